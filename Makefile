@@ -1,0 +1,63 @@
+# sidelog: the two commands are `make run` and `make test`; `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UPSTREAM ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lint format lock bench bench-micro long clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.uv: requirements-uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit("sidelog needs Python 3.11 or newer, this is %d.%d; choose another with PYTHON=" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.uv requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.uv requirements-dev.lock
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock
+	@touch $@ $(VENV)/.run
+
+setup: $(VENV)/.dev ## make .venv with everything the tests need
+
+run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy your own service
+	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
+
+test: check ## format, lint, types, layers, and the whole test suite
+	@$(BIN)/python -m pytest -q
+
+check: $(VENV)/.dev ## format, lint, types, layers
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > .lint-imports.log || (cat .lint-imports.log; exit 1)
+	@$(BIN)/codespell
+
+lint: check ## the same as check
+
+format: $(VENV)/.dev ## format and mend what can be mended
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+lock: $(VENV)/.uv ## resolve the requirements anew
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+
+bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with nginx, HAProxy and aiohttp where installed
+	@$(BIN)/python -m bench.micro
+	@$(BIN)/python -m bench.macro
+
+bench-micro: $(VENV)/.dev ## only the micro benchmarks
+	@$(BIN)/python -m bench.micro
+
+long: $(VENV)/.dev ## soak and mass-kill runs
+	@$(BIN)/python -m pytest -q -m long
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log

@@ -1,0 +1,89 @@
+"""The storage contract. One conformance suite (`tests/contract/test_storage.py`) runs over every backend.
+
+In prose:
+
+* **A batch is one transaction.** Rows, payloads, rollup counts and positions become visible together or not at all. If
+  `commit` raises, nothing of the batch is stored; if it is cancelled or the process dies, either all of it is or
+  nothing, and `positions` tells which. Therefore a source's records are stored exactly once, without looking rows up.
+* **Commit order is seq order.** `seq` starts at 1, is dense, never reused, assigned inside the transaction. A reader of
+  "greater than n" never misses a row that a concurrent writer commits later.
+* **Records are immutable.** There is no update. An id that is stored already is a bug of the caller and refused with
+  `StorageRejected`; the batch leaves no trace.
+* **Readers never block the writer** and see only committed rows. Every read has a time budget and says when it was cut.
+* **Any value is kept.** Text may hold NUL, any code point that UTF-8 can carry, and megabytes; bytes are bytes.
+* **Errors** are `StorageUnavailable` (try again) or `StorageRejected` (this value never), nothing else.
+"""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
+from storage.record import Batch, Payload, Position, Record
+
+
+class Storage(Protocol):
+    """A store of records. Opened by `storage.backends.open_storage`; owned and closed by who opened it."""
+
+    async def commit(self, batch: Batch) -> int:
+        """Store a batch in one transaction and set `record.seq` of its entries, rising in the batch's order.
+
+        Safe to cancel: the transaction then either happened or did not.
+
+        Returns:
+            The last `seq` of the store.
+
+        Raises:
+            StorageUnavailable: nothing was stored, the same batch may be tried again.
+            StorageRejected: nothing was stored, some value of this batch can never be.
+        """
+        ...
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        """Read the committed position of every source of one sidecar, by source uuid."""
+        ...
+
+    async def select(self, query: RecordQuery) -> Page:
+        """Read one page of records, in the order of the query."""
+        ...
+
+    async def count(self, filter: Filter) -> Count:
+        """Count the records of a filter, from rollups where it has only their dimensions."""
+        ...
+
+    async def stats(self, scope: Scope) -> Stats:
+        """Count entries by level, project, container and service, from rollups."""
+        ...
+
+    async def get(self, record_id: bytes) -> Record | None:
+        """Read one record by its 16-byte id; None when there is none."""
+        ...
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        """Read heads and bodies of some records, by seq; those that have none (any more) are left out.
+
+        Bodies that retention removed are null with the heads still there.
+        """
+        ...
+
+    async def last_seq(self) -> int:
+        """Read the newest committed `seq`; 0 when empty."""
+        ...
+
+    async def info(self) -> StorageInfo:
+        """Describe the store to an operator."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is running, give back connections and threads. Idempotent."""
+        ...
+
+    async def __aenter__(self) -> Self:
+        """Return the open store."""
+        ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Close the store."""
+        ...

@@ -1,0 +1,20 @@
+"""Storage errors, told apart by what the caller does next: wait and retry, or isolate the value.
+
+Every backend translates its library's exceptions into these at its edge, `from exc`.
+"""
+
+
+class StorageError(Exception):
+    """Base of both kinds; never raised itself."""
+
+
+class StorageUnavailable(StorageError):
+    """The store cannot be reached, is locked, full or shutting down: the same batch may succeed later."""
+
+
+class StorageRejected(StorageError):
+    """The store refuses a value of this batch: retrying the whole batch is pointless, bisecting it is not."""
+
+
+class SchemaTooNew(StorageError):
+    """The store was written by a newer sidelog whose layout this one cannot read; nothing is touched."""

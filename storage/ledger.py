@@ -1,0 +1,81 @@
+"""The accounting of every record: received = stored + spooled + waiting + dropped, checked and never assumed.
+
+Pure. `received` and what the ring refused come from the producers' own counters, `stored` and the other drops from the
+positions that were committed together with the rows, so the two sides of the equation are counted by different hands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from storage.record import Position
+
+PAST = bytes(16)
+"""Pseudo-source that carries the folded counts of sources that are gone."""
+
+OWN = bytes(15) + b"\x01"
+"""Pseudo-source of the records the collector makes itself: events, and exchanges lost with their worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A living ring's own counters, since it was made."""
+
+    pushed: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What became of all records since the data directory was made."""
+
+    received: int
+    stored: int
+    spooled: int
+    waiting: int
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether the equation holds; False is a bug of sidelog, never a property of the traffic."""
+        return self.received == self.stored + self.spooled + self.waiting + sum(self.dropped.values())
+
+
+def balance(positions: Mapping[bytes, Position], readings: Mapping[bytes, Reading]) -> Ledger:
+    """Add up the committed positions of one sidecar and the readings of its living rings.
+
+    Both must be taken in one go, readings after positions, with no commit in between.
+    """
+    received = stored = waiting = 0
+    dropped: dict[str, int] = {}
+    for source in positions.keys() | readings.keys():
+        position = positions.get(source, Position())
+        reading = readings.get(source)
+        refused = position.dropped.get("ring_full", 0)
+        if reading is None or position.closed:
+            received += position.received or position.taken + refused
+        else:
+            received += reading.pushed + reading.refused
+            waiting += reading.pushed - position.taken
+            refused = reading.refused
+        stored += position.stored
+        for reason, count in position.dropped.items():
+            if reason != "ring_full":
+                dropped[reason] = dropped.get(reason, 0) + count
+        if refused:
+            dropped["ring_full"] = dropped.get("ring_full", 0) + refused
+    return Ledger(received=received, stored=stored, spooled=0, waiting=waiting, dropped=dropped)
+
+
+def fold(past: Position, gone: Position) -> Position:
+    """Add the counts of a closed source to the folded ones, so that its row can be removed."""
+    dropped = dict(past.dropped)
+    for reason, count in gone.dropped.items():
+        dropped[reason] = dropped.get(reason, 0) + count
+    return Position(
+        offset=0,
+        taken=past.taken + gone.taken,
+        stored=past.stored + gone.stored,
+        received=past.received + gone.received,
+        dropped=dropped,
+        closed=True,
+    )

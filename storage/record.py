@@ -1,0 +1,321 @@
+"""The stored record: one exchange, or one event, written once at completion and never updated.
+
+The ground of the whole program: stdlib and msgspec only. Times named `*_at_us` are Unix microseconds of the wall
+clock, durations named `*_us` are differences of a monotonic clock, and null always means "not known" or "not reached",
+never zero.
+"""
+
+import time
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+Level = Literal["debug", "info", "warn", "error"]
+LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
+
+Kind = Literal["exchange", "event"]
+Shed = Literal["none", "tail", "bodies"]
+
+DropReason = Literal["ring_full", "spool_full", "io_error", "poison", "corrupt", "too_large", "shutdown_deadline"]
+DROP_REASONS: Final[tuple[DropReason, ...]] = (
+    "ring_full",
+    "spool_full",
+    "io_error",
+    "poison",
+    "corrupt",
+    "too_large",
+    "shutdown_deadline",
+)
+"""The closed list: every record that is received and not stored is counted under exactly one of them."""
+
+
+class Outcome(StrEnum):
+    """How an exchange ended, apart from its status; the order is the wire code in the ring."""
+
+    OK = "ok"
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    CLIENT_CLOSED = "client_closed"
+    REJECTED = "rejected"
+    TRUNCATED = "truncated"
+    WORKER_LOST = "worker_lost"
+    SHUTDOWN = "shutdown"
+
+
+OUTCOMES: Final = tuple(Outcome)
+
+
+def level_of(status: int | None, outcome: str) -> Level:
+    """Grade an exchange: error for 5xx and broken ends, warn for 4xx and interruptions, else info."""
+    if (status is not None and status >= 500) or outcome in (
+        Outcome.UPSTREAM_ERROR,
+        Outcome.UPSTREAM_TIMEOUT,
+        Outcome.TRUNCATED,
+        Outcome.WORKER_LOST,
+    ):
+        return "error"
+    if (status is not None and status >= 400) or outcome in (Outcome.CLIENT_CLOSED, Outcome.SHUTDOWN):
+        return "warn"
+    return "info"
+
+
+class Stream(msgspec.Struct, gc=False):
+    """What is known about the pace of a streamed response."""
+
+    first_content_us: int | None
+    """From the request's start to the first frame with content, µs."""
+    frames: int
+    """Number of frames seen."""
+    longest_gap_us: int | None
+    """Longest silence between two chunks, µs."""
+    finished: bool
+    """Whether the stream's own terminator was seen."""
+
+
+class Record(msgspec.Struct, gc=False):
+    """One row. The field order is the construction order of the collector's hot path: append, never reorder."""
+
+    seq: int
+    """Row id in commit order, dense, from 1; 0 until the store has assigned it."""
+    id: bytes
+    """16 bytes, UUIDv7: milliseconds 48, version 4, sub-millisecond 12, variant 2, process nonce 42, counter 20."""
+    instance: str
+    """Which sidecar wrote it."""
+    kind: Kind
+    """`exchange`, or `event` (a record that is not an exchange)."""
+    started_at_us: int
+    """Request head complete, or the moment of refusal."""
+    ended_at_us: int
+    """Last byte handed to the transport, or the failure."""
+    level: Level
+    """Severity, from status and outcome (see `level_of`)."""
+    outcome: str
+    """One of `Outcome`; `ok` means complete as HTTP, whatever the status."""
+    status: int | None
+    """What the client got; 499 only when it left before a response head was sent."""
+    method: str | None
+    """Request method, null when the head was unreadable."""
+    scheme: str
+    """`http` or `https`, as the client connected."""
+    host: str | None
+    """Authority the client asked for."""
+    path: str | None
+    """Raw path as sent, without the query."""
+    query: str | None
+    """Raw query without the question mark, redacted."""
+    http_version: str | None
+    """`1.0` or `1.1`."""
+    duration_us: int
+    """From start to end, monotonic."""
+    connect_us: int | None
+    """Time spent opening an upstream connection; null when one was reused or none was reached."""
+    first_byte_us: int | None
+    """From start to the first byte of the upstream's response head."""
+    upstream_us: int | None
+    """From the head being written to the upstream to the end of its response."""
+    upstream_sent_at_us: int | None
+    """Head written to the upstream."""
+    upstream_done_at_us: int | None
+    """End of the upstream's response."""
+    request_bytes: int
+    """Body bytes received from the client, on the wire without framing."""
+    response_bytes: int
+    """Body bytes sent to the client, on the wire without framing."""
+    request_complete: bool
+    """False when the answer came, or the client left, before the request was finished."""
+    client_ip: str | None
+    """The client's address after the trusted-proxy rule."""
+    upstream: str | None
+    """host:port (or socket path) really used."""
+    route_id: str | None
+    """Configured route; null when none matched."""
+    service: str | None
+    """`serviceName` of the route."""
+    container: str | None
+    """Container of the route."""
+    project: str | None
+    """Project of the route, key or trusted header."""
+    client: str | None
+    """Client (organisation) of the route."""
+    user_id: str | None
+    """User of the key or trusted header."""
+    source: str
+    """`backend` or `edge`: where this proxy stands."""
+    stage: str | None
+    """Deployment stage from the configuration."""
+    trace_id: str | None
+    """W3C trace id (32 hex), null without a valid `traceparent`."""
+    span_id: str | None
+    """W3C parent id (16 hex), null without a valid `traceparent`."""
+    request_id: str | None
+    """The X-Request-Id accepted from the client, or the one made for it."""
+    user_agent: str | None
+    """User-Agent as sent."""
+    error_type: str | None
+    """The provider's or the proxy's error code."""
+    shed: Shed
+    """What the worker left out under pressure."""
+    name: str | None = None
+    """Events: the event's name."""
+    data: bytes | None = None
+    """Events: the payload, JSON."""
+    key_id: str | None = None
+    """API key of the proxied service, snapshot."""
+    key_name: str | None = None
+    """Its name when the call was made."""
+    key_last4: str | None = None
+    """Last four characters of its secret."""
+    auth_code: str | None = None
+    """One of the six key codes when the call was refused by the key check."""
+    provider: str | None = None
+    """LLM provider."""
+    model: str | None = None
+    """Requested model."""
+    resolved_model: str | None = None
+    """Model named by the response."""
+    input_tokens: int | None = None
+    """Input tokens, cached ones included."""
+    output_tokens: int | None = None
+    """Output tokens."""
+    cache_read_tokens: int | None = None
+    """Input tokens read from the provider's cache."""
+    cache_write_tokens: int | None = None
+    """Input tokens written to the provider's cache."""
+    reasoning_tokens: int | None = None
+    """Output tokens spent on reasoning."""
+    usage_state: str | None = None
+    """`complete`, `partial` or `absent`; null when it was not an LLM call."""
+    cost_usd: float | None = None
+    """Cost in US dollars."""
+    price_source: str | None = None
+    """Where the price came from."""
+    stream: Stream | None = None
+    """Pace of a streamed response."""
+
+
+class Body(msgspec.Struct, array_like=True, gc=False):
+    """One captured body: decoded, redacted, compacted."""
+
+    head: bytes
+    """The first kept bytes; the whole body unless `truncated`."""
+    tail: bytes
+    """The last kept bytes; empty unless `truncated`."""
+    size: int
+    """True size on the wire, bytes."""
+    truncated: bool
+    """Whether anything between head and tail is missing."""
+    coding: str | None
+    """Content coding it had on the wire, null for identity."""
+    omitted: str | None
+    """Why nothing is kept: `level`, `shed`, `coding` (could not be decoded, so not redacted); else null."""
+
+
+class Payload(msgspec.Struct, gc=False):
+    """Heads and bodies of one exchange; kept apart from the row, so that lists never touch them."""
+
+    request_head: bytes
+    """As received from the client, redacted, without the final empty line."""
+    response_head: bytes
+    """As received from the upstream (ours for our own answers), redacted, without the final empty line."""
+    request_body: Body | None
+    """Null when the exchange had none."""
+    response_body: Body | None
+    """Null when the exchange had none."""
+    timeline: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """Event streams: (byte offset, µs since start) per chunk, at most 512 entries, rising."""
+
+
+class Entry(msgspec.Struct, gc=False):
+    """What the writer hands to a store: the row and, for an exchange that was captured, its payload."""
+
+    record: Record
+    payload: Payload | None = None
+
+
+class Position(msgspec.Struct, gc=False):
+    """How far one source (a ring) is consumed, and what became of its records. All counts are since it was made."""
+
+    offset: int = 0
+    """End of the last consumed entry, in bytes since the ring was made; never wraps."""
+    taken: int = 0
+    """Ring entries consumed up to `offset`, whatever became of them."""
+    stored: int = 0
+    """Records of this source committed as rows."""
+    received: int = 0
+    """Records the producer counted, pushed and refused; meaningful once `closed`, and for the collector's own source."""
+    dropped: dict[str, int] = msgspec.field(default_factory=dict)
+    """Reason → records; `ring_full` is what the producer refused."""
+    closed: bool = False
+    """The producer is gone and everything it pushed is accounted for: the ring file may be unlinked."""
+
+
+class Batch(msgspec.Struct, gc=False):
+    """One transaction: rows with payloads, and the positions they advance. Positions are absolute, not increments."""
+
+    instance: str
+    """Whose positions these are."""
+    entries: list[Entry]
+    positions: dict[bytes, Position] = msgspec.field(default_factory=dict)
+    """Source uuid (16 bytes) → its position after this batch."""
+    retired: list[bytes] = msgspec.field(default_factory=list)
+    """Sources whose rows are removed: their counts were folded into another position of this batch."""
+
+
+DURATION_BUCKETS_S: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+)  # fmt: skip
+"""Upper bounds of the latency histograms, in metrics and rollups alike; the last bucket is open."""
+
+
+def new_id(now_ns: int, nonce: int, counter: int) -> bytes:
+    """Make a UUIDv7 (RFC 9562 §5.7): 48 bits of ms, 12 of sub-ms, 42 of process nonce, 20 of counter."""
+    ms, rest_ns = divmod(now_ns, 1_000_000)
+    high = (ms & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | (rest_ns * 4096 // 1_000_000)
+    low = 1 << 63 | (nonce & 0x3FF_FFFF_FFFF) << 20 | (counter & 0xF_FFFF)
+    return high.to_bytes(8, "big") + low.to_bytes(8, "big")
+
+
+def now_us() -> int:
+    """Wall clock in Unix microseconds."""
+    return time.time_ns() // 1000
+
+
+def format_id(raw: bytes) -> str:
+    """Write a record id as a UUID with hyphens, lower case."""
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+CROCKFORD: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_CROCKFORD_VALUES: Final = {c: i for i, c in enumerate(CROCKFORD)} | {"o": 0, "i": 1, "l": 1}
+
+
+def format_request_id(raw: bytes) -> str:
+    """Write a record id as `req_` and 26 lower-case Crockford base32 characters (seed 000)."""
+    number = int.from_bytes(raw, "big")
+    return "req_" + "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+def parse_id(text: str) -> bytes | None:
+    """Read a record id in any of its spellings: UUID with or without hyphens, or `req_` and Crockford base32.
+
+    Returns None for anything else: the caller answers "not found", never an error.
+    """
+    text = text.strip().lower()
+    if text.startswith("req_") and len(text) == 30:
+        number = 0
+        for character in text[4:]:
+            value = _CROCKFORD_VALUES.get(character)
+            if value is None:
+                return None
+            number = number << 5 | value
+        return number.to_bytes(17, "big")[1:] if number < 1 << 128 else None
+    if len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-":
+        text = text.replace("-", "")
+    if len(text) != 32 or not text.isascii() or not text.isalnum():
+        return None
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return None
