@@ -1,0 +1,129 @@
+"""Addresses as a person writes them: where to listen, and where an upstream is.
+
+Strategy: parse once, into values; everything behind the settings works on those. IPv6 needs brackets (RFC 3986
+§3.2.2). An upstream is an origin and nothing more: a path, query or userinfo in its URL is refused, because the proxy
+forwards the client's target unchanged and never takes credentials from an address.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+UpstreamScheme = Literal["http", "https", "unix"]
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?\Z")
+_AUTHORITY: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?\Z")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamAddress:
+    """Where a route's requests go."""
+
+    scheme: UpstreamScheme
+    host: str
+    """Name or IP literal without brackets; empty for a Unix socket."""
+    port: int
+    """0 for a Unix socket."""
+    path: str
+    """Absolute path of the Unix socket, else empty."""
+
+    @property
+    def authority(self) -> str:
+        """host or host:port as a Host header spells it (RFC 9110 §7.2); `localhost` for a Unix socket."""
+        if self.scheme == "unix":
+            return "localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `host:port` or `[v6]:port`; an empty host means every IPv4 address, port 0 one the kernel chooses.
+
+    Raises:
+        ValueError: not such an address; the text says what is wrong.
+    """
+    host, port = _parse_authority(text)
+    if port is None:
+        raise ValueError("expected host:port, as in 127.0.0.1:8080 or [::1]:8080")
+    return host or "0.0.0.0", port  # noqa: S104 — an empty host before the colon is how all addresses are written
+
+
+def parse_upstream(text: str) -> UpstreamAddress:
+    """Read `http://host[:port]`, `https://host[:port]` or `unix:/path`.
+
+    Raises:
+        ValueError: another scheme, or anything beyond an origin; the text says what is wrong.
+    """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/") or path.startswith("//") or "\x00" in path:
+            raise ValueError("expected unix: and an absolute path, as in unix:/run/app.sock")
+        return UpstreamAddress(scheme="unix", host="", port=0, path=path)
+    name, separator, rest = text.partition("://")
+    scheme = _scheme(name.lower() if separator else "")
+    authority = rest.removesuffix("/")
+    for mark, what in (("@", "credentials"), ("?", "a query"), ("#", "a fragment"), ("/", "a path")):
+        if mark in authority:
+            raise ValueError(f"an upstream is only scheme, host and port; it must not carry {what}")
+    host, port = _parse_authority(authority)
+    if not host or port == 0:
+        raise ValueError("expected a host, and a port from 1 to 65535 where one is given")
+    return UpstreamAddress(scheme=scheme, host=host.lower(), port=port or _DEFAULT_PORTS[scheme], path="")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach a listener on this host."""
+    address = _ip(host)
+    return host.lower() in _LOCAL_NAMES if address is None else address.is_loopback
+
+
+def leads_to(upstream: UpstreamAddress, listen: tuple[str, int]) -> bool:
+    """Tell whether an upstream is evidently our own listener, without asking DNS (the peer is checked again later)."""
+    if upstream.scheme == "unix" or upstream.port != listen[1]:
+        return False
+    host, own = upstream.host, listen[0].lower()
+    target, mine = _ip(host), _ip(own)
+    if host == own or (target is not None and target == mine):
+        return True
+    if target is not None and target.is_unspecified:  # connecting to 0.0.0.0 or :: means this machine
+        return mine is None or mine.is_unspecified or mine.is_loopback
+    if not is_loopback(host):
+        return False
+    # A loopback name reaches a wildcard listener; `localhost` also each loopback literal.
+    return (mine is not None and mine.is_unspecified) or (target is None and is_loopback(own)) or own in _LOCAL_NAMES
+
+
+def _parse_authority(text: str) -> tuple[str, int | None]:
+    found = _AUTHORITY.match(text)
+    if found is None:
+        raise ValueError("expected host:port, with brackets around an IPv6 address")
+    six, port_text = found["six"], found["port"]
+    host: str = six if six is not None else found["name"]
+    if six is not None and _ip(six) is None:
+        raise ValueError("the brackets do not hold an IPv6 address")
+    if six is None and host and not _HOST.match(host):
+        raise ValueError("the host is not a name or an IP address")
+    port = int(port_text) if port_text is not None else None
+    if port is not None and port > 65535:
+        raise ValueError("the port is above 65535")
+    return host, port
+
+
+def _scheme(name: str) -> Literal["http", "https"]:
+    match name:
+        case "http":
+            return "http"
+        case "https":
+            return "https"
+        case _:
+            raise ValueError("expected http://host:port, https://host:port or unix:/path")
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

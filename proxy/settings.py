@@ -1,0 +1,249 @@
+"""Every setting, declared once: name, type, default, limits and help. TOML, environment, flags and docs follow.
+
+Strategy: frozen msgspec structs. The supervisor's parent loads and validates them completely (`load`), then hands them
+to every process as one JSON document (`freeze`, `thaw`) through a descriptor, so that all of them see the same
+settings and only one reads files. Invariant: a key that stands here has an effect; unknown keys are errors.
+Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the name says so. 0 switches a limit off.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from proxy.addresses import UpstreamAddress, parse_address, parse_upstream
+
+__all__ = [
+    "AdminSettings",
+    "CaptureLevel",
+    "CaptureSettings",
+    "LimitSettings",
+    "LogSettings",
+    "ProxySettings",
+    "RedactSettings",
+    "RingSettings",
+    "RouteSettings",
+    "Settings",
+    "SettingsError",
+    "StorageSettings",
+    "UpstreamAddress",
+    "freeze",
+    "load",
+    "parse_address",
+    "parse_upstream",
+    "redacted",
+    "thaw",
+]
+
+CaptureLevel = Literal["none", "meta", "headers", "body"]
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. All problems at once, one line each, naming the setting and its origin."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all sections are."""
+
+
+class LimitSettings(_Section, frozen=True):
+    """[proxy.limits]: where a request or a connection ends; 0 = off."""
+
+    max_header_bytes: Annotated[int, Meta(ge=0, le=16 * MIB, description="a whole head, larger: 431")] = 32768
+    max_header_line_bytes: Annotated[int, Meta(ge=0, le=16 * MIB, description="one line of it: 431, or 414")] = 8192
+    max_headers: Annotated[int, Meta(ge=0, le=100_000, description="fields of a head, more: 431")] = 100
+    max_body_bytes: Annotated[int, Meta(ge=0, description="a request body, larger: 413")] = 0
+    max_connections: Annotated[int, Meta(ge=0, description="open client connections per worker, more: 503")] = 10000
+    timeout_headers_s: Annotated[float, Meta(ge=0, description="a request head, from its first byte: 408")] = 10
+    timeout_body_idle_s: Annotated[float, Meta(ge=0, description="between bytes of a request body: 408")] = 30
+    timeout_keep_alive_s: Annotated[float, Meta(ge=0, description="idle client connection between requests")] = 75
+    timeout_connect_s: Annotated[float, Meta(ge=0, description="opening an upstream connection: 504")] = 5
+    timeout_first_byte_s: Annotated[float, Meta(ge=0, description="until the upstream's answer begins: 504")] = 300
+    timeout_write_stall_s: Annotated[float, Meta(ge=0, description="a peer that takes no bytes")] = 30
+    timeout_upstream_idle_s: Annotated[
+        float, Meta(ge=0, description="between bytes of a response; off, because streams may be silent")
+    ] = 0
+    upstream_keep_alive_s: Annotated[float, Meta(ge=0, description="idle upstream connections are kept this long")] = 4
+    upstream_max_connections: Annotated[int, Meta(ge=0, description="upstream connections per worker and route")] = 512
+    drain_delay_s: Annotated[float, Meta(ge=0, description="not ready but still accepting, after SIGTERM")] = 0
+    drain_timeout_s: Annotated[float, Meta(ge=0, description="exchanges may take this long to finish then")] = 30
+
+
+class ProxySettings(_Section, frozen=True):
+    """[proxy]: the data port."""
+
+    listen: Annotated[str, Meta(description="address of the data port, host:port")] = "0.0.0.0:8080"
+    workers: Annotated[int, Meta(ge=0, le=64, description="worker processes; 0 = everything in one process")] = 1
+    upstream: Annotated[str, Meta(description="catch-all route `default`: http, https, or unix:/path")] = ""
+    engine: Annotated[
+        Literal["protocol", "reference"], Meta(description="`reference` (aiohttp) is for reading and comparison")
+    ] = "protocol"
+    source: Annotated[Literal["backend", "edge"], Meta(description="where this proxy stands, shown on records")] = (
+        "backend"
+    )
+    stage: Annotated[str, Meta(max_length=128, description="deployment stage shown on records")] = ""
+    trusted_proxies: Annotated[tuple[str, ...], Meta(description="CIDRs whose X-Forwarded-For is believed")] = ()
+    via: Annotated[str, Meta(description="pseudonym in Via; empty: no Via is added")] = ""
+    record_id_header: Annotated[str, Meta(description="response header with the record id; empty: none")] = (
+        "X-Sidelog-Id"
+    )
+    instance: Annotated[
+        str, Meta(max_length=64, description="name of this sidecar; empty: random, made once, kept in state.json")
+    ] = ""
+    limits: LimitSettings = LimitSettings()
+
+
+class AdminSettings(_Section, frozen=True):
+    """[admin]: the port of the API, the UI and the metrics."""
+
+    listen: Annotated[str, Meta(description="address of the admin port, host:port")] = "127.0.0.1:8090"
+    auth: Annotated[Literal["token", "off"], Meta(description="`off` is accepted only on a loopback address")] = "token"
+    allowed_hosts: Annotated[
+        tuple[str, ...], Meta(description="extra Host names beside loopback and the listen address")
+    ] = ()
+
+
+class StorageSettings(_Section, frozen=True):
+    """[storage]: where records go, and how they are batched on the way."""
+
+    url: Annotated[
+        str, Meta(description="sqlite:///FILE (relative to the data directory; four slashes: absolute) or memory:")
+    ] = "sqlite:///sidelog.db"
+    durability: Annotated[Literal["fast", "safe"], Meta(description="`safe` syncs each commit to disk")] = "safe"
+    queue_max_bytes: Annotated[int, Meta(ge=MIB, le=16 * GIB, description="batches waiting for the store")] = 64 * MIB
+    batch_max_records: Annotated[int, Meta(ge=1, le=100_000, description="records of one transaction")] = 3000
+    batch_max_bytes: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="bytes of one transaction")] = 8 * MIB
+    batch_max_age_ms: Annotated[int, Meta(ge=1, le=60_000, description="a batch closes at this age")] = 200
+
+
+class RingSettings(_Section, frozen=True):
+    """[ring]: shared memory between a worker and the collector."""
+
+    bytes: Annotated[int, Meta(ge=MIB, le=64 * GIB, description="size of each worker's ring")] = 64 * MIB
+    directory: Annotated[
+        str, Meta(description="empty: /dev/shm, or an anonymous memory file where that is too small")
+    ] = ""
+
+
+class CaptureSettings(_Section, frozen=True):
+    """[capture]: what is kept of an exchange."""
+
+    level: Annotated[CaptureLevel, Meta(description="each level adds to the one before")] = "body"
+    request_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="head window of request bodies")] = 65536
+    response_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="head window of response bodies")] = 65536
+    tail_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="tail window: the end of a long stream")] = 16384
+    stored_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="stored per body, after decoding")] = 81920
+
+
+class RedactSettings(_Section, frozen=True):
+    """[redact]: names whose values are never stored, added to the built-in list; case, - and _ do not matter."""
+
+    headers: Annotated[tuple[str, ...], Meta(description="header names")] = ()
+    query: Annotated[tuple[str, ...], Meta(description="query and form parameters")] = ()
+    json_keys: Annotated[tuple[str, ...], Meta(description="keys of JSON bodies, multipart and form fields")] = ()
+
+
+class LogSettings(_Section, frozen=True):
+    """[log]: sidelog's own log, on stderr."""
+
+    level: Annotated[Literal["debug", "info", "warn", "error"], Meta(description="least severe level shown")] = "info"
+
+
+class RouteSettings(_Section, frozen=True):
+    """[[routes]]: first match wins, in the order written."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=128, description="name of the route, shown on records")]
+    upstream: Annotated[str, Meta(description="http://host:port, https://host or unix:/path")]
+    path: Annotated[str, Meta(description="prefix of the raw path")] = "/"
+    host: Annotated[str, Meta(description="only requests for this host; empty: all")] = ""
+    strip_prefix: Annotated[bool, Meta(description="take `path` off before forwarding")] = False
+    upstream_host: Annotated[
+        str,
+        Meta(description="Host sent upstream; empty: the client's (http, unix) or the upstream's own name (https)"),
+    ] = ""
+    service: Annotated[str, Meta(max_length=256, description="serviceName on records")] = ""
+    container: Annotated[str, Meta(max_length=256, description="container on records")] = ""
+    project: Annotated[str, Meta(max_length=256, description="project on records")] = ""
+    client: Annotated[str, Meta(max_length=256, description="client (organisation) on records")] = ""
+    location: Annotated[str, Meta(max_length=256, description="region of the target, on records")] = ""
+    set_request_headers: Annotated[
+        dict[str, str], Meta(description='headers set on forwarded requests; "env:NAME" reads the environment')
+    ] = {}
+    tls_verify: Annotated[bool, Meta(description="check the certificate of an https upstream")] = True
+    upstream_ca_file: Annotated[str, Meta(description="PEM file to check it against; empty: the system's")] = ""
+    capture: Annotated[
+        Literal["", "none", "meta", "headers", "body"], Meta(description="overrides [capture].level")
+    ] = ""
+    """Never empty after `load`."""
+
+
+class Settings(_Section, frozen=True):
+    """Everything, as it is in effect."""
+
+    data_dir: Annotated[str, Meta(min_length=1, description="where everything that lasts is kept")] = "sidelog-data"
+    """Absolute after `load`."""
+    proxy: ProxySettings = ProxySettings()
+    admin: AdminSettings = AdminSettings()
+    storage: StorageSettings = StorageSettings()
+    ring: RingSettings = RingSettings()
+    capture: CaptureSettings = CaptureSettings()
+    redact: RedactSettings = RedactSettings()
+    log: LogSettings = LogSettings()
+    routes: tuple[RouteSettings, ...] = ()
+    """In match order; after `load` with [proxy].upstream as the last, catch-all route `default`."""
+
+
+def load(argv_overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
+    """Load and validate: defaults < TOML file < environment < flags.
+
+    Args:
+        argv_overrides: dotted setting → text as given on the command line, e.g. `{"proxy.listen": ":8080"}`.
+        environ: the process environment; `SIDELOG_PROXY__LISTEN` and so on.
+        config_path: TOML file, or none.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    from proxy.settings_load import load_settings  # workers only thaw: they never need the TOML reader
+
+    return load_settings(argv_overrides, environ, config_path)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Settings)
+
+
+def freeze(settings: Settings) -> bytes:
+    """Write settings as one JSON document, secrets included: for our own processes, never for a log."""
+    return _encoder.encode(settings)
+
+
+def thaw(document: bytes) -> Settings:
+    """Read what `freeze` wrote; raises `msgspec.ValidationError` for anything else."""
+    return _decoder.decode(document)
+
+
+def redacted(settings: Settings) -> dict[str, Any]:
+    """Show settings as plain values without secrets: header values and the password of the storage URL."""
+    shown: dict[str, Any] = msgspec.to_builtins(settings)
+    for route in shown["routes"]:
+        route["set_request_headers"] = dict.fromkeys(route["set_request_headers"], "[REDACTED]")
+    shown["storage"]["url"] = _without_password(settings.storage.url)
+    return shown
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if not separator or not at:
+        return url
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}://{user}{':[REDACTED]' if colon else ''}@{place}"

@@ -1,0 +1,184 @@
+"""What the types cannot say: addresses, header syntax, things that contradict each other.
+
+Strategy: pure generators of (setting, what is wrong with it) over complete settings; the loader adds where the
+setting came from. The only looks outside are whether a named file exists and whether the storage URL has a backend.
+Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.2 (Host).
+"""
+
+import importlib
+import ipaddress
+import os
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from proxy.addresses import is_loopback, leads_to, parse_address, parse_upstream
+from proxy.settings import RouteSettings, Settings
+
+Problem = tuple[str, str]
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_HEADER_VALUE: Final = re.compile(r"[^\x00\r\n]*\Z")
+_HOST_VALUE: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?\Z")
+_PATH: Final = re.compile(r"/[!-\"$->@-~]*\Z")  # visible ASCII without # and ?
+_INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
+
+_OWN_HEADERS: Final = frozenset(
+    {
+        "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
+        "transfer-encoding", "upgrade", "x-sidelog-hop",
+    }
+)  # fmt: skip
+"""What a route may not set: framing and connection belong to the proxy; Host is `upstream_host`."""
+
+_LEAST_BYTES: Final = 256
+"""A limit on heads below this would refuse every request."""
+
+
+def check(settings: Settings) -> Iterator[Problem]:
+    """Yield everything that is wrong, as (dotted setting, reason)."""
+    yield from _check_listeners(settings)
+    yield from _check_proxy(settings)
+    yield from _check_names(settings)
+    yield from _check_storage(settings)
+    yield from _check_sizes(settings)
+    if not settings.routes:
+        yield "routes", "there is nothing to proxy to; give --upstream URL, [proxy].upstream or a [[routes]] table"
+    yield from _check_route_ids(settings)
+    own = [address for _, address in _listeners(settings)]
+    for name, route in _named_routes(settings):
+        yield from _check_route(name, route)
+        yield from _check_upstream(name, route.upstream, own)
+
+
+def _listeners(settings: Settings) -> Iterator[tuple[str, tuple[str, int]]]:
+    for name, text in (("proxy.listen", settings.proxy.listen), ("admin.listen", settings.admin.listen)):
+        try:
+            yield name, parse_address(text)
+        except ValueError:
+            continue
+
+
+def _check_listeners(settings: Settings) -> Iterator[Problem]:
+    for name, text in (("proxy.listen", settings.proxy.listen), ("admin.listen", settings.admin.listen)):
+        try:
+            parse_address(text)
+        except ValueError as error:
+            yield name, f"{error}, got {text!r}"
+    good = dict(_listeners(settings))
+    data, admin = good.get("proxy.listen"), good.get("admin.listen")
+    if data and admin and data == admin and data[1]:
+        yield "admin.listen", f"is the address of the data port too, got {settings.admin.listen!r}"
+    if admin and settings.admin.auth == "off" and not is_loopback(admin[0]):
+        yield "admin.auth", f"`off` is accepted only on a loopback address, admin.listen is {settings.admin.listen!r}"
+
+
+def _check_proxy(settings: Settings) -> Iterator[Problem]:
+    for text in settings.proxy.trusted_proxies:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            yield "proxy.trusted_proxies", f"expected an address or CIDR, got {text!r}"
+    for name in ("via", "record_id_header"):
+        text = getattr(settings.proxy, name)
+        if text and not _TOKEN.match(text):
+            yield f"proxy.{name}", f"expected a token (letters, digits, hyphens), got {text!r}"
+    if not _INSTANCE.match(settings.proxy.instance):
+        yield "proxy.instance", f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}"
+    if any(character in settings.proxy.stage for character in "\r\n\0"):
+        yield "proxy.stage", f"must not hold CR, LF or NUL, got {settings.proxy.stage!r}"
+
+
+def _check_names(settings: Settings) -> Iterator[Problem]:
+    for text in settings.admin.allowed_hosts:
+        if not _HOST_VALUE.match(text):
+            yield "admin.allowed_hosts", f"expected a host name, got {text!r}"
+    for text in settings.redact.headers:
+        if not _TOKEN.match(text):
+            yield "redact.headers", f"expected header names, got {text!r}"
+    for section in ("query", "json_keys"):
+        if not all(getattr(settings.redact, section)):
+            yield f"redact.{section}", "expected names, got an empty one"
+
+
+def _check_storage(settings: Settings) -> Iterator[Problem]:
+    try:
+        backends = importlib.import_module("storage.backends")  # knows the schemes without loading a driver
+        backends.check_url(settings.storage.url)
+    except ModuleNotFoundError:
+        pass
+    except ValueError as error:
+        yield "storage.url", str(error)
+    if settings.storage.queue_max_bytes < settings.storage.batch_max_bytes:
+        yield (
+            "storage.queue_max_bytes",
+            f"must hold one batch of {settings.storage.batch_max_bytes} bytes, got {settings.storage.queue_max_bytes}",
+        )
+
+
+def _check_sizes(settings: Settings) -> Iterator[Problem]:
+    limits, capture = settings.proxy.limits, settings.capture
+    for name in ("max_header_bytes", "max_header_line_bytes"):
+        size = getattr(limits, name)
+        if 0 < size < _LEAST_BYTES:
+            yield f"proxy.limits.{name}", f"expected 0 (off) or at least {_LEAST_BYTES} bytes, got {size}"
+    windows = capture.request_body_bytes + capture.response_body_bytes + 2 * capture.tail_bytes
+    if windows > settings.ring.bytes // 2:
+        yield (
+            "ring.bytes",
+            f"the windows of one exchange ({windows} bytes) may fill half a ring, got {settings.ring.bytes}",
+        )
+    directory = settings.ring.directory
+    if directory and not os.path.isdir(directory):
+        yield "ring.directory", f"is not a directory, got {directory!r}"
+
+
+def _named_routes(settings: Settings) -> Iterator[tuple[str, RouteSettings]]:
+    last = len(settings.routes) - 1
+    for index, route in enumerate(settings.routes):
+        is_default = bool(settings.proxy.upstream) and index == last
+        yield "proxy" if is_default else f"routes[{index}]", route
+
+
+def _check_route_ids(settings: Settings) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for name, route in _named_routes(settings):
+        if route.id in seen:
+            what = (
+                f"is the id of {seen[route.id]} too"
+                if name != "proxy"
+                else f"makes the route `default`, as {seen[route.id]} is"
+            )
+            yield f"{name}.id" if name != "proxy" else "proxy.upstream", f"{what}, got {route.id!r}"
+        seen.setdefault(route.id, name)
+        if not route.id.isprintable() or route.id != route.id.strip():
+            yield f"{name}.id", f"expected printable text without blanks around it, got {route.id!r}"
+
+
+def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
+    if not _PATH.match(route.path):
+        yield f"{name}.path", f"expected a raw path that begins with /, without query, got {route.path!r}"
+    for key in ("host", "upstream_host"):
+        text = getattr(route, key)
+        if text and not _HOST_VALUE.match(text):
+            yield f"{name}.{key}", f"expected a host, or host:port, got {text!r}"
+    for header, value in route.set_request_headers.items():
+        setting = f"{name}.set_request_headers"
+        if not _TOKEN.match(header):
+            yield setting, f"expected header names, got {header!r}"
+        elif header.lower() in _OWN_HEADERS:
+            yield setting, f"{header} belongs to the proxy and cannot be set"
+        if not _HEADER_VALUE.match(value):
+            yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
+    if route.upstream_ca_file and not os.access(route.upstream_ca_file, os.R_OK):
+        yield f"{name}.upstream_ca_file", f"cannot be read, got {route.upstream_ca_file!r}"
+
+
+def _check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    try:
+        upstream = parse_upstream(text)
+    except ValueError as error:
+        yield f"{name}.upstream", f"{error}, got {text!r}"
+        return
+    if any(leads_to(upstream, address) for address in own):
+        yield f"{name}.upstream", f"is this proxy's own address, got {text!r}"

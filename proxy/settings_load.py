@@ -1,0 +1,150 @@
+"""Put the settings together from their sources and report everything that is wrong with them at once.
+
+Strategy: flatten each source (`settings_sources`), lay one over the other, convert value by value so that one bad
+value does not hide the next, build the structs, then run the checks that look at meaning (`settings_check`).
+Invariant: what `load_settings` returns is complete and valid; nothing is looked up in files or environment later.
+"""
+
+import os
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from proxy.settings import RouteSettings, Settings, SettingsError
+from proxy.settings_check import check
+from proxy.settings_sources import (
+    Found,
+    Given,
+    fields_of,
+    from_environment,
+    from_file,
+    from_flags,
+    parse_text,
+    section_of,
+)
+
+_SECRET_VALUES = ("set_request_headers", "storage.url")
+
+
+def load_settings(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
+    """See `proxy.settings.load`."""
+    problems: list[str] = []
+    found: Found = {}
+    sources = (
+        _built_in(environ),
+        from_file(config_path, problems) if config_path is not None else {},
+        from_environment(environ, problems),
+        from_flags(overrides, problems),
+    )
+    for source in sources:
+        if any(name.startswith("routes[") for name in source):  # routes are one value: the later list replaces
+            found = {name: given for name, given in found.items() if not name.startswith("routes[")}
+        found |= source
+    values = _build(Settings, "", found, problems)
+    values["routes"] = _build_routes(found, environ, problems)
+    settings = _effective(Settings(**values))
+    problems += [_with_origin(name, text, found) for name, text in check(settings)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _built_in(environ: Mapping[str, str]) -> Found:
+    directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd gives a list; the first is ours
+    return {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
+
+
+def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: list[str]) -> dict[str, typing.Any]:
+    """Convert what was given for one section; settings that are wrong keep their default, so that checks go on."""
+    values: dict[str, typing.Any] = {}
+    for key, field in fields_of(section).items():
+        name = prefix + key
+        inner = section_of(field.type)
+        if inner is not None:
+            values[key] = inner(**_build(inner, f"{name}.", found, problems))
+        elif name in found:
+            try:
+                values[key] = _convert(found[name], field.type)
+            except ValueError as error:
+                problems.append(_describe(name, found[name], str(error)))
+    return values
+
+
+def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str]) -> tuple[RouteSettings, ...]:
+    routes = []
+    for name in [name for name in found if name.startswith("routes[") and name.endswith("]")]:
+        values = _build(RouteSettings, f"{name}.", found, problems)
+        missing = [key for key, field in fields_of(RouteSettings).items() if field.required and key not in values]
+        problems += [
+            f"{name}.{key}: is missing ({found[name].origin})" for key in missing if f"{name}.{key}" not in found
+        ]
+        if not missing:
+            values["set_request_headers"] = _resolve(
+                name, values.get("set_request_headers", {}), found, environ, problems
+            )
+            routes.append(RouteSettings(**values))
+        else:  # stands in, so that the other routes keep their index in what the checks say
+            routes.append(RouteSettings(**({"id": name, "upstream": "http://missing"} | values)))
+    return tuple(routes)
+
+
+def _resolve(
+    route: str, headers: Mapping[str, str], found: Found, environ: Mapping[str, str], problems: list[str]
+) -> dict[str, str]:
+    resolved = {}
+    for header, value in headers.items():
+        variable = value.removeprefix("env:")
+        if variable == value:
+            resolved[header] = value
+        elif variable in environ:
+            resolved[header] = environ[variable]
+        else:
+            name = f"{route}.set_request_headers"
+            problems.append(_with_origin(name, f"the environment has no {variable} for {header}", found))
+    return resolved
+
+
+def _effective(settings: Settings) -> Settings:
+    """Fill in what depends on other settings: the default route, each route's capture level, an absolute directory."""
+    routes = settings.routes
+    if settings.proxy.upstream:
+        routes += (RouteSettings(id="default", upstream=settings.proxy.upstream),)
+    return msgspec.structs.replace(
+        settings,
+        data_dir=os.path.abspath(settings.data_dir),
+        routes=tuple(
+            msgspec.structs.replace(route, capture=route.capture or settings.capture.level) for route in routes
+        ),
+    )
+
+
+def _convert(given: Given, kind: typing.Any) -> typing.Any:
+    """Convert to the declared type; raises ValueError (msgspec's is one) with what was expected."""
+    if not given.is_text:
+        return msgspec.convert(given.value, kind)
+    text = str(given.value)
+    if typing.get_origin(_bare(kind)) in (tuple, dict):
+        return msgspec.convert(parse_text(text), kind)
+    return msgspec.convert(text, kind, strict=False)
+
+
+def _bare(kind: typing.Any) -> typing.Any:
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
+
+
+def _describe(name: str, given: Given, what: str) -> str:
+    shown = "" if name.endswith(_SECRET_VALUES) else f", got {_shortened(given.value)}"
+    return f"{name}: {what[:1].lower()}{what[1:]}{shown} ({given.origin})"
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _with_origin(name: str, text: str, found: Found) -> str:
+    """Add where a setting came from; a part of a setting (`x.set_request_headers`) or its route stands for it."""
+    given = found.get(name) or found.get(name.rpartition(".")[0])
+    return f"{name}: {text} ({given.origin if given else 'default'})"

@@ -1,0 +1,223 @@
+"""The three places a setting can be given, each flattened to dotted names with the value and where it stood.
+
+Strategy: the declared structs are walked together with what was given, so unknown names are found here. Names are
+dotted (`proxy.limits.max_headers`, `routes[0].path`). The line of a TOML key is found by a scan of the text, because
+the TOML reader of the standard library does not keep it; where the scan cannot tell, the file alone is named.
+"""
+
+import difflib
+import re
+import tomllib
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from proxy.settings import RouteSettings, Settings
+
+ENV_PREFIX: Final = "SIDELOG_"
+
+FLAGS: Final[Mapping[str, str]] = {
+    "data_dir": "--data-dir",
+    "proxy.upstream": "--upstream",
+    "proxy.listen": "--listen",
+    "proxy.workers": "--workers",
+    "proxy.engine": "--engine",
+    "admin.listen": "--admin-listen",
+    "storage.url": "--storage",
+    "log.level": "--log-level",
+}
+"""Setting → flag of `sidelog serve`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value as somebody gave it."""
+
+    value: object
+    origin: str
+    """`file:line`, the environment variable or the flag."""
+    is_text: bool
+    """Whether it is text still to be read as the setting's type."""
+
+
+Found = dict[str, Given]
+"""Dotted setting → what was given."""
+
+
+def section_of(kind: object) -> type[msgspec.Struct] | None:
+    """Return the struct of a field that is a section, None for a leaf."""
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def fields_of(section: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """Declared settings of a section by name."""
+    return {field.name: field for field in msgspec.structs.fields(section)}
+
+
+def leaves(
+    section: type[msgspec.Struct] = Settings, prefix: str = ""
+) -> Iterator[tuple[str, msgspec.structs.FieldInfo]]:
+    """Yield every declared setting under its dotted name; routes come as the one name `routes`."""
+    for field in msgspec.structs.fields(section):
+        inner = section_of(field.type)
+        if inner is None:
+            yield prefix + field.name, field
+        else:
+            yield from leaves(inner, f"{prefix}{field.name}.")
+
+
+def from_file(path: Path, problems: list[str]) -> Found:
+    """Read a TOML file; what cannot be read is a problem, not an exception."""
+    try:
+        text = path.read_text("utf-8")
+        tree = tomllib.loads(text)
+    except OSError as error:
+        problems.append(f"cannot read the configuration file {path}: {error.strerror}")
+        return {}
+    except UnicodeDecodeError:
+        problems.append(f"{path}: is not UTF-8")
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path}: is not TOML: {error}")
+        return {}
+    lines = key_lines(text)
+
+    def origin(name: str) -> str:
+        line = lines.get(name)
+        return f"{path}:{line}" if line else str(path)
+
+    found: Found = {}
+    if "data_dir" in tree:
+        problems.append(f"data_dir: is given by --data-dir or SIDELOG_DATA_DIR, not in a file ({origin('data_dir')})")
+        del tree["data_dir"]
+    _flatten(Settings, tree, "", origin, found, problems)
+    return found
+
+
+def from_environment(environ: Mapping[str, str], problems: list[str]) -> Found:
+    """Pick the settings out of an environment.
+
+    Names without a double underscore that are no setting are left alone: Kubernetes sets `SIDELOG_PORT` and the like
+    for a service called sidelog.
+    """
+    known = dict(leaves())
+    found: Found = {}
+    for variable, text in environ.items():
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        name = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+        if name == "routes":
+            _routes_from_text(text, variable, found, problems)
+        elif name in known:
+            found[name] = Given(text, variable, is_text=True)
+        elif "." in name:
+            problems.append(f"{name}: unknown setting{_suggestion(name, known)} ({variable})")
+    return found
+
+
+def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
+    """Take dotted settings as given on the command line."""
+    known = {name for name, _ in leaves()} - {"routes"}
+    found: Found = {}
+    for name, text in overrides.items():
+        origin = FLAGS.get(name, "command line")
+        if name in known:
+            found[name] = Given(text, origin, is_text=True)
+        else:
+            problems.append(f"{name}: unknown setting{_suggestion(name, known)} ({origin})")
+    return found
+
+
+def parse_text(text: str) -> object:
+    """Read a list or table given as text: JSON, else a TOML value.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return typing.cast(object, msgspec.json.decode(text))
+    except msgspec.DecodeError:
+        pass
+    try:
+        return typing.cast(object, tomllib.loads(f"value = {text}")["value"])
+    except (tomllib.TOMLDecodeError, KeyError) as error:
+        raise ValueError("expected JSON or a TOML value") from error
+
+
+_TABLE: Final = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY: Final = re.compile(
+    r"""\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*="""
+)
+
+
+def key_lines(text: str) -> dict[str, int]:
+    """Find the line (from 1) of each key and table header of a TOML text, by dotted name; the first one counts."""
+    lines: dict[str, int] = {}
+    arrays: dict[str, int] = {}
+    prefix = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if table := _TABLE.match(line):
+            name = _plain(table[2])
+            if table[1] == "[[":
+                arrays[name] = arrays.get(name, -1) + 1
+                name = f"{name}[{arrays[name]}]"
+            lines.setdefault(name, number)
+            prefix = f"{name}."
+        elif key := _KEY.match(line):
+            lines.setdefault(prefix + _plain(key[1]), number)
+    return lines
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\s*\.\s*", ".", name.replace('"', "").replace("'", "").strip())
+
+
+def _flatten(
+    section: type[msgspec.Struct],
+    tree: Mapping[str, object],
+    prefix: str,
+    origin: Callable[[str], str],
+    found: Found,
+    problems: list[str],
+) -> None:
+    known = fields_of(section)
+    for key, value in tree.items():
+        name = prefix + key
+        if key not in known:
+            problems.append(f"{name}: unknown setting{_suggestion(key, known)} ({origin(name)})")
+        elif name == "routes":
+            _flatten_routes(value, origin, found, problems)
+        elif (inner := section_of(known[key].type)) is None:
+            found[name] = Given(value, origin(name), is_text=False)
+        elif isinstance(value, dict):
+            _flatten(inner, value, f"{name}.", origin, found, problems)
+        else:
+            problems.append(f"{name}: expected a table, as in [{name}] ({origin(name)})")
+
+
+def _flatten_routes(value: object, origin: Callable[[str], str], found: Found, problems: list[str]) -> None:
+    if not isinstance(value, list) or not all(isinstance(route, dict) for route in value):
+        problems.append(f"routes: expected a list of tables, as in [[routes]] ({origin('routes')})")
+        return
+    for index, route in enumerate(value):
+        name = f"routes[{index}]"
+        found[name] = Given(None, origin(name), is_text=False)
+        _flatten(RouteSettings, route, f"{name}.", origin, found, problems)
+
+
+def _routes_from_text(text: str, variable: str, found: Found, problems: list[str]) -> None:
+    try:
+        value = parse_text(text)
+    except ValueError as error:
+        problems.append(f"routes: {error} ({variable})")
+        return
+    _flatten_routes(value, lambda _: variable, found, problems)
+
+
+def _suggestion(name: str, known: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.75)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,95 @@
+"""Addresses: what is read, what is refused, and which upstream is evidently ourselves."""
+
+import pytest
+
+from proxy.addresses import UpstreamAddress, is_loopback, leads_to, parse_address, parse_upstream
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("[::1]:8080", ("::1", 8080)),
+        ("localhost:0", ("localhost", 0)),
+        (":8080", ("0.0.0.0", 8080)),
+        ("app-1.internal:65535", ("app-1.internal", 65535)),
+    ],
+)
+def test_listen_address_is_read(text: str, expected: tuple[str, int]) -> None:
+    """host:port, bracketed IPv6, port 0 and an empty host are addresses."""
+    assert parse_address(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "8080", "127.0.0.1", "::1:8080", "[::1]", "[x]:80", "host:65536", "host:-1", "a b:80", "host:80/", "h:٣"],
+)
+def test_bad_listen_address_is_refused(text: str) -> None:
+    """Anything else is a ValueError."""
+    with pytest.raises(ValueError, match=r"."):
+        parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "authority"),
+    [
+        ("http://127.0.0.1:3000", ("http", "127.0.0.1", 3000, ""), "127.0.0.1:3000"),
+        ("http://App", ("http", "app", 80, ""), "app"),
+        ("HTTPS://api.example.com/", ("https", "api.example.com", 443, ""), "api.example.com"),
+        ("https://[::1]:80", ("https", "::1", 80, ""), "[::1]:80"),
+        ("unix:/run/app.sock", ("unix", "", 0, "/run/app.sock"), "localhost"),
+    ],
+)
+def test_upstream_is_read(text: str, expected: tuple[str, str, int, str], authority: str) -> None:
+    """The three forms of upstream, default ports filled in."""
+    upstream = parse_upstream(text)
+    assert (upstream.scheme, upstream.host, upstream.port, upstream.path) == expected
+    assert upstream.authority == authority
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "app:3000", "ftp://app", "http://", "http://:80", "http://app:0", "http://app/v1", "http://app?x=1",
+        "http://app#f", "http://user:secret@app", "unix:app.sock", "unix://run/app.sock", "unix:", "http://a\r\nb",
+    ],
+)  # fmt: skip
+def test_upstream_beyond_an_origin_is_refused(text: str) -> None:
+    """Paths, queries, fragments, credentials and unknown schemes are refused."""
+    with pytest.raises(ValueError, match=r"."):
+        parse_upstream(text)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "listen", "expected"),
+    [
+        ("http://127.0.0.1:8080", ("0.0.0.0", 8080), True),
+        ("http://localhost:8080", ("127.0.0.1", 8080), True),
+        ("http://localhost:8080", ("::", 8080), True),
+        ("http://[::1]:8080", ("::1", 8080), True),
+        ("http://[0:0::1]:8080", ("::1", 8080), True),
+        ("http://0.0.0.0:8080", ("127.0.0.1", 8080), True),
+        ("http://gateway:8080", ("gateway", 8080), True),
+        ("http://127.0.0.1:8081", ("0.0.0.0", 8080), False),
+        ("http://127.0.0.2:8080", ("127.0.0.1", 8080), False),
+        ("http://app:8080", ("0.0.0.0", 8080), False),
+        ("http://10.0.0.9:8080", ("0.0.0.0", 8080), False),
+        ("unix:/run/app.sock", ("0.0.0.0", 8080), False),
+    ],
+)
+def test_own_listener_is_recognised(upstream: str, listen: tuple[str, int], expected: bool) -> None:
+    """An upstream is ours when host and port evidently reach our listener."""
+    assert leads_to(parse_upstream(upstream), listen) is expected
+
+
+def test_loopback_is_told_from_the_network() -> None:
+    """Loopback literals and localhost are this machine only; wildcards and names are not."""
+    assert [is_loopback(host) for host in ("127.9.9.9", "::1", "localhost", "0.0.0.0", "::", "app")] == [True] * 3 + [
+        False
+    ] * 3
+
+
+def test_addresses_are_values() -> None:
+    """Two readings of the same text are equal and hashable."""
+    assert len({parse_upstream("http://app"), parse_upstream("http://app:80")}) == 1
+    assert isinstance(parse_upstream("http://app"), UpstreamAddress)

@@ -1,0 +1,88 @@
+"""Settings as values: defaults, freezing, what is shown; and the example file that documents them."""
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from proxy.settings import RouteSettings, Settings, SettingsError, freeze, load, redacted, thaw
+from proxy.settings_sources import fields_of, leaves
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "example.toml"
+
+
+def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """Flatten tables to dotted names; lists and inline tables of the routes stay values."""
+    out: dict[str, object] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            out |= flat(value, f"{prefix}{key}.")
+        else:
+            out[prefix + key] = value
+    return out
+
+
+def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> None:
+    """deploy/example.toml lists exactly the declared settings, each with the declared default."""
+    tree = tomllib.loads(EXAMPLE.read_text())
+    (route,) = tree.pop("routes")
+    declared = {name: field.default for name, field in leaves() if name not in ("data_dir", "routes")}
+    written = {name: tuple(value) if isinstance(value, list) else value for name, value in flat(tree).items()}
+    assert written == declared
+    fields = fields_of(RouteSettings)
+    assert list(route) == list(fields)
+    for key, field in fields.items():
+        default = (
+            field.default_factory() if field.default is msgspec.NODEFAULT and not field.required else field.default
+        )
+        assert field.required or route[key] == default
+
+
+def test_example_file_explains_every_table_and_loads() -> None:
+    """Each line that sets something obvious or not stands under a commented table, and the file is valid."""
+    settings = load({}, {}, EXAMPLE)
+    assert settings.routes[0].id == "app"
+    plain = msgspec.structs.replace(settings, routes=(), data_dir="sidelog-data")
+    assert plain == Settings()
+
+
+def test_every_setting_has_help() -> None:
+    """A description is declared with each setting, so that help texts can be derived."""
+    for section, prefix in ((Settings, ""), (RouteSettings, "routes.")):
+        for name, field in leaves(section, prefix):
+            if name != "routes":
+                meta = field.type.__metadata__[0]
+                assert meta.description, name
+
+
+def test_freeze_and_thaw_keep_everything_with_secrets() -> None:
+    """What one process freezes another thaws to equal settings, resolved secrets included."""
+    settings = load({"proxy.upstream": "http://app:1"}, {}, None)
+    route = RouteSettings(id="a", upstream="unix:/s", set_request_headers={"authorization": "Bearer s3cret"})
+    settings = msgspec.structs.replace(settings, routes=(route, *settings.routes))
+    assert thaw(freeze(settings)) == settings
+    assert b"s3cret" in freeze(settings)
+
+
+def test_shown_settings_have_no_secrets() -> None:
+    """Header values and the storage password are hidden, everything else is shown."""
+    settings = load({"proxy.upstream": "http://app:1"}, {}, None)
+    route = RouteSettings(id="a", upstream="unix:/s", set_request_headers={"authorization": "Bearer s3cret"})
+    storage = msgspec.structs.replace(settings.storage, url="postgresql://me:hunter2@db/logs")
+    shown = redacted(msgspec.structs.replace(settings, routes=(route,), storage=storage))
+    assert "s3cret" not in repr(shown)
+    assert shown["storage"]["url"] == "postgresql://me:[REDACTED]@db/logs"
+    assert shown["routes"][0]["set_request_headers"] == {"authorization": "[REDACTED]"}
+    assert redacted(settings)["storage"]["url"] == "sqlite:///sidelog.db"
+
+
+def test_thaw_refuses_what_was_not_frozen() -> None:
+    """A foreign document is a validation error, not half-read settings."""
+    with pytest.raises(msgspec.ValidationError):
+        thaw(b'{"data_dir": 1}')
+
+
+def test_error_text_joins_all_problems() -> None:
+    """The exception's own text holds every problem."""
+    assert str(SettingsError(["a", "b"])) == "a; b"

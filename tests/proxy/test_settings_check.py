@@ -1,0 +1,123 @@
+"""Checks of meaning: every refusal names its setting and value."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from proxy.settings import SettingsError, load
+
+ROUTE = '[{"id": "a", "upstream": "http://a", %s}]'
+
+
+def refusal(environ: dict[str, str]) -> str:
+    """Load with an upstream (unless routes are given) and return the whole report."""
+    overrides = {} if "SIDELOG_ROUTES" in environ else {"proxy.upstream": "http://app:3000"}
+    with pytest.raises(SettingsError) as caught:
+        load(overrides, environ, None)
+    return "\n".join(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("PROXY__LISTEN", "8080", "proxy.listen: expected host:port"),
+        ("PROXY__LISTEN", "127.0.0.1:8090", "admin.listen: is the address of the data port too"),
+        ("PROXY__WORKERS", "-1", "proxy.workers: expected `int` >= 0"),
+        ("PROXY__ENGINE", "fast", "proxy.engine: invalid enum value 'fast'"),
+        ("PROXY__TRUSTED_PROXIES", '["10.0.0.0/33"]', "proxy.trusted_proxies: expected an address or CIDR"),
+        ("PROXY__VIA", "a b", "proxy.via: expected a token"),
+        ("PROXY__RECORD_ID_HEADER", "x:y", "proxy.record_id_header: expected a token"),
+        ("PROXY__INSTANCE", "a b", "proxy.instance: expected letters"),
+        ("PROXY__STAGE", "a\nb", "proxy.stage: must not hold CR"),
+        ("PROXY__LIMITS__MAX_HEADER_BYTES", "10", "expected 0 (off) or at least 256 bytes, got 10"),
+        ("PROXY__LIMITS__TIMEOUT_CONNECT_S", "-1", "proxy.limits.timeout_connect_s: expected `float` >= 0"),
+        ("ADMIN__ALLOWED_HOSTS", '["a/b"]', "admin.allowed_hosts: expected a host name"),
+        ("RING__BYTES", "1048575", "ring.bytes: expected `int` >= 1048576"),
+        ("RING__DIRECTORY", "/does/not/exist", "ring.directory: is not a directory"),
+        ("CAPTURE__REQUEST_BODY_BYTES", "60000000", "ring.bytes: the windows of one exchange"),
+        ("REDACT__HEADERS", '["a b"]', "redact.headers: expected header names"),
+        ("REDACT__JSON_KEYS", '[""]', "redact.json_keys: expected names"),
+        ("STORAGE__QUEUE_MAX_BYTES", "1048576", "storage.queue_max_bytes: must hold one batch of 8388608 bytes"),
+        ("STORAGE__BATCH_MAX_AGE_MS", "0", "storage.batch_max_age_ms: expected `int` >= 1"),
+    ],
+)
+def test_bad_value_is_refused_with_its_reason(variable: str, value: str, expected: str) -> None:
+    """Each value outside its range or syntax is named with what was expected."""
+    report = refusal({f"SIDELOG_{variable}": value})
+    assert expected in report
+    assert f"SIDELOG_{variable}" in report or "default" in report
+
+
+def test_smallest_ring_holds_the_default_windows() -> None:
+    """The lower limit of the ring is usable with everything else at its default."""
+    assert load({"proxy.upstream": "http://app"}, {"SIDELOG_RING__BYTES": "1048576"}, None).ring.bytes == 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ('"path": "v1"', "routes[0].path: expected a raw path"),
+        ('"path": "/a?b"', "routes[0].path: expected a raw path"),
+        ('"host": "a/b"', "routes[0].host: expected a host"),
+        ('"upstream_host": "a b"', "routes[0].upstream_host: expected a host"),
+        ('"set_request_headers": {"a b": "x"}', "expected header names, got 'a b'"),
+        ('"set_request_headers": {"a": "x\\u0000"}', "the value of 'a' must not hold CR, LF or NUL"),
+        ('"set_request_headers": {"Content-Length": "1"}', "Content-Length belongs to the proxy"),
+        ('"upstream_ca_file": "/does/not/exist"', "routes[0].upstream_ca_file: cannot be read"),
+        ('"capture": "all"', "routes[0].capture: invalid enum value 'all'"),
+        ('"nothing": 1', "routes[0].nothing: unknown setting"),
+    ],
+)
+def test_bad_route_is_refused_with_its_reason(more: str, expected: str) -> None:
+    """Route by route, key by key."""
+    assert expected in refusal({"SIDELOG_ROUTES": ROUTE % more})
+
+
+@pytest.mark.parametrize(
+    ("upstream", "expected"),
+    [
+        ("http://a/v1", "must not carry a path"),
+        ("http://me:pw@a", "must not carry credentials"),
+        ("ftp://a", "expected http://host:port"),
+        ("http://127.0.0.1:8080", "is this proxy's own address"),
+        ("http://localhost:8090", "is this proxy's own address"),
+    ],
+)
+def test_bad_upstream_is_refused(upstream: str, expected: str) -> None:
+    """An upstream is an origin, and never ourselves: not the data port, not the admin port."""
+    with pytest.raises(SettingsError, match="upstream: ") as caught:
+        load({"proxy.upstream": upstream}, {}, None)
+    assert expected in caught.value.problems[0]
+    assert "(--upstream)" in caught.value.problems[0]
+
+
+def test_route_ids_are_unique_and_clean() -> None:
+    """The same id twice, `default` beside [proxy].upstream, and blanks around an id are refused."""
+    double = '[{"id": "a", "upstream": "http://a"}, {"id": "a", "upstream": "http://b"}]'
+    assert "routes[1].id: is the id of routes[0] too, got 'a'" in refusal({"SIDELOG_ROUTES": double})
+    assert "expected printable text" in refusal({"SIDELOG_ROUTES": '[{"id": " a", "upstream": "http://a"}]'})
+    environ = {"SIDELOG_ROUTES": '[{"id": "default", "upstream": "http://a"}]'}
+    with pytest.raises(SettingsError) as caught:
+        load({"proxy.upstream": "http://b"}, environ, None)
+    assert caught.value.problems[0].startswith("proxy.upstream: makes the route `default`, as routes[0] is")
+
+
+def test_admin_without_token_only_on_loopback() -> None:
+    """`auth = off` is refused where others could reach the admin port."""
+    up = {"proxy.upstream": "http://app:3000", "admin.auth": "off"}
+    assert load(up, {}, None).admin.auth == "off"
+    with pytest.raises(SettingsError, match=r"admin\.auth: `off` is accepted only on a loopback address"):
+        load(up | {"admin.listen": "0.0.0.0:8090"}, {}, None)
+
+
+def test_port_zero_is_allowed_on_both_ports(tmp_path: Path) -> None:
+    """Tests let the kernel choose; two zeros are not the same port."""
+    overrides = {"proxy.upstream": "http://app:3000", "proxy.listen": "127.0.0.1:0", "admin.listen": "127.0.0.1:0"}
+    assert load(overrides, {}, None).admin.listen == "127.0.0.1:0"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("storage.backends") is None, reason="no backends yet")
+def test_unknown_storage_scheme_is_refused() -> None:
+    """The storage URL needs a backend."""
+    assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "clickhouse://db/logs"})

@@ -1,0 +1,148 @@
+"""Loading settings: precedence, conversion, complete reports."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.settings import Settings, SettingsError, load
+
+UP = {"proxy.upstream": "http://127.0.0.1:3000"}
+
+
+def write(directory: Path, text: str) -> Path:
+    """Put a configuration file into a directory."""
+    path = directory / "sidelog.toml"
+    path.write_text(text)
+    return path
+
+
+def problems_of(
+    overrides: dict[str, str], environ: dict[str, str] | None = None, path: Path | None = None
+) -> list[str]:
+    """Load and return the problems it must report."""
+    with pytest.raises(SettingsError) as caught:
+        load(overrides, environ or {}, path)
+    return caught.value.problems
+
+
+def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    """Each source overrides the ones before it, setting by setting."""
+    path = write(tmp_path, '[proxy]\nlisten = "127.0.0.1:1"\nstage = "file"\nvia = "file"\n')
+    environ = {"SIDELOG_PROXY__LISTEN": "127.0.0.1:2", "SIDELOG_PROXY__STAGE": "env"}
+    settings = load(UP | {"proxy.listen": "127.0.0.1:3"}, environ, path)
+    assert (settings.proxy.listen, settings.proxy.stage, settings.proxy.via) == ("127.0.0.1:3", "env", "file")
+    assert settings.proxy.source == "backend"
+
+
+def test_environment_values_take_the_type_of_their_setting() -> None:
+    """Numbers, floats, lists and tables are read from text; routes as one value."""
+    environ = {
+        "SIDELOG_PROXY__WORKERS": "2",
+        "SIDELOG_PROXY__LIMITS__TIMEOUT_CONNECT_S": "1.5",
+        "SIDELOG_PROXY__TRUSTED_PROXIES": '["10.0.0.0/8"]',
+        "SIDELOG_REDACT__HEADERS": "['x-a', 'x-b']",
+        "SIDELOG_ROUTES": '[{"id": "a", "upstream": "http://a", "tls_verify": false}]',
+    }
+    settings = load({}, environ, None)
+    assert settings.proxy.workers == 2
+    assert settings.proxy.limits.timeout_connect_s == 1.5
+    assert settings.proxy.trusted_proxies == ("10.0.0.0/8",)
+    assert settings.redact.headers == ("x-a", "x-b")
+    assert settings.routes[0].tls_verify is False
+
+
+def test_routes_of_the_environment_replace_those_of_the_file(tmp_path: Path) -> None:
+    """The list of routes is one setting."""
+    path = write(tmp_path, '[[routes]]\nid="f"\nupstream="http://f"\n[[routes]]\nid="g"\nupstream="http://g"\n')
+    settings = load({}, {"SIDELOG_ROUTES": '[{id = "e", upstream = "http://e"}]'}, path)
+    assert [route.id for route in settings.routes] == ["e"]
+
+
+def test_upstream_becomes_the_last_route(tmp_path: Path) -> None:
+    """[proxy].upstream is the catch-all `default`, behind the configured routes."""
+    path = write(tmp_path, '[[routes]]\nid="a"\nupstream="http://a"\npath="/a/"\ncapture="meta"\n')
+    routes = load(UP, {}, path).routes
+    assert [(route.id, route.path, route.capture) for route in routes] == [
+        ("a", "/a/", "meta"),
+        ("default", "/", "body"),
+    ]
+
+
+def test_data_directory_is_absolute_and_follows_its_sources(tmp_path: Path) -> None:
+    """Flag, then SIDELOG_DATA_DIR, then the first of STATE_DIRECTORY, then ./sidelog-data."""
+    environ = {"STATE_DIRECTORY": "/var/lib/a:/var/lib/b"}
+    assert load(UP, {}, None).data_dir == str(Path.cwd() / "sidelog-data")
+    assert load(UP, environ, None).data_dir == "/var/lib/a"
+    assert load(UP, environ | {"SIDELOG_DATA_DIR": str(tmp_path)}, None).data_dir == str(tmp_path)
+    assert load(UP | {"data_dir": "/f"}, environ | {"SIDELOG_DATA_DIR": str(tmp_path)}, None).data_dir == "/f"
+
+
+def test_all_problems_come_at_once_each_with_its_origin(tmp_path: Path) -> None:
+    """A wrong type, an unknown key, a bad limit and a bad flag are all in one report, with lines and names."""
+    path = write(
+        tmp_path,
+        '[proxy]\nworkers = 65\nlisten = 7\n\n[proxy.limits]\nmax_heders = 1\n[[routes]]\nid = ""\npath = "x"\n',
+    )
+    found = "\n".join(problems_of({"admin.listen": "nowhere"}, {"SIDELOG_RING__BYTES": "7"}, path))
+    assert f"proxy.workers: expected `int` <= 64, got 65 ({path}:2)" in found
+    assert f"proxy.listen: expected `str`, got `int`, got 7 ({path}:3)" in found
+    assert f"proxy.limits.max_heders: unknown setting; did you mean max_headers? ({path}:6)" in found
+    assert f"({path}:8)" in found
+    assert f"routes[0].upstream: is missing ({path}:7)" in found
+    assert "routes[0].path: expected a raw path" in found
+    assert f"({path}:9)" in found
+    assert "got '7' (SIDELOG_RING__BYTES)" in found
+    assert "got 'nowhere' (--admin-listen)" in found
+
+
+def test_unknown_names_are_errors_but_foreign_variables_are_not() -> None:
+    """A misspelt setting is refused; what Kubernetes puts into the environment is left alone."""
+    load(UP, {"SIDELOG_PORT": "tcp://10.0.0.1:8080", "SIDELOG_SERVICE_HOST": "10.0.0.1", "OTHER__X": "1"}, None)
+    (problem,) = problems_of(UP, {"SIDELOG_PROXY__LISTN": "x"})
+    assert problem == "proxy.listn: unknown setting; did you mean proxy.listen? (SIDELOG_PROXY__LISTN)"
+    (problem,) = problems_of(UP | {"proxy.nothing_like_it": "x"})
+    assert problem.startswith("proxy.nothing_like_it: unknown setting")
+
+
+def test_no_route_at_all_says_how_to_give_one() -> None:
+    """Without anything to proxy to the report says how to name it."""
+    (problem,) = problems_of({})
+    assert "--upstream URL" in problem
+
+
+def test_secrets_are_read_from_the_environment_and_never_repeated(tmp_path: Path) -> None:
+    """env:NAME is resolved; a missing one is named; a bad value is not echoed."""
+    text = '[[routes]]\nid="a"\nupstream="http://a"\nset_request_headers = { authorization = "env:UPSTREAM_AUTH" }\n'
+    path = write(tmp_path, text)
+    settings = load({}, {"UPSTREAM_AUTH": "Bearer s3cret"}, path)
+    assert settings.routes[0].set_request_headers == {"authorization": "Bearer s3cret"}
+    (problem,) = problems_of({}, {}, path)
+    assert "the environment has no UPSTREAM_AUTH for authorization" in problem
+    assert f"{path}:4" in problem
+    (problem,) = problems_of({}, {"UPSTREAM_AUTH": "s3cret\r\nx: y"}, path)
+    assert "s3cret" not in problem
+
+
+@pytest.mark.parametrize("text", ["listen = ", "[proxy\n", "\udcff"])
+def test_unreadable_file_is_a_problem(tmp_path: Path, text: str) -> None:
+    """Broken TOML and broken UTF-8 are reported with the file's name."""
+    path = tmp_path / "x.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert str(path) in problems_of(UP, {}, path)[0]
+    assert "cannot read" in problems_of(UP, {}, tmp_path / "missing.toml")[0]
+
+
+def test_tables_and_lists_have_to_be_such(tmp_path: Path) -> None:
+    """A section given as a value, routes given as a table, text that is neither JSON nor TOML."""
+    assert "expected a table" in problems_of(UP, {}, write(tmp_path, "proxy = 1\n"))[0]
+    assert "expected a list of tables" in problems_of(UP, {}, write(tmp_path, "[routes]\nid = 1\n"))[0]
+    assert "expected JSON or a TOML value" in problems_of(UP, {"SIDELOG_ROUTES": "["})[0]
+    assert "expected JSON or a TOML value" in problems_of(UP, {"SIDELOG_REDACT__QUERY": "a,b"})[0]
+    assert "not in a file" in problems_of(UP, {}, write(tmp_path, 'data_dir = "x"\n'))[0]
+
+
+def test_defaults_are_valid_but_for_the_missing_upstream() -> None:
+    """With an upstream alone everything else is at its default."""
+    settings = load(UP, {}, None)
+    assert settings.capture == Settings().capture
+    assert settings.storage == Settings().storage
