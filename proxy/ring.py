@@ -11,12 +11,13 @@ and offset are known together at every instant, also when the producer dies betw
 """
 
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Final
+from zlib import crc32
 
 from proxy.ring_entry import PREFIX, PREFIX_BYTES, WRAP, Buffer, checksum
-from proxy.segment import (
+from proxy.segment import Segment
+from proxy.segment_layout import (
     FIRST_REFUSED_US,
     HEAD,
     LAST_REFUSED_US,
@@ -25,7 +26,6 @@ from proxy.segment import (
     REFUSED_RECORDS,
     RELEASED,
     SLEEPING,
-    Segment,
     SegmentError,
 )
 
@@ -40,11 +40,13 @@ A plain tuple: a named one costs 0.1 µs more per entry (bench/micro). The secti
 offset is released.
 """
 
-_JOIN_BYTES: Final = 16 * 1024
-"""Sections longer than this are copied straight into the ring instead of being joined first."""
+_CONCAT_BYTES: Final = 16 * 1024
+"""Above this, prefix and body are two slice assignments: the third copy would cost more than the call."""
 _RETRY_S: Final = 0.010
 _RETRY_PAUSE_S: Final = 0.0005
 _COUNT_BITS: Final = 7
+_pack = PREFIX.pack
+_unpack_from = PREFIX.unpack_from
 
 
 def _salt(segment: Segment) -> int:
@@ -107,9 +109,11 @@ class RingWriter:
         Returns:
             Whether the entry is in the ring.
         """
-        size = len(header) + PREFIX_BYTES
-        for section in sections:
-            size += len(section)
+        # Joining first and asking the joined bytes for their length saves 0.15 µs over adding lengths up; for large
+        # sections the second copy is from the cache and costs nothing up to 64 KiB, 2 µs at 256 KiB (bench/micro).
+        body = b"".join(sections)
+        header_bytes = len(header)
+        size = header_bytes + len(body) + PREFIX_BYTES
         length = size + 7 & -8
         head = self._head
         end = head + length
@@ -119,12 +123,12 @@ class RingWriter:
                 return False
             end = head + length
         at = head - self._base
-        crc = zlib.crc32(header, self._salt ^ head ^ length ^ kind << 16)
-        prefix = PREFIX.pack(length, crc, len(header), kind)
-        if size <= _JOIN_BYTES:
-            self._map[at : at + size] = b"".join((prefix, header, *sections))
+        prefix = _pack(length, crc32(header, self._salt + end + kind), header_bytes, kind)
+        if size <= _CONCAT_BYTES:
+            self._map[at : at + size] = prefix + header + body
         else:
-            self._copy(at, (prefix, header, *sections))
+            self._map[at : at + size - len(body)] = prefix + header
+            self._map[at + size - len(body) : at + size] = body
         self._head = end
         self._count = count = self._count + 1
         cells = self._cells
@@ -134,12 +138,6 @@ class RingWriter:
             cells[SLEEPING] = 0
             self._wake()
         return True
-
-    def _copy(self, at: int, parts: Sequence[Section]) -> None:
-        for part in parts:
-            end = at + len(part)
-            self._map[at:end] = part
-            at = end
 
     def _make_room(self, length: int) -> int:
         """Return the offset where an entry of `length` bytes may begin; -1 and a counted refusal if there is none."""
@@ -154,7 +152,7 @@ class RingWriter:
         if start == self._lap_end:
             rest = start - head
             if rest >= PREFIX_BYTES:
-                crc = checksum(b"", self._salt, head, rest, WRAP)
+                crc = checksum(b"", self._salt, head + rest, WRAP)
                 PREFIX.pack_into(self._map, head - self._base, rest, crc, 0, WRAP)
             self._lap_end += self._capacity
             self._base += self._capacity
@@ -249,22 +247,22 @@ class RingReader:
         limit = min(head, lap_end)
         stop = min(stop, lap_end - PREFIX_BYTES + 1)
         mapping, view, salt = self._map, self._view, self._buffer.salt
-        unpack, crc32, add = PREFIX.unpack_from, zlib.crc32, entries.append
-        room = max_records - len(entries)
+        add = entries.append
         is_sound = True
-        while cursor < stop and room:
+        for _ in range(max_records - len(entries)):
+            if cursor >= stop:
+                break
             at = cursor - base
-            length, crc, header_bytes, kind = unpack(mapping, at)
+            length, crc, header_bytes, kind = _unpack_from(mapping, at)
+            end = cursor + length
             body = at + PREFIX_BYTES + header_bytes
             header = mapping[at + PREFIX_BYTES : body]
-            end = cursor + length
-            if end > limit or crc32(header, salt ^ cursor ^ length ^ kind << 16) != crc or body > at + length:
+            if crc32(header, salt + end + kind) != crc or end > limit:
                 is_sound = False
                 break
-            cursor = end
             if kind != WRAP:
                 add((kind, header, view[body : at + length], end))
-                room -= 1
+            cursor = end
         # A rest too short for a marker is skipped like one.
         if lap_end - cursor < PREFIX_BYTES and head > cursor:
             cursor = lap_end

@@ -20,9 +20,12 @@ _LENGTHS: Final = struct.Struct("<I4x")
 _SCAN_BYTES: Final = 64 * 1024
 
 
-def checksum(header: bytes, salt: int, offset: int, length: int, kind: int) -> int:
-    """Return the CRC of an entry. Writer and reader repeat this line in place: the call costs 0.06 µs."""
-    return zlib.crc32(header, salt ^ offset ^ length ^ kind << 16)
+def checksum(header: bytes, salt: int, end: int, kind: int) -> int:
+    """Return the CRC of an entry that ends at offset `end`, which stands for its beginning and its length.
+
+    Writer and reader repeat this line in place: the call costs 0.06 µs.
+    """
+    return zlib.crc32(header, salt + end + kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Buffer:
         if not PREFIX_BYTES + header_bytes <= length <= min(rest, head - start):
             return False
         header = bytes(self.view[at + PREFIX_BYTES : at + PREFIX_BYTES + header_bytes])
-        return checksum(header, self.salt, start, length, kind) == int(crc)
+        return checksum(header, self.salt, start + length, kind) == int(crc)
 
     def find(self, start: int, head: int) -> int:
         """Return the offset of the first entry from `start` on, `head` if there is none; both multiples of 8."""

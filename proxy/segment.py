@@ -14,63 +14,19 @@ opens the file itself, by path or through `/proc/self/fd/N`, and never asks thro
 
 import fcntl
 import os
-import stat
-import struct
 import tempfile
 import time
-import zlib
-from itertools import pairwise
 from mmap import mmap
 from pathlib import Path
 from typing import Final
 
-MAGIC: Final = b"sidelogR"
-LAYOUT_VERSION: Final = 1
-PAGE: Final = 4096
-SLOT_BYTES: Final = 4096
-"""Size of one slot of the in-flight table."""
+from proxy.ring_directory import remove_unfinished, ring_directory, segments_in
+from proxy.segment_layout import HEADER_BYTES, PAGE, SLOT_BYTES, SegmentError, boot_id, checked_header, new_header
 
-HEAD: Final = 64
-"""Cell, producer: end of the newest entry in bytes, and in its three low bits the count of entries modulo 8."""
-PUSHED: Final = 65
-"""Cell, producer: entries pushed; stored just after `HEAD`, so it may lag behind it by one."""
-REFUSED_RECORDS: Final = 72
-"""Cell, producer: entries that did not fit."""
-REFUSED_BYTES: Final = 73
-"""Cell, producer: their bytes, prefix included."""
-FIRST_REFUSED_US: Final = 74
-"""Cell, producer: Unix time of the first refusal in microseconds, 0 = none."""
-LAST_REFUSED_US: Final = 75
-"""Cell, producer: Unix time of the newest refusal."""
-INFLIGHT_OVERFLOW: Final = 80
-"""Cell, producer: exchanges that found no free slot in the in-flight table."""
-RELEASED: Final = 88
-"""Cell, consumer: bytes before this offset may be overwritten."""
-SLEEPING: Final = 96
-"""Cell, set by the consumer, cleared by either: 1 = the reader waits for a wake-up."""
+__all__ = ["Segment", "SegmentError", "boot_id", "remove_unfinished", "ring_directory", "segments_in"]
 
-_STATIC: Final = struct.Struct("<8sI16s36s8Q")
-_CRC: Final = struct.Struct("<I")
-_MAX_BYTES: Final = 1 << 40
-"""Above this a size is taken for damage."""
 _HOLD_ATTEMPTS: Final = 100
 _HOLD_PAUSE_S: Final = 0.001
-
-
-class SegmentError(OSError):
-    """A segment cannot be made, held or read: no space, no permission, or a damaged header."""
-
-
-def boot_id() -> str:
-    """Return the kernel's id of this boot, 36 characters, or "" where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:36]
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _pages(size: int) -> int:
-    return -(-size // PAGE) * PAGE
 
 
 class Segment:
@@ -117,18 +73,15 @@ class Segment:
             SegmentError: the header is damaged; the descriptor stays the caller's then.
         """
         self.fd, self.path, self.is_held = fd, path, is_held
-        fields = _checked_header(fd, str(path or "anonymous ring"))
-        self.source, boot, descriptor_bytes, counters_at, cells, inflight_at, slots, self.data_offset, self.capacity = (
-            fields[:9]
-        )
-        self.boot_id = boot.rstrip(b"\0").decode("ascii", "replace")
-        self.inflight_slots = slots
+        areas = checked_header(os.pread(fd, HEADER_BYTES, 0), os.fstat(fd).st_size, str(path or "anonymous ring"))
+        self.source, self.boot_id = areas.source, areas.boot_id
+        self.inflight_slots, self.data_offset, self.capacity = areas.inflight_slots, areas.data_at, areas.capacity
         self.mapping = mmap(fd, self.data_offset + self.capacity)
         self.view = whole = memoryview(self.mapping)
-        self.descriptor = bytes(whole[PAGE : PAGE + descriptor_bytes])
+        self.descriptor = bytes(whole[PAGE : PAGE + areas.descriptor_bytes])
         self.cells = whole[:PAGE].cast("Q")
-        self.counters = whole[counters_at : counters_at + cells * 8].cast("Q")
-        self.inflight = whole[inflight_at : inflight_at + slots * SLOT_BYTES]
+        self.counters = whole[areas.counters_at : areas.counters_at + areas.counter_cells * 8].cast("Q")
+        self.inflight = whole[areas.inflight_at : areas.inflight_at + areas.inflight_slots * SLOT_BYTES]
         self.data = whole[self.data_offset : self.data_offset + self.capacity]
 
     @classmethod
@@ -158,7 +111,7 @@ class Segment:
             SegmentError: no space or no permission; nothing is left behind.
         """
         source = os.urandom(16)
-        header, total = _new_header(source, len(descriptor), counter_cells, inflight_slots, ring_bytes)
+        header, total = new_header(source, len(descriptor), counter_cells, inflight_slots, ring_bytes)
         if directory is None:
             return cls._create_anonymous(header, descriptor, total)
         path = directory / f"{source.hex()}.ring"
@@ -174,7 +127,7 @@ class Segment:
             if fd >= 0:
                 os.close(fd)
                 unfinished.unlink(missing_ok=True)
-            raise SegmentError(f"cannot make a ring of {total} bytes in {directory}: {exc.strerror}") from exc
+            raise SegmentError(f"cannot make a ring of {total} bytes in {directory}: {exc.strerror or exc}") from exc
 
     @classmethod
     def _create_anonymous(cls, header: bytes, descriptor: bytes, total: int) -> "Segment":
@@ -186,7 +139,7 @@ class Segment:
         except OSError as exc:
             if fd >= 0:
                 os.close(fd)
-            raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror}") from exc
+            raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}") from exc
 
     @classmethod
     def from_fd(cls, fd: int) -> "Segment":
@@ -203,7 +156,7 @@ class Segment:
             link = f"/proc/self/fd/{fd}"
             own = os.open(link, os.O_RDWR | os.O_CLOEXEC) if os.path.exists(link) else os.dup(fd)
         except OSError as exc:
-            raise SegmentError(f"cannot open the ring behind descriptor {fd}: {exc.strerror}") from exc
+            raise SegmentError(f"cannot open the ring behind descriptor {fd}: {exc.strerror or exc}") from exc
         return cls._mapped(own, None)
 
     @classmethod
@@ -216,7 +169,7 @@ class Segment:
         try:
             fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as exc:
-            raise SegmentError(f"cannot open the ring {path}: {exc.strerror}") from exc
+            raise SegmentError(f"cannot open the ring {path}: {exc.strerror or exc}") from exc
         return cls._mapped(fd, path)
 
     @classmethod
@@ -227,7 +180,7 @@ class Segment:
             os.close(fd)
             if isinstance(exc, SegmentError):
                 raise
-            raise SegmentError(f"cannot map the ring {path or 'behind a descriptor'}: {exc.strerror}") from exc
+            raise SegmentError(f"cannot map the ring {path or 'behind a descriptor'}: {exc.strerror or exc}") from exc
 
     def hold(self) -> None:
         """Become the producer: hold the lock until `close` or death. Doing it twice is harmless.
@@ -277,38 +230,6 @@ class Segment:
             self.mapping.close()
         except BufferError:
             pass
-
-
-def _new_header(source: bytes, descriptor: int, cells: int, slots: int, ring: int) -> tuple[bytes, int]:
-    counters_at = PAGE + _pages(descriptor)
-    inflight_at = counters_at + _pages(cells * 8)
-    data_at = inflight_at + slots * SLOT_BYTES
-    capacity = _pages(max(ring, PAGE))
-    boot = boot_id().encode("ascii")
-    static = _STATIC.pack(
-        MAGIC, LAYOUT_VERSION, source, boot, descriptor, counters_at, cells, inflight_at, slots, data_at, capacity, 0
-    )
-    return static + _CRC.pack(zlib.crc32(static)), data_at + capacity
-
-
-def _checked_header(fd: int, name: str) -> tuple[bytes, bytes, int, int, int, int, int, int, int]:
-    """Read the static header; every area it names lies in the file, in order, on page borders."""
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_size < PAGE:
-        raise SegmentError(f"damaged header of {name}: {status.st_size} bytes, no ring is shorter than {PAGE}")
-    raw = os.pread(fd, _STATIC.size + _CRC.size, 0)
-    magic, version, source, boot, *sizes = _STATIC.unpack_from(raw)
-    if magic != MAGIC or zlib.crc32(raw[: _STATIC.size]) != _CRC.unpack_from(raw, _STATIC.size)[0]:
-        raise SegmentError(f"damaged header of {name}: magic or checksum is wrong")
-    if version != LAYOUT_VERSION:
-        raise SegmentError(f"ring {name} has layout {version}, this sidelog reads layout {LAYOUT_VERSION}")
-    descriptor, counters_at, cells, inflight_at, slots, data_at, capacity, _ = sizes
-    borders = (PAGE + descriptor, counters_at, counters_at + cells * 8, inflight_at, inflight_at + slots * SLOT_BYTES)
-    ordered = (*borders, data_at, data_at + capacity, status.st_size)
-    is_sound = all(low <= high for low, high in pairwise(ordered))
-    if not is_sound or (counters_at | inflight_at | data_at | capacity) % PAGE or not 0 < capacity < _MAX_BYTES:
-        raise SegmentError(f"damaged header of {name}: an area lies outside of the {status.st_size} bytes of the file")
-    return source, boot, descriptor, counters_at, cells, inflight_at, slots, data_at, capacity
 
 
 def _anonymous_file() -> int:

@@ -1,0 +1,156 @@
+"""The counters page of a worker: u64 cells in shared memory, so that metrics are right even when records are dropped.
+
+Strategy: the number of routes fixes the layout; the worker adds to a cell in place (about 50 ns), the collector reads
+the page when it is asked for metrics. One more route, `no_route`, takes requests that no route matched.
+
+Invariant: counters only grow and outlive their worker (`fold`); gauges say what is now and die with it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+Key = TypeVar("Key")
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "OTHER")
+CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""Status classes; "none" is an exchange without a response, or a status outside of 100 to 599."""
+UPSTREAM_ERRORS: Final = ("refused", "reset", "bad_response", "timeout")
+
+_METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}
+_OTHER_CELL: Final = (len(METHODS) - 1) * len(CLASSES)
+_ROUTE_CELLS: Final = len(METHODS) * len(CLASSES)
+_ERROR_INDEX: Final = {reason: index for index, reason in enumerate(UPSTREAM_ERRORS)}
+
+
+@dataclass(slots=True)
+class CounterSnapshot:
+    """What the pages said. Route names are keys, "" = no route; what is zero is not in the dictionaries."""
+
+    requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """(route, method, status class) → exchanges."""
+    request_bytes: dict[str, int] = field(default_factory=dict)
+    """Route → bytes of request bodies."""
+    response_bytes: dict[str, int] = field(default_factory=dict)
+    """Route → bytes of response bodies."""
+    upstream_errors: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(route, reason) → failures."""
+    refused_connections: int = 0
+    """Connections turned away."""
+    upstream_retries: int = 0
+    """Requests sent to an upstream a second time."""
+    connections_downstream: int = 0
+    """Gauge: open now."""
+    connections_upstream: int = 0
+    """Gauge: open now."""
+    requests_in_flight: int = 0
+    """Gauge: running now."""
+
+
+class CounterLayout:
+    """Where each counter of a worker with `routes` routes lies."""
+
+    __slots__ = (
+        "connections_downstream", "connections_upstream", "no_route", "refused_connections", "request_bytes",
+        "requests", "requests_in_flight", "response_bytes", "routes", "size", "upstream_errors", "upstream_retries",
+    )  # fmt: skip
+
+    def __init__(self, routes: int) -> None:
+        """Lay out the cells; the same number of routes always gives the same layout."""
+        rows = routes + 1
+        self.routes = routes
+        self.no_route = routes
+        """Route index of requests that matched none."""
+        self.requests = tuple(row * _ROUTE_CELLS for row in range(rows))
+        """First cell of each route's requests."""
+        self.request_bytes = rows * _ROUTE_CELLS
+        """Add the route index."""
+        self.response_bytes = self.request_bytes + rows
+        """Add the route index."""
+        self.upstream_errors = self.response_bytes + rows
+        """Add four times the route index, and the reason's."""
+        self.refused_connections = self.upstream_errors + rows * len(UPSTREAM_ERRORS)
+        self.upstream_retries = self.refused_connections + 1
+        self.connections_downstream = self.refused_connections + 2
+        self.connections_upstream = self.refused_connections + 3
+        self.requests_in_flight = self.refused_connections + 4
+        self.size = self.refused_connections + 5
+        """Cells in all."""
+
+    def request_cell(self, route: int, method: bytes, status: int) -> int:
+        """Return the cell of a finished exchange; `status` 0 = no response."""
+        status_class = status // 100 if status < 600 else 0
+        return self.requests[route] + _METHOD_CELL.get(method, _OTHER_CELL) + status_class
+
+    def upstream_error_cell(self, route: int, reason: str) -> int | None:
+        """Return the cell of an upstream failure; None for a reason that has none."""
+        index = _ERROR_INDEX.get(reason)
+        return None if index is None else self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
+
+    def read(self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None) -> CounterSnapshot:
+        """Read a page.
+
+        Args:
+            cells: at least `size` cells.
+            names: of the routes, by index; without them an index is its own name.
+
+        Raises:
+            ValueError: the page or the names do not fit this layout.
+        """
+        keys = [*(map(str, range(self.routes)) if names is None else names), ""]
+        if len(cells) < self.size or len(keys) != self.routes + 1:
+            raise ValueError(
+                f"{len(cells)} cells and {len(keys) - 1} names for {self.size} cells and {self.routes} routes"
+            )
+        values = list(cells[: self.size])
+        snapshot = CounterSnapshot(
+            refused_connections=values[self.refused_connections],
+            upstream_retries=values[self.upstream_retries],
+            connections_downstream=values[self.connections_downstream],
+            connections_upstream=values[self.connections_upstream],
+            requests_in_flight=values[self.requests_in_flight],
+        )
+        for row, key in enumerate(keys):
+            self._read_route(snapshot, values, row, key)
+        return snapshot
+
+    def _read_route(self, snapshot: CounterSnapshot, values: list[int], row: int, key: str) -> None:
+        first = self.requests[row]
+        for index, count in enumerate(values[first : first + _ROUTE_CELLS]):
+            if count:
+                method, status_class = divmod(index, len(CLASSES))
+                _add(snapshot.requests, (key, METHODS[method], CLASSES[status_class]), count)
+        _add(snapshot.request_bytes, key, values[self.request_bytes + row])
+        _add(snapshot.response_bytes, key, values[self.response_bytes + row])
+        first = self.upstream_errors + row * len(UPSTREAM_ERRORS)
+        for reason, count in zip(UPSTREAM_ERRORS, values[first:], strict=False):
+            _add(snapshot.upstream_errors, (key, reason), count)
+
+
+def _add(into: dict[Key, int], key: Key, count: int) -> None:
+    if count:
+        into[key] = into.get(key, 0) + count
+
+
+def fold(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False) -> CounterSnapshot:
+    """Return the sum of two snapshots; gauges of `snapshot` are added only when its worker is alive."""
+    total = CounterSnapshot(
+        dict(base.requests),
+        dict(base.request_bytes),
+        dict(base.response_bytes),
+        dict(base.upstream_errors),
+        base.refused_connections + snapshot.refused_connections,
+        base.upstream_retries + snapshot.upstream_retries,
+        base.connections_downstream + (snapshot.connections_downstream if is_alive else 0),
+        base.connections_upstream + (snapshot.connections_upstream if is_alive else 0),
+        base.requests_in_flight + (snapshot.requests_in_flight if is_alive else 0),
+    )
+    for cell, count in snapshot.requests.items():
+        _add(total.requests, cell, count)
+    for route, count in snapshot.request_bytes.items():
+        _add(total.request_bytes, route, count)
+    for route, count in snapshot.response_bytes.items():
+        _add(total.response_bytes, route, count)
+    for error, count in snapshot.upstream_errors.items():
+        _add(total.upstream_errors, error, count)
+    return total

@@ -1,0 +1,156 @@
+"""The in-flight table of a worker: long exchanges are visible while they run, and leave evidence if the worker dies.
+
+Strategy: a slot of 4 KiB per exchange, in shared memory, written by the worker and scanned by the collector. The first
+cell of a slot is a sequence lock: its two low bits say free, in writing or in use, the rest is a version. Emptying a
+slot is one store; its bytes stay until the slot is used again, like those of the ring.
+
+Invariant: the reader reports a slot only if it was in use, with one version, before and after it was copied; what is
+torn is read again some times and then passed over. Nobody waits.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.segment import Segment
+from proxy.segment_layout import INFLIGHT_OVERFLOW, SLOT_BYTES
+
+HEAD_BYTES: Final = 1536
+"""Kept of a request head; longer ones are cut."""
+BODY_BYTES: Final = 2048
+"""Kept of a request body: the name of an MCP tool lies within."""
+CLIENT_BYTES: Final = 46
+"""Kept of the client's address: the longest textual IPv6 address."""
+
+_FIXED: Final = struct.Struct("<16sqIIHH47p")
+_FIXED_AT: Final = 8
+_HEAD_AT: Final = 128
+_BODY_AT: Final = _HEAD_AT + HEAD_BYTES
+_CELLS_PER_SLOT: Final = SLOT_BYTES // 8
+_STATE: Final = 3
+_FREE: Final = 0
+_WRITING: Final = 1
+_IN_USE: Final = 2
+_NEXT: Final = 4
+_VERSIONS: Final = (1 << 64) - 1
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InflightExchange:
+    """What a worker noted of a running exchange."""
+
+    record_id: bytes
+    """16 bytes."""
+    started_at_us: int
+    """Unix time in microseconds."""
+    route: int
+    """As given to `fill`."""
+    client_ip: bytes
+    """As given to `fill`, at most `CLIENT_BYTES`."""
+    head: bytes
+    """Request head, at most `HEAD_BYTES`."""
+    head_truncated: bool
+    """Whether the head was longer."""
+    body: bytes
+    """Beginning of the request body, at most `BODY_BYTES`."""
+
+
+class InflightWriter:
+    """The worker's side; one per fresh segment."""
+
+    __slots__ = ("_cells", "_free", "_header", "_table")
+
+    def __init__(self, segment: Segment) -> None:
+        """Start with an empty table; `segment` stays the caller's to close."""
+        self._header = segment.cells
+        self._table = segment.inflight
+        self._cells = segment.inflight.cast("Q")
+        # Popped from the end, so that a quiet worker uses the lowest slots and touches few pages.
+        self._free = list(range(segment.inflight_slots - 1, -1, -1))
+
+    def fill(self, record_id: bytes, started_at_us: int, route: int, client_ip: bytes, head: bytes, body: bytes) -> int:
+        """Note an exchange.
+
+        Args:
+            record_id: 16 bytes.
+            started_at_us: Unix time in microseconds.
+            route: 0 to 2^32-1.
+            client_ip: kept up to `CLIENT_BYTES`.
+            head: kept up to `HEAD_BYTES`.
+            body: kept up to `BODY_BYTES`.
+
+        Returns:
+            The slot, for `clear`; -1 (and counted as overflow) when none is free.
+        """
+        if not self._free:
+            self._header[INFLIGHT_OVERFLOW] += 1
+            return -1
+        slot = self._free.pop()
+        cell = slot * _CELLS_PER_SLOT
+        version = self._cells[cell] & ~_STATE
+        self._cells[cell] = version | _WRITING
+        at = slot * SLOT_BYTES
+        table = self._table
+        kept_head, kept_body = head[:HEAD_BYTES], body[:BODY_BYTES]
+        _FIXED.pack_into(
+            table, at + _FIXED_AT,
+            record_id, started_at_us, route, len(head), len(kept_head), len(kept_body), client_ip[:CLIENT_BYTES],
+        )  # fmt: skip
+        table[at + _HEAD_AT : at + _HEAD_AT + len(kept_head)] = kept_head
+        table[at + _BODY_AT : at + _BODY_AT + len(kept_body)] = kept_body
+        self._cells[cell] = (version + _NEXT & _VERSIONS) | _IN_USE
+        return slot
+
+    def clear(self, slot: int) -> None:
+        """Free a slot that `fill` gave."""
+        cell = slot * _CELLS_PER_SLOT
+        self._cells[cell] &= ~_STATE
+        self._free.append(slot)
+
+
+class InflightReader:
+    """The collector's side."""
+
+    __slots__ = ("_cells", "_header", "_slots", "_table")
+
+    def __init__(self, segment: Segment) -> None:
+        """Read the table of `segment`, which stays the caller's to close."""
+        self._header = segment.cells
+        self._table = segment.inflight
+        self._cells = segment.inflight.cast("Q")
+        self._slots = segment.inflight_slots
+
+    @property
+    def overflow(self) -> int:
+        """Exchanges that found no free slot."""
+        return self._header[INFLIGHT_OVERFLOW]
+
+    def scan(self) -> list[InflightExchange]:
+        """Return the exchanges noted now, in the order of their slots; a slot that keeps changing is passed over."""
+        states = self._cells[::_CELLS_PER_SLOT].tolist()
+        found = (self._copy(slot) for slot, state in enumerate(states) if state & _STATE)
+        return [exchange for exchange in found if exchange is not None]
+
+    def _copy(self, slot: int) -> InflightExchange | None:
+        cell = slot * _CELLS_PER_SLOT
+        at = slot * SLOT_BYTES
+        for _ in range(_ATTEMPTS):
+            before = self._cells[cell]
+            raw = bytes(self._table[at : at + SLOT_BYTES])
+            if before & _STATE == _IN_USE and self._cells[cell] == before:
+                return _decoded(raw)
+        return None
+
+
+def _decoded(raw: bytes) -> InflightExchange:
+    record_id, started_at_us, route, full_head, head_bytes, body_bytes, client_ip = _FIXED.unpack_from(raw, _FIXED_AT)
+    return InflightExchange(
+        record_id=record_id,
+        started_at_us=started_at_us,
+        route=route,
+        client_ip=client_ip,
+        head=raw[_HEAD_AT : _HEAD_AT + min(head_bytes, HEAD_BYTES)],
+        head_truncated=full_head > head_bytes,
+        body=raw[_BODY_AT : _BODY_AT + min(body_bytes, BODY_BYTES)],
+    )
