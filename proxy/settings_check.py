@@ -25,7 +25,9 @@ _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 
 _OWN_HEADERS: Final = frozenset(
     {
-        "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer",
+        "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection",
+        "te",  # codespell:ignore te
+        "trailer",
         "transfer-encoding", "upgrade", "x-sidelog-hop",
     }
 )  # fmt: skip

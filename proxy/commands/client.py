@@ -1,0 +1,153 @@
+"""The admin API as the commands use it: where it is, with which token, one request at a time.
+
+Strategy: blocking, standard library only, never through a proxy of the environment. Address and token come from the
+options, else from the data directory a running sidelog keeps (`state.json`, `admin-token`).
+"""
+
+import http.client
+import json
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from proxy.commands.output import CommandError
+
+TIMEOUT_S: Final = 30.0
+"""A query's time budget in the server is far below this."""
+MAX_ANSWER_BYTES: Final = 256 << 20
+"""1000 records, or one exchange with its bodies, are far below this."""
+
+
+def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
+    """Find the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data."""
+    return Path(
+        option
+        or environ.get("SIDELOG_DATA_DIR")
+        or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        or "sidelog-data"
+    )
+
+
+def read_token(directory: Path) -> str:
+    """Read the admin token of a data directory."""
+    path = directory / "admin-token"
+    try:
+        return path.read_text("ascii").strip()
+    except FileNotFoundError:
+        raise CommandError(
+            f"there is no {path}; it is made at the first start (choose the directory with --data-dir)"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read {path}: {error}") from error
+
+
+def read_admin_url(directory: Path) -> str | None:
+    """Read where the sidelog of a data directory has, or had, its admin port; None when it never ran."""
+    try:
+        state = json.loads((directory / "state.json").read_text("utf-8"))
+        url = state.get("admin_url")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise CommandError(f"cannot read {directory / 'state.json'}: {error}") from error
+    return url if isinstance(url, str) and url else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An admin port and the token for it."""
+
+    url: str
+    token: str
+
+    def get(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Answer:
+        """GET a path of the admin port, whatever its status.
+
+        Raises:
+            CommandError: nobody answers, or not in HTTP.
+        """
+        target = path + (f"?{urlencode(parameters, doseq=True)}" if parameters else "")
+        headers = {"Accept": "application/json", "Connection": "close"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        connection = _connection(self.url)
+        try:
+            connection.request("GET", urlsplit(self.url).path.rstrip("/") + target, headers=headers)
+            response = connection.getresponse()
+            body = response.read(MAX_ANSWER_BYTES)
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandError(
+                f"no answer from {self.url}: {str(error) or type(error).__name__}; is sidelog running?"
+            ) from error
+        finally:
+            connection.close()
+
+    def get_json(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Any:
+        """GET JSON; refusals become errors with the server's own words."""
+        answer = self.get(path, parameters)
+        if answer.status >= 400:
+            raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+        try:
+            return json.loads(answer.body)
+        except ValueError as error:
+            raise CommandError(f"{self.url} answered something that is not JSON; is it the admin port?") from error
+
+
+def connect(url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]) -> Client:
+    """Make a client from options and, for what is not given, from the data directory."""
+    directory = data_directory(option, environ)
+    url = url or environ.get("SIDELOG_URL")
+    token = token or environ.get("SIDELOG_TOKEN")
+    if url is None and (url := read_admin_url(directory)) is None:
+        raise CommandError(f"sidelog has not run with the data directory {directory}; give --url, or --data-dir")
+    if token is None:  # without a token file the port may still be open (admin.auth = "off")
+        token = read_token(directory) if (directory / "admin-token").exists() else ""
+    return Client(url, token)
+
+
+def refusal(answer: Answer) -> str:
+    """Say what an error answer says: RFC 9457's detail, or the message of one of the dialects."""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        document = None
+    detail = None
+    if isinstance(document, dict):
+        error = document.get("error")
+        inner = error.get("message") if isinstance(error, dict) else error
+        detail = document.get("detail") or inner or document.get("message") or document.get("title")
+    mend = "; give --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
+    return f"{detail or http.client.responses.get(answer.status, 'error')} (status {answer.status}){mend}"
+
+
+def _connection(url: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise CommandError(f"{url!r} is not a URL: {error}", exit_code=2) from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise CommandError(f"{url!r} is not a URL such as http://127.0.0.1:8090", exit_code=2)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=ssl.create_default_context())
+    return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+
+
+def client_from_environment(url: str | None, token: str | None, data_dir: str | None) -> Client:
+    """Make a client as every command does that talks to a running sidelog."""
+    return connect(url, token, data_dir, os.environ)

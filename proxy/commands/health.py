@@ -1,0 +1,36 @@
+"""`sidelog health` and `sidelog token show`: what a container check and a person at a shell need."""
+
+import json
+import os
+
+from proxy.commands.client import client_from_environment, data_directory, read_token
+from proxy.commands.output import CommandError, complain, say, say_json
+
+
+def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
+    """Ask /readyz; returns 0 when it is ready, 1 when it is not, or nobody answers."""
+    answer = client_from_environment(url, "", data_dir).get("/readyz")
+    is_ready = answer.status == 200
+    if as_json:
+        try:
+            detail = json.loads(answer.body)
+        except ValueError:
+            detail = answer.body.decode("utf-8", "replace").strip()
+        say_json({"ready": is_ready, "status": answer.status, "detail": detail})
+    elif is_ready:
+        say("ready")
+    else:
+        complain(f"not ready (status {answer.status})")
+    return 0 if is_ready else 1
+
+
+def show_token(data_dir: str | None, *, as_json: bool) -> int:
+    """Print the admin token; a directory without one is an error."""
+    token = read_token(data_directory(data_dir, os.environ))
+    if not token:
+        raise CommandError("the token file is empty; remove it and start sidelog again to get a new one")
+    if as_json:
+        say_json({"token": token})
+    else:
+        say(token)
+    return 0

@@ -1,0 +1,61 @@
+"""How commands speak: results on stdout, everything else on stderr, colour only on a terminal.
+
+Invariant: text from records or files reaches a terminal only with its control characters made visible, so that a
+logged request cannot move the cursor or retitle the window of whoever reads it.
+"""
+
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; the text is for the user, the code is what the process ends with."""
+
+    def __init__(self, text: str, exit_code: int = 1) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def say(text: str) -> None:
+    """Write one line to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def complain(text: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(text + "\n")
+
+
+def say_json(value: object, *, is_line: bool = False) -> None:
+    """Write a value as JSON: indented for reading, or on one line."""
+    say(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2))
+
+
+def visible(text: str) -> str:
+    """Make control characters and direction overrides visible; tabs and line feeds stay."""
+    return _CONTROLS.sub(
+        lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}", text
+    )
+
+
+def console() -> "Console":
+    """Make a rich console on stdout; without colour, and as wide as needed, when it is not a terminal."""
+    from rich.console import Console
+
+    is_terminal = sys.stdout.isatty()
+    return Console(
+        file=sys.stdout,
+        no_color=not is_terminal,
+        width=None if is_terminal else 200,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not is_terminal,
+    )
