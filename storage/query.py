@@ -1,11 +1,18 @@
-"""What readers ask a store for: a filter, a page of it, and the counts around it. Values only, no I/O."""
+"""What readers ask a store for: a filter, a page of it, and the counts around it. Values only, no I/O.
 
+`matches` is the meaning of a filter, written down once: the memory backend evaluates it, and every other backend is
+tested against it.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from storage.record import Record
 
 Order = Literal["asc", "desc"]
+Durability = Literal["fast", "safe"]
+"""`safe` syncs every commit to the disk, `fast` leaves that to the operating system."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,12 @@ class Scope:
 
 
 EVERYTHING = Scope()
+
+
+ROLLUP_METHODS: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
+)
+"""Methods that rollups count apart (RFC 9110 §9.3 and RFC 5789); clients may invent others without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +80,31 @@ class Filter:
     min_duration_us: int | None = None
     max_duration_us: int | None = None
     """Both inclusive."""
+
+    @property
+    def has_only_rollup_dimensions(self) -> bool:
+        """Whether the hourly rollups can answer how many records match."""
+        return not (
+            any(value is not None for value in self._bounds)
+            or self.statuses
+            or self.hosts
+            or self.outcomes
+            or self.error_types
+            or any(method not in ROLLUP_METHODS for method in self.methods)
+        )
+
+    @property
+    def _bounds(self) -> tuple[object, ...]:
+        return (
+            self.since_us,
+            self.until_us,
+            self.seq_after,
+            self.seq_until,
+            self.path_contains,
+            self.trace_id,
+            self.min_duration_us,
+            self.max_duration_us,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,3 +167,59 @@ class StorageInfo:
     last_seq: int
     size_bytes: int
     """Space taken, 0 when unknown."""
+
+
+def matches(filter: Filter, record: Record) -> bool:
+    """Tell whether a record is one of a filter's, the credential's scope included."""
+    return (
+        filter.kind in ("all", record.kind)
+        and _has_dimensions(filter, record)
+        and _has_status(filter, record.status)
+        and _is_within(record.started_at_us, filter.since_us, filter.until_us, until_inclusive=False)
+        and _is_within(record.duration_us, filter.min_duration_us, filter.max_duration_us, until_inclusive=True)
+        and (filter.seq_after is None or record.seq > filter.seq_after)
+        and (filter.seq_until is None or record.seq <= filter.seq_until)
+        and (filter.trace_id is None or record.trace_id == filter.trace_id)
+        and (filter.path_contains is None or _contains(record.path, filter.path_contains))
+    )
+
+
+def _has_dimensions(filter: Filter, record: Record) -> bool:
+    scope = filter.scope
+    pairs: Iterable[tuple[tuple[str, ...], str | None]] = (
+        (scope.projects, record.project),
+        (scope.containers, record.container),
+        (scope.clients, record.client),
+        (filter.methods, record.method),
+        (filter.hosts, record.host),
+        (filter.routes, record.route_id),
+        (filter.services, record.service),
+        (filter.projects, record.project),
+        (filter.containers, record.container),
+        (filter.clients, record.client),
+        (filter.keys, record.key_id),
+        (filter.levels, record.level),
+        (filter.sources, record.source),
+        (filter.outcomes, record.outcome),
+        (filter.error_types, record.error_type),
+    )
+    return all(not wanted or value in wanted for wanted, value in pairs)
+
+
+def _has_status(filter: Filter, status: int | None) -> bool:
+    if not filter.statuses and not filter.status_classes:
+        return True
+    return status is not None and (status in filter.statuses or status // 100 in filter.status_classes)
+
+
+def _is_within(value: int, since: int | None, until: int | None, *, until_inclusive: bool) -> bool:
+    if since is not None and value < since:
+        return False
+    return until is None or value < until or (until_inclusive and value == until)
+
+
+def _contains(text: str | None, part: str) -> bool:
+    # Over bytes, because str.lower() folds far more than ASCII.
+    if text is None:
+        return False
+    return part.encode("utf-8", "surrogatepass").lower() in text.encode("utf-8", "surrogatepass").lower()

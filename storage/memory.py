@@ -1,0 +1,177 @@
+"""The store without a disk: plain lists and dicts, gone with the process. For tests, demos, and to judge the others by.
+
+Strategy: a batch is checked completely before anything of it is kept, so nothing has to be undone. There is no await
+inside a call, so calls are atomic. Filters are `storage.query.matches`, record by record.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+from storage.errors import StorageRejected, StorageUnavailable
+from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
+from storage.record import LEVELS, Batch, Entry, Payload, Position, Record
+
+_MAX_INT: Final = (1 << 63) - 1
+_UNKNOWN: Final = "unknown"
+
+
+class MemoryStorage:
+    """`storage.base.Storage` in memory, without a bound."""
+
+    def __init__(self) -> None:
+        self._is_closed = False
+        self._records: list[Record] = []
+        self._by_id: dict[bytes, Record] = {}
+        self._payloads: dict[int, bytes] = {}
+        self._positions: dict[tuple[str, bytes], bytes] = {}
+
+    async def commit(self, batch: Batch) -> int:
+        """See `storage.base.Storage.commit`."""
+        self._check_open()
+        payloads = self._check(batch)
+        for entry, payload in zip(batch.entries, payloads, strict=True):
+            record = entry.record
+            record.seq = len(self._records) + 1
+            # A copy: what the caller does to its record later is not stored.
+            kept = msgspec.structs.replace(record)
+            self._records.append(kept)
+            self._by_id[kept.id] = kept
+            if payload is not None:
+                self._payloads[kept.seq] = payload
+        for source, position in batch.positions.items():
+            self._positions[batch.instance, source] = msgspec.msgpack.encode(position)
+        for source in batch.retired:
+            self._positions.pop((batch.instance, source), None)
+        return len(self._records)
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        """See `storage.base.Storage.positions`."""
+        self._check_open()
+        return {
+            source: msgspec.msgpack.decode(raw, type=Position)
+            for (owner, source), raw in self._positions.items()
+            if owner == instance
+        }
+
+    async def select(self, query: RecordQuery) -> Page:
+        """See `storage.base.Storage.select`."""
+        self._check_open()
+        if query.limit <= 0:
+            return Page([], complete=True, next_after=None)
+        start = max(query.offset, 0)
+        found = list(islice(self._search(query), start, start + query.limit + 1))
+        records = [msgspec.structs.replace(record) for record in found[: query.limit]]
+        return Page(records, complete=True, next_after=records[-1].seq if len(found) > query.limit else None)
+
+    async def count(self, filter: Filter) -> Count:
+        """See `storage.base.Storage.count`."""
+        self._check_open()
+        kinds = [record.kind for record in self._records if matches(filter, record)]
+        events = kinds.count("event")
+        return Count(len(kinds) - events, events)
+
+    async def stats(self, scope: Scope) -> Stats:
+        """See `storage.base.Storage.stats`."""
+        self._check_open()
+        levels = dict.fromkeys(map(str, LEVELS), 0)
+        projects: dict[str, int] = {}
+        containers: dict[str, int] = {}
+        services: dict[str, int] = {}
+        filter = Filter(scope=scope, kind="all")
+        for record in self._records:
+            if matches(filter, record):
+                entries = 1 if record.kind == "event" else 2
+                levels[record.level] += entries
+                _add(projects, record.project, entries)
+                _add(containers, record.container, entries)
+                _add(services, record.service, entries)
+        return Stats(sum(levels.values()), levels, projects, containers, services)
+
+    async def get(self, record_id: bytes) -> Record | None:
+        """See `storage.base.Storage.get`."""
+        self._check_open()
+        record = self._by_id.get(record_id)
+        return None if record is None else msgspec.structs.replace(record)
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        """See `storage.base.Storage.payloads`."""
+        self._check_open()
+        return {
+            seq: msgspec.msgpack.decode(self._payloads[seq], type=Payload)
+            for seq in dict.fromkeys(seqs)
+            if seq in self._payloads
+        }
+
+    async def last_seq(self) -> int:
+        """See `storage.base.Storage.last_seq`."""
+        self._check_open()
+        return len(self._records)
+
+    async def info(self) -> StorageInfo:
+        """See `storage.base.Storage.info`."""
+        self._check_open()
+        rows = len(self._records)
+        return StorageInfo("memory", "memory:", schema_version=1, rows=rows, last_seq=rows, size_bytes=0)
+
+    async def close(self) -> None:
+        """See `storage.base.Storage.close`."""
+        self._is_closed = True
+
+    async def __aenter__(self) -> Self:
+        """See `storage.base.Storage`."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """See `storage.base.Storage`."""
+        await self.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise StorageUnavailable("the store is closed")
+
+    def _check(self, batch: Batch) -> list[bytes | None]:
+        seen: set[bytes] = set()
+        payloads = []
+        for entry in batch.entries:
+            if entry.record.id in self._by_id or entry.record.id in seen:
+                raise StorageRejected(f"record id {entry.record.id.hex()} is stored already")
+            seen.add(entry.record.id)
+            payloads.append(_checked(entry))
+        return payloads
+
+    def _search(self, query: RecordQuery) -> Iterator[Record]:
+        records: Iterable[Record] = self._records if query.order == "asc" else reversed(self._records)
+        for record in records:
+            if query.after is not None and (
+                record.seq <= query.after if query.order == "asc" else record.seq >= query.after
+            ):
+                continue
+            if matches(query.filter, record):
+                yield record
+
+
+def _checked(entry: Entry) -> bytes | None:
+    """Refuse what no store can hold; answers the payload, encoded."""
+    record = entry.record
+    try:
+        for value in msgspec.structs.astuple(record):
+            if isinstance(value, str):
+                value.encode()
+            elif isinstance(value, int) and not -_MAX_INT - 1 <= value <= _MAX_INT:
+                raise StorageRejected(f"{value} is not a number of 64 bits")
+        if record.level not in LEVELS or record.kind not in ("exchange", "event"):
+            raise StorageRejected(f"unknown level {record.level!r} or kind {record.kind!r}")
+        return None if entry.payload is None else msgspec.msgpack.encode(entry.payload)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise StorageRejected(f"a value cannot be stored: {error!r}") from error
+
+
+def _add(counts: dict[str, int], name: str | None, entries: int) -> None:
+    name = _UNKNOWN if name is None else name
+    counts[name] = counts.get(name, 0) + entries

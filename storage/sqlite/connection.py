@@ -1,0 +1,123 @@
+"""SQLite connections on threads of their own, and the translation of SQLite's errors.
+
+Strategy: a whole transaction, or a whole read, is one synchronous function that runs on the connection's thread. It
+costs one hand-over instead of one per statement (24 µs each, measured), and a caller that is cancelled cannot leave a
+transaction half done: the function runs on to its end.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import aiosqlite
+
+from storage.errors import StorageRejected, StorageUnavailable
+
+T = TypeVar("T")
+
+_VALUE_CODES: Final = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE)
+_PROGRESS_STEPS: Final = 2000
+"""Virtual machine steps between two looks at the clock, about 50 µs."""
+
+
+class Connection(aiosqlite.Connection):
+    """An aiosqlite connection that runs functions, in the order they were handed in."""
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `work` with the connection, on its thread. A cancelled caller does not stop it.
+
+        Raises:
+            StorageUnavailable: The store cannot be used at present, or is closed.
+            StorageRejected: A value was refused.
+        """
+        if not self._running:
+            raise StorageUnavailable("the store is closed")
+        with translated():
+            execute: Any = self._execute
+            return cast(T, await execute(work, self._conn))
+
+    async def finish(self) -> None:
+        """Do what was handed in, close, and end the thread. Idempotent."""
+        await self.close()
+        # It has answered already and only has to return: microseconds.
+        self._thread.join()
+
+
+async def connect(path: Path, *, busy_timeout_s: float) -> Connection:
+    """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its owner only."""
+
+    def opened() -> sqlite3.Connection:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite gives its journal files the mode of the database.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, cached_statements=256)
+
+    with translated():
+        return cast(Connection, await Connection(opened, 64))
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what SQLite and the encoding of values raise into the two storage errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if isinstance(error, sqlite3.DataError) or _code(error) in _VALUE_CODES or _is_binding(error):
+            raise StorageRejected(f"sqlite refused a value: {error}") from error
+        raise StorageUnavailable(f"sqlite: {error}") from error
+    except OSError as error:
+        raise StorageUnavailable(f"sqlite: {error}") from error
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise StorageRejected(f"a value cannot be stored: {error!r}") from error
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _is_binding(error: sqlite3.Error) -> bool:
+    return isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError) and "binding parameter" in str(error)
+
+
+class Budget:
+    """How long the statements of one read may take, and whether that was too short."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._is_cancelled = False
+        self._is_first = True
+
+    def cancel(self) -> None:
+        """End the read as soon as possible: nobody waits for it any more. Callable from any thread."""
+        self._is_cancelled = True
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the time is over."""
+        return self._is_cancelled or time.monotonic() >= self._deadline
+
+    def execute(
+        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...]
+    ) -> list[tuple[Any, ...]] | None:
+        """Run a query and fetch everything; None when the budget ended it.
+
+        The first query of a read always runs to its end, so that every read makes progress: keep it small.
+        """
+        is_first, self._is_first = self._is_first, False
+        if not is_first:
+            if self.is_spent:
+                return None
+            connection.set_progress_handler(lambda: self.is_spent, _PROGRESS_STEPS)
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if _code(error) == sqlite3.SQLITE_INTERRUPT:
+                return None
+            raise
+        finally:
+            connection.set_progress_handler(None, 0)

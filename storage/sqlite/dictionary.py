@@ -1,0 +1,92 @@
+"""Repeated text as small numbers: looked up in memory, kept in the table `dictionary`.
+
+Invariant: an id the writer remembers is committed. New values are inserted in the transaction of the batch that brings
+them, so after a transaction that failed, or may have failed, everything is forgotten and read again when needed.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
+
+from storage.sql import DIMENSIONS, Texts
+
+T = TypeVar("T")
+
+MAX_REMEMBERED: Final = 50_000
+"""Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
+
+_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)}
+
+
+class Dictionary:
+    """Text to id, for the one writer."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, str], int] = {}
+
+    def forget(self) -> None:
+        """Remember nothing: a transaction failed."""
+        self._ids.clear()
+
+    def id_of(self, connection: sqlite3.Connection, column: str, value: str | None) -> int:
+        """Find a value's id, inside the transaction that needs it, giving it one when it is new. Null is 0."""
+        if value is None:
+            return 0
+        found = self._ids.get((column, value))
+        return self._insert(connection, column, value) if found is None else found
+
+    def _insert(self, connection: sqlite3.Connection, column: str, value: str) -> int:
+        kind, text = _KINDS[column], str(value)
+        row = connection.execute("SELECT id FROM dictionary WHERE kind = ? AND value = ?", (kind, text)).fetchone()
+        if row is None:
+            row = connection.execute(
+                "INSERT INTO dictionary (kind, value) VALUES (?, ?) RETURNING id", (kind, text)
+            ).fetchone()
+        if len(self._ids) >= MAX_REMEMBERED:
+            self._ids.clear()
+        self._ids[(column, text)] = row[0]
+        return int(row[0])
+
+
+class Names:
+    """Id to text, for readers. What they see is committed, and ids are never given twice, so it stays true."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+
+    def load(self, connection: sqlite3.Connection, ids: Iterable[int]) -> Mapping[int, str | None]:
+        """Find the text of ids; 0 is null."""
+        wanted = set(ids) - {0}
+        known = self._names
+        for part in in_parts(sorted(wanted - known.keys())):
+            sql = f"SELECT id, value FROM dictionary WHERE id IN ({marks(part)})"
+            known.update(connection.execute(sql, part).fetchall())
+        answer: dict[int, str | None] = {number: known[number] for number in wanted}
+        answer[0] = None
+        if len(known) > MAX_REMEMBERED:
+            self._names = {}
+        return answer
+
+
+def find(connection: sqlite3.Connection, wanted: Texts) -> dict[str, dict[str, int]]:
+    """Look up the ids of a filter's values, by column; unknown values are left out."""
+    found: dict[str, dict[str, int]] = {}
+    for column, values in wanted.items():
+        known = found.setdefault(column, {})
+        for part in in_parts(sorted(set(values))):
+            sql = f"SELECT value, id FROM dictionary WHERE kind = {_KINDS[column]} AND value IN ({marks(part)})"
+            known.update(connection.execute(sql, part).fetchall())
+    return found
+
+
+def marks(values: Sequence[object]) -> str:
+    """Write as many parameter marks as there are values."""
+    return ", ".join("?" * len(values))
+
+
+def in_parts(values: list[T]) -> Iterator[list[T]]:
+    """Cut a list into parts short enough for the parameters of one statement."""
+    for start in range(0, len(values), 1000):
+        yield values[start : start + 1000]

@@ -1,0 +1,219 @@
+"""Reading: a filter is walked in slices of `seq`, so that a time budget can end it anywhere with a cursor in hand.
+
+Strategy: bounds on time become bounds on `seq` first (table `spans`). The range that is left is searched slice by slice
+in the order of the query. A slice that was quick (an index served it) makes the next one wider, a slow one narrower, so
+that an indexed list costs one or two statements and a rare combination is scanned in steps that fit the budget.
+
+Invariant: the first slice is searched whatever the budget, so every answer makes progress. Rows that are committed
+while a read runs lie above its range and are left to the next one.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
+from storage.record import LEVELS, Payload, Record
+from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, rollup_conditions, texts
+from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
+from storage.sqlite.connection import Budget
+from storage.sqlite.dictionary import Names, find, in_parts, marks
+from storage.sqlite.payloads import Unpacker
+
+_FIRST_SLICE: Final = 10_000
+"""Rows; about 2 ms of scanning."""
+_QUICK_S: Final = 0.02
+_SLOW_S: Final = 0.1
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
+_SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)} FROM records"
+_EVENT: Final = KINDS.index("event")
+_UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Rows by `seq`, both ends inclusive; empty when `first` is above `last`."""
+
+    first: int
+    last: int
+
+
+class Slices:
+    """Cuts a range into slices, in order, whose width follows how long the last one took."""
+
+    def __init__(self, whole: Range, order: Order) -> None:
+        self._rest = whole
+        self._order = order
+        self._width = _FIRST_SLICE
+
+    def __iter__(self) -> Iterator[Range]:
+        while self._rest.first <= self._rest.last:
+            began = time.monotonic()
+            part, self._rest = _cut(self._rest, self._width, self._order)
+            yield part
+            took_s = time.monotonic() - began
+            if took_s < _QUICK_S:
+                self._width *= 8
+            elif took_s > _SLOW_S:
+                self._width = max(_FIRST_SLICE, self._width // 4)
+
+
+def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, budget: Budget) -> Page:
+    """Read one page."""
+    where = _where(connection, query.filter)
+    if where is None or query.limit <= 0:
+        return Page([], complete=True, next_after=None)
+    rows: list[Row] = []
+    skip, limit = max(query.offset, 0), min(query.limit, MAX_INT - 1)
+    edge = query.after
+    for part in Slices(_with_cursor(_range(connection, query.filter), query.after, query.order), query.order):
+        if skip:
+            passed = budget.execute(connection, *_passing(where, part, skip))
+            if passed is None:
+                return Page([], complete=False, next_after=None)
+            if passed[0][0] < skip:
+                skip -= passed[0][0]
+                continue
+        # One row more than wanted tells whether there is a next page.
+        found = budget.execute(connection, *_listing(where, part, query.order, limit + 1 - len(rows), skip))
+        if found is None:
+            return Page(decode_rows(connection, rows, names), complete=False, next_after=edge)
+        rows += found
+        skip = 0
+        if len(rows) > limit:
+            return Page(decode_rows(connection, rows[:limit], names), complete=True, next_after=rows[limit - 1][0])
+        edge = part.last if query.order == "asc" else part.first
+    return Page(decode_rows(connection, rows, names), complete=True, next_after=None)
+
+
+def count(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> Count:
+    """Count the records of a filter, from rollups where they can tell."""
+    if filter.has_only_rollup_dimensions:
+        where = rollup_conditions(filter, find(connection, texts(filter)), SQLITE)
+        if where is None:
+            return Count(0, 0)
+        sql = f"SELECT coalesce(sum(exchanges), 0), coalesce(sum(events), 0) FROM rollups WHERE {where.text}"
+        return Count(*connection.execute(sql, where.parameters).fetchone())
+    where = _where(connection, filter)
+    if where is None:
+        return Count(0, 0)
+    exchanges = events = 0
+    for part in Slices(_range(connection, filter), "desc"):
+        sql = f"SELECT kind, count(*) FROM records WHERE {where.text} AND seq BETWEEN ? AND ? GROUP BY kind"
+        found = budget.execute(connection, sql, (*where.parameters, part.first, part.last))
+        if found is None:
+            return Count(exchanges, events, exact=False)
+        for kind, number in found:
+            if kind == _EVENT:
+                events += number
+            else:
+                exchanges += number
+    return Count(exchanges, events)
+
+
+def stats(connection: sqlite3.Connection, scope: Scope, names: Names) -> Stats:
+    """Count entries by dimension, from rollups."""
+    levels = dict.fromkeys(map(str, LEVELS), 0)
+    groups: tuple[dict[str, int], ...] = ({}, {}, {})
+    filter = Filter(scope=scope, kind="all")
+    where = rollup_conditions(filter, find(connection, texts(filter)), SQLITE)
+    if where is None:
+        return Stats(0, levels, {}, {}, {})
+    sql = (
+        "SELECT project, container, service, level, sum(2 * exchanges + events) FROM rollups "
+        f"WHERE {where.text} GROUP BY project, container, service, level"
+    )
+    rows = connection.execute(sql, where.parameters).fetchall()
+    text = names.load(connection, {number for row in rows for number in row[:3]})
+    for *dimensions, level, entries in rows:
+        levels[LEVELS[level]] += entries
+        for group, number in zip(groups, dimensions, strict=True):
+            name = text[number]
+            name = _UNKNOWN if name is None else name
+            group[name] = group.get(name, 0) + entries
+    return Stats(sum(levels.values()), levels, *groups)
+
+
+def get(connection: sqlite3.Connection, record_id: bytes, names: Names) -> Record | None:
+    """Read one record by its id."""
+    rows = connection.execute(f"{_SELECT} WHERE id = ?", (bytearray(record_id),)).fetchall()
+    return decode_rows(connection, rows, names)[0] if rows else None
+
+
+def payloads(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, Payload]:
+    """Read the payloads of some records."""
+    places: list[Row] = []
+    for part in in_parts(sorted({seq for seq in seqs if 0 < seq <= MAX_INT})):
+        places += connection.execute(f"{_SELECT_PLACES} WHERE seq IN ({marks(part)})", part).fetchall()
+    numbers = sorted({number for row in places for number in (row[1], row[4])})
+    blocks: list[tuple[int, bytes]] = []
+    for part in in_parts(numbers):
+        blocks += connection.execute(f"SELECT id, data FROM blocks WHERE id IN ({marks(part)})", part).fetchall()
+    unpacker = Unpacker(blocks)
+    found = {row[0]: unpacker.payload(row[1:4], row[4:7]) for row in places}
+    return {seq: payload for seq, payload in found.items() if payload is not None}
+
+
+def last_seq(connection: sqlite3.Connection) -> int:
+    """Read the newest seq, also when its row was purged."""
+    return int(connection.execute("SELECT value FROM meta WHERE name = 'last_seq'").fetchone()[0])
+
+
+def rows_total(connection: sqlite3.Connection) -> int:
+    """Count all rows, from rollups: counting them in the table would scan it."""
+    return int(connection.execute("SELECT coalesce(sum(exchanges + events), 0) FROM rollups").fetchone()[0])
+
+
+def _where(connection: sqlite3.Connection, filter: Filter) -> Where | None:
+    return conditions(filter, find(connection, texts(filter)), SQLITE)
+
+
+def _range(connection: sqlite3.Connection, filter: Filter) -> Range:
+    # Two sub-selects: min and max in one select scan the table.
+    least, most = connection.execute("SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)").fetchone()
+    if filter.since_us is not None or filter.until_us is not None:
+        since = -MAX_INT if filter.since_us is None else max(min(filter.since_us, MAX_INT), -MAX_INT)
+        until = MAX_INT if filter.until_us is None else max(min(filter.until_us, MAX_INT), -MAX_INT)
+        first, last = connection.execute(
+            "SELECT min(first_seq), max(last_seq) FROM spans WHERE max_started_at_us >= ? AND min_started_at_us < ?",
+            (since, until),
+        ).fetchone()
+        least, most = (None, None) if first is None or least is None else (max(least, first), min(most, last))
+    if least is None:
+        return Range(1, 0)
+    if filter.seq_after is not None:
+        least = max(least, filter.seq_after + 1)
+    if filter.seq_until is not None:
+        most = min(most, filter.seq_until)
+    return Range(least, most)
+
+
+def _with_cursor(whole: Range, after: int | None, order: Order) -> Range:
+    if after is None:
+        return whole
+    if order == "asc":
+        return Range(max(whole.first, after + 1), whole.last)
+    return Range(whole.first, min(whole.last, after - 1))
+
+
+def _cut(whole: Range, width: int, order: Order) -> tuple[Range, Range]:
+    if order == "asc":
+        middle = min(whole.first + width - 1, whole.last)
+        return Range(whole.first, middle), Range(middle + 1, whole.last)
+    middle = max(whole.last - width + 1, whole.first)
+    return Range(middle, whole.last), Range(whole.first, middle - 1)
+
+
+def _listing(where: Where, part: Range, order: Order, limit: int, offset: int) -> tuple[str, Row]:
+    direction = "ASC" if order == "asc" else "DESC"
+    sql = f"{_SELECT} WHERE {where.text} AND seq BETWEEN ? AND ? ORDER BY seq {direction} LIMIT ? OFFSET ?"
+    return sql, (*where.parameters, part.first, part.last, limit, offset)
+
+
+def _passing(where: Where, part: Range, skip: int) -> tuple[str, Row]:
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM records WHERE {where.text} AND seq BETWEEN ? AND ? LIMIT ?)"
+    return sql, (*where.parameters, part.first, part.last, min(skip, MAX_INT))

@@ -1,0 +1,88 @@
+"""The layout of the file: pragmas of a connection, and numbered migrations applied in order, each in a transaction.
+
+Invariant: `user_version` is the number of the newest migration applied. A file with a higher number than this program
+knows is left untouched.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+from typing import Final
+
+from storage.errors import SchemaTooNew
+from storage.query import Durability
+
+_PAGE_BYTES: Final = 8192
+_WRITE_CACHE_KIB: Final = 16_384
+_READ_CACHE_KIB: Final = 4096
+_CHECKPOINT_PAGES: Final = 2000
+"""16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
+
+
+def migrations() -> list[str]:
+    """Read the migrations; the first makes version 1."""
+    files = resources.files("storage.sqlite.migrations").iterdir()
+    return [file.read_text() for file in sorted(files, key=lambda file: file.name) if file.name.endswith(".sql")]
+
+
+def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> int:
+    """Set up the write connection and bring the file to the newest layout; answers its version.
+
+    Raises:
+        SchemaTooNew: A newer program wrote the file.
+    """
+    scripts = migrations()
+    _refuse_newer(_version(connection), scripts)
+    for pragma in (
+        f"page_size = {_PAGE_BYTES}",
+        "auto_vacuum = incremental",
+        "journal_mode = wal",
+        f"synchronous = {'full' if durability == 'safe' else 'off'}",
+        f"cache_size = -{_WRITE_CACHE_KIB}",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+        f"journal_size_limit = {8 * _PAGE_BYTES * _CHECKPOINT_PAGES}",
+        "temp_store = memory",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return _migrate(connection, scripts)
+
+
+def prepare_reader(connection: sqlite3.Connection) -> None:
+    """Set up a read connection."""
+    for pragma in ("query_only = on", f"cache_size = -{_READ_CACHE_KIB}", "temp_store = memory"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)
+        _refuse_newer(version, scripts)
+        for script in scripts[version:]:
+            for statement in _statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(scripts)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return len(scripts)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _refuse_newer(version: int, scripts: list[str]) -> None:
+    if version > len(scripts):
+        raise SchemaTooNew(f"the store has layout {version}, this program knows {len(scripts)}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -1,0 +1,150 @@
+"""The SQLite store: one write connection, and a few read connections behind it.
+
+Strategy: the write connection's thread runs batches one after the other, and reads positions, so that what it answers
+includes a commit nobody waited for. Everything else is read on at most four other connections, each statement its own
+read transaction: readers never block the writer (WAL), and no reader holds a snapshot between calls.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
+from storage.record import Batch, Payload, Position, Record
+from storage.sqlite import read
+from storage.sqlite.connection import Budget, Connection, connect
+from storage.sqlite.dictionary import Names
+from storage.sqlite.schema import prepare_reader, prepare_writer
+from storage.sqlite.write import BatchStore, read_positions
+
+T = TypeVar("T")
+
+READERS: Final = 4
+READ_BUDGET_S: Final = 1.0
+BUSY_TIMEOUT_S: Final = 2.0
+"""How long to wait for another process that writes to the file, before the batch is refused as unavailable."""
+
+
+class SqliteStorage:
+    """`storage.base.Storage` over one SQLite file. Made by `open`, which returns it ready."""
+
+    def __init__(
+        self, path: Path, writer: Connection, readers: list[Connection], schema_version: int, read_budget_s: float
+    ) -> None:
+        self._path = path
+        self._schema_version = schema_version
+        self._read_budget_s = read_budget_s
+
+        self._writer = writer
+        self._readers = readers
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue(len(readers))
+        for reader in readers:
+            self._idle.put_nowait(reader)
+        self._batches = BatchStore()
+        self._names = Names()
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        durability: Durability = "safe",
+        readers: int = READERS,
+        read_budget_s: float = READ_BUDGET_S,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+    ) -> Self:
+        """Open a file, making it or bringing its layout up to date. The caller closes the store.
+
+        Raises:
+            StorageUnavailable: It cannot be opened.
+            SchemaTooNew: A newer program wrote it.
+        """
+        connections: list[Connection] = []
+        try:
+            connections.append(await connect(path, busy_timeout_s=busy_timeout_s))
+            schema_version = await connections[0].run(partial(prepare_writer, durability=durability))
+            for _ in range(readers):
+                connections.append(await connect(path, busy_timeout_s=busy_timeout_s))
+                await connections[-1].run(prepare_reader)
+        except BaseException:
+            for connection in connections:
+                await connection.finish()
+            raise
+        return cls(path, connections[0], connections[1:], schema_version, read_budget_s)
+
+    async def commit(self, batch: Batch) -> int:
+        """See `storage.base.Storage.commit`."""
+        return await self._writer.run(lambda connection: self._batches.store(connection, batch))
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        """See `storage.base.Storage.positions`."""
+        return await self._writer.run(lambda connection: read_positions(connection, instance))
+
+    async def select(self, query: RecordQuery) -> Page:
+        """See `storage.base.Storage.select`."""
+        return await self._read(lambda connection, budget: read.select(connection, query, self._names, budget))
+
+    async def count(self, filter: Filter) -> Count:
+        """See `storage.base.Storage.count`."""
+        return await self._read(lambda connection, budget: read.count(connection, filter, budget))
+
+    async def stats(self, scope: Scope) -> Stats:
+        """See `storage.base.Storage.stats`."""
+        return await self._read(lambda connection, budget: read.stats(connection, scope, self._names))
+
+    async def get(self, record_id: bytes) -> Record | None:
+        """See `storage.base.Storage.get`."""
+        return await self._read(lambda connection, budget: read.get(connection, record_id, self._names))
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        """See `storage.base.Storage.payloads`."""
+        return await self._read(lambda connection, budget: read.payloads(connection, seqs))
+
+    async def last_seq(self) -> int:
+        """See `storage.base.Storage.last_seq`."""
+        return await self._read(lambda connection, budget: read.last_seq(connection))
+
+    async def info(self) -> StorageInfo:
+        """See `storage.base.Storage.info`."""
+        return await self._read(self._info)
+
+    async def close(self) -> None:
+        """See `storage.base.Storage.close`."""
+        for connection in (*self._readers, self._writer):
+            await connection.finish()
+
+    async def __aenter__(self) -> Self:
+        """See `storage.base.Storage`."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """See `storage.base.Storage`."""
+        await self.close()
+
+    async def _read(self, work: Callable[[sqlite3.Connection, Budget], T]) -> T:
+        reader = await self._idle.get()
+        budget = Budget(self._read_budget_s)
+        try:
+            return await reader.run(lambda connection: work(connection, budget))
+        finally:
+            # After a cancellation the thread may still be busy: it is told to stop, and the next read queues behind it.
+            budget.cancel()
+            self._idle.put_nowait(reader)
+
+    def _info(self, connection: sqlite3.Connection, budget: Budget) -> StorageInfo:
+        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        return StorageInfo(
+            backend="sqlite",
+            location=str(self._path),
+            schema_version=self._schema_version,
+            rows=read.rows_total(connection),
+            last_seq=read.last_seq(connection),
+            size_bytes=sum(os.stat(file).st_size for file in files if file.exists()),
+        )

@@ -1,0 +1,136 @@
+"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not at all.
+
+Runs on the write connection's thread from BEGIN to COMMIT. Numbers (`seq`, block ids) come from counter rows read in
+the transaction, so a failed batch leaves no hole.
+"""
+
+import sqlite3
+from typing import Final
+
+import msgspec
+
+from storage.record import Batch, Entry, Position
+from storage.sqlite.codec import INSERT_FULL, INSERT_PLAIN, Row, RowEncoder, is_plain
+from storage.sqlite.dictionary import Dictionary
+from storage.sqlite.payloads import NOWHERE, Packer
+from storage.sqlite.rollups import Rollups
+
+SPAN_RECORDS: Final = 5000
+"""Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
+
+_UPSERT_POSITION: Final = (
+    "INSERT OR REPLACE INTO ingest_position (instance, source, end_offset, taken, stored, received, dropped, closed) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class BatchStore:
+    """Stores batches over one connection, one at a time."""
+
+    def __init__(self) -> None:
+        self._rows = RowEncoder(Dictionary())
+
+    def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
+        """Commit one batch; answers the newest seq of the store. After any exception nothing of it is stored."""
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            last_seq = _counter(connection, "last_seq")
+            if batch.entries:
+                self._insert(connection, batch.entries, last_seq)
+            _write_positions(connection, batch)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._rows.forget()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        for entry in batch.entries:
+            last_seq += 1
+            entry.record.seq = last_seq
+        return last_seq
+
+    def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
+        packer = Packer(_counter(connection, "last_block"))
+        rollups = Rollups()
+        plain: list[Row] = []
+        full: list[Row] = []
+        rows = self._rows
+        for seq, entry in enumerate(entries, last_seq + 1):
+            record = entry.record
+            heads, bodies = (NOWHERE, NOWHERE) if entry.payload is None else packer.add(entry.payload)
+            combination = rows.combination(connection, record)
+            row = rows.plain(connection, record, seq, combination, heads, bodies)
+            if is_plain(record):
+                plain.append(row)
+            else:
+                full.append(row + rows.rare(connection, record))
+            rollups.add(record, combination.rollup)
+        connection.executemany(INSERT_PLAIN, plain)
+        connection.executemany(INSERT_FULL, full)
+        rollups.store(connection)
+        packer.finish()
+        connection.executemany("INSERT INTO blocks (id, kind, raw_bytes, data) VALUES (?, ?, ?, ?)", packer.blocks)
+        _write_span(connection, entries, last_seq + 1)
+        connection.executemany(
+            "UPDATE meta SET value = ? WHERE name = ?",
+            [(last_seq + len(entries), "last_seq"), (packer.last_block, "last_block")],
+        )
+
+
+def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:
+    """Read the positions of one sidecar. On the write connection: a commit that nobody waits for ends first."""
+    rows = connection.execute(
+        "SELECT source, end_offset, taken, stored, received, dropped, closed FROM ingest_position WHERE instance = ?",
+        (instance,),
+    )
+    return {
+        source: Position(
+            offset=offset,
+            taken=taken,
+            stored=stored,
+            received=received,
+            dropped=msgspec.json.decode(dropped, type=dict[str, int]),
+            closed=closed == 1,
+        )
+        for source, offset, taken, stored, received, dropped, closed in rows
+    }
+
+
+def _write_positions(connection: sqlite3.Connection, batch: Batch) -> None:
+    connection.executemany(
+        _UPSERT_POSITION,
+        [
+            (
+                batch.instance,
+                source,
+                position.offset,
+                position.taken,
+                position.stored,
+                position.received,
+                msgspec.json.encode(position.dropped).decode(),
+                int(position.closed),
+            )
+            for source, position in batch.positions.items()
+        ],
+    )
+    connection.executemany(
+        "DELETE FROM ingest_position WHERE instance = ? AND source = ?",
+        [(batch.instance, source) for source in batch.retired],
+    )
+
+
+def _write_span(connection: sqlite3.Connection, entries: list[Entry], first_seq: int) -> None:
+    last_seq = first_seq + len(entries) - 1
+    started = [entry.record.started_at_us for entry in entries]
+    least, most = min(started), max(started)
+    newest = connection.execute(
+        "SELECT last_seq, first_seq, min_started_at_us, max_started_at_us FROM spans ORDER BY last_seq DESC LIMIT 1"
+    ).fetchone()
+    if newest is not None and newest[0] - newest[1] + 1 < SPAN_RECORDS:
+        connection.execute("DELETE FROM spans WHERE last_seq = ?", (newest[0],))
+        first_seq, least, most = newest[1], min(least, newest[2]), max(most, newest[3])
+    connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?)", (last_seq, first_seq, least, most))
+
+
+def _counter(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])

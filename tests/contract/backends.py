@@ -1,0 +1,30 @@
+"""The backends the conformance suite runs over: how to open each, again and again at the same place."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.backends import open_storage
+from storage.base import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One backend under test."""
+
+    name: str
+    open: Callable[[Path], Awaitable[Storage]]
+    """Opens the store that belongs to a directory."""
+    is_durable: bool
+    """Whether it is still there when it is opened again."""
+
+
+async def _memory(directory: Path) -> Storage:
+    return await open_storage("memory:", directory)
+
+
+async def _sqlite(directory: Path) -> Storage:
+    return await open_storage("sqlite:///records.db", directory, durability="fast")
+
+
+BACKENDS = (Backend("memory", _memory, is_durable=False), Backend("sqlite", _sqlite, is_durable=True))

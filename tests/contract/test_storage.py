@@ -1,0 +1,352 @@
+"""The storage contract, sentence by sentence (`storage/base.py`), over every backend."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from storage.base import Storage
+from storage.errors import StorageRejected, StorageUnavailable
+from storage.query import EVERYTHING, Count, Filter, RecordQuery
+from storage.record import Batch, Body, Entry, Payload, Position, Record
+from tests.contract.backends import BACKENDS, Backend
+from tests.storage.samples import (
+    SOURCE,
+    make_batch,
+    make_body,
+    make_empty_record,
+    make_full_record,
+    make_payload,
+    make_record,
+)
+
+ALL = Filter(kind="all")
+LONE_SURROGATE = "\udc80"
+TOO_LARGE = 1 << 63
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every backend in turn."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty store; nothing of it is left running."""
+    threads = threading.active_count()
+    async with await backend.open(tmp_path) as opened:
+        yield opened
+    assert threading.active_count() == threads
+
+
+async def listed(store: Storage, filter: Filter = ALL) -> list[Record]:
+    """Read all records of a filter, oldest first."""
+    page = await store.select(RecordQuery(filter=filter, order="asc", limit=100_000))
+    assert page.complete
+    assert page.next_after is None
+    return page.records
+
+
+async def assert_untouched(store: Storage, records: int) -> None:
+    """Check that a store holds so many records and no trace of more."""
+    assert await store.last_seq() == records
+    assert [record.seq for record in await listed(store)] == list(range(1, records + 1))
+    counted = await store.count(ALL)
+    assert counted.exchanges + counted.events == records
+    assert (await store.stats(EVERYTHING)).total == 2 * counted.exchanges + counted.events
+    assert (await store.info()).rows == records
+
+
+# A batch is one transaction.
+
+
+async def test_a_batch_is_visible_as_a_whole(store: Storage) -> None:
+    """Rows, payloads, counts and positions of a batch are there after the commit."""
+    first, second = make_record(), make_full_record(kind="event")
+    payload = make_payload()
+    position = Position(offset=640, taken=3, stored=2, received=4, dropped={"corrupt": 1}, closed=True)
+    last = await store.commit(Batch("sidecar-1", [Entry(first, payload), Entry(second)], {SOURCE: position}))
+    assert last == 2
+    assert [first.seq, second.seq] == [1, 2]
+    assert await listed(store) == [first, second]
+    assert await store.payloads([1, 2]) == {1: payload}
+    assert await store.positions("sidecar-1") == {SOURCE: position}
+    assert await store.count(ALL) == Count(exchanges=1, events=1)
+    assert (await store.stats(EVERYTHING)).total == 3
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda record: {"path": LONE_SURROGATE}, id="surrogate in text"),
+        pytest.param(lambda record: {"user_agent": LONE_SURROGATE}, id="surrogate in repeated text"),
+        pytest.param(lambda record: {"project": "new" + LONE_SURROGATE}, id="surrogate in a dimension"),
+        pytest.param(lambda record: {"model": LONE_SURROGATE}, id="surrogate in a rare column"),
+        pytest.param(lambda record: {"response_bytes": TOO_LARGE}, id="number of 65 bits"),
+        pytest.param(lambda record: {"started_at_us": -TOO_LARGE - 1}, id="negative number of 65 bits"),
+        pytest.param(lambda record: {"input_tokens": TOO_LARGE}, id="number of 65 bits in a rare column"),
+        pytest.param(lambda record: {"level": "fatal"}, id="unknown level"),
+        pytest.param(lambda record: {"id": record.id}, id="id twice in the batch"),
+    ],
+)
+async def test_a_refused_value_refuses_the_batch(store: Storage, spoil: Callable[[Record], dict[str, Any]]) -> None:
+    """One value no store can hold rejects all of its batch, which leaves no trace, and the store goes on."""
+    await store.commit(make_batch(make_record(), offset=1))
+    good = make_record(project="never seen", host="new.example.com")
+    bad = make_record(**spoil(good))
+    batch = make_batch(good, bad, offset=3)
+    batch.entries[0].payload = make_payload()
+    batch.retired = [SOURCE]
+    with pytest.raises(StorageRejected):
+        await store.commit(batch)
+    await assert_untouched(store, 1)
+    assert (await store.positions("sidecar-1"))[SOURCE].offset == 1
+    assert await store.commit(make_batch(good, offset=2)) == 2
+    assert (await listed(store))[1] == good
+    assert await listed(store, Filter(projects=("never seen",), hosts=("new.example.com",))) == [good]
+
+
+async def test_a_stored_id_is_refused(store: Storage) -> None:
+    """An id that is stored already is rejected, and the batch leaves no trace."""
+    first = make_record()
+    await store.commit(make_batch(first, offset=1))
+    with pytest.raises(StorageRejected):
+        await store.commit(make_batch(make_record(), make_record(id=first.id), make_record(), offset=4))
+    await assert_untouched(store, 1)
+    assert (await store.positions("sidecar-1"))[SOURCE].offset == 1
+
+
+async def test_an_unstorable_payload_refuses_the_batch(store: Storage) -> None:
+    """A payload with a value no store can hold rejects its batch."""
+    body = Body(b"x", b"", 1, False, LONE_SURROGATE, None)
+    with pytest.raises(StorageRejected):
+        await store.commit(Batch("sidecar-1", [Entry(make_record(), Payload(b"", b"", body, None))]))
+    await assert_untouched(store, 0)
+
+
+async def test_a_cancelled_commit_happened_or_did_not(store: Storage) -> None:
+    """After a cancellation the positions tell what became of the batch, and rows, counts and seq agree with them."""
+    expected = 0
+    for delay_s in (0, 0, 0.0005, 0.002, 0.01):
+        records = [make_record() for _ in range(300)]
+        try:
+            async with asyncio.timeout(delay_s):
+                await store.commit(make_batch(*records, offset=expected + 300))
+        except TimeoutError:
+            pass
+        position = (await store.positions("sidecar-1")).get(SOURCE, Position())
+        assert position.offset in (expected, expected + 300)
+        expected = position.offset
+        await assert_untouched(store, expected)
+    last = make_record()
+    assert await store.commit(make_batch(last)) == last.seq == expected + 1
+
+
+CRASH = """
+import asyncio, os, sys
+from pathlib import Path
+from tests.contract.backends import BACKENDS
+from tests.storage.samples import make_batch, make_record
+
+async def crash() -> None:
+    backend = next(backend for backend in BACKENDS if backend.name == sys.argv[1])
+    store = await backend.open(Path(sys.argv[2]))
+    await store.commit(make_batch(*[make_record() for _ in range(50)], offset=50))
+    os._exit(9)
+
+asyncio.run(crash())
+"""
+
+
+async def test_a_crash_after_a_commit_keeps_it(backend: Backend, tmp_path: Path) -> None:
+    """A process that dies between commit and acknowledgement left the whole batch, and its position says so."""
+    if not backend.is_durable:
+        pytest.skip("gone with its process")
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", CRASH, backend.name, str(tmp_path)], check=False, cwd=Path.cwd()
+    )
+    assert done.returncode == 9
+    async with await backend.open(tmp_path) as store:
+        assert (await store.positions("sidecar-1"))[SOURCE].offset == 50
+        await assert_untouched(store, 50)
+
+
+async def test_what_is_stored_is_there_after_opening_again(backend: Backend, tmp_path: Path) -> None:
+    """Rows, payloads and positions outlive the store that wrote them, and seq goes on."""
+    if not backend.is_durable:
+        pytest.skip("gone when closed")
+    first, second = make_full_record(), make_full_record()
+    async with await backend.open(tmp_path) as store:
+        await store.commit(Batch("sidecar-1", [Entry(first, make_payload(1))], {SOURCE: Position(offset=7)}))
+    async with await backend.open(tmp_path) as store:
+        assert await store.commit(Batch("sidecar-1", [Entry(second, make_payload(2))])) == 2
+        assert await listed(store) == [first, second]
+        assert await store.payloads([1, 2]) == {1: make_payload(1), 2: make_payload(2)}
+        assert await store.positions("sidecar-1") == {SOURCE: Position(offset=7)}
+
+
+# Positions.
+
+
+async def test_positions_are_absolute_and_can_be_retired(store: Storage) -> None:
+    """A batch without entries replaces positions and removes retired ones, of its instance only."""
+    other = bytes(16)
+    await store.commit(Batch("sidecar-1", [], {SOURCE: Position(offset=10, stored=1), other: Position(offset=5)}))
+    await store.commit(Batch("sidecar-2", [], {SOURCE: Position(offset=99)}))
+    assert await store.commit(Batch("sidecar-1", [], {SOURCE: Position(offset=12, taken=3)}, [other])) == 0
+    assert await store.positions("sidecar-1") == {SOURCE: Position(offset=12, taken=3)}
+    assert await store.positions("sidecar-2") == {SOURCE: Position(offset=99)}
+    assert await store.positions("sidecar-3") == {}
+    await assert_untouched(store, 0)
+
+
+# Commit order is seq order; readers never block the writer and see only committed rows.
+
+
+async def test_a_reader_of_greater_than_misses_nothing(store: Storage) -> None:
+    """Readers that follow `after` while batches are committed see every row once, in order, in whole batches."""
+    batches, size = 30, 40
+
+    async def follow() -> list[int]:
+        seen: list[int] = []
+        while len(seen) < batches * size:
+            query = RecordQuery(filter=ALL, order="asc", limit=77, after=seen[-1] if seen else None)
+            page = await store.select(query)
+            seen += [record.seq for record in page.records]
+            assert (await store.last_seq()) % size == 0
+            await asyncio.sleep(0)
+        return seen
+
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(follow()) for _ in range(6)]
+        for number in range(batches):
+            await store.commit(make_batch(*[make_record(path=f"/{number}") for _ in range(size)]))
+    for reader in readers:
+        assert reader.result() == list(range(1, batches * size + 1))
+
+
+# Records are immutable; any value is kept.
+
+
+async def test_a_record_changed_after_the_commit_is_not_changed_in_the_store(store: Storage) -> None:
+    """The store keeps what was committed, whatever becomes of the caller's objects."""
+    record, payload = make_record(), make_payload()
+    await store.commit(Batch("sidecar-1", [Entry(record, payload)]))
+    record.path, payload.request_head = "/changed", b"changed"
+    found = await store.get(record.id)
+    assert found is not None
+    found.path = "/changed too"
+    assert (await listed(store))[0].path == "/items"
+    assert (await store.payloads([1]))[1].request_head != b"changed"
+
+
+@pytest.mark.parametrize("make", [make_record, make_full_record, make_empty_record])
+async def test_every_field_is_kept(store: Storage, make: Callable[[], Record]) -> None:
+    """A record reads back equal, by list and by id, with and without its nullable fields."""
+    record = make()
+    await store.commit(make_batch(record))
+    assert await listed(store) == [record]
+    assert await store.get(record.id) == record
+
+
+async def test_an_unknown_id_is_none(store: Storage) -> None:
+    """An id that is not stored, of whatever length, is None."""
+    await store.commit(make_batch(make_record()))
+    assert await store.get(bytes(16)) is None
+    assert await store.get(b"") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\0", "a\0b", "0", "-1", "null", "%_\\'\"", "\U0001f600", "\uffff\U0010ffff", "é" * 3, "x" * 1_500_000],
+    ids=lambda text: repr(text[:10]),
+)
+async def test_any_text_is_kept(store: Storage, text: str) -> None:
+    """Text reads back as it was, in every column, told apart from null."""
+    columns = (
+        "path", "query", "host", "user_agent", "client_ip", "trace_id", "span_id", "request_id", "project", "method",
+        "error_type", "key_name", "user_id",
+    )  # fmt: skip
+    record = make_full_record(**dict.fromkeys(columns, text))
+    empty = make_empty_record()
+    await store.commit(make_batch(record, empty))
+    assert await listed(store) == [record, empty]
+    assert await listed(store, Filter(path_contains=text, trace_id=text, projects=(text,), hosts=(text,))) == [record]
+
+
+async def test_extreme_numbers_are_kept(store: Storage) -> None:
+    """The largest and smallest numbers of 64 bits, and odd statuses, read back as they were."""
+    numbers = {"duration_us": 2**63 - 1, "started_at_us": -(2**63), "ended_at_us": 0, "connect_us": 0}
+    record = make_full_record(status=999, input_tokens=2**63 - 1, output_tokens=0, cost_usd=5e-324, **numbers)
+    await store.commit(make_batch(record))
+    assert await listed(store) == [record]
+
+
+# Payloads.
+
+
+async def test_payloads_of_every_size_are_kept(store: Storage) -> None:
+    """Heads and bodies read back as they were, from nothing to a megabyte, whatever block they share."""
+    sizes = [0, 1, 100, 30_000, 40_000, 65_535, 65_536, 65_537, 1_000_000, 5, 20_000] + [2000] * 100
+    given: list[Payload | None] = [
+        Payload(b"h" * (size % 999), b"r", make_body(bytes([size % 251]) * size, b"tail"), make_body(b"%d" % size))
+        for size in sizes
+    ]
+    given += [None, Payload(b"", b"", None, None), Payload(b"a", b"b", None, make_body(b"\0"), [(1, 2)])]
+    await store.commit(Batch("sidecar-1", [Entry(make_record(), payload) for payload in given]))
+    await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
+    expected = {seq: payload for seq, payload in enumerate([*given, make_payload()], 1) if payload is not None}
+    assert await store.payloads(list(expected)) == expected
+    assert await store.payloads([9, 3, 3]) == {9: expected[9], 3: expected[3]}
+
+
+async def test_payloads_of_unknown_rows_are_left_out(store: Storage) -> None:
+    """Numbers that are no row, or no number a store can hold, have no payload."""
+    await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload()), Entry(make_record())]))
+    assert await store.payloads([0, -1, 1, 2, 3, TOO_LARGE]) == {1: make_payload()}
+    assert await store.payloads([]) == {}
+
+
+# Around it.
+
+
+async def test_info_describes_the_store(store: Storage, backend: Backend) -> None:
+    """An operator reads which store it is and how much is in it."""
+    await store.commit(make_batch(*[make_record() for _ in range(5)]))
+    info = await store.info()
+    assert (info.backend, info.rows, info.last_seq) == (backend.name, 5, 5)
+    assert info.schema_version >= 1
+    assert (info.size_bytes > 0) == backend.is_durable
+
+
+async def test_a_closed_store_is_unavailable(backend: Backend, tmp_path: Path) -> None:
+    """Closing twice is allowed; every call after it is told that the store is unavailable."""
+    store = await backend.open(tmp_path)
+    await store.close()
+    await store.close()
+    calls: list[Callable[[], Any]] = [
+        lambda: store.commit(make_batch(make_record())),
+        lambda: store.positions("sidecar-1"),
+        lambda: store.select(RecordQuery()),
+        lambda: store.count(Filter()),
+        lambda: store.stats(EVERYTHING),
+        lambda: store.get(bytes(16)),
+        lambda: store.payloads([1]),
+        store.last_seq,
+        store.info,
+    ]
+    for call in calls:
+        with pytest.raises(StorageUnavailable):
+            await call()
+
+
+def test_samples_cover_every_field() -> None:
+    """The full sample has no null, so that round trips test every field."""
+    assert None not in msgspec.structs.astuple(make_full_record())
