@@ -1,0 +1,198 @@
+"""A small MCP server over streamable HTTP (revision 2025-06-18): initialize, tools/list, tools/call, ping, DELETE.
+
+JSON-RPC 2.0 in each POST; notifications get 202 and no body. A call with a progress token is answered by an event
+stream, progress first, everything else by JSON. Sessions are counted, not random, and the oldest is forgotten when
+there are too many. A failed tool is a *result* with `isError` and HTTP 200; only a broken request is an error.
+"""
+
+import asyncio
+import json
+from typing import Any, Final
+
+from aiohttp import web
+
+from proxy.demo.pace import PACE_S
+
+PROTOCOL_VERSION: Final = "2025-06-18"
+SERVER_INFO: Final = {"name": "demo-tools", "title": "Demo tools", "version": "1.0.0"}
+MAX_SESSIONS: Final = 256
+SESSION_HEADER: Final = "mcp-session-id"
+
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
+
+TOOLS: Final = (
+    {
+        "name": "add",
+        "description": "Add two numbers",
+        "inputSchema": {
+            "type": "object",
+            "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
+            "required": ["a", "b"],
+        },
+    },
+    {
+        "name": "search_documents",
+        "description": "Find documents about a subject",
+        "inputSchema": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
+    },
+    {
+        "name": "restart_service",
+        "description": "Restart a service; nobody may, so it always fails",
+        "inputSchema": {"type": "object", "properties": {"service": {"type": "string"}}, "required": ["service"]},
+    },
+)
+
+
+class Sessions:
+    """The open sessions, at most `MAX_SESSIONS`."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, None] = {}
+        self._opened = 0
+
+    def open(self) -> str:
+        """Return the id of a new session; forgets the oldest when there are too many."""
+        self._opened += 1
+        name = f"demo-session-{self._opened:06d}"
+        self._open[name] = None
+        if len(self._open) > MAX_SESSIONS:
+            del self._open[next(iter(self._open))]
+        return name
+
+    def is_open(self, name: str) -> bool:
+        """Tell whether a session exists."""
+        return name in self._open
+
+    def close(self, name: str) -> None:
+        """Forget a session."""
+        self._open.pop(name, None)
+
+
+SESSIONS: Final = web.AppKey("mcp_sessions", Sessions)
+
+
+def rpc_error(code: int, message: str, request_id: object = None) -> dict[str, Any]:
+    """Return a JSON-RPC error message."""
+    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}}
+
+
+def text_result(text: str, *, is_error: bool = False, **more: object) -> dict[str, Any]:
+    """Return a tool's result."""
+    return {"content": [{"type": "text", "text": text}], "isError": is_error, **more}
+
+
+def call_tool(params: dict[str, Any]) -> dict[str, Any]:
+    """Run a tool; whatever goes wrong is part of the result."""
+    arguments = params.get("arguments") or {}
+    match params.get("name"), arguments:
+        case "add", {"a": int() | float() as a, "b": int() | float() as b}:
+            return text_result(str(a + b), structuredContent={"sum": a + b})
+        case "search_documents", {"query": str() as query}:
+            found = [{"title": f"{query}, part {number}", "score": 1 / number} for number in (1, 2, 3)]
+            return text_result(json.dumps(found), structuredContent={"documents": found})
+        case "restart_service", {"service": str() as service}:
+            return text_result(f"permission denied: cannot restart {service}", is_error=True)
+        case ("add" | "search_documents" | "restart_service") as name, _:
+            return text_result(f"invalid arguments for tool {name}", is_error=True)
+        case name, _:
+            return text_result(f"unknown tool: {name}", is_error=True)
+
+
+def respond(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to one request of an open session."""
+    params = message.get("params") or {}
+    result: dict[str, Any]
+    match message["method"]:
+        case "tools/list":
+            result = {"tools": list(TOOLS)}
+        case "tools/call" if isinstance(params, dict):
+            result = call_tool(params)
+        case "tools/call":
+            return rpc_error(INVALID_PARAMS, "params must be an object", message["id"])
+        case "ping":
+            result = {}
+        case method:
+            return rpc_error(METHOD_NOT_FOUND, f"method not found: {method}", message["id"])
+    return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+
+async def post(request: web.Request) -> web.StreamResponse:
+    """POST /mcp: one JSON-RPC message."""
+    try:
+        message = json.loads(await request.read())
+    except ValueError:
+        return web.json_response(rpc_error(PARSE_ERROR, "parse error"), status=400)
+    if not isinstance(message, dict) or not isinstance(message.get("method"), str):
+        return web.json_response(rpc_error(INVALID_REQUEST, "invalid request"), status=400)
+    if message["method"] == "initialize":
+        return initialize(request, message)
+    if (refused := check_session(request)) is not None:
+        return refused
+    if "id" not in message:
+        return web.Response(status=202)
+    answer = respond(message)
+    token = progress_token(message)
+    if token is None or "text/event-stream" not in request.headers.get("Accept", ""):
+        return web.json_response(answer)
+    return await stream(request, token, answer)
+
+
+def initialize(request: web.Request, message: dict[str, Any]) -> web.Response:
+    """Open a session and say what this server can do."""
+    result = {
+        "protocolVersion": PROTOCOL_VERSION,
+        "capabilities": {"tools": {"listChanged": False}},
+        "serverInfo": SERVER_INFO,
+    }
+    session = request.config_dict[SESSIONS].open()
+    answer = {"jsonrpc": "2.0", "id": message.get("id"), "result": result}
+    return web.json_response(answer, headers={SESSION_HEADER: session})
+
+
+def check_session(request: web.Request) -> web.Response | None:
+    """Return the refusal of a request without a session (400) or with one that has ended (404), else None."""
+    name = request.headers.get(SESSION_HEADER)
+    if name is None:
+        return web.json_response(rpc_error(INVALID_REQUEST, "missing session id"), status=400)
+    if not request.config_dict[SESSIONS].is_open(name):
+        return web.json_response(rpc_error(INVALID_REQUEST, "session not found"), status=404)
+    return None
+
+
+def progress_token(message: dict[str, Any]) -> object:
+    """Return the token a client wants progress under, None when it wants none."""
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return meta.get("progressToken") if isinstance(meta, dict) else None
+
+
+async def stream(request: web.Request, token: object, answer: dict[str, Any]) -> web.StreamResponse:
+    """Answer by an event stream: two progress notifications, then the response."""
+    response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
+    response.content_type = "text/event-stream"
+    await response.prepare(request)
+    for done in (1, 2):
+        params = {"progressToken": token, "progress": done, "total": 2}
+        await response.write(frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
+        await asyncio.sleep(request.config_dict[PACE_S])
+    await response.write(frame(answer))
+    await response.write_eof()
+    return response
+
+
+def frame(message: dict[str, Any]) -> bytes:
+    """Return one message as an event."""
+    return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE /mcp: the end of a session."""
+    if (refused := check_session(request)) is not None:
+        return refused
+    request.config_dict[SESSIONS].close(request.headers[SESSION_HEADER])
+    return web.Response(status=200)
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of this server; it offers no stream of its own, so GET is not allowed."""
+    return [web.post("/mcp", post), web.delete("/mcp", delete)]

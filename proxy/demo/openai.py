@@ -1,0 +1,232 @@
+"""A fake OpenAI API: chat completions, responses and embeddings, plain and streamed, on their public wire formats.
+
+Usage in a chat stream comes only when `stream_options.include_usage` asks for it: then every chunk has `usage: null`
+and one more chunk, without choices, has the counts before `[DONE]`. Model `gpt-busy` is always rate-limited, and a
+model whose name begins with neither `gpt`, `o` nor `text-embedding` does not exist.
+"""
+
+import asyncio
+import base64
+import json
+import struct
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from proxy.demo.llm import (
+    CREATED,
+    BadRequest,
+    answer_id,
+    answer_words,
+    count_tokens,
+    event_stream,
+    pieces,
+    read_object,
+)
+from proxy.demo.pace import PACE_S
+
+Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
+
+MODELS: Final = ("gpt-4o-mini", "gpt-4o", "o4-mini", "text-embedding-3-small")
+BUSY_MODEL: Final = "gpt-busy"
+DEFAULT_DIMENSIONS: Final = 256
+
+
+def error(status: int, message: str, kind: str, code: str | None, param: str | None = None) -> web.Response:
+    """Return an error in this API's shape."""
+    headers = {"Retry-After": "2", "x-ratelimit-remaining-requests": "0"} if status == 429 else None
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return web.json_response(body, status=status, headers=headers)
+
+
+def checked(answer: Answer, required: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Wrap an endpoint: read the body, refuse what lacks `required`, unknown models and the busy one."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            body = await read_object(request)
+        except BadRequest as refused:
+            return error(400, str(refused), "invalid_request_error", None)
+        model = body.get("model")
+        if not isinstance(model, str):
+            return error(400, "you must provide a model parameter", "invalid_request_error", None, "model")
+        if model == BUSY_MODEL:
+            return error(429, f"rate limit reached for {model}", "requests", "rate_limit_exceeded")
+        if not model.startswith(("gpt", "o", "text-embedding")):
+            message = f"the model `{model}` does not exist or you do not have access to it"
+            return error(404, message, "invalid_request_error", "model_not_found", "model")
+        if not body.get(required):
+            message = f"missing required parameter: '{required}'"
+            return error(400, message, "invalid_request_error", "missing_required_parameter", required)
+        return await answer(request, body)
+
+    return handle
+
+
+def chat_usage(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    """Return the counts of a chat completion."""
+    prompt, completion = count_tokens(body["messages"]), len(words)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": prompt // 2, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+async def chat(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    """POST /v1/chat/completions"""
+    words = answer_words(body["messages"])
+    head = {"id": answer_id("chatcmpl-", body), "created": CREATED, "model": body["model"], "service_tier": "default"}
+    if body.get("stream"):
+        frames = chat_frames(head, words, body, request.config_dict[PACE_S])
+        return await event_stream(request, frames, {"x-request-id": answer_id("req_", body)})
+    message = {"role": "assistant", "content": " ".join(words), "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    answer = head | {"object": "chat.completion", "choices": [choice], "usage": chat_usage(body, words)}
+    return web.json_response(answer, headers={"x-request-id": answer_id("req_", body)})
+
+
+async def chat_frames(
+    head: dict[str, Any], words: list[str], body: dict[str, Any], pace_s: float
+) -> AsyncIterator[bytes]:
+    """Yield the frames of a chat stream, the last one `[DONE]`."""
+    options = body.get("stream_options")
+    has_usage = isinstance(options, dict) and bool(options.get("include_usage"))
+    common = head | {"object": "chat.completion.chunk"} | ({"usage": None} if has_usage else {})
+
+    def chunk(delta: dict[str, str], finish_reason: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return data_frame(common | {"choices": [choice]})
+
+    yield chunk({"role": "assistant", "content": ""}, None)
+    for piece in pieces(words):
+        yield chunk({"content": piece}, None)
+        await asyncio.sleep(pace_s)
+    yield chunk({}, "stop")
+    if has_usage:
+        yield data_frame(common | {"choices": [], "usage": chat_usage(body, words)})
+    yield b"data: [DONE]\n\n"
+
+
+def data_frame(value: dict[str, Any]) -> bytes:
+    """Return a frame without an event name."""
+    return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
+
+
+def response_object(body: dict[str, Any], words: list[str], *, is_complete: bool) -> dict[str, Any]:
+    """Return the object of the responses API, before or after its text is there."""
+    prompt = count_tokens(body["input"])
+    usage = {
+        "input_tokens": prompt,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": len(words),
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": prompt + len(words),
+    }
+    return {
+        "id": answer_id("resp_", body),
+        "object": "response",
+        "created_at": CREATED,
+        "status": "completed" if is_complete else "in_progress",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": body.get("instructions"),
+        "model": body["model"],
+        "output": [output_item(body, words, is_complete=True)] if is_complete else [],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": usage if is_complete else None,
+    }
+
+
+def output_item(body: dict[str, Any], words: list[str], *, is_complete: bool) -> dict[str, Any]:
+    """Return the one message of a response."""
+    part = {"type": "output_text", "text": " ".join(words), "annotations": []}
+    return {
+        "id": answer_id("msg_", body),
+        "type": "message",
+        "role": "assistant",
+        "status": "completed" if is_complete else "in_progress",
+        "content": [part] if is_complete else [],
+    }
+
+
+async def responses(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    """POST /v1/responses"""
+    words = answer_words(body["input"])
+    if body.get("stream"):
+        return await event_stream(request, response_frames(body, words, request.config_dict[PACE_S]), {})
+    return web.json_response(response_object(body, words, is_complete=True))
+
+
+async def response_frames(body: dict[str, Any], words: list[str], pace_s: float) -> AsyncIterator[bytes]:
+    """Yield the events of a response stream, numbered, the last one `response.completed` with the usage."""
+    number = 0
+
+    def event(kind: str, **fields: object) -> bytes:
+        nonlocal number
+        value = {"type": kind, "sequence_number": number, **fields}
+        number += 1
+        return f"event: {kind}\n".encode() + data_frame(value)
+
+    item_id, text = answer_id("msg_", body), " ".join(words)
+    place = {"item_id": item_id, "output_index": 0, "content_index": 0}
+    empty = {"type": "output_text", "text": "", "annotations": []}
+    yield event("response.created", response=response_object(body, words, is_complete=False))
+    yield event("response.in_progress", response=response_object(body, words, is_complete=False))
+    yield event("response.output_item.added", output_index=0, item=output_item(body, words, is_complete=False))
+    yield event("response.content_part.added", **place, part=empty)
+    for piece in pieces(words):
+        yield event("response.output_text.delta", **place, delta=piece, logprobs=[])
+        await asyncio.sleep(pace_s)
+    yield event("response.output_text.done", **place, text=text, logprobs=[])
+    yield event("response.content_part.done", **place, part=empty | {"text": text})
+    yield event("response.output_item.done", output_index=0, item=output_item(body, words, is_complete=True))
+    yield event("response.completed", response=response_object(body, words, is_complete=True))
+
+
+def vector(text: str, dimensions: int) -> list[float]:
+    """Return an embedding: numbers between -1 and 1 that follow from the text."""
+    return [zlib.crc32(f"{index}:{text}".encode(errors="replace")) / 2**31 - 1 for index in range(dimensions)]
+
+
+async def embeddings(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    """POST /v1/embeddings; `encoding_format: base64`, which the official client asks for, is float32, little-endian."""
+    inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    given = body.get("dimensions")
+    dimensions = given if isinstance(given, int) and 1 <= given <= 3072 else DEFAULT_DIMENSIONS
+    data = []
+    for index, text in enumerate(inputs):
+        numbers = vector(str(text), dimensions)
+        packed = base64.b64encode(struct.pack(f"<{dimensions}f", *numbers)).decode()
+        embedding = packed if body.get("encoding_format") == "base64" else numbers
+        data.append({"object": "embedding", "index": index, "embedding": embedding})
+    tokens = count_tokens(body["input"])
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+
+async def models(request: web.Request) -> web.Response:
+    """GET /v1/models"""
+    data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "demo"} for name in MODELS]
+    return web.json_response({"object": "list", "data": data})
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes of this API."""
+    return [
+        web.post("/v1/chat/completions", checked(chat, "messages")),
+        web.post("/v1/responses", checked(responses, "input")),
+        web.post("/v1/embeddings", checked(embeddings, "input")),
+        web.get("/v1/models", models),
+    ]

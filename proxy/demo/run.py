@@ -1,0 +1,255 @@
+"""`sidelog demo`: the demo upstream, sidelog in front of it and a trickle of traffic, until Ctrl-C.
+
+Start order: upstream, sidelog, traffic; stop order is the reverse, written once in `demonstrate` as nested contexts.
+Both children run in process groups of their own, so that Ctrl-C reaches only the demo, which then takes them down in
+order; tethers see to it that none outlives a demo that was killed.
+"""
+
+import asyncio
+import errno
+import os
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from proxy.demo.tether import tethered
+from proxy.demo.traffic import trickle
+from proxy.settings import SettingsError, load, parse_address
+
+DEFAULT_LISTEN: Final = "127.0.0.1:8080"
+DEFAULT_ADMIN_LISTEN: Final = "127.0.0.1:8090"
+TIMEOUT_START_S: Final = 30.0
+TIMEOUT_STOP_S: Final = 40.0
+"""A little more than sidelog's own drain may take."""
+POLL_S: Final = 0.1
+INTERRUPTED: Final = 130
+
+
+class CannotStart(Exception):
+    """The demo cannot run as asked; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Where everything will be."""
+
+    listen: str
+    admin_listen: str
+    data_directory: Path
+    upstream_url: str
+
+    @property
+    def serve_command(self) -> list[str]:
+        """The command that starts sidelog."""
+        flags = ["--upstream", self.upstream_url, "--listen", self.listen, "--admin-listen", self.admin_listen]
+        return [sys.executable, "-m", "proxy", "serve", *flags, "--data-dir", str(self.data_directory)]
+
+
+def main(listen: str = DEFAULT_LISTEN, admin_listen: str = DEFAULT_ADMIN_LISTEN, data_dir: str | None = None) -> int:
+    """Run the demo until it is stopped; where an address is left at its default, the environment may name another.
+
+    Returns:
+        130 after Ctrl-C, 0 after SIGTERM, 1 when something cannot start, 2 for wrong settings, else the exit code of
+        the part that ended by itself.
+    """
+    try:
+        return asyncio.run(demonstrate(listen, admin_listen, data_dir))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except CannotStart as error:
+        sys.stderr.write(f"sidelog demo: {error}\n")
+        return 1
+    except SettingsError as error:
+        sys.stderr.write("".join(f"sidelog demo: {problem}\n" for problem in error.problems))
+        return 2
+
+
+async def demonstrate(listen: str, admin_listen: str, data_dir: str | None) -> int:
+    """Start everything in order, wait for the first reason to stop, stop everything in the reverse order."""
+    outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    on_signals(outcome)
+    async with child("demo upstream", sys.executable, "-m", "proxy.demo.upstream", is_read=True) as upstream:
+        assert upstream.stdout is not None, "bug: its output is a pipe"
+        port = (await upstream.stdout.readline()).decode().strip()
+        if not port:
+            raise CannotStart("the demo upstream ended before it listened")
+        plan = make_plan(listen, admin_listen, data_dir, f"http://127.0.0.1:{port}", os.environ)
+        for address in (plan.listen, plan.admin_listen):
+            check_free(address)
+        if outcome.done():
+            return outcome.result()
+        async with child("sidelog", *plan.serve_command) as serve, asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(report_end(upstream, outcome), name="watch-upstream"),
+                group.create_task(report_end(serve, outcome), name="watch-serve"),
+                group.create_task(present(plan, outcome), name="traffic"),
+            ]
+            code = await outcome
+            for task in tasks:
+                task.cancel()
+    return code
+
+
+def make_plan(
+    listen: str, admin_listen: str, data_dir: str | None, upstream_url: str, environ: Mapping[str, str]
+) -> Plan:
+    """Decide addresses and data directory the way `serve` will.
+
+    Raises:
+        SettingsError: the environment or an address is wrong.
+    """
+    if listen == DEFAULT_LISTEN:
+        listen = environ.get("SIDELOG_PROXY__LISTEN", listen)
+    if admin_listen == DEFAULT_ADMIN_LISTEN:
+        admin_listen = environ.get("SIDELOG_ADMIN__LISTEN", admin_listen)
+    overrides = {"proxy.upstream": upstream_url, "proxy.listen": listen, "admin.listen": admin_listen}
+    if data_dir is not None:
+        overrides["data_dir"] = data_dir
+    settings = load(overrides, environ, None)
+    return Plan(
+        listen=listen, admin_listen=admin_listen, data_directory=Path(settings.data_dir), upstream_url=upstream_url
+    )
+
+
+def check_free(address: str) -> None:
+    """See whether an address can be listened on.
+
+    Raises:
+        CannotStart: it cannot; says which, why, and what to do.
+    """
+    host, port = parse_address(address)
+    try:
+        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            # As servers do: without it, connections of an earlier demo that linger in TIME_WAIT would count.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(target)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise CannotStart(f"cannot listen on {address}: {error.strerror}") from error
+        raise CannotStart(
+            f"port {port} is in use on {host}. Stop the process that listens there, or choose other ports: "
+            f"SIDELOG_PROXY__LISTEN=127.0.0.1:18080 SIDELOG_ADMIN__LISTEN=127.0.0.1:18090 make run"
+        ) from error
+
+
+@asynccontextmanager
+async def child(name: str, *command: str, is_read: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a child tied to this process; at the end SIGTERM, wait, and SIGKILL only if that takes too long."""
+    process = await asyncio.create_subprocess_exec(
+        *tethered(*command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE if is_read else None,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        await stop(name, process)
+
+
+async def stop(name: str, process: asyncio.subprocess.Process) -> None:
+    """End a child in good order; does nothing when it has ended."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(TIMEOUT_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        sys.stderr.write(f"sidelog demo: {name} did not stop within {TIMEOUT_STOP_S:.0f} s and was killed\n")
+        process.kill()
+        await process.wait()
+
+
+def on_signals(outcome: asyncio.Future[int]) -> None:
+    """Let the first SIGINT or SIGTERM decide the outcome; a second one ends the demo as if it had no handler.
+
+    The kernel then sends each child a second SIGTERM, at which sidelog stops at once.
+    """
+    loop = asyncio.get_running_loop()
+
+    def receive(code: int) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        decide(outcome, code)
+
+    loop.add_signal_handler(signal.SIGINT, receive, INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, receive, 0)
+
+
+def decide(outcome: asyncio.Future[int], code: int) -> None:
+    """Set the exit code; the first reason counts."""
+    if not outcome.done():
+        outcome.set_result(code)
+
+
+async def report_end(process: asyncio.subprocess.Process, outcome: asyncio.Future[int]) -> None:
+    """Make a child's own end the outcome; one killed by a signal counts as 128 + its number, as in a shell."""
+    code = await process.wait()
+    decide(outcome, code if code >= 0 else 128 - code)
+
+
+async def present(plan: Plan, outcome: asyncio.Future[int]) -> None:
+    """Wait until sidelog is ready, say where everything is, and send traffic."""
+    if not await is_ready(url_of(plan.admin_listen)):
+        sys.stderr.write(f"sidelog demo: sidelog was not ready within {TIMEOUT_START_S:.0f} s\n")
+        decide(outcome, 1)
+        return
+    sys.stdout.write(welcome(plan, (plan.data_directory / "admin-token").read_text().strip()))
+    sys.stdout.flush()
+    await trickle(url_of(plan.listen))
+
+
+async def is_ready(admin_url: str) -> bool:
+    """Ask /readyz until it says yes; False when it has not after `TIMEOUT_START_S`."""
+    try:
+        async with asyncio.timeout(TIMEOUT_START_S), ClientSession(timeout=ClientTimeout(total=2)) as session:
+            while True:
+                try:
+                    async with session.get(f"{admin_url}/readyz") as answer:
+                        if answer.status == 200:
+                            return True
+                except ClientError:
+                    pass
+                # Another process's readiness has no event to wait for.
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        return False
+
+
+def url_of(address: str) -> str:
+    """Return the URL under which this machine reaches an address; a wildcard is reached by loopback."""
+    host, port = parse_address(address)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 — compared, not listened on
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def welcome(plan: Plan, token: str) -> str:
+    """Return what a person needs to know, and three commands to try."""
+    proxy_url, admin_url = url_of(plan.listen), url_of(plan.admin_listen)
+    token_file = shlex.quote(os.path.relpath(plan.data_directory / "admin-token"))
+    header = f'-H "Authorization: Bearer $(cat {token_file})"'
+    return f"""
+  sidelog demo
+
+  proxy    {proxy_url}   in front of a demo service, with a trickle of sample traffic
+  web UI   {admin_url}/login#token={token}
+  records  {plan.data_directory}
+
+  try:
+    curl {proxy_url}/api/users
+    curl {header} '{admin_url}/api/records?limit=5'
+    curl {header} {admin_url}/api/ledger
+
+  Ctrl-C stops everything; the records stay.
+
+"""

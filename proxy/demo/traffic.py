@@ -1,0 +1,224 @@
+"""Sample traffic: a slow trickle of visits through the proxy, mostly fine, some failing, some slow.
+
+Strategy: `visit` draws what to do from a weighted table with a seeded generator, so a run repeats; `perform` does it
+and does not mind how it ends, because failing is part of the sample. A few visitors take turns at random, so that
+several exchanges may be in flight at once without ever being a load: about three requests a second in all.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from proxy.demo.mcp import PROTOCOL_VERSION, SESSION_HEADER
+
+VISITORS: Final = 3
+PAUSE_S: Final = (0.3, 1.7)
+TIMEOUT_S: Final = 30.0
+SEED: Final = 20260101
+
+_AGENTS: Final = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "demo-mobile/3.2 (Android 16)",
+    "python-aiohttp",
+    "curl/8.14.1",
+)
+_QUESTIONS: Final = (
+    "How do I rotate a key without dropping requests?",
+    "Why was the upload at noon so slow?",
+    "Write a haiku about reverse proxies.",
+    "Which of our services answers with the most errors?",
+)
+_KEY: Final = "Bearer demo-key-not-a-secret-0001"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One request of a visit."""
+
+    method: str
+    path: str
+    body: Any = None
+    """Sent as JSON; None: no body."""
+    headers: dict[str, str] = field(default_factory=dict)
+    leave_after_chunks: int = 0
+    """Close the connection after so many chunks of the answer; 0: read all of it."""
+
+
+Visit = tuple[Step, ...]
+"""Requests in order; a session id that an answer carries is sent along from then on."""
+
+
+def get(path: str) -> Callable[[random.Random], Visit]:
+    """Return a visit of one GET."""
+    return lambda _: (Step(method="GET", path=path),)
+
+
+def one_user(draw: random.Random) -> Visit:
+    """Look at one user; some do not exist."""
+    return (Step(method="GET", path=f"/api/users/{draw.randint(1, 27)}"),)
+
+
+def new_user(draw: random.Random) -> Visit:
+    """Create a user, sometimes an incomplete one, and delete it again."""
+    number = draw.randint(1, 999)
+    body = {"name": f"Guest {number}", "email": f"guest.{number}@example.com"}
+    if draw.random() < 0.2:
+        return (Step(method="POST", path="/api/users", body={"name": body["name"]}),)
+    return Step(method="POST", path="/api/users", body=body), Step(method="DELETE", path=f"/api/users/{number}")
+
+
+def log_in(draw: random.Random) -> Visit:
+    """Send a password, which no record may hold."""
+    body = {"user": f"guest.{draw.randint(1, 99)}", "password": "correct horse battery staple"}
+    return (Step(method="POST", path="/api/login", body=body),)
+
+
+def failure(draw: random.Random) -> Visit:
+    """Ask for an error."""
+    return (Step(method="GET", path=f"/api/errors/{draw.choice((500, 500, 502, 503, 403, 404, 409, 422))}"),)
+
+
+def watch(draw: random.Random) -> Visit:
+    """Follow events; every other time leave before the end."""
+    leave = draw.choice((0, 3))
+    return (Step(method="GET", path=f"/api/events?count={draw.randint(5, 40)}", leave_after_chunks=leave),)
+
+
+def chat(draw: random.Random) -> Visit:
+    """Ask the fake OpenAI: plain or streamed, with and without usage, sometimes the busy model."""
+    model = draw.choice(("gpt-4o-mini", "gpt-4o-mini", "gpt-4o", "gpt-busy", "gpt-4o"))
+    body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": draw.choice(_QUESTIONS)}]}
+    if draw.random() < 0.6:
+        body["stream"] = True
+        if draw.random() < 0.7:
+            body["stream_options"] = {"include_usage": True}
+    return (Step(method="POST", path="/v1/chat/completions", body=body, headers={"Authorization": _KEY}),)
+
+
+def response(draw: random.Random) -> Visit:
+    """Ask the fake OpenAI's newer endpoint, or for an embedding."""
+    text = draw.choice(_QUESTIONS)
+    body: dict[str, Any]
+    if draw.random() < 0.4:
+        path, body = "/v1/embeddings", {"model": "text-embedding-3-small", "input": [text, "sidecar"]}
+    else:
+        path, body = "/v1/responses", {"model": "gpt-4o", "input": text, "stream": draw.random() < 0.5}
+    return (Step(method="POST", path=path, body=body, headers={"Authorization": _KEY}),)
+
+
+def message(draw: random.Random) -> Visit:
+    """Ask the fake Anthropic: plain or streamed, sometimes overloaded, sometimes cut by max_tokens."""
+    model = draw.choice(("claude-sonnet-4-5", "claude-haiku-4-5", "claude-haiku-4-5", "claude-busy"))
+    body = {
+        "max_tokens": draw.choice((10, 1024)),
+        "messages": [{"role": "user", "content": draw.choice(_QUESTIONS)}],
+        "model": model,
+        "stream": draw.random() < 0.6,
+        "system": "Answer in one sentence.",
+    }
+    headers = {"x-api-key": "demo-key-not-a-secret-0002", "anthropic-version": "2023-06-01"}
+    return (Step(method="POST", path="/v1/messages", body=body, headers=headers),)
+
+
+def tools(draw: random.Random) -> Visit:
+    """Open an MCP session, list the tools, call one or two, close it."""
+    headers = {"Accept": "application/json, text/event-stream", "mcp-protocol-version": PROTOCOL_VERSION}
+
+    def rpc(method: str, params: dict[str, Any], number: int | None) -> Step:
+        identity = {} if number is None else {"id": number}
+        body = {"jsonrpc": "2.0", "method": method, "params": params, **identity}
+        return Step(method="POST", path="/mcp", body=body, headers=headers)
+
+    client = {"protocolVersion": PROTOCOL_VERSION, "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}}
+    calls = [
+        {"name": "add", "arguments": {"a": draw.randint(1, 99), "b": draw.randint(1, 99)}},
+        {"name": "search_documents", "arguments": {"query": "retention"}, "_meta": {"progressToken": "p1"}},
+        {"name": "restart_service", "arguments": {"service": "billing"}},
+    ]
+    chosen = draw.sample(calls, draw.randint(1, 2))
+    return (
+        rpc("initialize", client, 1),
+        rpc("notifications/initialized", {}, None),
+        rpc("tools/list", {}, 2),
+        *(rpc("tools/call", call, 3 + index) for index, call in enumerate(chosen)),
+        Step(method="DELETE", path="/mcp", headers=headers),
+    )
+
+
+MIX: Final[tuple[tuple[int, Callable[[random.Random], Visit]], ...]] = (
+    (12, get("/api/users")),
+    (6, get("/api/users?team=search&limit=5")),
+    (14, one_user),
+    (6, new_user),
+    (2, log_in),
+    (4, failure),
+    (3, get("/api/reports/slow")),
+    (1, get("/api/large")),
+    (3, get("/api/compressed")),
+    (2, get("/api/old/users")),
+    (1, get("/api/users/latest")),
+    (4, watch),
+    (8, chat),
+    (4, response),
+    (6, message),
+    (5, tools),
+)
+"""(weight, visit)."""
+
+
+def visit(draw: random.Random) -> Visit:
+    """Draw one visit; its requests share a user agent and a trace (W3C Trace Context)."""
+    (make,) = draw.choices([make for _, make in MIX], weights=[weight for weight, _ in MIX])
+    trace = f"{draw.getrandbits(128):032x}"
+    common = {"User-Agent": draw.choice(_AGENTS), "X-Request-Id": f"{draw.getrandbits(64):016x}"}
+    return tuple(
+        replace(step, headers={**common, "traceparent": f"00-{trace}-{draw.getrandbits(64):016x}-01", **step.headers})
+        for step in make(draw)
+    )
+
+
+async def perform(session: ClientSession, base_url: str, steps: Visit) -> list[int]:
+    """Make the requests of one visit; return the status of each, 0 where no answer came."""
+    statuses = []
+    carried: dict[str, str] = {}
+    for step in steps:
+        try:
+            async with session.request(
+                step.method,
+                base_url + step.path,
+                json=step.body,
+                headers=step.headers | carried,
+                allow_redirects=False,
+            ) as answer:
+                statuses.append(answer.status)
+                if SESSION_HEADER in answer.headers:
+                    carried[SESSION_HEADER] = answer.headers[SESSION_HEADER]
+                chunks = 0
+                async for _ in answer.content.iter_any():
+                    chunks += 1
+                    if chunks == step.leave_after_chunks:
+                        answer.close()
+                        break
+        except (ClientError, TimeoutError):
+            # A proxy that restarts or an upstream that resets is worth a record, not an end of the demo.
+            if len(statuses) < len(steps):
+                statuses.append(0)
+            break
+    return statuses
+
+
+async def trickle(base_url: str, *, seed: int = SEED, pause_s: tuple[float, float] = PAUSE_S) -> None:
+    """Visit `base_url` until cancelled."""
+
+    async def visitor(draw: random.Random) -> None:
+        while True:
+            await perform(session, base_url, visit(draw))
+            await asyncio.sleep(draw.uniform(*pause_s))
+
+    async with ClientSession(timeout=ClientTimeout(total=TIMEOUT_S)) as session, asyncio.TaskGroup() as group:
+        for number in range(VISITORS):
+            group.create_task(visitor(random.Random(seed + number)), name=f"visitor-{number}")

@@ -1,0 +1,77 @@
+"""The demo upstream: one small server with everything worth recording.
+
+Run as `python -m proxy.demo.upstream`, it listens on a free loopback port, prints that port as its first line, and
+serves until it is told to stop.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+from typing import Final
+
+from aiohttp import WSMsgType, web
+
+from proxy.demo import anthropic, json_api, mcp, openai
+from proxy.demo.pace import DEFAULT_PACE_S, PACE_S
+
+PARTS: Final = (json_api, openai, anthropic, mcp)
+TIMEOUT_STOP_S: Final = 1.0
+"""Streams that still run then are cut; it is a demo."""
+
+
+async def echo(request: web.Request) -> web.WebSocketResponse:
+    """GET /ws: a WebSocket that sends back what it gets (RFC 6455)."""
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    async for message in socket:
+        if message.type is WSMsgType.TEXT:
+            await socket.send_str(message.data)
+        elif message.type is WSMsgType.BINARY:
+            await socket.send_bytes(message.data)
+    return socket
+
+
+async def index(request: web.Request) -> web.Response:
+    """GET /: what there is."""
+    found = {f"{route.method} {route.path}" for part in PARTS for route in part.routes()}
+    return web.json_response({"service": "sidelog demo upstream", "endpoints": sorted({*found, "GET /ws"})})
+
+
+def application(pace_s: float = DEFAULT_PACE_S) -> web.Application:
+    """Return the upstream; `pace_s` is the pause between two frames of its streams, seconds."""
+    app = web.Application()
+    app[PACE_S] = pace_s
+    app[mcp.SESSIONS] = mcp.Sessions()
+    app.router.add_get("/", index)
+    app.router.add_get("/ws", echo)
+    for part in PARTS:
+        app.router.add_routes(part.routes())
+    return app
+
+
+async def serve(port: int) -> None:
+    """Serve on loopback until SIGTERM or SIGINT; port 0 lets the kernel choose."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(application(), access_log=None, shutdown_timeout=TIMEOUT_STOP_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        sys.stdout.write(f"{runner.addresses[0][1]}\n")
+        sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(prog="python -m proxy.demo.upstream", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0: a free one, printed as the first line")
+    asyncio.run(serve(parser.parse_args().port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""The demo as a whole: addresses, messages, start and stop, exit codes. sidelog itself is played by a small server."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from proxy.demo.run import CannotStart, Plan, check_free, main, make_plan, url_of, welcome
+from proxy.settings import SettingsError
+
+FAKE_SIDELOG = """
+import http.server, pathlib, sys
+directory = pathlib.Path(sys.argv[sys.argv.index("--data-dir") + 1])
+directory.mkdir()
+(directory / "admin-token").write_text("t0ken\\n")
+host, _, port = sys.argv[sys.argv.index("--admin-listen") + 1].rpartition(":")
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.HTTPServer((host, int(port)), Handler).serve_forever()
+"""
+
+DEMO = """
+import sys
+from proxy.demo import run
+fake, listen, admin_listen, data_dir = sys.argv[1:]
+class FakePlan(run.Plan):
+    @property
+    def serve_command(self):
+        return [sys.executable, fake, *super().serve_command[4:]]
+run.Plan = FakePlan
+sys.exit(run.main(listen, admin_listen, data_dir))
+"""
+
+
+def free_address() -> str:
+    """Return a loopback address nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def start_demo(tmp_path: Path, fake: str) -> subprocess.Popen[str]:
+    """Start a demo whose sidelog is `fake`."""
+    script = tmp_path / "fake.py"
+    script.write_text(fake)
+    arguments = [str(script), free_address(), free_address(), str(tmp_path / "data")]
+    return subprocess.Popen(
+        [sys.executable, "-c", DEMO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def read_welcome(process: subprocess.Popen[str]) -> str:
+    """Read what the demo prints once it is ready."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            return "".join(lines)
+    raise AssertionError(f"the demo ended: {process.stderr.read() if process.stderr else ''}")
+
+
+def admin_url(text: str) -> str:
+    """Find the admin port's URL in the welcome."""
+    found = re.search(r"(http://\S+)/login#token=t0ken", text)
+    assert found is not None, text
+    return found[1]
+
+
+def wait_until_gone(url: str) -> None:
+    """Return when nobody answers any more; fails after ten seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+        except (urllib.error.URLError, OSError):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{url} still answers")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_takes_everything_down(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """The welcome names proxy, UI and token; a signal ends the children and decides the exit code."""
+    with start_demo(tmp_path, FAKE_SIDELOG) as process:
+        text = read_welcome(process)
+        assert text.count("curl ") == 3
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (code, "")
+        wait_until_gone(admin_url(text))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    """After SIGKILL no child holds the demo's output any more."""
+    with start_demo(tmp_path, FAKE_SIDELOG) as process:
+        text = read_welcome(process)
+        process.kill()
+        process.communicate(timeout=20)
+        wait_until_gone(admin_url(text))
+
+
+def test_an_exit_of_sidelog_is_passed_on(tmp_path: Path) -> None:
+    """Its exit code is the demo's, its message reaches the terminal."""
+    with start_demo(tmp_path, "import sys; sys.exit('cannot open the store')") as process:
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (1, "cannot open the store\n")
+
+
+def test_a_killed_sidelog_counts_as_in_a_shell(tmp_path: Path) -> None:
+    """A child that died by a signal gives 128 and its number."""
+    fake = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with start_demo(tmp_path, fake) as process:
+        process.communicate(timeout=20)
+        assert process.returncode == 128 + signal.SIGKILL
+
+
+def test_a_port_in_use_is_named_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is started, the message names the port and how to choose another, the exit code is 1."""
+    monkeypatch.delenv("SIDELOG_PROXY__LISTEN", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(f"127.0.0.1:{port}", free_address(), str(tmp_path / "data")) == 1
+    message = capsys.readouterr().err
+    assert f"port {port} is in use" in message
+    assert "SIDELOG_PROXY__LISTEN=" in message
+    assert not (tmp_path / "data").exists()
+
+
+def test_wrong_settings_are_reported_with_exit_code_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong variable in the environment is found before anything listens."""
+    monkeypatch.setenv("SIDELOG_PROXY__WORKERS", "many")
+    assert main(free_address(), free_address()) == 2
+    assert "SIDELOG_PROXY__WORKERS" in capsys.readouterr().err
+
+
+def test_an_address_that_cannot_be_used_says_why() -> None:
+    """What is not this machine's address is not a port in use."""
+    with pytest.raises(CannotStart, match=r"cannot listen on 192\.0\.2\.1:80"):
+        check_free("192.0.2.1:80")
+
+
+def test_the_environment_names_addresses_where_the_caller_does_not() -> None:
+    """A given address wins over the environment, which wins over the default."""
+    environ = {"SIDELOG_PROXY__LISTEN": "127.0.0.1:1111", "SIDELOG_ADMIN__LISTEN": "127.0.0.1:2222"}
+    upstream = "http://127.0.0.1:9"
+    plan = make_plan("127.0.0.1:8080", "127.0.0.1:3333", None, upstream, environ)
+    assert (plan.listen, plan.admin_listen) == ("127.0.0.1:1111", "127.0.0.1:3333")
+    assert plan.data_directory == Path.cwd() / "sidelog-data"
+    plan = make_plan("127.0.0.1:8080", "127.0.0.1:8090", "here", upstream, {"STATE_DIRECTORY": "/there"})
+    assert (plan.listen, plan.admin_listen) == ("127.0.0.1:8080", "127.0.0.1:8090")
+    assert plan.data_directory == Path.cwd() / "here"
+
+
+def test_an_address_that_is_none_is_a_settings_error() -> None:
+    """It names the setting, as `serve` would."""
+    with pytest.raises(SettingsError, match=r"admin\.listen"):
+        make_plan("127.0.0.1:8080", "nowhere", None, "http://127.0.0.1:9", {})
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("127.0.0.1:80", "http://127.0.0.1:80"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        (":80", "http://127.0.0.1:80"),
+        ("[::]:80", "http://[::1]:80"),
+        ("box.example:80", "http://box.example:80"),
+    ],
+)
+def test_urls_lead_to_where_this_machine_can_reach_it(address: str, url: str) -> None:
+    """A wildcard address is no destination, loopback is."""
+    assert url_of(address) == url
+
+
+def test_the_commands_to_try_survive_a_strange_directory(tmp_path: Path) -> None:
+    """The token file's path is quoted for a shell."""
+    directory = tmp_path / "it's here"
+    directory.mkdir()
+    (directory / "admin-token").write_text("t0ken")
+    plan = Plan(
+        listen="127.0.0.1:1", admin_listen="127.0.0.1:2", data_directory=directory, upstream_url="http://127.0.0.1:3"
+    )
+    command = next(line for line in welcome(plan, "t0ken").splitlines() if line.endswith("/api/ledger"))
+    printed = subprocess.run(
+        ["/bin/sh", "-c", command.replace("curl", "printf '%s\\n'")], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.splitlines()[1] == "Authorization: Bearer t0ken"
+    assert os.path.isabs(plan.data_directory)

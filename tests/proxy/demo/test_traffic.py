@@ -1,0 +1,75 @@
+"""Sample traffic: repeatable, varied, and not disturbed by what goes wrong."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from proxy.demo import traffic
+from proxy.demo.traffic import MIX, Step, perform, visit
+from proxy.demo.upstream import application
+
+
+@pytest.fixture
+async def base_url() -> AsyncIterator[str]:
+    """The URL of a demo upstream that does not pause between frames."""
+    async with TestServer(application(pace_s=0)) as server:
+        yield str(server.make_url("")).rstrip("/")
+
+
+def test_the_same_seed_makes_the_same_visits() -> None:
+    """A run can be repeated, another seed gives another one."""
+    first, again, other = (
+        [visit(draw) for _ in range(50)] for draw in (random.Random(1), random.Random(1), random.Random(2))
+    )
+    assert first == again
+    assert first != other
+
+
+def test_every_visit_of_the_mix_is_drawn() -> None:
+    """Nothing in the table is too rare to be seen within an hour of demo."""
+    draw = random.Random(3)
+    seen = {step.path.partition("?")[0] for _ in range(2000) for step in visit(draw)}
+    for _, make in MIX:
+        assert {step.path.partition("?")[0] for step in make(random.Random(4))} & seen
+
+
+async def test_visits_succeed_and_fail_in_measure(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step is answered; most fine, some with errors of client and server."""
+    draw = random.Random(5)
+    statuses: list[int] = []
+    async with ClientSession() as session:
+        for _ in range(150):
+            steps = visit(draw)
+            if steps[0].path == "/api/reports/slow":
+                continue
+            found = await perform(session, base_url, steps)
+            assert len(found) == len(steps)
+            statuses += found
+    assert 0 not in statuses
+    classes = {kind: sum(status // 100 == kind for status in statuses) / len(statuses) for kind in (2, 4, 5)}
+    assert classes[2] > 0.7
+    assert classes[4] > 0
+    assert classes[5] > 0
+
+
+async def test_a_session_id_is_carried_through_a_visit(base_url: str) -> None:
+    """An MCP visit is accepted from initialize to DELETE."""
+    async with ClientSession() as session:
+        assert set(await perform(session, base_url, traffic.tools(random.Random(6)))) == {200, 202}
+
+
+async def test_leaving_a_stream_ends_only_that_request(base_url: str) -> None:
+    """The visitor closes the connection and goes on."""
+    early = Step(method="GET", path="/api/events?count=1000", leave_after_chunks=1)
+    async with ClientSession() as session:
+        assert await perform(session, base_url, (early, Step(method="GET", path="/api/users"))) == [200, 200]
+
+
+async def test_nobody_listening_is_not_an_end(unused_tcp_port: int) -> None:
+    """A proxy that is gone for a moment costs a visit, not the demo."""
+    async with ClientSession() as session:
+        steps = (Step(method="GET", path="/"), Step(method="GET", path="/"))
+        assert await perform(session, f"http://127.0.0.1:{unused_tcp_port}", steps) == [0]
