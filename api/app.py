@@ -1,0 +1,68 @@
+"""The admin application: every route in one table, and the order in which requests pass the middlewares."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from api import health, login, middleware, records
+from api.dialects import gateway, proxy_logs
+from api.pages import Handler, load_assets, serve_asset, serve_page
+from api.services import SERVICES, Services
+
+MAX_REQUEST_BYTES: Final = 65536
+"""Largest request body: the longest thing anybody sends here is a token or a key's description."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path of the admin port."""
+
+    method: str
+    path: str
+    handler: Handler
+    is_open: bool = False
+    """Whether it is answered without a token."""
+
+
+def routes() -> tuple[Route, ...]:
+    """List every route; a path that is not here is 404, another method 405."""
+    assets = load_assets()
+    page, login_page = serve_page(assets["index.html"]), serve_page(assets["login.html"])
+    return (
+        Route("GET", "/v1/requests", gateway.list_requests),
+        Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
+        Route("GET", "/api/proxy-logs/_logs/stats", proxy_logs.stats),
+        Route("GET", "/api/records", records.list_records),
+        Route("GET", "/api/records/{id}", records.get_record),
+        Route("GET", "/api/records/{id}/request-body", records.download_request_body),
+        Route("GET", "/api/records/{id}/response-body", records.download_response_body),
+        Route("GET", "/api/ledger", health.ledger),
+        Route("GET", "/api/status", health.status),
+        Route("POST", "/logout", login.logout),
+        Route("GET", "/healthz", health.healthz, is_open=True),
+        Route("GET", "/readyz", health.readyz, is_open=True),
+        Route("GET", "/metrics", health.metrics, is_open=True),
+        Route("GET", "/login", login_page, is_open=True),
+        Route("POST", "/login", login.login, is_open=True),
+        Route("GET", "/", page, is_open=True),
+        Route("GET", "/requests", page, is_open=True),
+        Route("GET", "/ui/{name}", serve_asset(assets), is_open=True),
+    )
+
+
+def make_app(services: Services) -> web.Application:
+    """Build the admin application. The services stay the caller's: nothing is opened or closed here."""
+    table = routes()
+    open_paths = frozenset(route.path for route in table if route.is_open)
+    app = web.Application(
+        middlewares=[middleware.answer_errors, middleware.check_host, middleware.require_token(open_paths)],
+        client_max_size=MAX_REQUEST_BYTES,
+    )
+    app[SERVICES] = services
+    app.on_response_prepare.append(middleware.add_security_headers)
+    for route in table:
+        app.router.add_route(route.method, route.path, route.handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, route.handler)
+    return app

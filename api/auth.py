@@ -1,0 +1,52 @@
+"""Who may ask the admin port: the admin token in a header, or a session cookie from a page of our own origin.
+
+Pure. Tokens are compared as SHA-256 digests in constant time, bytes and not text, because a header may hold any octet.
+A cookie rides along with requests other sites cause, so it counts only when the browser does not say it is such a one
+(Fetch Metadata: `Sec-Fetch-Site`; absent on plain HTTP off loopback, where `SameSite=Strict` alone stands guard).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+COOKIE: Final = "sidelog_session"
+_OWN_SITES: Final = frozenset(("same-origin", "none"))
+_SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+def token_digest(token: str) -> bytes:
+    """Hash a token; octets of a header that are not UTF-8 are hashed as they came."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def is_token(presented: str, expected: str) -> bool:
+    """Compare two tokens without telling by the time taken where they differ."""
+    return hmac.compare_digest(token_digest(presented), token_digest(expected))
+
+
+def read_credential(authorization: str | None) -> str | None:
+    """Take the token out of `Bearer T` or bare `T`; None when there is none, or another scheme is spoken."""
+    words = (authorization or "").split()
+    match words:
+        case [token]:
+            return token
+        case [scheme, token] if scheme.lower() == "bearer":
+            return token
+        case _:
+            return None
+
+
+def is_own_site(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request with a cookie was caused by our own page, or typed by a person."""
+    site = headers.get("Sec-Fetch-Site")
+    return site is None or site in _OWN_SITES
+
+
+def is_own_origin(method: str, headers: Mapping[str, str]) -> bool:
+    """Tell whether a writing request comes from our own origin, as far as the browser says (`Origin`)."""
+    origin = headers.get("Origin")
+    if method in _SAFE_METHODS or origin is None:
+        return True
+    return urlsplit(origin).netloc.lower() == headers.get("Host", "").lower()

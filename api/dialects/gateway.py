@@ -1,0 +1,100 @@
+"""Seed 000, the LLM gateway's request log: `GET /v1/requests`, newest first by receipt of the record.
+
+The projection is pure and stands apart from the handler. Every proxied request is a row; what is only known of LLM
+calls is null elsewhere. `max_seq` (first answer's `X-Max-Seq`) freezes offset pages.
+"""
+
+from typing import Final
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.errors import Refused, Shape
+from api.paging import freeze, read_whole_page
+from api.params import Query, read_clamped, read_int, read_optional_int, read_text
+from api.services import services_of
+from api.times import format_time
+from storage.query import Filter, RecordQuery
+from storage.record import Outcome, Record, format_request_id
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 500
+
+_ERROR_TYPES: Final = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    503: "overloaded_error",
+}
+
+
+def error_body(refused: Refused) -> dict[str, object]:
+    """Word an error as LLM providers do."""
+    return {"error": {"type": _ERROR_TYPES.get(refused.status, "api_error"), "message": refused.detail}}
+
+
+SHAPE: Final = Shape(body=error_body)
+
+
+def project_row(record: Record) -> dict[str, object]:
+    """Show one exchange as a row of the request log."""
+    return {
+        "id": format_request_id(record.id),
+        "timestamp": format_time(record.started_at_us),
+        "model": record.model,
+        "provider": record.provider,
+        "status": record.status,
+        "latency_ms": record.duration_us // 1000,
+        "input_tokens": record.input_tokens,
+        "output_tokens": record.output_tokens,
+        "project_id": record.project,
+        "error": error_of(record),
+    }
+
+
+def error_of(record: Record) -> str | None:
+    """Name what failed: the provider's or proxy's own code, else how the exchange ended, else its status."""
+    if record.error_type is not None:
+        return record.error_type
+    if record.outcome not in (Outcome.OK, Outcome.REJECTED):
+        return record.outcome
+    if record.status is not None and record.status >= 400:
+        return f"http_{record.status}"
+    return None
+
+
+def read_query(query: Query) -> tuple[RecordQuery, int | None]:
+    """Read a page request, and the frozen end of the log when one is given.
+
+    Raises:
+        BadParameter: a number that is none.
+    """
+    max_seq = read_optional_int(query, "max_seq")
+    project = read_text(query, "project_id")
+    return RecordQuery(
+        filter=Filter(projects=() if project is None else (project,)),
+        limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT),
+        offset=read_int(query, "offset", 0),
+    ), max_seq
+
+
+async def list_requests(request: web.Request) -> web.Response:
+    """Answer one page and the number of all rows the filter matches."""
+    services = services_of(request)
+    query, max_seq = read_query(request.query)
+    frozen = freeze(query.filter, max_seq, await services.storage.last_seq())
+    page = await read_whole_page(services.storage, frozen.page(query))
+    count = await services.storage.count(frozen.counted)
+    answer: dict[str, object] = {
+        "total": count.exchanges,
+        "limit": query.limit,
+        "offset": query.offset,
+        "data": [project_row(record) for record in page.records],
+    }
+    if not count.exact:
+        answer["total_capped"] = True
+    if not page.complete and len(page.records) < query.limit:
+        answer["complete"] = False
+    return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})

@@ -1,0 +1,154 @@
+"""Seed 001, the proxy logs: `GET /api/proxy-logs/_logs` and `/_logs/stats`.
+
+Reads parameters and words answers; the projection is in `entries.py`, the page arithmetic in `entry_pages.py`. `cursor`
+belongs to the fan-out, which is off: it is ignored, as the document says.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.dialects.entries import Halves, project_entry
+from api.dialects.entry_bodies import read_bodies
+from api.dialects.entry_pages import EntryQuery, read_entry_page
+from api.errors import Refused, Shape, phrase
+from api.paging import freeze
+from api.params import (
+    Query,
+    read_bool,
+    read_choice,
+    read_clamped,
+    read_int,
+    read_list,
+    read_optional_int,
+    read_text,
+)
+from api.services import services_of
+from storage.query import EVERYTHING, Count, Filter
+
+DEFAULT_LIMIT: Final = 200
+MAX_LIMIT: Final = 1000
+
+
+def error_body(refused: Refused) -> dict[str, object]:
+    """Word an error as the document does."""
+    return {"statusCode": refused.status, "error": phrase(refused.status), "message": refused.detail}
+
+
+SHAPE: Final = Shape(
+    body=error_body,
+    unauthorized_status=403,
+    unauthorized_detail="Logs token missing or invalid / SNI gate denied",
+)
+
+
+def read_halves(query: Query) -> Halves:
+    """Read `kind`: a list of request, response and event; other words match nothing."""
+    kinds = read_list(query, "kind")
+    if not kinds:
+        return Halves()
+    return Halves(request="request" in kinds, response="response" in kinds, event="event" in kinds)
+
+
+def read_filter(query: Query, halves: Halves) -> Filter:
+    """Read the filters of the list.
+
+    Raises:
+        BadParameter: a list that is too long.
+    """
+    project, container = read_text(query, "projectId"), read_text(query, "containerId")
+    return Filter(
+        kind=halves.record_kind,
+        projects=() if project is None else (project,),
+        containers=() if container is None else (container,),
+        services=read_list(query, "serviceName"),
+        levels=read_list(query, "level"),
+        sources=read_list(query, "source"),
+        methods=tuple(method.upper() for method in read_list(query, "method")),
+    )
+
+
+def read_query(query: Query) -> EntryQuery:
+    """Read a page request; `last` overrides limit and offset, `afterId` the offset.
+
+    Raises:
+        BadParameter: a number, boolean or order that is none.
+    """
+    halves = read_halves(query)
+    limit = read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+    offset = read_int(query, "offset", 0)
+    after_id = read_optional_int(query, "afterId")
+    last = read_clamped(query, "last", 0, MAX_LIMIT) if "last" in query else None
+    return EntryQuery(
+        filter=read_filter(query, halves),
+        halves=halves,
+        order=read_choice(query, "order", ("asc", "desc"), "asc"),
+        limit=limit if last is None else last,
+        offset=offset if last is None and after_id is None else 0,
+        last=last,
+        after_id=after_id,
+    )
+
+
+def read_wanted_bodies(query: Query) -> frozenset[str]:
+    """Read which halves shall bring their bodies.
+
+    Raises:
+        BadParameter: a boolean that is none.
+    """
+    wanted = {
+        "request": read_bool(query, "includeRequestBody"),
+        "response": read_bool(query, "includeResponseBody"),
+    }
+    return frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
+
+
+async def list_entries(request: web.Request) -> web.Response:
+    """Answer one page of entries, and the number of all that match."""
+    storage = services_of(request).storage
+    query, wanted = read_query(request.query), read_wanted_bodies(request.query)
+    frozen = freeze(query.filter, read_optional_int(request.query, "max_seq"), await storage.last_seq())
+    is_possible = query.halves.uniform != 0
+    count = await storage.count(frozen.counted) if is_possible else Count(0, 0)
+    answer: dict[str, object] = {
+        "entries": [],
+        "total": query.halves.total(count),
+        "limit": query.limit,
+        "offset": query.offset,
+    }
+    if not count.exact:
+        answer["totalCapped"] = True
+    if is_possible:
+        # No offset leads further than the last entry of the log.
+        reachable = min(query.offset, 2 * frozen.max_seq)
+        page = await read_entry_page(storage, replace(query, filter=frozen.paged, offset=reachable))
+        bodies = await read_bodies(storage, page.entries, wanted)
+        answer["entries"] = [
+            _with_data(project_entry(entry), fields) for entry, fields in zip(page.entries, bodies, strict=True)
+        ]
+        if not page.complete:
+            answer |= {"complete": False, "nextAfterId": page.next_after_id}
+    return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})
+
+
+def _with_data(entry: dict[str, object], fields: dict[str, object]) -> dict[str, object]:
+    data = entry["data"]
+    assert isinstance(data, dict)
+    data.update(fields)
+    return entry
+
+
+async def stats(request: web.Request) -> web.Response:
+    """Answer entry counts by level, project, container and service."""
+    counted = await services_of(request).storage.stats(EVERYTHING)
+    return json_answer(
+        {
+            "total": counted.total,
+            "byLevel": counted.by_level,
+            "byProject": counted.by_project,
+            "byContainer": counted.by_container,
+            "byService": counted.by_service,
+        }
+    )

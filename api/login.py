@@ -1,0 +1,74 @@
+"""Logging into the web UI: the token is exchanged once for a session cookie that scripts cannot read."""
+
+from urllib.parse import parse_qs
+
+import msgspec
+from aiohttp import web
+
+from api.auth import COOKIE, is_token, token_digest
+from api.errors import Refused
+from api.services import Services, services_of
+from api.sessions import IDLE_S
+
+
+class Credentials(msgspec.Struct):
+    """The JSON body of `POST /login`."""
+
+    token: str
+
+
+async def login(request: web.Request) -> web.Response:
+    """Open a session for the right token: 204 and the cookie.
+
+    Raises:
+        Refused: 400 for a body without a token, 401 for another token.
+    """
+    services = services_of(request)
+    presented = read_token(request.content_type, await request.read())
+    if services.token is not None and not is_token(presented, services.token):
+        raise Refused(401, "this is not the admin token", headers={"WWW-Authenticate": "Bearer"})
+    response = web.Response(status=204)
+    response.set_cookie(
+        COOKIE,
+        services.sessions.open(session_binding(services)),
+        max_age=IDLE_S,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=request.secure,
+    )
+    return response
+
+
+async def logout(request: web.Request) -> web.Response:
+    """End the cookie's session: 204, and the cookie is taken back."""
+    services = services_of(request)
+    services.sessions.close(request.cookies.get(COOKIE, ""), session_binding(services))
+    response = web.Response(status=204)
+    response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=request.secure)
+    return response
+
+
+def session_binding(services: Services) -> bytes:
+    """Give what sessions are bound to: another token ends them."""
+    return b"" if services.token is None else token_digest(services.token)
+
+
+def read_token(content_type: str, body: bytes) -> str:
+    """Take the token out of a JSON or form body, or out of plain text.
+
+    Raises:
+        Refused: 400, there is none.
+    """
+    try:
+        if content_type == "application/json":
+            token = msgspec.json.decode(body, type=Credentials).token
+        elif content_type == "application/x-www-form-urlencoded":
+            token = parse_qs(body.decode()).get("token", [""])[0]
+        else:
+            token = body.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, "the body holds no token: expected JSON or a form with a member named token") from error
+    if not token.strip():
+        raise Refused(400, "the token is empty")
+    return token.strip()

@@ -1,0 +1,105 @@
+"""The native API: pages of records with every filter, one record with heads and bodies, its bodies as downloads."""
+
+from typing import Final, Literal
+
+from aiohttp import web
+
+from api.answers import json_answer
+from api.cursor import encode_cursor
+from api.errors import Refused
+from api.in_flight import select_in_flight
+from api.params import read_bool, read_record_query
+from api.projection import detail_json, record_json
+from api.services import Services, services_of
+from storage.query import RecordQuery
+from storage.record import Body, Record, format_id, parse_id
+
+BodySide = Literal["request", "response"]
+SIDES: Final[tuple[BodySide, ...]] = ("request", "response")
+
+
+async def list_records(request: web.Request) -> web.Response:
+    """Answer one page; with `in_flight=true` the newest one starts with exchanges in flight, beside `limit`."""
+    services = services_of(request)
+    query = read_record_query(request.query, services.now_us())
+    # Taken before the page, so that an exchange that ends in between is in one of them; then it is shown once.
+    flying = _in_flight(services, query) if read_bool(request.query, "in_flight") else []
+    page = await services.storage.select(query)
+    stored = {record.id for record in page.records}
+    shown = [record for record in flying if record.id not in stored]
+    shown.extend(page.records)
+    return json_answer(
+        {
+            "records": [record_json(record) for record in shown],
+            "next_cursor": None if page.next_after is None else encode_cursor(query.order, page.next_after),
+            "complete": page.complete,
+        }
+    )
+
+
+def _in_flight(services: Services, query: RecordQuery) -> list[Record]:
+    """Choose the exchanges that belong before a page: only the newest one has any."""
+    if query.order == "asc" or query.after is not None:
+        return []
+    return select_in_flight(query.filter, services.in_flight(), query.limit)
+
+
+async def get_record(request: web.Request) -> web.Response:
+    """Answer one record with heads and bodies, also while it is in flight."""
+    services = services_of(request)
+    record = await _find(services, request.match_info["id"])
+    payloads = await services.storage.payloads([record.seq]) if record.seq else {}
+    return json_answer(detail_json(record, payloads.get(record.seq)))
+
+
+async def download_request_body(request: web.Request) -> web.Response:
+    """Answer the stored request body as a file."""
+    return await _download(request, "request")
+
+
+async def download_response_body(request: web.Request) -> web.Response:
+    """Answer the stored response body as a file."""
+    return await _download(request, "response")
+
+
+async def _download(request: web.Request, side: BodySide) -> web.Response:
+    """Answer the kept windows of a body, always as an attachment: what a service sent must not run on our origin."""
+    services = services_of(request)
+    record = await _find(services, request.match_info["id"])
+    payloads = await services.storage.payloads([record.seq]) if record.seq else {}
+    payload = payloads.get(record.seq)
+    body = None if payload is None else (payload.request_body if side == "request" else payload.response_body)
+    if body is None:
+        raise Refused(404, f"no {side} body is stored for record {format_id(record.id)}")
+    if body.omitted is not None:
+        raise Refused(404, f"the {side} body of record {format_id(record.id)} was not kept: {body.omitted}")
+    return web.Response(
+        body=body.head + body.tail,
+        content_type="application/octet-stream",
+        headers=_download_headers(body, f"{format_id(record.id)}-{side}-body"),
+    )
+
+
+def _download_headers(body: Body, name: str) -> dict[str, str]:
+    """Name the file, and say what is missing between the two windows."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    if body.truncated:
+        headers["X-Sidelog-Truncated"] = f"head={len(body.head)}, tail={len(body.tail)}, size={body.size}"
+    return headers
+
+
+async def _find(services: Services, text: str) -> Record:
+    """Look a record up by any spelling of its id, in the store and among those in flight.
+
+    Raises:
+        Refused: 404, there is none.
+    """
+    record_id = parse_id(text)
+    if record_id is not None:
+        flying = [record for record in services.in_flight() if record.id == record_id]
+        record = await services.storage.get(record_id)
+        if record is not None:
+            return record
+        if flying:
+            return flying[0]
+    raise Refused(404, f"there is no record {text[:100]!r}")

@@ -1,0 +1,88 @@
+"""A real admin application over a real store in memory, asked through a real socket."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.web import Application, Request
+
+from api.app import make_app
+from api.metrics import Metrics, WorkerTotals
+from api.services import Services
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.ledger import Ledger
+from storage.record import Record
+from tests.api.samples import START_US
+
+TOKEN = "s3cret-t0ken"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+Client = TestClient[Request, Application]
+
+
+@dataclass
+class World:
+    """What a test may set behind the application."""
+
+    storage: Storage
+    in_flight: list[Record] = field(default_factory=list)
+    ready: tuple[bool, dict[str, object]] = (True, {"degraded": False})
+    ledger: Ledger = field(
+        default_factory=lambda: Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
+    )
+    totals: WorkerTotals = field(default_factory=WorkerTotals)
+    token: str | None = TOKEN
+    state_path: Path | None = None
+    allowed_hosts: tuple[str, ...] = ("logs.example",)
+
+    def services(self) -> Services:
+        """Wire the services of an application."""
+
+        async def read_ledger() -> Ledger:
+            return self.ledger
+
+        return Services(
+            storage=self.storage,
+            token=self.token,
+            listen_host="admin.internal",
+            allowed_hosts=self.allowed_hosts,
+            instance="side-1",
+            ledger=read_ledger,
+            status=lambda: {"version": "0.1.0"},
+            in_flight=lambda: list(self.in_flight),
+            is_ready=lambda: self.ready,
+            metrics=Metrics(lambda: self.totals, version="0.1.0"),
+            now_us=lambda: START_US + 3_600_000_000,
+        )
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """An empty store, open during the test."""
+    async with await open_storage("memory:", tmp_path) as storage:
+        yield World(storage)
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Callable[[Services], Awaitable[Client]]]:
+    """Start applications; they are stopped at the end."""
+    clients: list[Client] = []
+
+    async def start_client(services: Services) -> Client:
+        client = TestClient(TestServer(make_app(services)))
+        await client.start_server()
+        clients.append(client)
+        return client
+
+    yield start_client
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def client(world: World, start: Callable[[Services], Awaitable[Client]]) -> Client:
+    """The application over `world`."""
+    return await start(world.services())

@@ -1,0 +1,106 @@
+"""Seed 000 over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from api.dialects.gateway import error_of
+from storage.record import format_request_id
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import make_batch, make_event, make_record
+
+
+async def ask(client: Client, **parameters: str | int) -> dict[str, Any]:
+    """Ask the list and expect a page."""
+    response = await client.get("/v1/requests", params=parameters, headers=BEARER)
+    assert response.status == 200, await response.text()
+    answer: dict[str, Any] = await response.json()
+    return answer
+
+
+async def test_a_row_has_the_keys_of_the_document(world: World, client: Client) -> None:
+    """Order, types and values follow the document's example."""
+    record = make_record(
+        1,
+        model="gpt-4o",
+        provider="openai",
+        input_tokens=512,
+        output_tokens=128,
+        duration_us=843_900,
+        project="proj_abc123",
+    )
+    await world.storage.commit(make_batch(record))
+    answer = await ask(client)
+    assert list(answer) == ["total", "limit", "offset", "data"]
+    assert answer["data"] == [
+        {
+            "id": format_request_id(record.id),
+            "timestamp": "2024-06-12T14:07:14.001Z",
+            "model": "gpt-4o",
+            "provider": "openai",
+            "status": 200,
+            "latency_ms": 843,
+            "input_tokens": 512,
+            "output_tokens": 128,
+            "project_id": "proj_abc123",
+            "error": None,
+        }
+    ]
+    assert list(answer["data"][0])[:3] == ["id", "timestamp", "model"]
+
+
+async def test_pages_are_newest_first_and_totals_follow_the_filter(world: World, client: Client) -> None:
+    """Events are no rows; the total ignores paging; limits are clamped and echoed."""
+    await world.storage.commit(
+        make_batch(*(make_record(n, project="proj_a" if n % 2 else "proj_b") for n in range(1, 8)), make_event(8))
+    )
+    answer = await ask(client, limit=2, offset=1)
+    assert [row["timestamp"][-4:-1] for row in answer["data"]] == ["006", "005"]
+    assert (answer["total"], answer["limit"], answer["offset"]) == (7, 2, 1)
+    answer = await ask(client, project_id="proj_b", limit=9999)
+    assert (answer["total"], answer["limit"], len(answer["data"])) == (3, 500, 3)
+    assert (await ask(client))["limit"] == 50
+    assert (await ask(client, limit=0)) == {"total": 7, "limit": 0, "offset": 0, "data": []}
+    assert (await ask(client, offset=2**63 - 1))["data"] == []
+    assert (await ask(client, project_id="nobody"))["total"] == 0
+    assert (await ask(client, project_id="", unknown="1"))["total"] == 7
+
+
+async def test_pages_are_frozen_by_the_first_answers_end(world: World, client: Client) -> None:
+    """With `max_seq` given back, rows that arrive do not shift the next page or the total."""
+    await world.storage.commit(make_batch(*(make_record(n) for n in range(1, 5))))
+    first = await client.get("/v1/requests", params={"limit": 2}, headers=BEARER)
+    await world.storage.commit(make_batch(make_record(9)))
+    second = await ask(client, limit=2, offset=2, max_seq=first.headers["X-Max-Seq"])
+    assert [row["timestamp"][-4:-1] for row in second["data"]] == ["002", "001"]
+    assert second["total"] == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"status": 200}, None),
+        ({"status": 304}, None),
+        ({"status": 429, "error_type": "rate_limit_error"}, "rate_limit_error"),
+        ({"status": 200, "error_type": "overloaded_error"}, "overloaded_error"),
+        ({"status": 504, "outcome": "upstream_timeout", "error_type": "upstream_timeout"}, "upstream_timeout"),
+        ({"status": 504, "outcome": "upstream_timeout"}, "upstream_timeout"),
+        ({"status": 503}, "http_503"),
+        ({"status": 404, "outcome": "rejected"}, "http_404"),
+        ({"status": 200, "outcome": "client_closed"}, "client_closed"),
+        ({"status": 499, "outcome": "client_closed"}, "client_closed"),
+        ({"status": None, "outcome": "worker_lost"}, "worker_lost"),
+    ],
+)
+def test_the_error_is_the_most_exact_name_known(changes: dict[str, object], error: str | None) -> None:
+    """Provider's or proxy's code, else how it ended, else the status; null on success."""
+    assert error_of(make_record(1, **changes)) == error
+
+
+@pytest.mark.parametrize(("name", "value"), [("limit", "+5"), ("limit", ""), ("offset", "-1"), ("offset", "1_000")])
+async def test_bad_numbers_are_400(client: Client, name: str, value: str) -> None:
+    """In the shape of LLM providers, naming the parameter."""
+    response = await client.get("/v1/requests", params={name: value}, headers=BEARER)
+    answer = await response.json()
+    assert (response.status, answer["error"]["type"]) == (400, "invalid_request_error")
+    assert answer["error"]["message"].startswith(f"{name} is ")

@@ -1,0 +1,229 @@
+"""The admin application as a whole: which door is open to whom, and in which words it is closed."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from api.app import routes
+from api.services import Services
+from tests.api.conftest import BEARER, TOKEN, Client, World
+from tests.api.samples import make_batch, make_record
+
+GUARDED = [
+    ("/v1/requests", 200),
+    ("/api/proxy-logs/_logs", 200),
+    ("/api/proxy-logs/_logs/stats", 200),
+    ("/api/records", 200),
+    ("/api/records/nothing", 404),
+    ("/api/records/nothing/request-body", 404),
+    ("/api/records/nothing/response-body", 404),
+    ("/api/ledger", 200),
+    ("/api/status", 200),
+    ("/no/such/path", 404),
+]
+OPEN = ["/healthz", "/readyz", "/metrics", "/login", "/", "/requests", "/ui/app.js", "/ui/style.css"]
+
+CREDENTIALS = {
+    "none": ({}, False),
+    "bearer": ({"Authorization": f"Bearer {TOKEN}"}, True),
+    "lower case scheme": ({"Authorization": f"bearer {TOKEN}"}, True),
+    "bare": ({"Authorization": TOKEN}, True),
+    "wrong": ({"Authorization": "Bearer wrong"}, False),
+    "prefix": ({"Authorization": f"Bearer {TOKEN[:-1]}"}, False),
+    "longer": ({"Authorization": f"Bearer {TOKEN}x"}, False),
+    "empty": ({"Authorization": ""}, False),
+    "scheme only": ({"Authorization": "Bearer "}, False),
+    "basic": ({"Authorization": f"Basic {TOKEN}"}, False),
+    "not ascii": ({"Authorization": "Bearer t\xf6ken"}, False),
+    "made-up cookie": ({"Cookie": "sidelog_session=abc"}, False),
+}
+
+
+def unauthorized(path: str) -> int:
+    """Seed 001 answers 403 where the others answer 401."""
+    return 403 if path.startswith("/api/proxy-logs/") else 401
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+async def test_guarded_paths_answer_only_with_the_token(client: Client, credential: str) -> None:
+    """Every path that is not open is refused in each token state but the right ones."""
+    headers, is_right = CREDENTIALS[credential]
+    for path, status in GUARDED:
+        response = await client.get(path, headers=headers)
+        assert response.status == (status if is_right else unauthorized(path)), path
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+async def test_open_paths_answer_in_every_token_state(client: Client, credential: str) -> None:
+    """Health, metrics, login and the UI's shell need no token and mind no wrong one."""
+    for path in OPEN:
+        response = await client.get(path, headers=CREDENTIALS[credential][0])
+        assert response.status == 200, path
+
+
+def test_every_route_is_in_one_of_the_tables() -> None:
+    """A new route has to say here whether it is open."""
+    patterns = {(route.method, route.path, route.is_open) for route in routes()}
+    opened = {(method, path) for method, path, is_open in patterns if is_open}
+    assert opened == {
+        *(("GET", path) for path in OPEN if not path.startswith("/ui/")),
+        ("GET", "/ui/{name}"),
+        ("POST", "/login"),
+    }
+
+
+async def test_auth_off_lets_everybody_in(world: World, start: Callable[[Services], Awaitable[Client]]) -> None:
+    """Without a token nothing is asked for."""
+    world.token = None
+    client = await start(world.services())
+    for path, status in GUARDED:
+        assert (await client.get(path)).status == status, path
+
+
+async def test_errors_come_in_the_words_of_the_dialect(client: Client) -> None:
+    """A missing token and a bad number are worded by the path's own dialect."""
+    response = await client.get("/v1/requests")
+    assert await response.json() == {"error": {"type": "authentication_error", "message": "a valid token is required"}}
+    response = await client.get("/v1/requests?limit=+5", headers=BEARER)
+    assert response.status == 400
+    assert (await response.json())["error"]["type"] == "invalid_request_error"
+
+    response = await client.get("/api/proxy-logs/_logs")
+    assert await response.json() == {
+        "statusCode": 403,
+        "error": "Forbidden",
+        "message": "Logs token missing or invalid / SNI gate denied",
+    }
+    response = await client.get("/api/proxy-logs/_logs?offset=-1", headers=BEARER)
+    answer = await response.json()
+    assert (response.status, answer["statusCode"], answer["error"]) == (400, 400, "Bad Request")
+
+    response = await client.get("/api/records?limit=1001", headers=BEARER)
+    assert (response.status, response.content_type) == (400, "application/problem+json")
+    assert await response.json() == {
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "limit is '1001', expected a decimal number from 0 to 1000",
+        "parameter": "limit",
+        "value": "1001",
+        "limit": "a decimal number from 0 to 1000",
+    }
+    response = await client.get("/api/records")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_unknown_paths_are_problems(client: Client) -> None:
+    """A path that does not exist is 404 problem+json, also one with escapes and strange bytes."""
+    for path in ("/no/such", "/ui/nothing.js", "/ui/..%2f..%2fapp.py", "/ui/%00", "/api/records/a/b/c", "/%ff"):
+        response = await client.get(path, headers=BEARER)
+        assert (response.status, response.content_type) == (404, "application/problem+json"), path
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+async def test_other_methods_are_refused_with_allow(client: Client, method: str) -> None:
+    """Reading paths know GET and HEAD only, and say so in the dialect's shape."""
+    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records", "/healthz", "/metrics"):
+        response = await client.request(method, path, headers=BEARER)
+        assert response.status == 405, path
+        assert response.headers["Allow"] == "GET,HEAD", path
+        assert response.content_type.endswith("json"), path
+    assert (await client.request(method, "/healthz")).status == 405
+    assert (await client.request(method, "/api/records")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("127.0.0.1:8090", True),
+        ("localhost", True),
+        ("LOCALHOST:1", True),
+        ("[::1]:8090", True),
+        ("10.1.2.3", True),
+        ("admin.internal:8090", True),
+        ("logs.example", True),
+        ("logs.example.:443", True),
+        ("evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example:8090", False),
+        ("", False),
+    ],
+)
+async def test_only_our_own_names_are_answered(client: Client, host: str, is_ours: bool) -> None:
+    """Another Host name is 421 (DNS rebinding), with or without a token, but probes and scrapers are answered."""
+    for path in ("/api/records", "/login", "/ui/app.js"):
+        assert (await client.get(path, headers=BEARER | {"Host": host})).status == (200 if is_ours else 421), path
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert (await client.get(path, headers={"Host": host})).status == 200
+
+
+async def test_every_answer_carries_the_security_headers(client: Client) -> None:
+    """Pages, answers and refusals alike; answers of the API are not cached."""
+    for path in ("/", "/api/records", "/healthz", "/no/such", "/v1/requests"):
+        response = await client.get(path)
+        assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+        assert "unsafe" not in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Server"] == "sidelog"
+        assert response.headers["Cache-Control"] == ("no-cache" if path == "/" else "no-store")
+        assert not [name for name in response.headers if name.startswith("Access-Control-")]
+
+
+async def test_a_body_above_the_limit_is_refused(client: Client) -> None:
+    """A login with 64 KiB and more is not read."""
+    response = await client.post("/login", data=b"x" * 70_000)
+    assert response.status == 413
+
+
+async def test_a_store_that_is_away_is_503_in_every_dialect(world: World, client: Client) -> None:
+    """Readers are told to come back; probes and metrics still answer."""
+    await world.storage.close()
+    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/proxy-logs/_logs/stats", "/api/records"):
+        response = await client.get(path, headers=BEARER)
+        assert (response.status, response.headers["Retry-After"]) == (503, "5"), path
+    assert (await client.get("/metrics")).status == 200
+    assert (await client.get("/healthz")).status == 200
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(
+        [
+            "limit",
+            "offset",
+            "last",
+            "afterId",
+            "max_seq",
+            "cursor",
+            "kind",
+            "level",
+            "since",
+            "status",
+            "order",
+            "method",
+        ]
+    ),
+    value=st.text(max_size=30),
+)
+async def test_no_parameter_makes_a_500(client: Client, name: str, value: str) -> None:
+    """Whatever stands in a parameter, the answer is a page or a 400."""
+    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records"):
+        value = value.encode("utf-8", "ignore").decode()
+        response = await client.get(path, params={name: value}, headers=BEARER)
+        assert response.status in (200, 400), (path, name, value)
+
+
+async def test_hostile_text_travels_only_inside_json(world: World, client: Client) -> None:
+    """A path full of markup comes back as JSON that a browser will not take for a page."""
+    markup = "/<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    await world.storage.commit(make_batch(make_record(1, path=markup, user_agent=markup, error_type=markup)))
+    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records"):
+        response = await client.get(path, headers=BEARER)
+        assert response.content_type == "application/json"
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert json.dumps(markup)[1:-1] in await response.text()
+    response = await client.get("/api/records", params={markup: markup}, headers=BEARER)
+    assert (response.status, response.content_type) == (400, "application/problem+json")

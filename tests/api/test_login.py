@@ -1,0 +1,157 @@
+"""Sessions of the web UI, over HTTP and in their file."""
+
+import json
+import stat
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from api.auth import is_own_origin, read_credential
+from api.services import Services
+from api.sessions import IDLE_S, MAX_SESSIONS, Sessions
+from tests.api.conftest import BEARER, TOKEN, Client, World
+
+Start = Callable[[Services], Awaitable[Client]]
+
+
+async def log_in(client: Client) -> str:
+    """Log in and give the cookie's header."""
+    response = await client.post("/login", json={"token": TOKEN})
+    assert response.status == 204
+    client.session.cookie_jar.clear()
+    return f"sidelog_session={response.cookies['sidelog_session'].value}"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (json.dumps({"token": TOKEN}), "application/json", 204),
+        (f"token={TOKEN}", "application/x-www-form-urlencoded", 204),
+        (TOKEN + "\n", "text/plain", 204),
+        (json.dumps({"token": "wrong"}), "application/json", 401),
+        (json.dumps({"token": 5}), "application/json", 400),
+        ("{", "application/json", 400),
+        ("", "application/json", 400),
+        ("", "text/plain", 400),
+        ("other=1", "application/x-www-form-urlencoded", 400),
+        (b"\xff\xfe", "text/plain", 400),
+    ],
+)
+async def test_login_wants_the_token(client: Client, body: str | bytes, content_type: str, status: int) -> None:
+    """The right token opens a session, in each usual encoding; anything else does not."""
+    response = await client.post("/login", data=body, headers={"Content-Type": content_type})
+    assert response.status == status
+    assert ("Set-Cookie" in response.headers) is (status == 204)
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_sites(client: Client) -> None:
+    """HttpOnly, SameSite=Strict, and never the token itself."""
+    response = await client.post("/login", json={"token": TOKEN})
+    cookie = response.cookies["sidelog_session"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
+    assert TOKEN not in cookie.value
+    assert len(cookie.value) >= 40
+
+
+async def test_a_session_reads_until_logout(client: Client) -> None:
+    """The cookie opens what the token opens; after logout it opens nothing."""
+    headers = {"Cookie": await log_in(client)}
+    assert (await client.get("/api/records", headers=headers)).status == 200
+    assert (await client.get("/api/proxy-logs/_logs", headers=headers)).status == 200
+    assert (await client.post("/logout", headers=headers)).status == 204
+    assert (await client.get("/api/records", headers=headers)).status == 401
+    assert (await client.post("/logout")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403), ("odd", 403)]
+)
+async def test_a_cookie_does_not_work_for_other_sites(client: Client, site: str, status: int) -> None:
+    """A request another site caused is refused with the cookie, but a token speaks for itself."""
+    headers = {"Cookie": await log_in(client), "Sec-Fetch-Site": site}
+    assert (await client.get("/api/records", headers=headers)).status == status
+    assert (await client.get("/api/records", headers=BEARER | {"Sec-Fetch-Site": site})).status == 200
+
+
+async def test_writes_from_other_origins_are_refused(client: Client) -> None:
+    """Origin is checked on every writing method, login included."""
+    own = f"http://{client.host}:{client.port}"
+    for origin, status in ((own, 204), ("http://evil.example", 403), ("null", 403)):
+        response = await client.post("/login", json={"token": TOKEN}, headers={"Origin": origin})
+        assert response.status == status
+    assert is_own_origin("GET", {"Origin": "http://evil.example", "Host": "a"})
+
+
+async def test_a_wrong_token_is_not_saved_by_a_right_cookie(client: Client) -> None:
+    """Who presents a token is judged by it."""
+    headers = {"Cookie": await log_in(client), "Authorization": "Bearer wrong"}
+    assert (await client.get("/api/records", headers=headers)).status == 401
+
+
+async def test_sessions_survive_a_restart_but_not_another_token(world: World, start: Start, tmp_path: Path) -> None:
+    """The file keeps hashes only, for its owner only; rotating the token ends every session."""
+    state = tmp_path / "state.json"
+    state.write_text('{"instance": "side-1"}')
+    first = await start(replace(world.services(), sessions=Sessions(state)))
+    headers = {"Cookie": await log_in(first)}
+    content = state.read_text()
+    assert headers["Cookie"].partition("=")[2] not in content
+    assert TOKEN not in content
+    assert json.loads(content)["instance"] == "side-1"
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    second = await start(replace(world.services(), sessions=Sessions(state)))
+    assert (await second.get("/api/records", headers=headers)).status == 200
+    rotated = await start(replace(world.services(), token="another", sessions=Sessions(state)))
+    assert (await rotated.get("/api/records", headers=headers)).status == 401
+
+
+def test_a_session_ends_after_twelve_idle_hours() -> None:
+    """Each use starts the time anew."""
+    now_s = 1000.0
+    sessions = Sessions(now_s=lambda: now_s)
+    secret = sessions.open(b"t")
+    now_s += IDLE_S
+    assert sessions.is_open(secret, b"t")
+    now_s += IDLE_S
+    assert sessions.is_open(secret, b"t")
+    now_s += IDLE_S + 1
+    assert not sessions.is_open(secret, b"t")
+    assert not sessions.is_open(sessions.open(b"t"), b"u")
+
+
+def test_the_number_of_sessions_is_bounded() -> None:
+    """The one unused for longest goes first."""
+    now_s = 0.0
+    sessions = Sessions(now_s=lambda: now_s)
+    secrets = []
+    for _ in range(MAX_SESSIONS + 1):
+        now_s += 1
+        secrets.append(sessions.open(b""))
+    assert not sessions.is_open(secrets[0], b"")
+    assert sessions.is_open(secrets[1], b"")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"sessions": 5}', '{"sessions": {"a": "b"}}'])
+def test_a_damaged_file_is_no_sessions(tmp_path: Path, content: str) -> None:
+    """Start-up never fails for it, and it is mended by the next login."""
+    state = tmp_path / "state.json"
+    state.write_text(content)
+    secret = Sessions(state).open(b"")
+    assert Sessions(state).is_open(secret, b"")
+
+
+def test_a_directory_that_is_gone_costs_only_the_memory_of_the_session(tmp_path: Path) -> None:
+    """The session works until the restart."""
+    sessions = Sessions(tmp_path / "gone" / "state.json")
+    assert sessions.is_open(sessions.open(b""), b"")
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [("Bearer a", "a"), ("bEARER a", "a"), ("a", "a"), ("Basic a", None), ("a b c", None), ("", None), (None, None)],
+)
+def test_credentials_are_read_from_both_spellings(header: str | None, token: str | None) -> None:
+    """With the scheme or bare."""
+    assert read_credential(header) == token
