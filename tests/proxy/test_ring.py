@@ -1,0 +1,378 @@
+"""The ring: what is pushed is read once and in order, what does not fit is counted, damage is skipped and counted."""
+
+import struct
+from collections.abc import Callable, Iterator
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from proxy.ring import PREFIX, WRAP, RingReader, RingWriter
+from proxy.segment import Segment, SegmentError
+from proxy.segment_layout import HEAD, PUSHED, RELEASED, SLEEPING
+
+HEADER = struct.Struct("<IH")
+
+
+def idle() -> None:
+    """Wake nobody."""
+
+
+class Clock:
+    """Time that only passes while somebody sleeps; `on_sleep` may act meanwhile."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.on_sleep: Callable[[], None] = idle
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.on_sleep()
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    """A ring of one page."""
+    made = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)
+    yield made
+    made.close()
+
+
+def push(writer: RingWriter, number: int, size: int = 20) -> bool:
+    """Push record `number` with a body of `size` bytes."""
+    return writer.push(1, HEADER.pack(number, size), [bytes([number % 256]) * size])
+
+
+def numbers(reader: RingReader, max_records: int = 10_000, max_bytes: int = 1 << 40) -> list[int]:
+    """Read, check each entry against its header, and return the record numbers."""
+    found = []
+    for kind, header, sections, end in reader.read(max_records, max_bytes):
+        number, size = HEADER.unpack(header)
+        assert kind == 1
+        assert bytes(sections[:size]) == bytes([number % 256]) * size
+        assert len(sections) < size + 8
+        assert end % 8 == 0
+        found.append(number)
+    return found
+
+
+def test_an_entry_comes_back_as_it_was_pushed(segment: Segment) -> None:
+    """Kind, header and sections of every buffer type arrive, sections joined, with the offset after the entry."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    assert writer.push(7, b"head", [b"one", bytearray(b"two"), b"", memoryview(b"three")])
+    assert writer.push(0xFFFE, b"", [])
+    (kind, header, sections, end), (second, empty, nothing, last) = reader.read(10, 1 << 20)
+    assert (kind, header, bytes(sections[:11]), end) == (7, b"head", b"onetwothree", 32)
+    assert (second, empty, last) == (0xFFFE, b"", 48)
+    assert len(nothing) < 8
+    assert (reader.pushed, reader.taken, reader.cursor, reader.head) == (2, 2, 48, 48)
+    assert reader.read(10, 1 << 20) == []
+
+
+def test_nothing_moves_before_release(segment: Segment) -> None:
+    """Reading is private: only release gives room back, never beyond the cursor, never backwards."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    assert push(writer, 1)
+    assert push(writer, 2)
+    first, second = (entry[3] for entry in reader.read(10, 1 << 20))
+    assert (reader.used_bytes, reader.released) == (second, 0)
+    reader.release(first)
+    reader.release(0)
+    assert (reader.used_bytes, reader.released) == (second - first, first)
+    with pytest.raises(ValueError, match="bug: release"):
+        reader.release(second + 8)
+    with pytest.raises(ValueError, match="bug: release"):
+        reader.release(second - 4)
+
+
+def test_reads_stop_at_records_and_bytes(segment: Segment) -> None:
+    """A read gives at most max_records, and stops once max_bytes are reached but never with nothing."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    for number in range(10):
+        assert push(writer, number, 22)
+    assert numbers(reader, max_records=3) == [0, 1, 2]
+    assert numbers(reader, max_bytes=1) == [3]
+    assert numbers(reader, max_bytes=0) == [4]
+    assert numbers(reader, max_bytes=80) == [5, 6]
+    assert numbers(reader, max_bytes=81) == [7, 8, 9]
+
+
+@pytest.mark.parametrize("rest", [0, 8, 16, 24, 400])
+def test_every_rest_before_the_end_is_wrapped_over(segment: Segment, rest: int) -> None:
+    """Whether the end leaves no room, room for no marker, or just for one, the next entry begins the next lap."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    assert push(writer, 1, 4096 - rest - PREFIX.size - HEADER.size - 2)
+    assert reader.head == 4096 - rest - (0 if rest % 8 == 0 else 4)
+    assert numbers(reader) == [1]
+    reader.release(reader.cursor)
+    assert push(writer, 2, 700)
+    assert numbers(reader, max_bytes=1) == [2]
+    assert reader.cursor > 4096
+    assert reader.corrupt_records == 0
+    reader.release(reader.cursor)
+    for number in range(3, 300):
+        assert push(writer, number, number)
+        assert numbers(reader) == [number]
+        reader.release(reader.cursor)
+    assert (reader.corrupt_records, reader.taken, reader.refused) == (0, 299, 0)
+
+
+def test_what_does_not_fit_is_refused_and_counted_with_its_times(segment: Segment) -> None:
+    """A full ring and an entry larger than the ring are refused, with bytes and the first and last time."""
+    times = iter([1_000_001, 1_000_002, 1_000_003])
+    writer, reader = RingWriter(segment, idle, now_us=lambda: next(times)), RingReader(segment)
+    assert (reader.first_refused_us, reader.refused) == (0, 0)
+    assert not push(writer, 0, 5000)
+    assert push(writer, 1, 4000)
+    assert not push(writer, 2, 100)
+    assert not push(writer, 3, 100)
+    assert push(writer, 4, 40)
+    assert (reader.refused, reader.refused_bytes) == (3, 5024 + 2 * 120)
+    assert (reader.first_refused_us, reader.last_refused_us) == (1_000_001, 1_000_003)
+    assert numbers(reader) == [1, 4]
+    assert reader.pushed == 2
+
+
+def test_pressure_rises_with_the_fill_and_falls_with_release(segment: Segment) -> None:
+    """0 up to 75 %, 1 above, 2 above 90 %, measured against what is released, not what is read."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    entry = 4096 // 64
+    levels = []
+    for number in range(64):
+        levels.append(writer.pressure())
+        assert push(writer, number, entry - PREFIX.size - HEADER.size)
+    assert levels == [0] * 49 + [1] * 9 + [2] * 6
+    assert writer.pressure() == 2
+    ends = [end for *_, end in reader.read(100, 1 << 20)]
+    assert writer.pressure() == 2
+    reader.release(ends[15])
+    assert writer.pressure() == 0
+    reader.release(ends[63])
+    assert writer.pressure() == 0
+
+
+def test_the_writer_wakes_only_a_sleeping_reader_and_once(segment: Segment) -> None:
+    """A wake-up costs the worker a system call, so it happens once per sleep and not while the reader is awake."""
+    wakes: list[int] = []
+    writer, reader = RingWriter(segment, lambda: wakes.append(reader.pushed)), RingReader(segment)
+    assert push(writer, 1)
+    assert not reader.sleep_flag(True)
+    assert not reader.sleep_flag(False)
+    assert push(writer, 2)
+    assert wakes == []
+    assert numbers(reader) == [1, 2]
+    assert reader.sleep_flag(True)
+    assert push(writer, 3)
+    assert push(writer, 4)
+    # The entry is published before the reader is woken for it.
+    assert wakes == [3]
+    assert segment.cells[SLEEPING] == 0
+    assert not reader.sleep_flag(True)
+
+
+def test_a_reader_continues_where_its_position_says(segment: Segment) -> None:
+    """A new reader begins at the higher of its position and what is released, and knows its count from the caller."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    for number in range(4):
+        assert push(writer, number)
+    ends = [end for *_, end in reader.read(4, 1 << 20)]
+    assert numbers(RingReader(segment, ends[1], 2)) == [2, 3]
+    reader.release(ends[2])
+    again = RingReader(segment)
+    assert numbers(again) == [3]
+    assert (again.taken, again.corrupt_records) == (4, 0)
+    assert numbers(RingReader(segment, ends[0], 1)) == [3]
+    assert numbers(RingReader(segment, ends[3] + 4096, 9)) == []
+
+
+def test_a_ring_that_was_written_before_gets_no_second_writer(segment: Segment) -> None:
+    """A new worker makes a new segment: continuing an old ring could repeat offsets that are already committed."""
+    assert push(RingWriter(segment, idle), 1)
+    with pytest.raises(SegmentError, match="written before"):
+        RingWriter(segment, idle)
+
+
+@pytest.mark.parametrize("position", range(PREFIX.size + HEADER.size))
+@pytest.mark.parametrize("change", [0x01, 0x80, 0xFF])
+@pytest.mark.parametrize("victim", [0, 3, 5])
+def test_a_damaged_byte_costs_exactly_its_record(segment: Segment, position: int, change: int, victim: int) -> None:
+    """Any changed byte of prefix or header, of the first, a middle or the newest entry, costs that entry only."""
+    clock = Clock()
+    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    starts = []
+    for number in range(6):
+        starts.append(reader.head)
+        assert push(writer, number, 100)
+    segment.data[starts[victim] + position] ^= change
+    assert numbers(reader) == [number for number in range(6) if number != victim]
+    assert (reader.corrupt_records, reader.taken, reader.cursor) == (1, 6, reader.head)
+    assert push(writer, 6)
+    assert numbers(reader) == [6]
+    assert (reader.corrupt_records, reader.taken) == (1, 7)
+
+
+def test_damage_over_many_records_counts_them_all(segment: Segment) -> None:
+    """The producer's count says how many entries lay in a destroyed stretch, also to a reader that began later."""
+    writer = RingWriter(segment, idle)
+    for number in range(20):
+        assert push(writer, number, 86)
+    segment.data[10 * 104 : 15 * 104 + 50] = b"\xa5" * (5 * 104 + 50)
+    assert numbers(reader := RingReader(segment)) == [*range(10), *range(16, 20)]
+    assert (reader.corrupt_records, reader.taken) == (6, 20)
+    late = RingReader(segment, 5 * 104, 5)
+    assert numbers(late) == [*range(5, 10), *range(16, 20)]
+    assert (late.corrupt_records, late.taken) == (6, 20)
+    untold = RingReader(segment, 5 * 104)
+    assert numbers(untold) == [*range(5, 10), *range(16, 20)]
+    assert (untold.corrupt_records, untold.taken) == (1, 20)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 300), min_size=1, max_size=40),
+    st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=90)), max_size=4),
+)
+def test_any_damage_is_survived_and_every_record_is_read_or_counted(
+    sizes: list[int], damages: list[tuple[int, bytes]]
+) -> None:
+    """Whatever is written over the ring, reading ends at head, in order, and read + corrupt = pushed."""
+    segment, clock = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1), Clock()
+    try:
+        writer, first = RingWriter(segment, idle), RingReader(segment)
+        pushed = 0
+        for size in sizes * 2:
+            pushed += push(writer, pushed, size)
+            # Half is read before the damage, so that the second half wraps.
+            if pushed == len(sizes):
+                first.read(pushed, 1 << 20)
+                first.release(first.cursor)
+        begin = first.taken
+        for at, junk in damages:
+            segment.data[at : at + len(junk)] = junk
+        reader = RingReader(segment, first.cursor, begin, clock=clock, sleep=clock.sleep)
+        found = [HEADER.unpack(entry[1])[0] for entry in reader.read(1000, 1 << 20)]
+        assert found == sorted(set(found))
+        assert set(found) <= set(range(begin, pushed))
+        assert (reader.cursor, reader.taken) == (reader.head, pushed)
+        assert reader.corrupt_records == pushed - begin - len(found)
+    finally:
+        segment.close()
+
+
+def test_a_damaged_marker_costs_no_record(segment: Segment) -> None:
+    """A wrap marker is no record: losing it is not counted as one, and its stale bytes are not taken for entries."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    for number in range(59):
+        assert push(writer, number, 82)
+        assert numbers(reader) == [number]
+        reader.release(reader.cursor)
+    # Half of the second lap is written; behind the marker lie whole entries of the first one.
+    at = reader.cursor % 4096
+    assert push(writer, 59, 2000)
+    length, _, header_bytes, kind = PREFIX.unpack_from(segment.data, at)
+    assert (length, header_bytes, kind) == (4096 - at, 0, WRAP)
+    segment.data[at] ^= 0xFF
+    assert push(writer, 60)
+    assert numbers(reader) == [59, 60]
+    assert (reader.corrupt_records, reader.taken) == (0, 61)
+
+
+def test_an_entry_that_becomes_visible_late_is_not_corrupt(segment: Segment) -> None:
+    """On a weakly ordered machine head may be seen before the bytes: the newest entry gets 10 ms."""
+    clock = Clock()
+    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    assert push(writer, 1)
+    assert push(writer, 2)
+    whole = bytes(segment.data[40:80])
+    segment.data[40:80] = bytes(40)
+
+    def appear() -> None:
+        if clock.now > 0.008:
+            segment.data[40:80] = whole
+
+    clock.on_sleep = appear
+    assert numbers(reader) == [1, 2]
+    assert reader.corrupt_records == 0
+    assert 0.008 < clock.now < 0.010
+
+
+def test_bytes_of_an_earlier_lap_never_pass_for_an_entry(segment: Segment) -> None:
+    """Equal records lie at equal places in each lap; a head that is seen too early must not bring the old one back."""
+    clock = Clock()
+    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    for _ in range(64):
+        assert push(writer, 1, 46)
+    assert len(numbers(reader)) == 64
+    reader.release(4096)
+    segment.cells[HEAD] = 4096 + 64 | 65 & 7
+    assert numbers(reader) == []
+    assert (reader.corrupt_records, reader.taken) == (1, 65)
+
+
+def test_an_entry_forged_in_a_body_is_not_read(segment: Segment) -> None:
+    """A body that copies a real entry does not become a record when the one around it is damaged."""
+    clock = Clock()
+    writer, reader = RingWriter(segment, idle), RingReader(segment, clock=clock, sleep=clock.sleep)
+    assert push(writer, 1)
+    forged = bytes(segment.data[:40])
+    assert writer.push(1, HEADER.pack(2, 0), [bytes(6), forged * 20])
+    assert push(writer, 3)
+    segment.data[40] ^= 0x10
+    assert numbers(reader) == [1, 3]
+    assert reader.corrupt_records == 1
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_the_count_is_right_at_every_instant_of_a_push(segment: Segment, published: bool) -> None:
+    """A producer killed before or after publishing head, but before storing its count, leaves both in agreement."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    for number in range(10):
+        assert push(writer, number)
+    before = segment.cells[HEAD]
+    assert push(writer, 10)
+    segment.cells[PUSHED] = 10
+    if not published:
+        segment.cells[HEAD] = before
+    assert reader.pushed == (11 if published else 10)
+    assert len(numbers(reader)) == reader.pushed
+
+
+@pytest.mark.parametrize("head", [4096 + 8, 1 << 40, (1 << 64) - 8])
+def test_a_damaged_head_is_an_error_not_a_crash(segment: Segment, head: int) -> None:
+    """A head further away than the ring is long is reported as a damaged header, at start and while reading."""
+    reader = RingReader(segment)
+    segment.cells[HEAD] = head
+    with pytest.raises(SegmentError, match="damaged header"):
+        reader.read(1, 1)
+    with pytest.raises(SegmentError, match="damaged header"):
+        RingReader(segment)
+
+
+def test_a_position_off_the_grid_is_an_error(segment: Segment) -> None:
+    """Entries begin at multiples of 8; a position that does not is not one of this ring."""
+    with pytest.raises(SegmentError, match="position 4 is not a multiple of 8"):
+        RingReader(segment, 4)
+    segment.cells[RELEASED] = 12
+    with pytest.raises(SegmentError, match="position 12 is not a multiple of 8"):
+        RingReader(segment)
+
+
+@pytest.mark.parametrize("size", [16 * 1024 - 18, 16 * 1024 - 17, 100_000, 1 << 20])
+def test_large_entries_are_whole(size: int) -> None:
+    """Entries on both sides of the border between the two ways of copying arrive byte for byte."""
+    segment = Segment.create(None, b"", ring_bytes=4 << 20, counter_cells=1, inflight_slots=1)
+    try:
+        writer, reader = RingWriter(segment, idle), RingReader(segment)
+        body = bytes(range(251)) * (size // 251 + 1)
+        for _ in range(9):
+            assert writer.push(1, b"header", [body[:1000], body[1000:size]])
+            ((_, header, sections, end),) = reader.read(1, 1)
+            assert header == b"header"
+            assert sections[:size] == body[:size]
+            sections.release()
+            reader.release(end)
+    finally:
+        segment.close()
