@@ -1,0 +1,160 @@
+"""What deploy/ says about sidelog is true: settings exist and are valid, flags exist, ports and directories agree."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from proxy.addresses import parse_address
+from proxy.cli import app
+from proxy.settings import Settings, load
+from proxy.settings_sources import ENV_PREFIX, leaves
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+SIDECAR = ROOT / "deploy" / "kubernetes" / "sidecar.yaml"
+UNIT = ROOT / "deploy" / "systemd" / "sidelog.service"
+FILES = (DOCKERFILE, SIDECAR, UNIT)
+
+OF_COMMANDS = {"SIDELOG_CONFIG", "SIDELOG_URL", "SIDELOG_TOKEN"}
+"""Variables of the command line that are no settings."""
+
+
+def docker_instructions() -> list[tuple[str, str]]:
+    """Return the Dockerfile's instructions in order, continued lines joined."""
+    lines = [line for line in DOCKERFILE.read_text().splitlines() if line and not line.startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in joined.splitlines())]
+
+
+def last(name: str) -> str:
+    """Return the argument of the last instruction of a name, which is the one in effect."""
+    return [rest for instruction, rest in docker_instructions() if instruction == name][-1]
+
+
+def unit_settings(name: str) -> list[str]:
+    """Return every value of a key of the systemd unit."""
+    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+
+def sidecar_environment() -> dict[str, str]:
+    """Return the environment of the sidecar."""
+    return dict(re.findall(r'- name: (SIDELOG_\w+)\n\s+value: "([^"]*)"', SIDECAR.read_text()))
+
+
+def settings_of(environment: dict[str, str]) -> Settings:
+    """Load settings from an environment alone."""
+    return load({}, environment, None)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_variable_is_a_setting(path: Path) -> None:
+    """A name that sidelog does not know would be ignored, or refused at start."""
+    known = {ENV_PREFIX + name.upper().replace(".", "__") for name, _ in leaves()} | OF_COMMANDS
+    used = set(re.findall(r"\bSIDELOG_[A-Z_0-9]+\b", path.read_text()))
+    assert used <= known
+    assert used or path == UNIT
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
+    """Commands in the files and in their comments can be run as they stand."""
+    root = get_command(app)
+    calls = re.findall(r"(?:bin/|exec CONTAINER |-- )sidelog ((?:[a-z]+ ?)+)((?: ?--[a-z-]+ \S+)*)", path.read_text())
+    assert calls or path != UNIT
+    for words, flags in calls:
+        command = root
+        for word in words.split():
+            command = command.commands[word]  # type: ignore[attr-defined]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", flags)) <= options
+
+
+def test_the_sidecars_settings_are_valid() -> None:
+    """They load, ports are those that are declared, and the data lies on the volume."""
+    settings = settings_of(sidecar_environment())
+    text = SIDECAR.read_text()
+    declared = dict(re.findall(r"- name: (proxy|admin)\n\s+containerPort: (\d+)", text))
+    assert parse_address(settings.proxy.listen)[1] == int(declared["proxy"])
+    assert parse_address(settings.admin.listen)[1] == int(declared["admin"])
+    assert "mountPath: /var/lib/sidelog\n" in text
+    assert settings.data_dir.startswith("/var/lib/sidelog/")
+
+
+def test_the_sidecars_shared_memory_holds_its_ring() -> None:
+    """The memory volume is larger than ring and tables of every worker, and the memory limit larger than the volume."""
+    settings = settings_of(sidecar_environment())
+    text = SIDECAR.read_text()
+    volume, limit = (int(re.findall(pattern, text)[-1]) for pattern in (r"sizeLimit: (\d+)Mi", r"memory: (\d+)Mi"))
+    assert volume * 2**20 > settings.proxy.workers * (settings.ring.bytes + 8 * 2**20)
+    assert limit > volume + 60 + 120
+
+
+def test_the_sidecar_is_native_and_unprivileged() -> None:
+    """It restarts on its own, is probed on open paths, and may do nothing that it does not need."""
+    before, _, after = SIDECAR.read_text().partition("      containers:\n")
+    sidecar = before.partition("      initContainers:\n")[2]
+    assert after
+    assert "restartPolicy: Always" in sidecar
+    assert set(re.findall(r"path: (/\w+)\n\s+port: admin", sidecar)) == {"/healthz", "/readyz"}
+    for line in ("allowPrivilegeEscalation: false", "readOnlyRootFilesystem: true", 'drop: ["ALL"]'):
+        assert line in sidecar
+
+
+def test_yaml_is_indented_by_two_blanks() -> None:
+    """No tab, no odd indentation: the cheapest mistakes of YAML."""
+    for number, line in enumerate(SIDECAR.read_text().splitlines(), 1):
+        assert "\t" not in line, number
+        assert (len(line) - len(line.lstrip(" "))) % 2 == 0, number
+
+
+def test_the_images_settings_are_valid() -> None:
+    """With an upstream the image's environment is complete, and its ports are those it exposes."""
+    environment = dict(re.findall(r"(SIDELOG_\w+)=(\S+)", last("ENV")))
+    settings = settings_of({**environment, "SIDELOG_PROXY__UPSTREAM": "http://app:3000"})
+    ports = [parse_address(address)[1] for address in (settings.proxy.listen, settings.admin.listen)]
+    assert last("EXPOSE").split() == [str(port) for port in ports]
+    assert f'["{settings.data_dir}"]' == last("VOLUME")
+
+
+def test_the_image_runs_unprivileged_and_gets_signals() -> None:
+    """A number as user, so that Kubernetes can see it is not root; exec form, so that SIGTERM reaches sidelog."""
+    names = [name for name, _ in docker_instructions()]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last("USER"))
+    assert max(i for i, name in enumerate(names) if name == "RUN") < names.index("USER") < names.index("ENTRYPOINT")
+    for name in ("ENTRYPOINT", "CMD"):
+        assert re.fullmatch(r'\["[^"]+"\]', last(name))
+    assert last("HEALTHCHECK").endswith('CMD ["sidelog", "health"]')
+
+
+def test_the_image_installs_what_is_locked_by_hash() -> None:
+    """One installation, from the lock, with hashes; and every package of the product is copied."""
+    installs = [rest for name, rest in docker_instructions() if name == "RUN" and "pip install" in rest]
+    assert len(installs) == 1
+    assert "--require-hashes" in installs[0]
+    copied = {rest.split()[0] for name, rest in docker_instructions() if name == "COPY" and "--from" not in rest}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {package.removesuffix("*") for package in packages} <= copied
+    assert all((ROOT / source).exists() for source in copied)
+    admitted = {
+        line[1:] for line in (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"
+    }
+    assert admitted == copied
+
+
+def test_the_unit_stops_in_order_and_keeps_the_ring() -> None:
+    """The supervisor alone gets SIGTERM and time to drain, and systemd leaves shared memory alone."""
+    assert unit_settings("Type") == ["simple"]
+    assert unit_settings("KillMode") == ["mixed"]
+    assert int(unit_settings("TimeoutStopSec")[0]) > Settings().proxy.limits.drain_timeout_s
+    assert unit_settings("RemoveIPC") == ["no"]
+    assert unit_settings("RestartPreventExitStatus") == ["2"]
+
+
+def test_the_units_state_directory_is_the_data_directory() -> None:
+    """systemd's variable is taken without being named in the unit."""
+    directory = f"/var/lib/{unit_settings('StateDirectory')[0]}"
+    settings = load({"proxy.upstream": "http://127.0.0.1:3000"}, {"STATE_DIRECTORY": directory}, None)
+    assert settings.data_dir == directory
