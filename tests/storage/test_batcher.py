@@ -1,0 +1,136 @@
+"""Batches close by count, bytes and age, and their parts carry exact positions."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.batcher import Batcher, Group, Mark
+from storage.record import Entry, Position
+from tests.storage.samples import make_record
+
+RING = b"r" * 16
+OTHER = b"o" * 16
+
+
+def make_batcher(**changes: float) -> Batcher:
+    """Make a batcher that closes at 3 entries, 1000 bytes or half a second."""
+    limits = {"max_records": 3, "max_bytes": 1000, "max_age_s": 0.5} | changes
+    return Batcher(max_records=int(limits["max_records"]), max_bytes=int(limits["max_bytes"]), max_age_s=0.5)
+
+
+def add(batcher: Batcher, size_bytes: int = 1, now_s: float = 0.0, offset: int = 1) -> Group | None:
+    """Add one entry of `RING`."""
+    return batcher.add(Entry(make_record()), size_bytes, RING, Position(offset=offset), now_s)
+
+
+def test_a_batch_closes_by_count() -> None:
+    """The entry that fills a batch answers it, and the next one opens another."""
+    batcher = make_batcher()
+    assert add(batcher) is None
+    assert add(batcher) is None
+    group = add(batcher)
+    assert group is not None
+    assert len(group.entries) == 3
+    assert add(batcher) is None
+    assert batcher.records == 1
+
+
+def test_a_batch_closes_by_bytes() -> None:
+    """The entry that reaches the limit of bytes is the last of its batch, even alone."""
+    batcher = make_batcher()
+    assert add(batcher, 999) is None
+    assert batcher.size_bytes == 999
+    group = add(batcher, 1)
+    assert group is not None
+    assert group.size_bytes == 1000
+    assert batcher.size_bytes == 0
+    assert add(batcher, 5000) is not None
+
+
+def test_a_batch_is_due_by_the_age_of_its_first_entry() -> None:
+    """Age counts from the first entry, and nothing is due when nothing is there."""
+    batcher = make_batcher()
+    assert batcher.due_at_s() is None
+    assert batcher.take() is None
+    add(batcher, now_s=10.0)
+    add(batcher, now_s=10.4)
+    assert batcher.due_at_s() == 10.5
+    group = batcher.take()
+    assert group is not None
+    assert group.opened_at_s == 10.0
+    assert batcher.due_at_s() is None
+
+
+def test_positions_without_entries_are_a_batch() -> None:
+    """A position that moves without an entry opens a batch of its own, and retired sources too."""
+    batcher = make_batcher()
+    batcher.advance(RING, Position(offset=4), now_s=1.0)
+    batcher.retire(OTHER, now_s=2.0)
+    group = batcher.take()
+    assert group is not None
+    batch = group.batch("sidecar-1", {})
+    assert batch.entries == []
+    assert batch.positions == {RING: Position(offset=4)}
+    assert batch.retired == [OTHER]
+    assert group.opened_at_s == 1.0
+
+
+def test_the_newest_position_of_a_source_wins() -> None:
+    """A batch carries one position per source: that after its last entry."""
+    batcher = make_batcher()
+    add(batcher, offset=10)
+    batcher.advance(OTHER, Position(offset=7), now_s=0.0)
+    add(batcher, offset=20)
+    batcher.advance(RING, Position(offset=25), now_s=0.0)
+    group = batcher.take()
+    assert group is not None
+    assert group.batch("sidecar-1", {}).positions == {RING: Position(offset=25), OTHER: Position(offset=7)}
+
+
+def test_positions_are_corrected_for_poison() -> None:
+    """Records that were dropped move from `stored` to `dropped`, on top of what was dropped before."""
+    position = Position(offset=9, taken=9, stored=8, dropped={"poison": 1})
+    group = Group(0.0, marks=[Mark(0, RING, position), Mark(0, OTHER, Position(offset=1))])
+    batch = group.batch("sidecar-1", {RING: 2, b"elsewhere": 5})
+    assert batch.positions[RING] == Position(offset=9, taken=9, stored=6, dropped={"poison": 3})
+    assert batch.positions[OTHER] == Position(offset=1)
+    assert position.dropped == {"poison": 1}
+
+
+@given(st.lists(st.sampled_from(["ring", "other", "advance"]), min_size=2, max_size=40))
+def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
+    """However often a group is cut, each part's positions cover its own entries and those before, and nothing else."""
+    batcher = Batcher(max_records=1000, max_bytes=1 << 30, max_age_s=1.0)
+    taken = {RING: 0, OTHER: 0}
+    for step in steps:
+        if step == "advance":
+            taken[RING] += 1
+            batcher.advance(RING, Position(offset=taken[RING]), 0.0)
+        else:
+            source = RING if step == "ring" else OTHER
+            taken[source] += 1
+            batcher.add(Entry(make_record()), 1, source, Position(offset=taken[source]), 0.0)
+    batcher.retire(b"gone", 0.0)
+    group = batcher.take()
+    assert group is not None
+    whole = [entry.record.id for entry in group.entries]
+
+    parts, leaves = [group], []
+    while parts:
+        part = parts.pop()
+        if len(part.entries) > 1:
+            parts += reversed(part.split())
+        else:
+            leaves.append(part)
+
+    assert [entry.record.id for leaf in leaves for entry in leaf.entries] == whole
+    reached: dict[bytes, int] = {}
+    for leaf in leaves:
+        batch = leaf.batch("sidecar-1", {})
+        for source, position in batch.positions.items():
+            assert position.offset > reached.get(source, 0)
+            reached[source] = position.offset
+        for source in leaf.sources:
+            assert source in batch.positions
+    assert reached == {source: offset for source, offset in taken.items() if offset}
+    assert [leaf.retired for leaf in leaves][-1] == [b"gone"]
+    assert all(not leaf.retired for leaf in leaves[:-1])
