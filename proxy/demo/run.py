@@ -27,8 +27,8 @@ from proxy.settings import SettingsError, load, parse_address
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 DEFAULT_ADMIN_LISTEN: Final = "127.0.0.1:8090"
 TIMEOUT_START_S: Final = 30.0
-TIMEOUT_STOP_S: Final = 40.0
-"""A little more than sidelog's own drain may take."""
+TIMEOUT_STOP_S: Final = 105.0
+"""More than sidelog's own drain may take: 35 s for its workers, 60 s for its collector."""
 POLL_S: Final = 0.1
 INTERRUPTED: Final = 130
 

@@ -11,6 +11,7 @@ from proxy.addresses import parse_address
 from proxy.cli import app
 from proxy.settings import Settings, load
 from proxy.settings_sources import ENV_PREFIX, leaves
+from proxy.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
@@ -20,6 +21,10 @@ FILES = (DOCKERFILE, SIDECAR, UNIT)
 
 OF_COMMANDS = {"SIDELOG_CONFIG", "SIDELOG_URL", "SIDELOG_TOKEN"}
 """Variables of the command line that are no settings."""
+
+
+LONGEST_STOP_S = Settings().proxy.limits.drain_timeout_s + KILL_AFTER_S + COLLECTOR_STOP_S
+"""What an orderly stop may take with default settings, seconds."""
 
 
 def docker_instructions() -> list[tuple[str, str]]:
@@ -103,6 +108,13 @@ def test_the_sidecar_is_native_and_unprivileged() -> None:
         assert line in sidecar
 
 
+def test_grace_periods_are_longer_than_a_stop() -> None:
+    """Nobody kills sidelog while it still drains."""
+    grace = re.findall(r"terminationGracePeriodSeconds: (\d+)", SIDECAR.read_text())
+    assert int(grace[0]) > LONGEST_STOP_S
+    assert f"docker stop --time {LONGEST_STOP_S + 10:.0f}." in DOCKERFILE.read_text()
+
+
 def test_yaml_is_indented_by_two_blanks() -> None:
     """No tab, no odd indentation: the cheapest mistakes of YAML."""
     for number, line in enumerate(SIDECAR.read_text().splitlines(), 1):
@@ -148,7 +160,7 @@ def test_the_unit_stops_in_order_and_keeps_the_ring() -> None:
     """The supervisor alone gets SIGTERM and time to drain, and systemd leaves shared memory alone."""
     assert unit_settings("Type") == ["simple"]
     assert unit_settings("KillMode") == ["mixed"]
-    assert int(unit_settings("TimeoutStopSec")[0]) > Settings().proxy.limits.drain_timeout_s
+    assert int(unit_settings("TimeoutStopSec")[0]) > LONGEST_STOP_S
     assert unit_settings("RemoveIPC") == ["no"]
     assert unit_settings("RestartPreventExitStatus") == ["2"]
 
