@@ -13,7 +13,16 @@ from aiohttp import ClientSession, TCPConnector, web
 from multidict import CIMultiDict
 
 HOP_BY_HOP: Final = frozenset(
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length"]
+    [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",  # codespell:ignore te
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+    ]
 )
 
 
