@@ -99,6 +99,25 @@ def progress(run: Run) -> str:
     )
 
 
+def result_of(options: argparse.Namespace, cores: Sequence[int], runs: list[Run], skipped: dict[str, str]) -> Result:
+    """Put the runs together with where and how they were measured."""
+    return Result(
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command_line(options),
+        machine=machine(),
+        versions=versions(options.systems.split(",")),
+        options={
+            "seconds": str(options.seconds),
+            "rounds": str(options.rounds),
+            "proxy_core": str(cores[0]),
+            "load_core": str(cores[-1]),
+            "collector": options.collector,
+        },
+        runs=runs,
+        skipped=skipped,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; 1 when nothing could be measured, 2 when the command line is wrong."""
     options = parser().parse_args(arguments)
@@ -123,23 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measure.pin(os.getpid(), {cores[-1]})
         runs = run_all(bench, peers, options.scenario, options.rounds)
         os.sched_setaffinity(0, cores)
-    now = datetime.now(UTC)
-    result = Result(
-        when=now.isoformat(timespec="seconds"),
-        command=command_line(options),
-        machine=machine(),
-        versions=versions(systems),
-        options={
-            "seconds": str(options.seconds),
-            "rounds": str(options.rounds),
-            "proxy_core": str(cores[0]),
-            "load_core": str(cores[-1]),
-            "collector": options.collector,
-        },
-        runs=runs,
-        skipped=skipped,
-    )
-    path = options.json or Path(__file__).parents[1] / "results" / f"macro-{now:%Y%m%dT%H%M%SZ}.json"
+    result = result_of(options, cores, runs, skipped)
+    path = options.json or Path(__file__).parents[1] / "results" / f"macro-{result.when[:19].replace(':', '')}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
     print(markdown(result))
     print(f"\nwritten: {path}", file=sys.stderr)
