@@ -1,11 +1,12 @@
 """The in-flight table of a worker: long exchanges are visible while they run, and leave evidence if the worker dies.
 
 Strategy: a slot of 4 KiB per exchange, in shared memory, written by the worker and scanned by the collector. The first
-cell of a slot is a sequence lock: its two low bits say free, in writing or in use, the rest is a version. Emptying a
-slot is one store; its bytes stay until the slot is used again, like those of the ring.
+cell of a slot counts: odd = in use, even = free, whatever its other bytes say. So a fill writes the bytes and then adds
+one, a clear adds one, and the number is a version at the same time: a sequence lock whose resting state is "free".
 
-Invariant: the reader reports a slot only if it was in use, with one version, before and after it was copied; what is
-torn is read again some times and then passed over. Nobody waits.
+Invariant: the reader reports a slot only if its count was the same odd number before and after it was copied; what
+changed meanwhile is read again some times and then passed over. Nobody waits. Cleared bytes stay until the next fill,
+like those of the ring.
 """
 
 import struct
@@ -27,12 +28,6 @@ _FIXED_AT: Final = 8
 _HEAD_AT: Final = 128
 _BODY_AT: Final = _HEAD_AT + HEAD_BYTES
 _CELLS_PER_SLOT: Final = SLOT_BYTES // 8
-_STATE: Final = 3
-_FREE: Final = 0
-_WRITING: Final = 1
-_IN_USE: Final = 2
-_NEXT: Final = 4
-_VERSIONS: Final = (1 << 64) - 1
 _ATTEMPTS: Final = 3
 
 
@@ -87,9 +82,6 @@ class InflightWriter:
             self._header[INFLIGHT_OVERFLOW] += 1
             return -1
         slot = self._free.pop()
-        cell = slot * _CELLS_PER_SLOT
-        version = self._cells[cell] & ~_STATE
-        self._cells[cell] = version | _WRITING
         at = slot * SLOT_BYTES
         table = self._table
         kept_head, kept_body = head[:HEAD_BYTES], body[:BODY_BYTES]
@@ -99,13 +91,12 @@ class InflightWriter:
         )  # fmt: skip
         table[at + _HEAD_AT : at + _HEAD_AT + len(kept_head)] = kept_head
         table[at + _BODY_AT : at + _BODY_AT + len(kept_body)] = kept_body
-        self._cells[cell] = (version + _NEXT & _VERSIONS) | _IN_USE
+        self._cells[slot * _CELLS_PER_SLOT] += 1
         return slot
 
     def clear(self, slot: int) -> None:
         """Free a slot that `fill` gave."""
-        cell = slot * _CELLS_PER_SLOT
-        self._cells[cell] &= ~_STATE
+        self._cells[slot * _CELLS_PER_SLOT] += 1
         self._free.append(slot)
 
 
@@ -128,8 +119,8 @@ class InflightReader:
 
     def scan(self) -> list[InflightExchange]:
         """Return the exchanges noted now, in the order of their slots; a slot that keeps changing is passed over."""
-        states = self._cells[::_CELLS_PER_SLOT].tolist()
-        found = (self._copy(slot) for slot, state in enumerate(states) if state & _STATE)
+        counts = self._cells[::_CELLS_PER_SLOT].tolist()
+        found = (self._copy(slot) for slot, count in enumerate(counts) if count & 1)
         return [exchange for exchange in found if exchange is not None]
 
     def _copy(self, slot: int) -> InflightExchange | None:
@@ -138,7 +129,7 @@ class InflightReader:
         for _ in range(_ATTEMPTS):
             before = self._cells[cell]
             raw = bytes(self._table[at : at + SLOT_BYTES])
-            if before & _STATE == _IN_USE and self._cells[cell] == before:
+            if before & 1 and self._cells[cell] == before:
                 return _decoded(raw)
         return None
 

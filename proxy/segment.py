@@ -42,7 +42,7 @@ class Segment:
     fd: int
     """This side's own descriptor."""
     mapping: mmap
-    """The whole file; its slice assignment is faster than a memoryview's (81 against 88 ns, bench/micro)."""
+    """The whole file; its slice assignment is faster than a memoryview's (81 against 88 ns, measured)."""
     view: memoryview
     """The whole file, for slices that are not copied."""
     data_offset: int

@@ -96,12 +96,43 @@ def test_heads_and_bodies_are_kept_up_to_their_limits(head: bytes, body: bytes, 
 
 
 def test_a_slot_in_writing_is_passed_over(segment: Segment) -> None:
-    """A worker that died while it filled a slot leaves nothing half written to be read."""
+    """While a fill goes on, for ever if the worker dies in it, its slot is not seen; the others are."""
+    writer, reader = InflightWriter(segment), InflightReader(segment)
+    writer.clear(fill(writer, 1))
+    seen: list[list[int]] = []
+
+    class Watched:
+        """A head that looks at the table while it is being copied."""
+
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, part: slice) -> bytes:
+            seen.append(numbers(reader))
+            return b"head"[part]
+
+    writer.fill(b"w" * 16, 2, 2, b"", Watched(), b"")  # type: ignore[arg-type] # stands for bytes
+    fill(writer, 3)
+    assert seen == [[]]
+    assert [exchange.started_at_us for exchange in reader.scan()] == [2, 3]
+
+
+def test_a_slot_that_never_rests_is_passed_over(segment: Segment) -> None:
+    """A slot that changes during every attempt is left out; the scan ends."""
     writer, reader = InflightWriter(segment), InflightReader(segment)
     fill(writer, 1)
     fill(writer, 2)
-    segment.inflight.cast("Q")[0] += 3
-    assert segment.inflight[0] & 3 == 1
+
+    class Restless:
+        """A table whose first slot changes whenever it is copied."""
+
+        def __getitem__(self, part: slice) -> bytes:
+            if part.start == 0:
+                writer.clear(0)
+                fill(writer, 1)
+            return bytes(segment.inflight[part])
+
+    reader._table = Restless()  # type: ignore[assignment] # stands between reader and memory
     assert numbers(reader) == [2]
 
 
@@ -130,14 +161,14 @@ def test_a_slot_that_changes_while_it_is_copied_is_read_again(segment: Segment) 
     assert table.copies == 2
 
 
-@given(st.binary(min_size=200, max_size=200), st.integers(0, 3))
+@given(st.binary(min_size=200, max_size=200))
 @settings(deadline=None)
-def test_any_bytes_are_scanned_without_an_error(raw: bytes, state: int) -> None:
+def test_any_bytes_are_scanned_without_an_error(raw: bytes) -> None:
     """A damaged table gives nonsense of bounded size, not a crash."""
     segment = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=2)
     try:
         segment.inflight[:200] = raw
-        segment.inflight[0] = raw[0] & ~3 | state
+        segment.inflight[0] = raw[0] | 1
         for exchange in InflightReader(segment).scan():
             assert len(exchange.head) <= HEAD_BYTES
             assert len(exchange.body) <= BODY_BYTES

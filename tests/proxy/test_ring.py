@@ -136,6 +136,26 @@ def test_what_does_not_fit_is_refused_and_counted_with_its_times(segment: Segmen
     assert reader.pushed == 2
 
 
+def test_free_room_is_used_to_the_last_byte_and_not_beyond(segment: Segment) -> None:
+    """An entry of exactly the room before what is not released, or before the end, is taken; 8 bytes more are not."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    overhead = PREFIX.size + HEADER.size
+    for number in range(4):
+        assert push(writer, number, 1024 - overhead)
+    ends = [end for *_, end in reader.read(4, 1 << 20)]
+    assert ends == [1024, 2048, 3072, 4096]
+    reader.release(2048)
+    assert not push(writer, 4, 2056 - overhead)
+    assert push(writer, 4, 2048 - overhead)
+    assert reader.head == 6144
+    assert not push(writer, 5, 0)
+    reader.release(4096)
+    assert push(writer, 5, 2048 - overhead)
+    assert reader.head == 8192
+    assert not push(writer, 6, 0)
+    assert numbers(reader) == [4, 5]
+
+
 def test_pressure_rises_with_the_fill_and_falls_with_release(segment: Segment) -> None:
     """0 up to 75 %, 1 above, 2 above 90 %, measured against what is released, not what is read."""
     writer, reader = RingWriter(segment, idle), RingReader(segment)

@@ -53,6 +53,13 @@ class RingMachine(RuleBasedStateMachine):
         assert self.wakes - woken == self.is_asleep
         self.is_asleep = False
 
+    @rule(change=st.integers(-3, 3))
+    def push_what_is_left(self, change: int) -> None:
+        """An entry of just the size that fits, or some words more or less."""
+        rest, free = -self.head % CAPACITY, self.released + CAPACITY - self.head
+        room = rest if free <= rest or not free - rest > rest else free - rest
+        self.push(kind=1, header=b"", size=max(room - 12 + change * 8, 0), cut=0)
+
     @rule(max_records=st.integers(1, 5), max_bytes=st.integers(0, CAPACITY))
     def read(self, max_records: int, max_bytes: int) -> None:
         """What is read is the oldest unread, unchanged, and never nothing while something is unread."""
