@@ -53,10 +53,10 @@ def ring_measures(segment: Segment) -> Iterator[Measure]:
         return reader.taken - taken
 
     while reader.cursor < 2 * RING_BYTES:
-        pusher(writer, sections(20_000))()
+        pusher(writer, 20_000)()
         drain()
     for name, body_bytes in CASES.items():
-        push = pusher(writer, sections(body_bytes), min(ENTRIES, RING_BYTES // 2 // (body_bytes + 1000)))
+        push = pusher(writer, body_bytes)
         yield measured(f"push {name}", push, drain)
         push()
         yield measured(f"drain {name}", drain, push)
@@ -65,8 +65,10 @@ def ring_measures(segment: Segment) -> Iterator[Measure]:
     yield measured("pressure", lambda: sum(1 for _ in repeat(None, ENTRIES) if not writer.pressure()))
 
 
-def pusher(writer: RingWriter, parts: list[bytes], entries: int = ENTRIES) -> Callable[[], int]:
-    """Return a round of pushes."""
+def pusher(writer: RingWriter, body_bytes: int) -> Callable[[], int]:
+    """Return a round of pushes that fills at most half of the ring."""
+    parts = sections(body_bytes)
+    entries = min(ENTRIES, RING_BYTES // 2 // (body_bytes + 1000))
 
     def run() -> int:
         push = writer.push
