@@ -215,13 +215,17 @@ class Segment:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
+    def let_go(self) -> None:
+        """Stop being the producer; the mapping stays. The consumer may then finish the ring."""
+        if self.is_held:
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+            self.is_held = False
+
     def close(self) -> None:
         """Give up lock, descriptor and mapping. Views of entries still held keep the memory mapped until they go."""
         if self.fd < 0:
             return
-        if self.is_held:
-            fcntl.flock(self.fd, fcntl.LOCK_UN)
-            self.is_held = False
+        self.let_go()
         os.close(self.fd)
         self.fd = -1
         for view in (self.cells, self.counters, self.inflight, self.data, self.view):

@@ -1,0 +1,212 @@
+"""The child processes of the supervisor: how each is started, watched and told what to do. stdlib only.
+
+A child inherits exactly the descriptors it needs: settings, its end of the control line, sockets, wake-up. It notices
+the supervisor's death as the end of its control line.
+"""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.control import Control
+from proxy.counters import CounterLayout
+from proxy.datadir import DataDir
+from proxy.descriptor import write_descriptor
+from proxy.listeners import Listeners
+from proxy.ring_directory import ring_directory
+from proxy.segment import Segment
+from proxy.wakeup import Wakeup
+
+BACKOFF_FIRST_S: Final = 0.1
+BACKOFF_MAX_S: Final = 5.0
+STABLE_S: Final = 10.0
+"""A child that lived this long is restarted at once again."""
+INFLIGHT_BYTES: Final = 5 << 20
+"""The in-flight table with the header pages, beside the ring itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every child is started with."""
+
+    settings: dict[str, Any]
+    settings_fd: int
+    data: DataDir
+    listeners: Listeners
+    wakeup: Wakeup
+
+    def needs_anonymous_rings(self) -> bool:
+        """Whether shared memory is missing or too small for the rings, so that we must hold them."""
+        needed = self.settings["ring"]["bytes"] + INFLIGHT_BYTES
+        return ring_directory(self.settings["ring"]["directory"], self.data.path, needed) is None
+
+
+class Child:
+    """One child process and its restarts."""
+
+    name = "child"
+
+    def __init__(self, shared: Shared) -> None:
+        """Not started yet."""
+        self.shared = shared
+        self.control: Control | None = None
+        self.is_ready = False
+        self.due_at: float | None = None
+        self.exit_code: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._failures = 0
+
+    def command(self, control_fd: int) -> tuple[list[str], list[int]]:
+        """The arguments behind `python -m`, and the descriptors they name."""
+        raise AssertionError("bug: every child has its own command")
+
+    def start(self) -> None:
+        """Start the process, with a new control line."""
+        ours, theirs = socket.socketpair()
+        arguments, descriptors = self.command(theirs.fileno())
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+            [sys.executable, "-m", *arguments], pass_fds=sorted({*descriptors, theirs.fileno()})
+        )
+        theirs.close()
+        self.control = Control(ours)
+        self.is_ready = False
+        self.due_at = None
+        self._started_at = time.monotonic()
+
+    def poll(self) -> int | None:
+        """Return the exit code once, when the process has ended since the last call."""
+        if self._process is None:
+            return None
+        code = self._process.poll()
+        if code is not None:
+            self._process = None
+            self.exit_code = code
+            self.is_ready = False
+        return code
+
+    def schedule_restart(self, now: float) -> float:
+        """Decide when to start again: at once after a long life, else later and later; return the delay in seconds."""
+        self._failures = 0 if now - self._started_at >= STABLE_S else self._failures + 1
+        delay_s = 0.0 if self._failures <= 1 else min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (self._failures - 2))
+        self.due_at = now + delay_s
+        return delay_s
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time to start again."""
+        return self.due_at is not None and now >= self.due_at
+
+    def is_running(self) -> bool:
+        """Whether the process is alive."""
+        self.poll()
+        return self._process is not None
+
+    def kill(self) -> None:
+        """End the process at once and wait for it."""
+        if self._process is not None:
+            self._process.kill()
+            self.exit_code = self._process.wait()
+            self._process = None
+
+    def tell(self, line: str, descriptors: list[int] | None = None) -> None:
+        """Send a line, if there is somebody to hear it."""
+        if self.control is not None:
+            self.control.send(line, descriptors)
+
+    def describe(self) -> dict[str, object]:
+        """What an operator wants to know."""
+        pid = self._process.pid if self._process is not None else None
+        return {"name": self.name, "pid": pid, "ready": self.is_ready, "failures": self._failures}
+
+
+class Worker(Child):
+    """One worker: its listening socket, and its ring where that is anonymous."""
+
+    def __init__(self, shared: Shared, index: int) -> None:
+        """Not started yet."""
+        super().__init__(shared)
+        self.index = index
+        self.name = f"worker {index}"
+        self._adopted: set[int] = set()
+        self.rings: dict[str, Segment] = {}
+        """Anonymous segments by source hex: the newest is the running worker's, older ones are still being drained."""
+
+    def command(self, control_fd: int) -> tuple[list[str], list[int]]:
+        """See `Child.command`."""
+        shared = self.shared
+        listen = [listener.fileno() for listener in shared.listeners.data]
+        wake = [shared.wakeup.read_fd, shared.wakeup.write_fd]
+        arguments = [
+            "proxy.worker",
+            *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd)),
+            *("--listen-fds", ",".join(map(str, listen)), "--wake-fds", ",".join(map(str, wake))),
+            *("--index", str(self.index), "--instance", shared.data.instance),
+        ]
+        descriptors = [shared.settings_fd, *listen, *wake]
+        if shared.needs_anonymous_rings():
+            segment = self._new_ring()
+            arguments += ["--ring-fd", str(segment.fd)]
+            descriptors.append(segment.fd)
+        return arguments, descriptors
+
+    def _new_ring(self) -> Segment:
+        settings = self.shared.settings
+        segment = Segment.create(
+            None,
+            write_descriptor(settings),
+            ring_bytes=settings["ring"]["bytes"],
+            counter_cells=CounterLayout(len(settings["routes"])).size,
+        )
+        self.rings[segment.source.hex()] = segment
+        return segment
+
+    def start(self) -> None:
+        """Start it; what it had adopted is forgotten with it."""
+        self._adopted.clear()
+        super().start()
+
+    def forget_ring(self, source: str) -> None:
+        """Let go of an anonymous ring that the collector has emptied."""
+        segment = self.rings.pop(source, None)
+        if segment is not None:
+            segment.close()
+
+    def adopt(self, index: int) -> None:
+        """Let this worker accept on the socket of a dead one too."""
+        if index not in self._adopted:
+            self._adopted.add(index)
+            self.tell(f"adopt {index}")
+
+    def release(self, index: int) -> None:
+        """The worker that owns the socket is back."""
+        if index in self._adopted:
+            self._adopted.discard(index)
+            self.tell(f"release {index}")
+
+
+class Collector(Child):
+    """The collector."""
+
+    name = "collector"
+
+    def command(self, control_fd: int) -> tuple[list[str], list[int]]:
+        """See `Child.command`."""
+        shared = self.shared
+        admin = shared.listeners.admin.fileno()
+        wake = [shared.wakeup.read_fd, shared.wakeup.write_fd]
+        arguments = [
+            "proxy.collector",
+            *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd), "--admin-fd", str(admin)),
+            *("--wake-fds", ",".join(map(str, wake)), "--instance", shared.data.instance),
+        ]
+        return arguments, [shared.settings_fd, admin, *wake]
+
+    def offer_rings(self, workers: Sequence[Worker]) -> None:
+        """Send the descriptors of all anonymous rings; the collector keeps those it does not know yet."""
+        descriptors = [segment.fd for worker in workers for segment in worker.rings.values()]
+        if descriptors:
+            self.tell("rings", descriptors)

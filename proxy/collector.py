@@ -1,0 +1,255 @@
+"""Root of the collector process: `python -m proxy.collector`. Drains rings, writes the store, serves the admin port.
+
+Start order: settings, store, positions, rings, writer, drain, admin port, `ready`. Stop order: the workers are gone
+when `drain` arrives, so the rings are emptied, the writer settles what it has, the admin port closes, then the store.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from api.app import make_app
+from api.metrics import Metrics
+from api.services import Services
+from api.sessions import Sessions
+from proxy.addresses import parse_address
+from proxy.control import Control
+from proxy.datadir import DataDir
+from proxy.drain import Drain
+from proxy.enrich.records import RecordBuilder
+from proxy.log import set_up_log
+from proxy.loop import new_event_loop, stop_signals
+from proxy.plane import read_settings
+from proxy.segment import remove_unfinished, ring_directory
+from proxy.settings import Settings
+from proxy.sources import Sources
+from proxy.status import StatusView
+from proxy.version import VERSION
+from proxy.wakeup import Wakeup
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.errors import SchemaTooNew, StorageUnavailable
+from storage.ledger import Ledger, balance
+from storage.record import Batch, Position
+from storage.writer import Writer
+
+log = logging.getLogger(__name__)
+
+CLOSE_S: Final = 10.0
+"""Bounds each step of the stop: what is not stored by then stays in the rings for the next start."""
+WORKERS_GONE_S: Final = 5.0
+"""Beyond their drain timeout, before we stop without them."""
+OPEN_RETRY_S: Final = 2.0
+"""Pause before a store that is not there yet is asked again."""
+
+
+@dataclass(slots=True)
+class ControlPlane:
+    """The running parts of a collector."""
+
+    storage: Storage
+    writer: Writer
+    drain: Drain
+    sources: Sources
+    status: StatusView
+    metrics: Metrics
+
+    async def ledger(self) -> Ledger:
+        """Read the accounting, positions and readings in one synchronous go."""
+        return balance(self.drain.committed, {s.id: s.reading for s in self.sources.attached.values()})
+
+    def is_ready(self) -> tuple[bool, dict[str, object]]:
+        """Ready while not draining; a store that is away only degrades, the rings hold what comes."""
+        degraded = not self.writer.is_storage_up
+        members: dict[str, object] = {"draining": self.status.is_draining, "degraded": degraded}
+        return not self.status.is_draining, members
+
+
+@asynccontextmanager
+async def control_plane(settings: Settings, data: DataDir, wakeup: Wakeup) -> AsyncIterator[ControlPlane]:
+    """Start store, writer and drain; on leaving, empty the rings, settle, and close in order."""
+    storage = await _open(settings, data.path)
+    async with storage, asyncio.TaskGroup() as tasks:
+        plane = _wire(settings, data, storage, await storage.positions(data.instance))
+        if plane.sources.directory is not None:
+            remove_unfinished(plane.sources.directory)
+        plane.sources.find()
+        plane.drain.account_for_lost_rings()
+        writing = tasks.create_task(plane.writer.run(), name="writer")
+        draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
+        try:
+            yield plane
+        finally:
+            await _settle(plane.drain, draining, plane.writer, writing)
+            plane.sources.close()
+
+
+def _wire(settings: Settings, data: DataDir, storage: Storage, committed: dict[bytes, Position]) -> ControlPlane:
+    """Make the parts and connect them; nothing runs yet."""
+    metrics = Metrics(lambda: status.worker_totals(), version=VERSION)
+
+    def on_commit(batch: Batch, last_seq: int) -> None:
+        drain.on_commit(batch, last_seq)
+        metrics.observe_batch("stored", len(batch.entries), writer.counters.last_flush_s)
+
+    writer = Writer(
+        storage,
+        instance=data.instance,
+        quarantine_directory=data.path / "quarantine",
+        max_records=settings.storage.batch_max_records,
+        max_bytes=settings.storage.batch_max_bytes,
+        max_age_s=settings.storage.batch_max_age_ms / 1000,
+        queue_max_bytes=settings.storage.queue_max_bytes,
+        on_commit=on_commit,
+    )
+    directory = ring_directory(settings.ring.directory, data.path, 0)
+    sources = Sources(directory, lambda source: drain.on_found(source), committed)
+    builder = RecordBuilder(data.instance, settings)
+    drain = Drain(sources, builder, writer, storage, committed, metrics.observe)
+    status = StatusView(settings, data.instance, sources, writer, builder)
+    return ControlPlane(storage, writer, drain, sources, status, metrics)
+
+
+async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:
+    """Empty the rings, store what they held; bounded, because the rings keep what is left."""
+    drain.stop()
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await asyncio.shield(draining)
+    except TimeoutError:
+        draining.cancel()
+    unsettled = await writer.close(CLOSE_S)
+    writing.cancel()
+    if unsettled:
+        log.warning(
+            "the store did not take everything in time; the rest stays in the rings", extra={"records": unsettled}
+        )
+
+
+async def _open(settings: Settings, data_dir: Path) -> Storage:
+    """Open the store, waiting for one that is away: workers go on meanwhile, their rings hold the records."""
+    while True:
+        try:
+            return await open_storage(settings.storage.url, data_dir, durability=settings.storage.durability)
+        except StorageUnavailable as error:
+            log.error("the store cannot be opened, trying again: %s", error)
+            await asyncio.sleep(OPEN_RETRY_S)
+
+
+@asynccontextmanager
+async def admin_port(
+    settings: Settings, data: DataDir, plane: ControlPlane, listener: socket.socket
+) -> AsyncIterator[None]:
+    """Serve the admin port on a listening socket, until left."""
+    services = Services(
+        storage=plane.storage,
+        token=data.token if settings.admin.auth == "token" else None,
+        listen_host=parse_address(settings.admin.listen)[0],
+        instance=data.instance,
+        ledger=plane.ledger,
+        status=plane.status.describe,
+        in_flight=plane.status.in_flight,
+        is_ready=plane.is_ready,
+        metrics=plane.metrics,
+        sessions=Sessions(data.path / "sessions.json"),
+        allowed_hosts=settings.admin.allowed_hosts,
+    )
+    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _serve(options: argparse.Namespace, settings: Settings) -> None:
+    data_dir = Path(settings.data_dir)
+    data = DataDir(data_dir, options.instance, (data_dir / "admin-token").read_text().strip(), -1)
+    listener = socket.socket(fileno=options.admin_fd)
+    control = Control(socket.socket(fileno=options.control_fd))
+    stopping = asyncio.Event()
+    wakeup = Wakeup(*options.wake_fds)
+    async with control_plane(settings, data, wakeup) as plane:
+        plane.sources.on_removed = lambda source_id: _say_retired(control, source_id)
+        _obey(control, plane, stopping)
+        async with admin_port(settings, data, plane, listener):
+            control.send("ready")
+            with stop_signals(lambda: None):  # the supervisor says when; a second signal still ends us at once
+                await stopping.wait()
+            plane.status.is_draining = True
+            await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
+
+
+def _say_retired(control: Control, source_id: bytes) -> None:
+    control.send(f"retired {source_id.hex()}")
+
+
+def _obey(control: Control, plane: ControlPlane, stopping: asyncio.Event) -> None:
+    """Do what the supervisor says; when it is gone, the workers drain and so do we."""
+    loop = asyncio.get_running_loop()
+
+    def on_readable() -> None:
+        lines, descriptors, has_ended = control.receive()
+        for fd in descriptors:
+            plane.sources.adopt(fd)
+            os.close(fd)
+        for line in lines:
+            if line in ("not-ready", "drain"):
+                plane.status.is_draining = True
+            if line == "drain":
+                stopping.set()
+        if has_ended:
+            loop.remove_reader(control.fileno())
+            stopping.set()
+
+    loop.add_reader(control.fileno(), on_readable)
+
+
+async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
+    """Wait until no worker can push any more; at once when the supervisor has stopped them in order."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            sources = plane.sources.attached
+            while any(s.segment.producer_alive() for s in sources.values()):  # noqa: ASYNC110 - a lock sends no event
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        log.warning("a worker is still running; what it pushes stays in its ring")
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="proxy.collector", description="started by the supervisor")
+    parser.add_argument("--settings-fd", type=int, required=True)
+    parser.add_argument("--control-fd", type=int, required=True)
+    parser.add_argument("--admin-fd", type=int, required=True)
+    parser.add_argument("--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True)
+    parser.add_argument("--instance", required=True)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str]) -> int:
+    """Run a collector until it is told to drain, or its supervisor is gone."""
+    options = _options(argv)
+    settings = read_settings(options.settings_fd)
+    set_up_log(settings.log.level, role="collector")
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(options, settings))
+    except SchemaTooNew as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

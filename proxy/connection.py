@@ -1,0 +1,344 @@
+"""The client side of the default engine: one HTTP/1.1 connection, one exchange at a time.
+
+Strategy: cut the head out of the bytes, judge it in pure functions (`target.py`, `heads.py`), frame the body by what
+the head says, lend an upstream connection and let bytes pass both ways; the response half is `answering.py`. Pipelined
+requests wait in a bounded buffer until the response before them is out (RFC 9112 §9.3.2). Bytes that do not frame
+exactly are refused before anything of them reaches an upstream.
+
+The methods that run per request join bytes that were built before and keep no futures, tasks or timers; measured with
+bench/macro (bench/results).
+"""
+
+import asyncio
+import time
+from typing import cast
+
+from proxy.answering import BY_CLIENT, BY_UNSENT, CLIENT_CLOSED, REJECTED, SHUTDOWN, Answering
+from proxy.capture import Window
+from proxy.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, frame
+from proxy.errors import Refused, UpstreamError, error_response
+from proxy.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, Exchange
+from proxy.forwarded import forwarded_lines
+from proxy.heads import RequestHead
+from proxy.limits import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
+from proxy.routes import Route
+from proxy.target import FAST_REQUEST_LINE, IDEMPOTENT_METHODS, MAX_REQUEST_LINE_BYTES, parse_request_line
+
+
+class Downstream(Answering):
+    """One client connection."""
+
+    __slots__ = ()
+
+    # The connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; above the limit of connections answer 503 and close, unread and unrecorded."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=MAX_READ_AHEAD_BYTES)
+        engine = self._engine
+        peer = transport.get_extra_info("peername")
+        self._peer = self._client = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
+        self._since_ns = time.monotonic_ns()
+        if len(engine.connections) >= engine.max_connections:
+            engine.recorder.count_refused_connection()
+            head, body = error_response(
+                "overloaded", f"{engine.max_connections} connections are open, the limit", close=True
+            )
+            self.phase = Phase.LINGERING
+            self._transport.write(head + body)
+            self._transport.close()
+            return
+        engine.connections.add(self)
+        engine.recorder.count_connection("downstream", 1)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone: cancel the upstream, record what there is (P15)."""
+        engine = self._engine
+        if self in engine.connections:
+            engine.connections.remove(self)
+            engine.recorder.count_connection("downstream", -1)
+        self._end_early(CLIENT_CLOSED, 499)
+        self.phase = Phase.LINGERING
+
+    def eof_received(self) -> bool:
+        """The client sends no more; a complete request still gets its answer, for a while (`HALF_CLOSE_NS`)."""
+        if self.exchange is None or not self.has_sent_request:
+            return False
+        self._eof_ns = time.monotonic_ns()
+        self._is_keep_alive = False
+        return True
+
+    def close_if_idle(self) -> None:
+        """Draining: close now when nothing is under way; otherwise the running exchange is the last."""
+        self._is_keep_alive = False
+        if self.phase is Phase.IDLE:
+            self.has_sent_request = True
+            self._close()
+
+    def abort_for_shutdown(self) -> None:
+        """The time for draining is over: record and close."""
+        self._end_early(SHUTDOWN, 503)
+        self._transport.abort()
+
+    # Time.
+
+    def check(self, now_ns: int) -> None:
+        """Enforce the deadlines; called by the engine's tick."""
+        deadlines = self._engine.deadlines
+        if self._stalled_ns:
+            size = self._transport.get_write_buffer_size()
+            if size < self._stalled_bytes:
+                self._stalled_ns = now_ns
+            elif deadlines.write_stall_ns and now_ns - self._stalled_ns >= deadlines.write_stall_ns:
+                self._transport.abort()
+            self._stalled_bytes = size
+        elif self._eof_ns and self.exchange is not None and now_ns - self._eof_ns >= HALF_CLOSE_NS:
+            self._transport.abort()
+        elif deadlines.is_over(self.phase, self._since_ns, now_ns):
+            self._time_out()
+
+    def _time_out(self) -> None:
+        match self.phase:
+            case Phase.IDLE | Phase.LINGERING:
+                self._transport.close()
+            case Phase.HEAD:
+                self._refuse_unread("timeout_headers", "the request head did not arrive in time")
+            case Phase.BODY:
+                self._answer_error("timeout_body", "the request body did not go on in time", REJECTED, close=True)
+            case Phase.WAITING:
+                self.upstream_failed(UpstreamError("upstream_timeout", "no answer in time"), is_stale=False)
+            case Phase.STREAMING:
+                self.upstream_failed(UpstreamError("upstream_timeout", "the response stalled"), is_stale=False)
+            case Phase.CONNECTING:
+                raise AssertionError("bug: the pool bounds this phase")
+
+    # Reading requests.
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the client: a head, a body, or the next requests."""
+        if self.exchange is None:
+            if self.phase is Phase.LINGERING:
+                self._lingered_bytes += len(data)
+                if self._lingered_bytes > MAX_LINGER_BYTES:
+                    self._transport.close()
+                return
+            self._parse(self._buffer + data if self._buffer else data)
+        elif self.has_sent_request:
+            self._buffer += data
+            if len(self._buffer) > MAX_READ_AHEAD_BYTES:
+                self._pause(BY_CLIENT)
+        else:
+            self._read_body(data)
+
+    def _parse(self, data: bytes) -> None:
+        """Begin requests until one of them runs, or the bytes are used up."""
+        self._buffer = b""
+        self._is_parsing = True
+        while data and self.exchange is None and self.phase is not Phase.LINGERING:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4 or end > self._engine.max_head_bytes:
+                self._await_head(data)
+                break
+            self._begin(data, end)
+            data = self._buffer
+        self._is_parsing = False
+
+    def _await_head(self, data: bytes) -> None:
+        engine = self._engine
+        if self.phase is not Phase.HEAD:
+            self.phase = Phase.HEAD
+            self._since_ns = time.monotonic_ns()
+        self._buffer = data
+        if len(data) > MAX_REQUEST_LINE_BYTES and b"\r\n" not in data[: MAX_REQUEST_LINE_BYTES + 2]:
+            self._refuse_unread("uri_too_long", f"request line over {MAX_REQUEST_LINE_BYTES} bytes")
+        elif len(data) > engine.max_head_bytes:
+            self._refuse_unread("header_too_large", f"request head over {engine.max_head_bytes} bytes")
+
+    def _begin(self, data: bytes, end: int) -> None:
+        """Start the exchange whose head is `data[:end]`; what follows its request stays in the buffer."""
+        engine = self._engine
+        now_ns = time.monotonic_ns()
+        self.exchange = exchange = engine.recorder.begin(now_ns, self._client)
+        exchange.request_head = data[:end]
+        self._buffer = rest = data[end:]
+        self._is_responding = False
+        self.has_sent_request = True
+        try:
+            match = FAST_REQUEST_LINE.match(data)
+            if match is not None and match.end() <= MAX_REQUEST_LINE_BYTES:
+                method, target, minor = match.groups()
+                line_end = match.end()
+                is_http10 = minor == b"0"
+                authority = None
+            else:
+                line_end = data.index(b"\r\n") + 2
+                method, target, authority, is_http10 = parse_request_line(data[: line_end - 2])
+            self.method = exchange.method = method
+            head = engine.parse(data[line_end - 10 : end])
+            self._admit(exchange, head, target, head.host if authority is None else authority)
+        except Refused as refusal:
+            exchange.outcome = REJECTED
+            self._refuse(refusal)
+            return
+        if is_http10:
+            exchange.flags |= FLAG_HTTP10
+        self._is_keep_alive = head.is_keep_alive and not engine.is_draining
+        route = self._route
+        assert route is not None
+        fields = self._fields
+        if fields[0] is not head or fields[1] is not route or authority is not None:
+            fields = self._fields = (head, route, self._render(head, route, authority))
+        id_line = b"" if head.request_id else b"X-Request-Id: %b\r\n" % exchange.id_text
+        if route.strip_bytes:
+            target = route.target(target)
+        self._upstream_head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method, target, fields[2], id_line)
+        engine.in_flight.add(self)
+        self._send(exchange, head, rest, now_ns)
+
+    def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, host: bytes) -> None:
+        """Find the route, refuse what may not pass."""
+        engine = self._engine
+        self._head = head
+        if head.content_length > 0 or head.is_chunked:
+            self.has_sent_request = False
+        route = engine.routes.catch_all or engine.routes.match(host, target)
+        if route is None:
+            raise Refused("no_route", f"no route for host {host[:80]!r} and path {target[:80]!r}")
+        self._route = route
+        exchange.route = route.index
+        exchange.flags = route.flags
+        exchange.is_recorded = route.is_recorded
+        if engine.instance in head.hops:
+            raise Refused("loop_detected", "this request has passed this proxy before")
+        if 0 < engine.max_body_bytes < head.content_length:
+            raise Refused(
+                "body_too_large", f"body of {head.content_length} bytes, the limit is {engine.max_body_bytes}"
+            )
+
+    def _render(self, head: RequestHead, route: Route, authority: bytes | None) -> bytes:
+        """Build the field lines for the upstream that stay the same while this client repeats its head."""
+        engine = self._engine
+        is_trusted = engine.trusted.has(self._peer.decode())
+        host = head.host
+        if authority is not None:
+            lines = route.render(head.with_host(authority), engine.instance, engine.via)
+            host = authority
+        else:
+            lines = engine.render(head, route)
+        if is_trusted and head.forwarded_for and self.exchange is not None:
+            client = engine.trusted.client(self._peer.decode(), head.forwarded_for).encode()
+            self.exchange.client = self._client = client
+        return lines + forwarded_lines(head, self._peer, b"http", host, is_trusted=is_trusted)
+
+    def _send(self, exchange: Exchange, head: RequestHead, rest: bytes, now_ns: int) -> None:
+        """Send the request to the upstream, as far as it is here."""
+        route = self._route
+        assert route is not None
+        outgoing = self._upstream_head
+        if self.has_sent_request:
+            exchange.flags |= FLAG_REQUEST_COMPLETE
+            self.phase = Phase.WAITING
+        else:
+            self._buffer = b""
+            exchange.request_body = Window(route.request_window_bytes, route.tail_bytes)
+            self._remaining = head.content_length
+            self._decoder = ChunkedDecoder() if head.is_chunked else None
+            self.phase = Phase.BODY
+        self._since_ns = now_ns
+        self._is_retried = False
+        pool = self._engine.pools[route.index]
+        upstream = pool.acquire(now_ns, is_idempotent=self.method in IDEMPOTENT_METHODS)
+        if upstream is not None:
+            self._upstream = upstream
+            exchange.upstream = route.address_text
+            exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
+            if not self.has_sent_request and rest and not head.is_chunked:
+                outgoing += self._take_length(rest)
+                rest = b""
+            upstream.begin(self, outgoing)
+        else:
+            self._unsent = [outgoing]
+            self._unsent_bytes = len(outgoing)
+            self._connect()
+        if not self.has_sent_request and rest:
+            self._read_body(rest)
+
+    def _take_length(self, data: bytes) -> bytes:
+        """Take what belongs to a body of known length; the rest is the next request's."""
+        exchange = self.exchange
+        assert exchange is not None
+        assert exchange.request_body is not None
+        remaining = self._remaining
+        if len(data) > remaining:
+            self._buffer = data[remaining:]
+            data = data[:remaining]
+        self._remaining = remaining - len(data)
+        exchange.request_body.add(data)
+        if not self._remaining:
+            self._complete_request(exchange)
+        return data
+
+    def _complete_request(self, exchange: Exchange) -> None:
+        self.has_sent_request = True
+        exchange.flags |= FLAG_REQUEST_COMPLETE
+        if not self._is_responding:
+            self.phase = Phase.WAITING if self._connecting is None else Phase.CONNECTING
+            self._since_ns = time.monotonic_ns()
+
+    def _read_body(self, data: bytes) -> None:
+        """Pass request body on, framed as the head said."""
+        exchange = self.exchange
+        assert exchange is not None
+        assert exchange.request_body is not None
+        if self.phase is Phase.BODY:
+            self._since_ns = time.monotonic_ns()
+        if self._decoder is None:
+            self._forward(self._take_length(data))
+            return
+        try:
+            pieces, rest = self._decoder.feed(data)
+        except ChunkError as error:
+            self._answer_error("bad_request", str(error), REJECTED, close=True)
+            return
+        body = b"".join(pieces)
+        if body:
+            exchange.request_body.add(body)
+        limit = self._engine.max_body_bytes
+        if 0 < limit < exchange.request_body.size:
+            self._answer_error("body_too_large", f"body over the limit of {limit} bytes", REJECTED, close=True)
+            return
+        outgoing = frame(body) if body else b""
+        if self._decoder.is_done:
+            self._decoder = None
+            self._buffer = rest
+            self._complete_request(exchange)
+            outgoing += LAST_CHUNK
+        self._forward(outgoing)
+
+    def _forward(self, data: bytes) -> None:
+        upstream = self._upstream
+        if upstream is not None:
+            upstream.transport.write(data)
+        elif self._connecting is not None:
+            self._unsent.append(data)
+            self._unsent_bytes += len(data)
+            if self._unsent_bytes > MAX_READ_AHEAD_BYTES:
+                self._pause(BY_UNSENT)
+
+    def _go_on(self) -> None:
+        """Begin the requests that wait in the buffer."""
+        self._parse(self._buffer)
+
+    def _refuse(self, refusal: Refused) -> None:
+        close = refusal.code != "no_route" or not self.has_sent_request
+        self._answer_error(refusal.code, refusal.message, REJECTED, close=close)
+
+    def _refuse_unread(self, code: str, message: str) -> None:
+        """Refuse a request whose head never became complete."""
+        self.exchange = exchange = self._engine.recorder.begin(time.monotonic_ns(), self._client)
+        exchange.request_head = self._buffer[: self._engine.max_line_bytes]
+        self.method = b""
+        self.has_sent_request = False
+        self._is_responding = False
+        self._answer_error(code, message, REJECTED, close=True)

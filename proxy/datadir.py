@@ -1,0 +1,107 @@
+"""The data directory: its lock, the instance name, the admin token, and what others find in `state.json`. stdlib only.
+
+Everything in it is private to the user (0700, files 0600). The lock makes one sidelog at a time own it: two collectors
+on one store of positions would count each other's records.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+LOCK_WAIT_S: Final = 10.0
+"""A sidelog that is draining gets this long to let go before a new one gives up."""
+TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
+STATE_FILE: Final = "state.json"
+
+
+class DataDirError(Exception):
+    """The data directory cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """An owned data directory."""
+
+    path: Path
+    instance: str
+    """Name of this sidecar, made once."""
+    token: str
+    """The admin token, made at first start."""
+    lock_fd: int
+    """Holds the lock as long as it is open."""
+
+
+def take(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -> DataDir:
+    """Make the directory if need be, lock it, and read or make instance name and token.
+
+    Raises:
+        DataDirError: it cannot be created or written, or another sidelog holds it.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock_fd = _lock(path, wait_s)
+        state = read_state(path)
+        name = instance or str(state.get("instance") or f"sl-{secrets.token_hex(4)}")
+        if state.get("instance") != name:
+            write_state(path, {**state, "instance": name})
+        return DataDir(path, name, _token(path), lock_fd)
+    except OSError as error:
+        raise DataDirError(f"data directory {path}: {error.strerror or error}") from error
+
+
+def _lock(path: Path, wait_s: float) -> int:
+    fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                raise DataDirError(
+                    f"data directory {path} is in use by another sidelog; choose another --data-dir"
+                ) from None
+            time.sleep(0.05)
+
+
+def _token(path: Path) -> str:
+    file = path / TOKEN_FILE
+    try:
+        token = file.read_text().strip()
+        if token:
+            return token
+    except FileNotFoundError:
+        pass
+    token = secrets.token_urlsafe(32)
+    _write(file, token + "\n")
+    return token
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read `state.json`; a missing or damaged one is empty."""
+    try:
+        state = json.loads((path / STATE_FILE).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Replace `state.json` atomically."""
+    _write(path / STATE_FILE, json.dumps(state, indent=1) + "\n")
+
+
+def _write(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(fd)
+    temporary.replace(file)

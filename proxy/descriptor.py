@@ -1,0 +1,50 @@
+"""What a ring says about itself: the routes its entries index, and what is shown on every record of it. stdlib only.
+
+A ring outlives its worker, and may be drained by a collector started with another configuration; so it carries the
+names its numbers stand for.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_ROUTE_KEYS = ("id", "service", "container", "project", "client", "location")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLabels:
+    """What a route adds to the records of its exchanges; empty settings are None."""
+
+    id: str
+    service: str | None
+    container: str | None
+    project: str | None
+    client: str | None
+    location: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A ring's own description."""
+
+    source: str
+    stage: str | None
+    routes: tuple[RouteLabels, ...]
+
+
+def write_descriptor(settings: Mapping[str, Any]) -> bytes:
+    """Describe the rings of a worker with these frozen settings (as plain values)."""
+    routes = [{key: route.get(key) or None for key in _ROUTE_KEYS} for route in settings["routes"]]
+    proxy = settings["proxy"]
+    return json.dumps({"source": proxy["source"], "stage": proxy["stage"] or None, "routes": routes}).encode()
+
+
+def read_descriptor(raw: bytes) -> Descriptor:
+    """Read what `write_descriptor` wrote; a damaged one leaves routes without names, never without records."""
+    try:
+        parsed = json.loads(raw)
+        routes = tuple(RouteLabels(**{key: route.get(key) for key in _ROUTE_KEYS}) for route in parsed["routes"])
+        return Descriptor(parsed["source"], parsed["stage"], routes)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Descriptor("backend", None, ())

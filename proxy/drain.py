@@ -1,0 +1,266 @@
+"""The collector's loop: ring entries become records, in slices, and nothing a ring held is left unaccounted for.
+
+Slices are short, so that readers of the admin port are served between them. While there is traffic the rings are looked
+at every few milliseconds; only when they have been empty for a while does the collector ask to be woken. Every entry
+leads to exactly one step of its source's position: a record, or a drop with its reason.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from proxy.exchange import KIND_EXCHANGE, CapturedExchange
+from proxy.ring import RingEntry
+from proxy.segment import SegmentError, boot_id
+from proxy.sources import Source, Sources
+from proxy.wakeup import Wakeup
+from storage.base import Storage
+from storage.errors import StorageUnavailable
+from storage.ledger import OWN, PAST, fold
+from storage.record import Batch, Entry, Position, Record
+from storage.writer import Writer
+
+log = logging.getLogger(__name__)
+
+SLICE_RECORDS: Final = 64
+"""About 1 ms of work (bench/micro): the loop is never held longer than 2 ms."""
+SLICE_BYTES: Final = 256 * 1024
+BUSY_PAUSE_S: Final = 0.005
+"""Pause while there is traffic: cheaper for workers than a wake-up per push (performance.md)."""
+IDLE_AFTER_S: Final = 0.05
+"""Rings empty for this long: ask to be woken."""
+MAX_SLEEP_S: Final = 0.25
+"""Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for."""
+FIND_EVERY_S: Final = 0.1
+"""How often new ring files are looked for."""
+
+
+class Builder(Protocol):
+    """Makes records; see `proxy.enrich.records`."""
+
+    def build(self, captured: CapturedExchange, source: Source) -> Entry:
+        """Make the record of an exchange."""
+        ...
+
+    def lost(self, source: Source) -> list[Entry]:
+        """Make the records of what a dead worker's in-flight table still shows."""
+        ...
+
+    def event(self, name: str, data: dict[str, object]) -> Entry:
+        """Make an event of our own."""
+        ...
+
+
+class Drain:
+    """Moves records from all rings to the writer."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        builder: Builder,
+        writer: Writer,
+        storage: Storage,
+        committed: dict[bytes, Position],
+        observe: Callable[[Record], None],
+    ) -> None:
+        """Wire up.
+
+        Args:
+            sources: the rings.
+            builder: makes records of entries.
+            writer: takes them.
+            storage: is asked whether an in-flight exchange of a dead worker was recorded after all.
+            committed: positions as committed; kept up to date by `on_commit`.
+            observe: told of every record of an exchange.
+        """
+        self._sources = sources
+        self._builder = builder
+        self._writer = writer
+        self._storage = storage
+        self.committed = committed
+        self._observe = observe
+        self._own = committed.get(OWN, Position())
+        self._past = committed.get(PAST, Position(closed=True))
+        self._is_stopping = False
+        self._is_woken = asyncio.Event()
+
+    def on_commit(self, batch: Batch, _last_seq: int) -> None:
+        """Release what a commit covered, and let go of rings that are closed."""
+        self.committed.update(batch.positions)
+        for source_id in batch.retired:
+            self.committed.pop(source_id, None)
+        for source_id, position in batch.positions.items():
+            source = self._sources.attached.get(source_id)
+            if source is None:
+                continue
+            if position.closed:
+                self._retire(source, position)
+            else:
+                source.reader.release(position.offset)
+
+    def _retire(self, source: Source, position: Position) -> None:
+        self._sources.remove(source)
+        self._past = fold(self._past, position)
+        self._writer.advance(PAST, self._past)
+        self._writer.retire(source.id)
+
+    def account_for_lost_rings(self) -> None:
+        """Close positions whose ring file is gone; called once, when the rings of the start are attached.
+
+        A closed one was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and the
+        log says so, because nobody knows how much it still held.
+        """
+        for source_id, position in list(self.committed.items()):
+            if source_id in (OWN, PAST) or source_id in self._sources.attached:
+                continue
+            if not position.closed:
+                received = position.taken + position.dropped.get("ring_full", 0)
+                position = msgspec.structs.replace(position, received=received, closed=True)
+                self.add_event("unclean_start", {"count": None, "reason": "ring_lost", "ring": source_id.hex()})
+            self._past = fold(self._past, position)
+            self._writer.advance(PAST, self._past)
+            self._writer.retire(source_id)
+
+    def on_found(self, source: Source) -> None:
+        """Note a ring of an earlier boot: its newest entries may never have reached it."""
+        if source.boot_id != boot_id():
+            self.add_event("unclean_start", {"count": None, "reason": "other_boot", "ring": source.id.hex()})
+
+    def add_event(self, name: str, data: dict[str, object]) -> None:
+        """Put a record of our own into the log."""
+        self._add_own(self._builder.event(name, data))
+
+    def _add_own(self, entry: Entry) -> None:
+        old = self._own
+        self._own = Position(0, old.taken + 1, old.stored + 1, old.received + 1, old.dropped, True)
+        self._writer.add(entry, 1024, OWN, self._own)
+
+    async def run(self, wakeup: Wakeup) -> None:
+        """Drain until `stop`; then on until every ring is empty, committed and gone."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(wakeup.read_fd, self._on_wake, wakeup)
+        last_moved_s = last_found_s = 0.0
+        try:
+            while True:
+                now_s = time.monotonic()
+                if now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
+                    last_found_s = now_s
+                    await self._look_around()
+                if self._move():
+                    last_moved_s = now_s
+                    await asyncio.sleep(0)
+                elif self._is_stopping and not self._sources.attached:
+                    return
+                elif self._is_stopping or self._writer.is_full or now_s - last_moved_s < IDLE_AFTER_S:
+                    await asyncio.sleep(BUSY_PAUSE_S)
+                else:
+                    await self._sleep()
+        finally:
+            loop.remove_reader(wakeup.read_fd)
+
+    def stop(self) -> None:
+        """End `run` once no ring is left. Workers must be gone by then; the caller bounds the wait for the store."""
+        self._is_stopping = True
+        self._is_woken.set()
+
+    def _on_wake(self, wakeup: Wakeup) -> None:
+        wakeup.clear()
+        self._is_woken.set()
+
+    async def _sleep(self) -> None:
+        """Wait for a push, a stop, or the time bound."""
+        self._is_woken.clear()
+        sources = list(self._sources.attached.values())
+        is_quiet = min((source.reader.sleep_flag(True) for source in sources), default=True)  # sets every flag
+        if is_quiet and not self._is_stopping:
+            try:
+                async with asyncio.timeout(MAX_SLEEP_S):
+                    await self._is_woken.wait()
+            except TimeoutError:
+                pass
+        for source in sources:
+            if source.id in self._sources.attached:
+                source.reader.sleep_flag(False)
+
+    async def _look_around(self) -> None:
+        """Attach new rings, report refusals, close the rings of dead workers."""
+        self._sources.find()
+        for source in list(self._sources.attached.values()):
+            self._report_refusals(source)
+            if not source.is_closing and source.is_finished and self._is_settled(source):
+                await self._close(source)
+
+    def _is_settled(self, source: Source) -> bool:
+        committed = self.committed.get(source.id, Position())
+        return committed.offset >= source.reader.head or source.reader.head == 0
+
+    def _report_refusals(self, source: Source) -> None:
+        count = source.unreported_refusals
+        if count <= 0 or source.is_closing or self._writer.is_full:
+            return
+        # Both in one batch: the gap record is there exactly once, or not yet.
+        self._writer.advance(source.id, source.report_refusals(count))
+        self.add_event(
+            "gap",
+            {
+                "count": count,
+                "reason": "ring_full",
+                "fromMs": source.reader.first_refused_us // 1000,
+                "toMs": source.reader.last_refused_us // 1000,
+            },
+        )
+        log.error("records were dropped: the ring is full", extra={"count": count})
+
+    async def _close(self, source: Source) -> None:
+        """Record what the dead worker left in flight, and close its position, in one batch."""
+        lost = []
+        for entry in self._builder.lost(source):
+            try:
+                if await self._storage.get(entry.record.id) is None:
+                    lost.append(entry)
+            except StorageUnavailable:
+                return  # asked again at the next look around
+        for entry in lost:
+            self._add_own(entry)
+        self._writer.advance(source.id, source.finish())
+
+    def _move(self) -> bool:
+        """Move one slice of every ring; tell whether there was anything."""
+        moved = False
+        for source in list(self._sources.attached.values()):
+            if self._writer.is_full:
+                break
+            try:
+                entries = source.read(SLICE_RECORDS, SLICE_BYTES)
+            except SegmentError as error:
+                self._give_up(source, error)
+                continue
+            for entry in entries:
+                self._take(source, entry)
+            moved = moved or bool(entries)
+        return moved
+
+    def _give_up(self, source: Source, error: SegmentError) -> None:
+        """Part from a ring whose header is damaged: what it still held is unknown, and the log says so."""
+        if source.is_closing:
+            return
+        log.error("a ring is damaged and was given up: %s", error)
+        self.add_event("unclean_start", {"count": None, "reason": "ring_damaged", "ring": source.id.hex()})
+        self._writer.advance(source.id, source.give_up())
+
+    def _take(self, source: Source, raw: RingEntry) -> None:
+        kind, header, sections, end = raw
+        try:
+            if kind != KIND_EXCHANGE:
+                raise ValueError(f"unknown ring entry kind {kind}")
+            entry = self._builder.build(CapturedExchange(header, sections), source)
+        except Exception:  # whatever is wrong with one record, the next is read
+            log.exception("a ring entry could not be read and was dropped")
+            self._writer.advance(source.id, source.drop(end, "poison"))
+            return
+        self._observe(entry.record)
+        self._writer.add(entry, len(sections) + 512, source.id, source.take(end))

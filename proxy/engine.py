@@ -1,0 +1,129 @@
+"""What all connections of one worker share in the default engine: settings, routes, pools, the memo of heads, the tick.
+
+Wiring stays here, behaviour in `connection.py` and `upstream.py`. One tick serves every deadline of the worker: a timer
+object per request would cost more than parsing it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from proxy.forwarded import TrustedProxies
+from proxy.heads import RequestHead, parse_request_head
+from proxy.limits import INFLIGHT_AFTER_NS, TICK_S, Deadlines
+from proxy.recorder import Recorder
+from proxy.routes import Route, RouteTable
+from proxy.settings import Settings
+from proxy.upstream import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
+
+if TYPE_CHECKING:
+    from proxy.connection import Downstream
+
+log = logging.getLogger(__name__)
+
+_CLOCK_TICKS: Final = int(1 / TICK_S)
+"""Once a second: resample the clock, expire idle upstream connections."""
+_DEADLINE_TICKS: Final = 5
+"""Four times a second: deadlines of all connections, idle ones too (0.5 ms for 10 000)."""
+
+
+class Engine:
+    """Shared state of the downstream connections of one worker."""
+
+    def __init__(
+        self, settings: Settings, routes: RouteTable, recorder: Recorder, tasks: asyncio.TaskGroup, instance: str
+    ) -> None:
+        """Wire up; `tasks` runs the opening of upstream connections and outlives every connection."""
+        limits = settings.proxy.limits
+        self.routes: Final = routes
+        self.recorder: Final = recorder
+        self.tasks: Final = tasks
+        self.deadlines: Final = Deadlines(limits)
+        self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies)
+        self.instance: Final = instance.encode()
+        self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
+        name = settings.proxy.record_id_header
+        self.record_id_format: Final = f"{name}: %b\r\n".encode() if name else b""
+        self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
+        self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
+        self.max_headers: Final = limits.max_headers or 1 << 20
+        self.max_body_bytes: Final = limits.max_body_bytes
+        self.max_connections: Final = limits.max_connections or 1 << 30
+        self.pools: Final = tuple(Pool(route, limits, self._count_upstream) for route in routes.routes)
+        self.connections: Final[set[Downstream]] = set()
+        self.in_flight: Final[set[Downstream]] = set()
+        self.is_draining = False
+        self._memo: dict[bytes, RequestHead] = {}
+
+    def _count_upstream(self, change: int) -> None:
+        self.recorder.count_connection("upstream", change)
+
+    def parse(self, block: bytes) -> RequestHead:
+        """Read the field lines of a request, or recall them: a kept-alive client repeats itself.
+
+        Raises:
+            Refused: see `parse_request_head`.
+        """
+        head = self._memo.get(block)
+        if head is None:
+            head = parse_request_head(block, max_headers=self.max_headers, max_line_bytes=self.max_line_bytes)
+            if len(block) <= MAX_MEMO_BYTES:
+                if len(self._memo) >= MAX_MEMO_HEADS:
+                    self._memo.clear()
+                self._memo[block] = head
+        return head
+
+    def render(self, head: RequestHead, route: Route) -> bytes:
+        """Build, or recall, the field lines a head becomes for a route's upstream."""
+        lines = head.rendered.get(route.index)
+        if lines is None:
+            lines = head.rendered[route.index] = route.render(head, self.instance, self.via)
+        return lines
+
+    async def tick(self) -> None:
+        """Run for the worker's whole life: note old exchanges, enforce deadlines, follow the clock."""
+        count = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            count += 1
+            now_ns = time.monotonic_ns()
+            self._guard(self._show_old, now_ns)
+            if count % _DEADLINE_TICKS == 0:
+                self._guard(self._enforce, now_ns)
+            if count % _CLOCK_TICKS == 0:
+                self.recorder.sample_clock()
+                for pool in self.pools:
+                    pool.expire(now_ns)
+
+    def _guard(self, step: Callable[[int], None], now_ns: int) -> None:
+        """A tick must survive whatever one connection does."""
+        try:
+            step(now_ns)
+        except Exception:
+            log.exception("the engine's tick failed; the next one goes on")
+
+    def _show_old(self, now_ns: int) -> None:
+        self.recorder.set_in_flight(len(self.in_flight))
+        for connection in self.in_flight:
+            exchange = connection.exchange
+            if exchange is not None and exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
+                self.recorder.show(exchange)
+
+    def _enforce(self, now_ns: int) -> None:
+        for connection in list(self.connections):
+            connection.check(now_ns)
+
+    def drain(self) -> None:
+        """Finish: idle connections close now, the others after their exchange."""
+        self.is_draining = True
+        for connection in list(self.connections):
+            connection.close_if_idle()
+
+    def abort(self) -> None:
+        """End what is left: every exchange is recorded as `shutdown`."""
+        for connection in list(self.connections):
+            connection.abort_for_shutdown()
+        for pool in self.pools:
+            pool.close()

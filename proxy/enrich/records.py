@@ -1,0 +1,238 @@
+"""From a ring entry to a stored record: the one place where raw, unredacted bytes become what is kept.
+
+Nothing here fails for what a body or head contains; what cannot be read stays null. Records of plain exchanges are
+built by position, in the order of `Record`'s fields (0.1 µs against 2.0 µs by keyword, performance.md).
+"""
+
+import secrets
+import time
+from typing import Final, Literal
+
+import msgspec
+
+from proxy.descriptor import Descriptor, RouteLabels
+from proxy.enrich.bodies import make_body
+from proxy.enrich.facts import Facts, FactsMemo, text_of
+from proxy.enrich.redact import Redactor
+from proxy.exchange import (
+    ERROR_CODES,
+    FLAG_BODIES_OFF,
+    FLAG_HEADS_OFF,
+    FLAG_HTTP10,
+    FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
+    SHED_BODIES,
+    CapturedExchange,
+)
+from proxy.inflight import InflightExchange
+from proxy.settings import Settings
+from proxy.sources import Source
+from storage.record import (
+    OUTCOMES,
+    Body,
+    Entry,
+    Level,
+    Outcome,
+    Payload,
+    Record,
+    Shed,
+    format_id,
+    level_of,
+    new_id,
+    now_us,
+)
+
+_OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
+_OK: Final = _OUTCOMES[0]
+_SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
+_NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
+_EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error"}
+
+
+class RecordBuilder:
+    """Makes records for one sidecar. Not thread-safe: it remembers heads."""
+
+    def __init__(self, instance: str, settings: Settings) -> None:
+        """Redact and cut as the settings say."""
+        redact = settings.redact
+        self._instance = instance
+        self._max_body_bytes = settings.capture.stored_body_bytes
+        self._redactor = Redactor(redact.headers, redact.query, redact.json_keys)
+        self._requests = FactsMemo(self._redactor)
+        self._responses = FactsMemo(self._redactor)
+        self._nonce = secrets.randbits(42)
+        self._counter = 0
+
+    def build(self, captured: CapturedExchange, source: Source) -> Entry:
+        """Make the record of a finished exchange, with its payload where the route's level keeps one."""
+        descriptor = source.descriptor
+        labels = _labels(descriptor, captured.route)
+        head = captured.request_head
+        line, block = _split(head)
+        facts = self._requests.read(block)
+        method, path, query = self._request_line(line)
+        flags, status, outcome = captured.flags, captured.status or None, _OUTCOMES[captured.outcome]
+        started_ns = captured.started_at_ns
+        connect_ns, sent_ns, first_ns, done_ns = (
+            captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
+        )  # fmt: skip
+        level: Level = "info"
+        if outcome != _OK or (status is not None and status >= 400):
+            level = level_of(status, outcome)
+        record = Record(
+            0,
+            captured.id,
+            self._instance,
+            "exchange",
+            started_ns // 1000,
+            (started_ns + captured.ended_ns) // 1000,
+            level,
+            outcome,
+            status,
+            method,
+            "https" if flags & FLAG_TLS else "http",
+            facts.host,
+            path,
+            query,
+            "1.0" if flags & FLAG_HTTP10 else "1.1",
+            captured.ended_ns // 1000,
+            connect_ns // 1000 if connect_ns >= 0 else None,
+            first_ns // 1000 if first_ns >= 0 else None,
+            (done_ns - sent_ns) // 1000 if done_ns >= 0 <= sent_ns else None,
+            (started_ns + sent_ns) // 1000 if sent_ns >= 0 else None,
+            (started_ns + done_ns) // 1000 if done_ns >= 0 else None,
+            captured.request_bytes,
+            captured.response_bytes,
+            bool(flags & FLAG_REQUEST_COMPLETE),
+            captured.client.decode() or None,
+            captured.upstream.decode() or None,
+            labels.id or None,
+            labels.service,
+            labels.container,
+            labels.project,
+            labels.client,
+            None,
+            descriptor.source,
+            descriptor.stage,
+            facts.trace_id,
+            facts.span_id,
+            facts.request_id or format_id(captured.id),
+            facts.user_agent,
+            ERROR_CODES[captured.error] or None,
+            _SHED[captured.shed],
+        )
+        if flags & FLAG_HEADS_OFF:
+            return Entry(record)
+        return Entry(record, self._payload(captured, facts, method, path, query, line))
+
+    def _request_line(self, line: bytes) -> tuple[str | None, str | None, str | None]:
+        """Split a request line into method, raw path and redacted query; what is unreadable is None."""
+        parts = line.split(b" ")
+        if len(parts) != 3:
+            return None, None, None
+        method, target, _ = parts
+        path, mark, query = target.partition(b"?")
+        if not mark:
+            return text_of(method), text_of(path), None
+        return text_of(method), text_of(path), text_of(self._redactor.redact_query(query))
+
+    def _payload(
+        self,
+        captured: CapturedExchange,
+        facts: Facts,
+        method: str | None,
+        path: str | None,
+        query: str | None,
+        line: bytes,
+    ) -> Payload:
+        if query is not None:
+            version = line.rpartition(b" ")[2]
+            line = f"{method} {path}?{query} ".encode() + version
+        elif method is None:
+            line = self._redactor.redact_head(line)
+        response_line, response_block = _split(captured.response_head)
+        response = self._responses.read(response_block)
+        request_body = response_body = None
+        if captured.request_bytes:
+            window, tail = captured.request_window, captured.request_tail
+            request_body = self._body(captured, window, tail, captured.request_bytes, facts)
+        if captured.response_bytes:
+            window, tail = captured.response_window, captured.response_tail
+            response_body = self._body(captured, window, tail, captured.response_bytes, response)
+        return Payload(
+            line + facts.redacted, response_line + response.redacted, request_body, response_body, captured.timeline
+        )
+
+    def _body(self, captured: CapturedExchange, head: bytes, tail: bytes, size: int, facts: Facts) -> Body:
+        omitted: Literal["level", "shed"] | None = None
+        if captured.flags & FLAG_BODIES_OFF:
+            omitted = "level"
+        elif captured.shed == SHED_BODIES:
+            omitted = "shed"
+        return make_body(
+            head,
+            tail,
+            size,
+            content_type=facts.content_type,
+            content_encoding=facts.content_encoding,
+            redactor=self._redactor,
+            max_bytes=self._max_body_bytes,
+            omitted=omitted,
+        )
+
+    def lost(self, source: Source) -> list[Entry]:
+        """Make records of what a dead worker left in its in-flight table: outcome `worker_lost`, no status."""
+        entries = []
+        ended_at_us = now_us()
+        for exchange in source.in_flight():
+            record = self.running(exchange, source.descriptor)
+            record.outcome = Outcome.WORKER_LOST.value
+            record.level = "error"
+            record.ended_at_us = ended_at_us
+            record.duration_us = max(0, ended_at_us - record.started_at_us)
+            line, block = _split(exchange.head)
+            facts = self._requests.read(block)
+            method, path, query = self._request_line(line)
+            if method is not None:
+                target = f"{path}?{query}" if query is not None else path
+                line = f"{method} {target} ".encode() + line.rpartition(b" ")[2]
+            entries.append(Entry(record, Payload(line + facts.redacted, b"", None, None)))
+        return entries
+
+    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Record:
+        """Show an exchange in flight as a record without end, status or seq."""
+        labels = _labels(descriptor, exchange.route)
+        line, block = _split(exchange.head)
+        facts = self._requests.read(block)
+        method, path, query = self._request_line(line)
+        return Record(
+            0, exchange.record_id, self._instance, "exchange", exchange.started_at_us, 0, "info", _OK, None,
+            method, "http", facts.host, path, query, "1.1", max(0, now_us() - exchange.started_at_us),
+            None, None, None, None, None, 0, 0, False, exchange.client_ip.decode("ascii", "replace") or None, None,
+            labels.id or None, labels.service, labels.container, labels.project, labels.client, None,
+            descriptor.source, descriptor.stage, facts.trace_id, facts.span_id,
+            facts.request_id or format_id(exchange.record_id), facts.user_agent, None, "none",
+        )  # fmt: skip
+
+    def event(self, name: str, data: dict[str, object]) -> Entry:
+        """Make an event of our own: a gap, an unclean start."""
+        self._counter += 1
+        at_us = now_us()
+        record_id = new_id(time.time_ns(), self._nonce, self._counter)
+        record = Record(
+            0, record_id, self._instance, "event", at_us, at_us, _EVENT_LEVELS.get(name, "info"), _OK, None,
+            None, "http", None, None, None, None, 0, None, None, None, None, None, 0, 0, True, None, None,
+            None, None, None, None, None, None, "backend", None, None, None, None, None, None, "none",
+            name, msgspec.json.encode(data),
+        )  # fmt: skip
+        return Entry(record)
+
+
+def _split(head: bytes) -> tuple[bytes, bytes]:
+    """Cut a head at the end of its first line; the rest begins with the CRLF."""
+    cut = head.find(b"\r\n")
+    return (head[:cut], head[cut:]) if cut >= 0 else (head, b"")
+
+
+def _labels(descriptor: Descriptor, route: int) -> RouteLabels:
+    return descriptor.routes[route] if route < len(descriptor.routes) else _NO_LABELS

@@ -1,0 +1,67 @@
+"""Why an exchange is answered by the proxy itself; the type says whose fault it was and what the client is told."""
+
+import json
+from http import HTTPStatus
+from typing import Final
+
+STATUS_OF: Final = {
+    "bad_request": 400,
+    "header_too_large": 431,
+    "uri_too_long": 414,
+    "body_too_large": 413,
+    "timeout_headers": 408,
+    "timeout_body": 408,
+    "expectation_failed": 417,
+    "no_route": 404,
+    "method_not_allowed": 405,
+    "upstream_refused": 502,
+    "upstream_reset": 502,
+    "upstream_bad_response": 502,
+    "upstream_timeout": 504,
+    "loop_detected": 508,
+    "method_unknown": 501,
+    "version_not_supported": 505,
+    "overloaded": 503,
+}
+"""Error code → status (interface.md, data port)."""
+
+
+class Refused(Exception):
+    """The client's request is refused before it reaches an upstream; nothing of it was forwarded."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Refuse with one of `STATUS_OF`; the message is shown to the client, so it names value and limit."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class UpstreamError(Exception):
+    """The upstream failed us: could not be reached, closed early, was silent too long, or spoke no HTTP."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """Report with one of the `upstream_*` codes or `overloaded`."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def error_response(code: str, message: str, *, close: bool, record_id_line: bytes = b"") -> tuple[bytes, bytes]:
+    """Make the proxy's own answer: head with final empty line, and JSON body."""
+    status = STATUS_OF[code]
+    body = json.dumps({"error": {"code": code, "message": message}}).encode()
+    lines = [
+        b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode()),
+        b"Content-Type: application/json\r\n",
+        b"Content-Length: %d\r\n" % len(body),
+        b"X-Sidelog-Error: %b\r\n" % code.encode(),
+        record_id_line,
+    ]
+    if status == 503:
+        lines.append(b"Retry-After: 1\r\n")
+    if status == 405:
+        lines.append(b"Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n")
+    if close:
+        lines.append(b"Connection: close\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines), body

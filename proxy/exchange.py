@@ -1,0 +1,265 @@
+"""One request and its response: the live state in a worker, and its layout as a ring entry.
+
+The worker packs a fixed struct (times, sizes, codes, section lengths) and hands the raw bytes beside it: two
+addresses, both heads, both body windows, the chunk timeline. Nothing is parsed or formatted here; the collector does
+that. Times in the struct are nanoseconds: dividing them costs the worker 40 ns each, and the collector has the time.
+
+Entry header, little-endian, in the order of `FIXED`; -1 stands for "not reached". Sections follow in the order of their
+lengths.
+"""
+
+from struct import Struct
+from typing import Final
+
+from proxy.capture import Window
+from storage.record import OUTCOMES, Outcome
+
+KIND_EXCHANGE: Final = 1
+"""Ring entry kind of an exchange."""
+
+ERROR_CODES: Final = (
+    "",
+    "bad_request",
+    "header_too_large",
+    "uri_too_long",
+    "body_too_large",
+    "timeout_headers",
+    "timeout_body",
+    "expectation_failed",
+    "no_route",
+    "method_not_allowed",
+    "upstream_refused",
+    "upstream_reset",
+    "upstream_bad_response",
+    "upstream_timeout",
+    "loop_detected",
+    "keys_unavailable",
+    "method_unknown",
+    "version_not_supported",
+    "overloaded",
+    "missing_token",
+    "invalid_token",
+    "disabled",
+    "expired",
+    "scope_denied",
+    "agent_denied",
+)
+"""The proxy's own error codes (`interface.md`); the index is the wire code, so only ever append."""
+ERROR_INDEX: Final = {code: index for index, code in enumerate(ERROR_CODES)}
+OUTCOME_INDEX: Final = {outcome: index for index, outcome in enumerate(OUTCOMES)}
+
+NO_ROUTE: Final = 0xFFFF
+
+FLAG_REQUEST_COMPLETE: Final = 1
+FLAG_HTTP10: Final = 2
+FLAG_TLS: Final = 4
+FLAG_OWN_RESPONSE: Final = 8
+"""The response was made here, not received from an upstream."""
+FLAG_HEADS_OFF: Final = 16
+"""The route's capture level keeps neither heads nor bodies."""
+FLAG_BODIES_OFF: Final = 32
+"""The route's capture level keeps no bodies."""
+
+SHED_NONE, SHED_TAIL, SHED_BODIES = range(3)
+SHED_WINDOW_BYTES: Final = 1024
+"""What is kept of each body when the ring is more than three quarters full (ring.md, fill policy)."""
+
+FIXED: Final = Struct("<16s q qqqqq QQ HH BBBB HH IIIIIII".replace(" ", ""))
+TIMELINE_ENTRY: Final = Struct("<QQ")
+"""Byte offset, µs since the start."""
+
+OK: Final = OUTCOME_INDEX[Outcome.OK]
+
+
+class Exchange:
+    """The live state of one request and its response; owned by its downstream connection until it is recorded."""
+
+    __slots__ = (
+        "client",
+        "connect_ns",
+        "done_ns",
+        "ended_ns",
+        "error",
+        "first_byte_ns",
+        "flags",
+        "id",
+        "id_text",
+        "is_recorded",
+        "method",
+        "outcome",
+        "request_body",
+        "request_head",
+        "response_body",
+        "response_head",
+        "route",
+        "sent_ns",
+        "slot",
+        "started_at_ns",
+        "started_ns",
+        "status",
+        "timeline",
+        "upstream",
+    )
+
+    def __init__(self, record_id: bytes, id_text: bytes, started_ns: int, started_at_ns: int, client: bytes) -> None:
+        """Begin an exchange: `started_ns` is monotonic, `started_at_ns` the same moment on the wall clock."""
+        self.id = record_id
+        self.id_text = id_text
+        self.started_ns = started_ns
+        self.started_at_ns = started_at_ns
+        self.client = client
+        self.upstream = b""
+        self.method = b""
+        self.route = NO_ROUTE
+        self.is_recorded = True
+        self.status = 0
+        self.outcome = OK
+        self.error = 0
+        self.flags = 0
+        self.connect_ns = self.sent_ns = self.first_byte_ns = self.done_ns = -1
+        self.ended_ns = -1
+        self.request_head = b""
+        self.response_head = b""
+        self.request_body: Window | None = None
+        self.response_body: Window | None = None
+        self.timeline: list[tuple[int, int]] | None = None
+        self.slot = -1
+
+    def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
+        """Pack the entry header and collect the sections, leaving bodies out as the ring's fill level demands."""
+        sections = [self.client, self.upstream, self.request_head, self.response_head]
+        request_size = response_size = request_head = request_tail = response_head = response_tail = 0
+        limit = SHED_WINDOW_BYTES if pressure == SHED_TAIL else -1
+        shed = SHED_NONE
+        window = self.request_body
+        if window is not None:
+            request_size = window.size
+            if pressure != SHED_BODIES:
+                request_head, request_tail = window.collect(sections, limit)
+            if window.is_kept and request_head + request_tail < window.kept_bytes:
+                shed = pressure
+        window = self.response_body
+        if window is not None:
+            response_size = window.size
+            if pressure != SHED_BODIES:
+                response_head, response_tail = window.collect(sections, limit)
+            if window.is_kept and response_head + response_tail < window.kept_bytes:
+                shed = pressure
+        timeline = 0
+        if self.timeline:
+            packed = b"".join([TIMELINE_ENTRY.pack(*entry) for entry in self.timeline])
+            timeline = len(packed)
+            sections.append(packed)
+        header = FIXED.pack(
+            self.id,
+            self.started_at_ns,
+            self.connect_ns,
+            self.sent_ns,
+            self.first_byte_ns,
+            self.done_ns,
+            self.ended_ns,
+            request_size,
+            response_size,
+            self.status,
+            self.route,
+            self.outcome,
+            self.error,
+            self.flags,
+            shed,
+            len(self.client),
+            len(self.upstream),
+            len(self.request_head),
+            len(self.response_head),
+            request_head,
+            request_tail,
+            response_head,
+            response_tail,
+            timeline,
+        )
+        return header, sections
+
+
+class CapturedExchange:
+    """A ring entry read back: the struct's fields as attributes, sections as bytes of their own."""
+
+    __slots__ = (
+        "client",
+        "connect_ns",
+        "done_ns",
+        "ended_ns",
+        "error",
+        "first_byte_ns",
+        "flags",
+        "id",
+        "outcome",
+        "request_bytes",
+        "request_head",
+        "request_tail",
+        "request_window",
+        "response_bytes",
+        "response_head",
+        "response_tail",
+        "response_window",
+        "route",
+        "sent_ns",
+        "shed",
+        "started_at_ns",
+        "status",
+        "timeline",
+        "upstream",
+    )
+
+    def __init__(self, header: bytes | memoryview, sections: bytes | memoryview) -> None:
+        """Decode an entry.
+
+        Raises:
+            ValueError: the lengths do not fit the sections, or a code is unknown: the entry is damaged.
+        """
+        if len(header) != FIXED.size:
+            raise ValueError(f"entry header of {len(header)} bytes, expected {FIXED.size}")
+        (
+            self.id,
+            self.started_at_ns,
+            self.connect_ns,
+            self.sent_ns,
+            self.first_byte_ns,
+            self.done_ns,
+            self.ended_ns,
+            self.request_bytes,
+            self.response_bytes,
+            self.status,
+            self.route,
+            self.outcome,
+            self.error,
+            self.flags,
+            self.shed,
+            client,
+            upstream,
+            request_head,
+            response_head,
+            request_window,
+            request_tail,
+            response_window,
+            response_tail,
+            timeline,
+        ) = FIXED.unpack(header)
+        raw = bytes(sections)
+        at = client + upstream + request_head + response_head
+        end = at + request_window + request_tail + response_window + response_tail + timeline
+        if end > len(raw):
+            raise ValueError(f"sections of {len(raw)} bytes, the lengths add up to {end}")
+        if self.outcome >= len(OUTCOMES) or self.error >= len(ERROR_CODES):
+            raise ValueError(f"unknown outcome {self.outcome} or error {self.error}")
+        self.client = raw[:client]
+        self.upstream = raw[client : client + upstream]
+        self.request_head = raw[client + upstream : at - response_head]
+        self.response_head = raw[at - response_head : at]
+        self.request_window = self.request_tail = self.response_window = self.response_tail = b""
+        self.timeline: list[tuple[int, int]] = []
+        if end > at:
+            self.request_window = raw[at : (at := at + request_window)]
+            self.request_tail = raw[at : (at := at + request_tail)]
+            self.response_window = raw[at : (at := at + response_window)]
+            self.response_tail = raw[at : (at := at + response_tail)]
+            if timeline:
+                self.timeline = list(TIMELINE_ENTRY.iter_unpack(raw[at : at + timeline]))

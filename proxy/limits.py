@@ -1,0 +1,72 @@
+"""Deadlines of the data port. Pure: a phase, the moment it began or last moved, and the clock decide.
+
+There is no timer object per request: the engine's tick walks over the open connections a few times a second and asks
+here. A deadline is therefore met within a tick (`TICK_S`), never early (http.md, P17).
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from proxy.settings import LimitSettings
+
+TICK_S: Final = 0.05
+"""Half of the 100 ms after which an exchange is shown in flight."""
+
+INFLIGHT_AFTER_NS: Final = 100_000_000
+"""An exchange this old is noted in the in-flight table (ring.md)."""
+
+HALF_CLOSE_NS: Final = 1_000_000_000
+"""A client that closed its sending side gets this long for the answer; then it counts as gone (P15)."""
+
+LINGER_NS: Final = 1_000_000_000
+"""How long unread input is drained after an answer that ends the connection (P16)."""
+
+MAX_LINGER_BYTES: Final = 65536
+"""How much of it."""
+
+MAX_READ_AHEAD_BYTES: Final = 65536
+"""Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20)."""
+
+
+class Phase(IntEnum):
+    """What a downstream connection waits for."""
+
+    IDLE = 0
+    """The next request, or the first."""
+    HEAD = 1
+    """The rest of a request head."""
+    BODY = 2
+    """More of the request body."""
+    CONNECTING = 3
+    """An upstream connection; bounded by the pool itself."""
+    WAITING = 4
+    """The response head."""
+    STREAMING = 5
+    """More of the response."""
+    LINGERING = 6
+    """The client to stop sending: the last answer is out."""
+
+
+class Deadlines:
+    """Phase → how long it may last without progress, ns; 0 is no limit."""
+
+    __slots__ = ("_limits_ns", "write_stall_ns")
+
+    def __init__(self, limits: LimitSettings) -> None:
+        """Read the timeouts of the settings."""
+        seconds = {
+            Phase.IDLE: limits.timeout_keep_alive_s,
+            Phase.HEAD: limits.timeout_headers_s,
+            Phase.BODY: limits.timeout_body_idle_s,
+            Phase.CONNECTING: 0.0,
+            Phase.WAITING: limits.timeout_first_byte_s,
+            Phase.STREAMING: limits.timeout_upstream_idle_s,
+            Phase.LINGERING: LINGER_NS / 1e9,
+        }
+        self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in Phase)
+        self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
+
+    def is_over(self, phase: Phase, since_ns: int, now_ns: int) -> bool:
+        """Tell whether a phase that began or last moved at `since_ns` has lasted too long."""
+        limit_ns = self._limits_ns[phase]
+        return limit_ns > 0 and now_ns - since_ns >= limit_ns

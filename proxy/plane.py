@@ -1,0 +1,171 @@
+"""The data plane of one process: an engine with its recorder, and the listeners it serves. Two engines, one face.
+
+Built by the roots `worker.py` and `single.py`; which engine is a setting.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from proxy.connection import Downstream
+from proxy.counters import CounterLayout
+from proxy.descriptor import write_descriptor
+from proxy.engine import Engine
+from proxy.inflight import InflightWriter
+from proxy.recorder import Recorder
+from proxy.ring import RingWriter
+from proxy.ring_directory import ring_directory
+from proxy.routes import RouteTable
+from proxy.segment import Segment
+from proxy.settings import Settings, thaw
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 4096
+"""Connections waiting to be accepted; the kernel caps it at net.core.somaxconn."""
+
+INFLIGHT_BYTES: Final = 5 << 20
+"""The in-flight table with the header pages, beside the ring itself."""
+
+DRAIN_STEP_S: Final = 0.02
+"""How often a draining process looks whether the last exchange is done."""
+
+
+def make_segment(settings: Settings, fd: int | None = None) -> Segment:
+    """Make this process' segment, or adopt the anonymous one behind `fd`; it is held until closed.
+
+    Raises:
+        SegmentError: there is no space for it, or it may not be made.
+    """
+    if fd is not None:
+        segment = Segment.from_fd(fd)
+        segment.hold()
+        return segment
+    layout = CounterLayout(len(settings.routes))
+    directory = ring_directory(settings.ring.directory, Path(settings.data_dir), settings.ring.bytes + INFLIGHT_BYTES)
+    segment = Segment.create(
+        directory,
+        write_descriptor(msgspec.to_builtins(settings)),
+        ring_bytes=settings.ring.bytes,
+        counter_cells=layout.size,
+    )
+    segment.hold()
+    return segment
+
+
+class DataPlane:
+    """Accepts on listening sockets; the engine behind it is a subclass's."""
+
+    def __init__(self, protocol_factory: Callable[[], asyncio.Protocol]) -> None:
+        """Serve connections with what the factory makes."""
+        self._protocol_factory = protocol_factory
+        self._servers: dict[int, asyncio.Server] = {}
+
+    async def start(self) -> None:
+        """Start what the engine runs beside connections."""
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Accept connections on a listening socket, ours or a dead worker's; the socket stays the caller's."""
+        duplicate = listener.dup()
+        duplicate.setblocking(False)
+        self._servers[listener.fileno()] = await asyncio.get_running_loop().create_server(
+            self._protocol_factory, sock=duplicate, backlog=BACKLOG
+        )
+
+    def release(self, listener: socket.socket) -> None:
+        """Stop accepting on one socket: its own worker is back."""
+        server = self._servers.pop(listener.fileno(), None)
+        if server is not None:
+            server.close()
+
+    def stop_listening(self) -> None:
+        """Accept nothing more."""
+        for server in self._servers.values():
+            server.close()
+
+    async def drain(self) -> None:
+        """Stop listening, let exchanges finish within the time allowed, cut off the rest."""
+        raise AssertionError("bug: an engine drains in its own way")
+
+
+class ProtocolPlane(DataPlane):
+    """The default engine, on raw protocols."""
+
+    def __init__(
+        self, settings: Settings, routes: RouteTable, recorder: Recorder, tasks: asyncio.TaskGroup, instance: str
+    ) -> None:
+        """Wire the engine; its tick and the opening of upstream connections run in `tasks`."""
+        self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
+        self._tasks = tasks
+        self._tick: asyncio.Task[None] | None = None
+        self.engine = engine = Engine(settings, routes, recorder, tasks, instance)
+        super().__init__(lambda: Downstream(engine))
+
+    async def start(self) -> None:
+        """Start the engine's tick."""
+        self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
+
+    async def drain(self) -> None:
+        """See `DataPlane.drain`; what is cut off is recorded as `shutdown`."""
+        self.stop_listening()
+        self.engine.drain()
+        try:
+            async with asyncio.timeout(self._drain_timeout_s):
+                while self._is_busy():  # noqa: ASYNC110 - an event would cost every request a check
+                    await asyncio.sleep(DRAIN_STEP_S)
+        except TimeoutError:
+            log.warning("exchanges were cut off at the drain timeout", extra={"count": len(self.engine.in_flight)})
+        self.engine.abort()
+        if self._tick is not None:
+            self._tick.cancel()
+
+    def _is_busy(self) -> bool:
+        return bool(self.engine.in_flight) or any(c.is_flushing for c in self.engine.connections)
+
+
+class ReferencePlane(DataPlane):
+    """The reference engine, on aiohttp."""
+
+    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, instance: str) -> None:
+        """Wire the engine; aiohttp is imported only when it is asked for."""
+        from proxy.reference import ReferenceEngine
+
+        self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
+        self._engine = ReferenceEngine(settings, routes, recorder, instance)
+        super().__init__(self._engine.protocol_factory)
+
+    async def start(self) -> None:
+        """Open the client sessions."""
+        await self._engine.start()
+
+    async def drain(self) -> None:
+        """See `DataPlane.drain`."""
+        self.stop_listening()
+        await self._engine.drain(self._drain_timeout_s)
+
+
+def data_plane(
+    settings: Settings,
+    routes: RouteTable,
+    segment: Segment,
+    wake: Callable[[], None],
+    tasks: asyncio.TaskGroup,
+    instance: str,
+) -> DataPlane:
+    """Make the engine the settings name, recording into `segment`."""
+    layout = CounterLayout(len(routes.routes))
+    recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
+    if settings.proxy.engine == "reference":
+        return ReferencePlane(settings, routes, recorder, instance)
+    return ProtocolPlane(settings, routes, recorder, tasks, instance)
+
+
+def read_settings(fd: int) -> Settings:
+    """Thaw the settings behind an inherited descriptor, from its start: siblings share the file offset."""
+    return thaw(os.pread(fd, os.fstat(fd).st_size, 0))

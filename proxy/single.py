@@ -1,0 +1,51 @@
+"""Root for `workers = 0`: everything in one process and one loop, for small containers, debugging and tests.
+
+The same objects as in the processes of `worker.py` and `collector.py`, wired directly: data plane, ring, drain, writer,
+admin port. The ring is a file as always, so that a kill loses no more than with several processes.
+"""
+
+import asyncio
+
+from proxy.collector import admin_port, control_plane
+from proxy.datadir import DataDir
+from proxy.listeners import Listeners
+from proxy.log import set_up_log
+from proxy.loop import new_event_loop, stop_signals
+from proxy.notify import notify
+from proxy.plane import data_plane, make_segment, read_settings
+from proxy.routes import compile_routes
+from proxy.settings import Settings
+from proxy.wakeup import Wakeup
+
+
+async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> None:
+    wakeup = Wakeup.create()
+    segment = make_segment(settings)
+    stopping = asyncio.Event()
+    try:
+        async with control_plane(settings, data, wakeup) as plane, admin_port(settings, data, plane, listeners.admin):
+            if segment.path is None:
+                plane.sources.adopt(segment.fd)
+            async with asyncio.TaskGroup() as tasks:
+                front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
+                await front.start()
+                await front.listen(listeners.data[0])
+                notify("READY=1")
+                with stop_signals(stopping.set):
+                    await stopping.wait()
+                    plane.status.is_draining = True
+                    await asyncio.sleep(settings.proxy.limits.drain_delay_s)
+                    await front.drain()
+            segment.let_go()
+    finally:
+        segment.close()
+        wakeup.close()
+
+
+def run_single(settings_fd: int, data: DataDir, listeners: Listeners) -> int:
+    """Run everything here until SIGTERM or SIGINT."""
+    settings = read_settings(settings_fd)
+    set_up_log(settings.log.level, role="sidelog")
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(settings, data, listeners))
+    return 0

@@ -1,0 +1,214 @@
+"""The rings a collector drains: found, attached, read up to a position, and let go when their worker is gone.
+
+Each source has the position that everything *added to the writer* so far amounts to; the committed one, which the
+ledger uses, is the writer's to tell. The order at the end of a source's life makes every step repeatable after a
+kill:
+
+1. the worker is dead, its ring read to the end, everything committed;
+2. one batch stores what the in-flight table still shows (`worker_lost`) and the position marked `closed`;
+3. after that commit the file is unlinked, and one more batch folds the counts into the past.
+
+A ring file whose position is closed is only unlinked; a position without a ring file is a lost ring.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxy.counters import CounterLayout, CounterSnapshot, fold
+from proxy.descriptor import Descriptor, read_descriptor
+from proxy.inflight import InflightExchange, InflightReader
+from proxy.ring import RingEntry, RingReader
+from proxy.segment import Segment, SegmentError, segments_in
+from storage.ledger import Reading
+from storage.record import Position
+
+log = logging.getLogger(__name__)
+
+
+class Source:
+    """One attached ring."""
+
+    def __init__(self, segment: Segment, position: Position) -> None:
+        """Go on behind a committed position."""
+        self.segment = segment
+        self.id = segment.source
+        self.descriptor: Descriptor = read_descriptor(segment.descriptor)
+        self.position = position
+        self.reader = RingReader(segment, start=position.offset, taken=position.taken)
+        self._inflight = InflightReader(segment)
+        self._layout = CounterLayout(len(self.descriptor.routes))
+        self._corrupt_before = 0
+        self._told_elsewhere = 0
+        self._is_foreign = self.reader.cursor > position.offset
+        self.is_closing = False
+        """The closing batch was added to the writer."""
+
+    @property
+    def boot_id(self) -> str:
+        """When the ring was made."""
+        return self.segment.boot_id
+
+    def read(self, max_records: int, max_bytes: int) -> list[RingEntry]:
+        """Take the next entries, oldest first; damage is skipped and counted into the position."""
+        entries = self.reader.read(max_records, max_bytes)
+        if self._is_foreign and self.reader.cursor >= self.reader.head:
+            # Released by a store that is no longer ours (it was replaced): those records are in its accounts.
+            self._is_foreign = False
+            self._told_elsewhere = max(0, self.reader.pushed - self.position.taken - len(entries))
+        damaged = self.reader.corrupt_records - self._corrupt_before
+        if damaged:
+            self._corrupt_before = self.reader.corrupt_records
+            self.drop(self.position.offset, "corrupt", damaged)
+            log.error("damaged ring entries were skipped", extra={"count": damaged, "ring": self.id.hex()})
+        return entries
+
+    def take(self, end: int) -> Position:
+        """Advance over an entry that becomes a record; return the position after it."""
+        old = self.position
+        self.position = Position(end, old.taken + 1, old.stored + 1, 0, old.dropped, False)
+        return self.position
+
+    def drop(self, end: int, reason: str, count: int = 1) -> Position:
+        """Advance to `end` over entries that cannot be stored; return the position after them."""
+        old = self.position
+        dropped = {**old.dropped, reason: old.dropped.get(reason, 0) + count}
+        self.position = Position(end, old.taken + count, old.stored, 0, dropped, False)
+        return self.position
+
+    def report_refusals(self, count: int) -> Position:
+        """Count records the ring refused, which a gap record now tells about; return the position."""
+        old = self.position
+        dropped = {**old.dropped, "ring_full": old.dropped.get("ring_full", 0) + count}
+        self.position = Position(old.offset, old.taken, old.stored, 0, dropped, False)
+        return self.position
+
+    def finish(self) -> Position:
+        """Close the position: the producer's own counts are final."""
+        old = self.position
+        reading = self.reading
+        self.position = Position(old.offset, old.taken, old.stored, reading.pushed + reading.refused, old.dropped, True)
+        self.is_closing = True
+        return self.position
+
+    def give_up(self) -> Position:
+        """Close the position with what is known: the header's own counts cannot be trusted."""
+        old = self.position
+        received = old.taken + old.dropped.get("ring_full", 0)
+        self.position = Position(old.offset, old.taken, old.stored, received, old.dropped, True)
+        self.is_closing = True
+        return self.position
+
+    @property
+    def unreported_refusals(self) -> int:
+        """Records the full ring refused since the last gap record."""
+        return self.reader.refused - self.position.dropped.get("ring_full", 0)
+
+    @property
+    def reading(self) -> Reading:
+        """The producer's own counts."""
+        return Reading(self.reader.pushed - self._told_elsewhere, self.reader.refused)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the worker is gone and its ring read to the end."""
+        return not self.segment.producer_alive() and self.reader.cursor >= self.reader.head
+
+    def in_flight(self) -> list[InflightExchange]:
+        """What the worker noted as running, or left behind."""
+        return self._inflight.scan()
+
+    def counters(self) -> CounterSnapshot | None:
+        """The worker's counters; None when its page does not fit its own description."""
+        try:
+            return self._layout.read(self.segment.counters, [route.id for route in self.descriptor.routes])
+        except ValueError:
+            return None
+
+    def close(self, *, unlink: bool) -> None:
+        """Detach; with `unlink` the file is gone for good."""
+        if unlink:
+            self.segment.unlink()
+        self.segment.close()
+
+
+@dataclass(slots=True)
+class Sources:
+    """All attached rings, and how new ones are found."""
+
+    directory: Path | None
+    """Where rings are files; None when they are anonymous and arrive as descriptors."""
+    on_found: Callable[[Source], None]
+    """Told of every ring that is attached."""
+    positions: dict[bytes, Position]
+    """Committed positions by source, as the store had them at start."""
+    attached: dict[bytes, Source] = field(default_factory=dict)
+    damaged: set[str] = field(default_factory=set)
+    """Files whose header cannot be trusted; they are left for the operator."""
+    gone: CounterSnapshot = field(default_factory=CounterSnapshot)
+    """Counters of the workers whose rings were removed."""
+    on_removed: Callable[[bytes], None] = lambda source_id: None
+    """Told of every ring that is gone for good."""
+
+    def find(self) -> None:
+        """Attach the ring files that are new."""
+        if self.directory is None:
+            return
+        known = {source.segment.path for source in self.attached.values()}
+        for path in segments_in(self.directory):
+            if path in known or path.name in self.damaged:
+                continue
+            try:
+                self._attach(Segment.attach(path))
+            except FileNotFoundError:
+                continue
+            except SegmentError as error:
+                self.damaged.add(path.name)
+                log.error("a ring cannot be read and is left where it is: %s", error)
+
+    def adopt(self, fd: int) -> None:
+        """Attach the anonymous ring behind a descriptor, unless it is known; the descriptor stays the caller's."""
+        try:
+            segment = Segment.from_fd(fd)
+        except SegmentError as error:
+            log.error("an anonymous ring cannot be read: %s", error)
+            return
+        if segment.source in self.attached:
+            segment.close()
+            return
+        self._attach(segment)
+
+    def _attach(self, segment: Segment) -> None:
+        position = self.positions.get(segment.source, Position())
+        if position.closed:
+            segment.unlink()
+            segment.close()
+            return
+        source = Source(segment, position)
+        self.attached[segment.source] = source
+        self.on_found(source)
+
+    def remove(self, source: Source) -> None:
+        """Detach a source that is closed and committed, and unlink its file."""
+        self.attached.pop(source.id, None)
+        counters = source.counters()
+        if counters is not None:
+            self.gone = fold(self.gone, counters)
+        source.close(unlink=True)
+        self.on_removed(source.id)
+
+    def counters(self) -> CounterSnapshot:
+        """Add up the counters of all workers, living and gone."""
+        total = self.gone
+        for source in self.attached.values():
+            snapshot = source.counters()
+            if snapshot is not None:
+                total = fold(total, snapshot, is_alive=source.segment.producer_alive())
+        return total
+
+    def close(self) -> None:
+        """Detach all; files stay for the next start."""
+        for source in self.attached.values():
+            source.close(unlink=False)
+        self.attached.clear()

@@ -1,0 +1,103 @@
+"""What the running processes look like from the collector, for status, metrics and lists of what is in flight.
+
+Everything is read from shared memory and counters at the moment it is asked for; nothing here is kept up to date.
+"""
+
+import time
+from typing import Protocol
+
+from api.metrics import WorkerTotals
+from proxy.descriptor import Descriptor
+from proxy.inflight import InflightExchange
+from proxy.settings import Settings, redacted
+from proxy.sources import Source, Sources
+from proxy.version import VERSION
+from storage.record import Record
+from storage.writer import Writer
+
+
+class InflightBuilder(Protocol):
+    """Shows running exchanges as records; see `proxy.enrich.records`."""
+
+    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Record:
+        """Make a preliminary record."""
+        ...
+
+
+class StatusView:
+    """Reads the state of rings and writer."""
+
+    def __init__(
+        self, settings: Settings, instance: str, sources: Sources, writer: Writer, builder: InflightBuilder
+    ) -> None:
+        """Look at these parts."""
+        self._settings = settings
+        self._instance = instance
+        self._sources = sources
+        self._writer = writer
+        self._builder = builder
+        self._started_s = time.monotonic()
+        self.is_draining = False
+
+    def worker_totals(self) -> WorkerTotals:
+        """Add up the data plane's counters, for the metrics."""
+        counters = self._sources.counters()
+        attached = list(self._sources.attached.values())
+        return WorkerTotals(
+            requests=counters.requests,
+            request_bytes=counters.request_bytes,
+            response_bytes=counters.response_bytes,
+            connections_open={
+                "downstream": counters.connections_downstream,
+                "upstream": counters.connections_upstream,
+            },
+            requests_in_flight=counters.requests_in_flight,
+            upstream_errors=counters.upstream_errors,
+            ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},
+            ring_capacity_bytes=attached[0].segment.capacity if attached else self._settings.ring.bytes,
+        )
+
+    def in_flight(self) -> list[Record]:
+        """Show the exchanges that have run for 100 ms or more."""
+        return [
+            self._builder.running(exchange, source.descriptor)
+            for source in self._sources.attached.values()
+            if source.segment.producer_alive()
+            for exchange in source.in_flight()
+        ]
+
+    def describe(self) -> dict[str, object]:
+        """Describe everything an operator asks for."""
+        writer = self._writer
+        return {
+            "version": VERSION,
+            "instance": self._instance,
+            "uptime_s": round(time.monotonic() - self._started_s, 1),
+            "draining": self.is_draining,
+            "rings": [_describe_ring(source) for source in self._sources.attached.values()],
+            "writer": {
+                "waiting_records": writer.waiting_records,
+                "oldest_unstored_s": round(writer.oldest_unstored_s, 3),
+                "batches": dict(writer.counters.batches),
+                "records_escaped": writer.counters.records_escaped,
+                "records_quarantined": writer.counters.records_quarantined,
+                "last_flush_s": round(writer.counters.last_flush_s, 4),
+                "is_full": writer.is_full,
+            },
+            "storage": {"up": writer.is_storage_up},
+            "configuration": redacted(self._settings),
+        }
+
+
+def _describe_ring(source: Source) -> dict[str, object]:
+    reader = source.reader
+    return {
+        "source": source.id.hex(),
+        "worker_alive": source.segment.producer_alive(),
+        "capacity_bytes": source.segment.capacity,
+        "used_bytes": reader.used_bytes,
+        "pushed": reader.pushed,
+        "taken": source.position.taken,
+        "refused": reader.refused,
+        "corrupt": reader.corrupt_records,
+    }

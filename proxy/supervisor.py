@@ -1,0 +1,225 @@
+"""Root process: `python -m proxy.supervisor`. Binds the sockets, starts and keeps workers and collector. stdlib only.
+
+It does as little as possible, so that it cannot break: it waits for signals and children, and never touches traffic,
+configuration files or the store. Start order: lock the data directory, bind, collector, workers. Stop order: not ready,
+`drain_delay_s`, workers drain, collector drains the rings and closes the store. A child that dies is started again, the
+first time at once, then with back-off; meanwhile another worker *adopts* its listening socket, because the kernel keeps
+giving it its share of new connections (SO_REUSEPORT).
+"""
+
+import argparse
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from proxy.children import Child, Collector, Shared, Worker
+from proxy.datadir import DataDir, DataDirError, read_state, take, write_state
+from proxy.listeners import ListenError, Listeners, open_listeners
+from proxy.log import set_up_log
+from proxy.notify import notify
+from proxy.wakeup import Wakeup
+
+log = logging.getLogger("proxy.supervisor")
+
+COLLECTOR_STOP_S: Final = 60.0
+"""The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
+KILL_AFTER_S: Final = 5.0
+"""A child gets this long beyond its own timeouts before it is killed."""
+
+
+class Supervisor:
+    """Keeps one collector and the workers running until told to stop."""
+
+    def __init__(self, settings: dict[str, Any], settings_fd: int, data: DataDir, listeners: Listeners) -> None:
+        """Prepare the children; nothing is started yet."""
+        self._limits = settings["proxy"]["limits"]
+        shared = Shared(settings, settings_fd, data, listeners, Wakeup.create())
+        self._collector = Collector(shared)
+        self._workers = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+        self._is_stopping = False
+        self._watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
+        self._is_announced = False
+
+    @property
+    def _children(self) -> list[Child]:
+        return [self._collector, *self._workers]
+
+    def run(self) -> int:
+        """Start everything, keep it alive, stop it in order; return the exit code."""
+        read_end, write_end = socket.socketpair()
+        for end in (read_end, write_end):
+            end.setblocking(False)
+        signal.set_wakeup_fd(write_end.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
+            signal.signal(number, lambda signum, _: self._signals.append(signum))
+        self._selector.register(read_end, selectors.EVENT_READ)
+        for child in self._children:
+            self._start(child)
+        while not self._is_stopping:
+            self._wait(read_end, self._next_start_s())
+            self._handle_signals()
+            self._tend()
+        return self._stop(read_end)
+
+    def _start(self, child: Child) -> None:
+        child.start()
+        if child.control is not None:
+            self._selector.register(child.control, selectors.EVENT_READ, child)
+        self._collector.offer_rings(self._workers)
+
+    def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
+        """Sleep until a signal, a child's line, or the time is over."""
+        for key, _ in self._selector.select(timeout_s):
+            if key.data is None:
+                try:
+                    read_end.recv(4096)
+                except BlockingIOError:
+                    pass
+                continue
+            self._listen_to(key.data)
+
+    def _listen_to(self, child: Child) -> None:
+        if child.control is None:
+            return
+        lines, descriptors, has_ended = child.control.receive()
+        for fd in descriptors:
+            os.close(fd)
+        if has_ended:
+            self._selector.unregister(child.control)
+            child.control.close()
+            child.control = None
+        for line in lines:
+            if line == "ready":
+                self._on_ready(child)
+            elif line.startswith("retired "):
+                for worker in self._workers:
+                    worker.forget_ring(line.removeprefix("retired "))
+
+    def _on_ready(self, child: Child) -> None:
+        child.is_ready = True
+        if isinstance(child, Worker):
+            for other in self._workers:
+                other.release(child.index)
+        if not self._is_announced and all(c.is_ready for c in self._children):
+            self._is_announced = True
+            notify("READY=1")
+
+    def _handle_signals(self) -> None:
+        signals, self._signals = self._signals, []
+        for number in signals:
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._is_stopping = True
+            elif number == signal.SIGHUP:
+                log.warning("reloading the configuration needs a restart in this version")
+            elif number == signal.SIGUSR1:
+                log.info("status", extra={"children": [child.describe() for child in self._children]})
+
+    def _tend(self) -> None:
+        """Restart what has died and is due; let a survivor adopt a dead worker's socket."""
+        now = time.monotonic()
+        for child in self._children:
+            code = child.poll()
+            if code is not None:
+                self._on_death(child, code, now)
+            if child.is_due(now) and not self._is_stopping:
+                self._start(child)
+        if self._watchdog_s:
+            notify("WATCHDOG=1")
+
+    def _on_death(self, child: Child, code: int, now: float) -> None:
+        delay_s = child.schedule_restart(now)
+        log.error("%s ended; starting it again", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
+        if child.control is not None:
+            self._listen_to(child)
+        if isinstance(child, Worker):
+            survivor = next((w for w in self._workers if w is not child and w.is_ready), None)
+            if survivor is not None:
+                survivor.adopt(child.index)
+
+    def _next_start_s(self) -> float | None:
+        """Seconds until the next restart or watchdog ping; None when only events matter."""
+        now = time.monotonic()
+        waits = [max(0.0, child.due_at - now) for child in self._children if child.due_at is not None]
+        if self._watchdog_s:
+            waits.append(self._watchdog_s)
+        return min(waits, default=None)
+
+    def _stop(self, read_end: socket.socket) -> int:
+        """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
+        notify("STOPPING=1")
+        self._collector.tell("not-ready")
+        self._pause(read_end, self._limits["drain_delay_s"])
+        for worker in self._workers:
+            worker.tell("drain")
+        self._reap(read_end, list(self._workers), self._limits["drain_timeout_s"] + KILL_AFTER_S)
+        self._collector.tell("drain")
+        self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
+        return 0 if not self._signals and self._collector.exit_code == 0 else 1
+
+    def _pause(self, read_end: socket.socket, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._has_stop_signal() and (left := deadline - time.monotonic()) > 0:
+            self._wait(read_end, left)
+
+    def _reap(self, read_end: socket.socket, children: list[Any], timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while any(child.is_running() for child in children):
+            left = deadline - time.monotonic()
+            if left <= 0 or self._has_stop_signal():
+                for child in children:
+                    child.kill()
+                return
+            self._wait(read_end, min(left, 0.5))
+
+    def _has_stop_signal(self) -> bool:
+        self._signals = [n for n in self._signals if n in (signal.SIGTERM, signal.SIGINT)]
+        return bool(self._signals)
+
+
+def _read_settings(fd: int) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+    return settings
+
+
+def main(argv: list[str]) -> int:
+    """Run until stopped; problems at start are one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(prog="proxy.supervisor", description="started by `sidelog serve`")
+    parser.add_argument("--settings-fd", type=int, required=True)
+    options = parser.parse_args(argv)
+    settings = _read_settings(options.settings_fd)
+    set_up_log(settings["log"]["level"], role="supervisor")
+    try:
+        os.umask(0o077)
+        data = take(Path(settings["data_dir"]), settings["proxy"]["instance"])
+        listeners = open_listeners(settings)
+        announce(data, listeners)
+        if settings["proxy"]["workers"] == 0:
+            from proxy.single import run_single  # this process becomes everything; otherwise it stays stdlib-only
+
+            return run_single(options.settings_fd, data, listeners)
+        return Supervisor(settings, options.settings_fd, data, listeners).run()
+    except (DataDirError, ListenError) as error:
+        sys.stderr.write(f"sidelog: {error}\n")
+        return 1
+
+
+def announce(data: DataDir, listeners: Listeners) -> None:
+    """Write where the ports are: into `state.json` for the command line, and to the log."""
+    host, port = listeners.admin_address
+    admin_url = f"http://{host}:{port}"
+    write_state(data.path, {**read_state(data.path), "admin_url": admin_url})
+    proxy_host, proxy_port = listeners.data_address
+    log.info("sidelog is starting", extra={"proxy": f"http://{proxy_host}:{proxy_port}", "admin": admin_url})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,109 @@
+"""The request line: method, target and version, judged byte for byte (RFC 9112 §3, RFC 9110 §7.1).
+
+Pure. The common case, a known method with an origin-form target and HTTP/1.1, is one regular expression; everything
+else takes the slow path, which either brings it into origin form or says why it is refused. Path bytes are never
+changed.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from proxy.errors import Refused
+
+METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
+"""The methods that counters keep apart; any other upper-case token llhttp knows is forwarded too."""
+
+IDEMPOTENT_METHODS: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
+"""RFC 9110 §9.2.2: may be sent again when a kept-alive connection turns out to be closed."""
+
+OTHER_METHODS: Final = frozenset(
+    b"PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK SEARCH BIND REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE "
+    b"NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK QUERY".split()
+)
+
+# Visible ASCII without "#": a fragment never goes on the wire (RFC 9110 §4.2.5), bytes from 0x80 are no URI characters.
+FAST_REQUEST_LINE: Final = re.compile(
+    rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[\x21\x22\x24-\x7e]*) HTTP/1\.([01])\r\n"
+)
+
+_REQUEST_LINE: Final = re.compile(rb"([^ \r\n]+) ([^ \r\n]+) (HTTP/\d\.\d)")
+_TOKEN: Final = re.compile(rb"[A-Z][A-Z-]*")
+_TARGET_BYTES: Final = re.compile(rb"[\x21-\x7e]+")
+_ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
+# RFC 3986 §3.2.2: reg-name or bracketed IPv6; userinfo is not allowed (RFC 9110 §4.2.4).
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
+
+MAX_REQUEST_LINE_BYTES: Final = 8192
+"""nginx's default for one large header buffer."""
+
+
+class RequestLine(NamedTuple):
+    """A request line that may be forwarded."""
+
+    method: bytes
+    target: bytes
+    """In origin form, or `*` for OPTIONS."""
+    authority: bytes | None
+    """The authority of an absolute-form target, which wins over Host (RFC 9112 §3.2.2)."""
+    is_http10: bool
+
+
+def check_host(value: bytes) -> bytes:
+    """Return a Host value or authority that is well-formed, else refuse it.
+
+    Raises:
+        Refused: `bad_request`, naming the value.
+    """
+    match = _HOST.fullmatch(value)
+    if match is None or (match[1] and int(match[1]) > 65535):
+        raise Refused("bad_request", f"invalid host {_show(value)}")
+    return value
+
+
+def parse_request_line(line: bytes) -> RequestLine:
+    """Read a request line without its CRLF.
+
+    Raises:
+        Refused: with the code that fits: `bad_request`, `uri_too_long`, `method_unknown`, `method_not_allowed`,
+            `version_not_supported`.
+    """
+    if len(line) > MAX_REQUEST_LINE_BYTES:
+        raise Refused("uri_too_long", f"request line of {len(line)} bytes, the limit is {MAX_REQUEST_LINE_BYTES}")
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise Refused("bad_request", f"malformed request line {_show(line)}")
+    method, target, version = match.groups()
+    if version not in (b"HTTP/1.1", b"HTTP/1.0"):
+        raise Refused("version_not_supported", f"{version.decode()} is not supported, use HTTP/1.1")
+    if method in (b"CONNECT", b"TRACE"):
+        raise Refused("method_not_allowed", f"{method.decode()} is not allowed here")
+    if method not in METHODS and method not in OTHER_METHODS:
+        code = "method_unknown" if _TOKEN.fullmatch(method) or method.upper() in METHODS else "bad_request"
+        raise Refused(code, f"unknown method {_show(method)}")
+    if not _TARGET_BYTES.fullmatch(target):
+        raise Refused("bad_request", f"invalid byte in request target {_show(target)}")
+    if b"#" in target:
+        raise Refused("bad_request", f"fragment in request target {_show(target)}")
+    target, authority = _origin_form(method, target)
+    return RequestLine(method, target, authority, version == b"HTTP/1.0")
+
+
+def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
+    """Bring a target into origin form; the upstream comes from the route table, so this never makes an open proxy."""
+    if target.startswith(b"/"):
+        return target, None
+    if target == b"*" and method == b"OPTIONS":
+        return target, None
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None or match[1].lower() not in (b"http", b"https"):
+        raise Refused("bad_request", f"request target {_show(target)} is neither a path nor an http URL")
+    rest = match[3]
+    if not rest:
+        rest = b"*" if method == b"OPTIONS" else b"/"
+    elif rest.startswith(b"?"):
+        rest = b"/" + rest
+    return rest, check_host(match[2])
+
+
+def _show(value: bytes) -> str:
+    return repr(value[:80])[1:]

@@ -1,0 +1,46 @@
+"""Waking the collector: an eventfd shared by all workers, or a pipe where there is none. stdlib only.
+
+A worker writes to it only after a push that found the reader asleep, so a busy system never makes this system call.
+"""
+
+import os
+from typing import Self
+
+
+class Wakeup:
+    """One descriptor pair: `read_fd` becomes readable after `notify`, until `clear`."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        """Adopt descriptors made by `create` here or in the parent; equal ones are an eventfd."""
+        self.read_fd = read_fd
+        self.write_fd = write_fd
+
+    @classmethod
+    def create(cls, *, prefer_eventfd: bool = True) -> Self:
+        """Make the descriptors, non-blocking, not inherited unless passed on."""
+        if prefer_eventfd and hasattr(os, "eventfd"):
+            fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            return cls(fd, fd)
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(read_fd, False)
+        os.set_blocking(write_fd, False)
+        return cls(read_fd, write_fd)
+
+    def notify(self) -> None:
+        """Wake the reader; one that is awake already, or gone, is no error."""
+        try:
+            os.write(self.write_fd, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        except (BlockingIOError, BrokenPipeError):
+            pass
+
+    def clear(self) -> None:
+        """Take back what was notified so far."""
+        try:
+            os.read(self.read_fd, 4096)
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        """Close both descriptors."""
+        for fd in {self.read_fd, self.write_fd}:
+            os.close(fd)
