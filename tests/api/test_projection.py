@@ -42,9 +42,9 @@ def test_any_head_is_shown(head: bytes) -> None:
 
 def test_header_octets_that_are_not_utf8_are_kept() -> None:
     """Each octet becomes one character."""
-    assert split_head(b"GET / HTTP/1.1\r\nX: caf\xe9\r\nno-colon\r\n") == (
+    assert split_head(b"GET / HTTP/1.1\r\nX: \xe9t\xe9\r\nno-colon\r\n") == (
         "GET / HTTP/1.1",
-        [["X", "caf\u00e9"], ["no-colon", ""]],
+        [["X", "\u00e9t\u00e9"], ["no-colon", ""]],
     )
     assert split_head(b"") == (None, [])
 

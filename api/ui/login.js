@@ -1,0 +1,33 @@
+// Exchange the token for a session. The printed address carries it in the fragment, which reaches no log and no Referer.
+
+import { $ } from "./dom.js";
+
+function target() {
+  const next = new URL(new URLSearchParams(location.search).get("next") ?? "/requests", location.origin);
+  return next.origin === location.origin ? next.pathname + next.search : "/requests";
+}
+
+async function logIn(token) {
+  $("error").textContent = "";
+  try {
+    const response = await fetch("/login", {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }),
+    });
+    if (response.status === 204) return location.replace(target());
+    $("error").textContent = response.status === 401 ? "This is not the admin token" : (await response.json()).detail;
+  } catch {
+    $("error").textContent = "sidelog does not answer";
+  }
+  $("token").select();
+}
+
+$("login").addEventListener("submit", (event) => {
+  event.preventDefault();
+  logIn($("token").value.trim());
+});
+
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+if (token) {
+  history.replaceState(null, "", location.pathname + location.search);
+  logIn(token);
+} else $("token").focus();

@@ -1,0 +1,115 @@
+"""The web UI's files: served from a table, harmless by construction, and their pure parts run in node."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from api.pages import load_assets
+from tests.api.conftest import Client
+
+UI = Path(__file__).parents[2] / "api" / "ui"
+SCRIPTS = sorted(path.name for path in UI.glob("*.js"))
+
+FORBIDDEN = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|setAttribute\(\"style\""
+    r"|srcdoc|javascript:"
+)
+
+
+def test_every_file_of_the_ui_is_served_and_no_other() -> None:
+    """Python files of the package stay inside."""
+    assert {name for name in load_assets() if name.endswith(".js")} == set(SCRIPTS)
+    assert "__init__.py" not in load_assets()
+    assert {"index.html", "login.html", "style.css", "icon.svg"} <= load_assets().keys()
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_write_text_nodes_only_and_import_what_exists(name: str) -> None:
+    """No way from a record to markup, and no dangling import."""
+    text = (UI / name).read_text()
+    assert not FORBIDDEN.search(text)
+    for imported in re.findall(r"from \"\./([\w.]+)\"", text):
+        assert imported in SCRIPTS
+    assert text.count("\n") <= 400
+
+
+@pytest.mark.parametrize("name", ["index.html", "login.html"])
+def test_pages_obey_the_content_security_policy(name: str) -> None:
+    """Nothing inline, nothing from elsewhere, every reference served."""
+    text = (UI / name).read_text()
+    assert not re.search(r"\sstyle=|\son\w+=|https?://|<style|<script(?![^>]*\ssrc=)", text)
+    for reference in re.findall(r"(?:src|href)=\"/ui/([^\"]+)\"", text):
+        assert reference in load_assets()
+
+
+def test_the_scripts_find_their_elements() -> None:
+    """Every id the scripts ask for stands in one of the pages."""
+    pages = "".join((UI / name).read_text() for name in ("index.html", "login.html"))
+    for name in SCRIPTS:
+        for identifier in re.findall(r"\$\(\"([\w-]+)\"\)", (UI / name).read_text()):
+            assert f'id="{identifier}"' in pages, (name, identifier)
+
+
+async def test_files_are_revalidated(client: Client) -> None:
+    """A browser that has the file gets 304, so that an update shows at once and costs little."""
+    response = await client.get("/ui/app.js")
+    assert (response.status, response.content_type) == (200, "text/javascript")
+    again = await client.get("/ui/app.js", headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status, await again.read()) == (304, b"")
+
+
+PURE = """
+import { readFileSync } from "node:fs";
+import assert from "node:assert/strict";
+const load = (name) => import("data:text/javascript;base64," + readFileSync(name).toString("base64"));
+const { asCurl } = await load("curl.js");
+const { prettyJson, size, duration, count } = await load("format.js");
+const { parse, isId } = await load("query.js");
+
+const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
+const pretty = prettyJson(text);
+assert.equal(pretty.replace(/\\s+/g, ""), text);
+assert.ok(pretty.includes("\\n    12345678901234567890,"));
+assert.throws(() => prettyJson("{broken"));
+
+assert.deepEqual(size(999), ["999", "B"]);
+assert.deepEqual(size(18200), ["18.2", "kB"]);
+assert.deepEqual(size(null), ["–", ""]);
+assert.deepEqual(duration(212000), ["212", "ms"]);
+assert.deepEqual(duration(8420000), ["8.42", "s"]);
+assert.equal(count(1284402), "1\\u202f284\\u202f402");
+
+const read = parse('status:5xx status:404 "a b" method:post').parameters;
+assert.deepEqual(read, { status: "5xx,404", path: "a b", method: "post" });
+assert.match(parse("stat:5").error, /stat is no filter/);
+assert.match(parse("a b").error, /twice/);
+assert.deepEqual(parse("  ").parameters, {});
+assert.ok(isId(" req_01j9xkz3p4q5r6s7t8u9v0w1x2 ") && !isId("/v1/users"));
+
+const record = {
+  scheme: "http", host: "a.test", path: "/x[1]'", query: "key=[REDACTED]", method: "POST",
+  request: { headers: [["Host", "a.test"], ["Cookie", "[REDACTED]"], ["X-A", "it's"], ["@bad", "/etc/passwd"]],
+    body: { encoding: "utf-8", head: "{'a'}", tail: "", truncated: false, omitted: null, size: 5 } },
+};
+const curl = asCurl(record);
+assert.ok(curl.includes("--url 'http://a.test/x[1]'\\\\''?key=REDACTED'"));
+assert.ok(curl.includes("--header 'Cookie: <Cookie>'") && curl.includes("--header 'X-A: it'\\\\''s'"));
+assert.ok(!curl.includes("@bad") && !curl.includes("Host"));
+assert.ok(curl.includes("--data-raw '{'\\\\''a'\\\\''}'"));
+"""
+
+
+def test_pure_parts_of_the_scripts_hold() -> None:
+    """JSON is indented without touching a token, filters are parsed strictly, curl lines cannot be broken out of."""
+    node = shutil.which("node")
+    if node is None:
+        assert not os.environ.get("CI"), "node is required in CI"
+        pytest.skip("node is not installed")
+    ran = subprocess.run(
+        [node, "--input-type=module", "-"], input=PURE, cwd=UI, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
