@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.llm import BadRequest, answer_id, answer_words, count_tokens, event_stream, pieces, read_object
-from proxy.demo.pace import PACE_S
+from proxy.demo.llm import BadRequest, answer_id, answer_words, count_tokens, pieces, read_object
+from proxy.demo.streams import PACE_S, event_stream
 
 BUSY_MODEL: Final = "claude-busy"
 OVERLOADED: Final = 529

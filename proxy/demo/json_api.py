@@ -1,19 +1,20 @@
 """A small JSON API of the usual kind: lists, details, writes, and everything that goes wrong with them.
 
 Strategy: no state. Every answer is a function of its request, so the demo can run for weeks, tests can compare bytes,
-and two copies of it agree. Errors are RFC 9457 problem details; streams are server-sent events (WHATWG HTML §9.2).
+and two copies of it agree. Errors are RFC 9457 problem details; streams are server-sent events.
 """
 
 import asyncio
 import gzip
 import json
 import zlib
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
 
-from proxy.demo.pace import PACE_S
+from proxy.demo.streams import event_stream, pause
 
 USERS: Final = 25
 LARGE_BYTES: Final = 1 << 20
@@ -143,16 +144,16 @@ async def events(request: web.Request) -> web.StreamResponse:
     """GET /api/events?count=: a stream of prices; resumes behind Last-Event-ID."""
     last = request.headers.get("Last-Event-ID", "")
     first = int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 10 else 1
-    response = web.StreamResponse(headers={"Cache-Control": "no-store"})
-    response.content_type = "text/event-stream"
-    await response.prepare(request)
-    await response.write(b"retry: 2000\n: prices follow\n\n")
-    for number in range(first, first + whole_number(request, "count", 10, MAX_EVENTS)):
+    return await event_stream(request, prices(request, first, whole_number(request, "count", 10, MAX_EVENTS)))
+
+
+async def prices(request: web.Request, first: int, count: int) -> AsyncIterator[bytes]:
+    """Yield the frames of the stream of prices."""
+    yield b"retry: 2000\n: prices follow\n\n"
+    for number in range(first, first + count):
         data = json.dumps({"symbol": "DEMO", "price": 100 + number % 17})
-        await response.write(f"id: {number}\nevent: price\ndata: {data}\n\n".encode())
-        await asyncio.sleep(request.config_dict[PACE_S])
-    await response.write_eof()
-    return response
+        yield f"id: {number}\nevent: price\ndata: {data}\n\n".encode()
+        await pause(request)
 
 
 def routes() -> list[web.RouteDef]:

@@ -6,7 +6,7 @@ Strategy: the answer follows from the prompt alone, a token is a word. Nothing h
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
@@ -73,17 +73,3 @@ def pieces(words: Iterable[str]) -> Iterable[str]:
     """Yield words as a stream writes them: a blank before each but the first."""
     for index, word in enumerate(words):
         yield word if index == 0 else f" {word}"
-
-
-async def event_stream(
-    request: web.Request, frames: AsyncIterator[bytes], headers: dict[str, str]
-) -> web.StreamResponse:
-    """Send ready-made event frames one by one."""
-    response = web.StreamResponse(headers={"Cache-Control": "no-cache", **headers})
-    response.content_type = "text/event-stream"
-    response.charset = "utf-8"
-    await response.prepare(request)
-    async for frame in frames:
-        await response.write(frame)
-    await response.write_eof()
-    return response

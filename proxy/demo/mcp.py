@@ -5,13 +5,13 @@ stream, progress first, everything else by JSON. Sessions are counted, not rando
 there are too many. A failed tool is a *result* with `isError` and HTTP 200; only a broken request is an error.
 """
 
-import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.pace import PACE_S
+from proxy.demo.streams import event_stream, pause
 
 PROTOCOL_VERSION: Final = "2025-06-18"
 SERVER_INFO: Final = {"name": "demo-tools", "title": "Demo tools", "version": "1.0.0"}
@@ -134,7 +134,7 @@ async def post(request: web.Request) -> web.StreamResponse:
     token = progress_token(message)
     if token is None or "text/event-stream" not in request.headers.get("Accept", ""):
         return web.json_response(answer)
-    return await stream(request, token, answer)
+    return await event_stream(request, messages(request, token, answer))
 
 
 def initialize(request: web.Request, message: dict[str, Any]) -> web.Response:
@@ -166,18 +166,13 @@ def progress_token(message: dict[str, Any]) -> object:
     return meta.get("progressToken") if isinstance(meta, dict) else None
 
 
-async def stream(request: web.Request, token: object, answer: dict[str, Any]) -> web.StreamResponse:
-    """Answer by an event stream: two progress notifications, then the response."""
-    response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
-    response.content_type = "text/event-stream"
-    await response.prepare(request)
+async def messages(request: web.Request, token: object, answer: dict[str, Any]) -> AsyncIterator[bytes]:
+    """Yield two progress notifications, then the response."""
     for done in (1, 2):
         params = {"progressToken": token, "progress": done, "total": 2}
-        await response.write(frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
-        await asyncio.sleep(request.config_dict[PACE_S])
-    await response.write(frame(answer))
-    await response.write_eof()
-    return response
+        yield frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+        await pause(request)
+    yield frame(answer)
 
 
 def frame(message: dict[str, Any]) -> bytes:

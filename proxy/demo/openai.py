@@ -21,11 +21,10 @@ from proxy.demo.llm import (
     answer_id,
     answer_words,
     count_tokens,
-    event_stream,
     pieces,
     read_object,
 )
-from proxy.demo.pace import PACE_S
+from proxy.demo.streams import PACE_S, event_stream
 
 Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 
@@ -165,7 +164,7 @@ async def responses(request: web.Request, body: dict[str, Any]) -> web.StreamRes
     """POST /v1/responses"""
     words = answer_words(body["input"])
     if body.get("stream"):
-        return await event_stream(request, response_frames(body, words, request.config_dict[PACE_S]), {})
+        return await event_stream(request, response_frames(body, words, request.config_dict[PACE_S]))
     return web.json_response(response_object(body, words, is_complete=True))
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from proxy.demo import anthropic, json_api, mcp, openai
-from proxy.demo.pace import DEFAULT_PACE_S, PACE_S
+from proxy.demo.streams import DEFAULT_PACE_S, PACE_S
 
 PARTS: Final = (json_api, openai, anthropic, mcp)
 TIMEOUT_STOP_S: Final = 1.0
