@@ -173,7 +173,7 @@ class RingReader:
     """The consumer's side, with a private cursor: reading moves nothing that the producer sees, `release` does."""
 
     __slots__ = (
-        "_buffer", "_capacity", "_cells", "_clock", "_corrupt", "_cursor", "_has_gap", "_is_counted", "_map", "_name",
+        "_buffer", "_capacity", "_cells", "_clock", "_corrupt", "_cursor", "_is_counted", "_map", "_name",
         "_offset", "_sleep", "_taken", "_view",
     )  # fmt: skip
 
@@ -209,7 +209,6 @@ class RingReader:
         if self._cursor % 8:
             raise SegmentError(f"damaged header of {self._name}: position {self._cursor} is not a multiple of 8")
         self._corrupt = 0
-        self._has_gap = False
         self._is_counted = self._cursor == 0 or (taken is not None and self._cursor == start)
         self._taken = taken or 0 if self._is_counted else 0
         self._published()
@@ -235,7 +234,7 @@ class RingReader:
             if not self._read_lap(entries, min(stop, head), head, max_records):
                 self._skip_damage(head)
         self._taken += len(entries)
-        if self._cursor == head and (self._has_gap or not self._is_counted):
+        if self._cursor == head and (self._taken != pushed or not self._is_counted):
             self._settle(pushed)
         return entries
 
@@ -286,12 +285,14 @@ class RingReader:
         return head, before + (word - before & _COUNT_BITS)
 
     def _settle(self, pushed: int) -> None:
-        """Compare the own count with the producer's, the cursor standing where `pushed` was true."""
-        if self._has_gap and self._is_counted:
+        """Compare the own count with the producer's, the cursor standing where `pushed` was true.
+
+        What is missing was damaged, be it that an earlier reader skipped it and ended before it had caught up.
+        """
+        if self._is_counted:
             self._corrupt += max(pushed - self._taken, 0)
         self._taken = pushed
         self._is_counted = True
-        self._has_gap = False
 
     def _skip_damage(self, head: int) -> None:
         """Move the cursor to the next valid entry; one that is the newest gets time to become visible first."""
@@ -303,7 +304,6 @@ class RingReader:
                 if self._buffer.is_entry(self._cursor, head):
                     return
         self._cursor = found
-        self._has_gap = True
         if not self._is_counted:
             self._corrupt += 1
 

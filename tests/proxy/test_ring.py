@@ -234,6 +234,19 @@ def test_a_damaged_byte_costs_exactly_its_record(segment: Segment, position: int
     assert (reader.corrupt_records, reader.taken) == (1, 7)
 
 
+def test_damage_skipped_before_a_restart_is_counted_after_it(segment: Segment) -> None:
+    """A reader that ends behind damage, before it has caught up, leaves the counting to the next one."""
+    writer, reader = RingWriter(segment, idle), RingReader(segment)
+    for number in range(6):
+        assert push(writer, number, 86)
+    segment.data[2 * 104] ^= 0xFF
+    assert numbers(reader, max_records=4) == [0, 1, 3, 4]
+    assert (reader.corrupt_records, reader.taken) == (0, 4)
+    successor = RingReader(segment, reader.cursor, reader.taken)
+    assert numbers(successor) == [5]
+    assert (successor.corrupt_records, successor.taken) == (1, 6)
+
+
 def test_damage_over_many_records_counts_them_all(segment: Segment) -> None:
     """The producer's count says how many entries lay in a destroyed stretch, also to a reader that began later."""
     writer = RingWriter(segment, idle)
