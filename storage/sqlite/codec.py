@@ -51,12 +51,18 @@ _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
 )  # fmt: skip
-COLUMNS: Final = tuple(column for column in _PLAIN + _RARE if column not in PLACES)
-"""Columns of a record, in the order `decode_rows` expects."""
-REPEATED: Final = tuple(column for column in COLUMNS if column in DICTIONARY_COLUMNS)
-_REPEATED_INDEXES: Final = tuple(COLUMNS.index(column) for column in REPEATED)
+COLUMNS: Final[tuple[str, ...]] = Record.__struct_fields__
+"""Columns of a record, in the order `decode_rows` expects: that of its fields."""
 _MAX_COMBINATIONS: Final = 10_000
 """Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
+
+_REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in DICTIONARY_COLUMNS)
+_NULLABLE_TEXT_PLACES: Final = tuple(COLUMNS.index(column) for column in _NULLABLE_TEXT)
+_NULLABLE_NUMBER_PLACES: Final = tuple(COLUMNS.index(column) for column in _NULLABLE_NUMBERS)
+_CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in _CODED.items())
+_STATUS: Final = COLUMNS.index("status")
+_COMPLETE: Final = COLUMNS.index("request_complete")
+_STREAM: Final = COLUMNS.index("stream")
 
 Row = tuple[Any, ...]
 
@@ -192,29 +198,29 @@ def is_plain(record: Record) -> bool:
 
 def decode_rows(connection: sqlite3.Connection, rows: list[Row], names: Names) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
-    ids = {row[place] for row in rows for place in _REPEATED_INDEXES}
+    ids = {row[place] for row in rows for place in _REPEATED_PLACES}
     text = names.load(connection, ids)
     return [_record(row, text) for row in rows]
 
 
 def _record(row: Row, text: Mapping[int, str | None]) -> Record:
-    values: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
-    for column in REPEATED:
-        values[column] = text[values[column]]
-    for column in _NULLABLE_TEXT:
-        if values[column] == 0:
-            values[column] = None
-    for column in _NULLABLE_NUMBERS:
-        if values[column] == -1:
-            values[column] = None
-    values["status"] = values["status"] or None
-    values["level"] = LEVELS[values["level"]]
-    values["kind"] = KINDS[values["kind"]]
-    values["shed"] = SHEDS[values["shed"]]
-    values["request_complete"] = values["request_complete"] == 1
-    if values["stream"] is not None:
-        values["stream"] = msgspec.msgpack.decode(values["stream"], type=Stream)
-    return Record(**values)
+    # By place, not by name: 7 instead of 11 µs a row, reading it included.
+    values = list(row)
+    for place in _REPEATED_PLACES:
+        values[place] = text[values[place]]
+    for place in _NULLABLE_TEXT_PLACES:
+        if values[place] == 0:
+            values[place] = None
+    for place in _NULLABLE_NUMBER_PLACES:
+        if values[place] == -1:
+            values[place] = None
+    values[_STATUS] = values[_STATUS] or None
+    values[_COMPLETE] = values[_COMPLETE] == 1
+    for place, words in _CODED_PLACES:
+        values[place] = words[values[place]]
+    if values[_STREAM] is not None:
+        values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
+    return Record(*values)
 
 
 def _code(column: str, value: str | None) -> int:

@@ -1,0 +1,294 @@
+"""What is particular to the SQLite store: files, locks, budgets, and what is kept in memory."""
+
+# ruff: noqa: ASYNC240 -- a test's loop has nothing else to do while it looks at files
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
+from storage.query import Durability, Filter, RecordQuery
+from storage.record import Batch, Body, Entry, Payload, Record
+from storage.sqlite import codec, connection, dictionary, read
+from storage.sqlite.store import SqliteStorage
+from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record
+
+ALL = Filter(kind="all")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the file of a test is."""
+    return tmp_path / "data" / "records.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStorage]:
+    """An empty store that does not wait for locks."""
+    async with await SqliteStorage.open(path, durability="fast", busy_timeout_s=0.01) as opened:
+        yield opened
+
+
+def ask(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """Run a statement on a connection of its own."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        return other.execute(sql).fetchall()
+
+
+async def everything(store: SqliteStorage, **changes: object) -> list[Record]:
+    """Read all records, following cursors."""
+    query, found = replace(RecordQuery(filter=ALL, order="asc"), **changes), []  # type: ignore[arg-type]
+    while True:
+        page = await store.select(query)
+        found += page.records
+        if page.next_after is None:
+            return found
+        query = replace(query, after=page.next_after)
+
+
+async def test_files_are_private(store: SqliteStorage, path: Path) -> None:
+    """The database, its journal and its directory can be read by their owner only."""
+    await store.commit(make_batch(make_record()))
+    files = sorted(file.name for file in path.parent.iterdir())
+    assert files == ["records.db", "records.db-shm", "records.db-wal"]
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_locked_file_is_unavailable(store: SqliteStorage, path: Path) -> None:
+    """While another process writes, a batch is refused whole, and can be tried again."""
+    record = make_record()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnavailable):
+            await store.commit(make_batch(record))
+        assert await store.last_seq() == 0
+    assert await store.commit(make_batch(record)) == 1
+
+
+async def test_a_full_disk_is_unavailable(store: SqliteStorage) -> None:
+    """A batch that finds no room leaves nothing, and fits when there is room again."""
+    writer = store._writer
+    await store.commit(make_batch(make_record()))
+    pages = await writer.run(lambda raw: raw.execute("PRAGMA page_count").fetchone()[0])
+    await writer.run(lambda raw: raw.execute(f"PRAGMA max_page_count = {pages + 3}"))
+    body = make_body(bytes(range(256)) * 2000)
+    entries = [Entry(make_record(project="new", path="x" * 100_000), Payload(b"", b"", body, None)) for _ in range(3)]
+    with pytest.raises(StorageUnavailable):
+        await store.commit(Batch("sidecar-1", entries))
+    assert await store.last_seq() == 1
+    await writer.run(lambda raw: raw.execute("PRAGMA max_page_count = 1073741823"))
+    assert await store.commit(Batch("sidecar-1", entries)) == 4
+    assert [record.project for record in await everything(store)] == ["shop", "new", "new", "new"]
+
+
+async def test_a_newer_file_is_left_alone(path: Path) -> None:
+    """A file of a newer layout is refused and not changed."""
+    path.parent.mkdir()
+    ask(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(SchemaTooNew, match="99"):
+        await SqliteStorage.open(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["records.db"]
+
+
+async def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
+    """A damaged or foreign file is told apart from a refused value."""
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(StorageUnavailable):
+        await SqliteStorage.open(path)
+
+
+async def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    """A path below a file cannot be opened."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageUnavailable):
+        await SqliteStorage.open(tmp_path / "file" / "records.db")
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("safe", 2), ("fast", 0)])
+async def test_safe_syncs_every_commit(path: Path, durability: Durability, synchronous: int) -> None:
+    """`safe` is SQLite's full synchronous mode, `fast` leaves syncing to the system; both use the write-ahead log."""
+    async with await SqliteStorage.open(path, durability=durability) as store:
+        pragmas = ("synchronous", "journal_mode", "auto_vacuum")
+        found = [
+            await store._writer.run(lambda raw, name=pragma: raw.execute(f"PRAGMA {name}").fetchone()[0])  # type: ignore[misc]
+            for pragma in pragmas
+        ]
+    assert found == [synchronous, "wal", 2]
+
+
+async def test_readers_cannot_write(store: SqliteStorage) -> None:
+    """A read connection refuses to change anything."""
+    with pytest.raises(StorageUnavailable, match="readonly"):
+        await store._readers[0].run(lambda raw: raw.execute("DELETE FROM meta"))
+
+
+# The time budget.
+
+
+@pytest.fixture
+async def slow(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStorage]:
+    """A store of 50 records in 5 slices, without any time for reading."""
+    monkeypatch.setattr(read, "_FIRST_SLICE", 10)
+    monkeypatch.setattr(read, "_QUICK_S", 0.0)
+    async with await SqliteStorage.open(path, durability="fast", read_budget_s=0.0) as opened:
+        await opened.commit(make_batch(*[make_record(path=f"/{number}") for number in range(50)]))
+        yield opened
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_read_that_is_cut_goes_on_at_its_cursor(slow: SqliteStorage, order: str) -> None:
+    """A page that is cut says so, and its cursors lead through every row once."""
+    page = await slow.select(RecordQuery(order=order))  # type: ignore[arg-type]
+    assert not page.complete
+    assert len(page.records) == 10
+    found = [record.seq for record in await everything(slow, order=order)]
+    assert found == sorted(range(1, 51), reverse=order == "desc")
+
+
+async def test_a_search_without_hits_makes_progress(slow: SqliteStorage) -> None:
+    """A page that is cut before anything was found still has a cursor, and the last one has none."""
+    cursors, after = [], None
+    while True:
+        page = await slow.select(RecordQuery(filter=Filter(path_contains="/0"), after=after, limit=5))
+        cursors.append(after := page.next_after)
+        if after is None:
+            break
+    assert cursors == [41, 31, 21, 11, None]
+    assert [record.seq for record in page.records] == [1]
+
+
+async def test_a_count_that_is_cut_is_a_lower_bound(slow: SqliteStorage) -> None:
+    """Only the slices that were searched are counted, unless rollups have the answer."""
+    counted = await slow.count(Filter(path_contains="/"))
+    assert (counted.exchanges, counted.exact) == (10, False)
+    assert (await slow.count(Filter())).exchanges == 50
+
+
+async def test_an_offset_that_is_not_reached_has_no_cursor(slow: SqliteStorage) -> None:
+    """A search that is cut while it skips rows has nothing to go on from."""
+    page = await slow.select(RecordQuery(offset=35))
+    assert (page.records, page.complete, page.next_after) == ([], False, None)
+
+
+async def test_a_running_statement_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The budget ends a statement in its middle, and the connection is good for the next."""
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    async with await SqliteStorage.open(path) as store:
+        budget = connection.Budget(0.05)
+        assert await store._readers[0].run(lambda raw: budget.execute(raw, "SELECT 1", ())) == [(1,)]
+        assert await store._readers[0].run(lambda raw: budget.execute(raw, endless, ())) is None
+        assert await store._readers[0].run(lambda raw: raw.execute("SELECT 2").fetchall()) == [(2,)]
+
+
+async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(path: Path) -> None:
+    """Nobody waits for the rest of a cancelled read, and the next read can use its connection."""
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    async with await SqliteStorage.open(path, readers=1, read_budget_s=60.0) as store:
+
+        def work(raw: sqlite3.Connection, budget: connection.Budget) -> None:
+            budget.execute(raw, "SELECT 1", ())
+            budget.execute(raw, endless, ())
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await store._read(work)
+        async with asyncio.timeout(5):
+            assert await store.last_seq() == 0
+
+
+# What the writer remembers.
+
+
+async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more values than are remembered, every row still reads back as it was."""
+    monkeypatch.setattr(dictionary, "MAX_REMEMBERED", 5)
+    monkeypatch.setattr(codec, "_MAX_COMBINATIONS", 3)
+    records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        for start in range(0, 60, 20):
+            await store.commit(make_batch(*records[start : start + 20]))
+        assert await everything(store, limit=7) == records
+    assert ask(path, "SELECT count(*) - count(DISTINCT kind || ' ' || value) FROM dictionary") == [(0,)]
+
+
+async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> None:
+    """Values that came with a batch that was rolled back get new ids when they come again."""
+    await store.commit(make_batch(make_record(project="first")))
+    for number in range(3):
+        with pytest.raises(StorageRejected):
+            await store.commit(make_batch(make_record(project=f"lost {number}"), make_record(path="\udc80")))
+    await store.commit(make_batch(*[make_record(project=name) for name in ("other", "lost 1", "lost 0", "first")]))
+    assert [record.project for record in await everything(store)] == ["first", "other", "lost 1", "lost 0", "first"]
+
+
+# Lists are served by an index.
+
+
+@pytest.mark.parametrize(
+    ("filter", "index"),
+    [
+        (Filter(projects=("shop",)), "records_project"),
+        (Filter(levels=("error",)), "records_level"),
+        (Filter(levels=("warn", "error")), "records_level"),
+        (Filter(statuses=(404,)), "records_status"),
+        (Filter(statuses=(404, 500), status_classes=(5,)), "records_status"),
+        (Filter(status_classes=(5,)), "records_status"),
+        (Filter(trace_id="0af7"), "records_trace"),
+    ],
+)
+async def test_common_lists_use_an_index(
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch, filter: Filter, index: str
+) -> None:
+    """SQLite finds the rows of the common filters by an index that also has them in order of seq."""
+    await store.commit(make_batch(make_record(trace_id="0af7", status=404)))
+    plans: list[str] = []
+    execute = connection.Budget.execute
+
+    def explain(
+        budget: connection.Budget, raw: sqlite3.Connection, sql: str, parameters: tuple[object, ...]
+    ) -> list[tuple[object, ...]] | None:
+        plans.extend(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", parameters))
+        return execute(budget, raw, sql, parameters)
+
+    monkeypatch.setattr(connection.Budget, "execute", explain)
+    await store.select(RecordQuery(filter=filter))
+    assert f"USING INDEX {index}" in plans[0]
+    assert (len(plans) == 1) == (len(filter.levels) < 2 and len(filter.statuses) < 2)
+
+
+# Payloads that retention removed.
+
+
+async def test_bodies_can_go_before_heads(store: SqliteStorage, path: Path) -> None:
+    """When the blocks of bodies are gone, bodies are null and heads are there; without heads there is no payload."""
+    await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(1)), Entry(make_record())]))
+    ask(path, "DELETE FROM blocks WHERE kind = 1")
+    heads = make_payload(1)
+    assert await store.payloads([1, 2]) == {
+        1: Payload(heads.request_head, heads.response_head, None, None, heads.timeline)
+    }
+    ask(path, "DELETE FROM blocks")
+    assert await store.payloads([1, 2]) == {}
+
+
+async def test_a_block_holds_many_payloads(store: SqliteStorage, path: Path) -> None:
+    """Blocks hold at most 64 KiB, except a larger body, which has one of its own, ids rise."""
+    large = Payload(b"h" * 100, b"r" * 100, Body(b"x" * 200_000, b"", 200_000, False, None, None), None)
+    small = Payload(b"h" * 100, b"r" * 100, Body(b"x" * 1000, b"", 1000, False, None, None), None)
+    entries = [Entry(make_record(), large if number == 100 else small) for number in range(200)]
+    await store.commit(Batch("sidecar-1", entries))
+    await store.commit(Batch("sidecar-1", [Entry(make_record(), small)]))
+    blocks = ask(path, "SELECT id, kind, raw_bytes FROM blocks ORDER BY id")
+    assert [number for number, _, _ in blocks] == list(range(1, len(blocks) + 1))
+    sizes = [size for _, kind, size in blocks if kind == 1]
+    assert [size for size in sizes if size > 65_536] == [max(sizes)]  # type: ignore[type-var,operator]
+    assert len(blocks) < 12

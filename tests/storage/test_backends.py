@@ -1,0 +1,58 @@
+"""A store's URL is checked before it is opened."""
+
+# ruff: noqa: ASYNC240 -- a test's loop has nothing else to do while it looks at files
+
+from pathlib import Path
+
+import pytest
+
+from storage.backends import check_url, open_storage
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///records.db", "sqlite:////var/lib/x.db", "sqlite:///a%20b/c.db"])
+def test_known_stores_are_accepted(url: str) -> None:
+    """A complete URL of a known scheme passes."""
+    check_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "memory, sqlite"),
+        ("records.db", "memory, sqlite"),
+        ("oracle://scott:tiger@host/db", "unknown store 'oracle'"),
+        ("memory:x", "no address"),
+        ("sqlite:", "needs the path"),
+        ("sqlite:///", "needs the path"),
+        ("sqlite:///directory/", "needs the path"),
+        ("sqlite://host/records.db", "no host"),
+        ("sqlite:///records.db?mode=ro", "no options"),
+        ("sqlite:///a%00b", "NUL"),
+    ],
+)
+async def test_others_are_refused(url: str, message: str, tmp_path: Path) -> None:
+    """The message names what is wrong, never the password, and nothing is opened."""
+    with pytest.raises(ValueError, match=message) as refusal:
+        check_url(url)
+    assert "tiger" not in str(refusal.value)
+    with pytest.raises(ValueError, match=message):
+        await open_storage(url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_path_is_relative_to_the_data_directory(tmp_path: Path) -> None:
+    """Three slashes start in the data directory, four at the root."""
+    async with await open_storage("sqlite:///some%20where/records.db", tmp_path, durability="fast"):
+        assert (tmp_path / "some where" / "records.db").exists()
+    absolute = tmp_path / "absolute.db"
+    async with await open_storage(f"sqlite:///{absolute}", tmp_path / "unused") as store:
+        assert (await store.info()).location == str(absolute)
+    assert absolute.exists()
+    assert not (tmp_path / "unused").exists()
+
+
+async def test_memory_needs_no_place(tmp_path: Path) -> None:
+    """The store in memory writes nothing."""
+    async with await open_storage("memory:", tmp_path) as store:
+        assert (await store.info()).backend == "memory"
+    assert list(tmp_path.iterdir()) == []
