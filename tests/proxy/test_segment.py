@@ -173,6 +173,17 @@ def test_a_named_segment_is_held_from_the_first_moment(closing: contextlib.ExitS
     assert not consumer.producer_alive()
 
 
+def test_letting_go_ends_the_producer_and_keeps_the_memory(closing: contextlib.ExitStack, tmp_path: Path) -> None:
+    """A worker that is done lets its consumer finish the ring before it closes it."""
+    made = make(closing, tmp_path)
+    consumer = opened(closing, made)
+    made.let_go()
+    made.let_go()
+    assert not consumer.producer_alive()
+    made.data[0] = 1
+    assert consumer.data[0] == 1
+
+
 def test_an_inherited_descriptor_does_not_keep_a_dead_producer_alive(closing: contextlib.ExitStack) -> None:
     """The child that holds an anonymous segment counts as dead after kill -9, though the parent has it open."""
     made = make(closing, None)
