@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from bench.macro import measure
+from bench.macro.load import LoadFailed
 from bench.macro.machine import machine, versions
-from bench.macro.peers import SYSTEMS, Peer, PeerUnavailable, Place, free_port, program, started
+from bench.macro.peers import SYSTEMS, Peer, PeerUnavailable, Place, free_port, last_words, program, started
 from bench.macro.report import Result, markdown
-from bench.macro.run import Bench, Run, measured
+from bench.macro.run import CONNECTIONS, Bench, Run, measured
 from bench.macro.scenarios import SCENARIOS, chosen
 
 
@@ -47,10 +48,10 @@ def command_line(options: argparse.Namespace) -> str:
 
 
 def start_all(
-    stack: ExitStack, systems: Sequence[str], directory: Path, cores: tuple[int, int]
+    stack: ExitStack, systems: Sequence[str], bench: Bench, proxy_core: int
 ) -> tuple[list[Peer], dict[str, str]]:
     """Start the upstream and every system that can be started; return them, upstream first, and what was skipped."""
-    proxy_core, load_core = cores
+    directory, load_core = bench.directory, bench.load_core
     upstream_port = free_port()
     place = Place(directory=directory / "upstream", port=upstream_port, upstream_port=upstream_port, core=load_core)
     peers = [stack.enter_context(started("upstream", place))]
@@ -60,7 +61,7 @@ def start_all(
         try:
             peers.append(stack.enter_context(started(name, place)))
         except PeerUnavailable as error:
-            skipped[name] = str(error).replace(str(directory), "").replace(str(Path.cwd()), ".")
+            skipped[name] = shown(str(error), bench)
             print(f"skipped {name}: {error}", file=sys.stderr)
     return peers, skipped
 
@@ -74,20 +75,36 @@ def free_collectors(peers: Sequence[Peer]) -> None:
                 measure.pin(cost.pid, cores)
 
 
-def run_all(bench: Bench, peers: Sequence[Peer], scenario: str, rounds: int) -> list[Run]:
-    """Measure every system under every scenario, then latency at one connection, rounds interleaved."""
+def run_all(bench: Bench, peers: Sequence[Peer], scenario: str, rounds: int) -> tuple[list[Run], dict[str, str]]:
+    """Measure every system under every scenario, then latency at one connection, rounds interleaved.
+
+    Returns:
+        The runs, and why a system dropped out; what it had done by then counts.
+    """
     upstream, *systems = peers
-    runs = []
-    for each in chosen(scenario):
-        for number in range(rounds):
-            for peer in systems:
-                runs.append(measured(bench, peer, each, number))
-                print(progress(runs[-1]), file=sys.stderr)
-    for number in range(rounds):
-        for peer in (upstream, *systems):
-            runs.append(measured(bench, peer, chosen("get")[0], number, connections=1))
+    plan = [
+        (each, number, peer, CONNECTIONS) for each in chosen(scenario) for number in range(rounds) for peer in systems
+    ]
+    plan += [(chosen("get")[0], number, peer, 1) for number in range(rounds) for peer in (upstream, *systems)]
+    runs: list[Run] = []
+    failed: dict[str, str] = {}
+    for each, number, peer, connections in plan:
+        if peer.name in failed:
+            continue
+        try:
+            runs.append(measured(bench, peer, each, number, connections))
             print(progress(runs[-1]), file=sys.stderr)
-    return runs
+        except (LoadFailed, OSError) as error:
+            failed[peer.name] = shown(
+                f"failed under {each.name}: {error}; its last words: {last_words(peer.log)}", bench
+            )
+            print(f"{peer.name} {failed[peer.name]}", file=sys.stderr)
+    return runs, failed
+
+
+def shown(text: str, bench: Bench) -> str:
+    """Return a message without where it was written on this machine."""
+    return text.replace(str(bench.directory), "").replace(str(Path.cwd()), ".")
 
 
 def progress(run: Run) -> str:
@@ -131,18 +148,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         try:
             program("wrk")
-            peers, skipped = start_all(stack, systems, directory, (cores[0], cores[-1]))
+            bench = Bench(directory=directory, load_core=cores[-1], seconds=options.seconds)
+            peers, skipped = start_all(stack, systems, bench, cores[0])
         except PeerUnavailable as error:
             print(f"cannot measure: {error}", file=sys.stderr)
             return 1
         if options.collector == "free":
             free_collectors(peers)
-        bench = Bench(directory=directory, load_core=cores[-1], seconds=options.seconds)
         # The sink thread and this process itself belong to the load, not to the proxy.
         measure.pin(os.getpid(), {cores[-1]})
-        runs = run_all(bench, peers, options.scenario, options.rounds)
+        runs, failed = run_all(bench, peers, options.scenario, options.rounds)
         os.sched_setaffinity(0, cores)
-    result = result_of(options, cores, runs, skipped)
+    result = result_of(options, cores, runs, skipped | failed)
     path = options.json or Path(__file__).parents[1] / "results" / f"macro-{result.when[:19].replace(':', '')}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
     print(markdown(result))

@@ -13,6 +13,10 @@ from pathlib import Path
 from bench.macro.scenarios import RESULT_MARK, Scenario
 
 
+class LoadFailed(Exception):
+    """wrk did not finish its run: the system does not answer, or not in time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadResult:
     """What wrk counted in one run."""
@@ -35,7 +39,7 @@ def parse(output: str) -> LoadResult:
     """Read the line that the scripts of `scenarios.py` print.
 
     Raises:
-        ValueError: the line is missing, so wrk did not finish its run.
+        LoadFailed: the line is missing, so wrk did not finish its run.
     """
     for line in output.splitlines():
         if line.startswith(RESULT_MARK):
@@ -48,13 +52,17 @@ def parse(output: str) -> LoadResult:
                 max_us=found["max_us"],
                 errors=found["errors"],
             )
-    raise ValueError(f"wrk printed no result line: {output.strip()[-300:]!r}")
+    raise LoadFailed(f"wrk printed no result line: {output.strip()[-300:]!r}")
 
 
 def run(
     scenario: Scenario, base_url: str, *, seconds: float, connections: int, core: int, directory: Path
 ) -> LoadResult:
-    """Load `base_url` for about `seconds` (wrk knows whole seconds, at least 1) and return what was counted."""
+    """Load `base_url` for about `seconds` (wrk knows whole seconds, at least 1) and return what was counted.
+
+    Raises:
+        LoadFailed: see there.
+    """
     script = directory / f"{scenario.name}.lua"
     script.write_text(scenario.script)
     whole_s = max(1, round(seconds))
@@ -62,5 +70,5 @@ def run(
     command += ["-s", str(script), base_url + scenario.path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=whole_s + 30, check=False)
     if done.returncode != 0:
-        raise ValueError(f"wrk ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise LoadFailed(f"wrk ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
     return parse(done.stdout)

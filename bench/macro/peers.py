@@ -40,6 +40,8 @@ class Peer:
     name: str
     url: str
     pid: int
+    log: Path
+    """What it printed."""
     admin_url: str = ""
     """sidelog only: base URL of the admin port."""
     data_directory: Path | None = None
@@ -164,6 +166,7 @@ def started(name: str, place: Place) -> Iterator[Peer]:
                 name=name,
                 url=url,
                 pid=process.pid,
+                log=log,
                 admin_url=f"http://127.0.0.1:{admin_port}" if engine else "",
                 data_directory=place.directory / "data" if engine else None,
             )
@@ -181,8 +184,12 @@ def _wait_until_answering(name: str, url: str, process: subprocess.Popen[bytes],
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
-    said = log.read_text(errors="replace").strip()[-400:].replace("\n", " ")
-    raise PeerUnavailable(f"{name} does not answer (exit code {process.poll()}): {said}")
+    raise PeerUnavailable(f"{name} does not answer (exit code {process.poll()}): {last_words(log)}")
+
+
+def last_words(log: Path) -> str:
+    """Return the end of what a peer printed, in one line."""
+    return " ".join(log.read_text(errors="replace")[-800:].split())
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.macro.load import parse
+from bench.macro.load import LoadFailed, parse
 from bench.macro.scenarios import SCENARIOS, chosen, json_text
 
 
@@ -18,7 +18,7 @@ def test_the_result_line_is_found_among_other_output() -> None:
 
 def test_output_without_a_result_is_an_error() -> None:
     """A run that did not finish is not a run without requests."""
-    with pytest.raises(ValueError, match="no result line"):
+    with pytest.raises(LoadFailed, match="no result line"):
         parse("unable to connect")
 
 
