@@ -116,7 +116,7 @@ class RecordQuery:
     limit: int = 100
     """0 answers an empty page."""
     offset: int = 0
-    """Rows to skip; prefer `after`."""
+    """Rows to skip; prefer `after`. A search that its time budget ends while it skips answers without a cursor."""
     after: int | None = None
     """Keyset cursor: the `seq` of the last row of the page before, exclusive in the direction of `order`."""
 
@@ -127,7 +127,7 @@ class Page:
 
     records: list[Record]
     complete: bool
-    """False when the time budget ended the search early; `next_after` then says where to go on."""
+    """False when the time budget ended the search early; `next_after` then says where to go on, even without rows."""
     next_after: int | None
     """Cursor of the next page; None when the filter is exhausted."""
 

@@ -60,7 +60,7 @@ class Names:
         """Find the text of ids; 0 is null."""
         wanted = set(ids) - {0}
         known = self._names
-        for part in in_parts(sorted(wanted - known.keys())):
+        for part in in_parts(sorted(number for number in wanted if number not in known)):
             sql = f"SELECT id, value FROM dictionary WHERE id IN ({marks(part)})"
             known.update(connection.execute(sql, part).fetchall())
         answer: dict[int, str | None] = {number: known[number] for number in wanted}

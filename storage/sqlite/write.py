@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from storage.record import Batch, Entry, Position
-from storage.sqlite.codec import INSERT_FULL, INSERT_PLAIN, Row, RowEncoder, is_plain
+from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.payloads import NOWHERE, Packer
 from storage.sqlite.rollups import Rollups
@@ -65,8 +65,8 @@ class BatchStore:
             else:
                 full.append(row + rows.rare(connection, record))
             rollups.add(record, combination.rollup)
-        connection.executemany(INSERT_PLAIN, plain)
-        connection.executemany(INSERT_FULL, full)
+        PLAIN.insert(connection, plain)
+        FULL.insert(connection, full)
         rollups.store(connection)
         packer.finish()
         connection.executemany("INSERT INTO blocks (id, kind, raw_bytes, data) VALUES (?, ?, ?, ?)", packer.blocks)
