@@ -34,9 +34,10 @@ function drawEquation(parts, isBalanced) {
 
 function drawBar(parts, isBalanced) {
   const bar = el("div", { class: "bar" });
+  const isToScale = parts.stored === parts.received;
   for (const name of PARTS) {
     if (parts[name] <= 0) continue;
-    const part = el("span", { class: name, title: `${name} ${count(parts[name])}` });
+    const part = el("span", { class: name === "stored" && !isToScale ? "stored broken" : name, title: `${name} ${count(parts[name])}` });
     if (name === "stored") part.style.flex = "1 1 0";
     else part.style.flexBasis = `${Math.round(7 * (1 + 0.55 * Math.log10(parts[name])))}px`;
     bar.append(part);

@@ -59,10 +59,10 @@ class World:
         )
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    """An empty store, open during the test."""
-    async with await open_storage("memory:", tmp_path) as storage:
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """An empty store of each kind, open during the test."""
+    async with await open_storage(request.param, tmp_path) as storage:
         yield World(storage)
 
 
