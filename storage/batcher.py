@@ -14,7 +14,7 @@ from storage.record import Batch, Entry, Position
 
 
 class Mark(NamedTuple):
-    """A position, and when it holds."""
+    """A position that moves without an entry, and when it holds."""
 
     settled: int
     """How many entries of the group must be settled first."""
@@ -31,6 +31,8 @@ class Group:
     entries: list[Entry] = field(default_factory=list)
     sources: list[bytes] = field(default_factory=list)
     """The source of each entry."""
+    positions: list[Position] = field(default_factory=list)
+    """The position of that source after each entry."""
     marks: list[Mark] = field(default_factory=list)
     retired: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
@@ -43,12 +45,14 @@ class Group:
             self.opened_at_s,
             self.entries[:middle],
             self.sources[:middle],
+            self.positions[:middle],
             [mark for mark in self.marks if mark.settled <= middle],
         )
         second = Group(
             self.opened_at_s,
             self.entries[middle:],
             self.sources[middle:],
+            self.positions[middle:],
             [mark._replace(settled=mark.settled - middle) for mark in self.marks if mark.settled > middle],
             self.retired,
         )
@@ -61,7 +65,13 @@ class Group:
             instance: Whose positions these are.
             poison: Source → records that were dropped and that its positions count as stored.
         """
-        positions = {mark.source: mark.position for mark in self.marks}
+        positions: dict[bytes, Position] = {}
+        done = 0
+        for mark in self.marks:
+            positions.update(zip(self.sources[done : mark.settled], self.positions[done : mark.settled], strict=True))
+            positions[mark.source] = mark.position
+            done = mark.settled
+        positions.update(zip(self.sources[done:], self.positions[done:], strict=True))
         for source, dropped in poison.items():
             if source in positions:
                 positions[source] = _corrected(positions[source], dropped)
@@ -95,19 +105,30 @@ class Batcher:
 
     def add(self, entry: Entry, size_bytes: int, source: bytes, position: Position, now_s: float) -> Group | None:
         """Put an entry into the open group; answers the group when that has filled it."""
-        group = self._opened(now_s)
-        group.entries.append(entry)
+        group = self._group
+        if group is None:
+            group = self._opened(now_s)
+        entries = group.entries
+        entries.append(entry)
         group.sources.append(source)
-        group.marks.append(Mark(len(group.entries), source, position))
+        group.positions.append(position)
         group.size_bytes += size_bytes
-        if len(group.entries) >= self._max_records or group.size_bytes >= self._max_bytes:
+        if len(entries) >= self._max_records or group.size_bytes >= self._max_bytes:
             return self.take()
         return None
 
     def advance(self, source: bytes, position: Position, now_s: float) -> None:
         """Move a source's position without an entry: what was passed over is counted in it."""
         group = self._opened(now_s)
-        group.marks.append(Mark(len(group.entries), source, position))
+        mark = Mark(len(group.entries), source, position)
+        # One mark per source and place: while the store is down, they must not pile up.
+        for place in range(len(group.marks) - 1, -1, -1):
+            if group.marks[place].settled != mark.settled:
+                break
+            if group.marks[place].source == source:
+                group.marks[place] = mark
+                return
+        group.marks.append(mark)
 
     def retire(self, source: bytes, now_s: float) -> None:
         """Remove a source's position, together with what comes next."""

@@ -131,11 +131,11 @@ class Writer:
             position: The source's position after this entry, in which it counts as taken and as stored. Absolute; the
                 writer corrects it, and all that follow, for records it had to drop.
         """
-        is_first = not self._batcher.records
+        opens = self._batcher.opened_at_s is None
         group = self._batcher.add(entry, size_bytes, source, position, self._clock())
         if group is not None:
             self._enqueue(group)
-        if is_first or group is not None:
+        if opens or group is not None:
             self._wake.set()
 
     def advance(self, source: bytes, position: Position) -> None:

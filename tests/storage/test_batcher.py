@@ -74,6 +74,24 @@ def test_positions_without_entries_are_a_batch() -> None:
     assert group.opened_at_s == 1.0
 
 
+def test_positions_without_entries_do_not_pile_up() -> None:
+    """However often sources move at one place, the group holds one position for each of them."""
+    batcher = make_batcher()
+    for _ in range(2):
+        for offset in range(1, 100):
+            batcher.advance(RING, Position(offset=offset), 0.0)
+            batcher.advance(OTHER, Position(offset=2 * offset), 0.0)
+        add(batcher, offset=1000)
+    group = batcher.take()
+    assert group is not None
+    assert [(mark.settled, mark.source, mark.position.offset) for mark in group.marks] == [
+        (0, RING, 99),
+        (0, OTHER, 198),
+        (1, RING, 99),
+        (1, OTHER, 198),
+    ]
+
+
 def test_the_newest_position_of_a_source_wins() -> None:
     """A batch carries one position per source: that after its last entry."""
     batcher = make_batcher()
