@@ -5,7 +5,6 @@ setting came from. The only looks outside are whether a named file exists and wh
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.2 (Host).
 """
 
-import importlib
 import ipaddress
 import os
 import re
@@ -14,6 +13,7 @@ from typing import Final
 
 from proxy.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings import RouteSettings, Settings
+from storage.backends import check_url
 
 Problem = tuple[str, str]
 
@@ -105,10 +105,7 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:
     try:
-        backends = importlib.import_module("storage.backends")  # knows the schemes without loading a driver
-        backends.check_url(settings.storage.url)
-    except ModuleNotFoundError:
-        pass
+        check_url(settings.storage.url)
     except ValueError as error:
         yield "storage.url", str(error)
     if settings.storage.queue_max_bytes < settings.storage.batch_max_bytes:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
+from urllib.parse import unquote
 
 from proxy.addresses import parse_address
 from proxy.commands.client import Client, read_admin_url
@@ -151,7 +152,7 @@ def _quick_check(connection: sqlite3.Connection) -> str:
 def sqlite_path(settings: Settings) -> Path | None:
     """Return the file of a SQLite URL; None for other stores."""
     rest = settings.storage.url.removeprefix("sqlite:///")
-    return Path(settings.data_dir, rest) if rest != settings.storage.url and rest else None
+    return Path(settings.data_dir, unquote(rest)) if rest != settings.storage.url and rest else None
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:

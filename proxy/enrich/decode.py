@@ -1,0 +1,218 @@
+"""Undo the content codings of a captured body, within bounds: a copy for the log must never cost more than it is worth.
+
+Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Truncated or damaged input
+gives what could be decoded before. Invariant: no more than `MAX_OUTPUT_BYTES` and no more than `MAX_RATIO` bytes per
+byte of input come out of any stage, and nothing raises. Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window).
+"""
+
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+try:
+    import brotli  # type: ignore[import-untyped]
+except ImportError:  # optional: without it the coding is unknown, and bodies that have it are not stored
+    brotli = None
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAX_OUTPUT_BYTES: Final = 1 << 20
+MAX_RATIO: Final = 100
+MAX_CODINGS: Final = 4
+"""Chained codings beyond this are not honest."""
+_PIECE_BYTES: Final = 4096
+"""Damage costs at most what is left of one piece."""
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_ZSTD_WINDOW_LOG: Final = 23
+"""8 MiB, the most a sender of `Content-Encoding: zstd` may ask for (RFC 9659)."""
+
+
+class Decoded(NamedTuple):
+    """What came out."""
+
+    data: bytes
+    is_complete: bool
+    """False when the input ended early or was damaged, or a bound was reached."""
+
+
+class _Stage(Protocol):
+    """One decoder, fed piece by piece."""
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        """Decode some bytes, about `room` at most, and keep what is left of the input; empty: give me more."""
+        ...
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the coding's own end was seen."""
+        ...
+
+
+def codings_of(content_encoding: bytes) -> list[str]:
+    """Split a Content-Encoding header into codings, in the order applied, without `identity`."""
+    names = (name.strip().lower() for name in content_encoding.decode("latin-1").split(","))
+    return [name for name in names if name and name != "identity"]
+
+
+def decode(data: bytes, codings: list[str]) -> Decoded | None:
+    """Undo codings, last applied first.
+
+    Args:
+        data: the captured bytes, perhaps only the first part of the body.
+        codings: as `codings_of` gives them; none leaves the data as it is.
+
+    Returns:
+        None when a coding is unknown, or nothing of the data could be decoded.
+    """
+    if len(codings) > MAX_CODINGS or any(coding not in _STAGES for coding in codings):
+        return None
+    limit = min(MAX_OUTPUT_BYTES, MAX_RATIO * len(data))
+    is_complete = True
+    for coding in reversed(codings):
+        if not data:
+            break
+        decoded = _run(_STAGES[coding](), data, limit)
+        if not decoded.data and not decoded.is_complete:
+            return None
+        data, is_complete = decoded.data, is_complete and decoded.is_complete
+    return Decoded(data, is_complete)
+
+
+def _run(stage: _Stage, data: bytes, limit: int) -> Decoded:
+    pieces: list[bytes] = []
+    room = limit
+    try:
+        for start in range(0, len(data), _PIECE_BYTES):
+            piece = data[start : start + _PIECE_BYTES]
+            # One byte more than there is room tells "exactly full" from "more to come".
+            while output := stage.feed(piece, room + 1):
+                if len(output) > room:
+                    pieces.append(output[:room])
+                    return Decoded(b"".join(pieces), False)
+                pieces.append(output)
+                room -= len(output)
+                piece = b""
+    except tuple(_DAMAGE):
+        return Decoded(b"".join(pieces), False)
+    return Decoded(b"".join(pieces), stage.is_done)
+
+
+class _Zlib:
+    """gzip (with further members) and deflate, in the zlib wrapper or raw as some servers send it."""
+
+    __slots__ = ("_decoder", "_is_started", "_pending", "_window_bits", "is_done")
+
+    def __init__(self, window_bits: int) -> None:
+        self._window_bits = window_bits
+        self._decoder = zlib.decompressobj(window_bits)
+        self._pending = b""
+        self._is_started = False
+        self.is_done = False
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        data = self._pending + piece
+        while data or not self._decoder.eof:
+            if self._decoder.eof and data == _GZIP_MAGIC[:1]:  # the other half may be in the next piece
+                self._pending = data
+                return b""
+            if self._decoder.eof and not self._begin_member(data):
+                break
+            try:
+                output = self._decoder.decompress(data, room)
+            except zlib.error:
+                if self._is_started or self._window_bits != zlib.MAX_WBITS:
+                    raise
+                self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
+                output = self._decoder.decompress(data, room)
+            self._is_started = self._is_started or bool(data)
+            self.is_done = self._decoder.eof
+            data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
+            if output or not self._decoder.eof:
+                self._pending = data
+                return output
+        self._pending = b""
+        return b""
+
+    def _begin_member(self, data: bytes) -> bool:
+        """Go on with another gzip member; anything else after the end is padding."""
+        if self._window_bits <= zlib.MAX_WBITS or not data.startswith(_GZIP_MAGIC):
+            return False
+        self._decoder = zlib.decompressobj(self._window_bits)
+        return True
+
+
+class _Zstd:
+    """zstd, with further frames."""
+
+    __slots__ = ("_decoder", "_pending", "is_done")
+
+    def __init__(self) -> None:
+        self._decoder = self._new()
+        self._pending = b""
+        self.is_done = False
+
+    @staticmethod
+    def _new() -> zstd.ZstdDecompressor:
+        return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        data = self._pending + piece
+        self._pending = b""
+        while True:
+            if self._decoder.eof:
+                if not data:
+                    return b""
+                self._decoder = self._new()
+            if not data and self._decoder.needs_input:
+                return b""
+            output = self._decoder.decompress(data, room)
+            self.is_done = self._decoder.eof
+            data = b""
+            if self._decoder.eof:
+                data = self._decoder.unused_data
+            if output:
+                self._pending = data
+                return output
+
+
+class _Brotli:
+    """br (RFC 7932)."""
+
+    __slots__ = ("_decoder",)
+
+    def __init__(self) -> None:
+        self._decoder: Any = brotli.Decompressor()
+
+    def feed(self, piece: bytes, room: int) -> bytes:
+        if self._decoder.is_finished():
+            return b""
+        output: bytes = self._decoder.process(piece, output_buffer_limit=room)
+        return output
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self._decoder.is_finished())
+
+
+def _gzip() -> _Stage:
+    return _Zlib(zlib.MAX_WBITS | 16)
+
+
+def _deflate() -> _Stage:
+    return _Zlib(zlib.MAX_WBITS)
+
+
+_STAGES: Final[dict[str, Callable[[], _Stage]]] = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "zstd": _Zstd,
+}
+_DAMAGE: Final[list[type[Exception]]] = [zlib.error, zstd.ZstdError]
+if brotli is not None:
+    _STAGES["br"] = _Brotli
+    _DAMAGE.append(brotli.error)

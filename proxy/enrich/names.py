@@ -1,0 +1,100 @@
+"""Names whose values are secrets, and how a name is compared.
+
+A name is compared in lower case without hyphens and underscores, so `accessToken`, `access_token` and `Access-Token`
+are one. Parameters of queries and forms are percent-decoded first, and each part of `user[password]` counts.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+BUILT_IN: Final = (
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "api-key",
+    "apikey",
+    "x-goog-api-key",
+    "x-bf-vk",
+    "mcp-session-id",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "sig",
+    "signature",
+    "token",
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "client_secret",
+    "secret",
+    "password",
+    "passwd",
+    "pwd",
+    "private_key",
+    "session",
+    "sessionid",
+    "session_id",
+    "csrf",
+    "x-csrf-token",
+)
+"""Secret wherever they name a value: header, query, form, multipart, JSON."""
+
+QUERY_ONLY: Final = ("key",)
+"""Google's API key; as a JSON key or form field the word means too much else."""
+
+_MEMO_NAMES: Final = 4096
+_MEMO_NAME_BYTES: Final = 64
+_DECODE_ROUNDS: Final = 3
+"""A name that is percent-encoded more often than this is not read by any server we know."""
+
+_PARTS: Final = re.compile(rb"[\[\].]+")
+
+
+def normalise(name: bytes) -> bytes:
+    """Bring a name into the form in which names are compared."""
+    return name.strip().lower().translate(None, b"-_")
+
+
+def plain_parts(name: bytes) -> Iterable[bytes]:
+    """Give the compared form of a header name or JSON key."""
+    return (normalise(name),)
+
+
+def parameter_parts(name: bytes) -> Iterable[bytes]:
+    """Give the compared forms of a query or form parameter: decoded, the whole and each part of `user[password]`."""
+    for _ in range(_DECODE_ROUNDS):
+        if b"%" not in name:
+            break
+        name = unquote_to_bytes(name)
+    name = name.replace(b"+", b" ")
+    return map(normalise, (name, *_PARTS.split(name)))
+
+
+class SecretNames:
+    """A set of names with a bounded memory of the spellings it has judged: most messages repeat a few names."""
+
+    __slots__ = ("_judged", "_names", "_parts_of")
+
+    def __init__(self, *groups: Iterable[str], parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts) -> None:
+        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is in them."""
+        self._names = frozenset(normalise(name.encode()) for group in groups for name in group)
+        self._parts_of = parts_of
+        self._judged: dict[bytes, bool] = {}
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the names in the compared form, sorted."""
+        return iter(sorted(self._names))
+
+    def has(self, name: bytes) -> bool:
+        """Tell whether a name, as it was written, is a secret's."""
+        verdict = self._judged.get(name)
+        if verdict is None:
+            verdict = not self._names.isdisjoint(self._parts_of(name))
+            if len(name) <= _MEMO_NAME_BYTES:
+                if len(self._judged) >= _MEMO_NAMES:
+                    self._judged.clear()
+                self._judged[name] = verdict
+        return verdict

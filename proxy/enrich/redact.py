@@ -1,0 +1,231 @@
+"""Redact what was captured, before it is written anywhere: by the names of headers, parameters and JSON keys.
+
+Strategy: heads line by line, with a memory keyed by the head after its request line, because clients repeat theirs;
+parameters part by part; bodies by their content type, lexically. What is not a secret value stays byte for byte.
+Provider key patterns join at `Redactor.redact_body` and `_redact_value`, after the names.
+
+Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's edge what might be
+the rest of one is cut off (at most `EDGE_BYTES`, and whatever unbroken run of token characters follows).
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final, Literal, TypeVar
+
+from proxy.enrich.names import BUILT_IN, QUERY_ONLY, SecretNames, parameter_parts
+from proxy.enrich.redact_json import MARK, End, JsonRedactor, compile_bytes
+from proxy.enrich.redact_multipart import boundary_of, redact_multipart
+
+EDGE_BYTES: Final = 256
+"""How far from a window's edge half a secret is looked for (capture.md)."""
+
+MEMO_BYTES: Final = 4 << 20
+"""Bound of the head memory, keys and values."""
+_MEMO_HEAD_BYTES: Final = 16 << 10
+_MEMO_ENTRY_BYTES: Final = 200
+"""What an entry costs beside its two texts."""
+
+_LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
+_URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
+_SUBDELIMITER: Final = re.compile(rb"([;?#])")
+_KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
+_TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
+_FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
+
+Text = TypeVar("Text", str, bytes)
+Kind = Literal["form", "multipart", "other"]
+
+
+class Redactor:
+    """Redacts with the built-in names and the configured ones. Not thread-safe: it remembers."""
+
+    __slots__ = ("_form", "_headers", "_json", "_memo", "_memo_bytes", "_query")
+
+    def __init__(self, headers: Iterable[str] = (), query: Iterable[str] = (), json_keys: Iterable[str] = ()) -> None:
+        """Add names, in any spelling, to the built-in ones."""
+        query, json_keys = tuple(query), tuple(json_keys)
+        self._headers = SecretNames(BUILT_IN, headers)
+        self._query = SecretNames(BUILT_IN, QUERY_ONLY, query, parts_of=parameter_parts)
+        self._form = SecretNames(BUILT_IN, query, json_keys, parts_of=parameter_parts)
+        self._json = JsonRedactor(SecretNames(BUILT_IN, json_keys))
+        self._memo: dict[bytes, bytes] = {}
+        self._memo_bytes = 0
+
+    def redact_head(self, head: bytes) -> bytes:
+        """Redact a request or response head: secret headers, and parameters of the target and of URLs in headers."""
+        cut = head.find(b"\r\n")
+        line = head[:cut]
+        if cut < 0 or b"\n" in line or b"\r" in line:
+            return self._redact_odd_head(head)
+        if b"=" in line:
+            line = self._redact_start_line(line)
+        block = head[cut:]
+        redacted = self._memo.get(block)
+        if redacted is None:
+            redacted = self._redact_block(block)
+            self._remember(block, redacted)
+        return line + redacted
+
+    def redact_query(self, query: Text) -> Text:
+        """Redact a raw query, without its question mark."""
+        return _on_bytes(query, self._query)
+
+    def redact_body(self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool) -> tuple[bytes, bytes]:
+        """Redact the windows of a decoded body.
+
+        Args:
+            head: the first kept bytes; all of them unless `is_truncated`.
+            tail: the last kept bytes; what might be the rest of a secret from before them is cut off.
+            content_type: as sent; empty when there was none.
+            is_truncated: whether bytes between head and tail are missing.
+        """
+        kind = _kind_of(content_type, head)
+        boundary = boundary_of(content_type, head) if kind == "multipart" else None
+        if not is_truncated:
+            return self._redact_window(head + tail, kind, boundary)[0], b""
+        redacted, end = self._redact_window(head, kind, boundary)
+        if not tail or end is End.IN_CONTAINER:  # the rest of an object has no mark by which its end could be told
+            return redacted, b""
+        return redacted, self._redact_window(_cut_start(tail, end, kind, boundary), kind, boundary)[0]
+
+    def _redact_window(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
+        if boundary is not None:
+            text, is_open = redact_multipart(text, boundary, self._form.has, self._redact_json)
+            return text, End.IN_STRING if is_open else End.OUTSIDE
+        if kind == "form":
+            text = _redact_parameters(text, self._form)
+        return self._json.redact(text)
+
+    def _redact_json(self, text: bytes) -> bytes:
+        return self._json.redact(text)[0]
+
+    def _redact_start_line(self, line: bytes) -> bytes:
+        """Redact the query of a request line, well-formed or not."""
+        path, mark, rest = line.partition(b"?")
+        if not mark:
+            return self._redact_value(line)
+        query, space, version = rest.rpartition(b" ")
+        if not version.startswith(b"HTTP/"):
+            query, space, version = rest, b"", b""
+        return b"".join((path, mark, _redact_parameters(query, self._query), space, version))
+
+    def _redact_block(self, block: bytes) -> bytes:
+        """Redact header lines; the first line is the empty one behind the start line."""
+        lines = block.split(b"\r\n")
+        if block.count(b"\n") + block.count(b"\r") != 2 * (len(lines) - 1):
+            return self._redact_odd_head(block)
+        self._redact_lines(lines)
+        return b"\r\n".join(lines)
+
+    def _redact_odd_head(self, head: bytes) -> bytes:
+        """Redact the head of a refused request, whose lines may end in any way."""
+        pieces = _LINE_END.split(head)
+        lines = pieces[::2]
+        lines[0] = self._redact_start_line(lines[0])
+        self._redact_lines(lines)
+        pieces[::2] = lines
+        return b"".join(pieces)
+
+    def _redact_lines(self, lines: list[bytes]) -> None:
+        """Redact all but the first line, in place."""
+        is_secret_before = False
+        is_secret = self._headers.has
+        for index in range(1, len(lines)):
+            line = lines[index]
+            colon = line.find(b":")
+            if is_secret_before and (colon < 1 or line[0] in b" \t"):
+                if line:  # a folded value, or one cut by a bare CR
+                    lines[index] = b" " + MARK
+                continue
+            is_secret_before = colon > 0 and is_secret(line[:colon])
+            if is_secret_before:
+                lines[index] = line[:colon] + b": " + MARK
+            elif b"=" in line:
+                lines[index] = self._redact_value(line)
+
+    def _redact_value(self, value: bytes) -> bytes:
+        """Redact parameters of URLs in a header value, such as a Referer's or a Location's."""
+        if b"?" not in value and b"#" not in value:
+            return value
+        return _URL_QUERY.sub(self._redact_url_query, value)
+
+    def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
+        text = found[0]
+        return text[:1] + _redact_parameters(text[1:], self._query)
+
+    def _remember(self, block: bytes, redacted: bytes) -> None:
+        size = len(block) + len(redacted) + _MEMO_ENTRY_BYTES
+        if len(block) > _MEMO_HEAD_BYTES:
+            return
+        if self._memo_bytes + size > MEMO_BYTES:
+            self._memo.clear()
+            self._memo_bytes = 0
+        self._memo[block] = redacted
+        self._memo_bytes += size
+
+
+def _on_bytes(text: Text, names: SecretNames) -> Text:
+    if isinstance(text, bytes):
+        return _redact_parameters(text, names)
+    return _redact_parameters(text.encode("utf-8", "surrogatepass"), names).decode("utf-8", "surrogatepass")
+
+
+def _redact_parameters(text: bytes, names: SecretNames) -> bytes:
+    """Redact `a=b&c=d`. A semicolon separates for some servers: a secret behind one is redacted up to the ampersand."""
+    if b"=" not in text:
+        return text
+    parts = text.split(b"&")
+    for index, part in enumerate(parts):
+        name, equals, _ = part.partition(b"=")
+        if not equals:
+            continue
+        if names.has(name):
+            parts[index] = name + b"=" + MARK
+        elif b";" in part or b"?" in part or b"#" in part:
+            parts[index] = _redact_subparts(part, names)
+    return b"&".join(parts)
+
+
+def _redact_subparts(part: bytes, names: SecretNames) -> bytes:
+    pieces = _SUBDELIMITER.split(part)
+    for index in range(0, len(pieces), 2):
+        name, equals, _ = pieces[index].partition(b"=")
+        if equals and names.has(name):
+            return b"".join((*pieces[:index], name, b"=", MARK))
+    return part
+
+
+def _kind_of(content_type: bytes, head: bytes) -> Kind:
+    """Decide how a body is read; the content type is believed only as far as the body bears it out."""
+    kind = content_type.lower()
+    start = head[:64].lstrip()[:1]
+    if b"multipart/" in kind:
+        return "multipart"
+    if start in (b"{", b"["):  # curl sends JSON as a form unless told otherwise
+        return "other"
+    if b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None):
+        return "form"
+    return "other"
+
+
+def _cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> bytes:
+    """Cut what might be the rest of a secret off the start of a tail window.
+
+    It ends at the next part, parameter, JSON key or line. Where none of them is near, `EDGE_BYTES` go, and whatever
+    unbroken run of token characters follows; when the head window ended within a secret, however far it is.
+    """
+    is_secret = end is End.IN_STRING
+    if boundary is not None:
+        start = tail.find(b"--" + boundary)
+    elif kind == "form":
+        return tail[tail.find(b"&") :] if b"&" in tail else b""
+    else:
+        found = _KEY_OR_LINE.search(tail)
+        start = -1 if found is None else found.start()
+    if 0 <= start <= EDGE_BYTES or (is_secret and start >= 0):
+        return tail[start:]
+    if is_secret:
+        return b""
+    run = _TOKEN_RUN.match(tail, min(EDGE_BYTES, len(tail)))
+    assert run is not None
+    return tail[run.end() :]

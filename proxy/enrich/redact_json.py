@@ -1,0 +1,207 @@
+"""Redact JSON values by key, lexically: every byte that is not a secret value stays as it was.
+
+Strategy: one google-re2 pattern finds `"name":` for all secret names, in linear time, in every spelling JSON allows
+(case, hyphens, `\\u0070assword`), and also inside strings that hold JSON themselves (`\\"password\\":`). Only where it
+hits is the value after it measured and replaced. Nothing is parsed: numbers, whitespace, duplicate keys, event
+streams, NDJSON, invalid and truncated JSON are all the same to it. A value is `null`, `true` or `false` (kept), or a
+string, number, object or array (replaced as a whole by the string `[REDACTED]`).
+
+Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice changes nothing.
+Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is written with 2^d - 1 backslashes.
+"""
+
+import re
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final, Protocol, cast
+
+import re2
+
+
+class End(Enum):
+    """Where the text ended with respect to the last secret value."""
+
+    OUTSIDE = "outside"
+    IN_STRING = "in_string"
+    IN_CONTAINER = "in_container"
+
+
+MARK: Final = b"[REDACTED]"
+
+_QUOTE: Final = 0x22
+_BACKSLASH: Final = 0x5C
+_SINGLE_QUOTE: Final = 0x27
+_OPENERS: Final = b"{["
+_STRUCTURE: Final = re.compile(rb'["{}\[\]]')
+_LITERAL: Final = re.compile(rb"""[^\s,}\]"\\]*(?:[ \t]+[^\s,}\]"\\]+)*""")
+_KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
+_SINGLE_QUOTED: Final = re.compile(rb"'(?:[^'\\]|\\.)*'?", re.DOTALL)
+
+
+class Match(Protocol):
+    """What google-re2 found."""
+
+    def start(self) -> int:
+        """First byte of it."""
+        ...
+
+    def end(self) -> int:
+        """Byte behind it."""
+        ...
+
+    def group(self) -> bytes:
+        """The bytes of it."""
+        ...
+
+
+class Pattern(Protocol):
+    """A compiled google-re2 pattern."""
+
+    def search(self, text: bytes, pos: int = 0) -> Match | None:
+        """Find the leftmost match, in time linear in the text."""
+        ...
+
+
+def compile_bytes(pattern: bytes) -> Pattern:
+    """Compile a pattern that reads bytes as bytes: captured text is often not UTF-8, or cut within a character."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    return cast(Pattern, re2.compile(pattern, options))
+
+
+class JsonRedactor:
+    """Redacts the values of a set of keys. Pure and reusable; compiled once."""
+
+    __slots__ = ("_pattern",)
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        """Compile the pattern for names in the compared form (lower case, without hyphens and underscores)."""
+        self._pattern = compile_bytes(_key_pattern(names))
+
+    def redact(self, text: bytes) -> tuple[bytes, End]:
+        """Replace secret values; the same object comes back when there are none.
+
+        Returns:
+            The text, and whether it ended within a secret value, of which the rest would have to be removed too.
+        """
+        found = self._pattern.search(text)
+        if found is None:
+            return text, End.OUTSIDE
+        pieces: list[bytes] = []
+        kept = 0
+        end = End.OUTSIDE
+        while found is not None:
+            start = found.end()
+            stop, replacement, end = _measure(text, start, _run_in(found.group()))
+            if replacement:
+                pieces += (text[kept:start], replacement)
+                kept = stop
+            found = self._pattern.search(text, stop)
+        pieces.append(text[kept:])
+        return b"".join(pieces), end
+
+
+def _key_pattern(names: Iterable[bytes]) -> bytes:
+    """Build the pattern: a quoted name, a colon, and blanks, which inside strings are written as escapes."""
+    separator = rb"(?:[-_]|\\+u00(?:2d|5f))*"
+    blanks = rb"(?:[ \t\r\n]|\\+[nrt])*"
+    spelled = (separator.join(_spellings(byte) for byte in name) for name in sorted(names))
+    return b"".join((rb'(?i)"', separator, b"(?:", b"|".join(spelled), b")", separator, rb'\\*"', blanks, b":", blanks))
+
+
+def _spellings(byte: int) -> bytes:
+    if byte >= 0x80:
+        return b"\\x%02x" % byte
+    character = bytes((byte,))
+    plain = character if character.isalnum() else b"\\" + character
+    return rb"(?:%s|\\+u00(?:%02x|%02x))" % (plain, byte, ord(character.upper()))
+
+
+def _run_in(key: bytes) -> int:
+    """Count the backslashes before the quote that closes a matched key."""
+    return _run_before(key, key.rindex(b'"'), 1)
+
+
+def _run_before(text: bytes, index: int, lowest: int) -> int:
+    start = index
+    while start > lowest and text[start - 1] == _BACKSLASH:
+        start -= 1
+    return index - start
+
+
+def _measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
+    """Measure the value at `start`, whose key's closing quote had `run` backslashes.
+
+    Returns:
+        Where it stops, what stands in for it (empty: it stays), and where the text ended.
+    """
+    if start >= len(text):
+        return len(text), b"", End.IN_STRING  # the key was the last thing seen: the value comes first in the rest
+    escape = b"\\" * run
+    mark = b"".join((escape, b'"', MARK, escape, b'"'))
+    depth = (run + 1).bit_length() - 1
+    opening = start
+    while opening < len(text) and text[opening] == _BACKSLASH:
+        opening += 1
+    if opening == len(text):
+        return opening, mark, End.IN_STRING
+    first = text[opening]
+    if first == _QUOTE:
+        stop, is_open = _string_stop(text, opening + 1, depth)
+        return stop, mark, End.IN_STRING if is_open else End.OUTSIDE
+    if first in _OPENERS:
+        stop, is_open = _container_stop(text, opening, depth)
+        return stop, mark, End.IN_CONTAINER if is_open else End.OUTSIDE
+    if first == _SINGLE_QUOTE:  # not JSON, but seen; a blank inside must not end it
+        found = _SINGLE_QUOTED.match(text, opening)
+        assert found is not None
+        is_open = found.end() == len(text)
+        return found.end(), mark, End.IN_STRING if is_open else End.OUTSIDE
+    found = _LITERAL.match(text, opening)
+    assert found is not None
+    is_kept = found.group() in _KEPT
+    return found.end(), b"" if is_kept else mark, End.OUTSIDE
+
+
+def _string_stop(text: bytes, start: int, depth: int) -> tuple[int, bool]:
+    """Find the end of a string whose content begins at `start`, `depth` levels inside other strings.
+
+    Returns:
+        The index after its closing quote, or of what closes a string around it; and whether the text ended first.
+    """
+    position = start
+    while (quote := text.find(b'"', position)) >= 0:
+        run = level = _run_before(text, quote, start)
+        for _ in range(depth):
+            if level % 2 == 0:
+                return quote - run, False
+            level = (level - 1) // 2
+        if level % 2 == 0:
+            return quote + 1, False
+        position = quote + 1
+    return len(text), True
+
+
+def _container_stop(text: bytes, start: int, depth: int) -> tuple[int, bool]:
+    """Find the end of the object or array at `start`: the index after it, and whether the text ended first."""
+    open_brackets = 0
+    position = start
+    while (found := _STRUCTURE.search(text, position)) is not None:
+        position = found.end()
+        if found.group() == b'"':
+            quote = position - 1
+            run = level = _run_before(text, quote, start)
+            for _ in range(depth):
+                if level % 2 == 0:
+                    return quote - run, False  # the string around it ends: so does this, unclosed
+                level = (level - 1) // 2
+            position, is_open = _string_stop(text, position, depth)
+            if is_open:
+                break
+        elif found.group() in b"{[":
+            open_brackets += 1
+        else:
+            open_brackets -= 1
+            if open_brackets == 0:
+                return position, False
+    return len(text), True
