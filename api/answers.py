@@ -1,11 +1,30 @@
-"""Answers in JSON, made in one place so that every one has the same encoder."""
+"""Answers in JSON, made in one place so that every one has the same encoder and none holds the loop for long."""
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
-_ENCODER = msgspec.json.Encoder()
+SLICE_S: Final = 0.001
+"""Rows are made for so long before the loop may do something else: a page of 1 000 takes 6 ms, bodies more."""
+
+_ENCODER: Final = msgspec.json.Encoder()
+Row = TypeVar("Row")
+
+
+async def encode_rows(rows: Iterable[Row], project: Callable[[Row], object]) -> list[msgspec.Raw]:
+    """Project and encode the rows of a page, in slices; the result is a JSON list to put into an answer."""
+    encoded: list[msgspec.Raw] = []
+    started_s = time.perf_counter()
+    for row in rows:
+        encoded.append(msgspec.Raw(_ENCODER.encode(project(row))))
+        if time.perf_counter() - started_s > SLICE_S:
+            await asyncio.sleep(0)
+            started_s = time.perf_counter()
+    return encoded
 
 
 def json_answer(

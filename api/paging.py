@@ -16,7 +16,7 @@ MAX_ROUNDS: Final = 4
 
 def out_of_time() -> Refused:
     """Refuse a page that cannot be found in time."""
-    return Refused(503, "the offset could not be skipped within the time budget", headers={"Retry-After": "5"})
+    return Refused(503, "the page could not be found within the time budget", headers={"Retry-After": "5"})
 
 
 async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
@@ -31,9 +31,9 @@ async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
     page = await storage.select(query)
     records = page.records
     for _ in range(MAX_ROUNDS - 1):
-        if page.complete or len(records) >= query.limit or page.next_after is None:
+        if page.complete or len(records) >= query.limit:
             break
-        if query.offset:
+        if query.offset or page.next_after is None:
             raise out_of_time()
         page = await storage.select(replace(query, after=page.next_after, limit=query.limit - len(records)))
         records = [*records, *page.records]

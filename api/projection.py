@@ -7,6 +7,7 @@ end nor duration.
 import base64
 from typing import Final
 
+import msgspec
 import orjson
 
 from api.times import format_time_or_none
@@ -23,7 +24,7 @@ def is_in_flight(record: Record) -> bool:
 
 def record_json(record: Record) -> dict[str, object]:
     """Show a record's own fields, without its payload."""
-    shown: dict[str, object] = {name: getattr(record, name) for name in record.__struct_fields__}
+    shown: dict[str, object] = msgspec.structs.asdict(record)
     shown["id"] = format_id(record.id)
     shown["data"] = read_json(record.data)
     shown["in_flight"] = is_in_flight(record)

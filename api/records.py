@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from aiohttp import web
 
-from api.answers import json_answer
+from api.answers import encode_rows, json_answer
 from api.cursor import encode_cursor
 from api.errors import Refused
 from api.in_flight import select_in_flight
@@ -30,7 +30,7 @@ async def list_records(request: web.Request) -> web.Response:
     shown.extend(page.records)
     return json_answer(
         {
-            "records": [record_json(record) for record in shown],
+            "records": await encode_rows(shown, record_json),
             "next_cursor": None if page.next_after is None else encode_cursor(query.order, page.next_after),
             "complete": page.complete,
         }

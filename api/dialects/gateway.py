@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from api.answers import json_answer
+from api.answers import encode_rows, json_answer
 from api.errors import Refused, Shape
 from api.paging import freeze, read_whole_page
 from api.params import Query, read_clamped, read_int, read_optional_int, read_text
@@ -91,7 +91,7 @@ async def list_requests(request: web.Request) -> web.Response:
         "total": count.exchanges,
         "limit": query.limit,
         "offset": query.offset,
-        "data": [project_row(record) for record in page.records],
+        "data": await encode_rows(page.records, project_row),
     }
     if not count.exact:
         answer["total_capped"] = True

@@ -9,8 +9,8 @@ from typing import Final
 
 from aiohttp import web
 
-from api.answers import json_answer
-from api.dialects.entries import Halves, project_entry
+from api.answers import encode_rows, json_answer
+from api.dialects.entries import Entry, Halves, data_of, project_entry
 from api.dialects.entry_bodies import read_bodies
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.errors import Refused, Shape, phrase
@@ -125,19 +125,19 @@ async def list_entries(request: web.Request) -> web.Response:
         reachable = min(query.offset, 2 * frozen.max_seq)
         page = await read_entry_page(storage, replace(query, filter=frozen.paged, offset=reachable))
         bodies = await read_bodies(storage, page.entries, wanted)
-        answer["entries"] = [
-            _with_data(project_entry(entry), fields) for entry, fields in zip(page.entries, bodies, strict=True)
-        ]
+        answer["entries"] = await encode_rows(zip(page.entries, bodies, strict=True), _show)
         if not page.complete:
             answer |= {"complete": False, "nextAfterId": page.next_after_id}
     return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})
 
 
-def _with_data(entry: dict[str, object], fields: dict[str, object]) -> dict[str, object]:
-    data = entry["data"]
-    assert isinstance(data, dict)
-    data.update(fields)
-    return entry
+def _show(row: tuple[Entry, dict[str, object]]) -> dict[str, object]:
+    """Put an entry's body beside its other data."""
+    entry, body = row
+    shown = project_entry(entry)
+    if body:
+        shown["data"] = data_of(entry.record, entry.kind) | body
+    return shown
 
 
 async def stats(request: web.Request) -> web.Response:

@@ -11,6 +11,13 @@ from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_event, make_in_flight, make_payload, make_record
 
 
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    url: str = request.param
+    return url
+
+
 async def ask(client: Client, at: str = "/api/records", /, **parameters: str | int) -> dict[str, Any]:
     """Ask and expect an answer."""
     response = await client.get(at, params=parameters, headers=BEARER)

@@ -10,6 +10,13 @@ from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
 
 
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    url: str = request.param
+    return url
+
+
 async def ask(client: Client, **parameters: str | int) -> dict[str, Any]:
     """Ask the list and expect a page."""
     response = await client.get("/v1/requests", params=parameters, headers=BEARER)

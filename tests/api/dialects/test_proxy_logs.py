@@ -11,6 +11,13 @@ from tests.api.samples import make_batch, make_body, make_event, make_payload, m
 LIST = "/api/proxy-logs/_logs"
 
 
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    url: str = request.param
+    return url
+
+
 async def ask(client: Client, **parameters: str | int) -> dict[str, Any]:
     """Ask the list and expect a page."""
     response = await client.get(LIST, params=parameters, headers=BEARER)
