@@ -65,7 +65,8 @@ class ControlPlane:
     metrics: Metrics
 
     async def ledger(self) -> Ledger:
-        """Read the accounting, positions and readings in one synchronous go."""
+        """Read the accounting, positions and readings in one synchronous go, rings that were made just now included."""
+        self.sources.find()
         return balance(self.drain.committed, {s.id: s.reading for s in self.sources.attached.values()})
 
     def is_ready(self) -> tuple[bool, dict[str, object]]:

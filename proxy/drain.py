@@ -86,6 +86,7 @@ class Drain:
         self._own = committed.get(OWN, Position())
         self._past = committed.get(PAST, Position(closed=True))
         self._is_stopping = False
+        self._is_looking = True
         self._is_woken = asyncio.Event()
 
     def on_commit(self, batch: Batch, _last_seq: int) -> None:
@@ -147,8 +148,9 @@ class Drain:
         try:
             while True:
                 now_s = time.monotonic()
-                if now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
+                if self._is_looking or now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
                     last_found_s = now_s
+                    self._is_looking = False
                     await self._look_around()
                 if self._move():
                     last_moved_s = now_s
@@ -169,6 +171,7 @@ class Drain:
 
     def _on_wake(self, wakeup: Wakeup) -> None:
         wakeup.clear()
+        self._is_looking = True
         self._is_woken.set()
 
     async def _sleep(self) -> None:

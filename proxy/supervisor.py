@@ -163,7 +163,7 @@ class Supervisor:
         self._reap(read_end, list(self._workers), self._limits["drain_timeout_s"] + KILL_AFTER_S)
         self._collector.tell("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
-        return 0 if not self._signals and self._collector.exit_code == 0 else 1
+        return 0 if not self._has_stop_signal() and self._collector.exit_code == 0 else 1
 
     def _pause(self, read_end: socket.socket, seconds: float) -> None:
         deadline = time.monotonic() + seconds

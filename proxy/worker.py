@@ -33,6 +33,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             await plane.listen(sockets[options.index])
             _obey(control, plane, sockets, tasks, stopping)
             control.send("ready")
+            wakeup.notify()  # there is a new ring
             gc.collect()
             gc.freeze()  # what lives as long as the process need not be looked at again
             with stop_signals(stopping.set):

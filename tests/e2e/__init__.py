@@ -1,0 +1,1 @@
+"""Whole runs of sidelog: real processes, real traffic."""

@@ -1,0 +1,100 @@
+"""kill -9 of any process, or all of them, under load: no completed exchange missing, none twice, the ledger balanced."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.load import Load
+from tests.support.sidelog import Sidelog, eventually
+from tests.support.upstream import running, service
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
+    """Compare what clients got with what is stored, and the ledger with both."""
+    ledger = sidelog.settled_ledger()
+    records = sidelog.records("kind=all")
+    ids = Counter(record["id"] for record in records)
+    assert not [record_id for record_id, count in ids.items() if count > 1]
+    assert not set(completed) - ids.keys()
+    assert ledger["stored"] == len(records)
+    assert ledger["received"] == len(records)
+    assert sum(ledger["dropped"].values()) == 0
+    seqs = sorted(record["seq"] for record in records)
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
+def kill_rounds(sidelog: Sidelog, rounds: int, seed: int) -> list[str]:
+    """Kill a random process, or all, some times under load; return the ids of all completed exchanges."""
+    chance = random.Random(seed)
+    completed: list[str] = []
+    for _ in range(rounds):
+        with Load(sidelog.port) as load:
+            time.sleep(chance.uniform(0.2, 0.8))
+            victim = chance.choice(["proxy.worker", "proxy.collector", "all"])
+            if victim == "all":
+                sidelog.kill_all()
+                sidelog.start()
+            else:
+                pids = eventually(lambda role=victim: sidelog.pids(role))
+                os.kill(chance.choice(pids), signal.SIGKILL)
+            before = len(load.completed)
+            eventually(lambda load=load, before=before: len(load.completed) > before + 20)
+        completed += load.completed
+    eventually(sidelog.is_ready)
+    return completed
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
+    """Whoever is killed, every exchange a client got completely is stored exactly once."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog:
+        completed = kill_rounds(sidelog, rounds=6, seed=int(workers))
+        assert len(completed) > 100
+        check_accounts(sidelog, completed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
+    """The same over 200 kills."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
+        completed = kill_rounds(sidelog, rounds=200, seed=7)
+        check_accounts(sidelog, completed)
+
+
+def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path, upstream: str) -> None:
+    """An exchange older than 100 ms is visible in flight, and becomes `worker_lost` when its worker is killed."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog, Load(sidelog.port, clients=1, method="GET", path="/slow?s=4"):
+        shown = eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
+        assert (shown[0]["path"], shown[0]["in_flight"]) == ("/slow", True)
+        (worker,) = sidelog.pids("proxy.worker")
+        os.kill(worker, signal.SIGKILL)
+        (lost,) = eventually(lambda: sidelog.records("outcome=worker_lost"))
+        assert lost["id"] == shown[0]["id"]
+        assert (lost["status"], lost["level"], lost["path"]) == (None, "error", "/slow")
+        sidelog.kill_all()
+        sidelog.start()
+        assert sidelog.settled_ledger()["received"] >= 1
+
+
+def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
+    """SIGTERM lets running exchanges finish, stores everything, and leaves no ring behind."""
+    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
+    with Load(sidelog.port) as load, sidelog:
+        eventually(lambda: len(load.completed) > 50)
+    with sidelog:
+        check_accounts(sidelog, load.completed)
+        assert len(sidelog.api("/api/status")["rings"]) == 2

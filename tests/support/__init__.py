@@ -1,0 +1,1 @@
+"""What tests share: real processes, real sockets, upstreams that misbehave on purpose."""

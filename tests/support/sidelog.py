@@ -1,0 +1,169 @@
+"""A real sidelog in its own processes, on free ports, with a data directory of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+Value = TypeVar("Value")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """Find a TCP port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def eventually(probe: Callable[[], Value], timeout_s: float = 15.0) -> Value:
+    """Call `probe` until it returns something true; fail with its last answer."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = probe()
+        if value or time.monotonic() >= deadline:
+            assert value, f"did not come true within {timeout_s} s: {value!r}"
+            return value
+        time.sleep(0.02)
+
+
+class Sidelog:
+    """One running `sidelog serve`; started by `with`, stopped (SIGTERM) at its end, killed if that fails."""
+
+    def __init__(self, data_dir: Path, upstream: str, *arguments: str, environ: dict[str, str] | None = None) -> None:
+        """Prepare; ports are chosen now and stay the same over restarts."""
+        self.data_dir = data_dir
+        self.port, self.admin_port = free_port(), free_port()
+        self._command = [
+            *(sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--data-dir", str(data_dir)),
+            *("--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin_port}", *arguments),
+        ]
+        self._environ = {**os.environ, "SIDELOG_RING__BYTES": str(8 << 20), **(environ or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log_path = data_dir.with_suffix(".log")
+
+    @property
+    def url(self) -> str:
+        """The data port."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def token(self) -> str:
+        """The admin token."""
+        return (self.data_dir / "admin-token").read_text().strip()
+
+    @property
+    def log(self) -> str:
+        """What all processes wrote to stderr so far."""
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def __enter__(self) -> Self:
+        """Start and wait until it is ready."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop, however it is doing."""
+        if self.process is not None:
+            self.stop(check=kind is None)
+
+    def start(self) -> None:
+        """Start all processes and wait until ready."""
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._environ, stderr=log, stdout=log, start_new_session=True
+            )
+        eventually(self.is_ready)
+
+    def is_ready(self) -> bool:
+        """Whether /readyz says so and the data port accepts."""
+        assert self.process is not None
+        assert self.process.poll() is None, self.log
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=5):
+                pass
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    def stop(self, *, check: bool = True) -> int:
+        """Stop in order; the exit code must be 0 when `check`."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.kill_all()
+            raise
+        self.process = None
+        if check:
+            assert code == 0, self.log
+        return code
+
+    def kill_all(self) -> None:
+        """`kill -9` of every process at once."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def pids(self, role: str) -> list[int]:
+        """Process ids of one role, `proxy.worker` or `proxy.collector`, below this supervisor."""
+        assert self.process is not None
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            if parent == self.process.pid and role.encode() in command:
+                found.append(int(entry.name))
+        return sorted(found)
+
+    def api(self, path: str) -> Any:
+        """GET from the admin port as JSON."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.admin_port}{path}", headers={"Authorization": f"Bearer {self.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def records(self, query: str = "") -> list[dict[str, Any]]:
+        """All records of a query, page by page, newest first."""
+        records: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = self.api(f"/api/records?limit=1000&{query}{cursor}")
+            records += page["records"]
+            if page["next_cursor"] is None:
+                return records
+            cursor = f"&cursor={page['next_cursor']}"
+
+    def settled_ledger(self) -> dict[str, Any]:
+        """The ledger, once nothing waits any more; it must balance."""
+
+        def settled() -> dict[str, Any] | None:
+            try:
+                ledger: dict[str, Any] = self.api("/api/ledger")
+            except OSError:
+                return None
+            return ledger if ledger["waiting"] == 0 else None
+
+        ledger = eventually(settled, 20)
+        assert ledger is not None
+        assert ledger["balanced"], ledger
+        return ledger

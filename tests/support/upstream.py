@@ -1,0 +1,147 @@
+"""Upstreams for tests: a small service in a thread of its own, and a socket that answers whatever it is told to."""
+
+import asyncio
+import contextlib
+import hashlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+from aiohttp import web
+
+
+def service() -> web.Application:
+    """An ordinary service: echo, fixed bodies, streams, errors."""
+
+    async def echo(request: web.Request) -> web.Response:
+        body = await request.read()
+        return web.json_response(
+            {
+                "method": request.method,
+                "path": request.raw_path,
+                "headers": [[name, value] for name, value in request.headers.items()],
+                "sha256": hashlib.sha256(body).hexdigest(),
+                "bytes": len(body),
+                "body": body[:2000].decode("latin-1"),
+            }
+        )
+
+    async def sized(request: web.Request) -> web.StreamResponse:
+        size = int(request.match_info["bytes"])
+        response = web.StreamResponse()
+        if "chunked" not in request.query:
+            response.content_length = size
+        await response.prepare(request)
+        block = bytes(range(256)) * 256
+        while size > 0:
+            await response.write(block[:size])
+            size -= len(block)
+        await response.write_eof()
+        return response
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for number in range(int(request.query.get("n", "5"))):
+            await response.write(f"data: {number}\n\n".encode())
+            await asyncio.sleep(float(request.query.get("pause", "0.01")))
+        return response
+
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(float(request.query.get("s", "1")))
+        return web.Response(text="slow")
+
+    async def status(request: web.Request) -> web.Response:
+        return web.Response(status=int(request.match_info["status"]))
+
+    app = web.Application(client_max_size=1 << 31)
+    app.router.add_get("/bytes/{bytes}", sized)
+    app.router.add_get("/events", events)
+    app.router.add_get("/slow", slow)
+    app.router.add_route("*", "/status/{status}", status)
+    app.router.add_route("*", "/{tail:.*}", echo)
+    return app
+
+
+@contextlib.contextmanager
+def running(app: web.Application) -> Iterator[str]:
+    """Serve an application from a thread; gives its URL."""
+    loop = asyncio.new_event_loop()
+    started = threading.Event()
+    stop = asyncio.Event()
+    port = 0
+
+    async def serve() -> None:
+        nonlocal port
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
+        await site.start()
+        assert site._server is not None
+        port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        started.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    def run() -> None:
+        loop.run_until_complete(serve())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="upstream")
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+@contextlib.contextmanager
+def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
+    """Serve raw sockets: `handle(connection, number)` runs in a thread per connection. Gives the URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(0.1)
+    threads: list[threading.Thread] = []
+    is_stopping = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        with connection:
+            try:
+                handle(connection, number)
+            except OSError:
+                pass  # the proxy closed first, as it may
+
+    def accept() -> None:
+        number = 0
+        while not is_stopping.is_set():
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            connection.settimeout(10)
+            threads.append(threading.Thread(target=serve, args=(connection, number)))
+            threads[-1].start()
+            number += 1
+
+    acceptor = threading.Thread(target=accept)
+    acceptor.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        is_stopping.set()
+        acceptor.join()
+        for thread in threads:
+            thread.join(11)
+        listener.close()
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """Read up to and including the empty line of a head; what follows stays unread."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        if not byte:
+            break
+        head += byte
+    return head
