@@ -96,7 +96,8 @@ class JsonRedactor:
             if replacement:
                 pieces += (text[kept:start], replacement)
                 kept = stop
-            found = self._pattern.search(text, stop)
+            # A string that was cut off took the next key's first quote for its last: look at that quote again.
+            found = self._pattern.search(text, stop - 1 if text[stop - 1] == _QUOTE else stop)
         pieces.append(text[kept:])
         return b"".join(pieces), end
 

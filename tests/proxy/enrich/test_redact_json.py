@@ -122,6 +122,7 @@ def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> N
         (b"{\"password\": 'S, S', \"x\": 1}", b'{"password": "[REDACTED]", "x": 1}'),
         (b'{"password": }', b'{"password": }'),
         (b'{"a":1}\n{"token":"S"}\n', b'{"a":1}\n{"token":"[REDACTED]"}\n'),
+        (b'{"token":"S\n{"password":"S","a":1}\n', b'{"token":"[REDACTED]"password":"[REDACTED]","a":1}\n'),
         (b'{"x":"password","y":"token"}', b'{"x":"password","y":"token"}'),
     ],
 )  # fmt: skip
