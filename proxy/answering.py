@@ -16,8 +16,9 @@ from proxy.chunked import LAST_CHUNK, ChunkedDecoder, frame
 from proxy.engine import Engine
 from proxy.errors import STATUS_OF, UpstreamError, error_response
 from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, OUTCOME_INDEX, Exchange
-from proxy.heads import RequestHead, ResponseHead
+from proxy.heads import RequestHead
 from proxy.limits import Phase
+from proxy.response_head import ResponseHead
 from proxy.routes import Route
 from proxy.target import IDEMPOTENT_METHODS
 from proxy.timeline import note_chunk

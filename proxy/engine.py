@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from proxy.field_lines import PlainLines
 from proxy.forwarded import TrustedProxies
 from proxy.heads import RequestHead, parse_request_head
 from proxy.limits import INFLIGHT_AFTER_NS, TICK_S, Deadlines
@@ -56,6 +57,7 @@ class Engine:
         self.in_flight: Final[set[Downstream]] = set()
         self.is_draining = False
         self._memo: dict[bytes, RequestHead] = {}
+        self._plain = PlainLines()
 
     def _count_upstream(self, change: int) -> None:
         self.recorder.count_connection("upstream", change)
@@ -68,7 +70,9 @@ class Engine:
         """
         head = self._memo.get(block)
         if head is None:
-            head = parse_request_head(block, max_headers=self.max_headers, max_line_bytes=self.max_line_bytes)
+            head = parse_request_head(
+                block, max_headers=self.max_headers, max_line_bytes=self.max_line_bytes, plain=self._plain
+            )
             if len(block) <= MAX_MEMO_BYTES:
                 if len(self._memo) >= MAX_MEMO_HEADS:
                     self._memo.clear()

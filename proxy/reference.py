@@ -34,8 +34,9 @@ from proxy.capture import Window
 from proxy.errors import STATUS_OF, Refused, UpstreamError, error_response
 from proxy.exchange import ERROR_INDEX, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, Exchange
 from proxy.forwarded import TrustedProxies, forwarded_lines
-from proxy.heads import RequestHead, ResponseHead, parse_request_head, parse_response_head
+from proxy.heads import RequestHead, parse_request_head
 from proxy.recorder import Recorder
+from proxy.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route, RouteTable
 from proxy.settings import Settings
 from proxy.target import parse_request_line

@@ -78,19 +78,16 @@ class Route:
 
         Ours come last: whatever a client names in Connection was taken out before (P1).
         """
-        length = head.content_length
-        framing = b"Transfer-Encoding: chunked\r\n" if head.is_chunked else b"Content-Length: %d\r\n" % length
-        return b"".join(
-            (
-                self._host_line or b"Host: %b\r\n" % (head.host or self.address.authority.encode()),
-                head.render(self._set_names),
-                self._set_lines,
-                b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b"",
-                b"X-Sidelog-Hop: %b\r\n" % b", ".join([*head.hops, hop]),
-                via,
-                framing if head.is_chunked or length >= 0 else b"",
-            )
-        )
+        host = self._host_line or b"Host: %b\r\n" % (head.host or self.address.authority.encode())
+        if head.is_chunked:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            framing = b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
+        request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
+        hops = b", ".join([*head.hops, hop]) if head.hops else hop
+        return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
+            host, head.render(self._set_names), self._set_lines, request_id, hops, via, framing,
+        )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
         """Take the route's prefix off a target, where the route says so."""

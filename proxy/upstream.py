@@ -14,7 +14,8 @@ from typing import Final, Protocol, cast
 
 from proxy.chunked import ChunkedDecoder, ChunkError
 from proxy.errors import UpstreamError
-from proxy.heads import ResponseHead, parse_response_head
+from proxy.field_lines import PlainLines
+from proxy.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route
 from proxy.settings import LimitSettings
 
@@ -260,6 +261,7 @@ class Pool:
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._memo: dict[bytes, ResponseHead] = {}
+        self._plain = PlainLines()
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_head_bytes = limits.max_header_bytes or 1 << 24
         self._max_headers = limits.max_headers or 1 << 20
@@ -269,7 +271,7 @@ class Pool:
         """Read a response head, or recall it: identical heads come in runs (one Date a second)."""
         head = self._memo.get(raw)
         if head is None:
-            head = parse_response_head(raw, max_headers=self._max_headers)
+            head = parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
             if len(raw) <= MAX_MEMO_BYTES:
                 if len(self._memo) >= MAX_MEMO_HEADS:
                     self._memo.clear()

@@ -1,0 +1,87 @@
+"""Field lines: what requests and responses have in common. Pure.
+
+llhttp judges the syntax of a whole head (names, values, line endings, repeated or conflicting lengths); what it lets
+pass is refused by `heads.py` and `response_head.py` (http.md lists it). Most lines of most messages are forwarded as
+the bytes they came as, so they are remembered as such.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import httptools
+
+HOP_BY_HOP: Final = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"trailer",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-authentication-info",
+        b"http2-settings",
+    )
+)
+"""Never forwarded, in either direction (P1, P7)."""
+
+MAX_PLAIN_LINES: Final = 4096
+MAX_PLAIN_LINE_BYTES: Final = 256
+"""With the limit above at most 1 MiB of lines are remembered."""
+_VARYING: Final = frozenset(
+    (b"traceparent", b"tracestate", b"authorization", b"if-none-match", b"date", b"etag", b"age")
+)
+"""Differ from message to message, so remembering them would only push others out."""
+
+
+class PlainLines:
+    """Field lines that were read before and are forwarded as they are: most lines of most messages.
+
+    A look-up costs 0.03 µs where reading a line costs 0.3 (bench/micro), which matters for heads that differ in one line.
+    """
+
+    __slots__ = ("known",)
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self.known: set[bytes] = set()
+
+    def remember(self, name: bytes, line: bytes) -> None:
+        """Remember a line with this lower-case name, if it is likely to come again."""
+        if len(line) <= MAX_PLAIN_LINE_BYTES and name not in _VARYING:
+            if len(self.known) >= MAX_PLAIN_LINES:
+                self.known.clear()
+            self.known.add(line)
+
+
+class _Sink:
+    """llhttp calls nothing: only its verdict is wanted. The names spare the parser failing look-ups."""
+
+    on_message_begin = on_url = on_status = on_header = on_headers_complete = None
+    on_body = on_message_complete = on_chunk_header = on_chunk_complete = None
+
+
+_SINK: Final = _Sink()
+
+
+def judge(parser: Callable[[object], object], head: bytes) -> str | None:
+    """Let llhttp read a complete head; return what it objects to, or None."""
+    try:
+        parser(_SINK).feed_data(head)  # type: ignore[attr-defined]
+    except httptools.HttpParserUpgrade:
+        return None  # the head is well-formed; whether it upgrades is decided here, not by the parser
+    except httptools.HttpParserError as error:
+        return str(error)
+    return None
+
+
+def name_of(line: bytes) -> bytes:
+    """Return the lower-case name of a field line."""
+    return line.partition(b":")[0].lower()
+
+
+def options_of(value: bytes) -> list[bytes]:
+    """Split a comma list into lower-case options, empty ones left out."""
+    return [option for part in value.lower().split(b",") if (option := part.strip(b" \t"))]

@@ -1,0 +1,134 @@
+"""Response heads: an upstream's, read with the same rigour as a client's and framed anew (RFC 9112 §6, RFC 9110 §7.6.1).
+
+Pure. llhttp's response parser is lenient where a proxy must not be (transfer codings, statuses, the reason phrase), so
+those are judged here. What cannot be right is a 502 and closes the connection: nothing of it reaches the client (P22).
+"""
+
+import re
+from typing import Final
+
+import httptools
+
+from proxy.errors import UpstreamError
+from proxy.field_lines import HOP_BY_HOP, PlainLines, judge, name_of, options_of
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e]*)?")
+
+
+class ResponseHead:
+    """What an upstream's response head says."""
+
+    __slots__ = (
+        "content_length",
+        "fields",
+        "is_chunked",
+        "is_event_stream",
+        "is_http10",
+        "is_keep_alive",
+        "keep_alive_s",
+        "prefix",
+        "status",
+        "status_line",
+    )
+
+    def __init__(self, status_line: bytes, status: int, is_http10: bool) -> None:
+        """Begin with the status line, in our version, with its CRLF."""
+        self.status_line = status_line
+        self.status = status
+        self.is_http10 = is_http10
+        self.is_keep_alive = not is_http10
+        self.keep_alive_s = -1
+        self.content_length = -1
+        self.is_chunked = False
+        self.fields = b""
+        """Forwarded field lines, each with its CRLF; framing is not among them."""
+        self.prefix = b""
+        """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
+        self.is_event_stream = False
+
+    def body_length(self, method: bytes) -> int:
+        """Bytes of body that follow: 0 where HTTP allows none (RFC 9112 §6.3), -1 when chunked or until close."""
+        if method == b"HEAD" or self.status == 204 or self.status == 304 or self.status < 200:
+            return 0
+        return -1 if self.is_chunked else self.content_length
+
+
+def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | None = None) -> ResponseHead:
+    """Read a response head, status line to empty line.
+
+    Args:
+        head: all of it, as received.
+        max_headers: limit of the number of field lines.
+        plain: lines known to be forwarded as they are; grows.
+
+    Raises:
+        UpstreamError: `upstream_bad_response`.
+    """
+    objection = judge(httptools.HttpResponseParser, head)
+    if objection:
+        raise UpstreamError("upstream_bad_response", f"malformed response head: {objection}")
+    lines = head[:-4].split(b"\r\n")
+    match = _STATUS_LINE.fullmatch(lines[0])
+    if match is None:
+        raise UpstreamError("upstream_bad_response", f"invalid status line {lines[0][:80]!r}")
+    if len(lines) - 1 > max_headers:
+        raise UpstreamError("upstream_bad_response", f"{len(lines) - 1} header fields, the limit is {max_headers}")
+    response = ResponseHead(b"HTTP/1.1" + lines[0][8:] + b"\r\n", int(match[2]), match[1] == b"0")
+    plain = plain or PlainLines()
+    known = plain.known
+    dropped: set[bytes] = set()
+    kept = [line for line in lines[1:] if line in known or _is_forwarded(response, line, dropped, plain)]
+    if response.is_chunked and (response.is_http10 or response.content_length >= 0):
+        raise UpstreamError("upstream_bad_response", "Transfer-Encoding with Content-Length or in HTTP/1.0")
+    if dropped:
+        kept = [line for line in kept if name_of(line) not in dropped]
+    response.fields = b"\r\n".join(kept) + b"\r\n" if kept else b""
+    response.prefix = response.status_line + response.fields + _framing(response)
+    return response
+
+
+def _is_forwarded(response: ResponseHead, line: bytes, dropped: set[bytes], plain: PlainLines) -> bool:
+    """Read one field line; tell whether it goes to the client."""
+    raw_name, _, value = line.partition(b":")
+    name = raw_name.lower()
+    if name in _RESPONSE_FIELDS:
+        _response_field(response, name, value.strip(b" \t"), dropped)
+        return False
+    if name == b"content-type" and b"text/event-stream" in value.lower():
+        response.is_event_stream = True
+    else:
+        plain.remember(name, line)
+    return True
+
+
+def _framing(response: ResponseHead) -> bytes:
+    """Frame anew, canonically (P2); what has no body gets no coding (P6, RFC 9112 §6.1)."""
+    if response.status < 200 or response.status == 204:
+        return b""
+    if response.content_length >= 0:
+        return b"Content-Length: %d\r\n" % response.content_length
+    return b"" if response.status == 304 else b"Transfer-Encoding: chunked\r\n"
+
+
+_RESPONSE_FIELDS: Final = HOP_BY_HOP | {b"content-length"}
+
+
+def _response_field(response: ResponseHead, name: bytes, value: bytes, dropped: set[bytes]) -> None:
+    if name == b"content-length":
+        if not value.isdigit() or len(value) > 18 or response.content_length >= 0:
+            raise UpstreamError("upstream_bad_response", f"invalid Content-Length {value[:40]!r}")
+        response.content_length = int(value)
+    elif name == b"transfer-encoding":
+        if value.lower() != b"chunked" or response.is_chunked:
+            raise UpstreamError("upstream_bad_response", f"Transfer-Encoding {value[:40]!r} is not exactly chunked")
+        response.is_chunked = True
+    elif name == b"connection":
+        options = options_of(value)
+        dropped.update(options)
+        if b"close" in options:
+            response.is_keep_alive = False
+        elif b"keep-alive" in options:
+            response.is_keep_alive = True
+    elif name == b"keep-alive":
+        match = re.search(rb"timeout=(\d{1,5})", value)
+        response.keep_alive_s = int(match[1]) if match else -1
