@@ -248,6 +248,7 @@ async def test_a_record_changed_after_the_commit_is_not_changed_in_the_store(sto
     found = await store.get(record.id)
     assert found is not None
     found.path = "/changed too"
+    (await listed(store))[0].path = "/changed too"
     assert (await listed(store))[0].path == "/items"
     assert (await store.payloads([1]))[1].request_head != b"changed"
 

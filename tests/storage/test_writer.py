@@ -83,7 +83,8 @@ async def running(
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run(), name="writer")
         yield writer
-        assert await writer.close(deadline_s) == 0
+        async with asyncio.timeout(deadline_s / 2):
+            assert await writer.close(deadline_s) == 0
 
 
 async def stored(store: MemoryStorage) -> list[Record]:

@@ -179,6 +179,17 @@ async def test_an_offset_that_is_not_reached_has_no_cursor(slow: SqliteStorage) 
     assert (page.records, page.complete, page.next_after) == ([], False, None)
 
 
+@pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
+async def test_an_offset_reaches_over_slices(path: Path, monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    """Rows are skipped across as many slices as it takes."""
+    monkeypatch.setattr(read, "_FIRST_SLICE", 10)
+    monkeypatch.setattr(read, "_QUICK_S", 0.0)
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
+        page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
+    assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]
+
+
 async def test_a_running_statement_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The budget ends a statement in its middle, and the connection is good for the next."""
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
