@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, TypeVar
 
+from proxy.enrich.charset import to_utf8
 from proxy.enrich.names import BUILT_IN, QUERY_ONLY, SecretNames, parameter_parts
 from proxy.enrich.redact_json import MARK, End, JsonRedactor, compile_bytes
 from proxy.enrich.redact_multipart import boundary_of, redact_multipart
@@ -73,12 +74,16 @@ class Redactor:
     def redact_body(self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool) -> tuple[bytes, bytes]:
         """Redact the windows of a decoded body.
 
+        Text in a wide charset comes back as UTF-8.
+
         Args:
             head: the first kept bytes; all of them unless `is_truncated`.
             tail: the last kept bytes; what might be the rest of a secret from before them is cut off.
             content_type: as sent; empty when there was none.
             is_truncated: whether bytes between head and tail are missing.
         """
+        if (plain := to_utf8(head if is_truncated else head + tail)) is not None:
+            head, tail = plain, b""  # where a character begins in a wide tail is not known
         kind = _kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
         if not is_truncated:
