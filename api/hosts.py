@@ -6,19 +6,20 @@ other is answered 421 (RFC 9110 §15.5.20).
 """
 
 import ipaddress
+import re
 from collections.abc import Collection
+from typing import Final
 
-OPEN_PATHS = frozenset(("/healthz", "/readyz", "/metrics"))
+_AUTHORITY: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]*)?", re.ASCII)
+OPEN_PATHS: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 """Asked by probes and scrapers under whatever name they know; nothing there is worth a rebinding."""
 
 
 def host_name(authority: str) -> str:
-    """Cut the port off a Host header's value; lower case, without a final dot, IPv6 without brackets."""
+    """Cut the port off a Host header's value; lower case, no final dot, IPv6 without brackets; empty when odd."""
     text = authority.strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    name, _, port = text.rpartition(":")
-    return (name if name and port.isdigit() else text).rstrip(".")
+    match = _AUTHORITY.fullmatch(text)
+    return "" if match is None else (match[1] or match[2]).rstrip(".")
 
 
 def is_allowed_host(authority: str, listen_host: str, allowed_hosts: Collection[str]) -> bool:

@@ -107,8 +107,8 @@ class Metrics:
         self._batches: dict[str, int] = {}
         self._batch_records = Tally(BATCH_BUCKETS_RECORDS)
         self._flush = Tally(_DURATION_BOUNDS_US)
-        self._oldest_unstored_s = 0.0
-        self._storage_up = False
+        self._oldest_unstored_s: float | None = None
+        self._storage_up: bool | None = None
         self._ledger: Ledger | None = None
         self._registry = CollectorRegistry()
         self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
@@ -203,8 +203,11 @@ class Metrics:
         flush = HistogramMetricFamily("sidelog_flush_duration_seconds", "Time one commit took.")
         flush.add_metric([], self._flush.buckets(_US_PER_S), self._flush.total / _US_PER_S)
         yield flush
-        yield gauge("storage_up", "Whether the last commit reached the store.", int(self._storage_up))
-        yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", self._oldest_unstored_s)
+        # What nobody has said is left out: a false 0 would raise an alarm, a false 1 would hide one.
+        if self._storage_up is not None:
+            yield gauge("storage_up", "Whether the last commit reached the store.", int(self._storage_up))
+        if self._oldest_unstored_s is not None:
+            yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", self._oldest_unstored_s)
         yield counters(
             "metric_overflow", "Observations counted under another label for want of room.", [], {(): self._overflow}
         )

@@ -14,7 +14,7 @@ from api.dialects.entries import Entry, Halves, data_of, project_entry
 from api.dialects.entry_bodies import read_bodies
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.errors import Refused, Shape, phrase
-from api.paging import freeze
+from api.paging import Frozen, freeze
 from api.params import (
     Query,
     read_bool,
@@ -121,14 +121,21 @@ async def list_entries(request: web.Request) -> web.Response:
     if not count.exact:
         answer["totalCapped"] = True
     if is_possible:
-        # No offset leads further than the last entry of the log.
-        reachable = min(query.offset, 2 * frozen.max_seq)
-        page = await read_entry_page(storage, replace(query, filter=frozen.paged, offset=reachable))
+        page = await read_entry_page(storage, narrow(query, frozen, count))
         bodies = await read_bodies(storage, page.entries, wanted)
         answer["entries"] = await encode_rows(zip(page.entries, bodies, strict=True), _show)
         if not page.complete:
             answer |= {"complete": False, "nextAfterId": page.next_after_id}
     return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})
+
+
+def narrow(query: EntryQuery, frozen: Frozen, count: Count) -> EntryQuery:
+    """Bound a page by the log's end; where no event matches, ask for none, so that an offset is a mere division."""
+    halves, filter = query.halves, frozen.paged
+    if halves.per_exchange and count.exact and count.events == 0:
+        halves, filter = replace(halves, event=False), replace(filter, kind="exchange")
+    # No offset leads further than the last entry of the log.
+    return replace(query, halves=halves, filter=filter, offset=min(query.offset, 2 * frozen.max_seq))
 
 
 def _show(row: tuple[Entry, dict[str, object]]) -> dict[str, object]:

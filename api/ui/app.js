@@ -308,4 +308,5 @@ $("filter").addEventListener("change", () => setFilter($("filter").value.trim())
 $("live").addEventListener("click", () => setPaused(!state.paused));
 $("logout").addEventListener("click", async () => { await fetch("/logout", { method: "POST" }); location.assign("/login"); });
 restore();
-poll();
+drawLedger().catch(noteFailure);
+setTimeout(poll, POLL_MS);

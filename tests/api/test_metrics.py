@@ -12,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from api.metrics import MAX_ROUTES, Metrics, Tally, WorkerTotals
 from storage.ledger import Ledger
-from tests.api.conftest import Client, World
 from tests.api.samples import make_event, make_record
 
 LEDGER = Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
@@ -97,6 +96,13 @@ def test_without_a_store_only_the_ledger_is_missing() -> None:
     assert "sidelog_requests_total" in text
 
 
+def test_what_the_writer_has_not_said_is_left_out() -> None:
+    """A store nobody has tried is neither up nor down."""
+    text = Metrics().render("", None)[0].decode()
+    assert "sidelog_storage_up" not in text
+    assert "sidelog_oldest_unstored_seconds" not in text
+
+
 def test_routes_above_the_cap_share_one_label() -> None:
     """The number of series is bounded, and what was folded is counted."""
     metrics = Metrics()
@@ -138,28 +144,3 @@ def test_promtool_has_nothing_to_say() -> None:
             [promtool, "check", "metrics"], input=text, capture_output=True, check=False, timeout=30
         )
         assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
-
-
-async def test_health_and_metrics_over_http(world: World, client: Client) -> None:
-    """Ready and not ready, degraded, and the scrape with the ledger."""
-    assert (await client.get("/healthz")).status == 200
-    response = await client.get("/readyz")
-    assert (response.status, await response.json()) == (200, {"ready": True, "degraded": False})
-    world.ready = (False, {"reason": "draining"})
-    response = await client.get("/readyz")
-    assert (response.status, await response.json()) == (503, {"ready": False, "reason": "draining"})
-    response = await client.get("/metrics")
-    assert samples(await response.text())["sidelog_records_stored_total",] == 7
-
-
-async def test_ledger_and_status_over_http(world: World, client: Client) -> None:
-    """The equation with its verdict; the status as it is."""
-    from tests.api.conftest import BEARER
-
-    answer = await (await client.get("/api/ledger", headers=BEARER)).json()
-    assert answer == {
-        "received": 9, "stored": 7, "spooled": 0, "waiting": 1, "dropped": {"poison": 1}, "balanced": True,
-    }  # fmt: skip
-    world.ledger = Ledger(received=9, stored=7, spooled=0, waiting=0)
-    assert (await (await client.get("/api/ledger", headers=BEARER)).json())["balanced"] is False
-    assert await (await client.get("/api/status", headers=BEARER)).json() == {"version": "0.1.0"}
