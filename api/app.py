@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from api import health, login, middleware, records
 from api.dialects import gateway, proxy_logs
-from api.pages import Handler, load_assets, serve_asset, serve_page
+from api.pages import load_assets, serve_asset, serve_page
 from api.services import SERVICES, Services
 
 MAX_REQUEST_BYTES: Final = 65536

@@ -1,21 +1,18 @@
 """What every request passes: our names only, then the token; around both, errors in the words of the asked dialect."""
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
 from api import auth, hosts
 from api.answers import json_answer
 from api.dialects import gateway, proxy_logs
-from api.errors import PROBLEM, Refused, Shape, phrase
+from api.errors import MAX_SHOWN_CHARACTERS, PROBLEM, Refused, Shape, phrase
 from api.login import session_binding
 from api.services import Services, services_of
 from storage.errors import StorageUnavailable
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SHAPES: Final = (("/v1/", gateway.SHAPE), ("/api/proxy-logs/", proxy_logs.SHAPE))
 """Path prefix → the dialect that words errors below it; the native API's shape elsewhere."""
@@ -62,9 +59,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         if error.status < 400:
             raise
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        refused = Refused(
-            error.status, f"{request.method} {request.path}: {phrase(error.status).lower()}", headers=allow
-        )
+        asked = f"{request.method} {request.path}"[:MAX_SHOWN_CHARACTERS]
+        refused = Refused(error.status, f"{asked}: {phrase(error.status).lower()}", headers=allow)
     except StorageUnavailable as error:
         _log.warning("a read failed, the store is away: %s", error)
         refused = Refused(503, "the store cannot be reached", headers={"Retry-After": "5"})
@@ -81,7 +77,7 @@ async def check_host(request: web.Request, handler: Handler) -> web.StreamRespon
         services = services_of(request)
         names = request.headers.getall("Host", ())
         if len(names) != 1 or not hosts.is_allowed_host(names[0], services.listen_host, services.allowed_hosts):
-            shown = ", ".join(names)[:100]
+            shown = ", ".join(names)[:MAX_SHOWN_CHARACTERS]
             raise Refused(421, f"host {shown!r} is not a name of this server, see [admin] allowed_hosts")
     return await handler(request)
 

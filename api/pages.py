@@ -4,12 +4,12 @@ Only files of the package are served, from a table made at start, so no request 
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 TYPES: Final = {
     ".html": "text/html",
@@ -18,8 +18,6 @@ TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 """Served endings and their media types; other files of the package are not served."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The native API: pages of records with every filter, one record with heads and bodies, its bodies as downloads."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from aiohttp import web
 
@@ -15,7 +15,6 @@ from storage.query import RecordQuery
 from storage.record import Body, Record, format_id, parse_id
 
 BodySide = Literal["request", "response"]
-SIDES: Final[tuple[BodySide, ...]] = ("request", "response")
 
 
 async def list_records(request: web.Request) -> web.Response:
