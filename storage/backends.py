@@ -67,7 +67,7 @@ async def open_storage(url: str, data_dir: Path, *, durability: Durability = "sa
     Args:
         url: See the module.
         data_dir: Where relative paths start.
-        durability: `safe` syncs every commit to the disk, `fast` leaves that to the operating system.
+        durability: `safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits.
 
     Raises:
         ValueError: See `check_url`.

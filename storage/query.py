@@ -12,7 +12,7 @@ from storage.record import Record
 
 Order = Literal["asc", "desc"]
 Durability = Literal["fast", "safe"]
-"""`safe` syncs every commit to the disk, `fast` leaves that to the operating system."""
+"""`safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,11 +33,13 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> in
     """
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
+    # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the file.
+    synchronous = "full" if durability == "safe" else "normal"
     for pragma in (
         f"page_size = {_PAGE_BYTES}",
         "auto_vacuum = incremental",
         "journal_mode = wal",
-        f"synchronous = {'full' if durability == 'safe' else 'off'}",
+        f"synchronous = {synchronous}",
         f"cache_size = -{_WRITE_CACHE_KIB}",
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"journal_size_limit = {8 * _PAGE_BYTES * _CHECKPOINT_PAGES}",

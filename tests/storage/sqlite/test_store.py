@@ -113,9 +113,9 @@ async def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> 
         await SqliteStorage.open(tmp_path / "file" / "records.db")
 
 
-@pytest.mark.parametrize(("durability", "synchronous"), [("safe", 2), ("fast", 0)])
+@pytest.mark.parametrize(("durability", "synchronous"), [("safe", 2), ("fast", 1)])
 async def test_safe_syncs_every_commit(path: Path, durability: Durability, synchronous: int) -> None:
-    """`safe` is SQLite's full synchronous mode, `fast` leaves syncing to the system; both use the write-ahead log."""
+    """`safe` is SQLite's full synchronous mode, `fast` syncs only when it checkpoints; both use the write-ahead log."""
     async with await SqliteStorage.open(path, durability=durability) as store:
         pragmas = ("synchronous", "journal_mode", "auto_vacuum")
         found = [
