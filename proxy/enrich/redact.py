@@ -28,6 +28,7 @@ _MEMO_ENTRY_BYTES: Final = 200
 
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
+_PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
@@ -71,6 +72,14 @@ class Redactor:
         """Redact a raw query, without its question mark."""
         return _on_bytes(query, self._query)
 
+    def redact_path(self, path: bytes) -> bytes:
+        """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that should not be there."""
+        if b"=" not in path or (b";" not in path and b"#" not in path):
+            return path
+        path, mark, fragment = path.partition(b"#")
+        path = _PATH_PARAMETER.sub(self._redact_path_parameter, path)
+        return path + mark + _redact_parameters(fragment, self._query)
+
     def redact_body(self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool) -> tuple[bytes, bytes]:
         """Redact the windows of a decoded body.
 
@@ -106,13 +115,11 @@ class Redactor:
 
     def _redact_start_line(self, line: bytes) -> bytes:
         """Redact the query of a request line, well-formed or not."""
-        path, mark, rest = line.partition(b"?")
-        if not mark:
-            return self._redact_value(line)
-        query, space, version = rest.rpartition(b" ")
+        target, space, version = line.rpartition(b" ")
         if not version.startswith(b"HTTP/"):
-            query, space, version = rest, b"", b""
-        return b"".join((path, mark, _redact_parameters(query, self._query), space, version))
+            target, space, version = line, b"", b""
+        path, mark, query = target.partition(b"?")
+        return b"".join((self.redact_path(path), mark, _redact_parameters(query, self._query), space, version))
 
     def _redact_block(self, block: bytes) -> bytes:
         """Redact header lines; the first line is the empty one behind the start line."""
@@ -153,6 +160,9 @@ class Redactor:
         if b"?" not in value and b"#" not in value:
             return value
         return _URL_QUERY.sub(self._redact_url_query, value)
+
+    def _redact_path_parameter(self, found: re.Match[bytes]) -> bytes:
+        return found[1] + found[2] + b"=" + MARK if self._query.has(found[2]) else found[0]
 
     def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
         text = found[0]

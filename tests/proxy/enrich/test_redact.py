@@ -54,6 +54,7 @@ def test_heads_lose_their_secrets_and_nothing_else(fields: list[tuple[str, str]]
         (b"GET /?token=S", b"GET /?token=[REDACTED]"),
         (b"GET /?token=S S\r\nA: b", b"GET /?token=[REDACTED]\r\nA: b"),
         (b"GET /?a=1;token=S HTTP/1.1\r\n", b"GET /?a=1;token=[REDACTED] HTTP/1.1\r\n"),
+        (b"GET /a;v=1;token=S/b;sig=S?c HTTP/1.1\r\n", b"GET /a;v=1;token=[REDACTED]/b;sig=[REDACTED]?c HTTP/1.1\r\n"),
         (b"GET /#access_token=S HTTP/1.1\r\n", b"GET /#access_token=[REDACTED] HTTP/1.1\r\n"),
         (b"\r\nGET /?token=S HTTP/1.1\r\n", b"\r\nGET /?token=[REDACTED] HTTP/1.1\r\n"),
         (b"HTTP/1.1 200 OK?\r\nSet-Cookie: S", b"HTTP/1.1 200 OK?\r\nSet-Cookie: [REDACTED]"),
@@ -105,6 +106,14 @@ def test_queries_lose_their_secrets_and_nothing_else(data: st.DataObject, rounds
     assert redactor.redact_query(query) == "&".join(expected)
     assert redactor.redact_query(query.encode()) == "&".join(expected).encode()
     assert redactor.redact_query("&".join(expected)) == "&".join(expected)
+
+
+def test_paths_lose_the_secrets_of_their_parameters() -> None:
+    """Parameters of segments and of a fragment; a path without them comes back itself."""
+    redactor = Redactor()
+    assert redactor.redact_path(b"/a;Token=S;v=1/b#a=1&sig=S/S") == b"/a;Token=[REDACTED];v=1/b#a=1&sig=[REDACTED]"
+    path = b"/plain/path=1"
+    assert redactor.redact_path(path) is path
 
 
 def test_query_of_any_text_is_taken() -> None:
