@@ -44,7 +44,6 @@ class Answering(asyncio.Protocol):
 
     __slots__ = (
         "_buffer",
-        "_client",
         "_connecting",
         "_decoder",
         "_engine",
@@ -81,13 +80,14 @@ class Answering(asyncio.Protocol):
         """Belong to an engine."""
         self._engine = engine
         # of the connection
-        self._client = self._peer = b""
+        self._peer = b""
         self._buffer = b""
         self._paused = 0
         self._stalled_ns = self._eof_ns = self._stalled_bytes = 0
         self._lingered_bytes = 0
         self._is_parsing = False
-        self._fields: tuple[RequestHead | None, Route | None, bytes] = (None, None, b"")
+        self._fields: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
+        """The last head, its route, the lines they became, and the client they came from."""
         self.phase = Phase.IDLE
         self._since_ns = 0
         # of the exchange
@@ -199,16 +199,46 @@ class Answering(asyncio.Protocol):
         if not exchange.flags & FLAG_HTTP10 and (head.status != 100 or request.expects_continue):
             self._transport.write(head.status_line + head.fields + b"\r\n")
 
-    def respond(self, head: ResponseHead, raw: bytes, body: bytes, *, is_last: bool) -> None:
-        """Send the response head, and what came with it; recorded first when that is all."""
+    def respond_whole(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
+        """Send a whole response in one write, recorded first."""
         exchange, route = self.exchange, self._route
         assert exchange is not None
         assert route is not None
-        now_ns = time.monotonic_ns()
-        self._is_responding = True
+        exchange.first_byte_ns = exchange.done_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        if len(body) <= route.response_window_bytes:
+            exchange.response_whole = body
+        else:
+            exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
+            exchange.response_body.add(body)
+        self._upstream = None
+        outgoing = b"".join((self._prefix(head, exchange), body))
+        self._record(exchange, now_ns)
+        self._transport.write(outgoing)
+        self._next(now_ns)
+
+    def respond(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
+        """Send the response head, and the body bytes that came with it; more will follow."""
+        exchange, route = self.exchange, self._route
+        assert exchange is not None
+        assert route is not None
         exchange.first_byte_ns = now_ns - exchange.started_ns
         exchange.status = head.status
         exchange.response_head = raw
+        self._transport.write(self._prefix(head, exchange))
+        self._is_responding = True
+        self.phase = Phase.STREAMING
+        self._since_ns = now_ns
+        self._is_chunked_out = head.content_length < 0 and not exchange.flags & FLAG_HTTP10
+        exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
+        if head.is_event_stream:
+            exchange.timeline = []
+        if body:
+            self.response_data(body)
+
+    def _prefix(self, head: ResponseHead, exchange: Exchange) -> bytes:
+        """Build the head for the client, up to the empty line."""
         if not self.has_sent_request:
             self._is_keep_alive = False
         prefix = head.prefix
@@ -216,28 +246,7 @@ class Answering(asyncio.Protocol):
             prefix = self._prefix_for_http10(head)
         elif not self._is_keep_alive:
             prefix += b"Connection: close\r\n"
-        id_format = self._engine.record_id_format
-        outgoing = prefix + (id_format % exchange.id_text if id_format else b"") + b"\r\n"
-        if is_last:
-            if body:
-                window = exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
-                window.add(body)
-                outgoing += body
-            self._upstream = None
-            exchange.done_ns = exchange.first_byte_ns
-            self._record(exchange, now_ns)
-            self._transport.write(outgoing)
-            self._next()
-            return
-        self.phase = Phase.STREAMING
-        self._since_ns = now_ns
-        self._is_chunked_out = head.content_length < 0 and not exchange.flags & FLAG_HTTP10
-        exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
-        if head.is_event_stream:
-            exchange.timeline = []
-        self._transport.write(outgoing)
-        if body:
-            self.response_data(body)
+        return self._engine.head_end_format % (prefix, exchange.id_text)
 
     def _prefix_for_http10(self, head: ResponseHead) -> bytes:
         """HTTP/1.0 knows no chunks: without a length the end of the connection ends the body."""
@@ -276,21 +285,22 @@ class Answering(asyncio.Protocol):
         self._record(exchange, now_ns)
         if data:
             self._transport.write(data)
-        self._next()
+        self._next(now_ns)
 
     def _record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = None
         self._engine.in_flight.discard(self)
         self._engine.recorder.finish(exchange, now_ns)
 
-    def _next(self) -> None:
+    def _next(self, now_ns: int) -> None:
         """Go on to the next request, or close."""
         if not self._is_keep_alive or not self.has_sent_request:
             self._close()
             return
         self.phase = Phase.IDLE
-        self._since_ns = time.monotonic_ns()
-        self._resume(BY_CLIENT | BY_UPSTREAM)
+        self._since_ns = now_ns
+        if self._paused:
+            self._resume(BY_CLIENT | BY_UPSTREAM | BY_UNSENT)
         if self._engine.is_draining:
             self._close()
         elif self._buffer and not self._is_parsing and not self._stalled_ns:
@@ -358,7 +368,7 @@ class Answering(asyncio.Protocol):
         self._transport.abort()
 
     def _may_be_repeated(self, exchange: Exchange) -> bool:
-        return self.method in IDEMPOTENT_METHODS and exchange.request_body is None
+        return self.method in IDEMPOTENT_METHODS and exchange.request_body is None and not exchange.request_whole
 
     def _answer_error(self, code: str, message: str, outcome: int, *, close: bool) -> None:
         """Answer in place of the upstream."""
@@ -387,6 +397,7 @@ class Answering(asyncio.Protocol):
         if close:
             self._is_keep_alive = False
             self.has_sent_request = False
-        self._record(exchange, time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        self._record(exchange, now_ns)
         self._transport.write(head if self.method == b"HEAD" else head + body)
-        self._next()
+        self._next(now_ns)

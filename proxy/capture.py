@@ -21,16 +21,6 @@ class Window:
         self._tail: deque[bytes] | None = None
         self._tail_size = 0
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether anything of the body is held."""
-        return bool(self._head or self._tail)
-
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes that `collect` would give without a limit."""
-        return sum(map(len, self._head)) + min(self._tail_size, self._tail_bytes)
-
     def add(self, data: bytes) -> None:
         """Take the next piece of the body."""
         length = len(data)

@@ -38,7 +38,7 @@ class Downstream(Answering):
         self._transport.set_write_buffer_limits(high=MAX_READ_AHEAD_BYTES)
         engine = self._engine
         peer = transport.get_extra_info("peername")
-        self._peer = self._client = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
+        self._peer = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
         self._since_ns = time.monotonic_ns()
         if len(engine.connections) >= engine.max_connections:
             engine.recorder.count_refused_connection()
@@ -159,7 +159,7 @@ class Downstream(Answering):
         """Start the exchange whose head is `data[:end]`; what follows its request stays in the buffer."""
         engine = self._engine
         now_ns = time.monotonic_ns()
-        self.exchange = exchange = engine.recorder.begin(now_ns, self._client)
+        self.exchange = exchange = engine.recorder.begin(now_ns, self._peer)
         exchange.request_head = data[:end]
         self._buffer = rest = data[end:]
         self._is_responding = False
@@ -188,7 +188,8 @@ class Downstream(Answering):
         assert route is not None
         fields = self._fields
         if fields[0] is not head or fields[1] is not route or authority is not None:
-            fields = self._fields = (head, route, self._render(head, route, authority))
+            fields = self._fields = self._render(head, route, authority)
+        exchange.client = fields[3]
         id_line = b"" if head.request_id else b"X-Request-Id: %b\r\n" % exchange.id_text
         if route.strip_bytes:
             target = route.target(target)
@@ -216,33 +217,41 @@ class Downstream(Answering):
                 "body_too_large", f"body of {head.content_length} bytes, the limit is {engine.max_body_bytes}"
             )
 
-    def _render(self, head: RequestHead, route: Route, authority: bytes | None) -> bytes:
-        """Build the field lines for the upstream that stay the same while this client repeats its head."""
+    def _render(
+        self, head: RequestHead, route: Route, authority: bytes | None
+    ) -> tuple[RequestHead | None, Route | None, bytes, bytes]:
+        """Build the field lines for the upstream, and find the client, for as long as this head repeats."""
         engine = self._engine
-        is_trusted = engine.trusted.has(self._peer.decode())
-        host = head.host
+        peer = self._peer
+        is_trusted = engine.trusted.has(peer.decode())
+        client = peer
+        if is_trusted and head.forwarded_for:
+            client = engine.trusted.client(peer.decode(), head.forwarded_for).encode()
         if authority is not None:
             lines = route.render(head.with_host(authority), engine.instance, engine.via)
-            host = authority
-        else:
-            lines = engine.render(head, route)
-        if is_trusted and head.forwarded_for and self.exchange is not None:
-            client = engine.trusted.client(self._peer.decode(), head.forwarded_for).encode()
-            self.exchange.client = self._client = client
-        return lines + forwarded_lines(head, self._peer, b"http", host, is_trusted=is_trusted)
+            lines += forwarded_lines(head, peer, b"http", authority, is_trusted=is_trusted)
+            return None, None, lines, client
+        lines = engine.render(head, route)
+        return head, route, lines + forwarded_lines(head, peer, b"http", head.host, is_trusted=is_trusted), client
 
     def _send(self, exchange: Exchange, head: RequestHead, rest: bytes, now_ns: int) -> None:
         """Send the request to the upstream, as far as it is here."""
         route = self._route
         assert route is not None
         outgoing = self._upstream_head
+        length = head.content_length
+        if 0 < length <= len(rest) and length <= route.request_window_bytes:
+            exchange.request_whole = body = rest[:length]
+            self._buffer = rest[length:]
+            outgoing += body
+            self.has_sent_request = True
         if self.has_sent_request:
             exchange.flags |= FLAG_REQUEST_COMPLETE
             self.phase = Phase.WAITING
         else:
             self._buffer = b""
             exchange.request_body = Window(route.request_window_bytes, route.tail_bytes)
-            self._remaining = head.content_length
+            self._remaining = length
             self._decoder = ChunkedDecoder() if head.is_chunked else None
             self.phase = Phase.BODY
         self._since_ns = now_ns
@@ -252,7 +261,7 @@ class Downstream(Answering):
         if upstream is not None:
             self._upstream = upstream
             exchange.upstream = route.address_text
-            exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
+            exchange.sent_ns = now_ns - exchange.started_ns
             if not self.has_sent_request and rest and not head.is_chunked:
                 outgoing += self._take_length(rest)
                 rest = b""
@@ -336,7 +345,7 @@ class Downstream(Answering):
 
     def _refuse_unread(self, code: str, message: str) -> None:
         """Refuse a request whose head never became complete."""
-        self.exchange = exchange = self._engine.recorder.begin(time.monotonic_ns(), self._client)
+        self.exchange = exchange = self._engine.recorder.begin(time.monotonic_ns(), self._peer)
         exchange.request_head = self._buffer[: self._engine.max_line_bytes]
         self.method = b""
         self.has_sent_request = False

@@ -47,6 +47,8 @@ class Engine:
         self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
         name = settings.proxy.record_id_header
         self.record_id_format: Final = f"{name}: %b\r\n".encode() if name else b""
+        self.head_end_format: Final = b"%b" + self.record_id_format + b"\r\n" if name else b"%b%.0b\r\n"
+        """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
         self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
         self.max_headers: Final = limits.max_headers or 1 << 20

@@ -69,10 +69,14 @@ class Recorder:
         cells = self._cells
         route = exchange.route if exchange.route != NO_ROUTE else layout.no_route
         cells[layout.request_cell(route, exchange.method, exchange.status)] += 1
-        if exchange.request_body is not None:
-            cells[layout.request_bytes + route] += exchange.request_body.size
-        if exchange.response_body is not None:
-            cells[layout.response_bytes + route] += exchange.response_body.size
+        window = exchange.request_body
+        size = len(exchange.request_whole) if window is None else window.size
+        if size:
+            cells[layout.request_bytes + route] += size
+        window = exchange.response_body
+        size = len(exchange.response_whole) if window is None else window.size
+        if size:
+            cells[layout.response_bytes + route] += size
         if exchange.slot >= 0:
             self._inflight.clear(exchange.slot)
             exchange.slot = -1
@@ -84,7 +88,7 @@ class Recorder:
     def show(self, exchange: Exchange) -> None:
         """Note an exchange that has become old in the in-flight table."""
         body = exchange.request_body
-        sections: list[bytes] = []
+        sections = [exchange.request_whole]
         if body is not None:
             body.collect(sections)
         slot = self._inflight.fill(

@@ -1,4 +1,4 @@
-"""Response heads: an upstream's, read with the same rigour as a client's and framed anew (RFC 9112 §6, RFC 9110 §7.6.1).
+"""Response heads: read with the same rigour as a client's and framed anew (RFC 9112 §6, RFC 9110 §7.6.1).
 
 Pure. llhttp's response parser is lenient where a proxy must not be (transfer codings, statuses, the reason phrase), so
 those are judged here. What cannot be right is a 502 and closes the connection: nothing of it reaches the client (P22).
@@ -21,6 +21,7 @@ class ResponseHead:
     __slots__ = (
         "content_length",
         "fields",
+        "has_no_body",
         "is_chunked",
         "is_event_stream",
         "is_http10",
@@ -35,6 +36,8 @@ class ResponseHead:
         """Begin with the status line, in our version, with its CRLF."""
         self.status_line = status_line
         self.status = status
+        self.has_no_body = status < 200 or status in (204, 304)
+        """Whatever its framing says (P6, RFC 9112 §6.3); neither has any answer to HEAD."""
         self.is_http10 = is_http10
         self.is_keep_alive = not is_http10
         self.keep_alive_s = -1
@@ -48,7 +51,7 @@ class ResponseHead:
 
     def body_length(self, method: bytes) -> int:
         """Bytes of body that follow: 0 where HTTP allows none (RFC 9112 §6.3), -1 when chunked or until close."""
-        if method == b"HEAD" or self.status == 204 or self.status == 304 or self.status < 200:
+        if method == b"HEAD" or self.has_no_body:
             return 0
         return -1 if self.is_chunked else self.content_length
 

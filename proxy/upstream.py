@@ -39,8 +39,11 @@ class Owner(Protocol):
     def interim(self, head: ResponseHead) -> None:
         """Take a 1xx response."""
 
-    def respond(self, head: ResponseHead, raw: bytes, body: bytes, *, is_last: bool) -> None:
+    def respond(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
         """Take the final response head, as parsed and as received, with the body bytes that came along."""
+
+    def respond_whole(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
+        """Take a whole response at once."""
 
     def response_data(self, data: bytes) -> None:
         """Take more body."""
@@ -144,28 +147,33 @@ class UpstreamConnection(asyncio.Protocol):
                 return
 
     def _begin_body(self, owner: Owner, head: ResponseHead, raw: bytes, rest: bytes) -> None:
-        length = head.body_length(owner.method)
+        now_ns = time.monotonic_ns()
+        length = head.content_length
+        if owner.method == b"HEAD" or head.has_no_body:
+            length = 0
         if length == len(rest):
-            self._finish(owner, is_reusable=head.is_keep_alive, keep_alive_s=head.keep_alive_s)
-            owner.respond(head, raw, rest, is_last=True)
+            if head.keep_alive_s >= 0:
+                self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s)
+            self._finish(owner, now_ns, is_reusable=head.is_keep_alive)
+            owner.respond_whole(head, raw, rest, now_ns)
         elif 0 <= length < len(rest):
-            self._finish(owner, is_reusable=False)
-            owner.respond(head, raw, rest[:length], is_last=True)
+            self._finish(owner, now_ns, is_reusable=False)
+            owner.respond_whole(head, raw, rest[:length], now_ns)
         else:
             self._remember(head)
             if length >= 0:
                 self._state = _LENGTH
                 self._remaining = length - len(rest)
-                owner.respond(head, raw, rest, is_last=False)
+                owner.respond(head, raw, rest, now_ns)
             elif head.is_chunked:
                 self._state = _CHUNKED
                 self._decoder = ChunkedDecoder()
-                owner.respond(head, raw, b"", is_last=False)
+                owner.respond(head, raw, b"", now_ns)
                 if rest and self.owner is owner:
                     self._read_chunked(owner, rest)
             else:
                 self._state = _CLOSE
-                owner.respond(head, raw, rest, is_last=False)
+                owner.respond(head, raw, rest, now_ns)
 
     def _remember(self, head: ResponseHead) -> None:
         """Note whether, and how long, the connection may be kept after this response."""
@@ -177,7 +185,7 @@ class UpstreamConnection(asyncio.Protocol):
             owner.response_data(data)
             return
         surplus = -self._remaining
-        self._finish(owner, is_reusable=not surplus and self.keep_alive_ns >= 0)
+        self._finish(owner, time.monotonic_ns(), is_reusable=not surplus and self.keep_alive_ns >= 0)
         owner.response_end(data[: len(data) - surplus] if surplus else data)
 
     def _read_chunked(self, owner: Owner, data: bytes) -> None:
@@ -194,16 +202,14 @@ class UpstreamConnection(asyncio.Protocol):
                 owner.response_data(body)
             return
         self._decoder = None
-        self._finish(owner, is_reusable=not rest and self.keep_alive_ns >= 0)
+        self._finish(owner, time.monotonic_ns(), is_reusable=not rest and self.keep_alive_ns >= 0)
         owner.response_end(body)
 
-    def _finish(self, owner: Owner, *, is_reusable: bool, keep_alive_s: int = -1) -> None:
+    def _finish(self, owner: Owner, now_ns: int, *, is_reusable: bool) -> None:
         """Part from the downstream, before it is told: it may want this very connection for its next request."""
         self.owner = None
         if is_reusable and owner.has_sent_request:
-            if keep_alive_s >= 0:
-                self.keep_alive_ns = self._pool.keep_alive_of(keep_alive_s)
-            self._pool.release(self)
+            self._pool.release(self, now_ns)
         else:
             self.abandon()
 
@@ -296,12 +302,12 @@ class Pool:
             connection.abandon()
         return None
 
-    def release(self, connection: UpstreamConnection) -> None:
+    def release(self, connection: UpstreamConnection, now_ns: int) -> None:
         """Take a connection back, whose response ended where it should."""
         if connection.transport.is_closing():
             return
         connection.is_reused = True
-        connection.idle_since_ns = time.monotonic_ns()
+        connection.idle_since_ns = now_ns
         self._idle.append(connection)
         if self._waiting:
             self._wake()
