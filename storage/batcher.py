@@ -34,7 +34,8 @@ class Group:
     positions: list[Position] = field(default_factory=list)
     """The position of that source after each entry."""
     marks: list[Mark] = field(default_factory=list)
-    retired: list[bytes] = field(default_factory=list)
+    retired: list[tuple[int, bytes]] = field(default_factory=list)
+    """Sources that go, each with how many entries must be settled first: in one part with where it was folded."""
     size_bytes: int = 0
 
     def split(self) -> tuple["Group", "Group"]:
@@ -47,6 +48,7 @@ class Group:
             self.sources[:middle],
             self.positions[:middle],
             [mark for mark in self.marks if mark.settled <= middle],
+            [(settled, source) for settled, source in self.retired if settled <= middle],
         )
         second = Group(
             self.opened_at_s,
@@ -54,7 +56,7 @@ class Group:
             self.sources[middle:],
             self.positions[middle:],
             [mark._replace(settled=mark.settled - middle) for mark in self.marks if mark.settled > middle],
-            self.retired,
+            [(settled - middle, source) for settled, source in self.retired if settled > middle],
         )
         return first, second
 
@@ -75,7 +77,7 @@ class Group:
         for source, dropped in poison.items():
             if source in positions:
                 positions[source] = _corrected(positions[source], dropped)
-        return Batch(instance, self.entries, positions, self.retired)
+        return Batch(instance, self.entries, positions, [source for _, source in self.retired])
 
 
 class Batcher:
@@ -131,8 +133,9 @@ class Batcher:
         group.marks.append(mark)
 
     def retire(self, source: bytes, now_s: float) -> None:
-        """Remove a source's position, together with what comes next."""
-        self._opened(now_s).retired.append(source)
+        """Remove a source's position, together with those that were moved just before."""
+        group = self._opened(now_s)
+        group.retired.append((len(group.entries), source))
 
     def due_at_s(self) -> float | None:
         """When the open group is closed for its age; None without one."""

@@ -150,5 +150,21 @@ def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
         for source in leaf.sources:
             assert source in batch.positions
     assert reached == {source: offset for source, offset in taken.items() if offset}
-    assert [leaf.retired for leaf in leaves][-1] == [b"gone"]
+    assert [source for _, source in leaves[-1].retired] == [b"gone"]
     assert all(not leaf.retired for leaf in leaves[:-1])
+
+
+def test_a_source_goes_in_the_part_that_folds_its_counts() -> None:
+    """However a group is cut, a position and the removal that belongs to it stay in one transaction."""
+    batcher = make_batcher()
+    for number in range(2):
+        add(batcher, offset=10 + number)
+    batcher.advance(OTHER, Position(taken=7, closed=True), now_s=0.0)
+    batcher.retire(b"gone", now_s=0.0)
+    for number in range(2):
+        add(batcher, offset=20 + number)
+    group = batcher.take()
+    assert group is not None
+    first, second = (part.batch("sidecar-1", {}) for part in group.split())
+    assert (first.retired, OTHER in first.positions) == ([b"gone"], True)
+    assert (second.retired, OTHER in second.positions) == ([], False)
