@@ -156,7 +156,7 @@ def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
 
 def test_a_source_goes_in_the_part_that_folds_its_counts() -> None:
     """However a group is cut, a position and the removal that belongs to it stay in one transaction."""
-    batcher = make_batcher()
+    batcher = make_batcher(max_records=10)
     for number in range(2):
         add(batcher, offset=10 + number)
     batcher.advance(OTHER, Position(taken=7, closed=True), now_s=0.0)
