@@ -39,7 +39,7 @@ def make_body(
         max_bytes: stored at most, both windows together.
         omitted: why nothing was captured, when that was so.
     """
-    coding = ", ".join(codings_of(content_encoding)) or None
+    coding = (", ".join(codings_of(content_encoding)) or None) if content_encoding else None
     if omitted is not None:
         return Body(b"", b"", size, size > 0, coding, omitted)
     is_truncated = len(head) + len(tail) < size

@@ -1,7 +1,7 @@
 """Redact what was captured, before it is written anywhere: by the names of headers, parameters and JSON keys.
 
-Strategy: heads line by line, with a memory keyed by the head after its request line, because clients repeat theirs;
-parameters part by part; bodies by their content type, lexically. What is not a secret value stays byte for byte.
+Strategy: heads line by line (`facts.py` remembers the lines, because clients repeat theirs); parameters part by part;
+bodies by their content type, lexically. What is not a secret value stays byte for byte.
 Provider key patterns join at `Redactor.redact_body` and `_redact_value`, after the names.
 
 Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's edge what might be
@@ -20,12 +20,6 @@ from proxy.enrich.redact_multipart import boundary_of, redact_multipart
 EDGE_BYTES: Final = 256
 """How far from a window's edge half a secret is looked for (capture.md)."""
 
-MEMO_BYTES: Final = 4 << 20
-"""Bound of the head memory, keys and values."""
-_MEMO_HEAD_BYTES: Final = 16 << 10
-_MEMO_ENTRY_BYTES: Final = 200
-"""What an entry costs beside its two texts."""
-
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
 _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
@@ -39,9 +33,9 @@ Kind = Literal["form", "multipart", "other"]
 
 
 class Redactor:
-    """Redacts with the built-in names and the configured ones. Not thread-safe: it remembers."""
+    """Redacts with the built-in names and the configured ones. Not thread-safe: it remembers names."""
 
-    __slots__ = ("_form", "_headers", "_json", "_memo", "_memo_bytes", "_query")
+    __slots__ = ("_form", "_headers", "_json", "_query")
 
     def __init__(self, headers: Iterable[str] = (), query: Iterable[str] = (), json_keys: Iterable[str] = ()) -> None:
         """Add names, in any spelling, to the built-in ones."""
@@ -50,8 +44,6 @@ class Redactor:
         self._query = SecretNames(BUILT_IN, QUERY_ONLY, query, parts_of=parameter_parts)
         self._form = SecretNames(BUILT_IN, query, json_keys, parts_of=parameter_parts)
         self._json = JsonRedactor(SecretNames(BUILT_IN, json_keys))
-        self._memo: dict[bytes, bytes] = {}
-        self._memo_bytes = 0
 
     def redact_head(self, head: bytes) -> bytes:
         """Redact a request or response head: secret headers, and parameters of the target and of URLs in headers."""
@@ -61,12 +53,14 @@ class Redactor:
             return self._redact_odd_head(head)
         if b"=" in line:
             line = self._redact_start_line(line)
-        block = head[cut:]
-        redacted = self._memo.get(block)
-        if redacted is None:
-            redacted = self._redact_block(block)
-            self._remember(block, redacted)
-        return line + redacted
+        return line + self._redact_block(head[cut:])
+
+    def redact_field(self, line: bytes) -> bytes:
+        """Redact one well-formed field line."""
+        colon = line.find(b":")
+        if colon > 0 and self._headers.has(line[:colon]):
+            return line[:colon] + b": " + MARK
+        return self._redact_value(line) if b"=" in line else line
 
     def redact_query(self, query: Text) -> Text:
         """Redact a raw query, without its question mark."""
@@ -167,16 +161,6 @@ class Redactor:
     def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
         text = found[0]
         return text[:1] + _redact_parameters(text[1:], self._query)
-
-    def _remember(self, block: bytes, redacted: bytes) -> None:
-        size = len(block) + len(redacted) + _MEMO_ENTRY_BYTES
-        if len(block) > _MEMO_HEAD_BYTES:
-            return
-        if self._memo_bytes + size > MEMO_BYTES:
-            self._memo.clear()
-            self._memo_bytes = 0
-        self._memo[block] = redacted
-        self._memo_bytes += size
 
 
 def _on_bytes(text: Text, names: SecretNames) -> Text:
