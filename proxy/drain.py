@@ -193,13 +193,16 @@ class Drain:
         """Attach new rings, report refusals, close the rings of dead workers."""
         self._sources.find()
         for source in list(self._sources.attached.values()):
+            if source.is_closing:  # it may be gone by now: a commit may come in while another one is closed
+                continue
             self._report_refusals(source)
-            if not source.is_closing and source.is_finished and self._is_settled(source):
+            if source.is_finished and self._is_settled(source):
                 await self._close(source)
 
     def _is_settled(self, source: Source) -> bool:
+        """Whether everything the worker pushed is committed, and everything its ring refused is told."""
         committed = self.committed.get(source.id, Position())
-        return committed.offset >= source.reader.head or source.reader.head == 0
+        return committed.offset >= source.reader.head and source.unreported_refusals <= 0
 
     def _report_refusals(self, source: Source) -> None:
         count = source.unreported_refusals
@@ -237,6 +240,8 @@ class Drain:
         for source in list(self._sources.attached.values()):
             if self._writer.is_full:
                 break
+            if source.is_closing:
+                continue
             try:
                 entries = source.read(SLICE_RECORDS, SLICE_BYTES)
             except SegmentError as error:
@@ -244,13 +249,14 @@ class Drain:
                 continue
             for entry in entries:
                 self._take(source, entry)
+            behind = source.pass_over()
+            if behind is not None:
+                self._writer.advance(source.id, behind)
             moved = moved or bool(entries)
         return moved
 
     def _give_up(self, source: Source, error: SegmentError) -> None:
         """Part from a ring whose header is damaged: what it still held is unknown, and the log says so."""
-        if source.is_closing:
-            return
         log.error("a ring is damaged and was given up: %s", error)
         self.add_event("unclean_start", {"count": None, "reason": "ring_damaged", "ring": source.id.hex()})
         self._writer.advance(source.id, source.give_up())

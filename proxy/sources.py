@@ -42,6 +42,7 @@ class Source:
         self._corrupt_before = 0
         self._told_elsewhere = 0
         self._is_foreign = self.reader.cursor > position.offset
+        self._has_skipped = False
         self.is_closing = False
         """The closing batch was added to the writer."""
 
@@ -60,6 +61,7 @@ class Source:
         damaged = self.reader.corrupt_records - self._corrupt_before
         if damaged:
             self._corrupt_before = self.reader.corrupt_records
+            self._has_skipped = True
             self.drop(self.position.offset, "corrupt", damaged)
             log.error("damaged ring entries were skipped", extra={"count": damaged, "ring": self.id.hex()})
         return entries
@@ -75,6 +77,15 @@ class Source:
         old = self.position
         dropped = {**old.dropped, reason: old.dropped.get(reason, 0) + count}
         self.position = Position(end, old.taken + count, old.stored, 0, dropped, False)
+        return self.position
+
+    def pass_over(self) -> Position | None:
+        """Advance over damage that no entry follows; None when there was none since the last call."""
+        if not self._has_skipped:
+            return None
+        self._has_skipped = False
+        old = self.position
+        self.position = Position(self.reader.cursor, old.taken, old.stored, 0, old.dropped, False)
         return self.position
 
     def report_refusals(self, count: int) -> Position:
@@ -107,8 +118,11 @@ class Source:
 
     @property
     def reading(self) -> Reading:
-        """The producer's own counts."""
-        return Reading(self.reader.pushed - self._told_elsewhere, self.reader.refused)
+        """The producer's own counts; what was read of it when its header is damaged."""
+        try:
+            return Reading(self.reader.pushed - self._told_elsewhere, self.reader.refused)
+        except SegmentError:
+            return Reading(self.position.taken, self.position.dropped.get("ring_full", 0))
 
     @property
     def is_finished(self) -> bool:
@@ -150,6 +164,8 @@ class Sources:
     """Counters of the workers whose rings were removed."""
     on_removed: Callable[[bytes], None] = lambda source_id: None
     """Told of every ring that is gone for good."""
+    removed: set[bytes] = field(default_factory=set)
+    """Their sources: an anonymous one may be offered once more before its holder has heard."""
 
     def find(self) -> None:
         """Attach the ring files that are new."""
@@ -174,18 +190,27 @@ class Sources:
         except SegmentError as error:
             log.error("an anonymous ring cannot be read: %s", error)
             return
-        if segment.source in self.attached:
+        if segment.source in self.attached or segment.source in self.removed:
             segment.close()
             return
-        self._attach(segment)
+        try:
+            self._attach(segment)
+        except SegmentError as error:
+            log.error("an anonymous ring cannot be read: %s", error)
 
     def _attach(self, segment: Segment) -> None:
         position = self.positions.get(segment.source, Position())
         if position.closed:
             segment.unlink()
             segment.close()
+            self.removed.add(segment.source)
+            self.on_removed(segment.source)
             return
-        source = Source(segment, position)
+        try:
+            source = Source(segment, position)
+        except SegmentError:
+            segment.close()
+            raise
         self.attached[segment.source] = source
         self.on_found(source)
 
@@ -196,6 +221,7 @@ class Sources:
         if counters is not None:
             self.gone = fold(self.gone, counters)
         source.close(unlink=True)
+        self.removed.add(source.id)
         self.on_removed(source.id)
 
     def counters(self) -> CounterSnapshot:

@@ -90,14 +90,14 @@ class StatusView:
 
 
 def _describe_ring(source: Source) -> dict[str, object]:
-    reader = source.reader
+    reader, reading = source.reader, source.reading
     return {
         "source": source.id.hex(),
         "worker_alive": source.segment.producer_alive(),
         "capacity_bytes": source.segment.capacity,
         "used_bytes": reader.used_bytes,
-        "pushed": reader.pushed,
+        "pushed": reading.pushed,
         "taken": source.position.taken,
-        "refused": reader.refused,
+        "refused": reading.refused,
         "corrupt": reader.corrupt_records,
     }

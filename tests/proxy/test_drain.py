@@ -1,0 +1,350 @@
+"""Whatever a ring held becomes a record or a counted drop, exactly once, wherever the collector is killed."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from proxy.ring import PREFIX
+from proxy.segment import segments_in
+from proxy.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
+from proxy.wakeup import Wakeup
+from storage.ledger import OWN, PAST
+from storage.memory import MemoryStorage
+from storage.record import Batch, Position, Record
+from storage.writer import Writer
+from tests.support.rings import INSTANCE, MortalStore, RingWorker, collecting, rows
+
+
+def events(records: list[Record], name: str) -> list[dict[str, object]]:
+    """Data of all events of one name."""
+    return [json.loads(record.data or b"null") for record in records if record.name == name]
+
+
+async def test_entries_become_records_and_are_released_after_the_commit(tmp_path: Path) -> None:
+    """Rows are in the order of the ring, metrics see them, and the ring is free again once they are committed."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    ids = worker.record(7)
+    async with collecting(tmp_path, store) as plane:
+        source = plane.sources.attached[worker.source]
+        assert source.reader.released == 0
+        await plane.until(lambda: source.reader.released == source.reader.head)
+        assert [record.id for record in await rows(store)] == ids
+        assert [record.id for record in plane.observed] == ids
+        position = (await store.positions(INSTANCE))[worker.source]
+        assert (position.offset, position.taken, position.stored) == (source.reader.head, 7, 7)
+        more = worker.record(2)
+        await plane.until(lambda: plane.ledger().stored == 9)
+        assert [record.id for record in await rows(store)] == ids + more
+    worker.die()
+
+
+async def test_nothing_is_released_before_it_is_committed(tmp_path: Path) -> None:
+    """While a commit does not return the ring keeps everything, and the ledger shows it as waiting."""
+    worker, store = RingWorker(tmp_path), MortalStore()
+    store.dies_at = 1
+    worker.record(5)
+    async with collecting(tmp_path, store) as plane:
+        await store.has_died.wait()
+        assert plane.sources.attached[worker.source].reader.released == 0
+        assert (plane.ledger().received, plane.ledger().waiting, plane.ledger().stored) == (5, 5, 0)
+    worker.die()
+
+
+async def test_a_refusing_ring_leaves_one_gap_with_the_exact_count(tmp_path: Path) -> None:
+    """What the full ring refused is counted as dropped, and an event says how many, and when."""
+    worker, store = RingWorker(tmp_path, ring_bytes=4096), MemoryStorage()
+    pushed = worker.fill()
+    assert worker.ring.push(1, b"", []) is False
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().dropped.get("poison") == pushed)
+        ledger = plane.ledger()
+        assert (ledger.dropped["ring_full"], ledger.received) == (2, pushed + 3)
+        (gap,) = events(await rows(store), "gap")
+        assert (gap["count"], gap["reason"]) == (2, "ring_full")
+        assert 0 < int(str(gap["fromMs"])) <= int(str(gap["toMs"]))
+    worker.die()
+    async with collecting(tmp_path, store) as plane:
+        ledger = await plane.until_empty()
+    assert len(events(await rows(store), "gap")) == 1
+    assert ledger.dropped == {"poison": pushed, "ring_full": 2}
+
+
+async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ring is not closed as long as a full writer keeps its gap from being told."""
+    worker, store = RingWorker(tmp_path, ring_bytes=4096), MemoryStorage()
+    pushed = worker.fill()
+    worker.die()
+    async with collecting(tmp_path, store, is_draining=False) as plane:
+        while plane.drain._move():
+            pass
+        await plane.until(lambda: plane.ledger().dropped.get("poison") == pushed)
+        with monkeypatch.context() as patch:
+            patch.setattr(Writer, "is_full", True)
+            await plane.drain._look_around()
+        await plane.drain._look_around()
+        ledger = await plane.until_empty()
+    assert ledger.dropped == {"poison": pushed, "ring_full": 1}
+    assert [gap["count"] for gap in events(await rows(store), "gap")] == [1]
+
+
+async def test_an_entry_that_cannot_be_read_is_dropped_and_the_next_is_read(tmp_path: Path) -> None:
+    """A header of a wrong length, lengths beyond the sections, and a kind from the future are `poison`."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    ids = worker.record()
+    worker.ring.push(1, b"short", [])
+    worker.ring.push(1, b"\xff" * 116, [b"x"])
+    worker.ring.push(77, b"", [b"from a later version"])
+    ids += worker.record()
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 2)
+        assert plane.ledger().dropped == {"poison": 3}
+        assert plane.ledger().waiting == 0
+    assert [record.id for record in await rows(store)] == ids
+    worker.die()
+
+
+@pytest.mark.parametrize("damaged", [0, 1, 2])
+async def test_damage_is_counted_wherever_it_lies(tmp_path: Path, damaged: int) -> None:
+    """A damaged entry, the newest one too, is dropped as `corrupt`; its ring is let go like any other."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    ids, starts = [], []
+    for _ in range(3):
+        starts.append(worker.segment.cells[HEAD] & ~7)
+        ids += worker.record()
+    worker.segment.data[starts[damaged] + PREFIX.size] ^= 0xFF
+    del ids[damaged]
+    worker.die()
+    async with collecting(tmp_path, store) as plane:
+        ledger = await plane.until_empty()
+    assert [record.id for record in await rows(store)] == ids
+    assert (ledger.received, ledger.stored, ledger.dropped) == (3, 2, {"corrupt": 1})
+    assert not segments_in(tmp_path)
+
+
+async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_path: Path) -> None:
+    """Nothing in a header that cannot be trusted is counted; the ledger can still be read and balances."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record(2)
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 2)
+        worker.segment.cells[HEAD] = 1 << 60
+        await plane.until(lambda: not plane.sources.attached)
+        await plane.until(lambda: worker.source not in plane.drain.committed)
+        ledger = plane.ledger()
+        assert (ledger.received, ledger.stored, ledger.waiting) == (3, 3, 0)
+    (event,) = events(await rows(store), "unclean_start")
+    assert (event["reason"], event["ring"]) == ("ring_damaged", worker.source.hex())
+    worker.die()
+
+
+async def test_a_ring_that_is_gone_is_told_once(tmp_path: Path) -> None:
+    """A position without its ring is closed with an `unclean_start` event; further starts say nothing more."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record(4)
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 4)
+    worker.segment.unlink()
+    worker.die()
+    for _ in range(3):
+        async with collecting(tmp_path, store) as plane:
+            ledger = await plane.until_empty()
+            assert (ledger.received, ledger.stored, ledger.waiting) == (5, 5, 0)
+    (event,) = events(await rows(store), "unclean_start")
+    assert event == {"count": None, "reason": "ring_lost", "ring": worker.source.hex()}
+
+
+async def test_a_ring_of_another_boot_is_drained_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a ring of an earlier boot holds is stored; that its newest entries may be missing is an event."""
+    with monkeypatch.context() as patch:
+        patch.setattr("proxy.segment_layout.boot_id", lambda: "0" * 36)
+        worker = RingWorker(tmp_path)
+    ids, store = worker.record(3), MemoryStorage()
+    worker.die()
+    async with collecting(tmp_path, store) as plane:
+        await plane.until_empty()
+    stored = await rows(store)
+    assert [record.id for record in stored if record.kind == "exchange"] == ids
+    assert [event["reason"] for event in events(stored, "unclean_start")] == ["other_boot"]
+
+
+async def test_what_a_dead_worker_left_in_flight_is_recorded_once(tmp_path: Path) -> None:
+    """An exchange in the table whose id was not stored becomes `worker_lost`, over any number of restarts."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    lost = worker.show(worker.begin("/slow?token=secret"))
+    both = worker.begin()
+    worker.show(both)
+    slot, both.slot = both.slot, -1
+    worker.finish(both)  # pushed, and killed before its slot was cleared
+    assert slot >= 0
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 1)
+    worker.die()
+    for _ in range(3):
+        async with collecting(tmp_path, store) as plane:
+            ledger = await plane.until_empty()
+            assert (ledger.received, ledger.stored) == (2, 2)
+    stored = {record.id: record for record in await rows(store)}
+    assert stored.keys() == {lost, both.id}
+    assert (stored[lost].outcome, stored[lost].status, stored[lost].level) == ("worker_lost", None, "error")
+    assert (stored[lost].path, stored[lost].query) == ("/slow", "token=[REDACTED]")
+    assert stored[both.id].outcome == "ok"
+
+
+async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path) -> None:
+    """The file goes, the row goes, the counts and the counters stay."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record(6)
+    worker.die()
+    async with collecting(tmp_path, store) as plane:
+        removed: list[bytes] = []
+        plane.sources.on_removed = removed.append
+        await plane.until_empty()
+        assert removed == [worker.source]
+        assert plane.sources.counters().requests == {("shop", "GET", "2xx"): 6}
+    positions = await store.positions(INSTANCE)
+    assert positions == {PAST: Position(taken=6, stored=6, received=6, closed=True)}
+    assert not segments_in(tmp_path)
+
+
+async def test_a_closed_position_needs_only_its_file_removed(tmp_path: Path) -> None:
+    """A kill between the closing commit and the unlinking leaves a file whose entries are not read again."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record(2)
+    await store.commit(Batch(INSTANCE, [], {worker.source: Position(1, 2, 2, 2, {}, closed=True)}))
+    worker.die()
+    async with collecting(tmp_path, store) as plane:
+        assert not segments_in(tmp_path)
+        ledger = await plane.until_empty()
+    assert (ledger.received, ledger.stored) == (2, 2)
+    assert await rows(store) == []
+
+
+def eventful_worker(directory: Path) -> tuple[RingWorker, list[bytes], bytes]:
+    """A dead worker with records, poison, damage, refusals, and an exchange in flight; what must be stored."""
+    worker = RingWorker(directory, ring_bytes=4096)
+    lost = worker.show(worker.begin("/lost"))
+    ids = worker.record(4)
+    worker.ring.push(99, b"", [])
+    damaged_at = worker.segment.cells[HEAD] & ~7
+    worker.record()
+    worker.segment.data[damaged_at + PREFIX.size] ^= 0xFF
+    while len(ids) < 200 and not worker.segment.cells[REFUSED_RECORDS]:
+        exchange = worker.begin()
+        before = worker.segment.cells[PUSHED]
+        worker.finish(exchange)
+        if worker.segment.cells[PUSHED] > before:
+            ids.append(exchange.id)
+    worker.die()
+    return worker, ids, lost
+
+
+@pytest.mark.parametrize("has_stored_it", [False, True], ids=["before", "after"])
+async def test_a_kill_at_any_commit_loses_and_doubles_nothing(tmp_path: Path, has_stored_it: bool) -> None:
+    """Killed before or after each commit from the first record to the folded counts, the end is the same."""
+    kills = 0
+    for dies_at in range(1, 60):
+        directory = tmp_path / str(dies_at)
+        directory.mkdir()
+        _, ids, lost = eventful_worker(directory)
+        store = MortalStore()
+        store.dies_at, store.has_stored_it = dies_at, has_stored_it
+        async with collecting(directory, store) as plane, asyncio.TaskGroup() as tasks:
+            death = tasks.create_task(store.has_died.wait())
+            done = tasks.create_task(plane.until_empty())
+            await asyncio.wait((death, done), return_when=asyncio.FIRST_COMPLETED)
+            death.cancel()
+            done.cancel()
+        has_died = store.has_died.is_set()
+        kills += has_died
+        store.dies_at = None
+        async with collecting(directory, store) as plane:
+            ledger = await plane.until_empty()
+        stored = await rows(store)
+        assert sorted(record.id for record in stored if record.kind == "exchange") == sorted([*ids, lost])
+        assert [gap["count"] for gap in events(stored, "gap")] == [1]
+        assert ledger.dropped == {"poison": 1, "corrupt": 1, "ring_full": 1}
+        assert ledger.received == len(stored) + 3
+        assert set(await store.positions(INSTANCE)) == {PAST, OWN}
+        if not has_died:
+            break
+    assert kills > 5
+
+
+async def test_two_dead_workers_may_go_in_the_same_moment(tmp_path: Path) -> None:
+    """While the store is asked about one ring's last exchanges, a commit may take another ring away."""
+
+    class SlowStore(MemoryStorage):
+        async def get(self, record_id: bytes) -> Record | None:
+            await asyncio.sleep(0.05)
+            return await super().get(record_id)
+
+    workers = sorted((RingWorker(tmp_path) for _ in range(2)), key=lambda worker: worker.source)
+    first, second = workers
+    first.show(first.begin())
+    async with collecting(tmp_path, SlowStore(), is_draining=False) as plane:
+        second.die()
+        await plane.drain._look_around()
+        first.die()
+        assert plane.sources.attached.keys() == {first.source, second.source}
+        await plane.drain._look_around()
+        assert plane.sources.attached.keys() == {first.source}
+        ledger = await plane.until_empty()
+    assert (ledger.received, ledger.stored) == (1, 1)
+
+
+async def test_anonymous_rings_are_drained_through_their_descriptor(tmp_path: Path) -> None:
+    """A ring without a name is adopted once, read, and forgotten; offering it again changes nothing."""
+    worker, store = RingWorker(None), MemoryStorage()
+    ids = worker.record(3)
+    async with collecting(None, store) as plane:
+        plane.sources.adopt(worker.segment.fd)
+        plane.sources.adopt(worker.segment.fd)
+        await plane.until(lambda: plane.ledger().stored == 3)
+        worker.segment.let_go()
+        await plane.until_empty()
+        plane.sources.adopt(worker.segment.fd)
+        assert not plane.sources.attached
+        await plane.until_empty()
+    worker.die()
+    assert [record.id for record in await rows(store)] == ids
+
+
+async def test_stop_empties_the_rings_and_ends(tmp_path: Path) -> None:
+    """After `stop` the drain ends by itself, once nothing is left to read and every ring is let go."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record(200)
+    worker.die()
+    wakeup = Wakeup.create()
+    async with collecting(tmp_path, store) as plane:
+        plane.drain.stop()
+        async with asyncio.timeout(5):
+            await plane.drain.run(wakeup)
+        assert plane.ledger().stored == 200
+    wakeup.close()
+
+
+async def test_a_push_wakes_a_sleeping_drain(tmp_path: Path) -> None:
+    """Once nothing comes for a while the rings ask for a wake-up, and the next push gives it."""
+    store = MemoryStorage()
+    worker = RingWorker(tmp_path)
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: worker.segment.cells[SLEEPING])
+        worker.record()
+        await plane.until(lambda: plane.ledger().stored == 1)
+    worker.die()
+
+
+async def test_a_file_that_is_no_ring_is_left_alone(tmp_path: Path) -> None:
+    """What cannot be read as a ring stays for the operator, is tried once, and holds nothing up."""
+    (tmp_path / "garbage.ring").write_bytes(b"x" * 10_000)
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record()
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 1)
+        assert plane.sources.damaged == {"garbage.ring"}
+    assert (tmp_path / "garbage.ring").exists()
+    worker.die()

@@ -1,0 +1,182 @@
+"""A worker's half of the pipe without traffic, and a collector's half without an admin port, over one directory."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from proxy.counters import CounterLayout
+from proxy.descriptor import write_descriptor
+from proxy.drain import Drain
+from proxy.enrich.records import RecordBuilder
+from proxy.exchange import Exchange
+from proxy.inflight import InflightWriter
+from proxy.recorder import Recorder
+from proxy.ring import RingWriter
+from proxy.segment import Segment
+from proxy.settings import RouteSettings, Settings
+from proxy.sources import Sources
+from proxy.wakeup import Wakeup
+from storage.ledger import Ledger, balance
+from storage.memory import MemoryStorage
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Position, Record
+from storage.writer import Writer
+
+INSTANCE = "sidecar-1"
+SETTINGS = Settings(routes=(RouteSettings(id="shop", upstream="http://127.0.0.1:1"),))
+
+
+class RingWorker:
+    """What a worker does with its segment; it is alive until `die`."""
+
+    def __init__(self, directory: Path | None, ring_bytes: int = 1 << 20, descriptor: bytes | None = None) -> None:
+        """Make a segment in the directory, or an anonymous one."""
+        layout = CounterLayout(len(SETTINGS.routes))
+        self.segment = Segment.create(
+            directory,
+            write_descriptor(msgspec.to_builtins(SETTINGS)) if descriptor is None else descriptor,
+            ring_bytes=ring_bytes,
+            counter_cells=layout.size,
+            inflight_slots=8,
+        )
+        self.segment.hold()
+        self.source = self.segment.source
+        self.ring = RingWriter(self.segment, lambda: None)
+        self._recorder = Recorder(self.ring, self.segment.counters, layout, InflightWriter(self.segment))
+
+    def begin(self, path: str = "/items") -> Exchange:
+        """Begin an exchange."""
+        exchange = self._recorder.begin(time.monotonic_ns(), b"10.0.0.1")
+        exchange.route, exchange.method, exchange.status = 0, b"GET", 200
+        exchange.request_head = f"GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n".encode()
+        exchange.response_head = b"HTTP/1.1 200 OK\r\n\r\n"
+        return exchange
+
+    def show(self, exchange: Exchange) -> bytes:
+        """Note an exchange as running; return its id."""
+        self._recorder.show(exchange)
+        return exchange.id
+
+    def finish(self, exchange: Exchange) -> bytes:
+        """Record an exchange; return its id."""
+        self._recorder.finish(exchange, time.monotonic_ns())
+        return exchange.id
+
+    def record(self, count: int = 1) -> list[bytes]:
+        """Record some exchanges; return their ids."""
+        return [self.finish(self.begin()) for _ in range(count)]
+
+    def fill(self) -> int:
+        """Push until the ring is full; return how many exchanges it took."""
+        taken = 0
+        while self.ring.push(1, b"", []):  # an entry nobody can decode
+            taken += 1
+        return taken
+
+    def die(self) -> None:
+        """Give up the lock, as the kernel does for the dead."""
+        self.segment.close()
+
+
+class MortalStore(MemoryStorage):
+    """A store whose process can be killed just before or just after any commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits = 0
+        self.dies_at: int | None = None
+        """Number of the commit that never returns."""
+        self.has_stored_it = False
+        """Whether that one is stored nevertheless."""
+        self.has_died = asyncio.Event()
+
+    async def commit(self, batch: Batch) -> int:
+        """Commit, or die."""
+        self.commits += 1
+        if self.commits == self.dies_at:
+            if self.has_stored_it:
+                await super().commit(batch)
+            self.has_died.set()
+            await asyncio.Event().wait()
+        return await super().commit(batch)
+
+
+class Collecting:
+    """A collector's pipe: drain, writer and positions."""
+
+    def __init__(self, directory: Path | None, store: MemoryStorage, committed: dict[bytes, Position]) -> None:
+        """Wire the parts as the collector's root does."""
+        self.store = store
+        self.observed: list[Record] = []
+        self.writer = Writer(
+            store,
+            instance=INSTANCE,
+            quarantine_directory=Path("unused"),
+            max_records=3,
+            max_age_s=0.002,
+            on_commit=self._on_commit,
+        )
+        self.sources = Sources(directory, lambda source: self.drain.on_found(source), committed)
+        builder = RecordBuilder(INSTANCE, SETTINGS)
+        self.drain = Drain(self.sources, builder, self.writer, store, committed, self.observed.append)
+
+    def _on_commit(self, batch: Batch, last_seq: int) -> None:
+        self.drain.on_commit(batch, last_seq)
+        assert self.ledger().is_balanced, self.ledger()
+
+    def ledger(self) -> Ledger:
+        """The accounting, as the admin port shows it."""
+        self.sources.find()
+        return balance(self.drain.committed, {s.id: s.reading for s in self.sources.attached.values()})
+
+    async def until(self, is_true: Callable[[], object], timeout_s: float = 10.0) -> None:
+        """Wait until something holds; the ledger balances at every look."""
+        deadline = time.monotonic() + timeout_s
+        while not is_true():
+            assert time.monotonic() < deadline, (self.ledger(), self.drain.committed)
+            ledger = self.ledger()
+            assert ledger.is_balanced, ledger
+            await asyncio.sleep(0.002)
+
+    async def until_empty(self) -> Ledger:
+        """Wait until no ring is attached and all is committed; return the ledger."""
+        await self.until(lambda: not self.sources.attached and not self.writer.waiting_records)
+        await self.until(lambda: set(self.drain.committed) <= {bytes(16), bytes(15) + b"\x01"})
+        return self.ledger()
+
+
+@asynccontextmanager
+async def collecting(
+    directory: Path | None, store: MemoryStorage, *, is_draining: bool = True
+) -> AsyncIterator[Collecting]:
+    """Run a collector; leaving is its sudden death: what it had not committed is forgotten.
+
+    Without `is_draining` only the writer runs, and the test takes the drain's steps itself.
+    """
+    plane = Collecting(directory, store, await store.positions(INSTANCE))
+    wakeup = Wakeup.create()
+    try:
+        plane.sources.find()
+        plane.drain.account_for_lost_rings()
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(plane.writer.run(), name="writer")]
+            if is_draining:
+                running.append(tasks.create_task(plane.drain.run(wakeup), name="drain"))
+            try:
+                yield plane
+            finally:
+                for task in running:
+                    task.cancel()
+    finally:
+        plane.sources.close()
+        wakeup.close()
+
+
+async def rows(store: MemoryStorage) -> list[Record]:
+    """Everything a store holds, oldest first."""
+    page = await store.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=100_000))
+    return page.records
