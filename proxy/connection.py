@@ -164,6 +164,7 @@ class Downstream(Answering):
         self._buffer = rest = data[end:]
         self._is_responding = False
         self.has_sent_request = True
+        self.method = b""
         try:
             match = FAST_REQUEST_LINE.match(data)
             if match is not None and match.end() <= MAX_REQUEST_LINE_BYTES:
@@ -176,14 +177,13 @@ class Downstream(Answering):
                 method, target, authority, is_http10 = parse_request_line(data[: line_end - 2])
             self.method = exchange.method = method
             head = engine.parse(data[line_end - 10 : end])
+            exchange.flags = FLAG_HTTP10 if is_http10 else 0
+            self._is_keep_alive = head.is_keep_alive and not engine.is_draining
             self._admit(exchange, head, target, head.host if authority is None else authority)
         except Refused as refusal:
             exchange.outcome = REJECTED
             self._refuse(refusal)
             return
-        if is_http10:
-            exchange.flags |= FLAG_HTTP10
-        self._is_keep_alive = head.is_keep_alive and not engine.is_draining
         route = self._route
         assert route is not None
         fields = self._fields
@@ -203,12 +203,14 @@ class Downstream(Answering):
         self._head = head
         if head.content_length > 0 or head.is_chunked:
             self.has_sent_request = False
+        else:
+            exchange.flags |= FLAG_REQUEST_COMPLETE
         route = engine.routes.catch_all or engine.routes.match(host, target)
         if route is None:
             raise Refused("no_route", f"no route for host {host[:80]!r} and path {target[:80]!r}")
         self._route = route
         exchange.route = route.index
-        exchange.flags = route.flags
+        exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded
         if engine.instance in head.hops:
             raise Refused("loop_detected", "this request has passed this proxy before")
@@ -245,8 +247,8 @@ class Downstream(Answering):
             self._buffer = rest[length:]
             outgoing += body
             self.has_sent_request = True
-        if self.has_sent_request:
             exchange.flags |= FLAG_REQUEST_COMPLETE
+        if self.has_sent_request:
             self.phase = Phase.WAITING
         else:
             self._buffer = b""

@@ -213,7 +213,7 @@ def _request_request_id(head: RequestHead, line: bytes, value: bytes, dropped: s
 
 
 def _request_hop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
-    head.hops.extend(options_of(value))
+    head.hops.extend(hop for part in value.split(b",") if (hop := part.strip(b" \t")))  # names: letters keep their case
 
 
 def _drop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:

@@ -1,0 +1,240 @@
+"""The data plane in this process: on an event loop in a thread, with a segment on disk and a reader of its ring.
+
+Tests speak to it through real sockets. Its end is part of every test: what was pushed must be what was counted, and
+no connection, task, future, in-flight slot or descriptor may be left.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from proxy.counters import CounterLayout, CounterSnapshot
+from proxy.exchange import CapturedExchange
+from proxy.inflight import InflightReader
+from proxy.loop import new_event_loop
+from proxy.plane import DataPlane, ProtocolPlane, ReferencePlane, data_plane
+from proxy.ring import RingReader
+from proxy.routes import compile_routes
+from proxy.segment import Segment
+from proxy.settings import CaptureSettings, LimitSettings, ProxySettings, RouteSettings, Settings
+from tests.support.client import Client
+
+Value = TypeVar("Value")
+Loop = Literal["uvloop", "asyncio"]
+
+INSTANCE = "Side-1"
+PATIENCE_S = 5.0
+
+
+def eventually(probe: Callable[[], Value], timeout_s: float = PATIENCE_S) -> Value:
+    """Call `probe` until it returns something true; fail with its last answer."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = probe()
+        if value or time.monotonic() >= deadline:
+            assert value, f"did not come true within {timeout_s} s: {value!r}"
+            return value
+        time.sleep(0.002)
+
+
+def settings_for(
+    upstream: str, *, route: dict[str, Any] | None = None, capture: CaptureSettings | None = None, **proxy: Any
+) -> Settings:
+    """Settings of one route to `upstream`; limits and other settings of [proxy] by name."""
+    limits = {key: proxy.pop(key) for key in list(proxy) if key in LimitSettings.__struct_fields__}
+    return Settings(
+        proxy=ProxySettings(limits=LimitSettings(**{"drain_timeout_s": 0.05, **limits}), **proxy),
+        capture=capture or CaptureSettings(),
+        routes=(RouteSettings(id="default", upstream=upstream, **(route or {})),),
+    )
+
+
+@dataclasses.dataclass
+class Plane:
+    """A running data plane."""
+
+    plane: DataPlane
+    settings: Settings
+    segment: Segment
+    reader: RingReader
+    layout: CounterLayout
+    loop: asyncio.AbstractEventLoop
+    port: int
+    _stop: asyncio.Event
+
+    def connect(self) -> Client:
+        """Open a client connection; the caller closes it."""
+        return Client(socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S))
+
+    def call(self, raw: bytes, method: str = "GET") -> bytes:
+        """Send bytes on a fresh connection, read one answer, close; returns its body."""
+        with self.connect() as client:
+            client.send(raw)
+            return client.answer(method).body
+
+    def exchanges(self, count: int = 1) -> list[CapturedExchange]:
+        """Wait for `count` more records, oldest first."""
+        found: list[CapturedExchange] = []
+
+        def has_all() -> bool:
+            found.extend(
+                CapturedExchange(entry[1], entry[2]) for entry in self.reader.read(count - len(found), 1 << 30)
+            )
+            return len(found) >= count
+
+        eventually(has_all)
+        return found
+
+    def exchange(self) -> CapturedExchange:
+        """Wait for one more record."""
+        return self.exchanges()[0]
+
+    @property
+    def unread(self) -> int:
+        """Records pushed and not asked for yet."""
+        return self.reader.pushed - self.reader.taken
+
+    def counters(self) -> CounterSnapshot:
+        """What the counters page says now."""
+        return self.layout.read(self.segment.counters)
+
+    def in_flight(self) -> list[bytes]:
+        """Request heads in the in-flight table."""
+        return [exchange.head for exchange in InflightReader(self.segment).scan()]
+
+    def run(self, function: Callable[[], Value]) -> Value:
+        """Call a function on the plane's loop."""
+        result: Future[Value] = Future()
+
+        def call() -> None:
+            try:
+                result.set_result(function())
+            except BaseException as error:
+                result.set_exception(error)
+
+        self.loop.call_soon_threadsafe(call)
+        return result.result(PATIENCE_S)
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self.loop.call_soon_threadsafe(self._stop.set)
+
+    def leftovers(self) -> list[str]:
+        """What a drained plane still holds; nothing of it may stay."""
+        counted = self.counters()
+        left = {
+            "tasks": sum(not task.done() for task in asyncio.all_tasks(self.loop)) - 1,
+            "downstream gauge": counted.connections_downstream,
+            "upstream gauge": counted.connections_upstream,
+            "slots": len(self.in_flight()),
+        }
+        if isinstance(self.plane, ProtocolPlane):
+            engine = self.plane.engine
+            left["connections"] = len(engine.connections)
+            left["in flight"] = len(engine.in_flight)
+            left["upstreams"] = sum(len(pool._connections) + pool._opening for pool in engine.pools)
+            left["waiting"] = sum(not waiter.done() for pool in engine.pools for waiter in pool._waiting)
+        return [f"{what}: {count}" for what, count in left.items() if count]
+
+
+@contextlib.contextmanager
+def running_plane(settings: Settings, directory: Path, loop_name: Loop = "uvloop") -> Iterator[Plane]:
+    """Run a data plane; drains it at the end and checks that it leaves nothing."""
+    new_event_loop().close()  # libuv opens a pipe for signals with the first loop, for good
+    descriptors = _descriptors()
+    loop = new_event_loop() if loop_name == "uvloop" else asyncio.new_event_loop()
+    loop.set_debug(loop_name == "asyncio")
+    problems: list[str] = []
+    loop.set_exception_handler(lambda _, context: problems.append(repr(context)))
+    layout = CounterLayout(len(settings.routes))
+    with contextlib.ExitStack() as stack:
+        segment = Segment.create(directory, b"{}", ring_bytes=8 << 20, counter_cells=layout.size, inflight_slots=64)
+        stack.callback(segment.close)
+        stack.callback(segment.unlink)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
+        started: Future[Plane] = Future()
+        thread = threading.Thread(
+            target=_serve, args=(loop, settings, segment, listener, layout, started, problems), name="plane"
+        )
+        thread.start()
+        plane = started.result(PATIENCE_S)
+        try:
+            yield plane
+        finally:
+            plane.stop()
+            thread.join(10)
+        assert not thread.is_alive()
+        assert not problems, problems
+        _check_accounts(plane)
+    eventually(lambda: not _new_since(descriptors), 2)
+
+
+def _serve(
+    loop: asyncio.AbstractEventLoop,
+    settings: Settings,
+    segment: Segment,
+    listener: socket.socket,
+    layout: CounterLayout,
+    started: "Future[Plane]",
+    problems: list[str],
+) -> None:
+    async def main() -> None:
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            plane = data_plane(settings, compile_routes(settings), segment, lambda: None, tasks, INSTANCE)
+            await plane.start()
+            await plane.listen(listener)
+            port = listener.getsockname()[1]
+            face = Plane(plane, settings, segment, RingReader(segment), layout, loop, port, stop)
+            started.set_result(face)
+            await stop.wait()
+            await plane.drain()
+        for _ in range(100):
+            if not face.leftovers():
+                break
+            await asyncio.sleep(0.01)
+        problems.extend(face.leftovers())
+        if isinstance(plane, ReferencePlane):
+            await asyncio.sleep(0.05)  # aiohttp's client closes its transports a little later
+
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(main())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    except BaseException as error:
+        problems.append(repr(error))
+        if not started.done():
+            started.set_exception(error)
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _check_accounts(plane: Plane) -> None:
+    """Every recorded exchange was counted, and every counted one recorded, unless its route records nothing."""
+    counted = sum(plane.counters().requests.values())
+    if plane.settings.routes[0].capture != "none":
+        assert counted == plane.reader.pushed + plane.reader.refused
+    assert plane.reader.corrupt_records == 0
+
+
+def _descriptors() -> set[str]:
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return found
+
+
+def _new_since(before: set[str]) -> set[str]:
+    # A mapping of a closed segment lives as long as the views of it, which are the garbage collector's.
+    return {what for what in _descriptors() - before if not what.startswith("/proc/") and ".ring" not in what}
