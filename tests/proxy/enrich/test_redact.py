@@ -131,8 +131,6 @@ def test_configured_names_are_redacted_where_they_belong() -> None:
     assert form == b"q=[REDACTED]&my-key=[REDACTED]&a=1"
 
 
-
-
 FORM = b"application/x-www-form-urlencoded"
 
 
