@@ -303,8 +303,11 @@ class Answering(asyncio.Protocol):
             self._resume(BY_CLIENT | BY_UPSTREAM | BY_UNSENT)
         if self._engine.is_draining:
             self._close()
-        elif self._buffer and not self._is_parsing and not self._stalled_ns:
-            self._go_on()
+        elif self._buffer:
+            if not self._is_parsing and not self._stalled_ns:
+                self._go_on()
+        elif self._eof_ns:
+            self._close()
 
     # Ends.
 

@@ -66,7 +66,6 @@ class Downstream(Answering):
         if self.exchange is None or not self.has_sent_request:
             return False
         self._eof_ns = time.monotonic_ns()
-        self._is_keep_alive = False
         return True
 
     def close_if_idle(self) -> None:
@@ -122,20 +121,26 @@ class Downstream(Answering):
                 self._lingered_bytes += len(data)
                 if self._lingered_bytes > MAX_LINGER_BYTES:
                     self._transport.close()
-                return
-            self._parse(self._buffer + data if self._buffer else data)
+            elif self._stalled_ns:
+                self._hold(data)
+            else:
+                self._parse(self._buffer + data if self._buffer else data)
         elif self.has_sent_request:
-            self._buffer += data
-            if len(self._buffer) > MAX_READ_AHEAD_BYTES:
-                self._pause(BY_CLIENT)
+            self._hold(data)
         else:
             self._read_body(data)
 
+    def _hold(self, data: bytes) -> None:
+        """Keep bytes for later: a request is running, or its client does not take the answers to the ones before."""
+        self._buffer += data
+        if len(self._buffer) > MAX_READ_AHEAD_BYTES:
+            self._pause(BY_CLIENT)
+
     def _parse(self, data: bytes) -> None:
-        """Begin requests until one of them runs, or the bytes are used up."""
+        """Begin requests until one of them runs, or the bytes are used up, or the client takes no answers."""
         self._buffer = b""
         self._is_parsing = True
-        while data and self.exchange is None and self.phase is not Phase.LINGERING:
+        while data and self.exchange is None and self.phase is not Phase.LINGERING and not self._stalled_ns:
             end = data.find(b"\r\n\r\n") + 4
             if end < 4 or end > self._engine.max_head_bytes:
                 self._await_head(data)
@@ -338,8 +343,11 @@ class Downstream(Answering):
                 self._pause(BY_UNSENT)
 
     def _go_on(self) -> None:
-        """Begin the requests that wait in the buffer."""
+        """Begin the requests that wait in the buffer; of a client that sends no more, these are the last."""
+        self._resume(BY_CLIENT)
         self._parse(self._buffer)
+        if self._eof_ns and self.exchange is None and not self._stalled_ns:
+            self._close()
 
     def _refuse(self, refusal: Refused) -> None:
         close = refusal.code != "no_route" or not self.has_sent_request
