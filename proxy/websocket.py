@@ -1,0 +1,157 @@
+"""WebSocket messages seen in passing: a frame-header scanner over one direction of a relayed connection (RFC 6455 §5).
+
+Pure, and only an observer: the relay forwards bytes whatever the scanner makes of them. It follows frame headers and
+cuts a capped, unmasked copy out of each message; inflating (RFC 7692) is the collector's work. Frames of a message
+are joined, control frames may come between them. Where the bytes are no WebSocket frames the scanner gives up
+(`is_lost`), and the relay goes on. Memory is bounded by the cap and one frame header.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+MAX_HEADER_BYTES: Final = 14
+"""Two bytes, an extended length of eight, a mask of four."""
+
+
+class Opcode(IntEnum):
+    """What a frame carries (RFC 6455 §11.8)."""
+
+    CONTINUATION = 0
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8
+    PING = 9
+    PONG = 10
+
+
+_DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
+_KNOWN: Final = frozenset(Opcode)
+_MAX_CONTROL_BYTES: Final = 125
+
+
+class Message(NamedTuple):
+    """One message, or one control frame."""
+
+    opcode: int
+    size: int
+    """Payload bytes of all its frames, as sent (compressed, if it was)."""
+    data: bytes
+    """The first bytes, unmasked, at most the cap."""
+    is_compressed: bool
+    """RSV1 of the first frame: permessage-deflate."""
+
+
+class MessageScanner:
+    """Follows one direction of one connection."""
+
+    __slots__ = (
+        "_compressed", "_control", "_copy", "_header", "_is_final", "_mask", "_max_bytes", "_offset", "_opcode",
+        "_remaining", "_size", "is_lost",
+    )  # fmt: skip
+
+    def __init__(self, max_bytes: int) -> None:
+        """Copy at most `max_bytes` of each message."""
+        self._max_bytes = max_bytes
+        self.is_lost = False
+        self._header = b""
+        self._remaining = 0
+        self._mask = b""
+        self._offset = 0
+        self._is_final = False
+        self._opcode = -1
+        self._compressed = False
+        self._copy = bytearray()
+        self._size = 0
+        self._control: tuple[int, int, bytearray] | None = None
+        """A control frame in the making: opcode, size, copy."""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take the next bytes of the stream; return the messages they complete, in order."""
+        found: list[Message] = []
+        at = 0
+        while at < len(data) and not self.is_lost:
+            if self._remaining:
+                piece = data[at : at + self._remaining]
+                at += len(piece)
+                self._take(piece)
+            else:
+                at = self._read_header(data, at)
+            if not self._remaining and not self._header:
+                self._end_frame(found)
+        return found
+
+    def _read_header(self, data: bytes, at: int) -> int:
+        """Add bytes to the header until it is whole, then begin its frame; return where the rest begins."""
+        header = self._header + data[at : at + MAX_HEADER_BYTES - len(self._header)]
+        size = _header_bytes(header)
+        if len(header) < size:
+            self._header = header
+            return len(data)
+        at += size - len(self._header)
+        self._header = b""
+        self._begin_frame(header[:size])
+        return at
+
+    def _begin_frame(self, header: bytes) -> None:
+        opcode = header[0] & 0x0F
+        is_final = bool(header[0] & 0x80)
+        short = header[1] & 0x7F
+        extended = {126: 2, 127: 8}.get(short, 0)
+        length = int.from_bytes(header[2 : 2 + extended], "big") if extended else short
+        self._mask = header[2 + extended :]
+        self._offset = 0
+        self._remaining = length
+        self._is_final = is_final
+        if opcode not in _KNOWN or header[0] & 0x30 or length >= 1 << 63:
+            self.is_lost = True
+        elif opcode >= Opcode.CLOSE:
+            self.is_lost = not is_final or length > _MAX_CONTROL_BYTES
+            self._control = (opcode, length, bytearray())
+        elif opcode in _DATA:
+            self.is_lost = self._opcode >= 0  # the message before is not finished
+            self._opcode, self._size, self._compressed = opcode, length, bool(header[0] & 0x40)
+            self._copy = bytearray()
+        else:
+            self.is_lost = self._opcode < 0  # nothing to continue
+            self._size += length
+
+    def _take(self, piece: bytes) -> None:
+        copy = self._copy if self._control is None else self._control[2]
+        room = self._max_bytes - len(copy)
+        if room > 0:
+            copy += _unmask(piece[:room], self._mask, self._offset)
+        self._offset += len(piece)
+        self._remaining -= len(piece)
+
+    def _end_frame(self, found: list[Message]) -> None:
+        if self.is_lost:
+            return
+        if self._control is not None:
+            opcode, size, copy = self._control
+            self._control = None
+            found.append(Message(opcode, size, bytes(copy), is_compressed=False))
+        elif self._is_final and self._opcode >= 0:
+            found.append(Message(self._opcode, self._size, bytes(self._copy), self._compressed))
+            self._opcode = -1
+
+
+def close_code(message: Message) -> int | None:
+    """Read the status code of a close frame (RFC 6455 §5.5.1); None when it carries none."""
+    return int.from_bytes(message.data[:2], "big") if len(message.data) >= 2 else None
+
+
+def _header_bytes(header: bytes) -> int:
+    """Size of the header that begins with these bytes, as far as they tell."""
+    if len(header) < 2:
+        return 2
+    return 2 + {126: 2, 127: 8}.get(header[1] & 0x7F, 0) + (4 if header[1] & 0x80 else 0)
+
+
+def _unmask(data: bytes, mask: bytes, offset: int) -> bytes:
+    """Apply the mask from `offset` on, as one long number: 1 µs for 4 KiB, where a loop takes 300 (bench/micro)."""
+    if not mask:
+        return data
+    shift = offset % 4
+    key = (mask[shift:] + mask[:shift]) * (len(data) // 4 + 1)
+    number = int.from_bytes(data, "little") ^ int.from_bytes(key[: len(data)], "little")
+    return number.to_bytes(len(data), "little")

@@ -1,0 +1,115 @@
+"""The WebSocket frame scanner: any split of any frames gives the same messages, within bounds."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.websocket import Message, MessageScanner, Opcode, close_code
+
+CAP = 64
+
+
+def frame(opcode: int, payload: bytes, *, final: bool = True, mask: bytes = b"", rsv1: bool = False) -> bytes:
+    """Write one frame."""
+    first = opcode | (0x80 if final else 0) | (0x40 if rsv1 else 0)
+    length = len(payload)
+    if length < 126:
+        head = bytes((first, length | (0x80 if mask else 0)))
+    elif length < 1 << 16:
+        head = bytes((first, 126 | (0x80 if mask else 0))) + length.to_bytes(2, "big")
+    else:
+        head = bytes((first, 127 | (0x80 if mask else 0))) + length.to_bytes(8, "big")
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload)) if mask else payload
+    return head + mask + masked
+
+
+masks = st.one_of(st.just(b""), st.binary(min_size=4, max_size=4))
+controls = st.tuples(st.sampled_from([Opcode.PING, Opcode.PONG]), st.binary(max_size=125))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
+    """Messages in one to three frames each, with control frames between them, and what the scanner must say."""
+    raw, expected = b"", []
+    for _ in range(draw(st.integers(0, 4))):
+        opcode = draw(st.sampled_from([Opcode.TEXT, Opcode.BINARY]))
+        parts = draw(st.lists(st.binary(max_size=300), min_size=1, max_size=3))
+        rsv1 = draw(st.booleans())
+        for index, part in enumerate(parts):
+            is_last = index == len(parts) - 1
+            kind = opcode if index == 0 else Opcode.CONTINUATION
+            raw += frame(kind, part, final=is_last, mask=draw(masks), rsv1=rsv1 and index == 0)
+            if is_last:
+                payload = b"".join(parts)
+                expected.append(Message(opcode, len(payload), payload[:CAP], rsv1))
+            if draw(st.booleans()):
+                control, text = draw(controls)
+                raw += frame(control, text, mask=draw(masks))
+                expected.append(Message(control, len(text), text[:CAP], False))
+    return raw, expected
+
+
+@given(streams(), st.lists(st.integers(1, 40), max_size=30))
+def test_any_split_gives_the_same_messages(stream: tuple[bytes, list[Message]], cuts: list[int]) -> None:
+    """Whole, byte by byte, or cut anywhere: the same messages in the same order."""
+    raw, expected = stream
+    assert MessageScanner(CAP).feed(raw) == expected
+    slow, found = MessageScanner(CAP), []
+    for index in range(len(raw)):
+        found += slow.feed(raw[index : index + 1])
+    assert found == expected
+    cut, found, at = MessageScanner(CAP), [], 0
+    for size in [*cuts, len(raw)]:
+        found += cut.feed(raw[at : at + size])
+        at += size
+    assert found == expected
+
+
+def test_a_large_message_costs_only_its_cap() -> None:
+    """Sixteen MiB pass by and leave 64 bytes behind."""
+    scanner = MessageScanner(CAP)
+    payload = os.urandom(1 << 20)
+    raw = frame(Opcode.BINARY, payload * 16)
+    found = [m for at in range(0, len(raw), 65536) for m in scanner.feed(raw[at : at + 65536])]
+    assert found == [Message(Opcode.BINARY, 16 << 20, payload[:CAP], False)]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        frame(3, b"x"),
+        frame(11, b"x"),
+        frame(Opcode.CONTINUATION, b"x"),
+        frame(Opcode.TEXT, b"x", final=False) + frame(Opcode.TEXT, b"y"),
+        frame(Opcode.PING, b"x", final=False),
+        b"\x89\x7e\x00\x80" + bytes(128),
+        b"\xa1\x01x",
+        b"\x82\x7f" + b"\xff" * 8,
+    ],
+)
+def test_bytes_that_are_no_frames_end_the_scan(raw: bytes) -> None:
+    """The scanner gives up on what RFC 6455 forbids, says so, and stays quiet from then on."""
+    scanner = MessageScanner(CAP)
+    scanner.feed(raw)
+    assert scanner.is_lost
+    assert scanner.feed(frame(Opcode.TEXT, b"later")) == []
+
+
+@given(st.lists(st.binary(max_size=50), max_size=20))
+def test_garbage_never_raises(pieces: list[bytes]) -> None:
+    """Whatever comes, the relay is not disturbed."""
+    scanner = MessageScanner(CAP)
+    for piece in pieces:
+        for message in scanner.feed(piece):
+            assert len(message.data) <= CAP
+
+
+def test_close_codes() -> None:
+    """A close frame's code is its first two bytes, if it has them."""
+    (with_code,) = MessageScanner(CAP).feed(frame(Opcode.CLOSE, (1000).to_bytes(2, "big") + b"bye", mask=b"abcd"))
+    assert close_code(with_code) == 1000
+    (without,) = MessageScanner(CAP).feed(frame(Opcode.CLOSE, b""))
+    assert close_code(without) is None
