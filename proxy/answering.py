@@ -365,6 +365,10 @@ class Answering(asyncio.Protocol):
         exchange.outcome = _TRUNCATED
         exchange.error = ERROR_INDEX[error.code]
         self._record(exchange, time.monotonic_ns())
+        self._reset()
+
+    def _reset(self) -> None:
+        """Break off so that what was sent of a response cannot pass for all of it (P14)."""
         raw_socket = self._transport.get_extra_info("socket")
         if raw_socket is not None:
             raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -388,7 +392,7 @@ class Answering(asyncio.Protocol):
         if self._is_responding:
             exchange.outcome = _TRUNCATED
             self._record(exchange, time.monotonic_ns())
-            self._transport.abort()
+            self._reset()
             return
         exchange.outcome = outcome
         exchange.error = ERROR_INDEX[code]

@@ -77,8 +77,12 @@ class Downstream(Answering):
 
     def abort_for_shutdown(self) -> None:
         """The time for draining is over: record and close."""
+        is_cut = self.exchange is not None and self._is_responding
         self._end_early(SHUTDOWN, 503)
-        self._transport.abort()
+        if is_cut:
+            self._reset()
+        else:
+            self._transport.abort()
 
     # Time.
 

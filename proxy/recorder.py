@@ -86,7 +86,10 @@ class Recorder:
             ring.push(KIND_EXCHANGE, header, sections)
 
     def show(self, exchange: Exchange) -> None:
-        """Note an exchange that has become old in the in-flight table."""
+        """Note an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
+        if not exchange.is_recorded:
+            exchange.slot = NO_SLOT
+            return
         body = exchange.request_body
         sections = [exchange.request_whole]
         if body is not None:
