@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.control import Control
+from proxy.control import MAX_DESCRIPTORS, Control
 from proxy.counters import CounterLayout
 from proxy.datadir import DataDir
 from proxy.descriptor import write_descriptor
@@ -39,9 +39,13 @@ class Shared:
     listeners: Listeners
     wakeup: Wakeup
 
-    def needs_anonymous_rings(self) -> bool:
-        """Whether shared memory is missing or too small for the rings, so that we must hold them."""
-        needed = self.settings["ring"]["bytes"] + INFLIGHT_BYTES
+    def needs_anonymous_rings(self, workers: int = 1) -> bool:
+        """Whether shared memory is missing or too small for the rings, so that we must hold them.
+
+        Raises:
+            SegmentError: the configured directory cannot be used, or is too small for that many.
+        """
+        needed = workers * (self.settings["ring"]["bytes"] + INFLIGHT_BYTES)
         return ring_directory(self.settings["ring"]["directory"], self.data.path, needed) is None
 
 
@@ -66,13 +70,21 @@ class Child:
         raise AssertionError("bug: every child has its own command")
 
     def start(self) -> None:
-        """Start the process, with a new control line."""
+        """Start the process, with a new control line.
+
+        Raises:
+            OSError: there is no room for it, or for its ring.
+        """
         ours, theirs = socket.socketpair()
-        arguments, descriptors = self.command(theirs.fileno())
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-            [sys.executable, "-m", *arguments], pass_fds=sorted({*descriptors, theirs.fileno()})
-        )
-        theirs.close()
+        try:
+            with theirs:
+                arguments, descriptors = self.command(theirs.fileno())
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+                    [sys.executable, "-m", *arguments], pass_fds=sorted({*descriptors, theirs.fileno()})
+                )
+        except OSError:
+            ours.close()
+            raise
         self.control = Control(ours)
         self.is_ready = False
         self.due_at = None
@@ -169,6 +181,12 @@ class Worker(Child):
         self._adopted.clear()
         super().start()
 
+    @property
+    def offered_rings(self) -> list[Segment]:
+        """The rings a collector may look at: one that its worker does not hold yet would be taken for abandoned."""
+        segments = list(self.rings.values())
+        return segments if self.is_ready or self._process is None else segments[:-1]
+
     def forget_ring(self, source: str) -> None:
         """Let go of an anonymous ring that the collector has emptied."""
         segment = self.rings.pop(source, None)
@@ -202,11 +220,13 @@ class Collector(Child):
             "proxy.collector",
             *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd), "--admin-fd", str(admin)),
             *("--wake-fds", ",".join(map(str, wake)), "--instance", shared.data.instance),
+            # Whoever still writes the store holds the lock, also when we are gone before it.
+            *("--lock-fd", str(shared.data.lock_fd)),
         ]
-        return arguments, [shared.settings_fd, admin, *wake]
+        return arguments, [shared.settings_fd, admin, *wake, shared.data.lock_fd]
 
     def offer_rings(self, workers: Sequence[Worker]) -> None:
         """Send the descriptors of all anonymous rings; the collector keeps those it does not know yet."""
-        descriptors = [segment.fd for worker in workers for segment in worker.rings.values()]
-        if descriptors:
-            self.tell("rings", descriptors)
+        descriptors = [segment.fd for worker in workers for segment in worker.offered_rings]
+        for start in range(0, max(1, len(descriptors)), MAX_DESCRIPTORS):
+            self.tell("rings", descriptors[start : start + MAX_DESCRIPTORS])

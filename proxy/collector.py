@@ -8,10 +8,9 @@ import argparse
 import asyncio
 import gc
 import logging
-import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,13 @@ from api.metrics import Metrics
 from api.services import Services
 from api.sessions import Sessions
 from proxy.addresses import parse_address
-from proxy.control import Control
-from proxy.datadir import DataDir
+from proxy.control import HOPELESS_EXIT, Control
+from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.records import RecordBuilder
 from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
+from proxy.orders import Orders
 from proxy.plane import read_settings
 from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import Settings
@@ -78,13 +78,32 @@ class ControlPlane:
 
 
 @asynccontextmanager
-async def control_plane(settings: Settings, data: DataDir, wakeup: Wakeup) -> AsyncIterator[ControlPlane]:
-    """Start store, writer and drain; on leaving, empty the rings, settle, and close in order."""
-    storage = await _open(settings, data.path)
+async def control_plane(
+    settings: Settings,
+    data: DataDir,
+    wakeup: Wakeup,
+    stopping: asyncio.Event,
+    follow: Callable[[Sources, StatusView], None] = lambda sources, status: None,
+) -> AsyncIterator[ControlPlane]:
+    """Start store, writer and drain; on leaving, empty the rings, settle, and close in order.
+
+    Args:
+        settings: as frozen.
+        data: the owned data directory.
+        wakeup: its reading end is ours.
+        stopping: ends the wait for a store that cannot be opened.
+        follow: attaches the anonymous rings there are, before those that are gone are accounted for.
+
+    Raises:
+        StorageUnavailable: it was `stopping` before the store could be opened.
+        SchemaTooNew: a newer sidelog wrote the store.
+    """
+    storage = await _open(settings, data.path, stopping)
     async with storage, asyncio.TaskGroup() as tasks:
         plane = _wire(settings, data, storage, await storage.positions(data.instance))
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
+        follow(plane.sources, plane.status)
         plane.sources.find()
         plane.drain.account_for_lost_rings()
         writing = tasks.create_task(plane.writer.run(), name="writer")
@@ -138,14 +157,20 @@ async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, wr
         )
 
 
-async def _open(settings: Settings, data_dir: Path) -> Storage:
+async def _open(settings: Settings, data_dir: Path, stopping: asyncio.Event) -> Storage:
     """Open the store, waiting for one that is away: workers go on meanwhile, their rings hold the records."""
     while True:
         try:
             return await open_storage(settings.storage.url, data_dir, durability=settings.storage.durability)
         except StorageUnavailable as error:
+            if stopping.is_set():
+                raise
             log.error("the store cannot be opened, trying again: %s", error)
-            await asyncio.sleep(OPEN_RETRY_S)
+        try:
+            async with asyncio.timeout(OPEN_RETRY_S):
+                await stopping.wait()
+        except TimeoutError:
+            pass
 
 
 @asynccontextmanager
@@ -177,21 +202,22 @@ async def admin_port(
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     data_dir = Path(settings.data_dir)
-    data = DataDir(data_dir, options.instance, (data_dir / "admin-token").read_text().strip(), -1)
+    data = DataDir(data_dir, options.instance, (data_dir / TOKEN_FILE).read_text().strip(), options.lock_fd)
     listener = socket.socket(fileno=options.admin_fd)
     control = Control(socket.socket(fileno=options.control_fd))
-    stopping = asyncio.Event()
     wakeup = Wakeup(*options.wake_fds)
-    async with control_plane(settings, data, wakeup) as plane:
-        plane.sources.on_removed = lambda source_id: _say_retired(control, source_id)
-        _obey(control, plane, stopping)
-        async with admin_port(settings, data, plane, listener):
-            control.send("ready")
-            tune_garbage_collection()
-            with stop_signals(lambda: None):  # the supervisor says when; a second signal still ends us at once
-                await stopping.wait()
-            plane.status.is_draining = True
-            await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
+    orders = Orders(control)
+    await orders.rings_known()
+    async with (
+        control_plane(settings, data, wakeup, orders.stopping, orders.follow) as plane,
+        admin_port(settings, data, plane, listener),
+    ):
+        control.send("ready")
+        tune_garbage_collection()
+        with stop_signals(lambda: None):  # the supervisor says when; a second signal still ends us at once
+            await orders.stopping.wait()
+        plane.status.is_draining = True
+        await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
 
 
 def tune_garbage_collection() -> None:
@@ -202,31 +228,6 @@ def tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _say_retired(control: Control, source_id: bytes) -> None:
-    control.send(f"retired {source_id.hex()}")
-
-
-def _obey(control: Control, plane: ControlPlane, stopping: asyncio.Event) -> None:
-    """Do what the supervisor says; when it is gone, the workers drain and so do we."""
-    loop = asyncio.get_running_loop()
-
-    def on_readable() -> None:
-        lines, descriptors, has_ended = control.receive()
-        for fd in descriptors:
-            plane.sources.adopt(fd)
-            os.close(fd)
-        for line in lines:
-            if line in ("not-ready", "drain"):
-                plane.status.is_draining = True
-            if line == "drain":
-                stopping.set()
-        if has_ended:
-            loop.remove_reader(control.fileno())
-            stopping.set()
-
-    loop.add_reader(control.fileno(), on_readable)
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
@@ -247,6 +248,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--admin-fd", type=int, required=True)
     parser.add_argument("--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True)
     parser.add_argument("--instance", required=True)
+    parser.add_argument("--lock-fd", type=int, required=True)
     return parser.parse_args(argv)
 
 
@@ -260,6 +262,9 @@ def main(argv: list[str]) -> int:
             runner.run(_serve(options, settings))
     except SchemaTooNew as error:
         log.error("%s", error)
+        return HOPELESS_EXIT
+    except StorageUnavailable as error:
+        log.error("stopped before the store could be opened, the rings keep what they hold: %s", error)
         return 1
     return 0
 

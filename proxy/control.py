@@ -1,7 +1,8 @@
 """The line between supervisor and child: short text lines over a socket pair, descriptors beside them. stdlib only.
 
-From the child: `ready`, `retired <source hex>`. To the child: `adopt <n>`, `release <n>`, `drain`, `rings` (with
-descriptors of anonymous segments). The end of the stream means that the other side is gone: a child then drains.
+From the child: `ready`, `retired <source hex>`. To the child: `adopt <n>`, `release <n>`, `not-ready`, `drain`, `rings`
+(with descriptors of anonymous segments; always the first line to a collector). The end of the stream means that the
+other side is gone: a child then drains.
 """
 
 import socket
@@ -9,6 +10,8 @@ from typing import Final
 
 MAX_DESCRIPTORS: Final = 64
 """Descriptors in one message; as many as there can be workers."""
+HOPELESS_EXIT: Final = 78
+"""Exit code of a child that would end in the same way if it were started again (EX_CONFIG of sysexits.h)."""
 
 
 class Control:

@@ -5,6 +5,7 @@ admin port. The ring is a file as always, so that a kill loses no more than with
 """
 
 import asyncio
+import logging
 
 from proxy.collector import admin_port, control_plane
 from proxy.datadir import DataDir
@@ -16,6 +17,9 @@ from proxy.plane import data_plane, make_segment, read_settings
 from proxy.routes import compile_routes
 from proxy.settings import Settings
 from proxy.wakeup import Wakeup
+from storage.errors import SchemaTooNew, StorageUnavailable
+
+log = logging.getLogger(__name__)
 
 
 async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> None:
@@ -23,29 +27,41 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
     segment = make_segment(settings)
     stopping = asyncio.Event()
     try:
-        async with control_plane(settings, data, wakeup) as plane, admin_port(settings, data, plane, listeners.admin):
-            if segment.path is None:
-                plane.sources.adopt(segment.fd)
-            async with asyncio.TaskGroup() as tasks:
-                front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
-                await front.start()
-                await front.listen(listeners.data[0])
-                notify("READY=1")
-                with stop_signals(stopping.set):
+        with stop_signals(stopping.set):
+            async with (
+                control_plane(settings, data, wakeup, stopping) as plane,
+                admin_port(settings, data, plane, listeners.admin),
+            ):
+                if segment.path is None:
+                    plane.sources.adopt(segment.fd)
+                async with asyncio.TaskGroup() as tasks:
+                    front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
+                    await front.start()
+                    await front.listen(listeners.data[0])
+                    notify("READY=1")
                     await stopping.wait()
                     plane.status.is_draining = True
                     await asyncio.sleep(settings.proxy.limits.drain_delay_s)
+                    listeners.data[0].close()  # new connections are refused at once instead of waiting for our end
                     await front.drain()
-            segment.let_go()
+                segment.let_go()
     finally:
         segment.close()
         wakeup.close()
 
 
 def run_single(settings_fd: int, data: DataDir, listeners: Listeners) -> int:
-    """Run everything here until SIGTERM or SIGINT."""
+    """Run everything here until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        SegmentError: there is no place for the ring.
+    """
     settings = read_settings(settings_fd)
     set_up_log(settings.log.level, role="sidelog")
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(settings, data, listeners))
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(settings, data, listeners))
+    except (SchemaTooNew, StorageUnavailable) as error:
+        log.error("%s", error)
+        return 1
     return 0

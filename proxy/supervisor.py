@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.children import Child, Collector, Shared, Worker
+from proxy.control import HOPELESS_EXIT
 from proxy.datadir import DataDir, DataDirError, read_state, take, write_state
 from proxy.listeners import ListenError, Listeners, open_listeners
 from proxy.log import set_up_log
 from proxy.notify import notify
+from proxy.segment_layout import SegmentError
 from proxy.wakeup import Wakeup
 
 log = logging.getLogger("proxy.supervisor")
@@ -38,9 +40,15 @@ class Supervisor:
     """Keeps one collector and the workers running until told to stop."""
 
     def __init__(self, settings: dict[str, Any], settings_fd: int, data: DataDir, listeners: Listeners) -> None:
-        """Prepare the children; nothing is started yet."""
+        """Prepare the children; nothing is started yet.
+
+        Raises:
+            SegmentError: the configured ring directory cannot be used.
+        """
         self._limits = settings["proxy"]["limits"]
+        self._listeners = listeners
         shared = Shared(settings, settings_fd, data, listeners, Wakeup.create())
+        shared.needs_anonymous_rings(settings["proxy"]["workers"])  # raises when they have no place
         self._collector = Collector(shared)
         self._workers = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
         self._selector = selectors.DefaultSelector()
@@ -71,10 +79,16 @@ class Supervisor:
         return self._stop(read_end)
 
     def _start(self, child: Child) -> None:
-        child.start()
+        try:
+            child.start()
+        except OSError as error:
+            delay_s = child.schedule_restart(time.monotonic())
+            log.error("%s cannot be started, trying again: %s", child.name, error, extra={"in_s": round(delay_s, 2)})
+            return
         if child.control is not None:
             self._selector.register(child.control, selectors.EVENT_READ, child)
-        self._collector.offer_rings(self._workers)
+        if child is self._collector:
+            self._collector.offer_rings(self._workers)
 
     def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
         """Sleep until a signal, a child's line, or the time is over."""
@@ -107,6 +121,7 @@ class Supervisor:
     def _on_ready(self, child: Child) -> None:
         child.is_ready = True
         if isinstance(child, Worker):
+            self._collector.offer_rings(self._workers)
             for other in self._workers:
                 other.release(child.index)
         if not self._is_announced and all(c.is_ready for c in self._children):
@@ -136,11 +151,15 @@ class Supervisor:
             notify("WATCHDOG=1")
 
     def _on_death(self, child: Child, code: int, now: float) -> None:
+        if code == HOPELESS_EXIT:  # it has said why
+            self._is_stopping = True
+            return
         delay_s = child.schedule_restart(now)
         log.error("%s ended; starting it again", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
         if child.control is not None:
             self._listen_to(child)
         if isinstance(child, Worker):
+            self._collector.offer_rings(self._workers)
             survivor = next((w for w in self._workers if w is not child and w.is_ready), None)
             if survivor is not None:
                 survivor.adopt(child.index)
@@ -158,6 +177,8 @@ class Supervisor:
         notify("STOPPING=1")
         self._collector.tell("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
+        for listener in self._listeners.data:
+            listener.close()  # so that the last worker to close it ends the queue of new connections
         for worker in self._workers:
             worker.tell("drain")
         self._reap(read_end, list(self._workers), self._limits["drain_timeout_s"] + KILL_AFTER_S)
@@ -207,7 +228,7 @@ def main(argv: list[str]) -> int:
 
             return run_single(options.settings_fd, data, listeners)
         return Supervisor(settings, options.settings_fd, data, listeners).run()
-    except (DataDirError, ListenError) as error:
+    except (DataDirError, ListenError, SegmentError) as error:
         sys.stderr.write(f"sidelog: {error}\n")
         return 1
 

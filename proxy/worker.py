@@ -8,6 +8,7 @@ pushed stays in the ring for the collector.
 import argparse
 import asyncio
 import gc
+import logging
 import socket
 import sys
 
@@ -16,8 +17,11 @@ from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
 from proxy.plane import DataPlane, data_plane, make_segment, read_settings
 from proxy.routes import compile_routes
+from proxy.segment import SegmentError
 from proxy.settings import Settings
 from proxy.wakeup import Wakeup
+
+log = logging.getLogger(__name__)
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:
@@ -38,6 +42,8 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             gc.freeze()  # what lives as long as the process need not be looked at again
             with stop_signals(stopping.set):
                 await stopping.wait()
+            for listener in sockets:
+                listener.close()  # new connections are refused at once instead of waiting for our end
             await plane.drain()
     finally:
         segment.close()
@@ -55,7 +61,7 @@ def _obey(
 
     def on_readable() -> None:
         lines, _, has_ended = control.receive()
-        for line in lines:
+        for line in [] if stopping.is_set() else lines:
             command, _, argument = line.partition(" ")
             if command == "adopt":
                 tasks.create_task(plane.listen(sockets[int(argument)]), name=f"adopt socket {argument}")
@@ -91,8 +97,12 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role=f"worker {options.index}")
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(options, settings))
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(options, settings))
+    except SegmentError as error:
+        log.error("%s", error)
+        return 1
     return 0
 
 

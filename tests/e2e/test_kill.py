@@ -1,4 +1,4 @@
-"""kill -9 of any process, or all of them, under load: no completed exchange missing, none twice, the ledger balanced."""
+"""kill -9 of any process, or all of them, under load: no completed exchange missing, none twice, a balanced ledger."""
 
 import os
 import random
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.load import Load
-from tests.support.sidelog import Sidelog, eventually
+from tests.support.load import Load, await_more
+from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
 
 
@@ -48,10 +48,8 @@ def kill_rounds(sidelog: Sidelog, rounds: int, seed: int) -> list[str]:
                 sidelog.kill_all()
                 sidelog.start()
             else:
-                pids = eventually(lambda role=victim: sidelog.pids(role))
-                os.kill(chance.choice(pids), signal.SIGKILL)
-            before = len(load.completed)
-            eventually(lambda load=load, before=before: len(load.completed) > before + 20)
+                os.kill(chance.choice(await_pids(sidelog, victim)), signal.SIGKILL)
+            await_more(load.completed, 20)
         completed += load.completed
     eventually(sidelog.is_ready)
     return completed

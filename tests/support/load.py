@@ -5,6 +5,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from tests.support.sidelog import eventually
+
 
 class Load:
     """Some kept-alive clients that repeat one request until stopped; errors are part of life and counted."""
@@ -47,3 +49,9 @@ class Load:
                 connection.close()
                 self._is_stopping.wait(0.01)
         connection.close()
+
+
+def await_more(completed: list[str], count: int) -> None:
+    """Wait until clients have got so many answers more."""
+    before = len(completed)
+    eventually(lambda: len(completed) > before + count, 60)

@@ -24,13 +24,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(probe: Callable[[], Value], timeout_s: float = 15.0) -> Value:
+def eventually(probe: Callable[[], Value | None], timeout_s: float = 15.0) -> Value:
     """Call `probe` until it returns something true; fail with its last answer."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = probe()
         if value or time.monotonic() >= deadline:
             assert value, f"did not come true within {timeout_s} s: {value!r}"
+            assert value is not None
             return value
         time.sleep(0.02)
 
@@ -167,3 +168,8 @@ class Sidelog:
         assert ledger is not None
         assert ledger["balanced"], ledger
         return ledger
+
+
+def await_pids(sidelog: Sidelog, role: str) -> list[int]:
+    """Wait until processes of a role are running; return their ids."""
+    return eventually(lambda: sidelog.pids(role))

@@ -73,7 +73,7 @@ def running(app: web.Application) -> Iterator[str]:
 
     async def serve() -> None:
         nonlocal port
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
         await site.start()

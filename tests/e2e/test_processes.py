@@ -1,0 +1,302 @@
+"""The processes live, die and follow each other as promised, and no answered exchange goes missing meanwhile."""
+
+import http.client
+import os
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+import pytest
+
+from tests.support.load import Load, await_more
+from tests.support.sidelog import Sidelog, await_pids, eventually
+
+
+class NewConnections:
+    """Clients that open a connection for each request; what went wrong is kept."""
+
+    def __init__(self, port: int, clients: int = 4) -> None:
+        """Prepare; `with` starts and stops them."""
+        self._port = port
+        self._is_stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)]
+        self.completed: list[str] = []
+        self.errors: list[Exception] = []
+
+    def __enter__(self) -> Self:
+        """Start."""
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self._is_stopping.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _run(self) -> None:
+        while not self._is_stopping.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            try:
+                connection.request("GET", "/new", headers={"Connection": "close"})
+                response = connection.getresponse()
+                response.read()
+                self.completed.append(response.headers["X-Sidelog-Id"])
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(error)
+            finally:
+                connection.close()
+
+
+class Request(threading.Thread):
+    """One GET in the background."""
+
+    def __init__(self, port: int, path: str) -> None:
+        """Send it."""
+        super().__init__()
+        self._port, self._path = port, path
+        self.status = 0
+        """0 until it is answered completely."""
+        self.start()
+
+    def run(self) -> None:
+        """Wait for the answer; a broken connection is none."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request("GET", self._path)
+            response = connection.getresponse()
+            response.read()
+            self.status = response.status
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that waits to be reaped does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def stored(sidelog: Sidelog, completed: list[str]) -> dict[str, Any]:
+    """Check that each completed exchange is stored exactly once; return the ledger."""
+    ledger = sidelog.settled_ledger()
+    ids = Counter(record["id"] for record in sidelog.records("kind=all"))
+    assert not set(completed) - ids.keys()
+    assert max(ids.values(), default=1) == 1
+    assert ledger["stored"] == len(ids)
+    return ledger
+
+
+def events(sidelog: Sidelog, name: str) -> list[dict[str, Any]]:
+    """Data of all events of one name, newest first."""
+    return [record["data"] for record in sidelog.records("kind=event") if record["name"] == name]
+
+
+def test_the_processes_are_named_by_their_role(tmp_path: Path, upstream: str) -> None:
+    """One supervisor, its workers and one collector, each to be told from the other by its command line."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
+        assert sidelog.process is not None
+        supervisor = psutil.Process(sidelog.process.pid)
+        assert "proxy.supervisor" in supervisor.cmdline()
+        roles = Counter(child.cmdline()[2] for child in supervisor.children())
+        assert roles == {"proxy.worker": 2, "proxy.collector": 1}
+
+
+def test_the_first_request_is_served_right_after_the_start(
+    tmp_path: Path, upstream: str, record_property: Callable[[str, object], None]
+) -> None:
+    """The data port answers although the collector is still starting; how long it took is in the report."""
+    sidelog = Sidelog(tmp_path / "data", upstream)
+    began = time.monotonic()
+    with sidelog:
+        request = Request(sidelog.port, "/first")
+        request.join()
+        record_property("start_to_first_answer_s", round(time.monotonic() - began, 2))
+        assert request.status == 200
+
+
+def test_a_survivor_adopts_the_socket_of_a_killed_worker(tmp_path: Path, upstream: str) -> None:
+    """While one of two workers is killed again and again, new connections fail only if they were in its hands."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
+        clients, kills = 4, 3
+        with NewConnections(sidelog.port, clients) as load:
+            for _ in range(kills):
+                await_more(load.completed, 50)
+                os.kill(sidelog.pids("proxy.worker")[0], signal.SIGKILL)
+                await_more(load.completed, 150)
+                eventually(lambda: len(sidelog.pids("proxy.worker")) == 2)
+        assert not [error for error in load.errors if isinstance(error, TimeoutError | ConnectionRefusedError)]
+        assert len(load.errors) <= clients * kills
+        stored(sidelog, load.completed)
+
+
+def test_traffic_goes_on_without_a_collector(tmp_path: Path, upstream: str) -> None:
+    """While the collector stands still, and when it is killed, requests are answered; all is stored afterwards."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        (collector,) = sidelog.pids("proxy.collector")
+        os.kill(collector, signal.SIGSTOP)
+        with Load(sidelog.port) as load:
+            await_more(load.completed, 200)
+            os.kill(collector, signal.SIGKILL)
+            await_more(load.completed, 200)
+        assert load.errors == 0
+        assert stored(sidelog, load.completed)["dropped"] == {}
+
+
+def test_children_end_by_themselves_when_the_supervisor_is_killed(tmp_path: Path, upstream: str) -> None:
+    """Workers finish what runs, the collector stores it, both end; a new start waits for them and misses nothing."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
+        with Load(sidelog.port) as load:
+            await_more(load.completed, 100)
+            slow = Request(sidelog.port, "/slow?s=1")
+            eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
+            children = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
+            assert sidelog.process is not None
+            sidelog.process.kill()
+            sidelog.process.wait()
+        assert any(map(is_alive, children))
+        sidelog.start()
+        assert not any(map(is_alive, children))
+        slow.join()
+        assert slow.status == 200
+        assert stored(sidelog, load.completed)["dropped"] == {}
+        assert not events(sidelog, "unclean_start")
+
+
+def test_sigterm_lets_a_running_request_finish_and_refuses_new_ones(tmp_path: Path, upstream: str) -> None:
+    """While it drains, the port is closed at once instead of taking connections that nobody will serve."""
+    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
+    with sidelog:
+        slow = Request(sidelog.port, "/slow?s=2")
+        eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
+        assert sidelog.process is not None
+        sidelog.process.send_signal(signal.SIGTERM)
+
+        def is_refused() -> bool:
+            try:
+                socket.create_connection(("127.0.0.1", sidelog.port), timeout=1).close()
+            except ConnectionRefusedError:
+                return True
+            return False
+
+        eventually(is_refused, 1.5)
+        assert slow.is_alive()
+        assert sidelog.process.wait(20) == 0, sidelog.log
+        sidelog.process = None
+        slow.join()
+        assert slow.status == 200
+        sidelog.start()
+        assert [record["outcome"] for record in sidelog.records("path=/slow")] == ["ok"]
+        assert len(sidelog.api("/api/status")["rings"]) == 2
+
+
+def test_a_second_sigterm_stops_at_once(tmp_path: Path, upstream: str) -> None:
+    """Nobody has to wait for a request that takes too long; what was answered before is stored at the next start."""
+    sidelog = Sidelog(tmp_path / "data", upstream)
+    with sidelog:
+        Request(sidelog.port, "/before").join()
+        slow = Request(sidelog.port, "/slow?s=25")
+        eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
+        assert sidelog.process is not None
+        children = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
+        sidelog.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert sidelog.process.poll() is None
+        sidelog.process.send_signal(signal.SIGTERM)
+        assert sidelog.process.wait(5) == 1
+        sidelog.process = None
+        assert not any(map(is_alive, children))
+        slow.join()
+        assert slow.status == 0
+        sidelog.start()
+        eventually(lambda: len(sidelog.records()) == 2)
+        assert {record["path"]: record["outcome"] for record in sidelog.records()} == {
+            "/before": "ok",
+            "/slow": "worker_lost",
+        }
+        sidelog.settled_ledger()
+
+
+def anonymous_rings(sidelog: Sidelog) -> int:
+    """Count the memory files of rings that the supervisor holds."""
+    assert sidelog.process is not None
+    descriptors = Path(f"/proc/{sidelog.process.pid}/fd").iterdir()
+    return len({fd.stat().st_ino for fd in descriptors if "sidelog-ring" in os.readlink(fd)})
+
+
+@pytest.fixture
+def without_shared_memory(tmp_path: Path) -> dict[str, str]:
+    """An environment in which /dev/shm has no room."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "real = os.statvfs\n"
+        "def statvfs(path):\n"
+        "    found = real(path)\n"
+        "    if str(path) == '/dev/shm':\n"
+        "        found = os.statvfs_result(0 if 2 <= index <= 4 else value for index, value in enumerate(found))\n"
+        "    return found\n"
+        "os.statvfs = statvfs\n"
+    )
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+def test_anonymous_rings_survive_worker_and_collector(
+    tmp_path: Path, upstream: str, without_shared_memory: dict[str, str]
+) -> None:
+    """Where shared memory has no room the supervisor holds the rings: kills of its children lose and double nothing."""
+    with Sidelog(tmp_path / "data", upstream, environ=without_shared_memory) as sidelog:
+        completed = []
+        for victim in ("proxy.worker", "proxy.collector", "proxy.collector", "proxy.worker"):
+            (pid,) = await_pids(sidelog, victim)
+            assert "--ring-fd" in psutil.Process(sidelog.pids("proxy.worker")[0]).cmdline()
+            with Load(sidelog.port) as load:
+                await_more(load.completed, 100)
+                os.kill(pid, signal.SIGKILL)
+                await_more(load.completed, 100)
+            completed += load.completed
+            eventually(sidelog.is_ready)
+        ledger = stored(sidelog, completed)
+        assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
+        assert not events(sidelog, "unclean_start")
+        eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 1)
+        eventually(lambda: anonymous_rings(sidelog) == 1)
+        sidelog.kill_all()
+        sidelog.start()
+        (event,) = eventually(lambda: events(sidelog, "unclean_start"))
+        assert event["reason"] == "ring_lost"
+        assert sidelog.settled_ledger()["received"] == ledger["received"] + 1
+
+
+def test_a_full_ring_drops_records_and_says_how_many(tmp_path: Path, upstream: str) -> None:
+    """While nobody reads a tiny ring, requests are answered all the same; the ledger and a gap tell what is missing."""
+    environ = {"SIDELOG_RING__BYTES": str(1 << 20)}
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+        (collector,) = sidelog.pids("proxy.collector")
+        os.kill(collector, signal.SIGSTOP)
+        with Load(sidelog.port) as load:
+            await_more(load.completed, 3500)
+        os.kill(collector, signal.SIGCONT)
+        assert load.errors == 0
+        dropped = eventually(lambda: sidelog.settled_ledger()["dropped"])
+        gaps = eventually(lambda: events(sidelog, "gap"))
+        assert dropped == {"ring_full": sum(gap["count"] for gap in gaps)}
+        ids = {record["id"] for record in sidelog.records()}
+        assert len(set(load.completed) - ids) == dropped["ring_full"]
+        assert not ids - set(load.completed)
+        assert {record["shed"] for record in sidelog.records()} == {"none", "tail", "bodies"}
+        Request(sidelog.port, "/after").join()
+        assert eventually(lambda: sidelog.records("path=/after"))
