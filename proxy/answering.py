@@ -60,6 +60,7 @@ class Answering(asyncio.Protocol):
         "_peer",
         "_remaining",
         "_route",
+        "_scheme",
         "_since_ns",
         "_stalled_bytes",
         "_stalled_ns",
@@ -81,6 +82,7 @@ class Answering(asyncio.Protocol):
         self._engine = engine
         # of the connection
         self._peer = b""
+        self._scheme = b"http"
         self._buffer = b""
         self._paused = 0
         self._stalled_ns = self._eof_ns = self._stalled_bytes = 0

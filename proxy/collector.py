@@ -35,6 +35,7 @@ from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import Settings
 from proxy.sources import Sources
 from proxy.status import StatusView
+from proxy.tls import server_context
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
 from storage.backends import open_storage
@@ -194,7 +195,8 @@ async def admin_port(
     runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     try:
-        await web.SockSite(runner, listener).start()
+        tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
+        await web.SockSite(runner, listener, ssl_context=tls).start()
         yield
     finally:
         await runner.cleanup()

@@ -17,7 +17,7 @@ from proxy.answering import BY_CLIENT, BY_UNSENT, CLIENT_CLOSED, REJECTED, SHUTD
 from proxy.capture import Window
 from proxy.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, frame
 from proxy.errors import Refused, UpstreamError, error_response
-from proxy.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, Exchange
+from proxy.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, Exchange
 from proxy.forwarded import forwarded_lines
 from proxy.heads import RequestHead
 from proxy.limits import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
@@ -39,6 +39,8 @@ class Downstream(Answering):
         engine = self._engine
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
+        if transport.get_extra_info("sslcontext") is not None:
+            self._scheme = b"https"
         self._since_ns = time.monotonic_ns()
         if len(engine.connections) >= engine.max_connections:
             engine.recorder.count_refused_connection()
@@ -186,7 +188,7 @@ class Downstream(Answering):
                 method, target, authority, is_http10 = parse_request_line(data[: line_end - 2])
             self.method = exchange.method = method
             head = engine.parse(data[line_end - 10 : end])
-            exchange.flags = FLAG_HTTP10 if is_http10 else 0
+            exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (FLAG_TLS if self._scheme == b"https" else 0)
             self._is_keep_alive = head.is_keep_alive and not engine.is_draining
             self._admit(exchange, head, target, head.host if authority is None else authority)
         except Refused as refusal:
@@ -240,10 +242,11 @@ class Downstream(Answering):
             client = engine.trusted.client(peer.decode(), head.forwarded_for).encode()
         if authority is not None:
             lines = route.render(head.with_host(authority), engine.instance, engine.via)
-            lines += forwarded_lines(head, peer, b"http", authority, is_trusted=is_trusted)
+            lines += forwarded_lines(head, peer, self._scheme, authority, is_trusted=is_trusted)
             return None, None, lines, client
         lines = engine.render(head, route)
-        return head, route, lines + forwarded_lines(head, peer, b"http", head.host, is_trusted=is_trusted), client
+        lines += forwarded_lines(head, peer, self._scheme, head.host, is_trusted=is_trusted)
+        return head, route, lines, client
 
     def _send(self, exchange: Exchange, head: RequestHead, rest: bytes, now_ns: int) -> None:
         """Send the request to the upstream, as far as it is here."""

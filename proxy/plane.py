@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from proxy.ring_directory import ring_directory
 from proxy.routes import RouteTable
 from proxy.segment import Segment
 from proxy.settings import Settings, thaw
+from proxy.tls import server_context
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +64,10 @@ def make_segment(settings: Settings, fd: int | None = None) -> Segment:
 class DataPlane:
     """Accepts on listening sockets; the engine behind it is a subclass's."""
 
-    def __init__(self, protocol_factory: Callable[[], asyncio.Protocol]) -> None:
-        """Serve connections with what the factory makes."""
+    def __init__(self, protocol_factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None) -> None:
+        """Serve connections with what the factory makes, over TLS when there is a context."""
         self._protocol_factory = protocol_factory
+        self._tls = tls
         self._servers: dict[int, asyncio.Server] = {}
 
     async def start(self) -> None:
@@ -75,7 +78,7 @@ class DataPlane:
         duplicate = listener.dup()
         duplicate.setblocking(False)
         self._servers[listener.fileno()] = await asyncio.get_running_loop().create_server(
-            self._protocol_factory, sock=duplicate, backlog=BACKLOG
+            self._protocol_factory, sock=duplicate, backlog=BACKLOG, ssl=self._tls
         )
 
     def release(self, listener: socket.socket) -> None:
@@ -105,7 +108,7 @@ class ProtocolPlane(DataPlane):
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self.engine = engine = Engine(settings, routes, recorder, tasks, instance)
-        super().__init__(lambda: Downstream(engine))
+        super().__init__(lambda: Downstream(engine), tls_of(settings))
 
     async def start(self) -> None:
         """Start the engine's tick."""
@@ -138,7 +141,7 @@ class ReferencePlane(DataPlane):
 
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
         self._engine = ReferenceEngine(settings, routes, recorder, instance)
-        super().__init__(self._engine.protocol_factory)
+        super().__init__(self._engine.protocol_factory, tls_of(settings))
 
     async def start(self) -> None:
         """Open the client sessions."""
@@ -148,6 +151,11 @@ class ReferencePlane(DataPlane):
         """See `DataPlane.drain`."""
         self.stop_listening()
         await self._engine.drain(self._drain_timeout_s)
+
+
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """Make the data port's TLS context, if the settings have a certificate."""
+    return server_context(settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
 
 
 def data_plane(

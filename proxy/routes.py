@@ -5,6 +5,7 @@ the upstream will see it. Where more than one route exists the normalised path (
 must lead to the same one: a path that two readers could route differently is refused, not guessed (http.md, P10).
 """
 
+import logging
 import ssl
 from collections.abc import Sequence
 from typing import Final
@@ -15,6 +16,8 @@ from proxy.errors import Refused
 from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.heads import RequestHead
 from proxy.settings import RouteSettings, Settings
+
+log = logging.getLogger(__name__)
 
 
 class Route:
@@ -134,6 +137,9 @@ def compile_routes(settings: Settings) -> RouteTable:
         OSError: a CA file cannot be read.
         ssl.SSLError: it holds no certificate.
     """
+    for route in settings.routes:
+        if not route.tls_verify and route.upstream.startswith("https:"):
+            log.warning("the certificate of this route's upstream is not checked", extra={"route": route.id})
     return RouteTable([Route(index, route, settings) for index, route in enumerate(settings.routes)])
 
 

@@ -91,6 +91,8 @@ class ProxySettings(_Section, frozen=True):
     )
     stage: Annotated[str, Meta(max_length=128, description="deployment stage shown on records")] = ""
     trusted_proxies: Annotated[tuple[str, ...], Meta(description="CIDRs whose X-Forwarded-For is believed")] = ()
+    tls_cert_file: Annotated[str, Meta(description="PEM certificate chain: TLS on the data port")] = ""
+    tls_key_file: Annotated[str, Meta(description="PEM key of it; empty: in the same file")] = ""
     via: Annotated[str, Meta(description="pseudonym in Via; empty: no Via is added")] = ""
     record_id_header: Annotated[str, Meta(description="response header with the record id; empty: none")] = (
         "X-Sidelog-Id"
@@ -106,6 +108,8 @@ class AdminSettings(_Section, frozen=True):
 
     listen: Annotated[str, Meta(description="address of the admin port, host:port")] = "127.0.0.1:8090"
     auth: Annotated[Literal["token", "off"], Meta(description="`off` is accepted only on a loopback address")] = "token"
+    tls_cert_file: Annotated[str, Meta(description="PEM certificate chain: TLS on the admin port")] = ""
+    tls_key_file: Annotated[str, Meta(description="PEM key of it; empty: in the same file")] = ""
     allowed_hosts: Annotated[
         tuple[str, ...], Meta(description="extra Host names beside loopback and the listen address")
     ] = ()

@@ -13,6 +13,7 @@ from typing import Final
 
 from proxy.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings import RouteSettings, Settings
+from proxy.tls import server_context
 from storage.backends import check_url
 
 Problem = tuple[str, str]
@@ -41,6 +42,8 @@ def check(settings: Settings) -> Iterator[Problem]:
     """Yield everything that is wrong, as (dotted setting, reason)."""
     yield from _check_listeners(settings)
     yield from _check_proxy(settings)
+    yield from _check_tls("proxy", settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
+    yield from _check_tls("admin", settings.admin.tls_cert_file, settings.admin.tls_key_file)
     yield from _check_names(settings)
     yield from _check_storage(settings)
     yield from _check_sizes(settings)
@@ -89,6 +92,16 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
         yield "proxy.instance", f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}"
     if any(character in settings.proxy.stage for character in "\r\n\0"):
         yield "proxy.stage", f"must not hold CR, LF or NUL, got {settings.proxy.stage!r}"
+
+
+def _check_tls(section: str, cert_file: str, key_file: str) -> Iterator[Problem]:
+    if key_file and not cert_file:
+        yield f"{section}.tls_key_file", f"has no tls_cert_file beside it, got {key_file!r}"
+    try:
+        server_context(cert_file, key_file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        yield f"{section}.tls_cert_file", f"cannot be used: {reason}, got {cert_file!r} with key {key_file!r}"
 
 
 def _check_names(settings: Settings) -> Iterator[Problem]:

@@ -222,7 +222,7 @@ def main(argv: list[str]) -> int:
         os.umask(0o077)
         data = take(Path(settings["data_dir"]), settings["proxy"]["instance"])
         listeners = open_listeners(settings)
-        announce(data, listeners)
+        announce(data, listeners, settings)
         if settings["proxy"]["workers"] == 0:
             from proxy.single import run_single  # this process becomes everything; otherwise it stays stdlib-only
 
@@ -233,13 +233,15 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def announce(data: DataDir, listeners: Listeners) -> None:
+def announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
     """Write where the ports are: into `state.json` for the command line, and to the log."""
     host, port = listeners.admin_address
-    admin_url = f"http://{host}:{port}"
-    write_state(data.path, {**read_state(data.path), "admin_url": admin_url})
+    cert_file = settings["admin"]["tls_cert_file"]
+    admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
+    write_state(data.path, {**read_state(data.path), "admin_url": admin_url, "admin_cert_file": cert_file})
     proxy_host, proxy_port = listeners.data_address
-    log.info("sidelog is starting", extra={"proxy": f"http://{proxy_host}:{proxy_port}", "admin": admin_url})
+    scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
+    log.info("sidelog is starting", extra={"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url})
 
 
 if __name__ == "__main__":

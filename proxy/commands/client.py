@@ -7,7 +7,6 @@ options, else from the data directory a running sidelog keeps (`state.json`, `ad
 import http.client
 import json
 import os
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from proxy.commands.output import CommandError
+from proxy.datadir import read_state
+from proxy.tls import client_context
 
 TIMEOUT_S: Final = 30.0
 """A query's time budget in the server is far below this."""
@@ -73,6 +74,8 @@ class Client:
 
     url: str
     token: str
+    cert_file: str = ""
+    """The admin port's own certificate, trusted beside the system's."""
 
     def get(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Answer:
         """GET a path of the admin port, whatever its status.
@@ -84,7 +87,7 @@ class Client:
         headers = {"Accept": "application/json", "Connection": "close"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
-        connection = _connection(self.url)
+        connection = _connection(self.url, self.cert_file)
         try:
             connection.request("GET", urlsplit(self.url).path.rstrip("/") + target, headers=headers)
             response = connection.getresponse()
@@ -117,7 +120,7 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
         raise CommandError(f"sidelog has not run with the data directory {directory}; give --url, or --data-dir")
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
         token = read_token(directory) if (directory / "admin-token").exists() else ""
-    return Client(url, token)
+    return Client(url, token, str(read_state(directory).get("admin_cert_file") or ""))
 
 
 def refusal(answer: Answer) -> str:
@@ -135,7 +138,7 @@ def refusal(answer: Answer) -> str:
     return f"{detail or http.client.responses.get(answer.status, 'error')} (status {answer.status}){mend}"
 
 
-def _connection(url: str) -> http.client.HTTPConnection:
+def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
     parts = urlsplit(url)
     try:
         host, port = parts.hostname, parts.port
@@ -144,7 +147,7 @@ def _connection(url: str) -> http.client.HTTPConnection:
     if parts.scheme not in ("http", "https") or not host:
         raise CommandError(f"{url!r} is not a URL such as http://127.0.0.1:8090", exit_code=2)
     if parts.scheme == "https":
-        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=ssl.create_default_context())
+        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=client_context(cert_file))
     return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
 
 

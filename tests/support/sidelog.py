@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -39,9 +40,18 @@ def eventually(probe: Callable[[], Value | None], timeout_s: float = 15.0) -> Va
 class Sidelog:
     """One running `sidelog serve`; started by `with`, stopped (SIGTERM) at its end, killed if that fails."""
 
-    def __init__(self, data_dir: Path, upstream: str, *arguments: str, environ: dict[str, str] | None = None) -> None:
-        """Prepare; ports are chosen now and stay the same over restarts."""
+    def __init__(
+        self,
+        data_dir: Path,
+        upstream: str,
+        *arguments: str,
+        environ: dict[str, str] | None = None,
+        tls_cert: Path | None = None,
+    ) -> None:
+        """Prepare; ports are chosen now and stay the same over restarts. `tls_cert`: both ports speak TLS with it."""
         self.data_dir = data_dir
+        self._scheme = "https" if tls_cert else "http"
+        self._tls = ssl.create_default_context(cafile=str(tls_cert)) if tls_cert else None
         self.port, self.admin_port = free_port(), free_port()
         self._command = [
             *(sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--data-dir", str(data_dir)),
@@ -54,7 +64,12 @@ class Sidelog:
     @property
     def url(self) -> str:
         """The data port."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """The admin port."""
+        return f"{self._scheme}://127.0.0.1:{self.admin_port}"
 
     @property
     def token(self) -> str:
@@ -91,7 +106,7 @@ class Sidelog:
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=5):
+            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=5, context=self._tls):
                 pass
             socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         except OSError:
@@ -137,10 +152,8 @@ class Sidelog:
 
     def api(self, path: str) -> Any:
         """GET from the admin port as JSON."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.admin_port}{path}", headers={"Authorization": f"Bearer {self.token}"}
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:
+        request = urllib.request.Request(f"{self.admin_url}{path}", headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=10, context=self._tls) as response:
             return json.load(response)
 
     def records(self, query: str = "") -> list[dict[str, Any]]:

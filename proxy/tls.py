@@ -1,0 +1,40 @@
+"""TLS on our own ports: one context per port, made from the files in the settings (RFC 8446, RFC 9325).
+
+Nothing below TLS 1.2, no compression, no renegotiation; ALPN offers `http/1.1` only, so no client tries anything else.
+"""
+
+import ssl
+
+
+def server_context(cert_file: str, key_file: str) -> ssl.SSLContext | None:
+    """Make the context of a listening port; None when no certificate is set.
+
+    Args:
+        cert_file: PEM, leaf first, then intermediates.
+        key_file: PEM; empty when the certificate's file holds the key too.
+
+    Raises:
+        OSError: a file cannot be read.
+        ssl.SSLError: no certificate in it, or key and certificate do not belong together.
+    """
+    if not cert_file:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(cert_file, key_file or None)
+    return context
+
+
+def client_context(trusted_cert_file: str) -> ssl.SSLContext:
+    """Make the context of a client on this machine that trusts the admin port's own certificate, and the system's.
+
+    The certificate itself is the anchor, so a self-signed one works; its name need not be the loopback address.
+    """
+    context = ssl.create_default_context()
+    if trusted_cert_file:
+        context.load_verify_locations(trusted_cert_file)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.check_hostname = False
+    return context

@@ -1,0 +1,130 @@
+"""TLS on both ports and towards the upstream: certificates are checked, and the way round the check is loud."""
+
+import datetime
+import json
+import ssl
+import subprocess
+import sys
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.support.sidelog import ROOT, Sidelog, eventually
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for localhost and 127.0.0.1, made with the openssl program."""
+    directory = tmp_path_factory.mktemp("tls")
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return cert, key
+
+
+class Hello(BaseHTTPRequestHandler):
+    """Answers what it was told about the client."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Echo the headers."""
+        body = json.dumps(dict(self.headers.items())).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay quiet."""
+
+
+def fetch(url: str, cert: Path | None = None) -> tuple[int, bytes]:
+    """GET, trusting one certificate."""
+    context = ssl.create_default_context(cafile=str(cert)) if cert else None
+    try:
+        with urllib.request.urlopen(url, timeout=10, context=context) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_both_ports_speak_tls(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """With certificates set both ports answer HTTPS; upstream and record know it; the command line trusts its own."""
+    cert, key = certificate
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        environ = {
+            f"SIDELOG_{port}__TLS_{kind}_FILE": str(path)
+            for port in ("PROXY", "ADMIN")
+            for kind, path in (("CERT", cert), ("KEY", key))
+        }
+        sidelog = Sidelog(tmp_path / "data", f"http://127.0.0.1:{server.server_port}", environ=environ, tls_cert=cert)
+        with sidelog:
+            status, body = fetch(f"https://localhost:{sidelog.port}/x", cert)
+            assert status == 200
+            assert json.loads(body)["X-Forwarded-Proto"] == "https"
+            (record,) = eventually(lambda: sidelog.records())
+            assert record["scheme"] == "https"
+            command = [sys.executable, "-m", "proxy", "query", "--json", "--data-dir", str(tmp_path / "data")]
+            shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+            assert json.loads(shown.stdout)["path"] == "/x"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("route", "status"), [({}, 502), ({"tls_verify": False}, 200), ({"upstream_ca_file": ""}, 200)]
+)
+def test_upstream_certificates_are_checked(
+    tmp_path: Path, certificate: tuple[Path, Path], route: dict[str, object], status: int
+) -> None:
+    """An unknown certificate is a 502; a CA file makes it known; switching it off is said in the log."""
+    cert, key = certificate
+    if "upstream_ca_file" in route:
+        route = {"upstream_ca_file": str(cert)}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hello)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        url = f"https://localhost:{server.server_port}"
+        routes = json.dumps([{"id": "tls", "upstream": url, **route}])
+        with Sidelog(tmp_path / "data", url, environ={"SIDELOG_ROUTES": routes}) as sidelog:
+            assert fetch(f"{sidelog.url}/x")[0] == status
+            assert ("is not checked" in sidelog.log) == (route.get("tls_verify") is False)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_wrong_certificates_are_a_clear_error(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """A key without certificate, a missing file, a file without certificate: one line each, exit code 2."""
+    cert, key = certificate
+    empty = tmp_path / "empty.pem"
+    empty.write_text(f"nothing, {datetime.date.today()}\n")
+    for name, value in (("TLS_KEY_FILE", key), ("TLS_CERT_FILE", tmp_path / "none.pem"), ("TLS_CERT_FILE", empty)):
+        done = subprocess.run(
+            [sys.executable, "-m", "proxy", "config", "check"],
+            cwd=ROOT,
+            env={"SIDELOG_PROXY__UPSTREAM": "http://127.0.0.1:1", f"SIDELOG_PROXY__{name}": str(value)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        assert f"proxy.{name.lower()}" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert cert.exists()
