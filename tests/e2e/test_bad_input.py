@@ -1,0 +1,223 @@
+"""Wrong settings, taken ports, broken directories and malformed requests: told in one line, and nothing breaks."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.load import Load, await_more
+from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+from tests.support.upstream import scripted
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def command(data_dir: Path, *arguments: str) -> list[str]:
+    """A `sidelog serve` on free ports."""
+    return [
+        *(sys.executable, "-m", "proxy", "serve", "--upstream", NOWHERE, "--data-dir", str(data_dir)),
+        *("--listen", f"127.0.0.1:{free_port()}", "--admin-listen", f"127.0.0.1:{free_port()}", *arguments),
+    ]
+
+
+def refusal(data_dir: Path, *arguments: str, environ: dict[str, str] | None = None) -> tuple[int, list[str]]:
+    """Start a sidelog that must end by itself; return its exit code and what it said beside notes of level info."""
+    ended = subprocess.run(
+        command(data_dir, *arguments),
+        cwd=ROOT,
+        env={**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, [line for line in ended.stderr.splitlines() if '"level": "info"' not in line]
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that another program listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
+    """Unknown keys, wrong types and a bad URL each have a line that says where it stands; the code is 2."""
+    config = tmp_path / "sidelog.toml"
+    config.write_text('[proxy]\nwrokers = 2\nworkers = "many"\n[ring]\nbytes = 5\n')
+    code, lines = refusal(tmp_path / "data", "--config", str(config), "--upstream", "ftp://elsewhere")
+    assert code == 2
+    text = "\n".join(lines)
+    assert "proxy.wrokers: unknown setting" in text
+    assert f"({config}:2)" in text
+    assert f"({config}:3)" in text
+    assert f"({config}:5)" in text
+    assert "got 'ftp://elsewhere' (--upstream)" in text
+    assert len(lines) == 4
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_setting_in_the_environment_is_refused(tmp_path: Path) -> None:
+    """A misspelt variable has no silent effect."""
+    code, (line,) = refusal(tmp_path / "data", environ={"SIDELOG_PROXY__WROKERS": "2"})
+    assert code == 2
+    assert "SIDELOG_PROXY__WROKERS" in line
+
+
+@pytest.mark.parametrize("flag", ["--listen", "--admin-listen"])
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_taken_port_is_named_with_its_flag(tmp_path: Path, taken_port: int, flag: str, workers: str) -> None:
+    """One line: the address, why, and which flag changes it."""
+    code, (line,) = refusal(tmp_path / "data", "--workers", workers, flag, f"127.0.0.1:{taken_port}")
+    assert code == 1
+    assert line.startswith(f"sidelog: cannot listen on 127.0.0.1:{taken_port}: address already in use")
+    assert line.endswith(f"choose another address with {flag}")
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A file in its place, or on the way to it."""
+    file = tmp_path / "file"
+    file.write_text("")
+    for path in (file, file / "below"):
+        code, (line,) = refusal(path)
+        assert code == 1
+        assert line.startswith(f"sidelog: data directory {path}: ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable or read-only to root")
+@pytest.mark.parametrize("mode", [0o000, 0o500])
+def test_a_data_directory_without_permission_is_named(tmp_path: Path, mode: int) -> None:
+    """Unreadable or read-only."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=mode)
+    code, (line,) = refusal(data_dir)
+    assert code == 1
+    assert line.startswith(f"sidelog: data directory {data_dir}: Permission denied")
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_ring_directory_without_room_is_an_error_at_the_start(tmp_path: Path, workers: str) -> None:
+    """A configured directory is never silently replaced by another place."""
+    environ = {"SIDELOG_RING__DIRECTORY": str(tmp_path / "rings"), "SIDELOG_RING__BYTES": str(1 << 36)}
+    code, (line,) = refusal(tmp_path / "data", "--workers", workers, environ=environ)
+    assert code in (1, 2)
+    assert str(tmp_path / "rings") in line
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_store_of_a_newer_layout_is_refused_untouched(tmp_path: Path, workers: str) -> None:
+    """What this version cannot read ends the start, with one line, and the file stays as it was."""
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    store = sqlite3.connect(data_dir / "sidelog.db")
+    store.execute("PRAGMA user_version = 999")
+    store.close()
+    before = (data_dir / "sidelog.db").read_bytes()
+    code, (line,) = refusal(data_dir, "--workers", workers)
+    assert code == 1
+    assert "the store has layout 999" in json.loads(line)["message"]
+    assert (data_dir / "sidelog.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_store_that_cannot_be_opened_is_waited_for(tmp_path: Path, workers: str) -> None:
+    """It is asked again every two seconds, and a SIGTERM meanwhile ends the wait at once."""
+    (tmp_path / "file").write_text("")
+    url = f"sqlite:///{tmp_path}/file/sidelog.db"
+    with subprocess.Popen(
+        command(tmp_path / "data", "--storage", url, "--workers", workers), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        lines: list[str] = []
+        while len(lines) < 2:
+            line = json.loads(process.stderr.readline())
+            if line["level"] == "error":
+                lines.append(line["message"])
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        rest = process.stderr.read()
+        assert process.wait(10) == 1
+        assert time.monotonic() - began < 8
+    assert all(line.startswith("the store cannot be opened, trying again: ") for line in lines)
+    assert "Traceback" not in rest
+
+
+def test_a_full_disk_delays_records_and_nothing_else(tmp_path: Path, upstream: str) -> None:
+    """While the store's file cannot grow, requests are answered and readiness says degraded; then all is stored."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        (collector,) = sidelog.pids("proxy.collector")
+        largest = max(file.stat().st_size for file in sidelog.data_dir.iterdir())
+        unlimited = resource.prlimit(collector, resource.RLIMIT_FSIZE)
+        resource.prlimit(collector, resource.RLIMIT_FSIZE, (largest + 4096, unlimited[1]))
+        with Load(sidelog.port) as load:
+            eventually(lambda: _readiness(sidelog)["degraded"])
+            await_more(load.completed, 100)
+        assert load.errors == 0
+        assert sidelog.api("/api/ledger")["waiting"] > 0
+        resource.prlimit(collector, resource.RLIMIT_FSIZE, unlimited)
+        ledger = sidelog.settled_ledger()
+        assert (ledger["stored"], ledger["dropped"]) == (len(load.completed), {})
+        assert _readiness(sidelog)["degraded"] is False
+
+
+def _readiness(sidelog: Sidelog) -> dict[str, object]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{sidelog.admin_port}/readyz", timeout=10) as response:
+        answer: dict[str, object] = json.load(response)
+    return answer
+
+
+MALFORMED = {
+    "no request": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "no version": b"GET /\r\nHost: a\r\n\r\n",
+    "space in target": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "control character in target": b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\nAccept: */*\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "space before colon": b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n",
+    "folded line": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n",
+    "bare line feed": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\nY: c\r\n\r\n",
+    "bare carriage return": b"GET / HTTP/1.1\r\nHost: a\r\nX: b\rY: c\r\n\r\n",
+    "NUL": b"GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "signed length": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",
+    "length and chunked": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n",
+    "chunked not last": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "chunked twice": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+}
+
+
+def test_malformed_requests_end_here_and_are_recorded(tmp_path: Path) -> None:
+    """Each gets 400 and a closed connection, is recorded as rejected, and no byte of it reaches the upstream."""
+    reached: list[bytes] = []
+
+    def remember(connection: socket.socket, number: int) -> None:
+        while data := connection.recv(65536):
+            reached.append(data)
+
+    with scripted(remember) as upstream, Sidelog(tmp_path / "data", upstream) as sidelog:
+        for name, request in MALFORMED.items():
+            with socket.create_connection(("127.0.0.1", sidelog.port), timeout=10) as client:
+                client.sendall(request)
+                answer = b""
+                while data := client.recv(65536):
+                    answer += data
+            assert answer.startswith(b"HTTP/1.1 400 "), (name, answer[:200])
+            assert b"\r\nconnection: close\r\n" in answer.lower(), name
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request", name
+        assert sidelog.settled_ledger()["stored"] == len(MALFORMED)
+        records = sidelog.records("outcome=rejected&status=400")
+        assert len(records) == len(MALFORMED)
+        assert {record["error_type"] for record in records} == {"bad_request"}
+    assert reached == []
