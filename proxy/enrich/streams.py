@@ -51,7 +51,9 @@ class SseSplitter:
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next piece; return the events it completes."""
-        if self._after_cr and data:
+        if not data:
+            return []
+        if self._after_cr:
             self._after_cr = False
             if data[:1] == b"\n":
                 data = data[1:]
