@@ -5,24 +5,21 @@ exactly once, and before the last bytes of its response are handed to the transp
 received completely is in the ring. Chunks of a response are written first and copied afterwards.
 """
 
-import asyncio
 import socket
 import struct
 import time
 from typing import Final
 
 from proxy.capture import Window
-from proxy.chunked import LAST_CHUNK, ChunkedDecoder, frame
-from proxy.engine import Engine
+from proxy.chunked import LAST_CHUNK, frame
+from proxy.client_side import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, ClientSide
 from proxy.errors import STATUS_OF, UpstreamError, error_response
-from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, OUTCOME_INDEX, Exchange
-from proxy.heads import RequestHead
+from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, OK, OUTCOME_INDEX, Exchange
 from proxy.limits import Phase
 from proxy.response_head import ResponseHead
-from proxy.routes import Route
 from proxy.target import IDEMPOTENT_METHODS
 from proxy.timeline import note_chunk
-from proxy.upstream import UpstreamConnection
+from proxy.tunnel import Tunnel
 from storage.record import Outcome
 
 REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
@@ -35,86 +32,11 @@ _UPSTREAM_TIMEOUT: Final = OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT]
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER that turns a close into a reset, so that a truncated answer never looks like a finished one (P14)."""
 
-BY_CLIENT, BY_UPSTREAM, BY_UNSENT = 1, 2, 4
-"""Why reading from the client is paused; it goes on when no reason is left."""
 
+class Answering(ClientSide):
+    """The answering half of a client connection."""
 
-class Answering(asyncio.Protocol):
-    """The answering half of a client connection; `connection.Downstream` is the whole."""
-
-    __slots__ = (
-        "_buffer",
-        "_connecting",
-        "_decoder",
-        "_engine",
-        "_eof_ns",
-        "_fields",
-        "_head",
-        "_is_chunked_out",
-        "_is_keep_alive",
-        "_is_parsing",
-        "_is_responding",
-        "_is_retried",
-        "_lingered_bytes",
-        "_paused",
-        "_peer",
-        "_remaining",
-        "_route",
-        "_scheme",
-        "_since_ns",
-        "_stalled_bytes",
-        "_stalled_ns",
-        "_transport",
-        "_unsent",
-        "_unsent_bytes",
-        "_upstream",
-        "_upstream_head",
-        "exchange",
-        "has_sent_request",
-        "method",
-        "phase",
-    )
-
-    _transport: asyncio.Transport
-
-    def __init__(self, engine: Engine) -> None:
-        """Belong to an engine."""
-        self._engine = engine
-        # of the connection
-        self._peer = b""
-        self._scheme = b"http"
-        self._buffer = b""
-        self._paused = 0
-        self._stalled_ns = self._eof_ns = self._stalled_bytes = 0
-        self._lingered_bytes = 0
-        self._is_parsing = False
-        self._fields: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
-        """The last head, its route, the lines they became, and the client they came from."""
-        self.phase = Phase.IDLE
-        self._since_ns = 0
-        # of the exchange
-        self.exchange: Exchange | None = None
-        self.method = b""
-        self.has_sent_request = True
-        self._head: RequestHead | None = None
-        self._route: Route | None = None
-        self._upstream: UpstreamConnection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._upstream_head = b""
-        self._unsent: list[bytes] = []
-        self._unsent_bytes = 0
-        self._decoder: ChunkedDecoder | None = None
-        self._remaining = 0
-        self._is_keep_alive = self._is_responding = self._is_chunked_out = self._is_retried = False
-
-    @property
-    def is_flushing(self) -> bool:
-        """Whether bytes for the client are still in our buffer."""
-        return self._transport.get_write_buffer_size() > 0
-
-    def _go_on(self) -> None:
-        """Begin the requests that wait in the buffer."""
-        raise AssertionError("bug: only a whole connection reads requests")
+    __slots__ = ()
 
     # Opening the upstream.
 
@@ -147,49 +69,10 @@ class Answering(asyncio.Protocol):
         upstream.begin(self, unsent)
         self._resume(BY_UNSENT)
 
-    # Back-pressure.
-
-    def _pause(self, reason: int) -> None:
-        if not self._paused:
-            self._transport.pause_reading()
-        self._paused |= reason
-
-    def _resume(self, reason: int) -> None:
-        if self._paused & reason:
-            self._paused &= ~reason
-            if not self._paused and not self._transport.is_closing():
-                self._transport.resume_reading()
-
-    def pause_request(self) -> None:
-        """The upstream takes no more for now."""
-        self._pause(BY_UPSTREAM)
-        if self.phase is Phase.BODY:
-            self.phase = Phase.WAITING
-            self._since_ns = time.monotonic_ns()
-
-    def resume_request(self) -> None:
-        """The upstream takes bytes again."""
-        if self.phase is Phase.WAITING and not self.has_sent_request:
-            self.phase = Phase.BODY
-            self._since_ns = time.monotonic_ns()
-        self._resume(BY_UPSTREAM)
-
-    def pause_writing(self) -> None:
-        """The client takes no more for now: stop reading from the upstream."""
-        self._stalled_ns = time.monotonic_ns()
-        self._stalled_bytes = self._transport.get_write_buffer_size()
-        if self._upstream is not None:
-            self._upstream.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """The client takes bytes again."""
-        self._stalled_ns = 0
-        if self._upstream is not None:
+    def _unpause_upstream(self) -> None:
+        """Give back a connection that was paused while its last bytes were already being read."""
+        if self._upstream is not None and not self._upstream.transport.is_closing():
             self._upstream.transport.resume_reading()
-        if self.phase is Phase.STREAMING:
-            self._since_ns = time.monotonic_ns()
-        elif self.exchange is None and self._buffer and self.phase is Phase.IDLE:
-            self._go_on()
 
     # Responses.
 
@@ -214,6 +97,8 @@ class Answering(asyncio.Protocol):
         else:
             exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
             exchange.response_body.add(body)
+        if self._stalled_ns:
+            self._unpause_upstream()
         self._upstream = None
         outgoing = b"".join((self._prefix(head, exchange), body))
         self._record(exchange, now_ns)
@@ -275,6 +160,8 @@ class Answering(asyncio.Protocol):
         exchange = self.exchange
         assert exchange is not None
         assert exchange.response_body is not None
+        if self._stalled_ns:
+            self._unpause_upstream()
         self._upstream = None
         now_ns = time.monotonic_ns()
         exchange.done_ns = now_ns - exchange.started_ns
@@ -288,11 +175,6 @@ class Answering(asyncio.Protocol):
         if data:
             self._transport.write(data)
         self._next(now_ns)
-
-    def _record(self, exchange: Exchange, now_ns: int) -> None:
-        self.exchange = None
-        self._engine.in_flight.discard(self)
-        self._engine.recorder.finish(exchange, now_ns)
 
     def _next(self, now_ns: int) -> None:
         """Go on to the next request, or close."""
@@ -311,39 +193,54 @@ class Answering(asyncio.Protocol):
         elif self._eof_ns:
             self._close()
 
-    # Ends.
+    # Tunnels.
 
-    def _end_early(self, outcome: int, status: int) -> None:
-        """Record the running exchange, if any, as cut short; `status` counts when no head had been sent."""
-        exchange = self.exchange
-        self._drop_upstream()
-        if exchange is None:
-            return
-        exchange.outcome = outcome
-        if not self._is_responding:
-            exchange.status = status
-        self._record(exchange, time.monotonic_ns())
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether the running request asked to become a WebSocket."""
+        return self._head is not None and self._head.is_websocket
 
-    def _drop_upstream(self) -> None:
-        if self._connecting is not None:
-            self._connecting.cancel()
-            self._connecting = None
-        if self._upstream is not None:
-            self._upstream.abandon()
-            self._upstream = None
-
-    def _close(self) -> None:
-        """Close after what is written; unread input is drained for a moment, lest a reset destroys the answer (P16)."""
-        self.phase = Phase.LINGERING
-        self._since_ns = time.monotonic_ns()
-        self._buffer = b""
+    def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
+        """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
+        exchange, upstream = self.exchange, self._upstream
+        assert exchange is not None
+        assert upstream is not None
+        now_ns = time.monotonic_ns()
+        exchange.first_byte_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        self._is_responding = True
         self._is_keep_alive = False
-        if self._eof_ns or self.has_sent_request or not self._transport.can_write_eof():
-            self._transport.close()
-            return
-        self._paused = 0
-        self._transport.resume_reading()
-        self._transport.write_eof()
+        self.phase = Phase.TUNNEL
+        self._tunnel = Tunnel(exchange, self._engine.recorder, self._engine.max_message_bytes)
+        self._transport.write(self._engine.head_end_format % (head.prefix, exchange.id_text))
+        if self._buffer:
+            early, self._buffer = self._buffer, b""
+            self._resume(BY_CLIENT)
+            upstream.transport.write(early)
+            self._tunnel.watch_client(early)
+        if data:
+            self.tunnel_data(data)
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Pass bytes of the upstream on."""
+        self._transport.write(data)
+        if self._tunnel is not None:
+            self._tunnel.watch_upstream(data)
+
+    def _end_tunnel(self, outcome: int) -> None:
+        """Record the session; without a close frame it was cut off by the side that `outcome` names."""
+        exchange, tunnel = self.exchange, self._tunnel
+        assert exchange is not None
+        assert tunnel is not None
+        exchange.outcome = OK if tunnel.has_closed else outcome
+        exchange.close_code = tunnel.close_code or 0
+        now_ns = time.monotonic_ns()
+        exchange.done_ns = now_ns - exchange.started_ns
+        self._record(exchange, now_ns)
+        self._drop_upstream()
+        self._tunnel = None
+        self._transport.close()
 
     # Failures.
 
@@ -352,9 +249,14 @@ class Answering(asyncio.Protocol):
         exchange, route = self.exchange, self._route
         if exchange is None or route is None:
             return
+        if self._tunnel is not None:
+            self._end_tunnel(_TRUNCATED)
+            return
         self._drop_upstream()
         if is_stale and not self._is_responding and not self._is_retried and self._may_be_repeated(exchange):
             self._is_retried = True
+            self._engine.recorder.count_retry()
+            self._engine.recorder.count_upstream_retry()
             exchange.sent_ns = -1
             self._unsent = [self._upstream_head]
             self._connect()

@@ -13,9 +13,10 @@ import asyncio
 import time
 from typing import cast
 
-from proxy.answering import BY_CLIENT, BY_UNSENT, CLIENT_CLOSED, REJECTED, SHUTDOWN, Answering
+from proxy.answering import CLIENT_CLOSED, REJECTED, SHUTDOWN, Answering
 from proxy.capture import Window
 from proxy.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, frame
+from proxy.client_side import BY_CLIENT, BY_UNSENT
 from proxy.errors import Refused, UpstreamError, error_response
 from proxy.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, Exchange
 from proxy.forwarded import forwarded_lines
@@ -60,6 +61,8 @@ class Downstream(Answering):
         if self in engine.connections:
             engine.connections.remove(self)
             engine.recorder.count_connection("downstream", -1)
+        if self._tunnel is not None:
+            self._end_tunnel(CLIENT_CLOSED)
         self._end_early(CLIENT_CLOSED, 499)
         self.phase = Phase.LINGERING
 
@@ -68,6 +71,8 @@ class Downstream(Answering):
         if self.exchange is None or not self.has_sent_request:
             return False
         self._eof_ns = time.monotonic_ns()
+        if self._tunnel is not None and self._upstream is not None and self._upstream.transport.can_write_eof():
+            self._upstream.transport.write_eof()
         return True
 
     def close_if_idle(self) -> None:
@@ -115,8 +120,8 @@ class Downstream(Answering):
                 self.upstream_failed(UpstreamError("upstream_timeout", "no answer in time"), is_stale=False)
             case Phase.STREAMING:
                 self.upstream_failed(UpstreamError("upstream_timeout", "the response stalled"), is_stale=False)
-            case Phase.CONNECTING:
-                raise AssertionError("bug: the pool bounds this phase")
+            case Phase.CONNECTING | Phase.TUNNEL:
+                raise AssertionError("bug: this phase has no deadline of its own")
 
     # Reading requests.
 
@@ -131,6 +136,9 @@ class Downstream(Answering):
                 self._hold(data)
             else:
                 self._parse(self._buffer + data if self._buffer else data)
+        elif self._tunnel is not None:
+            self._forward(data)
+            self._tunnel.watch_client(data)
         elif self.has_sent_request:
             self._hold(data)
         else:

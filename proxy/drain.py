@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 
 from proxy.exchange import KIND_EXCHANGE, CapturedExchange
+from proxy.message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.ring import RingEntry
 from proxy.segment import SegmentError, boot_id
 from proxy.sources import Source, Sources
@@ -44,6 +45,10 @@ class Builder(Protocol):
 
     def build(self, captured: CapturedExchange, source: Source) -> Entry:
         """Make the record of an exchange."""
+        ...
+
+    def message(self, captured: CapturedMessage, source: Source) -> Entry:
+        """Make the event of a WebSocket message."""
         ...
 
     def lost(self, source: Source) -> list[Entry]:
@@ -264,9 +269,12 @@ class Drain:
     def _take(self, source: Source, raw: RingEntry) -> None:
         kind, header, sections, end = raw
         try:
-            if kind != KIND_EXCHANGE:
+            if kind == KIND_EXCHANGE:
+                entry = self._builder.build(CapturedExchange(header, sections), source)
+            elif kind == KIND_MESSAGE:
+                entry = self._builder.message(decode_message(header, sections), source)
+            else:
                 raise ValueError(f"unknown ring entry kind {kind}")
-            entry = self._builder.build(CapturedExchange(header, sections), source)
         except Exception:  # whatever is wrong with one record, the next is read
             log.exception("a ring entry could not be read and was dropped")
             self._writer.advance(source.id, source.drop(end, "poison"))

@@ -14,10 +14,10 @@ from proxy.field_lines import PlainLines
 from proxy.forwarded import TrustedProxies
 from proxy.heads import RequestHead, parse_request_head
 from proxy.limits import INFLIGHT_AFTER_NS, TICK_S, Deadlines
+from proxy.pool import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
 from proxy.recorder import Recorder
 from proxy.routes import Route, RouteTable
 from proxy.settings import Settings
-from proxy.upstream import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
 
 if TYPE_CHECKING:
     from proxy.connection import Downstream
@@ -53,6 +53,7 @@ class Engine:
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
         self.max_headers: Final = limits.max_headers or 1 << 20
         self.max_body_bytes: Final = limits.max_body_bytes
+        self.max_message_bytes: Final = settings.capture.websocket_message_bytes
         self.max_connections: Final = limits.max_connections or 1 << 30
         self.pools: Final = tuple(Pool(route, limits, self._count_upstream) for route in routes.routes)
         self.connections: Final[set[Downstream]] = set()

@@ -64,7 +64,7 @@ SHED_NONE, SHED_TAIL, SHED_BODIES = range(3)
 SHED_WINDOW_BYTES: Final = 1024
 """What is kept of each body when the ring is more than three quarters full (ring.md, fill policy)."""
 
-FIXED: Final = Struct("<16s q qqqqq QQ HH BBBB HH IIIIIII".replace(" ", ""))
+FIXED: Final = Struct("<16s q qqqqq QQ HH BBBB HHH IIIIIII".replace(" ", ""))
 TIMELINE_ENTRY: Final = Struct("<QQ")
 """Byte offset, µs since the start."""
 
@@ -76,6 +76,7 @@ class Exchange:
 
     __slots__ = (
         "client",
+        "close_code",
         "connect_ns",
         "done_ns",
         "ended_ns",
@@ -128,6 +129,7 @@ class Exchange:
         self.request_whole = self.response_whole = b""
         self.timeline: list[tuple[int, int]] | None = None
         self.slot = -1
+        self.close_code = 0
 
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
         """Pack the entry header and collect the sections, leaving bodies out as the ring's fill level demands."""
@@ -171,6 +173,7 @@ class Exchange:
             pressure if pressure and (request_size or response_size) else SHED_NONE,
             len(self.client),
             len(self.upstream),
+            self.close_code,
             len(self.request_head),
             len(self.response_head),
             request_head,
@@ -200,6 +203,7 @@ class CapturedExchange:
 
     __slots__ = (
         "client",
+        "close_code",
         "connect_ns",
         "done_ns",
         "ended_ns",
@@ -251,6 +255,7 @@ class CapturedExchange:
             self.shed,
             client,
             upstream,
+            self.close_code,
             request_head,
             response_head,
             request_window,

@@ -43,6 +43,7 @@ class RequestHead:
         "host",
         "is_chunked",
         "is_keep_alive",
+        "is_websocket",
         "lines",
         "rendered",
         "request_id",
@@ -53,6 +54,8 @@ class RequestHead:
         self.is_keep_alive = not is_http10
         self.content_length = -1
         self.is_chunked = False
+        self.is_websocket = False
+        """It asks to become a WebSocket (RFC 6455 §4.1); any other upgrade is cut out and not offered (P7)."""
         self.expects_continue = False
         self.host = b""
         self.forwarded_for = b""
@@ -132,6 +135,10 @@ def _check_request(head: RequestHead, hosts: int, dropped: set[bytes], *, is_htt
         if dropped & _ESSENTIAL:
             raise Refused("bad_request", "Connection names an end-to-end field")
         head.leave_out(dropped)
+    if head.is_websocket:
+        head.is_websocket = b"upgrade" in dropped and not is_http10
+        if head.is_websocket and (head.is_chunked or head.content_length > 0):
+            raise Refused("bad_request", "an upgrade to WebSocket with a body")
 
 
 def _request_field(head: RequestHead, line: bytes, dropped: set[bytes], plain: PlainLines) -> bool:
@@ -216,6 +223,10 @@ def _request_hop(head: RequestHead, line: bytes, value: bytes, dropped: set[byte
     head.hops.extend(hop for part in value.split(b",") if (hop := part.strip(b" \t")))  # names: letters keep their case
 
 
+def _request_upgrade(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+    head.is_websocket = value.lower() == b"websocket"
+
+
 def _drop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
     """Hop-by-hop: not forwarded."""
 
@@ -223,6 +234,7 @@ def _drop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> 
 _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[bytes]], None]]] = {
     **dict.fromkeys(HOP_BY_HOP, _drop),
     b"connection": _request_connection,
+    b"upgrade": _request_upgrade,
     b"content-length": _request_length,
     b"transfer-encoding": _request_coding,
     b"expect": _request_expect,

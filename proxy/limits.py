@@ -15,8 +15,11 @@ TICK_S: Final = 0.05
 INFLIGHT_AFTER_NS: Final = 100_000_000
 """An exchange this old is noted in the in-flight table (ring.md)."""
 
-HALF_CLOSE_NS: Final = 1_000_000_000
-"""A client that closed its sending side gets this long for the answer; then it counts as gone (P15)."""
+HALF_CLOSE_NS: Final = 700_000_000
+"""A client that closed its sending side gets this long for the answer; then it counts as gone.
+
+With the period of the deadlines' tick it stays below the second in which an upstream is cancelled (P15).
+"""
 
 LINGER_NS: Final = 1_000_000_000
 """How long unread input is drained after an answer that ends the connection (P16)."""
@@ -45,6 +48,8 @@ class Phase(IntEnum):
     """More of the response."""
     LINGERING = 6
     """The client to stop sending: the last answer is out."""
+    TUNNEL = 7
+    """Nothing: a WebSocket may be silent for days."""
 
 
 class Deadlines:
@@ -62,6 +67,7 @@ class Deadlines:
             Phase.WAITING: limits.timeout_first_byte_s,
             Phase.STREAMING: limits.timeout_upstream_idle_s,
             Phase.LINGERING: LINGER_NS / 1e9,
+            Phase.TUNNEL: 0.0,
         }
         self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in Phase)
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)

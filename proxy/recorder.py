@@ -12,8 +12,10 @@ from typing import Final
 from proxy.counters import CounterLayout
 from proxy.exchange import KIND_EXCHANGE, NO_ROUTE, Exchange
 from proxy.inflight import InflightWriter
+from proxy.message import KIND_MESSAGE, encode_message
 from proxy.ring import RingWriter
 from proxy.routes import Route
+from proxy.websocket import Message
 
 _ID: Final = Struct(">QQ")
 _VARIANT: Final = 1 << 63
@@ -85,6 +87,19 @@ class Recorder:
             header, sections = exchange.encode(ring.pressure())
             ring.push(KIND_EXCHANGE, header, sections)
 
+    def message(self, exchange: Exchange, direction: int, message: Message, traceparent: bytes) -> None:
+        """Record a WebSocket message; a ring under pressure keeps what it was, not what it said."""
+        now_ns = time.time_ns()
+        self._counter = counter = (self._counter + 1) & 0xF_FFFF
+        ms, rest_ns = divmod(now_ns, 1_000_000)
+        record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
+        if self._ring.pressure():
+            message = message._replace(data=b"")
+        header, sections = encode_message(
+            record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent
+        )
+        self._ring.push(KIND_MESSAGE, header, sections)
+
     def show(self, exchange: Exchange) -> None:
         """Note an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
         if not exchange.is_recorded:
@@ -109,6 +124,14 @@ class Recorder:
         cell = self._layout.upstream_error_cell(route.index, code.removeprefix("upstream_"))
         if cell is not None:
             self._cells[cell] += 1
+
+    def count_upstream_retry(self) -> None:
+        """Count a request that is sent to its upstream a second time."""
+        self._cells[self._layout.upstream_retries] += 1
+
+    def count_retry(self) -> None:
+        """Count a request that is sent to its upstream a second time."""
+        self._cells[self._layout.upstream_retries] += 1
 
     def count_connection(self, side: str, change: int) -> None:
         """Count open connections of one side, `downstream` or `upstream`."""

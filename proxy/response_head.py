@@ -10,7 +10,7 @@ from typing import Final
 import httptools
 
 from proxy.errors import UpstreamError
-from proxy.field_lines import HOP_BY_HOP, PlainLines, judge, name_of, options_of
+from proxy.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge, name_of, options_of
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e]*)?")
 
@@ -26,6 +26,7 @@ class ResponseHead:
         "is_event_stream",
         "is_http10",
         "is_keep_alive",
+        "is_websocket",
         "keep_alive_s",
         "prefix",
         "status",
@@ -48,6 +49,8 @@ class ResponseHead:
         self.prefix = b""
         """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
         self.is_event_stream = False
+        self.is_websocket = False
+        """A 101 that agrees to a WebSocket."""
 
     def body_length(self, method: bytes) -> int:
         """Bytes of body that follow: 0 where HTTP allows none (RFC 9112 §6.3), -1 when chunked or until close."""
@@ -106,6 +109,8 @@ def _is_forwarded(response: ResponseHead, line: bytes, dropped: set[bytes], plai
 
 def _framing(response: ResponseHead) -> bytes:
     """Frame anew, canonically (P2); what has no body gets no coding (P6, RFC 9112 §6.1)."""
+    if response.is_websocket and response.status == 101:
+        return UPGRADE_LINES
     if response.status < 200 or response.status == 204:
         return b""
     if response.content_length >= 0:
@@ -125,6 +130,8 @@ def _response_field(response: ResponseHead, name: bytes, value: bytes, dropped: 
         if value.lower() != b"chunked" or response.is_chunked:
             raise UpstreamError("upstream_bad_response", f"Transfer-Encoding {value[:40]!r} is not exactly chunked")
         response.is_chunked = True
+    elif name == b"upgrade":
+        response.is_websocket = value.lower() == b"websocket"
     elif name == b"connection":
         options = options_of(value)
         dropped.update(options)

@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from proxy.addresses import UpstreamAddress, parse_upstream
 from proxy.errors import Refused
 from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
+from proxy.field_lines import UPGRADE_LINES
 from proxy.heads import RequestHead
 from proxy.settings import RouteSettings, Settings
 
@@ -88,6 +89,8 @@ class Route:
             framing = b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
         hops = b", ".join([*head.hops, hop]) if head.hops else hop
+        if head.is_websocket:
+            via += UPGRADE_LINES
         return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
             host, head.render(self._set_names), self._set_lines, request_id, hops, via, framing,
         )  # fmt: skip

@@ -145,6 +145,9 @@ class CaptureSettings(_Section, frozen=True):
     response_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="head window of response bodies")] = 65536
     tail_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="tail window: the end of a long stream")] = 16384
     stored_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="stored per body, after decoding")] = 81920
+    websocket_message_bytes: Annotated[
+        int, Meta(ge=0, le=MIB, description="copied of each WebSocket message; 0 = messages are not recorded")
+    ] = 4096
 
 
 class RedactSettings(_Section, frozen=True):

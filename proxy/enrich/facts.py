@@ -26,7 +26,7 @@ _VARYING: Final = frozenset((b"traceparent", b"x-request-id", b"date", b"content
 """Differ from message to message: remembering them would only push others out."""
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # W3C Trace Context §3.2: version, trace id, parent id, flags; all-zero ids are invalid.
-_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 
 
@@ -112,7 +112,7 @@ class FactsMemo:
 def _facts(redacted: bytes, found: dict[bytes, bytes]) -> Facts:
     host, agent = found.get(b"host"), found.get(b"user-agent")
     request_id = found.get(b"x-request-id", b"")
-    trace = _TRACEPARENT.fullmatch(found[b"traceparent"]) if b"traceparent" in found else None
+    trace = TRACEPARENT.fullmatch(found[b"traceparent"]) if b"traceparent" in found else None
     return Facts(
         redacted,
         None if host is None else text_of(host),

@@ -13,7 +13,8 @@ import msgspec
 
 from proxy.descriptor import Descriptor, RouteLabels
 from proxy.enrich.bodies import make_body
-from proxy.enrich.facts import Facts, FactsMemo, text_of
+from proxy.enrich.facts import TRACEPARENT, Facts, FactsMemo, text_of
+from proxy.enrich.messages import MessageReader
 from proxy.enrich.redact import Redactor
 from proxy.exchange import (
     ERROR_CODES,
@@ -26,6 +27,7 @@ from proxy.exchange import (
     CapturedExchange,
 )
 from proxy.inflight import InflightExchange
+from proxy.message import CapturedMessage
 from proxy.settings import Settings
 from proxy.sources import Source
 from storage.record import (
@@ -46,6 +48,7 @@ from storage.record import (
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _OK: Final = _OUTCOMES[0]
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
+SWITCHING_PROTOCOLS: Final = 101
 _USERINFO: Final = re.compile(rb"://[^/?#@]*@")
 """Credentials in an absolute-form target: such a request is refused, but recorded."""
 _NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
@@ -63,6 +66,7 @@ class RecordBuilder:
         self._redactor = Redactor(redact.headers, redact.query, redact.json_keys)
         self._requests = FactsMemo(self._redactor)
         self._responses = FactsMemo(self._redactor)
+        self._messages = MessageReader(self._redactor)
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
@@ -124,6 +128,8 @@ class RecordBuilder:
             ERROR_CODES[captured.error] or None,
             _SHED[captured.shed],
         )
+        if status == SWITCHING_PROTOCOLS:
+            record.data = msgspec.json.encode({"close_code": captured.close_code or None})
         if flags & FLAG_HEADS_OFF:
             return Entry(record)
         return Entry(record, self._payload(captured, facts, line))
@@ -145,10 +151,11 @@ class RecordBuilder:
         response_line, response_block = _split(captured.response_head)
         response = self._responses.read(response_block)
         request_body = response_body = None
-        if captured.request_bytes:
+        is_body = captured.status != SWITCHING_PROTOCOLS  # else messages passed, recorded as events
+        if captured.request_bytes and is_body:
             window, tail = captured.request_window, captured.request_tail
             request_body = self._body(captured, window, tail, captured.request_bytes, facts)
-        if captured.response_bytes:
+        if captured.response_bytes and is_body:
             window, tail = captured.response_window, captured.response_tail
             response_body = self._body(captured, window, tail, captured.response_bytes, response)
         return Payload(
@@ -171,6 +178,21 @@ class RecordBuilder:
             max_bytes=self._max_body_bytes,
             omitted=omitted,
         )
+
+    def message(self, captured: CapturedMessage, source: Source) -> Entry:
+        """Make the event of a WebSocket message; it shares the trace of its exchange, or that one's id."""
+        labels = _labels(source.descriptor, captured.route)
+        trace = TRACEPARENT.fullmatch(captured.traceparent)
+        at_us = captured.at_ns // 1000
+        record = Record(
+            0, captured.id, self._instance, "event", at_us, at_us, "debug", _OK, None,
+            None, "http", None, None, None, None, 0, None, None, None, None, None, 0, 0, True, None, None,
+            labels.id or None, labels.service, labels.container, labels.project, labels.client, None,
+            source.descriptor.source, source.descriptor.stage,
+            trace[1].decode() if trace else captured.exchange_id.hex(), None, None, None, None, "none",
+            "websocket_message", msgspec.json.encode(self._messages.describe(captured)),
+        )  # fmt: skip
+        return Entry(record)
 
     def lost(self, source: Source) -> list[Entry]:
         """Make records of what a dead worker left in its in-flight table: outcome `worker_lost`, no status."""

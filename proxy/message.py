@@ -1,0 +1,74 @@
+"""A WebSocket message as a ring entry: packed by the worker, read back by the collector. The twin of `exchange.py`.
+
+Each message is an event record of its own, so it carries what ties it to its exchange: that one's id, its route and its
+`traceparent`, cut out of the handshake once per connection.
+"""
+
+from struct import Struct
+from typing import Final, NamedTuple
+
+from proxy.websocket import Message, Opcode
+
+KIND_MESSAGE: Final = 2
+"""Ring entry kind of a WebSocket message."""
+
+IN, OUT = 0, 1
+"""From the client; from the upstream."""
+
+FIXED: Final = Struct("<16s16sqQHBBBBI")
+"""Own id, exchange's id, wall clock ns, size, route, opcode, direction, compressed, length of traceparent, of data."""
+
+
+class CapturedMessage(NamedTuple):
+    """A message read back."""
+
+    id: bytes
+    exchange_id: bytes
+    at_ns: int
+    """Wall clock, Unix nanoseconds."""
+    size: int
+    """Payload bytes as sent."""
+    route: int
+    opcode: int
+    direction: int
+    is_compressed: bool
+    traceparent: bytes
+    data: bytes
+    """The first bytes of the payload, unmasked, as sent (compressed, if it was)."""
+
+
+def encode_message(
+    record_id: bytes, exchange_id: bytes, at_ns: int, route: int, direction: int, message: Message, traceparent: bytes
+) -> tuple[bytes, list[bytes]]:
+    """Pack the entry header and collect the sections."""
+    header = FIXED.pack(
+        record_id,
+        exchange_id,
+        at_ns,
+        message.size,
+        route,
+        message.opcode,
+        direction,
+        message.is_compressed,
+        len(traceparent),
+        len(message.data),
+    )
+    return header, [traceparent, message.data]
+
+
+def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> CapturedMessage:
+    """Read an entry back.
+
+    Raises:
+        ValueError: the lengths do not fit, or a code is unknown: the entry is damaged.
+    """
+    if len(header) != FIXED.size:
+        raise ValueError(f"message header of {len(header)} bytes, expected {FIXED.size}")
+    record_id, exchange_id, at_ns, size, route, opcode, direction, compressed, trace, length = FIXED.unpack(header)
+    raw = bytes(sections)
+    if trace + length > len(raw) or direction > OUT or opcode not in frozenset(Opcode):
+        raise ValueError(f"message of {trace + length} bytes, opcode {opcode}, direction {direction} is damaged")
+    return CapturedMessage(
+        record_id, exchange_id, at_ns, size, route, opcode, direction, bool(compressed),
+        raw[:trace], raw[trace : trace + length],
+    )  # fmt: skip
