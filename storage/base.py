@@ -70,6 +70,18 @@ class Storage(Protocol):
         """Read the newest committed `seq`; 0 when empty."""
         ...
 
+    async def meta(self, name: str) -> str | None:
+        """Read a value that belongs to the store as a whole, such as the tail's offset; None when there is none."""
+        ...
+
+    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
+        """Keep such a value, in a transaction of its own; without `replace` only when there is none yet.
+
+        Returns:
+            The value that is kept now: another sidecar may have been first.
+        """
+        ...
+
     async def info(self) -> StorageInfo:
         """Describe the store to an operator."""
         ...

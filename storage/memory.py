@@ -28,6 +28,7 @@ class MemoryStorage:
         self._by_id: dict[bytes, Record] = {}
         self._payloads: dict[int, bytes] = {}
         self._positions: dict[tuple[str, bytes], bytes] = {}
+        self._meta: dict[str, str] = {}
 
     async def commit(self, batch: Batch) -> int:
         """See `storage.base.Storage.commit`."""
@@ -110,6 +111,18 @@ class MemoryStorage:
         """See `storage.base.Storage.last_seq`."""
         self._check_open()
         return len(self._records)
+
+    async def meta(self, name: str) -> str | None:
+        """See `storage.base.Storage.meta`."""
+        self._check_open()
+        return self._meta.get(name)
+
+    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
+        """See `storage.base.Storage.put_meta`."""
+        self._check_open()
+        if replace:
+            self._meta[name] = value
+        return self._meta.setdefault(name, value)
 
     async def info(self) -> StorageInfo:
         """See `storage.base.Storage.info`."""

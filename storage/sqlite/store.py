@@ -19,6 +19,7 @@ from storage.record import Batch, Payload, Position, Record
 from storage.sqlite import read
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
+from storage.sqlite.meta import put_meta, read_meta
 from storage.sqlite.schema import prepare_reader, prepare_writer
 from storage.sqlite.write import BatchStore, read_positions
 
@@ -108,6 +109,14 @@ class SqliteStorage:
     async def last_seq(self) -> int:
         """See `storage.base.Storage.last_seq`."""
         return await self._read(lambda connection, budget: read.last_seq(connection))
+
+    async def meta(self, name: str) -> str | None:
+        """See `storage.base.Storage.meta`."""
+        return await self._read(lambda connection, budget: read_meta(connection, name))
+
+    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
+        """See `storage.base.Storage.put_meta`."""
+        return await self._writer.run(lambda connection: put_meta(connection, name, value, replace=replace))
 
     async def info(self) -> StorageInfo:
         """See `storage.base.Storage.info`."""
