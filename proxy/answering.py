@@ -256,7 +256,6 @@ class Answering(ClientSide):
         if is_stale and not self._is_responding and not self._is_retried and self._may_be_repeated(exchange):
             self._is_retried = True
             self._engine.recorder.count_retry()
-            self._engine.recorder.count_upstream_retry()
             exchange.sent_ns = -1
             self._unsent = [self._upstream_head]
             self._connect()

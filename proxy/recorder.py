@@ -125,10 +125,6 @@ class Recorder:
         if cell is not None:
             self._cells[cell] += 1
 
-    def count_upstream_retry(self) -> None:
-        """Count a request that is sent to its upstream a second time."""
-        self._cells[self._layout.upstream_retries] += 1
-
     def count_retry(self) -> None:
         """Count a request that is sent to its upstream a second time."""
         self._cells[self._layout.upstream_retries] += 1

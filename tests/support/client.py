@@ -105,13 +105,14 @@ class Client:
         return head + b"\r\n\r\n"
 
     def _exactly(self, size: int) -> tuple[bytes, bool]:
-        while len(self._buffer) < size:
-            data = self.socket.recv(65536)
+        found = bytearray(self._buffer)
+        while len(found) < size:
+            data = self.socket.recv(1 << 18)
             if not data:
-                return self._buffer, False
-            self._buffer += data
-        body, self._buffer = self._buffer[:size], self._buffer[size:]
-        return body, True
+                return bytes(found), False
+            found += data
+        self._buffer = bytes(found[size:])
+        return bytes(found[:size]), True
 
     def _chunks(self) -> tuple[bytes, bool]:
         body = b""
