@@ -14,7 +14,7 @@ In prose:
 * **Errors** are `StorageUnavailable` (try again) or `StorageRejected` (this value never), nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -57,6 +57,30 @@ class Storage(Protocol):
 
     async def get(self, record_id: bytes) -> Record | None:
         """Read one record by its 16-byte id; None when there is none."""
+    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+        """Find the values that records of a filter have in some of `storage.figures.FACETS`, most frequent first.
+
+        At most 200 per facet; null is no value. Counts are exact where `storage.periods.is_countable` holds and the
+        facet is one of `ROLLUP_FACETS`, else None: values are then those of a wider filter (its rollup dimensions,
+        whole hours), or of the newest 10 000 records where rollups do not know the facet. The scope always holds.
+
+        Raises:
+            ValueError: There is no such facet.
+        """
+        ...
+
+    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
+        """Count a filter's records over time, from `since_us` to `until_us` (exclusive), in at most `buckets` steps.
+
+        A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or days: the
+        first may begin before `since_us`, and there may be one more. Records outside the range are never counted.
+        """
+        ...
+
+    async def summary(self, filter: Filter) -> Summary:
+        """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.figures.TOPS`."""
+        ...
+
         ...
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:

@@ -4,13 +4,14 @@ Strategy: a batch is checked completely before anything of it is kept, so nothin
 inside a call, so calls are atomic. Filters are `storage.query.matches`, record by record.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
+from storage import tally
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record
@@ -96,6 +97,21 @@ class MemoryStorage:
         """See `storage.base.Storage.get`."""
         self._check_open()
         record = self._by_id.get(record_id)
+    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+        """See `storage.base.Storage.facets`."""
+        self._check_open()
+        return tally.facets(self._records, filter, names)
+
+    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
+        """See `storage.base.Storage.histogram`."""
+        self._check_open()
+        return tally.histogram(self._records, filter, since_us, until_us, buckets)
+
+    async def summary(self, filter: Filter) -> Summary:
+        """See `storage.base.Storage.summary`."""
+        self._check_open()
+        return tally.summary(self._records, filter)
+
         return None if record is None else msgspec.structs.replace(record)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:

@@ -100,6 +100,7 @@ class Combination(NamedTuple):
     """The dimensions of rollups; methods that clients invented are 0."""
 
 
+    error_type: int
 class RowEncoder:
     """Makes rows, inside the transaction that stores them."""
 
@@ -135,7 +136,7 @@ class RowEncoder:
             rollup[_METHOD] = 0
         if len(self._combinations) >= _MAX_COMBINATIONS:
             self._combinations.clear()
-        found = self._combinations[key] = Combination(ids, tuple(rollup))
+        found = self._combinations[key] = Combination(ids, tuple(rollup), ids[_COMBINED.index("error_type")])
         return found
 
     def plain(

@@ -16,13 +16,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from storage.periods import Hours, hours_inside, split
 from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
 from storage.record import LEVELS, Payload, Record
-from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, rollup_conditions, texts
+from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, texts
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
 from storage.sqlite.payloads import Unpacker
+from storage.sqlite.rollups import OTHER
+from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_rows, rollup_where, snapshot, visible
 
 _FIRST_SLICE: Final = 10_000
 """Rows; about 2 ms of scanning."""
@@ -31,7 +34,10 @@ _SLOW_S: Final = 0.1
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)} FROM records"
 _EVENT: Final = KINDS.index("event")
+_STATS: Final = ("project", "container", "service")
 _UNKNOWN: Final = "unknown"
+_OTHERS: Final = "other"
+"""Name of the values beyond the limit of the rollups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +70,14 @@ class Slices:
 
 def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, budget: Budget) -> Page:
     """Read one page."""
-    where = _where(connection, query.filter)
+    filter = visible(connection, query.filter)
+    where = _where(connection, filter)
     if where is None or query.limit <= 0:
         return Page([], complete=True, next_after=None)
     rows: list[Row] = []
     skip, limit = max(query.offset, 0), min(query.limit, MAX_INT - 1)
     edge = query.after
-    for part in Slices(_with_cursor(_range(connection, query.filter), query.after, query.order), query.order):
+    for part in Slices(_with_cursor(seq_range(connection, filter), query.after, query.order), query.order):
         if skip:
             passed = budget.execute(connection, *_passing(where, part, skip))
             if passed is None:
@@ -91,18 +98,37 @@ def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, bud
 
 
 def count(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> Count:
-    """Count the records of a filter, from rollups where they can tell."""
-    if filter.has_only_rollup_dimensions:
-        where = rollup_conditions(filter, find(connection, texts(filter)), SQLITE)
-        if where is None:
-            return Count(0, 0)
-        sql = f"SELECT coalesce(sum(exchanges), 0), coalesce(sum(events), 0) FROM rollups WHERE {where.text}"
-        return Count(*connection.execute(sql, where.parameters).fetchone())
+    """Count the records of a filter: whole hours from rollups, where they can tell, and the rest row by row."""
+    total = Count(0, 0)
+    with snapshot(connection):
+        filter = visible(connection, filter)
+        edges = [filter]
+        if has_rollups(connection, filter):
+            cut = split(filter, edges_us(connection)[1])
+            edges = cut.edges
+            total = _count_hours(connection, filter, cut.hours)
+        for edge in edges:
+            found = _count_rows(connection, edge, budget)
+            is_exact = total.exact and found.exact
+            total = Count(total.exchanges + found.exchanges, total.events + found.events, is_exact)
+    return total
+
+
+def _count_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours) -> Count:
+    where = rollup_where(connection, filter)
+    if where is None or hours.is_empty:
+        return Count(0, 0)
+    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"))
+    sql = f"SELECT coalesce(sum(exchanges), 0), coalesce(sum(events), 0) FROM {rows}"
+    return Count(*connection.execute(sql, parameters).fetchone())
+
+
+def _count_rows(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> Count:
     where = _where(connection, filter)
     if where is None:
         return Count(0, 0)
     exchanges = events = 0
-    for part in Slices(_range(connection, filter), "desc"):
+    for part in Slices(seq_range(connection, filter), "desc"):
         sql = f"SELECT kind, count(*) FROM records WHERE {where.text} AND seq BETWEEN ? AND ? GROUP BY kind"
         found = budget.execute(connection, sql, (*where.parameters, part.first, part.last))
         if found is None:
@@ -119,20 +145,22 @@ def stats(connection: sqlite3.Connection, scope: Scope, names: Names) -> Stats:
     """Count entries by dimension, from rollups."""
     levels = dict.fromkeys(map(str, LEVELS), 0)
     groups: tuple[dict[str, int], ...] = ({}, {}, {})
-    filter = Filter(scope=scope, kind="all")
-    where = rollup_conditions(filter, find(connection, texts(filter)), SQLITE)
-    if where is None:
-        return Stats(0, levels, {}, {}, {})
-    sql = (
-        "SELECT project, container, service, level, sum(2 * exchanges + events) FROM rollups "
-        f"WHERE {where.text} GROUP BY project, container, service, level"
-    )
-    rows = connection.execute(sql, where.parameters).fetchall()
-    text = names.load(connection, {number for row in rows for number in row[:3]})
+    with snapshot(connection):
+        filter = visible(connection, Filter(scope=scope, kind="all"))
+        where = rollup_where(connection, filter)
+        if where is None:
+            return Stats(0, levels, {}, {}, {})
+        table, parameters = rollup_rows(
+            where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
+        )
+        by = ", ".join((*_STATS, "level"))
+        sql = f"SELECT {by}, sum(2 * exchanges + events) FROM {table} GROUP BY {by}"
+        rows = connection.execute(sql, parameters).fetchall()
+        text = names.load(connection, {number for row in rows for number in row[:3] if number != OTHER})
     for *dimensions, level, entries in rows:
         levels[LEVELS[level]] += entries
         for group, number in zip(groups, dimensions, strict=True):
-            name = text[number]
+            name = _OTHERS if number == OTHER else text[number]
             name = _UNKNOWN if name is None else name
             group[name] = group.get(name, 0) + entries
     return Stats(sum(levels.values()), levels, *groups)
@@ -140,15 +168,19 @@ def stats(connection: sqlite3.Connection, scope: Scope, names: Names) -> Stats:
 
 def get(connection: sqlite3.Connection, record_id: bytes, names: Names) -> Record | None:
     """Read one record by its id."""
-    rows = connection.execute(f"{_SELECT} WHERE id = ?", (bytearray(record_id),)).fetchall()
+    floor_us = meta(connection, "purge_floor_us")
+    sql = f"{_SELECT} WHERE id = ? AND started_at_us >= ?"
+    rows = connection.execute(sql, (bytearray(record_id), floor_us or -MAX_INT)).fetchall()
     return decode_rows(connection, rows, names)[0] if rows else None
 
 
 def payloads(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, Payload]:
     """Read the payloads of some records."""
+    floor_us = meta(connection, "purge_floor_us")
     places: list[Row] = []
     for part in in_parts(sorted({seq for seq in seqs if 0 < seq <= MAX_INT})):
-        places += connection.execute(f"{_SELECT_PLACES} WHERE seq IN ({marks(part)})", part).fetchall()
+        sql = f"{_SELECT_PLACES} WHERE seq IN ({marks(part)}) AND started_at_us >= ?"
+        places += connection.execute(sql, (*part, floor_us or -MAX_INT)).fetchall()
     numbers = sorted({number for row in places for number in (row[1], row[4])})
     blocks: list[tuple[int, bytes]] = []
     for part in in_parts(numbers):
@@ -165,14 +197,17 @@ def last_seq(connection: sqlite3.Connection) -> int:
 
 def rows_total(connection: sqlite3.Connection) -> int:
     """Count all rows, from rollups: counting them in the table would scan it."""
-    return int(connection.execute("SELECT coalesce(sum(exchanges + events), 0) FROM rollups").fetchone()[0])
+    filter = visible(connection, Filter(kind="all"))
+    counted = _count_hours(connection, filter, hours_inside(filter.since_us, None))
+    return counted.exchanges + counted.events
 
 
 def _where(connection: sqlite3.Connection, filter: Filter) -> Where | None:
     return conditions(filter, find(connection, texts(filter)), SQLITE)
 
 
-def _range(connection: sqlite3.Connection, filter: Filter) -> Range:
+def seq_range(connection: sqlite3.Connection, filter: Filter) -> Range:
+    """Find the rows that a filter's bounds on time and `seq` leave to be searched."""
     # Two sub-selects: min and max in one select scan the table.
     least, most = connection.execute("SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)").fetchone()
     if filter.since_us is not None or filter.until_us is not None:

@@ -8,7 +8,7 @@ read transaction: readers never block the writer (WAL), and no reader holds a sn
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,13 @@ from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
 from storage.sqlite.meta import put_meta, read_meta
 from storage.sqlite.schema import prepare_reader, prepare_writer
+from storage.sqlite.facets import facets
+from storage.sqlite.histogram import histogram
 from storage.sqlite.write import BatchStore, read_positions
 
+from storage.sqlite.summary import summary
 T = TypeVar("T")
+from storage.tally import check_names
 
 READERS: Final = 4
 READ_BUDGET_S: Final = 1.0
@@ -100,6 +104,21 @@ class SqliteStorage:
 
     async def get(self, record_id: bytes) -> Record | None:
         """See `storage.base.Storage.get`."""
+    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+        """See `storage.base.Storage.facets`."""
+        check_names(names)
+        return await self._read(lambda connection, budget: facets(connection, filter, names, self._names, budget))
+
+    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
+        """See `storage.base.Storage.histogram`."""
+        return await self._read(
+            lambda connection, budget: histogram(connection, filter, since_us, until_us, buckets, budget)
+        )
+
+    async def summary(self, filter: Filter) -> Summary:
+        """See `storage.base.Storage.summary`."""
+        return await self._read(lambda connection, budget: summary(connection, filter, self._names, budget))
+
         return await self._read(lambda connection, budget: read.get(connection, record_id, self._names))
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:

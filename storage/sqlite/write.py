@@ -13,7 +13,7 @@ from storage.record import Batch, Entry, Position
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.payloads import NOWHERE, Packer
-from storage.sqlite.rollups import Rollups
+from storage.sqlite.rollups import Limits, Rollups
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
@@ -29,6 +29,7 @@ class BatchStore:
 
     def __init__(self) -> None:
         self._rows = RowEncoder(Dictionary())
+        self._limits = Limits()
 
     def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
         """Commit one batch; answers the newest seq of the store. After any exception nothing of it is stored."""
@@ -40,7 +41,7 @@ class BatchStore:
             _write_positions(connection, batch)
             connection.execute("COMMIT")
         except BaseException:
-            self._rows.forget()
+            self.forget()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
@@ -48,6 +49,11 @@ class BatchStore:
             last_seq += 1
             entry.record.seq = last_seq
         return last_seq
+
+    def forget(self) -> None:
+        """Remember nothing of the store: a transaction failed, or rows went."""
+        self._rows.forget()
+        self._limits.forget()
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
         packer = Packer(_counter(connection, "last_block"))
@@ -64,10 +70,10 @@ class BatchStore:
                 plain.append(row)
             else:
                 full.append(row + rows.rare(connection, record))
-            rollups.add(record, combination.rollup)
+            rollups.add(record, combination.rollup, combination.error_type)
         PLAIN.insert(connection, plain)
         FULL.insert(connection, full)
-        rollups.store(connection)
+        rollups.store(connection, self._limits)
         packer.finish()
         connection.executemany("INSERT INTO blocks (id, kind, raw_bytes, data) VALUES (?, ?, ?, ?)", packer.blocks)
         _write_span(connection, entries, last_seq + 1)

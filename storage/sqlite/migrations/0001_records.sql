@@ -98,6 +98,8 @@ CREATE TABLE blocks (
     data BLOB NOT NULL
 );
 
+-- Sums per combination of dimensions: by hour since the epoch, and again by day. -1 in a dimension is "other": an hour
+-- counts 10 000 values of it apart.
 CREATE TABLE rollups (
     hour INTEGER NOT NULL,
     project INTEGER NOT NULL,
@@ -110,6 +112,7 @@ CREATE TABLE rollups (
     level INTEGER NOT NULL,
     method INTEGER NOT NULL,
     kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
     status_class INTEGER NOT NULL,
     exchanges INTEGER NOT NULL,
     events INTEGER NOT NULL,
@@ -128,8 +131,56 @@ CREATE TABLE rollups (
     first_byte_12 INTEGER NOT NULL, first_byte_13 INTEGER NOT NULL, first_byte_14 INTEGER NOT NULL,
     first_byte_15 INTEGER NOT NULL, first_byte_16 INTEGER NOT NULL, first_byte_17 INTEGER NOT NULL,
     PRIMARY KEY (
-        hour, project, container, client, service, route_id, key_id, source, level, method, kind, status_class
+        hour, project, container, client, service, route_id, key_id, source, level, method, kind, instance,
+        status_class
     )
+) WITHOUT ROWID;
+
+CREATE TABLE rollups_daily (
+    day INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    key_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    method INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    duration_00 INTEGER NOT NULL, duration_01 INTEGER NOT NULL, duration_02 INTEGER NOT NULL,
+    duration_03 INTEGER NOT NULL, duration_04 INTEGER NOT NULL, duration_05 INTEGER NOT NULL,
+    duration_06 INTEGER NOT NULL, duration_07 INTEGER NOT NULL, duration_08 INTEGER NOT NULL,
+    duration_09 INTEGER NOT NULL, duration_10 INTEGER NOT NULL, duration_11 INTEGER NOT NULL,
+    duration_12 INTEGER NOT NULL, duration_13 INTEGER NOT NULL, duration_14 INTEGER NOT NULL,
+    duration_15 INTEGER NOT NULL, duration_16 INTEGER NOT NULL, duration_17 INTEGER NOT NULL,
+    first_byte_00 INTEGER NOT NULL, first_byte_01 INTEGER NOT NULL, first_byte_02 INTEGER NOT NULL,
+    first_byte_03 INTEGER NOT NULL, first_byte_04 INTEGER NOT NULL, first_byte_05 INTEGER NOT NULL,
+    first_byte_06 INTEGER NOT NULL, first_byte_07 INTEGER NOT NULL, first_byte_08 INTEGER NOT NULL,
+    first_byte_09 INTEGER NOT NULL, first_byte_10 INTEGER NOT NULL, first_byte_11 INTEGER NOT NULL,
+    first_byte_12 INTEGER NOT NULL, first_byte_13 INTEGER NOT NULL, first_byte_14 INTEGER NOT NULL,
+    first_byte_15 INTEGER NOT NULL, first_byte_16 INTEGER NOT NULL, first_byte_17 INTEGER NOT NULL,
+    PRIMARY KEY (
+        day, project, container, client, service, route_id, key_id, source, level, method, kind, instance,
+        status_class
+    )
+) WITHOUT ROWID;
+
+-- What is failing: exchanges of level warn and error.
+CREATE TABLE failures (
+    hour INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    error_type INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    PRIMARY KEY (hour, project, route_id, status, error_type)
 ) WITHOUT ROWID;
 
 CREATE TABLE ingest_position (
@@ -150,4 +201,14 @@ CREATE TABLE meta (
     value NOT NULL
 ) WITHOUT ROWID;
 
-INSERT INTO meta (name, value) VALUES ('last_seq', 0), ('last_block', 0);
+INSERT INTO meta (name, value) VALUES
+    ('last_seq', 0),
+    ('last_block', 0),
+    -- Rows that started before are purged, or will be: no reader sees them any more.
+    ('purge_floor_us', 0),
+    -- The same for bodies.
+    ('body_floor_us', 0),
+    -- No row at or below it was left by retention.
+    ('purged_through_seq', 0),
+    -- Bit per dimension of which rollups hold "other".
+    ('capped_dimensions', 0);

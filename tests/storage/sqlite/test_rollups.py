@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from storage.periods import HOUR_US
 from storage.record import DURATION_BUCKETS_S
-from storage.sqlite.rollups import HOUR_US
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 

@@ -1,0 +1,143 @@
+"""What readers are told about many records at once: values of a facet, counts over time, totals and percentiles.
+
+Values and the arithmetic of histograms, no I/O. Latencies are kept as counts per bucket of `DURATION_BUCKETS_S`, by
+every backend, so percentiles are interpolated in one place and mean the same everywhere.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from storage.record import DURATION_BUCKETS_S
+
+BOUNDS_US: Final = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS_S)
+"""Inclusive upper bounds of the latency buckets, µs; one more bucket has no end."""
+BUCKETS: Final = len(BOUNDS_US) + 1
+
+MAX_FACET_VALUES: Final = 200
+MAX_TOP_VALUES: Final = 10
+
+FACETS: Final = {
+    "status": "status_class", "method": "method", "route": "route_id", "service": "service", "project": "project",
+    "container": "container", "client": "client", "key": "key_id", "level": "level", "source": "source",
+    "kind": "kind", "instance": "instance",
+    "host": "host", "outcome": "outcome", "error_type": "error_type", "provider": "provider", "model": "model",
+    "stage": "stage",
+}  # fmt: skip
+"""Name of a facet → column. The first twelve are dimensions of the rollups and can be counted."""
+ROLLUP_FACETS: Final = frozenset(tuple(FACETS)[:12])
+TOPS: Final = ("route", "service", "project", "key", "error_type")
+"""The facets of which a summary shows the most frequent values; `error_type` among failures only."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """One value that records have in a dimension."""
+
+    value: str
+    """As a filter takes it; `2xx` for status classes."""
+    count: int | None
+    """Records of the filter that have it; None when only a scan could tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Interpolated within the buckets, so exact to the bucket only. µs; None when nothing was measured."""
+
+    p50_us: int | None = None
+    p95_us: int | None = None
+    p99_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistogramBucket:
+    """The records that started in one step of time."""
+
+    start_us: int
+    """Unix µs, inclusive; it ends where the next begins."""
+    status_classes: dict[str, int]
+    """Exchanges by status class (`2xx`), without a status under `none`; classes that did not occur are left out."""
+    events: int
+    duration: Percentiles
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges of all status classes."""
+        return sum(self.status_classes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Steps of equal length, in order of time, without gaps."""
+
+    buckets: list[HistogramBucket]
+    step_us: int
+    """Length of a step."""
+    complete: bool
+    """False when the time budget ended the scan: counts are then lower bounds, the newest records counted first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Totals of one filter."""
+
+    exchanges: int
+    events: int
+    status_classes: dict[str, int]
+    """Exchanges by status class, as in `HistogramBucket`."""
+    request_bytes: int
+    response_bytes: int
+    duration: Percentiles
+    first_byte: Percentiles
+    rate_per_s: float | None
+    """Exchanges per second of the filter's range, as far as the store has records in it; None without an extent."""
+    top: dict[str, list[FacetValue]] = field(default_factory=dict)
+    """Name of each of `TOPS` → its ten most frequent values."""
+    complete: bool = True
+    """False when the time budget ended a scan: all counts are then lower bounds."""
+
+
+def status_class(status: int | None) -> str:
+    """Name the class of a status: `2xx`, or `none`."""
+    return class_name(0 if status is None else status // 100)
+
+
+def class_name(number: int) -> str:
+    """Name a status class by its first digit; 0 is `none`."""
+    return f"{number}xx" if number else "none"
+
+
+def percentile_us(counts: Sequence[int], share: float) -> int | None:
+    """Interpolate a percentile linearly within its bucket; of the open bucket, its lower bound is all that is known.
+
+    Args:
+        counts: Measurements per bucket, `BUCKETS` of them.
+        share: 0.95 for the 95th percentile.
+    """
+    total = sum(counts)
+    if total <= 0:
+        return None
+    rank, below = share * total, 0
+    for bucket, count in enumerate(counts[:-1]):
+        if count and below + count >= rank:
+            low = BOUNDS_US[bucket - 1] if bucket else 0
+            return round(low + (BOUNDS_US[bucket] - low) * max(0.0, rank - below) / count)
+        below += count
+    return BOUNDS_US[-1]
+
+
+def percentiles(counts: Sequence[int]) -> Percentiles:
+    """Interpolate the three percentiles shown everywhere."""
+    return Percentiles(percentile_us(counts, 0.50), percentile_us(counts, 0.95), percentile_us(counts, 0.99))
+
+
+def most_frequent(counts: dict[str, int], limit: int) -> list[tuple[str, int]]:
+    """Sort values by how often they occur, most frequent first, equal ones by name."""
+    return sorted(((value, count) for value, count in counts.items() if count > 0), key=lambda v: (-v[1], v[0]))[:limit]
+
+
+def rate_per_s(exchanges: int, start_us: int | None, end_us: int | None) -> float | None:
+    """Divide by an extent of time; None when there is none."""
+    if start_us is None or end_us is None or end_us <= start_us:
+        return None
+    return exchanges * 1_000_000 / (end_us - start_us)

@@ -1,0 +1,166 @@
+"""Time in whole hours and days: which part of a range the rollups can tell, and which must be scanned.
+
+Strategy: rollups are kept by hour and by day. A filter's range is cut into the whole hours inside it and what sticks
+out at both ends, and the hours into whole days and what sticks out there. Pure.
+
+Invariant: the parts of a range are disjoint and together are the range.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Literal, NamedTuple
+
+from storage.query import ROLLUP_METHODS, Filter
+
+HOUR_US: Final = 3_600_000_000
+DAY_HOURS: Final = 24
+MAX_HOUR: Final = ((1 << 63) - 1) // HOUR_US
+
+Tier = Literal["hour", "day"]
+
+
+class Hours(NamedTuple):
+    """Whole hours since the epoch, half open; None at an end is no bound."""
+
+    first: int | None
+    until: int | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no hour in it."""
+        return self.first is not None and self.until is not None and self.first >= self.until
+
+
+class Part(NamedTuple):
+    """Consecutive rows of one tier: numbers of hours, or of days, half open; None at an end is no bound."""
+
+    tier: Tier
+    first: int | None
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A filter's range of time: whole hours, and the rest as filters of their own."""
+
+    hours: Hours
+    edges: list[Filter]
+
+
+def hours_inside(since_us: int | None, until_us: int | None) -> Hours:
+    """Find the whole hours inside a range of time."""
+    return Hours(
+        None if since_us is None else -(-_bounded(since_us) // HOUR_US),
+        None if until_us is None else _bounded(until_us) // HOUR_US,
+    )
+
+
+def hours_around(since_us: int | None, until_us: int | None) -> Hours:
+    """Find the hours that a range of time touches."""
+    return Hours(
+        None if since_us is None else _bounded(since_us) // HOUR_US,
+        None if until_us is None else -(-_bounded(until_us) // HOUR_US),
+    )
+
+
+def parts(hours: Hours) -> Iterator[Part]:
+    """Cut hours into whole days and what is left at both ends."""
+    if hours.is_empty:
+        return
+    first, until = hours
+    first_day = None if first is None else -(-first // DAY_HOURS)
+    until_day = None if until is None else until // DAY_HOURS
+    if first_day is not None and until_day is not None and first_day >= until_day:
+        yield Part("hour", first, until)
+        return
+    if first is not None and first_day is not None and first < first_day * DAY_HOURS:
+        yield Part("hour", first, first_day * DAY_HOURS)
+    yield Part("day", first_day, until_day)
+    if until is not None and until_day is not None and until_day * DAY_HOURS < until:
+        yield Part("hour", until_day * DAY_HOURS, until)
+
+
+def split(filter: Filter, newest_us: int | None) -> Split:
+    """Cut a filter at whole hours.
+
+    Args:
+        filter: What is asked for.
+        newest_us: Start of the newest record, after which no bound matters; None when it is not known.
+    """
+    since, until = filter.since_us, filter.until_us
+    if until is not None and newest_us is not None and until > newest_us:
+        until = None
+    hours = hours_inside(since, until)
+    if hours.is_empty:
+        return Split(Hours(0, 0), [filter])
+    edges = []
+    if since is not None and hours.first is not None and since < hours.first * HOUR_US:
+        edges.append(replace(filter, until_us=_least(hours.first * HOUR_US, filter.until_us)))
+    if until is not None and hours.until is not None and hours.until * HOUR_US < until:
+        edges.append(replace(filter, since_us=hours.until * HOUR_US))
+    return Split(hours, edges)
+
+
+def without_time(filter: Filter) -> Filter:
+    """Leave a filter's range of time out."""
+    return replace(filter, since_us=None, until_us=None)
+
+
+def has_whole_hours(filter: Filter) -> bool:
+    """Whether a filter's range of time begins and ends with an hour, or is not bounded."""
+    return all(bound is None or bound % HOUR_US == 0 for bound in (filter.since_us, filter.until_us))
+
+
+def is_countable(filter: Filter) -> bool:
+    """Whether rollups alone can count a filter's records."""
+    return without_time(filter).has_only_rollup_dimensions and has_whole_hours(filter)
+
+
+def reduced(filter: Filter) -> Filter:
+    """Keep what rollups know of a filter, its time widened to whole hours; it matches at least what the filter does."""
+    around = hours_around(filter.since_us, filter.until_us)
+    return Filter(
+        scope=filter.scope,
+        kind=filter.kind,
+        since_us=None if around.first is None else around.first * HOUR_US,
+        until_us=None if around.until is None else around.until * HOUR_US,
+        status_classes=() if filter.statuses else filter.status_classes,
+        methods=filter.methods if all(method in ROLLUP_METHODS for method in filter.methods) else (),
+        routes=filter.routes,
+        services=filter.services,
+        projects=filter.projects,
+        containers=filter.containers,
+        clients=filter.clients,
+        keys=filter.keys,
+        levels=filter.levels,
+        sources=filter.sources,
+    )
+
+
+def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple[int, list[int]]:
+    """Choose the steps of a histogram.
+
+    Args:
+        since_us: Begin of the range.
+        until_us: Its end, exclusive.
+        buckets: How many steps at most, apart from the one that whole hours may add.
+        is_long: Whether the range is too long to be scanned: steps are then whole hours, or whole days.
+
+    Returns:
+        The length of a step, and where each begins: the first at `since_us` or, with whole hours or days, before it.
+    """
+    length = max(until_us - since_us, 1)
+    step = -(-length // max(buckets, 1))
+    if not is_long and step < HOUR_US:
+        return step, list(range(since_us, until_us, step))
+    unit = HOUR_US * DAY_HOURS if step >= HOUR_US * DAY_HOURS else HOUR_US
+    step = -(-step // unit) * unit
+    return step, list(range(since_us // unit * unit, until_us, step))
+
+
+def _least(bound: int, other: int | None) -> int:
+    return bound if other is None else min(bound, other)
+
+
+def _bounded(value: int) -> int:
+    return max(min(value, MAX_HOUR * HOUR_US), -MAX_HOUR * HOUR_US)

@@ -1,0 +1,62 @@
+"""Sums over rows: one statement per slice of `seq`, newest first, until the time budget ends it."""
+
+
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from storage.figures import BOUNDS_US
+from storage.query import Filter
+from storage.sql import SQLITE, conditions, texts
+from storage.sqlite.codec import Row
+from storage.sqlite.connection import Budget
+from storage.sqlite.dictionary import find
+from storage.sqlite.read import Range, Slices, seq_range
+from storage.sqlite.tiers import Parameters
+
+_CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
+
+
+def bucket_of(column: str) -> str:
+    """Write the expression of a latency's bucket."""
+    return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
+
+
+def scan(
+    connection: sqlite3.Connection,
+    filter: Filter,
+    select: str,
+    then: str,
+    budget: Budget,
+    *,
+    before: Parameters = (),
+    after: Parameters = (),
+) -> Iterator[list[Row] | None]:
+    """Run `select` over the rows of a filter, slice by slice.
+
+    Args:
+        connection: To read from.
+        filter: Which rows.
+        select: Up to FROM records.
+        then: What follows the conditions: grouping, order, limit.
+        budget: Ends it.
+        before: Parameters of `select`.
+        after: Parameters of `then`.
+
+    Yields:
+        The rows of each slice; None, as the last, when the budget ended the scan.
+    """
+    where = conditions(filter, find(connection, texts(filter)), SQLITE)
+    if where is None:
+        return
+    for part in Slices(seq_range(connection, filter), "desc"):
+        sql = f"{select} WHERE {where.text} AND seq BETWEEN ? AND ?{then}"
+        found = budget.execute(connection, sql, (*before, *where.parameters, *_bounds(part), *after))
+        yield found
+        if found is None:
+            return
+
+
+def _bounds(part: Range) -> tuple[int, int]:
+    return part.first, part.last

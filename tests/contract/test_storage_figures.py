@@ -1,0 +1,147 @@
+"""Facets, histogram and summary of every backend, judged by `storage.tally`, their meaning."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage import tally
+from storage.base import Storage
+from storage.figures import FACETS, ROLLUP_FACETS
+from storage.periods import HOUR_US
+from storage.query import Filter, Scope
+from storage.record import Record
+from tests.contract.backends import BACKENDS
+from tests.contract.test_storage_reading import Reader, make_dataset
+from tests.storage.samples import START_US, make_batch, make_record
+
+HOUR = START_US // HOUR_US * HOUR_US
+FILTERS = (
+    Filter(kind="all"),
+    Filter(),
+    Filter(kind="event"),
+    Filter(projects=("a", "b")),
+    Filter(scope=Scope(projects=("a",), containers=("a",)), kind="all"),
+    Filter(scope=Scope(projects=("a",)), routes=("a", "")),
+    Filter(levels=("warn", "error"), status_classes=(4, 5)),
+    Filter(levels=("debug",)),
+    Filter(statuses=(404,)),
+    Filter(hosts=("a",), methods=("GET", "BREW")),
+    Filter(methods=("GET",), keys=("a",)),
+    Filter(path_contains="items", kind="all"),
+    Filter(projects=("unknown",)),
+    Filter(since_us=HOUR + HOUR_US, until_us=HOUR + 3 * HOUR_US),
+    Filter(since_us=HOUR + HOUR_US + 7, until_us=HOUR + 3 * HOUR_US - 5, kind="all"),
+    Filter(since_us=HOUR + HOUR_US // 2, kind="all", services=("a", "A")),
+    Filter(until_us=HOUR + 2 * HOUR_US - 1, projects=("a",)),
+    Filter(since_us=START_US + 5, until_us=START_US + 60_000_000),
+    Filter(since_us=-(1 << 70), until_us=1 << 70),
+    Filter(seq_after=30, seq_until=200, kind="all"),
+)
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name, scope="module")
+def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Every backend in turn, filled once; a day lies between the halves."""
+    directory: Path = tmp_path_factory.mktemp("store")
+    with asyncio.Runner() as runner:
+        store: Storage = runner.run(request.param.open(directory))
+        records = make_dataset()
+        for number, record in enumerate(records):
+            if number % 2:
+                record.started_at_us += 26 * HOUR_US
+        for start in range(0, len(records), 50):
+            runner.run(store.commit(make_batch(*records[start : start + 50])))
+        yield Reader(runner, store, records)
+        runner.run(store.close())
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+def test_facets_count_what_rollups_know(reader: Reader, filter: Filter) -> None:
+    """Every facet has the values of its records, most frequent first, counted where rollups can tell."""
+    found = reader.wait(reader.store.facets(filter, tuple(FACETS)))
+    assert found == tally.facets(reader.records, filter, tuple(FACETS))
+    for name, values in found.items():
+        assert name in ROLLUP_FACETS or all(value.count is None for value in values)
+
+
+def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
+    """Whatever the filter, the values of other tenants are not listed, even where nothing can be counted."""
+    scoped = Filter(scope=Scope(projects=("b",)), path_contains="items")
+    found = reader.wait(reader.store.facets(scoped, ("project", "host", "error_type")))
+    assert [value.value for value in found["project"]] == ["b"]
+    hosts = {record.host for record in reader.records if record.project == "b"}
+    assert {value.value for value in found["host"]} <= hosts
+
+
+def test_an_unknown_facet_is_refused(reader: Reader) -> None:
+    """A facet that does not exist is an error of the caller."""
+    with pytest.raises(ValueError, match="unknown facet 'moon'"):
+        reader.wait(reader.store.facets(Filter(), ("moon",)))
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize(
+    ("since_us", "until_us", "buckets"),
+    [
+        (HOUR, HOUR + 30 * HOUR_US, 30),
+        (HOUR, HOUR + 30 * HOUR_US, 7),
+        (HOUR + 17, HOUR + 5 * HOUR_US - 1, 4),
+        (START_US, START_US + HOUR_US, 60),
+        (START_US + 1, START_US + 100_000_001, 7),
+        (HOUR - 200 * HOUR_US, HOUR + 200 * HOUR_US, 10),
+        (START_US, START_US, 10),
+        (START_US + HOUR_US, START_US, 10),
+    ],
+)
+def test_a_histogram_counts_each_step(
+    reader: Reader, filter: Filter, since_us: int, until_us: int, buckets: int
+) -> None:
+    """Steps cover the range without gaps, and count exactly the filter's records in it."""
+    found = reader.wait(reader.store.histogram(filter, since_us, until_us, buckets))
+    assert found == tally.histogram(reader.records, filter, since_us, until_us, buckets)
+    assert len(found.buckets) <= buckets + 1
+    starts = [bucket.start_us for bucket in found.buckets]
+    assert all(after - before == found.step_us for before, after in itertools.pairwise(starts))
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
+    """Totals, percentiles and the most frequent values are those of the filter's records."""
+    assert reader.wait(reader.store.summary(filter)) == tally.summary(reader.records, filter)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+def test_a_count_is_exact_across_hours(reader: Reader, filter: Filter) -> None:
+    """A range of time that cuts hours is counted as exactly as one that does not."""
+    reader.check(filter)
+    reader.check(replace(filter, since_us=HOUR + HOUR_US // 3, until_us=HOUR + 27 * HOUR_US + 1))
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+async def test_an_empty_store_has_empty_figures(backend: object, tmp_path: Path) -> None:
+    """Without records there are no values, empty steps and zero totals."""
+    async with await backend.open(tmp_path) as store:  # type: ignore[attr-defined]
+        assert await store.facets(Filter(), ("route",)) == {"route": []}
+        histogram = await store.histogram(Filter(), START_US, START_US + 600, 6)
+        assert [bucket.exchanges for bucket in histogram.buckets] == [0] * 6
+        summary = await store.summary(Filter())
+        assert (summary.exchanges, summary.rate_per_s, summary.duration.p50_us) == (0, None, None)
+
+
+def make_many(number: int) -> list[Record]:
+    """Make records that each have a project of their own."""
+    return [make_record(project=f"p{place}") for place in range(number)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+async def test_a_facet_has_at_most_200_values(backend: object, tmp_path: Path) -> None:
+    """Of more values than 200 the most frequent are listed."""
+    async with await backend.open(tmp_path) as store:  # type: ignore[attr-defined]
+        await store.commit(make_batch(*make_many(300), make_record(project="p299")))
+        values = (await store.facets(Filter(), ("project",)))["project"]
+        assert len(values) == 200
+        assert (values[0].value, values[0].count, values[1].count) == ("p299", 2, 1)
