@@ -250,7 +250,7 @@ class Answering(ClientSide):
         if exchange is None or route is None:
             return
         if self._tunnel is not None:
-            self._end_tunnel(_TRUNCATED)
+            self._end_tunnel(CLIENT_CLOSED if self._eof_ns else _TRUNCATED)
             return
         self._drop_upstream()
         if is_stale and not self._is_responding and not self._is_retried and self._may_be_repeated(exchange):
