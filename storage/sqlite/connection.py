@@ -56,8 +56,14 @@ async def connect(path: Path, *, busy_timeout_s: float) -> Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, cached_statements=256)
 
+    connection = Connection(opened, 64)
     with translated():
-        return cast(Connection, await Connection(opened, 64))
+        try:
+            return cast(Connection, await connection)
+        except Exception:
+            # Its thread still has to say that it stopped, and finds no loop if ours ends before: microseconds.
+            connection._thread.join()
+            raise
 
 
 @contextmanager
