@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from storage.figures import FacetValue, Histogram, Summary
+from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
 
@@ -55,8 +57,6 @@ class Storage(Protocol):
         """Count entries by level, project, container and service, from rollups."""
         ...
 
-    async def get(self, record_id: bytes) -> Record | None:
-        """Read one record by its 16-byte id; None when there is none."""
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """Find the values that records of a filter have in some of `storage.figures.FACETS`, most frequent first.
 
@@ -81,6 +81,8 @@ class Storage(Protocol):
         """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.figures.TOPS`."""
         ...
 
+    async def get(self, record_id: bytes) -> Record | None:
+        """Read one record by its 16-byte id; None when there is none."""
         ...
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
@@ -104,6 +106,34 @@ class Storage(Protocol):
         Returns:
             The value that is kept now: another sidecar may have been first.
         """
+        ...
+
+    async def keys(self) -> list[ApiKey]:
+        """Read all API keys in the order of creation, deleted ones included."""
+        ...
+
+    async def key_version(self) -> int:
+        """Read a number that rises with every change of a key, by whichever sidecar; uses do not count."""
+        ...
+
+    async def create_key(self, key: ApiKey) -> None:
+        """Store a new key.
+
+        Raises:
+            StorageRejected: its id or its hash is stored already, or a text cannot be.
+        """
+        ...
+
+    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
+        """Change a key, its other members as they are now; None when there is none, or it is deleted."""
+        ...
+
+    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
+        """Delete a key: its hash is forgotten, its name stays; None when there is none any more."""
+        ...
+
+    async def touch_keys(self, uses: Mapping[str, int]) -> None:
+        """Note the newest use of keys, by id in Unix µs; older ones than known, and unknown keys, change nothing."""
         ...
 
     async def info(self) -> StorageInfo:

@@ -13,6 +13,9 @@ import msgspec
 
 from storage import tally
 from storage.errors import StorageRejected, StorageUnavailable
+from storage.figures import FacetValue, Histogram, Summary
+from storage.keys import ApiKey, KeyChanges, KeyUpdate
+from storage.memory_keys import MemoryKeys
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record
 
@@ -30,6 +33,7 @@ class MemoryStorage:
         self._payloads: dict[int, bytes] = {}
         self._positions: dict[tuple[str, bytes], bytes] = {}
         self._meta: dict[str, str] = {}
+        self._keys = MemoryKeys()
 
     async def commit(self, batch: Batch) -> int:
         """See `storage.base.Storage.commit`."""
@@ -93,10 +97,6 @@ class MemoryStorage:
                 _add(services, record.service, entries)
         return Stats(sum(levels.values()), levels, projects, containers, services)
 
-    async def get(self, record_id: bytes) -> Record | None:
-        """See `storage.base.Storage.get`."""
-        self._check_open()
-        record = self._by_id.get(record_id)
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         self._check_open()
@@ -112,6 +112,10 @@ class MemoryStorage:
         self._check_open()
         return tally.summary(self._records, filter)
 
+    async def get(self, record_id: bytes) -> Record | None:
+        """See `storage.base.Storage.get`."""
+        self._check_open()
+        record = self._by_id.get(record_id)
         return None if record is None else msgspec.structs.replace(record)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
@@ -127,6 +131,36 @@ class MemoryStorage:
         """See `storage.base.Storage.last_seq`."""
         self._check_open()
         return len(self._records)
+
+    async def keys(self) -> list[ApiKey]:
+        """See `storage.base.Storage.keys`."""
+        self._check_open()
+        return self._keys.all()
+
+    async def key_version(self) -> int:
+        """See `storage.base.Storage.key_version`."""
+        self._check_open()
+        return self._keys.version
+
+    async def create_key(self, key: ApiKey) -> None:
+        """See `storage.base.Storage.create_key`."""
+        self._check_open()
+        self._keys.create(key)
+
+    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
+        """See `storage.base.Storage.update_key`."""
+        self._check_open()
+        return self._keys.update(key_id, changes)
+
+    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
+        """See `storage.base.Storage.delete_key`."""
+        self._check_open()
+        return self._keys.delete(key_id, at_us)
+
+    async def touch_keys(self, uses: Mapping[str, int]) -> None:
+        """See `storage.base.Storage.touch_keys`."""
+        self._check_open()
+        self._keys.touch(uses)
 
     async def meta(self, name: str) -> str | None:
         """See `storage.base.Storage.meta`."""

@@ -72,6 +72,8 @@ class Filter:
     clients: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     """Key ids."""
+    keyed: bool = False
+    """Only calls of routes that asked for a key."""
     levels: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
@@ -87,6 +89,7 @@ class Filter:
         return not (
             any(value is not None for value in self._bounds)
             or self.statuses
+            or self.keyed
             or self.hosts
             or self.outcomes
             or self.error_types
@@ -175,6 +178,7 @@ def matches(filter: Filter, record: Record) -> bool:
         filter.kind in ("all", record.kind)
         and _has_dimensions(filter, record)
         and _has_status(filter, record.status)
+        and (record.keyed or not filter.keyed)
         and _is_within(record.started_at_us, filter.since_us, filter.until_us, until_inclusive=False)
         and _is_within(record.duration_us, filter.min_duration_us, filter.max_duration_us, until_inclusive=True)
         and (filter.seq_after is None or record.seq > filter.seq_after)

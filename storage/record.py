@@ -192,6 +192,8 @@ class Record(msgspec.Struct, gc=False):
     """Where the price came from."""
     stream: Stream | None = None
     """Pace of a streamed response."""
+    keyed: bool = False
+    """Whether the route asked for an API key, `required` or `optional`; refused calls included."""
 
 
 class Body(msgspec.Struct, array_like=True, gc=False):

@@ -160,6 +160,8 @@ class _Clause:
             if codes and codes[0] >= LEVELS.index("warn"):
                 self._conditions.append("level >= 2")  # Literal: it is the condition of the partial index.
             self.among("level", codes)
+        if filter.keyed:
+            self._conditions.append("keyed = 1")  # Literal: it is the condition of the partial index.
         if filter.kind != "all":
             self.among("kind", [KINDS.index(filter.kind)])
 

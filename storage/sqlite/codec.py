@@ -51,6 +51,7 @@ _PLAIN: Final = (
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
+    "keyed",
 )  # fmt: skip
 COLUMNS: Final[tuple[str, ...]] = Record.__struct_fields__
 """Columns of a record, in the order `decode_rows` expects: that of its fields."""
@@ -64,6 +65,7 @@ _CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in
 _STATUS: Final = COLUMNS.index("status")
 _COMPLETE: Final = COLUMNS.index("request_complete")
 _STREAM: Final = COLUMNS.index("stream")
+_KEYED: Final = COLUMNS.index("keyed")
 
 Row = tuple[Any, ...]
 
@@ -188,6 +190,7 @@ class RowEncoder:
             record.cost_usd,
             id_of(connection, "price_source", record.price_source),
             None if record.stream is None else bytearray(msgspec.msgpack.encode(record.stream)),
+            1 if record.keyed else 0,
         )  # fmt: skip
 
 
@@ -200,6 +203,7 @@ def is_plain(record: Record) -> bool:
         and record.usage_state is None
         and record.auth_code is None
         and record.stream is None
+        and not record.keyed
         and record.name is None
         and record.data is None
         and record.resolved_model is None
@@ -233,6 +237,7 @@ def _record(row: Row, text: Mapping[int, str | None]) -> Record:
             values[place] = None
     values[_STATUS] = values[_STATUS] or None
     values[_COMPLETE] = values[_COMPLETE] == 1
+    values[_KEYED] = values[_KEYED] == 1
     for place, words in _CODED_PLACES:
         values[place] = words[values[place]]
     if values[_STREAM] is not None:

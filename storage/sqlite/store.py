@@ -14,20 +14,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from storage.figures import FacetValue, Histogram, Summary
+from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
-from storage.sqlite import read
+from storage.sqlite import keys, read
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
-from storage.sqlite.meta import put_meta, read_meta
-from storage.sqlite.schema import prepare_reader, prepare_writer
 from storage.sqlite.facets import facets
 from storage.sqlite.histogram import histogram
-from storage.sqlite.write import BatchStore, read_positions
-
+from storage.sqlite.meta import put_meta, read_meta
+from storage.sqlite.schema import prepare_reader, prepare_writer
 from storage.sqlite.summary import summary
-T = TypeVar("T")
+from storage.sqlite.write import BatchStore, read_positions
 from storage.tally import check_names
+
+T = TypeVar("T")
 
 READERS: Final = 4
 READ_BUDGET_S: Final = 1.0
@@ -102,8 +104,6 @@ class SqliteStorage:
         """See `storage.base.Storage.stats`."""
         return await self._read(lambda connection, budget: read.stats(connection, scope, self._names))
 
-    async def get(self, record_id: bytes) -> Record | None:
-        """See `storage.base.Storage.get`."""
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         check_names(names)
@@ -119,6 +119,8 @@ class SqliteStorage:
         """See `storage.base.Storage.summary`."""
         return await self._read(lambda connection, budget: summary(connection, filter, self._names, budget))
 
+    async def get(self, record_id: bytes) -> Record | None:
+        """See `storage.base.Storage.get`."""
         return await self._read(lambda connection, budget: read.get(connection, record_id, self._names))
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
@@ -128,6 +130,30 @@ class SqliteStorage:
     async def last_seq(self) -> int:
         """See `storage.base.Storage.last_seq`."""
         return await self._read(lambda connection, budget: read.last_seq(connection))
+
+    async def keys(self) -> list[ApiKey]:
+        """See `storage.base.Storage.keys`."""
+        return await self._read(lambda connection, budget: keys.read_keys(connection))
+
+    async def key_version(self) -> int:
+        """See `storage.base.Storage.key_version`."""
+        return await self._read(lambda connection, budget: keys.read_version(connection))
+
+    async def create_key(self, key: ApiKey) -> None:
+        """See `storage.base.Storage.create_key`."""
+        await self._writer.run(lambda connection: keys.create(connection, key))
+
+    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
+        """See `storage.base.Storage.update_key`."""
+        return await self._writer.run(lambda connection: keys.update(connection, key_id, changes))
+
+    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
+        """See `storage.base.Storage.delete_key`."""
+        return await self._writer.run(lambda connection: keys.delete(connection, key_id, at_us))
+
+    async def touch_keys(self, uses: Mapping[str, int]) -> None:
+        """See `storage.base.Storage.touch_keys`."""
+        await self._writer.run(lambda connection: keys.touch(connection, uses))
 
     async def meta(self, name: str) -> str | None:
         """See `storage.base.Storage.meta`."""

@@ -57,6 +57,7 @@ def make_dataset() -> list[Record]:
             error_type=pick(NAMES),
             trace_id=pick(TRACES),
             duration_us=chance.randrange(1000),
+            keyed=chance.random() < 0.3,
         )
         for _ in range(RECORDS)
     ]
@@ -143,6 +144,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "trace_id": st.sampled_from((*TRACES, "unknown", "\udc80")),
     "min_duration_us": _durations,
     "max_duration_us": _durations,
+    "keyed": st.booleans(),
 }
 
 

@@ -105,6 +105,6 @@ def test_every_field_of_a_filter_is_compiled_or_a_bound() -> None:
     compiled = {
         "scope", "kind", "since_us", "until_us", "statuses", "status_classes", "methods", "hosts", "path_contains",
         "routes", "services", "projects", "containers", "clients", "keys", "levels", "sources", "outcomes",
-        "error_types", "trace_id", "min_duration_us", "max_duration_us",
+        "error_types", "trace_id", "min_duration_us", "max_duration_us", "keyed",
     }  # fmt: skip
     assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until"}
