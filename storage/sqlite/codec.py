@@ -28,7 +28,7 @@ SHEDS: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 
 _COMBINED: Final = (
     *DIMENSIONS,
-    "instance", "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "shed", "error_type",
+    "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "shed", "error_type",
 )  # fmt: skip
 _METHOD: Final = DIMENSIONS.index("method")
 _CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS, "shed": SHEDS}
@@ -100,9 +100,9 @@ class Combination(NamedTuple):
     """In the order of the row."""
     rollup: tuple[int, ...]
     """The dimensions of rollups; methods that clients invented are 0."""
-
-
     error_type: int
+
+
 class RowEncoder:
     """Makes rows, inside the transaction that stores them."""
 
