@@ -86,7 +86,7 @@ class ChunkedDecoder:
                 raise ChunkError("chunk data is longer than its size")
             return at if len(data) - at >= 2 else -1
         line_end = data.find(b"\r\n", at, at + MAX_LINE_BYTES + 2)
-        if line_end < 0 and len(data) - at > MAX_LINE_BYTES:
+        if line_end < 0 and len(data) - at > MAX_LINE_BYTES + 1:  # the CR of a longest line may be the last byte
             raise ChunkError(f"chunk size line over {MAX_LINE_BYTES} bytes")
         return line_end
 

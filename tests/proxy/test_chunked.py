@@ -1,0 +1,140 @@
+"""The chunked decoder: whole, byte by byte, in any pieces, with trailing junk, malformed, bounded."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.chunked import LAST_CHUNK, MAX_LINE_BYTES, MAX_TRAILER_BYTES, ChunkedDecoder, ChunkError, frame
+
+JUNK = b"GET / HTTP/1.1\r\n"
+
+
+def decode(raw: bytes, cuts: list[int] | None = None) -> tuple[bytes, bytes, bool]:
+    """Feed in pieces; return body, rest and whether it is done."""
+    decoder = ChunkedDecoder()
+    body = rest = b""
+    edges = [0, *sorted(cuts or []), len(raw)]
+    for start, end in zip(edges, edges[1:], strict=False):
+        if decoder.is_done:
+            rest += raw[start:end]
+            continue
+        pieces, after = decoder.feed(raw[start:end])
+        body += b"".join(pieces)
+        rest += after
+        assert all(pieces)
+        assert decoder.is_done or not after
+    return body, rest, decoder.is_done
+
+
+WELL_FORMED = [
+    (b"0\r\n\r\n", b""),
+    (b"000\r\n\r\n", b""),
+    (b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
+    (b"A\r\n0123456789\r\n00a\r\n0123456789\r\n0\r\n\r\n", b"0123456789" * 2),
+    (b'3;name=value\r\nabc\r\n2 ; a="b;c"\r\nde\r\n0;last\r\n\r\n', b"abcde"),
+    (b"1\r\n\r\r\n1\r\n\n\r\n0\r\n\r\n", b"\r\n"),
+    (b"2\r\nok\r\n0\r\nTrailer: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"ok"),
+    (b"2;\xe4\t\r\nok\r\n0\r\nT: \xe4\r\n\r\n", b"ok"),
+]
+
+MALFORMED = [
+    b"\r\n",
+    b"x\r\n",
+    b"0x5\r\nhello\r\n",
+    b"+5\r\nhello\r\n",
+    b"-5\r\nhello\r\n",
+    b" 5\r\nhello\r\n",
+    b"5 \r\nhello\r\n",
+    b"5_0\r\n",
+    b"5,5\r\n",
+    b"\xd9\xa5\r\nhello\r\n",  # an Arabic-Indic five
+    b"5\nhello\n0\n\n\r\n",
+    b"5\rhello\r\n",
+    b"5;a\x00b\r\nhello\r\n",
+    b"5;a\nb\r\nhello\r\n",
+    b"5\r\nhello0\r\n\r\n",
+    b"5\r\nhelloworld\r\n0\r\n\r\n",
+    b"5\r\nhello\n0\r\n\r\n",
+    b"5\r\nhello\r0\r\n\r\n",
+    b"10000000000000000\r\n",
+    b"8000000000000000\r\n",
+    b"0\r\nno colon\r\n\r\n",
+    b"0\r\nname : value\r\n\r\n",
+    b"0\r\n folded: x\r\n\r\n",
+    b"0\r\nA: \x00\r\n\r\n",
+    b"0\r\nA: x\ny: z\r\n\r\n",
+    b"5;" + b"e" * MAX_LINE_BYTES + b"\r\n",
+    b"5;" + b"e" * (64 << 10),
+    b"0\r\n" + b"T: x\r\n" * (MAX_TRAILER_BYTES // 6 + 1) + b"\r\n",
+    b"0\r\nT: " + b"x" * MAX_LINE_BYTES + b"\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize(("raw", "body"), WELL_FORMED)
+def test_a_body_is_the_same_whole_and_byte_by_byte(raw: bytes, body: bytes) -> None:
+    """Sizes, extensions and trailers are read and dropped; what follows the body is left alone."""
+    assert decode(raw) == (body, b"", True)
+    assert decode(raw + JUNK) == (body, JUNK, True)
+    assert decode(raw + JUNK, list(range(len(raw + JUNK)))) == (body, JUNK, True)
+
+
+@pytest.mark.parametrize(("raw", "body"), WELL_FORMED)
+def test_a_cut_body_is_never_done(raw: bytes, body: bytes) -> None:
+    """Every proper prefix of a body is unfinished, and gives a prefix of it."""
+    for end in range(len(raw)):
+        found, rest, is_done = decode(raw[:end])
+        assert body.startswith(found)
+        assert (rest, is_done) == (b"", False)
+
+
+@pytest.mark.parametrize("raw", MALFORMED)
+def test_malformed_bodies_are_refused_however_they_are_cut(raw: bytes) -> None:
+    """What another parser might read otherwise is an error, whole and byte by byte."""
+    with pytest.raises(ChunkError):
+        decode(raw)
+    with pytest.raises(ChunkError):
+        decode(raw, list(range(len(raw))))
+
+
+def test_the_longest_size_line_is_the_same_in_any_pieces() -> None:
+    """The limit of a line counts the line, not the packets it came in."""
+    raw = b"2;" + b"e" * (MAX_LINE_BYTES - 2) + b"\r\nok\r\n0\r\n\r\n"
+    for cut in range(MAX_LINE_BYTES - 3, MAX_LINE_BYTES + 5):
+        assert decode(raw, [cut]) == (b"ok", b"", True)
+
+
+@given(st.binary(max_size=400), st.lists(st.integers(1, 60), max_size=20), st.data())
+def test_any_split_gives_the_same_body(body: bytes, sizes: list[int], data: st.DataObject) -> None:
+    """However a body is chunked, and its bytes are cut, the decoder gives it back, and the rest untouched."""
+    raw = b""
+    left = body
+    for size in sizes:
+        if left:
+            raw += frame(left[:size])
+            left = left[size:]
+    raw += (frame(left) if left else b"") + LAST_CHUNK + JUNK
+    cuts = data.draw(st.lists(st.integers(0, len(raw)), max_size=12))
+    assert decode(raw, cuts) == (body, JUNK, True)
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=6))
+def test_arbitrary_bytes_give_the_same_verdict_in_any_pieces(raw: bytes, cuts: list[int]) -> None:
+    """Garbage is refused, finished or waited for, independent of how it is cut."""
+
+    def verdict(pieces: list[int]) -> object:
+        try:
+            return decode(raw, [min(cut, len(raw)) for cut in pieces])
+        except ChunkError:
+            return ChunkError
+
+    assert verdict(cuts) == verdict([])
+
+
+def test_what_is_not_data_is_not_held() -> None:
+    """The decoder keeps at most one unfinished line, whatever is fed."""
+    decoder = ChunkedDecoder()
+    decoder.feed(b"ffffff\r\n")
+    for _ in range(100):
+        pieces, _ = decoder.feed(b"x" * 1000)
+        assert pieces == [b"x" * 1000]
+    assert decoder._buffer == b""
