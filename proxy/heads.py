@@ -196,10 +196,11 @@ def _request_host(head: RequestHead, line: bytes, value: bytes, dropped: set[byt
 def _request_cookie(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
     # Browsers send the admin port's cookie to every port of a host (P11).
     if b"sidelog_session" in value:
-        value = _SESSION_PAIR.sub(b"", value).lstrip(b"; \t")
-        if not value:
-            return
-        line = b"Cookie: " + value
+        rest = _SESSION_PAIR.sub(b"", value)
+        if rest != value:
+            line = b"Cookie: " + rest.lstrip(b"; \t")
+            if len(line) == 8:
+                return
     head.lines.append(line)
 
 

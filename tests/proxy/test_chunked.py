@@ -1,5 +1,7 @@
 """The chunked decoder: whole, byte by byte, in any pieces, with trailing junk, malformed, bounded."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ def decode(raw: bytes, cuts: list[int] | None = None) -> tuple[bytes, bytes, boo
     decoder = ChunkedDecoder()
     body = rest = b""
     edges = [0, *sorted(cuts or []), len(raw)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if decoder.is_done:
             rest += raw[start:end]
             continue
@@ -22,7 +24,7 @@ def decode(raw: bytes, cuts: list[int] | None = None) -> tuple[bytes, bytes, boo
         body += b"".join(pieces)
         rest += after
         assert all(pieces)
-        assert decoder.is_done or not after
+        assert not after or decoder.is_done
     return body, rest, decoder.is_done
 
 
