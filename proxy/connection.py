@@ -43,24 +43,17 @@ class Downstream(Answering):
         if transport.get_extra_info("sslcontext") is not None:
             self._scheme = b"https"
         self._since_ns = time.monotonic_ns()
-        if len(engine.connections) >= engine.max_connections:
-            engine.recorder.count_refused_connection()
-            head, body = error_response(
-                "overloaded", f"{engine.max_connections} connections are open, the limit", close=True
-            )
+        refusal = engine.admit(self, self._peer)
+        if refusal:
+            head, body = error_response("overloaded", refusal, close=True)
             self.phase = Phase.LINGERING
             self._transport.write(head + body)
             self._transport.close()
-            return
-        engine.connections.add(self)
-        engine.recorder.count_connection("downstream", 1)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone: cancel the upstream, record what there is (P15)."""
         engine = self._engine
-        if self in engine.connections:
-            engine.connections.remove(self)
-            engine.recorder.count_connection("downstream", -1)
+        engine.dismiss(self, self._peer)
         if self._tunnel is not None:
             self._end_tunnel(CLIENT_CLOSED)
         self._end_early(CLIENT_CLOSED, 499)

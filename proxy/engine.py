@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from proxy.addresses import parse_address
 from proxy.field_lines import PlainLines
 from proxy.forwarded import TrustedProxies
 from proxy.heads import RequestHead, parse_request_head
@@ -55,7 +56,11 @@ class Engine:
         self.max_body_bytes: Final = limits.max_body_bytes
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
         self.max_connections: Final = limits.max_connections or 1 << 30
-        self.pools: Final = tuple(Pool(route, limits, self._count_upstream) for route in routes.routes)
+        self._max_per_client = limits.max_connections_per_client
+        self._open_of: dict[bytes, int] = {}
+        """Client address → open connections; kept only when there is a limit."""
+        own = frozenset(parse_address(text) for text in (settings.proxy.listen, settings.admin.listen))
+        self.pools: Final = tuple(Pool(route, limits, self._count_upstream, own) for route in routes.routes)
         self.connections: Final[set[Downstream]] = set()
         self.in_flight: Final[set[Downstream]] = set()
         self.is_draining = False
@@ -64,6 +69,32 @@ class Engine:
 
     def _count_upstream(self, change: int) -> None:
         self.recorder.count_connection("upstream", change)
+
+    def admit(self, connection: "Downstream", peer: bytes) -> str:
+        """Count a new connection in, or say which limit it would exceed: then it is counted as refused."""
+        refusal = ""
+        if len(self.connections) >= self.max_connections:
+            refusal = f"{self.max_connections} connections are open, the limit"
+        elif 0 < self._max_per_client <= self._open_of.get(peer, 0):
+            refusal = f"{self._max_per_client} connections are open from this address, the limit"
+        if refusal:
+            self.recorder.count_refused_connection()
+            return refusal
+        self.connections.add(connection)
+        self.recorder.count_connection("downstream", 1)
+        if self._max_per_client:
+            self._open_of[peer] = self._open_of.get(peer, 0) + 1
+        return ""
+
+    def dismiss(self, connection: "Downstream", peer: bytes) -> None:
+        """Count a closed connection out; one that was refused changes nothing."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        self.recorder.count_connection("downstream", -1)
+        left = self._open_of.pop(peer, 1) - 1
+        if left > 0:
+            self._open_of[peer] = left
 
     def parse(self, block: bytes) -> RequestHead:
         """Read the field lines of a request, or recall them: a kept-alive client repeats itself.

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from proxy.addresses import is_loopback
 from proxy.errors import UpstreamError
 from proxy.field_lines import PlainLines
 from proxy.response_head import ResponseHead, parse_response_head
@@ -29,8 +30,18 @@ MAX_MEMO_HEADS: Final = 1024
 class Pool:
     """Connections of one route's upstream."""
 
-    def __init__(self, route: Route, limits: LimitSettings, on_open: Callable[[int], None]) -> None:
-        """Begin empty. `on_open` gets +1 and -1 as connections open and close."""
+    def __init__(
+        self, route: Route, limits: LimitSettings, on_open: Callable[[int], None], own: frozenset[tuple[str, int]]
+    ) -> None:
+        """Begin empty.
+
+        Args:
+            route: whose upstream it is.
+            limits: its number of connections, and how long they are kept.
+            on_open: gets +1 and -1 as connections open and close.
+            own: addresses this proxy listens on itself.
+        """
+        self._own = own
         self._route = route
         self._limits = limits
         self._on_open = on_open
@@ -160,9 +171,20 @@ class Pool:
             self._wake()
             raise
         self._opening -= 1
+        if self._is_ourselves(connection.transport):
+            connection.transport.abort()
+            raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
         self._connections.add(connection)
         self._on_open(1)
         return connection
+
+    def _is_ourselves(self, transport: asyncio.Transport) -> bool:
+        """Whether the peer is one of our own listeners: what a name leads to may change after the start (P19)."""
+        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not isinstance(peer, tuple) or not (peer[0] == own[0] or is_loopback(peer[0])):
+            return False  # another machine
+        host, port = peer[:2]
+        return any(port == mine and listen in (host, "0.0.0.0", "::") for listen, mine in self._own)  # noqa: S104
 
     def expire(self, now_ns: int) -> None:
         """Close connections that were idle too long; called once a second."""

@@ -28,6 +28,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StorageSettings",
+    "TailSettings",
     "UpstreamAddress",
     "freeze",
     "load",
@@ -62,6 +63,7 @@ class LimitSettings(_Section, frozen=True):
     max_headers: Annotated[int, Meta(ge=0, le=100_000, description="fields of a head, more: 431")] = 100
     max_body_bytes: Annotated[int, Meta(ge=0, description="a request body, larger: 413")] = 0
     max_connections: Annotated[int, Meta(ge=0, description="open client connections per worker, more: 503")] = 10000
+    max_connections_per_client: Annotated[int, Meta(ge=0, description="of one address per worker, more: 503")] = 0
     timeout_headers_s: Annotated[float, Meta(ge=0, description="a request head, from its first byte: 408")] = 10
     timeout_body_idle_s: Annotated[float, Meta(ge=0, description="between bytes of a request body: 408")] = 30
     timeout_keep_alive_s: Annotated[float, Meta(ge=0, description="idle client connection between requests")] = 75
@@ -113,6 +115,21 @@ class AdminSettings(_Section, frozen=True):
     allowed_hosts: Annotated[
         tuple[str, ...], Meta(description="extra Host names beside loopback and the listen address")
     ] = ()
+    max_streams_per_token: Annotated[int, Meta(ge=0, description="open streams of one token, more: 429; 0 = off")] = 20
+    max_stream_opens_per_minute: Annotated[
+        int, Meta(ge=0, description="streams one token opens within a minute, more: 429; 0 = off")
+    ] = 60
+
+
+class TailSettings(_Section, frozen=True):
+    """[tail]: the live streams of the admin port."""
+
+    ring_entries: Annotated[
+        int, Meta(ge=2, le=1_000_000, description="entries kept in memory for streams; older ones come from the store")
+    ] = 5000
+    heartbeat_s: Annotated[float, Meta(ge=0.1, le=3600, description="a comment line this often keeps streams open")] = (
+        15
+    )
 
 
 class StorageSettings(_Section, frozen=True):
@@ -144,6 +161,9 @@ class CaptureSettings(_Section, frozen=True):
     request_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="head window of request bodies")] = 65536
     response_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="head window of response bodies")] = 65536
     tail_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="tail window: the end of a long stream")] = 16384
+    llm_body_bytes: Annotated[
+        int, Meta(ge=0, le=64 * MIB, description="least head window where a route names its provider")
+    ] = 1 << 20
     stored_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="stored per body, after decoding")] = 81920
     websocket_message_bytes: Annotated[
         int, Meta(ge=0, le=MIB, description="copied of each WebSocket message; 0 = messages are not recorded")
@@ -156,6 +176,7 @@ class RedactSettings(_Section, frozen=True):
     headers: Annotated[tuple[str, ...], Meta(description="header names")] = ()
     query: Annotated[tuple[str, ...], Meta(description="query and form parameters")] = ()
     json_keys: Annotated[tuple[str, ...], Meta(description="keys of JSON bodies, multipart and form fields")] = ()
+    patterns: Annotated[bool, Meta(description="also what looks like a key, a token or credentials, anywhere")] = True
 
 
 class LogSettings(_Section, frozen=True):
@@ -181,6 +202,13 @@ class RouteSettings(_Section, frozen=True):
     project: Annotated[str, Meta(max_length=256, description="project on records")] = ""
     client: Annotated[str, Meta(max_length=256, description="client (organisation) on records")] = ""
     location: Annotated[str, Meta(max_length=256, description="region of the target, on records")] = ""
+    provider: Annotated[
+        Literal["auto", "openai", "anthropic", "gemini", "ollama", "mcp", "none"],
+        Meta(description="what the route speaks, for models, tokens and tools; `auto`: by path and headers"),
+    ] = "auto"
+    tool_cost_usd: Annotated[
+        dict[str, Annotated[float, Meta(ge=0)]], Meta(description="MCP: price of a successful call, by tool")
+    ] = {}
     set_request_headers: Annotated[
         dict[str, str], Meta(description='headers set on forwarded requests; "env:NAME" reads the environment')
     ] = {}
@@ -200,6 +228,7 @@ class Settings(_Section, frozen=True):
     proxy: ProxySettings = ProxySettings()
     admin: AdminSettings = AdminSettings()
     storage: StorageSettings = StorageSettings()
+    tail: TailSettings = TailSettings()
     ring: RingSettings = RingSettings()
     capture: CaptureSettings = CaptureSettings()
     redact: RedactSettings = RedactSettings()

@@ -17,7 +17,7 @@ from tests.support.script import OK
 
 def _pool(url: str, opened: list[int], **limits: float) -> Pool:
     settings = LimitSettings(**limits)  # type: ignore[arg-type]
-    return Pool(Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append)
+    return Pool(Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append, frozenset())
 
 
 async def _serve(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> tuple[asyncio.Server, str]:

@@ -61,6 +61,12 @@ class Sidelog:
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = data_dir.with_suffix(".log")
 
+    def use_upstream(self, upstream: str, listen_host: str = "127.0.0.1") -> None:
+        """Change the upstream, and the address the ports listen on, before the start."""
+        self._command[self._command.index("--upstream") + 1] = upstream
+        self._command[self._command.index("--listen") + 1] = f"{listen_host}:{self.port}"
+        self._command[self._command.index("--admin-listen") + 1] = f"{listen_host}:{self.admin_port}"
+
     @property
     def url(self) -> str:
         """The data port."""
