@@ -45,13 +45,22 @@ def take(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -> DataDir
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_fd = _lock(path, wait_s)
-        state = read_state(path)
-        name = instance or str(state.get("instance") or f"sl-{secrets.token_hex(4)}")
-        if state.get("instance") != name:
-            write_state(path, {**state, "instance": name})
-        return DataDir(path, name, _token(path), lock_fd)
     except OSError as error:
         raise DataDirError(f"data directory {path}: {error.strerror or error}") from error
+    try:
+        return DataDir(path, _instance(path, instance), _token(path), lock_fd)
+    except (OSError, UnicodeDecodeError) as error:
+        os.close(lock_fd)
+        reason = f"{TOKEN_FILE} holds no text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise DataDirError(f"data directory {path}: {reason or error}") from error
+
+
+def _instance(path: Path, configured: str) -> str:
+    state = read_state(path)
+    name = configured or str(state.get("instance") or f"sl-{secrets.token_hex(4)}")
+    if state.get("instance") != name:
+        write_state(path, {**state, "instance": name})
+    return name
 
 
 def _lock(path: Path, wait_s: float) -> int:

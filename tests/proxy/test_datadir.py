@@ -1,0 +1,129 @@
+"""The data directory is private, owned by one sidelog at a time, and keeps its names over restarts."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.datadir import STATE_FILE, TOKEN_FILE, DataDir, DataDirError, read_state, take, write_state
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[DataDir]:
+    """A directory that is taken."""
+    taken = take(tmp_path / "a" / "data")
+    yield taken
+    os.close(taken.lock_fd)
+
+
+def mode(path: Path) -> int:
+    """Permission bits."""
+    return path.stat().st_mode & 0o777
+
+
+def test_everything_in_it_is_private(data: DataDir) -> None:
+    """The directory is 0700, each file in it 0600, whatever the umask."""
+    before = os.umask(0)
+    try:
+        write_state(data.path, {"more": 1})
+    finally:
+        os.umask(before)
+    assert mode(data.path) == 0o700
+    assert {path.name: mode(path) for path in data.path.iterdir()} == {
+        "lock": 0o600,
+        TOKEN_FILE: 0o600,
+        STATE_FILE: 0o600,
+    }
+
+
+def test_token_and_instance_are_made_once(tmp_path: Path) -> None:
+    """The second start finds what the first made; another directory has others."""
+    first = take(tmp_path / "data")
+    os.close(first.lock_fd)
+    second = take(tmp_path / "data")
+    os.close(second.lock_fd)
+    other = take(tmp_path / "other")
+    os.close(other.lock_fd)
+    assert (second.token, second.instance) == (first.token, first.instance)
+    assert len(first.token) >= 43  # 256 bits in base64
+    assert not {other.token, other.instance} & {first.token, first.instance}
+    assert (tmp_path / "data" / TOKEN_FILE).read_text() == first.token + "\n"
+
+
+def test_a_token_file_of_the_operator_is_used(tmp_path: Path) -> None:
+    """What was put there before the first start is the token; an empty file is replaced."""
+    (tmp_path / TOKEN_FILE).write_text(" chosen\n")
+    taken = take(tmp_path)
+    os.close(taken.lock_fd)
+    assert taken.token == "chosen"
+    (tmp_path / TOKEN_FILE).write_text("\n")
+    taken = take(tmp_path)
+    os.close(taken.lock_fd)
+    assert len(taken.token) >= 43
+
+
+def test_a_named_instance_is_kept(tmp_path: Path) -> None:
+    """A name that was configured once is the name until another is configured."""
+    for configured, expected in (("named", "named"), ("", "named"), ("renamed", "renamed")):
+        taken = take(tmp_path, configured)
+        os.close(taken.lock_fd)
+        assert taken.instance == expected
+    assert read_state(tmp_path)["instance"] == "renamed"
+
+
+def test_a_second_taker_is_refused(data: DataDir) -> None:
+    """The message names the directory; once the first has let go, it can be taken."""
+    with pytest.raises(DataDirError, match=f"data directory {data.path} is in use by another sidelog"):
+        take(data.path, wait_s=0)
+    descriptors = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(DataDirError):
+        take(data.path, wait_s=0.1)
+    assert set(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_whoever_inherits_the_lock_holds_it(tmp_path: Path) -> None:
+    """A collector that outlives its supervisor keeps a new start waiting."""
+    first = take(tmp_path)
+    inherited = os.dup(first.lock_fd)
+    os.close(first.lock_fd)
+    with pytest.raises(DataDirError, match="in use"):
+        take(tmp_path, wait_s=0)
+    os.close(inherited)
+    os.close(take(tmp_path, wait_s=0).lock_fd)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
+def test_a_damaged_state_file_is_empty_and_replaced(tmp_path: Path, content: bytes) -> None:
+    """A state that cannot be read costs the instance name, never the start."""
+    (tmp_path / STATE_FILE).write_bytes(content)
+    assert read_state(tmp_path) == {}
+    taken = take(tmp_path)
+    os.close(taken.lock_fd)
+    assert read_state(tmp_path) == {"instance": taken.instance}
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, name: str) -> None:
+    """A file stands in its place, or on the way."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataDirError, match=f"data directory {tmp_path / name}: "):
+        take(tmp_path / name)
+
+
+def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A directory where the token should be, or bytes that are no text, are an error and no traceback."""
+    (tmp_path / TOKEN_FILE).mkdir()
+    with pytest.raises(DataDirError, match=f"data directory {tmp_path}: "):
+        take(tmp_path)
+    (tmp_path / TOKEN_FILE).rmdir()
+    (tmp_path / TOKEN_FILE).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataDirError, match=r"admin-token holds no text"):
+        take(tmp_path)
+
+
+def test_nothing_temporary_is_left(data: DataDir) -> None:
+    """The state is replaced in one step: readers see the old one or the new one."""
+    write_state(data.path, {"a": "é"})
+    assert read_state(data.path) == {"a": "é"}
+    assert sorted(path.name for path in data.path.iterdir()) == [TOKEN_FILE, "lock", STATE_FILE]
