@@ -8,6 +8,7 @@ admin port, or as LISTEN_FDNAMES says (`data`, `admin`).
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,11 +47,13 @@ def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.
     Raises:
         ListenError: a port is taken, not allowed, or the address is not on this machine.
     """
-    inherited = _inherited(environ)
-    count = max(1, settings["proxy"]["workers"])
-    taken_over = inherited.get("data")
-    data = [taken_over] * count if taken_over else _reuse_port(settings["proxy"]["listen"], count)
-    admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
+    with ExitStack() as undo:
+        inherited = _inherited(environ)
+        count = max(1, settings["proxy"]["workers"])
+        taken_over = inherited.get("data")
+        data = [taken_over] * count if taken_over else _reuse_port(settings["proxy"]["listen"], count, undo)
+        admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
+        undo.pop_all()
     return Listeners(data, admin)
 
 
@@ -68,7 +71,7 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, socket.socket]:
     }
 
 
-def _reuse_port(address: str, count: int) -> list[socket.socket]:
+def _reuse_port(address: str, count: int, undo: ExitStack) -> list[socket.socket]:
     # A first socket without SO_REUSEPORT finds out whether another program has the port: with it, both would succeed.
     probe = _bind(address, "--listen", is_shared=False)
     host, port = probe.getsockname()[:2]
@@ -76,6 +79,7 @@ def _reuse_port(address: str, count: int) -> list[socket.socket]:
     sockets = []
     for _ in range(count):
         listener = _bind(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "--listen", is_shared=True)
+        undo.callback(listener.close)
         listener.listen(BACKLOG)
         sockets.append(listener)
     return sockets

@@ -1,0 +1,181 @@
+"""Listening sockets: opened before anything starts, shared by the workers, or handed over by a service manager."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from proxy.listeners import ListenError, Listeners, open_listeners
+from tests.support.sidelog import ROOT
+
+
+def settings(listen: str = "127.0.0.1:0", admin: str = "127.0.0.1:0", workers: int = 1) -> dict[str, Any]:
+    """What this module reads of the settings."""
+    return {"proxy": {"listen": listen, "workers": workers}, "admin": {"listen": admin}}
+
+
+@pytest.fixture
+def opened() -> Iterator[list[Listeners]]:
+    """Listeners that are closed at the end."""
+    made: list[Listeners] = []
+    yield made
+    for listeners in made:
+        for listener in (*listeners.data, listeners.admin):
+            listener.close()
+
+
+def connect(address: tuple[str, int]) -> None:
+    """Connect once."""
+    host, port = address
+    socket.create_connection((host.strip("[]"), port), timeout=5).close()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_each_worker_has_a_socket_on_the_same_port(opened: list[Listeners], workers: int) -> None:
+    """Port 0 is chosen once for all of them; without workers there is one for this process."""
+    listeners = open_listeners(settings(workers=workers), {})
+    opened.append(listeners)
+    assert len(listeners.data) == max(1, workers)
+    assert len({listener.fileno() for listener in listeners.data}) == max(1, workers)
+    assert {listener.getsockname() for listener in listeners.data} == {("127.0.0.1", listeners.data_address[1])}
+    assert listeners.admin_address[1] not in (0, listeners.data_address[1])
+    connect(listeners.data_address)
+    connect(listeners.admin_address)
+
+
+def test_connections_are_shared_out(opened: list[Listeners]) -> None:
+    """The kernel spreads connections over the sockets of one port."""
+    listeners = open_listeners(settings(workers=2), {})
+    opened.append(listeners)
+    clients = [socket.create_connection(listeners.data_address) for _ in range(64)]
+    for listener in listeners.data:
+        listener.setblocking(False)
+        accepted, _ = listener.accept()
+        accepted.close()
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(("port", "flag"), [("listen", "--listen"), ("admin", "--admin-listen")])
+def test_a_taken_port_is_named_with_its_flag(port: str, flag: str) -> None:
+    """Also when the other program would share it: two programs on one port are a mistake."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(ListenError) as caught:
+            open_listeners(settings(address) if port == "listen" else settings(admin=address), {})
+    assert str(caught.value) == (
+        f"cannot listen on {address}: address already in use; stop what uses it, or choose another address with {flag}"
+    )
+
+
+def test_an_address_of_another_machine_and_an_unknown_name_are_refused() -> None:
+    """The message says what the system says."""
+    with pytest.raises(ListenError, match=r"cannot listen on 192\.0\.2\.1:1: cannot assign requested address"):
+        open_listeners(settings("192.0.2.1:1"), {})
+    with pytest.raises(ListenError, match=r"cannot listen on no-such-host\.invalid:1: "):
+        open_listeners(settings("no-such-host.invalid:1"), {})
+
+
+def test_nothing_stays_open_after_a_refusal() -> None:
+    """A data port that was opened before the admin port failed is closed with the exception."""
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(ListenError):
+        open_listeners(settings("127.0.0.1:0", "192.0.2.1:1", workers=3), {})
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_empty_host_means_every_address(opened: list[Listeners]) -> None:
+    """`:0` listens on all IPv4 addresses and is shown as loopback, which a browser can open."""
+    listeners = open_listeners(settings(":0"), {})
+    opened.append(listeners)
+    assert listeners.data[0].getsockname()[0] == "0.0.0.0"
+    assert listeners.data_address[0] == "127.0.0.1"
+    connect(listeners.data_address)
+
+
+def test_ipv6(opened: list[Listeners]) -> None:
+    """A literal in brackets, on several sockets; the address for URLs has them too."""
+    if not socket.has_ipv6 or not os.path.exists("/proc/net/if_inet6"):
+        pytest.skip("this machine has no IPv6")
+    listeners = open_listeners(settings("[::1]:0", "[::1]:0", workers=2), {})
+    opened.append(listeners)
+    assert listeners.data_address[0] == listeners.admin_address[0] == "[::1]"
+    connect(listeners.data_address)
+    assert len({listener.getsockname()[1] for listener in listeners.data}) == 1
+
+
+ACTIVATED = """
+import os, sys
+from proxy.listeners import open_listeners
+
+os.environ["LISTEN_PID"] = os.environ["LISTEN_PID"].replace("self", str(os.getpid()))
+settings = {"proxy": {"listen": "127.0.0.1:0", "workers": 2}, "admin": {"listen": "127.0.0.1:0"}}
+listeners = open_listeners(settings)
+print([l.getsockname()[1] for l in listeners.data], listeners.admin.getsockname()[1])
+"""
+
+
+def activated(pid: str, count: int, names: str | None, sockets: list[socket.socket]) -> tuple[list[int], int]:
+    """Start a process that was handed some sockets from descriptor 3 on; return the ports it uses."""
+    environ = {**os.environ, "LISTEN_PID": pid, "LISTEN_FDS": str(count)}
+    if names is not None:
+        environ["LISTEN_FDNAMES"] = names
+
+    def hand_over() -> None:
+        copies = [os.dup2(listener.fileno(), 100 + index) for index, listener in enumerate(sockets)]
+        for index, fd in enumerate(copies):
+            os.dup2(fd, 3 + index, inheritable=True)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", ACTIVATED],
+        cwd=ROOT,
+        env=environ,
+        preexec_fn=hand_over,
+        close_fds=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    data, admin = ended.stdout.strip().rsplit(" ", 1)
+    return [int(port) for port in data.strip("[]").split(",")], int(admin)
+
+
+@pytest.fixture
+def handed() -> Iterator[list[socket.socket]]:
+    """Two sockets of a service manager."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    yield sockets
+    for listener in sockets:
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "order"), [(None, (0, 1)), ("admin:data", (1, 0)), ("data:admin", (0, 1)), ("a.socket:b.socket", (0, 1))]
+)
+def test_socket_activation(handed: list[socket.socket], names: str | None, order: tuple[int, int]) -> None:
+    """Handed sockets are used instead of the settings, by order or by name; workers share the one data socket."""
+    ports = [listener.getsockname()[1] for listener in handed]
+    data, admin = activated("self", 2, names, handed)
+    assert data == [ports[order[0]]] * 2
+    assert admin == ports[order[1]]
+
+
+def test_only_the_data_port_may_be_handed_over(handed: list[socket.socket]) -> None:
+    """What is missing is opened as the settings say."""
+    data, admin = activated("self", 1, None, handed[:1])
+    assert data == [handed[0].getsockname()[1]] * 2
+    assert admin not in (listener.getsockname()[1] for listener in handed)
+
+
+def test_sockets_of_another_process_are_not_ours(handed: list[socket.socket]) -> None:
+    """LISTEN_PID names somebody else: the variables were inherited by accident."""
+    data, _ = activated("1", 2, None, handed)
+    assert not set(data) & {listener.getsockname()[1] for listener in handed}
