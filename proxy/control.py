@@ -5,6 +5,7 @@ From the child: `ready`, `retired <source hex>`. To the child: `adopt <n>`, `rel
 other side is gone: a child then drains.
 """
 
+import os
 import socket
 from typing import Final
 
@@ -50,6 +51,8 @@ class Control:
                 break
             except OSError:
                 data, fds = b"", []
+            for fd in fds:
+                os.set_inheritable(fd, False)  # recv_fds of Python 3.11 drops its flags, MSG_CMSG_CLOEXEC among them
             descriptors.extend(fds)
             if not data:
                 has_ended = True

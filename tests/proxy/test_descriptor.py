@@ -1,0 +1,48 @@
+"""A ring says what its numbers mean, also to a collector that was configured in another way."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.descriptor import Descriptor, RouteLabels, read_descriptor, write_descriptor
+from proxy.settings import ProxySettings, RouteSettings, Settings
+
+
+def test_what_was_written_is_read() -> None:
+    """Routes in their order, with what they add to records; empty settings are None."""
+    settings = Settings(
+        proxy=ProxySettings(source="edge", stage="production"),
+        routes=(
+            RouteSettings(id="a", upstream="http://x", service="shop", container="c1", project="p", client="acme"),
+            RouteSettings(id="b", upstream="http://y", location="eu"),
+        ),
+    )
+    assert read_descriptor(write_descriptor(msgspec.to_builtins(settings))) == Descriptor(
+        "edge",
+        "production",
+        (
+            RouteLabels("a", "shop", "c1", "p", "acme", None),
+            RouteLabels("b", None, None, None, None, "eu"),
+        ),
+    )
+
+
+def test_no_secret_is_in_it() -> None:
+    """Headers that routes set stay out of shared memory."""
+    route = RouteSettings(id="a", upstream="http://x", set_request_headers={"authorization": "Bearer secret"})
+    assert b"secret" not in write_descriptor(msgspec.to_builtins(Settings(routes=(route,))))
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{}", b"[]", b"null", b"\xff", b'{"source": 1, "stage": 2, "routes": [3]}', b'{"routes": {"a": 1}}']
+)
+def test_a_damaged_one_costs_names_and_no_records(raw: bytes) -> None:
+    """Whatever is there instead, the answer is a descriptor without routes."""
+    assert read_descriptor(raw) == Descriptor("backend", None, ())
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_nothing_raises(raw: bytes) -> None:
+    """Any bytes are read."""
+    read_descriptor(raw)

@@ -1,0 +1,33 @@
+"""The service manager hears states, if there is one."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from proxy.notify import notify
+
+
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_states_reach_the_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_abstract: bool) -> None:
+    """One datagram for each state, on a path or in the abstract namespace."""
+    name = f"@sidelog-{tmp_path.name}" if is_abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0" + name[1:] if is_abstract else name)
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        notify("READY=1")
+        notify("WATCHDOG=1")
+        assert [manager.recv(100), manager.recv(100)] == [b"READY=1", b"WATCHDOG=1"]
+
+
+@pytest.mark.parametrize("address", ["", "/no/such/socket"])
+def test_without_a_listening_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """Not serving because nobody listens would be absurd."""
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    notify("READY=1")
+
+
+def test_without_a_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is not set at all."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    notify("READY=1")
