@@ -23,10 +23,12 @@ __all__ = [
     "LogSettings",
     "ProxySettings",
     "RedactSettings",
+    "RetentionSettings",
     "RingSettings",
     "RouteSettings",
     "Settings",
     "SettingsError",
+    "SpoolSettings",
     "StorageSettings",
     "TailSettings",
     "UpstreamAddress",
@@ -154,6 +156,20 @@ class RingSettings(_Section, frozen=True):
     ] = ""
 
 
+class RetentionSettings(_Section, frozen=True):
+    """[retention]: how much of the past is kept; whole hours go, the oldest first; 0 = no limit."""
+
+    max_age_days: Annotated[float, Meta(ge=0, le=36500, description="records older than this go")] = 30
+    body_max_age_days: Annotated[float, Meta(ge=0, le=36500, description="bodies may go earlier than records")] = 30
+    max_bytes: Annotated[int, Meta(ge=0, description="cap of the store's size; oldest go first")] = 10 * GIB
+
+
+class SpoolSettings(_Section, frozen=True):
+    """[spool]: on disk, in the data directory: batches that wait for a store that is away (durability `safe`)."""
+
+    max_bytes: Annotated[int, Meta(ge=4 * MIB, le=1024 * GIB, description="budget, made up of whole segments")] = GIB
+
+
 class CaptureSettings(_Section, frozen=True):
     """[capture]: what is kept of an exchange."""
 
@@ -230,6 +246,8 @@ class Settings(_Section, frozen=True):
     storage: StorageSettings = StorageSettings()
     tail: TailSettings = TailSettings()
     ring: RingSettings = RingSettings()
+    spool: SpoolSettings = SpoolSettings()
+    retention: RetentionSettings = RetentionSettings()
     capture: CaptureSettings = CaptureSettings()
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()

@@ -5,9 +5,11 @@ In prose:
 * **A batch is one transaction.** Rows, payloads, rollup counts and positions become visible together or not at all. If
   `commit` raises, nothing of the batch is stored; if it is cancelled or the process dies, either all of it is or
   nothing, and `positions` tells which. Therefore a source's records are stored exactly once, without looking rows up.
-* **Commit order is seq order.** `seq` starts at 1, is dense, never reused, assigned inside the transaction. A reader of
-  "greater than n" never misses a row that a concurrent writer commits later.
-* **Records are immutable.** There is no update. An id that is stored already is a bug of the caller and refused with
+* **Commit order is seq order.** `seq` starts at 1, is assigned densely inside the transaction, and never reused. A
+  reader of "greater than n" never misses a row that a concurrent writer commits later. Retention and erasure take rows
+  out and leave holes; `last_seq` counts them still.
+* **Records are immutable.** There is no update. Retention raises a floor first: from then on, whatever started before
+  is in no answer, list, count or sum, though its rows are deleted later, slice by slice. An id that is stored already is a bug of the caller and refused with
   `StorageRejected`; the batch leaves no trace.
 * **Readers never block the writer** and see only committed rows. Every read has a time budget and says when it was cut.
 * **Any value is kept.** Text may hold NUL, any code point that UTF-8 can carry, and megabytes; bytes are bytes.
@@ -20,6 +22,7 @@ from typing import Protocol, Self
 
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
+from storage.purge import Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
 
@@ -90,6 +93,21 @@ class Storage(Protocol):
 
         Bodies that retention removed are null with the heads still there.
         """
+        ...
+
+    async def retention(self) -> RetentionState:
+        """Tell how far retention has come."""
+        ...
+
+    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        """Make rows, and bodies of rows, that started before a whole hour invisible to every reader, for ever.
+
+        A floor lower than the one before changes nothing; that of bodies is never below that of rows.
+        """
+        ...
+
+    async def purge(self, max_rows: int) -> Purged:
+        """Delete one slice of what is below the floors; call it until `is_done`. Sums and `last_seq` stay right."""
         ...
 
     async def last_seq(self) -> int:

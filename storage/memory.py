@@ -16,6 +16,7 @@ from storage.errors import StorageRejected, StorageUnavailable
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.memory_keys import MemoryKeys
+from storage.purge import Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record
 
@@ -30,8 +31,12 @@ class MemoryStorage:
         self._is_closed = False
         self._records: list[Record] = []
         self._by_id: dict[bytes, Record] = {}
-        self._payloads: dict[int, bytes] = {}
+        self._payloads: dict[int, tuple[int, bytes]] = {}
+        """Start of the record, and its payload encoded."""
         self._positions: dict[tuple[str, bytes], bytes] = {}
+        self._last_seq = 0
+        self._purge_floor_us = 0
+        self._body_floor_us = 0
         self._meta: dict[str, str] = {}
         self._keys = MemoryKeys()
 
@@ -41,18 +46,19 @@ class MemoryStorage:
         payloads = self._check(batch)
         for entry, payload in zip(batch.entries, payloads, strict=True):
             record = entry.record
-            record.seq = len(self._records) + 1
+            self._last_seq += 1
+            record.seq = self._last_seq
             # A copy: what the caller does to its record later is not stored.
             kept = msgspec.structs.replace(record)
             self._records.append(kept)
             self._by_id[kept.id] = kept
             if payload is not None:
-                self._payloads[kept.seq] = payload
+                self._payloads[kept.seq] = kept.started_at_us, payload
         for source, position in batch.positions.items():
             self._positions[batch.instance, source] = msgspec.msgpack.encode(position)
         for source in batch.retired:
             self._positions.pop((batch.instance, source), None)
-        return len(self._records)
+        return self._last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         """See `storage.base.Storage.positions`."""
@@ -76,7 +82,7 @@ class MemoryStorage:
     async def count(self, filter: Filter) -> Count:
         """See `storage.base.Storage.count`."""
         self._check_open()
-        kinds = [record.kind for record in self._records if matches(filter, record)]
+        kinds = [record.kind for record in self._visible() if matches(filter, record)]
         events = kinds.count("event")
         return Count(len(kinds) - events, events)
 
@@ -88,7 +94,7 @@ class MemoryStorage:
         containers: dict[str, int] = {}
         services: dict[str, int] = {}
         filter = Filter(scope=scope, kind="all")
-        for record in self._records:
+        for record in self._visible():
             if matches(filter, record):
                 entries = 1 if record.kind == "event" else 2
                 levels[record.level] += entries
@@ -100,37 +106,65 @@ class MemoryStorage:
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         self._check_open()
-        return tally.facets(self._records, filter, names)
+        return tally.facets(self._visible(), filter, names)
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         """See `storage.base.Storage.histogram`."""
         self._check_open()
-        return tally.histogram(self._records, filter, since_us, until_us, buckets)
+        return tally.histogram(self._visible(), filter, since_us, until_us, buckets)
 
     async def summary(self, filter: Filter) -> Summary:
         """See `storage.base.Storage.summary`."""
         self._check_open()
-        return tally.summary(self._records, filter)
+        return tally.summary(self._visible(), filter)
 
     async def get(self, record_id: bytes) -> Record | None:
         """See `storage.base.Storage.get`."""
         self._check_open()
         record = self._by_id.get(record_id)
-        return None if record is None else msgspec.structs.replace(record)
+        is_hidden = record is None or record.started_at_us < self._purge_floor_us
+        return None if record is None or is_hidden else msgspec.structs.replace(record)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """See `storage.base.Storage.payloads`."""
         self._check_open()
-        return {
-            seq: msgspec.msgpack.decode(self._payloads[seq], type=Payload)
-            for seq in dict.fromkeys(seqs)
-            if seq in self._payloads
-        }
+        found = {}
+        for seq in dict.fromkeys(seqs):
+            started_at_us, raw = self._payloads.get(seq, (-1, b""))
+            if raw and started_at_us >= self._purge_floor_us:
+                payload = found[seq] = msgspec.msgpack.decode(raw, type=Payload)
+                if started_at_us < self._body_floor_us:
+                    payload.request_body = payload.response_body = None
+        return found
+
+    async def retention(self) -> RetentionState:
+        """See `storage.base.Storage.retention`."""
+        self._check_open()
+        return RetentionState(
+            purge_floor_us=self._purge_floor_us,
+            body_floor_us=self._body_floor_us,
+            purged_through_seq=self._records[0].seq - 1 if self._records else self._last_seq,
+            oldest_us=min((record.started_at_us for record in self._records), default=None),
+            used_bytes=0,
+        )
+
+    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        """See `storage.base.Storage.raise_floors`."""
+        self._check_open()
+        self._purge_floor_us = max(self._purge_floor_us, purge_floor_us)
+        self._body_floor_us = max(self._body_floor_us, body_floor_us, self._purge_floor_us)
+
+    async def purge(self, max_rows: int) -> Purged:
+        """See `storage.base.Storage.purge`."""
+        self._check_open()
+        gone = [record for record in self._records if record.started_at_us < self._purge_floor_us][:max_rows]
+        self._remove(gone)
+        return Purged(len(gone), 0, is_done=not gone)
 
     async def last_seq(self) -> int:
         """See `storage.base.Storage.last_seq`."""
         self._check_open()
-        return len(self._records)
+        return self._last_seq
 
     async def keys(self) -> list[ApiKey]:
         """See `storage.base.Storage.keys`."""
@@ -177,8 +211,8 @@ class MemoryStorage:
     async def info(self) -> StorageInfo:
         """See `storage.base.Storage.info`."""
         self._check_open()
-        rows = len(self._records)
-        return StorageInfo("memory", "memory:", schema_version=1, rows=rows, last_seq=rows, size_bytes=0)
+        rows = len(self._visible())
+        return StorageInfo("memory", "memory:", schema_version=1, rows=rows, last_seq=self._last_seq, size_bytes=0)
 
     async def close(self) -> None:
         """See `storage.base.Storage.close`."""
@@ -198,6 +232,18 @@ class MemoryStorage:
         if self._is_closed:
             raise StorageUnavailable("the store is closed")
 
+    def _visible(self) -> list[Record]:
+        if not self._purge_floor_us:
+            return self._records
+        return [record for record in self._records if record.started_at_us >= self._purge_floor_us]
+
+    def _remove(self, gone: Iterable[Record]) -> None:
+        seqs = {record.seq for record in gone}
+        for record in gone:
+            del self._by_id[record.id]
+            self._payloads.pop(record.seq, None)
+        self._records = [record for record in self._records if record.seq not in seqs]
+
     def _check(self, batch: Batch) -> list[bytes | None]:
         seen: set[bytes] = set()
         payloads = []
@@ -209,7 +255,7 @@ class MemoryStorage:
         return payloads
 
     def _search(self, query: RecordQuery) -> Iterator[Record]:
-        records: Iterable[Record] = self._records if query.order == "asc" else reversed(self._records)
+        records: Iterable[Record] = self._visible() if query.order == "asc" else reversed(self._visible())
         for record in records:
             if query.after is not None and (
                 record.seq <= query.after if query.order == "asc" else record.seq >= query.after

@@ -28,6 +28,12 @@ HEADS: Final = 0
 BODIES: Final = 1
 
 Place = tuple[int, int, int]
+Block = tuple[int, int, int, int, int, int, bytearray]
+"""Id, kind, first and last seq of the records in it, start of the newest of them, uncompressed size, zstd frame."""
+INSERT_BLOCK: Final = (
+    "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 NOWHERE: Final[Place] = (0, 0, 0)
 
 
@@ -52,15 +58,21 @@ class Packer:
     def __init__(self, last_block: int) -> None:
         self.last_block = last_block
         """Id of the newest block; ids are dense over both kinds."""
-        self.blocks: list[tuple[int, int, int, bytearray]] = []
-        """Finished blocks: id, kind, uncompressed size, zstd frame."""
+        self.blocks: list[Block] = []
+        """Finished blocks, as rows."""
         self._encode_into = msgspec.msgpack.Encoder().encode_into
         self._compress = zstd.ZstdCompressor(LEVEL).compress
         self._open = {HEADS: bytearray(), BODIES: bytearray()}
         self._ids = {HEADS: 0, BODIES: 0}
+        self._first = {HEADS: 0, BODIES: 0}
+        self._last = {HEADS: 0, BODIES: 0}
+        self._newest = {HEADS: 0, BODIES: 0}
+        self._seq = 0
+        self._started_at_us = 0
 
-    def add(self, payload: Payload) -> tuple[Place, Place]:
-        """Put one payload into the open blocks; answers where its heads and its bodies will be."""
+    def add(self, payload: Payload, seq: int, started_at_us: int) -> tuple[Place, Place]:
+        """Put one record's payload into the open blocks; answers where its heads and its bodies will be."""
+        self._seq, self._started_at_us = seq, started_at_us
         heads = self._put(HEADS, Heads(payload.request_head, payload.response_head, payload.timeline))
         if payload.request_body is None and payload.response_body is None:
             return heads, NOWHERE
@@ -86,6 +98,11 @@ class Packer:
         if offset == 0:
             self.last_block += 1
             self._ids[kind] = self.last_block
+            self._first[kind] = self._seq
+            self._newest[kind] = self._started_at_us
+        self._last[kind] = self._seq
+        if self._started_at_us > self._newest[kind]:
+            self._newest[kind] = self._started_at_us
         place = (self._ids[kind], offset, length)
         if len(block) >= MAX_BLOCK_BYTES:
             self._close(kind)
@@ -95,7 +112,17 @@ class Packer:
         block = self._open[kind]
         if block:
             frame = self._compress(block, zstd.ZstdCompressor.FLUSH_FRAME)
-            self.blocks.append((self._ids[kind], kind, len(block), bytearray(frame)))
+            self.blocks.append(
+                (
+                    self._ids[kind],
+                    kind,
+                    self._first[kind],
+                    self._last[kind],
+                    self._newest[kind],
+                    len(block),
+                    bytearray(frame),
+                )
+            )
             block.clear()
 
 

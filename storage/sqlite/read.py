@@ -23,7 +23,7 @@ from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, texts
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
-from storage.sqlite.payloads import Unpacker
+from storage.sqlite.payloads import NOWHERE, Unpacker
 from storage.sqlite.rollups import OTHER
 from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_rows, rollup_where, snapshot, visible
 
@@ -32,7 +32,7 @@ _FIRST_SLICE: Final = 10_000
 _QUICK_S: Final = 0.02
 _SLOW_S: Final = 0.1
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
-_SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)} FROM records"
+_SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 _EVENT: Final = KINDS.index("event")
 _STATS: Final = ("project", "container", "service")
 _UNKNOWN: Final = "unknown"
@@ -186,7 +186,8 @@ def payloads(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, P
     for part in in_parts(numbers):
         blocks += connection.execute(f"SELECT id, data FROM blocks WHERE id IN ({marks(part)})", part).fetchall()
     unpacker = Unpacker(blocks)
-    found = {row[0]: unpacker.payload(row[1:4], row[4:7]) for row in places}
+    body_floor_us = meta(connection, "body_floor_us")
+    found = {row[0]: unpacker.payload(row[1:4], row[4:7] if row[7] >= body_floor_us else NOWHERE) for row in places}
     return {seq: payload for seq, payload in found.items() if payload is not None}
 
 

@@ -16,9 +16,10 @@ from typing import Final, Self, TypeVar
 
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
+from storage.purge import Purged, RetentionState
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
-from storage.sqlite import keys, read
+from storage.sqlite import keys, purge, read
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
 from storage.sqlite.facets import facets
@@ -126,6 +127,18 @@ class SqliteStorage:
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """See `storage.base.Storage.payloads`."""
         return await self._read(lambda connection, budget: read.payloads(connection, seqs))
+
+    async def retention(self) -> RetentionState:
+        """See `storage.base.Storage.retention`."""
+        return await self._read(lambda connection, budget: purge.retention(connection))
+
+    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        """See `storage.base.Storage.raise_floors`."""
+        await self._writer.run(lambda connection: purge.raise_floors(connection, purge_floor_us, body_floor_us))
+
+    async def purge(self, max_rows: int) -> Purged:
+        """See `storage.base.Storage.purge`."""
+        return await self._writer.run(lambda connection: purge.purge(connection, max_rows))
 
     async def last_seq(self) -> int:
         """See `storage.base.Storage.last_seq`."""

@@ -12,7 +12,7 @@ import msgspec
 from storage.record import Batch, Entry, Position
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
-from storage.sqlite.payloads import NOWHERE, Packer
+from storage.sqlite.payloads import INSERT_BLOCK, NOWHERE, Packer
 from storage.sqlite.rollups import Limits, Rollups
 
 SPAN_RECORDS: Final = 5000
@@ -63,7 +63,10 @@ class BatchStore:
         rows = self._rows
         for seq, entry in enumerate(entries, last_seq + 1):
             record = entry.record
-            heads, bodies = (NOWHERE, NOWHERE) if entry.payload is None else packer.add(entry.payload)
+            payload = entry.payload
+            heads, bodies = NOWHERE, NOWHERE
+            if payload is not None:
+                heads, bodies = packer.add(payload, seq, record.started_at_us)
             combination = rows.combination(connection, record)
             row = rows.plain(connection, record, seq, combination, heads, bodies)
             if is_plain(record):
@@ -75,7 +78,7 @@ class BatchStore:
         FULL.insert(connection, full)
         rollups.store(connection, self._limits)
         packer.finish()
-        connection.executemany("INSERT INTO blocks (id, kind, raw_bytes, data) VALUES (?, ?, ?, ?)", packer.blocks)
+        connection.executemany(INSERT_BLOCK, packer.blocks)
         _write_span(connection, entries, last_seq + 1)
         connection.executemany(
             "UPDATE meta SET value = ? WHERE name = ?",

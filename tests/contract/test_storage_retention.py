@@ -1,0 +1,155 @@
+"""Retention of every backend: what is below the floor is in no answer, before and after it is deleted."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage import tally
+from storage.base import Storage
+from storage.figures import FACETS
+from storage.periods import HOUR_US
+from storage.query import EVERYTHING, Filter, RecordQuery, Scope, matches
+from storage.record import Batch, Entry, Record
+from tests.contract.backends import BACKENDS, Backend
+from tests.contract.test_storage_reading import make_dataset
+from tests.storage.samples import START_US, make_payload, make_record
+
+HOUR = START_US // HOUR_US * HOUR_US
+ALL = Filter(kind="all")
+HOURS = 30
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every backend in turn."""
+    chosen: Backend = request.param
+    return chosen
+
+
+@pytest.fixture
+async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty store."""
+    async with await backend.open(tmp_path) as opened:
+        yield opened
+
+
+async def fill(store: Storage) -> list[Record]:
+    """Commit records over 30 hours, about in order of time but not quite, each with a payload."""
+    records = make_dataset()
+    for number, record in enumerate(records):
+        record.started_at_us = HOUR + number * HOURS * HOUR_US // len(records) + (number * 7919) % (2 * HOUR_US)
+    for start in range(0, len(records), 48):
+        part = records[start : start + 48]
+        await store.commit(Batch("sidecar-1", [Entry(record, make_payload(record.seq)) for record in part]))
+    return records
+
+
+async def check(store: Storage, records: list[Record], floor_us: int) -> None:
+    """Compare every kind of answer with that of the records above the floor."""
+    left = [record for record in records if record.started_at_us >= floor_us]
+    for filter in (
+        ALL,
+        Filter(levels=("error",)),
+        Filter(scope=Scope(projects=("a", "b")), path_contains="items"),
+        Filter(since_us=HOUR, until_us=HOUR + 20 * HOUR_US, kind="all"),
+        Filter(since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3, services=("a",)),
+    ):
+        expected = [record for record in left if matches(filter, record)]
+        page = await store.select(RecordQuery(filter=filter, order="asc", limit=1000))
+        assert page.records == expected
+        counted = await store.count(filter)
+        assert (counted.exchanges + counted.events, counted.exact) == (len(expected), True)
+        assert await store.facets(filter, tuple(FACETS)) == tally.facets(left, filter, tuple(FACETS))
+        summary = replace(await store.summary(filter), rate_per_s=None)
+        assert summary == replace(tally.summary(left, filter), rate_per_s=None)
+        for steps in (1, 30):
+            found = await store.histogram(filter, HOUR, HOUR + HOURS * HOUR_US, steps)
+            assert found == tally.histogram(left, filter, HOUR, HOUR + HOURS * HOUR_US, steps)
+    stats = await store.stats(EVERYTHING)
+    assert stats.total == sum(1 if record.kind == "event" else 2 for record in left)
+    assert (await store.info()).rows == len(left)
+    assert (await store.info()).last_seq == await store.last_seq() == len(records)
+    seqs = [record.seq for record in records]
+    assert set(await store.payloads(seqs)) == {record.seq for record in left}
+    for record in records[::17]:
+        assert await store.get(record.id) == (record if record in left else None)
+
+
+@pytest.mark.parametrize("hours", [0, 1, 5, 24, 27, 40])
+async def test_a_floor_hides_at_once_and_deletion_changes_nothing(store: Storage, hours: int) -> None:
+    """Every answer is the same after the floor was raised, between slices, and when everything is deleted."""
+    records = await fill(store)
+    floor_us = HOUR + hours * HOUR_US
+    await store.raise_floors(floor_us, 0)
+    await check(store, records, floor_us)
+    rows = slices = 0
+    while not (purged := await store.purge(10)).is_done:
+        assert purged.rows <= 10
+        rows += purged.rows
+        slices += 1
+        if slices == 3:
+            await check(store, records, floor_us)
+    assert rows == sum(record.started_at_us < floor_us for record in records)
+    await check(store, records, floor_us)
+    state = await store.retention()
+    assert state.purge_floor_us == floor_us
+    assert state.lag_s == 0
+    left = [record.seq for record in records if record.started_at_us >= floor_us]
+    assert state.purged_through_seq == (min(left) - 1 if left else len(records))
+
+
+async def test_floors_only_rise(store: Storage) -> None:
+    """A lower floor than before changes nothing, and that of bodies is never below that of rows."""
+    await store.raise_floors(5 * HOUR_US, 3 * HOUR_US)
+    await store.raise_floors(4 * HOUR_US, 4 * HOUR_US)
+    state = await store.retention()
+    assert (state.purge_floor_us, state.body_floor_us) == (5 * HOUR_US, 5 * HOUR_US)
+
+
+async def test_bodies_may_go_before_rows(store: Storage) -> None:
+    """Below the floor of bodies, heads are there and bodies are null, before and after the purge."""
+    old, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
+    await store.commit(Batch("sidecar-1", [Entry(old, make_payload(1)), Entry(new, make_payload(2))]))
+    await store.raise_floors(0, HOUR + HOUR_US)
+    for _ in range(2):
+        found = await store.payloads([1, 2])
+        assert found[1].request_head == make_payload(1).request_head
+        assert (found[1].request_body, found[1].response_body) == (None, None)
+        assert found[2] == make_payload(2)
+        while not (await store.purge(100)).is_done:
+            pass
+
+
+async def test_late_records_of_a_purged_hour_stay_invisible(store: Storage) -> None:
+    """A record that started below the floor is stored, counts in `last_seq`, and is in no answer."""
+    await store.raise_floors(HOUR + HOUR_US, 0)
+    late, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
+    await store.commit(Batch("sidecar-1", [Entry(late, make_payload()), Entry(new, make_payload())]))
+    await check(store, [late, new], HOUR + HOUR_US)
+    assert (await store.purge(100)).rows == 1
+    await check(store, [late, new], HOUR + HOUR_US)
+
+
+async def test_storing_goes_on_after_everything_was_purged(store: Storage) -> None:
+    """Numbers go on where they were when the store has been emptied."""
+    first, second = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + 9 * HOUR_US)
+    await store.commit(Batch("sidecar-1", [Entry(first)]))
+    await store.raise_floors(HOUR + HOUR_US, 0)
+    while not (await store.purge(100)).is_done:
+        pass
+    assert await store.last_seq() == 1
+    assert await store.commit(Batch("sidecar-1", [Entry(second)])) == 2
+    assert (await store.select(RecordQuery(filter=ALL))).records == [second]
+
+
+@pytest.mark.parametrize("backend", [backend for backend in BACKENDS if backend.is_durable], ids=lambda b: b.name)
+async def test_floors_survive(backend: Backend, tmp_path: Path) -> None:
+    """A store that is opened again still hides what was hidden."""
+    async with await backend.open(tmp_path) as store:
+        await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=HOUR))]))
+        await store.raise_floors(HOUR + HOUR_US, 0)
+    async with await backend.open(tmp_path) as store:
+        assert (await store.select(RecordQuery(filter=ALL))).records == []
+        assert (await store.count(ALL)).exchanges == 0
