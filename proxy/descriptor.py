@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_ROUTE_KEYS = ("id", "service", "container", "project", "client", "location")
+_ROUTE_KEYS = ("id", "service", "container", "project", "client", "location", "provider", "tool_cost_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,9 @@ class RouteLabels:
     project: str | None
     client: str | None
     location: str | None
+    provider: str | None = None
+    """What the route speaks; None, as in rings of an earlier version, is `auto`."""
+    tool_cost_usd: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,10 @@ class Route:
         self.request_window_bytes = settings.capture.request_body_bytes if keeps_bodies else 0
         self.response_window_bytes = settings.capture.response_body_bytes if keeps_bodies else 0
         self.tail_bytes = settings.capture.tail_bytes if keeps_bodies else 0
+        if keeps_bodies and route.provider not in ("auto", "none"):
+            # Of a coded body only the head window can be read, and the counts are at its end.
+            self.request_window_bytes = max(self.request_window_bytes, settings.capture.llm_body_bytes)
+            self.response_window_bytes = max(self.response_window_bytes, settings.capture.llm_body_bytes)
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
         """The Host sent upstream, or None for the client's own (interface.md, `upstream_host`)."""
@@ -97,7 +101,7 @@ class Route:
 
     def target(self, target: bytes) -> bytes:
         """Take the route's prefix off a target, where the route says so."""
-        if not self.strip_bytes:
+        if not self.strip_bytes or target == b"*":
             return target
         rest = target[self.strip_bytes :]
         return rest if rest.startswith(b"/") else b"/" + rest
@@ -122,7 +126,8 @@ class RouteTable:
         name = _host_name(host)
         path = target.partition(b"?")[0]
         found = self._first(name, path)
-        if (b"%" in path or b"/." in path or b"//" in path) and self._first(name, normalise(path)) is not found:
+        is_plain = not (b"%" in path or b"/." in path or b"//" in path or b"\\" in path)
+        if not is_plain and self._first(name, normalise(path)) is not found:
             raise Refused("bad_request", f"ambiguous path {path[:80]!r}: encoded or dot segments change its route")
         return found
 

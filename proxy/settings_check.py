@@ -134,7 +134,10 @@ def _check_sizes(settings: Settings) -> Iterator[Problem]:
         size = getattr(limits, name)
         if 0 < size < _LEAST_BYTES:
             yield f"proxy.limits.{name}", f"expected 0 (off) or at least {_LEAST_BYTES} bytes, got {size}"
-    windows = capture.request_body_bytes + capture.response_body_bytes + 2 * capture.tail_bytes
+    heads = (capture.request_body_bytes, capture.response_body_bytes)
+    if any(route.provider not in ("auto", "none") for route in settings.routes):
+        heads = (max(heads[0], capture.llm_body_bytes), max(heads[1], capture.llm_body_bytes))
+    windows = sum(heads) + 2 * capture.tail_bytes
     if windows > settings.ring.bytes // 2:
         yield (
             "ring.bytes",

@@ -71,6 +71,8 @@ class Stream(msgspec.Struct, gc=False):
     """Longest silence between two chunks, µs."""
     finished: bool
     """Whether the stream's own terminator was seen."""
+    finish_reason: str | None = None
+    """Why the output ended, as the provider says."""
 
 
 class Record(msgspec.Struct, gc=False):

@@ -4,7 +4,7 @@ Invariant: what could not be decoded was not redacted, so nothing of it is store
 redacted, so a cut never exposes half a secret.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from proxy.enrich.decode import codings_of, decode
 from proxy.enrich.redact import Redactor
@@ -14,6 +14,53 @@ Omitted = Literal["level", "shed", "coding"]
 
 STORED_TAIL_BYTES: Final = 16384
 """What of the end is kept when a body is longer than it may be stored (the default of capture.tail_bytes)."""
+
+
+class Windows(NamedTuple):
+    """What was captured of one body, its content codings undone; not redacted, so for our own reading only."""
+
+    head: bytes
+    """All of it unless `is_truncated`."""
+    tail: bytes
+    """The last bytes; empty unless `is_truncated`."""
+    size: int
+    """True size on the wire."""
+    is_truncated: bool
+    coding: str | None
+    """Codings it had on the wire."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether offsets in it are offsets on the wire."""
+        return self.coding is None
+
+
+def open_body(head: bytes, tail: bytes, size: int, content_encoding: bytes) -> Windows | None:
+    """Undo the codings of a captured body; None when they cannot be undone. Arguments as for `make_body`."""
+    is_truncated = len(head) + len(tail) < size
+    if not content_encoding:
+        return Windows(head, tail, size, True, None) if is_truncated else Windows(head + tail, b"", size, False, None)
+    codings = codings_of(content_encoding)
+    if not codings:
+        return open_body(head, tail, size, b"")
+    decoded = decode(head if is_truncated else head + tail, codings)
+    if decoded is None:
+        return None
+    # The end of a coded stream cannot be read by itself.
+    return Windows(decoded.data, b"", size, is_truncated or not decoded.is_complete, ", ".join(codings))
+
+
+def unread_body(size: int, content_encoding: bytes, omitted: Omitted | None) -> Body:
+    """Make the stored body of what was not captured, or could not be decoded: only its size."""
+    coding = (", ".join(codings_of(content_encoding)) or None) if content_encoding else None
+    return Body(b"", b"", size, size > 0, coding, omitted if size else None)
+
+
+def store_body(body: Windows, content_type: bytes, redactor: Redactor, max_bytes: int) -> Body:
+    """Redact an opened body and cut it to what may be stored."""
+    head, tail = redactor.redact_body(body.head, body.tail, content_type, body.is_truncated)
+    head, tail, is_cut = _cut(head, tail, max_bytes)
+    return Body(head, tail, body.size, body.is_truncated or is_cut, body.coding, None)
 
 
 def make_body(
@@ -39,19 +86,10 @@ def make_body(
         max_bytes: stored at most, both windows together.
         omitted: why nothing was captured, when that was so.
     """
-    coding = (", ".join(codings_of(content_encoding)) or None) if content_encoding else None
-    if omitted is not None:
-        return Body(b"", b"", size, size > 0, coding, omitted)
-    is_truncated = len(head) + len(tail) < size
-    if coding is not None:
-        decoded = decode(head if is_truncated else head + tail, codings_of(content_encoding))
-        if decoded is None:
-            return Body(b"", b"", size, size > 0, coding, "coding" if size else None)
-        head, tail = decoded.data, b""  # the end of a coded stream cannot be read by itself
-        is_truncated = is_truncated or not decoded.is_complete
-    head, tail = redactor.redact_body(head, tail, content_type, is_truncated)
-    head, tail, is_cut = _cut(head, tail, max_bytes)
-    return Body(head, tail, size, is_truncated or is_cut, coding, None)
+    opened = None if omitted is not None else open_body(head, tail, size, content_encoding)
+    if opened is None:
+        return unread_body(size, content_encoding, omitted or "coding")
+    return store_body(opened, content_type, redactor, max_bytes)
 
 
 def _cut(head: bytes, tail: bytes, max_bytes: int) -> tuple[bytes, bytes, bool]:

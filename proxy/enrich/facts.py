@@ -20,7 +20,10 @@ MAX_MEMO_LINE_BYTES: Final = 256
 """At most about 3 MiB of lines."""
 
 _WANTED: Final = frozenset(
-    (b"host", b"user-agent", b"traceparent", b"x-request-id", b"content-type", b"content-encoding")
+    (
+        *(b"host", b"user-agent", b"traceparent", b"x-request-id", b"content-type", b"content-encoding"),
+        *(b"mcp-session-id", b"mcp-protocol-version", b"x-llm-request-id"),
+    )
 )
 _VARYING: Final = frozenset((b"traceparent", b"x-request-id", b"date", b"content-length", b"etag"))
 """Differ from message to message: remembering them would only push others out."""
@@ -43,6 +46,12 @@ class Facts(NamedTuple):
     """Only when it is one we accept (RFC-like token of at most 128 characters)."""
     content_type: bytes
     content_encoding: bytes
+    mcp_session: bytes = b""
+    """Not redacted: never stored, only compared and hashed."""
+    mcp_version: bytes = b""
+    """Revision of the Model Context Protocol, when the head names one."""
+    llm_request_id: str | None = None
+    """The LLM call that a tool call belongs to, as stated by the client."""
 
 
 class _Line(NamedTuple):
@@ -111,7 +120,7 @@ class FactsMemo:
 
 def _facts(redacted: bytes, found: dict[bytes, bytes]) -> Facts:
     host, agent = found.get(b"host"), found.get(b"user-agent")
-    request_id = found.get(b"x-request-id", b"")
+    request_id, linked = found.get(b"x-request-id", b""), found.get(b"x-llm-request-id", b"")
     trace = TRACEPARENT.fullmatch(found[b"traceparent"]) if b"traceparent" in found else None
     return Facts(
         redacted,
@@ -122,6 +131,9 @@ def _facts(redacted: bytes, found: dict[bytes, bytes]) -> Facts:
         request_id.decode() if request_id and _REQUEST_ID.fullmatch(request_id) else None,
         found.get(b"content-type", b""),
         found.get(b"content-encoding", b""),
+        found.get(b"mcp-session-id", b""),
+        found.get(b"mcp-protocol-version", b""),
+        linked.decode() if linked and _REQUEST_ID.fullmatch(linked) else None,
     )
 
 

@@ -12,7 +12,8 @@ from typing import Final, Literal
 import msgspec
 
 from proxy.descriptor import Descriptor, RouteLabels
-from proxy.enrich.bodies import make_body
+from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
+from proxy.enrich.calls import CallReader
 from proxy.enrich.facts import TRACEPARENT, Facts, FactsMemo, text_of
 from proxy.enrich.messages import MessageReader
 from proxy.enrich.redact import Redactor
@@ -67,6 +68,7 @@ class RecordBuilder:
         self._requests = FactsMemo(self._redactor)
         self._responses = FactsMemo(self._redactor)
         self._messages = MessageReader(self._redactor)
+        self._calls = CallReader(self._redactor)
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
@@ -132,7 +134,20 @@ class RecordBuilder:
             record.data = msgspec.json.encode({"close_code": captured.close_code or None})
         if flags & FLAG_HEADS_OFF:
             return Entry(record)
-        return Entry(record, self._payload(captured, facts, line))
+        response_line, response_block = _split(captured.response_head)
+        response = self._responses.read(response_block)
+        bodies = _opened(captured, facts, response)
+        shape = self._calls.shape_of(labels, record)
+        if shape is not None:
+            self._calls.read_llm(shape, record, bodies[0], bodies[1], response, captured.timeline)
+        payload = Payload(
+            line + facts.redacted,
+            response_line + response.redacted,
+            self._body(captured, bodies[0], captured.request_bytes, facts),
+            self._body(captured, bodies[1], captured.response_bytes, response),
+            captured.timeline,
+        )
+        return Entry(record, payload)
 
     def _request_line(self, line: bytes) -> tuple[str | None, str | None, str | None, bytes]:
         """Split a request line into method, raw path and query, both redacted; return the redacted line too."""
@@ -147,37 +162,13 @@ class RecordBuilder:
             line = b"%b %b%b%b %b" % (method, path, mark, query, version)
         return text_of(method), text_of(path), text_of(query) if mark else None, line
 
-    def _payload(self, captured: CapturedExchange, facts: Facts, line: bytes) -> Payload:
-        response_line, response_block = _split(captured.response_head)
-        response = self._responses.read(response_block)
-        request_body = response_body = None
-        is_body = captured.status != SWITCHING_PROTOCOLS  # else messages passed, recorded as events
-        if captured.request_bytes and is_body:
-            window, tail = captured.request_window, captured.request_tail
-            request_body = self._body(captured, window, tail, captured.request_bytes, facts)
-        if captured.response_bytes and is_body:
-            window, tail = captured.response_window, captured.response_tail
-            response_body = self._body(captured, window, tail, captured.response_bytes, response)
-        return Payload(
-            line + facts.redacted, response_line + response.redacted, request_body, response_body, captured.timeline
-        )
-
-    def _body(self, captured: CapturedExchange, head: bytes, tail: bytes, size: int, facts: Facts) -> Body:
-        omitted: Literal["level", "shed"] | None = None
-        if captured.flags & FLAG_BODIES_OFF:
-            omitted = "level"
-        elif captured.shed == SHED_BODIES:
-            omitted = "shed"
-        return make_body(
-            head,
-            tail,
-            size,
-            content_type=facts.content_type,
-            content_encoding=facts.content_encoding,
-            redactor=self._redactor,
-            max_bytes=self._max_body_bytes,
-            omitted=omitted,
-        )
+    def _body(self, captured: CapturedExchange, body: Windows | None, size: int, facts: Facts) -> Body | None:
+        """Make the stored body; None when there was none, or when messages passed, which are events of their own."""
+        if body is not None:
+            return store_body(body, facts.content_type, self._redactor, self._max_body_bytes)
+        if not size or captured.status == SWITCHING_PROTOCOLS:
+            return None
+        return unread_body(size, facts.content_encoding, _omitted(captured) or "coding")
 
     def message(self, captured: CapturedMessage, source: Source) -> Entry:
         """Make the event of a WebSocket message; it shares the trace of its exchange, or that one's id."""
@@ -242,6 +233,25 @@ def _split(head: bytes) -> tuple[bytes, bytes]:
     """Cut a head at the end of its first line; the rest begins with the CRLF."""
     cut = head.find(b"\r\n")
     return (head[:cut], head[cut:]) if cut >= 0 else (head, b"")
+
+
+def _opened(captured: CapturedExchange, facts: Facts, response: Facts) -> tuple[Windows | None, Windows | None]:
+    """Undo the codings of both bodies; None for what is not there or cannot be read."""
+    if captured.status == SWITCHING_PROTOCOLS or _omitted(captured) is not None:
+        return None, None
+    request_body = response_body = None
+    if size := captured.request_bytes:
+        request_body = open_body(captured.request_window, captured.request_tail, size, facts.content_encoding)
+    if size := captured.response_bytes:
+        response_body = open_body(captured.response_window, captured.response_tail, size, response.content_encoding)
+    return request_body, response_body
+
+
+def _omitted(captured: CapturedExchange) -> Literal["level", "shed"] | None:
+    """Why nothing of the bodies was captured, when that was so."""
+    if captured.flags & FLAG_BODIES_OFF:
+        return "level"
+    return "shed" if captured.shed == SHED_BODIES else None
 
 
 def _labels(descriptor: Descriptor, route: int) -> RouteLabels:

