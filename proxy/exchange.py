@@ -155,6 +155,9 @@ class Exchange:
             packed = b"".join([TIMELINE_ENTRY.pack(*entry) for entry in self.timeline])
             timeline = len(packed)
             sections.append(packed)
+        shed = SHED_NONE
+        if pressure and not self.flags & FLAG_BODIES_OFF:
+            shed = pressure if request_head < request_size or response_head < response_size else SHED_NONE
         header = FIXED.pack(
             self.id,
             self.started_at_ns,
@@ -170,7 +173,7 @@ class Exchange:
             self.outcome,
             self.error,
             self.flags,
-            pressure if pressure and (request_size or response_size) else SHED_NONE,
+            shed,
             len(self.client),
             len(self.upstream),
             self.close_code,

@@ -1,0 +1,25 @@
+"""The proxy's own answers: JSON, one header that names the code, and what each status asks for."""
+
+import json
+
+import pytest
+
+from proxy.errors import STATUS_OF, error_response
+from proxy.exchange import ERROR_CODES
+from proxy.response_head import parse_response_head
+
+
+@pytest.mark.parametrize("code", sorted(STATUS_OF))
+def test_every_code_has_a_well_formed_answer(code: str) -> None:
+    """Head and body fit each other, and every code can be recorded."""
+    assert code in ERROR_CODES
+    for close in (False, True):
+        head, body = error_response(code, 'why "it" \u00e4', close=close, record_id_line=b"X-Id: 1\r\n")
+        parsed = parse_response_head(head, max_headers=20)
+        assert (parsed.status, parsed.content_length) == (STATUS_OF[code], len(body))
+        assert json.loads(body) == {"error": {"code": code, "message": 'why "it" \u00e4'}}
+        assert b"X-Sidelog-Error: " + code.encode() + b"\r\n" in head
+        assert b"X-Id: 1\r\n" in head
+        assert parsed.is_keep_alive is not close
+        assert (b"Retry-After: 1\r\n" in head) is (STATUS_OF[code] == 503)
+        assert (b"Allow: " in head) is (STATUS_OF[code] == 405)
