@@ -34,7 +34,9 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/v1/requests", gateway.list_requests),
         Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
         Route("GET", "/api/proxy-logs/_logs/stats", proxy_logs.stats),
+        Route("GET", "/api/proxy-logs/_logs/stream", proxy_logs.stream),
         Route("GET", "/api/records", records.list_records),
+        Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
@@ -52,6 +54,11 @@ def routes() -> tuple[Route, ...]:
     )
 
 
+async def _end_streams(app: web.Application) -> None:
+    """End the streams with an event, so that the server need not wait for them."""
+    app[SERVICES].streams.tail.close()
+
+
 def make_app(services: Services) -> web.Application:
     """Build the admin application. The services stay the caller's: nothing is opened or closed here."""
     table = routes()
@@ -62,6 +69,7 @@ def make_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     app.on_response_prepare.append(middleware.add_security_headers)
+    app.on_shutdown.append(_end_streams)
     for route in table:
         app.router.add_route(route.method, route.path, route.handler)
         if route.method == "GET":

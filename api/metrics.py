@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.tail import Tail
 from storage.ledger import Ledger
 from storage.record import DURATION_BUCKETS_S, Record
 
@@ -94,12 +95,16 @@ class Metrics:
         "_registry",
         "_routes",
         "_storage_up",
+        "_tail",
         "_totals",
         "_version",
     )
 
-    def __init__(self, totals: Callable[[], WorkerTotals] = WorkerTotals, *, version: str = "") -> None:
+    def __init__(
+        self, totals: Callable[[], WorkerTotals] = WorkerTotals, tail: Tail | None = None, *, version: str = ""
+    ) -> None:
         self._totals = totals
+        self._tail = tail
         self._version = version
         self._routes: dict[str | None, tuple[Tally, Tally, Tally]] = {}
         self._labels: dict[str, tuple[Tally, Tally, Tally]] = {}
@@ -159,6 +164,8 @@ class Metrics:
         yield from self._durations()
         yield from self._writer()
         yield from worker_families(self._totals())
+        if self._tail is not None:
+            yield from tail_families(self._tail)
         if self._ledger is not None:
             yield from ledger_families(self._ledger)
         build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version"])
@@ -232,6 +239,14 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
     yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)
     yield gauge("ring_capacity_bytes", "Size of each worker's ring.", totals.ring_capacity_bytes)
+
+
+def tail_families(tail: Tail) -> Iterator[Metric]:
+    """Show the live streams."""
+    dropped, sent = tail.counters.dropped_subscribers, tail.counters.events
+    yield gauge("tail_subscribers", "Open live streams.", len(tail.subscribers))
+    yield counters("tail_dropped_subscribers", "Streams closed because they took no bytes.", [], {(): dropped})
+    yield counters("sse_events", "Frames written to live streams.", [], {(): sent})
 
 
 def ledger_families(ledger: Ledger) -> Iterator[Metric]:

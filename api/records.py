@@ -1,19 +1,23 @@
 """The native API: pages of records with every filter, one record with heads and bodies, its bodies as downloads."""
 
-from typing import Literal
+from typing import Final, Literal
 
+import msgspec
 from aiohttp import web
 
 from api.answers import encode_rows, json_answer
 from api.cursor import encode_cursor
 from api.errors import Refused
 from api.in_flight import select_in_flight
-from api.params import read_bool, read_record_query
+from api.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.projection import detail_json, record_json
 from api.services import Services, services_of
+from api.streams import serve_stream
+from api.tail import Interest
 from storage.query import RecordQuery
 from storage.record import Body, Record, format_id, parse_id
 
+_ENCODER: Final = msgspec.json.Encoder()
 BodySide = Literal["request", "response"]
 
 
@@ -34,6 +38,20 @@ async def list_records(request: web.Request) -> web.Response:
             "complete": page.complete,
         }
     )
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Answer committed records as they come, and on resume those the client has missed."""
+    services = services_of(request)
+    refuse_unknown(request.query, FILTER_PARAMETERS | {"lastEventId"})
+    filter = read_filter(request.query, services.now_us())
+    interest = Interest(encode_record, filter, frozenset(("record",)))
+    return await serve_stream(request, services.streams, "admin", interest)
+
+
+def encode_record(record: Record) -> list[tuple[int, str, bytes]]:
+    """Write a record for the tail, under the id of its newer entry, so that both streams count alike."""
+    return [(2 * record.seq, "record", _ENCODER.encode(record_json(record)))]
 
 
 def _in_flight(services: Services, query: RecordQuery) -> list[Record]:

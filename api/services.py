@@ -8,9 +8,22 @@ from aiohttp import web
 
 from api.metrics import Metrics
 from api.sessions import Sessions
+from api.stream_limits import StreamLimits
+from api.tail import Tail
 from storage.base import Storage
 from storage.ledger import Ledger
 from storage.record import Record, now_us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamServices:
+    """What a stream needs."""
+
+    tail: Tail
+    limits: StreamLimits = field(default_factory=StreamLimits)
+    heartbeat_s: float = 15.0
+    stall_s: float = 30.0
+    """A client that takes no bytes for so long is closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,7 @@ class Services:
     is_ready: Callable[[], tuple[bool, dict[str, object]]]
     """Whether traffic may come, and members to show beside it (`degraded`, reasons)."""
     metrics: Metrics
+    streams: StreamServices
     sessions: Sessions = field(default_factory=Sessions)
     """The UI's sessions; in memory unless made with a state file."""
     allowed_hosts: tuple[str, ...] = ()

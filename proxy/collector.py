@@ -20,8 +20,10 @@ from aiohttp import web
 
 from api.app import make_app
 from api.metrics import Metrics
-from api.services import Services
+from api.services import Services, StreamServices
 from api.sessions import Sessions
+from api.stream_limits import StreamLimits
+from api.tail import Tail
 from proxy.addresses import parse_address
 from proxy.control import HOPELESS_EXIT, Control
 from proxy.datadir import TOKEN_FILE, DataDir
@@ -35,6 +37,7 @@ from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import Settings
 from proxy.sources import Sources
 from proxy.status import StatusView
+from proxy.tailing import keep_tail, open_tail
 from proxy.tls import server_context
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
@@ -65,6 +68,7 @@ class ControlPlane:
     sources: Sources
     status: StatusView
     metrics: Metrics
+    tail: Tail
 
     async def ledger(self) -> Ledger:
         """Read the accounting, positions and readings in one synchronous go, rings that were made just now included."""
@@ -101,7 +105,8 @@ async def control_plane(
     """
     storage = await _open(settings, data.path, stopping)
     async with storage, asyncio.TaskGroup() as tasks:
-        plane = _wire(settings, data, storage, await storage.positions(data.instance))
+        tail = await open_tail(settings, storage, data.path)
+        plane = _wire(settings, data, storage, await storage.positions(data.instance), tail)
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
         follow(plane.sources, plane.status)
@@ -109,19 +114,25 @@ async def control_plane(
         plane.drain.account_for_lost_rings()
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
+        is_shared = settings.storage.url.startswith("postgres")
+        keeping = tasks.create_task(keep_tail(tail, storage, data.path, is_shared=is_shared), name="tail")
         try:
             yield plane
         finally:
             await _settle(plane.drain, draining, plane.writer, writing)
+            keeping.cancel()
             plane.sources.close()
 
 
-def _wire(settings: Settings, data: DataDir, storage: Storage, committed: dict[bytes, Position]) -> ControlPlane:
+def _wire(
+    settings: Settings, data: DataDir, storage: Storage, committed: dict[bytes, Position], tail: Tail
+) -> ControlPlane:
     """Make the parts and connect them; nothing runs yet."""
-    metrics = Metrics(lambda: status.worker_totals(), version=VERSION)
+    metrics = Metrics(lambda: status.worker_totals(), tail, version=VERSION)
 
     def on_commit(batch: Batch, last_seq: int) -> None:
         drain.on_commit(batch, last_seq)
+        tail.on_commit(batch, last_seq)
         metrics.observe_batch("stored", len(batch.entries), writer.counters.last_flush_s)
 
     writer = Writer(
@@ -139,7 +150,7 @@ def _wire(settings: Settings, data: DataDir, storage: Storage, committed: dict[b
     builder = RecordBuilder(data.instance, settings)
     drain = Drain(sources, builder, writer, storage, committed, metrics.observe)
     status = StatusView(settings, data.instance, sources, writer, builder)
-    return ControlPlane(storage, writer, drain, sources, status, metrics)
+    return ControlPlane(storage, writer, drain, sources, status, metrics, tail)
 
 
 async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:
@@ -189,6 +200,11 @@ async def admin_port(
         in_flight=plane.status.in_flight,
         is_ready=plane.is_ready,
         metrics=plane.metrics,
+        streams=StreamServices(
+            tail=plane.tail,
+            limits=StreamLimits(settings.admin.max_streams_per_token, settings.admin.max_stream_opens_per_minute),
+            heartbeat_s=settings.tail.heartbeat_s,
+        ),
         sessions=Sessions(data.path / "sessions.json"),
         allowed_hosts=settings.admin.allowed_hosts,
     )

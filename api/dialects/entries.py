@@ -6,13 +6,16 @@ are shared between the halves, the request entry's time is the start, the respon
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
+
+import msgspec
 
 from api.projection import read_json
 from api.times import format_time
 from storage.query import Count, Order
 from storage.record import Record, format_id
 
+_ENCODER: Final = msgspec.json.Encoder()
 EntryKind = Literal["request", "response", "event"]
 
 
@@ -60,6 +63,9 @@ class Halves:
         return self.per_exchange * count.exchanges + self.event * count.events
 
 
+_EVERY_HALF: Final = Halves()
+
+
 def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Entry]:
     """Turn records into their wanted entries, by rising or falling entry id, as the records come."""
     exchange: list[EntryKind] = []
@@ -99,6 +105,12 @@ def project_entry(entry: Entry) -> dict[str, object]:
         "data": data_of(record, kind),
         "source": record.source,
     }
+
+
+def encode_entries(record: Record) -> list[tuple[int, str, bytes]]:
+    """Write a record's entries for the tail: id, kind and JSON of each, by rising id."""
+    entries = expand([record], _EVERY_HALF, "asc")
+    return [(entry.id, entry.kind, _ENCODER.encode(project_entry(entry))) for entry in entries]
 
 
 def data_of(record: Record, kind: EntryKind) -> dict[str, object]:

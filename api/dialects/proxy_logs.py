@@ -1,4 +1,4 @@
-"""Seed 001, the proxy logs: `GET /api/proxy-logs/_logs` and `/_logs/stats`.
+"""Seed 001, the proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`.
 
 Reads parameters and words answers; the projection is in `entries.py`, the page arithmetic in `entry_pages.py`. `cursor`
 belongs to the fan-out, which is off: it is ignored, as the document says.
@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from api.answers import encode_rows, json_answer
-from api.dialects.entries import Entry, Halves, data_of, project_entry
+from api.dialects.entries import Entry, Halves, data_of, encode_entries, project_entry
 from api.dialects.entry_bodies import read_bodies
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.errors import Refused, Shape, phrase
@@ -26,6 +26,8 @@ from api.params import (
     read_text,
 )
 from api.services import services_of
+from api.streams import serve_stream
+from api.tail import Interest
 from storage.query import EVERYTHING, Count, Filter
 
 DEFAULT_LIMIT: Final = 200
@@ -145,6 +147,16 @@ def _show(row: tuple[Entry, dict[str, object]]) -> dict[str, object]:
     if body:
         shown["data"] = data_of(entry.record, entry.kind) | body
     return shown
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Answer committed entries as they come, and on resume those the client has missed."""
+    services = services_of(request)
+    halves = read_halves(request.query)
+    wanted = {"request": halves.request, "response": halves.response, "event": halves.event}
+    kinds = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
+    interest = Interest(encode_entries, read_filter(request.query, halves), kinds)
+    return await serve_stream(request, services.streams, "admin", interest)
 
 
 async def stats(request: web.Request) -> web.Response:

@@ -10,7 +10,9 @@ from aiohttp.web import Application, Request
 
 from api.app import make_app
 from api.metrics import Metrics, WorkerTotals
-from api.services import Services
+from api.services import Services, StreamServices
+from api.stream_limits import StreamLimits
+from api.tail import Tail
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.ledger import Ledger
@@ -37,6 +39,10 @@ class World:
     token: str | None = TOKEN
     state_path: Path | None = None
     allowed_hosts: tuple[str, ...] = ("logs.example",)
+    tail: Tail | None = None
+    limits: StreamLimits = field(default_factory=StreamLimits)
+    heartbeat_s: float = 15.0
+    stall_s: float = 30.0
 
     def services(self) -> Services:
         """Wire the services of an application."""
@@ -54,7 +60,13 @@ class World:
             status=lambda: {"version": "0.1.0"},
             in_flight=lambda: list(self.in_flight),
             is_ready=lambda: self.ready,
-            metrics=Metrics(lambda: self.totals, version="0.1.0"),
+            metrics=Metrics(lambda: self.totals, self.tail, version="0.1.0"),
+            streams=StreamServices(
+                tail=self.tail or Tail(self.storage),
+                limits=self.limits,
+                heartbeat_s=self.heartbeat_s,
+                stall_s=self.stall_s,
+            ),
             now_us=lambda: START_US + 3_600_000_000,
         )
 

@@ -1,0 +1,89 @@
+"""The collector's part of the live tail: the offset of its ids, kept so that no number is ever given twice.
+
+Ids on the wire are K + entry number. K lives in the store, so that all sidecars of one store count alike; how far the
+ids went lives in `state.json`, outside the store. A store that is behind that mark at the start was emptied, replaced
+or restored: K is then raised above everything that was ever sent, and clients with older ids are told to start anew.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from api.tail import Tail
+from proxy.datadir import read_state, write_state
+from proxy.settings import Settings
+from storage.base import Storage
+from storage.errors import StorageUnavailable
+
+OFFSET_NAME: Final = "tail_offset"
+MARK_NAME: Final = "tail_high_water"
+MARGIN: Final = 1_000_000
+"""Above the mark: it may be `SAVE_EVERY_S` old, and no machine writes that many entries meanwhile."""
+SAVE_EVERY_S: Final = 5.0
+POLL_S: Final = 0.25
+"""How often a store that others write too is asked for its head, while somebody listens."""
+
+log = logging.getLogger(__name__)
+
+
+def raise_offset(offset: int, last_seq: int, mark: int) -> int:
+    """Compute K: as it was, or so much higher that the next id is above everything sent before."""
+    head = offset + 2 * last_seq
+    return offset if head >= mark else offset + (mark - head) + MARGIN
+
+
+async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Tail:
+    """Make the tail of a store, its offset raised where it must be.
+
+    Raises:
+        StorageUnavailable: the store is away.
+    """
+    last_seq = await storage.last_seq()
+    offset = int(await storage.meta(OFFSET_NAME) or 0)
+    mark = read_state(data_path).get(MARK_NAME)
+    raised = raise_offset(offset, last_seq, mark if isinstance(mark, int) else 0)
+    if raised != offset:
+        log.warning("the store is behind what was streamed before: clients of streams start anew")
+        await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
+    return Tail(storage, head_seq=last_seq, offset=raised, max_entries=settings.tail.ring_entries)
+
+
+async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool) -> None:
+    """Save how far ids went, every few seconds and at the end; follow what other sidecars write.
+
+    Args:
+        tail: the tail.
+        storage: asked for its head when `is_shared`.
+        data_path: where `state.json` is.
+        is_shared: whether others write to the store.
+    """
+    loop = asyncio.get_running_loop()
+    saved_id, saved_s = -1, loop.time()
+    try:
+        while True:
+            await asyncio.sleep(POLL_S if is_shared else SAVE_EVERY_S)
+            if is_shared and tail.subscribers:
+                await _follow(tail, storage)
+            if tail.head_id != saved_id and loop.time() - saved_s >= SAVE_EVERY_S:
+                saved_id, saved_s = tail.head_id, loop.time()
+                await asyncio.to_thread(save_mark, data_path, tail.offset + saved_id)
+    finally:
+        save_mark(data_path, tail.offset + tail.head_id)
+
+
+async def _follow(tail: Tail, storage: Storage) -> None:
+    try:
+        tail.note_head(await storage.last_seq())
+    except StorageUnavailable as error:
+        log.debug("the head of the store is not known at present: %s", error)
+
+
+def save_mark(data_path: Path, mark: int) -> None:
+    """Write the mark; a disk that refuses only makes it older."""
+    try:
+        state = read_state(data_path)
+        if state.get(MARK_NAME) != mark:
+            write_state(data_path, {**state, MARK_NAME: mark})
+    except OSError as error:
+        log.warning("how far streams went could not be saved: %s", error)

@@ -1,0 +1,90 @@
+"""The offset of the tail's ids: numbers go on over restarts and are never given twice."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.records import encode_record
+from api.tail import Interest, Tail
+from proxy.datadir import read_state, write_state
+from proxy.settings import Settings
+from proxy.tailing import MARGIN, MARK_NAME, keep_tail, open_tail, raise_offset
+from storage.backends import open_storage
+from storage.query import Filter
+from tests.api.samples import make_batch, make_record
+
+
+@given(offset=st.integers(0, 10**9), last_seq=st.integers(0, 10**9), mark=st.integers(0, 10**12))
+def test_the_next_id_is_above_everything_sent(offset: int, last_seq: int, mark: int) -> None:
+    """The offset never falls, stays when nothing was lost, and else leaves a margin of 10 000 and more."""
+    raised = raise_offset(offset, last_seq, mark)
+    head = raised + 2 * last_seq
+    if offset + 2 * last_seq >= mark:
+        assert raised == offset
+    else:
+        assert head == mark + MARGIN
+        assert MARGIN >= 10_000
+
+
+@pytest.mark.parametrize("url", ["sqlite:///a.db", "memory:"])
+async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(tmp_path: Path, url: str) -> None:
+    """A store that is still there keeps its numbers; one that is empty again begins above all of them."""
+    settings = Settings()
+    async with await open_storage(url, tmp_path, durability="fast") as storage:
+        tail = await open_tail(settings, storage, tmp_path)
+        assert tail.offset == 0
+        await storage.commit(make_batch(*(make_record(n) for n in range(1, 6))))
+        tail.note_head(5)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await keep_tail(tail, storage, tmp_path, is_shared=False)
+    assert read_state(tmp_path)[MARK_NAME] == 10
+    async with await open_storage(url, tmp_path, durability="fast") as storage:
+        again = await open_tail(settings, storage, tmp_path)
+        if url == "memory:":
+            assert again.offset == 10 + MARGIN
+            assert again.resume(7).reset_reason is not None
+        else:
+            assert (again.offset, again.head_id) == (0, 10)
+            assert again.resume(7).reset_reason is None
+    async with await open_storage("sqlite:///other.db", tmp_path, durability="fast") as storage:
+        other = await open_tail(settings, storage, tmp_path)
+        assert other.offset == 10 + MARGIN
+        assert int(await storage.meta("tail_offset") or 0) == other.offset
+
+
+async def test_the_mark_leaves_other_state_alone(tmp_path: Path) -> None:
+    """`state.json` keeps its other members."""
+    write_state(tmp_path, {"instance": "sl-1"})
+    async with await open_storage("memory:", tmp_path) as storage:
+        keeping = keep_tail(Tail(storage, head_seq=3, offset=4), storage, tmp_path, is_shared=False)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await keeping
+    assert read_state(tmp_path) == {"instance": "sl-1", MARK_NAME: 10}
+
+
+async def test_a_shared_store_is_followed_while_somebody_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another sidecar commits becomes the head; without listeners the store is left alone."""
+    monkeypatch.setattr("proxy.tailing.POLL_S", 0.001)
+    async with await open_storage("memory:", tmp_path) as storage:
+        tail = Tail(storage, tick_s=0.001)
+        await storage.commit(make_batch(make_record(1)))
+
+        async def follow() -> None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await keep_tail(tail, storage, tmp_path, is_shared=True)
+
+        await follow()
+        assert tail.head_id == 0
+        tail.enter(Interest(encode_record, Filter(), frozenset(("record",))), 0)
+        await follow()
+        assert tail.head_id == 2
+        tail.close()
