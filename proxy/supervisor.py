@@ -64,9 +64,17 @@ class Supervisor:
     def run(self) -> int:
         """Start everything, keep it alive, stop it in order; return the exit code."""
         read_end, write_end = socket.socketpair()
-        for end in (read_end, write_end):
-            end.setblocking(False)
-        signal.set_wakeup_fd(write_end.fileno(), warn_on_full_buffer=False)
+        with read_end, write_end:
+            for end in (read_end, write_end):
+                end.setblocking(False)
+            signal.set_wakeup_fd(write_end.fileno(), warn_on_full_buffer=False)
+            try:
+                return self._keep(read_end)
+            finally:
+                signal.set_wakeup_fd(-1)
+                self._selector.close()
+
+    def _keep(self, read_end: socket.socket) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, lambda signum, _: self._signals.append(signum))
         self._selector.register(read_end, selectors.EVENT_READ)

@@ -1,0 +1,253 @@
+"""Children are started with what they need, heard, and started again later and later."""
+
+import os
+import select
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy.children import BACKOFF_MAX_S, INFLIGHT_BYTES, STABLE_S, Child, Collector, Shared, Worker
+from proxy.control import MAX_DESCRIPTORS, Control
+from proxy.datadir import DataDir
+from proxy.listeners import open_listeners
+from proxy.segment import Segment, SegmentError
+from proxy.settings import RouteSettings, Settings
+from proxy.wakeup import Wakeup
+
+
+class TestChild(Child):
+    """A process of `tests.support.child`."""
+
+    __test__ = False
+    name = "test child"
+
+    def command(self, control_fd: int) -> tuple[list[str], list[int]]:
+        """See `Child.command`."""
+        return ["tests.support.child", str(control_fd)], []
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Shared]:
+    """What children share, over two workers; closed at the end."""
+    settings: dict[str, Any] = msgspec.to_builtins(Settings(routes=(RouteSettings(id="a", upstream="http://x"),)))
+    settings["proxy"].update(listen="127.0.0.1:0", workers=2)
+    settings["admin"]["listen"] = "127.0.0.1:0"
+    settings["ring"].update(bytes=1 << 20, directory=str(tmp_path / "rings"))
+    settings_fd, lock_fd = (os.open(os.devnull, os.O_RDONLY) for _ in range(2))
+    listeners = open_listeners(settings, {})
+    wakeup = Wakeup.create()
+    yield Shared(settings, settings_fd, DataDir(tmp_path, "sl-1", "token", lock_fd), listeners, wakeup)
+    wakeup.close()
+    for listener in (*listeners.data, listeners.admin):
+        listener.close()
+    os.close(settings_fd)
+    os.close(lock_fd)
+
+
+@pytest.fixture
+def child(shared: Shared) -> Iterator[TestChild]:
+    """A running child, killed at the end if need be."""
+    made = TestChild(shared)
+    made.start()
+    yield made
+    made.kill()
+    if made.control is not None:
+        made.control.close()
+
+
+def heard(child: Child) -> tuple[list[str], bool]:
+    """Wait for the next words of a child, or its end."""
+    assert child.control is not None
+    assert select.select([child.control], [], [], 10)[0]
+    lines, _, has_ended = child.control.receive()
+    return lines, has_ended
+
+
+def option(arguments: list[str], name: str) -> list[int]:
+    """The descriptors an option names."""
+    return [int(fd) for fd in arguments[arguments.index(name) + 1].split(",")]
+
+
+def test_a_child_speaks_and_obeys(child: TestChild) -> None:
+    """Lines travel both ways; its exit code is told once."""
+    assert heard(child) == (["ready"], False)
+    assert child.poll() is None
+    child.tell("say retired 00")
+    assert heard(child) == (["retired 00"], False)
+    child.is_ready = True
+    child.tell("exit 7")
+    assert heard(child) == ([], True)
+    while (code := child.poll()) is None:
+        pass
+    assert (code, child.exit_code, child.is_ready, child.poll()) == (7, 7, False, None)
+    child.tell("nobody hears this")
+
+
+def test_the_end_of_the_line_ends_the_child(child: TestChild) -> None:
+    """A child whose supervisor is gone ends by itself."""
+    assert heard(child) == (["ready"], False)
+    assert child.control is not None
+    child.control.close()
+    child.control = None
+    while child.is_running():
+        pass
+    assert child.exit_code == 0
+
+
+def test_kill_ends_at_once_and_is_repeatable(child: TestChild) -> None:
+    """Killed is killed; there is nothing left to kill."""
+    assert child.is_running()
+    child.kill()
+    assert not child.is_running()
+    assert child.exit_code == -9
+    child.kill()
+
+
+def test_restarts_back_off(shared: Shared) -> None:
+    """At once, then after 0.1 s, doubling to the bound; a child that lived long enough starts afresh."""
+    child = TestChild(shared)
+    now = 1000.0
+    child._started_at = now
+    delays = [child.schedule_restart(now) for _ in range(10)]
+    assert delays == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, BACKOFF_MAX_S, BACKOFF_MAX_S, BACKOFF_MAX_S]
+    assert child.due_at == now + BACKOFF_MAX_S
+    assert not child.is_due(now + BACKOFF_MAX_S - 0.01)
+    assert child.is_due(now + BACKOFF_MAX_S)
+    child._started_at = now
+    assert child.schedule_restart(now + STABLE_S) == 0.0
+    assert child.schedule_restart(now + STABLE_S - 1) == 0.0
+    assert child.schedule_restart(now + STABLE_S - 1) == 0.1
+
+
+def test_a_start_clears_what_was_due(shared: Shared, child: TestChild) -> None:
+    """A child that runs is not due."""
+    child.schedule_restart(0.0)
+    child.kill()
+    assert child.control is not None
+    child.control.close()
+    child.start()
+    assert (child.due_at, child.is_ready) == (None, False)
+    assert child.describe()["pid"] is not None
+
+
+def test_a_start_that_fails_leaves_nothing_open(shared: Shared) -> None:
+    """No room for the process or its ring: the line is closed again."""
+
+    class Roomless(TestChild):
+        def command(self, control_fd: int) -> tuple[list[str], list[int]]:
+            raise SegmentError("no room")
+
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(SegmentError):
+        Roomless(shared).start()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_command_of_a_worker(shared: Shared) -> None:
+    """It gets all data sockets, its index, settings and wake-up; no admin socket, no lock, and makes its own ring."""
+    arguments, descriptors = Worker(shared, 1).command(99)
+    listen = [listener.fileno() for listener in shared.listeners.data]
+    assert arguments[0] == "proxy.worker"
+    assert option(arguments, "--listen-fds") == listen
+    assert option(arguments, "--settings-fd") == [shared.settings_fd]
+    assert option(arguments, "--control-fd") == [99]
+    assert arguments[arguments.index("--index") + 1] == "1"
+    assert arguments[arguments.index("--instance") + 1] == "sl-1"
+    assert "--ring-fd" not in arguments
+    assert {*listen, shared.settings_fd, shared.wakeup.read_fd, shared.wakeup.write_fd} == set(descriptors)
+
+
+def test_the_command_of_a_collector(shared: Shared) -> None:
+    """It gets the admin socket and the lock, and no data socket."""
+    arguments, descriptors = Collector(shared).command(99)
+    admin = shared.listeners.admin.fileno()
+    assert arguments[0] == "proxy.collector"
+    assert option(arguments, "--admin-fd") == [admin]
+    assert option(arguments, "--lock-fd") == [shared.data.lock_fd]
+    assert {admin, shared.data.lock_fd, shared.settings_fd} <= set(descriptors)
+    assert not {listener.fileno() for listener in shared.listeners.data} & set(descriptors)
+
+
+def test_a_configured_ring_directory_must_hold_all_rings(shared: Shared) -> None:
+    """One that is too small is an error that names it; it is asked for all workers at once."""
+    assert shared.needs_anonymous_rings(2) is False
+    shared.settings["ring"]["bytes"] = 1 << 60
+    with pytest.raises(SegmentError, match=f"the rings need {2 * ((1 << 60) + INFLIGHT_BYTES)}"):
+        shared.needs_anonymous_rings(2)
+
+
+@pytest.fixture
+def anonymous(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    """A worker whose rings the supervisor holds."""
+    monkeypatch.setattr("proxy.children.ring_directory", lambda *_: None)
+    worker = Worker(shared, 0)
+    yield worker
+    for source in list(worker.rings):
+        worker.forget_ring(source)
+
+
+class FakeProcess:
+    """A process that runs."""
+
+
+def test_a_ring_is_offered_once_its_worker_holds_it(anonymous: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ring nobody holds looks abandoned: that of a worker that is still starting is not offered."""
+    monkeypatch.setattr(anonymous, "_process", FakeProcess())
+    arguments, descriptors = anonymous.command(99)
+    (first,) = anonymous.rings.values()
+    assert option(arguments, "--ring-fd") == [first.fd]
+    assert first.fd in descriptors
+    assert anonymous.offered_rings == []
+    anonymous.is_ready = True
+    assert anonymous.offered_rings == [first]
+    anonymous.is_ready = False
+    anonymous.command(99)
+    assert anonymous.offered_rings == [first]
+    monkeypatch.setattr(anonymous, "_process", None)
+    assert anonymous.offered_rings == list(anonymous.rings.values())
+    anonymous.forget_ring(first.source.hex())
+    assert first.source.hex() not in anonymous.rings
+    anonymous.forget_ring("unknown")
+
+
+def test_a_collector_is_told_about_rings_even_if_there_are_none(shared: Shared) -> None:
+    """The first line is always `rings`; more rings than one message holds come in several."""
+    ours, theirs = (Control(end) for end in socket.socketpair())
+    collector = Collector(shared)
+    collector.control = ours
+    collector.offer_rings([])
+    assert theirs.receive() == (["rings"], [], False)
+
+    class ManyRings(Worker):
+        @property
+        def offered_rings(self) -> list[Segment]:
+            return [segment] * (MAX_DESCRIPTORS + 3)
+
+    segment = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)
+    collector.offer_rings([ManyRings(shared, 0)])
+    lines, descriptors, _ = theirs.receive()
+    assert (lines, len(descriptors)) == (["rings", "rings"], MAX_DESCRIPTORS + 3)
+    for fd in descriptors:
+        os.close(fd)
+    segment.close()
+    ours.close()
+    theirs.close()
+
+
+def test_adopting_is_said_once(shared: Shared) -> None:
+    """A survivor hears once that it adopts, and once that the owner is back."""
+    ours, theirs = (Control(end) for end in socket.socketpair())
+    worker = Worker(shared, 0)
+    worker.control = ours
+    worker.release(1)
+    worker.adopt(1)
+    worker.adopt(1)
+    worker.release(1)
+    worker.release(1)
+    assert theirs.receive()[0] == ["adopt 1", "release 1"]
+    ours.close()
+    theirs.close()
