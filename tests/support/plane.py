@@ -24,7 +24,7 @@ from proxy.plane import DataPlane, ProtocolPlane, ReferencePlane, data_plane
 from proxy.ring import RingReader
 from proxy.routes import compile_routes
 from proxy.segment import Segment
-from proxy.settings import CaptureSettings, LimitSettings, ProxySettings, RouteSettings, Settings
+from proxy.settings import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
 from tests.support.client import Client
 
 Value = TypeVar("Value")
@@ -46,13 +46,19 @@ def eventually(probe: Callable[[], Value], timeout_s: float = PATIENCE_S) -> Val
 
 
 def settings_for(
-    upstream: str, *, route: dict[str, Any] | None = None, capture: CaptureSettings | None = None, **proxy: Any
+    upstream: str,
+    *,
+    route: dict[str, Any] | None = None,
+    capture: CaptureSettings | None = None,
+    ring_bytes: int = 8 << 20,
+    **proxy: Any,
 ) -> Settings:
     """Settings of one route to `upstream`; limits and other settings of [proxy] by name."""
     limits = {key: proxy.pop(key) for key in list(proxy) if key in LimitSettings.__struct_fields__}
     return Settings(
         proxy=ProxySettings(limits=LimitSettings(**{"drain_timeout_s": 0.05, **limits}), **proxy),
         capture=capture or CaptureSettings(),
+        ring=RingSettings(bytes=ring_bytes),
         routes=(RouteSettings(id="default", upstream=upstream, **(route or {})),),
     )
 
@@ -157,7 +163,9 @@ def running_plane(settings: Settings, directory: Path, loop_name: Loop = "uvloop
     loop.set_exception_handler(lambda _, context: problems.append(repr(context)))
     layout = CounterLayout(len(settings.routes))
     with contextlib.ExitStack() as stack:
-        segment = Segment.create(directory, b"{}", ring_bytes=8 << 20, counter_cells=layout.size, inflight_slots=64)
+        segment = Segment.create(
+            directory, b"{}", ring_bytes=settings.ring.bytes, counter_cells=layout.size, inflight_slots=64
+        )
         stack.callback(segment.close)
         stack.callback(segment.unlink)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
