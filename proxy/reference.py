@@ -19,6 +19,7 @@ from typing import Final
 from aiohttp import (
     ClientError,
     ClientResponse,
+    ClientResponseError,
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
@@ -32,7 +33,7 @@ from yarl import URL
 
 from proxy.capture import Window
 from proxy.errors import STATUS_OF, Refused, UpstreamError, error_response
-from proxy.exchange import ERROR_INDEX, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, Exchange
+from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, Exchange
 from proxy.forwarded import TrustedProxies, forwarded_lines
 from proxy.heads import RequestHead, parse_request_head
 from proxy.recorder import Recorder
@@ -103,17 +104,23 @@ class ReferenceEngine:
         raw = _raw_head(request)
         exchange.request_head = raw
         line, _, rest = raw.partition(b"\r\n")
-        method, target, authority, _ = parse_request_line(line)
+        method, target, authority, is_http10 = parse_request_line(line)
         exchange.method = method
         head = parse_request_head(
             line[-8:] + b"\r\n" + rest,
             max_headers=self._limits.max_headers or 1 << 20,
             max_line_bytes=self._limits.max_header_line_bytes or 1 << 24,
         )
-        route = self._admit(exchange, head, target, authority or head.host)
-        lines = route.render(head, self._instance, self._via) + forwarded_lines(
-            head, peer, b"http", authority or head.host, is_trusted=self._trusted.has(peer.decode())
-        )
+        exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (0 if request.body_exists else FLAG_REQUEST_COMPLETE)
+        head.is_websocket = False
+        if authority is not None:
+            head.host = authority
+        is_trusted = self._trusted.has(peer.decode())
+        if is_trusted and head.forwarded_for:
+            exchange.client = self._trusted.client(peer.decode(), head.forwarded_for).encode()
+        route = self._admit(exchange, head, target, head.host)
+        lines = route.render(head, self._instance, self._via)
+        lines += forwarded_lines(head, peer, b"http", head.host, is_trusted=is_trusted)
         if not head.request_id:
             lines += b"X-Request-Id: %b\r\n" % exchange.id_text
         upstream = await self._send(request, exchange, route, route.target(target), lines)
@@ -127,8 +134,10 @@ class ReferenceEngine:
         if route is None:
             raise Refused("no_route", f"no route for host {host[:80]!r} and path {target[:80]!r}")
         exchange.route = route.index
-        exchange.flags = route.flags
+        exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded
+        if target == b"*":
+            raise Refused("bad_request", "the reference engine cannot forward the target *")
         if self._instance in head.hops:
             raise Refused("loop_detected", "this request has passed this proxy before")
         limit = self._limits.max_body_bytes
@@ -147,8 +156,6 @@ class ReferenceEngine:
             headers["Content-Length"] = length
         if has_body:
             exchange.request_body = Window(route.request_window_bytes, route.tail_bytes)
-        else:
-            exchange.flags |= FLAG_REQUEST_COMPLETE
         exchange.upstream = route.address_text
         exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
         scheme = "https" if route.tls else "http"
@@ -162,7 +169,8 @@ class ReferenceEngine:
             self.recorder.count_upstream_error(route, "upstream_timeout")
             raise UpstreamError("upstream_timeout", "no answer in time") from error
         except ClientError as error:
-            code = "upstream_refused" if isinstance(error, OSError) else "upstream_reset"
+            code = "upstream_bad_response" if isinstance(error, ClientResponseError) else "upstream_reset"
+            code = "upstream_refused" if isinstance(error, OSError) else code
             self.recorder.count_upstream_error(route, code)
             raise UpstreamError(code, f"cannot reach the upstream: {error}") from error
 
@@ -195,6 +203,7 @@ class ReferenceEngine:
         try:
             await self._copy(upstream, response, window, exchange, head.content_length)
         except (ClientError, TimeoutError) as error:
+            exchange.error = ERROR_INDEX["upstream_timeout" if isinstance(error, TimeoutError) else "upstream_reset"]
             self._finish(exchange, Outcome.TRUNCATED, head.status)
             log.debug("the upstream broke off", extra={"error": str(error)})
             _reset(request, writer)
