@@ -50,6 +50,8 @@ class WorkerTotals:
     requests_in_flight: int = 0
     upstream_errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(route, reason) → failures."""
+    auth_failures: Mapping[str, int] = field(default_factory=dict)
+    """Code of the key check → calls it refused."""
     ring_bytes: Mapping[str, int] = field(default_factory=dict)
     """Worker → bytes waiting in its ring."""
     ring_capacity_bytes: int = 0
@@ -235,6 +237,7 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
         ["route", "reason"],
         {(route, reason): count for (route, reason), count in totals.upstream_errors.items()},
     )
+    yield counters("auth_failures", "Calls refused for their API key, by code.", ["code"], _keyed(totals.auth_failures))
     yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
     yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)

@@ -11,8 +11,13 @@ from api.sessions import Sessions
 from api.stream_limits import StreamLimits
 from api.tail import Tail
 from storage.base import Storage
+from storage.keys import ApiKey
 from storage.ledger import Ledger
 from storage.record import Record, now_us
+
+
+async def _ignore_key(change: str, key: ApiKey) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,8 @@ class Services:
     """Whether traffic may come, and members to show beside it (`degraded`, reasons)."""
     metrics: Metrics
     streams: StreamServices
+    on_key_changed: Callable[[str, ApiKey], Awaitable[None]] = _ignore_key
+    """Told of every API key that was `created`, `updated` or `deleted`, before the answer is sent."""
     sessions: Sessions = field(default_factory=Sessions)
     """The UI's sessions; in memory unless made with a state file."""
     allowed_hosts: tuple[str, ...] = ()

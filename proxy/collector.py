@@ -28,14 +28,16 @@ from proxy.addresses import parse_address
 from proxy.control import HOPELESS_EXIT, Control
 from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
+from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
+from proxy.key_publisher import KeyPublisher
 from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
 from proxy.orders import Orders
 from proxy.plane import read_settings
 from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import Settings
-from proxy.sources import Sources
+from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import keep_tail, open_tail
 from proxy.tls import server_context
@@ -44,6 +46,7 @@ from proxy.wakeup import Wakeup
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageUnavailable
+from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
 from storage.record import Batch, Position
 from storage.writer import Writer
@@ -69,11 +72,18 @@ class ControlPlane:
     status: StatusView
     metrics: Metrics
     tail: Tail
+    keys: KeyPublisher
 
     async def ledger(self) -> Ledger:
         """Read the accounting, positions and readings in one synchronous go, rings that were made just now included."""
         self.sources.find()
         return balance(self.drain.committed, {s.id: s.reading for s in self.sources.attached.values()})
+
+    async def on_key_changed(self, change: str, key: ApiKey) -> None:
+        """Tell workers and the log of a key that was created, updated or deleted through the API."""
+        await self.keys.refresh()
+        data = {"change": change, "keyId": key.id, "keyName": key.name, "keyLast4": key.last4}
+        self.drain.add_event("key_changed", {**data, "disabled": key.disabled})
 
     def is_ready(self) -> tuple[bool, dict[str, object]]:
         """Ready while not draining; a store that is away only degrades, the rings hold what comes."""
@@ -109,6 +119,7 @@ async def control_plane(
         plane = _wire(settings, data, storage, await storage.positions(data.instance), tail)
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
+        await plane.keys.refresh()
         follow(plane.sources, plane.status)
         plane.sources.find()
         plane.drain.account_for_lost_rings()
@@ -116,11 +127,14 @@ async def control_plane(
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
         is_shared = settings.storage.url.startswith("postgres")
         keeping = tasks.create_task(keep_tail(tail, storage, data.path, is_shared=is_shared), name="tail")
+        publishing = tasks.create_task(plane.keys.run(), name="keys")
         try:
             yield plane
         finally:
             await _settle(plane.drain, draining, plane.writer, writing)
             keeping.cancel()
+            publishing.cancel()
+            await plane.keys.flush_uses()
             plane.sources.close()
 
 
@@ -146,11 +160,18 @@ def _wire(
         on_commit=on_commit,
     )
     directory = ring_directory(settings.ring.directory, data.path, 0)
-    sources = Sources(directory, lambda source: drain.on_found(source), committed)
-    builder = RecordBuilder(data.instance, settings)
+
+    def on_found(source: Source) -> None:
+        drain.on_found(source)
+        keys.announce(source)
+
+    sources = Sources(directory, on_found, committed)
+    book = KeyBook()
+    keys = KeyPublisher(storage, data.path, sources.attached, book)
+    builder = RecordBuilder(data.instance, settings, book)
     drain = Drain(sources, builder, writer, storage, committed, metrics.observe)
     status = StatusView(settings, data.instance, sources, writer, builder)
-    return ControlPlane(storage, writer, drain, sources, status, metrics, tail)
+    return ControlPlane(storage, writer, drain, sources, status, metrics, tail, keys)
 
 
 async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:
@@ -205,6 +226,7 @@ async def admin_port(
             limits=StreamLimits(settings.admin.max_streams_per_token, settings.admin.max_stream_opens_per_minute),
             heartbeat_s=settings.tail.heartbeat_s,
         ),
+        on_key_changed=plane.on_key_changed,
         sessions=Sessions(data.path / "sessions.json"),
         allowed_hosts=settings.admin.allowed_hosts,
     )

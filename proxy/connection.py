@@ -17,7 +17,7 @@ from proxy.answering import CLIENT_CLOSED, REJECTED, SHUTDOWN, Answering
 from proxy.capture import Window
 from proxy.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, frame
 from proxy.client_side import BY_CLIENT, BY_UNSENT
-from proxy.errors import Refused, UpstreamError, error_response
+from proxy.errors import KEEPS_CONNECTION, Refused, UpstreamError, error_response
 from proxy.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, Exchange
 from proxy.forwarded import forwarded_lines
 from proxy.heads import RequestHead
@@ -230,6 +230,8 @@ class Downstream(Answering):
             raise Refused(
                 "body_too_large", f"body of {head.content_length} bytes, the limit is {engine.max_body_bytes}"
             )
+        if route.access is not None:
+            engine.gate.admit(exchange, route.access, head, self._peer)
 
     def _render(
         self, head: RequestHead, route: Route, authority: bytes | None
@@ -358,7 +360,7 @@ class Downstream(Answering):
             self._close()
 
     def _refuse(self, refusal: Refused) -> None:
-        close = refusal.code != "no_route" or not self.has_sent_request
+        close = refusal.code not in KEEPS_CONNECTION or not self.has_sent_request
         self._answer_error(refusal.code, refusal.message, REJECTED, close=close)
 
     def _refuse_unread(self, code: str, message: str) -> None:

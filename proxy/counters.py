@@ -10,16 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from proxy.errors import AUTH_CODES, KEYS_UNAVAILABLE
+
 Key = TypeVar("Key")
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "OTHER")
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes; "none" is an exchange without a response, or a status outside of 100 to 599."""
 UPSTREAM_ERRORS: Final = ("refused", "reset", "bad_response", "timeout")
+AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
 _METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}
 _OTHER_CELL: Final = (len(METHODS) - 1) * len(CLASSES)
 _ROUTE_CELLS: Final = len(METHODS) * len(CLASSES)
+_AUTH_INDEX: Final = {code: index for index, code in enumerate(AUTH_FAILURES)}
 _ERROR_INDEX: Final = {reason: index for index, reason in enumerate(UPSTREAM_ERRORS)}
 
 
@@ -45,14 +49,17 @@ class CounterSnapshot:
     """Gauge: open now."""
     requests_in_flight: int = 0
     """Gauge: running now."""
+    auth_failures: dict[str, int] = field(default_factory=dict)
+    """Code of the key check → calls it refused."""
 
 
 class CounterLayout:
     """Where each counter of a worker with `routes` routes lies."""
 
     __slots__ = (
-        "connections_downstream", "connections_upstream", "no_route", "refused_connections", "request_bytes",
-        "requests", "requests_in_flight", "response_bytes", "routes", "size", "upstream_errors", "upstream_retries",
+        "auth_failures", "connections_downstream", "connections_upstream", "no_route", "refused_connections",
+        "request_bytes", "requests", "requests_in_flight", "response_bytes", "routes", "size", "upstream_errors",
+        "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -74,7 +81,9 @@ class CounterLayout:
         self.connections_downstream = self.refused_connections + 2
         self.connections_upstream = self.refused_connections + 3
         self.requests_in_flight = self.refused_connections + 4
-        self.size = self.refused_connections + 5
+        self.auth_failures = self.refused_connections + 5
+        """Add the index of the code."""
+        self.size = self.auth_failures + len(AUTH_FAILURES)
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -86,6 +95,10 @@ class CounterLayout:
         """Return the cell of an upstream failure; None for a reason that has none."""
         index = _ERROR_INDEX.get(reason)
         return None if index is None else self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
+
+    def auth_failure_cell(self, code: str) -> int:
+        """Return the cell of a code of the key check."""
+        return self.auth_failures + _AUTH_INDEX[code]
 
     def read(self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None) -> CounterSnapshot:
         """Read a page.
@@ -109,6 +122,9 @@ class CounterLayout:
             connections_downstream=values[self.connections_downstream],
             connections_upstream=values[self.connections_upstream],
             requests_in_flight=values[self.requests_in_flight],
+            auth_failures={
+                code: count for code, count in zip(AUTH_FAILURES, values[self.auth_failures :], strict=True) if count
+            },
         )
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
@@ -144,7 +160,10 @@ def fold(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = F
         base.connections_downstream + (snapshot.connections_downstream if is_alive else 0),
         base.connections_upstream + (snapshot.connections_upstream if is_alive else 0),
         base.requests_in_flight + (snapshot.requests_in_flight if is_alive else 0),
+        dict(base.auth_failures),
     )
+    for code, count in snapshot.auth_failures.items():
+        _add(total.auth_failures, code, count)
     for cell, count in snapshot.requests.items():
         _add(total.requests, cell, count)
     for route, count in snapshot.request_bytes.items():

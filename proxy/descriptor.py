@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_ROUTE_KEYS = ("id", "service", "container", "project", "client", "location", "provider", "tool_cost_usd")
+_ROUTE_KEYS = (
+    *("id", "service", "container", "project", "client", "location", "provider", "tool_cost_usd"),
+    *("auth", "key_header", "project_header", "user_header"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,11 @@ class RouteLabels:
     provider: str | None = None
     """What the route speaks; None, as in rings of an earlier version, is `auto`."""
     tool_cost_usd: dict[str, float] | None = None
+    auth: str | None = None
+    """`optional` or `required`; None where no key is asked for."""
+    key_header: str | None = None
+    project_header: str | None = None
+    user_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,9 @@ class Descriptor:
 def write_descriptor(settings: Mapping[str, Any]) -> bytes:
     """Describe the rings of a worker with these frozen settings (as plain values)."""
     routes = [{key: route.get(key) or None for key in _ROUTE_KEYS} for route in settings["routes"]]
+    for route in routes:
+        if route["auth"] == "off":
+            route["auth"] = route["key_header"] = None
     proxy = settings["proxy"]
     return json.dumps({"source": proxy["source"], "stage": proxy["stage"] or None, "routes": routes}).encode()
 

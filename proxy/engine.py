@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.addresses import parse_address
 from proxy.field_lines import PlainLines
 from proxy.forwarded import TrustedProxies
+from proxy.gate import Gate
 from proxy.heads import RequestHead, parse_request_head
 from proxy.limits import INFLIGHT_AFTER_NS, TICK_S, Deadlines
 from proxy.pool import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
@@ -35,12 +36,19 @@ class Engine:
     """Shared state of the downstream connections of one worker."""
 
     def __init__(
-        self, settings: Settings, routes: RouteTable, recorder: Recorder, tasks: asyncio.TaskGroup, instance: str
+        self,
+        settings: Settings,
+        routes: RouteTable,
+        recorder: Recorder,
+        gate: Gate,
+        tasks: asyncio.TaskGroup,
+        instance: str,
     ) -> None:
         """Wire up; `tasks` runs the opening of upstream connections and outlives every connection."""
         limits = settings.proxy.limits
         self.routes: Final = routes
         self.recorder: Final = recorder
+        self.gate: Final = gate
         self.tasks: Final = tasks
         self.deadlines: Final = Deadlines(limits)
         self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies)
@@ -128,6 +136,7 @@ class Engine:
             count += 1
             now_ns = time.monotonic_ns()
             self._guard(self._show_old, now_ns)
+            self.gate.refresh()
             if count % _DEADLINE_TICKS == 0:
                 self._guard(self._enforce, now_ns)
             if count % _CLOCK_TICKS == 0:

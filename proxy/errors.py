@@ -22,8 +22,20 @@ STATUS_OF: Final = {
     "method_unknown": 501,
     "version_not_supported": 505,
     "overloaded": 503,
+    "keys_unavailable": 503,
+    "missing_token": 401,
+    "invalid_token": 401,
+    "disabled": 401,
+    "expired": 401,
+    "scope_denied": 403,
+    "agent_denied": 403,
 }
 """Error code → status (interface.md, data port)."""
+AUTH_CODES: Final = ("missing_token", "invalid_token", "disabled", "expired", "scope_denied", "agent_denied")
+"""Why a key does not open a route, in the order of evaluation (seed 002)."""
+KEYS_UNAVAILABLE: Final = "keys_unavailable"
+KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, *AUTH_CODES))
+"""Refusals of a request that was read without doubt: the connection may go on."""
 
 
 class Refused(Exception):
@@ -59,6 +71,8 @@ def error_response(code: str, message: str, *, close: bool, record_id_line: byte
     ]
     if status == 503:
         lines.append(b"Retry-After: 1\r\n")
+    if status == 401:
+        lines.append(b'WWW-Authenticate: ApiKey realm="sidelog"\r\n')  # RFC 9110 §11.6.1: never without
     if status == 405:
         lines.append(b"Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n")
     if close:

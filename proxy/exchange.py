@@ -59,6 +59,13 @@ FLAG_HEADS_OFF: Final = 16
 """The route's capture level keeps neither heads nor bodies."""
 FLAG_BODIES_OFF: Final = 32
 """The route's capture level keeps no bodies."""
+FLAG_ACCESS: Final = 64
+"""Behind all other sections lies what the key check noted, `ACCESS`."""
+
+ACCESS: Final = Struct("<B16s")
+"""Whether the connection came from a trusted proxy, and the key's id."""
+NO_KEY: Final = bytes(16)
+"""Id that no key has."""
 
 SHED_NONE, SHED_TAIL, SHED_BODIES = range(3)
 SHED_WINDOW_BYTES: Final = 1024
@@ -75,6 +82,7 @@ class Exchange:
     """The live state of one request and its response; owned by its downstream connection until it is recorded."""
 
     __slots__ = (
+        "access",
         "client",
         "close_code",
         "connect_ns",
@@ -129,6 +137,7 @@ class Exchange:
         self.request_whole = self.response_whole = b""
         self.timeline: list[tuple[int, int]] | None = None
         self.slot = -1
+        self.access = b""
         self.close_code = 0
 
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
@@ -158,6 +167,9 @@ class Exchange:
         shed = SHED_NONE
         if pressure and not self.flags & FLAG_BODIES_OFF:
             shed = pressure if request_head < request_size or response_head < response_size else SHED_NONE
+        if self.access:
+            self.flags |= FLAG_ACCESS
+            sections.append(self.access)
         header = FIXED.pack(
             self.id,
             self.started_at_ns,
@@ -205,6 +217,7 @@ class CapturedExchange:
     """A ring entry read back: the struct's fields as attributes, sections as bytes of their own."""
 
     __slots__ = (
+        "access",
         "client",
         "close_code",
         "connect_ns",
@@ -270,6 +283,9 @@ class CapturedExchange:
         raw = bytes(sections)
         at = client + upstream + request_head + response_head
         end = at + request_window + request_tail + response_window + response_tail + timeline
+        access = end
+        if self.flags & FLAG_ACCESS:
+            end += ACCESS.size
         if end > len(raw):
             raise ValueError(f"sections of {len(raw)} bytes, the lengths add up to {end}")
         if self.outcome >= len(OUTCOMES) or self.error >= len(ERROR_CODES):
@@ -280,7 +296,8 @@ class CapturedExchange:
         self.response_head = raw[at - response_head : at]
         self.request_window = self.request_tail = self.response_window = self.response_tail = b""
         self.timeline: list[tuple[int, int]] = []
-        if end > at:
+        self.access = raw[access:end]
+        if access > at:
             self.request_window = raw[at : (at := at + request_window)]
             self.request_tail = raw[at : (at := at + request_tail)]
             self.response_window = raw[at : (at := at + response_window)]

@@ -18,6 +18,8 @@ from proxy.connection import Downstream
 from proxy.counters import CounterLayout
 from proxy.descriptor import write_descriptor
 from proxy.engine import Engine
+from proxy.forwarded import TrustedProxies
+from proxy.gate import Gate
 from proxy.inflight import InflightWriter
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
@@ -101,13 +103,19 @@ class ProtocolPlane(DataPlane):
     """The default engine, on raw protocols."""
 
     def __init__(
-        self, settings: Settings, routes: RouteTable, recorder: Recorder, tasks: asyncio.TaskGroup, instance: str
+        self,
+        settings: Settings,
+        routes: RouteTable,
+        recorder: Recorder,
+        gate: Gate,
+        tasks: asyncio.TaskGroup,
+        instance: str,
     ) -> None:
         """Wire the engine; its tick and the opening of upstream connections run in `tasks`."""
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
-        self.engine = engine = Engine(settings, routes, recorder, tasks, instance)
+        self.engine = engine = Engine(settings, routes, recorder, gate, tasks, instance)
         super().__init__(lambda: Downstream(engine), tls_of(settings))
 
     async def start(self) -> None:
@@ -135,12 +143,12 @@ class ProtocolPlane(DataPlane):
 class ReferencePlane(DataPlane):
     """The reference engine, on aiohttp."""
 
-    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, instance: str) -> None:
+    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
         """Wire the engine; aiohttp is imported only when it is asked for."""
         from proxy.reference import ReferenceEngine
 
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
-        self._engine = ReferenceEngine(settings, routes, recorder, instance)
+        self._engine = ReferenceEngine(settings, routes, recorder, gate, instance)
         super().__init__(self._engine.protocol_factory, tls_of(settings))
 
     async def start(self) -> None:
@@ -169,9 +177,11 @@ def data_plane(
     """Make the engine the settings name, recording into `segment`."""
     layout = CounterLayout(len(routes.routes))
     recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
+    trusted = TrustedProxies(settings.proxy.trusted_proxies)
+    gate = Gate(routes, segment.cells, Path(settings.data_dir), trusted, recorder)
     if settings.proxy.engine == "reference":
-        return ReferencePlane(settings, routes, recorder, instance)
-    return ProtocolPlane(settings, routes, recorder, tasks, instance)
+        return ReferencePlane(settings, routes, recorder, gate, instance)
+    return ProtocolPlane(settings, routes, recorder, gate, tasks, instance)
 
 
 def read_settings(fd: int) -> Settings:

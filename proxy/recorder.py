@@ -129,6 +129,10 @@ class Recorder:
         """Count a request that is sent to its upstream a second time."""
         self._cells[self._layout.upstream_retries] += 1
 
+    def count_auth_failure(self, code: str) -> None:
+        """Count a call that the key check refused."""
+        self._cells[self._layout.auth_failure_cell(code)] += 1
+
     def count_connection(self, side: str, change: int) -> None:
         """Count open connections of one side, `downstream` or `upstream`."""
         cell = self._layout.connections_downstream if side == "downstream" else self._layout.connections_upstream

@@ -35,6 +35,7 @@ from proxy.capture import Window
 from proxy.errors import STATUS_OF, Refused, UpstreamError, error_response
 from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, Exchange
 from proxy.forwarded import TrustedProxies, forwarded_lines
+from proxy.gate import Gate
 from proxy.heads import RequestHead, parse_request_head
 from proxy.recorder import Recorder
 from proxy.response_head import ResponseHead, parse_response_head
@@ -53,11 +54,12 @@ _AUTO_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type
 class ReferenceEngine:
     """All connections of one process, served by aiohttp."""
 
-    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, instance: str) -> None:
+    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
         """Wire up; sessions are opened by `start`."""
         self._limits = settings.proxy.limits
         self._routes = routes
         self.recorder = recorder
+        self._gate = gate
         self._instance = instance.encode()
         self._trusted = TrustedProxies(settings.proxy.trusted_proxies)
         self._via = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
@@ -143,6 +145,9 @@ class ReferenceEngine:
         limit = self._limits.max_body_bytes
         if 0 < limit < head.content_length:
             raise Refused("body_too_large", f"body of {head.content_length} bytes, the limit is {limit}")
+        if route.access is not None:
+            self._gate.refresh()  # there is no tick here
+            self._gate.admit(exchange, route.access, head, exchange.client)
         return route
 
     async def _send(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from proxy.access import compile_access
 from proxy.addresses import UpstreamAddress, parse_upstream
 from proxy.errors import Refused
 from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
@@ -29,6 +30,7 @@ class Route:
         "_path",
         "_set_lines",
         "_set_names",
+        "access",
         "address",
         "address_text",
         "flags",
@@ -61,6 +63,7 @@ class Route:
             f"{name}: {value}\r\n".encode("latin-1") for name, value in route.set_request_headers.items()
         )
         self._set_names = frozenset(name.lower().encode() for name in route.set_request_headers)
+        self.access = compile_access(route)
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
         self.flags = {"body": 0, "headers": FLAG_BODIES_OFF}.get(level, FLAG_BODIES_OFF | FLAG_HEADS_OFF)
@@ -93,10 +96,13 @@ class Route:
             framing = b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
         hops = b", ".join([*head.hops, hop]) if head.hops else hop
+        fields = head.render(self._set_names)
+        if self.access is not None:
+            fields = self.access.without_key(fields)
         if head.is_websocket:
             via += UPGRADE_LINES
         return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
-            host, head.render(self._set_names), self._set_lines, request_id, hops, via, framing,
+            host, fields, self._set_lines, request_id, hops, via, framing,
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:

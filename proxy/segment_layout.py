@@ -36,6 +36,8 @@ RELEASED: Final = 88
 """Cell, consumer: bytes before this offset may be overwritten."""
 SLEEPING: Final = 96
 """Cell, set by the consumer, cleared by either: 1 = the reader waits for a wake-up."""
+KEYS_GENERATION: Final = 104
+"""Cell, consumer: changes when a new key snapshot is in place; 0 = none was announced."""
 
 _STATIC: Final = struct.Struct("<8sI16s36s7Q")
 _CRC: Final = struct.Struct("<I")

@@ -225,6 +225,16 @@ class RouteSettings(_Section, frozen=True):
     tool_cost_usd: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]], Meta(description="MCP: price of a successful call, by tool")
     ] = {}
+    project_header: Annotated[
+        str, Meta(description="request header that names the project; believed only from trusted_proxies")
+    ] = ""
+    user_header: Annotated[
+        str, Meta(description="request header that names the user; believed only from trusted_proxies")
+    ] = ""
+    auth: Annotated[Literal["off", "optional", "required"], Meta(description="whether callers need an API key")] = "off"
+    key_header: Annotated[str, Meta(description="request header with the key")] = "api-key"
+    scope: Annotated[str, Meta(max_length=128, description="scope a key needs here; empty: any")] = ""
+    agent: Annotated[str, Meta(max_length=128, description="agent a key must be allowed to call; empty: any")] = ""
     set_request_headers: Annotated[
         dict[str, str], Meta(description='headers set on forwarded requests; "env:NAME" reads the environment')
     ] = {}

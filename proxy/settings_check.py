@@ -33,6 +33,8 @@ _OWN_HEADERS: Final = frozenset(
     }
 )  # fmt: skip
 """What a route may not set: framing and connection belong to the proxy; Host is `upstream_host`."""
+_READ_HEADERS: Final = frozenset({"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"})
+"""What else the proxy reads or writes itself: no field for a key, a project or a user."""
 
 _LEAST_BYTES: Final = 256
 """A limit on heads below this would refuse every request."""
@@ -185,8 +187,24 @@ def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
             yield setting, f"{header} belongs to the proxy and cannot be set"
         if not _HEADER_VALUE.match(value):
             yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
+    yield from _check_access(name, route)
     if route.upstream_ca_file and not os.access(route.upstream_ca_file, os.R_OK):
         yield f"{name}.upstream_ca_file", f"cannot be read, got {route.upstream_ca_file!r}"
+
+
+def _check_access(name: str, route: RouteSettings) -> Iterator[Problem]:
+    for key in ("key_header", "project_header", "user_header"):
+        header = getattr(route, key)
+        if header and not _TOKEN.match(header):
+            yield f"{name}.{key}", f"expected a header name, got {header!r}"
+        elif header.lower() in _OWN_HEADERS | _READ_HEADERS:
+            yield f"{name}.{key}", f"{header} has another meaning to the proxy"
+    if route.auth == "off":
+        for key in ("scope", "agent"):
+            if getattr(route, key):
+                yield f"{name}.{key}", f"has no effect while auth is `off`, got {getattr(route, key)!r}"
+    elif not route.key_header:
+        yield f"{name}.key_header", "expected a header name, got an empty one"
 
 
 def _check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:

@@ -53,6 +53,7 @@ class StatusView:
             },
             requests_in_flight=counters.requests_in_flight,
             upstream_errors=counters.upstream_errors,
+            auth_failures=counters.auth_failures,
             ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},
             ring_capacity_bytes=attached[0].segment.capacity if attached else self._settings.ring.bytes,
         )

@@ -83,13 +83,24 @@ class Client:
         Raises:
             CommandError: nobody answers, or not in HTTP.
         """
-        target = path + (f"?{urlencode(parameters, doseq=True)}" if parameters else "")
+        return self.send("GET", path + (f"?{urlencode(parameters, doseq=True)}" if parameters else ""))
+
+    def send(self, method: str, target: str, content: object = None) -> Answer:
+        """Send a request, with `content` as JSON unless it is None; answers whatever the status.
+
+        Raises:
+            CommandError: nobody answers, or not in HTTP.
+        """
         headers = {"Accept": "application/json", "Connection": "close"}
+        payload = None
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+            payload = json.dumps(content).encode()
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         connection = _connection(self.url, self.cert_file)
         try:
-            connection.request("GET", urlsplit(self.url).path.rstrip("/") + target, headers=headers)
+            connection.request(method, urlsplit(self.url).path.rstrip("/") + target, payload, headers)
             response = connection.getresponse()
             body = response.read(MAX_ANSWER_BYTES)
             return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
@@ -102,9 +113,17 @@ class Client:
 
     def get_json(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Any:
         """GET JSON; refusals become errors with the server's own words."""
-        answer = self.get(path, parameters)
+        return self._read(self.get(path, parameters))
+
+    def send_json(self, method: str, target: str, content: object = None) -> Any:
+        """Send a request and read the JSON answered, None when there is none; refusals as in `get_json`."""
+        return self._read(self.send(method, target, content))
+
+    def _read(self, answer: Answer) -> Any:
         if answer.status >= 400:
             raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+        if answer.status == 204:
+            return None
         try:
             return json.loads(answer.body)
         except ValueError as error:

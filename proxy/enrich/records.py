@@ -14,6 +14,7 @@ import msgspec
 from proxy.descriptor import Descriptor, RouteLabels
 from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
 from proxy.enrich.calls import CallReader
+from proxy.enrich.credit import KeyBook, credit, credit_running
 from proxy.enrich.facts import TRACEPARENT, Facts, FactsMemo, text_of
 from proxy.enrich.messages import MessageReader
 from proxy.enrich.redact import Redactor
@@ -59,12 +60,14 @@ _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "erro
 class RecordBuilder:
     """Makes records for one sidecar. Not thread-safe: it remembers heads."""
 
-    def __init__(self, instance: str, settings: Settings) -> None:
-        """Redact and cut as the settings say."""
+    def __init__(self, instance: str, settings: Settings, book: KeyBook | None = None) -> None:
+        """Redact and cut as the settings say; `book` knows the API keys, and is told of their use."""
         redact = settings.redact
+        self._book = book or KeyBook()
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
-        self._redactor = Redactor(redact.headers, redact.query, redact.json_keys)
+        key_headers = (route.key_header for route in settings.routes if route.auth != "off")
+        self._redactor = Redactor((*redact.headers, *key_headers), redact.query, redact.json_keys)
         self._requests = FactsMemo(self._redactor)
         self._responses = FactsMemo(self._redactor)
         self._messages = MessageReader(self._redactor)
@@ -132,6 +135,8 @@ class RecordBuilder:
         )
         if status == SWITCHING_PROTOCOLS:
             record.data = msgspec.json.encode({"close_code": captured.close_code or None})
+        if captured.access or labels.auth:
+            credit(record, captured.access, head, labels, self._book)
         if flags & FLAG_HEADS_OFF:
             return Entry(record)
         response_line, response_block = _split(captured.response_head)
@@ -206,7 +211,7 @@ class RecordBuilder:
         line, block = _split(exchange.head)
         facts = self._requests.read(block)
         method, path, query, _ = self._request_line(line)
-        return Record(
+        record = Record(
             0, exchange.record_id, self._instance, "exchange", exchange.started_at_us, 0, "info", _OK, None,
             method, "http", facts.host, path, query, "1.1", max(0, now_us() - exchange.started_at_us),
             None, None, None, None, None, 0, 0, False, exchange.client_ip.decode("ascii", "replace") or None, None,
@@ -214,6 +219,9 @@ class RecordBuilder:
             descriptor.source, descriptor.stage, facts.trace_id, facts.span_id,
             facts.request_id or format_id(exchange.record_id), facts.user_agent, None, "none",
         )  # fmt: skip
+        if labels.auth:
+            credit_running(record, exchange.head, labels, self._book)
+        return record
 
     def event(self, name: str, data: dict[str, object]) -> Entry:
         """Make an event of our own: a gap, an unclean start."""

@@ -28,6 +28,20 @@ def test_what_was_written_is_read() -> None:
     )
 
 
+def test_a_route_says_what_it_asks_of_callers() -> None:
+    """The field of the key only where keys are asked for, the others wherever they are set."""
+    settings = Settings(
+        routes=(
+            RouteSettings(id="a", upstream="http://x", auth="optional", key_header="X-Key"),
+            RouteSettings(id="b", upstream="http://x", key_header="X-Key", project_header="p", user_header="u"),
+        )
+    )
+    keyed, believing = read_descriptor(write_descriptor(msgspec.to_builtins(settings))).routes
+    assert (keyed.auth, keyed.key_header, keyed.project_header) == ("optional", "X-Key", None)
+    assert (believing.auth, believing.key_header) == (None, None)
+    assert (believing.project_header, believing.user_header) == ("p", "u")
+
+
 def test_no_secret_is_in_it() -> None:
     """Headers that routes set stay out of shared memory."""
     route = RouteSettings(id="a", upstream="http://x", set_request_headers={"authorization": "Bearer secret"})

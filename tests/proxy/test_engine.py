@@ -9,6 +9,8 @@ import pytest
 
 from proxy.counters import CounterLayout
 from proxy.engine import Engine
+from proxy.forwarded import TrustedProxies
+from proxy.gate import Gate
 from proxy.inflight import InflightWriter
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
@@ -186,7 +188,9 @@ def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
     layout = CounterLayout(1)
     segment = Segment.create(directory, b"{}", ring_bytes=1 << 20, counter_cells=layout.size, inflight_slots=8)
     recorder = Recorder(RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment))
-    return Engine(settings, compile_routes(settings), recorder, asyncio.TaskGroup(), "me"), segment
+    routes = compile_routes(settings)
+    gate = Gate(routes, segment.cells, directory, TrustedProxies(()), recorder)
+    return Engine(settings, routes, recorder, gate, asyncio.TaskGroup(), "me"), segment
 
 
 def test_a_full_ring_never_fails_a_request(start: Start) -> None:

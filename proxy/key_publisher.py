@@ -1,0 +1,100 @@
+"""The collector's part of the key check: workers get every change of a key within a second, the store its uses.
+
+Strategy: the store's key version is polled, because another sidecar of the same store may change keys; a change made
+here is published at once. Publishing is: know the keys (the book comes first, so that no record names a key it does not
+know), replace the snapshot file, then raise the generation in the header page of every ring. A worker that sees the new
+number finds the new file.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from proxy.enrich.credit import KeyBook
+from proxy.key_snapshot import encode_snapshot, write_snapshot
+from proxy.segment_layout import KEYS_GENERATION
+from proxy.sources import Source
+from storage.base import Storage
+from storage.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+POLL_S: Final = 0.5
+"""With the workers' tick of 50 ms, and a look at the file, a change takes effect within a second."""
+USES_EVERY_S: Final = 10.0
+"""How late the store may hear of a key's last use."""
+
+
+class KeyPublisher:
+    """Keeps workers and records informed of the keys."""
+
+    def __init__(self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], book: KeyBook) -> None:
+        """Publish into a data directory.
+
+        Args:
+            storage: has the keys.
+            directory: the data directory.
+            attached: rings of the workers, as they come and go.
+            book: kept up to date.
+        """
+        self._storage = storage
+        self._directory = directory
+        self._attached = attached
+        self._book = book
+        self._version = -1
+        self._generation = 0
+        self._is_publishing = asyncio.Lock()
+        self._is_failing = False
+
+    async def run(self) -> None:
+        """Follow the store's keys until cancelled."""
+        flushed_s = time.monotonic()
+        while True:
+            await self.refresh()
+            if time.monotonic() - flushed_s >= USES_EVERY_S:
+                flushed_s = time.monotonic()
+                await self.flush_uses()
+            await asyncio.sleep(POLL_S)
+
+    async def refresh(self) -> None:
+        """Publish if the keys have changed; what fails is tried again at the next call."""
+        async with self._is_publishing:
+            try:
+                version = await self._storage.key_version()
+                if version != self._version:
+                    await self._publish()
+                    self._version = version
+                self._is_failing = False
+            except (StorageError, OSError) as error:
+                if not self._is_failing:
+                    log.error("the keys cannot be published, workers keep the ones they know: %s", error)
+                self._is_failing = True
+
+    async def _publish(self) -> None:
+        keys = await self._storage.keys()
+        self._book.replace(keys)
+        await asyncio.to_thread(write_snapshot, self._directory, encode_snapshot(keys))
+        # Above every earlier one, also those of a collector before us: rings remember.
+        self._generation = max(self._generation + 1, time.time_ns())
+        for source in self._attached.values():
+            self.announce(source)
+
+    def announce(self, source: Source) -> None:
+        """Tell one worker which snapshot is in place, if any is."""
+        if self._generation:
+            source.segment.cells[KEYS_GENERATION] = self._generation
+
+    async def flush_uses(self) -> None:
+        """Store when keys were used last; uses the store does not take are kept for the next time."""
+        uses = self._book.take_uses()
+        if not uses:
+            return
+        try:
+            await self._storage.touch_keys(uses)
+        except StorageError as error:
+            log.warning("the last use of keys is not stored yet: %s", error)
+            for key_id, at_us in uses.items():
+                self._book.use(key_id, at_us)

@@ -1,0 +1,92 @@
+"""The key snapshot: what workers know of the API keys, as one small file that the collector replaces whole.
+
+Strategy: workers never open the store, so the collector writes every key that is not deleted, hashes only, beside the
+old file and renames it over it: a reader sees the old snapshot or the new one. The file outlives both processes: a
+worker that starts while the store is away still knows the keys. Mode 0600.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from storage.keys import ApiKey
+
+SNAPSHOT_FILE: Final = "keys.snapshot"
+_FORMAT: Final = 1
+
+
+class KnownKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One key, as far as the check of a call needs it."""
+
+    secret_sha256: bytes
+    id: bytes
+    """16 bytes."""
+    scopes: tuple[str, ...] | None
+    """Null is all."""
+    agents: tuple[str, ...] | None
+    """Null is all."""
+    expires_at_us: int | None
+    disabled: bool
+
+
+class _Snapshot(msgspec.Struct, frozen=True, array_like=True):
+    format: int
+    keys: list[KnownKey]
+
+
+_decoder: Final = msgspec.msgpack.Decoder(_Snapshot)
+
+
+def encode_snapshot(keys: Iterable[ApiKey]) -> bytes:
+    """Write the keys that are not deleted."""
+    known = [
+        KnownKey(key.secret_sha256, UUID(key.id).bytes, key.scopes, key.agents, key.expires_at_us, key.disabled)
+        for key in keys
+        if key.secret_sha256 is not None
+    ]
+    return msgspec.msgpack.encode(_Snapshot(_FORMAT, known))
+
+
+def decode_snapshot(raw: bytes) -> Mapping[bytes, KnownKey]:
+    """Read keys by their hash.
+
+    Raises:
+        ValueError: it is no snapshot, or one of another format.
+    """
+    snapshot = _decoder.decode(raw)
+    if snapshot.format != _FORMAT:
+        raise ValueError(f"a key snapshot of format {snapshot.format}, this sidelog reads format {_FORMAT}")
+    return {key.secret_sha256: key for key in snapshot.keys}
+
+
+def write_snapshot(directory: Path, raw: bytes) -> None:
+    """Replace the snapshot of a data directory. Blocks until it is on disk.
+
+    Raises:
+        OSError: it cannot be written; the old one is still there.
+    """
+    unfinished = directory / f".{SNAPSHOT_FILE}.{os.getpid()}"
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(raw)
+            stream.flush()
+            os.fsync(fd)
+        unfinished.replace(directory / SNAPSHOT_FILE)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def read_snapshot(directory: Path) -> Mapping[bytes, KnownKey]:
+    """Read the snapshot of a data directory.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is damaged.
+    """
+    return decode_snapshot((directory / SNAPSHOT_FILE).read_bytes())
