@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from api import health, keys, login, middleware, records
+from api import erase, health, keys, login, middleware, records
 from api.dialects import gateway, proxy_logs
 from api.pages import load_assets, serve_asset, serve_page
 from api.services import SERVICES, Services
@@ -41,12 +41,10 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
         Route("GET", "/api/keys", keys.list_keys),
+        Route("DELETE", "/api/records", erase.erase_records),
         Route("POST", "/api/keys", keys.create_key),
         Route("PATCH", "/api/keys/{id}", keys.change_key),
         Route("DELETE", "/api/keys/{id}", keys.delete_key),
-        Route("GET", "/api/ledger", health.ledger),
-        Route("GET", "/api/status", health.status),
-        Route("POST", "/logout", login.logout),
         Route("GET", "/healthz", health.healthz, is_open=True),
         Route("GET", "/readyz", health.readyz, is_open=True),
         Route("GET", "/metrics", health.metrics, is_open=True),

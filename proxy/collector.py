@@ -20,23 +20,26 @@ from aiohttp import web
 
 from api.app import make_app
 from api.metrics import Metrics
+from api.principal import Credential, Credentials, Principal
 from api.services import Services, StreamServices
 from api.sessions import Sessions
 from api.stream_limits import StreamLimits
 from api.tail import Tail
 from proxy.addresses import parse_address
+from proxy.admin_token import AdminToken
 from proxy.control import HOPELESS_EXIT, Control
 from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
+from proxy.keeping import make_retention
 from proxy.key_publisher import KeyPublisher
 from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
 from proxy.orders import Orders
 from proxy.plane import read_settings
 from proxy.segment import remove_unfinished, ring_directory
-from proxy.settings import Settings
+from proxy.settings import AdminHostSettings, Settings, TokenSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import keep_tail, open_tail
@@ -48,7 +51,9 @@ from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageUnavailable
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
+from storage.query import Scope
 from storage.record import Batch, Position
+from storage.retention import Retention
 from storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -72,6 +77,7 @@ class ControlPlane:
     status: StatusView
     metrics: Metrics
     tail: Tail
+    retention: Retention
     keys: KeyPublisher
 
     async def ledger(self) -> Ledger:
@@ -213,7 +219,8 @@ async def admin_port(
     """Serve the admin port on a listening socket, until left."""
     services = Services(
         storage=plane.storage,
-        token=data.token if settings.admin.auth == "token" else None,
+        credentials=credentials_of(settings, AdminToken(data.path, data.token)),
+        host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
         ledger=plane.ledger,
@@ -262,6 +269,22 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
 def tune_garbage_collection() -> None:
     """Look for cycles rarely: a batch is thousands of short-lived tuples, none of which can be in one.
+
+def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
+    """Make the credentials of the admin port: the data directory's token and those of the settings."""
+    if settings.admin.auth == "off":
+        return Credentials()
+    others = [
+        Credential(bytes.fromhex(token.sha256), Principal(token.name, token.role, scope_of(token)))
+        for token in settings.tokens
+    ]
+    return Credentials(admin_token, others)
+
+
+def scope_of(source: TokenSettings | AdminHostSettings) -> Scope:
+    """Read the scope of a token or a name."""
+    return Scope(projects=source.projects, containers=source.containers, clients=source.clients)
+
 
     A GET costs 21.5 us of CPU in the collector without looking, 23.9 with the default thresholds (bench/micro).
     """

@@ -22,7 +22,7 @@ from typing import Protocol, Self
 
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Purged, RetentionState
+from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
 
@@ -108,6 +108,14 @@ class Storage(Protocol):
 
     async def purge(self, max_rows: int) -> Purged:
         """Delete one slice of what is below the floors; call it until `is_done`. Sums and `last_seq` stay right."""
+        ...
+
+    async def erase(self, filter: Filter) -> Erased:
+        """Erase what matches a filter at this moment: rows, their counts in all sums, and their heads and bodies.
+
+        Nothing of them is left in what other records keep. It proceeds in slices between batches: readers meanwhile
+        see some of it gone. Cancelled or failed half-way, what is erased stays erased; ask again for the rest.
+        """
         ...
 
     async def last_seq(self) -> int:

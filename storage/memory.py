@@ -16,7 +16,7 @@ from storage.errors import StorageRejected, StorageUnavailable
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.memory_keys import MemoryKeys
-from storage.purge import Purged, RetentionState
+from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record
 
@@ -160,6 +160,14 @@ class MemoryStorage:
         gone = [record for record in self._records if record.started_at_us < self._purge_floor_us][:max_rows]
         self._remove(gone)
         return Purged(len(gone), 0, is_done=not gone)
+
+    async def erase(self, filter: Filter) -> Erased:
+        """See `storage.base.Storage.erase`."""
+        self._check_open()
+        gone = [record for record in self._visible() if matches(filter, record)]
+        self._remove(gone)
+        events = sum(record.kind == "event" for record in gone)
+        return Erased(len(gone) - events, events, self._last_seq)
 
     async def last_seq(self) -> int:
         """See `storage.base.Storage.last_seq`."""

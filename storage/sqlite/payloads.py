@@ -126,6 +126,13 @@ class Packer:
             block.clear()
 
 
+def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytearray]:
+    """Compress some slices (offset, length) of a block as a block of their own; answers its size and its frame."""
+    block = zstd.decompress(frame)
+    kept = b"".join(block[offset : offset + length] for offset, length in slices)
+    return len(kept), bytearray(zstd.compress(kept, LEVEL))
+
+
 class Unpacker:
     """Reads payloads out of compressed blocks, inflating each block once."""
 

@@ -16,12 +16,13 @@ from typing import Final, Self, TypeVar
 
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Purged, RetentionState
+from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
 from storage.sqlite import keys, purge, read
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
+from storage.sqlite.erase import bounded, empty_journal, erase_slice
 from storage.sqlite.facets import facets
 from storage.sqlite.histogram import histogram
 from storage.sqlite.meta import put_meta, read_meta
@@ -139,6 +140,21 @@ class SqliteStorage:
     async def purge(self, max_rows: int) -> Purged:
         """See `storage.base.Storage.purge`."""
         return await self._writer.run(lambda connection: purge.purge(connection, max_rows))
+
+    async def erase(self, filter: Filter) -> Erased:
+        """See `storage.base.Storage.erase`."""
+        through_seq = await self.last_seq()
+        filter = bounded(filter, through_seq)
+        exchanges = events = 0
+        next_seq: int | None = 0
+        while next_seq is not None:
+            work = partial(erase_slice, filter=filter, from_seq=next_seq, names=self._names)
+            done = await self._writer.run(work)
+            exchanges += done.exchanges
+            events += done.events
+            next_seq = done.next_seq
+        await self._writer.run(empty_journal)
+        return Erased(exchanges, events, through_seq)
 
     async def last_seq(self) -> int:
         """See `storage.base.Storage.last_seq`."""

@@ -1,0 +1,137 @@
+"""Erasing the records of a filter, a slice at a time: rows, sums, and what is theirs in the blocks.
+
+Strategy: each slice is a transaction between two batches. Its rows are read once more as records, their counts are
+taken off the rollups, and every block that holds something of theirs is packed anew without it, under its own id; the
+rows that stay get their new places. Freed pages are overwritten (`secure_delete`), and the journal is emptied at the
+end, so that nothing of what was erased is left in the files.
+
+Invariant: after each slice all sums, lists and payloads are those of the records that are left.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from storage.periods import HOUR_US
+from storage.query import ROLLUP_METHODS, Filter
+from storage.record import Record
+from storage.sql import SQLITE, conditions, texts
+from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
+from storage.sqlite.dictionary import Names, find, in_parts, marks
+from storage.sqlite.payloads import BODIES, HEADS, repack
+from storage.sqlite.read import seq_range
+from storage.sqlite.rollups import DIMENSIONS, Rollups, drop_empty
+
+SLICE_ROWS: Final = 500
+"""Rows of one transaction: with their blocks about 50 ms."""
+_SCAN_ROWS: Final = 50_000
+"""Rows looked at in one transaction: about 10 ms."""
+_DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
+_METHOD: Final = DIMENSIONS.index("method")
+_ERROR_TYPE: Final = COLUMNS.index("error_type")
+_SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"
+_KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one transaction erased, and where the next one goes on."""
+
+    exchanges: int
+    events: int
+    next_seq: int | None
+    """None when the filter is exhausted."""
+
+
+def bounded(filter: Filter, through_seq: int) -> Filter:
+    """Leave out what is committed from now on."""
+    until = through_seq if filter.seq_until is None else min(through_seq, filter.seq_until)
+    return replace(filter, seq_until=until)
+
+
+def erase_slice(connection: sqlite3.Connection, filter: Filter, from_seq: int, names: Names) -> Slice:
+    """Erase the first records of a filter from a `seq` on, in one transaction."""
+    connection.execute("PRAGMA secure_delete = on")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = _erase(connection, filter, from_seq, names)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    finally:
+        connection.execute("PRAGMA secure_delete = off")
+    return done
+
+
+def empty_journal(connection: sqlite3.Connection) -> None:
+    """Write the journal into the file and cut it, as far as readers let us: it holds pages as they were."""
+    connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
+
+
+def _erase(connection: sqlite3.Connection, filter: Filter, from_seq: int, names: Names) -> Slice:
+    where, whole = conditions(filter, find(connection, texts(filter)), SQLITE), seq_range(connection, filter)
+    first = max(from_seq, whole.first)
+    if where is None or first > whole.last:
+        return Slice(0, 0, None)
+    last = min(first + _SCAN_ROWS - 1, whole.last)
+    sql = f"{_SELECT} WHERE {where.text} AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+    rows = connection.execute(sql, (*where.parameters, first, last, SLICE_ROWS)).fetchall()
+    if len(rows) == SLICE_ROWS:
+        last = rows[-1][0]
+    if rows:
+        _remove(connection, rows, names)
+    events = sum(row[COLUMNS.index("kind")] for row in rows)
+    return Slice(len(rows) - events, events, last + 1 if last < whole.last else None)
+
+
+def _remove(connection: sqlite3.Connection, rows: list[Row], names: Names) -> None:
+    records = decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
+    rollups = Rollups()
+    for record, row in zip(records, rows, strict=True):
+        rollups.add(record, _dimensions(record, row), row[_ERROR_TYPE])
+    rollups.store(connection, sign=-1)
+    drop_empty(connection, {record.started_at_us // HOUR_US for record in records})
+    for part in in_parts([row[0] for row in rows]):
+        connection.execute(f"DELETE FROM records WHERE seq IN ({marks(part)})", part)
+    for place, (_, name) in enumerate(_KINDS):
+        column = len(COLUMNS) + 3 * place
+        for block in sorted({row[column] for row in rows} - {0}):
+            _repack(connection, block, name)
+
+
+def _dimensions(record: Record, row: Row) -> tuple[int, ...]:
+    dimensions = [row[place] for place in _DIMENSION_PLACES]
+    if record.method not in ROLLUP_METHODS:
+        dimensions[_METHOD] = 0
+    return tuple(dimensions)
+
+
+def _repack(connection: sqlite3.Connection, block: int, name: str) -> None:
+    """Pack a block anew with what the rows that are left have in it; delete it when that is nothing."""
+    found = connection.execute("SELECT first_seq, last_seq, data FROM blocks WHERE id = ?", (block,)).fetchone()
+    if found is None:
+        return  # Retention took it.
+    first, last, frame = found
+    left = connection.execute(
+        f"SELECT seq, {name}_offset, {name}_length FROM records "
+        f"WHERE seq BETWEEN ? AND ? AND {name}_block = ? ORDER BY seq",
+        (first, last, block),
+    ).fetchall()
+    if not left:
+        connection.execute("DELETE FROM blocks WHERE id = ?", (block,))
+        return
+    size, packed = repack(frame, ((offset, length) for _, offset, length in left))
+    connection.execute("UPDATE blocks SET raw_bytes = ?, data = ? WHERE id = ?", (size, packed, block))
+    connection.executemany(f"UPDATE records SET {name}_offset = ? WHERE seq = ?", _offsets(left))
+
+
+def _offsets(left: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
+    offset = 0
+    for seq, _, length in left:
+        yield offset, seq
+        offset += length

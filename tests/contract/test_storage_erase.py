@@ -1,0 +1,87 @@
+"""Erasure of every backend: nothing of the erased is left, and nothing of the others is changed."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from storage.base import Storage
+from storage.query import Filter, RecordQuery, Scope, matches
+from storage.record import Batch, Entry, Payload, Record
+from tests.contract.backends import BACKENDS, Backend
+from tests.contract.test_storage_reading import make_dataset
+from tests.contract.test_storage_retention import check as check_left
+from tests.storage.samples import make_payload, make_record
+
+ALL = Filter(kind="all")
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every backend in turn."""
+    chosen: Backend = request.param
+    return chosen
+
+
+@pytest.fixture
+async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty store."""
+    async with await backend.open(tmp_path) as opened:
+        yield opened
+
+
+def payload_of(number: int) -> Payload:
+    """Make a payload that tells whose it is; every third has no bodies."""
+    payload = make_payload(number)
+    if number % 3 == 0:
+        payload.request_body = payload.response_body = None
+    return payload
+
+
+async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
+    """Commit the usual records in batches, each with a payload."""
+    records = make_dataset()
+    payloads = {number: payload_of(number) for number in range(1, len(records) + 1)}
+    for start in range(0, len(records), 60):
+        entries = [
+            Entry(record, payloads[start + place]) for place, record in enumerate(records[start : start + 60], 1)
+        ]
+        await store.commit(Batch("sidecar-1", entries))
+    return records, payloads
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        ALL,
+        Filter(projects=("a",), kind="all"),
+        Filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
+        Filter(path_contains="items", methods=("GET", "BREW"), kind="all"),
+        Filter(kind="event"),
+        Filter(projects=("unknown",)),
+    ],
+)
+async def test_the_erased_are_in_no_answer_and_the_others_in_all(store: Storage, filter: Filter) -> None:
+    """Lists, counts, sums and payloads are those of the records that do not match."""
+    records, payloads = await fill(store)
+    gone = [record for record in records if matches(filter, record)]
+    left = [record for record in records if not matches(filter, record)]
+    receipt = await store.erase(filter)
+    events = sum(record.kind == "event" for record in gone)
+    assert (receipt.exchanges, receipt.events, receipt.through_seq) == (len(gone) - events, events, len(records))
+    await check_left(store, left, 0, last_seq=len(records))
+    expected = {record.seq: payloads[record.seq] for record in left}
+    assert await store.payloads([record.seq for record in records]) == expected
+    assert await store.get(gone[0].id if gone else bytes(16)) is None
+    again = await store.erase(filter)
+    assert (again.exchanges, again.events) == (0, 0)
+
+
+async def test_storing_goes_on_beside_an_erasure(store: Storage) -> None:
+    """Numbers are not given again, and what comes later may match the filter."""
+    first, second = make_record(project="a"), make_record(project="a")
+    await store.commit(Batch("sidecar-1", [Entry(first)]))
+    await store.erase(Filter(projects=("a",)))
+    assert await store.commit(Batch("sidecar-1", [Entry(second)])) == 2
+    assert (await store.select(RecordQuery(filter=ALL))).records == [second]
+    assert (await store.count(ALL)).exchanges == 1

@@ -1,0 +1,41 @@
+"""Erasure leaves nothing in the files."""
+
+from pathlib import Path
+
+from storage.query import Filter
+from storage.record import Batch, Entry
+from storage.sqlite import erase
+from storage.sqlite.store import SqliteStorage
+from tests.storage.samples import make_body, make_payload, make_record
+
+
+async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
+    """What only the erased record had is in no file any more; its neighbour in the block is."""
+    noise = bytes((place * place * 31 + place * 7) % 256 for place in range(9000))
+    secret, other = make_payload(1), make_payload(2)
+    secret.response_body = make_body(b"THE-SECRET" + noise)
+    gone = Entry(make_record(project="a", path="/the-secret-path"), secret)
+    async with await SqliteStorage.open(tmp_path / "records.db") as store:
+        await store.commit(Batch("sidecar-1", [gone, Entry(make_record(project="b"), other)]))
+        assert "/the-secret-path" in files_in(tmp_path)
+        await store.erase(Filter(projects=("a",)))
+        assert await store.payloads([1, 2]) == {2: other}
+        assert "/the-secret-path" not in files_in(tmp_path)
+        assert "THE-SECRET" not in files_in(tmp_path)
+
+
+async def test_a_large_erasure_takes_many_slices(tmp_path: Path) -> None:
+    """More rows than a slice holds are erased completely, and sums are exact."""
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        number = 2 * erase.SLICE_ROWS + 5
+        entries = [Entry(make_record(project="ab"[place % 2]), make_payload(place)) for place in range(2 * number)]
+        await store.commit(Batch("sidecar-1", entries))
+        receipt = await store.erase(Filter(projects=("a",)))
+        assert (receipt.exchanges, receipt.through_seq) == (number, 2 * number)
+        assert (await store.count(Filter())).exchanges == number
+        assert len(await store.payloads(range(2 * number + 1))) == number
+
+
+def files_in(directory: Path) -> str:
+    """Read all files of a directory, byte by byte as text."""
+    return b"".join(file.read_bytes() for file in directory.iterdir() if file.is_file()).decode("latin-1")
