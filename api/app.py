@@ -6,8 +6,9 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from api import erase, health, keys, login, middleware, records
+from api import erase, export, figures, health, keys, login, middleware, records
 from api.dialects import gateway, proxy_logs
+from api.middleware import Rule
 from api.pages import load_assets, serve_asset, serve_page
 from api.services import SERVICES, Services
 
@@ -24,6 +25,10 @@ class Route:
     handler: Handler
     is_open: bool = False
     """Whether it is answered without a token."""
+    is_global: bool = False
+    """Whether it is about the whole sidecar: refused to callers from whom something is hidden."""
+    for_readers: bool = False
+    """Whether readers may ask it though it is no GET; other methods are for admins."""
 
 
 def routes() -> tuple[Route, ...]:
@@ -35,13 +40,20 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
         Route("GET", "/api/proxy-logs/_logs/stats", proxy_logs.stats),
         Route("GET", "/api/proxy-logs/_logs/stream", proxy_logs.stream),
+        Route("GET", "/api/facets", figures.facets),
+        Route("GET", "/api/histogram", figures.histogram),
+        Route("GET", "/api/summary", figures.summary),
+        Route("GET", "/api/export", export.export),
         Route("GET", "/api/records", records.list_records),
+        Route("DELETE", "/api/records", erase.erase_records),
         Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
+        Route("GET", "/api/ledger", health.ledger, is_global=True),
+        Route("GET", "/api/status", health.status, is_global=True),
+        Route("POST", "/logout", login.logout, for_readers=True),
         Route("GET", "/api/keys", keys.list_keys),
-        Route("DELETE", "/api/records", erase.erase_records),
         Route("POST", "/api/keys", keys.create_key),
         Route("PATCH", "/api/keys/{id}", keys.change_key),
         Route("DELETE", "/api/keys/{id}", keys.delete_key),
@@ -64,9 +76,16 @@ async def _end_streams(app: web.Application) -> None:
 def make_app(services: Services) -> web.Application:
     """Build the admin application. The services stay the caller's: nothing is opened or closed here."""
     table = routes()
-    open_paths = frozenset(route.path for route in table if route.is_open)
+    rules = {
+        (route.method, route.path): Rule(
+            is_open=route.is_open,
+            is_global=route.is_global,
+            needs_admin=route.method != "GET" and not route.for_readers,
+        )
+        for route in table
+    }
     app = web.Application(
-        middlewares=[middleware.answer_errors, middleware.check_host, middleware.require_token(open_paths)],
+        middlewares=[middleware.answer_errors, middleware.check_host, middleware.require_token(rules)],
         client_max_size=MAX_REQUEST_BYTES,
     )
     app[SERVICES] = services

@@ -1,0 +1,73 @@
+"""Facets, histogram and summary over HTTP: the store's figures as JSON, scoped, and errors that name the parameter."""
+
+import pytest
+
+from storage.record import Batch, Entry
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import START_US, make_record
+
+RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
+
+
+async def fill(world: World) -> None:
+    """Store ten exchanges: two failures, two routes."""
+    records = [
+        make_record(n, status=500 if n < 2 else 200, route_id="a" if n % 2 else "b", project="p" if n < 4 else None)
+        for n in range(10)
+    ]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+
+
+async def test_facets_list_values_with_counts(client: Client, world: World) -> None:
+    """Values come most frequent first; only the facets asked for are answered."""
+    await fill(world)
+    response = await client.get("/api/facets?name=route,status", headers=BEARER)
+    assert response.status == 200
+    found = (await response.json())["facets"]
+    assert set(found) == {"route", "status"}
+    assert found["status"] == [{"value": "2xx", "count": 8}, {"value": "5xx", "count": 2}]
+    assert {value["value"]: value["count"] for value in found["route"]} == {"a": 5, "b": 5}
+
+
+async def test_a_histogram_counts_over_time(client: Client, world: World) -> None:
+    """The steps add up to what is stored in the range."""
+    await fill(world)
+    response = await client.get(f"/api/histogram?{RANGE}&buckets=12", headers=BEARER)
+    assert response.status == 200
+    found = await response.json()
+    assert found["complete"]
+    assert sum(bucket["exchanges"] for bucket in found["buckets"]) == 10
+    assert sum(bucket["status"].get("5xx", 0) for bucket in found["buckets"]) == 2
+    assert found["step_s"] == 300
+    full = next(bucket for bucket in found["buckets"] if bucket["exchanges"])
+    assert 100 <= full["duration_ms"]["p50"] <= 250
+
+
+async def test_a_summary_adds_up(client: Client, world: World) -> None:
+    """Totals follow the filter, and the top lists name what fails."""
+    await fill(world)
+    found = await (await client.get("/api/summary?route=a", headers=BEARER)).json()
+    assert found["exchanges"] == 5
+    assert found["status"] == {"2xx": 4, "5xx": 1}
+    assert found["request_bytes"] == 5 * 412
+    assert found["top"]["route"] == [{"value": "a", "count": 5}]
+    assert START_US > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/api/facets?name=colour", "name"),
+        ("/api/facets?colour=red", "colour"),
+        ("/api/histogram?buckets=0", "buckets"),
+        ("/api/histogram?buckets=501", "buckets"),
+        ("/api/histogram?since=2024-01-02&until=2024-01-01", "buckets"),
+        ("/api/histogram?since=yesterday", "since"),
+        ("/api/summary?status=6xx", "status"),
+    ],
+)
+async def test_bad_parameters_are_named(client: Client, path: str, parameter: str) -> None:
+    """A bad parameter is a problem that names it."""
+    response = await client.get(path, headers=BEARER)
+    assert response.status == 400
+    assert (await response.json())["parameter"] == parameter
