@@ -1,15 +1,20 @@
 """Which store a URL names. One literal table; a backend and its driver are imported when it is opened, not before.
 
-`memory:` · `sqlite:///relative.db` (in the data directory) · `sqlite:////absolute/path.db`
+`memory:` · `sqlite:///relative.db` (in the data directory) · `sqlite:////absolute/path.db` ·
+`postgresql://user:password@host:5432/database` (also `postgresql:///database?host=/directory/of/the/socket`; takes the
+options of libpq, such as `sslmode`, and `statement_cache_size`, which is found out unless it is given)
 """
 
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
 from storage.base import Storage
 from storage.query import Durability
+
+_CACHE_SIZE: Final = "statement_cache_size"
 
 
 async def _open_memory(url: SplitResult, data_dir: Path, durability: Durability) -> Storage:
@@ -22,6 +27,21 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, durability: Durability)
     from storage.sqlite.store import SqliteStorage
 
     return await SqliteStorage.open(data_dir / unquote(url.path[1:]), durability=durability)
+
+
+async def _open_postgres(url: SplitResult, data_dir: Path, durability: Durability) -> Storage:
+    from storage.postgres.connection import Address
+    from storage.postgres.store import PostgresStorage
+
+    options = [(name, value) for name, value in parse_qsl(url.query) if name != _CACHE_SIZE]
+    given = parse_qs(url.query).get(_CACHE_SIZE)
+    # The driver takes an address as libpq does: several hosts, sockets, certificates, PGPASSWORD and .pgpass.
+    address = Address(
+        dsn=url._replace(query=urlencode(options)).geturl(),
+        location=_without_credentials(url),
+        statement_cache_size=None if given is None else int(given[0]),
+    )
+    return await PostgresStorage.open(address, durability=durability)
 
 
 def _check_memory(url: SplitResult) -> str | None:
@@ -38,6 +58,21 @@ def _check_sqlite(url: SplitResult) -> str | None:
     return "the path holds a NUL" if "\0" in unquote(url.path) else None
 
 
+def _check_postgres(url: SplitResult) -> str | None:
+    if len(url.path) < 2 or "/" in url.path[1:]:
+        return f"{url.scheme}: needs the name of a database, as in postgresql://user@host/sidelog"
+    if url.fragment:
+        return f"{url.scheme}: takes no fragment; # in a password is written %23"
+    if not all(size.isascii() and size.isdigit() for size in parse_qs(url.query).get(_CACHE_SIZE, [])):
+        return f"{url.scheme}: {_CACHE_SIZE} is a number"
+    return None if find_spec("asyncpg") else f"{url.scheme}: needs the driver: pip install 'sidelog[postgres]'"
+
+
+def _without_credentials(url: SplitResult) -> str:
+    host = url.netloc.rpartition("@")[2] or ",".join(parse_qs(url.query).get("host", ["localhost"]))
+    return f"{host}{url.path}"
+
+
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
     open: Callable[[SplitResult, Path, Durability], Awaitable[Storage]]
@@ -46,6 +81,8 @@ class _Backend(NamedTuple):
 BACKENDS: Final = {
     "memory": _Backend(_check_memory, _open_memory),
     "sqlite": _Backend(_check_sqlite, _open_sqlite),
+    "postgresql": _Backend(_check_postgres, _open_postgres),
+    "postgres": _Backend(_check_postgres, _open_postgres),
 }
 """URL scheme → how to check and how to open it."""
 

@@ -42,12 +42,22 @@ class Dialect:
     """Condition that the raw path contains the lower-case text at the mark `{}`, without regard to ASCII case."""
     trace_id: str
     """Condition that the trace id equals the mark `{}`, in the form the partial index on it needs."""
+    number: str = "{}"
+    """How the mark `{}` of a number is written: some databases must be told how large it may be."""
 
 
 SQLITE: Final = Dialect(
     placeholder=lambda number: "?",
     path_contains="(path <> 0 AND instr(lower(path), {}) > 0)",
     trace_id="(trace_id <> 0 AND trace_id = {})",
+)
+
+POSTGRES: Final = Dialect(
+    placeholder=lambda number: f"${number}",
+    # The collation makes `lower` leave all but ASCII alone; NULL contains nothing.
+    path_contains='(strpos(lower(path COLLATE "C"), {}) > 0)',
+    trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
+    number="{}::bigint",
 )
 
 
@@ -206,4 +216,5 @@ class _Clause:
     def _marks(self, values: Sequence[int] | Sequence[str]) -> str:
         first = self._first + len(self._parameters)
         self._parameters.extend(values)
-        return ", ".join(self._dialect.placeholder(first + place) for place in range(len(values)))
+        form = self._dialect.number if isinstance(values[0], int) else "{}"
+        return ", ".join(form.format(self._dialect.placeholder(first + place)) for place in range(len(values)))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from storage.backends import open_storage
 from storage.base import Storage
+from tests.support import postgres
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +28,12 @@ async def _sqlite(directory: Path) -> Storage:
     return await open_storage("sqlite:///records.db", directory, durability="fast")
 
 
-BACKENDS = (Backend("memory", _memory, is_durable=False), Backend("sqlite", _sqlite, is_durable=True))
+async def _postgres(directory: Path) -> Storage:
+    return await open_storage(await postgres.database(directory), directory, durability="fast")
+
+
+BACKENDS = (
+    Backend("memory", _memory, is_durable=False),
+    Backend("sqlite", _sqlite, is_durable=True),
+    Backend("postgres", _postgres, is_durable=True),
+)

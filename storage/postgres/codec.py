@@ -1,0 +1,203 @@
+"""A record as a row, and a row as a record.
+
+Strategy: rows go to the server by COPY in the driver's binary form, where null costs least, so null is null. They are
+made before the transaction, without `seq`, which is put in when the counter row is locked: nothing slow happens then.
+Ids of repeated text are looked up first, for a whole batch at once.
+
+Invariant: `decode(encode(record)) == record` for every record the store takes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from asyncpg.pgproto.pgproto import UUID
+
+from storage.postgres.connection import Connection
+from storage.postgres.dictionary import Dictionary, Names, Value
+from storage.postgres.payloads import NOWHERE, Place
+from storage.postgres.text import escape, unescape
+from storage.query import ROLLUP_METHODS
+from storage.record import LEVELS, Record, Shed, Stream
+from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
+from storage.sql import KINDS
+from storage.sqlite.rollups import DIMENSIONS
+
+SHEDS: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
+
+_COMBINED: Final = (
+    *DIMENSIONS,
+    "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "shed", "error_type",
+)  # fmt: skip
+_METHOD: Final = DIMENSIONS.index("method")
+_CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS, "shed": SHEDS}
+PLACES: Final = (
+    "heads_block", "heads_offset", "heads_length", "bodies_block", "bodies_offset", "bodies_length",
+)  # fmt: skip
+_TEXT: Final = ("client_ip", "path", "query", "trace_id", "span_id", "request_id")
+_ALONE: Final = (
+    "host", "user_agent", "user_id", "name", "auth_code", "provider", "model", "resolved_model", "usage_state",
+    "price_source",
+)  # fmt: skip
+"""Columns of dictionary ids that are looked up one by one."""
+ROW_COLUMNS: Final = (
+    "seq", "id", "started_at_us", "ended_at_us", "status", "duration_us",
+    *_COMBINED,
+    *_ALONE,
+    "connect_us", "first_byte_us", "upstream_us", "upstream_sent_at_us", "upstream_done_at_us",
+    "request_bytes", "response_bytes", "request_complete",
+    *PLACES,
+    *_TEXT,
+    "data", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
+    "stream", "keyed",
+)  # fmt: skip
+"""Columns of a row as it is stored; `seq` is the first."""
+COLUMNS: Final[tuple[str, ...]] = Record.__struct_fields__
+"""Columns of a record, in the order `decode_rows` expects: that of its fields."""
+_MAX_COMBINATIONS: Final = 10_000
+"""Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
+_NO_PLACE: Final = (None, None, None)
+
+_REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in DICTIONARY_COLUMNS)
+_TEXT_PLACES: Final = tuple(COLUMNS.index(column) for column in _TEXT)
+_CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in _CODED.items())
+_ID: Final = COLUMNS.index("id")
+_STREAM: Final = COLUMNS.index("stream")
+_KEYED: Final = COLUMNS.index("keyed")
+
+Row = list[Any]
+Key = tuple[str | None, ...]
+
+
+class Combination(NamedTuple):
+    """The ids of the repeated text that few combinations of occur."""
+
+    ids: tuple[int | None, ...]
+    """In the order of the row."""
+    rollup: tuple[int, ...]
+    """The dimensions of rollups, 0 for null; methods that clients invented are 0."""
+    error_type: int
+    """0 for null."""
+
+
+class RowEncoder:
+    """Makes rows: `learn` for a batch, then `row` for each of its records."""
+
+    def __init__(self) -> None:
+        self._dictionary = Dictionary()
+        self._combinations: dict[Key, Combination] = {}
+
+    def forget(self) -> None:
+        """Remember nothing: the server may not know what it told before."""
+        self._combinations.clear()
+        self._dictionary.forget()
+
+    async def learn(self, connection: Connection, records: Sequence[Record]) -> list[Combination]:
+        """Look up all repeated text of a batch, outside its transaction; answers the combination of each record."""
+        if self._dictionary.trim() or len(self._combinations) > _MAX_COMBINATIONS:
+            self._combinations.clear()
+        keys = [_key(record) for record in records]
+        new = {key for key in keys if key not in self._combinations}
+        await self._dictionary.learn(connection, {*self._unknown_alone(records), *self._unknown_combined(new)})
+        for key in new:
+            self._combinations[key] = self._combine(key)
+        return [self._combinations[key] for key in keys]
+
+    def row(self, record: Record, combination: Combination, heads: Place, bodies: Place) -> Row:
+        """Make a row whose `seq` is still 0."""
+        ids = self._dictionary.ids
+        return [
+            0, UUID(record.id), record.started_at_us, record.ended_at_us, record.status, record.duration_us,
+            *combination.ids,
+            ids["host"][record.host],
+            ids["user_agent"][record.user_agent],
+            ids["user_id"][record.user_id],
+            ids["name"][record.name],
+            ids["auth_code"][record.auth_code],
+            ids["provider"][record.provider],
+            ids["model"][record.model],
+            ids["resolved_model"][record.resolved_model],
+            ids["usage_state"][record.usage_state],
+            ids["price_source"][record.price_source],
+            record.connect_us, record.first_byte_us, record.upstream_us,
+            record.upstream_sent_at_us, record.upstream_done_at_us,
+            record.request_bytes, record.response_bytes, record.request_complete,
+            *(_NO_PLACE if heads is NOWHERE else heads),
+            *(_NO_PLACE if bodies is NOWHERE else bodies),
+            None if record.client_ip is None else escape(record.client_ip),
+            None if record.path is None else escape(record.path),
+            None if record.query is None else escape(record.query),
+            None if record.trace_id is None else escape(record.trace_id),
+            None if record.span_id is None else escape(record.span_id),
+            None if record.request_id is None else escape(record.request_id),
+            record.data,
+            record.input_tokens, record.output_tokens,
+            record.cache_read_tokens, record.cache_write_tokens, record.reasoning_tokens,
+            record.cost_usd,
+            None if record.stream is None else msgspec.msgpack.encode(record.stream),
+            1 if record.keyed else 0,
+        ]  # fmt: skip
+
+    def _unknown_alone(self, records: Sequence[Record]) -> Iterable[Value]:
+        for column in _ALONE:
+            known = self._dictionary.ids[column]
+            for text in {getattr(record, column) for record in records}:
+                if text not in known:
+                    yield column, text
+
+    def _unknown_combined(self, keys: Iterable[Key]) -> Iterable[Value]:
+        ids = self._dictionary.ids
+        for key in keys:
+            for column, text in zip(_COMBINED, key, strict=True):
+                if column not in _CODED and text is not None and text not in ids[column]:
+                    yield column, text
+
+    def _combine(self, key: Key) -> Combination:
+        ids = tuple(
+            _code(column, text) if column in _CODED else self._dictionary.ids[column][text]
+            for column, text in zip(_COMBINED, key, strict=True)
+        )
+        rollup = [number or 0 for number in ids[: len(DIMENSIONS)]]
+        if key[_METHOD] not in ROLLUP_METHODS:
+            rollup[_METHOD] = 0
+        return Combination(ids, tuple(rollup), ids[_COMBINED.index("error_type")] or 0)
+
+
+def _key(record: Record) -> Key:
+    # One look-up of a tuple instead of 20.
+    return (
+        record.project, record.container, record.client, record.service, record.route_id,
+        record.key_id, record.source, record.level, record.method, record.kind, record.instance,
+        record.scheme, record.http_version, record.upstream, record.outcome, record.stage,
+        record.key_name, record.key_last4, record.shed, record.error_type,
+    )  # fmt: skip
+
+
+async def decode_rows(connection: Connection, rows: Sequence[Any], names: Names) -> list[Record]:
+    """Make records of rows that have `COLUMNS`, in their order."""
+    ids = {row[place] for row in rows for place in _REPEATED_PLACES}
+    text = await names.load(connection, ids)
+    return [_record(row, text) for row in rows]
+
+
+def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record:
+    values = list(row)
+    for place in _REPEATED_PLACES:
+        values[place] = text[values[place]]
+    for place in _TEXT_PLACES:
+        if values[place] is not None:
+            values[place] = unescape(values[place])
+    for place, words in _CODED_PLACES:
+        values[place] = words[values[place]]
+    values[_ID] = values[_ID].bytes
+    values[_KEYED] = values[_KEYED] == 1
+    if values[_STREAM] is not None:
+        values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
+    return Record(*values)
+
+
+def _code(column: str, value: str | None) -> int:
+    words = _CODED[column]
+    if value not in words:
+        raise ValueError(f"{column} {value!r} is not one of {', '.join(words)}")
+    return words.index(value)

@@ -1,0 +1,190 @@
+"""Postgres connections that come back by themselves, and the translation of the driver's errors.
+
+Strategy: everything runs in a transaction that is opened together with its settings in one round trip (`SET LOCAL`), so
+that nothing is left behind in a session: a pooler in transaction mode may give the next transaction another session. A
+connection is opened when it is needed, and again after it broke.
+
+Invariant: after a transaction that failed or was cancelled, its connection is idle again or closed.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+
+from storage.errors import StorageRejected, StorageUnavailable
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+CONNECT_S: Final = 5.0
+_ABANDON_S: Final = 2.0
+_CLOSE_S: Final = 2.0
+_VALUE_CLASSES: Final = ("22", "23")
+"""Data exceptions and integrity violations: the value's fault (SQLSTATE, first two characters)."""
+_TOO_COMPLEX: Final = "54000"
+"""Program limit exceeded: a value is too large for the server."""
+_SEQUENCE_USED_UP: Final = "2200H"
+"""In the class of data exceptions, and not the value's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the database is, and how to speak to it."""
+
+    dsn: str
+    """URL in the driver's form, credentials included."""
+    location: str
+    """The same for people: host, port and database, without credentials."""
+    statement_cache_size: int | None
+    """Statements kept prepared on a connection, 0 behind a pooler in transaction mode; None: find out."""
+
+
+async def connect(address: Address, *, statement_cache_size: int) -> Connection:
+    """Open a connection; the caller closes it."""
+    return await asyncpg.connect(
+        address.dsn,
+        timeout=CONNECT_S,
+        statement_cache_size=statement_cache_size,
+        server_settings={"application_name": "sidelog"},
+    )
+
+
+async def find_statement_cache_size(connection: Connection, address: Address) -> int:
+    """Tell how many statements may be kept prepared: none when a pooler stands between us and the server.
+
+    The process id that a pooler tells at connect time is made up, the server's own answer is not.
+    """
+    if address.statement_cache_size is not None:
+        return address.statement_cache_size
+    async with transaction(connection, "BEGIN READ ONLY"):
+        process_id = await connection.fetchval("SELECT pg_backend_pid()")
+    return _STATEMENTS if process_id == connection.get_server_pid() else 0
+
+
+_STATEMENTS: Final = 200
+"""Every statement of a store with room for filters of many shapes."""
+
+
+@asynccontextmanager
+async def transaction(connection: Connection, begin: str) -> AsyncIterator[Connection]:
+    """Run a transaction that starts with the text `begin`; it is rolled back when the body fails."""
+    try:
+        await connection.execute(begin)
+        yield connection
+        await connection.execute("COMMIT")
+    except BaseException:
+        await abandon(connection)
+        raise
+
+
+async def abandon(connection: Connection) -> None:
+    """End whatever a connection is doing; when that fails the connection is closed."""
+    try:
+        async with asyncio.timeout(_ABANDON_S):
+            # After a cancellation the driver first waits until the server has heard of it.
+            await connection.execute("ROLLBACK")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+class Link:
+    """One connection, opened when it is needed and again after it broke. Used by one caller at a time."""
+
+    def __init__(self, address: Address, statement_cache_size: int, on_connect: Callable[[], object]) -> None:
+        """Make a link that is not connected.
+
+        Args:
+            address: Of the database.
+            statement_cache_size: Of each connection.
+            on_connect: Called whenever a connection was opened: what was learned over an older one may be wrong, for
+                the server may have been replaced by a copy that lacks the newest commits.
+        """
+        self._address = address
+        self._statement_cache_size = statement_cache_size
+        self._on_connect = on_connect
+        self._connection: Connection | None = None
+        self._is_closed = False
+
+    async def open(self) -> Connection:
+        """Answer the connection, connected; raises the driver's errors."""
+        if self._is_closed:
+            raise StorageUnavailable("the store is closed")
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._address, statement_cache_size=self._statement_cache_size)
+            self._on_connect()
+        return self._connection
+
+    def drop(self) -> None:
+        """Close the connection without a word: the server does not answer."""
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def close(self) -> None:
+        """Close the connection for good. Idempotent."""
+        self._is_closed = True
+        connection, self._connection = self._connection, None
+        if connection is None or connection.is_closed():
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await connection.close()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            connection.terminate()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the driver and the encoding of values raise into the two storage errors."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if _is_about_a_value(error.sqlstate):
+            raise StorageRejected(f"postgres refused a value: {error}") from error
+        raise StorageUnavailable(f"postgres: {error}") from error
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        if isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError):
+            raise StorageRejected(f"a value cannot be stored: {error}") from error
+        # A timeout has no text of its own.
+        raise StorageUnavailable(f"postgres: {str(error) or 'no answer in time'}") from error
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise StorageRejected(f"a value cannot be stored: {error!r}") from error
+
+
+def _is_about_a_value(sqlstate: str | None) -> bool:
+    if sqlstate is None or sqlstate == _SEQUENCE_USED_UP:
+        return False
+    return sqlstate[:2] in _VALUE_CLASSES or sqlstate == _TOO_COMPLEX
+
+
+class Budget:
+    """How long the slices of one read may take, and whether that was too short."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._is_first = True
+
+    async def fetch(self, connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[asyncpg.Record] | None:
+        """Run a query and fetch everything; None when the budget ended it.
+
+        The first query of a read always runs to its end, so that every read makes progress: keep it small.
+        """
+        if self._is_first:
+            self._is_first = False
+            return await connection.fetch(sql, *parameters)
+        rest_ms = int((self._deadline - time.monotonic()) * 1000)
+        if rest_ms <= 0:
+            return None
+        await connection.execute(f"SAVEPOINT slice; SET LOCAL statement_timeout = {rest_ms}")
+        try:
+            rows = await connection.fetch(sql, *parameters)
+        except asyncpg.QueryCanceledError:
+            await connection.execute("ROLLBACK TO SAVEPOINT slice")
+            return None
+        return rows

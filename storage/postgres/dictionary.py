@@ -1,0 +1,111 @@
+"""Repeated text as small numbers: looked up in memory, kept in the table `dictionary`.
+
+Strategy: values are found by a digest, because they may be longer than an index can hold. New values are committed
+before the batch that brings them, in a transaction of their own, so that sidecars that meet the same value at the same
+time wait for each other only that long. A value whose batch then fails stays, and is used by nobody.
+
+Invariant: an id the writer remembers is committed; everything is forgotten with the connection it was learned over.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID
+
+from storage.postgres.connection import Connection, transaction
+from storage.postgres.text import escape, unescape
+from storage.sql import DIMENSIONS, Texts
+
+MAX_REMEMBERED: Final = 50_000
+"""Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
+
+_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)}
+_LEARN: Final = (
+    "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS given (digest, kind, value)), "
+    "made AS ("
+    "INSERT INTO sidelog.dictionary (digest, kind, value) SELECT digest, kind, value FROM given "
+    "WHERE NOT EXISTS (SELECT FROM sidelog.dictionary AS known WHERE known.digest = given.digest) ORDER BY digest "
+    "ON CONFLICT (digest) DO NOTHING RETURNING digest, id) "
+    "SELECT digest, id FROM made UNION ALL "
+    "SELECT known.digest, known.id FROM sidelog.dictionary AS known JOIN given USING (digest)"
+)
+
+Value = tuple[str, str]
+"""Column and text."""
+
+
+class Dictionary:
+    """Text to id, for the one writer."""
+
+    def __init__(self) -> None:
+        self._remembered = 0
+        self.ids: dict[str, dict[str | None, int | None]] = {}
+        """Column → text → id; null has none."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Remember nothing: the server may not know what it told before."""
+        self._remembered = 0
+        self.ids = {column: {None: None} for column in DIMENSIONS}
+
+    def trim(self) -> bool:
+        """Forget everything when it has become too much; answers whether it did. Between batches only."""
+        is_too_much = self._remembered > MAX_REMEMBERED
+        if is_too_much:
+            self.forget()
+        return is_too_much
+
+    async def learn(self, connection: Connection, values: Collection[Value]) -> None:
+        """Find the ids of values that are not remembered, giving them to those that are new. Outside a transaction."""
+        missing = {digest(column, text): (column, text) for column, text in values}
+        while missing:
+            rows = sorted((key, _KINDS[column], escape(text)) for key, (column, text) in missing.items())
+            async with transaction(connection, "BEGIN"):
+                found = await connection.fetch(_LEARN, *map(list, zip(*rows, strict=True)))
+            # What another sidecar gave an id meanwhile is seen by the next look only.
+            for key, number in found:
+                column, text = missing.pop(key)
+                self.ids[column][text] = number
+                self._remembered += 1
+
+
+class Names:
+    """Id to text, for readers. What they see is committed, and ids are never given twice, so it stays true."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+
+    def forget(self) -> None:
+        """Remember nothing: the server may not know what it told before."""
+        self._names = {}
+
+    async def load(self, connection: Connection, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
+        """Find the text of ids; null and 0 are null."""
+        wanted = {number for number in ids if number}
+        known = self._names
+        missing = [number for number in wanted if number not in known]
+        if missing:
+            sql = "SELECT id, value FROM sidelog.dictionary WHERE id = ANY($1::integer[])"
+            known.update({number: unescape(value) for number, value in await connection.fetch(sql, missing)})
+        answer: dict[int | None, str | None] = {number: known[number] for number in wanted}
+        answer[None] = answer[0] = None
+        if len(known) > MAX_REMEMBERED:
+            self._names = {}
+        return answer
+
+
+async def find(connection: Connection, wanted: Texts) -> dict[str, dict[str, int]]:
+    """Look up the ids of a filter's values, by column; unknown values are left out."""
+    found: dict[str, dict[str, int]] = {column: {} for column in wanted}
+    digests = {digest(column, text): (column, text) for column, values in wanted.items() for text in values}
+    if digests:
+        sql = "SELECT digest, id FROM sidelog.dictionary WHERE digest = ANY($1::uuid[])"
+        for key, number in await connection.fetch(sql, list(digests)):
+            column, text = digests[key]
+            found[column][text] = number
+    return found
+
+
+def digest(column: str, text: str) -> UUID:
+    """Make the key of a value: 128 bits of its column's number and its text."""
+    return UUID(bytes=blake2b(text.encode(), digest_size=16, salt=_KINDS[column].to_bytes(2, "big")).digest())

@@ -1,0 +1,200 @@
+"""Reading: a filter is walked in slices of `seq`, so that a time budget can end it anywhere with a cursor in hand.
+
+Strategy: bounds on time become bounds on `seq` first (table `spans`). The range that is left is searched slice by slice
+in the order of the query (`storage.slices`), each in the partitions that can have rows of it.
+
+Invariant: the first slice is searched whatever the budget, so every answer makes progress. An answer is one read-only
+transaction that sees one state of the store.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from storage.periods import Hours, hours_inside, split
+from storage.postgres.codec import COLUMNS, PLACES, decode_rows
+from storage.postgres.connection import Budget, Connection
+from storage.postgres.dictionary import Names
+from storage.postgres.payloads import NOWHERE, Unpacker
+from storage.postgres.ranges import id_range, seq_range
+from storage.postgres.scan import bounds, row_where, scan
+from storage.postgres.state import State, read_state
+from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
+from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
+from storage.record import LEVELS, Payload, Record
+from storage.slices import Range, slices
+from storage.sql import KINDS, MAX_INT, Where
+from storage.sqlite.rollups import OTHER
+
+FIRST_SLICE: Final = 10_000
+QUICK_S: Final = 0.02
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
+_SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
+_EVENT: Final = KINDS.index("event")
+_STATS: Final = ("project", "container", "service")
+_UNKNOWN: Final = "unknown"
+_OTHERS: Final = "other"
+"""Name of the values beyond the limit of the rollups."""
+_ID_BYTES: Final = 16
+
+Rows = list[Any]
+
+
+async def select(connection: Connection, query: RecordQuery, names: Names, budget: Budget) -> Page:
+    """Read one page."""
+    state = await read_state(connection)
+    filter = state.visible(query.filter)
+    where = await row_where(connection, filter)
+    if where is None or query.limit <= 0:
+        return Page([], complete=True, next_after=None)
+    rows: Rows = []
+    skip, limit = min(max(query.offset, 0), MAX_INT), min(query.limit, MAX_INT - 1)
+    edge = query.after
+    whole = (await seq_range(connection, filter, state)).following(query.after, query.order)
+    for part in slices(whole, query.order, first_rows=FIRST_SLICE, quick_s=QUICK_S):
+        ids = await id_range(connection, part)
+        if skip:
+            passed = await budget.fetch(connection, *_passing(where, part, ids, skip))
+            if passed is None:
+                return Page([], complete=False, next_after=None)
+            if passed[0][0] < skip:
+                skip -= passed[0][0]
+                continue
+        # One row more than wanted tells whether there is a next page.
+        found = await budget.fetch(connection, *_listing(where, part, ids, query.order, limit + 1 - len(rows), skip))
+        if found is None:
+            return Page(await decode_rows(connection, rows, names), complete=False, next_after=edge)
+        rows += found
+        skip = 0
+        if len(rows) > limit:
+            page = await decode_rows(connection, rows[:limit], names)
+            return Page(page, complete=True, next_after=page[-1].seq)
+        edge = part.last if query.order == "asc" else part.first
+    return Page(await decode_rows(connection, rows, names), complete=True, next_after=None)
+
+
+async def count(connection: Connection, filter: Filter, budget: Budget) -> Count:
+    """Count the records of a filter: whole hours from rollups, where they can tell, and the rest row by row."""
+    total = Count(0, 0)
+    state = await read_state(connection)
+    filter = state.visible(filter)
+    edges = [filter]
+    if has_rollups(state, filter):
+        cut = split(filter, (await edges_us(connection, state))[1])
+        edges = cut.edges
+        total = await _count_hours(connection, filter, cut.hours)
+    for edge in edges:
+        found = await _count_rows(connection, edge, state, budget)
+        is_exact = total.exact and found.exact
+        total = Count(total.exchanges + found.exchanges, total.events + found.events, is_exact)
+    return total
+
+
+async def _count_hours(connection: Connection, filter: Filter, hours: Hours) -> Count:
+    where = await rollup_where(connection, filter)
+    if where is None or hours.is_empty:
+        return Count(0, 0)
+    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"))
+    sql = f"SELECT coalesce(sum(exchanges), 0)::bigint, coalesce(sum(events), 0)::bigint FROM {rows}"
+    row = await connection.fetchrow(sql, *parameters)
+    return Count(0, 0) if row is None else Count(*row)
+
+
+async def _count_rows(connection: Connection, filter: Filter, state: State, budget: Budget) -> Count:
+    exchanges = events = 0
+    select = "SELECT kind, count(*) FROM sidelog.records"
+    async for found in scan(connection, filter, state, select, " GROUP BY kind", budget):
+        if found is None:
+            return Count(exchanges, events, exact=False)
+        for kind, number in found:
+            if kind == _EVENT:
+                events += number
+            else:
+                exchanges += number
+    return Count(exchanges, events)
+
+
+async def stats(connection: Connection, scope: Scope, names: Names) -> Stats:
+    """Count entries by dimension, from rollups."""
+    levels = dict.fromkeys(map(str, LEVELS), 0)
+    groups: tuple[dict[str, int], ...] = ({}, {}, {})
+    filter = (await read_state(connection)).visible(Filter(scope=scope, kind="all"))
+    where = await rollup_where(connection, filter)
+    if where is None:
+        return Stats(0, levels, {}, {}, {})
+    table, parameters = rollup_rows(
+        where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
+    )
+    by = ", ".join((*_STATS, "level"))
+    sql = f"SELECT {by}, sum(2 * exchanges + events)::bigint FROM {table} GROUP BY {by}"
+    rows = await connection.fetch(sql, *parameters)
+    text = await names.load(connection, {number for row in rows for number in row[:3] if number != OTHER})
+    for *dimensions, level, entries in rows:
+        levels[LEVELS[level]] += entries
+        for group, number in zip(groups, dimensions, strict=True):
+            name = _OTHERS if number == OTHER else text[number]
+            name = _UNKNOWN if name is None else name
+            group[name] = group.get(name, 0) + entries
+    return Stats(sum(levels.values()), levels, *groups)
+
+
+async def get(connection: Connection, record_id: bytes, names: Names) -> Record | None:
+    """Read one record by its id."""
+    if len(record_id) != _ID_BYTES:
+        return None
+    floor_us = (await read_state(connection)).purge_floor_us
+    sql = f"{_SELECT} WHERE id = $1 AND started_at_us >= $2"
+    rows = await connection.fetch(sql, UUID(bytes=record_id), floor_us or -MAX_INT - 1)
+    return (await decode_rows(connection, rows, names))[0] if rows else None
+
+
+async def payloads(connection: Connection, seqs: Sequence[int]) -> dict[int, Payload]:
+    """Read the payloads of some records."""
+    wanted = sorted({seq for seq in seqs if 0 < seq <= MAX_INT})
+    if not wanted:
+        return {}
+    state = await read_state(connection)
+    ids = await id_range(connection, Range(wanted[0], wanted[-1]))
+    sql = f"{_SELECT_PLACES} WHERE seq = ANY($1::bigint[]) AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
+    places = await connection.fetch(sql, wanted, *ids, state.purge_floor_us or -MAX_INT - 1)
+    numbers = sorted({number for row in places for number in (row[1], row[4]) if number is not None})
+    blocks = await connection.fetch("SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])", numbers)
+    unpacker = Unpacker((number, data) for number, data in blocks)
+    found = {}
+    for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:
+        heads = NOWHERE if heads_block is None else (heads_block, heads_at, heads_length)
+        has_bodies = bodies_block is not None and started_at_us >= state.body_floor_us
+        found[seq] = unpacker.payload(heads, (bodies_block, bodies_at, bodies_length) if has_bodies else NOWHERE)
+    return {seq: payload for seq, payload in found.items() if payload is not None}
+
+
+async def last_seq(connection: Connection) -> int:
+    """Read the newest seq, also when its row was purged."""
+    return (await read_state(connection)).last_seq
+
+
+async def rows_total(connection: Connection, state: State) -> int:
+    """Count all rows, from rollups: counting them in the table would scan it."""
+    filter = state.visible(Filter(kind="all"))
+    counted = await _count_hours(connection, filter, hours_inside(filter.since_us, None))
+    return counted.exchanges + counted.events
+
+
+def _listing(
+    where: Where, part: Range, ids: tuple[UUID, UUID], order: Order, limit: int, offset: int
+) -> tuple[str, tuple[Any, ...]]:
+    number = len(where.parameters) + 1
+    direction = "ASC" if order == "asc" else "DESC"
+    sql = (
+        f"{_SELECT} WHERE {where.text} AND {bounds(number)} "
+        f"ORDER BY seq {direction} LIMIT ${number + 4} OFFSET ${number + 5}"
+    )
+    return sql, (*where.parameters, part.first, part.last, *ids, limit, offset)
+
+
+def _passing(where: Where, part: Range, ids: tuple[UUID, UUID], skip: int) -> tuple[str, tuple[Any, ...]]:
+    number = len(where.parameters) + 1
+    rows = f"SELECT FROM sidelog.records WHERE {where.text} AND {bounds(number)} LIMIT ${number + 4}"
+    return f"SELECT count(*) FROM ({rows}) AS passed", (*where.parameters, part.first, part.last, *ids, skip)

@@ -1,0 +1,76 @@
+"""Rows of a filter, one statement per slice of `seq`, newest first, until the time budget ends it."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final
+
+from storage.figures import BOUNDS_US
+from storage.postgres.connection import Budget, Connection
+from storage.postgres.dictionary import find
+from storage.postgres.ranges import id_range, seq_range
+from storage.postgres.state import State
+from storage.postgres.text import escape
+from storage.postgres.tiers import Parameters
+from storage.query import Filter
+from storage.slices import slices
+from storage.sql import POSTGRES, Where, conditions, texts
+
+_CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
+
+
+def bucket_of(column: str) -> str:
+    """Write the expression of a latency's bucket."""
+    return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
+
+
+def bounds(first_parameter: int) -> str:
+    """Write the condition on the rows of a slice: its first and last `seq`, its first and last id."""
+    first, last, least_id, most_id = (f"${first_parameter + place}" for place in range(4))
+    return f"seq BETWEEN {first} AND {last} AND id BETWEEN {least_id} AND {most_id}"
+
+
+async def row_where(connection: Connection, filter: Filter, *, first_parameter: int = 1) -> Where | None:
+    """Build the conditions of a filter on rows; None when nothing can match."""
+    ids = await find(connection, texts(filter))
+    where = conditions(filter, ids, POSTGRES, first_parameter=first_parameter)
+    if where is None:
+        return None
+    written = (escape(value) if isinstance(value, str) else value for value in where.parameters)
+    return Where(where.text, tuple(written))
+
+
+async def scan(
+    connection: Connection,
+    filter: Filter,
+    state: State,
+    select: str,
+    then: str,
+    budget: Budget,
+    *,
+    before: Parameters = (),
+) -> AsyncGenerator[Sequence[Any] | None, None]:
+    """Run `select` over the rows of a filter, slice by slice.
+
+    Args:
+        connection: To read from, in a transaction.
+        filter: Which rows.
+        state: Of the store, as that transaction sees it.
+        select: Up to FROM records.
+        then: What follows the conditions: grouping, order, limit.
+        budget: Ends it.
+        before: Parameters of `select`, the first ones.
+
+    Yields:
+        The rows of each slice; None, as the last, when the budget ended the scan.
+    """
+    where = await row_where(connection, filter, first_parameter=len(before) + 1)
+    if where is None:
+        return
+    parameters = (*before, *where.parameters)
+    sql = f"{select} WHERE {where.text} AND {bounds(len(parameters) + 1)}{then}"
+    for part in slices(await seq_range(connection, filter, state), "desc"):
+        found = await budget.fetch(
+            connection, sql, (*parameters, part.first, part.last, *await id_range(connection, part))
+        )
+        yield found
+        if found is None:
+            return

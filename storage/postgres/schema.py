@@ -1,0 +1,57 @@
+"""The layout of the database: numbered migrations in a schema of its own, applied in order under an advisory lock.
+
+Invariant: the newest number in `sidelog.migrations` is that of the newest migration applied. A database with a higher
+number than this program knows is left untouched.
+"""
+
+from importlib import resources
+from typing import Final
+
+from storage.errors import SchemaTooNew, StorageUnavailable
+from storage.postgres.connection import Connection, transaction
+from storage.postgres.partitions import LOCK
+
+_ENCODING: Final = "UTF8"
+_LOCK_WAIT_MS: Final = 10_000
+
+
+def migrations() -> list[str]:
+    """Read the migrations; the first makes version 1."""
+    files = resources.files("storage.postgres.migrations").iterdir()
+    return [file.read_text() for file in sorted(files, key=lambda file: file.name) if file.name.endswith(".sql")]
+
+
+async def migrate(connection: Connection) -> int:
+    """Bring the database to the newest layout; answers its version.
+
+    Raises:
+        SchemaTooNew: A newer program wrote it.
+        StorageUnavailable: It keeps text in another encoding than UTF-8.
+    """
+    scripts = migrations()
+    begin = f"BEGIN; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
+    async with transaction(connection, begin):
+        encoding = await connection.fetchval(
+            "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+        )
+        if encoding != _ENCODING:
+            raise StorageUnavailable(f"the database keeps text as {encoding}, {_ENCODING} is needed")
+        version = await read_version(connection)
+        if version > len(scripts):
+            raise SchemaTooNew(f"the store has layout {version}, this program knows {len(scripts)}")
+        if version == 0:
+            # Not asked for when it is there already: that needs a right on the whole database.
+            await connection.execute(
+                "CREATE SCHEMA IF NOT EXISTS sidelog; CREATE TABLE sidelog.migrations (version integer PRIMARY KEY)"
+            )
+        for number, script in enumerate(scripts[version:], version + 1):
+            await connection.execute(script)
+            await connection.execute("INSERT INTO sidelog.migrations (version) VALUES ($1)", number)
+    return len(scripts)
+
+
+async def read_version(connection: Connection) -> int:
+    """Read the number of the newest migration applied; 0 in a database that was never used."""
+    if await connection.fetchval("SELECT to_regclass('sidelog.migrations')") is None:
+        return 0
+    return int(await connection.fetchval("SELECT coalesce(max(version), 0) FROM sidelog.migrations"))

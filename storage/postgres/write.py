@@ -1,0 +1,235 @@
+"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not at all.
+
+Strategy: rows and blocks are made before the transaction. In it comes first what no other sidecar waits for: blocks,
+rollups, positions. Then the counter row is locked and gives the numbers, the rows are copied, and the commit lets go of
+it: three round trips during which other sidecars wait.
+
+Whether a commit happened whose answer was lost is not known until the server can be asked. The next batch asks first,
+behind the lock of the counter row, which a commit still under way holds: rows that turn out to be stored are not stored
+again.
+
+Invariant: `seq` is dense and in commit order, because it is given under a lock that is held until the commit.
+"""
+
+import logging
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from storage.postgres import partitions
+from storage.postgres.codec import ROW_COLUMNS, Row, RowEncoder
+from storage.postgres.connection import Connection, abandon, transaction
+from storage.postgres.payloads import COLUMNS as BLOCK_COLUMNS
+from storage.postgres.payloads import NOWHERE, BlockIds, BlockRow, block_rows
+from storage.postgres.rollups import Limits, Rollups
+from storage.postgres.text import escape
+from storage.record import Batch, Entry, Position, now_us
+
+logger = logging.getLogger(__name__)
+
+_PREPARE_AGAIN_US: Final = 60_000_000
+SPAN_RECORDS: Final = 5000
+"""Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
+
+_COUNT: Final = (
+    "WITH counted AS (UPDATE sidelog.counter SET last_seq = last_seq + $1, block_bytes = block_bytes + $7, "
+    "span_first_seq = "
+    "CASE WHEN last_seq - span_first_seq + 1 >= $2 THEN last_seq + 1 ELSE span_first_seq END "
+    "RETURNING last_seq, span_first_seq) "
+    "INSERT INTO sidelog.spans AS span "
+    "(first_seq, last_seq, min_started_at_us, max_started_at_us, min_id_ms, max_id_ms) "
+    "SELECT span_first_seq, last_seq, $3, $4, $5, $6 FROM counted "
+    "ON CONFLICT (first_seq) DO UPDATE SET last_seq = excluded.last_seq, "
+    "min_started_at_us = least(span.min_started_at_us, excluded.min_started_at_us), "
+    "max_started_at_us = greatest(span.max_started_at_us, excluded.max_started_at_us), "
+    "min_id_ms = least(span.min_id_ms, excluded.min_id_ms), "
+    "max_id_ms = greatest(span.max_id_ms, excluded.max_id_ms) RETURNING last_seq"
+)
+_LOCKED_COUNTER: Final = "SELECT last_seq FROM sidelog.counter FOR UPDATE"
+_PLACE: Final = (
+    "INSERT INTO sidelog.ingest_position (instance, source, end_offset, taken, stored, received, dropped, closed) "
+    "SELECT $1, * FROM "
+    "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::boolean[]) "
+    "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = excluded.taken, "
+    "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = excluded.closed"
+)
+_RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
+
+
+class BatchStore:
+    """Stores batches over one connection, one at a time."""
+
+    def __init__(self, begin: str) -> None:
+        """Make one that has not seen the store yet.
+
+        Args:
+            begin: Text that begins a transaction of a batch.
+        """
+        self._begin = begin
+        self._rows = RowEncoder()
+        self._blocks = BlockIds()
+        self._limits = Limits()
+        self._prepared_day: int | None = None
+        self._prepare_after_us = 0
+        self._doubtful: list[Entry] = []
+        """Entries of a batch of which nobody knows whether it was committed."""
+        self._settled: dict[bytes, int] = {}
+        """Of such entries those that turned out to be stored, until they come again: id → seq."""
+
+    def forget(self) -> None:
+        """Remember nothing of the store: it may have been replaced, or rows went. Doubts stay."""
+        self._rows.forget()
+        self._blocks.forget()
+        self._limits.forget()
+        self._prepared_day = None
+
+    async def store(self, connection: Connection, batch: Batch) -> int:
+        """Commit one batch; answers the newest seq of the store. After an exception nothing of it is known stored."""
+        await self._prepare_day(connection)
+        if self._doubtful:
+            await self._resolve(connection)
+        entries = self._unsettled(batch.entries) if self._settled else batch.entries
+        if batch.entries and not entries:
+            return await self._last_seq(connection)
+        try:
+            last_seq = await self._store(connection, batch, entries)
+        except BaseException:
+            self._limits.forget()
+            raise
+        for seq, entry in enumerate(entries, last_seq - len(entries) + 1):
+            entry.record.seq = seq
+        return last_seq
+
+    async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
+        rows, rollups, blocks = await self._made(connection, entries)
+        await connection.execute(self._begin)
+        try:
+            await self._place(connection, batch)
+            if blocks:
+                await connection.copy_records_to_table(
+                    "blocks", schema_name="sidelog", columns=BLOCK_COLUMNS, records=blocks
+                )
+            await rollups.merge(connection, self._limits)
+            last_seq = await self._insert(connection, entries, rows, sum(len(row[-1]) for row in blocks))
+        except BaseException:
+            await abandon(connection)
+            raise
+        # From here on only the answer tells.
+        self._doubtful = entries
+        try:
+            await connection.execute("COMMIT")
+        except BaseException:
+            await abandon(connection)
+            raise
+        self._doubtful = []
+        return last_seq
+
+    async def _made(self, connection: Connection, entries: list[Entry]) -> tuple[list[Row], Rollups, list[BlockRow]]:
+        rollups = Rollups()
+        combinations = await self._rows.learn(connection, [entry.record for entry in entries])
+        packer = await self._blocks.packer(connection, len(entries))
+        rows = []
+        for entry, combination in zip(entries, combinations, strict=True):
+            record, payload = entry.record, entry.payload
+            heads, bodies = (NOWHERE, NOWHERE) if payload is None else packer.add(payload, 0, record.started_at_us)
+            rows.append(self._rows.row(record, combination, heads, bodies))
+            rollups.add(record, combination.rollup, combination.error_type)
+        packer.finish()
+        self._blocks.used(packer)
+        return rows, rollups, block_rows(packer)
+
+    async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
+        if not rows:
+            return int(await connection.fetchval(_LOCKED_COUNTER))
+        started = [entry.record.started_at_us for entry in entries]
+        ids_ms = [int.from_bytes(entry.record.id[:6], "big") for entry in entries]
+        last_seq = int(
+            await connection.fetchval(
+                _COUNT, len(rows), SPAN_RECORDS, min(started), max(started), min(ids_ms), max(ids_ms), block_bytes
+            )
+        )
+        for seq, row in enumerate(rows, last_seq - len(rows) + 1):
+            row[0] = seq
+        await connection.copy_records_to_table("records", schema_name="sidelog", columns=ROW_COLUMNS, records=rows)
+        return last_seq
+
+    async def _place(self, connection: Connection, batch: Batch) -> None:
+        instance = escape(batch.instance)
+        retired = set(batch.retired)
+        kept = sorted((source, position) for source, position in batch.positions.items() if source not in retired)
+        if kept:
+            columns = zip(*[_position_row(source, position) for source, position in kept], strict=True)
+            await connection.execute(_PLACE, instance, *map(list, columns))
+        if retired:
+            await connection.execute(_RETIRE, instance, list(retired))
+
+    async def _prepare_day(self, connection: Connection) -> None:
+        today = partitions.day_of(now := now_us())
+        if self._prepared_day == today or now < self._prepare_after_us:
+            return
+        try:
+            await partitions.prepare(connection, today)
+        except asyncpg.PostgresError as error:
+            self._prepare_after_us = now + _PREPARE_AGAIN_US
+            logger.warning("a partition cannot be made, its rows go to the default one: %s", error)
+        else:
+            self._prepared_day = today
+
+    async def _resolve(self, connection: Connection) -> None:
+        """Find out what became of the doubtful entries."""
+        ids = [UUID(bytes=entry.record.id) for entry in self._doubtful]
+        async with transaction(connection, self._begin):
+            await connection.fetchval(_LOCKED_COUNTER)
+            rows = await connection.fetch("SELECT id, seq FROM sidelog.records WHERE id = ANY($1::uuid[])", ids)
+        self._settled |= {number.bytes: seq for number, seq in rows}
+        self._doubtful = []
+
+    def _unsettled(self, entries: list[Entry]) -> list[Entry]:
+        """Leave out the entries that are stored, telling them their seq."""
+        fresh = []
+        for entry in entries:
+            seq = self._settled.pop(entry.record.id, None)
+            if seq is None:
+                fresh.append(entry)
+            else:
+                entry.record.seq = seq
+        return fresh
+
+    async def _last_seq(self, connection: Connection) -> int:
+        async with transaction(connection, self._begin):
+            return int(await connection.fetchval(_LOCKED_COUNTER))
+
+
+async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:
+    """Read the positions of one sidecar. Behind the counter's lock: a commit that nobody waits for ends first."""
+    await connection.fetchval(_LOCKED_COUNTER)
+    rows = await connection.fetch(
+        "SELECT source, end_offset, taken, stored, received, dropped, closed FROM sidelog.ingest_position "
+        "WHERE instance = $1",
+        escape(instance),
+    )
+    return {
+        source: Position(
+            offset=offset,
+            taken=taken,
+            stored=stored,
+            received=received,
+            dropped=msgspec.json.decode(dropped, type=dict[str, int]),
+            closed=closed,
+        )
+        for source, offset, taken, stored, received, dropped, closed in rows
+    }
+
+
+def _position_row(source: bytes, position: Position) -> tuple[bytes, int, int, int, int, str, bool]:
+    return (
+        source,
+        position.offset,
+        position.taken,
+        position.stored,
+        position.received,
+        msgspec.json.encode(position.dropped).decode(),
+        position.closed,
+    )
