@@ -53,6 +53,7 @@ _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 SWITCHING_PROTOCOLS: Final = 101
 _USERINFO: Final = re.compile(rb"://[^/?#@]*@")
 """Credentials in an absolute-form target: such a request is refused, but recorded."""
+_ABSOLUTE: Final = re.compile(r"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
 _NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error"}
 
@@ -83,6 +84,9 @@ class RecordBuilder:
         line, block = _split(head)
         facts = self._requests.read(block)
         method, path, query, line = self._request_line(line)
+        host = facts.host
+        if path is not None and path[:1] != "/":
+            host, path = _authority_first(host, path)
         flags, status, outcome = captured.flags, captured.status or None, _OUTCOMES[captured.outcome]
         started_ns = captured.started_at_ns
         connect_ns, sent_ns, first_ns, done_ns = (
@@ -103,7 +107,7 @@ class RecordBuilder:
             status,
             method,
             "https" if flags & FLAG_TLS else "http",
-            facts.host,
+            host,
             path,
             query,
             "1.0" if flags & FLAG_HTTP10 else "1.1",
@@ -157,7 +161,7 @@ class RecordBuilder:
     def _request_line(self, line: bytes) -> tuple[str | None, str | None, str | None, bytes]:
         """Split a request line into method, raw path and query, both redacted; return the redacted line too."""
         parts = line.split(b" ")
-        if len(parts) != 3:
+        if len(parts) != 3 or b"\n" in line or b"\r" in line:  # a bare LF or CR: fields may be hidden behind it
             return None, None, None, self._redactor.redact_head(line)
         method, target, version = parts
         path, mark, query = target.partition(b"?")
@@ -211,9 +215,12 @@ class RecordBuilder:
         line, block = _split(exchange.head)
         facts = self._requests.read(block)
         method, path, query, _ = self._request_line(line)
+        host = facts.host
+        if path is not None and path[:1] != "/":
+            host, path = _authority_first(host, path)
         record = Record(
             0, exchange.record_id, self._instance, "exchange", exchange.started_at_us, 0, "info", _OK, None,
-            method, "http", facts.host, path, query, "1.1", max(0, now_us() - exchange.started_at_us),
+            method, "http", host, path, query, "1.1", max(0, now_us() - exchange.started_at_us),
             None, None, None, None, None, 0, 0, False, exchange.client_ip.decode("ascii", "replace") or None, None,
             labels.id or None, labels.service, labels.container, labels.project, labels.client, None,
             descriptor.source, descriptor.stage, facts.trace_id, facts.span_id,
@@ -241,6 +248,12 @@ def _split(head: bytes) -> tuple[bytes, bytes]:
     """Cut a head at the end of its first line; the rest begins with the CRLF."""
     cut = head.find(b"\r\n")
     return (head[:cut], head[cut:]) if cut >= 0 else (head, b"")
+
+
+def _authority_first(host: str | None, path: str) -> tuple[str | None, str]:
+    """Split an absolute-form target: its authority wins over Host (RFC 9112 §3.2.2)."""
+    match = _ABSOLUTE.fullmatch(path)
+    return (host, path) if match is None else (match[1], match[2] or "/")
 
 
 def _opened(captured: CapturedExchange, facts: Facts, response: Facts) -> tuple[Windows | None, Windows | None]:
