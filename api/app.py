@@ -27,8 +27,13 @@ class Route:
     """Whether it is answered without a token."""
     is_global: bool = False
     """Whether it is about the whole sidecar: refused to callers from whom something is hidden."""
-    for_readers: bool = False
-    """Whether readers may ask it though it is no GET; other methods are for admins."""
+    for_readers: bool | None = None
+    """Whether readers may ask it; None: when it is a GET."""
+
+    @property
+    def needs_admin(self) -> bool:
+        """Whether only an unrestricted admin may ask it."""
+        return not (self.method == "GET" if self.for_readers is None else self.for_readers)
 
 
 def routes() -> tuple[Route, ...]:
@@ -53,7 +58,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/ledger", health.ledger, is_global=True),
         Route("GET", "/api/status", health.status, is_global=True),
         Route("POST", "/logout", login.logout, for_readers=True),
-        Route("GET", "/api/keys", keys.list_keys),
+        Route("GET", "/api/keys", keys.list_keys, for_readers=False),
         Route("POST", "/api/keys", keys.create_key),
         Route("PATCH", "/api/keys/{id}", keys.change_key),
         Route("DELETE", "/api/keys/{id}", keys.delete_key),
@@ -80,7 +85,7 @@ def make_app(services: Services) -> web.Application:
         (route.method, route.path): Rule(
             is_open=route.is_open,
             is_global=route.is_global,
-            needs_admin=route.method != "GET" and not route.for_readers,
+            needs_admin=route.needs_admin,
         )
         for route in table
     }

@@ -5,9 +5,9 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from api.auth import COOKIE, is_token, token_digest
+from api.auth import COOKIE
 from api.errors import Refused
-from api.services import Services, services_of
+from api.services import services_of
 from api.sessions import IDLE_S
 
 
@@ -25,12 +25,13 @@ async def login(request: web.Request) -> web.Response:
     """
     services = services_of(request)
     presented = read_token(request.content_type, await request.read())
-    if services.token is not None and not is_token(presented, services.token):
-        raise Refused(401, "this is not the admin token", headers={"WWW-Authenticate": "Bearer"})
+    credential = services.credentials.find(presented)
+    if credential is None:
+        raise Refused(401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"})
     response = web.Response(status=204)
     response.set_cookie(
         COOKIE,
-        services.sessions.open(session_binding(services)),
+        services.sessions.open(credential.digest),
         max_age=IDLE_S,
         path="/",
         httponly=True,
@@ -43,15 +44,11 @@ async def login(request: web.Request) -> web.Response:
 async def logout(request: web.Request) -> web.Response:
     """End the cookie's session: 204, and the cookie is taken back."""
     services = services_of(request)
-    services.sessions.close(request.cookies.get(COOKIE, ""), session_binding(services))
+    for credential in services.credentials.all():
+        services.sessions.close(request.cookies.get(COOKIE, ""), credential.digest)
     response = web.Response(status=204)
     response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=request.secure)
     return response
-
-
-def session_binding(services: Services) -> bytes:
-    """Give what sessions are bound to: another token ends them."""
-    return b"" if services.token is None else token_digest(services.token)
 
 
 def read_token(content_type: str, body: bytes) -> str:

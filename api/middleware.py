@@ -1,6 +1,8 @@
 """What every request passes: our names only, then the token; around both, errors in the words of the asked dialect."""
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from aiohttp import web
@@ -10,8 +12,8 @@ from api import auth, hosts
 from api.answers import json_answer
 from api.dialects import gateway, proxy_logs
 from api.errors import MAX_SHOWN_CHARACTERS, PROBLEM, Refused, Shape, phrase
-from api.login import session_binding
-from api.services import Services, services_of
+from api.principal import ADMIN, NOBODY, OUT_OF_SCOPE, Principal, intersect
+from api.services import SERVICES, VIEW, Services, view_for
 from storage.errors import StorageUnavailable
 
 SHAPES: Final = (("/v1/", gateway.SHAPE), ("/api/proxy-logs/", proxy_logs.SHAPE))
@@ -74,51 +76,91 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests to a name that is not ours (421), wherever the answer would be worth something."""
     if request.path not in hosts.OPEN_PATHS:
-        services = services_of(request)
+        services = request.app[SERVICES]
         names = request.headers.getall("Host", ())
-        if len(names) != 1 or not hosts.is_allowed_host(names[0], services.listen_host, services.allowed_hosts):
+        allowed = (*services.allowed_hosts, *services.host_scopes)
+        if len(names) != 1 or not hosts.is_allowed_host(names[0], services.listen_host, allowed):
             shown = ", ".join(names)[:MAX_SHOWN_CHARACTERS]
             raise Refused(421, f"host {shown!r} is not a name of this server, see [admin] allowed_hosts")
     return await handler(request)
 
 
-def require_token(open_paths: frozenset[str]) -> Middleware:
-    """Make the middleware that asks for a token everywhere but on the open paths, given as route patterns."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """Who may ask a route."""
+
+    is_open: bool = False
+    is_global: bool = False
+    needs_admin: bool = False
+
+
+def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
+    """Make the middleware that finds out who asks, and shows the handler no more than that caller may see.
+
+    Args:
+        rules: by method and route pattern; HEAD follows GET.
+    """
+    open_paths = frozenset(path for (_, path), rule in rules.items() if rule.is_open)
 
     @web.middleware
     async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not auth.is_own_origin(request.method, request.headers):
             raise Refused(403, "this request was caused by another site")
-        if not _is_open(request, open_paths):
-            _authenticate(request, services_of(request))
+        services = request.app[SERVICES]
+        rule = _rule_of(request, rules, open_paths)
+        principal = NOBODY if rule.is_open else _admit(request, services, rule)
+        request[VIEW] = view_for(services, principal)
         return await handler(request)
 
     return check_token
 
 
-def _is_open(request: web.Request, open_paths: frozenset[str]) -> bool:
+def _rule_of(request: web.Request, rules: Mapping[tuple[str, str], Rule], open_paths: frozenset[str]) -> Rule:
     resource = request.match_info.route.resource
+    method = "GET" if request.method == "HEAD" else request.method
     if resource is not None:
-        return resource.canonical in open_paths
+        return rules[method, resource.canonical]
     # A path that is open, asked with a method it does not have: 405, not 401.
     error = request.match_info.http_exception
-    return isinstance(error, web.HTTPMethodNotAllowed) and request.path in open_paths
+    return Rule(is_open=isinstance(error, web.HTTPMethodNotAllowed) and request.path in open_paths)
 
 
-def _authenticate(request: web.Request, services: Services) -> None:
-    """Accept the admin token or an open session.
+def _admit(request: web.Request, services: Services, rule: Rule) -> Principal:
+    """Find out who asks, and whether they may.
+
+    Raises:
+        Refused: 401 or 403.
+    """
+    principal = _authenticate(request, services)
+    host_scope = services.host_scopes.get(hosts.host_name(request.headers.get("Host", "")))
+    if host_scope is not None:
+        principal = replace(principal, scope=intersect(principal.scope, host_scope))
+    if rule.needs_admin and (principal.role != "admin" or not principal.is_unrestricted):
+        raise Refused(403, "this needs an admin token")
+    if rule.is_global and not principal.is_unrestricted:
+        raise Refused(403, OUT_OF_SCOPE)
+    return principal
+
+
+def _authenticate(request: web.Request, services: Services) -> Principal:
+    """Accept a token or an open session.
 
     Raises:
         Refused: 401 without either, 403 for a session's cookie on a request that another site caused.
     """
-    if services.token is None:
-        return
+    credentials = services.credentials
+    if credentials.are_off:
+        return ADMIN
     presented = auth.read_credential(request.headers.get("Authorization"))
-    if presented is not None and auth.is_token(presented, services.token):
-        return
+    if presented is not None:
+        found = credentials.find(presented)
+        if found is not None:
+            return found.principal
     cookie = request.cookies.get(auth.COOKIE)
-    if presented is None and cookie is not None and services.sessions.is_open(cookie, session_binding(services)):
-        if not auth.is_own_site(request.headers):
-            raise Refused(403, "this request was caused by another site")
-        return
+    if presented is None and cookie is not None:
+        for credential in credentials.all():
+            if services.sessions.is_open(cookie, credential.digest):
+                if not auth.is_own_site(request.headers):
+                    raise Refused(403, "this request was caused by another site")
+                return credential.principal
     raise Refused(401, PROBLEM.unauthorized_detail, headers={"WWW-Authenticate": "Bearer"})

@@ -46,7 +46,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     refuse_unknown(request.query, FILTER_PARAMETERS | {"lastEventId"})
     filter = read_filter(request.query, services.now_us())
     interest = Interest(encode_record, filter, frozenset(("record",)))
-    return await serve_stream(request, services.streams, "admin", interest)
+    return await serve_stream(request, services, interest)
 
 
 def encode_record(record: Record) -> list[tuple[int, str, bytes]]:

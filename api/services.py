@@ -1,18 +1,21 @@
 """What the handlers of the admin port need, injected by the root that runs them. The only file with an `AppKey`."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
 
 from aiohttp import web
 
 from api.metrics import Metrics
+from api.principal import NOBODY, Credentials, Principal, is_visible
+from api.scoped import QueryGate, ScopedStorage
 from api.sessions import Sessions
 from api.stream_limits import StreamLimits
 from api.tail import Tail
 from storage.base import Storage
 from storage.keys import ApiKey
 from storage.ledger import Ledger
+from storage.query import Scope
 from storage.record import Record, now_us
 
 
@@ -36,8 +39,7 @@ class Services:
     """Everything outside a request that an answer is made of. Nothing here is owned: who made it closes it."""
 
     storage: Storage
-    token: str | None
-    """The admin token; None switches authentication off."""
+    credentials: Credentials
     listen_host: str
     """Host the admin port listens on, allowed as a Host name."""
     instance: str
@@ -58,13 +60,29 @@ class Services:
     """The UI's sessions; in memory unless made with a state file."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names beside loopback, IP literals and `listen_host`."""
+    host_scopes: Mapping[str, Scope] = field(default_factory=dict)
+    """Host names that carry a scope, lower case; they are allowed too."""
+    gate: QueryGate = field(default_factory=QueryGate)
+    principal: Principal = NOBODY
+    """Who is asking; set in the view a handler gets."""
     now_us: Callable[[], int] = now_us
     """The wall clock, Unix µs."""
 
 
 SERVICES: Final = web.AppKey("services", Services)
+VIEW: Final = web.RequestKey("view", Services)
+
+
+def view_for(services: Services, principal: Principal) -> Services:
+    """Show the services to one caller: what lies outside its scope is not there."""
+
+    def in_flight() -> list[Record]:
+        return [record for record in services.in_flight() if is_visible(record, principal.scope)]
+
+    scoped = cast(Storage, ScopedStorage(services.storage, principal, services.gate))
+    return replace(services, storage=scoped, in_flight=in_flight, principal=principal)
 
 
 def services_of(request: web.Request) -> Services:
-    """Fetch the services of a request's application; handlers do this once, at the top."""
-    return request.app[SERVICES]
+    """Fetch the services as the caller may see them; handlers do this once, at the top."""
+    return request[VIEW]

@@ -9,11 +9,13 @@ import asyncio
 import logging
 import socket
 import time
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
 
-from api.services import StreamServices
+from api.principal import narrow
+from api.services import Services
 from api.sse import HEARTBEAT, encode_retry, read_event_id
 from api.tail import Interest, Subscriber, Tail
 from storage.errors import StorageUnavailable
@@ -31,26 +33,26 @@ class _Stalled(Exception):
     """The client takes no bytes."""
 
 
-async def serve_stream(
-    request: web.Request, services: StreamServices, credential: str, interest: Interest
-) -> web.StreamResponse:
-    """Answer a stream until the client leaves, stalls, or the stream is ended.
+async def serve_stream(request: web.Request, services: Services, interest: Interest) -> web.StreamResponse:
+    """Answer a stream until the client leaves, stalls, or the stream is ended; the caller's scope is put on it here.
 
     Raises:
-        Refused: 429, the credential has, or opened, too many.
+        Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
     """
+    streams, principal = services.streams, services.principal
+    interest = replace(interest, filter=narrow(interest.filter, principal.scope))
     response = web.StreamResponse(headers=_HEADERS)
     if request.method == "HEAD":
         await response.prepare(request)
         return response
     text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
-    with services.limits.stream(credential):
+    with streams.limits.stream(principal.name):
         await response.prepare(request)
-        stream = _Stream(request, response, services.tail, services.heartbeat_s, services.stall_s)
+        stream = _Stream(request, response, streams.tail, streams.heartbeat_s, streams.stall_s)
         try:
             await stream.run(interest, read_event_id(text))
         except _Stalled:
-            services.tail.counters.dropped_subscribers += 1
+            streams.tail.counters.dropped_subscribers += 1
             _log.info("a stream was closed: its client takes no bytes")
             if request.transport is not None:
                 request.transport.abort()

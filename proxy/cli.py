@@ -202,6 +202,14 @@ def token_show(data_dir: DataDir = None, as_json: Json = False) -> int:
     return command.show_token(data_dir, as_json=as_json)
 
 
+@token_app.command("rotate")
+def token_rotate(data_dir: DataDir = None, as_json: Json = False) -> int:
+    """Replace the admin token; a running sidelog takes the new one at once, and sessions end."""
+    from proxy.commands import health as command
+
+    return command.rotate(data_dir, as_json=as_json)
+
+
 @keys_app.command("create")
 def keys_create(
     name: Annotated[str, typer.Argument(help="What people call it.")],

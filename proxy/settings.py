@@ -16,6 +16,7 @@ from msgspec import Meta
 from proxy.addresses import UpstreamAddress, parse_address, parse_upstream
 
 __all__ = [
+    "AdminHostSettings",
     "AdminSettings",
     "CaptureLevel",
     "CaptureSettings",
@@ -31,6 +32,7 @@ __all__ = [
     "SpoolSettings",
     "StorageSettings",
     "TailSettings",
+    "TokenSettings",
     "UpstreamAddress",
     "freeze",
     "load",
@@ -246,6 +248,31 @@ class RouteSettings(_Section, frozen=True):
     """Never empty after `load`."""
 
 
+class TokenSettings(_Section, frozen=True):
+    """[[tokens]]: further credentials of the admin port."""
+
+    name: Annotated[str, Meta(description="name of the token, for limits and logs")]
+    token: Annotated[str, Meta(description='the secret, or "env:NAME"')] = ""
+    token_file: Annotated[str, Meta(description="file that holds the secret")] = ""
+    sha256: Annotated[str, Meta(description="SHA-256 of the secret in hexadecimal")] = ""
+    """Always set after `load`, the other two never."""
+    role: Annotated[
+        Literal["reader", "admin"], Meta(description="`admin` sees and changes everything; `reader` reads its scope")
+    ] = "reader"
+    projects: Annotated[tuple[str, ...], Meta(description="what it may see; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], Meta(description="what it may see; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], Meta(description="what it may see; empty: all")] = ()
+
+
+class AdminHostSettings(_Section, frozen=True):
+    """[[admin_hosts]]: names of the admin port that carry a scope, on top of the token's."""
+
+    name: Annotated[str, Meta(description="host name, lower case, without port")]
+    projects: Annotated[tuple[str, ...], Meta(description="what is shown under this name; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], Meta(description="what is shown under this name; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], Meta(description="what is shown under this name; empty: all")] = ()
+
+
 class Settings(_Section, frozen=True):
     """Everything, as it is in effect."""
 
@@ -261,6 +288,8 @@ class Settings(_Section, frozen=True):
     capture: CaptureSettings = CaptureSettings()
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()
+    tokens: Annotated[tuple[TokenSettings, ...], Meta(description="further credentials of the admin port")] = ()
+    admin_hosts: Annotated[tuple[AdminHostSettings, ...], Meta(description="names of the admin port with a scope")] = ()
     routes: tuple[RouteSettings, ...] = ()
     """In match order; after `load` with [proxy].upstream as the last, catch-all route `default`."""
 
@@ -300,6 +329,8 @@ def redacted(settings: Settings) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
         route["set_request_headers"] = dict.fromkeys(route["set_request_headers"], "[REDACTED]")
+    for token in shown["tokens"]:
+        token["sha256"] = "[REDACTED]"
     shown["storage"]["url"] = _without_password(settings.storage.url)
     return shown
 

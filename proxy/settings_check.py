@@ -13,6 +13,7 @@ from typing import Final
 
 from proxy.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings import RouteSettings, Settings
+from proxy.settings_tokens import check_tokens
 from proxy.tls import server_context
 from storage.backends import check_url
 
@@ -48,6 +49,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_tls("admin", settings.admin.tls_cert_file, settings.admin.tls_key_file)
     yield from _check_names(settings)
     yield from _check_storage(settings)
+    yield from check_tokens(settings)
     yield from _check_sizes(settings)
     if not settings.routes:
         yield "routes", "there is nothing to proxy to; give --upstream URL, [proxy].upstream or a [[routes]] table"

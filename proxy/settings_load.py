@@ -24,8 +24,9 @@ from proxy.settings_sources import (
     parse_text,
     section_of,
 )
+from proxy.settings_tokens import resolve_tokens
 
-_SECRET_VALUES = ("set_request_headers", "storage.url")
+_SECRET_VALUES = ("set_request_headers", "storage.url", "tokens")
 
 
 def load_settings(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
@@ -44,6 +45,7 @@ def load_settings(overrides: Mapping[str, str], environ: Mapping[str, str], conf
         found |= source
     values = _build(Settings, "", found, problems)
     values["routes"] = _build_routes(found, environ, problems)
+    values["tokens"] = resolve_tokens(values.get("tokens", ()), environ, problems)
     settings = _effective(Settings(**values))
     problems += [_with_origin(name, text, found) for name, text in check(settings)]
     if problems:

@@ -156,7 +156,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     wanted = {"request": halves.request, "response": halves.response, "event": halves.event}
     kinds = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
     interest = Interest(encode_entries, read_filter(request.query, halves), kinds)
-    return await serve_stream(request, services.streams, "admin", interest)
+    return await serve_stream(request, services, interest)
 
 
 async def stats(request: web.Request) -> web.Response:

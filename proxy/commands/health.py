@@ -1,8 +1,9 @@
-"""`sidelog health` and `sidelog token show`: what a container check and a person at a shell need."""
+"""`sidelog health` and `sidelog token show|rotate`: what a container check and a person at a shell need."""
 
 import json
 import os
 
+from proxy.admin_token import rotate_token
 from proxy.commands.client import client_from_environment, data_directory, read_token
 from proxy.commands.output import CommandError, complain, say, say_json
 
@@ -29,8 +30,24 @@ def show_token(data_dir: str | None, *, as_json: bool) -> int:
     token = read_token(data_directory(data_dir, os.environ))
     if not token:
         raise CommandError("the token file is empty; remove it and start sidelog again to get a new one")
+    _say_token(token, as_json=as_json)
+    return 0
+
+
+def rotate(data_dir: str | None, *, as_json: bool) -> int:
+    """Replace the admin token and print the new one; the directory must be one a sidelog has run in."""
+    directory = data_directory(data_dir, os.environ)
+    read_token(directory)
+    try:
+        token = rotate_token(directory)
+    except OSError as error:
+        raise CommandError(f"cannot replace the token in {directory}: {error.strerror}") from error
+    _say_token(token, as_json=as_json)
+    return 0
+
+
+def _say_token(token: str, *, as_json: bool) -> None:
     if as_json:
         say_json({"token": token})
     else:
         say(token)
-    return 0

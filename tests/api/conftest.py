@@ -10,12 +10,14 @@ from aiohttp.web import Application, Request
 
 from api.app import make_app
 from api.metrics import Metrics, WorkerTotals
+from api.principal import Credential, Credentials
 from api.services import Services, StreamServices
 from api.stream_limits import StreamLimits
 from api.tail import Tail
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.ledger import Ledger
+from storage.query import Scope
 from storage.record import Record
 from tests.api.samples import START_US
 
@@ -37,6 +39,8 @@ class World:
     )
     totals: WorkerTotals = field(default_factory=WorkerTotals)
     token: str | None = TOKEN
+    credentials: list[Credential] = field(default_factory=list)
+    host_scopes: dict[str, Scope] = field(default_factory=dict)
     state_path: Path | None = None
     allowed_hosts: tuple[str, ...] = ("logs.example",)
     tail: Tail | None = None
@@ -52,7 +56,8 @@ class World:
 
         return Services(
             storage=self.storage,
-            token=self.token,
+            credentials=Credentials(lambda: self.token, self.credentials),
+            host_scopes=self.host_scopes,
             listen_host="admin.internal",
             allowed_hosts=self.allowed_hosts,
             instance="side-1",

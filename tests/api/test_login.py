@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.principal import Credentials
 from api.services import Services
 from api.sessions import Sessions
 from tests.api.conftest import BEARER, TOKEN, Client, World
@@ -101,5 +102,7 @@ async def test_sessions_survive_a_restart_but_not_another_token(world: World, st
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
     second = await start(replace(world.services(), sessions=Sessions(state)))
     assert (await second.get("/api/records", headers=headers)).status == 200
-    rotated = await start(replace(world.services(), token="another", sessions=Sessions(state)))
+    rotated = await start(
+        replace(world.services(), credentials=Credentials(lambda: "another"), sessions=Sessions(state))
+    )
     assert (await rotated.get("/api/records", headers=headers)).status == 401

@@ -1,0 +1,73 @@
+"""The data directory's token, read again when the file was replaced: `sidelog token rotate` works without a restart."""
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from proxy.datadir import TOKEN_FILE
+
+LOOK_EVERY_S: Final = 0.5
+
+log = logging.getLogger(__name__)
+
+
+class AdminToken:
+    """Called for the token as it is now; looks at the file twice a second at most."""
+
+    def __init__(self, data_path: Path, token: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with the token that was read at the start."""
+        self._path = data_path / TOKEN_FILE
+        self._token = token
+        self._clock = clock
+        self._seen = self._mark()
+        self._looked_s = clock()
+
+    def __call__(self) -> str:
+        """Give the token."""
+        now_s = self._clock()
+        if now_s - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s = now_s
+            mark = self._mark()
+            if mark is not None and mark != self._seen:
+                self._reload(mark)
+        return self._token
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _reload(self, mark: tuple[int, int, int]) -> None:
+        try:
+            token = self._path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            log.warning("the admin token could not be read again, the old one stays: %s", error)
+            return
+        self._seen = mark
+        if token and token != self._token:
+            self._token = token
+            log.info("the admin token was rotated: sessions opened with the old one have ended")
+
+
+def rotate_token(data_path: Path) -> str:
+    """Put a new token into a data directory, readable by its owner only, in one step.
+
+    Raises:
+        OSError: the directory or the file cannot be written.
+    """
+    token = secrets.token_urlsafe(32)
+    path = data_path / TOKEN_FILE
+    fresh = path.with_name(f".{TOKEN_FILE}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(token + "\n")
+        stream.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)
+    return token

@@ -1,0 +1,94 @@
+"""Tokens and scoped names of the admin port: what they may be, and how a secret becomes a digest when settings load.
+
+After loading only digests are left, so that no process, no log and no `config show` ever has a token.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from proxy.settings import Settings, TokenSettings
+
+Problem = tuple[str, str]
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}\Z")
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+_HOST: Final = re.compile(r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*\Z")
+MIN_TOKEN_CHARACTERS: Final = 16
+"""Shorter ones can be guessed; ours have 43."""
+
+
+def resolve_tokens(
+    tokens: tuple[TokenSettings, ...], environ: Mapping[str, str], problems: list[str]
+) -> tuple[TokenSettings, ...]:
+    """Replace each token by its digest; what cannot be read is a problem."""
+    resolved = []
+    for index, token in enumerate(tokens):
+        try:
+            digest = _digest(token, environ)
+        except ValueError as error:
+            problems.append(f"tokens[{index}]: {error}")
+            digest = ""
+        resolved.append(msgspec.structs.replace(token, token="", token_file="", sha256=digest))
+    return tuple(resolved)
+
+
+def _digest(token: TokenSettings, environ: Mapping[str, str]) -> str:
+    """Compute the digest of one token.
+
+    Raises:
+        ValueError: it is not given in exactly one way, cannot be read, or is too short.
+    """
+    given = [name for name in ("token", "token_file", "sha256") if getattr(token, name)]
+    if len(given) != 1:
+        raise ValueError(f"expected one of token, token_file and sha256, got {' and '.join(given) or 'none'}")
+    if token.sha256:
+        if not _DIGEST.match(token.sha256.lower()):
+            raise ValueError("sha256 is not 64 hexadecimal digits")
+        return token.sha256.lower()
+    text = _read(token, environ)
+    if len(text) < MIN_TOKEN_CHARACTERS or len(text.split()) != 1:
+        raise ValueError(f"expected a token of at least {MIN_TOKEN_CHARACTERS} characters without blanks")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(token: TokenSettings, environ: Mapping[str, str]) -> str:
+    if token.token_file:
+        try:
+            return Path(token.token_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"token_file {token.token_file!r} cannot be read: {error}") from error
+    variable = token.token.removeprefix("env:")
+    if variable == token.token:
+        return token.token
+    if variable not in environ:
+        raise ValueError(f"the environment has no {variable}")
+    return environ[variable].strip()
+
+
+def check_tokens(settings: Settings) -> Iterator[Problem]:
+    """Yield what contradicts itself in [[tokens]] and [[admin_hosts]]."""
+    names: set[str] = set()
+    for index, token in enumerate(settings.tokens):
+        where = f"tokens[{index}]"
+        if not _NAME.match(token.name) or token.name == "admin":
+            yield f"{where}.name", f"expected letters, digits, `.`, `_`, `-`, and not `admin`, got {token.name!r}"
+        if token.name in names:
+            yield f"{where}.name", f"is given twice, got {token.name!r}"
+        names.add(token.name)
+        if token.role == "admin" and (token.projects or token.containers or token.clients):
+            yield f"{where}.role", "an admin sees everything and has no projects, containers or clients"
+    hosts: set[str] = set()
+    for index, host in enumerate(settings.admin_hosts):
+        where = f"admin_hosts[{index}]"
+        if not _HOST.match(host.name):
+            yield f"{where}.name", f"expected a host name in lower case without port, got {host.name!r}"
+        if host.name in hosts:
+            yield f"{where}.name", f"is given twice, got {host.name!r}"
+        hosts.add(host.name)
+        if not (host.projects or host.containers or host.clients):
+            yield where, f"{host.name!r} restricts nothing; names without a scope belong into admin.allowed_hosts"
