@@ -29,6 +29,9 @@ DOCUMENT: Final = json.dumps(
     }
 ).encode()
 WITH_SECRET: Final = DOCUMENT.replace(b'"max_tokens"', b'"password": "hunter2", "max_tokens"')
+WITH_KEY: Final = DOCUMENT.replace(b"number 3", b"ghp_" + b"Ab1" * 12)
+PROSE: Final = b"A sidecar stands beside the service it records, and forwards what it is given. " * 13
+STREAM: Final = b'data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n' * 270
 FORM: Final = b"&".join(b"name%d=value" % number for number in range(20))
 JSON: Final = b"application/json"
 
@@ -69,6 +72,9 @@ def body_measures() -> Iterator[Measure]:
     cases: dict[str, Callable[[], object]] = {
         "json 1 KB, no secret": lambda: redactor.redact_body(DOCUMENT, b"", JSON, False),
         "json 1 KB, one secret": lambda: redactor.redact_body(WITH_SECRET, b"", JSON, False),
+        "prose 1 KB, no secret": lambda: redactor.redact_body(PROSE, b"", b"text/plain", False),
+        "json 1 KB, one key by its looks": lambda: redactor.redact_body(WITH_KEY, b"", JSON, False),
+        "chat stream 16 KB, joined": lambda: redactor.redact_body(STREAM, b"", b"text/event-stream", False),
         "json 64 KB, no secret": lambda: redactor.redact_body(large, b"", JSON, False),
         "json 64 KB + 16 KB, truncated": lambda: redactor.redact_body(large, large[:16384], JSON, True),
         "form of 20": lambda: redactor.redact_body(FORM, b"", b"application/x-www-form-urlencoded", False),

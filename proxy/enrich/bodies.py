@@ -1,4 +1,4 @@
-"""Make the stored body out of the captured windows: decoded, redacted, cut to size. In this order and no other.
+"""Make the stored body out of the captured windows: decoded, redacted, compacted, cut to size. In this order.
 
 Invariant: what could not be decoded was not redacted, so nothing of it is stored. A body is cut only after it is
 redacted, so a cut never exposes half a secret.
@@ -6,6 +6,7 @@ redacted, so a cut never exposes half a secret.
 
 from typing import Final, Literal, NamedTuple
 
+from proxy.enrich.compact import compact
 from proxy.enrich.decode import codings_of, decode
 from proxy.enrich.redact import Redactor
 from storage.record import Body
@@ -59,7 +60,7 @@ def unread_body(size: int, content_encoding: bytes, omitted: Omitted | None) -> 
 def store_body(body: Windows, content_type: bytes, redactor: Redactor, max_bytes: int) -> Body:
     """Redact an opened body and cut it to what may be stored."""
     head, tail = redactor.redact_body(body.head, body.tail, content_type, body.is_truncated)
-    head, tail, is_cut = _cut(head, tail, max_bytes)
+    head, tail, is_cut = _cut(compact(head), compact(tail), max_bytes)
     return Body(head, tail, body.size, body.is_truncated or is_cut, body.coding, None)
 
 

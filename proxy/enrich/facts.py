@@ -25,6 +25,7 @@ _WANTED: Final = frozenset(
         *(b"mcp-session-id", b"mcp-protocol-version", b"x-llm-request-id"),
     )
 )
+_SESSION: Final = b"mcp-session-id"
 _VARYING: Final = frozenset((b"traceparent", b"x-request-id", b"date", b"content-length", b"etag"))
 """Differ from message to message: remembering them would only push others out."""
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -104,7 +105,10 @@ class FactsMemo:
         if not colon or not _FIELD_NAME.fullmatch(raw_name) or b"\n" in value or b"\r" in value:
             return None
         name = raw_name.lower()
-        line = _Line(self._redactor.redact_field(raw), name if name in _WANTED else b"", value.strip(b" \t"))
+        redacted = self._redactor.redact_field(raw)
+        if redacted is not raw and name != _SESSION:  # a session is only compared, never stored
+            value = redacted.partition(b":")[2]
+        line = _Line(redacted, name if name in _WANTED else b"", value.strip(b" \t"))
         if len(raw) <= MAX_MEMO_LINE_BYTES and name not in _VARYING:
             if len(self._lines) >= MAX_MEMO_LINES:
                 self._lines.clear()
@@ -113,9 +117,10 @@ class FactsMemo:
 
     def _read_odd(self, block: bytes) -> Facts:
         """Read the head of a refused request, whose lines may end and continue in any way."""
-        _, fields = parse_head(block)
+        redacted = self._redactor.redact_head(block)
+        _, fields = parse_head(redacted)
         found = {name: value for name in _WANTED if (value := field_of(fields, name)) is not None}
-        return _facts(self._redactor.redact_head(block).removesuffix(b"\r\n\r\n"), found)
+        return _facts(redacted.removesuffix(b"\r\n\r\n"), found)
 
 
 def _facts(redacted: bytes, found: dict[bytes, bytes]) -> Facts:

@@ -68,7 +68,8 @@ class RecordBuilder:
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
         key_headers = (route.key_header for route in settings.routes if route.auth != "off")
-        self._redactor = Redactor((*redact.headers, *key_headers), redact.query, redact.json_keys)
+        headers = (*redact.headers, *key_headers)
+        self._redactor = Redactor(headers, redact.query, redact.json_keys, patterns=redact.patterns)
         self._requests = FactsMemo(self._redactor)
         self._responses = FactsMemo(self._redactor)
         self._messages = MessageReader(self._redactor)
@@ -165,7 +166,7 @@ class RecordBuilder:
             return None, None, None, self._redactor.redact_head(line)
         method, target, version = parts
         path, mark, query = target.partition(b"?")
-        if b"=" in target or b"@" in target:
+        if b"=" in target or b"@" in target or self._redactor.is_suspicious(target):
             path = _USERINFO.sub(b"://[REDACTED]@", self._redactor.redact_path(path))
             query = self._redactor.redact_query(query)
             line = b"%b %b%b%b %b" % (method, path, mark, query, version)

@@ -76,7 +76,7 @@ class JsonRedactor:
 
     def __init__(self, names: Iterable[bytes]) -> None:
         """Compile the pattern for names in the compared form (lower case, without hyphens and underscores)."""
-        self._pattern = compile_bytes(_key_pattern(names))
+        self._pattern = compile_bytes(key_pattern(names))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; the same object comes back when there are none.
@@ -102,8 +102,8 @@ class JsonRedactor:
         return b"".join(pieces), end
 
 
-def _key_pattern(names: Iterable[bytes]) -> bytes:
-    """Build the pattern: a quoted name, a colon, and blanks, which inside strings are written as escapes."""
+def key_pattern(names: Iterable[bytes]) -> bytes:
+    """Build the pattern of keys: a quoted name, a colon, and blanks, which inside strings are written as escapes."""
     separator = rb"(?:[-_]|\\+u00(?:2d|5f))*"
     blanks = rb"(?:[ \t\r\n]|\\+[nrt])*"
     spelled = (separator.join(_spellings(byte) for byte in name) for name in sorted(names))

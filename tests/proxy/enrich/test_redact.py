@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich import redact
 from proxy.enrich.names import BUILT_IN, QUERY_ONLY, normalise
 from proxy.enrich.redact import Redactor
 
@@ -202,7 +201,7 @@ def test_tail_keeps_what_is_safe() -> None:
     """Of a long stream's tail only the edge goes: up to the next key or line, or a bounded number of bytes."""
     redactor = Redactor()
     head, tail = redactor.redact_body(b'{"a": "x', b'yz", "usage": {"total": 7}}', b"application/json", True)
-    assert (head, tail) == (b'{"a": "x', b'"usage": {"total": 7}}')
+    assert (head, tail) == (b'{"a": "', b'"usage": {"total": 7}}')
     prose = b"some words of prose " * 100
     assert len(redactor.redact_body(prose, prose, b"text/plain", True)[1]) >= len(prose) - 256 - 10
     token = b"t0k3n." * 200 + b' "rest'
@@ -213,7 +212,7 @@ def test_tail_keeps_what_is_safe() -> None:
     )
     assert redactor.redact_body(b'{"token": "a', b"b" * 1000, b"", True)[1] == b""
     assert redactor.redact_body(b"a=1", b"b" * 1000, FORM, True)[1] == b""
-    assert redactor.redact_body(b"x", b"", b"", True) == (b"x", b"")
+    assert redactor.redact_body(b"x ", b"", b"", True) == (b"x ", b"")
 
 
 @given(

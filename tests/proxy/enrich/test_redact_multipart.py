@@ -62,5 +62,5 @@ def test_boundary_comes_from_the_header_or_the_first_line() -> None:
 
 def test_headers_cut_off_are_kept() -> None:
     """A part that ends within its headers has no content yet."""
-    body = b"preamble--B\r\nContent-Disposition: form-data; name=pass"
+    body = b'preamble--B\r\nContent-Disposition: form-data; name="pass"'
     assert Redactor().redact_body(body, b"", TYPE, True)[0] == body
