@@ -288,6 +288,8 @@ class CapturedExchange:
             end += ACCESS.size
         if end > len(raw):
             raise ValueError(f"sections of {len(raw)} bytes, the lengths add up to {end}")
+        if timeline % TIMELINE_ENTRY.size:
+            raise ValueError(f"timeline of {timeline} bytes, not a multiple of {TIMELINE_ENTRY.size}")
         if self.outcome >= len(OUTCOMES) or self.error >= len(ERROR_CODES):
             raise ValueError(f"unknown outcome {self.outcome} or error {self.error}")
         self.client = raw[:client]

@@ -6,14 +6,17 @@ from hypothesis import strategies as st
 
 from proxy.capture import Window
 from proxy.exchange import (
+    ACCESS,
     ERROR_CODES,
     FIXED,
+    FLAG_ACCESS,
     FLAG_BODIES_OFF,
     NO_ROUTE,
     SHED_BODIES,
     SHED_NONE,
     SHED_TAIL,
     SHED_WINDOW_BYTES,
+    TIMELINE_ENTRY,
     CapturedExchange,
     Exchange,
 )
@@ -59,7 +62,8 @@ def test_every_field_and_section_is_read_back(data: st.DataObject) -> None:
     exchange.status, exchange.route = draw(st.integers(0, 599)), draw(st.integers(0, NO_ROUTE))
     exchange.outcome = draw(st.integers(0, len(OUTCOMES) - 1))
     exchange.error = draw(st.integers(0, len(ERROR_CODES) - 1))
-    exchange.flags = draw(st.integers(0, 255))
+    exchange.flags = draw(st.integers(0, 255)) & ~FLAG_ACCESS
+    exchange.access = draw(st.binary(min_size=ACCESS.size, max_size=ACCESS.size) | st.just(b""))
     exchange.close_code = draw(st.integers(0, 65535))
     for name in ("client", "upstream", "request_head", "response_head"):
         setattr(exchange, name, draw(st.binary(max_size=30)))
@@ -70,7 +74,7 @@ def test_every_field_and_section_is_read_back(data: st.DataObject) -> None:
     found = read_back(exchange)
     for name in (
         "id", "started_at_ns", "connect_ns", "sent_ns", "first_byte_ns", "done_ns", "ended_ns", "status", "route",
-        "outcome", "error", "flags", "close_code", "client", "upstream", "request_head", "response_head",
+        "outcome", "error", "flags", "close_code", "client", "upstream", "request_head", "response_head", "access",
     ):  # fmt: skip
         assert getattr(found, name) == getattr(exchange, name)
     body = b"".join(bodies[0])
@@ -139,6 +143,9 @@ def test_damage_is_an_error() -> None:
         CapturedExchange(header[:-1], raw)
     with pytest.raises(ValueError, match="add up"):
         CapturedExchange(header, raw[:-1])
+    odd = header[:-4] + (TIMELINE_ENTRY.size - 1).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="timeline of"):
+        CapturedExchange(odd, raw + bytes(100))
     exchange.outcome = len(OUTCOMES)
     with pytest.raises(ValueError, match="unknown outcome"):
         CapturedExchange(exchange.encode(0)[0], raw)
@@ -147,9 +154,14 @@ def test_damage_is_an_error() -> None:
         CapturedExchange(exchange.encode(0)[0], raw)
 
 
-@given(st.binary(min_size=FIXED.size, max_size=FIXED.size), st.binary(max_size=100))
-def test_arbitrary_entries_are_refused_or_read(header: bytes, sections: bytes) -> None:
+@given(
+    st.binary(min_size=FIXED.size - 28, max_size=FIXED.size - 28),
+    st.lists(st.integers(0, 40), min_size=7, max_size=7),
+    st.binary(max_size=100),
+)
+def test_arbitrary_entries_are_refused_or_read(start: bytes, lengths: list[int], sections: bytes) -> None:
     """No bytes in a ring make the collector fail in another way."""
+    header = start + b"".join(length.to_bytes(4, "little") for length in lengths)
     try:
         CapturedExchange(header, sections)
     except ValueError:
