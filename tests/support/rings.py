@@ -144,6 +144,7 @@ class Collecting:
 
     async def until_empty(self) -> Ledger:
         """Wait until no ring is attached and all is committed; return the ledger."""
+        self.sources.find()
         await self.until(lambda: not self.sources.attached and not self.writer.waiting_records)
         await self.until(lambda: set(self.drain.committed) <= {bytes(16), bytes(15) + b"\x01"})
         return self.ledger()
