@@ -162,7 +162,9 @@ class Downstream(Answering):
             self.phase = Phase.HEAD
             self._since_ns = time.monotonic_ns()
         self._buffer = data
-        if len(data) > MAX_REQUEST_LINE_BYTES and b"\r\n" not in data[: MAX_REQUEST_LINE_BYTES + 2]:
+        if not data[:1].isalpha() and data[:1] not in b"\r\n":  # a TLS hello, for one: its end would never come
+            self._refuse_unread("bad_request", f"a request does not begin with {data[:8]!r}")
+        elif len(data) > MAX_REQUEST_LINE_BYTES and b"\r\n" not in data[: MAX_REQUEST_LINE_BYTES + 2]:
             self._refuse_unread("uri_too_long", f"request line over {MAX_REQUEST_LINE_BYTES} bytes")
         elif len(data) > engine.max_head_bytes:
             self._refuse_unread("header_too_large", f"request head over {engine.max_head_bytes} bytes")
@@ -194,6 +196,7 @@ class Downstream(Answering):
             self._admit(exchange, head, target, head.host if authority is None else authority)
         except Refused as refusal:
             exchange.outcome = REJECTED
+            self.method = self.method or _method_seen(data)
             self._refuse(refusal)
             return
         route = self._route
@@ -367,7 +370,12 @@ class Downstream(Answering):
         """Refuse a request whose head never became complete."""
         self.exchange = exchange = self._engine.recorder.begin(time.monotonic_ns(), self._peer)
         exchange.request_head = self._buffer[: self._engine.max_line_bytes]
-        self.method = b""
+        self.method = _method_seen(self._buffer)
         self.has_sent_request = False
         self._is_responding = False
         self._answer_error(code, message, REJECTED, close=True)
+
+
+def _method_seen(data: bytes) -> bytes:
+    """What an unreadable request was meant to be, as far as it shapes the answer: none to HEAD has a body (P6)."""
+    return b"HEAD" if data.startswith(b"HEAD ") else b""
