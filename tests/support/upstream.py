@@ -101,7 +101,7 @@ def running(app: web.Application) -> Iterator[str]:
 def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
     """Serve raw sockets: `handle(connection, number)` runs in a thread per connection. Gives the URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(0.1)
+    listener.settimeout(0.02)
     threads: list[threading.Thread] = []
     is_stopping = threading.Event()
 
