@@ -1,14 +1,16 @@
-"""The days of the table of records: a partition for each day of UUIDv7 ids, made before it is needed.
+"""The days of the tables of records and of blocks: a partition for each, made before it is needed.
 
-Strategy: partitions are made for yesterday, today and the two days that follow, at start and once a day; ids of other
-days go to the default partition. A day that already has rows there stays there, for making its partition would move
-them. Statements that make partitions hold the same advisory lock as migrations.
+Strategy: partitions are made for yesterday, today and the two days that follow, at start and once a day. Records go by
+their UUIDv7, blocks by their id, whose upper bits are the day. Ids of other days go to the default partition. A day
+that already has rows there stays there, for making its partition would move them. Statements that make partitions hold
+the same advisory lock as migrations.
 
 Invariant: a failure to make a partition costs nothing but the default partition growing.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from storage.postgres.connection import Connection, transaction
@@ -21,8 +23,29 @@ _LOCK_WAIT_MS: Final = 2000
 """Making a partition waits for every reader, and every other reader waits behind it: not for long."""
 _DAY_MS: Final = 86_400_000
 _MAX_MS: Final = (1 << 48) - 1
+BLOCK_DAY_BITS: Final = 47
+"""Bits of a block's id below those of its day."""
 EVERY_ID: Final = (UUID(int=0), UUID(int=(1 << 128) - 1))
 """The smallest and the largest id there can be."""
+
+_FIRST_ID: Final[dict[str, Callable[[int], UUID | int]]] = {
+    "records": lambda day: UUID(int=day * _DAY_MS << 80),
+    "blocks": lambda day: day << BLOCK_DAY_BITS,
+}
+"""Table → the smallest id of a day."""
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+
+class Partition(NamedTuple):
+    """One day of one table."""
+
+    table: str
+    day: int
+
+    @property
+    def name(self) -> str:
+        """Its own name, without its schema."""
+        return f"{self.table}_{_EPOCH + timedelta(days=self.day):%Y%m%d}"
 
 
 def day_of(now_us: int) -> int:
@@ -30,39 +53,47 @@ def day_of(now_us: int) -> int:
     return now_us // (1000 * _DAY_MS)
 
 
-def name_of(day: int) -> str:
-    """Name a day's partition, without its schema."""
-    return f"records_{datetime.fromtimestamp(0, UTC) + timedelta(days=day):%Y%m%d}"
-
-
 def id_bounds(first_ms: int, last_ms: int) -> tuple[UUID, UUID]:
     """Find the smallest and the largest id of a range of milliseconds, both inclusive."""
     return UUID(int=max(first_ms, 0) << 80), UUID(int=(min(last_ms, _MAX_MS) << 80) | ((1 << 80) - 1))
 
 
+async def listed(connection: Connection) -> list[Partition]:
+    """List the partitions there are, without the default ones, in order of time."""
+    rows = await connection.fetch(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace AND relispartition "
+        "AND relkind = 'r' AND relname ~ '^(records|blocks)_[0-9]{8}$'"
+    )
+    found = []
+    for (name,) in rows:
+        table, _, day = name.partition("_")
+        moment = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+        found.append(Partition(table, (moment - _EPOCH).days))
+    return sorted(found, key=lambda partition: (partition.day, partition.table))
+
+
 async def prepare(connection: Connection, today: int) -> None:
     """Make the partitions around a day that do not exist yet."""
-    days = range(today - DAYS_BEFORE, today + DAYS_AFTER + 1)
     async with transaction(connection, "BEGIN READ ONLY"):
-        found = await connection.fetch(
-            "SELECT relname::text FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace AND relname = ANY($1)",
-            [name_of(day) for day in days],
-        )
-    existing = {name for (name,) in found}
-    for day in days:
-        if name_of(day) not in existing:
-            await _make(connection, day)
+        existing = set(await listed(connection))
+    for day in range(today - DAYS_BEFORE, today + DAYS_AFTER + 1):
+        for table in _FIRST_ID:
+            if Partition(table, day) not in existing:
+                await _make(connection, Partition(table, day))
 
 
-async def _make(connection: Connection, day: int) -> None:
-    first, until = UUID(int=day * _DAY_MS << 80), UUID(int=(day + 1) * _DAY_MS << 80)
+async def _make(connection: Connection, partition: Partition) -> None:
+    table, day = partition
+    first, until = _FIRST_ID[table](day), _FIRST_ID[table](day + 1)
     begin = f"BEGIN; SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SELECT pg_advisory_xact_lock({LOCK})"
     async with transaction(connection, begin):
         has_rows = await connection.fetchval(
-            "SELECT EXISTS (SELECT FROM sidelog.records_default WHERE id >= $1 AND id < $2)", first, until
+            f"SELECT EXISTS (SELECT FROM sidelog.{table}_default WHERE id >= $1 AND id < $2)",  # noqa: S608 - closed
+            first,
+            until,
         )
         if not has_rows:
             await connection.execute(
-                f"CREATE TABLE IF NOT EXISTS sidelog.{name_of(day)} PARTITION OF sidelog.records "
+                f"CREATE TABLE IF NOT EXISTS sidelog.{partition.name} PARTITION OF sidelog.{table} "
                 f"FOR VALUES FROM ('{first}') TO ('{until}')"
             )

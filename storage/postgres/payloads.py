@@ -1,12 +1,14 @@
 """Heads and bodies in blocks, packed as the SQLite backend packs them; here, how blocks get their ids.
 
-Strategy: a store reserves ids by the million from a sequence, before the transaction that uses them. Ids rise within a
-store and are never given twice; what a store did not use is left out.
+Strategy: a store reserves ids by the million from a sequence, before the transaction that uses them; above them is the
+day, by which blocks are partitioned. Ids rise within a store and are never given twice; what a store did not use is
+left out.
 """
 
 from typing import Final
 
 from storage.postgres.connection import Connection
+from storage.postgres.partitions import BLOCK_DAY_BITS
 from storage.sqlite.payloads import NOWHERE, Packer, Place, Unpacker
 
 __all__ = ["COLUMNS", "NOWHERE", "BlockIds", "BlockRow", "Packer", "Place", "Unpacker", "block_rows"]
@@ -28,6 +30,7 @@ class BlockIds:
     """The ids that are reserved for one store."""
 
     def __init__(self) -> None:
+        self._day = 0
         self._last = 0
         self._end = 0
 
@@ -35,13 +38,14 @@ class BlockIds:
         """Give up what is reserved: the server may not know of it."""
         self._last = self._end = 0
 
-    async def packer(self, connection: Connection, entries: int) -> Packer:
-        """Make a packer with ids enough for so many entries."""
+    async def packer(self, connection: Connection, entries: int, day: int) -> Packer:
+        """Make a packer with ids enough for so many entries, of a day since the epoch."""
         # At most two blocks each: one of heads, one of bodies.
         assert 2 * entries < _RESERVED, "bug: a batch of more entries than a reservation has ids for"
-        if self._end - self._last < 2 * entries:
+        if self._day != day or self._end - self._last < 2 * entries:
             number = await connection.fetchval("SELECT nextval('sidelog.block_reservation')")
-            self._last = int(number) << _RESERVED_BITS
+            self._day = day
+            self._last = (day << BLOCK_DAY_BITS) | (int(number) << _RESERVED_BITS)
             self._end = self._last + _RESERVED - 1
         return Packer(self._last)
 

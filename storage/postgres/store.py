@@ -16,7 +16,7 @@ from typing import Final, Self, TypeVar
 
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.postgres import keys, read
+from storage.postgres import keys, purge, read
 from storage.postgres.connection import (
     Address,
     Budget,
@@ -28,6 +28,7 @@ from storage.postgres.connection import (
     translated,
 )
 from storage.postgres.dictionary import Names
+from storage.postgres.erase import bounded, erase_slice
 from storage.postgres.facets import facets
 from storage.postgres.histogram import histogram
 from storage.postgres.meta import put_meta, read_meta
@@ -35,6 +36,7 @@ from storage.postgres.schema import migrate
 from storage.postgres.state import read_state
 from storage.postgres.summary import summary
 from storage.postgres.write import BatchStore, read_positions
+from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
 from storage.tally import check_names
@@ -164,6 +166,33 @@ class PostgresStorage:
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """See `storage.base.Storage.payloads`."""
         return await self._read(lambda connection, budget: read.payloads(connection, seqs))
+
+    async def retention(self) -> RetentionState:
+        """See `storage.base.Storage.retention`."""
+        return await self._read(lambda connection, budget: purge.retention(connection))
+
+    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        """See `storage.base.Storage.raise_floors`."""
+        await self._write(lambda connection: purge.raise_floors(connection, purge_floor_us, body_floor_us))
+
+    async def purge(self, max_rows: int) -> Purged:
+        """See `storage.base.Storage.purge`."""
+        async with self._write_connection() as connection:
+            return await purge.purge(connection, self._begin_write, max_rows)
+
+    async def erase(self, filter: Filter) -> Erased:
+        """See `storage.base.Storage.erase`."""
+        through_seq = await self.last_seq()
+        filter = bounded(filter, through_seq)
+        exchanges = events = 0
+        next_seq: int | None = 0
+        while next_seq is not None:
+            async with self._write_connection() as connection:
+                done = await erase_slice(connection, self._begin_write, filter, next_seq, self._names)
+            exchanges += done.exchanges
+            events += done.events
+            next_seq = done.next_seq
+        return Erased(exchanges, events, through_seq)
 
     async def last_seq(self) -> int:
         """See `storage.base.Storage.last_seq`."""

@@ -129,7 +129,7 @@ class BatchStore:
     async def _made(self, connection: Connection, entries: list[Entry]) -> tuple[list[Row], Rollups, list[BlockRow]]:
         rollups = Rollups()
         combinations = await self._rows.learn(connection, [entry.record for entry in entries])
-        packer = await self._blocks.packer(connection, len(entries))
+        packer = await self._blocks.packer(connection, len(entries), partitions.day_of(now_us()))
         rows = []
         for entry, combination in zip(entries, combinations, strict=True):
             record, payload = entry.record, entry.payload

@@ -1,0 +1,168 @@
+"""Erasing the records of a filter, a slice at a time: rows, sums, and what is theirs in the blocks.
+
+Strategy: each slice is a transaction. Its rows are read once more as records, their counts are taken off the rollups,
+and every block that holds something of theirs is packed anew without it, under its own id; the rows that stay get their
+new places. The server keeps the old versions until its vacuum comes by, and in its write-ahead log and backups.
+
+Invariant: after each slice all sums, lists and payloads are those of the records that are left.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from storage.periods import DAY_HOURS, HOUR_US
+from storage.postgres.codec import COLUMNS, PLACES, decode_rows
+from storage.postgres.connection import Connection, transaction
+from storage.postgres.dictionary import Names
+from storage.postgres.purge import LOCK
+from storage.postgres.ranges import id_range, seq_range
+from storage.postgres.rollups import Limits, Rollups
+from storage.postgres.scan import bounds, row_where
+from storage.postgres.state import read_state
+from storage.query import ROLLUP_METHODS, Filter
+from storage.record import Record
+from storage.slices import Range
+from storage.sqlite.payloads import repack
+from storage.sqlite.rollups import DIMENSIONS
+
+SLICE_ROWS: Final = 500
+"""Rows of one transaction: with their blocks about 50 ms."""
+_SCAN_ROWS: Final = 50_000
+"""Rows looked at in one transaction: about 30 ms."""
+_DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
+_METHOD: Final = DIMENSIONS.index("method")
+_ERROR_TYPE: Final = COLUMNS.index("error_type")
+_INSTANCE: Final = COLUMNS.index("instance")
+_SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
+_NAMES: Final = ("heads", "bodies")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one transaction erased, and where the next one goes on."""
+
+    exchanges: int
+    events: int
+    next_seq: int | None
+    """None when the filter is exhausted."""
+
+
+def bounded(filter: Filter, through_seq: int) -> Filter:
+    """Leave out what is committed from now on."""
+    until = through_seq if filter.seq_until is None else min(through_seq, filter.seq_until)
+    return replace(filter, seq_until=until)
+
+
+async def erase_slice(connection: Connection, begin: str, filter: Filter, from_seq: int, names: Names) -> Slice:
+    """Erase the first records of a filter from a `seq` on, in a transaction that starts with the text `begin`."""
+    async with transaction(connection, f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"):
+        where = await row_where(connection, filter)
+        whole = await seq_range(connection, filter, await read_state(connection))
+        first = max(from_seq, whole.first)
+        if where is None or first > whole.last:
+            return Slice(0, 0, None)
+        part = Range(first, min(first + _SCAN_ROWS - 1, whole.last))
+        sql = f"{_SELECT} WHERE {where.text} AND {bounds(len(where.parameters) + 1)} ORDER BY seq LIMIT {SLICE_ROWS}"
+        ids = await id_range(connection, part)
+        rows = await connection.fetch(sql, *where.parameters, part.first, part.last, *ids)
+        last = rows[-1][0] if len(rows) == SLICE_ROWS else part.last
+        if rows:
+            await _remove(connection, rows, names)
+    events = sum(row[COLUMNS.index("kind")] for row in rows)
+    return Slice(len(rows) - events, events, last + 1 if last < whole.last else None)
+
+
+async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> None:
+    records = await decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
+    # Failures are kept by instance, which a batch has one of.
+    rollups: dict[int, Rollups] = {}
+    for record, row in zip(records, rows, strict=True):
+        sums = rollups.setdefault(row[_INSTANCE], Rollups())
+        sums.add(record, _dimensions(record, row), row[_ERROR_TYPE] or 0)
+    for _, sums in sorted(rollups.items()):
+        await sums.merge(connection, Limits(), sign=-1)
+    await _drop_empty(connection, sorted({record.started_at_us // HOUR_US for record in records}))
+    seqs = [row[0] for row in rows]
+    for place, name in enumerate(_NAMES):
+        column = len(COLUMNS) + 3 * place
+        touched: dict[int, int] = {row[column]: row[0] for row in rows if row[column] is not None}
+        for block, seq in sorted(touched.items()):
+            await _repack(connection, block, seq, name, seqs)
+    await connection.execute("DELETE FROM sidelog.records WHERE seq = ANY($1::bigint[])", seqs)
+
+
+def _dimensions(record: Record, row: Sequence[Any]) -> tuple[int, ...]:
+    dimensions = [row[place] or 0 for place in _DIMENSION_PLACES]
+    if record.method not in ROLLUP_METHODS:
+        dimensions[_METHOD] = 0
+    return tuple(dimensions)
+
+
+async def _drop_empty(connection: Connection, hours: list[int]) -> None:
+    """Delete sums that have come down to nothing."""
+    days = sorted({hour // DAY_HOURS for hour in hours})
+    for table, period, numbers in (("rollups", "hour", hours), ("rollups_daily", "day", days)):
+        await connection.execute(
+            f"DELETE FROM sidelog.{table} WHERE {period} = ANY($1::bigint[]) AND exchanges = 0 AND events = 0", numbers
+        )
+    await connection.execute("DELETE FROM sidelog.failures WHERE hour = ANY($1::bigint[]) AND exchanges = 0", hours)
+
+
+async def _repack(connection: Connection, block: int, seq: int, name: str, erased: list[int]) -> None:
+    """Pack a block anew with what the rows that are left have in it; delete it when that is nothing.
+
+    Args:
+        connection: In the transaction of the slice.
+        block: Its id.
+        seq: Of a row that has something in it.
+        name: Of its columns.
+        erased: Rows that are not left.
+    """
+    frame = await connection.fetchval("SELECT data FROM sidelog.blocks WHERE id = $1 FOR UPDATE", block)
+    if frame is None:
+        return  # Retention took it.
+    part = await _rows_of(connection, block, seq, name)
+    left = await connection.fetch(
+        f"SELECT seq, {name}_offset, {name}_length FROM sidelog.records WHERE seq BETWEEN $1 AND $2 "
+        f"AND {name}_block = $3 AND seq <> ALL($4::bigint[]) ORDER BY seq",
+        part.first,
+        part.last,
+        block,
+        erased,
+    )
+    grown = -len(frame)
+    if left:
+        size, packed = repack(frame, ((offset, length) for _, offset, length in left))
+        grown += len(packed)
+        await connection.execute(
+            "UPDATE sidelog.blocks SET raw_bytes = $2, data = $3 WHERE id = $1", block, size, bytes(packed)
+        )
+        await _move(connection, left, name)
+    else:
+        await connection.execute("DELETE FROM sidelog.blocks WHERE id = $1", block)
+    await connection.execute("UPDATE sidelog.counter SET block_bytes = block_bytes + $1", grown)
+
+
+async def _rows_of(connection: Connection, block: int, seq: int, name: str) -> Range:
+    """Find between which rows those of a block are: a batch's rows follow each other, and its blocks rise with them."""
+    other = f"{name}_block IS NOT NULL AND {name}_block <> $2"
+    before = await connection.fetchval(f"SELECT max(seq) FROM sidelog.records WHERE seq < $1 AND {other}", seq, block)
+    after = await connection.fetchval(f"SELECT min(seq) FROM sidelog.records WHERE seq > $1 AND {other}", seq, block)
+    last = await connection.fetchval("SELECT last_seq FROM sidelog.counter")
+    return Range(0 if before is None else before + 1, last if after is None else after - 1)
+
+
+async def _move(connection: Connection, left: Sequence[Any], name: str) -> None:
+    offsets, offset = [], 0
+    for _, _, length in left:
+        offsets.append(offset)
+        offset += length
+    await connection.execute(
+        f"UPDATE sidelog.records SET {name}_offset = moved.place "
+        "FROM unnest($1::bigint[], $2::integer[]) AS moved (seq, place) WHERE records.seq = moved.seq",
+        [seq for seq, _, _ in left],
+        offsets,
+    )

@@ -1,0 +1,212 @@
+"""Retention in SQL: the floors, and slices of deletion below them.
+
+Strategy: a day of which no row is visible any more goes with its partition, and gives its space back at once. Rows of
+other days go in slices, found by `spans`, each a transaction of its own; then the rollups of hours that are gone, then
+blocks, which know their newest record. What slices free is found again by the server's own vacuum. Of sidecars that
+share a database one deletes at a time.
+
+Invariant: only rows that no reader sees any more are deleted, so no reader can tell when. Rows that a batch may lock
+too are locked in a batch's order: state, then the counter row, then spans.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from typing import Final
+
+import asyncpg
+
+from storage.periods import DAY_HOURS, HOUR_US
+from storage.postgres.connection import Connection, transaction
+from storage.postgres.partitions import Partition, listed
+from storage.postgres.ranges import id_range
+from storage.postgres.read import rows_total
+from storage.postgres.state import State, read_state
+from storage.purge import Purged, RetentionState
+from storage.slices import Range
+from storage.sqlite.payloads import BODIES, HEADS
+
+LOCK: Final = 0x5349_4445_4C4F_48
+"""Key of the advisory lock of those who delete."""
+ROW_BYTES: Final = 400
+"""A row with its indexes, about (measured, bench/micro/postgres_write.py)."""
+_MAX_BLOCKS: Final = 200
+"""Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
+_DROP_WAIT_MS: Final = 1000
+"""Dropping a partition waits for every reader, and every other reader waits behind it: not for long."""
+_DAY_US: Final = DAY_HOURS * HOUR_US
+_DAY_MS: Final = _DAY_US // 1000
+
+
+async def retention(connection: Connection) -> RetentionState:
+    """Tell how far retention has come."""
+    state = await read_state(connection)
+    oldest_us = await connection.fetchval("SELECT min(min_started_at_us) FROM sidelog.spans")
+    # Not the size of the files: what vacuum has freed in them is used again.
+    block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
+    return RetentionState(
+        purge_floor_us=state.purge_floor_us,
+        body_floor_us=state.body_floor_us,
+        purged_through_seq=state.purged_through_seq,
+        oldest_us=oldest_us,
+        used_bytes=await rows_total(connection, state) * ROW_BYTES + int(block_bytes),
+    )
+
+
+async def raise_floors(connection: Connection, purge_floor_us: int, body_floor_us: int) -> None:
+    """Raise the floors; a lower one than before changes nothing."""
+    await connection.execute(
+        "UPDATE sidelog.state SET purge_floor_us = greatest(purge_floor_us, $1), "
+        "body_floor_us = greatest(body_floor_us, $1, $2)",
+        purge_floor_us,
+        body_floor_us,
+    )
+
+
+async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
+    """Delete one slice below the floors, in a transaction that starts with the text `begin`."""
+    begin = f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"
+    dropped = await _drop_day(connection, begin)
+    if dropped is not None:
+        return dropped
+    async with transaction(connection, begin):
+        state = await read_state(connection)
+        rows = await _purge_rows(connection, state.purge_floor_us, max_rows)
+        if rows:
+            return Purged(rows, 0, is_done=False)
+        await _delete_sums_before(connection, state.purge_floor_us // HOUR_US)
+        blocks = await _purge_blocks(connection, state)
+    return Purged(0, blocks, is_done=not blocks)
+
+
+async def _drop_day(connection: Connection, begin: str) -> Purged | None:
+    """Drop the partitions of one day that lies below the floor; None when there is none, or readers are in the way."""
+    try:
+        async with transaction(connection, f"{begin}; SET LOCAL lock_timeout = {_DROP_WAIT_MS}"):
+            state = await read_state(connection)
+            for partition in await listed(connection):
+                if (partition.day + 1) * _DAY_US <= state.purge_floor_us and await _is_gone(
+                    connection, partition, state
+                ):
+                    return await _drop(connection, partition)
+    except asyncpg.LockNotAvailableError:
+        return None
+    return None
+
+
+async def _is_gone(connection: Connection, partition: Partition, state: State) -> bool:
+    if partition.table == "blocks":
+        sql = f"SELECT NOT EXISTS (SELECT FROM sidelog.{partition.name} WHERE kind = $1 AND newest_started_at_us >= $2)"
+        found = [
+            await connection.fetchval(sql, kind, floor)
+            for kind, floor in ((HEADS, state.purge_floor_us), (BODIES, state.purge_floor_us))
+        ]
+        return all(found)
+    return bool(
+        await connection.fetchval(
+            "SELECT NOT EXISTS (SELECT FROM sidelog.spans "
+            "WHERE min_id_ms < $1 AND max_id_ms >= $2 AND max_started_at_us >= $3)",
+            (partition.day + 1) * _DAY_MS,
+            partition.day * _DAY_MS,
+            state.purge_floor_us,
+        )
+    )
+
+
+async def _drop(connection: Connection, partition: Partition) -> Purged:
+    measured = (
+        "count(*), 0" if partition.table == "records" else "count(*), coalesce(sum(octet_length(data)), 0)::bigint"
+    )
+    row = await connection.fetchrow(f"SELECT {measured} FROM sidelog.{partition.name}")
+    assert row is not None, "bug: an aggregate without a row"
+    number, size = row
+    await connection.execute(f"DROP TABLE sidelog.{partition.name}")
+    if partition.table == "records":
+        await _note_oldest(connection)
+        return Purged(number, 0, is_done=False)
+    await connection.execute("UPDATE sidelog.counter SET block_bytes = block_bytes - $1", size)
+    return Purged(0, number, is_done=False)
+
+
+async def _purge_rows(connection: Connection, floor_us: int, max_rows: int) -> int:
+    """Delete rows of the oldest spans below the floor; 0 when there is none left."""
+    rows = 0
+    finished: list[tuple[int, int]] = []
+    after = -1
+    while rows < max_rows:
+        span = await connection.fetchrow(
+            "SELECT first_seq, last_seq, max_started_at_us FROM sidelog.spans "
+            "WHERE min_started_at_us < $1 AND first_seq > $2 ORDER BY first_seq LIMIT 1",
+            floor_us,
+            after,
+        )
+        if span is None:
+            break
+        after, last, newest_us = span
+        limit = max_rows - rows
+        deleted = await _delete_rows(connection, Range(after, last), floor_us, limit)
+        rows += deleted
+        if deleted < limit:
+            finished.append((after, newest_us))
+    if not finished and not rows:
+        return 0
+    await _note_oldest(connection)
+    await connection.execute("SELECT FROM sidelog.counter FOR UPDATE")
+    for first, newest_us in finished:
+        await _finish_span(connection, first, newest_us, floor_us)
+    return rows
+
+
+async def _delete_rows(connection: Connection, part: Range, floor_us: int, limit: int) -> int:
+    status = await connection.execute(
+        "DELETE FROM sidelog.records WHERE seq = ANY(ARRAY(SELECT seq FROM sidelog.records WHERE seq BETWEEN $1 AND $2 "
+        "AND id BETWEEN $3 AND $4 AND started_at_us < $5 ORDER BY seq LIMIT $6)) AND id BETWEEN $3 AND $4",
+        part.first,
+        part.last,
+        *await id_range(connection, part),
+        floor_us,
+        limit,
+    )
+    return int(status.rpartition(" ")[2])
+
+
+async def _finish_span(connection: Connection, first_seq: int, newest_us: int, floor_us: int) -> None:
+    # The newest span may have grown meanwhile: its own times decide.
+    await connection.execute(
+        "DELETE FROM sidelog.spans WHERE first_seq = $1 AND max_started_at_us < $2", first_seq, floor_us
+    )
+    await connection.execute(
+        "UPDATE sidelog.spans SET min_started_at_us = $2 WHERE first_seq = $1 AND max_started_at_us = $3",
+        first_seq,
+        floor_us,
+        newest_us,
+    )
+
+
+async def _note_oldest(connection: Connection) -> None:
+    await connection.execute(
+        "UPDATE sidelog.state SET purged_through_seq = greatest(purged_through_seq, coalesce("
+        "(SELECT min(seq) - 1 FROM sidelog.records), (SELECT last_seq FROM sidelog.counter)))"
+    )
+
+
+async def _delete_sums_before(connection: Connection, hour: int) -> None:
+    for table in ("rollups", "failures"):
+        await connection.execute(f"DELETE FROM sidelog.{table} WHERE hour < $1", hour)
+    await connection.execute("DELETE FROM sidelog.rollups_daily WHERE day < $1", hour // DAY_HOURS)
+
+
+async def _purge_blocks(connection: Connection, state: State) -> int:
+    blocks = size = 0
+    for kind, floor_us in ((HEADS, state.purge_floor_us), (BODIES, state.body_floor_us)):
+        rows = await connection.fetch(
+            "DELETE FROM sidelog.blocks WHERE id = ANY(ARRAY(SELECT id FROM sidelog.blocks "
+            "WHERE kind = $1 AND newest_started_at_us < $2 LIMIT $3)) RETURNING octet_length(data)",
+            kind,
+            floor_us,
+            _MAX_BLOCKS - blocks,
+        )
+        blocks += len(rows)
+        size += sum(length for (length,) in rows)
+    if size:
+        await connection.execute("UPDATE sidelog.counter SET block_bytes = block_bytes - $1", size)
+    return blocks
