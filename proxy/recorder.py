@@ -79,13 +79,14 @@ class Recorder:
         size = len(exchange.response_whole) if window is None else window.size
         if size:
             cells[layout.response_bytes + route] += size
-        if exchange.slot >= 0:
-            self._inflight.clear(exchange.slot)
-            exchange.slot = -1
         if exchange.is_recorded:
             ring = self._ring
             header, sections = exchange.encode(ring.pressure())
             ring.push(KIND_EXCHANGE, header, sections)
+        if exchange.slot >= 0:
+            # After the push: killed in between, the exchange is in both and stored once; before it, it was in neither.
+            self._inflight.clear(exchange.slot)
+            exchange.slot = -1
 
     def message(self, exchange: Exchange, direction: int, message: Message, traceparent: bytes) -> None:
         """Record a WebSocket message; a ring under pressure keeps what it was, not what it said."""

@@ -1,7 +1,7 @@
 """Ids, clocks and counters of exchanges."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import pytest
 from proxy.counters import CounterLayout
 from proxy.inflight import InflightReader, InflightWriter
 from proxy.recorder import NO_SLOT, Recorder
-from proxy.ring import RingReader, RingWriter
+from proxy.ring import RingReader, RingWriter, Section
 from proxy.segment import Segment
 
 LAYOUT = CounterLayout(1)
@@ -73,3 +73,21 @@ def test_a_full_table_is_asked_once(recorder: Recorder, segment: Segment) -> Non
     recorder.finish(first, 1)
     assert InflightReader(segment).scan() == []
     assert RingReader(segment).pushed == 2
+
+
+def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None:
+    """A kill at any moment of the end finds it in the ring or in the table."""
+
+    class WatchedRing(RingWriter):
+        def push(self, kind: int, header: bytes, sections: Sequence[Section]) -> bool:
+            shown.append(len(table.scan()))
+            return super().push(kind, header, sections)
+
+    table = InflightReader(segment)
+    shown: list[int] = []
+    recorder = Recorder(WatchedRing(segment, lambda: None), segment.counters, LAYOUT, InflightWriter(segment))
+    exchange = recorder.begin(time.monotonic_ns(), b"c")
+    recorder.show(exchange)
+    recorder.finish(exchange, time.monotonic_ns())
+    assert shown == [1]
+    assert (table.scan(), exchange.slot) == ([], -1)
