@@ -1,0 +1,74 @@
+"""What an operator is shown is read from shared memory at the moment of asking."""
+
+from pathlib import Path
+
+import msgspec
+
+from proxy.enrich.records import RecordBuilder
+from proxy.segment_layout import HEAD
+from proxy.status import StatusView
+from storage.memory import MemoryStorage
+from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting
+
+
+def view_of(plane: Collecting) -> StatusView:
+    """The view of a running collector."""
+    return StatusView(SETTINGS, INSTANCE, plane.sources, plane.writer, RecordBuilder(INSTANCE, SETTINGS))
+
+
+async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> None:
+    """One entry a ring; everything is plain JSON."""
+    worker = RingWorker(tmp_path)
+    worker.record(3)
+    async with collecting(tmp_path, MemoryStorage()) as plane:
+        view = view_of(plane)
+        await plane.until(lambda: plane.ledger().stored == 3)
+        shown = msgspec.json.decode(msgspec.json.encode(view.describe()))
+        (ring,) = shown["rings"]
+        assert ring["source"] == worker.source.hex()
+        assert ring["worker_alive"] is True
+        assert {name: ring[name] for name in ("used_bytes", "pushed", "taken", "refused", "corrupt")} == {
+            "used_bytes": 0,
+            "pushed": 3,
+            "taken": 3,
+            "refused": 0,
+            "corrupt": 0,
+        }
+        assert (shown["instance"], shown["draining"], shown["storage"]) == (INSTANCE, False, {"up": True})
+        assert shown["configuration"]["routes"][0]["id"] == "shop"
+    worker.die()
+
+
+async def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path) -> None:
+    """The status can be read while a ring's head is garbage."""
+    worker = RingWorker(tmp_path)
+    async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
+        worker.segment.cells[HEAD] = 1 << 60
+        assert view_of(plane).describe()["rings"]
+    worker.die()
+
+
+async def test_what_runs_is_shown_while_its_worker_lives(tmp_path: Path) -> None:
+    """A preliminary record for each exchange of a living worker; those of a dead one are the drain's."""
+    worker = RingWorker(tmp_path)
+    running = worker.show(worker.begin("/slow?token=secret"))
+    async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
+        (record,) = view_of(plane).in_flight()
+        assert (record.id, record.path, record.query, record.status) == (running, "/slow", "token=[REDACTED]", None)
+        worker.die()
+        assert view_of(plane).in_flight() == []
+
+
+async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
+    """Metrics see all workers as one, and each ring by its own."""
+    workers = [RingWorker(tmp_path) for _ in range(2)]
+    for worker in workers:
+        worker.record(2)
+    async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
+        totals = view_of(plane).worker_totals()
+        assert totals.requests == {("shop", "GET", "2xx"): 4}
+        assert len(totals.ring_bytes) == 2
+        assert all(used > 0 for used in totals.ring_bytes.values())
+        assert totals.ring_capacity_bytes == 1 << 20
+    for worker in workers:
+        worker.die()
