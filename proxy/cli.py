@@ -6,11 +6,14 @@ interrupted. A user's mistake is one line on stderr, never a traceback.
 """
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Option
+
+from proxy.cli_keys import keys_app
+from proxy.cli_options import Config, DataDir, Json, Url
+from proxy.cli_records import records_app
 
 
 def _end(code: object) -> None:
@@ -30,12 +33,9 @@ config_app = typer.Typer(help="Check or show the configuration.", no_args_is_hel
 token_app = typer.Typer(help="The admin token.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(token_app, name="token")
-keys_app = typer.Typer(help="API keys of the proxied service.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+app.add_typer(records_app)
 
-Config = Annotated[Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="TOML file.")]
-DataDir = Annotated[str | None, Option("--data-dir", metavar="DIR", help="where everything that lasts is kept")]
-Json = Annotated[bool, Option("--json", help="JSON for programs.")]
 Upstream = Annotated[
     str | None,
     Option("--upstream", metavar="URL", help="catch-all route `default`: http, https, or unix:/path"),
@@ -59,14 +59,6 @@ Engine = Annotated[
     str | None, Option("--engine", metavar="E", help="`reference` (aiohttp) is for reading and comparison")
 ]
 LogLevel = Annotated[str | None, Option("--log-level", metavar="L", help="least severe level shown")]
-Url = Annotated[
-    str | None, Option("--url", metavar="URL", help="Admin port; default: SIDELOG_URL, else from the data directory.")
-]
-Token = Annotated[
-    str | None, Option("--token", metavar="T", help="Default: SIDELOG_TOKEN, else from the data directory.")
-]
-KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, or its name when only one has it.")]
-Many = list[str] | None
 
 
 def _overrides(**options: str | int | None) -> dict[str, str]:
@@ -134,66 +126,6 @@ def config_show(
     return command.show(_overrides(proxy__upstream=upstream, data_dir=data_dir), config, as_json=as_json)
 
 
-@app.command()
-def get(
-    record_id: Annotated[str, typer.Argument(metavar="ID", help="Record id, in any of its spellings.")],
-    raw: Annotated[bool, Option("--raw", help="Only the stored bytes of the response body.")] = False,
-    request: Annotated[bool, Option("--request", help="With --raw: of the request body.")] = False,
-    url: Url = None,
-    token: Token = None,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> int:
-    """Show one exchange: fields, heads and bodies."""
-    from proxy.commands import records
-    from proxy.commands.client import client_from_environment
-
-    client = client_from_environment(url, token, data_dir)
-    if raw:
-        return records.get_raw(client, record_id, "request" if request else "response")
-    return records.get(client, record_id, as_json=as_json)
-
-
-@app.command()
-def query(
-    since: Annotated[str | None, Option(help="Inclusive; ISO 8601, or relative: 15m, 24h.")] = None,
-    until: Annotated[str | None, Option(help="Exclusive.")] = None,
-    status: Annotated[Many, Option(help="404, 5xx, lists.")] = None,
-    method: Annotated[Many, Option(help="GET, POST, …")] = None,
-    host: Annotated[Many, Option(help="Authority the client asked for.")] = None,
-    path: Annotated[str | None, Option(help="Part of the path, upper and lower case alike.")] = None,
-    route: Annotated[Many, Option(help="Route id.")] = None,
-    service: Annotated[Many, Option(help="Service of the route.")] = None,
-    project: Annotated[Many, Option(help="Project of the route.")] = None,
-    container: Annotated[Many, Option(help="Container of the route.")] = None,
-    client: Annotated[Many, Option(help="Client (organisation) of the route.")] = None,
-    key: Annotated[Many, Option(help="Id of an API key of the proxied service.")] = None,
-    level: Annotated[Many, Option(help="debug, info, warn, error.")] = None,
-    kind: Annotated[str | None, Option(help="exchange (default), event, all.")] = None,
-    source: Annotated[Many, Option(help="backend or edge.")] = None,
-    outcome: Annotated[Many, Option(help="ok, upstream_error, client_closed, …")] = None,
-    error_type: Annotated[Many, Option(help="Error code.")] = None,
-    trace_id: Annotated[str | None, Option(help="W3C trace id.")] = None,
-    min_latency_ms: Annotated[int | None, Option(help="At least this long.")] = None,
-    max_latency_ms: Annotated[int | None, Option(help="At most this long.")] = None,
-    order: Annotated[str | None, Option(help="desc (newest first, default) or asc.")] = None,
-    limit: Annotated[int, Option(min=1, help="Most records to print.")] = 100,
-    url: Url = None,
-    token: Token = None,
-    data_dir: DataDir = None,
-    as_json: Annotated[bool, Option("--json", help="One JSON object a line.")] = False,
-) -> int:
-    """Search records; options that can be repeated are alternatives."""
-    given = dict(locals())
-    from proxy.commands import records
-    from proxy.commands.client import client_from_environment
-
-    for name in ("limit", "url", "token", "data_dir", "as_json"):
-        del given[name]
-    filters = {name: value if isinstance(value, list) else str(value) for name, value in given.items() if value}
-    return records.query(client_from_environment(url, token, data_dir), filters, limit, as_json=as_json)
-
-
 @token_app.command("show")
 def token_show(data_dir: DataDir = None, as_json: Json = False) -> int:
     """Print the admin token of a data directory."""
@@ -208,70 +140,6 @@ def token_rotate(data_dir: DataDir = None, as_json: Json = False) -> int:
     from proxy.commands import health as command
 
     return command.rotate(data_dir, as_json=as_json)
-
-
-@keys_app.command("create")
-def keys_create(
-    name: Annotated[str, typer.Argument(help="What people call it.")],
-    scope: Annotated[Many, Option(help="Scope it opens; may be repeated. Default: all.")] = None,
-    agent: Annotated[Many, Option(help="Agent it may call; may be repeated. Default: all.")] = None,
-    expires: Annotated[str | None, Option(help="RFC 3339 time, or from now: 12h, 30d. Default: never.")] = None,
-    disabled: Annotated[bool, Option("--disabled", help="Create it switched off.")] = False,
-    project: Annotated[str | None, Option(help="Project of the records it makes.")] = None,
-    user: Annotated[str | None, Option(help="User of the records it makes.")] = None,
-    url: Url = None,
-    token: Token = None,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> int:
-    """Create a key and print its secret, this once."""
-    from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
-
-    members = command.members(name, scope, agent, expires, is_disabled=disabled, project=project, user=user)
-    return command.create(client_from_environment(url, token, data_dir), members, as_json=as_json)
-
-
-@keys_app.command("list")
-def keys_list(url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """List the keys."""
-    from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
-
-    return command.list_keys(client_from_environment(url, token, data_dir), as_json=as_json)
-
-
-@keys_app.command("disable")
-def keys_disable(
-    key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
-    """Switch a key off; takes effect within a second."""
-    from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
-
-    return command.switch(client_from_environment(url, token, data_dir), key, is_disabled=True, as_json=as_json)
-
-
-@keys_app.command("enable")
-def keys_enable(
-    key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
-    """Switch a key on again."""
-    from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
-
-    return command.switch(client_from_environment(url, token, data_dir), key, is_disabled=False, as_json=as_json)
-
-
-@keys_app.command("delete")
-def keys_delete(
-    key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
-    """Delete a key for good; records keep its name."""
-    from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
-
-    return command.delete(client_from_environment(url, token, data_dir), key, as_json=as_json)
 
 
 @app.command()

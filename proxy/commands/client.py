@@ -7,7 +7,8 @@ options, else from the data directory a running sidelog keeps (`state.json`, `ad
 import http.client
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -108,6 +109,37 @@ class Client:
             raise CommandError(
                 f"no answer from {self.url}: {str(error) or type(error).__name__}; is sidelog running?"
             ) from error
+        finally:
+            connection.close()
+
+    @contextmanager
+    def stream(
+        self, path: str, parameters: Mapping[str, str | list[str]], headers: Mapping[str, str], timeout_s: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """GET a path and give the answer to be read piece by piece.
+
+        Args:
+            path: of the admin port.
+            parameters: of the query.
+            headers: beside the token.
+            timeout_s: of every read.
+
+        Raises:
+            CommandError: the server refused, in its own words.
+            OSError: nobody answers, or the connection broke.
+            http.client.HTTPException: the answer ended early.
+        """
+        connection = _connection(self.url, self.cert_file)
+        connection.timeout = timeout_s
+        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        target = f"{urlsplit(self.url).path.rstrip('/')}{path}?{urlencode(parameters, doseq=True)}"
+        try:
+            connection.request("GET", target, headers={**headers, **authorization})
+            response = connection.getresponse()
+            if response.status >= 400:
+                answer = Answer(response.status, {}, response.read(MAX_ANSWER_BYTES))
+                raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+            yield response
         finally:
             connection.close()
 

@@ -120,6 +120,20 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     console().print(table)
 
 
+def line_of(row: Mapping[str, Any]) -> str:
+    """Show one record on one line, for a list that never ends; coloured on a terminal."""
+    from rich.text import Text
+
+    cells = _cells(row, Text)
+    widths = (23, 3, 9, 7)
+    for cell, width in zip(cells, widths, strict=False):
+        cell.align("right" if width in (3, 9) else "left", width)
+    out = console()
+    with out.capture() as captured:
+        out.print(Text("  ").join(cells), end="", soft_wrap=True)
+    return captured.get()
+
+
 def _cells(row: Mapping[str, Any], text: type["Text"]) -> list["Text"]:
     style = _STYLES.get(row.get("level") or "", "")
     duration_us = row.get("duration_us")

@@ -1,0 +1,124 @@
+"""The commands that read a running sidelog: query, stats, export, tail; piped, as a script would use them."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.upstream import running, service
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+def call(sidelog: Sidelog, *arguments: str, code: int = 0) -> str:
+    """Run one command; return what it wrote to stdout."""
+    done = subprocess.run(
+        [sys.executable, "-m", "proxy", *arguments, "--data-dir", str(sidelog.data_dir)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    assert "\x1b" not in done.stdout
+    return done.stdout
+
+
+def fetch(sidelog: Sidelog, path: str) -> None:
+    """GET through the proxy, whatever the status."""
+    try:
+        urllib.request.urlopen(sidelog.url + path, timeout=10).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+
+
+def test_records_can_be_searched_counted_and_taken_out(tmp_path: Path, upstream: str) -> None:
+    """query, stats and export agree on the same filter."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        for number in range(5):
+            fetch(sidelog, f"/users/{number}")
+        fetch(sidelog, "/status/503")
+        sidelog.settled_ledger()
+        shown = [json.loads(line) for line in call(sidelog, "query", "--json", "--status", "5xx").splitlines()]
+        assert [record["path"] for record in shown] == ["/status/503"]
+        assert "/users/4" in call(sidelog, "query", "--path", "users")
+        stats = json.loads(call(sidelog, "stats", "--json"))
+        assert (stats["exchanges"], stats["status"]) == (6, {"2xx": 5, "5xx": 1})
+        assert "2xx" in call(sidelog, "stats", "--since", "1h")
+        rows = list(csv.DictReader(io.StringIO(call(sidelog, "export", "csv"), newline="")))
+        assert [row["status"] for row in rows] == ["200"] * 5 + ["503"]
+        assert len(json.loads(call(sidelog, "export", "har", "--status", "2xx"))["log"]["entries"]) == 5
+        target = tmp_path / "out.ndjson"
+        call(sidelog, "export", "ndjson", "--bodies", "-o", str(target))
+        assert [json.loads(line)["seq"] for line in target.read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+        call(sidelog, "export", "xml", code=2)
+        call(sidelog, "query", "--status", "6xx", code=2)
+
+
+def test_tail_survives_a_restart_without_loss(tmp_path: Path, upstream: str) -> None:
+    """Records from before, during and after a restart are printed, each once, in order."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "proxy", "tail", "--json", "--data-dir", str(sidelog.data_dir)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        lines: list[str] = []
+        assert process.stdout is not None
+        reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()))
+        reader.start()
+        try:
+            # The stream is open once a record comes through it.
+            number = 0
+            while not lines:
+                fetch(sidelog, f"/before/{number}")
+                number += 1
+                threading.Event().wait(0.1)
+            fetch(sidelog, "/mark")
+            eventually(lambda: any("/mark" in line for line in lines))
+            sidelog.kill_all()
+            sidelog.start()
+            for number in range(5):
+                fetch(sidelog, f"/after/{number}")
+            eventually(lambda: any("/after/4" in line for line in lines), 30)
+        finally:
+            process.terminate()
+            process.wait(10)
+            reader.join(10)
+            process.stdout.close()
+            if process.stderr is not None:
+                process.stderr.close()
+        seqs = [json.loads(line)["seq"] for line in lines]
+        assert seqs == list(range(seqs[0], seqs[-1] + 1))
+        paths = [json.loads(line)["path"] for line in lines]
+        assert [path for path in paths if path.startswith("/after")] == [f"/after/{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize("command", ["query", "stats", "tail", "export csv", "get x", "health", "token show"])
+def test_nothing_running_is_one_clear_line(tmp_path: Path, command: str) -> None:
+    """Without a sidelog a command says so, and fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "proxy", *command.split(), "--data-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("sidelog: ")
+    assert len(done.stderr.splitlines()) == 1
