@@ -21,7 +21,8 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call `stop` on the first SIGTERM or SIGINT; a second one ends the process at once.
 
-    What was committed stays, what is in a ring is drained at the next start.
+    What was committed stays, what is in a ring is drained at the next start. SIGHUP and SIGUSR1 are the supervisor's: a
+    terminal sends them to the whole group, and nobody else may die of them.
     """
     loop = asyncio.get_running_loop()
     seen = 0
@@ -35,8 +36,10 @@ def stop_signals(stop: Callable[[], None]) -> Iterator[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        loop.add_signal_handler(number, lambda: None)
     try:
         yield
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
             loop.remove_signal_handler(number)

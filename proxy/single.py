@@ -6,8 +6,10 @@ admin port. The ring is a file as always, so that a kill loses no more than with
 
 import asyncio
 import logging
+import os
+import signal
 
-from proxy.collector import admin_port, control_plane
+from proxy.collector import ControlPlane, admin_port, control_plane
 from proxy.datadir import DataDir
 from proxy.listeners import Listeners
 from proxy.log import set_up_log
@@ -34,20 +36,39 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
             ):
                 if segment.path is None:
                     plane.sources.adopt(segment.fd)
+                _answer_signals(plane)
                 async with asyncio.TaskGroup() as tasks:
+                    watchdog = tasks.create_task(_ping_watchdog(), name="watchdog")
                     front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
                     await front.start()
                     await front.listen(listeners.data[0])
                     notify("READY=1")
                     await stopping.wait()
+                    notify("STOPPING=1")
                     plane.status.is_draining = True
                     await asyncio.sleep(settings.proxy.limits.drain_delay_s)
                     listeners.data[0].close()  # new connections are refused at once instead of waiting for our end
                     await front.drain()
+                    watchdog.cancel()
                 segment.let_go()
     finally:
         segment.close()
         wakeup.close()
+
+
+def _answer_signals(plane: ControlPlane) -> None:
+    """Answer as the supervisor does; `stop_signals` takes the handlers away again."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: log.info("status", extra=plane.status.describe()))
+    loop.add_signal_handler(signal.SIGHUP, log.warning, "reloading the configuration needs a restart in this version")
+
+
+async def _ping_watchdog() -> None:
+    """Tell the service manager that the loop runs, twice in each period it asks for."""
+    period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
+    while period_s:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(period_s)
 
 
 def run_single(settings_fd: int, data: DataDir, listeners: Listeners) -> int:

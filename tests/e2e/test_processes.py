@@ -116,6 +116,29 @@ def test_the_processes_are_named_by_their_role(tmp_path: Path, upstream: str) ->
         assert roles == {"proxy.worker": 2, "proxy.collector": 1}
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, workers: str) -> None:
+    """READY, WATCHDOG and STOPPING are told; a hangup of the whole group ends nobody; SIGUSR1 logs the status."""
+    told: set[bytes] = set()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
+        with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=environ) as sidelog:
+            assert sidelog.process is not None
+            while told < {b"READY=1", b"WATCHDOG=1"}:
+                told.add(manager.recv(100))
+            children = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
+            os.killpg(sidelog.process.pid, signal.SIGHUP)
+            os.killpg(sidelog.process.pid, signal.SIGUSR1)
+            eventually(lambda: '"message": "status"' in sidelog.log and "needs a restart" in sidelog.log)
+            assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == children
+            assert sidelog.is_ready()
+        while b"STOPPING=1" not in told:
+            told.add(manager.recv(100))
+    assert told == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
+
+
 def test_the_first_request_is_served_right_after_the_start(
     tmp_path: Path, upstream: str, record_property: Callable[[str, object], None]
 ) -> None:
