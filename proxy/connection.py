@@ -61,7 +61,8 @@ class Downstream(Answering):
 
     def eof_received(self) -> bool:
         """The client sends no more; a complete request still gets its answer, for a while (`HALF_CLOSE_NS`)."""
-        if self.exchange is None or not self.has_sent_request:
+        has_more = self._stalled_ns and self._buffer  # requests that wait until their client reads
+        if (self.exchange is None and not has_more) or not self.has_sent_request:
             return False
         self._eof_ns = time.monotonic_ns()
         if self._tunnel is not None and self._upstream is not None and self._upstream.transport.can_write_eof():

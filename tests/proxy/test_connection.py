@@ -512,3 +512,21 @@ def test_the_client_behind_a_trusted_proxy_is_the_one_of_each_request(start: Sta
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
         client.answer()
     assert [e.client for e in plane.exchanges(5)] == [b"1.2.3.4", b"5.6.7.8", b"5.6.7.8", b"127.0.0.1", b"127.0.0.1"]
+
+
+def test_thousands_of_refusals_are_written_in_turns(start: Start) -> None:
+    """Requests that are answered at once wait too when their client does not read, and none is dropped."""
+    plane = start(Script(), route={"path": "/v1/"})
+    count = 2000
+    with plane.connect() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(count)))
+        client.finish_sending()
+        time.sleep(0.1)
+        for number in range(count):
+            answer = client.answer()
+            assert answer.status == 404
+            assert b"'/%d'" % number in answer.body
+        assert client.is_ended()
+    exchanges = plane.exchanges(count)
+    assert [e.request_head.split(b" ")[1] for e in exchanges] == [b"/%d" % number for number in range(count)]

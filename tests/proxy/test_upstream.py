@@ -283,3 +283,13 @@ def test_a_name_that_cannot_exist_is_502(start: Start) -> None:
             client.send(GET)
             assert client.answer().field("X-Sidelog-Error") == "upstream_refused"
     plane.exchanges(2)
+
+
+def test_a_socket_path_that_cannot_exist_is_502(start: Start) -> None:
+    """A path beyond what the kernel takes fails its requests, not the worker."""
+    plane = start("unix:/" + "a" * 200)
+    for _ in range(2):
+        with plane.connect() as client:
+            client.send(GET)
+            assert client.answer().field("X-Sidelog-Error") == "upstream_refused"
+    plane.exchanges(2)
