@@ -124,10 +124,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._buffer = b""
         while True:
             end = data.find(b"\r\n\r\n") + 4
+            if (end if end >= 4 else len(data)) > self._pool.max_head_bytes:
+                self._fail(UpstreamError("upstream_bad_response", f"head over {self._pool.max_head_bytes} bytes"))
+                return
             if end < 4:
                 self._buffer = data
-                if len(data) > self._pool.max_head_bytes:
-                    self._fail(UpstreamError("upstream_bad_response", f"head over {self._pool.max_head_bytes} bytes"))
                 return
             raw = data[:end]
             try:

@@ -11,9 +11,15 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _METHOD: Final = re.compile(rb"[A-Z-]+")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")
+_HOST: Final = re.compile(rb"(?:[^\x00-\x20\x7f-\xff,/?#@\\<>\"^`{|}:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]*))?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e]*)?")
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+
+MAX_HEAD_BYTES: Final = 32768
+MAX_CHUNK_LINE_BYTES: Final = 4096
+MAX_TRAILER_BYTES: Final = 32768
+"""The documented limits."""
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -98,9 +104,7 @@ def _request(data: bytes, *, is_canonical: bool) -> tuple[Request, bytes]:
         raise Broken(f"version {parts[2]!r}")
     is_http10 = parts[2] == b"HTTP/1.0"
     fields = _fields(lines[1:])
-    hosts = sum(name == b"host" for name, _ in fields)
-    if hosts > 1 or (not hosts and not is_http10):
-        raise Broken(f"{hosts} hosts")
+    _check_names(parts[1], fields, is_http10=is_http10)
     length = _framing(fields, is_http10=is_http10)
     if length < 0:
         body, rest = read_chunks(rest, is_canonical=is_canonical)
@@ -109,9 +113,28 @@ def _request(data: bytes, *, is_canonical: bool) -> tuple[Request, bytes]:
     return Request(parts[0], parts[1], body, fields, is_http10), rest
 
 
+def _check_names(target: bytes, fields: Fields, *, is_http10: bool) -> None:
+    """Hosts are names, and Connection names nothing that belongs to the message itself."""
+    hosts = [value for name, value in fields if name == b"host"]
+    if len(hosts) > 1 or (not hosts and not is_http10):
+        raise Broken(f"{len(hosts)} hosts")
+    if not target.startswith(b"/") and b"://" in target:
+        hosts.append(re.split(rb"[/?]", target.partition(b"://")[2])[0] or b"/")
+    for host in filter(None, hosts):
+        match = _HOST.fullmatch(host)
+        if match is None or int(match[1] or 0) > 65535:
+            raise Broken(f"host {host!r}")
+    for name, value in fields:
+        options = {option.strip(b" \t").lower() for option in value.split(b",")}
+        if name == b"connection" and options & {b"host", b"content-length", b"authorization", b"cookie"}:
+            raise Broken(f"connection {value!r}")
+
+
 def _head(data: bytes) -> tuple[list[bytes], bytes, bytes]:
     """Cut lines and rest; what cannot become a head is broken even before it is complete."""
     head, found, rest = data.partition(b"\r\n\r\n")
+    if len(head) + 4 > MAX_HEAD_BYTES:
+        raise Broken(f"head of {len(head)} bytes")
     if not found:
         raise Incomplete
     return head.split(b"\r\n"), rest, head + found
@@ -164,6 +187,8 @@ def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, byte
         if match is None or (is_canonical and match[2]):
             raise Broken(f"chunk size {line[:40]!r}")
         size = int(match[1], 16)
+        if size >= 1 << 63 or len(line) > MAX_CHUNK_LINE_BYTES:
+            raise Broken(f"chunk size line of {len(line)} bytes, size {size}")
         if not size:
             return body, _trailers(data, is_canonical=is_canonical)
         piece, data = _exactly(data, size)
@@ -176,10 +201,14 @@ def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, byte
 
 
 def _trailers(data: bytes, *, is_canonical: bool) -> bytes:
+    size = 0
     while True:
         line, data = _line(data)
         if not line:
             return data
+        size += len(line) + 2
+        if size > MAX_TRAILER_BYTES:
+            raise Broken("trailers without end")
         if is_canonical:
             raise Broken("trailer")
         _fields([line])
@@ -188,6 +217,8 @@ def _trailers(data: bytes, *, is_canonical: bool) -> bytes:
 def _line(data: bytes) -> tuple[bytes, bytes]:
     line, found, rest = data.partition(b"\r\n")
     if not found:
+        if len(line) > MAX_CHUNK_LINE_BYTES + 1:
+            raise Broken(f"line of {len(line)} bytes")
         raise Incomplete
     return line, rest
 

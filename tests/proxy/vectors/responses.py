@@ -59,6 +59,7 @@ LIES: Final = [
     Lie("blank before the colon", "P3", _ok(b"Content-Length : 4", b"body"), 502),
     Lie("endless head", "P17", b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 6000, 502),
     Lie("endless header", "P17", b"HTTP/1.1 200 OK\r\nA: " + b"b" * 40_000, 502),
+    Lie("head of 40 KB in one piece", "P17", _ok(b"Content-Length: 0\r\nA: " + b"b" * 40_000), 502),
     Lie("endless interims", "P21", b"HTTP/1.1 103 Early\r\nA: " + b"b" * 40_000, 502),
     Lie("HTTP/0.9", "P22", b"hello\r\n\r\n", 502),
     Lie("HTTP/2.0", "P22", b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", 502),
