@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api import erase, export, figures, health, keys, login, middleware, records
-from api.dialects import gateway, proxy_logs
+from api.dialects import client_requests, gateway, proxy_logs, request_logs
 from api.middleware import Rule
 from api.pages import load_assets, serve_asset, serve_page
 from api.services import SERVICES, Services
@@ -45,6 +45,9 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
         Route("GET", "/api/proxy-logs/_logs/stats", proxy_logs.stats),
         Route("GET", "/api/proxy-logs/_logs/stream", proxy_logs.stream),
+        Route("GET", "/api/request-logs", request_logs.list_requests),
+        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests", client_requests.list_requests),
+        Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests/{requestId}", client_requests.get_request),
         Route("GET", "/api/facets", figures.facets),
         Route("GET", "/api/histogram", figures.histogram),
         Route("GET", "/api/summary", figures.summary),

@@ -48,6 +48,13 @@ def phrase(status: int) -> str:
         return "Error"
 
 
+class OutOfScope(Refused):
+    """What the caller may not see: 403, or 404 in a dialect that does not tell that it exists."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "Caller is not permitted to read logs for this scope")  # seed 001's words
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """How one dialect words its errors."""
@@ -58,6 +65,8 @@ class Shape:
     unauthorized_status: int = 401
     """What a missing or wrong token is answered with."""
     unauthorized_detail: str = "a valid token is required"
+    hides_what_is_foreign: bool = False
+    """Whether what is out of scope is answered as if it did not exist."""
 
 
 PROBLEM: Final = Shape(

@@ -10,13 +10,17 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api import auth, hosts
 from api.answers import json_answer
-from api.dialects import gateway, proxy_logs
-from api.errors import MAX_SHOWN_CHARACTERS, PROBLEM, Refused, Shape, phrase
-from api.principal import ADMIN, NOBODY, OUT_OF_SCOPE, Principal, intersect
+from api.dialects import client_requests, gateway, proxy_logs
+from api.errors import MAX_SHOWN_CHARACTERS, PROBLEM, OutOfScope, Refused, Shape, phrase
+from api.principal import ADMIN, NOBODY, Principal, intersect
 from api.services import SERVICES, VIEW, Services, view_for
 from storage.errors import StorageUnavailable
 
-SHAPES: Final = (("/v1/", gateway.SHAPE), ("/api/proxy-logs/", proxy_logs.SHAPE))
+SHAPES: Final = (
+    ("/v1/", gateway.SHAPE),
+    ("/api/proxy-logs/", proxy_logs.SHAPE),
+    ("/api/clients/", client_requests.SHAPE),
+)
 """Path prefix → the dialect that words errors below it; the native API's shape elsewhere."""
 
 SECURITY_HEADERS: Final = {
@@ -47,6 +51,8 @@ def answer_refusal(shape: Shape, refused: Refused) -> web.Response:
     """Word a refusal in a dialect; what a missing token is answered with differs between them."""
     if refused.status == 401 and shape.unauthorized_status != 401:
         refused = Refused(shape.unauthorized_status, shape.unauthorized_detail)
+    if shape.hides_what_is_foreign and isinstance(refused, OutOfScope):
+        refused = Refused(404, "not found")
     return json_answer(shape.body(refused), status=refused.status, headers=refused.headers, media_type=shape.media_type)
 
 
@@ -138,7 +144,7 @@ def _admit(request: web.Request, services: Services, rule: Rule) -> Principal:
     if rule.needs_admin and (principal.role != "admin" or not principal.is_unrestricted):
         raise Refused(403, "this needs an admin token")
     if rule.is_global and not principal.is_unrestricted:
-        raise Refused(403, OUT_OF_SCOPE)
+        raise OutOfScope
     return principal
 
 

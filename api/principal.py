@@ -11,13 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from api.auth import token_digest
-from api.errors import Refused
+from api.errors import OutOfScope
 from storage.query import EVERYTHING, Filter, Scope
 from storage.record import Record
 
 Role = Literal["admin", "reader"]
-OUT_OF_SCOPE: Final = "Caller is not permitted to read logs for this scope"
-"""Seed 001's words."""
 _DIMENSIONS: Final = ("projects", "containers", "clients")
 
 
@@ -82,14 +80,14 @@ def intersect(one: Scope, other: Scope) -> Scope:
     """Apply one scope on top of another.
 
     Raises:
-        Refused: 403, they have nothing in common.
+        OutOfScope: they have nothing in common.
     """
     parts = {}
     for name in _DIMENSIONS:
         mine, theirs = getattr(one, name), getattr(other, name)
         parts[name] = tuple(value for value in mine if value in theirs) if mine and theirs else mine or theirs
         if mine and theirs and not parts[name]:
-            raise Refused(403, OUT_OF_SCOPE)
+            raise OutOfScope
     return Scope(**parts)
 
 
@@ -97,14 +95,14 @@ def narrow(filter: Filter, scope: Scope) -> Filter:
     """Put a scope on a filter.
 
     Raises:
-        Refused: 403, the filter names a project, container or client outside the scope, whether or not it exists.
+        OutOfScope: the filter names a project, container or client outside the scope, whether or not it exists.
     """
     if scope.is_everything:
         return filter
     for name in _DIMENSIONS:
         allowed = getattr(scope, name)
         if allowed and not set(getattr(filter, name)) <= set(allowed):
-            raise Refused(403, OUT_OF_SCOPE)
+            raise OutOfScope
     return replace(filter, scope=intersect(filter.scope, scope))
 
 

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from api.errors import Refused
-from api.principal import OUT_OF_SCOPE, Principal, intersect, is_visible, narrow
+from api.errors import OutOfScope, Refused
+from api.principal import Principal, intersect, is_visible, narrow
 from storage.base import Storage
 from storage.figures import FacetValue, Histogram, Summary
+from storage.keys import ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record
@@ -108,6 +109,14 @@ class ScopedStorage:
         """Erase within what the caller may see, see `storage.base.Storage.erase`."""
         return await self._storage.erase(narrow(filter, self.scope))
 
+    async def keys(self) -> list[ApiKey]:
+        """Read the API keys of the caller's projects, and those that made records it may see."""
+        keys = await self._storage.keys()
+        if self._principal.is_unrestricted:
+            return keys
+        shown = {value.value for value in (await self.facets(Filter(), ("key",)))["key"]}
+        return [key for key in keys if key.id in shown or (key.project or "") in self.scope.projects]
+
     async def get(self, record_id: bytes) -> Record | None:
         """Read one record; one that is out of scope is not there."""
         record = await self._storage.get(record_id)
@@ -135,8 +144,8 @@ class ScopedStorage:
         """Hand everything else to callers from whom nothing is hidden.
 
         Raises:
-            Refused: 403 for others.
+            OutOfScope: others ask.
         """
         if not self._principal.is_unrestricted or self._principal.role != "admin":
-            raise Refused(403, OUT_OF_SCOPE)
+            raise OutOfScope
         return getattr(self._storage, name)

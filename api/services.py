@@ -35,6 +35,14 @@ class StreamServices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RouteInfo:
+    """What answers say of a route beside what its records say."""
+
+    client: str | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything outside a request that an answer is made of. Nothing here is owned: who made it closes it."""
 
@@ -62,6 +70,10 @@ class Services:
     """Host names beside loopback, IP literals and `listen_host`."""
     host_scopes: Mapping[str, Scope] = field(default_factory=dict)
     """Host names that carry a scope, lower case; they are allowed too."""
+    routes: Mapping[str, RouteInfo] = field(default_factory=dict)
+    """The configured routes, by id."""
+    retention_s: int | None = None
+    """How long records are kept; None is for ever."""
     gate: QueryGate = field(default_factory=QueryGate)
     principal: Principal = NOBODY
     """Who is asking; set in the view a handler gets."""

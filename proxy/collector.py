@@ -21,7 +21,7 @@ from aiohttp import web
 from api.app import make_app
 from api.metrics import Metrics
 from api.principal import Credential, Credentials, Principal
-from api.services import Services, StreamServices
+from api.services import RouteInfo, Services, StreamServices
 from api.sessions import Sessions
 from api.stream_limits import StreamLimits
 from api.tail import Tail
@@ -220,6 +220,11 @@ async def admin_port(
     services = Services(
         storage=plane.storage,
         credentials=credentials_of(settings, AdminToken(data.path, data.token)),
+        routes={
+            route.id: RouteInfo(client=route.client or None, location=route.location or None)
+            for route in settings.routes
+        },
+        retention_s=round(settings.retention.max_age_days * 86_400) or None,
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,

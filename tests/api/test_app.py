@@ -125,13 +125,13 @@ async def test_unknown_paths_are_problems(client: Client) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
 async def test_other_methods_are_refused_with_allow(client: Client, method: str) -> None:
     """Reading paths know GET and HEAD only, and say so in the dialect's shape."""
-    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records", "/healthz", "/metrics"):
+    for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/ledger", "/healthz", "/metrics"):
         response = await client.request(method, path, headers=BEARER)
         assert response.status == 405, path
         assert response.headers["Allow"] == "GET,HEAD", path
         assert response.content_type.endswith("json"), path
     assert (await client.request(method, "/healthz")).status == 405
-    assert (await client.request(method, "/api/records")).status == 401
+    assert (await client.request(method, "/api/ledger")).status == 401
 
 
 @pytest.mark.parametrize(

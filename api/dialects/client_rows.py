@@ -1,0 +1,184 @@
+"""How seed 004 shows a record: the list's nested blocks, and the detail's flat fields beside them.
+
+Pure. Times are Unix milliseconds. In the nested blocks durations are seconds with three decimals, in the detail whole
+milliseconds, as the document has them. Sensitive headers, stored redacted, are left out of the list and marked in the
+detail. The twenty checks follow from route, key and outcome (dialect table, seed 004).
+"""
+
+import base64
+from typing import Final
+from urllib.parse import parse_qsl
+
+import msgspec
+import orjson
+
+from api.projection import decode_window, is_in_flight, split_head
+from storage.record import Body, Outcome, Payload, Record, format_id
+
+REDACTED: Final = "[REDACTED]"
+_NOT_AUTHENTICATED: Final = frozenset(("missing_token", "invalid_token", "disabled", "expired"))
+_NO_CREDENTIAL: Final = frozenset(("missing_token", "invalid_token"))
+_INACTIVE: Final = frozenset(("disabled", "expired"))
+_SYSTEM_ERRORS: Final = frozenset(("overloaded", "keys_unavailable"))
+_SYSTEM_OUTCOMES: Final = frozenset((Outcome.WORKER_LOST.value, Outcome.SHUTDOWN.value))
+_CONFIG_ERRORS: Final = frozenset(("loop_detected",))
+
+
+def project_row(
+    record: Record, payload: Payload | None, location: str | None, retention_s: int | None
+) -> dict[str, object]:
+    """Show one request as the list does.
+
+    Args:
+        record: stored or in flight.
+        payload: for the headers; None when nothing of them is kept.
+        location: the route's.
+        retention_s: how long records are kept; None is for ever.
+    """
+    received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
+    return {
+        "pKey": record.route_id,
+        "sKey": format_id(record.id),
+        "userId": record.user_id,
+        "clientId": record.client,
+        "parentId": record.client,
+        "processed": not is_in_flight(record),
+        "processedAt": received_ms,
+        "TTL": None if sent_ms is None or retention_s is None else sent_ms // 1000 + retention_s,
+        "proxyData": {
+            "stage": record.stage,
+            "method": record.method,
+            "apiPath": record.path,
+            "receivedAt": received_ms,
+            "sentAt": sent_ms,
+            "duration": _seconds(received_ms, sent_ms),
+            "status": record.status,
+            "message": message_of(record),
+            "arnBase": "",
+            "apiHeaders": {} if payload is None else headers_of(payload.request_head, shows_redacted=False),
+            "apiParams": parameters_of(record.query),
+        },
+        "targetData": target_of(record, location),
+        "validationData": checks_of(record),
+    }
+
+
+def project_detail(
+    record: Record, payload: Payload | None, location: str | None, retention_s: int | None
+) -> dict[str, object]:
+    """Show one request in full: the flat fields of the document's detail, and the list's blocks."""
+    received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
+    row = project_row(record, payload, location, retention_s)
+    return {
+        "pKey": row.pop("pKey"),
+        "sKey": row.pop("sKey"),
+        "method": record.method,
+        "path": record.path,
+        "statusCode": record.status,
+        "duration": None if sent_ms is None else sent_ms - received_ms,
+        "processedAt": row.pop("processedAt"),
+        "requestHeaders": None if payload is None else headers_of(payload.request_head, shows_redacted=True),
+        "requestBody": None if payload is None else body_of(payload.request_body, payload.request_head),
+        "responseHeaders": None if payload is None else headers_of(payload.response_head, shows_redacted=True),
+        "responseBody": None if payload is None else body_of(payload.response_body, payload.response_head),
+        **row,
+    }
+
+
+def message_of(record: Record) -> str:
+    """Say in words how it went."""
+    if is_in_flight(record):
+        return "Request in progress"
+    failure = record.auth_code or record.error_type or (None if record.outcome == Outcome.OK else record.outcome)
+    return "Request logged" if failure is None else failure.replace("_", " ").capitalize()
+
+
+def target_of(record: Record, location: str | None) -> dict[str, object] | None:
+    """Show the upstream's part; None when nothing was sent to it."""
+    if record.upstream_sent_at_us is None:
+        return None
+    sent_ms = record.upstream_sent_at_us // 1000
+    done_ms = None if record.upstream_done_at_us is None else record.upstream_done_at_us // 1000
+    return {
+        "sentAt": sent_ms,
+        "receivedAt": done_ms,
+        "duration": _seconds(sent_ms, done_ms),
+        "status": record.status if record.first_byte_us is not None else None,
+        "location": location,
+    }
+
+
+def checks_of(record: Record) -> dict[str, bool]:
+    """Derive the twenty checks."""
+    code, error = record.auth_code, record.error_type
+    has_credential = code not in _NO_CREDENTIAL
+    return {
+        "proxyExists": record.route_id is not None,
+        "proxyActive": record.route_id is not None,
+        "proxyAuthenticated": code not in _NOT_AUTHENTICATED,
+        "proxyCredentialExists": has_credential,
+        "proxyCredentialActive": code not in _INACTIVE,
+        "proxyCredentialRelationship": has_credential,
+        "proxyCredentialScopeValid": code != "scope_denied",
+        "proxyScopeValid": code != "scope_denied",
+        "targetExists": record.route_id is not None,
+        "targetRelationship": record.route_id is not None,
+        "targetScopeValid": code != "agent_denied",
+        "targetCredentialExists": True,
+        "targetCredentialActive": True,
+        "targetCredentialRelationship": True,
+        "targetCredentialScopeValid": True,
+        "requestValid": code is None and record.outcome != Outcome.REJECTED,
+        "requestSent": record.upstream_sent_at_us is not None,
+        "responseReceived": record.first_byte_us is not None,
+        "systemError": error in _SYSTEM_ERRORS or record.outcome in _SYSTEM_OUTCOMES,
+        "requestConfigError": error in _CONFIG_ERRORS,
+    }
+
+
+def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:
+    """Show a stored head by lower-case name, repeated fields joined as RFC 9110 §5.3 does."""
+    shown: dict[str, str] = {}
+    for name, value in split_head(head)[1]:
+        if shows_redacted or REDACTED not in value:
+            name = name.lower()
+            shown[name] = f"{shown[name]}, {value}" if name in shown else value
+    return shown
+
+
+def parameters_of(query: str | None) -> dict[str, str | list[str]]:
+    """Show query parameters: a string each, a list where a name is repeated."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query or "", keep_blank_values=True, errors="backslashreplace"):
+        found.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def body_of(body: Body | None, head: bytes) -> object:
+    """Show a body: JSON as it stands when it is whole, text when it is text, else base64; None when not kept."""
+    if body is None or body.omitted is not None:
+        return None
+    media_type = headers_of(head, shows_redacted=True).get("content-type", "")
+    whole = body.head + body.tail
+    if not body.truncated and ("json" in media_type.lower() or not media_type) and _is_json(whole):
+        return msgspec.Raw(whole)  # not parsed: numbers keep every digit
+    parts = decode_window(body.head, cut_end=body.truncated), decode_window(body.tail, cut_start=body.truncated)
+    if parts[0] is None or parts[1] is None:
+        return {"encoding": "base64", "data": base64.b64encode(whole).decode()}
+    return parts[0] + parts[1]
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _sent_ms(record: Record) -> int | None:
+    return None if is_in_flight(record) else record.ended_at_us // 1000
+
+
+def _seconds(since_ms: int, until_ms: int | None) -> float | None:
+    return None if until_ms is None else round((until_ms - since_ms) / 1000, 3)

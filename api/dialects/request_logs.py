@@ -1,0 +1,110 @@
+"""Seed 002, the request logs page: `GET /api/request-logs`, the calls to routes that ask for an API key, newest first.
+
+The projection is pure and stands apart from the handler. The window is fixed, as the document says: 30 days, or what
+retention keeps. The extension `cursor` pages by `seq`.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+
+from api.answers import encode_rows, json_answer
+from api.cursor import decode_cursor, encode_cursor
+from api.errors import BadParameter
+from api.paging import read_whole_page
+from api.params import Query, read_clamped, read_text
+from api.services import services_of
+from api.times import format_time
+from storage.base import Storage
+from storage.keys import ApiKey
+from storage.query import Count, Filter, RecordQuery
+from storage.record import Record
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+WINDOW_US: Final = 30 * 86_400 * 1_000_000
+"""The document's: "the visible window is fixed at the last 30 days"."""
+_STATUSES: Final = {"all": (), "2xx": (2,), "3xx": (3,), "4xx": (4,), "5xx": (5,)}
+_NO_STATUS: Final = (9,)
+"""A class no answer has: an unknown word matches nothing."""
+
+
+def project_row(record: Record) -> dict[str, object]:
+    """Show one call as a row of the page; name and last four characters are as they were when it was made."""
+    key = None if record.key_id is None else show_key(record.key_id, record.key_name, record.key_last4)
+    return {
+        "time": format_time(record.started_at_us),
+        "api_key": key,
+        "endpoint": record.path,
+        "method": record.method,
+        "status": record.status,
+        "error_code": record.auth_code,
+        "latency_ms": record.duration_us // 1000,
+    }
+
+
+def show_key(key_id: str, name: str | None, last4: str | None) -> dict[str, object]:
+    """Show what a person knows a key by."""
+    return {"id": key_id, "name": name, "last4": last4}
+
+
+def project_keys(keys: list[ApiKey], with_rows: frozenset[str]) -> list[dict[str, object]]:
+    """List the keys of the dropdown: those that are alive, and deleted ones that still have rows."""
+    return [
+        {**show_key(key.id, key.name, key.last4), "deleted": key.deleted_at_us is not None}
+        for key in keys
+        if key.deleted_at_us is None or key.id in with_rows
+    ]
+
+
+def read_query(query: Query, now_us: int) -> RecordQuery:
+    """Read a page request.
+
+    Raises:
+        BadParameter: a limit that is no number, or a cursor that was not made here.
+    """
+    key = read_text(query, "key")
+    filter = Filter(
+        keyed=True,
+        since_us=max(0, now_us - WINDOW_US),
+        status_classes=_STATUSES.get((query.get("status") or "all").lower(), _NO_STATUS),
+        keys=() if key is None else (key,),
+        path_contains=read_text(query, "endpoint"),
+    )
+    after = None
+    if cursor := query.get("cursor"):
+        order, after = decode_cursor(cursor)
+        if order != "desc":
+            raise BadParameter("cursor", cursor, "the next_cursor of an answer")
+    return RecordQuery(filter=filter, limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT), after=after)
+
+
+async def list_requests(request: web.Request) -> web.Response:
+    """Answer one page, the number of all rows the filter matches, and the keys to filter by."""
+    services = services_of(request)
+    query = read_query(request.query, services.now_us())
+    page = await read_whole_page(services.storage, query)
+    count = await count_rows(services.storage, query.filter)
+    found = await services.storage.facets(Filter(), ("key",))
+    with_rows = frozenset(value.value for value in found["key"])
+    answer: dict[str, object] = {
+        "logs": await encode_rows(page.records, project_row),
+        "keys": project_keys(await services.storage.keys(), with_rows),
+        "total": count.exchanges,
+        "next_cursor": None if page.next_after is None else encode_cursor("desc", page.next_after),
+    }
+    if not count.exact:
+        answer["total_capped"] = True
+    return json_answer(answer)
+
+
+async def count_rows(storage: Storage, filter: Filter) -> Count:
+    """Count a filter's rows; a window that holds the whole log is left out, so that rollups may answer."""
+    oldest = await storage.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
+    since_us = filter.since_us
+    if since_us is not None and all(record.started_at_us >= since_us for record in oldest.records):
+        earlier = await storage.select(RecordQuery(filter=Filter(kind="all", until_us=since_us), limit=1))
+        if earlier.complete and not earlier.records:
+            filter = replace(filter, since_us=None)
+    return await storage.count(filter)

@@ -1,0 +1,146 @@
+"""Seed 004 over HTTP: list, detail, paging, requests in flight, and what is not found."""
+
+from typing import Any
+
+import pytest
+
+from storage.record import format_id, format_request_id
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import START_US, make_batch, make_body, make_in_flight, make_payload, make_record
+
+BASE = "/api/clients/acme/proxies/default/requests"
+
+
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    return str(request.param)
+
+
+async def ask(client: Client, path: str = BASE, **query: str) -> tuple[int, dict[str, Any]]:
+    """Ask, and give status and answer."""
+    response = await client.get(path, params=query, headers=BEARER)
+    return response.status, await response.json()
+
+
+async def fill(world: World, number: int) -> None:
+    """Store exchanges of one proxy, and some of others."""
+    records = [make_record(n) for n in range(1, number + 1)]
+    others = [make_record(900, client="other"), make_record(901, route_id="p2"), make_record(902, client=None)]
+    await world.storage.commit(make_batch(*records, *others))
+
+
+async def test_the_list_has_the_document_s_members(world: World, client: Client) -> None:
+    """Newest first, only of this client and proxy; the number returned, and whether there are more."""
+    await fill(world, 3)
+    status, answer = await ask(client)
+    assert status == 200
+    assert list(answer) == ["message", "totalRequests", "limitReached", "requests"]
+    assert (answer["message"], answer["totalRequests"], answer["limitReached"]) == ("Success", 3, False)
+    assert [row["sKey"] for row in answer["requests"]] == [format_id(make_record(n).id) for n in (3, 2, 1)]
+    status, answer = await ask(client, limit="2")
+    assert (answer["totalRequests"], answer["limitReached"], len(answer["requests"])) == (2, True, 2)
+    status, answer = await ask(client, limit="0")
+    assert (status, answer["totalRequests"], answer["limitReached"]) == (200, 0, True)
+    assert (await ask(client, limit="5000"))[0] == 200
+    assert (await ask(client, limit="+5"))[0] == 400
+
+
+async def test_pages_follow_each_other(world: World, client: Client) -> None:
+    """`nextCursor` leads through all requests, each once."""
+    await fill(world, 7)
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(4):
+        _, answer = await ask(client, limit="2", cursor=cursor)
+        seen += [row["sKey"] for row in answer["requests"]]
+        cursor = answer.get("nextCursor", "")
+    assert cursor == ""
+    assert seen == [format_id(make_record(n).id) for n in range(7, 0, -1)]
+    for broken in ("x", "AQAAAAAAAAAAAQ", "%00"):
+        assert (await ask(client, cursor=broken))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ({"processedAfter": "2024-06-12T14:07:14.002Z"}, [4, 3]),
+        ({"processedBefore": "2024-06-12T14:07:14.002Z"}, [1]),
+        ({"processedAfter": "2024-06-12T14:07:14.001", "processedBefore": "2024-06-12T14:07:14.004Z"}, [3, 2]),
+        ({"processedAfter": "2024-06-12T16:07:14.003 02:00"}, [4]),
+        ({"processedAfter": "2024-06-13"}, []),
+        ({"processedAfter": ""}, [4, 3, 2, 1]),
+    ],
+)
+async def test_times_are_strict_bounds(world: World, client: Client, query: dict[str, str], numbers: list[int]) -> None:
+    """On `processedAt`, at the millisecond that is shown, in any of the usual spellings."""
+    await fill(world, 4)
+    _, answer = await ask(client, **query)
+    assert [row["processedAt"] - START_US // 1000 for row in answer["requests"]] == numbers
+
+
+async def test_requests_in_flight_are_merged(world: World, client: Client) -> None:
+    """They stand where they belong by id, count, and are shown in detail; `processed` tells them apart."""
+    await fill(world, 2)
+    world.in_flight = [make_in_flight(50), make_in_flight(51, client="other"), make_in_flight(1)]
+    _, answer = await ask(client)
+    assert [(row["processed"], row["processedAt"] - START_US // 1000) for row in answer["requests"]] == [
+        (False, 50),
+        (True, 2),
+        (True, 1),
+    ]
+    status, answer = await ask(client, f"{BASE}/{format_id(make_record(50).id)}")
+    assert (status, answer["requests"][0]["processed"], answer["requests"][0]["statusCode"]) == (200, False, None)
+    _, first = await ask(client, limit="1")
+    assert (first["totalRequests"], first["limitReached"]) == (1, True)
+    _, second = await ask(client, limit="1", cursor=first["nextCursor"])
+    assert second["requests"][0]["processed"] is True
+
+
+async def test_the_detail_shows_headers_and_bodies(world: World, client: Client) -> None:
+    """By the id in any spelling; the answer has the document's frame."""
+    payload = make_payload(make_body(b'{"name": "John"}'), make_body(b'{"id": 1}'))
+    await world.storage.commit(make_batch((make_record(1), payload)))
+    for text in (format_id(make_record(1).id), make_record(1).id.hex(), format_request_id(make_record(1).id)):
+        status, answer = await ask(client, f"{BASE}/{text}")
+        assert (status, answer["message"]) == (200, "Success")
+        (shown,) = answer["requests"]
+        assert shown["requestBody"] == {"name": "John"}
+        assert shown["responseHeaders"] == {"content-type": "application/json"}
+    _, answer = await ask(client)
+    assert answer["requests"][0]["proxyData"]["apiHeaders"] == {"host": "service.test", "x-a": "1, 2"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{BASE}/nothing",
+        f"{BASE}/{format_id(make_record(77).id)}",
+        f"{BASE}/{format_id(make_record(900).id)}",
+        "/api/clients/acme/proxies/nobody/requests",
+        "/api/clients/nobody/proxies/default/requests",
+        f"/api/clients/other/proxies/default/requests/{format_id(make_record(1).id)}",
+        "/api/clients/acme/proxies",
+    ],
+)
+async def test_what_does_not_exist_is_404(world: World, client: Client, path: str) -> None:
+    """Unknown requests, clients and proxies, in the document's words; ids of other clients too."""
+    await fill(world, 1)
+    status, answer = await ask(client, path)
+    assert status == 404
+    assert list(answer) == ["message"]
+
+
+async def test_a_known_proxy_without_requests_is_empty(world: World, client: Client) -> None:
+    """A list that the times leave empty is no error."""
+    await fill(world, 1)
+    status, answer = await ask(client, processedAfter="2030-01-01T00:00:00Z")
+    assert (status, answer["requests"], answer["limitReached"]) == (200, [], False)
+
+
+async def test_only_get_is_supported(client: Client) -> None:
+    """Other methods are 405 with a message; a missing token is 401."""
+    response = await client.post(BASE, headers=BEARER)
+    assert (response.status, response.headers["Allow"], list(await response.json())) == (405, "GET,HEAD", ["message"])
+    response = await client.get(BASE)
+    assert (response.status, list(await response.json())) == (401, ["message"])
