@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from proxy.counters import CounterLayout
 from proxy.segment import Segment, segments_in
 from proxy.segment_layout import HEAD, RELEASED
 from proxy.sources import Source, Sources
 from storage.ledger import Reading
 from storage.memory import MemoryStorage
 from storage.record import Position
-from tests.support.rings import RingWorker, collecting, rows
+from tests.support.rings import SETTINGS, RingWorker, collecting, rows
+
+LAYOUT = CounterLayout(len(SETTINGS.routes))
 
 
 @pytest.fixture
@@ -135,7 +138,7 @@ def test_counters_of_the_gone_are_kept_and_gauges_are_not(tmp_path: Path) -> Non
     workers = [RingWorker(tmp_path) for _ in range(2)]
     for worker in workers:
         worker.record(2)
-        worker.segment.counters[-1] = 5  # requests in flight
+        worker.segment.counters[LAYOUT.requests_in_flight] = 5
     sources = Sources(tmp_path, lambda source: None, {})
     sources.find()
     assert sources.counters().requests_in_flight == 10
