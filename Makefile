@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format lock bench bench-micro long clean
+.PHONY: help setup run test check lint format lock bench bench-micro fuzz long clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,11 @@ bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with nginx, HAPr
 
 bench-micro: $(VENV)/.dev ## only the micro benchmarks
 	@$(BIN)/python -m bench.micro
+
+FUZZ ?= --seconds 60
+
+fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --seed S"
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 long: $(VENV)/.dev ## soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -m long

@@ -1,0 +1,248 @@
+"""Judges one run of a mutated request: what went upstream, what was recorded and what the client got must be one story.
+
+The invariant under test (http.md): any bytes are either refused and closed without touching the upstream, or what is
+forwarded is read as the same list of messages by every strict parser, and recorded as that list, each once.
+"""
+
+from random import Random
+from typing import Final
+
+from proxy.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange
+from storage.record import Outcome
+from tests.fuzz.parsers import Judge
+from tests.fuzz.request_grammar import RequestCase
+from tests.fuzz.strict import Broken, Incomplete, Request, Requests, read_requests, read_response
+from tests.fuzz.world import Wire, World
+
+_REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
+_STATUSES: Final = frozenset((400, 404, 405, 408, 413, 414, 417, 431, 501, 505, 508))
+_ANSWERS: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+)
+_HOP_BY_HOP: Final = frozenset(
+    (
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"http2-settings",
+    )
+)
+_OURS: Final = frozenset(
+    b"host connection upgrade x-forwarded-for x-forwarded-proto x-forwarded-host x-request-id x-sidelog-hop "
+    b"content-length transfer-encoding cookie".split()
+)
+
+
+class _Upstream:
+    """An upstream that answers each whole request."""
+
+    def __init__(self, wire: Wire, answers: Random) -> None:
+        self.wire = wire
+        self._answers = answers
+        self._at = 0
+        self.tunnel_at = -1
+        wire.on_write = self._look
+
+    def _look(self) -> None:
+        if self.tunnel_at >= 0:
+            return
+        for message in read_requests(bytes(self.wire.written[self._at :])).messages:
+            self._at = len(self.wire.written)  # one request at a time: the proxy never pipelines
+            answer = self._answers.choice(_ANSWERS)
+            if message.method == b"HEAD":
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+            elif message.values(b"upgrade") and self._answers.random() < 0.3:
+                answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+                self.tunnel_at = self._at
+            self.wire._world.soon(lambda answer=answer: self.wire.deliver(answer))  # type: ignore[misc]
+
+    @property
+    def forwarded(self) -> bytes:
+        """What it was sent as HTTP."""
+        written = bytes(self.wire.written)
+        return written if self.tunnel_at < 0 else written[: self.tunnel_at]
+
+
+def run_request(world: World, judge: Judge, case: RequestCase) -> str:
+    """Run one input; return the violation it shows, or nothing."""
+    random = Random(case.answers)
+    upstreams: list[_Upstream] = []
+    world.on_upstream = lambda wire: upstreams.append(_Upstream(wire, random))
+    client = world.client()
+    try:
+        at = 0
+        for cut in [*case.cuts, len(case.data)]:
+            client.deliver(case.data[at:cut])
+            at = cut
+            if random.random() < 0.7:
+                world.pump()
+        world.pump()
+        is_closed = client.is_closed or client.has_sent_eof
+        before = len(client.written)
+        client.end()
+        world.pump()
+        client.lose()
+        world.pump()
+        records = world.records()
+        return _Verdict(judge, case, records, upstreams, bytes(client.written[:before]), is_closed=is_closed).find()
+    except Exception as error:  # whatever it is, it is a finding
+        return f"raised {error!r}"
+    finally:
+        world.clear()
+
+
+class _Verdict:
+    """Compares what is known of one run."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        case: RequestCase,
+        records: list[CapturedExchange],
+        upstreams: list[_Upstream],
+        answered: bytes,
+        *,
+        is_closed: bool,
+    ) -> None:
+        self._judge = judge
+        self._case = case
+        self._records = records
+        self._upstreams = upstreams
+        self._answered = answered
+        self._is_closed = is_closed
+        self._sent = read_requests(case.data)
+
+    def find(self) -> str:
+        """Return the first violation."""
+        forwarded = [read_requests(upstream.forwarded, is_canonical=True) for upstream in self._upstreams]
+        return (
+            self._check_forwarded(forwarded)
+            or self._check_records([message for requests in forwarded for message in requests.messages])
+            or self._check_refusals(forwarded)
+            or self._check_parsers()
+            or self._check_answers()
+            or self._check_clean()
+        )
+
+    def _check_forwarded(self, forwarded: list[Requests]) -> str:
+        """All that went upstream is well-formed, and at most the last message is cut."""
+        if any(requests.objection for requests in forwarded):
+            return f"forwarded what is malformed: {[r.objection for r in forwarded]}"
+        if any(requests.rest for requests in forwarded[:-1]):
+            return "forwarded a cut message before another"
+        return ""
+
+    def _check_records(self, messages: list[Request]) -> str:
+        """Recorded, forwarded and sent are the same list."""
+        accepted = [r for r in self._records if r.flags & FLAG_REQUEST_COMPLETE and r.outcome != _REJECTED]
+        if len(accepted) != len(messages):
+            return f"{len(accepted)} accepted on record, {len(messages)} forwarded"
+        for number, (record, message) in enumerate(zip(accepted, messages, strict=True)):
+            if number >= len(self._sent.messages):
+                return f"accepted a request that a strict reader refuses: {self._sent.objection or 'cut'}"
+            sent = self._sent.messages[number]
+            method, target = record.request_head.split(b" ")[:2]
+            if (method, _origin_form(method, target), record.request_window) != message.identity:
+                return f"recorded {method, target, record.request_window!r}, forwarded {message.identity}"
+            if (sent.method, _origin_form(sent.method, sent.target), sent.body) != message.identity:
+                return f"sent {sent.identity}, forwarded {message.identity}"
+            violation = _compare_fields(sent, message)
+            if violation:
+                return violation
+        return ""
+
+    def _check_refusals(self, forwarded: list[Requests]) -> str:
+        """A refusal is the end, has its status, and a head that is refused leaves nothing upstream."""
+        refused = [record for record in self._records if record.outcome == _REJECTED]
+        if len(refused) > 1 or (refused and refused[0] is not self._records[-1]):
+            return "went on after a refusal"
+        rest = forwarded[-1].rest if forwarded else b""
+        if refused:
+            if refused[0].status not in _STATUSES:
+                return f"refused with {refused[0].status}"
+            if not self._is_closed:
+                return "refused without closing"
+            if refused[0].sent_ns < 0 and rest:
+                return f"refused, yet forwarded {rest!r}"
+        elif rest and (not self._records or self._records[-1].flags & FLAG_REQUEST_COMPLETE):
+            return f"forwarded {rest!r} that nothing on record explains"
+        return ""
+
+    def _check_parsers(self) -> str:
+        """Every other parser reads what we read."""
+        for upstream in self._upstreams:
+            whole = read_requests(upstream.forwarded)
+            data = upstream.forwarded[: len(upstream.forwarded) - len(whole.rest)]
+            expected = [message.identity for message in whole.messages]
+            for name, read in self._judge.readers.items():
+                try:
+                    found = read(data)
+                except Exception as error:  # each parser has errors of its own
+                    return f"{name} objects to what was forwarded: {error!r}"
+                if found != expected:
+                    return f"{name} reads {found}, forwarded {expected}"
+        return ""
+
+    def _check_answers(self) -> str:
+        """The client reads one answer to each request, in order, with the recorded status."""
+        data = self._answered
+        for record in self._records:
+            if record.status == 499:
+                continue
+            method = record.request_head.split(b" ")[0]
+            try:
+                answer = read_response(data, method if method == b"HEAD" else b"GET", has_ended=self._is_closed)
+            except (Broken, Incomplete) as error:
+                return f"the answer is {error!r}: {data[:200]!r}"
+            if answer.status != record.status or not answer.is_complete:
+                return f"answered {answer.status} ({answer.is_complete}), recorded {record.status}"
+            data = answer.rest
+        if data and not any(upstream.tunnel_at >= 0 for upstream in self._upstreams):
+            return f"answered more than asked: {data[:200]!r}"
+        return ""
+
+    def _check_clean(self) -> str:
+        """What is in order is not refused."""
+        if self._case.is_clean and any(record.outcome == _REJECTED for record in self._records):
+            return f"refused without need: {self._answered[-300:]!r}"
+        return ""
+
+
+def _origin_form(method: bytes, target: bytes) -> bytes:
+    """The path of an absolute-form target, else the target."""
+    if target.startswith(b"/") or b"://" not in target:
+        return target
+    _, _, rest = target.partition(b"://")
+    at = min((found for mark in b"/?" if (found := rest.find(mark)) >= 0), default=len(rest))
+    path = rest[at:]
+    if not path:
+        return b"*" if method == b"OPTIONS" else b"/"
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def _compare_fields(sent: Request, message: Request) -> str:
+    """The fields differ by the documented list, and by nothing else (P1, P11)."""
+    named = {option.strip(b" \t").lower() for value in sent.values(b"connection") for option in value.split(b",")}
+    twins = {name.replace(b"-", b"_") for name in _HOP_BY_HOP | _OURS if b"-" in name}
+    gone = named | _HOP_BY_HOP | _OURS | twins
+    expected = [field for field in sent.fields if field[0] not in gone]
+    found = [field for field in message.fields if field[0] not in _OURS]
+    if found != expected:
+        return f"fields {expected} became {found}"
+    for name in (b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"x-sidelog-hop"):
+        if len(message.values(name)) != 1:
+            return f"{len(message.values(name))} fields {name!r} forwarded"
+    if not message.values(b"x-forwarded-for")[0].endswith(b"10.0.0.1"):
+        return "our own address is not in X-Forwarded-For"
+    if message.values(b"connection") not in ([], [b"Upgrade"]) or message.values(b"upgrade") not in (
+        [],
+        [b"websocket"],
+    ):
+        return "forwarded a connection option of the client's"
+    return ""

@@ -1,0 +1,110 @@
+"""Some seconds of the fuzzer, and proof that it finds what it is there to find."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy import chunked, heads, response_head
+from proxy.answering import Answering
+from proxy.heads import RequestHead
+from proxy.upstream import UpstreamConnection
+from tests.fuzz.runner import Fuzzer
+from tests.fuzz.shrink import shrink
+from tests.fuzz.strict import read_requests
+
+SEED = 20_240_601
+COUNT = 4000
+
+
+@pytest.mark.parametrize("kind", ["requests", "responses"])
+def test_no_mutated_input_breaks_a_rule(kind: str) -> None:
+    """What every parser reads is what was recorded; a refusal leaves nothing; no response ends well that was cut."""
+    with Fuzzer(kind, SEED) as fuzzer:
+        violations = fuzzer.run(COUNT)
+        assert not violations, "\n".join(violation.report() for violation in violations)
+        assert fuzzer.done == COUNT
+
+
+def _reads_any_coding(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+    head.is_chunked = b"chunked" in value.lower()
+
+
+REQUEST_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "codings": lambda patch: patch.setitem(heads._REQUEST_FIELDS, b"transfer-encoding", _reads_any_coding),
+    "sizes": lambda patch: patch.setattr(chunked, "_SIZE_LINE", re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})[^\r]*")),
+    "trailers": lambda patch: patch.setattr(chunked, "_TRAILER_LINE", re.compile(rb".*", re.DOTALL)),
+    "syntax": lambda patch: patch.setattr(heads, "judge", lambda parser, head: None),
+    "essentials": lambda patch: patch.setattr(heads, "_ESSENTIAL", frozenset()),
+    "hosts": lambda patch: patch.setattr(heads, "check_host", lambda value: value),
+    "lengths": lambda patch: patch.setattr(heads, "_TWINS", frozenset()),
+}
+
+RESPONSE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "ends": lambda patch: patch.setattr(Answering, "_reset", lambda self: self._transport.close()),
+    "surplus": lambda patch: patch.setattr(UpstreamConnection, "_finish", _keeps_anything),
+    "syntax": lambda patch: patch.setattr(response_head, "judge", lambda parser, head: None),
+    "statuses": lambda patch: patch.setattr(
+        response_head, "_STATUS_LINE", re.compile(rb"HTTP/1\.([01]) (\d{3})[^\0]*")
+    ),
+    "sizes": lambda patch: patch.setattr(chunked, "_SIZE_LINE", re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})[^\r]*")),
+}
+
+
+def _keeps_anything(self: Any, owner: Any, now_ns: int, *, is_reusable: bool) -> None:
+    self.owner = None
+    self._pool.release(self, now_ns)
+
+
+@pytest.mark.parametrize("fault", REQUEST_FAULTS)
+def test_a_proxy_that_reads_requests_loosely_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each strictness of ours that is taken away shows, with a small reproducer that repeats."""
+    REQUEST_FAULTS[fault](monkeypatch)
+    with Fuzzer("requests", SEED) as fuzzer:
+        violations = _until_found(fuzzer)
+    assert any(violation.is_repeatable and len(violation.case.data) < 2000 for violation in violations)
+
+
+@pytest.mark.parametrize("fault", RESPONSE_FAULTS)
+def test_a_proxy_that_believes_upstreams_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for responses."""
+    RESPONSE_FAULTS[fault](monkeypatch)
+    with Fuzzer("responses", SEED) as fuzzer:
+        violations = _until_found(fuzzer)
+    assert any(violation.is_repeatable for violation in violations)
+
+
+def _until_found(fuzzer: Fuzzer) -> list[Any]:
+    for count in range(100, COUNT, 100):
+        violations = fuzzer.run(count)
+        if violations:
+            return violations
+    return []
+
+
+def test_shrinking_keeps_what_matters() -> None:
+    """All that can go is left out."""
+    assert shrink(b"some text with a needle in it" * 3, lambda data: b"needle" in data) == b"needle"
+
+
+def test_the_strict_reader_is_strict() -> None:
+    """The first judge is itself judged: what it reads, and what it objects to."""
+    good = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nab\r\n0\r\nT: x\r\n\r\nGET /b"
+    found = read_requests(good)
+    assert ([m.identity for m in found.messages], found.rest) == ([(b"POST", b"/a", b"ab")], b"GET /b")
+    assert read_requests(good, is_canonical=True).objection
+    for bad in (b"Content-Length: +1", b"Content-Length: 1\r\nContent-Length: 1", b"A : b", b"A: \x00", b"Host: b"):
+        assert read_requests(b"GET / HTTP/1.1\r\nHost: a\r\n" + bad + b"\r\n\r\nx").objection
+    assert not read_requests(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx").objection
+
+
+def test_the_command_says_what_it_did(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """`python -m tests.fuzz` counts, names its seed, and ends with 0 when nothing was found."""
+    from tests.fuzz.__main__ import main
+
+    assert main(["--count", "50", "--seed", "7"]) == 0
+    said = capsys.readouterr().out
+    assert "requests: 50 inputs" in said
+    assert "responses: 50 inputs" in said

@@ -1,0 +1,238 @@
+"""The default engine without sockets: real connections, pools and recorder over transports that only keep bytes.
+
+Everything that a loop would do later is queued and done by `pump`, in order, so that a run is a function of its input:
+thousands of connections a second, each repeatable.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
+
+from proxy.connection import Downstream
+from proxy.counters import CounterLayout
+from proxy.engine import Engine
+from proxy.exchange import KIND_EXCHANGE, CapturedExchange
+from proxy.gate import Gate
+from proxy.inflight import InflightWriter
+from proxy.pool import Pool
+from proxy.recorder import Recorder
+from proxy.ring import RingWriter
+from proxy.routes import compile_routes
+from proxy.settings import LimitSettings, ProxySettings, RouteSettings, Settings
+from proxy.upstream import UpstreamConnection
+
+INSTANCE: Final = "Side-1"
+SETTINGS: Final = Settings(
+    proxy=ProxySettings(limits=LimitSettings()), routes=(RouteSettings(id="default", upstream="http://up:81"),)
+)
+
+
+class Wire(asyncio.Transport):
+    """One end of a connection: keeps what is written, and how it ended."""
+
+    def __init__(self, world: "World", protocol: asyncio.Protocol) -> None:
+        """Belong to a protocol; `connect` tells it."""
+        super().__init__()
+        self._world = world
+        self._protocol = protocol
+        self._extra_socket = self
+        self.written = bytearray()
+        self.on_write: Callable[[], None] = lambda: None
+        self.is_paused = False
+        self.is_closed = False
+        self.has_sent_eof = False
+        self.was_reset = False
+        """A close with SO_LINGER 0: the peer sees an error and not an end."""
+        self._waiting: list[bytes] = []
+
+    def connect(self) -> None:
+        """Tell the protocol."""
+        self._protocol.connection_made(self)
+
+    def deliver(self, data: bytes) -> None:
+        """Let bytes arrive; they wait while reading is paused, and vanish after the end."""
+        if self.is_closed or not data:
+            return
+        if self.is_paused or self._waiting:
+            self._waiting.append(data)
+        else:
+            self._protocol.data_received(data)
+
+    def end(self, error: Exception | None = None) -> None:
+        """Let the other side end the connection, in order or with an error."""
+        if self.is_closed:
+            return
+        if error is not None:
+            self._lose(error)
+        elif not self._protocol.eof_received():
+            self.close()
+
+    def lose(self) -> None:
+        """End it from our side of the wire."""
+        if not self.is_closed:
+            self._lose(None)
+
+    def _lose(self, error: Exception | None) -> None:
+        self.is_closed = True
+        self._world.soon(lambda: self._protocol.connection_lost(error))
+
+    # asyncio.Transport
+
+    def write(self, data: Any) -> None:
+        if not self.is_closed and not self.has_sent_eof:
+            self.written += data
+            self.on_write()
+
+    def close(self) -> None:
+        self.lose()
+
+    def abort(self) -> None:
+        self.lose()
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.has_sent_eof = True
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+        self._world.soon(self._drain)
+
+    def _drain(self) -> None:
+        while self._waiting and not self.is_paused and not self.is_closed:
+            self._protocol.data_received(self._waiting.pop(0))
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"peername": ("10.0.0.1", 4000), "socket": self}.get(name, default)
+
+    def setsockopt(self, *arguments: object) -> None:
+        """Stand in for the socket: the only option ever set is the one that makes a close a reset."""
+        self.was_reset = True
+
+
+class _Ring:
+    """Keeps what is pushed."""
+
+    def __init__(self) -> None:
+        self.entries: list[CapturedExchange] = []
+
+    def pressure(self) -> int:
+        return 0
+
+    def push(self, kind: int, header: bytes, sections: list[bytes]) -> bool:
+        if kind == KIND_EXCHANGE:
+            self.entries.append(CapturedExchange(header, b"".join(sections)))
+        return True
+
+
+class _Task:
+    """A coroutine that never waits, run by `pump`."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._coroutine = coroutine
+        self._is_over = False
+
+    def cancel(self) -> bool:
+        if not self._is_over:
+            self._is_over = True
+            self._coroutine.close()
+        return True
+
+    def run(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            try:
+                self._coroutine.send(None)
+            except StopIteration:
+                return
+            raise AssertionError("bug: a task waited")
+
+
+class _Tasks:
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def create_task(self, coroutine: Coroutine[Any, Any, None], *, name: str) -> _Task:
+        task = _Task(coroutine)
+        self._world.soon(task.run)
+        return task
+
+
+class _WirePool(Pool):
+    """A pool whose new connections are wires."""
+
+    world: "World"
+
+    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
+        """Open at once."""
+        connection = UpstreamConnection(self)
+        wire = Wire(self.world, connection)
+        wire.connect()
+        self._connections.add(connection)
+        self._on_open(1)
+        self.world.upstreams.append(wire)
+        self.world.on_upstream(wire)
+        return connection
+
+
+class World:
+    """An engine, the client connections made to it, and the upstream connections it made."""
+
+    def __init__(self) -> None:
+        """Build the engine; it is used for many runs, as in life."""
+        self._queue: deque[Callable[[], None]] = deque()
+        self._ring = _Ring()
+        layout = CounterLayout(1)
+        recorder = Recorder(
+            cast(RingWriter, self._ring), cast("memoryview[int]", [0] * layout.size), layout, cast(InflightWriter, None)
+        )
+        tasks = cast(asyncio.TaskGroup, _Tasks(self))
+        self.engine = Engine(SETTINGS, compile_routes(SETTINGS), recorder, cast(Gate, None), tasks, INSTANCE)
+        pool = _WirePool(self.engine.routes.routes[0], SETTINGS.proxy.limits, lambda change: None, frozenset())
+        pool.world = self
+        self.engine.pools = (pool,)  # type: ignore[misc]
+        self.upstreams: list[Wire] = []
+        self.on_upstream: Callable[[Wire], None] = lambda wire: None
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Queue what a loop would do in its next round."""
+        self._queue.append(callback)
+
+    def pump(self) -> None:
+        """Do what is queued, and what that queues."""
+        while self._queue:
+            self._queue.popleft()()
+
+    def client(self) -> Wire:
+        """Make a client connection."""
+        wire = Wire(self, Downstream(self.engine))
+        wire.connect()
+        return wire
+
+    def records(self) -> list[CapturedExchange]:
+        """Take the records pushed since the last call."""
+        found, self._ring.entries = self._ring.entries, []
+        return found
+
+    def clear(self) -> None:
+        """End what is left of a run and forget it."""
+        for pool in self.engine.pools:
+            pool.close()
+        self.pump()
+        self.upstreams = []
+        self.on_upstream = lambda wire: None
+        self.records()
