@@ -16,9 +16,11 @@ from storage.errors import StorageRejected, StorageUnavailable
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.memory_keys import MemoryKeys
+from storage.memory_tools import MemoryTools, page_of, stats_of, values_of
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
-from storage.record import LEVELS, Batch, Entry, Payload, Position, Record
+from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 _MAX_INT: Final = (1 << 63) - 1
 _UNKNOWN: Final = "unknown"
@@ -39,6 +41,7 @@ class MemoryStorage:
         self._body_floor_us = 0
         self._meta: dict[str, str] = {}
         self._keys = MemoryKeys()
+        self._tools = MemoryTools()
 
     async def commit(self, batch: Batch) -> int:
         """See `storage.base.Storage.commit`."""
@@ -54,6 +57,7 @@ class MemoryStorage:
             self._by_id[kept.id] = kept
             if payload is not None:
                 self._payloads[kept.seq] = kept.started_at_us, payload
+            self._tools.add(kept.seq, entry)
         for source, position in batch.positions.items():
             self._positions[batch.instance, source] = msgspec.msgpack.encode(position)
         for source in batch.retired:
@@ -136,6 +140,29 @@ class MemoryStorage:
                 if started_at_us < self._body_floor_us:
                     payload.request_body = payload.response_body = None
         return found
+
+    async def tool_calls(self, query: ToolQuery) -> ToolPage:
+        """See `storage.tools.ToolStorage.tool_calls`."""
+        return page_of(self._visible_calls(), query)
+
+    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
+        """See `storage.tools.ToolStorage.tool_stats`."""
+        return stats_of(self._visible_calls(), filter)
+
+    async def tool_values(self, scope: Scope) -> ToolValues:
+        """See `storage.tools.ToolStorage.tool_values`."""
+        return values_of(self._visible_calls(), scope)
+
+    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
+        """See `storage.tools.ToolStorage.tool_call`."""
+        found = (c for c in self._visible_calls() if c.record_id == record_id and c.position == position)
+        return next(found, None)
+
+    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
+        """See `storage.tools.ToolStorage.tool_calls_of`."""
+        self._check_open()
+        calls = self._tools.visible(self._purge_floor_us, self._body_floor_us)
+        return sorted((call for seq, call in calls if seq == record_seq), key=lambda call: call.position)
 
     async def retention(self) -> RetentionState:
         """See `storage.base.Storage.retention`."""
@@ -236,6 +263,10 @@ class MemoryStorage:
         """See `storage.base.Storage`."""
         await self.close()
 
+    def _visible_calls(self) -> list[ToolCall]:
+        self._check_open()
+        return [call for _, call in self._tools.visible(self._purge_floor_us, self._body_floor_us)]
+
     def _check_open(self) -> None:
         if self._is_closed:
             raise StorageUnavailable("the store is closed")
@@ -251,6 +282,7 @@ class MemoryStorage:
             del self._by_id[record.id]
             self._payloads.pop(record.seq, None)
         self._records = [record for record in self._records if record.seq not in seqs]
+        self._tools.remove(seqs)
 
     def _check(self, batch: Batch) -> list[bytes | None]:
         seen: set[bytes] = set()
@@ -259,6 +291,7 @@ class MemoryStorage:
             if entry.record.id in self._by_id or entry.record.id in seen:
                 raise StorageRejected(f"record id {entry.record.id.hex()} is stored already")
             seen.add(entry.record.id)
+            self._tools.check(entry)
             payloads.append(_checked(entry))
         return payloads
 

@@ -230,11 +230,58 @@ class Payload(msgspec.Struct, gc=False):
     """Event streams: (byte offset, µs since start) per chunk, at most 512 entries, rising."""
 
 
+ToolStatus = Literal["success", "error"]
+
+
+class ToolCall(msgspec.Struct, kw_only=True, gc=False):
+    """One call of a tool (MCP `tools/call`), written once, when its answer is known or will not come."""
+
+    record_id: bytes
+    """16 bytes, of the exchange that asked for it; usually also the one it is stored with."""
+    position: int = 0
+    """Place within a batch of calls."""
+    started_at_us: int
+    """Headers of the asking exchange received."""
+    created_at_us: int
+    """When the row was made."""
+    tool_name: str
+    server_label: str
+    status: ToolStatus
+    latency_us: int | None = None
+    """To the message with the answer; null when none came."""
+    cost_usd: float = 0.0
+    arguments: bytes | None = None
+    """JSON, redacted."""
+    result: bytes | None = None
+    """JSON, redacted."""
+    error_details: bytes | None = None
+    """JSON object; null on success."""
+    metadata: bytes = b"{}"
+    """JSON object: method, protocol version, transport, JSON-RPC id, and so on."""
+    rpc_id: str | None = None
+    """JSON-RPC id as JSON text: `7` and `"7"` differ."""
+    session: str | None = None
+    """Hash of the session id."""
+    llm_request_id: str | None = None
+    """The LLM call it was made for, as stated by the client."""
+    project: str | None = None
+    container: str | None = None
+    client: str | None = None
+    """These three as on the record, for the scope of readers."""
+    key_id: str | None = None
+    key_name: str | None = None
+    key_last4: str | None = None
+    """API key, snapshot."""
+    search: str = ""
+    """Folded text of arguments and result, at most 16 KiB."""
+
+
 class Entry(msgspec.Struct, gc=False):
-    """What the writer hands to a store: the row and, for an exchange that was captured, its payload."""
+    """What the writer hands to a store: the row and, for an exchange that was captured, its payload and tool calls."""
 
     record: Record
     payload: Payload | None = None
+    tool_calls: list[ToolCall] = msgspec.field(default_factory=list)
 
 
 class Position(msgspec.Struct, gc=False):

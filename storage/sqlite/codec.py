@@ -115,6 +115,10 @@ class RowEncoder:
         self._combinations.clear()
         self._dictionary.forget()
 
+    def id_of(self, connection: sqlite3.Connection, column: str, value: str | None) -> int:
+        """Find the dictionary id of a single value."""
+        return self._dictionary.id_of(connection, column, value)
+
     def combination(self, connection: sqlite3.Connection, record: Record) -> Combination:
         """Find the ids of a record's repeated text."""
         # One look-up of a tuple of 20 (0.4 µs) instead of 20 look-ups (1.5 µs).

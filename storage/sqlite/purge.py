@@ -15,6 +15,7 @@ from storage.purge import Purged, RetentionState
 from storage.sqlite.payloads import BODIES, HEADS
 from storage.sqlite.rollups import delete_before
 from storage.sqlite.tiers import meta
+from storage.sqlite.tools import drop_details
 
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
@@ -75,6 +76,7 @@ def _purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
         ids = connection.execute(sql, (kind, floor, _MAX_BLOCKS - blocks)).fetchall()
         connection.executemany("DELETE FROM blocks WHERE id = ?", ids)
         blocks += len(ids)
+    blocks += drop_details(connection, meta(connection, "body_floor_us"))
     return Purged(0, blocks, is_done=False)
 
 

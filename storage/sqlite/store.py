@@ -18,8 +18,8 @@ from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
-from storage.record import Batch, Payload, Position, Record
-from storage.sqlite import keys, purge, read
+from storage.record import Batch, Payload, Position, Record, ToolCall
+from storage.sqlite import keys, purge, read, tools
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import bounded, empty_journal, erase_slice
@@ -30,6 +30,7 @@ from storage.sqlite.schema import prepare_reader, prepare_writer
 from storage.sqlite.summary import summary
 from storage.sqlite.write import BatchStore, read_positions
 from storage.tally import check_names
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 T = TypeVar("T")
 
@@ -128,6 +129,28 @@ class SqliteStorage:
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """See `storage.base.Storage.payloads`."""
         return await self._read(lambda connection, budget: read.payloads(connection, seqs))
+
+    async def tool_calls(self, query: ToolQuery) -> ToolPage:
+        """See `storage.tools.ToolStorage.tool_calls`."""
+        return await self._read(lambda connection, budget: tools.tool_calls(connection, query, self._names, budget))
+
+    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
+        """See `storage.tools.ToolStorage.tool_stats`."""
+        return await self._read(lambda connection, budget: tools.tool_stats(connection, filter, budget))
+
+    async def tool_values(self, scope: Scope) -> ToolValues:
+        """See `storage.tools.ToolStorage.tool_values`."""
+        return await self._read(lambda connection, budget: tools.tool_values(connection, scope, self._names))
+
+    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
+        """See `storage.tools.ToolStorage.tool_call`."""
+        return await self._read(
+            lambda connection, budget: tools.tool_call(connection, record_id, position, self._names)
+        )
+
+    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
+        """See `storage.tools.ToolStorage.tool_calls_of`."""
+        return await self._read(lambda connection, budget: tools.tool_calls_of(connection, record_seq, self._names))
 
     async def retention(self) -> RetentionState:
         """See `storage.base.Storage.retention`."""

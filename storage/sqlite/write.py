@@ -14,6 +14,7 @@ from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.payloads import INSERT_BLOCK, NOWHERE, Packer
 from storage.sqlite.rollups import Limits, Rollups
+from storage.sqlite.tools import insert_calls
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
@@ -76,6 +77,7 @@ class BatchStore:
             rollups.add(record, combination.rollup, combination.error_type)
         PLAIN.insert(connection, plain)
         FULL.insert(connection, full)
+        insert_calls(connection, entries, last_seq + 1, rows.id_of)
         rollups.store(connection, self._limits)
         packer.finish()
         connection.executemany(INSERT_BLOCK, packer.blocks)

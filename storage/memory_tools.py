@@ -1,0 +1,85 @@
+"""Tool calls of the store without a disk: a list, searched by `storage.tools.matches`."""
+
+from collections.abc import Container, Iterable
+
+import msgspec
+
+from storage.errors import StorageRejected
+from storage.query import Scope
+from storage.record import Entry, ToolCall
+from storage.tools import ToolFilter, ToolKey, ToolPage, ToolQuery, ToolStats, ToolValues, matches, sort_key
+
+
+class MemoryTools:
+    """The calls of one store, in the order of storing."""
+
+    def __init__(self) -> None:
+        self._calls: list[tuple[int, ToolCall]] = []
+        """The seq of the record each was stored with, and the call."""
+
+        self._ids: set[tuple[bytes, int]] = set()
+
+    def check(self, entry: Entry) -> None:
+        """Refuse an entry with a call that is stored already, or that no store can hold.
+
+        Raises:
+            StorageRejected: saying which.
+        """
+        for call in entry.tool_calls:
+            if (call.record_id, call.position) in self._ids:
+                raise StorageRejected(f"tool call {call.record_id.hex()}.{call.position} is stored already")
+            try:
+                for value in msgspec.structs.astuple(call):
+                    if isinstance(value, str):
+                        value.encode()
+            except UnicodeEncodeError as error:
+                raise StorageRejected(f"a value cannot be stored: {error!r}") from error
+
+    def add(self, seq: int, entry: Entry) -> None:
+        """Keep copies of an entry's calls."""
+        for call in entry.tool_calls:
+            self._calls.append((seq, msgspec.structs.replace(call)))
+            self._ids.add((call.record_id, call.position))
+
+    def remove(self, seqs: Container[int]) -> None:
+        """Forget the calls that were stored with records that are gone, by seq."""
+        self._calls = [(seq, call) for seq, call in self._calls if seq not in seqs]
+        self._ids = {(call.record_id, call.position) for _, call in self._calls}
+
+    def visible(self, purge_floor_us: int, body_floor_us: int) -> Iterable[tuple[int, ToolCall]]:
+        """List copies of what readers may see."""
+        for seq, call in self._calls:
+            if call.started_at_us >= body_floor_us:
+                yield seq, msgspec.structs.replace(call)
+            elif call.started_at_us >= purge_floor_us:
+                bare = {"arguments": None, "result": None, "error_details": None, "metadata": b"{}", "search": ""}
+                yield seq, msgspec.structs.replace(call, **bare)
+
+
+def page_of(calls: Iterable[ToolCall], query: ToolQuery) -> ToolPage:
+    """Make a page of calls that are in the order of storing."""
+    found = [call for call in calls if matches(query.filter, call)]
+    found.sort(key=lambda call: sort_key(query.sort, call))
+    if query.order == "desc":
+        # Not reverse=True, which would keep ties in the order of storing.
+        found.reverse()
+    start = max(query.offset, 0)
+    return ToolPage(found[start : start + max(query.limit, 0)], complete=True)
+
+
+def stats_of(calls: Iterable[ToolCall], filter: ToolFilter) -> ToolStats:
+    """Count the calls of a filter."""
+    found = [call for call in calls if matches(filter, call)]
+    times = [call.latency_us for call in found if call.latency_us is not None]
+    successes = sum(call.status == "success" for call in found)
+    return ToolStats(len(found), successes, len(times), sum(times), sum(call.cost_usd for call in found))
+
+
+def values_of(calls: Iterable[ToolCall], scope: Scope) -> ToolValues:
+    """List what a filter may name."""
+    found = [call for call in calls if matches(ToolFilter(scope=scope), call)]
+    return ToolValues(
+        tool_names=sorted({call.tool_name for call in found}),
+        server_labels=sorted({call.server_label for call in found}),
+        keys=sorted({ToolKey(call.key_id, call.key_name) for call in found if call.key_id is not None}),
+    )

@@ -1,0 +1,188 @@
+"""Tool calls as readers ask for them: filter, page, figures. Values only, no I/O.
+
+`matches` is the meaning of a filter, written down once: the memory backend evaluates it, every other backend is tested
+against it. A call carries its own search text: what was said in arguments and result, folded, bounded.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
+
+from storage.query import EVERYTHING, Order, Scope
+from storage.record import ToolCall
+
+MAX_SEARCH_BYTES: Final = 16 * 1024
+"""Of the search text of one call (dialects.md, seed 003)."""
+
+ToolSort = Literal["timestamp", "latency", "cost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFilter:
+    """Which tool calls. Every field left at its default restricts nothing; tuples are alternatives."""
+
+    scope: Scope = EVERYTHING
+    """The credential's restriction, always applied on top of everything else."""
+    tool_names: tuple[str, ...] = ()
+    server_labels: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    """`success`, `error`; other words match nothing."""
+    key_ids: tuple[str, ...] = ()
+    llm_request_ids: tuple[str, ...] = ()
+    since_us: int | None = None
+    until_us: int | None = None
+    """Both inclusive, on `started_at_us`."""
+    min_latency_us: int | None = None
+    max_latency_us: int | None = None
+    """Both inclusive; a call without a latency matches neither."""
+    content: str | None = None
+    """Substring of arguments or result, without regard to case; nothing in it is special."""
+
+    @property
+    def has_only_rollup_dimensions(self) -> bool:
+        """Whether the hourly rollups can answer how many calls match."""
+        bounds = (self.since_us, self.until_us, self.min_latency_us, self.max_latency_us, self.content)
+        return not self.llm_request_ids and all(bound is None for bound in bounds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolQuery:
+    """A page of a filter; ties are broken by the order of storing, in the direction of `order`."""
+
+    filter: ToolFilter = field(default_factory=ToolFilter)
+    sort: ToolSort = "timestamp"
+    order: Order = "desc"
+    limit: int = 50
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolPage:
+    """Calls of one query, in its order."""
+
+    calls: list[ToolCall]
+    complete: bool
+    """False when the time budget ended the search: nothing is then said about what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStats:
+    """Figures of a filter."""
+
+    executions: int = 0
+    successes: int = 0
+    timed: int = 0
+    """Calls whose latency is known."""
+    latency_us: int = 0
+    """Sum over those."""
+    cost_usd: float = 0.0
+    exact: bool = True
+    """False when the time budget ended the count: all numbers are then lower bounds."""
+
+
+class ToolKey(NamedTuple):
+    """An API key that called tools."""
+
+    id: str
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolValues:
+    """What a reader may filter by, each sorted, without duplicates."""
+
+    tool_names: list[str]
+    server_labels: list[str]
+    keys: list[ToolKey]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any call is stored in the scope."""
+        return bool(self.tool_names)
+
+
+@runtime_checkable
+class ToolStorage(Protocol):
+    """The part of a store that keeps tool calls; what is said of `storage.base.Storage` holds here too."""
+
+    async def tool_calls(self, query: ToolQuery) -> ToolPage:
+        """Read one page."""
+        ...
+
+    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
+        """Count, from rollups where the filter has only their dimensions."""
+        ...
+
+    async def tool_values(self, scope: Scope) -> ToolValues:
+        """List the values a filter may name, from rollups."""
+        ...
+
+    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
+        """Read one call by the id of the record that asked for it and its place in that; None without one."""
+        ...
+
+    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
+        """Read the calls that were stored with one record, by position."""
+        ...
+
+
+def matches(filter: ToolFilter, call: ToolCall) -> bool:
+    """Tell whether a call is one of a filter's, the credential's scope included."""
+    return (
+        _has_dimensions(filter, call)
+        and _is_within(call.started_at_us, filter.since_us, filter.until_us)
+        and _is_within(call.latency_us, filter.min_latency_us, filter.max_latency_us)
+        and (not filter.content or filter.content.casefold() in call.search)
+    )
+
+
+def sort_key(sort: ToolSort, call: ToolCall) -> float:
+    """Order of a call; one without a latency comes before all others."""
+    if sort == "timestamp":
+        return call.started_at_us
+    if sort == "cost":
+        return call.cost_usd
+    return -1 if call.latency_us is None else call.latency_us
+
+
+def search_text(*parts: bytes | None) -> str:
+    """Make the search text of JSON values: decoded, folded, at most `MAX_SEARCH_BYTES` of UTF-8."""
+    shown = (_readable(part) for part in parts if part)
+    text = "\n".join(shown).casefold().encode("utf-8", "replace")
+    return text[:MAX_SEARCH_BYTES].decode("utf-8", "ignore")
+
+
+def _readable(part: bytes) -> str:
+    """Write JSON with all characters as themselves; what is no JSON stays as it is."""
+    part = part[: 4 * MAX_SEARCH_BYTES]
+    if b"\\u" not in part:
+        return part.decode("utf-8", "replace")
+    try:
+        return msgspec.json.encode(msgspec.json.decode(part)).decode("utf-8", "replace")
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return part.decode("utf-8", "replace")
+
+
+def _has_dimensions(filter: ToolFilter, call: ToolCall) -> bool:
+    scope = filter.scope
+    pairs: Iterable[tuple[tuple[str, ...], str | None]] = (
+        (scope.projects, call.project),
+        (scope.containers, call.container),
+        (scope.clients, call.client),
+        (filter.tool_names, call.tool_name),
+        (filter.server_labels, call.server_label),
+        (filter.statuses, call.status),
+        (filter.key_ids, call.key_id),
+        (filter.llm_request_ids, call.llm_request_id),
+    )
+    return all(not wanted or value in wanted for wanted, value in pairs)
+
+
+def _is_within(value: int | None, least: int | None, most: int | None) -> bool:
+    if least is None and most is None:
+        return True
+    if value is None:
+        return False
+    return (least is None or value >= least) and (most is None or value <= most)

@@ -1,0 +1,264 @@
+"""Tool calls, over every backend that keeps them (`storage/tools.py`)."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from storage.base import Storage
+from storage.errors import StorageRejected
+from storage.periods import HOUR_US
+from storage.query import EVERYTHING, Filter, Scope
+from storage.record import Batch, Entry, ToolCall
+from storage.tools import (
+    ToolFilter,
+    ToolKey,
+    ToolQuery,
+    ToolStats,
+    ToolStorage,
+    matches,
+    search_text,
+)
+from tests.contract.backends import BACKENDS, Backend
+from tests.storage.samples import START_US, make_record
+
+START = START_US // HOUR_US * HOUR_US
+
+
+class Store(Storage, ToolStorage):
+    """What the tests need of a backend."""
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    """An empty store."""
+    backend: Backend = request.param
+    async with await backend.open(tmp_path) as opened:
+        if not isinstance(opened, ToolStorage):
+            pytest.skip("this backend keeps no tool calls")
+        yield opened
+
+
+def make_call(**changes: Any) -> ToolCall:
+    """Make a successful call, not yet belonging to a record."""
+    call = ToolCall(
+        record_id=b"",
+        started_at_us=START,
+        created_at_us=START + 9000,
+        tool_name="add",
+        server_label="demo",
+        status="success",
+        latency_us=1500,
+        cost_usd=0.25,
+        arguments=b'{"a": 1}',
+        result=b'{"content": []}',
+        metadata=b'{"method": "tools/call"}',
+        rpc_id='"7"',
+        session="ab12",
+        project="shop",
+        container="cnt",
+        client="acme",
+        key_id="key-1",
+        key_name="mobile",
+        key_last4="a1b2",
+    )
+    return msgspec.structs.replace(call, **changes)
+
+
+async def keep(store: Any, *calls: ToolCall) -> list[ToolCall]:
+    """Store each call with a record of its own; return them as they should be read back."""
+    entries = []
+    for call in calls:
+        record = make_record(started_at_us=call.started_at_us)
+        call.record_id = record.id
+        call.search = search_text(call.arguments, call.result)
+        entries.append(Entry(record, None, [call]))
+    await store.commit(Batch("sidecar-1", entries))
+    return list(calls)
+
+
+async def listed(store: Any, filter: ToolFilter | None = None, **more: Any) -> list[ToolCall]:
+    """Read one long page."""
+    page = await store.tool_calls(ToolQuery(filter=filter or ToolFilter(), limit=1000, **more))
+    assert page.complete
+    calls: list[ToolCall] = page.calls
+    return calls
+
+
+def names_of(calls: Sequence[ToolCall]) -> list[str]:
+    """The tools of calls, in order."""
+    return [call.tool_name for call in calls]
+
+
+async def test_calls_are_read_back_as_they_were_stored(store: Any) -> None:
+    """Every field, with and without values, alone and in lists; several calls of one record by position."""
+    record = make_record()
+    full = make_call(record_id=record.id, llm_request_id="req-1", error_details=b"{}", status="error", search="x")
+    bare = ToolCall(
+        record_id=record.id, position=1, started_at_us=START + 1, created_at_us=2, tool_name="t", server_label="s",
+        status="success",
+    )  # fmt: skip
+    await store.commit(Batch("sidecar-1", [Entry(record, None, [full, bare])]))
+    assert await store.tool_call(record.id, 0) == full
+    assert await store.tool_call(record.id, 1) == bare
+    assert await store.tool_calls_of(record.seq) == [full, bare]
+    assert await listed(store) == [bare, full]
+    assert await store.tool_call(record.id, 2) is None
+    assert await store.tool_call(bytes(16), 0) is None
+    assert await store.tool_call(record.id, 1 << 70) is None
+    assert await store.tool_calls_of(999) == []
+
+
+async def test_a_call_is_stored_once(store: Any) -> None:
+    """A second one with the same id is refused, and its batch leaves nothing."""
+    (call,) = await keep(store, make_call())
+    with pytest.raises(StorageRejected):
+        await store.commit(Batch("sidecar-1", [Entry(make_record(), None, [call])]))
+    assert await store.last_seq() == 1
+    assert len(await listed(store)) == 1
+
+
+FILTERS = [
+    ToolFilter(),
+    ToolFilter(tool_names=("add", "none")),
+    ToolFilter(tool_names=("none",)),
+    ToolFilter(server_labels=("demo",)),
+    ToolFilter(statuses=("error",)),
+    ToolFilter(statuses=("success", "processing")),
+    ToolFilter(statuses=("processing",)),
+    ToolFilter(key_ids=("key-2",)),
+    ToolFilter(llm_request_ids=("req-2", "req-9")),
+    ToolFilter(since_us=START + 2 * HOUR_US),
+    ToolFilter(until_us=START + 2 * HOUR_US),
+    ToolFilter(since_us=START + HOUR_US, until_us=START + HOUR_US),
+    ToolFilter(min_latency_us=2000),
+    ToolFilter(max_latency_us=2000),
+    ToolFilter(min_latency_us=1 << 70),
+    ToolFilter(content="ÖL"),
+    ToolFilter(content="100%_"),
+    ToolFilter(content="straSSE"),
+    ToolFilter(content="\ud800"),
+    ToolFilter(tool_names=("\udc00",)),
+    ToolFilter(scope=Scope(projects=("shop",))),
+    ToolFilter(scope=Scope(projects=("shop",), clients=("other",))),
+    ToolFilter(scope=Scope(containers=("nowhere",))),
+]
+
+
+async def test_filters_mean_what_they_say(store: Any) -> None:
+    """Pages and figures agree with `matches` for every filter."""
+    calls = await keep(
+        store,
+        make_call(arguments='{"q": "Öl und 100%_"}'.encode()),
+        make_call(tool_name="sub", status="error", latency_us=None, cost_usd=0.0, started_at_us=START + HOUR_US),
+        make_call(key_id="key-2", key_name=None, latency_us=2000, started_at_us=START + 2 * HOUR_US),
+        make_call(server_label="other", llm_request_id="req-2", result=b'{"t": "Stra\\u00dfe \\u00f6l"}'),
+        make_call(project=None, container=None, client=None, key_id=None, key_name=None, key_last4=None, latency_us=0),
+        make_call(project="other", client="other", started_at_us=START + 3 * HOUR_US),
+    )
+    for filter in FILTERS:
+        expected = [call for call in calls if matches(filter, call)]
+        found = await listed(store, filter)
+        assert sorted(call.record_id for call in found) == sorted(call.record_id for call in expected), filter
+        stats: ToolStats = await store.tool_stats(filter)
+        times = [call.latency_us for call in expected if call.latency_us is not None]
+        assert stats == ToolStats(
+            len(expected),
+            sum(call.status == "success" for call in expected),
+            len(times),
+            sum(times),
+            pytest.approx(sum(call.cost_usd for call in expected)),  # type: ignore[arg-type]  # compares like a float
+        ), filter
+    assert len([filter for filter in FILTERS if any(matches(filter, call) for call in calls)]) > 15
+
+
+async def test_order_and_pages(store: Any) -> None:
+    """Each sort key both ways, ties by storing, offsets behind the end are empty."""
+    await keep(
+        store,
+        make_call(tool_name="a", latency_us=5, cost_usd=0.5),
+        make_call(tool_name="b", latency_us=None, cost_usd=0.0, started_at_us=START + 5),
+        make_call(tool_name="c", latency_us=5, cost_usd=0.25, started_at_us=START - 5),
+        make_call(tool_name="d", latency_us=9, cost_usd=0.5),
+    )
+    assert names_of(await listed(store)) == ["b", "d", "a", "c"]
+    assert names_of(await listed(store, order="asc")) == ["c", "a", "d", "b"]
+    assert names_of(await listed(store, sort="latency")) == ["d", "c", "a", "b"]
+    assert names_of(await listed(store, sort="latency", order="asc")) == ["b", "a", "c", "d"]
+    assert names_of(await listed(store, sort="cost")) == ["d", "a", "c", "b"]
+    page = await store.tool_calls(ToolQuery(limit=2, offset=1))
+    assert names_of(page.calls) == ["d", "a"]
+    assert (await store.tool_calls(ToolQuery(limit=2, offset=1 << 70))).calls == []
+    assert (await store.tool_calls(ToolQuery(limit=0))).calls == []
+
+
+async def test_values_are_those_of_the_scope(store: Any) -> None:
+    """Names to filter by, sorted, of what a reader may see."""
+    await keep(
+        store,
+        make_call(tool_name="z"),
+        make_call(tool_name="a", server_label="b", key_id=None, key_name=None),
+        make_call(project="other", tool_name="secret", key_id="key-9", key_name=None),
+    )
+    values = await store.tool_values(Scope(projects=("shop",)))
+    assert (values.tool_names, values.server_labels, values.keys) == (
+        ["a", "z"],
+        ["b", "demo"],
+        [ToolKey("key-1", "mobile")],
+    )
+    assert values.is_used
+    assert (await store.tool_values(EVERYTHING)).tool_names == ["a", "secret", "z"]
+    empty = await store.tool_values(Scope(projects=("nobody",)))
+    assert not empty.is_used
+
+
+async def test_calls_go_with_their_records(store: Any) -> None:
+    """Retention hides, then deletes them; erasing a record erases its calls; figures follow at once."""
+    old, new, erased = await keep(
+        store,
+        make_call(tool_name="old", started_at_us=START - HOUR_US),
+        make_call(tool_name="new"),
+        make_call(tool_name="erased"),
+    )
+    await store.raise_floors(START, START)
+    assert names_of(await listed(store)) == ["erased", "new"]
+    assert (await store.tool_stats(ToolFilter())).executions == 2
+    assert await store.tool_call(old.record_id, 0) is None
+    while not (await store.purge(100)).is_done:
+        pass
+    await store.erase(Filter(seq_after=2, seq_until=3))
+    assert names_of(await listed(store)) == ["new"]
+    assert (await store.tool_stats(ToolFilter())).executions == 1
+    assert (await store.tool_values(EVERYTHING)).tool_names == ["new"]
+    assert await store.tool_call(erased.record_id, 0) is None
+    assert await store.tool_call(new.record_id, 0) == new
+
+
+async def test_bodies_go_before_their_rows(store: Any) -> None:
+    """Below the floor of bodies, arguments and results are gone, and nothing is found by them."""
+    (call,) = await keep(store, make_call(started_at_us=START - HOUR_US, arguments=b'{"q": "needle"}'))
+    assert len(await listed(store, ToolFilter(content="needle"))) == 1
+    await store.raise_floors(0, START)
+    for _ in range(2):
+        (found,) = await listed(store)
+        assert (found.arguments, found.result, found.search) == (None, None, "")
+        assert replace_id(found) == replace_id(call)
+        assert await listed(store, ToolFilter(content="needle")) == []
+        while not (await store.purge(100)).is_done:
+            pass
+
+
+def replace_id(call: ToolCall) -> tuple[object, ...]:
+    """What stays of a call."""
+    return call.record_id, call.tool_name, call.status, call.latency_us, call.cost_usd
+
+
+def test_search_text_is_folded_decoded_and_bounded() -> None:
+    """Escapes are read, case goes, the length is bounded in bytes, and nothing fails."""
+    assert search_text(b'{"a": "Stra\\u00dfe"}', None, b"\xff {") == '{"a":"strasse"}\n\ufffd {'
+    assert len(search_text("ö".encode() * 20_000).encode()) <= 16 * 1024
+    assert search_text(b"[" * 100_000 + b"\\u0041")
+    assert replace(ToolFilter(), content="").content == ""
