@@ -530,3 +530,22 @@ def test_thousands_of_refusals_are_written_in_turns(start: Start) -> None:
         assert client.is_ended()
     exchanges = plane.exchanges(count)
     assert [e.request_head.split(b" ")[1] for e in exchanges] == [b"/%d" % number for number in range(count)]
+
+
+def test_the_end_of_sending_drops_no_waiting_request(start: Start) -> None:
+    """Requests that wait until their client reads are answered, although it has closed its sending side."""
+    plane = start(Script())
+    engine = plane.plane.engine  # type: ignore[attr-defined]
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == 200
+        (connection,) = plane.run(lambda: list(engine.connections))
+        plane.run(connection.pause_writing)
+        client.send(GET + GET)
+        eventually(lambda: connection._buffer)
+        client.finish_sending()
+        eventually(lambda: connection._eof_ns)
+        plane.run(connection.resume_writing)
+        assert [client.answer().status for _ in range(2)] == [200, 200]
+        assert client.is_ended()
+    plane.exchanges(3)
