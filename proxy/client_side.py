@@ -72,7 +72,7 @@ class ClientSide(asyncio.Protocol):
         self._is_parsing = False
         self._fields: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
         """The last head, its route, the lines they became, and the client they came from."""
-        self.phase = Phase.IDLE
+        self.phase = Phase.FRESH
         self._since_ns = 0
         # of the exchange
         self.exchange: Exchange | None = None

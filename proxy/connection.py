@@ -72,7 +72,7 @@ class Downstream(Answering):
     def close_if_idle(self) -> None:
         """Draining: close now when nothing is under way; otherwise the running exchange is the last."""
         self._is_keep_alive = False
-        if self.phase is Phase.IDLE:
+        if self.phase is Phase.IDLE or self.phase is Phase.FRESH:
             self.has_sent_request = True
             self._close()
 
@@ -104,7 +104,7 @@ class Downstream(Answering):
 
     def _time_out(self) -> None:
         match self.phase:
-            case Phase.IDLE | Phase.LINGERING:
+            case Phase.IDLE | Phase.FRESH | Phase.LINGERING:
                 self._transport.close()
             case Phase.HEAD:
                 self._refuse_unread("timeout_headers", "the request head did not arrive in time")
@@ -160,8 +160,9 @@ class Downstream(Answering):
     def _await_head(self, data: bytes) -> None:
         engine = self._engine
         if self.phase is not Phase.HEAD:
+            if self.phase is not Phase.FRESH:
+                self._since_ns = time.monotonic_ns()
             self.phase = Phase.HEAD
-            self._since_ns = time.monotonic_ns()
         self._buffer = data
         if not data[:1].isalpha() and data[:1] not in b"\r\n":  # a TLS hello, for one: its end would never come
             self._refuse_unread("bad_request", f"a request does not begin with {data[:8]!r}")

@@ -50,6 +50,8 @@ class Phase(IntEnum):
     """The client to stop sending: the last answer is out."""
     TUNNEL = 7
     """Nothing: a WebSocket may be silent for days."""
+    FRESH = 8
+    """The first byte of a new connection; what comes then shares its time (P17)."""
 
 
 class Deadlines:
@@ -68,6 +70,7 @@ class Deadlines:
             Phase.STREAMING: limits.timeout_upstream_idle_s,
             Phase.LINGERING: LINGER_NS / 1e9,
             Phase.TUNNEL: 0.0,
+            Phase.FRESH: limits.timeout_headers_s,
         }
         self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in Phase)
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
