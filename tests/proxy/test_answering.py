@@ -1,25 +1,21 @@
 """The answering half of a client connection: responses, failures, back-pressure, what is recorded when."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
 from proxy.exchange import FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE
-from proxy.plane import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.test_connection import GET, LOOPS, error, outcome
-from tests.support.plane import Loop, Plane, eventually
+from tests.support.plane import Loop, eventually
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
-BUFFERED_BYTES = 24_000_000
-"""More than the kernel holds for a client that does not read, with our own buffers."""
 
 
 def once(*answers: bytes, wait_s: float = 0.0) -> Callable[[socket.socket, int], None]:
@@ -311,118 +307,6 @@ def test_the_record_is_there_before_the_last_byte(start: Start) -> None:
             client.answer()
             assert plane.reader.pushed == count
     plane.exchanges(100)
-
-
-def _written(plane: Plane) -> int:
-    assert isinstance(plane.plane, ProtocolPlane)
-    engine = plane.plane.engine
-    return plane.run(lambda: sum(c._transport.get_write_buffer_size() for c in engine.connections))
-
-
-def _endless(sent: list[int]) -> Callable[[socket.socket, int], None]:
-    def upstream(connection: socket.socket, number: int) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-        while read_head(connection):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BUFFERED_BYTES)
-            left = BUFFERED_BYTES
-            while left:
-                left -= connection.send(b"x" * min(65536, left))
-                sent[0] = BUFFERED_BYTES - left
-
-    return upstream
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_slow_reader_holds_the_upstream_back(start: Start, loop: Loop) -> None:
-    """What a client does not take is not read from the upstream either; later it gets all of it."""
-    sent = [0]
-    plane = start(_endless(sent), loop=loop)
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        client.send(GET)
-        _settle(sent)
-        assert sent[0] < BUFFERED_BYTES
-        assert _written(plane) < 600_000
-        answer = client.answer()
-        assert (len(answer.body), answer.is_complete) == (BUFFERED_BYTES, True)
-    exchange = plane.exchange()
-    assert exchange.response_bytes == BUFFERED_BYTES
-    assert (len(exchange.response_window), len(exchange.response_tail)) == (65536, 16384)
-
-
-def test_requests_of_a_client_that_does_not_read_wait(start: Start) -> None:
-    """Answers that nobody takes are not piled up: the next request begins when the ones before have drained."""
-    sent = [0]
-    size, count = 100_000, 200
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        while read_head(connection):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
-            sent[0] += 1
-
-    plane = start(upstream)
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        for _ in range(count):
-            client.send(GET)
-            time.sleep(0.002)  # one packet each: a request that comes after an answer that was not taken
-        _settle(sent)
-        assert sent[0] < count
-        assert _written(plane) < 500_000
-        assert [len(client.answer().body) for _ in range(count)] == [size] * count
-    plane.exchanges(count)
-
-
-def _settle(sent: list[int]) -> None:
-    """Wait until an upstream sends no more."""
-    before = -1
-    while before != sent[0] or not sent[0]:
-        before = sent[0]
-        time.sleep(0.15)
-
-
-def test_a_client_that_takes_nothing_is_given_up(start: Start) -> None:
-    """A write that makes no progress for too long ends the connection."""
-    plane = start(_endless([0]), timeout_write_stall_s=0.3)
-    with plane.connect() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        client.send(GET)
-        exchange = plane.exchange()
-        assert (exchange.status, outcome(exchange)) == (200, Outcome.CLIENT_CLOSED)
-
-
-def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> None:
-    """A request body is not buffered beyond its bounds; later it passes in full."""
-    may_read = threading.Event()
-    size = 40_000_000
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        read_head(connection)
-        may_read.wait(10)
-        left = size
-        while left and (data := connection.recv(1 << 20)):
-            left -= len(data)
-        connection.sendall(OK)
-
-    plane = start(upstream)
-    with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        client.socket.settimeout(0.3)
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-        block = b"x" * 65536
-        sent = 0
-        try:
-            while sent < size:
-                sent += client.socket.send(block[: size - sent])
-        except TimeoutError:
-            pass
-        assert sent < size
-        may_read.set()
-        client.socket.settimeout(5)
-        client.send(b"x" * (size - sent))
-        assert client.answer().status == 200
-    assert plane.exchange().request_bytes == size
 
 
 def test_chunks_of_event_streams_are_timed(start: Start) -> None:

@@ -13,7 +13,6 @@ from proxy.exchange import (
     NO_ROUTE,
     CapturedExchange,
 )
-from proxy.limits import MAX_READ_AHEAD_BYTES
 from storage.record import OUTCOMES, Outcome
 from tests.proxy.conftest import Start
 from tests.support.plane import INSTANCE, Loop, eventually
@@ -21,8 +20,6 @@ from tests.support.script import OK, Script, unchunked
 from tests.support.upstream import read_head
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-LOOP_READ_BYTES = 256_000
-"""What uvloop reads at once; reading pauses only after it."""
 LOOPS: list[Loop] = ["uvloop", "asyncio"]
 
 
@@ -308,121 +305,6 @@ def test_http10_clients_get_a_close_and_no_chunks(start: Start) -> None:
     assert all(e.flags & FLAG_HTTP10 for e in plane.exchanges(3))
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_client_that_leaves_while_waiting_is_499(start: Start, loop: Loop) -> None:
-    """The upstream is cut off within a second when its client is gone, and the exchange is recorded once."""
-    ended: list[float] = []
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        try:
-            connection.recv(1)
-        except ConnectionResetError:
-            pass
-        ended.append(time.monotonic())
-
-    plane = start(upstream, loop=loop)
-    with plane.connect() as client:
-        client.send(GET)
-        eventually(lambda: plane.counters().connections_upstream)
-        time.sleep(0.02)
-        left = time.monotonic()
-        client.reset()
-    exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
-    eventually(lambda: ended)
-    assert ended[0] - left < 1
-    assert plane.counters().requests == {("0", "GET", "4xx"): 1}
-
-
-def test_a_client_that_leaves_in_mid_response_keeps_the_status_it_saw(start: Start) -> None:
-    """The status is what was sent; the outcome says that the client left, and what it got is counted."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        connection.recv(1)
-
-    plane = start(upstream)
-    with plane.connect() as client:
-        client.send(GET)
-        client.head()
-        client.reset()
-    exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), exchange.response_bytes) == (200, Outcome.CLIENT_CLOSED, 4)
-
-
-def test_a_client_that_leaves_in_mid_upload_is_499(start: Start) -> None:
-    """An upload that breaks off is recorded with what came of it, and never looks complete to the upstream."""
-    seen: list[bytes] = []
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        try:
-            while data := connection.recv(100):
-                seen.append(data)
-        except ConnectionResetError:
-            pass
-
-    plane = start(upstream)
-    for leave in ("reset", "finish_sending"):
-        with plane.connect() as client:
-            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
-            eventually(lambda: seen)
-            getattr(client, leave)()
-            exchange = plane.exchange()
-        assert (exchange.status, outcome(exchange), exchange.request_bytes) == (499, Outcome.CLIENT_CLOSED, 4)
-        assert not exchange.flags & FLAG_REQUEST_COMPLETE
-        assert seen.pop() == b"half"
-
-
-def test_a_client_that_leaves_while_connecting_leaves_nothing(start: Start) -> None:
-    """Opening an upstream connection ends with the client that wanted it."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        plane = start(f"http://127.0.0.1:{full.getsockname()[1]}")
-        with plane.connect() as client:
-            client.send(GET)
-            eventually(lambda: plane.counters().connections_downstream)
-            time.sleep(0.05)
-        assert plane.exchange().status == 499
-        for filler in fillers:
-            filler.close()
-
-
-def test_a_half_closed_client_gets_its_answer(start: Start) -> None:
-    """A client that only sends no more is answered, all that it asked before, and then closed."""
-    script = Script()
-    plane = start(script)
-    with plane.connect() as client:
-        client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /cut HT")
-        client.finish_sending()
-        assert client.answer().body == b"ok"
-        assert client.answer().body == b"ok"
-        assert client.is_ended()
-    assert script.targets == [b"/1", b"/2"]
-    plane.exchanges(2)
-
-
-def test_a_half_closed_client_is_not_waited_for_forever(start: Start) -> None:
-    """After a second without an answer a half-closed client counts as gone."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.recv(1)
-
-    plane = start(upstream)
-    with plane.connect() as client:
-        client.send(GET)
-        client.finish_sending()
-        exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
-    assert exchange.ended_ns < 2_000_000_000
-
-
 def test_a_slow_head_is_refused(start: Start) -> None:
     """The time for a head runs from its first byte; dribbling does not extend it."""
     plane = start(Script(), timeout_headers_s=0.3)
@@ -462,44 +344,6 @@ def test_a_stalled_upload_is_refused(start: Start) -> None:
     eventually(lambda: plane.counters().connections_upstream == 0)
 
 
-def test_connections_over_the_limit_get_503(start: Start) -> None:
-    """Above the limit a connection is turned away unread and unrecorded; below it again all is well."""
-    plane = start(Script(), max_connections=1)
-    with plane.connect() as first:
-        first.send(GET)
-        assert first.answer().status == 200
-        with plane.connect() as second:
-            answer = second.answer()
-            assert (answer.status, answer.field("Retry-After")) == (503, "1")
-            assert second.is_ended()
-    eventually(lambda: plane.counters().connections_downstream == 0)
-    assert plane.call(GET) == b"ok"
-    plane.exchanges(2)
-    assert plane.counters().refused_connections == 1
-
-
-def test_read_ahead_is_bounded(start: Start) -> None:
-    """A client that pipelines while it waits is read ahead only so far; nothing of it is dropped."""
-    script = Script()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        if number == 0:
-            read_head(connection)
-            time.sleep(0.3)
-            connection.sendall(OK)
-        script(connection, number)
-
-    plane = start(upstream)
-    one = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n"
-    with plane.connect() as client:
-        client.send(GET)
-        client.send(one * 60)
-        held = eventually(lambda: plane.run(lambda: [len(c._buffer) for c in plane.plane.engine.connections]))  # type: ignore[attr-defined]
-        assert held[0] < MAX_READ_AHEAD_BYTES + 2 * LOOP_READ_BYTES
-        assert [client.answer().status for _ in range(61)] == [200] * 61
-    plane.exchanges(61)
-
-
 def test_the_client_behind_a_trusted_proxy_is_the_one_of_each_request(start: Start) -> None:
     """Requests of several clients over one connection are told apart, refused ones too."""
     plane = start(Script(), trusted_proxies=("127.0.0.0/8",))
@@ -530,22 +374,3 @@ def test_thousands_of_refusals_are_written_in_turns(start: Start) -> None:
         assert client.is_ended()
     exchanges = plane.exchanges(count)
     assert [e.request_head.split(b" ")[1] for e in exchanges] == [b"/%d" % number for number in range(count)]
-
-
-def test_the_end_of_sending_drops_no_waiting_request(start: Start) -> None:
-    """Requests that wait until their client reads are answered, although it has closed its sending side."""
-    plane = start(Script())
-    engine = plane.plane.engine  # type: ignore[attr-defined]
-    with plane.connect() as client:
-        client.send(GET)
-        assert client.answer().status == 200
-        (connection,) = plane.run(lambda: list(engine.connections))
-        plane.run(connection.pause_writing)
-        client.send(GET + GET)
-        eventually(lambda: connection._buffer)
-        client.finish_sending()
-        eventually(lambda: connection._eof_ns)
-        plane.run(connection.resume_writing)
-        assert [client.answer().status for _ in range(2)] == [200, 200]
-        assert client.is_ended()
-    plane.exchanges(3)
