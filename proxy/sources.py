@@ -40,7 +40,7 @@ class Source:
         self._inflight = InflightReader(segment)
         self._layout = CounterLayout(len(self.descriptor.routes))
         self._corrupt_before = 0
-        self._told_elsewhere = 0
+        # Released by a store that is no longer ours (it was replaced): those records are in its accounts.
         self._is_foreign = self.reader.cursor > position.offset
         self._has_skipped = False
         self.is_closing = False
@@ -54,17 +54,19 @@ class Source:
     def read(self, max_records: int, max_bytes: int) -> list[RingEntry]:
         """Take the next entries, oldest first; damage is skipped and counted into the position."""
         entries = self.reader.read(max_records, max_bytes)
-        if self._is_foreign and self.reader.cursor >= self.reader.head:
-            # Released by a store that is no longer ours (it was replaced): those records are in its accounts.
-            self._is_foreign = False
-            self._told_elsewhere = max(0, self.reader.pushed - self.position.taken - len(entries))
         damaged = self.reader.corrupt_records - self._corrupt_before
         if damaged:
             self._corrupt_before = self.reader.corrupt_records
-            self._has_skipped = True
-            self.drop(self.position.offset, "corrupt", damaged)
+            self._skip("corrupt", damaged)
             log.error("damaged ring entries were skipped", extra={"count": damaged, "ring": self.id.hex()})
+        if self._is_foreign and self.reader.cursor >= self.reader.head:
+            self._is_foreign = False
+            self._skip("other_store", max(0, self.reader.pushed - self.position.taken - len(entries)))
         return entries
+
+    def _skip(self, reason: str, count: int) -> None:
+        self._has_skipped = True
+        self.drop(self.position.offset, reason, count)
 
     def take(self, end: int) -> Position:
         """Advance over an entry that becomes a record; return the position after it."""
@@ -120,7 +122,7 @@ class Source:
     def reading(self) -> Reading:
         """The producer's own counts; what was read of it when its header is damaged."""
         try:
-            return Reading(self.reader.pushed - self._told_elsewhere, self.reader.refused)
+            return Reading(self.reader.pushed, self.reader.refused)
         except SegmentError:
             return Reading(self.position.taken, self.position.dropped.get("ring_full", 0))
 

@@ -17,7 +17,9 @@ LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 Kind = Literal["exchange", "event"]
 Shed = Literal["none", "tail", "bodies"]
 
-DropReason = Literal["ring_full", "spool_full", "io_error", "poison", "corrupt", "too_large", "shutdown_deadline"]
+DropReason = Literal[
+    "ring_full", "spool_full", "io_error", "poison", "corrupt", "too_large", "shutdown_deadline", "other_store"
+]
 DROP_REASONS: Final[tuple[DropReason, ...]] = (
     "ring_full",
     "spool_full",
@@ -26,6 +28,7 @@ DROP_REASONS: Final[tuple[DropReason, ...]] = (
     "corrupt",
     "too_large",
     "shutdown_deadline",
+    "other_store",
 )
 """The closed list: every record that is received and not stored is counted under exactly one of them."""
 

@@ -186,16 +186,20 @@ def link_of(fd: str) -> str:
         return ""
 
 
-async def test_a_store_that_was_replaced_owns_only_what_came_after(tmp_path: Path) -> None:
-    """Records that another store has are not this one's: neither waiting nor dropped."""
+async def test_what_a_replaced_store_had_is_counted_as_such(tmp_path: Path) -> None:
+    """Records that another store took are neither waiting nor damaged, at this start and at all that follow."""
     worker, first, second = RingWorker(tmp_path), MemoryStorage(), MemoryStorage()
     worker.record(4)
     async with collecting(tmp_path, first) as plane:
         await plane.until(lambda: worker.segment.cells[RELEASED] == plane.sources.attached[worker.source].reader.head)
-    more = worker.record(2)
-    async with collecting(tmp_path, second) as plane:
-        await plane.until(lambda: plane.ledger().stored == 2)
-        ledger = plane.ledger()
-        assert (ledger.received, ledger.waiting, ledger.dropped) == (2, 0, {})
-    assert [record.id for record in await rows(second)] == more
+    ids = [*worker.record(2)]
+    for _ in range(3):
+        async with collecting(tmp_path, second) as plane:
+            await plane.until(lambda: plane.ledger().dropped and not plane.ledger().waiting)
+            ledger = plane.ledger()
+            assert (ledger.received, ledger.dropped) == (4 + ledger.stored, {"other_store": 4})
+        assert [record.id for record in await rows(second)] == ids
+        ids += worker.record(1)
     worker.die()
+    async with collecting(tmp_path, second) as plane:
+        assert (await plane.until_empty()).dropped == {"other_store": 4}
