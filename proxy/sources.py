@@ -65,8 +65,9 @@ class Source:
         return entries
 
     def _skip(self, reason: str, count: int) -> None:
-        self._has_skipped = True
-        self.drop(self.position.offset, reason, count)
+        if count:
+            self._has_skipped = True
+            self.drop(self.position.offset, reason, count)
 
     def take(self, end: int) -> Position:
         """Advance over an entry that becomes a record; return the position after it."""
