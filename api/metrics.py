@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.store_metrics import StoreFigures, store_families
 from api.tail import Tail
 from storage.ledger import Ledger
 from storage.record import DURATION_BUCKETS_S, Record
@@ -97,6 +98,7 @@ class Metrics:
         "_registry",
         "_routes",
         "_storage_up",
+        "_store",
         "_tail",
         "_totals",
         "_version",
@@ -116,6 +118,7 @@ class Metrics:
         self._flush = Tally(_DURATION_BOUNDS_US)
         self._oldest_unstored_s: float | None = None
         self._storage_up: bool | None = None
+        self._store: Callable[[], StoreFigures] | None = None
         self._ledger: Ledger | None = None
         self._registry = CollectorRegistry()
         self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
@@ -134,10 +137,11 @@ class Metrics:
             tallies[2].add(record.first_byte_us)
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
-        """Count one attempt to commit a batch (`outcome`: stored, unavailable, rejected, spooled)."""
+        """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""
         self._batches[outcome] = self._batches.get(outcome, 0) + 1
-        self._batch_records.add(records)
-        self._flush.add(round(duration_s * _US_PER_S))
+        if outcome == "stored":
+            self._batch_records.add(records)
+            self._flush.add(round(duration_s * _US_PER_S))
 
     def set_storage_up(self, is_up: bool) -> None:
         """Note whether the last attempt reached the store."""
@@ -146,6 +150,10 @@ class Metrics:
     def set_oldest_unstored_s(self, age_s: float) -> None:
         """Note the age of the oldest record that waits, 0 when none does."""
         self._oldest_unstored_s = age_s
+
+    def watch_store(self, read: Callable[[], StoreFigures]) -> None:
+        """Show the way to the store too, read at each scrape; what was set by hand is then not shown."""
+        self._store = read
 
     def render(self, accept: str, ledger: Ledger | None) -> tuple[bytes, str]:
         """Write all metrics in the format the scraper accepts.
@@ -212,14 +220,20 @@ class Metrics:
         flush = HistogramMetricFamily("sidelog_flush_duration_seconds", "Time one commit took.")
         flush.add_metric([], self._flush.buckets(_US_PER_S), self._flush.total / _US_PER_S)
         yield flush
+        if self._store is not None:
+            yield from store_families(self._store())
+        else:
+            yield from self._set_by_hand()
+        yield counters(
+            "metric_overflow", "Observations counted under another label for want of room.", [], {(): self._overflow}
+        )
+
+    def _set_by_hand(self) -> Iterator[Metric]:
         # What nobody has said is left out: a false 0 would raise an alarm, a false 1 would hide one.
         if self._storage_up is not None:
             yield gauge("storage_up", "Whether the last commit reached the store.", int(self._storage_up))
         if self._oldest_unstored_s is not None:
             yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", self._oldest_unstored_s)
-        yield counters(
-            "metric_overflow", "Observations counted under another label for want of room.", [], {(): self._overflow}
-        )
 
 
 def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
@@ -258,6 +272,7 @@ def ledger_families(ledger: Ledger) -> Iterator[Metric]:
     yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
     yield counters("records_dropped", "Records dropped, by reason.", ["reason"], _keyed(ledger.dropped))
     yield gauge("records_waiting", "Records on their way to the store.", ledger.waiting)
+    yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 
 
 def counters(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], int]) -> Metric:

@@ -32,7 +32,7 @@ from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
-from proxy.keeping import make_retention
+from proxy.keeping import load_spool, make_retention, store_figures
 from proxy.key_publisher import KeyPublisher
 from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
@@ -50,10 +50,11 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageUnavailable
 from storage.keys import ApiKey
-from storage.ledger import Ledger, balance
+from storage.ledger import Ledger, balance, merge
 from storage.query import Scope
 from storage.record import Batch, Position
 from storage.retention import Retention
+from storage.spool import Spool
 from storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class ControlPlane:
     async def ledger(self) -> Ledger:
         """Read the accounting, positions and readings in one synchronous go, rings that were made just now included."""
         self.sources.find()
-        return balance(self.drain.committed, {s.id: s.reading for s in self.sources.attached.values()})
+        readings = {s.id: s.reading for s in self.sources.attached.values()}
+        return balance(self.drain.committed, readings, self.writer.spooled_records)
 
     async def on_key_changed(self, change: str, key: ApiKey) -> None:
         """Tell workers and the log of a key that was created, updated or deleted through the API."""
@@ -122,38 +124,49 @@ async def control_plane(
     storage = await _open(settings, data.path, stopping)
     async with storage, asyncio.TaskGroup() as tasks:
         tail = await open_tail(settings, storage, data.path)
-        plane = _wire(settings, data, storage, await storage.positions(data.instance), tail)
+        committed = await storage.positions(data.instance)
+        spool = load_spool(settings, data.path, committed)
+        plane = _wire(settings, data, storage, committed, tail, spool)
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
         await plane.keys.refresh()
         follow(plane.sources, plane.status)
         plane.sources.find()
-        plane.drain.account_for_lost_rings()
+        plane.drain.account_for_lost_rings(() if spool is None else spool.positions)
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
         is_shared = settings.storage.url.startswith("postgres")
         keeping = tasks.create_task(keep_tail(tail, storage, data.path, is_shared=is_shared), name="tail")
+        retaining = tasks.create_task(plane.retention.run(), name="retention")
         publishing = tasks.create_task(plane.keys.run(), name="keys")
         try:
             yield plane
         finally:
+            retaining.cancel()
             await _settle(plane.drain, draining, plane.writer, writing)
             keeping.cancel()
             publishing.cancel()
             await plane.keys.flush_uses()
             plane.sources.close()
+            if spool is not None:
+                spool.close()
 
 
 def _wire(
-    settings: Settings, data: DataDir, storage: Storage, committed: dict[bytes, Position], tail: Tail
+    settings: Settings,
+    data: DataDir,
+    storage: Storage,
+    committed: dict[bytes, Position],
+    tail: Tail,
+    spool: Spool | None,
 ) -> ControlPlane:
     """Make the parts and connect them; nothing runs yet."""
+    effective = committed if spool is None else merge(committed, spool.positions, spool.retired)
     metrics = Metrics(lambda: status.worker_totals(), tail, version=VERSION)
 
     def on_commit(batch: Batch, last_seq: int) -> None:
         drain.on_commit(batch, last_seq)
         tail.on_commit(batch, last_seq)
-        metrics.observe_batch("stored", len(batch.entries), writer.counters.last_flush_s)
 
     writer = Writer(
         storage,
@@ -164,6 +177,10 @@ def _wire(
         max_age_s=settings.storage.batch_max_age_ms / 1000,
         queue_max_bytes=settings.storage.queue_max_bytes,
         on_commit=on_commit,
+        on_spooled=lambda batch: drain.on_spooled(batch),
+        on_attempt=metrics.observe_batch,
+        spool=spool,
+        committed=committed,
     )
     directory = ring_directory(settings.ring.directory, data.path, 0)
 
@@ -171,13 +188,15 @@ def _wire(
         drain.on_found(source)
         keys.announce(source)
 
-    sources = Sources(directory, on_found, committed)
+    sources = Sources(directory, on_found, effective)
     book = KeyBook()
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
-    drain = Drain(sources, builder, writer, storage, committed, metrics.observe)
+    drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
     status = StatusView(settings, data.instance, sources, writer, builder)
-    return ControlPlane(storage, writer, drain, sources, status, metrics, tail, keys)
+    retention = make_retention(settings, storage, drain)
+    metrics.watch_store(lambda: store_figures(writer, retention, spool))
+    return ControlPlane(storage, writer, drain, sources, status, metrics, tail, retention, keys)
 
 
 async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:
@@ -272,9 +291,6 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
         await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
 
 
-def tune_garbage_collection() -> None:
-    """Look for cycles rarely: a batch is thousands of short-lived tuples, none of which can be in one.
-
 def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
     """Make the credentials of the admin port: the data directory's token and those of the settings."""
     if settings.admin.auth == "off":
@@ -290,6 +306,9 @@ def scope_of(source: TokenSettings | AdminHostSettings) -> Scope:
     """Read the scope of a token or a name."""
     return Scope(projects=source.projects, containers=source.containers, clients=source.clients)
 
+
+def tune_garbage_collection() -> None:
+    """Look for cycles rarely: a batch is thousands of short-lived tuples, none of which can be in one.
 
     A GET costs 21.5 us of CPU in the collector without looking, 23.9 with the default thresholds (bench/micro).
     """

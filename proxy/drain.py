@@ -8,7 +8,7 @@ leads to exactly one step of its source's position: a record, or a drop with its
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 import msgspec
@@ -21,7 +21,7 @@ from proxy.sources import Source, Sources
 from proxy.wakeup import Wakeup
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.ledger import OWN, PAST, fold
+from storage.ledger import OWN, PAST, SPOOL, fold
 from storage.record import Batch, Entry, Position, Record
 from storage.writer import Writer
 
@@ -38,6 +38,9 @@ MAX_SLEEP_S: Final = 0.25
 """Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for."""
 FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
+
+
+_PSEUDO_SOURCES: Final = (OWN, PAST, SPOOL)
 
 
 class Builder(Protocol):
@@ -100,36 +103,46 @@ class Drain:
         for source_id in batch.retired:
             self.committed.pop(source_id, None)
         for source_id, position in batch.positions.items():
-            source = self._sources.attached.get(source_id)
-            if source is None:
+            if source_id in _PSEUDO_SOURCES:
                 continue
+            source = self._sources.attached.get(source_id)
             if position.closed:
-                self._retire(source, position)
-            else:
+                if source is not None:
+                    self._sources.remove(source)
+                self._retire(source_id, position)
+            elif source is not None:
                 source.reader.release(position.offset)
 
-    def _retire(self, source: Source, position: Position) -> None:
-        self._sources.remove(source)
+    def on_spooled(self, batch: Batch) -> None:
+        """Release what the spool took; rings that are closed stay until the store has heard of it."""
+        self.committed.update(batch.positions)
+        for source_id in batch.retired:
+            self.committed.pop(source_id, None)
+        for source_id, position in batch.positions.items():
+            source = self._sources.attached.get(source_id)
+            if source is not None:
+                source.reader.release(position.offset)
+
+    def _retire(self, source_id: bytes, position: Position) -> None:
         self._past = fold(self._past, position)
         self._writer.advance(PAST, self._past)
-        self._writer.retire(source.id)
+        self._writer.retire(source_id)
 
-    def account_for_lost_rings(self) -> None:
+    def account_for_lost_rings(self, spooled: Collection[bytes] = ()) -> None:
         """Close positions whose ring file is gone; called once, when the rings of the start are attached.
 
         A closed one was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and the
-        log says so, because nobody knows how much it still held.
+        log says so, because nobody knows how much it still held. Those that are in the spool are closed when the store
+        has heard of all that is there.
         """
         for source_id, position in list(self.committed.items()):
-            if source_id in (OWN, PAST) or source_id in self._sources.attached:
+            if source_id in _PSEUDO_SOURCES or source_id in self._sources.attached or source_id in spooled:
                 continue
             if not position.closed:
                 received = position.taken + position.dropped.get("ring_full", 0)
                 position = msgspec.structs.replace(position, received=received, closed=True)
                 self.add_event("unclean_start", {"count": None, "reason": "ring_lost", "ring": source_id.hex()})
-            self._past = fold(self._past, position)
-            self._writer.advance(PAST, self._past)
-            self._writer.retire(source_id)
+            self._retire(source_id, position)
 
     def on_found(self, source: Source) -> None:
         """Note a ring of an earlier boot: its newest entries may never have reached it."""
@@ -205,7 +218,12 @@ class Drain:
                 await self._close(source)
 
     def _is_settled(self, source: Source) -> bool:
-        """Whether everything the worker pushed is committed, and everything its ring refused is told."""
+        """Whether everything the worker pushed is committed, and everything its ring refused is told.
+
+        Not while the spool holds anything: what closes a ring is committed after all of its records.
+        """
+        if self._writer.spooled_records:
+            return False
         committed = self.committed.get(source.id, Position())
         return committed.offset >= source.reader.head and source.unreported_refusals <= 0
 

@@ -1,9 +1,20 @@
-"""Keeping the store within its limits: retention, wired to the settings, the log of events, and the metrics."""
+"""What stands beside the store: retention, which keeps it within its limits, and the spool, for when it is away.
 
+Wires both to the settings, the data directory and the log of events.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from api.store_metrics import StoreFigures
 from proxy.drain import Drain
 from proxy.settings import Settings
 from storage.base import Storage
+from storage.ledger import SPOOL
+from storage.record import Position
 from storage.retention import Floors, Limits, Retention
+from storage.spool import Spool
+from storage.writer import Writer
 
 
 def make_retention(settings: Settings, storage: Storage, drain: Drain) -> Retention:
@@ -18,3 +29,28 @@ def make_retention(settings: Settings, storage: Storage, drain: Drain) -> Retent
 
     limits = Limits.of(kept.max_age_days, kept.body_max_age_days, kept.max_bytes)
     return Retention(storage, limits, on_purged)
+
+
+def store_figures(writer: Writer, retention: Retention, spool: Spool | None) -> StoreFigures:
+    """Read the state of the way to the store, for the metrics."""
+    return StoreFigures(
+        is_up=writer.is_storage_up,
+        oldest_unstored_s=writer.oldest_unstored_s,
+        spool_bytes=0 if spool is None else spool.size_bytes,
+        spool_errors=0 if spool is None else spool.errors,
+        retention_lag_s=retention.lag_s,
+        records_purged=retention.rows_purged,
+    )
+
+
+def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]) -> Spool | None:
+    """Read what waits in the spool, behind what the store has of it; None with durability `fast`, which has none.
+
+    A spool that an earlier `safe` left is read too: its records are to be stored.
+    """
+    directory = data_dir / "spool"
+    if settings.storage.durability != "safe" and not directory.is_dir():
+        return None
+    spool = Spool(directory, settings.spool.max_bytes)
+    spool.load(committed.get(SPOOL, Position()))
+    return spool

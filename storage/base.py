@@ -9,8 +9,8 @@ In prose:
   reader of "greater than n" never misses a row that a concurrent writer commits later. Retention and erasure take rows
   out and leave holes; `last_seq` counts them still.
 * **Records are immutable.** There is no update. Retention raises a floor first: from then on, whatever started before
-  is in no answer, list, count or sum, though its rows are deleted later, slice by slice. An id that is stored already is a bug of the caller and refused with
-  `StorageRejected`; the batch leaves no trace.
+  is in no answer, list, count or sum, though its rows are deleted later, slice by slice. An id that is stored already
+  is a bug of the caller and refused with `StorageRejected`; the batch leaves no trace.
 * **Readers never block the writer** and see only committed rows. Every read has a time budget and says when it was cut.
 * **Any value is kept.** Text may hold NUL, any code point that UTF-8 can carry, and megabytes; bytes are bytes.
 * **Errors** are `StorageUnavailable` (try again) or `StorageRejected` (this value never), nothing else.

@@ -4,7 +4,7 @@ Pure. `received` and what the ring refused come from the producers' own counters
 positions that were committed together with the rows, so the two sides of the equation are counted by different hands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from storage.record import Position
@@ -14,6 +14,11 @@ PAST = bytes(16)
 
 OWN = bytes(15) + b"\x01"
 """Pseudo-source of the records the collector makes itself: events, and exchanges lost with their worker."""
+
+
+SPOOL = bytes(15) + b"\x02"
+"""The spool as a source: offset is the newest frame replayed, taken are all records of the frames up to it. What it
+lost was counted as stored when it was spooled: `stored` is therefore what to take off, a negative number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +45,26 @@ class Ledger:
         return self.received == self.stored + self.spooled + self.waiting + sum(self.dropped.values())
 
 
-def balance(positions: Mapping[bytes, Position], readings: Mapping[bytes, Reading]) -> Ledger:
-    """Add up the committed positions of one sidecar and the readings of its living rings.
+def balance(positions: Mapping[bytes, Position], readings: Mapping[bytes, Reading], spooled: int = 0) -> Ledger:
+    """Add up the positions of one sidecar, committed or spooled, and the readings of its living rings.
 
-    Both must be taken in one go, readings after positions, with no commit in between.
+    All must be taken in one go, readings after positions, with no commit in between.
+
+    Args:
+        positions: The higher of the store's and the spool's, by source; they count spooled records as stored.
+        readings: By source.
+        spooled: Records in the spool that are not replayed.
     """
-    received = stored = waiting = 0
+    received = waiting = 0
+    stored = -spooled
     dropped: dict[str, int] = {}
     for source in positions.keys() | readings.keys():
         position = positions.get(source, Position())
         reading = readings.get(source)
         refused = position.dropped.get("ring_full", 0)
-        if reading is None or position.closed:
+        if source == SPOOL:
+            pass  # Its records were received by their own sources.
+        elif reading is None or position.closed:
             received += position.received or position.taken + refused
         else:
             received += reading.pushed + reading.refused
@@ -63,7 +76,28 @@ def balance(positions: Mapping[bytes, Position], readings: Mapping[bytes, Readin
                 dropped[reason] = dropped.get(reason, 0) + count
         if refused:
             dropped["ring_full"] = dropped.get("ring_full", 0) + refused
-    return Ledger(received=received, stored=stored, spooled=0, waiting=waiting, dropped=dropped)
+    return Ledger(received=received, stored=stored, spooled=spooled, waiting=waiting, dropped=dropped)
+
+
+def is_ahead(position: Position, other: Position) -> bool:
+    """Whether one position of a source is later than another."""
+    return _progress(position) > _progress(other)
+
+
+def merge(
+    committed: Mapping[bytes, Position], spooled: Mapping[bytes, Position], retired: Collection[bytes] = ()
+) -> dict[bytes, Position]:
+    """Take the later position of every source, of the store's and the spool's, without those retired in the spool."""
+    merged = {source: position for source, position in committed.items() if source not in retired}
+    for source, position in spooled.items():
+        if source not in merged or is_ahead(position, merged[source]):
+            merged[source] = position
+    return merged
+
+
+def _progress(position: Position) -> tuple[int, int, int, int, bool]:
+    dropped = sum(position.dropped.values())
+    return position.offset, position.taken, position.received, dropped, position.closed
 
 
 def fold(past: Position, gone: Position) -> Position:

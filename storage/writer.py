@@ -9,7 +9,9 @@ carries the exact positions of its entries, so a process that dies in between ha
 refused record is stored escaped under its id; only if that is refused too, it goes to a file and counts as `poison`.
 
 Invariant: positions are committed in the order in which entries were added, and never ahead of an entry that is not
-settled. Memory is bounded in bytes: the caller stops adding while `is_full`, and the ring takes over.
+settled. Memory is bounded in bytes: while the store is away and the queue is full, the oldest batches go to the
+spool, if there is one; when that is full too, `is_full` holds, the caller stops adding, and the ring takes over. When
+the store is back, batches and spooled frames are committed in turn.
 """
 
 import asyncio
@@ -17,41 +19,32 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
-
+from storage.attempts import OnAttempt, WriterCounters
 from storage.base import Storage
 from storage.batcher import Batcher, Group
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.escape import escape
-from storage.record import Batch, Entry, Position, format_id
+from storage.quarantine import quarantine
+from storage.record import Batch, Entry, Position
+from storage.spool import FrameTooLarge, Spool
+from storage.spooling import Spooling, is_committed, without_bodies
 
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 5.0
 
-BatchOutcome = Literal["stored", "retried", "rejected"]
+ATTEMPT_S: Final = 15.0
+"""A commit that hangs is given up after this, so that the spool gets its turn; whether it happened is looked up."""
+SYNC_EVERY_S: Final = 0.5
+"""How long what is spooled may not be synced."""
+
 OnCommit = Callable[[Batch, int], None]
 """Told of every commit, in order: the batch as stored, positions corrected, and the newest `seq` of the store."""
-
-
-@dataclass(slots=True)
-class WriterCounters:
-    """What the writer has done since it was made."""
-
-    batches: dict[BatchOutcome, int] = field(default_factory=lambda: {"stored": 0, "retried": 0, "rejected": 0})
-    """Commits by how they ended."""
-    records_stored: int = 0
-    records_escaped: int = 0
-    """Of those stored, how many had to be escaped."""
-    records_quarantined: int = 0
-    last_flush_s: float = 0.0
-    """How long the newest successful commit took."""
 
 
 class Writer:
@@ -68,6 +61,11 @@ class Writer:
         max_age_s: float = 0.2,
         queue_max_bytes: int = 64 * 1024 * 1024,
         on_commit: OnCommit = lambda batch, last_seq: None,
+        on_spooled: Callable[[Batch], None] = lambda batch: None,
+        on_attempt: OnAttempt = lambda outcome, records, seconds: None,
+        spool: Spool | None = None,
+        committed: Mapping[bytes, Position] | None = None,
+        attempt_s: float = ATTEMPT_S,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -82,6 +80,11 @@ class Writer:
             max_age_s: How long the first entry of a batch waits for others.
             queue_max_bytes: Size of all entries taken and not settled from which `is_full` holds.
             on_commit: Called after every commit, on the loop; must be quick.
+            on_spooled: Called after every batch that went to the spool instead; its positions hold from now on.
+            on_attempt: Called after every attempt to commit a batch, and for every batch that is spooled.
+            spool: Loaded; closed by its owner. None for no spool.
+            committed: Positions as they are in the store; needed with a spool.
+            attempt_s: How long one commit may take, with a spool.
             clock: Monotonic seconds.
             jitter: Random number from 0 to 1, spreads the pauses of several sidecars.
         """
@@ -90,6 +93,10 @@ class Writer:
         self._quarantine_directory = quarantine_directory
         self._queue_max_bytes = queue_max_bytes
         self._on_commit = on_commit
+        self._on_spooled = on_spooled
+        self._on_attempt = on_attempt
+        self._spooling = None if spool is None else Spooling(spool, committed or {}, clock)
+        self._attempt_s = None if spool is None else attempt_s
         self._clock = clock
         self._jitter = jitter
 
@@ -100,6 +107,9 @@ class Writer:
         self._queue: deque[Group] = deque()  # Bounded in bytes, by the callers' heeding `is_full`.
         self._queued_bytes = 0
         self._poison: dict[bytes, int] = {}
+        self._retry_at_s = 0.0
+        self._pause_s = FIRST_PAUSE_S
+        self._is_spool_due = False
         self._is_closing = False
         self._is_stopped = False
         self._wake = asyncio.Event()
@@ -111,6 +121,11 @@ class Writer:
         return self._queued_bytes + self._batcher.size_bytes >= self._queue_max_bytes
 
     @property
+    def spooled_records(self) -> int:
+        """Records in the spool that are not replayed yet."""
+        return 0 if self._spooling is None else self._spooling.spool.pending_records
+
+    @property
     def waiting_records(self) -> int:
         """Entries taken and not settled; those of a batch that is being cut in parts count until its last part is."""
         return self._batcher.records + sum(len(group.entries) for group in self._queue)
@@ -119,7 +134,8 @@ class Writer:
     def oldest_unstored_s(self) -> float:
         """Age of the oldest entry that is not settled; 0 without one."""
         opened_at_s = self._queue[0].opened_at_s if self._queue else self._batcher.opened_at_s
-        return 0.0 if opened_at_s is None else max(0.0, self._clock() - opened_at_s)
+        queued_s = 0.0 if opened_at_s is None else max(0.0, self._clock() - opened_at_s)
+        return queued_s if self._spooling is None else max(queued_s, self._spooling.oldest_s)
 
     def add(self, entry: Entry, size_bytes: int, source: bytes, position: Position) -> None:
         """Take an entry. Never waits.
@@ -151,11 +167,41 @@ class Writer:
     async def run(self) -> None:
         """Settle batches until `close`. Cancelling leaves a batch stored or not, as its positions tell."""
         try:
-            while (group := await self._next()) is not None and await self._settle(group):
-                self._queue.popleft()
-                self._queued_bytes -= group.size_bytes
+            while await self._step():
+                pass
         finally:
             self._ended.set()
+
+    async def _step(self) -> bool:
+        """Settle one batch, or replay one frame, in turn; False when all is done."""
+        if self._has_replay and (self._is_spool_due or not self._has_batch):
+            self._is_spool_due = False
+            await self._replay()
+            return True
+        group = await self._next()
+        if group is None:
+            return self._has_replay
+        self._is_spool_due = True
+        if not await self._settle(group):
+            return False
+        self._queue.popleft()
+        self._queued_bytes -= group.size_bytes
+        return True
+
+    @property
+    def _has_batch(self) -> bool:
+        due_at_s = self._batcher.due_at_s()
+        return bool(self._queue) or (due_at_s is not None and due_at_s <= self._clock())
+
+    @property
+    def _has_replay(self) -> bool:
+        """Whether a frame can be replayed now: the store is there, or is to be asked again."""
+        return (
+            self._spooling is not None
+            and self._spooling.has_pending
+            and not self._is_closing
+            and self._clock() >= self._retry_at_s
+        )
 
     async def close(self, deadline_s: float) -> int:
         """Settle everything that was added, within a time, and end `run`.
@@ -174,21 +220,27 @@ class Writer:
         return self.waiting_records
 
     async def _next(self) -> Group | None:
+        """Wait for the oldest batch; None when there is none and the writer closes, or when a frame can be replayed."""
         while not self._is_stopped:
             if self._queue:
                 return self._queue[0]
             due_at_s = self._batcher.due_at_s()
-            if due_at_s is None:
-                if self._is_closing:
-                    return None
-                await self._wait(None)
-            elif self._is_closing or due_at_s <= self._clock():
+            if due_at_s is not None and (self._is_closing or due_at_s <= self._clock()):
                 group = self._batcher.take()
                 assert group is not None
                 self._enqueue(group)
+            elif (self._is_closing and due_at_s is None) or self._has_replay:
+                return None
             else:
-                await self._wait(due_at_s - self._clock())
+                await self._wait(self._until(due_at_s))
         return None
+
+    def _until(self, due_at_s: float | None) -> float | None:
+        """Tell how long to wait at most: until the open batch is due, or a frame may be replayed."""
+        times_s = [] if due_at_s is None else [due_at_s]
+        if self._spooling is not None and self._spooling.has_pending:
+            times_s.append(self._retry_at_s)
+        return max(0.0, min(times_s) - self._clock()) if times_s else None
 
     def _enqueue(self, group: Group) -> None:
         self._queue.append(group)
@@ -202,64 +254,120 @@ class Writer:
         except TimeoutError:
             pass
 
-    async def _settle(self, group: Group) -> bool:
+    async def _settle(self, group: Group, *, may_wait: bool = True) -> bool:
         """Commit a group, in parts where the store refuses some of it; False when the writer was stopped before."""
         parts = [group]
         while parts:
             part = parts.pop()
             try:
-                if not await self._commit(part):
+                if not await self._commit(part, may_wait=may_wait):
                     return False
+            except FrameTooLarge:
+                parts += reversed(part.split())
             except StorageRejected as error:
                 self.counters.batches["rejected"] += 1
+                self._on_attempt("rejected", len(part.entries), 0.0)
                 if len(part.entries) > 1:
                     parts += reversed(part.split())
-                elif not await self._settle_refused(part, error):
+                elif not await self._settle_refused(part, error, may_wait=may_wait):
                     return False
         return True
 
-    async def _settle_refused(self, part: Group, error: StorageRejected) -> bool:
+    async def _settle_refused(self, part: Group, error: StorageRejected, *, may_wait: bool) -> bool:
         if not part.entries:
             raise error  # Not a record's fault: a bug of the positions.
         part.entries = [escape(part.entries[0])]
         try:
-            is_settled = await self._commit(part)
+            is_settled = await self._commit(part, may_wait=may_wait)
         except StorageRejected as second:
-            await asyncio.to_thread(_quarantine, self._quarantine_directory, part.entries[0], second)
+            await asyncio.to_thread(quarantine, self._quarantine_directory, part.entries[0], second)
             self._poison[part.sources[0]] = self._poison.get(part.sources[0], 0) + 1
             self.counters.records_quarantined += 1
             part.entries = []
-            return await self._commit(part)
+            return await self._commit(part, may_wait=may_wait)
         if is_settled:
             self.counters.records_escaped += 1
             logger.warning("a record was stored escaped: %s", error)
         return is_settled
 
-    async def _commit(self, part: Group) -> bool:
-        """Commit one part, waiting for the store as long as it takes; False when the writer was stopped before."""
-        batch = part.batch(self._instance, self._poison)
-        pause_s = FIRST_PAUSE_S
+    async def _commit(self, part: Group, *, may_wait: bool = True) -> bool:
+        """Commit one part, waiting for the store as long as it takes; False when the writer was stopped before.
+
+        Raises:
+            StorageUnavailable: The store is away, and it was not to wait.
+        """
+        is_doubtful = False
         while not self._is_stopped:
+            batch = part.batch(self._instance, self._poison)
+            if may_wait and self._clock() < self._retry_at_s:
+                if await self._spool(part, batch, is_doubtful=is_doubtful):
+                    return True
+                await self._wait(self._retry_at_s - self._clock())
+                continue
             began_s = self._clock()
             try:
-                last_seq = await self._storage.commit(batch)
+                last_seq = await self._attempt(batch, is_doubtful=is_doubtful)
             except StorageUnavailable as error:
-                self._note_down(error)
-                await self._pause(pause_s * (0.5 + self._jitter() / 2))
-                pause_s = min(2 * pause_s, MAX_PAUSE_S)
+                self._note_down(batch, self._clock() - began_s, error)
+                is_doubtful = True
+                if not may_wait:
+                    raise
                 continue
             self._note_stored(batch, self._clock() - began_s)
+            if self._spooling is not None:
+                self._spooling.on_commit(part, batch)
             self._on_commit(batch, last_seq)
             return True
         return False
 
-    async def _pause(self, seconds: float) -> None:
-        ends_at_s = self._clock() + seconds
-        while not self._is_stopped and (rest_s := ends_at_s - self._clock()) > 0:
-            await self._wait(rest_s)
+    async def _attempt(self, batch: Batch, *, is_doubtful: bool) -> int:
+        """Commit a batch once, unless an attempt before has done so unnoticed."""
+        try:
+            async with asyncio.timeout(self._attempt_s):
+                if is_doubtful and await is_committed(self._storage, batch):
+                    return await self._storage.last_seq()
+                return await self._storage.commit(batch)
+        except TimeoutError as error:
+            raise StorageUnavailable(f"a commit took more than {self._attempt_s} s") from error
 
-    def _note_down(self, error: StorageUnavailable) -> None:
+    async def _spool(self, part: Group, batch: Batch, *, is_doubtful: bool) -> bool:
+        """Put a part into the spool, if there is one, when the queue is full or the writer closes."""
+        spooling = self._spooling
+        if spooling is None:
+            return False
+        is_sent = False
+        if (self.is_full or self._is_closing) and spooling.is_taking:
+            age_s = self._clock() - part.opened_at_s
+            try:
+                is_sent = await spooling.send(batch, age_s, is_doubtful=is_doubtful)
+            except FrameTooLarge:
+                if len(part.entries) > 1:
+                    raise
+                part.entries = [without_bodies(part.entries[0])]  # Stored so, now or with the next attempt.
+        await spooling.synchronize(0.0 if self._is_closing else SYNC_EVERY_S)
+        if is_sent:
+            self.counters.batches["spooled"] += 1
+            self._on_attempt("spooled", len(batch.entries), 0.0)
+            self._on_spooled(batch)
+        return is_sent
+
+    async def _replay(self) -> None:
+        """Commit the oldest frame of the spool; a store that goes away leaves the rest of it for the next time."""
+        spooling = self._spooling
+        assert spooling is not None
+        try:
+            await self._storage.positions(self._instance)  # Behind a commit that may still run.
+            await self._settle(await spooling.next_group(self._storage), may_wait=False)
+        except StorageUnavailable as error:
+            if self._clock() >= self._retry_at_s:
+                self._note_down(Batch(self._instance, []), 0.0, error)
+        await spooling.collect()
+
+    def _note_down(self, batch: Batch, took_s: float, error: StorageUnavailable) -> None:
         self.counters.batches["retried"] += 1
+        self._on_attempt("retried", len(batch.entries), took_s)
+        self._retry_at_s = self._clock() + self._pause_s * (0.5 + self._jitter() / 2)
+        self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
         if self.is_storage_up:
             self.is_storage_up = False
             logger.warning("the store is unavailable, nothing is lost yet: %s", error)
@@ -268,19 +376,9 @@ class Writer:
         self.counters.batches["stored"] += 1
         self.counters.records_stored += len(batch.entries)
         self.counters.last_flush_s = took_s
+        self._on_attempt("stored", len(batch.entries), took_s)
+        self._retry_at_s = 0.0
+        self._pause_s = FIRST_PAUSE_S
         if not self.is_storage_up:
             self.is_storage_up = True
             logger.warning("the store is available again")
-
-
-def _quarantine(directory: Path, entry: Entry, error: StorageRejected) -> None:
-    """Write a record to a file of its own; one that cannot even be written is only logged."""
-    path = directory / f"{entry.record.id.hex()}.msgpack"
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        path.write_bytes(msgspec.msgpack.encode(entry))
-    except (OSError, ValueError, TypeError, OverflowError) as failure:
-        logger.error("record %s was refused (%s) and could not be kept: %s", entry.record.id.hex(), error, failure)
-    else:
-        logger.error("record %s was refused (%s) and is kept in %s", format_id(entry.record.id), error, path)

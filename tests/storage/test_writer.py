@@ -112,7 +112,7 @@ async def test_entries_are_stored_in_order_with_their_position(tmp_path: Path) -
     assert await stored(store) == records
     assert heard == [(10, 10), (10, 20), (5, 25)]
     assert await store.positions("sidecar-1") == {RING: Position(offset=2500, taken=25, stored=25)}
-    assert writer.counters.batches == {"stored": 3, "retried": 0, "rejected": 0}
+    assert writer.counters.batches == {"stored": 3, "retried": 0, "rejected": 0, "spooled": 0}
     assert writer.counters.records_stored == 25
     assert writer.waiting_records == 0
     assert writer.oldest_unstored_s == 0.0
@@ -147,7 +147,7 @@ async def test_an_unavailable_store_is_tried_again(tmp_path: Path, caplog: pytes
             await until(lambda: bool(store.commits))
             assert writer.is_storage_up
     assert await stored(store) == records
-    assert writer.counters.batches == {"stored": 1, "retried": 3, "rejected": 0}
+    assert writer.counters.batches == {"stored": 1, "retried": 3, "rejected": 0, "spooled": 0}
     assert [record.message.split(":")[0] for record in caplog.records] == [
         "the store is unavailable, nothing is lost yet",
         "the store is available again",

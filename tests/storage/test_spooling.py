@@ -1,0 +1,364 @@
+"""Writer, spool and store together: whatever the store does, nothing is lost or doubled, and the ledger balances."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from storage.base import Storage
+from storage.errors import StorageRejected, StorageUnavailable
+from storage.ledger import PAST, SPOOL, Ledger, Reading, balance, merge
+from storage.memory import MemoryStorage
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Position, Record
+from storage.spool import Spool
+from storage.sqlite.store import SqliteStorage
+from storage.writer import Writer
+from tests.storage.samples import make_body, make_payload, make_record
+
+RING = b"r" * 16
+ALL = Filter(kind="all")
+ENTRY_BYTES = 1000
+SPOOL_BYTES = 4 * 1024 * 1024
+
+
+class FickleStore(MemoryStorage):
+    """A store that is away, or hangs, or commits without answering, when a test says so."""
+
+    is_away = False
+    hangs = False
+    loses_answers = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused_ids: set[bytes] = set()
+
+    async def commit(self, batch: Batch) -> int:
+        """Commit, unless told otherwise."""
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.is_away:
+            raise StorageUnavailable("away for the test")
+        if any(entry.record.id in self.refused_ids for entry in batch.entries):
+            raise StorageRejected("refused for the test")
+        last_seq = await super().commit(batch)
+        if self.loses_answers:
+            raise StorageUnavailable("committed, but nobody will hear of it")
+        return last_seq
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        """Read, unless away."""
+        if self.is_away or self.hangs:
+            raise StorageUnavailable("away for the test")
+        return await super().positions(instance)
+
+    async def stored_ids(self) -> list[bytes]:
+        """Read all ids, whatever the state."""
+        page = await super().select(RecordQuery(filter=ALL, order="asc", limit=100_000))
+        return [record.id for record in page.records]
+
+
+class Rig:
+    """A ring, a writer, a spool and a store; the writer may be killed and made anew."""
+
+    def __init__(self, storage: Storage, directory: Path, **options: object) -> None:
+        self.storage = storage
+        self.directory = directory
+        self.options: dict[str, object] = {
+            "max_age_s": 0.002, "max_records": 7, "queue_max_bytes": 20 * ENTRY_BYTES, "jitter": lambda: 0.0,
+        } | options  # fmt: skip
+        self.ring: list[Record] = []
+        self.effective: dict[bytes, Position] = {}
+        self.position = Position()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Writer]:
+        """Start on what is there; at the end the writer is killed."""
+        committed = await self.storage.positions("sidecar-1")
+        self.spool = Spool(self.directory / "spool", SPOOL_BYTES)
+        self.spool.load(committed.get(SPOOL, Position()))
+        self.effective = merge(committed, self.spool.positions, self.spool.retired)
+        self.position = self.effective.get(RING, Position())
+        self.writer = Writer(
+            self.storage, instance="sidecar-1", quarantine_directory=self.directory / "quarantine",
+            on_commit=lambda batch, last_seq: self.take_over(batch), on_spooled=self.take_over,
+            spool=self.spool, committed=committed, **self.options,  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.check()
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(self.writer.run(), name="writer")
+            yield self.writer
+            running.cancel()
+        self.spool.close()
+
+    def take_over(self, batch: Batch) -> None:
+        """Play the drain: positions hold, and the ledger balances at once."""
+        self.effective.update(batch.positions)
+        for source in batch.retired:
+            self.effective.pop(source, None)
+        asyncio.get_running_loop().call_soon(self.check)
+
+    def push(self, number: int) -> None:
+        """Push records into the ring."""
+        self.ring += [make_record() for _ in range(number)]
+
+    def drain(self) -> None:
+        """Move from the ring what the writer takes."""
+        while self.position.taken < len(self.ring) and not self.writer.is_full:
+            record, old = self.ring[self.position.taken], self.position
+            self.position = Position(old.offset + 8, old.taken + 1, old.stored + 1)
+            self.writer.add(Entry(record, make_payload()), ENTRY_BYTES, RING, self.position)
+
+    def ledger(self) -> Ledger:
+        """Read the accounting."""
+        readings = {RING: Reading(len(self.ring), 0)} if RING in self.effective or self.ring else {}
+        return balance(self.effective, readings, self.spool.pending_records)
+
+    def check(self) -> None:
+        """The ledger balances."""
+        assert self.ledger().is_balanced, self.ledger()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 10) -> None:
+        """Drain until something holds."""
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                self.drain()
+                await asyncio.sleep(0.001)
+
+    def is_settled(self) -> bool:
+        """Whether everything is stored."""
+        return (
+            self.position.taken == len(self.ring)
+            and not self.writer.waiting_records
+            and not self.writer.spooled_records
+        )
+
+
+async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
+    """With the store away, more than the queue holds is spooled; when it is back, all is stored once, and files go."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(20)
+            await rig.until(rig.is_settled)
+            store.is_away = True
+            rig.push(200)
+            await rig.until(lambda: rig.position.taken == 220 and writer.spooled_records >= 150)
+            ledger = rig.ledger()
+            assert (ledger.received, ledger.stored) == (220, 20)
+            assert ledger.spooled == writer.spooled_records
+            assert writer.waiting_records <= 27
+            assert writer.oldest_unstored_s > 0
+            store.is_away = False
+            rig.push(30)
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=250, stored=250, spooled=0, waiting=0)
+            await rig.until(lambda: rig.spool.size_bytes == 0)
+        ids = await store.stored_ids()
+        assert sorted(ids) == sorted(record.id for record in rig.ring)
+        assert writer.counters.batches["spooled"] > 10
+
+
+async def test_live_batches_and_the_spool_take_turns(tmp_path: Path) -> None:
+    """While the spool is replayed, new records are stored too, neither all after nor all before."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(400)
+            await rig.until(lambda: writer.spooled_records > 300)
+            store.is_away = False
+            rig.push(300)
+            await rig.until(rig.is_settled)
+        order = {record_id: place for place, record_id in enumerate(await store.stored_ids())}
+        places = [order[record.id] for record in rig.ring]
+        assert min(places[-300:]) < max(places[:300])
+
+
+async def test_a_full_spool_stops_the_taking(tmp_path: Path) -> None:
+    """When the spool is full the writer takes no more and nothing is lost; it goes on when the store is back."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        chance = random.Random(5)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(300)
+
+            def drain_large() -> None:
+                while rig.position.taken < len(rig.ring) and not writer.is_full:
+                    payload = make_payload()
+                    payload.response_body = make_body(chance.randbytes(50_000))
+                    old = rig.position
+                    rig.position = Position(old.offset + 8, old.taken + 1, old.stored + 1)
+                    writer.add(Entry(rig.ring[old.taken], payload), ENTRY_BYTES, RING, rig.position)
+
+            rig.drain = drain_large  # type: ignore[method-assign]
+            await rig.until(lambda: rig.spool.size_bytes == SPOOL_BYTES and writer.is_full)
+            taken = rig.position.taken
+            assert taken < 300
+            assert rig.ledger().waiting == 300 - writer.spooled_records
+            store.is_away = False
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 300
+
+
+async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
+    """A batch that was committed without an answer is found in the store, live or after it was spooled."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.loses_answers = True
+            rig.push(7)
+            await rig.until(lambda: writer.counters.batches["retried"] == 1)
+            store.is_away = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 70)
+            store.is_away = store.loses_answers = False
+            await rig.until(rig.is_settled)
+            assert rig.ledger().stored == 107
+        ids = await store.stored_ids()
+        assert len(ids) == len(set(ids)) == 107
+        assert writer.counters.records_quarantined == 0
+
+
+async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """A commit that does not end is cancelled after its time, and the spool takes over."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path, attempt_s=0.02)
+        async with rig.running() as writer:
+            store.hangs = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 70)
+            store.hangs = False
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 100
+
+
+async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -> None:
+    """A replayed frame is cut like a batch; what cannot be stored counts as poison, and the ledger balances."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(100)
+            store.refused_ids = {rig.ring[3].id, rig.ring[50].id}
+            await rig.until(lambda: writer.spooled_records >= 70)
+            store.is_away = False
+            await rig.until(rig.is_settled)
+            rig.push(10)
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+        async with rig.running():
+            assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+
+
+@pytest.mark.parametrize("which", [0, 3, -1])
+async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, which: int) -> None:
+    """Records whose frame was damaged while nothing ran are counted as corrupt, all others stored once."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 70)
+            places = list(rig.spool._pending)
+        frame = places[which].frame
+        with places[which].path.open("r+b") as file:
+            file.seek(places[which].offset)
+            file.write(b"damage")
+        store.is_away = False
+        async with rig.running():
+            await rig.until(rig.is_settled)
+            stored = 100 - frame.records
+            expected = Ledger(received=100, stored=stored, spooled=0, waiting=0, dropped={"corrupt": frame.records})
+            assert rig.ledger() == expected
+        ids = await store.stored_ids()
+        assert len(ids) == len(set(ids)) == stored
+
+
+async def test_closing_leaves_everything_in_the_spool(tmp_path: Path) -> None:
+    """With the store away, a writer that closes spools what it has, and the next one stores it."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(15)
+            await rig.until(lambda: not writer.is_storage_up and rig.position.taken == 15)
+            assert await writer.close(5.0) == 0
+            assert writer.spooled_records == 15
+        store.is_away = False
+        async with rig.running():
+            await rig.until(rig.is_settled)
+        assert await store.stored_ids() == [record.id for record in rig.ring]
+
+
+async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
+    """A source that is folded away in the spool is gone for the next start too, before and after the replay."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(5)
+            await rig.until(rig.is_settled)
+            store.is_away = True
+            writer.advance(PAST, Position(0, 5, 5, 5, {}, True))
+            writer.retire(RING)
+            rig.position = Position()
+            old, rig.ring = rig.ring, []
+            await rig.until(lambda: not writer.is_storage_up)
+            assert await writer.close(5.0) == 0
+        store.is_away = False
+        async with rig.running():
+            assert RING not in rig.effective
+            assert rig.ledger().stored == 5
+            await rig.until(lambda: not rig.spool.oldest)
+        assert set(await store.positions("sidecar-1")) == {PAST, SPOOL}
+        assert len(old) == 5
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed: int) -> None:
+    """Outages, hangs, lost answers and kills in any order: everything pushed is stored once at the end."""
+    chance = random.Random(seed)
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path, attempt_s=0.01)
+        for _ in range(6):
+            store.is_away = store.hangs = False
+            async with rig.running():
+                for _ in range(chance.randrange(1, 8)):
+                    store.is_away = chance.random() < 0.5
+                    store.hangs = chance.random() < 0.1
+                    store.loses_answers = chance.random() < 0.3
+                    rig.push(chance.randrange(40))
+                    for _ in range(chance.randrange(12)):
+                        rig.drain()
+                        rig.check()
+                        await asyncio.sleep(chance.choice((0, 0, 0.001, 0.004)))
+        store.is_away = store.hangs = store.loses_answers = False
+        async with rig.running() as writer:
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=len(rig.ring), stored=len(rig.ring), spooled=0, waiting=0)
+            assert writer.counters.records_quarantined == 0
+        ids = await store.stored_ids()
+        assert sorted(ids) == sorted(record.id for record in rig.ring)
+
+
+async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) -> None:
+    """A file that somebody else writes to for long is a store that is away; nothing is lost."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast", busy_timeout_s=0.02) as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(10)
+            await rig.until(rig.is_settled)
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                rig.push(200)
+                await rig.until(lambda: writer.spooled_records > 150)
+                other.execute("ROLLBACK")
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
+        assert (await store.count(ALL)).exchanges == 210
