@@ -7,6 +7,7 @@ Each message is an event record of its own, so it carries what ties it to its ex
 from struct import Struct
 from typing import Final, NamedTuple
 
+from proxy.exchange import ACCESS
 from proxy.websocket import Message, Opcode
 
 KIND_MESSAGE: Final = 2
@@ -16,7 +17,9 @@ IN, OUT = 0, 1
 """From the client; from the upstream."""
 
 FIXED: Final = Struct("<16s16sqQHBBBBI")
-"""Own id, exchange's id, wall clock ns, size, route, opcode, direction, compressed, length of traceparent, of data."""
+"""Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of traceparent, of data."""
+_COMPRESSED, _ACCESS = 1, 2
+"""Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data."""
 
 
 class CapturedMessage(NamedTuple):
@@ -35,10 +38,19 @@ class CapturedMessage(NamedTuple):
     traceparent: bytes
     data: bytes
     """The first bytes of the payload, unmasked, as sent (compressed, if it was)."""
+    access: bytes = b""
+    """What the key check noted about the handshake."""
 
 
 def encode_message(
-    record_id: bytes, exchange_id: bytes, at_ns: int, route: int, direction: int, message: Message, traceparent: bytes
+    record_id: bytes,
+    exchange_id: bytes,
+    at_ns: int,
+    route: int,
+    direction: int,
+    message: Message,
+    traceparent: bytes,
+    access: bytes = b"",
 ) -> tuple[bytes, list[bytes]]:
     """Pack the entry header and collect the sections."""
     header = FIXED.pack(
@@ -49,11 +61,11 @@ def encode_message(
         route,
         message.opcode,
         direction,
-        message.is_compressed,
+        _COMPRESSED * message.is_compressed | (_ACCESS if access else 0),
         len(traceparent),
         len(message.data),
     )
-    return header, [traceparent, message.data]
+    return header, [traceparent, message.data, access]
 
 
 def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> CapturedMessage:
@@ -64,11 +76,12 @@ def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> 
     """
     if len(header) != FIXED.size:
         raise ValueError(f"message header of {len(header)} bytes, expected {FIXED.size}")
-    record_id, exchange_id, at_ns, size, route, opcode, direction, compressed, trace, length = FIXED.unpack(header)
+    record_id, exchange_id, at_ns, size, route, opcode, direction, flags, trace, length = FIXED.unpack(header)
     raw = bytes(sections)
-    if trace + length > len(raw) or direction > OUT or opcode not in frozenset(Opcode):
-        raise ValueError(f"message of {trace + length} bytes, opcode {opcode}, direction {direction} is damaged")
+    end = trace + length + (ACCESS.size if flags & _ACCESS else 0)
+    if end > len(raw) or direction > OUT or opcode not in frozenset(Opcode):
+        raise ValueError(f"message of {end} bytes, opcode {opcode}, direction {direction} is damaged")
     return CapturedMessage(
-        record_id, exchange_id, at_ns, size, route, opcode, direction, bool(compressed),
-        raw[:trace], raw[trace : trace + length],
+        record_id, exchange_id, at_ns, size, route, opcode, direction, bool(flags & _COMPRESSED),
+        raw[:trace], raw[trace : trace + length], raw[trace + length : end],
     )  # fmt: skip

@@ -97,7 +97,7 @@ class Recorder:
         if self._ring.pressure():
             message = message._replace(data=b"")
         header, sections = encode_message(
-            record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent
+            record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access
         )
         self._ring.push(KIND_MESSAGE, header, sections)
 

@@ -79,6 +79,20 @@ def credit(record: Record, access: bytes, head: bytes, labels: RouteLabels, book
     _sign(record, key)
 
 
+def credit_message(record: Record, access: bytes, labels: RouteLabels, book: KeyBook) -> None:
+    """The same for a WebSocket message, from what the check noted about the handshake.
+
+    A project that a header named stands in the handshake's head, which messages do not carry: theirs is then unknown,
+    and readers of one project do not see them, rather than the wrong ones.
+    """
+    is_trusted, key_id = ACCESS.unpack(access)
+    if is_trusted and labels.project_header:
+        record.project = None
+    if key_id != NO_KEY:
+        record.key_id = format_id(key_id)
+        _sign(record, book.get(key_id))
+
+
 def credit_running(record: Record, head: bytes, labels: RouteLabels, book: KeyBook) -> None:
     """The same for an exchange that has not ended, from its head alone; headers are not believed yet."""
     record.keyed = True

@@ -14,7 +14,7 @@ import msgspec
 from proxy.descriptor import Descriptor, RouteLabels
 from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
 from proxy.enrich.calls import CallReader
-from proxy.enrich.credit import KeyBook, credit, credit_running
+from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
 from proxy.enrich.facts import TRACEPARENT, Facts, FactsMemo, text_of
 from proxy.enrich.messages import MessageReader
 from proxy.enrich.redact import Redactor
@@ -193,6 +193,8 @@ class RecordBuilder:
             trace[1].decode() if trace else captured.exchange_id.hex(), None, None, None, None, "none",
             "websocket_message", msgspec.json.encode(self._messages.describe(captured)),
         )  # fmt: skip
+        if captured.access:
+            credit_message(record, captured.access, labels, self._book)
         return Entry(record)
 
     def lost(self, source: Source) -> list[Entry]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import Refused
@@ -166,10 +166,15 @@ async def test_keys_have_an_end(world: World, client: Client, monkeypatch: pytes
     assert (await send(client, "POST", "/api/keys", {"name": "m"}))[0] == 201
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(("name", "scopes", "agents", "expires_at", "disabled", "project", "user_id", "other")),
-        st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda part: st.lists(part)),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+            lambda part: st.lists(part, max_size=2),
+            max_leaves=3,
+        ),
     )
     | st.binary(max_size=20)
 )

@@ -23,3 +23,4 @@ def test_every_code_has_a_well_formed_answer(code: str) -> None:
         assert parsed.is_keep_alive is not close
         assert (b"Retry-After: 1\r\n" in head) is (STATUS_OF[code] == 503)
         assert (b"Allow: " in head) is (STATUS_OF[code] == 405)
+        assert (b"WWW-Authenticate: " in head) is (STATUS_OF[code] == 401)

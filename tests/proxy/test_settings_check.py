@@ -66,6 +66,14 @@ def test_smallest_ring_holds_the_default_windows() -> None:
         ('"upstream_ca_file": "/does/not/exist"', "routes[0].upstream_ca_file: cannot be read"),
         ('"capture": "all"', "routes[0].capture: invalid enum value 'all'"),
         ('"nothing": 1', "routes[0].nothing: unknown setting"),
+        ('"auth": "on"', "routes[0].auth: invalid enum value 'on'"),
+        ('"auth": "optional", "key_header": ""', "routes[0].key_header: expected a header name, got an empty one"),
+        ('"key_header": "a b"', "routes[0].key_header: expected a header name, got 'a b'"),
+        ('"key_header": "Cookie"', "routes[0].key_header: Cookie has another meaning to the proxy"),
+        ('"project_header": "Host"', "routes[0].project_header: Host has another meaning to the proxy"),
+        ('"user_header": "X-Request-Id"', "routes[0].user_header: X-Request-Id has another meaning"),
+        ('"scope": "agent"', "routes[0].scope: has no effect while auth is `off`"),
+        ('"agent": "billing"', "routes[0].agent: has no effect while auth is `off`"),
     ],
 )
 def test_bad_route_is_refused_with_its_reason(more: str, expected: str) -> None:

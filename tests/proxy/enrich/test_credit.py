@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.descriptor import RouteLabels
-from proxy.enrich.credit import KeyBook, credit, credit_running
+from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
 from proxy.enrich.records import RecordBuilder
 from proxy.errors import AUTH_CODES
 from proxy.exchange import ACCESS, NO_KEY, CapturedExchange
@@ -121,6 +121,27 @@ def test_the_newest_use_is_noted() -> None:
     for at_us in (5, 9, 7):
         book.use(KEY.id, at_us)
     assert book.take_uses() == {KEY.id: 9}
+
+
+@pytest.mark.parametrize(
+    ("is_trusted", "of_key", "project"),
+    [(False, None, "of-route"), (True, None, None), (True, "of-key", "of-key"), (False, "of-key", "of-key")],
+)
+def test_a_message_belongs_to_the_key_of_its_handshake(
+    is_trusted: bool, of_key: str | None, project: str | None
+) -> None:
+    """Its project is never that of a route when a header may have named another one."""
+    record = make_record(kind="event", project="of-route")
+    book = book_of(ApiKey(id=KEY.id, name="n", last4="l", secret_sha256=b"x", project=of_key))
+    credit_message(record, ACCESS.pack(is_trusted, KEY_ID), labels(), book)
+    assert (record.key_id, record.key_name, record.project) == (KEY.id, "n", project)
+
+
+def test_a_message_without_a_key_stays_the_routes() -> None:
+    """Where keys are optional."""
+    record = make_record(kind="event", project="of-route")
+    credit_message(record, ACCESS.pack(False, NO_KEY), labels(), book_of(KEY))
+    assert (record.key_id, record.project) == (None, "of-route")
 
 
 def test_an_exchange_in_flight_is_credited_by_its_head() -> None:
