@@ -174,14 +174,14 @@ class Sidelog:
             cursor = f"&cursor={page['next_cursor']}"
 
     def settled_ledger(self) -> dict[str, Any]:
-        """The ledger, once nothing waits any more; it must balance."""
+        """The ledger, once nothing waits any more, in memory or in the spool; it must balance."""
 
         def settled() -> dict[str, Any] | None:
             try:
                 ledger: dict[str, Any] = self.api("/api/ledger")
             except OSError:
                 return None
-            return ledger if ledger["waiting"] == 0 else None
+            return ledger if ledger["waiting"] == ledger["spooled"] == 0 else None
 
         ledger = eventually(settled, 20)
         assert ledger is not None
