@@ -185,11 +185,11 @@ class SqliteStorage:
 
     async def keys(self) -> list[ApiKey]:
         """See `storage.base.Storage.keys`."""
-        return await self._read(lambda connection, budget: keys.read_keys(connection))
+        return await self._writer.run(keys.read_keys)  # not behind slow readers: workers wait for changes
 
     async def key_version(self) -> int:
         """See `storage.base.Storage.key_version`."""
-        return await self._read(lambda connection, budget: keys.read_version(connection))
+        return await self._writer.run(keys.read_version)
 
     async def create_key(self, key: ApiKey) -> None:
         """See `storage.base.Storage.create_key`."""
