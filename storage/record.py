@@ -233,7 +233,8 @@ class Payload(msgspec.Struct, gc=False):
     """Event streams: (byte offset, µs since start) per chunk, at most 512 entries, rising."""
 
 
-ToolStatus = Literal["success", "error"]
+ToolStatus = Literal["processing", "success", "error"]
+"""`processing` calls are shown while they run and are never stored."""
 
 
 class ToolCall(msgspec.Struct, kw_only=True, gc=False):

@@ -10,6 +10,7 @@ from proxy.descriptor import RouteLabels
 from proxy.enrich.bodies import Windows
 from proxy.enrich.facts import Facts
 from proxy.enrich.llm import Call, read_call, shape_of
+from proxy.enrich.mcp import McpReader
 from proxy.enrich.prices import Prices
 from proxy.enrich.reading import Shape
 from proxy.enrich.redact import Redactor
@@ -22,6 +23,7 @@ class CallReader:
     def __init__(self, redactor: Redactor, prices: Prices | None = None) -> None:
         """Redact text with `redactor`; price calls with `prices`."""
         self._redactor = redactor
+        self.mcp = McpReader(redactor)
         self._prices = prices or Prices()
 
     def shape_of(self, labels: RouteLabels, record: Record) -> Shape | None:

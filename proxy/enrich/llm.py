@@ -179,7 +179,7 @@ def _read_stream(
             first_content = end
         if is_wanted(data) or (reading.resolved_model is None and number <= _FIRST_FRAMES):
             shape.read(reading, data)
-    return Stream(_time_at(timeline, first_content), number, _longest_gap_us(timeline), reading.is_finished)
+    return Stream(time_at(timeline, first_content), number, _longest_gap_us(timeline), reading.is_finished)
 
 
 def _read_answer(reading: Reading, shape: Shape, body: Windows) -> None:
@@ -200,7 +200,7 @@ def _read_answer(reading: Reading, shape: Shape, body: Windows) -> None:
     reading.is_settled = True  # an object of counts that is whole is final: there is one in a document
 
 
-def _time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
+def time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
     """When the chunk with the byte before `offset` came, µs."""
     if offset < 0 or not timeline:
         return None

@@ -16,6 +16,7 @@ from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
 from proxy.enrich.calls import CallReader
 from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
 from proxy.enrich.facts import TRACEPARENT, Facts, FactsMemo, text_of
+from proxy.enrich.mcp import is_mcp
 from proxy.enrich.messages import MessageReader
 from proxy.enrich.redact import Redactor
 from proxy.exchange import (
@@ -41,6 +42,7 @@ from storage.record import (
     Payload,
     Record,
     Shed,
+    ToolCall,
     format_id,
     level_of,
     new_id,
@@ -150,6 +152,9 @@ class RecordBuilder:
         shape = self._calls.shape_of(labels, record)
         if shape is not None:
             self._calls.read_llm(shape, record, bodies[0], bodies[1], response, captured.timeline)
+        calls: list[ToolCall] = []
+        if is_mcp(labels.provider or "auto", record, facts, response, bodies[1]):
+            calls = self._calls.mcp.read(record, labels, (facts, response), _target(head), bodies, captured.timeline)
         payload = Payload(
             line + facts.redacted,
             response_line + response.redacted,
@@ -157,7 +162,7 @@ class RecordBuilder:
             self._body(captured, bodies[1], captured.response_bytes, response),
             captured.timeline,
         )
-        return Entry(record, payload)
+        return Entry(record, payload, calls)
 
     def _request_line(self, line: bytes) -> tuple[str | None, str | None, str | None, bytes]:
         """Split a request line into method, raw path and query, both redacted; return the redacted line too."""
@@ -233,6 +238,17 @@ class RecordBuilder:
             credit_running(record, exchange.head, labels, self._book)
         return record
 
+    def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
+        """Show the tool calls of an exchange in flight."""
+        record = self.running(exchange, descriptor)
+        facts = self._requests.read(_split(exchange.head)[1])
+        labels = _labels(descriptor, exchange.route)
+        return self._calls.mcp.running(record, labels, facts, _target(exchange.head), exchange.body)
+
+    def waiting_tools(self) -> list[ToolCall]:
+        """Show the tool calls whose answer is awaited on another stream."""
+        return self._calls.mcp.waiting()
+
     def event(self, name: str, data: dict[str, object]) -> Entry:
         """Make an event of our own: a gap, an unclean start."""
         self._counter += 1
@@ -276,6 +292,11 @@ def _omitted(captured: CapturedExchange) -> Literal["level", "shed"] | None:
     if captured.flags & FLAG_BODIES_OFF:
         return "level"
     return "shed" if captured.shed == SHED_BODIES else None
+
+
+def _target(head: bytes) -> bytes:
+    """The target of a request as it was sent: for a session in its query, never to be stored."""
+    return head[: max(0, head.find(b"\r\n"))]
 
 
 def _labels(descriptor: Descriptor, route: int) -> RouteLabels:
