@@ -8,12 +8,11 @@ it was right.
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from api.auth import token_digest
 from api.errors import OutOfScope
 from storage.query import EVERYTHING, Filter, Scope
-from storage.record import Record
 
 Role = Literal["admin", "reader"]
 _DIMENSIONS: Final = ("projects", "containers", "clients")
@@ -106,8 +105,24 @@ def narrow(filter: Filter, scope: Scope) -> Filter:
     return replace(filter, scope=intersect(filter.scope, scope))
 
 
-def is_visible(record: Record, scope: Scope) -> bool:
-    """Tell whether a record lies in a scope."""
+class Located(Protocol):
+    """What belongs to a project, a container and a client: a record, or a route."""
+
+    @property
+    def project(self) -> str | None:
+        """Its project."""
+
+    @property
+    def container(self) -> str | None:
+        """Its container."""
+
+    @property
+    def client(self) -> str | None:
+        """Its client (organisation)."""
+
+
+def is_visible(record: Located, scope: Scope) -> bool:
+    """Tell whether a record, or a route, lies in a scope."""
     return (
         (not scope.projects or record.project in scope.projects)
         and (not scope.containers or record.container in scope.containers)

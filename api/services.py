@@ -39,6 +39,8 @@ class RouteInfo:
     """What answers say of a route beside what its records say."""
 
     client: str | None = None
+    project: str | None = None
+    container: str | None = None
     location: str | None = None
 
 
@@ -91,8 +93,9 @@ def view_for(services: Services, principal: Principal) -> Services:
     def in_flight() -> list[Record]:
         return [record for record in services.in_flight() if is_visible(record, principal.scope)]
 
+    routes = {name: route for name, route in services.routes.items() if is_visible(route, principal.scope)}
     scoped = cast(Storage, ScopedStorage(services.storage, principal, services.gate))
-    return replace(services, storage=scoped, in_flight=in_flight, principal=principal)
+    return replace(services, storage=scoped, in_flight=in_flight, routes=routes, principal=principal)
 
 
 def services_of(request: web.Request) -> Services:

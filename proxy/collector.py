@@ -240,7 +240,12 @@ async def admin_port(
         storage=plane.storage,
         credentials=credentials_of(settings, AdminToken(data.path, data.token)),
         routes={
-            route.id: RouteInfo(client=route.client or None, location=route.location or None)
+            route.id: RouteInfo(
+                client=route.client or None,
+                project=route.project or None,
+                container=route.container or None,
+                location=route.location or None,
+            )
             for route in settings.routes
         },
         retention_s=round(settings.retention.max_age_days * 86_400) or None,

@@ -11,7 +11,7 @@ from aiohttp.web import Application, Request
 from api.app import make_app
 from api.metrics import Metrics, WorkerTotals
 from api.principal import Credential, Credentials
-from api.services import Services, StreamServices
+from api.services import RouteInfo, Services, StreamServices
 from api.stream_limits import StreamLimits
 from api.tail import Tail
 from storage.backends import open_storage
@@ -41,6 +41,7 @@ class World:
     token: str | None = TOKEN
     credentials: list[Credential] = field(default_factory=list)
     host_scopes: dict[str, Scope] = field(default_factory=dict)
+    routes: dict[str, RouteInfo] = field(default_factory=dict)
     state_path: Path | None = None
     allowed_hosts: tuple[str, ...] = ("logs.example",)
     tail: Tail | None = None
@@ -58,6 +59,7 @@ class World:
             storage=self.storage,
             credentials=Credentials(lambda: self.token, self.credentials),
             host_scopes=self.host_scopes,
+            routes=self.routes,
             listen_host="admin.internal",
             allowed_hosts=self.allowed_hosts,
             instance="side-1",
