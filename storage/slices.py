@@ -38,25 +38,18 @@ class Range:
         return Range(self.first, min(self.last, after - 1))
 
 
-def slices(
-    whole: Range,
-    order: Order,
-    *,
-    first_rows: int = FIRST_SLICE,
-    quick_s: float = QUICK_S,
-    clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Range]:
+def slices(whole: Range, order: Order, clock: Callable[[], float] = time.monotonic) -> Iterator[Range]:
     """Cut a range, in order, into slices; the time between two is how long the first of them took."""
-    rest, width = whole, first_rows
+    rest, width = whole, FIRST_SLICE
     while not rest.is_empty:
         began = clock()
         part, rest = _cut(rest, width, order)
         yield part
         took_s = clock() - began
-        if took_s < quick_s:
+        if took_s < QUICK_S:
             width *= 8
         elif took_s > SLOW_S:
-            width = max(first_rows, width // 4)
+            width = max(FIRST_SLICE, width // 4)
 
 
 def _cut(whole: Range, width: int, order: Order) -> tuple[Range, Range]:

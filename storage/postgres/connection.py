@@ -94,6 +94,18 @@ async def abandon(connection: Connection) -> None:
         raise
 
 
+async def close(connection: Connection) -> None:
+    """Take leave of the server, for a short time at most."""
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await connection.close()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()
+    except BaseException:
+        connection.terminate()
+        raise
+
+
 class Link:
     """One connection, opened when it is needed and again after it broke. Used by one caller at a time."""
 
@@ -130,13 +142,8 @@ class Link:
         """Close the connection for good. Idempotent."""
         self._is_closed = True
         connection, self._connection = self._connection, None
-        if connection is None or connection.is_closed():
-            return
-        try:
-            async with asyncio.timeout(_CLOSE_S):
-                await connection.close()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            connection.terminate()
+        if connection is not None and not connection.is_closed():
+            await close(connection)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def id_bounds(first_ms: int, last_ms: int) -> tuple[UUID, UUID]:
 
 
 async def listed(connection: Connection) -> list[Partition]:
-    """List the partitions there are, without the default ones, in order of time."""
+    """List the partitions there are, without the default ones, in order of time, a day's records before its blocks."""
     rows = await connection.fetch(
         "SELECT relname::text FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace AND relispartition "
         "AND relkind = 'r' AND relname ~ '^(records|blocks)_[0-9]{8}$'"
@@ -69,7 +69,7 @@ async def listed(connection: Connection) -> list[Partition]:
         table, _, day = name.partition("_")
         moment = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
         found.append(Partition(table, (moment - _EPOCH).days))
-    return sorted(found, key=lambda partition: (partition.day, partition.table))
+    return sorted(found, key=lambda partition: (partition.day, partition.table == "blocks"))
 
 
 async def prepare(connection: Connection, today: int) -> None:

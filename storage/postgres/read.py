@@ -28,8 +28,6 @@ from storage.slices import Range, slices
 from storage.sql import KINDS, MAX_INT, Where
 from storage.sqlite.rollups import OTHER
 
-FIRST_SLICE: Final = 10_000
-QUICK_S: Final = 0.02
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
 _EVENT: Final = KINDS.index("event")
@@ -53,7 +51,7 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
     skip, limit = min(max(query.offset, 0), MAX_INT), min(query.limit, MAX_INT - 1)
     edge = query.after
     whole = (await seq_range(connection, filter, state)).following(query.after, query.order)
-    for part in slices(whole, query.order, first_rows=FIRST_SLICE, quick_s=QUICK_S):
+    for part in slices(whole, query.order):
         ids = await id_range(connection, part)
         if skip:
             passed = await budget.fetch(connection, *_passing(where, part, ids, skip))

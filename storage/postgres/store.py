@@ -22,6 +22,7 @@ from storage.postgres.connection import (
     Budget,
     Connection,
     Link,
+    close,
     connect,
     find_statement_cache_size,
     transaction,
@@ -112,7 +113,7 @@ class PostgresStorage:
                     statement_cache_size = await find_statement_cache_size(connection, address)
                     schema_version = await migrate(connection)
                 finally:
-                    await _close(connection)
+                    await close(connection)
         return cls(
             address,
             statement_cache_size,
@@ -292,15 +293,6 @@ async def _limited(link: Link, seconds: float) -> AsyncIterator[Connection]:
             yield await link.open()
     except TimeoutError:
         link.drop()
-        raise
-
-
-async def _close(connection: Connection) -> None:
-    try:
-        async with asyncio.timeout(2):
-            await connection.close()
-    except BaseException:
-        connection.terminate()
         raise
 
 

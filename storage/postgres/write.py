@@ -172,6 +172,8 @@ class BatchStore:
         try:
             await partitions.prepare(connection, today)
         except asyncpg.PostgresError as error:
+            if connection.is_closed():
+                raise
             self._prepare_after_us = now + _PREPARE_AGAIN_US
             logger.warning("a partition cannot be made, its rows go to the default one: %s", error)
         else:

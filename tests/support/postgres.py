@@ -84,11 +84,17 @@ class Server:
             assert time.monotonic() < deadline, f"postgres was not ready within {_START_S} s"
             time.sleep(0.01)
 
+    def pids(self) -> list[int]:
+        """List the server's processes, its parent first."""
+        assert self.process is not None
+        return [self.process.pid, *_children(self.process.pid)]
+
     def kill(self) -> None:
         """Kill all of the server's processes at once, without a word."""
         assert self.process is not None
-        for pid in (*_children(self.process.pid), self.process.pid):
-            os.kill(pid, signal.SIGKILL)
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 

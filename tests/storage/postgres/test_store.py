@@ -1,0 +1,277 @@
+"""What is particular to the Postgres store: sessions that end, locks, budgets, and what is kept in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from storage import slices
+from storage.backends import open_storage
+from storage.errors import StorageRejected, StorageUnavailable
+from storage.postgres import codec, connection, dictionary
+from storage.postgres import store as module
+from storage.postgres.store import PostgresStorage
+from storage.query import Durability, Filter, RecordQuery
+from storage.record import Batch, Entry, Record
+from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
+
+ALL = Filter(kind="all")
+Other = asyncpg.Connection
+
+
+async def everything(store: PostgresStorage, **changes: object) -> list[Record]:
+    """Read all records, following cursors."""
+    query, found = replace(RecordQuery(filter=ALL, order="asc"), **changes), []  # type: ignore[arg-type]
+    while True:
+        page = await store.select(query)
+        found += page.records
+        if page.next_after is None:
+            return found
+        query = replace(query, after=page.next_after)
+
+
+async def opened(url: str, **options: object) -> PostgresStorage:
+    """Open a store with other limits."""
+    address = connection.Address(dsn=url, location="test", statement_cache_size=None)
+    return await PostgresStorage.open(address, durability="fast", **options)  # type: ignore[arg-type]
+
+
+# Sessions.
+
+
+async def test_sessions_that_were_ended_are_opened_again(
+    store: PostgresStorage, other: "Other[asyncpg.Record]"
+) -> None:
+    """After the server ended all sessions, each connection fails once at most and then works again."""
+    await store.commit(make_batch(make_record(project="first")))
+    await store.last_seq()
+    await other.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND application_name = 'sidelog'"
+    )
+    batch = make_batch(make_record(project="second"), make_record(project="first"), offset=2)
+    for _ in range(2):
+        try:
+            assert await store.commit(batch) == 3
+            break
+        except StorageUnavailable:
+            pass
+    for _ in range(module.READERS):
+        try:
+            await store.last_seq()
+        except StorageUnavailable:
+            pass
+    assert [record.project for record in await everything(store)] == ["first", "second", "first"]
+
+
+async def test_a_server_that_is_away_is_unavailable(tmp_path: Path) -> None:
+    """A store on a socket where nobody listens cannot be opened, and the message has no password."""
+    with pytest.raises(StorageUnavailable) as refusal:
+        await open_storage(f"postgresql://me:tiger@/db?host={tmp_path}", tmp_path)
+    assert "tiger" not in str(refusal.value)
+
+
+async def test_a_database_that_is_not_there_is_unavailable(url: str, tmp_path: Path) -> None:
+    """An unknown database may be made later."""
+    with pytest.raises(StorageUnavailable, match="does not exist"):
+        await open_storage(url.replace("@/", "@/no"), tmp_path)
+
+
+async def test_the_location_has_no_credentials(url: str, tmp_path: Path) -> None:
+    """An operator is shown host and database, never the password."""
+    async with await open_storage(url.replace("postgres@", "postgres:tiger@"), tmp_path) as store:
+        location = (await store.info()).location
+    assert "tiger" not in location
+    assert "/t" in location
+
+
+async def test_a_locked_counter_is_unavailable(url: str, other: "Other[asyncpg.Record]") -> None:
+    """A batch that waits too long for another sidecar's is refused whole, and can be tried again."""
+    async with await opened(url, lock_limit_s=0.05) as store:
+        record = make_record()
+        async with other.transaction():
+            await other.execute("SELECT FROM sidelog.counter FOR UPDATE")
+            with pytest.raises(StorageUnavailable, match="lock timeout"):
+                await store.commit(make_batch(record))
+        assert await store.last_seq() == 0
+        assert await store.commit(make_batch(record)) == 1
+
+
+async def test_a_sidecar_that_was_stopped_does_not_keep_the_others_waiting(
+    url: str, other: "Other[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends a session that holds the counter and says nothing more."""
+    monkeypatch.setattr(module, "IDLE_LIMIT_S", 0.1)
+    await other.execute(module._begin_write("safe", 1.0))
+    async with await opened(url) as store:
+        await other.execute("SELECT FROM sidelog.counter FOR UPDATE")
+        assert await store.commit(make_batch(make_record())) == 1
+
+
+async def test_a_read_only_server_is_unavailable(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+    """A server that became a replica takes no batch, and it is not the batch's fault."""
+    name = await other.fetchval("SELECT current_database()")
+    await other.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with pytest.raises(StorageUnavailable, match="read-only"):
+        await store.commit(make_batch(make_record()))
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("safe", "on"), ("fast", "off")])
+async def test_safe_waits_for_the_disk(url: str, tmp_path: Path, durability: Durability, synchronous: str) -> None:
+    """`safe` commits as the server is set up to, `fast` without waiting for its disk."""
+    async with await open_storage(url, tmp_path, durability=durability) as store:
+        assert isinstance(store, PostgresStorage)
+        assert await store._write(lambda raw: raw.fetchval("SHOW synchronous_commit")) == synchronous
+
+
+async def test_readers_cannot_write(store: PostgresStorage) -> None:
+    """A read connection refuses to change anything."""
+    with pytest.raises(StorageUnavailable, match="read-only"):
+        await store._read(lambda raw, budget: raw.execute("DELETE FROM sidelog.meta"))
+
+
+async def test_a_value_too_large_for_its_column_is_rejected(store: PostgresStorage) -> None:
+    """A status of 65 bits, or of 40, is the record's fault."""
+    for status in (1 << 64, 1 << 40):
+        with pytest.raises(StorageRejected):
+            await store.commit(make_batch(make_record(status=status)))
+    with pytest.raises(StorageRejected):
+        await store.commit(make_batch(make_record(id=b"short")))
+    assert await store.commit(make_batch(make_record())) == 1
+
+
+# The time budget.
+
+
+@pytest.fixture
+async def slow(url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PostgresStorage]:
+    """A store of 50 records in 5 slices, without any time for reading."""
+    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
+    monkeypatch.setattr(slices, "QUICK_S", 0.0)
+    async with await opened(url, read_budget_s=0.0) as store:
+        await store.commit(make_batch(*[make_record(path=f"/{number}") for number in range(50)]))
+        yield store
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_read_that_is_cut_goes_on_at_its_cursor(slow: PostgresStorage, order: str) -> None:
+    """A page that is cut says so, and its cursors lead through every row once."""
+    page = await slow.select(RecordQuery(order=order))  # type: ignore[arg-type]
+    assert not page.complete
+    assert len(page.records) == 10
+    found = [record.seq for record in await everything(slow, order=order)]
+    assert found == sorted(range(1, 51), reverse=order == "desc")
+
+
+async def test_a_search_without_hits_makes_progress(slow: PostgresStorage) -> None:
+    """A page that is cut before anything was found still has a cursor, and the last one has none."""
+    cursors, after = [], None
+    while True:
+        page = await slow.select(RecordQuery(filter=Filter(path_contains="/0"), after=after, limit=5))
+        cursors.append(after := page.next_after)
+        if after is None:
+            break
+    assert cursors == [41, 31, 21, 11, None]
+    assert [record.seq for record in page.records] == [1]
+
+
+async def test_a_count_that_is_cut_is_a_lower_bound(slow: PostgresStorage) -> None:
+    """Only the slices that were searched are counted, unless rollups have the answer."""
+    counted = await slow.count(Filter(path_contains="/"))
+    assert (counted.exchanges, counted.exact) == (10, False)
+    assert (await slow.count(Filter())).exchanges == 50
+
+
+async def test_an_offset_that_is_not_reached_has_no_cursor(slow: PostgresStorage) -> None:
+    """A search that is cut while it skips rows has nothing to go on from."""
+    page = await slow.select(RecordQuery(offset=35))
+    assert (page.records, page.complete, page.next_after) == ([], False, None)
+
+
+@pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
+async def test_an_offset_reaches_over_slices(
+    store: PostgresStorage, monkeypatch: pytest.MonkeyPatch, offset: int
+) -> None:
+    """Rows are skipped across as many slices as it takes."""
+    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
+    monkeypatch.setattr(slices, "QUICK_S", 0.0)
+    await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
+    page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
+    assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]
+
+
+async def test_a_running_statement_is_ended(store: PostgresStorage) -> None:
+    """The budget ends a statement in its middle, and the transaction goes on."""
+
+    async def work(raw: connection.Connection, _: connection.Budget) -> list[object]:
+        budget = connection.Budget(0.05)
+        return [
+            await budget.fetch(raw, "SELECT 1", ()) is None,
+            await budget.fetch(raw, "SELECT pg_sleep(20)", ()) is None,
+            await raw.fetchval("SELECT 2"),
+            await budget.fetch(raw, "SELECT 3", ()) is None,
+        ]
+
+    assert await store._read(work) == [False, True, 2, True]
+
+
+async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(
+    url: str, other: "Other[asyncpg.Record]"
+) -> None:
+    """Nobody waits for the rest of a cancelled read, the server neither, and the next read can use its connection."""
+    async with await opened(url, readers=1) as store:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await store._read(lambda raw, budget: raw.fetchval("SELECT pg_sleep(20)"))
+        async with asyncio.timeout(5):
+            assert await store.last_seq() == 0
+        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND pid <> pg_backend_pid()"
+        assert await other.fetchval(f"{running} AND state = 'active'") == 0
+
+
+# What the writer remembers.
+
+
+async def test_what_is_remembered_is_bounded(store: PostgresStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more values than are remembered, every row still reads back as it was."""
+    monkeypatch.setattr(dictionary, "MAX_REMEMBERED", 5)
+    monkeypatch.setattr(codec, "_MAX_COMBINATIONS", 3)
+    records = [make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)]
+    for start in range(0, 60, 20):
+        await store.commit(make_batch(*records[start : start + 20]))
+    assert await everything(store, limit=7) == records
+
+
+async def test_values_are_kept_once_whoever_brings_them(
+    url: str, tmp_path: Path, other: "Other[asyncpg.Record]"
+) -> None:
+    """Stores that meet the same new values at the same time agree about their ids."""
+    names = [f"name {number}" for number in range(40)]
+    async with await open_storage(url, tmp_path) as first, await open_storage(url, tmp_path) as second:
+        async with asyncio.TaskGroup() as group:
+            for store, order in ((first, names), (second, names[::-1])):
+                group.create_task(store.commit(make_batch(*[make_record(user_agent=name) for name in order])))
+        found = (await first.select(RecordQuery(filter=ALL, limit=100))).records
+    assert sorted(record.user_agent or "" for record in found) == sorted(names * 2)
+    assert await other.fetchval("SELECT count(*) FROM sidelog.dictionary WHERE value LIKE 'name %'") == len(names)
+
+
+# Payloads.
+
+
+async def test_blocks_are_kept_under_ids_of_their_own(url: str, tmp_path: Path, other: "Other[asyncpg.Record]") -> None:
+    """Two stores that write at the same time never give an id twice, and what they take of space is counted."""
+    async with await open_storage(url, tmp_path) as first, await open_storage(url, tmp_path) as second:
+        for number in range(3):
+            for store in (first, second):
+                await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for _ in range(5)]))
+        assert len(await first.payloads(range(1, 31))) == 30
+        counted, size = await other.fetchrow(  # type: ignore[misc]
+            "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) FROM sidelog.blocks"
+        )
+        assert counted == size > 0
+        await first.erase(ALL)
+    assert await other.fetchval("SELECT block_bytes FROM sidelog.counter") == 0
