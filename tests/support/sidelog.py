@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
+
+from proxy.ring_directory import ring_directory
 
 Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,8 +99,13 @@ class Sidelog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop, however it is doing."""
-        if self.process is not None:
-            self.stop(check=kind is None)
+        try:
+            if self.process is not None:
+                self.stop(check=kind is None)
+        finally:
+            rings = ring_directory("", self.data_dir, 0)
+            if rings is not None:  # memory that a failed test leaves is not given back by anybody else
+                shutil.rmtree(rings, ignore_errors=True)
 
     def start(self) -> None:
         """Start all processes and wait until ready."""
