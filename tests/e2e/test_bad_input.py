@@ -136,6 +136,7 @@ def test_a_store_that_cannot_be_opened_is_waited_for(tmp_path: Path, workers: st
     """It is asked again every two seconds, and a SIGTERM meanwhile ends the wait at once."""
     (tmp_path / "file").write_text("")
     url = f"sqlite:///{tmp_path}/file/sidelog.db"
+    (tmp_path / "rings").mkdir()
     environ = {**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), "SIDELOG_RING__DIRECTORY": str(tmp_path / "rings")}
     started = command(tmp_path / "data", "--storage", url, "--workers", workers)
     with subprocess.Popen(started, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as process:
