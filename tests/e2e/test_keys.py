@@ -1,5 +1,6 @@
 """API keys through whole processes: made over the API, obeyed by every worker within a second, logged, never kept."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -53,7 +55,16 @@ class Service:
             self.keys += request.headers.getall("api-key", ())
             return web.Response(text="ok")
 
+        async def echo(request: web.Request) -> web.WebSocketResponse:
+            self.keys += request.headers.getall("api-key", ())
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            async for message in socket:
+                await socket.send_str(message.data)
+            return socket
+
         app = web.Application()
+        app.router.add_get("/agent/ws", echo)
         app.router.add_route("*", "/{path:.*}", answer)
         return app
 
@@ -157,12 +168,11 @@ def test_a_key_lives_as_the_api_says(world: World) -> None:
 def test_refused_calls_are_logged_and_go_no_further(world: World) -> None:
     """Each attempt is a record with its code, and the key's name where one was known; the service saw none of them."""
     key = world.create(name="Old Key", disabled=True, project="of-key", user_id="ann")
-    eventually(lambda: world.ask("/agent/refused", key["secret"]) == (401, "disabled"))
-    before = len(world.rows("/agent/refused", 1))
+    world.becomes("/agent/warm", key["secret"], (401, "disabled"))
     for presented in (None, "nonsense", "sk_wrong", key["secret"]):
         assert world.ask("/agent/refused", presented)[0] == 401
     world.change("DELETE", f"/{key['id']}", None)
-    rows = world.rows("/agent/refused", before + 4)[:4]
+    rows = world.rows("/agent/refused", 4)
     assert [row["auth_code"] for row in rows] == ["disabled", "invalid_token", "invalid_token", "missing_token"]
     assert [row["error_type"] for row in rows] == [row["auth_code"] for row in rows]
     assert {(row["keyed"], row["outcome"], row["upstream"]) for row in rows} == {(True, "rejected", None)}
@@ -188,6 +198,32 @@ def test_optional_routes_know_their_callers(world: World) -> None:
     assert world.service.keys.count("azure-0123") == 1
     assert world.ask("/elsewhere") == (200, None)
     assert [row["keyed"] for row in world.rows("/elsewhere", 1)] == [False]
+
+
+def test_messages_are_credited_like_their_handshake(world: World) -> None:
+    """A WebSocket needs a key to be opened; its exchange and its messages name that key and its project."""
+    key = world.create(name="Socket", project="of-key")
+    world.becomes("/agent/warm", key["secret"], (200, None))
+
+    async def talk() -> None:
+        async with aiohttp.ClientSession() as session:
+            url = f"{world.sidelog.url}/agent/ws"
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+                await session.ws_connect(url)
+            async with session.ws_connect(url, headers={"api-key": key["secret"]}) as socket:
+                await socket.send_str("hello")
+                assert await socket.receive_str() == "hello"
+
+    asyncio.run(talk())
+
+    def messages() -> list[dict[str, Any]]:
+        rows = world.sidelog.records("kind=event")
+        return [row for row in rows if row["name"] == "websocket_message" and row["data"]["text"] == "hello"]
+
+    found = eventually(lambda: messages() if len(messages()) == 2 else [])
+    assert {(row["key_name"], row["project"]) for row in found} == {("Socket", "of-key")}
+    (row,) = [row for row in world.rows("/agent/ws", 2) if row["status"] == 101]
+    assert (row["key_name"], row["project"], row["auth_code"]) == ("Socket", "of-key", None)
 
 
 def test_a_new_collector_and_new_workers_know_the_keys(world: World) -> None:

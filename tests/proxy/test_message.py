@@ -1,0 +1,48 @@
+"""The layout of a WebSocket message in the ring: what is packed is read back, damage is told."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.exchange import ACCESS
+from proxy.message import FIXED, IN, OUT, CapturedMessage, decode_message, encode_message
+from proxy.websocket import Message, Opcode
+
+ID, OTHER = bytes(range(16)), bytes(range(16, 32))
+
+
+@given(
+    opcode=st.sampled_from(Opcode),
+    direction=st.sampled_from((IN, OUT)),
+    size=st.integers(0, 1 << 62),
+    data=st.binary(max_size=40),
+    is_compressed=st.booleans(),
+    traceparent=st.binary(max_size=60),
+    access=st.just(b"") | st.binary(min_size=ACCESS.size, max_size=ACCESS.size),
+    padding=st.integers(0, 7),
+)
+def test_every_field_is_read_back(
+    opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes, access: bytes,
+    padding: int,
+) -> None:  # fmt: skip
+    """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it with."""
+    message = Message(opcode, size, data, is_compressed)
+    header, sections = encode_message(ID, OTHER, 5, 3, direction, message, traceparent, access)
+    assert decode_message(header, b"".join(sections) + b"\xff" * padding) == CapturedMessage(
+        ID, OTHER, 5, size, 3, opcode, direction, is_compressed, traceparent, data, access
+    )
+
+
+def test_damage_is_an_error() -> None:
+    """A header of another length, sections that are too short, codes that do not exist."""
+    message = Message(Opcode.TEXT, 4, b"text", False)
+    header, sections = encode_message(ID, OTHER, 5, 3, IN, message, b"", bytes(ACCESS.size))
+    raw = b"".join(sections)
+    for bad_header, bad_sections in (
+        (header[:-1], raw),
+        (header, raw[:-1]),
+        (FIXED.pack(ID, OTHER, 5, 4, 3, 3, IN, 0, 0, 4), raw),
+        (FIXED.pack(ID, OTHER, 5, 4, 3, Opcode.TEXT, 2, 0, 0, 4), raw),
+    ):
+        with pytest.raises(ValueError, match="message"):
+            decode_message(bad_header, bad_sections)
