@@ -298,7 +298,7 @@ class Position(msgspec.Struct, gc=False):
     stored: int = 0
     """Records of this source committed as rows."""
     received: int = 0
-    """Records the producer counted, pushed and refused; meaningful once `closed`, and for the collector's own source."""
+    """Records the producer counted, pushed and refused; true once `closed`, and for the collector's own source."""
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
     """Reason → records; `ring_full` is what the producer refused."""
     closed: bool = False
