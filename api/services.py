@@ -6,6 +6,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from api.dialects.fanout import Fanout
 from api.metrics import Metrics
 from api.principal import NOBODY, Credentials, Principal, is_visible
 from api.scoped import QueryGate, ScopedStorage
@@ -16,7 +17,7 @@ from storage.base import Storage
 from storage.keys import ApiKey
 from storage.ledger import Ledger
 from storage.query import Scope
-from storage.record import Record, now_us
+from storage.record import Record, ToolCall, now_us
 
 
 async def _ignore_key(change: str, key: ApiKey) -> None:
@@ -72,10 +73,14 @@ class Services:
     """Host names beside loopback, IP literals and `listen_host`."""
     host_scopes: Mapping[str, Scope] = field(default_factory=dict)
     """Host names that carry a scope, lower case; they are allowed too."""
+    running_tools: Callable[[], list[ToolCall]] = list
+    """Tool calls that run on this sidecar now, any order."""
     routes: Mapping[str, RouteInfo] = field(default_factory=dict)
     """The configured routes, by id."""
     retention_s: int | None = None
     """How long records are kept; None is for ever."""
+    fanout: Fanout | None = None
+    """Signs the cursors of seed 001's fan-out; None where it is off."""
     gate: QueryGate = field(default_factory=QueryGate)
     principal: Principal = NOBODY
     """Who is asking; set in the view a handler gets."""
@@ -93,9 +98,13 @@ def view_for(services: Services, principal: Principal) -> Services:
     def in_flight() -> list[Record]:
         return [record for record in services.in_flight() if is_visible(record, principal.scope)]
 
+    def running_tools() -> list[ToolCall]:
+        return [call for call in services.running_tools() if is_visible(call, principal.scope)]
+
     routes = {name: route for name, route in services.routes.items() if is_visible(route, principal.scope)}
     scoped = cast(Storage, ScopedStorage(services.storage, principal, services.gate))
-    return replace(services, storage=scoped, in_flight=in_flight, routes=routes, principal=principal)
+    view = replace(services, storage=scoped, in_flight=in_flight, running_tools=running_tools)
+    return replace(view, routes=routes, principal=principal)
 
 
 def services_of(request: web.Request) -> Services:

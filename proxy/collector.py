@@ -42,7 +42,7 @@ from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import AdminHostSettings, Settings, TokenSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
-from proxy.tailing import keep_tail, open_tail
+from proxy.tailing import keep_tail, open_fanout, open_tail
 from proxy.tls import server_context
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
@@ -249,6 +249,7 @@ async def admin_port(
             for route in settings.routes
         },
         retention_s=round(settings.retention.max_age_days * 86_400) or None,
+        fanout=await open_fanout(settings, plane.storage) if settings.admin.fanout else None,
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,

@@ -119,6 +119,9 @@ class AdminSettings(_Section, frozen=True):
     allowed_hosts: Annotated[
         tuple[str, ...], Meta(description="extra Host names beside loopback and the listen address")
     ] = ()
+    fanout: Annotated[
+        bool, Meta(description="snapshot cursors over all tenants for admins; LOGS_ADMIN_FANOUT=true does it too")
+    ] = False
     max_streams_per_token: Annotated[int, Meta(ge=0, description="open streams of one token, more: 429; 0 = off")] = 20
     max_stream_opens_per_minute: Annotated[
         int, Meta(ge=0, description="streams one token opens within a minute, more: 429; 0 = off")
@@ -134,6 +137,7 @@ class TailSettings(_Section, frozen=True):
     heartbeat_s: Annotated[float, Meta(ge=0.1, le=3600, description="a comment line this often keeps streams open")] = (
         15
     )
+    cursor_ttl_s: Annotated[int, Meta(ge=1, le=86_400, description="age at which the fan-out's cursors expire")] = 900
 
 
 class StorageSettings(_Section, frozen=True):

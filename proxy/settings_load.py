@@ -55,7 +55,10 @@ def load_settings(overrides: Mapping[str, str], environ: Mapping[str, str], conf
 
 def _built_in(environ: Mapping[str, str]) -> Found:
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd gives a list; the first is ours
-    return {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
+    found = {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
+    if environ.get("LOGS_ADMIN_FANOUT", "").lower() in ("true", "1", "yes"):  # seed 001's own switch
+        found["admin.fanout"] = Given(True, "LOGS_ADMIN_FANOUT", is_text=False)
+    return found
 
 
 def _build(section: type[msgspec.Struct], prefix: str, found: Found, problems: list[str]) -> dict[str, typing.Any]:

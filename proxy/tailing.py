@@ -1,4 +1,4 @@
-"""The collector's part of the live tail: the offset of its ids, kept so that no number is ever given twice.
+"""The collector's part of live tails and cursors: what they keep in the store, so that no id is ever given twice.
 
 Ids on the wire are K + entry number. K lives in the store, so that all sidecars of one store count alike; how far the
 ids went lives in `state.json`, outside the store. A store that is behind that mark at the start was emptied, replaced
@@ -7,9 +7,11 @@ or restored: K is then raised above everything that was ever sent, and clients w
 
 import asyncio
 import logging
+import secrets
 from pathlib import Path
 from typing import Final
 
+from api.dialects.fanout import Fanout
 from api.tail import Tail
 from proxy.datadir import read_state, write_state
 from proxy.settings import Settings
@@ -17,6 +19,7 @@ from storage.base import Storage
 from storage.errors import StorageUnavailable
 
 OFFSET_NAME: Final = "tail_offset"
+CURSOR_SIGNING_NAME: Final = "cursor_secret"
 MARK_NAME: Final = "tail_high_water"
 MARGIN: Final = 1_000_000
 """Above the mark: it may be `SAVE_EVERY_S` old, and no machine writes that many entries meanwhile."""
@@ -47,6 +50,16 @@ async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Ta
         log.warning("the store is behind what was streamed before: clients of streams start anew")
         await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
     return Tail(storage, head_seq=last_seq, offset=raised, max_entries=settings.tail.ring_entries)
+
+
+async def open_fanout(settings: Settings, storage: Storage) -> Fanout:
+    """Make the signer of the fan-out's cursors; its secret is the store's, made by whichever sidecar is first.
+
+    Raises:
+        StorageUnavailable: the store is away.
+    """
+    secret = await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False)
+    return Fanout(secret=bytes.fromhex(secret), ttl_s=settings.tail.cursor_ttl_s)
 
 
 async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool) -> None:

@@ -3,7 +3,7 @@
 import base64
 from typing import Final
 
-from api.dialects.entries import Entry
+from api.dialects.entries import Entry, data_of, project_entry
 from api.projection import decode_window
 from storage.base import Storage
 from storage.record import Body, Payload
@@ -36,6 +36,15 @@ async def read_bodies(
             fields.append(shown)
             left -= taken
     return fields
+
+
+def show_entry(row: tuple[Entry, dict[str, object]]) -> dict[str, object]:
+    """Write an entry out with its body beside its other data."""
+    entry, body = row
+    shown = project_entry(entry)
+    if body:
+        shown["data"] = data_of(entry.record, entry.kind) | body
+    return shown
 
 
 def _entry_fields(

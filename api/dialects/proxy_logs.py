@@ -1,7 +1,7 @@
 """Seed 001, the proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`.
 
-Reads parameters and words answers; the projection is in `entries.py`, the page arithmetic in `entry_pages.py`. `cursor`
-belongs to the fan-out, which is off: it is ignored, as the document says.
+Reads parameters and words answers; the projection is in `entries.py`, the page arithmetic in `entry_pages.py`, the
+fan-out in `fanout.py`: where it is off, or the caller is no admin, `cursor` is ignored, as the document says.
 """
 
 from dataclasses import replace
@@ -10,10 +10,11 @@ from typing import Final
 from aiohttp import web
 
 from api.answers import encode_rows, json_answer
-from api.dialects.entries import Entry, Halves, data_of, encode_entries, project_entry
-from api.dialects.entry_bodies import read_bodies
+from api.dialects.entries import Halves, encode_entries
+from api.dialects.entry_bodies import read_bodies, show_entry
 from api.dialects.entry_pages import EntryQuery, read_entry_page
-from api.errors import Refused, Shape, phrase
+from api.dialects.fanout import Fanout, answer_snapshot
+from api.errors import BadParameter, Refused, Shape, phrase
 from api.paging import Frozen, freeze
 from api.params import (
     Query,
@@ -25,7 +26,7 @@ from api.params import (
     read_optional_int,
     read_text,
 )
-from api.services import services_of
+from api.services import Services, services_of
 from api.streams import serve_stream
 from api.tail import Interest
 from storage.query import EVERYTHING, Count, Filter
@@ -36,7 +37,11 @@ MAX_LIMIT: Final = 1000
 
 def error_body(refused: Refused) -> dict[str, object]:
     """Word an error as the document does."""
-    return {"statusCode": refused.status, "error": phrase(refused.status), "message": refused.detail}
+    return {
+        "statusCode": refused.status,
+        "error": refused.members.get("error", phrase(refused.status)),
+        "message": refused.detail,
+    }
 
 
 SHAPE: Final = Shape(
@@ -107,10 +112,14 @@ def read_wanted_bodies(query: Query) -> frozenset[str]:
     return frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
 
 
-async def list_entries(request: web.Request) -> web.Response:
-    """Answer one page of entries, and the number of all that match."""
-    storage = services_of(request).storage
+async def list_entries(request: web.Request) -> web.StreamResponse:
+    """Answer one page of entries, and the number of all that match; with fan-out, a page of a snapshot."""
+    services = services_of(request)
+    storage = services.storage
     query, wanted = read_query(request.query), read_wanted_bodies(request.query)
+    fanout = fanout_for(services, request.query, query)
+    if fanout is not None:
+        return await answer_snapshot(request, storage, fanout, query, wanted)
     frozen = freeze(query.filter, read_optional_int(request.query, "max_seq"), await storage.last_seq())
     is_possible = query.halves.uniform != 0
     count = await storage.count(frozen.counted) if is_possible else Count(0, 0)
@@ -125,10 +134,24 @@ async def list_entries(request: web.Request) -> web.Response:
     if is_possible:
         page = await read_entry_page(storage, narrow(query, frozen, count))
         bodies = await read_bodies(storage, page.entries, wanted)
-        answer["entries"] = await encode_rows(zip(page.entries, bodies, strict=True), _show)
+        answer["entries"] = await encode_rows(zip(page.entries, bodies, strict=True), show_entry)
         if not page.complete:
             answer |= {"complete": False, "nextAfterId": page.next_after_id}
     return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})
+
+
+def fanout_for(services: Services, query: Query, read: EntryQuery) -> Fanout | None:
+    """Decide whether a page is one of a snapshot: fan-out is on, an admin asks, and for nothing that has no cursor.
+
+    Raises:
+        BadParameter: a cursor beside what it cannot go with.
+    """
+    if services.fanout is None or services.principal.role != "admin" or not services.principal.is_unrestricted:
+        return None
+    other = next((name for name in ("afterId", "last") if name in query), "order" if read.order == "desc" else None)
+    if other is not None and query.get("cursor"):
+        raise BadParameter(other, query[other], "nothing: it does not go with cursor")
+    return None if other is not None or "max_seq" in query else services.fanout
 
 
 def narrow(query: EntryQuery, frozen: Frozen, count: Count) -> EntryQuery:
@@ -138,15 +161,6 @@ def narrow(query: EntryQuery, frozen: Frozen, count: Count) -> EntryQuery:
         halves, filter = replace(halves, event=False), replace(filter, kind="exchange")
     # No offset leads further than the last entry of the log.
     return replace(query, halves=halves, filter=filter, offset=min(query.offset, 2 * frozen.max_seq))
-
-
-def _show(row: tuple[Entry, dict[str, object]]) -> dict[str, object]:
-    """Put an entry's body beside its other data."""
-    entry, body = row
-    shown = project_entry(entry)
-    if body:
-        shown["data"] = data_of(entry.record, entry.kind) | body
-    return shown
 
 
 async def stream(request: web.Request) -> web.StreamResponse:

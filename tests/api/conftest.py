@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from api.app import make_app
+from api.dialects.fanout import Fanout
 from api.metrics import Metrics, WorkerTotals
 from api.principal import Credential, Credentials
 from api.services import RouteInfo, Services, StreamServices
@@ -18,7 +19,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.ledger import Ledger
 from storage.query import Scope
-from storage.record import Record
+from storage.record import Record, ToolCall
 from tests.api.samples import START_US
 
 TOKEN = "s3cret-t0ken"
@@ -33,6 +34,7 @@ class World:
 
     storage: Storage
     in_flight: list[Record] = field(default_factory=list)
+    running_tools: list[ToolCall] = field(default_factory=list)
     ready: tuple[bool, dict[str, object]] = (True, {"degraded": False})
     ledger: Ledger = field(
         default_factory=lambda: Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
@@ -41,6 +43,7 @@ class World:
     token: str | None = TOKEN
     credentials: list[Credential] = field(default_factory=list)
     host_scopes: dict[str, Scope] = field(default_factory=dict)
+    fanout: Fanout | None = None
     routes: dict[str, RouteInfo] = field(default_factory=dict)
     state_path: Path | None = None
     allowed_hosts: tuple[str, ...] = ("logs.example",)
@@ -60,12 +63,14 @@ class World:
             credentials=Credentials(lambda: self.token, self.credentials),
             host_scopes=self.host_scopes,
             routes=self.routes,
+            fanout=self.fanout,
             listen_host="admin.internal",
             allowed_hosts=self.allowed_hosts,
             instance="side-1",
             ledger=read_ledger,
             status=lambda: {"version": "0.1.0"},
             in_flight=lambda: list(self.in_flight),
+            running_tools=lambda: list(self.running_tools),
             is_ready=lambda: self.ready,
             metrics=Metrics(lambda: self.totals, self.tail, version="0.1.0"),
             streams=StreamServices(

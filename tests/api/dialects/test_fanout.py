@@ -1,0 +1,238 @@
+"""The fan-out: signed cursors over a snapshot, expiry, and lines with a trailer."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.dialects.fanout import Fanout, Place
+from api.errors import Refused
+from api.principal import Credential, Principal
+from api.services import Services
+from storage.memory import MemoryStorage
+from storage.query import Page, RecordQuery, Scope
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import make_batch, make_event, make_record
+
+Start = Callable[[Services], Awaitable[Client]]
+PATH = "/api/proxy-logs/_logs"
+SECRET = b"s" * 32
+LINES = {"Accept": "application/x-ndjson"}
+
+
+class Clock:
+    """Wall clock of a test."""
+
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until it is moved."""
+    return Clock()
+
+
+class PurgingStorage(MemoryStorage):
+    """Hides the oldest records, as retention does."""
+
+    floor_seq = 0
+
+    async def select(self, query: RecordQuery) -> Page:
+        page = await super().select(
+            RecordQuery(filter=query.filter, order=query.order, limit=10_000, after=query.after)
+        )
+        kept = [record for record in page.records if record.seq > self.floor_seq][query.offset :]
+        more = kept[query.limit - 1].seq if len(kept) > query.limit else None
+        return Page(kept[: query.limit], complete=True, next_after=more)
+
+
+@pytest.fixture
+async def world(clock: Clock) -> World:
+    """Nine exchanges and an event of three projects, with the fan-out on."""
+    storage = PurgingStorage()
+    records = [make_record(n, project=f"proj_{n % 3}", status=500 if n == 4 else 200) for n in range(1, 10)]
+    await storage.commit(make_batch(*records, make_event(10)))
+    return World(storage, fanout=Fanout(secret=SECRET, now_s=clock))
+
+
+async def ask(client: Client, **query: Any) -> tuple[int, dict[str, Any]]:
+    """Ask as the admin."""
+    response = await client.get(PATH, params=query, headers=BEARER)
+    return response.status, await response.json()
+
+
+async def pages(client: Client, **query: Any) -> list[int]:
+    """Follow the cursors to the end."""
+    found: list[int] = []
+    cursor = None
+    while True:
+        status, answer = await ask(client, **query, **({"cursor": cursor} if cursor else {}))
+        assert status == 200, answer
+        found += [entry["id"] for entry in answer["entries"]]
+        cursor = answer["nextCursor"]
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, [*range(1, 19), 20]),
+        ({"kind": "response"}, list(range(2, 19, 2))),
+        ({"level": "error"}, [7, 8]),
+        ({"projectId": "proj_1"}, [1, 2, 7, 8, 13, 14]),
+        ({"projectId": "nobody"}, []),
+        ({"kind": "nonsense"}, []),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 3, 7, 1000])
+async def test_cursors_lead_through_the_snapshot(
+    client: Client, limit: int, query: dict[str, str], expected: list[int]
+) -> None:
+    """Every entry of every tenant once, in order, whatever the page size."""
+    assert await pages(client, limit=limit, **query) == expected
+
+
+async def test_a_snapshot_does_not_grow(world: World, client: Client) -> None:
+    """What is committed after the first page is not in it; the total stays too."""
+    _, first = await ask(client, limit=5)
+    await world.storage.commit(make_batch(make_record(11), make_record(12)))
+    _, second = await ask(client, limit=1000, cursor=first["nextCursor"])
+    assert (second["entries"][-1]["id"], second["nextCursor"]) == (20, None)
+    assert first["total"] == second["total"] == 19
+    _, offset = await ask(client, limit=2, offset=3)
+    assert [entry["id"] for entry in offset["entries"]] == [4, 5]
+    _, behind = await ask(client, limit=2, offset=3, cursor=offset["nextCursor"])
+    assert [entry["id"] for entry in behind["entries"]] == [6, 7]
+
+
+async def test_a_cursor_is_bound_to_its_filters(client: Client) -> None:
+    """With other filters, or beside `afterId`, `last` or another order, it is refused."""
+    _, first = await ask(client, limit=2, level="info")
+    cursor = first["nextCursor"]
+    assert (await ask(client, limit=5, level="info", cursor=cursor))[0] == 200
+    for other in (
+        {"level": "error"},
+        {"level": "info", "projectId": "proj_1"},
+        {"kind": "request", "level": "info"},
+        {},
+    ):
+        status, answer = await ask(client, cursor=cursor, **other)
+        assert (status, answer["error"]) == (400, "Bad Request")
+    for other in ({"afterId": "1"}, {"last": "2"}, {"order": "desc"}):
+        assert (await ask(client, level="info", cursor=cursor, **other))[0] == 400
+
+
+async def test_a_cursor_expires(client: Client, clock: Clock) -> None:
+    """After 15 minutes it is 410 in the document's words."""
+    _, first = await ask(client, limit=2)
+    clock.now_s += 900
+    assert (await ask(client, cursor=first["nextCursor"]))[0] == 200
+    clock.now_s += 1
+    status, answer = await ask(client, cursor=first["nextCursor"])
+    assert status == 410
+    assert (answer["statusCode"], answer["error"], set(answer)) == (
+        410,
+        "snapshot_expired",
+        {"statusCode", "error", "message"},
+    )
+
+
+async def test_a_snapshot_that_retention_overtook_is_expired(world: World, client: Client) -> None:
+    """Rows that come next are gone: 410, instead of a page that hides it; behind the purge it goes on."""
+    assert isinstance(world.storage, PurgingStorage)
+    _, first = await ask(client, limit=2)
+    _, later = await ask(client, limit=8)
+    world.storage.floor_seq = 3
+    assert (await ask(client, cursor=first["nextCursor"]))[0] == 410
+    assert (await ask(client, cursor=later["nextCursor"]))[0] == 200
+
+
+async def test_lines_end_in_a_trailer(client: Client) -> None:
+    """Without a limit to the end of the snapshot, with one as far as that and a cursor."""
+    response = await client.get(PATH, headers=BEARER | LINES)
+    assert response.content_type == "application/x-ndjson"
+    *lines, trailer = map(json.loads, (await response.text()).splitlines())
+    assert [line["id"] for line in lines] == [*range(1, 19), 20]
+    assert trailer == {"__trailer": True, "nextCursor": None, "status": 200}
+    response = await client.get(PATH, params={"limit": "5"}, headers=BEARER | LINES)
+    *lines, trailer = map(json.loads, (await response.text()).splitlines())
+    assert [line["id"] for line in lines] == [1, 2, 3, 4, 5]
+    response = await client.get(PATH, params={"cursor": trailer["nextCursor"]}, headers=BEARER | LINES)
+    *lines, trailer = map(json.loads, (await response.text()).splitlines())
+    assert [line["id"] for line in lines] == [*range(6, 19), 20]
+
+
+async def test_lines_that_expire_on_the_way_say_so(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The status is sent already, so the trailer has it; before the first byte it is the status."""
+    monkeypatch.setattr("api.dialects.fanout.PAGE_ENTRIES", 4)
+    assert isinstance(world.storage, PurgingStorage)
+    storage, asked = world.storage, 0
+    select = storage.select
+
+    async def purging_select(query: RecordQuery) -> Page:
+        nonlocal asked
+        asked += 1
+        storage.floor_seq = 9 if asked > 2 else 0
+        return await select(query)
+
+    monkeypatch.setattr(storage, "select", purging_select)
+    response = await client.get(PATH, headers=BEARER | LINES)
+    *lines, trailer = map(json.loads, (await response.text()).splitlines())
+    assert [line["id"] for line in lines] == [1, 2, 3, 4]
+    assert trailer == {"__trailer": True, "error": "snapshot_expired", "status": 410}
+    place = Fanout(secret=SECRET, now_s=lambda: 0).encode(Place(10, 0, 4), b"")
+    assert (await client.get(PATH, params={"cursor": place}, headers=BEARER | LINES)).status == 400
+
+
+@pytest.mark.parametrize("who", ["fan-out off", "reader", "restricted"])
+async def test_elsewhere_the_cursor_is_ignored(world: World, start: Start, who: str) -> None:
+    """Where it is off, and for everybody but an unrestricted admin, any cursor is as none, and none is given."""
+    headers = dict(BEARER)
+    if who == "fan-out off":
+        world.fanout = None
+    else:
+        scope = Scope(projects=("proj_1",)) if who == "restricted" else Scope()
+        world.credentials = [Credential(hashlib.sha256(b"reader").digest(), Principal("r", "reader", scope))]
+        headers = {"Authorization": "reader"}
+    client = await start(world.services())
+    for cursor in ("", "nonsense", "AAAA"):
+        response = await client.get(PATH, params={"cursor": cursor, "limit": "2"}, headers=headers | LINES)
+        assert (response.status, response.content_type) == (200, "application/json")
+        assert "nextCursor" not in await response.json()
+
+
+PLACES = st.builds(Place, st.integers(0, 2**63), st.integers(0, 2**63), st.integers(0, 2**63))
+
+
+@given(place=PLACES, binding=st.binary(min_size=32, max_size=32), flip=st.integers(0, 456))
+def test_any_flipped_bit_is_refused(place: Place, binding: bytes, flip: int) -> None:
+    """A cursor that was touched, cut or lengthened is 400, never 500; an untouched one is read as it was written."""
+    fanout = Fanout(secret=SECRET, now_s=lambda: place.created_s)
+    text = fanout.encode(place, binding)
+    assert fanout.decode(text, binding) == place
+    raw = bytearray(base64.urlsafe_b64decode(text + "=="))
+    raw[flip % len(raw)] ^= 1 << flip % 8
+    for broken in (bytes(raw), bytes(raw[:-1]), bytes(raw) + b"x", b""):
+        with pytest.raises(Refused) as caught:
+            fanout.decode(base64.urlsafe_b64encode(broken).rstrip(b"=").decode(), binding)
+        assert caught.value.status == 400
+
+
+@given(text=st.text(max_size=100))
+def test_any_text_is_refused(text: str) -> None:
+    """What was never a cursor is 400."""
+    with pytest.raises(Refused) as caught:
+        Fanout(secret=SECRET).decode(text, b"")
+    assert caught.value.status == 400
