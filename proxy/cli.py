@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from proxy.cli_db import db_app
 from proxy.cli_keys import keys_app
 from proxy.cli_options import Config, DataDir, Json, Url
 from proxy.cli_records import records_app
@@ -34,6 +35,7 @@ token_app = typer.Typer(help="The admin token.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(token_app, name="token")
 app.add_typer(keys_app, name="keys")
+app.add_typer(db_app, name="db")
 app.add_typer(records_app)
 
 Upstream = Annotated[

@@ -110,6 +110,10 @@ class Storage(Protocol):
         """Delete one slice of what is below the floors; call it until `is_done`. Sums and `last_seq` stay right."""
         ...
 
+    async def vacuum(self) -> None:
+        """Give free space back to the file system, as much as can be while the store is in use."""
+        ...
+
     async def erase(self, filter: Filter) -> Erased:
         """Erase what matches a filter at this moment: rows, their counts in all sums, and their heads and bodies.
 

@@ -188,6 +188,10 @@ class MemoryStorage:
         self._remove(gone)
         return Purged(len(gone), 0, is_done=not gone)
 
+    async def vacuum(self) -> None:
+        """See `storage.base.Storage.vacuum`."""
+        self._check_open()
+
     async def erase(self, filter: Filter) -> Erased:
         """See `storage.base.Storage.erase`."""
         self._check_open()

@@ -131,6 +131,11 @@ class Spool:
         Args:
             replayed: The spool's position in the store: offset is the newest replayed frame, taken are its records.
         """
+        self.look(replayed)
+        self.collect()
+
+    def look(self, replayed: Position) -> None:
+        """Read the index as `load` does, and change no file."""
         last = replayed.offset
         self._paths = sorted(self._directory.glob("*" + SUFFIX)) if self._directory.is_dir() else []
         places = [place for path in self._paths for place in _places(path)]
@@ -148,7 +153,6 @@ class Spool:
             self._next_number = max(self._next_number, mark.next_number)
             self.positions = mark.positions
             self.retired = set(mark.retired)
-        self.collect()
 
     def write(self, batch: Batch, *, opened_at_us: int, is_doubtful: bool) -> Place:
         """Write a frame; it counts once it is admitted.

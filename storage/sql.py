@@ -165,6 +165,8 @@ class _Clause:
             if values:
                 known = ids.get(column, {})
                 self.among(column, [known[value] for value in values if value in known])
+                if column == "key_id":
+                    self._conditions.append("key_id <> 0")  # Literal: it is the condition of the partial index.
         if filter.levels:
             codes = [LEVELS.index(level) for level in LEVELS if level in filter.levels]
             if codes and codes[0] >= LEVELS.index("warn"):

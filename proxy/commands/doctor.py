@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from proxy.addresses import parse_address
 from proxy.commands.client import Client, read_admin_url
+from proxy.commands.doctor_spool import look_at_spool
 from proxy.commands.output import CommandError, console, say_json
 from proxy.settings import Settings
 
@@ -136,6 +137,12 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def check_spool(settings: Settings) -> Iterator[Finding]:
+    """See whether the spool has room, and what waits in it."""
+    for found in look_at_spool(settings):
+        yield Finding(*found)
+
+
 def _opened(path: Path, mode: str = "rwc") -> contextlib.closing[sqlite3.Connection]:
     return contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=1))
 
@@ -224,6 +231,7 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     check_ring_space,
     check_data_directory,
     check_storage,
+    check_spool,
     check_sqlite,
     check_clock,
     check_ports,

@@ -60,7 +60,7 @@ def purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
         raise
     if purged.rows or purged.blocks:
         return purged
-    return Purged(0, 0, is_done=_give_back(connection))
+    return Purged(0, 0, is_done=give_back(connection))
 
 
 def _purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
@@ -115,10 +115,10 @@ def _finish_span(connection: sqlite3.Connection, last_seq: int, newest_us: int, 
         connection.execute("UPDATE spans SET min_started_at_us = ? WHERE last_seq = ?", (floor_us, last_seq))
 
 
-def _give_back(connection: sqlite3.Connection) -> bool:
+def give_back(connection: sqlite3.Connection, kept_pages: int = _KEPT_PAGES) -> bool:
     """Give free pages back to the file system, a slice of them; True when there are no more to give."""
     free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    pages = min(_VACUUM_PAGES, free - _KEPT_PAGES)
+    pages = min(_VACUUM_PAGES, free - kept_pages)
     if pages <= 0:
         return True
     connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()

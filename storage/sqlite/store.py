@@ -164,6 +164,12 @@ class SqliteStorage:
         """See `storage.base.Storage.purge`."""
         return await self._writer.run(lambda connection: purge.purge(connection, max_rows))
 
+    async def vacuum(self) -> None:
+        """See `storage.base.Storage.vacuum`."""
+        while not await self._writer.run(partial(purge.give_back, kept_pages=0)):
+            pass
+        await self._writer.run(empty_journal)
+
     async def erase(self, filter: Filter) -> Erased:
         """See `storage.base.Storage.erase`."""
         through_seq = await self.last_seq()
