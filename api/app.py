@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api import erase, export, figures, health, keys, login, middleware, records
-from api.dialects import client_requests, gateway, proxy_logs, request_logs
+from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
 from api.pages import load_assets, serve_asset, serve_page
 from api.services import SERVICES, Services
@@ -48,6 +48,10 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/request-logs", request_logs.list_requests),
         Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests", client_requests.list_requests),
         Route("GET", "/api/clients/{clientId}/proxies/{proxyId}/requests/{requestId}", client_requests.get_request),
+        Route("GET", "/api/mcp-logs", mcp_logs.list_calls),
+        Route("GET", "/api/mcp-logs/stats", mcp_logs.stats),
+        Route("GET", "/api/mcp-logs/filterdata", mcp_logs.filter_data),
+        Route("GET", "/api/mcp-logs/{id}", mcp_logs.get_call),
         Route("GET", "/api/facets", figures.facets),
         Route("GET", "/api/histogram", figures.histogram),
         Route("GET", "/api/summary", figures.summary),

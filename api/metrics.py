@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.call_metrics import CallMetrics
 from api.store_metrics import StoreFigures, store_families
 from api.tail import Tail
 from storage.ledger import Ledger
@@ -102,6 +103,7 @@ class Metrics:
         "_tail",
         "_totals",
         "_version",
+        "calls",
     )
 
     def __init__(
@@ -110,6 +112,8 @@ class Metrics:
         self._totals = totals
         self._tail = tail
         self._version = version
+        self.calls = CallMetrics()
+        """LLM and tool calls."""
         self._routes: dict[str | None, tuple[Tally, Tally, Tally]] = {}
         self._labels: dict[str, tuple[Tally, Tally, Tally]] = {}
         self._overflow = 0
@@ -135,6 +139,8 @@ class Metrics:
             tallies[1].add(record.upstream_us)
         if record.first_byte_us is not None:
             tallies[2].add(record.first_byte_us)
+        if record.provider is not None:
+            self.calls.observe(record)
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
         """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""
@@ -173,6 +179,7 @@ class Metrics:
         """List all families; called by the registry at each scrape."""
         yield from self._durations()
         yield from self._writer()
+        yield from self.calls.collect()
         yield from worker_families(self._totals())
         if self._tail is not None:
             yield from tail_families(self._tail)
@@ -225,7 +232,10 @@ class Metrics:
         else:
             yield from self._set_by_hand()
         yield counters(
-            "metric_overflow", "Observations counted under another label for want of room.", [], {(): self._overflow}
+            "metric_overflow",
+            "Observations counted under another label for want of room.",
+            [],
+            {(): self._overflow + self.calls.overflow},
         )
 
     def _set_by_hand(self) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api import auth, hosts
 from api.answers import json_answer
-from api.dialects import client_requests, gateway, proxy_logs
+from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
 from api.errors import MAX_SHOWN_CHARACTERS, PROBLEM, OutOfScope, Refused, Shape, phrase
 from api.principal import ADMIN, NOBODY, Principal, intersect
 from api.services import SERVICES, VIEW, Services, view_for
@@ -20,6 +20,7 @@ SHAPES: Final = (
     ("/v1/", gateway.SHAPE),
     ("/api/proxy-logs/", proxy_logs.SHAPE),
     ("/api/clients/", client_requests.SHAPE),
+    ("/api/mcp-logs", mcp_logs.SHAPE),
 )
 """Path prefix → the dialect that words errors below it; the native API's shape elsewhere."""
 

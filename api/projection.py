@@ -36,6 +36,15 @@ def record_json(record: Record) -> dict[str, object]:
     return shown
 
 
+def usage_json(record: Record) -> dict[str, object] | None:
+    """Show what an LLM call used and cost; None when it was none."""
+    if record.usage_state is None:
+        return None
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+    shown: dict[str, object] = {name: getattr(record, name) for name in names}
+    return shown | {"state": record.usage_state, "cost_usd": record.cost_usd, "price_source": record.price_source}
+
+
 def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:
     """Show a record with heads and bodies; those are null when nothing of them is stored."""
     shown = record_json(record)

@@ -1,21 +1,23 @@
 """The native API: pages of records with every filter, one record with heads and bodies, its bodies as downloads."""
 
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 from aiohttp import web
 
 from api.answers import encode_rows, json_answer
 from api.cursor import encode_cursor
+from api.dialects.mcp_rows import project_row
 from api.errors import Refused
 from api.in_flight import select_in_flight
 from api.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
-from api.projection import detail_json, record_json
+from api.projection import detail_json, record_json, usage_json
 from api.services import Services, services_of
 from api.streams import serve_stream
 from api.tail import Interest
 from storage.query import RecordQuery
-from storage.record import Body, Record, format_id, parse_id
+from storage.record import Body, Record, ToolCall, format_id, parse_id
+from storage.tools import ToolStorage
 
 _ENCODER: Final = msgspec.json.Encoder()
 BodySide = Literal["request", "response"]
@@ -66,7 +68,17 @@ async def get_record(request: web.Request) -> web.Response:
     services = services_of(request)
     record = await _find(services, request.match_info["id"])
     payloads = await services.storage.payloads([record.seq]) if record.seq else {}
-    return json_answer(detail_json(record, payloads.get(record.seq)))
+    shown = detail_json(record, payloads.get(record.seq))
+    shown["usage"] = usage_json(record)
+    shown["tools"] = [project_row(call) for call in await _tools_of(services, record)]
+    return json_answer(shown)
+
+
+async def _tools_of(services: Services, record: Record) -> list[ToolCall]:
+    """Read the tool calls of a record, or those that run in an exchange in flight."""
+    if record.seq:
+        return await cast(ToolStorage, services.storage).tool_calls_of(record.seq)
+    return [call for call in services.running_tools() if call.record_id == record.id]
 
 
 async def download_request_body(request: web.Request) -> web.Response:

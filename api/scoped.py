@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from api.errors import OutOfScope, Refused
 from api.principal import Principal, intersect, is_visible, narrow
+from api.scoped_tools import ScopedTools
 from storage.base import Storage
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey
@@ -52,7 +53,7 @@ class QueryGate:
             self._turns.release()
 
 
-class ScopedStorage:
+class ScopedStorage(ScopedTools):
     """A store seen by one caller during one request."""
 
     def __init__(self, storage: Storage, principal: Principal, gate: QueryGate) -> None:

@@ -192,6 +192,7 @@ def _wire(
     book = KeyBook()
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
+    builder.on_tool_calls = metrics.calls.observe_tools
     drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
     status = StatusView(settings, data.instance, sources, writer, builder)
     retention = make_retention(settings, storage, drain)
@@ -256,6 +257,7 @@ async def admin_port(
         ledger=plane.ledger,
         status=plane.status.describe,
         in_flight=plane.status.in_flight,
+        running_tools=plane.status.running_tools,
         is_ready=plane.is_ready,
         metrics=plane.metrics,
         streams=StreamServices(

@@ -12,7 +12,7 @@ from proxy.inflight import InflightExchange
 from proxy.settings import Settings, redacted
 from proxy.sources import Source, Sources
 from proxy.version import VERSION
-from storage.record import Record
+from storage.record import Record, ToolCall
 from storage.writer import Writer
 
 
@@ -21,6 +21,14 @@ class InflightBuilder(Protocol):
 
     def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Record:
         """Make a preliminary record."""
+        ...
+
+    def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
+        """Show its tool calls."""
+        ...
+
+    def waiting_tools(self) -> list[ToolCall]:
+        """Show the tool calls that wait for another stream."""
         ...
 
 
@@ -66,6 +74,17 @@ class StatusView:
             if source.segment.producer_alive()
             for exchange in source.in_flight()
         ]
+
+    def running_tools(self) -> list[ToolCall]:
+        """Show the tool calls of those exchanges, and those whose answer will come on another stream."""
+        running = [
+            call
+            for source in self._sources.attached.values()
+            if source.segment.producer_alive()
+            for exchange in source.in_flight()
+            for call in self._builder.running_tools(exchange, source.descriptor)
+        ]
+        return running + self._builder.waiting_tools()
 
     def describe(self) -> dict[str, object]:
         """Describe everything an operator asks for."""

@@ -1,0 +1,87 @@
+"""Counters of LLM and tool calls for the metrics, with label sets that no client can blow up.
+
+A model counts apart once a provider has answered for it with counts, a tool once it has succeeded; both up to a cap.
+Everything else is `other`, and what the cap turned away is counted as overflow.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+
+from storage.record import Record, ToolCall
+
+MAX_MODELS: Final = 200
+MAX_TOOLS: Final = 500
+OTHER: Final = "other"
+
+_TYPES: Final = (
+    ("input", "input_tokens"),
+    ("output", "output_tokens"),
+    ("cache_read", "cache_read_tokens"),
+    ("cache_write", "cache_write_tokens"),
+    ("reasoning", "reasoning_tokens"),
+)
+
+
+class CallMetrics:
+    """Counts since the start of this process."""
+
+    def __init__(self) -> None:
+        self.overflow = 0
+        self._models: set[tuple[str, str]] = set()
+        self._tools: set[tuple[str, str]] = set()
+        self._tokens: dict[tuple[str, str, str], int] = {}
+        self._cost: dict[tuple[str, str], float] = {}
+        self._calls: dict[tuple[str, str, str], int] = {}
+
+    def observe(self, record: Record) -> None:
+        """Count the tokens and the cost of an LLM call."""
+        if record.provider is None or record.usage_state in (None, "absent"):
+            return
+        key = self._admitted(
+            self._models, (record.provider, record.resolved_model or record.model or OTHER), MAX_MODELS
+        )
+        for kind, name in _TYPES:
+            tokens: int | None = getattr(record, name)
+            if tokens:
+                self._tokens[*key, kind] = self._tokens.get((*key, kind), 0) + tokens
+        if record.cost_usd is not None:
+            self._cost[key] = self._cost.get(key, 0.0) + record.cost_usd
+
+    def observe_tools(self, calls: Sequence[ToolCall]) -> None:
+        """Count tool calls that have ended."""
+        for call in calls:
+            key = (call.server_label, call.tool_name)
+            if call.status == "success":
+                key = self._admitted(self._tools, key, MAX_TOOLS)
+            elif key not in self._tools:
+                key = (call.server_label if len(self._tools) < MAX_TOOLS else OTHER, OTHER)
+            self._calls[*key, call.status] = self._calls.get((*key, call.status), 0) + 1
+
+    def collect(self) -> Iterator[Metric]:
+        """List the families."""
+        yield _family("llm_tokens", "Tokens of LLM calls.", ("provider", "model", "type"), self._tokens)
+        yield _family("llm_cost_usd", "Cost of LLM calls in US dollars.", ("provider", "model"), self._cost)
+        yield _family("mcp_tool_calls", "Tool calls that have ended.", ("server", "tool", "status"), self._calls)
+
+    def _admitted(self, known: set[tuple[str, str]], key: tuple[str, str], limit: int) -> tuple[str, str]:
+        if key in known:
+            return key
+        if len(known) >= limit:
+            self.overflow += 1
+            return (key[0] if any(key[0] == first for first, _ in known) else OTHER, OTHER)
+        known.add(key)
+        return key
+
+
+def _family(
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    values: "dict[tuple[str, str, str], int] | dict[tuple[str, str], float]",
+) -> Metric:
+    family = CounterMetricFamily("sidelog_" + name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
