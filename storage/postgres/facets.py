@@ -58,11 +58,13 @@ async def count_values(connection: Connection, filter: Filter, hours: Hours, nam
         return counts
     columns = [FACETS[name] for name in names]
     rows, parameters = rollup_rows(where, hours, (*columns, "exchanges", "events"))
-    # One pass: the combinations of the facets asked for are few.
-    sql = f"SELECT {', '.join(columns)}, sum(exchanges + events)::bigint FROM {rows} GROUP BY {', '.join(columns)}"
+    # One pass for all facets; a row of the answer counts one value of one of them, and the others are null.
+    sets = ", ".join(f"({column})" for column in columns)
+    sql = f"SELECT {', '.join(columns)}, sum(exchanges + events)::bigint FROM {rows} GROUP BY GROUPING SETS ({sets})"
     for *values, count in await connection.fetch(sql, *parameters):
         for name, value in zip(names, values, strict=True):
-            add(counts[name], value, count)
+            if value is not None:
+                add(counts[name], value, count)
     return counts
 
 

@@ -125,16 +125,20 @@ async def stats(connection: Connection, scope: Scope, names: Names) -> Stats:
     table, parameters = rollup_rows(
         where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
     )
-    by = ", ".join((*_STATS, "level"))
-    sql = f"SELECT {by}, sum(2 * exchanges + events)::bigint FROM {table} GROUP BY {by}"
+    by = (*_STATS, "level")
+    # One pass; a row of the answer counts one value of one dimension, and the others are null.
+    sets = ", ".join(f"({column})" for column in by)
+    sql = f"SELECT {', '.join(by)}, sum(2 * exchanges + events)::bigint FROM {table} GROUP BY GROUPING SETS ({sets})"
     rows = await connection.fetch(sql, *parameters)
     text = await names.load(connection, {number for row in rows for number in row[:3] if number != OTHER})
     for *dimensions, level, entries in rows:
-        levels[LEVELS[level]] += entries
+        if level is not None:
+            levels[LEVELS[level]] += entries
         for group, number in zip(groups, dimensions, strict=True):
-            name = _OTHERS if number == OTHER else text[number]
-            name = _UNKNOWN if name is None else name
-            group[name] = group.get(name, 0) + entries
+            if number is not None:
+                name = _OTHERS if number == OTHER else text[number]
+                name = _UNKNOWN if name is None else name
+                group[name] = group.get(name, 0) + entries
     return Stats(sum(levels.values()), levels, *groups)
 
 
