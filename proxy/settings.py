@@ -144,7 +144,11 @@ class StorageSettings(_Section, frozen=True):
     """[storage]: where records go, and how they are batched on the way."""
 
     url: Annotated[
-        str, Meta(description="sqlite:///FILE (relative to the data directory; four slashes: absolute) or memory:")
+        str,
+        Meta(
+            description="sqlite:///FILE (relative to the data directory; four slashes: absolute), "
+            "postgresql://USER:PASSWORD@HOST/DATABASE or memory:"
+        ),
     ] = "sqlite:///sidelog.db"
     durability: Annotated[Literal["fast", "safe"], Meta(description="`safe` syncs each commit to disk")] = "safe"
     queue_max_bytes: Annotated[int, Meta(ge=MIB, le=16 * GIB, description="batches waiting for the store")] = 64 * MIB

@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from storage.base import Storage
 from storage.query import Durability
 
-_CACHE_SIZE: Final = "statement_cache_size"
+_SECRETS: Final = ("password", "sslpassword")
+"""Options of libpq that `config show` would print."""
+_MAX_DIGITS: Final = 5
 
 
 async def _open_memory(url: SplitResult, data_dir: Path, durability: Durability) -> Storage:
@@ -33,15 +35,7 @@ async def _open_postgres(url: SplitResult, data_dir: Path, durability: Durabilit
     from storage.postgres.connection import Address
     from storage.postgres.store import PostgresStorage
 
-    options = [(name, value) for name, value in parse_qsl(url.query) if name != _CACHE_SIZE]
-    given = parse_qs(url.query).get(_CACHE_SIZE)
-    # The driver takes an address as libpq does: several hosts, sockets, certificates, PGPASSWORD and .pgpass.
-    address = Address(
-        dsn=url._replace(query=urlencode(options)).geturl(),
-        location=_without_credentials(url),
-        statement_cache_size=None if given is None else int(given[0]),
-    )
-    return await PostgresStorage.open(address, durability=durability)
+    return await PostgresStorage.open(Address.of(url), durability=durability)
 
 
 def _check_memory(url: SplitResult) -> str | None:
@@ -63,14 +57,13 @@ def _check_postgres(url: SplitResult) -> str | None:
         return f"{url.scheme}: needs the name of a database, as in postgresql://user@host/sidelog"
     if url.fragment:
         return f"{url.scheme}: takes no fragment; # in a password is written %23"
-    if not all(size.isascii() and size.isdigit() for size in parse_qs(url.query).get(_CACHE_SIZE, [])):
-        return f"{url.scheme}: {_CACHE_SIZE} is a number"
+    options = dict(parse_qsl(url.query))
+    if not options.keys().isdisjoint(_SECRETS):
+        return f"{url.scheme}: a password is written before the @, or given as PGPASSWORD"
+    size = options.get("statement_cache_size", "0")
+    if not (size.isascii() and size.isdigit() and len(size) < _MAX_DIGITS):
+        return f"{url.scheme}: statement_cache_size is a number below 10000"
     return None if find_spec("asyncpg") else f"{url.scheme}: needs the driver: pip install 'sidelog[postgres]'"
-
-
-def _without_credentials(url: SplitResult) -> str:
-    host = url.netloc.rpartition("@")[2] or ",".join(parse_qs(url.query).get("host", ["localhost"]))
-    return f"{host}{url.path}"
 
 
 class _Backend(NamedTuple):

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from proxy.addresses import parse_address
 from proxy.commands.client import Client, read_admin_url
+from proxy.commands.doctor_postgres import look_at_postgres
 from proxy.commands.doctor_spool import look_at_spool
 from proxy.commands.output import CommandError, console, say_json
 from proxy.settings import Settings
@@ -107,9 +108,13 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Open the store read-only where it is a file, and look it over for a few seconds."""
+    """Open the store read-only and look it over, a file for a few seconds."""
     url = settings.storage.url
     path = sqlite_path(settings)
+    if url.startswith("postgres"):
+        for seen in look_at_postgres(url):
+            yield Finding(*seen)
+        return
     if path is None:
         yield Finding(
             "ok", "storage", "in memory: records end with the process" if url.startswith("memory") else "not a file"

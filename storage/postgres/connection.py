@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from urllib.parse import SplitResult, parse_qsl, urlencode
 
 import asyncpg
 
@@ -41,6 +42,19 @@ class Address:
     """The same for people: host, port and database, without credentials."""
     statement_cache_size: int | None
     """Statements kept prepared on a connection, 0 behind a pooler in transaction mode; None: find out."""
+
+    @classmethod
+    def of(cls, url: SplitResult) -> "Address":
+        """Read a store's URL, which is checked: the driver's, with `statement_cache_size` beside its options."""
+        options = dict(parse_qsl(url.query))
+        size = options.pop("statement_cache_size", None)
+        host = url.netloc.rpartition("@")[2] or options.get("host", "localhost")
+        return cls(
+            # The driver reads it as libpq does: several hosts, sockets, certificates, PGPASSWORD and .pgpass.
+            dsn=url._replace(query=urlencode(options)).geturl(),
+            location=f"{host}{url.path}",
+            statement_cache_size=None if size is None else int(size),
+        )
 
 
 async def connect(address: Address, *, statement_cache_size: int) -> Connection:
@@ -122,11 +136,11 @@ class Link:
         self._statement_cache_size = statement_cache_size
         self._on_connect = on_connect
         self._connection: Connection | None = None
-        self._is_closed = False
+        self.is_closed = False
 
     async def open(self) -> Connection:
         """Answer the connection, connected; raises the driver's errors."""
-        if self._is_closed:
+        if self.is_closed:
             raise StorageUnavailable("the store is closed")
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._address, statement_cache_size=self._statement_cache_size)
@@ -140,7 +154,7 @@ class Link:
 
     async def close(self) -> None:
         """Close the connection for good. Idempotent."""
-        self._is_closed = True
+        self.is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             await close(connection)

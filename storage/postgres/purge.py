@@ -31,6 +31,9 @@ ROW_BYTES: Final = 400
 """A row with its indexes, about (measured, bench/micro/postgres_write.py)."""
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
+_TABLES: Final = (
+    "records", "blocks", "rollups", "rollups_daily", "failures", "spans", "dictionary", "counter", "ingest_position",
+)  # fmt: skip
 _DROP_WAIT_MS: Final = 1000
 """Dropping a partition waits for every reader, and every other reader waits behind it: not for long."""
 _DAY_US: Final = DAY_HOURS * HOUR_US
@@ -76,6 +79,12 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         await _delete_sums_before(connection, state.purge_floor_us // HOUR_US)
         blocks = await _purge_blocks(connection, state)
     return Purged(0, blocks, is_done=not blocks)
+
+
+async def vacuum(connection: Connection) -> None:
+    """Let the server tidy all tables, and cut off what is free at the end of their files. Outside a transaction."""
+    for table in _TABLES:
+        await connection.execute(f"VACUUM (ANALYZE) sidelog.{table}")
 
 
 async def _drop_day(connection: Connection, begin: str) -> Purged | None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from storage.errors import StorageUnavailable
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.postgres import keys, purge, read
@@ -75,7 +76,8 @@ class PostgresStorage:
         read_budget_s: float,
         lock_limit_s: float,
     ) -> None:
-        self._location = address.location
+        self._address = address
+        self._statement_cache_size = statement_cache_size
         self._schema_version = schema_version
         self._read_budget_s = read_budget_s
         self._begin_write = _begin_write(durability, lock_limit_s)
@@ -89,6 +91,10 @@ class PostgresStorage:
         self._idle: asyncio.LifoQueue[Link] = asyncio.LifoQueue(readers)
         for reader in self._readers:
             self._idle.put_nowait(reader)
+        self._attentive: asyncio.LifoQueue[Link] = asyncio.LifoQueue(1)
+        """One more reader, for what workers wait for: never behind a slow answer."""
+        self._readers.append(Link(address, statement_cache_size, self._names.forget))
+        self._attentive.put_nowait(self._readers[-1])
 
     @classmethod
     async def open(
@@ -181,6 +187,18 @@ class PostgresStorage:
         async with self._write_connection() as connection:
             return await purge.purge(connection, self._begin_write, max_rows)
 
+    async def vacuum(self) -> None:
+        """See `storage.base.Storage.vacuum`."""
+        with translated():
+            # On a connection of its own, and without a limit: it takes as long as it takes, in nobody's way.
+            link = Link(self._address, self._statement_cache_size, lambda: None)
+            if self._writer.is_closed:
+                raise StorageUnavailable("the store is closed")
+            try:
+                await purge.vacuum(await link.open())
+            finally:
+                await link.close()
+
     async def erase(self, filter: Filter) -> Erased:
         """See `storage.base.Storage.erase`."""
         through_seq = await self.last_seq()
@@ -201,11 +219,11 @@ class PostgresStorage:
 
     async def keys(self) -> list[ApiKey]:
         """See `storage.base.Storage.keys`."""
-        return await self._read(lambda connection, budget: keys.read_keys(connection))
+        return await self._read(lambda connection, budget: keys.read_keys(connection), self._attentive)
 
     async def key_version(self) -> int:
         """See `storage.base.Storage.key_version`."""
-        return await self._read(lambda connection, budget: keys.read_version(connection))
+        return await self._read(lambda connection, budget: keys.read_version(connection), self._attentive)
 
     async def create_key(self, key: ApiKey) -> None:
         """See `storage.base.Storage.create_key`."""
@@ -261,8 +279,11 @@ class PostgresStorage:
         async with self._write_connection() as connection, transaction(connection, self._begin_write):
             return await work(connection)
 
-    async def _read(self, work: Callable[[Connection, Budget], Awaitable[T]]) -> T:
-        reader = await self._idle.get()
+    async def _read(
+        self, work: Callable[[Connection, Budget], Awaitable[T]], among: asyncio.LifoQueue[Link] | None = None
+    ) -> T:
+        links = self._idle if among is None else among
+        reader = await links.get()
         try:
             with translated():
                 async with (
@@ -271,13 +292,13 @@ class PostgresStorage:
                 ):
                     return await work(connection, Budget(self._read_budget_s))
         finally:
-            self._idle.put_nowait(reader)
+            links.put_nowait(reader)
 
     async def _info(self, connection: Connection, budget: Budget) -> StorageInfo:
         state = await read_state(connection)
         return StorageInfo(
             backend="postgres",
-            location=self._location,
+            location=self._address.location,
             schema_version=self._schema_version,
             rows=await read.rows_total(connection, state),
             last_seq=state.last_seq,

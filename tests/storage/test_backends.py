@@ -8,8 +8,17 @@ import pytest
 
 from storage.backends import check_url, open_storage
 
+POSTGRES = (
+    "postgresql:///db",
+    "postgres://me:tiger@db.example.com:5433/sidelog?sslmode=require&statement_cache_size=0",
+    "postgresql://me@one,two:5433/sidelog",
+    "postgresql:///db?host=/run/postgresql",
+)
 
-@pytest.mark.parametrize("url", ["memory:", "sqlite:///records.db", "sqlite:////var/lib/x.db", "sqlite:///a%20b/c.db"])
+
+@pytest.mark.parametrize(
+    "url", ["memory:", "sqlite:///records.db", "sqlite:////var/lib/x.db", "sqlite:///a%20b/c.db", *POSTGRES]
+)
 def test_known_stores_are_accepted(url: str) -> None:
     """A complete URL of a known scheme passes."""
     check_url(url)
@@ -28,6 +37,12 @@ def test_known_stores_are_accepted(url: str) -> None:
         ("sqlite://host/records.db", "no host"),
         ("sqlite:///records.db?mode=ro", "no options"),
         ("sqlite:///a%00b", "NUL"),
+        ("postgresql://scott:tiger@host", "name of a database"),
+        ("postgresql://scott:tiger@host/a/b", "name of a database"),
+        ("postgres://scott:ti#ger@host/db", "name of a database"),
+        ("postgresql://scott:tiger@host/db#x", "no fragment"),
+        ("postgresql://host/db?password=tiger", "before the @"),
+        ("postgresql://host/db?statement_cache_size=all", "is a number"),
     ],
 )
 async def test_others_are_refused(url: str, message: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from storage.query import Filter, Scope
 from storage.record import Record
-from storage.sql import DIMENSIONS, SQLITE, Dialect, Where, conditions, lower_ascii, rollup_conditions, texts
+from storage.sql import DIMENSIONS, POSTGRES, SQLITE, Dialect, Where, conditions, lower_ascii, rollup_conditions, texts
 
 NUMBERED = Dialect(
     placeholder=lambda number: f"${number}",
@@ -108,3 +108,19 @@ def test_every_field_of_a_filter_is_compiled_or_a_bound() -> None:
         "error_types", "trace_id", "min_duration_us", "max_duration_us", "keyed",
     }  # fmt: skip
     assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until"}
+
+
+def test_postgres_is_told_the_type_of_numbers() -> None:
+    """Numbers are bound as 64 bits, so that one too large for its column matches nothing instead of failing."""
+    filter = Filter(kind="all", projects=("a",), statuses=(1 << 40,), trace_id="t", path_contains="X")
+    found = conditions(filter, IDS, POSTGRES, first_parameter=3)
+    assert found is not None
+    assert found.parameters == (1, (1 << 40) // 100, 1 << 40, "t", "x")
+    for mark in (
+        "project = $3::bigint",
+        "status / 100 = $4::bigint",
+        "+status = $5::bigint",
+        "trace_id = $6",
+        "{}, $7)",
+    ):
+        assert mark.format('lower(path COLLATE "C")') in found.text

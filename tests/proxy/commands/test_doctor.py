@@ -13,6 +13,7 @@ from proxy import cli
 from proxy.commands import doctor
 from proxy.commands.doctor import Finding
 from proxy.settings import Settings, load
+from tests.support import postgres
 
 
 @pytest.fixture
@@ -150,3 +151,24 @@ def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Se
 
     monkeypatch.setattr(doctor, "CHECKS", (check_nothing, doctor.check_clock))
     assert doctor.run(settings, [], as_json=False) == 1
+
+
+def with_url(settings: Settings, url: str) -> Settings:
+    """Put the store elsewhere."""
+    return msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=url))
+
+
+def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
+    """A database that answers is fine, used before or not; nothing is made in it."""
+    for _ in range(2):
+        findings = list(doctor.check_storage(with_url(settings, postgres.url("postgres"))))
+        assert states(findings) == ["ok"]
+        assert "will be made at the first start" in findings[0].text
+
+
+def test_a_postgres_that_is_away_is_a_failure(settings: Settings, tmp_path: Path) -> None:
+    """The finding names the place and never the password."""
+    findings = list(doctor.check_storage(with_url(settings, f"postgresql://me:tiger@/db?host={tmp_path}")))
+    assert states(findings) == ["fail"]
+    assert str(tmp_path) in findings[0].text
+    assert "tiger" not in str(findings)

@@ -275,3 +275,24 @@ async def test_blocks_are_kept_under_ids_of_their_own(url: str, tmp_path: Path, 
         assert counted == size > 0
         await first.erase(ALL)
     assert await other.fetchval("SELECT block_bytes FROM sidelog.counter") == 0
+
+
+async def test_vacuum_gives_space_back(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+    """What was erased takes no space on the disk any more."""
+    await store.commit(make_batch(*[make_record(path="x" * 2000) for _ in range(500)]))
+    before = await other.fetchval("SELECT pg_relation_size('sidelog.records_default')")
+    await store.erase(ALL)
+    await store.vacuum()
+    assert await other.fetchval("SELECT pg_relation_size('sidelog.records_default')") < before / 10
+    await store.close()
+    with pytest.raises(StorageUnavailable):
+        await store.vacuum()
+
+
+async def test_keys_are_read_beside_slow_answers(url: str) -> None:
+    """Workers learn of changed keys while every other reader is busy."""
+    async with await opened(url, readers=1) as store, asyncio.TaskGroup() as group:
+        slow = group.create_task(store._read(lambda raw, budget: raw.fetchval("SELECT pg_sleep(0.5)")))
+        await asyncio.sleep(0)
+        assert (await store.key_version(), await store.keys()) == (0, [])
+        assert not slow.done()

@@ -1,0 +1,56 @@
+"""A look at a database that changes nothing in it, for `sidelog doctor`."""
+
+from dataclasses import dataclass
+
+from storage.postgres.connection import Address, close, connect, find_statement_cache_size, transaction, translated
+from storage.postgres.schema import migrations, read_version
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen."""
+
+    server_version: str
+    encoding: str
+    layout: int
+    """0 when the database was never used."""
+    newest_layout: int
+    """What this program brings it to."""
+    is_pooled: bool
+    """Whether a pooler stands between, so that statements are not kept prepared."""
+    may_create: bool
+    """Whether the layout is there, or may be made."""
+    is_read_only: bool
+
+
+async def look(address: Address) -> Look:
+    """Connect and look.
+
+    Raises:
+        StorageUnavailable: It cannot be reached, or does not let us in.
+    """
+    with translated():
+        connection = await connect(address, statement_cache_size=0)
+        try:
+            is_pooled = await find_statement_cache_size(connection, address) == 0
+            async with transaction(connection, "BEGIN READ ONLY"):
+                row = await connection.fetchrow(
+                    "SELECT current_setting('server_version') AS version, "
+                    "pg_encoding_to_char(encoding) AS encoding, pg_is_in_recovery() AS is_read_only, "
+                    "to_regnamespace('sidelog') IS NOT NULL "
+                    "OR has_database_privilege(current_database(), 'CREATE') AS may_create "
+                    "FROM pg_database WHERE datname = current_database()"
+                )
+                layout = await read_version(connection)
+        finally:
+            await close(connection)
+    assert row is not None, "bug: a database that does not list itself"
+    return Look(
+        server_version=row["version"],
+        encoding=row["encoding"],
+        layout=layout,
+        newest_layout=len(migrations()),
+        is_pooled=is_pooled,
+        may_create=row["may_create"],
+        is_read_only=row["is_read_only"],
+    )
