@@ -1,16 +1,19 @@
 """The admin application: every route in one table, and the order in which requests pass the middlewares."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api import erase, export, figures, health, keys, login, middleware, records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
+from api.openapi import describe
 from api.pages import load_assets, serve_asset, serve_page
-from api.services import SERVICES, Services
+from api.services import SERVICES, Services, services_of
 
 MAX_REQUEST_BYTES: Final = 65536
 """Largest request body: the longest thing anybody sends here is a token or a key's description."""
@@ -69,6 +72,8 @@ def routes() -> tuple[Route, ...]:
         Route("POST", "/api/keys", keys.create_key),
         Route("PATCH", "/api/keys/{id}", keys.change_key),
         Route("DELETE", "/api/keys/{id}", keys.delete_key),
+        Route("GET", "/openapi.json", openapi, is_open=True),
+        Route("GET", "/docs", serve_page(assets["docs.html"]), is_open=True),
         Route("GET", "/healthz", health.healthz, is_open=True),
         Route("GET", "/readyz", health.readyz, is_open=True),
         Route("GET", "/metrics", health.metrics, is_open=True),
@@ -78,6 +83,17 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/requests", page, is_open=True),
         Route("GET", "/ui/{name}", serve_asset(assets), is_open=True),
     )
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """Answer this API's description, OpenAPI 3.1."""
+    return web.Response(body=_description(services_of(request).version), content_type="application/json")
+
+
+@lru_cache(maxsize=1)
+def _description(version: str) -> bytes:
+    """Write the description: 5 ms, so once."""
+    return msgspec.json.encode(describe(routes(), version))
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -79,6 +79,8 @@ class Services:
     """The configured routes, by id."""
     retention_s: int | None = None
     """How long records are kept; None is for ever."""
+    version: str = ""
+    """Of the program."""
     fanout: Fanout | None = None
     """Signs the cursors of seed 001's fan-out; None where it is off."""
     gate: QueryGate = field(default_factory=QueryGate)

@@ -254,6 +254,7 @@ async def admin_port(
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
+        version=VERSION,
         ledger=plane.ledger,
         status=plane.status.describe,
         in_flight=plane.status.in_flight,

@@ -20,11 +20,25 @@ GUARDED = [
     ("/api/records/nothing", 404),
     ("/api/records/nothing/request-body", 404),
     ("/api/records/nothing/response-body", 404),
+    ("/api/request-logs", 200),
+    ("/api/clients/acme/proxies/default/requests", 404),
+    ("/api/clients/acme/proxies/default/requests/nothing", 404),
     ("/api/ledger", 200),
     ("/api/status", 200),
     ("/no/such/path", 404),
 ]
-OPEN = ["/healthz", "/readyz", "/metrics", "/login", "/", "/requests", "/ui/app.js", "/ui/style.css"]
+OPEN = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/login",
+    "/",
+    "/requests",
+    "/ui/app.js",
+    "/ui/style.css",
+]
 
 CREDENTIALS = {
     "none": ({}, False),

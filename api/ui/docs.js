@@ -1,0 +1,77 @@
+// The API's own description as a page: one article per operation, made of text nodes only.
+
+const make = (name, ...children) => {
+  const node = document.createElement(name);
+  node.append(...children);
+  return node;
+};
+
+const typeOf = (schema) => {
+  if (schema.$ref) return schema.$ref.split("/").pop();
+  if (schema.enum) return schema.enum.join(" | ");
+  if (schema.anyOf) return schema.anyOf.map(typeOf).join(" | ");
+  if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
+  const bounds = [["from", schema.minimum], ["to", schema.maximum], ["default", schema.default]];
+  const told = bounds.filter(([, value]) => value !== undefined).map(([word, value]) => `${word} ${value}`);
+  return [schema.type ?? "anything", ...told].join(", ");
+};
+
+const parameters = (list) => {
+  const rows = list.map((each) =>
+    make("tr", make("td", make("code", each.name)), make("td", each.in), make("td", typeOf(each.schema))));
+  const head = make("tr", ...["Parameter", "In", "Type"].map((word) => {
+    const cell = make("th", word);
+    cell.scope = "col";
+    return cell;
+  }));
+  return make("table", make("thead", head), make("tbody", ...rows));
+};
+
+const answers = (responses) =>
+  make("ul", ...Object.entries(responses).map(([status, response]) => {
+    const kinds = Object.entries(response.content ?? {}).map(([media, { schema }]) => `${media}: ${typeOf(schema)}`);
+    return make("li", make("code", status), ` ${response.description}`, kinds.length ? ` (${kinds.join("; ")})` : "");
+  }));
+
+const article = (path, method, operation) => {
+  const node = make("article", make("h2", make("code", `${method.toUpperCase()} ${path}`)), make("p", operation.summary));
+  node.id = operation.operationId;
+  if (operation.security?.length === 0) node.append(make("p", "Open: no token is needed."));
+  if (operation.parameters.length) node.append(parameters(operation.parameters));
+  const details = make("details", make("summary", "Answers"), answers(operation.responses));
+  node.append(details);
+  return node;
+};
+
+const shape = (name, schema) => {
+  const node = make("article", make("h2", make("code", name)), make("p", schema.description ?? ""));
+  const members = Object.entries(schema.properties ?? {}).map(([member, type]) =>
+    make("tr", make("td", make("code", member)), make("td", typeOf(type)),
+      make("td", schema.required?.includes(member) ? "always" : "may be absent")));
+  node.append(make("table", make("tbody", ...members)));
+  node.id = name;
+  return node;
+};
+
+const show = (document_) => {
+  const main = document.getElementById("operations");
+  const nodes = Object.entries(document_.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => article(path, method, operation)));
+  nodes.push(...Object.entries(document_.components.schemas).map(([name, schema]) => shape(name, schema)));
+  main.replaceChildren(...nodes);
+  document.getElementById("search").addEventListener("input", (event) => {
+    const words = event.target.value.toLowerCase().split(/\s+/);
+    for (const node of nodes) {
+      const text = node.textContent.toLowerCase();
+      node.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+};
+
+try {
+  const response = await fetch("/openapi.json");
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  show(await response.json());
+} catch (error) {
+  document.getElementById("operations").textContent = `The description could not be loaded: ${error.message}`;
+}
