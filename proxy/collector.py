@@ -23,6 +23,7 @@ from api.metrics import Metrics
 from api.principal import Credential, Credentials, Principal
 from api.services import RouteInfo, Services, StreamServices
 from api.sessions import Sessions
+from api.store_metrics import StoreFigures
 from api.stream_limits import StreamLimits
 from api.tail import Tail
 from proxy.addresses import parse_address
@@ -32,7 +33,7 @@ from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
-from proxy.keeping import load_spool, make_retention, store_figures
+from proxy.keeping import load_spool, make_retention
 from proxy.key_publisher import KeyPublisher
 from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
@@ -196,8 +197,20 @@ def _wire(
     drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
     status = StatusView(settings, data.instance, sources, writer, builder)
     retention = make_retention(settings, storage, drain)
-    metrics.watch_store(lambda: store_figures(writer, retention, spool))
+    metrics.watch_store(lambda: _store_figures(writer, retention, spool))
     return ControlPlane(storage, writer, drain, sources, status, metrics, tail, retention, keys)
+
+
+def _store_figures(writer: Writer, retention: Retention, spool: Spool | None) -> StoreFigures:
+    """Read the state of the way to the store, for the metrics."""
+    return StoreFigures(
+        is_up=writer.is_storage_up,
+        oldest_unstored_s=writer.oldest_unstored_s,
+        spool_bytes=0 if spool is None else spool.size_bytes,
+        spool_errors=0 if spool is None else spool.errors,
+        retention_lag_s=retention.lag_s,
+        records_purged=retention.rows_purged,
+    )
 
 
 async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:

@@ -6,7 +6,6 @@ Wires both to the settings, the data directory and the log of events.
 from collections.abc import Mapping
 from pathlib import Path
 
-from api.store_metrics import StoreFigures
 from proxy.drain import Drain
 from proxy.settings import Settings
 from storage.base import Storage
@@ -14,7 +13,6 @@ from storage.ledger import SPOOL
 from storage.record import Position
 from storage.retention import Floors, Limits, Retention
 from storage.spool import Spool
-from storage.writer import Writer
 
 
 def make_retention(settings: Settings, storage: Storage, drain: Drain) -> Retention:
@@ -29,18 +27,6 @@ def make_retention(settings: Settings, storage: Storage, drain: Drain) -> Retent
 
     limits = Limits.of(kept.max_age_days, kept.body_max_age_days, kept.max_bytes)
     return Retention(storage, limits, on_purged)
-
-
-def store_figures(writer: Writer, retention: Retention, spool: Spool | None) -> StoreFigures:
-    """Read the state of the way to the store, for the metrics."""
-    return StoreFigures(
-        is_up=writer.is_storage_up,
-        oldest_unstored_s=writer.oldest_unstored_s,
-        spool_bytes=0 if spool is None else spool.size_bytes,
-        spool_errors=0 if spool is None else spool.errors,
-        retention_lag_s=retention.lag_s,
-        records_purged=retention.rows_purged,
-    )
 
 
 def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]) -> Spool | None:

@@ -99,6 +99,7 @@ class StatusView:
                 "waiting_records": writer.waiting_records,
                 "oldest_unstored_s": round(writer.oldest_unstored_s, 3),
                 "batches": dict(writer.counters.batches),
+                "spooled_records": writer.spooled_records,
                 "records_escaped": writer.counters.records_escaped,
                 "records_quarantined": writer.counters.records_quarantined,
                 "last_flush_s": round(writer.counters.last_flush_s, 4),

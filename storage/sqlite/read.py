@@ -35,6 +35,7 @@ _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 _EVENT: Final = KINDS.index("event")
 _STATS: Final = ("project", "container", "service")
+_BY: Final = ", ".join((*_STATS, "level"))
 _UNKNOWN: Final = "unknown"
 _OTHERS: Final = "other"
 """Name of the values beyond the limit of the rollups."""
@@ -141,8 +142,8 @@ def _count_rows(connection: sqlite3.Connection, filter: Filter, budget: Budget) 
     return Count(exchanges, events)
 
 
-def stats(connection: sqlite3.Connection, scope: Scope, names: Names) -> Stats:
-    """Count entries by dimension, from rollups."""
+def stats(connection: sqlite3.Connection, scope: Scope, names: Names, budget: Budget) -> Stats:
+    """Count entries by dimension, from rollups; by a scan where they hold `OTHER` for what the scope names."""
     levels = dict.fromkeys(map(str, LEVELS), 0)
     groups: tuple[dict[str, int], ...] = ({}, {}, {})
     with snapshot(connection):
@@ -150,12 +151,14 @@ def stats(connection: sqlite3.Connection, scope: Scope, names: Names) -> Stats:
         where = rollup_where(connection, filter)
         if where is None:
             return Stats(0, levels, {}, {}, {})
-        table, parameters = rollup_rows(
-            where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
-        )
-        by = ", ".join((*_STATS, "level"))
-        sql = f"SELECT {by}, sum(2 * exchanges + events) FROM {table} GROUP BY {by}"
-        rows = connection.execute(sql, parameters).fetchall()
+        if has_rollups(connection, filter):
+            table, parameters = rollup_rows(
+                where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
+            )
+            sql = f"SELECT {_BY}, sum(2 * exchanges + events) FROM {table} GROUP BY {_BY}"
+            rows = connection.execute(sql, parameters).fetchall()
+        else:
+            rows = _scan_stats(connection, filter, budget)
         text = names.load(connection, {number for row in rows for number in row[:3] if number != OTHER})
     for *dimensions, level, entries in rows:
         levels[LEVELS[level]] += entries
@@ -164,6 +167,20 @@ def stats(connection: sqlite3.Connection, scope: Scope, names: Names) -> Stats:
             name = _UNKNOWN if name is None else name
             group[name] = group.get(name, 0) + entries
     return Stats(sum(levels.values()), levels, *groups)
+
+
+def _scan_stats(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> list[Row]:
+    where = _where(connection, filter)
+    found: list[Row] = []
+    if where is None:
+        return found
+    sql = f"SELECT {_BY}, sum(2 - kind) FROM records WHERE {where.text} AND seq BETWEEN ? AND ? GROUP BY {_BY}"
+    for part in Slices(seq_range(connection, filter), "desc"):
+        rows = budget.execute(connection, sql, (*where.parameters, part.first, part.last))
+        if rows is None:
+            break
+        found += rows
+    return found
 
 
 def get(connection: sqlite3.Connection, record_id: bytes, names: Names) -> Record | None:

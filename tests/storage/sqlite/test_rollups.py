@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from storage.figures import FacetValue
 from storage.periods import HOUR_US
+from storage.query import EVERYTHING, Filter, Scope
 from storage.record import DURATION_BUCKETS_S
+from storage.sqlite.rollups import Limits
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 
@@ -67,3 +70,75 @@ async def test_methods_that_clients_invent_are_one_row(tmp_path: Path) -> None:
         methods = ["GET", "POST", *(f"X{number}" for number in range(50)), None]
         await store.commit(make_batch(*[make_record(method=method) for method in methods]))
     assert sorted(await sums(path, "exchanges")) == [(1,), (1,), (51,)]
+
+
+async def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:
+    """The day table holds the same counts as the hour table, by day."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        for hour in range(0, 60, 7):
+            await store.commit(make_batch(*[make_record(started_at_us=START_US + hour * HOUR_US) for _ in range(3)]))
+    hours = await sums(path, "hour", "exchanges", "response_bytes", "duration_00")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        days = connection.execute(
+            "SELECT day, exchanges, response_bytes, duration_00 FROM rollups_daily ORDER BY day"
+        ).fetchall()
+    assert len(days) == 3
+    for day, *counts in days:
+        assert counts == [
+            sum(column) for column in zip(*(row[1:] for row in hours if row[0] // 24 == day), strict=True)
+        ]
+
+
+async def test_failures_are_counted_by_error(tmp_path: Path) -> None:
+    """Exchanges of level warn and error are counted by project, route, status and error type; nothing else is."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(
+            make_batch(
+                make_record(),
+                make_record(level="error", status=500, error_type="internal"),
+                make_record(level="error", status=500, error_type="internal"),
+                make_record(level="warn", status=404),
+                make_record(level="error", kind="event"),
+            )
+        )
+        summary = await store.summary(Filter())
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT status, exchanges FROM failures ORDER BY status").fetchall()
+    assert found == [(404, 1), (500, 2)]
+    assert summary.top["error_type"] == [FacetValue("internal", 2)]
+
+
+async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
+    """An hour counts so many values apart and the rest as `other`; counts by it are scanned, and exact."""
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        store._batches._limits = Limits(max_values=3)
+        for start in (0, 4):
+            await store.commit(
+                make_batch(*[make_record(project=f"p{number}") for number in range(start, start + 4) for _ in range(2)])
+            )
+        assert (await store.stats(EVERYTHING)).by_project == {"p0": 4, "p1": 4, "p2": 4, "other": 20}
+        for number in range(8):
+            assert (await store.count(Filter(projects=(f"p{number}",)))).exchanges == 2
+        assert (await store.count(Filter(services=("catalogue",)))).exchanges == 16
+        scoped = await store.stats(Scope(projects=("p1", "p6")))
+        assert (scoped.total, scoped.by_project) == (8, {"p1": 4, "p6": 4})
+        facet = (await store.facets(Filter(), ("project",)))["project"]
+        assert [(value.value, value.count) for value in facet] == [("p0", 2), ("p1", 2), ("p2", 2)]
+        await store.erase(Filter(projects=("p1", "p5")))
+        assert (await store.stats(EVERYTHING)).by_project == {"p0": 4, "p2": 4, "other": 16}
+        await store.commit(make_batch(make_record(project="p9")))
+        assert (await store.stats(EVERYTHING)).by_project["other"] == 18
+
+
+async def test_limits_are_read_again_after_a_start(tmp_path: Path) -> None:
+    """A writer that starts anew goes on counting apart what the hour counts apart."""
+    found = []
+    for _ in range(2):
+        async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+            store._batches._limits = Limits(max_values=2)
+            await store.commit(make_batch(*[make_record(project=f"p{number}") for number in range(4)]))
+            by_project = (await store.stats(EVERYTHING)).by_project
+            found.append((by_project["p0"], by_project["p1"], by_project["other"]))
+    assert found == [(2, 2, 4), (4, 4, 8)]

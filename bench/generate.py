@@ -1,0 +1,130 @@
+"""Fill a store with records, straight through its own `commit`: `python -m bench.generate --records 1000000`.
+
+The records are those of a mixed service over some days: 12 projects, 20 services, each with 10 keys, many paths, one
+in ten an LLM call, one in fifty an error. Always the same for the same numbers. What remains is a store,
+to be measured by `python -m bench.queries`.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+from typing import Final
+
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id
+
+BATCH: Final = 3000
+START_US: Final = 1_790_000_000_000_000
+SOURCE: Final = bytes(15) + b"\x09"
+
+_METHODS: Final = ("GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE")
+_MODELS: Final = (("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-sonnet"), ("gemini", "flash"))
+_HEAD: Final = b"%s /api/items/%d HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0\r\naccept: */*"
+_ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 470\r\nserver: nginx"
+
+
+def make_record(number: int, total: int, days: float) -> Record:
+    """Make the record with a number, of so many, spread evenly over some days."""
+    chance = int.from_bytes(hashlib.blake2b(number.to_bytes(8, "big"), digest_size=8).digest(), "big")
+    started_at_us = START_US + int(number * days * 86_400_000_000 / total)
+    status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
+    provider, model = _MODELS[chance % 4] if chance % 10 == 0 else (None, None)
+    service = (chance >> 8) % 20
+    return Record(
+        seq=0,
+        id=new_id(started_at_us * 1000, 4711, number & 0xFFFFF),
+        instance="sidecar-1",
+        kind="exchange",
+        started_at_us=started_at_us,
+        ended_at_us=started_at_us + 900,
+        level="error" if status == 500 else "warn" if status == 404 else "info",
+        outcome="ok",
+        status=status,
+        method=_METHODS[(chance >> 12) % 8],
+        scheme="http",
+        host=f"api-{service % 3}.example.com",
+        path=f"/api/{service}/items/{chance % 1_000_003}",
+        query=None,
+        http_version="1.1",
+        duration_us=300 + (chance >> 16) % 5000 * ((chance >> 30) % 40),
+        connect_us=None,
+        first_byte_us=250 + (chance >> 16) % 5000,
+        upstream_us=800,
+        upstream_sent_at_us=started_at_us + 50,
+        upstream_done_at_us=started_at_us + 850,
+        request_bytes=0,
+        response_bytes=470,
+        request_complete=True,
+        client_ip=f"10.1.2.{chance % 250}",
+        upstream="127.0.0.1:9000",
+        route_id=f"route-{service}",
+        service=f"service-{service}",
+        container=f"container-{service}",
+        project=f"project-{service % 12}",
+        client="acme",
+        user_id=None,
+        source="backend",
+        stage="production",
+        trace_id=f"{chance:032x}" if chance % 4 == 0 else None,
+        span_id=f"{chance:016x}" if chance % 4 == 0 else None,
+        request_id=f"0192f3a4-{number:08x}",
+        user_agent=f"Mozilla/5.0 agent/{chance % 20}",
+        error_type="internal" if status == 500 else None,
+        shed="none",
+        key_id=f"key-{service * 10 + (chance >> 24) % 10}" if chance % 10 == 3 else None,
+        provider=provider,
+        model=model,
+        input_tokens=chance % 900 if provider else None,
+        output_tokens=chance % 300 if provider else None,
+        usage_state="complete" if provider else None,
+    )
+
+
+def make_payload(number: int, record: Record) -> Payload:
+    """Make heads and a body of half a kilobyte."""
+    text = f'{{"id": {number}, "path": "{record.path}", "tags": ["a", "b"], "text": "{"lorem ipsum " * 30}"}}'.encode()
+    assert record.method is not None
+    body = Body(text, b"", len(text), False, None, None)
+    return Payload(_HEAD % (record.method.encode(), number), _ANSWER, None, body)
+
+
+async def fill(storage: Storage, records: int, days: float, *, has_payloads: bool) -> float:
+    """Commit the records; answers the seconds of the commits alone."""
+    seconds = 0.0
+    for start in range(0, records, BATCH):
+        entries = []
+        for number in range(start, min(start + BATCH, records)):
+            record = make_record(number, records, days)
+            entries.append(Entry(record, make_payload(number, record) if has_payloads else None))
+        taken = start + len(entries)
+        position = Position(offset=taken * 500, taken=taken, stored=taken)
+        began_s = time.perf_counter()
+        await storage.commit(Batch("sidecar-1", entries, {SOURCE: position}))
+        seconds += time.perf_counter() - began_s
+    return seconds
+
+
+async def _run(options: argparse.Namespace) -> None:
+    async with await open_storage(options.storage, Path(options.directory), durability="fast") as storage:
+        seconds = await fill(storage, options.records, options.days, has_payloads=options.payloads)
+        info = await storage.info()
+    rate = options.records / seconds
+    print(f"{info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, {rate:.0f} rows/s in commits")
+
+
+def main() -> None:
+    """Fill the store that the options name."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--days", type=float, default=10.0)
+    parser.add_argument("--payloads", action="store_true", help="with heads and bodies")
+    parser.add_argument("--storage", default="sqlite:///bench.db", help="storage URL")
+    parser.add_argument("--directory", default=".", help="where a relative path of the URL begins")
+    asyncio.run(_run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
