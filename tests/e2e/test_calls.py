@@ -1,0 +1,153 @@
+"""LLM calls and tool calls through whole processes: the log says what the providers said, to the token."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.demo.upstream import application
+from tests.support.sidelog import Sidelog, eventually
+from tests.support.upstream import running
+
+PACE_S = 0.03
+SLOW_PACE_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
+    """The demo upstream behind a running sidelog."""
+    data: Path = tmp_path_factory.mktemp("calls") / "data"
+    with running(application(PACE_S)) as upstream, Sidelog(data, upstream) as started:
+        yield started
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Sidelog]:
+    """The same, slow enough for calls to be seen while they run."""
+    with running(application(SLOW_PACE_S)) as upstream, Sidelog(tmp_path / "data", upstream) as started:
+        yield started
+
+
+def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, bytes, dict[str, str]]:
+    """POST JSON; errors are answers too."""
+    head = {"Content-Type": "application/json"} | (headers or {})
+    request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=head)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as response:
+            return response.status, response.read(), dict(response.headers)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(), dict(error.headers)
+
+
+def row_of(sidelog: Sidelog, headers: dict[str, str]) -> dict[str, Any]:
+    """The stored record of an answer."""
+
+    def find() -> dict[str, Any] | None:
+        try:
+            record: dict[str, Any] = sidelog.api(f"/api/records/{headers['X-Sidelog-Id']}")
+        except urllib.error.HTTPError:
+            return None
+        return None if record["in_flight"] else record
+
+    found = eventually(find, 5)
+    assert found is not None
+    return found
+
+
+MESSAGES = [{"role": "user", "content": "count these five words"}]
+
+
+def test_chat_plain_streamed_and_refused(sidelog: Sidelog) -> None:
+    """Usage equals what the answer says; without `include_usage` a stream has none; an error is named."""
+    url = f"{sidelog.url}/v1/chat/completions"
+    _, raw, headers = post(url, {"model": "gpt-4o", "messages": MESSAGES})
+    usage = json.loads(raw)["usage"]
+    record = row_of(sidelog, headers)
+    assert (record["usage"]["input_tokens"], record["usage"]["output_tokens"]) == (
+        usage["prompt_tokens"], usage["completion_tokens"],
+    )  # fmt: skip
+    assert (record["provider"], record["model"], record["usage"]["state"]) == ("openai", "gpt-4o", "complete")
+
+    streamed = {"model": "gpt-4o", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}}
+    _, raw, headers = post(url, streamed)
+    frames = [line for line in raw.split(b"\n\n") if line]
+    record = row_of(sidelog, headers)
+    assert record["usage"]["output_tokens"] == json.loads(frames[-2][6:])["usage"]["completion_tokens"]
+    assert (record["stream"]["frames"], record["stream"]["finished"], record["stream"]["finish_reason"]) == (
+        len(frames), True, "stop",
+    )  # fmt: skip
+    assert record["stream"]["first_content_us"] < record["duration_us"]
+    assert record["stream"]["longest_gap_us"] >= PACE_S * 900_000
+    _, _, headers = post(url, {"model": "gpt-4o", "messages": MESSAGES, "stream": True})
+    assert row_of(sidelog, headers)["usage"]["state"] == "absent"
+    status, _, headers = post(url, {"model": "gpt-busy", "messages": MESSAGES})
+    record = row_of(sidelog, headers)
+    assert (status, record["error_type"], record["input_tokens"]) == (429, "requests", None)
+    rows = {row["id"]: row for row in sidelog.api("/v1/requests?limit=500")["data"]}
+    assert {row["error"] for row in rows.values() if row["model"] == "gpt-busy"} == {"requests"}
+
+
+def test_messages_plain_and_streamed(sidelog: Sidelog) -> None:
+    """Cumulative counts are not added up."""
+    body = {"max_tokens": 50, "messages": MESSAGES, "model": "claude-sonnet-4-5"}
+    _, raw, headers = post(f"{sidelog.url}/v1/messages", body)
+    usage = json.loads(raw)["usage"]
+    plain = row_of(sidelog, headers)
+    _, _, headers = post(f"{sidelog.url}/v1/messages", body | {"stream": True})
+    streamed = row_of(sidelog, headers)
+    for record in (plain, streamed):
+        assert (record["input_tokens"], record["output_tokens"]) == (usage["input_tokens"], usage["output_tokens"])
+        assert (record["provider"], record["usage_state"]) == ("anthropic", "complete")
+
+
+def test_tool_calls(slow: Sidelog) -> None:
+    """Success, the tool's failure and a streamed answer; the last one is `processing` while it runs."""
+    sidelog = slow
+    url = f"{sidelog.url}/mcp"
+    start = {"method": "initialize", "id": 0, "jsonrpc": "2.0", "params": {"clientInfo": {"name": "test"}}}
+    _, _, headers = post(url, start)
+    session = {"mcp-session-id": headers["mcp-session-id"], "Accept": "application/json, text/event-stream"}
+
+    def call(number: int, name: str, arguments: dict[str, Any], **params: Any) -> dict[str, Any]:
+        params = {"name": name, "arguments": arguments} | params
+        return {"method": "tools/call", "params": params, "jsonrpc": "2.0", "id": number}
+
+    _, raw, added = post(url, call(1, "add", {"a": 1, "b": 2}), session)
+    _, _, failed = post(url, call(2, "restart_service", {"service": "db"}), session)
+    long = call(3, "search_documents", {"query": "needle"}, _meta={"progressToken": "t"})
+    answers: list[tuple[int, bytes, dict[str, str]]] = []
+    asking = threading.Thread(target=lambda: answers.append(post(url, long, session)))
+    asking.start()
+    try:
+        running_row = eventually(lambda: sidelog.api("/api/mcp-logs?status=processing")["logs"])[0]
+    finally:
+        asking.join()
+    assert (running_row["tool_name"], running_row["latency"]) == ("search_documents", None)
+    row_of(sidelog, answers[0][2])
+    answer = sidelog.api("/api/mcp-logs?order=asc")
+    rows = {row["metadata"]["record_id"]: row for row in answer["logs"]}
+    assert len(rows) == 3
+    ended = sidelog.api(f"/api/mcp-logs/{running_row['id']}")
+    assert (ended["status"], ended["metadata"]["transport"], ended["metadata"]["client"]) == ("success", "sse", "test")
+    assert ended["latency"] >= 2 * SLOW_PACE_S * 900
+    assert rows[added["X-Sidelog-Id"]]["result"] == json.loads(raw)["result"]
+    error = rows[failed["X-Sidelog-Id"]]["error_details"]
+    assert (error["status_code"], error["error"]["type"]) == (200, "tool_error")
+    assert "permission denied" in error["error"]["message"]
+    assert answer["stats"]["success_rate"] == pytest.approx(200 / 3)
+    assert {row["server_label"] for row in rows.values()} == {"demo-tools"}
+    assert [row["tool_name"] for row in sidelog.api("/api/mcp-logs?content_search=NEEDLE")["logs"]] == [
+        "search_documents"
+    ]
+    detail = sidelog.api(f"/api/records/{added['X-Sidelog-Id']}")
+    assert [tool["tool_name"] for tool in detail["tools"]] == ["add"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{sidelog.admin_port}/metrics", timeout=5) as response:
+        metrics = response.read().decode()
+    assert 'sidelog_mcp_tool_calls_total{server="demo-tools",status="success",tool="add"} 1.0' in metrics
+    assert session["mcp-session-id"] not in json.dumps(answer)

@@ -1,0 +1,233 @@
+"""Secrets planted in every place and encoding: none of them is in any file, log, metric or answer."""
+
+import gzip
+import http.client
+import json
+import random
+import re
+import sqlite3
+import string
+import sys
+import urllib.request
+import zlib
+from collections.abc import Callable, Iterator
+from urllib.parse import quote, unquote_to_bytes
+
+import brotli  # type: ignore[import-untyped]
+import pytest
+from aiohttp import web
+
+from tests.support.sidelog import Sidelog, eventually
+from tests.support.upstream import running
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ANSWERS = (
+    "/api/records?limit=1000",
+    "/api/proxy-logs/_logs?limit=1000&includeRequestBody=1&includeResponseBody=1",
+    "/api/proxy-logs/_logs/stats",
+    "/v1/requests?limit=500",
+    "/api/mcp-logs?limit=1000",
+    "/api/mcp-logs/filterdata",
+    "/api/status",
+    "/metrics",
+    "/api/export?format=ndjson",
+    "/api/export?format=har",
+    "/api/export?format=csv",
+)
+Codec = Callable[[bytes], bytes]
+CODINGS: dict[str, Codec] = {
+    "gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstd.compress,
+}  # fmt: skip
+_random = random.Random(20)
+
+
+def make_secret(number: int) -> str:
+    """A secret of its own, of different kinds in turn; its middle occurs nowhere else."""
+    body = "".join(_random.choice(string.ascii_letters + string.digits) for _ in range(48))
+    prefixes = ("ghp_", "sk-proj-", "sk-ant-api03-", "glpat-", "sk_live_", "gsk_", "npm_", "hf_")
+    prefix = prefixes[number % len(prefixes)]
+    return prefix + ("".join(c for c in body * 2 if c.isalpha())[:40] if prefix == "hf_" else body)
+
+
+class Planter:
+    """Hands out secrets and remembers where each went."""
+
+    def __init__(self) -> None:
+        self.planted: dict[str, str] = {}
+
+    def secret(self, place: str) -> str:
+        """A new secret for a place."""
+        made = make_secret(len(self.planted))
+        self.planted[place] = made
+        return made
+
+
+def escaped(text: str) -> str:
+    """Every character as a JSON escape."""
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+def percent(text: str) -> str:
+    """Every character percent-encoded."""
+    return "".join(f"%{ord(character):02x}" for character in text)
+
+
+def reflecting() -> web.Application:
+    """A service that sends the body back, in the coding and type it came in, and a header it was told."""
+
+    async def reflect(request: web.Request) -> web.Response:
+        body = await request.read()
+        headers = {"X-Note": request.headers.get("X-Reply-Note", "none")}
+        if (coding := request.headers.get("X-Reply-Coding")) is not None:
+            headers["Content-Encoding"] = coding
+            body = CODINGS[coding](body)
+        return web.Response(body=body, headers=headers, content_type=request.content_type)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", reflect)
+    return app
+
+
+@pytest.fixture(scope="module")
+def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
+    """A service behind a running sidelog."""
+    data = tmp_path_factory.mktemp("canary") / "data"
+    with running(reflecting()) as upstream, Sidelog(data, upstream) as started:
+        yield started
+
+
+def send(sidelog: Sidelog, target: str, body: bytes, headers: dict[str, str], method: str = "POST") -> None:
+    """Send a request as it is, without anything a library would tidy up."""
+    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=10)
+    connection.request(method, target, body, headers)
+    connection.getresponse().read()
+    connection.close()
+
+
+def plant(sidelog: Sidelog, planter: Planter) -> None:
+    """Send a secret through every place in every encoding."""
+    plain_places(sidelog, planter)
+    writers: dict[str, Callable[[str], str]] = {"plain": str, "escaped": escaped, "utf-16": str}
+    for name, write in writers.items():
+        secret = planter.secret(f"json by looks, {name}")
+        text = '{"note": "see %s ok", "password": "%s"}' % (  # noqa: UP031 - escapes must stay as they are
+            write(secret), write(planter.secret(f"json by name, {name}")),
+        )  # fmt: skip
+        raw = text.encode("utf-16" if name == "utf-16" else "utf-8")
+        send(sidelog, "/json", raw, {"Content-Type": "application/json"})
+    for name, encode in CODINGS.items():
+        text = json.dumps({"note": planter.secret(f"json, {name}"), "token": planter.secret(f"json by name, {name}")})
+        headers = {"Content-Type": "application/json", "Content-Encoding": name, "X-Reply-Coding": name}
+        send(sidelog, "/json", encode(text.encode()), headers)
+        arguments = {"note": planter.secret(f"tool arguments, {name}")}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": arguments}}
+        send(sidelog, "/mcp", encode(json.dumps(call).encode()), headers)
+        form = f"a=1&note={planter.secret(f'form, {name}')}&password={planter.secret(f'form by name, {name}')}"
+        send(sidelog, "/form", encode(form.encode()), headers | {"Content-Type": "application/x-www-form-urlencoded"})
+        secret = planter.secret(f"stream, {name}")
+        frames = "".join(
+            f'data: {{"choices":[{{"delta":{{"content":"{piece}"}}}}]}}\n\n'
+            for piece in (" a ", secret[:7], secret[7:20], secret[20:], " z")
+        )
+        streamed = headers | {"Content-Type": "text/event-stream"}
+        send(sidelog, "/v1/chat/completions", encode(frames.encode()), streamed)
+
+
+def plain_places(sidelog: Sidelog, planter: Planter) -> None:
+    """The places that have no content coding: targets, headers, forms, parts, model names and error texts."""
+    note = planter.secret
+    writers: dict[str, Callable[[str], str]] = {
+        "plain": str,
+        "percent": percent,
+        "percent twice": lambda text: quote(percent(text)),
+    }
+    for name, write in writers.items():
+        send(sidelog, f"/path/{write(note(f'path, {name}'))}/x", b"", {}, "GET")
+        send(
+            sidelog,
+            f"/q?a=1&q={write(note(f'query, {name}'))}&token={write(note(f'query by name, {name}'))}",
+            b"",
+            {},
+            "GET",
+        )
+        form = f"note={write(note(f'form value, {name}'))}&secret={write(note(f'form by name, {name}'))}"
+        send(sidelog, "/form", form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+        send(sidelog, "/h", b"", {"Referer": f"https://x.test/?k={write(note(f'referer, {name}'))}"}, "GET")
+    send(sidelog, "/h", b"", {
+        "Authorization": f"Bearer {note('authorization')}", "Cookie": f"s={note('cookie')}",
+        "X-Anything": f"see {note('header by looks')}", "User-Agent": f"tool/1 {note('user agent')}",
+        "X-Reply-Note": note("response header"), "X-Api-Key": note("api key header"),
+        "X-Request-Id": note("request id"),
+    }, "GET")  # fmt: skip
+    send(sidelog, f"http://user:{note('userinfo')}@127.0.0.1:{sidelog.port}/absolute", b"", {}, "GET")
+    part = f'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nkey {note("part by looks")}\r\n'
+    part += f'--B\r\nContent-Disposition: form-data; name="password"\r\n\r\n{note("part by name")}\r\n--B--\r\n'
+    send(sidelog, "/multi", part.encode(), {"Content-Type": "multipart/form-data; boundary=B"})
+    chat = {"model": note("model name"), "messages": [{"content": f"postgres://u:{note('url in text')}@db/x"}]}
+    send(sidelog, "/v1/chat/completions", json.dumps(chat).encode(), {"Content-Type": "application/json"})
+    error = {"model": "m", "error": {"type": note("error type"), "message": note("error text")}}
+    send(sidelog, "/v1/chat/completions", json.dumps(error).encode(), {"Content-Type": "application/json"})
+    reply = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": note("tool name")},
+             "error": {"code": -1, "message": note("tool error")}}  # fmt: skip
+    send(
+        sidelog,
+        "/mcp",
+        json.dumps(reply).encode(),
+        {"Content-Type": "application/json", "mcp-session-id": note("session")},
+    )
+    send(sidelog, "/text", f"plain {note('plain text')} text".encode(), {"Content-Type": "text/plain"})
+
+
+def artefacts(sidelog: Sidelog) -> Iterator[tuple[str, bytes]]:
+    """Everything that was written or is answered, by name."""
+    yield "log", sidelog.log.encode()
+    paths = [*ANSWERS]
+    paths += [f"/api/records/{record['id']}" for record in sidelog.records()]
+    for path in paths:
+        url = f"http://127.0.0.1:{sidelog.admin_port}{path}"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {sidelog.token}"})
+        with urllib.request.urlopen(request, timeout=20) as response:
+            yield path, response.read()
+    for file in sidelog.data_dir.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            yield file.name, file.read_bytes()
+    with sqlite3.connect(f"file:{sidelog.data_dir / 'sidelog.db'}?mode=ro", uri=True) as store:
+        for table, column in (("blocks", "data"), ("tool_calls", "detail")):
+            for (frame,) in store.execute(f"SELECT {column} FROM {table}"):
+                yield table, zstd.decompress(frame)
+    store.close()
+
+
+def readings_of(content: bytes) -> Iterator[bytes]:
+    """Content as it is, with JSON escapes read, and percent-decoded."""
+    yield content
+    unescaped = _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), content)
+    yield unescaped
+    yield unquote_to_bytes(unescaped)
+    yield unquote_to_bytes(unquote_to_bytes(unescaped))
+
+
+_ESCAPE = re.compile(rb"\\+u00([0-7][0-9a-fA-F])")
+
+
+def test_no_secret_is_in_any_artefact(sidelog: Sidelog) -> None:
+    """Neither whole nor its middle, as it is, escaped, or percent-encoded."""
+    planter = Planter()
+    plant(sidelog, planter)
+    assert len(planter.planted) > 60
+    eventually(lambda: sidelog.api("/api/ledger")["waiting"] == 0)
+    found = []
+    seen = 0
+    for name, content in artefacts(sidelog):
+        seen += 1
+        readings = set(readings_of(content))
+        for place, secret in planter.planted.items():
+            if any(secret[12:28].encode() in reading for reading in readings):
+                found.append((place, name))
+    assert seen > 50
+    assert found == []
+    assert sidelog.settled_ledger()["dropped"] == {} or sum(sidelog.settled_ledger()["dropped"].values()) == 0
