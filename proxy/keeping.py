@@ -12,7 +12,7 @@ from storage.base import Storage
 from storage.ledger import SPOOL
 from storage.record import Position
 from storage.retention import Floors, Limits, Retention
-from storage.spool import Spool
+from storage.spool import SUFFIX, Spool
 
 
 def make_retention(settings: Settings, storage: Storage, drain: Drain) -> Retention:
@@ -35,7 +35,7 @@ def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Pos
     A spool that an earlier `safe` left is read too: its records are to be stored.
     """
     directory = data_dir / "spool"
-    if settings.storage.durability != "safe" and not directory.is_dir():
+    if settings.storage.durability != "safe" and not any(directory.glob("*" + SUFFIX)):
         return None
     spool = Spool(directory, settings.spool.max_bytes)
     spool.load(committed.get(SPOOL, Position()))

@@ -232,7 +232,12 @@ class Spool:
                 if self._segment.end == 0:
                     continue
                 self._leave()
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self.errors += 1
+                log.warning("a segment of the spool that is done cannot be deleted: %s", error)
+                return
             self._paths.remove(path)
 
     def close(self) -> None:
