@@ -37,6 +37,10 @@ class Range:
             return Range(max(self.first, after + 1), self.last)
         return Range(self.first, min(self.last, after - 1))
 
+    def without(self, rows: int, order: Order) -> "Range":
+        """Leave out the first rows, in an order."""
+        return Range(self.first + rows, self.last) if order == "asc" else Range(self.first, self.last - rows)
+
 
 def slices(whole: Range, order: Order, clock: Callable[[], float] = time.monotonic) -> Iterator[Range]:
     """Cut a range, in order, into slices; the time between two is how long the first of them took."""

@@ -10,6 +10,7 @@ transaction that sees one state of the store.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any, Final
 from uuid import UUID
 
@@ -32,10 +33,15 @@ _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
 _EVENT: Final = KINDS.index("event")
 _STATS: Final = ("project", "container", "service")
+_BY: Final = ", ".join((*_STATS, "level"))
+_EACH: Final = f"GROUP BY GROUPING SETS ({', '.join(f'({column})' for column in (*_STATS, 'level'))})"
+"""One pass; a row of the answer counts one value of one dimension, and the others are null."""
 _UNKNOWN: Final = "unknown"
 _OTHERS: Final = "other"
 """Name of the values beyond the limit of the rollups."""
 _ID_BYTES: Final = 16
+_FEW: Final = 1000
+"""Rows that are skipped by reading them rather than by finding out whether that can be avoided."""
 
 Rows = list[Any]
 
@@ -51,6 +57,8 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
     skip, limit = min(max(query.offset, 0), MAX_INT), min(query.limit, MAX_INT - 1)
     edge = query.after
     whole = (await seq_range(connection, filter, state)).following(query.after, query.order)
+    if skip > _FEW and await _is_dense(connection, filter, state):
+        whole, skip = whole.without(skip, query.order), 0
     for part in slices(whole, query.order):
         ids = await id_range(connection, part)
         if skip:
@@ -71,6 +79,16 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
             return Page(page, complete=True, next_after=page[-1].seq)
         edge = part.last if query.order == "asc" else part.first
     return Page(await decode_rows(connection, rows, names), complete=True, next_after=None)
+
+
+async def _is_dense(connection: Connection, filter: Filter, state: State) -> bool:
+    """Whether every `seq` of a filter's range is one of its rows, so that an offset is a difference of `seq`."""
+    if filter != Filter(kind=filter.kind, since_us=state.purge_floor_us or None):
+        return False
+    whole = await seq_range(connection, filter, state)
+    counted = await _count_hours(connection, Filter(kind="all"), hours_inside(filter.since_us, None))
+    other = {"all": 0, "exchange": counted.events, "event": counted.exchanges}[filter.kind]
+    return not other and counted.exchanges + counted.events == whole.last - whole.first + 1
 
 
 async def count(connection: Connection, filter: Filter, budget: Budget) -> Count:
@@ -114,22 +132,16 @@ async def _count_rows(connection: Connection, filter: Filter, state: State, budg
     return Count(exchanges, events)
 
 
-async def stats(connection: Connection, scope: Scope, names: Names) -> Stats:
-    """Count entries by dimension, from rollups."""
+async def stats(connection: Connection, scope: Scope, names: Names, budget: Budget) -> Stats:
+    """Count entries by dimension, from rollups; by a scan where they hold `OTHER` for what the scope names."""
     levels = dict.fromkeys(map(str, LEVELS), 0)
     groups: tuple[dict[str, int], ...] = ({}, {}, {})
-    filter = (await read_state(connection)).visible(Filter(scope=scope, kind="all"))
-    where = await rollup_where(connection, filter)
-    if where is None:
-        return Stats(0, levels, {}, {}, {})
-    table, parameters = rollup_rows(
-        where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
-    )
-    by = (*_STATS, "level")
-    # One pass; a row of the answer counts one value of one dimension, and the others are null.
-    sets = ", ".join(f"({column})" for column in by)
-    sql = f"SELECT {', '.join(by)}, sum(2 * exchanges + events)::bigint FROM {table} GROUP BY GROUPING SETS ({sets})"
-    rows = await connection.fetch(sql, *parameters)
+    state = await read_state(connection)
+    filter = state.visible(Filter(scope=scope, kind="all"))
+    if has_rollups(state, filter):
+        rows = await _summed_stats(connection, filter)
+    else:
+        rows = await _scanned_stats(connection, filter, state, budget)
     text = await names.load(connection, {number for row in rows for number in row[:3] if number != OTHER})
     for *dimensions, level, entries in rows:
         if level is not None:
@@ -140,6 +152,36 @@ async def stats(connection: Connection, scope: Scope, names: Names) -> Stats:
                 name = _UNKNOWN if name is None else name
                 group[name] = group.get(name, 0) + entries
     return Stats(sum(levels.values()), levels, *groups)
+
+
+async def _summed_stats(connection: Connection, filter: Filter) -> Rows:
+    where = await rollup_where(connection, filter)
+    if where is None:
+        return []
+    table, parameters = rollup_rows(
+        where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
+    )
+    return await connection.fetch(
+        f"SELECT {_BY}, sum(2 * exchanges + events)::bigint FROM {table} {_EACH}", *parameters
+    )
+
+
+async def _scanned_stats(connection: Connection, filter: Filter, state: State, budget: Budget) -> Rows:
+    found: Rows = []
+    # Null is 0 before it is grouped: afterwards null is another dimension's row.
+    columns = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _STATS)
+    parts = scan(
+        connection,
+        filter,
+        state,
+        f"SELECT {_BY}, sum(entries)::bigint FROM (SELECT {columns}, level, 2 - kind AS entries FROM sidelog.records",
+        f") AS row {_EACH}",
+        budget,
+    )
+    async with aclosing(parts):
+        async for rows in parts:
+            found += rows or ()
+    return found
 
 
 async def get(connection: Connection, record_id: bytes, names: Names) -> Record | None:

@@ -149,7 +149,7 @@ class PostgresStorage:
 
     async def stats(self, scope: Scope) -> Stats:
         """See `storage.base.Storage.stats`."""
-        return await self._read(lambda connection, budget: read.stats(connection, scope, self._names))
+        return await self._read(lambda connection, budget: read.stats(connection, scope, self._names, budget))
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""

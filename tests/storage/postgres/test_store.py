@@ -11,10 +11,11 @@ import pytest
 from storage import slices
 from storage.backends import open_storage
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.postgres import codec, connection, dictionary
+from storage.postgres import codec, connection, dictionary, read
 from storage.postgres import store as module
+from storage.postgres.rollups import Limits
 from storage.postgres.store import PostgresStorage
-from storage.query import Durability, Filter, RecordQuery
+from storage.query import Durability, Filter, Order, RecordQuery, Scope
 from storage.record import Batch, Entry, Record
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 
@@ -201,6 +202,43 @@ async def test_an_offset_reaches_over_slices(
     await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
     page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
     assert [record.seq for record in page.records] == list(range(2, 101, 2))[offset : offset + 4]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("erased", [(), ("/7",)])
+async def test_a_deep_offset_is_the_same_with_and_without_holes(
+    store: PostgresStorage, monkeypatch: pytest.MonkeyPatch, order: Order, erased: tuple[str, ...]
+) -> None:
+    """Where every number is a row the offset is not read through; where some are gone it is."""
+    monkeypatch.setattr(read, "_FEW", 0)
+    records = [make_record(path=f"/{number}") for number in range(50)]
+    await store.commit(make_batch(*records))
+    for path in erased:
+        await store.erase(Filter(path_contains=path))
+    left = [record for record in records if record.path not in erased]
+    if order == "desc":
+        left.reverse()
+    for offset in (1, 8, 40, 49, 50, 99):
+        for kind in ("all", "exchange"):
+            query = RecordQuery(filter=Filter(kind=kind), order=order, offset=offset, limit=5)
+            page = await store.select(query)
+            assert page.records == left[offset : offset + 5]
+            assert (page.next_after is None) == (offset + 5 >= len(left))
+    assert (await store.select(RecordQuery(filter=Filter(kind="event"), offset=3))).records == []
+
+
+async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
+    store: PostgresStorage,
+) -> None:
+    """Where rollups count values together, stats of one of them come from the rows."""
+    store._batches._limits = Limits(3)
+    await store.commit(make_batch(*[make_record(project=f"p{number}", container=None) for number in range(6)]))
+    await store.commit(make_batch(make_record(project="p5", kind="event", level="debug")))
+    stats = await store.stats(Scope(projects=("p5",)))
+    assert (stats.total, stats.by_project) == (3, {"p5": 3})
+    assert stats.by_container == {"unknown": 2, "catalogue-1": 1}
+    assert stats.by_level == {"debug": 1, "info": 2, "warn": 0, "error": 0}
+    assert (await store.count(Filter(projects=("p5",), kind="all"))).events == 1
 
 
 async def test_a_running_statement_is_ended(store: PostgresStorage) -> None:

@@ -1,0 +1,29 @@
+"""A whole sidelog on Postgres: kills of its processes, and of nothing, lose and double no record."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_kill import check_accounts, kill_rounds
+from tests.support import postgres
+from tests.support.sidelog import Sidelog
+from tests.support.upstream import running, service
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
+    """Whoever is killed, every exchange a client got completely is stored exactly once."""
+    environ = {"SIDELOG_STORAGE__URL": asyncio.run(postgres.database(tmp_path))}
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
+        completed = kill_rounds(sidelog, rounds=4, seed=3)
+        assert len(completed) > 100
+        check_accounts(sidelog, completed)
+        assert not list(sidelog.data_dir.glob("*.db"))
