@@ -1,0 +1,96 @@
+"""Ingest while half of a store is purged: `python -m bench.purge --records 1000000`.
+
+Fills a store, then commits batches at a steady pace, first alone, then beside retention deleting the older half, and
+prints what a commit took and how fast rows went.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from bench.generate import START_US, fill, make_record
+from bench.macro.machine import machine
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.record import Batch, Entry
+from storage.retention import Limits, Retention
+
+ROWS: Final = 200
+PACE_S: Final = 0.1
+DAY_US: Final = 86_400_000_000
+
+
+async def ingest(storage: Storage, start: int, ending: asyncio.Event) -> list[float]:
+    """Commit a batch every 100 ms until told; answers what each took, in ms."""
+    took_ms = []
+    while not ending.is_set():
+        entries = [Entry(make_record(number, 10**9, 10.0)) for number in range(start, start + ROWS)]
+        for entry in entries:
+            entry.record.started_at_us = START_US + 20 * DAY_US
+        start += ROWS
+        began_s = time.perf_counter()
+        await storage.commit(Batch("sidecar-1", entries))
+        took_s = time.perf_counter() - began_s
+        took_ms.append(took_s * 1000)
+        await asyncio.sleep(max(0.0, PACE_S - took_s))
+    return sorted(took_ms)
+
+
+def shown(took_ms: list[float]) -> dict[str, float]:
+    """Pick percentiles."""
+    return {name: round(took_ms[int(len(took_ms) * share)], 1) for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99))}
+
+
+async def measure(storage: Storage, records: int, alone_s: float) -> dict[str, object]:
+    """Measure commits alone, then beside the purge."""
+    await fill(storage, records, 10.0, has_payloads=False)
+    ending = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        alone = tasks.create_task(ingest(storage, 500_000_000, ending), name="ingest")
+        await asyncio.sleep(alone_s)
+        ending.set()
+    memory_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    retention = Retention(storage, Limits(max_age_us=DAY_US), clock_us=lambda: START_US + 6 * DAY_US)
+    ending = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        beside = tasks.create_task(ingest(storage, 600_000_000, ending), name="ingest")
+        began_s = time.perf_counter()
+        await retention.tidy()
+        seconds = time.perf_counter() - began_s
+        ending.set()
+    return {
+        "records": records,
+        "purged": retention.rows_purged,
+        "rows_per_s": round(retention.rows_purged / seconds),
+        "commit_alone": shown(alone.result()),
+        "commit_beside": shown(beside.result()),
+        "memory_growth_mib": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_kib) / 1024, 1),
+    }
+
+
+async def _run(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        async with await open_storage("sqlite:///bench.db", Path(directory)) as storage:
+            result = await measure(storage, options.records, options.seconds)
+    print(json.dumps(result, indent=1))
+    path = Path("bench/results") / f"purge-{options.records}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
+
+
+def main() -> None:
+    """Measure in a temporary store."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure without a purge")
+    parser.add_argument("--directory", help="where the store is made; the temporary directory otherwise")
+    asyncio.run(_run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
