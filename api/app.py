@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from api import erase, export, figures, health, keys, login, middleware, records
+from api import erase, export, figures, health, keys, login, middleware, records, scopes
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
 from api.openapi import describe
@@ -65,6 +65,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/records/{id}", records.get_record),
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
+        Route("DELETE", "/api/scopes/containers/{id}", scopes.destroy_container),
         Route("GET", "/api/ledger", health.ledger, is_global=True),
         Route("GET", "/api/status", health.status, is_global=True),
         Route("POST", "/logout", login.logout, for_readers=True),

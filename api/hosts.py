@@ -7,6 +7,7 @@ other is answered 421 (RFC 9110 §15.5.20).
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Collection
 from typing import Final
 
@@ -20,6 +21,22 @@ def host_name(authority: str) -> str:
     text = authority.strip().lower()
     match = _AUTHORITY.fullmatch(text)
     return "" if match is None else (match[1] or match[2]).rstrip(".")
+
+
+def remember_server_name(context: ssl.SSLContext | None) -> None:
+    """Let the connections of a TLS port know under which name the client asked for them (SNI, RFC 6066 §3)."""
+    if context is not None:
+        context.sni_callback = _keep_name
+
+
+def _keep_name(connection: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+    connection.sidelog_server_name = name  # type: ignore[union-attr]  # a note for `server_name_of`
+
+
+def server_name_of(connection: object) -> str | None:
+    """Give the name a TLS client asked for; None without TLS, or when it named none."""
+    name = getattr(connection, "sidelog_server_name", None)
+    return name.lower().rstrip(".") if isinstance(name, str) else None
 
 
 def is_allowed_host(authority: str, listen_host: str, allowed_hosts: Collection[str]) -> bool:

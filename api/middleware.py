@@ -89,6 +89,10 @@ async def check_host(request: web.Request, handler: Handler) -> web.StreamRespon
         if len(names) != 1 or not hosts.is_allowed_host(names[0], services.listen_host, allowed):
             shown = ", ".join(names)[:MAX_SHOWN_CHARACTERS]
             raise Refused(421, f"host {shown!r} is not a name of this server, see [admin] allowed_hosts")
+        connection = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+        server_name = hosts.server_name_of(connection)
+        if server_name is not None and server_name != hosts.host_name(names[0]):
+            raise Refused(421, f"host {names[0][:MAX_SHOWN_CHARACTERS]!r} is not the name the connection was opened to")
     return await handler(request)
 
 

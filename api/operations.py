@@ -133,6 +133,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/request-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("GET", "/api/records/{id}/response-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
+    ("DELETE", "/api/scopes/containers/{id}"): Operation({}, schemas.ContainerReceipt, errors=()),
     ("GET", "/api/ledger"): Operation({}, schemas.LedgerShown, errors=()),
     ("GET", "/api/status"): Operation({}, errors=()),
     ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),

@@ -339,6 +339,16 @@ class Receipt(Shape):
     filter: dict[str, list[str]]
 
 
+class ContainerReceipt(Shape):
+    """What was forgotten of a container."""
+
+    containerId: str
+    exchanges: int
+    events: int
+    through_seq: int
+    erased_at_ms: int
+
+
 class LedgerShown(Shape):
     """The accounting."""
 

@@ -79,6 +79,8 @@ class Services:
     """The configured routes, by id."""
     retention_s: int | None = None
     """How long records are kept; None is for ever."""
+    add_event: Callable[[str, dict[str, object]], None] = lambda name, data: None
+    """Put an event of our own into the log."""
     version: str = ""
     """Of the program."""
     fanout: Fanout | None = None

@@ -19,6 +19,7 @@ from typing import Final
 from aiohttp import web
 
 from api.app import make_app
+from api.hosts import remember_server_name
 from api.metrics import Metrics
 from api.principal import Credential, Credentials, Principal
 from api.services import RouteInfo, Services, StreamServices
@@ -268,6 +269,7 @@ async def admin_port(
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
         version=VERSION,
+        add_event=plane.drain.add_event,
         ledger=plane.ledger,
         status=plane.status.describe,
         in_flight=plane.status.in_flight,
@@ -287,6 +289,7 @@ async def admin_port(
     await runner.setup()
     try:
         tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
+        remember_server_name(tls)
         await web.SockSite(runner, listener, ssl_context=tls).start()
         yield
     finally:

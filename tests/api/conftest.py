@@ -44,6 +44,7 @@ class World:
     credentials: list[Credential] = field(default_factory=list)
     host_scopes: dict[str, Scope] = field(default_factory=dict)
     fanout: Fanout | None = None
+    events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     routes: dict[str, RouteInfo] = field(default_factory=dict)
     state_path: Path | None = None
     allowed_hosts: tuple[str, ...] = ("logs.example",)
@@ -64,6 +65,7 @@ class World:
             host_scopes=self.host_scopes,
             routes=self.routes,
             fanout=self.fanout,
+            add_event=lambda name, data: self.events.append((name, data)),
             listen_host="admin.internal",
             allowed_hosts=self.allowed_hosts,
             instance="side-1",
