@@ -20,10 +20,11 @@ from proxy.segment import Segment
 from proxy.settings import RouteSettings, Settings
 from proxy.sources import Sources
 from proxy.wakeup import Wakeup
-from storage.ledger import Ledger, balance
+from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Position, Record
+from storage.spool import Spool
 from storage.writer import Writer
 
 INSTANCE = "sidecar-1"
@@ -108,9 +109,17 @@ class MortalStore(MemoryStorage):
 class Collecting:
     """A collector's pipe: drain, writer and positions."""
 
-    def __init__(self, directory: Path | None, store: MemoryStorage, committed: dict[bytes, Position]) -> None:
-        """Wire the parts as the collector's root does."""
+    def __init__(
+        self,
+        directory: Path | None,
+        store: MemoryStorage,
+        committed: dict[bytes, Position],
+        spool: Spool | None = None,
+    ) -> None:
+        """Wire the parts as the collector's root does; with a spool, the queue is full at once."""
         self.store = store
+        self.spool = spool
+        effective = committed if spool is None else merge(committed, spool.positions, spool.retired)
         self.observed: list[Record] = []
         self.writer = Writer(
             store,
@@ -119,10 +128,15 @@ class Collecting:
             max_records=3,
             max_age_s=0.002,
             on_commit=self._on_commit,
+            on_spooled=lambda batch: self.drain.on_spooled(batch),
+            spool=spool,
+            committed=dict(committed),
+            queue_max_bytes=64 << 20 if spool is None else 6000,
+            jitter=lambda: 0.0,
         )
-        self.sources = Sources(directory, lambda source: self.drain.on_found(source), committed)
+        self.sources = Sources(directory, lambda source: self.drain.on_found(source), effective)
         builder = RecordBuilder(INSTANCE, SETTINGS)
-        self.drain = Drain(self.sources, builder, self.writer, store, committed, self.observed.append)
+        self.drain = Drain(self.sources, builder, self.writer, store, effective, self.observed.append)
 
     def _on_commit(self, batch: Batch, last_seq: int) -> None:
         self.drain.on_commit(batch, last_seq)
@@ -131,7 +145,8 @@ class Collecting:
     def ledger(self) -> Ledger:
         """The accounting, as the admin port shows it."""
         self.sources.find()
-        return balance(self.drain.committed, {s.id: s.reading for s in self.sources.attached.values()})
+        readings = {s.id: s.reading for s in self.sources.attached.values()}
+        return balance(self.drain.committed, readings, self.writer.spooled_records)
 
     async def until(self, is_true: Callable[[], object], timeout_s: float = 10.0) -> None:
         """Wait until something holds; the ledger balances at every look."""
@@ -146,23 +161,28 @@ class Collecting:
         """Wait until no ring is attached and all is committed; return the ledger."""
         self.sources.find()
         await self.until(lambda: not self.sources.attached and not self.writer.waiting_records)
-        await self.until(lambda: set(self.drain.committed) <= {bytes(16), bytes(15) + b"\x01"})
+        await self.until(lambda: set(self.drain.committed) <= {PAST, OWN, SPOOL})
         return self.ledger()
 
 
 @asynccontextmanager
 async def collecting(
-    directory: Path | None, store: MemoryStorage, *, is_draining: bool = True
+    directory: Path | None, store: MemoryStorage, *, is_draining: bool = True, spool_directory: Path | None = None
 ) -> AsyncIterator[Collecting]:
     """Run a collector; leaving is its sudden death: what it had not committed is forgotten.
 
     Without `is_draining` only the writer runs, and the test takes the drain's steps itself.
     """
-    plane = Collecting(directory, store, await store.positions(INSTANCE))
+    committed = await store.positions(INSTANCE)
+    spool = None
+    if spool_directory is not None:
+        spool = Spool(spool_directory, 64 << 20)
+        spool.load(committed.get(SPOOL, Position()))
+    plane = Collecting(directory, store, committed, spool)
     wakeup = Wakeup.create()
     try:
         plane.sources.find()
-        plane.drain.account_for_lost_rings()
+        plane.drain.account_for_lost_rings(() if spool is None else spool.positions)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(plane.writer.run(), name="writer")]
             if is_draining:
@@ -175,6 +195,8 @@ async def collecting(
     finally:
         plane.sources.close()
         wakeup.close()
+        if spool is not None:
+            spool.close()
 
 
 async def rows(store: MemoryStorage) -> list[Record]:
