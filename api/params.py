@@ -166,6 +166,10 @@ def read_filter(query: Query, now_us: int) -> Filter:
         sources=read_list(query, "source"),
         outcomes=read_list(query, "outcome"),
         error_types=read_list(query, "error_type"),
+        providers=read_list(query, "provider"),
+        models=read_list(query, "model"),
+        tools=read_list(query, "tool"),
+        text=read_text(query, "q"),
         trace_id=read_trace_id(query, "trace_id"),
         min_duration_us=_latency_us(query, "min_latency_ms"),
         max_duration_us=_latency_us(query, "max_latency_ms"),
@@ -175,12 +179,12 @@ def read_filter(query: Query, now_us: int) -> Filter:
 LIST_PARAMETERS: Final = frozenset(
     (
         *("status", "method", "host", "route", "service", "project", "container", "client", "key"),
-        *("level", "source", "outcome", "error_type"),
+        *("level", "source", "outcome", "error_type", "provider", "model", "tool"),
     )
 )
 """Filters that take alternatives."""
 FILTER_PARAMETERS: Final = LIST_PARAMETERS | {
-    *("since", "until", "path", "kind", "trace_id", "min_latency_ms", "max_latency_ms"),
+    *("since", "until", "path", "kind", "trace_id", "min_latency_ms", "max_latency_ms", "q"),
 }
 """What `read_filter` reads."""
 PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight"))

@@ -5,6 +5,7 @@ inside a call, so calls are atomic. Filters are `storage.query.matches`, record 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from types import TracebackType
 from typing import Final, Self
@@ -78,6 +79,7 @@ class MemoryStorage:
         self._check_open()
         if query.limit <= 0:
             return Page([], complete=True, next_after=None)
+        query = replace(query, filter=self._resolved(query.filter))
         start = max(query.offset, 0)
         found = list(islice(self._search(query), start, start + query.limit + 1))
         records = [msgspec.structs.replace(record) for record in found[: query.limit]]
@@ -86,6 +88,7 @@ class MemoryStorage:
     async def count(self, filter: Filter) -> Count:
         """See `storage.base.Storage.count`."""
         self._check_open()
+        filter = self._resolved(filter)
         kinds = [record.kind for record in self._visible() if matches(filter, record)]
         events = kinds.count("event")
         return Count(len(kinds) - events, events)
@@ -110,17 +113,17 @@ class MemoryStorage:
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         self._check_open()
-        return tally.facets(self._visible(), filter, names)
+        return tally.facets(self._visible(), self._resolved(filter), names)
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         """See `storage.base.Storage.histogram`."""
         self._check_open()
-        return tally.histogram(self._visible(), filter, since_us, until_us, buckets)
+        return tally.histogram(self._visible(), self._resolved(filter), since_us, until_us, buckets)
 
     async def summary(self, filter: Filter) -> Summary:
         """See `storage.base.Storage.summary`."""
         self._check_open()
-        return tally.summary(self._visible(), filter)
+        return tally.summary(self._visible(), self._resolved(filter))
 
     async def get(self, record_id: bytes) -> Record | None:
         """See `storage.base.Storage.get`."""
@@ -195,6 +198,7 @@ class MemoryStorage:
     async def erase(self, filter: Filter) -> Erased:
         """See `storage.base.Storage.erase`."""
         self._check_open()
+        filter = self._resolved(filter)
         gone = [record for record in self._visible() if matches(filter, record)]
         self._remove(gone)
         events = sum(record.kind == "event" for record in gone)
@@ -266,6 +270,30 @@ class MemoryStorage:
     ) -> None:
         """See `storage.base.Storage`."""
         await self.close()
+
+    def _resolved(self, filter: Filter) -> Filter:
+        """Look up what the records themselves do not tell: tools and text of bodies."""
+        if not filter.tools and not filter.text:
+            return filter
+        seqs = {record.seq for record in self._records}
+        if filter.tools:
+            calls = self._tools.visible(self._purge_floor_us, self._body_floor_us)
+            seqs &= {seq for seq, call in calls if call.tool_name in filter.tools}
+        if filter.text:
+            plain = Filter(kind="all", text=filter.text)
+            seqs = {seq for seq in seqs if self._has_text(seq, filter.text)} | {
+                record.seq for record in self._records if record.seq in seqs and matches(plain, record)
+            }
+        return replace(filter, seqs=frozenset(seqs))
+
+    def _has_text(self, seq: int, text: str) -> bool:
+        started_at_us, raw = self._payloads.get(seq, (0, b""))
+        if not raw or started_at_us < self._body_floor_us:
+            return False
+        payload = msgspec.msgpack.decode(raw, type=Payload)
+        wanted = text.encode("utf-8", "surrogatepass").lower()
+        bodies = (body for body in (payload.request_body, payload.response_body) if body is not None)
+        return any(wanted in window.lower() for body in bodies for window in (body.head, body.tail))
 
     def _visible_calls(self) -> list[ToolCall]:
         self._check_open()

@@ -78,6 +78,17 @@ class Filter:
     sources: tuple[str, ...] = ()
     outcomes: tuple[str, ...] = ()
     error_types: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    """Requested models."""
+    is_llm: bool = False
+    """Only LLM calls."""
+    tools: tuple[str, ...] = ()
+    """Names of MCP tools: records that hold a call of one."""
+    text: str | None = None
+    """Substring of path, error type or a captured body, case-insensitive for ASCII."""
+    seqs: frozenset[int] | None = None
+    """Only these: how a store that has looked up `tools` and `text` elsewhere tells `matches`."""
     trace_id: str | None = None
     min_duration_us: int | None = None
     max_duration_us: int | None = None
@@ -93,6 +104,11 @@ class Filter:
             or self.hosts
             or self.outcomes
             or self.error_types
+            or self.providers
+            or self.models
+            or self.is_llm
+            or self.tools
+            or self.text
             or any(method not in ROLLUP_METHODS for method in self.methods)
         )
 
@@ -179,6 +195,8 @@ def matches(filter: Filter, record: Record) -> bool:
         and _has_dimensions(filter, record)
         and _has_status(filter, record.status)
         and (record.keyed or not filter.keyed)
+        and (record.provider is not None or not filter.is_llm)
+        and _is_found(filter, record)
         and _is_within(record.started_at_us, filter.since_us, filter.until_us, until_inclusive=False)
         and _is_within(record.duration_us, filter.min_duration_us, filter.max_duration_us, until_inclusive=True)
         and (filter.seq_after is None or record.seq > filter.seq_after)
@@ -206,6 +224,8 @@ def _has_dimensions(filter: Filter, record: Record) -> bool:
         (filter.sources, record.source),
         (filter.outcomes, record.outcome),
         (filter.error_types, record.error_type),
+        (filter.providers, record.provider),
+        (filter.models, record.model),
     )
     return all(not wanted or value in wanted for wanted, value in pairs)
 
@@ -214,6 +234,15 @@ def _has_status(filter: Filter, status: int | None) -> bool:
     if not filter.statuses and not filter.status_classes:
         return True
     return status is not None and (status in filter.statuses or status // 100 in filter.status_classes)
+
+
+def _is_found(filter: Filter, record: Record) -> bool:
+    """What a record itself tells of `tools` and `text`: nothing of its calls, and of its bodies."""
+    if filter.seqs is not None:
+        return record.seq in filter.seqs
+    if filter.tools:
+        return False
+    return not filter.text or _contains(record.path, filter.text) or _contains(record.error_type, filter.text)
 
 
 def _is_within(value: int, since: int | None, until: int | None, *, until_inclusive: bool) -> bool:

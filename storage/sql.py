@@ -22,6 +22,9 @@ DIMENSIONS: Final = (
 )  # fmt: skip
 """Columns stored as dictionary ids. The place of a name is its `kind` in the dictionary: append, never reorder."""
 
+TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
+"""Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their end."""
+
 KINDS: Final = ("exchange", "event")
 """The place of a word is its code in the `kind` column."""
 
@@ -42,6 +45,10 @@ class Dialect:
     """Condition that the raw path contains the lower-case text at the mark `{}`, without regard to ASCII case."""
     trace_id: str
     """Condition that the trace id equals the mark `{}`, in the form the partial index on it needs."""
+    tool: str = ""
+    """Condition that a record holds a call of one of the tools whose ids are the marks `{}`; empty: no tools here."""
+    text_in: str = ""
+    """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: only the path."""
     number: str = "{}"
     """How the mark `{}` of a number is written: some databases must be told how large it may be."""
 
@@ -50,6 +57,12 @@ SQLITE: Final = Dialect(
     placeholder=lambda number: "?",
     path_contains="(path <> 0 AND instr(lower(path), {}) > 0)",
     trace_id="(trace_id <> 0 AND trace_id = {})",
+    tool="seq IN (SELECT record_seq FROM tool_calls WHERE tool_name IN ({}))",
+    # Bodies last: the other two are cheap. Below the floor of bodies, those still there are not shown.
+    text_in="((path <> 0 AND instr(lower(path), {}) > 0) OR error_type IN (SELECT id FROM dictionary WHERE kind = 8 "
+    "AND instr(lower(value), {}) > 0) OR (bodies_block <> 0 AND started_at_us >= "
+    "(SELECT value FROM meta WHERE name = 'body_floor_us') "
+    "AND body_contains(bodies_block, bodies_offset, bodies_length, {})))",
 )
 
 POSTGRES: Final = Dialect(
@@ -75,6 +88,8 @@ def texts(filter: Filter) -> Texts:
     for column, values in (*_scope(filter.scope), *_dimensions(filter)):
         if values:
             wanted[column] = wanted.get(column, ()) + tuple(value for value in values if is_storable(value))
+    if filter.tools:
+        wanted["tool_name"] = tuple(value for value in filter.tools if is_storable(value))
     return wanted
 
 
@@ -97,6 +112,8 @@ def conditions(
     clause.status(filter)
     clause.between("started_at_us", filter.since_us, None if filter.until_us is None else filter.until_us - 1)
     clause.between("duration_us", filter.min_duration_us, filter.max_duration_us)
+    clause.tools(filter, ids)
+    clause.anywhere(filter.text)
     clause.text(dialect.trace_id, filter.trace_id)
     clause.text(dialect.path_contains, None if filter.path_contains is None else lower_ascii(filter.path_contains))
     return clause.finish()
@@ -142,6 +159,8 @@ def _dimensions(filter: Filter) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("host", filter.hosts),
         ("outcome", filter.outcomes),
         ("error_type", filter.error_types),
+        ("provider", filter.providers),
+        ("model", filter.models),
     )
 
 
@@ -174,6 +193,8 @@ class _Clause:
             self.among("level", codes)
         if filter.keyed:
             self._conditions.append("keyed = 1")  # Literal: it is the condition of the partial index.
+        if filter.is_llm:
+            self._conditions.append("provider <> 0")
         if filter.kind != "all":
             self.among("kind", [KINDS.index(filter.kind)])
 
@@ -214,6 +235,22 @@ class _Clause:
         if value is not None:
             self._impossible |= not is_storable(value)
             self._conditions.append(condition.format(self._marks([value])))
+
+    def tools(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
+        if filter.tools:
+            known = ids.get("tool_name", {})
+            found = [known[value] for value in filter.tools if value in known]
+            if found and self._dialect.tool:
+                self._conditions.append(self._dialect.tool.format(self._marks(found)))
+            else:
+                self._impossible = True
+
+    def anywhere(self, text: str | None) -> None:
+        if text:
+            self._impossible |= not is_storable(text)
+            condition, lowered = self._dialect.text_in or self._dialect.path_contains, lower_ascii(text)
+            marks = [self._marks([lowered]) for _ in range(condition.count("{}"))]
+            self._conditions.append(condition.format(*marks))
 
     def _marks(self, values: Sequence[int] | Sequence[str]) -> str:
         first = self._first + len(self._parameters)

@@ -11,7 +11,7 @@ from aiohttp import web
 from api.answers import encode_rows, json_answer
 from api.errors import Refused, Shape
 from api.paging import freeze, read_whole_page
-from api.params import Query, read_clamped, read_int, read_optional_int, read_text
+from api.params import Query, read_bool, read_clamped, read_int, read_optional_int, read_text
 from api.services import services_of
 from api.times import format_time
 from storage.query import Filter, RecordQuery
@@ -74,7 +74,7 @@ def read_query(query: Query) -> tuple[RecordQuery, int | None]:
     max_seq = read_optional_int(query, "max_seq")
     project = read_text(query, "project_id")
     return RecordQuery(
-        filter=Filter(projects=() if project is None else (project,)),
+        filter=Filter(projects=() if project is None else (project,), is_llm=read_bool(query, "llm_only")),
         limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT),
         offset=read_int(query, "offset", 0),
     ), max_seq

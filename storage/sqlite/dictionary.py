@@ -10,16 +10,14 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
-from storage.sql import DIMENSIONS, Texts
+from storage.sql import DIMENSIONS, TOOL_KINDS, Texts
 
 T = TypeVar("T")
 
 MAX_REMEMBERED: Final = 50_000
 """Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
 
-_TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
-"""Columns of tool calls; far behind those of records, which grow at their end."""
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | _TOOL_KINDS
+_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS
 
 
 class Dictionary:

@@ -11,6 +11,7 @@ from typing import Final
 
 from storage.errors import SchemaTooNew
 from storage.query import Durability
+from storage.sqlite.body_search import add_body_search
 
 _PAGE_BYTES: Final = 8192
 _WRITE_CACHE_KIB: Final = 16_384
@@ -31,6 +32,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> in
     Raises:
         SchemaTooNew: A newer program wrote the file.
     """
+    add_body_search(connection)
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
     # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the file.
@@ -51,6 +53,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> in
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
     """Set up a read connection."""
+    add_body_search(connection)
     for pragma in ("query_only = on", f"cache_size = -{_READ_CACHE_KIB}", "temp_store = memory"):
         connection.execute(f"PRAGMA {pragma}")
 

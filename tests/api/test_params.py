@@ -144,10 +144,6 @@ def test_nothing_given_is_the_newest_hundred() -> None:
         ("max_latency_ms", "9223372036854775807"),
         ("cursor", "abc"),
         ("stat", "500"),
-        ("q", "text"),
-        ("tool", "t"),
-        ("provider", "p"),
-        ("model", "m"),
         ("offset", "5"),
     ],
 )

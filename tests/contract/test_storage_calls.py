@@ -1,0 +1,112 @@
+"""Filters on what an exchange was: LLM calls, tools, and text anywhere in it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storage.base import Storage
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Payload, Record, ToolCall
+from storage.tools import ToolStorage
+from tests.contract.backends import BACKENDS, Backend
+from tests.storage.samples import START_US, make_body, make_record
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty store."""
+    backend: Backend = request.param
+    async with await backend.open(tmp_path) as opened:
+        yield opened
+
+
+async def found(store: Storage, **filter: Any) -> list[int]:
+    """The records of a filter by seq; the other ways to ask agree."""
+    wanted = Filter(kind="all", **filter)
+    page = await store.select(RecordQuery(filter=wanted, order="asc"))
+    assert page.complete
+    count = await store.count(wanted)
+    assert (count.exchanges + count.events, count.exact) == (len(page.records), True)
+    assert (await store.summary(wanted)).exchanges == count.exchanges
+    return [record.seq for record in page.records]
+
+
+async def test_llm_calls(store: Storage) -> None:
+    """By provider, by requested model, and all of them."""
+    await store.commit(
+        Batch(
+            "sidecar-1",
+            [
+                Entry(make_record()),
+                Entry(make_record(provider="openai", model="gpt", usage_state="complete")),
+                Entry(make_record(provider="anthropic", model="claude", resolved_model="gpt")),
+            ],
+        )
+    )
+    assert await found(store, is_llm=True) == [2, 3]
+    assert await found(store, providers=("openai",)) == [2]
+    assert await found(store, providers=("openai", "anthropic", "none")) == [2, 3]
+    assert await found(store, models=("gpt",)) == [2]
+    assert await found(store, models=("none",)) == []
+    assert await found(store, is_llm=True, models=("claude",), providers=("openai",)) == []
+
+
+def entry(record: Record, request: bytes = b"", response: bytes = b"", tool: str = "") -> Entry:
+    """An entry with bodies, and with a tool call when one is named."""
+    payload = Payload(b"GET /", b"HTTP/1.1 200", make_body(request), make_body(response[:5], response[5:]))
+    call = ToolCall(
+        record_id=record.id, started_at_us=START_US, created_at_us=1, tool_name=tool, server_label="s", status="success"
+    )
+    return Entry(record, payload, [call] if tool else [])
+
+
+async def test_tools_and_text(store: Storage) -> None:
+    """Records that hold a call of a tool; text in path, error and both windows of bodies, literally."""
+    if not isinstance(store, ToolStorage):
+        pytest.skip("this backend keeps no tool calls and does not search bodies")
+    await store.commit(
+        Batch(
+            "sidecar-1",
+            [
+                entry(make_record(path="/Needle"), tool="add"),
+                entry(make_record(error_type="no_NEEDLE_found"), tool="sub"),
+                entry(make_record(), b'{"text": "a Needle"}'),
+                entry(make_record(), b"x", b"01234 needle \xff\x00"),
+                entry(make_record(path=None), b"gzip 100% \xc3\x96l_"),
+                Entry(make_record(kind="event", path=None, name="needle")),
+            ],
+        )
+    )
+    assert await found(store, tools=("add",)) == [1]
+    assert await found(store, tools=("add", "sub", "none")) == [1, 2]
+    assert await found(store, tools=("none",)) == []
+    assert await found(store, text="nEEdle") == [1, 2, 3, 4]
+    assert await found(store, text="nEEdle", tools=("sub",)) == [2]
+    assert await found(store, text="needle", min_duration_us=10**9) == []
+    assert await found(store, text="100% \u00d6l_") == [5]
+    assert await found(store, text="%") == [5]
+    assert await found(store, text="identity") == []
+    assert await found(store, text="\ud800") == []
+    assert await found(store, text="") == [1, 2, 3, 4, 5, 6]
+    await store.raise_floors(0, START_US + 1)
+    assert await found(store, text="needle") == [1, 2]
+    await store.erase(Filter(kind="all", text="no_needle"))
+    assert await found(store) == [1, 3, 4, 5, 6]
+
+
+async def test_text_in_many_blocks(store: Storage) -> None:
+    """Bodies of many blocks are searched, forwards and backwards, also behind an offset."""
+    if not isinstance(store, ToolStorage):
+        pytest.skip("this backend does not search bodies")
+    for start in range(0, 60, 20):
+        entries = [
+            entry(make_record(), bytes([number]) * 9000 + (b"needle" if number % 3 == 0 else b""))
+            for number in range(start, start + 20)
+        ]
+        await store.commit(Batch("sidecar-1", entries))
+    wanted = Filter(text="needle")
+    page = await store.select(RecordQuery(filter=wanted, limit=5, offset=2))
+    assert [record.seq for record in page.records] == [52, 49, 46, 43, 40]
+    assert (await store.count(wanted)).exchanges == 20
