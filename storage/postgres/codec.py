@@ -92,16 +92,32 @@ class RowEncoder:
         self._combinations.clear()
         self._dictionary.forget()
 
-    async def learn(self, connection: Connection, records: Sequence[Record]) -> list[Combination]:
-        """Look up all repeated text of a batch, outside its transaction; answers the combination of each record."""
+    async def learn(
+        self, connection: Connection, records: Sequence[Record], more: Iterable[Value] = ()
+    ) -> list[Combination]:
+        """Look up all repeated text of a batch, outside its transaction; answers the combination of each record.
+
+        Args:
+            connection: To the database.
+            records: Of the batch.
+            more: Other values it needs the ids of.
+        """
         if self._dictionary.trim() or len(self._combinations) > _MAX_COMBINATIONS:
             self._combinations.clear()
         keys = [_key(record) for record in records]
         new = {key for key in keys if key not in self._combinations}
-        await self._dictionary.learn(connection, {*self._unknown_alone(records), *self._unknown_combined(new)})
+        unknown = {(column, text) for column, text in more if text not in self._dictionary.ids[column]}
+        await self._dictionary.learn(
+            connection, {*self._unknown_alone(records), *self._unknown_combined(new), *unknown}
+        )
         for key in new:
             self._combinations[key] = self._combine(key)
         return [self._combinations[key] for key in keys]
+
+    @property
+    def ids(self) -> dict[str, dict[str | None, int | None]]:
+        """Column → text → id, of what was learned."""
+        return self._dictionary.ids
 
     def row(self, record: Record, combination: Combination, heads: Place, bodies: Place) -> Row:
         """Make a row whose `seq` is still 0."""

@@ -46,7 +46,7 @@ class Dictionary:
     def forget(self) -> None:
         """Remember nothing: the server may not know what it told before."""
         self._remembered = 0
-        self.ids = {column: {None: None} for column in DIMENSIONS}
+        self.ids = {column: {None: None} for column in _KINDS}
 
     def trim(self) -> bool:
         """Forget everything when it has become too much; answers whether it did. Between batches only."""

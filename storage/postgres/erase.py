@@ -22,6 +22,7 @@ from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.rollups import Limits, Rollups
 from storage.postgres.scan import bounds, row_where
 from storage.postgres.state import read_state
+from storage.postgres.tools import erase_calls
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import Record
 from storage.slices import Range
@@ -91,6 +92,7 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
         touched: dict[int, int] = {row[column]: row[0] for row in rows if row[column] is not None}
         for block, seq in sorted(touched.items()):
             await _repack(connection, block, seq, name, seqs)
+    await erase_calls(connection, seqs)
     await connection.execute("DELETE FROM sidelog.records WHERE seq = ANY($1::bigint[])", seqs)
 
 

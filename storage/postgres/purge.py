@@ -21,6 +21,7 @@ from storage.postgres.partitions import Partition, listed
 from storage.postgres.ranges import id_range
 from storage.postgres.read import rows_total
 from storage.postgres.state import State, read_state
+from storage.postgres.tools import drop_calls
 from storage.purge import Purged, RetentionState
 from storage.slices import Range
 from storage.sqlite.payloads import BODIES, HEADS
@@ -32,7 +33,8 @@ ROW_BYTES: Final = 400
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (
-    "records", "blocks", "rollups", "rollups_daily", "failures", "spans", "dictionary", "counter", "ingest_position",
+    "records", "blocks", "rollups", "rollups_daily", "failures", "tool_calls", "tool_rollups", "spans", "dictionary",
+    "counter", "ingest_position",
 )  # fmt: skip
 _DROP_WAIT_MS: Final = 1000
 """Dropping a partition waits for every reader, and every other reader waits behind it: not for long."""
@@ -77,7 +79,7 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         if rows:
             return Purged(rows, 0, is_done=False)
         await _delete_sums_before(connection, state.purge_floor_us // HOUR_US)
-        blocks = await _purge_blocks(connection, state)
+        blocks = await drop_calls(connection, state) + await _purge_blocks(connection, state)
     return Purged(0, blocks, is_done=not blocks)
 
 

@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 from storage.errors import StorageUnavailable
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.postgres import keys, purge, read
+from storage.postgres import keys, purge, read, tools
 from storage.postgres.connection import (
     Address,
     Budget,
@@ -40,8 +40,9 @@ from storage.postgres.summary import summary
 from storage.postgres.write import BatchStore, read_positions
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
-from storage.record import Batch, Payload, Position, Record
+from storage.record import Batch, Payload, Position, Record, ToolCall
 from storage.tally import check_names
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 T = TypeVar("T")
 
@@ -165,6 +166,28 @@ class PostgresStorage:
     async def summary(self, filter: Filter) -> Summary:
         """See `storage.base.Storage.summary`."""
         return await self._read(lambda connection, budget: summary(connection, filter, self._names, budget))
+
+    async def tool_calls(self, query: ToolQuery) -> ToolPage:
+        """See `storage.tools.ToolStorage.tool_calls`."""
+        return await self._read(lambda connection, budget: tools.tool_calls(connection, query, self._names, budget))
+
+    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
+        """See `storage.tools.ToolStorage.tool_stats`."""
+        return await self._read(lambda connection, budget: tools.tool_stats(connection, filter, budget))
+
+    async def tool_values(self, scope: Scope) -> ToolValues:
+        """See `storage.tools.ToolStorage.tool_values`."""
+        return await self._read(lambda connection, budget: tools.tool_values(connection, scope, self._names))
+
+    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
+        """See `storage.tools.ToolStorage.tool_call`."""
+        return await self._read(
+            lambda connection, budget: tools.tool_call(connection, record_id, position, self._names)
+        )
+
+    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
+        """See `storage.tools.ToolStorage.tool_calls_of`."""
+        return await self._read(lambda connection, budget: tools.tool_calls_of(connection, record_seq, self._names))
 
     async def get(self, record_id: bytes) -> Record | None:
         """See `storage.base.Storage.get`."""

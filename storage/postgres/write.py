@@ -25,6 +25,7 @@ from storage.postgres.payloads import COLUMNS as BLOCK_COLUMNS
 from storage.postgres.payloads import NOWHERE, BlockIds, BlockRow, block_rows
 from storage.postgres.rollups import Limits, Rollups
 from storage.postgres.text import escape
+from storage.postgres.tools import Calls, values_of
 from storage.record import Batch, Entry, Position, now_us
 
 logger = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ class BatchStore:
 
     async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
         rows, rollups, blocks = await self._made(connection, entries)
+        calls = Calls(entries, self._rows.ids, self._rows.ids["instance"].get(batch.instance) or 0)
         await connection.execute(self._begin)
         try:
             await self._place(connection, batch)
@@ -112,7 +114,9 @@ class BatchStore:
                     "blocks", schema_name="sidelog", columns=BLOCK_COLUMNS, records=blocks
                 )
             await rollups.merge(connection, self._limits)
+            await calls.merge(connection)
             last_seq = await self._insert(connection, entries, rows, sum(len(row[-1]) for row in blocks))
+            await calls.insert(connection, last_seq - len(entries) + 1)
         except BaseException:
             await abandon(connection)
             raise
@@ -128,7 +132,8 @@ class BatchStore:
 
     async def _made(self, connection: Connection, entries: list[Entry]) -> tuple[list[Row], Rollups, list[BlockRow]]:
         rollups = Rollups()
-        combinations = await self._rows.learn(connection, [entry.record for entry in entries])
+        records = [entry.record for entry in entries]
+        combinations = await self._rows.learn(connection, records, values_of(entries))
         packer = await self._blocks.packer(connection, len(entries), partitions.day_of(now_us()))
         rows = []
         for entry, combination in zip(entries, combinations, strict=True):

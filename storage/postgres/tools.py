@@ -1,0 +1,292 @@
+"""Tool calls in Postgres: rows beside the records with their own indexes; arguments and results in one zstd frame each.
+
+Strategy: calls are copied after their records, when `seq` is known, and counted in rollups before, while nobody waits.
+A page is one statement in the order of an index, within the time budget; figures come from rollups, or from a walk over
+slices of rows. Rows below the purge floor, and arguments and results below the body floor, are not shown.
+
+Invariant: the rollups of a set of dimensions add up to its calls, over all instances; what erasure takes off is kept as
+a row of no instance.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from asyncpg.pgproto.pgproto import UUID
+
+from storage.periods import HOUR_US
+from storage.postgres.connection import Budget, Connection
+from storage.postgres.dictionary import Names, Value
+from storage.postgres.state import State, read_state
+from storage.postgres.text import escape, unescape
+from storage.postgres.tool_filter import Where, rollup_where, row_where
+from storage.query import Scope
+from storage.record import Entry, ToolCall, ToolStatus
+from storage.slices import Range, slices
+from storage.sql import MAX_INT
+from storage.sqlite.tools import Detail
+from storage.tools import ToolFilter, ToolKey, ToolPage, ToolQuery, ToolStats, ToolValues
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+STATUSES: Final[tuple[ToolStatus, ...]] = ("success", "error")
+REPEATED: Final = (
+    "tool_name", "server_label", "project", "container", "client", "key_id", "key_name", "key_last4",
+)  # fmt: skip
+COLUMNS: Final = (
+    "record_seq", "record_id", "position", "started_at_us", "created_at_us", "status", "latency_us", "cost_usd",
+    "llm_request_id", "rpc_id", "session", "search", "detail", *REPEATED,
+)  # fmt: skip
+_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.tool_calls"
+_SORTS: Final = {"timestamp": "started_at_us", "latency": "latency_us", "cost": "cost_usd"}
+_KEYS: Final = (
+    "hour", "project", "container", "client", "server_label", "tool_name", "key_id", "key_name", "status", "instance",
+)  # fmt: skip
+_DROPPED_ROWS: Final = 1000
+"""Rows of one slice of retention."""
+_MERGE: Final = (
+    f"INSERT INTO sidelog.tool_rollups AS known ({', '.join(_KEYS)}, calls, timed, latency_us, cost_usd) "
+    f"SELECT * FROM unnest({', '.join(f'${place}::bigint[]' for place in range(1, len(_KEYS) + 4))}, "
+    f"${len(_KEYS) + 4}::double precision[]) ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
+    "calls = known.calls + excluded.calls, timed = known.timed + excluded.timed, "
+    "latency_us = known.latency_us + excluded.latency_us, cost_usd = known.cost_usd + excluded.cost_usd"
+)
+_ERASE: Final = "DELETE FROM sidelog.tool_calls WHERE record_seq = ANY($1::bigint[]) RETURNING *"
+
+Row = list[Any]
+Ids = dict[str, dict[str | None, int | None]]
+
+
+def values_of(entries: Iterable[Entry]) -> set[Value]:
+    """Name the repeated text of all calls, by column."""
+    return {
+        (column, text)
+        for entry in entries
+        for call in entry.tool_calls
+        for column in REPEATED
+        if (text := getattr(call, column)) is not None
+    }
+
+
+class Calls:
+    """The calls of one batch."""
+
+    def __init__(self, entries: Sequence[Entry], ids: Ids, instance: int) -> None:
+        """Make their rows, without the seq of their records."""
+        self._places: list[int] = []
+        self._rows: list[Row] = []
+        self._sums: dict[tuple[int, ...], list[float]] = {}
+        for place, entry in enumerate(entries):
+            for call in entry.tool_calls:
+                row = _row(call, ids)
+                self._places.append(place)
+                self._rows.append(row)
+                _add(self._sums, dict(zip(COLUMNS, row, strict=True)), instance, 1)
+
+    async def merge(self, connection: Connection) -> None:
+        """Add the counts to the rollups, inside the batch's transaction."""
+        await _merge(connection, self._sums)
+
+    async def insert(self, connection: Connection, first_seq: int) -> None:
+        """Insert the rows, after the records."""
+        if not self._rows:
+            return
+        for place, row in zip(self._places, self._rows, strict=True):
+            row[0] = first_seq + place
+        await connection.copy_records_to_table("tool_calls", schema_name="sidelog", columns=COLUMNS, records=self._rows)
+
+
+def _row(call: ToolCall, ids: Ids) -> Row:
+    detail = Detail(call.arguments, call.result, call.error_details, call.metadata)
+    texts = (call.llm_request_id, call.rpc_id, call.session)
+    return [
+        0, UUID(call.record_id), call.position, call.started_at_us, call.created_at_us,
+        STATUSES.index(call.status), -1 if call.latency_us is None else call.latency_us, call.cost_usd,
+        *(None if text is None else escape(text) for text in texts), escape(call.search),
+        zstd.compress(msgspec.msgpack.encode(detail)),
+        *(ids[column][getattr(call, column)] for column in REPEATED),
+    ]  # fmt: skip
+
+
+def _add(sums: dict[tuple[int, ...], list[float]], row: dict[str, Any], instance: int, sign: int) -> None:
+    dimensions = (row[name] or 0 for name in _KEYS[1:-1])
+    key = (row["started_at_us"] // HOUR_US, *dimensions, instance)
+    latency_us = row["latency_us"]
+    found = sums.setdefault(key, [0, 0, 0, 0.0])
+    for place, value in enumerate((1, int(latency_us >= 0), max(latency_us, 0), row["cost_usd"])):
+        found[place] += sign * value
+
+
+async def _merge(connection: Connection, sums: dict[tuple[int, ...], list[float]]) -> None:
+    rows = [(*key, *counts) for key, counts in sorted(sums.items())]
+    if rows:
+        await connection.execute(_MERGE, *map(list, zip(*rows, strict=True)))
+
+
+async def erase_calls(connection: Connection, seqs: list[int]) -> None:
+    """Delete the calls that were stored with some records, and take them off the rollups."""
+    sums: dict[tuple[int, ...], list[float]] = {}
+    for row in await connection.fetch(_ERASE, seqs):
+        _add(sums, dict(row), 0, -1)
+    await _merge(connection, sums)
+
+
+async def drop_calls(connection: Connection, state: State) -> int:
+    """Delete calls below the purge floor, and arguments and results below that of bodies, a slice; answers how many."""
+    gone = await connection.execute(
+        "DELETE FROM sidelog.tool_calls WHERE id = ANY(ARRAY("
+        "SELECT id FROM sidelog.tool_calls WHERE started_at_us < $1 LIMIT $2))",
+        state.purge_floor_us,
+        _DROPPED_ROWS,
+    )
+    emptied = await connection.execute(
+        "UPDATE sidelog.tool_calls SET detail = '', search = '' WHERE id = ANY(ARRAY("
+        "SELECT id FROM sidelog.tool_calls WHERE started_at_us < $1 AND detail <> '' LIMIT $2))",
+        state.body_floor_us,
+        _DROPPED_ROWS,
+    )
+    await connection.execute("DELETE FROM sidelog.tool_rollups WHERE hour < $1", state.purge_floor_us // HOUR_US)
+    return sum(int(status.rpartition(" ")[2]) for status in (gone, emptied))
+
+
+async def tool_calls(connection: Connection, query: ToolQuery, names: Names, budget: Budget) -> ToolPage:
+    """Read one page."""
+    state = await read_state(connection)
+    where = await row_where(connection, query.filter, state)
+    if where is None or query.limit <= 0:
+        return ToolPage([], complete=True)
+    number, direction = len(where.parameters) + 1, "ASC" if query.order == "asc" else "DESC"
+    sql = (
+        f"{_SELECT} WHERE {where.text} ORDER BY {_SORTS[query.sort]} {direction}, id {direction} "
+        f"LIMIT ${number} OFFSET ${number + 1}"
+    )
+    bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
+    await budget.fetch(connection, "SELECT 1", ())  # the first statement of a read is without limit: this is not it
+    rows = await budget.fetch(connection, sql, (*where.parameters, *bounds))
+    if rows is None:
+        return ToolPage([], complete=False)
+    return ToolPage(await _decode(connection, rows, state, names), complete=True)
+
+
+async def tool_call(connection: Connection, record_id: bytes, position: int, names: Names) -> ToolCall | None:
+    """Read one call."""
+    if len(record_id) != 16 or not -1 < position <= MAX_INT:
+        return None
+    state = await read_state(connection)
+    sql = f"{_SELECT} WHERE record_id = $1 AND position = $2::bigint AND started_at_us >= $3"
+    rows = await connection.fetch(sql, UUID(record_id), position, state.purge_floor_us)
+    return (await _decode(connection, rows, state, names))[0] if rows else None
+
+
+async def tool_calls_of(connection: Connection, record_seq: int, names: Names) -> list[ToolCall]:
+    """Read the calls stored with one record."""
+    state = await read_state(connection)
+    sql = f"{_SELECT} WHERE record_seq = $1 AND started_at_us >= $2 ORDER BY position"
+    rows = await connection.fetch(sql, max(min(record_seq, MAX_INT), 0), state.purge_floor_us)
+    return await _decode(connection, rows, state, names)
+
+
+async def tool_stats(connection: Connection, filter: ToolFilter, budget: Budget) -> ToolStats:
+    """Count the calls of a filter."""
+    state = await read_state(connection)
+    if filter.has_only_rollup_dimensions:
+        where = await rollup_where(connection, filter, state)
+        if where is None:
+            return ToolStats()
+        sql = "SELECT status, sum(calls), sum(timed), sum(latency_us), sum(cost_usd) FROM sidelog.tool_rollups"
+        rows = await connection.fetch(f"{sql} WHERE {where.text} GROUP BY status", *where.parameters)
+        return _added(ToolStats(), rows)
+    where = await row_where(connection, filter, state)
+    return ToolStats() if where is None else await _scanned(connection, where, budget)
+
+
+async def _scanned(connection: Connection, where: Where, budget: Budget) -> ToolStats:
+    ends = await connection.fetchrow("SELECT min(id), max(id) FROM sidelog.tool_calls")
+    number, stats = len(where.parameters) + 1, ToolStats()
+    sql = (
+        "SELECT status, count(*), count(*) FILTER (WHERE latency_us >= 0), sum(greatest(latency_us, 0)), sum(cost_usd) "
+        f"FROM sidelog.tool_calls WHERE {where.text} AND id BETWEEN ${number} AND ${number + 1} GROUP BY status"
+    )
+    whole = Range(1, 0) if ends is None or ends[0] is None else Range(ends[0], ends[1])
+    for part in slices(whole, "desc"):
+        rows = await budget.fetch(connection, sql, (*where.parameters, part.first, part.last))
+        if rows is None:
+            return ToolStats(
+                stats.executions, stats.successes, stats.timed, stats.latency_us, stats.cost_usd, exact=False
+            )
+        stats = _added(stats, rows)
+    return stats
+
+
+async def tool_values(connection: Connection, scope: Scope, names: Names) -> ToolValues:
+    """List what a filter may name."""
+    where = await rollup_where(connection, ToolFilter(scope=scope), await read_state(connection))
+    if where is None:
+        return ToolValues([], [], [])
+    columns = "tool_name, server_label, key_id, key_name"
+    sql = f"SELECT {columns} FROM sidelog.tool_rollups WHERE {where.text} GROUP BY {columns} HAVING sum(calls) > 0"
+    rows = await connection.fetch(sql, *where.parameters)
+    text = await names.load(connection, {number for row in rows for number in row})
+    return ToolValues(
+        tool_names=sorted({text[row[0]] or "" for row in rows}),
+        server_labels=sorted({text[row[1]] or "" for row in rows}),
+        keys=sorted({ToolKey(key, text[row[3]]) for row in rows if (key := text[row[2]]) is not None}),
+    )
+
+
+async def _decode(connection: Connection, rows: Sequence[Any], state: State, names: Names) -> list[ToolCall]:
+    first = len(COLUMNS) - len(REPEATED)
+    text = await names.load(connection, {number for row in rows for number in row[first:]})
+    return [_call(row, [text[number] for number in row[first:]], state.body_floor_us) for row in rows]
+
+
+def _call(row: Sequence[Any], text: list[str | None], body_floor_us: int) -> ToolCall:
+    _, record_id, position, started, created, status, latency_us, cost, linked, rpc_id, session, search, packed = row[
+        :13
+    ]
+    detail = Detail(None, None, None, b"{}")
+    if packed and started >= body_floor_us:
+        detail = msgspec.msgpack.decode(zstd.decompress(packed), type=Detail)
+    return ToolCall(
+        record_id=record_id.bytes,
+        position=position,
+        started_at_us=started,
+        created_at_us=created,
+        tool_name=text[0] or "",
+        server_label=text[1] or "",
+        status=STATUSES[status],
+        latency_us=None if latency_us < 0 else latency_us,
+        cost_usd=cost,
+        arguments=detail.arguments,
+        result=detail.result,
+        error_details=detail.error_details,
+        metadata=detail.metadata,
+        rpc_id=None if rpc_id is None else unescape(rpc_id),
+        session=None if session is None else unescape(session),
+        llm_request_id=None if linked is None else unescape(linked),
+        project=text[2],
+        container=text[3],
+        client=text[4],
+        key_id=text[5],
+        key_name=text[6],
+        key_last4=text[7],
+        search=unescape(search) if started >= body_floor_us else "",
+    )
+
+
+def _added(stats: ToolStats, rows: Sequence[Any]) -> ToolStats:
+    for status, calls, timed, latency_us, cost_usd in rows:
+        stats = ToolStats(
+            stats.executions + int(calls),
+            stats.successes + (int(calls) if status == 0 else 0),
+            stats.timed + int(timed),
+            stats.latency_us + int(latency_us),
+            stats.cost_usd + cost_usd,
+        )
+    return stats
