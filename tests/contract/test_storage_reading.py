@@ -55,6 +55,8 @@ def make_dataset() -> list[Record]:
             key_id=pick(NAMES),
             source=chance.choice(("backend", "edge")),
             error_type=pick(NAMES),
+            provider=pick(NAMES),
+            model=pick(NAMES),
             trace_id=pick(TRACES),
             duration_us=chance.randrange(1000),
             keyed=chance.random() < 0.3,
@@ -145,6 +147,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "min_duration_us": _durations,
     "max_duration_us": _durations,
     "keyed": st.booleans(),
+    "providers": _names,
+    "models": _names,
+    "is_llm": st.booleans(),
+    "tools": _names,  # no record here holds a call: see test_storage_calls.py
+    "text": st.sampled_from((*PATHS, *NAMES, "ITEMS", "_", "%", "ä", "\udc80")),
+    "seqs": st.none(),
 }
 
 
