@@ -5,6 +5,7 @@ exactly once, and before the last bytes of its response are handed to the transp
 received completely is in the ring. Chunks of a response are written first and copied afterwards.
 """
 
+import logging
 import socket
 import struct
 import time
@@ -21,6 +22,8 @@ from proxy.target import IDEMPOTENT_METHODS
 from proxy.timeline import note_chunk
 from proxy.tunnel import Tunnel
 from storage.record import Outcome
+
+log = logging.getLogger(__name__)
 
 REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
 CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
@@ -55,6 +58,11 @@ class Answering(ClientSide):
         except UpstreamError as error:
             self._connecting = None
             self.upstream_failed(error, is_stale=False)
+            return
+        except Exception:  # a fault of ours in one exchange must not end the others with the task group
+            log.exception("opening an upstream connection failed for a reason nobody thought of")
+            self._connecting = None
+            self.upstream_failed(UpstreamError("upstream_refused", "no upstream connection"), is_stale=False)
             return
         now_ns = time.monotonic_ns()
         self._connecting = None

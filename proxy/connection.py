@@ -190,7 +190,9 @@ class Downstream(Answering):
                 authority = None
             else:
                 line_end = data.index(b"\r\n") + 2
-                method, target, authority, is_http10 = parse_request_line(data[: line_end - 2])
+                method, target, authority, is_http10 = parse_request_line(
+                    data[: line_end - 2], is_tls=self._scheme == b"https"
+                )
             self.method = exchange.method = method
             head = engine.parse(data[line_end - 10 : end])
             exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (FLAG_TLS if self._scheme == b"https" else 0)

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Final
 
 from proxy.counters import CounterLayout
-from proxy.exchange import KIND_EXCHANGE, NO_ROUTE, Exchange
+from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
 from proxy.inflight import InflightWriter
 from proxy.message import KIND_MESSAGE, encode_message
 from proxy.ring import RingWriter
@@ -106,16 +106,19 @@ class Recorder:
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
             return
-        body = exchange.request_body
-        sections = [exchange.request_whole]
-        if body is not None:
-            body.collect(sections)
+        head, sections = exchange.request_head, [exchange.request_whole]
+        if exchange.flags & FLAG_BODIES_OFF:
+            sections = []
+        elif exchange.request_body is not None:
+            exchange.request_body.collect(sections)
+        if exchange.flags & FLAG_HEADS_OFF:
+            head = head.partition(b"\r\n")[0] + b"\r\n\r\n"  # what the record's own fields say
         slot = self._inflight.fill(
             exchange.id,
             exchange.started_at_ns // 1000,
             exchange.route,
             exchange.client,
-            exchange.request_head,
+            head,
             b"".join(sections),
         )
         exchange.slot = slot if slot >= 0 else NO_SLOT

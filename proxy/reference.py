@@ -106,7 +106,7 @@ class ReferenceEngine:
         raw = _raw_head(request)
         exchange.request_head = raw
         line, _, rest = raw.partition(b"\r\n")
-        method, target, authority, is_http10 = parse_request_line(line)
+        method, target, authority, is_http10 = parse_request_line(line, is_tls=request.secure)
         exchange.method = method
         head = parse_request_head(
             line[-8:] + b"\r\n" + rest,

@@ -60,7 +60,7 @@ def check_host(value: bytes) -> bytes:
     return value
 
 
-def parse_request_line(line: bytes) -> RequestLine:
+def parse_request_line(line: bytes, *, is_tls: bool = False) -> RequestLine:
     """Read a request line without its CRLF.
 
     Raises:
@@ -84,18 +84,18 @@ def parse_request_line(line: bytes) -> RequestLine:
         raise Refused("bad_request", f"invalid byte in request target {_show(target)}")
     if b"#" in target:
         raise Refused("bad_request", f"fragment in request target {_show(target)}")
-    target, authority = _origin_form(method, target)
+    target, authority = _origin_form(method, target, b"https" if is_tls else b"http")
     return RequestLine(method, target, authority, version == b"HTTP/1.0")
 
 
-def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
+def _origin_form(method: bytes, target: bytes, scheme: bytes) -> tuple[bytes, bytes | None]:
     """Bring a target into origin form; the upstream comes from the route table, so this never makes an open proxy."""
     if target.startswith(b"/"):
         return target, None
     if target == b"*" and method == b"OPTIONS":
         return target, None
     match = _ABSOLUTE.fullmatch(target)
-    if match is None or match[1].lower() not in (b"http", b"https"):
+    if match is None or match[1].lower() not in (b"http", scheme):
         raise Refused("bad_request", f"request target {_show(target)} is neither a path nor an http URL")
     rest = match[3]
     if not rest:

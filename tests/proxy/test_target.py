@@ -115,3 +115,11 @@ def test_any_other_host_is_refused(host: bytes) -> None:
     with pytest.raises(Refused) as caught:
         check_host(host)
     assert caught.value.code == "bad_request"
+
+
+def test_https_targets_belong_on_a_tls_port() -> None:
+    """An https URL is a target only where the client speaks TLS to us (P8)."""
+    line = b"GET https://a/x HTTP/1.1"
+    assert parse_request_line(line, is_tls=True) == RequestLine(b"GET", b"/x", b"a", False)
+    with pytest.raises(Refused, match="neither a path"):
+        parse_request_line(line)
