@@ -45,7 +45,7 @@ RULES = {
     "P12": ("nothing is shared between clients", "proxy/test_bad_input.py::test_nothing_is_shared_between_clients"),
     "P13": ("one retry, never of a POST", "proxy/test_upstream.py::test_what_may_have_been_done"),
     "P14": ("an upstream that dies is visible", "proxy/test_answering.py::test_a_cut_response_is_visibly_cut"),
-    "P15": ("a client that leaves is logged", "proxy/test_connection.py::test_a_client_that_leaves_while_waiting"),
+    "P15": ("a client that leaves is logged", "proxy/test_client_side.py::test_a_client_that_leaves_while_waiting"),
     "P16": ("back-pressure, early answers", "proxy/test_answering.py::test_an_early_answer_reaches"),
     "P17": ("deadlines and limits", "proxy/test_connection.py::test_a_slow_head_is_refused"),
     "P18": ("X-Forwarded-For, trusted proxies, twins", "proxy/test_connection.py::test_the_client_behind_a_trusted"),
