@@ -16,6 +16,7 @@ async def erase_records(request: web.Request) -> web.Response:
         raise BadParameter("filter", "", "at least one filter; kind=all and until=now name everything")
     at_us = services.now_us()
     erased = await services.storage.erase(read_filter(request.query, at_us))
+    services.streams.tail.forget()
     return json_answer(
         {
             "exchanges": erased.exchanges,

@@ -12,6 +12,7 @@ async def destroy_container(request: web.Request) -> web.Response:
     services = services_of(request)
     container = request.match_info["id"]
     erased = await services.storage.erase(Filter(kind="all", containers=(container,)))
+    services.streams.tail.forget()
     services.streams.tail.destroy_container(container)
     services.add_event("scope_destroyed", {"containerId": container})
     return json_answer(

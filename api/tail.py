@@ -198,6 +198,12 @@ class Tail:
                 self._end(subscriber, "scope-destroyed", {"containerId": container})
         self._wake()
 
+    def forget(self) -> None:
+        """Keep nothing in memory: something was erased, what is left is in the store."""
+        self._ring.clear()
+        self._shared.clear()
+        self._shared_bytes = 0
+
     def event(self, name: str, data: dict[str, object], after_id: int) -> bytes:
         """Write a named event, whose id lets a client resume behind `after_id`."""
         return encode_event(msgspec.json.encode(data), event_id=self.offset + after_id, name=name)
