@@ -21,8 +21,9 @@ BAD_METHODS: Final = (
     b"POST\r",
 )
 TARGETS: Final = (b"/", b"/a?b=c", b"/%2F%2e/..//;x+%00%zz", b"//host/p", b'/a|b"<>{}', b"/" + b"x" * 900)
-ABSOLUTE: Final = (b"http://other/", b"http://other:81", b"HTTPS://o/x?y", b"http://[::1]:8/", b"http://other?q")
+ABSOLUTE: Final = (b"http://other/", b"http://other:81", b"HTTP://o/x?y", b"http://[::1]:8/", b"http://other?q")
 BAD_TARGETS: Final = (
+    b"https://o/x?y",
     b"*", b"a", b"/a#b", b"http://u@h/", b"http:///x", b"ftp://h/", b"host:443", b"/\x80", b"/a b", b"/\x00", b"/\t",
     b"http://h:99999/", b"http://h h/", b"http://h,i/", b"", b"?", b"/" + b"x" * 9000, b"http://a\\b/",
     b"http://h/#f",

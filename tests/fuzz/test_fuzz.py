@@ -39,7 +39,9 @@ REQUEST_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "syntax": lambda patch: patch.setattr(heads, "judge", lambda parser, head: None),
     "essentials": lambda patch: patch.setattr(heads, "_ESSENTIAL", frozenset()),
     "hosts": lambda patch: patch.setattr(heads, "check_host", lambda value: value),
-    "lengths": lambda patch: patch.setattr(heads, "_TWINS", frozenset()),
+    "repeats": lambda patch: patch.setattr(Answering, "_may_be_repeated", lambda self, exchange: True),
+    "no repeats": lambda patch: patch.setattr(Answering, "_may_be_repeated", lambda self, exchange: False),
+    "twins": lambda patch: patch.setattr(heads, "_TWINS", frozenset()),
 }
 
 RESPONSE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
