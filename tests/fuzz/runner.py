@@ -18,6 +18,7 @@ from tests.fuzz.request_judge import run_request
 from tests.fuzz.response_grammar import make_response_case
 from tests.fuzz.response_judge import run_response
 from tests.fuzz.shrink import shrink
+from tests.fuzz.split_judge import run_splits
 from tests.fuzz.world import World
 
 MAX_VIOLATIONS: Final = 10
@@ -34,6 +35,7 @@ class Kind(NamedTuple):
 KINDS: Final = {
     "requests": Kind(make_request_case, run_request),
     "responses": Kind(make_response_case, run_response),
+    "splits": Kind(make_request_case, run_splits),
 }
 
 
