@@ -1,7 +1,5 @@
 """Sums over rows: one statement per slice of `seq`, newest first, until the time budget ends it."""
 
-
-
 import sqlite3
 from collections.abc import Iterator
 from typing import Final
