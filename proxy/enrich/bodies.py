@@ -13,6 +13,8 @@ from storage.record import Body
 
 Omitted = Literal["level", "shed", "coding"]
 
+MAX_REDACTED_BYTES: Final = 262_144
+"""Of a head window, from the start: more cannot be stored, unless nearly all of it is compacted away."""
 STORED_TAIL_BYTES: Final = 16384
 """What of the end is kept when a body is longer than it may be stored (the default of capture.tail_bytes)."""
 
@@ -59,9 +61,13 @@ def unread_body(size: int, content_encoding: bytes, omitted: Omitted | None) -> 
 
 def store_body(body: Windows, content_type: bytes, redactor: Redactor, max_bytes: int) -> Body:
     """Redact an opened body and cut it to what may be stored."""
-    head, tail = redactor.redact_body(body.head, body.tail, content_type, body.is_truncated)
+    head, tail, is_truncated = body.head, body.tail, body.is_truncated
+    if len(head) > MAX_REDACTED_BYTES:
+        tail = tail or (b"" if is_truncated else head[-STORED_TAIL_BYTES:])
+        head, is_truncated = head[:MAX_REDACTED_BYTES], True
+    head, tail = redactor.redact_body(head, tail, content_type, is_truncated)
     head, tail, is_cut = _cut(compact(head), compact(tail), max_bytes)
-    return Body(head, tail, body.size, body.is_truncated or is_cut, body.coding, None)
+    return Body(head, tail, body.size, is_truncated or is_cut, body.coding, None)
 
 
 def make_body(

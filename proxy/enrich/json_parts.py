@@ -17,8 +17,9 @@ MAX_NUMBER: Final = (1 << 53) - 1
 """Largest count that every reader of JSON keeps exact; no real one comes near."""
 MAX_TEXT_CHARACTERS: Final = 256
 """Longest name of a model, an error or a reason that is kept."""
-MAX_MEMBER_BYTES: Final = 64 * 1024
-_MAX_CANDIDATES: Final = 16
+MAX_MEMBER_BYTES: Final = 16 * 1024
+"""Of an object that is looked for in a document that is cut; counts and errors are far shorter."""
+_MAX_CANDIDATES: Final = 8
 _AFTER_NAME: Final = re.compile(rb"\s*:\s*")
 _SCALAR: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?[0-9][0-9.eE+-]*+|true|false|null', re.DOTALL)
 _STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)

@@ -7,6 +7,7 @@ columns, never without a record. Times of frames come from the chunk timeline (c
 
 import re
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -49,6 +50,11 @@ _HOSTS: Final = (
     (b"api.cerebras.ai", "cerebras"),
 )
 """Upstreams that speak another's shape, by the end of their name."""
+_MAX_READ: Final = 256
+"""Frames of one stream that are read as they come; of the others only the last ones: later counts replace earlier."""
+_LAST_READ: Final = 64
+_MAX_FRAMES: Final = 4000
+"""Frames of one stream that are looked at, beside the last ones."""
 _FIRST_FRAMES: Final = 4
 """So many frames are read in any case for the model's name: Azure's first one has none."""
 
@@ -171,13 +177,24 @@ def _split_array(body: Windows) -> Iterator[Frame]:
 def _read_stream(
     reading: Reading, shape: Shape, frames: Iterator[Frame], timeline: Sequence[tuple[int, int]]
 ) -> Stream:
-    number = 0
+    number = read = 0
+    last: deque[bytes] = deque(maxlen=_LAST_READ)
     first_content = -1
     is_wanted, content = shape.is_wanted, shape.content.search
     for number, (_, data, end) in enumerate(frames, 1):
+        if number > _MAX_FRAMES:
+            last.append(data)
+            continue
         if first_content < 0 and content(data) is not None:
             first_content = end
         if is_wanted(data) or (reading.resolved_model is None and number <= _FIRST_FRAMES):
+            read += 1
+            if read > _MAX_READ:
+                last.append(data)
+            else:
+                shape.read(reading, data)
+    for data in last:
+        if is_wanted(data):
             shape.read(reading, data)
     return Stream(time_at(timeline, first_content), number, _longest_gap_us(timeline), reading.is_finished)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from proxy.enrich.redact_json import MARK, compile_bytes
+from proxy.enrich.redact_json import MARK, MAX_HITS, compile_bytes
 
 MIN_BYTES: Final = 16
 """The shortest thing any pattern finds is longer."""
@@ -79,16 +79,25 @@ def redact_patterns(text: bytes) -> bytes:
         text = _redact_escaped(text)
     pieces: list[bytes] = []
     kept = 0
-    for start, stop, replacement in find_secrets(text):
+    for number, (start, stop, replacement) in enumerate(find_secrets(text), 1):
         pieces += (text[kept:start], replacement)
         kept = stop
+        if number == MAX_HITS:  # what follows goes as a whole
+            return b"".join((*pieces, MARK))
     return b"".join((*pieces, text[kept:])) if pieces else text
 
 
 def find_secrets(text: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield where secrets start and stop, and what stands in for each, in order."""
-    position = 0
+    """Yield where secrets start and stop, and what stands in for each, in order.
+
+    After `MAX_HITS` things that look like one, the rest of the text counts as one.
+    """
+    position = looks = 0
     while (found := _FOUND.search(text, position)) is not None:
+        looks += 1
+        if looks > MAX_HITS:
+            yield found.start(), len(text), MARK
+            return
         start, stop = found.start(), found.end()
         position = max(stop, start + 1)
         replacement = _replacement(text[start:stop])

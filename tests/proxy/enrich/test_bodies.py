@@ -72,3 +72,13 @@ def test_long_body_is_cut_after_redaction() -> None:
     assert (len(windows.head), len(windows.tail)) == (100, 900)
     assert made(b"h" * 900, b"\n" + b"t" * 1999, 5000).head == b""
     assert made(text, max_bytes=0) == Body(b"", b"", len(text), True, None, None)
+
+
+def test_of_a_huge_window_only_so_much_is_redacted() -> None:
+    """The rest could not be stored anyway; the end is kept, and it counts as cut."""
+    text = b'{"a": "' + b"word " * 200_000 + b'", "usage": 7}'
+    body = made(text, max_bytes=81920)
+    assert body.truncated
+    assert body.size == len(text)
+    assert body.tail.endswith(b'"usage": 7}')
+    assert len(body.head) + len(body.tail) <= 81920

@@ -457,3 +457,13 @@ def test_route_names_the_shape() -> None:
         route={"provider": "anthropic"},
     )
     assert (record.provider, record.input_tokens) == ("anthropic", 132)
+
+
+def test_the_end_of_a_very_long_stream_counts() -> None:
+    """Of thousands of frames the last ones are read, whatever stood in those between."""
+    running = [chunk("a", usage={"prompt_tokens": 19, "completion_tokens": n}) for n in range(5000)]
+    answer = sse(*running, chunk(None, "stop", usage=CHAT_USAGE), "[DONE]")
+    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4 << 20, 0))
+    assert (record.output_tokens, record.usage_state) == (10, "complete")
+    assert record.stream is not None
+    assert record.stream.frames == 5002
