@@ -42,9 +42,19 @@ class Range:
         return Range(self.first + rows, self.last) if order == "asc" else Range(self.first, self.last - rows)
 
 
-def slices(whole: Range, order: Order, clock: Callable[[], float] = time.monotonic) -> Iterator[Range]:
-    """Cut a range, in order, into slices; the time between two is how long the first of them took."""
-    rest, width = whole, FIRST_SLICE
+def slices(
+    whole: Range, order: Order, first_rows: int | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Range]:
+    """Cut a range, in order, into slices; the time between two is how long the first of them took.
+
+    Args:
+        whole: What to cut.
+        order: Which end comes first.
+        first_rows: Width of the first slice, and the least there is; `FIRST_SLICE` unless given.
+        clock: Monotonic seconds.
+    """
+    least = FIRST_SLICE if first_rows is None else first_rows
+    rest, width = whole, least
     while not rest.is_empty:
         began = clock()
         part, rest = _cut(rest, width, order)
@@ -53,7 +63,7 @@ def slices(whole: Range, order: Order, clock: Callable[[], float] = time.monoton
         if took_s < QUICK_S:
             width *= 8
         elif took_s > SLOW_S:
-            width = max(FIRST_SLICE, width // 4)
+            width = max(least, width // 4)
 
 
 def _cut(whole: Range, width: int, order: Order) -> tuple[Range, Range]:

@@ -71,8 +71,7 @@ POSTGRES: Final = Dialect(
     path_contains='(strpos(lower(path COLLATE "C"), {}) > 0)',
     trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
     tool="seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({}))",
-    text_in='(strpos(lower(path COLLATE "C"), {}) > 0 OR error_type IN (SELECT id FROM sidelog.dictionary '
-    'WHERE kind = 8 AND strpos(lower(value COLLATE "C"), {}) > 0))',
+    # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     number="{}::bigint",
 )
 

@@ -191,6 +191,11 @@ class Budget:
         self._deadline = time.monotonic() + seconds
         self._is_first = True
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether the time is over, and not merely for the first query."""
+        return not self._is_first and time.monotonic() >= self._deadline
+
     async def fetch(self, connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[asyncpg.Record] | None:
         """Run a query and fetch everything; None when the budget ended it.
 

@@ -9,18 +9,19 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from storage.periods import DAY_HOURS, HOUR_US
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
-from storage.postgres.connection import Connection, transaction
+from storage.postgres.connection import Budget, Connection, transaction
 from storage.postgres.dictionary import Names
 from storage.postgres.purge import LOCK
 from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.rollups import Limits, Rollups
-from storage.postgres.scan import bounds, row_where
+from storage.postgres.scan import bounds, first_rows, row_where
 from storage.postgres.state import read_state
 from storage.postgres.tools import erase_calls
 from storage.query import ROLLUP_METHODS, Filter
@@ -60,15 +61,18 @@ def bounded(filter: Filter, through_seq: int) -> Filter:
 async def erase_slice(connection: Connection, begin: str, filter: Filter, from_seq: int, names: Names) -> Slice:
     """Erase the first records of a filter from a `seq` on, in a transaction that starts with the text `begin`."""
     async with transaction(connection, f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"):
-        where = await row_where(connection, filter)
-        whole = await seq_range(connection, filter, await read_state(connection))
+        state = await read_state(connection)
+        where = await row_where(connection, filter, state)
+        whole = await seq_range(connection, filter, state)
         first = max(from_seq, whole.first)
         if where is None or first > whole.last:
             return Slice(0, 0, None)
-        part = Range(first, min(first + _SCAN_ROWS - 1, whole.last))
+        part = Range(first, min(first + (first_rows(filter) or _SCAN_ROWS) - 1, whole.last))
         sql = f"{_SELECT} WHERE {where.text} AND {bounds(len(where.parameters) + 1)} ORDER BY seq LIMIT {SLICE_ROWS}"
         ids = await id_range(connection, part)
-        rows = await connection.fetch(sql, *where.parameters, part.first, part.last, *ids)
+        parameters = await where.at(connection, part, ids, Budget(math.inf))
+        assert parameters is not None, "bug: a budget without end has ended"
+        rows = await connection.fetch(sql, *parameters, part.first, part.last, *ids)
         last = rows[-1][0] if len(rows) == SLICE_ROWS else part.last
         if rows:
             await _remove(connection, rows, names)

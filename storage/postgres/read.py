@@ -11,7 +11,7 @@ transaction that sees one state of the store.
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from storage.periods import Hours, hours_inside, split
@@ -20,13 +20,13 @@ from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.payloads import NOWHERE, Unpacker
 from storage.postgres.ranges import id_range, seq_range
-from storage.postgres.scan import bounds, row_where, scan
+from storage.postgres.scan import bounds, first_rows, row_where, scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
 from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
 from storage.record import LEVELS, Payload, Record
 from storage.slices import Range, slices
-from storage.sql import KINDS, MAX_INT, Where
+from storage.sql import KINDS, MAX_INT
 from storage.sqlite.rollups import OTHER
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
@@ -50,7 +50,7 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
     """Read one page."""
     state = await read_state(connection)
     filter = state.visible(query.filter)
-    where = await row_where(connection, filter)
+    where = await row_where(connection, filter, state)
     if where is None or query.limit <= 0:
         return Page([], complete=True, next_after=None)
     rows: Rows = []
@@ -59,17 +59,21 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
     whole = (await seq_range(connection, filter, state)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(connection, filter, state):
         whole, skip = whole.without(skip, query.order), 0
-    for part in slices(whole, query.order):
+    for part in slices(whole, query.order, first_rows(filter)):
         ids = await id_range(connection, part)
+        matching = await where.at(connection, part, ids, budget)
+        if matching is None:
+            return Page(await decode_rows(connection, rows, names), complete=False, next_after=None if skip else edge)
+        part_of = _Part(where.text, (*matching, part.first, part.last, *ids))
         if skip:
-            passed = await budget.fetch(connection, *_passing(where, part, ids, skip))
+            passed = await budget.fetch(connection, *_passing(part_of, skip))
             if passed is None:
                 return Page([], complete=False, next_after=None)
             if passed[0][0] < skip:
                 skip -= passed[0][0]
                 continue
         # One row more than wanted tells whether there is a next page.
-        found = await budget.fetch(connection, *_listing(where, part, ids, query.order, limit + 1 - len(rows), skip))
+        found = await budget.fetch(connection, *_listing(part_of, query.order, limit + 1 - len(rows), skip))
         if found is None:
             return Page(await decode_rows(connection, rows, names), complete=False, next_after=edge)
         rows += found
@@ -226,19 +230,23 @@ async def rows_total(connection: Connection, state: State) -> int:
     return counted.exchanges + counted.events
 
 
-def _listing(
-    where: Where, part: Range, ids: tuple[UUID, UUID], order: Order, limit: int, offset: int
-) -> tuple[str, tuple[Any, ...]]:
-    number = len(where.parameters) + 1
-    direction = "ASC" if order == "asc" else "DESC"
-    sql = (
-        f"{_SELECT} WHERE {where.text} AND {bounds(number)} "
-        f"ORDER BY seq {direction} LIMIT ${number + 4} OFFSET ${number + 5}"
-    )
-    return sql, (*where.parameters, part.first, part.last, *ids, limit, offset)
+class _Part(NamedTuple):
+    """One slice of a list: conditions, and their parameters with the bounds of the slice at the end."""
+
+    text: str
+    parameters: tuple[Any, ...]
+
+    @property
+    def condition(self) -> str:
+        return f"{self.text} AND {bounds(len(self.parameters) - 3)}"
 
 
-def _passing(where: Where, part: Range, ids: tuple[UUID, UUID], skip: int) -> tuple[str, tuple[Any, ...]]:
-    number = len(where.parameters) + 1
-    rows = f"SELECT FROM sidelog.records WHERE {where.text} AND {bounds(number)} LIMIT ${number + 4}"
-    return f"SELECT count(*) FROM ({rows}) AS passed", (*where.parameters, part.first, part.last, *ids, skip)
+def _listing(part: _Part, order: Order, limit: int, offset: int) -> tuple[str, tuple[Any, ...]]:
+    number, direction = len(part.parameters) + 1, "ASC" if order == "asc" else "DESC"
+    sql = f"{_SELECT} WHERE {part.condition} ORDER BY seq {direction} LIMIT ${number} OFFSET ${number + 1}"
+    return sql, (*part.parameters, limit, offset)
+
+
+def _passing(part: _Part, skip: int) -> tuple[str, tuple[Any, ...]]:
+    rows = f"SELECT FROM sidelog.records WHERE {part.condition} LIMIT ${len(part.parameters) + 1}"
+    return f"SELECT count(*) FROM ({rows}) AS passed", (*part.parameters, skip)

@@ -12,9 +12,6 @@ from storage.record import Batch, Entry, Payload, Record, ToolCall
 from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import START_US, make_body, make_record
 
-WITHOUT_BODIES = ("postgres",)
-"""Backends whose search for text ends at path and error type."""
-
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
@@ -82,9 +79,6 @@ async def test_tools_and_text(store: Storage) -> None:
     assert await found(store, tools=("add",)) == [1]
     assert await found(store, tools=("add", "sub", "none")) == [1, 2]
     assert await found(store, tools=("none",)) == []
-    if (await store.info()).backend in WITHOUT_BODIES:
-        assert await found(store, text="nEEdle") == [1, 2]
-        return
     assert await found(store, text="nEEdle") == [1, 2, 3, 4]
     assert await found(store, text="nEEdle", tools=("sub",)) == [2]
     assert await found(store, text="needle", min_duration_us=10**9) == []
@@ -101,8 +95,6 @@ async def test_tools_and_text(store: Storage) -> None:
 
 async def test_text_in_many_blocks(store: Storage) -> None:
     """Bodies of many blocks are searched, forwards and backwards, also behind an offset."""
-    if (await store.info()).backend in WITHOUT_BODIES:
-        pytest.skip("this backend does not search bodies")
     for start in range(0, 60, 20):
         entries = [
             entry(make_record(), bytes([number]) * 9000 + (b"needle" if number % 3 == 0 else b""))

@@ -1,0 +1,128 @@
+"""Text in captured bodies, which are in compressed blocks the server cannot read: looked for here, slice by slice.
+
+Strategy: of each slice of a walk, the rows that match everything else are read with the places of their bodies, their
+blocks are inflated on a thread, some at a time, and the rows found become one more parameter of the slice's statement.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from storage.postgres.connection import Budget, Connection
+from storage.postgres.text import escape
+from storage.slices import Range
+from storage.sql import DIMENSIONS, Where, lower_ascii
+from storage.sqlite.payloads import Bodies
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SLICE_ROWS: Final = 1000
+"""Rows of the first slice of a walk that searches bodies: with 2 KB each about 20 ms."""
+_BLOCKS: Final = 64
+"""Blocks inflated between two looks at the clock, 4 MiB."""
+_Decoder: Final = msgspec.msgpack.Decoder(Bodies)
+_CONDITION: Final = (
+    '(strpos(lower(path COLLATE "C"), {text}) > 0 OR error_type IN (SELECT id FROM sidelog.dictionary '
+    f"WHERE kind = {DIMENSIONS.index('error_type')} "
+    'AND strpos(lower(value COLLATE "C"), {text}) > 0) OR seq = ANY({seqs}::bigint[]))'
+)
+
+Place = tuple[int, int, int]
+"""Seq, offset, length."""
+
+
+class Search(NamedTuple):
+    """The conditions of a filter on rows."""
+
+    text: str
+    parameters: tuple[Any, ...]
+    bodies: "BodySearch | None" = None
+
+    async def at(
+        self, connection: Connection, part: Range, ids: tuple[UUID, UUID], budget: Budget
+    ) -> tuple[Any, ...] | None:
+        """Complete the parameters for one slice; None when the budget ended the search of its bodies."""
+        if self.bodies is None:
+            return self.parameters
+        found = await self.bodies.find(connection, part, ids, budget)
+        return None if found is None else (*self.parameters[:-1], found)
+
+
+class BodySearch:
+    """Looks for a text in the bodies of rows that match everything else."""
+
+    def __init__(self, text: str, where: Where, body_floor_us: int) -> None:
+        """Prepare.
+
+        Args:
+            text: What to find, without regard to ASCII case.
+            where: Everything else, its first parameter numbered 1.
+            body_floor_us: Bodies of older rows are not shown.
+        """
+        self._wanted = lower_ascii(text).encode()
+        number = len(where.parameters) + 1
+        self._sql = (
+            "SELECT seq, bodies_block, bodies_offset, bodies_length FROM sidelog.records "
+            f"WHERE {where.text} AND seq BETWEEN ${number} AND ${number + 1} AND id BETWEEN ${number + 2} "
+            f"AND ${number + 3} AND bodies_block IS NOT NULL AND started_at_us >= ${number + 4}"
+        )
+        self._parameters = where.parameters
+        self._body_floor_us = body_floor_us
+
+    async def find(
+        self, connection: Connection, part: Range, ids: tuple[UUID, UUID], budget: Budget
+    ) -> list[int] | None:
+        """Find the rows of a slice; None when the budget ended it."""
+        rows = await connection.fetch(
+            self._sql, *self._parameters, part.first, part.last, *ids, self._body_floor_us or -(1 << 63)
+        )
+        places: dict[int, list[Place]] = {}
+        for seq, block, offset, length in rows:
+            places.setdefault(block, []).append((seq, offset, length))
+        numbers, found = sorted(places), list[int]()
+        for start in range(0, len(numbers), _BLOCKS):
+            if budget.is_spent:
+                return None
+            blocks = await connection.fetch(
+                "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])", numbers[start : start + _BLOCKS]
+            )
+            found += await asyncio.to_thread(self._within, blocks, places)
+        return found
+
+    def _within(self, blocks: Sequence[Any], places: dict[int, list[Place]]) -> list[int]:
+        found: list[int] = []
+        for number, frame in blocks:
+            block = memoryview(zstd.decompress(frame))
+            for seq, offset, length in places[number]:
+                windows = _windows(_Decoder.decode(block[offset : offset + length]))
+                if any(self._wanted in window.lower() for window in windows):
+                    found.append(seq)
+        return found
+
+
+def search(text: str, plain: Where, condition: Where, number: int, body_floor_us: int) -> Search:
+    """Add a text to the conditions of a filter.
+
+    Args:
+        text: What to find in path, error type or bodies.
+        plain: The other conditions, their first parameter numbered 1.
+        condition: The same, numbered as the statement needs it.
+        number: Of the next parameter there.
+        body_floor_us: Bodies of older rows are not shown.
+    """
+    added = _CONDITION.format(text=f"${number}", seqs=f"${number + 1}")
+    parameters: tuple[Any, ...] = (*condition.parameters, escape(lower_ascii(text)), [])
+    return Search(f"{condition.text} AND {added}", parameters, BodySearch(text, plain, body_floor_us))
+
+
+def _windows(bodies: Bodies) -> Iterable[bytes]:
+    return (window for body in (bodies.request_body, bodies.response_body) if body for window in (body.head, body.tail))
