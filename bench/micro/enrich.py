@@ -1,0 +1,90 @@
+"""From a ring entry to a record with everything on: what the collector pays per exchange before it is stored.
+
+`python -m bench.micro.enrich` runs this file alone. Wanted: a plain GET in 10 us, a POST of 1 KB answered by 1 KB of
+JSON in 13 us; nothing of what only LLM and tool calls need may be felt there.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Final, cast
+
+import msgspec
+
+from bench.micro.measure import Measure, measured
+from proxy.descriptor import read_descriptor, write_descriptor
+from proxy.enrich.records import RecordBuilder
+from proxy.exchange import FLAG_REQUEST_COMPLETE, CapturedExchange, Exchange
+from proxy.settings import RouteSettings, Settings
+from proxy.sources import Source
+from storage.record import new_id
+
+ROUND_OPERATIONS: Final = 300
+
+SETTINGS: Final = Settings(routes=(RouteSettings(id="default", upstream="http://127.0.0.1:1"),))
+HEADERS: Final = "".join(f"X-Header-{number}: value number {number}\r\n" for number in range(6))
+DOCUMENT: Final = json.dumps(
+    {"id": 7, "items": [{"name": f"item {number}", "price": number * 1.5, "note": "words"} for number in range(30)]}
+).encode()[:1024]
+CHAT: Final = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello " * 100}]}).encode()
+USAGE: Final = {"prompt_tokens": 19, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 8}}
+
+
+def chat_stream(frames: int) -> bytes:
+    """A chat stream of so many frames, with counts at its end."""
+    chunk = {"model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": "word "}, "finish_reason": None}]}
+    last = [{"choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": USAGE}]
+    documents = [*[chunk] * frames, *last]
+    return b"".join(b"data: %b\n\n" % json.dumps(document).encode() for document in documents) + b"data: [DONE]\n\n"
+
+
+def entry(
+    method: str, path: str, body: bytes, answer: bytes, content_type: str = "application/json"
+) -> tuple[bytes, bytes]:
+    """Pack an exchange as a worker does."""
+    made = Exchange(new_id(time.time_ns(), 1, 1), b"", 0, time.time_ns(), b"10.0.0.1")
+    made.route, made.method, made.status, made.flags = 0, method.encode(), 200, FLAG_REQUEST_COMPLETE
+    made.upstream = b"127.0.0.1:9000"
+    made.request_head = (
+        f"{method} {path} HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n{HEADERS}\r\n".encode()
+    )
+    made.response_head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nServer: nginx\r\n\r\n".encode()
+    made.request_whole, made.response_whole = body, answer
+    made.connect_ns = made.sent_ns = made.first_byte_ns = made.done_ns = made.ended_ns = 1_000_000
+    header, sections = made.encode(0)
+    return header, b"".join(sections)
+
+
+def measures() -> Iterator[Measure]:
+    """Measure plain exchanges, an LLM call plain and streamed, and a tool call."""
+    source = cast(Source, SimpleNamespace(descriptor=read_descriptor(write_descriptor(msgspec.to_builtins(SETTINGS)))))
+    answer = json.dumps({"model": "gpt-4o", "choices": [{"message": {"content": "hi"}}], "usage": USAGE}).encode()
+    arguments = {"name": "add", "arguments": {"a": 1, "b": 2}}
+    call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": arguments}).encode()
+    result = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"content": [{"type": "text", "text": "3"}]}}).encode()
+    cases = {
+        "GET, 470 bytes of JSON": entry("GET", "/items/1?limit=5", b"", DOCUMENT[:470]),
+        "POST, 1 KB + 1 KB of JSON": entry("POST", "/items", DOCUMENT, DOCUMENT),
+        "chat completion": entry("POST", "/v1/chat/completions", CHAT, answer),
+        "chat stream of 100 frames": entry("POST", "/v1/chat/completions", CHAT, chat_stream(100), "text/event-stream"),
+        "tool call": entry("POST", "/mcp", call, result),
+    }
+    for name, (header, sections) in cases.items():
+        builder = RecordBuilder("bench", SETTINGS)
+        yield measured(name, _repeated(lambda b=builder, h=header, s=sections: b.build(CapturedExchange(h, s), source)))  # type: ignore[misc]  # defaults bind the loop's values
+
+
+def _repeated(run: Callable[[], object]) -> Callable[[], int]:
+    def rounds() -> int:
+        for _ in range(ROUND_OPERATIONS):
+            run()
+        return ROUND_OPERATIONS
+
+    return rounds
+
+
+if __name__ == "__main__":
+    from bench.micro.__main__ import table
+
+    print(table({"enrich": list(measures())}))
