@@ -11,7 +11,7 @@ import pytest
 from storage import slices
 from storage.backends import open_storage
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.postgres import codec, connection, dictionary, read
+from storage.postgres import codec, connection, dictionary, read, scan
 from storage.postgres import store as module
 from storage.postgres.rollups import Limits
 from storage.postgres.store import PostgresStorage
@@ -177,6 +177,21 @@ async def test_a_search_without_hits_makes_progress(slow: PostgresStorage) -> No
             break
     assert cursors == [41, 31, 21, 11, None]
     assert [record.seq for record in page.records] == [1]
+
+
+async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
+    slow: PostgresStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bodies are searched within the budget too: page by page everything is found once."""
+    monkeypatch.setattr(scan, "SLICE_ROWS", 10)
+    await slow.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for number in range(50)]))
+    wanted = Filter(text='"RESPONSE": 1', kind="all")
+    page = await slow.select(RecordQuery(filter=wanted))
+    assert (page.complete, page.next_after, page.records) == (False, 91, [])
+    counted = await slow.count(wanted)
+    assert (counted.exchanges, counted.exact) == (0, False)
+    found = [record.seq for record in await everything(slow, filter=wanted, order="desc")]
+    assert found == [*range(70, 60, -1), 52]
 
 
 async def test_a_count_that_is_cut_is_a_lower_bound(slow: PostgresStorage) -> None:
