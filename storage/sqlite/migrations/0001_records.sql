@@ -80,6 +80,7 @@ CREATE INDEX records_project ON records (project, seq);
 CREATE INDEX records_status ON records (status / 100, seq) WHERE status >= 400;
 CREATE INDEX records_level ON records (level, seq) WHERE level >= 2;
 CREATE INDEX records_service ON records (service, seq);
+CREATE INDEX records_service_level ON records (service, level, seq) WHERE level >= 2;
 CREATE INDEX records_trace ON records (trace_id) WHERE trace_id <> 0;
 
 -- Neighbouring rows and the times they started, so that a range of time becomes a range of seq. One row may cover
