@@ -140,7 +140,7 @@ class ClientSide(asyncio.Protocol):
             self._upstream.transport.resume_reading()
         if self.phase is Phase.STREAMING:
             self._since_ns = time.monotonic_ns()
-        elif self.exchange is None and self._buffer and self.phase is Phase.IDLE:
+        elif self.exchange is None and self._buffer and self.phase is not Phase.LINGERING:
             self._go_on()
 
     # Ends.

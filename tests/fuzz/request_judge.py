@@ -15,6 +15,8 @@ from tests.fuzz.strict import Broken, Incomplete, Request, Requests, read_reques
 from tests.fuzz.world import Wire, World
 
 _REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
+_LEFT: Final = 499
+"""The client left before the answer: here, because its input was over."""
 _STATUSES: Final = frozenset((400, 404, 405, 408, 413, 414, 417, 431, 501, 505, 508))
 _ANSWERS: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -55,14 +57,17 @@ class _Upstream:
         wire.on_write = self._look
 
     def _look(self) -> None:
-        if self.tunnel_at >= 0 or self._is_early:
+        if self.tunnel_at >= 0:
             return
         found = read_requests(bytes(self.wire.written[self._at :]))
         for message in found.messages:
             self._at = len(self.wire.written)  # one request at a time: the proxy never pipelines
             self._served += 1
-            self._react(message)
-        if b"\r\n\r\n" in found.rest and self._answers.random() < 0.05:
+            if self._is_early:  # it has its answer already
+                self._is_early = False
+            else:
+                self._react(message)
+        if not self._is_early and b"\r\n\r\n" in found.rest and self._answers.random() < 0.05:
             self._is_early = True
             self._send(b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n")
 
@@ -107,13 +112,7 @@ def run_request(world: World, judge: Judge, case: RequestCase) -> str:
     world.on_upstream = lambda wire: upstreams.append(_Upstream(wire, random))
     client = world.client()
     try:
-        at = 0
-        for cut in [*case.cuts, len(case.data)]:
-            client.deliver(case.data[at:cut])
-            at = cut
-            if random.random() < 0.7:
-                world.pump()
-        world.pump()
+        _converse(world, case, client, random)
         is_closed = client.is_closed or client.has_sent_eof
         before = len(client.written)
         client.end()
@@ -126,6 +125,24 @@ def run_request(world: World, judge: Judge, case: RequestCase) -> str:
         return f"raised {error!r}"
     finally:
         world.clear()
+
+
+def _converse(world: World, case: RequestCase, client: Wire, random: Random) -> None:
+    """Let the input arrive; either side may take no bytes for a while."""
+    at = 0
+    is_calm = random.random() < 0.7
+    for cut in [*case.cuts, len(case.data)]:
+        client.deliver(case.data[at:cut])
+        at = cut
+        if not is_calm:
+            for wire in (client, *world.upstreams):
+                wire.fill(is_full=random.random() < 0.3)
+        if random.random() < 0.7:
+            world.pump()
+    for _ in range(2):  # what is taken again may bring new connections
+        for wire in (client, *world.upstreams):
+            wire.fill(is_full=False)
+        world.pump()
 
 
 class _Verdict:
@@ -224,7 +241,7 @@ class _Verdict:
         """The client reads one answer to each request, in order, with the recorded status."""
         data = self._answered
         for record in self._records:
-            if record.status == 499:
+            if record.status == _LEFT:
                 continue
             method = record.request_head.split(b" ")[0]
             try:
@@ -239,9 +256,15 @@ class _Verdict:
         return ""
 
     def _check_clean(self) -> str:
-        """What is in order is not refused."""
-        if self._case.is_clean and any(record.outcome == _REJECTED for record in self._records):
+        """What is in order is not refused, and not forgotten."""
+        if not self._case.is_clean:
+            return ""
+        if any(record.outcome == _REJECTED for record in self._records):
             return f"refused without need: {self._answered[-300:]!r}"
+        answered = sum(record.status != _LEFT for record in self._records)
+        has_tunnel = any(upstream.tunnel_at >= 0 for upstream in self._upstreams)
+        if not self._is_closed and not has_tunnel and answered != len(self._sent.messages):
+            return f"{answered} of {len(self._sent.messages)} requests were answered"
         return ""
 
 

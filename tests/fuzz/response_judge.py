@@ -59,10 +59,13 @@ class _Run:
     def _lie(self, client: Wire, upstream: Wire) -> None:
         case, random = self.case, self._random
         at = 0
+        is_calm = random.random() < 0.7
         late = random.choice((0, len(case.cuts)))
         for number, cut in enumerate([*case.cuts, len(case.data)]):
             upstream.deliver(case.data[at:cut])
             at = cut
+            if not is_calm:
+                client.fill(is_full=random.random() < 0.3)
             if random.random() < 0.8:
                 self._world.pump()
             if case.kept_back and number == late and random.random() < 0.7:
@@ -71,6 +74,8 @@ class _Run:
         self._world.pump()
         if case.end != "stay":
             upstream.end(ConnectionResetError("reset") if case.end == "reset" else None)
+        self._world.pump()
+        client.fill(is_full=False)
         self._world.pump()
 
     def _ask_again(self, client: Wire) -> None:

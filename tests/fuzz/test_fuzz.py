@@ -14,6 +14,7 @@ from proxy.upstream import UpstreamConnection
 from tests.fuzz.runner import KINDS, Fuzzer
 from tests.fuzz.shrink import shrink
 from tests.fuzz.strict import read_requests
+from tests.fuzz.world import World
 
 SEED = 20_240_601
 COUNT = 4000
@@ -85,6 +86,21 @@ def _until_found(fuzzer: Fuzzer) -> list[Any]:
         if violations:
             return violations
     return []
+
+
+def test_a_head_cut_in_two_by_a_full_buffer_goes_on() -> None:
+    """Bytes that came while the client took none are read when it does again, in whatever phase they were kept."""
+    world = World()
+    client = world.client()
+    client.deliver(b"GET / HTTP/1.1\r\nHo")
+    client.fill(is_full=True)
+    client.deliver(b"st: a\r\n\r\n")
+    world.pump()
+    assert not world.upstreams
+    client.fill(is_full=False)
+    world.pump()
+    assert bytes(world.upstreams[0].written).startswith(b"GET / HTTP/1.1\r\nHost: a\r\n")
+    world.clear()
 
 
 def test_shrinking_keeps_what_matters() -> None:

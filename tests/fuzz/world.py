@@ -45,6 +45,8 @@ class Wire(asyncio.Transport):
         self.was_reset = False
         """A close with SO_LINGER 0: the peer sees an error and not an end."""
         self._waiting: list[bytes] = []
+        self._ends: list[Exception | None] = []
+        self._is_full = False
 
     def connect(self) -> None:
         """Tell the protocol."""
@@ -59,11 +61,22 @@ class Wire(asyncio.Transport):
         else:
             self._protocol.data_received(data)
 
+    def fill(self, *, is_full: bool) -> None:
+        """Let the other side stop taking bytes, or take them again."""
+        if is_full != self._is_full and not self.is_closed:
+            self._is_full = is_full
+            if is_full:
+                self._protocol.pause_writing()
+            else:
+                self._protocol.resume_writing()
+
     def end(self, error: Exception | None = None) -> None:
-        """Let the other side end the connection, in order or with an error."""
+        """Let the other side end the connection, in order or with an error; not seen while reading is paused."""
         if self.is_closed:
             return
-        if error is not None:
+        if self.is_paused or self._waiting:
+            self._ends.append(error)
+        elif error is not None:
             self._lose(error)
         elif not self._protocol.eof_received():
             self.close()
@@ -109,6 +122,8 @@ class Wire(asyncio.Transport):
     def _drain(self) -> None:
         while self._waiting and not self.is_paused and not self.is_closed:
             self._protocol.data_received(self._waiting.pop(0))
+        if self._ends and not self.is_paused:
+            self.end(self._ends.pop())
 
     def get_write_buffer_size(self) -> int:
         return 0
