@@ -29,6 +29,8 @@ MAX_VALUE_BYTES: Final = 64 * 1024
 """Of arguments, and of a result, after compaction; what is longer is stored as text, cut."""
 DEFAULT_ROUTE: Final = "default"
 _PATHS: Final = ("/mcp", "/mcp/")
+_INFO_BYTES: Final = 16_384
+"""How far into a result the server's name is looked for: capabilities come before it."""
 _RAW: Final = msgspec.Raw()
 
 
@@ -133,9 +135,10 @@ class McpReader:
         return self._sessions.waiting()
 
     def _learn(self, session: str | None, message: Asked, answer: Answered | None) -> None:
-        if session is None or answer is None:
+        if session is None:
             return
-        params, result = decode(_PARAMS, message.params), decode(_RESULT, answer.result)
+        params = decode(_PARAMS, message.params)
+        result = None if answer is None else decode(_RESULT, answer.result)
         server = None if result is None else decode(_INFO, result.server)
         client = None if params is None else decode(_INFO, params.client)
         text = self._redactor.redact_text
@@ -147,6 +150,15 @@ class McpReader:
                 None if result is None else text(text_of(result.version)),
             ),
         )
+
+    def _learn_server(self, session: str, answer: Answered) -> None:
+        """Learn from an `initialize` that is answered on another stream."""
+        result = decode(_RESULT, answer.result)
+        server = None if result is None else decode(_INFO, result.server)
+        if result is not None and server is not None:
+            text = self._redactor.redact_text
+            client = self._sessions.session(session).client
+            self._sessions.learn(session, Session(text(text_of(server.name)), client, text(text_of(result.version))))
 
     def _call(
         self, record: Record, labels: RouteLabels, facts: Facts, session: str | None, message: Asked, position: int
@@ -231,12 +243,16 @@ class McpReader:
         if session is None:
             return ended
         for rpc_id, answer in answers.items():
+            if b'"serverInfo"' in answer.result[:_INFO_BYTES]:
+                self._learn_server(session, answer)
             after_us = time_at(timeline, answer.end) if answer.end >= 0 else None
             at_us = record.started_at_us + (record.duration_us if after_us is None else after_us)
             call = self._sessions.take((session, rpc_id))
             if call is None:
                 self._sessions.keep_early((session, rpc_id), Early(answer, at_us))
                 continue
+            if call.server_label == DEFAULT_ROUTE:
+                call.server_label = _label(labels, self._sessions.session(session))
             self._end(call, answer, max(0, at_us - call.started_at_us), "other_stream", 200, labels)
             ended.append(call)
         return ended

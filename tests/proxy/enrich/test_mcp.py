@@ -187,6 +187,24 @@ def test_answer_on_another_stream() -> None:
     )
 
 
+def test_names_of_a_session_on_two_streams() -> None:
+    """The oldest transport answers `initialize` on the stream too: its calls are labelled when the stream has ended."""
+    world = World(id="default")
+    post: dict[str, Any] = {"path": "/messages/?session_id=abc", "status": 202, "request_headers": ""}
+    start = {"method": "initialize", "id": 0, "jsonrpc": "2.0", "params": {"clientInfo": {"name": "old-client"}}}
+    world.pass_on(start, b"Accepted", **post)
+    world.pass_on(ask(1), b"Accepted", **post)
+    begun = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "result": {"protocolVersion": "2024-11-05", "serverInfo": {"name": "old-tools"}},
+    }
+    stream = b"event: endpoint\r\ndata: /messages/?session_id=abc\r\n\r\n" + events(begun, answer(1))
+    get: dict[str, Any] = {"path": "/sse", "method": "GET", "content_type": "text/event-stream", "request_headers": ""}
+    call = only(world.pass_on(b"", stream, **get))
+    assert (call.server_label, json.loads(call.metadata)["client"]) == ("old-tools", "old-client")
+
+
 def test_waiting_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits too long, or in too large a crowd, becomes a row without an answer."""
     monkeypatch.setattr(mcp_sessions, "MAX_PENDING", 3)
