@@ -85,6 +85,7 @@ CREATE INDEX records_project ON sidelog.records (project, seq);
 CREATE INDEX records_status ON sidelog.records ((status / 100), seq) WHERE status >= 400;
 CREATE INDEX records_level ON sidelog.records (level, seq) WHERE level >= 2;
 CREATE INDEX records_service ON sidelog.records (service, seq);
+CREATE INDEX records_service_level ON sidelog.records (service, level, seq) WHERE level >= 2;
 CREATE INDEX records_keyed ON sidelog.records (seq) WHERE keyed = 1;
 CREATE INDEX records_key ON sidelog.records (key_id, seq) WHERE key_id IS NOT NULL;
 -- By hash: clients choose the text, and may choose it longer than an index can hold.
