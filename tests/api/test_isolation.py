@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
@@ -21,9 +22,9 @@ from api.tail import Tail
 from storage.keys import ApiKey
 from storage.memory import MemoryStorage
 from storage.query import Scope
-from storage.record import Record, format_id
+from storage.record import Batch, Entry, Record, ToolCall, format_id
 from tests.api.conftest import Client, World
-from tests.api.samples import make_batch, make_body, make_event, make_in_flight, make_payload, make_record
+from tests.api.samples import make_body, make_event, make_in_flight, make_payload, make_record
 
 TOKEN = "reader-token"
 OWN: dict[str, str | None] = {"project": "proj_a", "container": "cnt_1", "client": "acme"}
@@ -37,7 +38,8 @@ QUERIES = [
     "", "limit=2", "limit=2&offset=1", "last=3", "afterId=2", "limit=1&order=desc", "kind=all&limit=1000",
     "kind=event", "level=error", "status=5xx", "includeRequestBody=true&includeResponseBody=1", "in_flight=true",
     "path=e", "key=k1", "since=7d&format=ndjson", "format=csv", "format=har&bodies=true", "order=asc&kind=all",
-    "endpoint=users", "since=30d", "processedAfter=2020-01-01",
+    "endpoint=users", "tool_names=own,other", "content_search=an", "sort_by=latency&limit=1&offset=1",
+    "since=30d", "processedAfter=2020-01-01",
 ]  # fmt: skip
 FOREIGN: list[dict[str, str | None]] = [
     {"project": "proj_b", "container": "cnt_2", "client": "other"},
@@ -60,6 +62,17 @@ def record_at(number: int, is_event: bool, has_failed: bool, place: dict[str, st
     return make_record(number, **fields, status=503 if has_failed else 200, path=f"/{word}/users/{number}")
 
 
+def call_of(record: Record, has_failed: bool, word: str) -> ToolCall:
+    """Make the tool call of a record, or one that runs, with a word in every text."""
+    text = f'{{"{word}": 1}}'.encode()
+    return ToolCall(
+        record_id=record.id, started_at_us=record.started_at_us, created_at_us=record.started_at_us, tool_name=word,
+        server_label=word, status="error" if has_failed else "success", latency_us=len(word) * 1000, arguments=text,
+        result=text, project=record.project, container=record.container, client=record.client, key_id=record.key_id,
+        key_name=word, search=word, llm_request_id=word,
+    )  # fmt: skip
+
+
 async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipped: bool) -> World:
     """Make a store; strangers' records differ with the word, and are of the other kind when flipped."""
     world = World(MemoryStorage())
@@ -71,8 +84,9 @@ async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipp
         else:
             record = record_at(number, is_event != is_flipped, has_failed != is_flipped, FOREIGN[which], word)
         text = b'{"who": "own"}' if is_own else word.encode() * 9
-        entries.append((record, make_payload(make_body(text), make_body(text))))
-    batch = make_batch(*entries)
+        calls = [call_of(record, has_failed, "own" if is_own else word)] if record.kind == "exchange" else []
+        entries.append(Entry(record, make_payload(make_body(text), make_body(text)), calls))
+    batch = Batch("side-1", entries)
     last_seq = await world.storage.commit(batch)
     for key_id, name, project in (("k1", "own", "proj_a"), ("k2", word, "proj_b")):
         digest = hashlib.sha256(f"{key_id}{word}".encode()).digest()
@@ -85,6 +99,10 @@ async def filled(shapes: list[tuple[bool, bool, bool, int]], word: str, is_flipp
     world.in_flight = [
         own_flight,
         *(make_in_flight(501 + n, **place, user_agent=word) for n, place in enumerate(FOREIGN)),
+    ]
+    world.running_tools = [
+        msgspec.structs.replace(call_of(each, False, each.user_agent or ""), status="processing", latency_us=None)
+        for each in world.in_flight
     ]
     world.routes = {"default": RouteInfo(**OWN), f"route-{word}": RouteInfo(**FOREIGN[0])}
     return world
@@ -170,5 +188,12 @@ async def test_the_comparison_would_notice_a_leak() -> None:
         world.token = TOKEN
         seen.append(await answers(world, shapes, ""))
     leaking = {path for path in seen[0] if seen[0][path] != seen[1][path]}
-    for path in ("/v1/requests", "/api/proxy-logs/_logs/stats", "/api/records", "/api/facets", "/api/request-logs"):
+    for path in (
+        "/v1/requests",
+        "/api/proxy-logs/_logs/stats",
+        "/api/records",
+        "/api/facets",
+        "/api/request-logs",
+        "/api/mcp-logs",
+    ):
         assert path in leaking
