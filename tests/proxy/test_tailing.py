@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.dialects.fanout import Place
 from api.records import encode_record
 from api.tail import Interest, Tail
 from proxy.datadir import read_state, write_state
-from proxy.settings import Settings
-from proxy.tailing import MARGIN, MARK_NAME, keep_tail, open_tail, raise_offset
+from proxy.settings import Settings, load
+from proxy.tailing import MARGIN, MARK_NAME, keep_tail, open_fanout, open_tail, raise_offset
 from storage.backends import open_storage
 from storage.query import Filter
 from tests.api.samples import make_batch, make_record
@@ -88,3 +89,24 @@ async def test_a_shared_store_is_followed_while_somebody_listens(
         await follow()
         assert tail.head_id == 2
         tail.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "is_on"), [("true", True), ("1", True), ("YES", True), ("false", False), ("", False)]
+)
+def test_the_document_s_own_switch_turns_the_fan_out_on(value: str, is_on: bool) -> None:
+    """LOGS_ADMIN_FANOUT is heeded beside the setting, which is stronger."""
+    flags = {"proxy.upstream": "http://app:1"}
+    assert load(flags, {"LOGS_ADMIN_FANOUT": value}, None).admin.fanout is is_on
+    assert not load(flags, {"LOGS_ADMIN_FANOUT": value, "SIDELOG_ADMIN__FANOUT": "false"}, None).admin.fanout
+
+
+async def test_sidecars_of_one_store_read_each_other_s_cursors(tmp_path: Path) -> None:
+    """The secret is the store's: made once, whoever comes first."""
+    async with await open_storage("memory:", tmp_path) as storage:
+        one, other = await open_fanout(Settings(), storage), await open_fanout(Settings(), storage)
+        place = Place(5, int(one.now_s()), 3)
+        assert other.decode(one.encode(place, b"x"), b"x") == place
+        assert len(one.secret) == 32
+    async with await open_storage("memory:", tmp_path) as storage:
+        assert (await open_fanout(Settings(), storage)).secret != one.secret
