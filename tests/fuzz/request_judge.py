@@ -9,6 +9,7 @@ from typing import Final
 
 from proxy.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange
 from storage.record import Outcome
+from tests.fuzz.answering import AnsweringUpstream
 from tests.fuzz.parsers import Judge
 from tests.fuzz.request_grammar import RequestCase
 from tests.fuzz.strict import Broken, Incomplete, Request, Requests, read_requests, read_response
@@ -18,13 +19,6 @@ _REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
 _LEFT: Final = 499
 """The client left before the answer: here, because its input was over."""
 _STATUSES: Final = frozenset((400, 404, 405, 408, 413, 414, 417, 431, 501, 505, 508))
-_ANSWERS: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-    b"HTTP/1.1 204 No Content\r\n\r\n",
-    b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-)
-_IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 _HOP_BY_HOP: Final = frozenset(
     (
         b"keep-alive",
@@ -42,77 +36,14 @@ _OURS: Final = frozenset(
 )
 
 
-class _Upstream:
-    """An upstream that answers each whole request; some too early, and some not at all once it was kept idle."""
-
-    def __init__(self, wire: Wire, answers: Random) -> None:
-        self.wire = wire
-        self._answers = answers
-        self._at = 0
-        self._served = 0
-        self._is_early = False
-        self.tunnel_at = -1
-        self.dropped: Request | None = None
-        """The request after which it closed in place of answering, as a server does whose idle time is over."""
-        wire.on_write = self._look
-
-    def _look(self) -> None:
-        if self.tunnel_at >= 0:
-            return
-        found = read_requests(bytes(self.wire.written[self._at :]))
-        for message in found.messages:
-            self._at = len(self.wire.written)  # one request at a time: the proxy never pipelines
-            self._served += 1
-            if self._is_early:  # it has its answer already
-                self._is_early = False
-            else:
-                self._react(message)
-        if not self._is_early and b"\r\n\r\n" in found.rest and self._answers.random() < 0.05:
-            self._is_early = True
-            self._send(b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n")
-
-    def _react(self, message: Request) -> None:
-        if self._served > 1 and self._answers.random() < 0.05:
-            self.dropped = message
-            self.wire.end()
-        elif message.method == b"HEAD":
-            self._send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
-        elif message.values(b"upgrade") and self._answers.random() < 0.3:
-            self.tunnel_at = self._at
-            self._send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-        else:
-            self._send(self._answers.choice(_ANSWERS))
-
-    def _send(self, answer: bytes) -> None:
-        self.wire._world.soon(lambda: self.wire.deliver(answer))
-
-    @property
-    def forwarded(self) -> bytes:
-        """What it was sent as HTTP."""
-        written = bytes(self.wire.written)
-        return written if self.tunnel_at < 0 else written[: self.tunnel_at]
-
-    def messages(self) -> list[Request]:
-        """What it read, without a request that must have been repeated elsewhere (P13)."""
-        found = read_requests(self.forwarded, is_canonical=True).messages
-        dropped = self.dropped
-        if dropped is not None and dropped.method in _IDEMPOTENT and not dropped.body and not _is_chunked(dropped):
-            del found[-1]
-        return found
-
-
-def _is_chunked(message: Request) -> bool:
-    return bool(message.values(b"transfer-encoding"))
-
-
 def run_request(world: World, judge: Judge, case: RequestCase) -> str:
     """Run one input; return the violation it shows, or nothing."""
     random = Random(case.answers)
-    upstreams: list[_Upstream] = []
-    world.on_upstream = lambda wire: upstreams.append(_Upstream(wire, random))
+    upstreams: list[AnsweringUpstream] = []
+    world.on_upstream = lambda wire: upstreams.append(AnsweringUpstream(wire, random))
     client = world.client()
     try:
-        _converse(world, case, client, random)
+        has_left = _converse(world, case, client, random)
         is_closed = client.is_closed or client.has_sent_eof
         before = len(client.written)
         client.end()
@@ -120,18 +51,22 @@ def run_request(world: World, judge: Judge, case: RequestCase) -> str:
         client.lose()
         world.pump()
         records = world.records()
-        return _Verdict(judge, case, records, upstreams, bytes(client.written[:before]), is_closed=is_closed).find()
+        answered = None if has_left else bytes(client.written[:before])
+        return _Verdict(judge, case, records, upstreams, answered, is_closed=is_closed).find() or world.leftovers()
     except Exception as error:  # whatever it is, it is a finding
         return f"raised {error!r}"
     finally:
         world.clear()
 
 
-def _converse(world: World, case: RequestCase, client: Wire, random: Random) -> None:
-    """Let the input arrive; either side may take no bytes for a while."""
+def _converse(world: World, case: RequestCase, client: Wire, random: Random) -> bool:
+    """Let the input arrive; either side may take no bytes for a while. Return whether the client left early."""
     at = 0
     is_calm = random.random() < 0.7
+    leaves_at = random.randrange(len(case.data) + 1) if random.random() < 0.1 else -1
     for cut in [*case.cuts, len(case.data)]:
+        if 0 <= leaves_at <= cut:
+            client.lose()
         client.deliver(case.data[at:cut])
         at = cut
         if not is_calm:
@@ -143,6 +78,7 @@ def _converse(world: World, case: RequestCase, client: Wire, random: Random) -> 
         for wire in (client, *world.upstreams):
             wire.fill(is_full=False)
         world.pump()
+    return leaves_at >= 0
 
 
 class _Verdict:
@@ -153,8 +89,8 @@ class _Verdict:
         judge: Judge,
         case: RequestCase,
         records: list[CapturedExchange],
-        upstreams: list[_Upstream],
-        answered: bytes,
+        upstreams: list[AnsweringUpstream],
+        answered: bytes | None,
         *,
         is_closed: bool,
     ) -> None:
@@ -162,7 +98,8 @@ class _Verdict:
         self._case = case
         self._records = records
         self._upstreams = upstreams
-        self._answered = answered
+        self._answered = answered or b""
+        self._has_left = answered is None
         self._is_closed = is_closed
         self._sent = read_requests(case.data)
 
@@ -174,8 +111,7 @@ class _Verdict:
             or self._check_records([message for upstream in self._upstreams for message in upstream.messages()])
             or self._check_refusals(forwarded)
             or self._check_parsers()
-            or self._check_answers()
-            or self._check_clean()
+            or ("" if self._has_left else self._check_answers() or self._check_clean())
         )
 
     def _check_forwarded(self, forwarded: list[Requests]) -> str:
@@ -188,7 +124,13 @@ class _Verdict:
 
     def _check_records(self, messages: list[Request]) -> str:
         """Recorded, forwarded and sent are the same list."""
-        accepted = [r for r in self._records if r.flags & FLAG_REQUEST_COMPLETE and r.outcome != _REJECTED]
+        accepted = [
+            record
+            for record in self._records
+            if record.flags & FLAG_REQUEST_COMPLETE
+            and record.outcome != _REJECTED
+            and not (record.status == _LEFT and record.sent_ns < 0)  # the client left before an upstream was there
+        ]
         if len(accepted) != len(messages):
             return f"{len(accepted)} accepted on record, {len(messages)} forwarded"
         for number, (record, message) in enumerate(zip(accepted, messages, strict=True)):

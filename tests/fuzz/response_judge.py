@@ -97,7 +97,7 @@ def run_response(world: World, judge: Judge, case: ResponseCase) -> str:
     try:
         run = _Run(world, case)
         records = run.go()
-        return _Verdict(judge, case, run).find(records)
+        return _Verdict(judge, case, run).find(records) or world.leftovers()
     except Exception as error:  # whatever it is, it is a finding
         return f"raised {error!r}"
     finally:

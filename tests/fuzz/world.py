@@ -243,6 +243,14 @@ class World:
         found, self._ring.entries = self._ring.entries, []
         return found
 
+    def leftovers(self) -> str:
+        """What is still held for clients, all of which have gone."""
+        engine = self.engine
+        busy = sum(connection.owner is not None for pool in engine.pools for connection in pool._connections)
+        if engine.connections or engine.in_flight or busy:
+            return f"left: {len(engine.connections)} clients, {len(engine.in_flight)} exchanges, {busy} upstreams"
+        return ""
+
     def clear(self) -> None:
         """End what is left of a run and forget it."""
         for pool in self.engine.pools:
