@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from storage.record import LEVELS, Body, Entry, Payload, Record
+from storage.record import LEVELS, Body, Entry, Payload, Record, ToolCall
 
 _MAX_INT: Final = (1 << 63) - 1
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -32,7 +32,8 @@ _NULLABLE: Final = frozenset(
 def escape(entry: Entry) -> Entry:
     """Make a storable copy of an entry, under the same id."""
     values = {name: _storable(name, value) for name, value in msgspec.structs.asdict(entry.record).items()}
-    return Entry(Record(**values), None if entry.payload is None else _without_bodies(entry.payload))
+    payload = None if entry.payload is None else _without_bodies(entry.payload)
+    return Entry(Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls])
 
 
 def escape_text(text: str) -> str:
@@ -53,6 +54,19 @@ def _storable(name: str, value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return None if name == "stream" else value
+
+
+def _escaped_call(call: ToolCall) -> ToolCall:
+    """Keep a call without what was said in it; numbers that are none become the nearest that are."""
+    changes: dict[str, Any] = {"arguments": None, "result": None, "error_details": None, "search": ""}
+    for name, value in msgspec.structs.asdict(call).items():
+        if isinstance(value, str) and name not in ("status", "search"):
+            changes[name] = escape_text(value)
+        elif isinstance(value, int):
+            changes[name] = max(-_MAX_INT, min(value, _MAX_INT))
+        elif isinstance(value, float) and not math.isfinite(value):
+            changes[name] = 0.0
+    return msgspec.structs.replace(call, **changes)
 
 
 def _without_bodies(payload: Payload) -> Payload:

@@ -168,7 +168,8 @@ def without_bodies(entry: Entry) -> Entry:
             for body in (payload.request_body, payload.response_body)
         )
         payload = Payload(payload.request_head, payload.response_head, request, response)
-    return Entry(msgspec.structs.replace(entry.record, shed="bodies"), payload)
+    calls = [msgspec.structs.replace(call, arguments=None, result=None, search="") for call in entry.tool_calls]
+    return Entry(msgspec.structs.replace(entry.record, shed="bodies"), payload, calls)
 
 
 def _lost(position: Position, records: int) -> Position:

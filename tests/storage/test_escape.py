@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from storage.escape import escape, escape_text
 from storage.memory import MemoryStorage
-from storage.record import Batch, Body, Entry, Payload, Stream
+from storage.record import Batch, Body, Entry, Payload, Stream, ToolCall
 from tests.storage.samples import make_full_record, make_payload, make_record
 
 
@@ -84,3 +84,18 @@ def test_a_record_without_a_payload_has_none() -> None:
     assert escape(Entry(make_record())).payload is None
     escaped = escape(Entry(make_record(), Payload(b"", b"", None, None)))
     assert escaped.payload == Payload(b"", b"", None, None)
+
+
+async def test_tool_calls_of_a_poison_record_are_kept() -> None:
+    """Without arguments and results, under names and numbers that every store takes."""
+    record = make_full_record(path="\ud800")
+    call = ToolCall(
+        record_id=record.id, started_at_us=1 << 70, created_at_us=1, tool_name="a\0b\udc00", server_label="s",
+        status="error", cost_usd=float("inf"), arguments=b"{}", search="x",
+    )  # fmt: skip
+    escaped = escape(Entry(record, None, [call]))
+    async with MemoryStorage() as store:
+        await store.commit(Batch("sidecar-1", [escaped]))
+        (kept,) = await store.tool_calls_of(1)
+    assert (kept.tool_name, kept.arguments, kept.search, kept.cost_usd) == ("a\\u0000b\\udc00", None, "", 0.0)
+    assert kept.started_at_us == (1 << 63) - 1
