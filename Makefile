@@ -46,7 +46,7 @@ format: $(VENV)/.dev ## format and mend what can be mended
 	@$(BIN)/ruff check --quiet --fix .
 
 lock: $(VENV)/.uv ## resolve the requirements anew
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra postgres pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 
 bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with nginx, HAProxy and aiohttp where installed
