@@ -65,7 +65,8 @@ _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/v1/requests"): Operation(
-        {"limit": whole(500, 50), "offset": whole(), "project_id": TEXT, "max_seq": whole()}, schemas.GatewayPage
+        {"limit": whole(500, 50), "offset": whole(), "project_id": TEXT, "max_seq": whole(), "llm_only": BOOL},
+        schemas.GatewayPage,
     ),
     ("GET", "/api/proxy-logs/_logs"): Operation(
         {

@@ -111,3 +111,13 @@ async def test_bad_numbers_are_400(client: Client, name: str, value: str) -> Non
     answer = await response.json()
     assert (response.status, answer["error"]["type"]) == (400, "invalid_request_error")
     assert answer["error"]["message"].startswith(f"{name} is ")
+
+
+async def test_only_llm_calls(world: World, client: Client) -> None:
+    """The extension leaves out what was no LLM call, in rows and total."""
+    await world.storage.commit(make_batch(make_record(1), make_record(2, provider="openai", model="gpt")))
+    answer = await ask(client, llm_only="true")
+    assert (answer["total"], [row["model"] for row in answer["data"]]) == (1, ["gpt"])
+    assert (await ask(client, llm_only="0"))["total"] == 2
+    response = await client.get("/v1/requests?llm_only=maybe", headers=BEARER)
+    assert response.status == 400

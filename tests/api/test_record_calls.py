@@ -1,0 +1,81 @@
+"""What the native API shows and finds of LLM calls and tool calls."""
+
+from typing import Any
+
+import pytest
+
+from storage.record import Batch, Entry, Stream, ToolCall, format_id
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import START_US, make_body, make_payload, make_record
+
+
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    url: str = request.param
+    return url
+
+
+async def ask(client: Client, path: str) -> Any:
+    """GET as JSON; must be 200."""
+    response = await client.get(path, headers=BEARER)
+    assert response.status == 200, await response.text()
+    return await response.json()
+
+
+async def test_detail_shows_usage_stream_and_tools(world: World, client: Client) -> None:
+    """Usage is null without an LLM call, tools are empty without a tool call, also while in flight."""
+    llm = make_record(
+        1, provider="openai", model="gpt", input_tokens=5, usage_state="partial", cost_usd=0.5, price_source="reported",
+        stream=Stream(100, 7, 20, False, "stop"),
+    )  # fmt: skip
+    tool = make_record(2)
+    call = ToolCall(
+        record_id=tool.id, started_at_us=START_US, created_at_us=START_US, tool_name="add", server_label="s",
+        status="success", latency_us=1500,
+    )  # fmt: skip
+    await world.storage.commit(Batch("side-1", [Entry(llm), Entry(tool, None, [call])]))
+    shown = await ask(client, f"/api/records/{format_id(llm.id)}")
+    assert shown["usage"] == {
+        "input_tokens": 5, "output_tokens": None, "cache_read_tokens": None, "cache_write_tokens": None,
+        "reasoning_tokens": None, "state": "partial", "cost_usd": 0.5, "price_source": "reported",
+    }  # fmt: skip
+    assert (shown["stream"]["frames"], shown["stream"]["finish_reason"], shown["tools"]) == (7, "stop", [])
+    shown = await ask(client, f"/api/records/{format_id(tool.id)}")
+    assert (shown["usage"], [found["tool_name"] for found in shown["tools"]]) == (None, ["add"])
+    flying = make_record(3, status=None, ended_at_us=0, duration_us=0)
+    world.in_flight = [flying]
+    world.running_tools = [
+        ToolCall(
+            record_id=flying.id, started_at_us=START_US, created_at_us=START_US, tool_name="slow", server_label="s",
+            status="processing",
+        )
+    ]  # fmt: skip
+    shown = await ask(client, f"/api/records/{format_id(flying.id)}")
+    assert [found["status"] for found in shown["tools"]] == ["processing"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("provider=openai", [1]),
+        ("model=gpt,claude", [1]),
+        ("tool=add", [2]),
+        ("q=NEEDLE", [3]),
+        ("q=users/2", [2]),
+        ("q=needle&tool=add", []),
+        ("provider=", [3, 2, 1]),
+    ],
+)
+async def test_filters(world: World, client: Client, query: str, expected: list[int]) -> None:
+    """Provider, requested model, tool, and text in path or body."""
+    records = [make_record(1, provider="openai", model="gpt"), make_record(2), make_record(3)]
+    call = ToolCall(
+        record_id=records[1].id, started_at_us=START_US, created_at_us=1, tool_name="add", server_label="s",
+        status="success",
+    )  # fmt: skip
+    payload = make_payload(None, make_body(b'{"text": "a Needle"}'))
+    entries = [Entry(records[0]), Entry(records[1], None, [call]), Entry(records[2], payload)]
+    await world.storage.commit(Batch("side-1", entries))
+    answer = await ask(client, f"/api/records?{query}")
+    assert [record["seq"] for record in answer["records"]] == expected
