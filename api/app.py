@@ -12,7 +12,7 @@ from api import erase, export, figures, health, keys, login, middleware, records
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
 from api.openapi import describe
-from api.pages import load_assets, serve_asset, serve_page
+from api.pages import PAGES, load_assets, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of
 
 MAX_REQUEST_BYTES: Final = 65536
@@ -80,8 +80,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/metrics", health.metrics, is_open=True),
         Route("GET", "/login", login_page, is_open=True),
         Route("POST", "/login", login.login, is_open=True),
-        Route("GET", "/", page, is_open=True),
-        Route("GET", "/requests", page, is_open=True),
+        *(Route("GET", path, page, is_open=True) for path in PAGES),
         Route("GET", "/ui/{name}", serve_asset(assets), is_open=True),
     )
 

@@ -11,6 +11,9 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+PAGES: Final = ("/", "/requests", "/mcp-logs", "/request-logs", "/keys", "/health")
+"""Paths of the UI's pages; all have one shell, whose script shows what the address says."""
+
 TYPES: Final = {
     ".html": "text/html",
     ".css": "text/css",

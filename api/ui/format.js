@@ -12,6 +12,7 @@ export function count(number) {
 /** [number, unit] of a duration in µs. */
 export function duration(us) {
   if (us === null || us === undefined) return UNKNOWN;
+  if (us === 0) return ["0", "ms"];
   if (us < 1000) return [(us / 1000).toFixed(us < 100 ? 2 : 1), "ms"];
   if (us < 10_000) return [(us / 1000).toFixed(1), "ms"];
   if (us < 1_000_000) return [String(Math.round(us / 1000)), "ms"];
@@ -31,6 +32,32 @@ export function size(bytes) {
 export const sizeText = (bytes) => size(bytes).join("\u00a0").trim();
 export const durationText = (us) => duration(us).join("\u00a0").trim();
 
+/** A large number in three digits and a magnitude: `1.284 M`. */
+export function short(number) {
+  if (number < 10_000) return count(number);
+  if (number < 1_000_000) return `${(number / 1000).toFixed(1)}\u00a0k`;
+  return `${(number / 1_000_000).toFixed(3)}\u00a0M`;
+}
+
+/** Share of a whole in percent, with enough digits to tell it from nothing. */
+export function percent(part, whole) {
+  if (!whole) return UNKNOWN;
+  const value = (100 * part) / whole;
+  return [value === 0 ? "0" : value < 10 ? value.toFixed(2) : value.toFixed(1), "%"];
+}
+
+/** Money: four digits for one call, two for a sum. */
+export const money = (usd, digits = 4) => (usd === null || usd === undefined ? "no price" : `$${usd.toFixed(digits)}`);
+
+/** How long ago, in one unit. */
+export function ago(ms) {
+  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
+  for (const [limit, divisor, unit] of [[120, 1, "s"], [7200, 60, "min"], [172800, 3600, "h"], [Infinity, 86400, "d"]]) {
+    if (seconds < limit) return `${Math.floor(seconds / divisor)}\u00a0${unit}`;
+  }
+  return "";
+}
+
 const pad = (number, width = 2) => String(number).padStart(width, "0");
 
 /** {date, clock, ms, title} of a start in µs: local, with the date when it is not today, UTC in the title. */
@@ -43,6 +70,18 @@ export function moment(us) {
   const ms = `.${pad(time.getMilliseconds(), 3)}`;
   return { date, clock, ms, title: `${local}${ms} local, ${time.toISOString()}` };
 }
+
+/** `11:42:07` of a Date, local. */
+export const clockText = (time) => `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}`;
+
+/** `20 Nov 11:42` of a Date, local; for the ends of axes and periods. */
+export function dayText(time, withDay = true) {
+  const clock = `${pad(time.getHours())}:${pad(time.getMinutes())}`;
+  return withDay ? `${time.getDate()} ${time.toLocaleString("en", { month: "short" })} ${clock}` : clock;
+}
+
+/** `2026-11-20 11:42:07 local, …Z` for titles. */
+export const momentTitle = (time) => moment(time.getTime() * 1000).title;
 
 /** Which mark a record gets: the shape tells it without colour. */
 export function grade(record) {

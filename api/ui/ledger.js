@@ -1,57 +1,71 @@
 // The ledger strip: a line for what was received over a bar of what became of it. Equal ends mean balanced.
 
-import { ask } from "./http.js";
 import { $, el } from "./dom.js";
-import { count } from "./format.js";
+import { clockText, count, short } from "./format.js";
 
-const PARTS = ["stored", "spooled", "waiting", "dropped"];
+export const PARTS = ["stored", "spooled", "waiting", "dropped"];
+const LEAST_PX = 7; // and more with the number's magnitude, so that one record is seen beside a million
 let lastRead = null;
 
 const sum = (counts) => Object.values(counts).reduce((total, number) => total + number, 0);
 
-/** Read the accounting and draw it; a failure shows the strip as unknown, with the time of the last reading. */
-export async function drawLedger() {
-  let ledger;
-  try {
-    ledger = await ask("/api/ledger");
-  } catch (error) {
-    drawUnknown();
-    throw error;
-  }
-  lastRead = new Date();
+/** The parts of an accounting as numbers, with what is missing between the two sides. */
+export function partsOf(ledger) {
   const parts = { ...ledger, dropped: sum(ledger.dropped) };
-  drawEquation(parts, ledger.balanced);
-  drawBar(parts, ledger.balanced);
+  parts.missing = parts.received - PARTS.reduce((whole, name) => whole + parts[name], 0);
+  return parts;
 }
 
-function drawEquation(parts, isBalanced) {
-  const terms = PARTS.filter((name) => parts[name] > 0 || (name === "stored" && parts.received === 0));
-  const shown = terms.flatMap((name, index) => [
-    index ? " + " : isBalanced ? " = " : " ≠ ", `${name} `, el("b", { class: name }, count(parts[name])),
-  ]);
-  $("equation").replaceChildren("received ", el("b", {}, count(parts.received)), ...(shown.length ? shown : [" = 0"]));
-}
-
-function drawBar(parts, isBalanced) {
-  const bar = el("div", { class: "bar" });
+/** The bar of an accounting, used small in the strip and large on the health page. */
+export function ledgerBar(parts) {
+  const bar = el("span", { class: "bar" });
   const isToScale = parts.stored === parts.received;
   for (const name of PARTS) {
     if (parts[name] <= 0) continue;
     const part = el("span", { class: name === "stored" && !isToScale ? "stored broken" : name, title: `${name} ${count(parts[name])}` });
     if (name === "stored") part.style.flex = "1 1 0";
-    else part.style.flexBasis = `${Math.round(7 * (1 + 0.55 * Math.log10(parts[name])))}px`;
+    else part.style.flexBasis = `${Math.round(LEAST_PX * (1 + 0.55 * Math.log10(parts[name])))}px`;
     bar.append(part);
   }
-  const total = PARTS.reduce((whole, name) => whole + parts[name], 0);
-  if (!isBalanced) bar.append(el("span", { class: "missing" }, count(Math.abs(parts.received - total))));
-  const strip = $("strip");
-  strip.className = parts.received === 0 ? "strip empty" : "strip";
-  strip.setAttribute("aria-label", isBalanced ? "Ledger balanced" : "The ledger does not balance: a bug of sidelog");
-  strip.replaceChildren(el("div", { class: "line" }), bar);
+  if (parts.missing !== 0) bar.append(el("span", { class: "missing", title: `${count(Math.abs(parts.missing))} unaccounted for` }));
+  return bar;
 }
 
-function drawUnknown() {
+/** Draw strip and equation. */
+export function drawLedger(ledger) {
+  lastRead = new Date();
+  const parts = partsOf(ledger);
+  drawEquation(parts);
+  const strip = $("strip");
+  strip.className = parts.received === 0 ? "strip empty" : "strip";
+  strip.setAttribute("aria-label", parts.missing === 0 ? "Ledger, balanced: open Health" : "The ledger does not balance: open Health");
+  strip.replaceChildren(el("span", { class: "line" }), ledgerBar(parts));
+}
+
+function drawEquation(parts) {
+  const equation = $("equation");
+  if (parts.missing !== 0) {
+    equation.className = "equation wrong";
+    equation.replaceChildren(`${count(Math.abs(parts.missing))} unaccounted for. This is a bug in sidelog.`);
+    return;
+  }
+  const shown = PARTS.filter((name) => parts[name] > 0 || (name === "stored" && parts.received === 0));
+  const terms = (write) => shown.flatMap((name, index) => [index ? " + " : " = ", write(name)]);
+  const part = (name) => el("span", { class: name }, `${name} `, el("b", {}, count(parts[name])));
+  equation.className = "equation";
+  equation.replaceChildren(
+    el("span", { class: "long" }, "received ", el("b", {}, count(parts.received)), terms(part)),
+    el("span", { class: "short" }, el("b", {}, short(parts.received)), " = ", shown.map((name, index) => [
+      index ? " + " : "", name === "stored" ? "stored" : el("span", { class: name }, el("b", {}, short(parts[name])), ` ${name}`),
+    ])));
+}
+
+/** Show that the accounting could not be read, and when it was last. */
+export function drawUnknown() {
   const strip = $("strip");
   strip.className = "strip unknown";
-  strip.title = lastRead ? `last read ${lastRead.toLocaleTimeString()}` : "not read yet";
+  strip.replaceChildren(el("span", { class: "line" }), el("span", { class: "bar" }));
+  strip.setAttribute("aria-label", "Ledger unknown: sidelog does not answer");
+  $("equation").className = "equation";
+  $("equation").textContent = lastRead ? `last read ${clockText(lastRead)}` : "not read yet";
 }

@@ -1,26 +1,31 @@
 // Exchange the token for a session. The printed address carries it in the fragment, which reaches no log and no Referer.
 
 import { $ } from "./dom.js";
+import { restoreTheme } from "./theme.js";
 
 function target() {
-  const next = new URL(new URLSearchParams(location.search).get("next") ?? "/requests", location.origin);
-  return next.origin === location.origin ? next.pathname + next.search : "/requests";
+  const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
+  return next.origin === location.origin ? next.pathname + next.search : "/";
 }
 
 async function logIn(token) {
   $("error").textContent = "";
+  const button = document.querySelector("#login button");
+  button.disabled = true;
   try {
     const response = await fetch("/login", {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }),
     });
     if (response.status === 204) return location.replace(target());
-    $("error").textContent = response.status === 401 ? "This is not the admin token" : (await response.json()).detail;
+    $("error").textContent = response.status === 401 ? "This is no token of this server" : (await response.json()).detail;
   } catch {
     $("error").textContent = "sidelog does not answer";
   }
+  button.disabled = false;
   $("token").select();
 }
 
+restoreTheme();
 $("login").addEventListener("submit", (event) => {
   event.preventDefault();
   logIn($("token").value.trim());

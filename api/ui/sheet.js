@@ -1,137 +1,163 @@
-// The sheet beside the list: one record in plain words, its phases, heads and bodies.
+// The sheet beside the list: one record in plain words, its phases, then tabs for what was said and what is known.
 
-import { $, copy, el } from "./dom.js";
+import { copy, el } from "./dom.js";
 import { asCurl } from "./curl.js";
-import { durationText, grade, moment, prettyJson, sizeText } from "./format.js";
+import { chatTab } from "./chat.js";
+import { framesTab } from "./frames.js";
+import { ago, grade, moment } from "./format.js";
+import { ask, Problem, wordsFor } from "./http.js";
+import { messageTab } from "./message.js";
+import { messagesTab } from "./messages.js";
+import { plainWords } from "./plain.js";
+import { address, change } from "./router.js";
+import { tagOf } from "./rows.js";
+import { usage } from "./usage.js";
+import { waterfall } from "./waterfall.js";
 
-const PLAIN = {
-  upstream_error: (r) => `${r.upstream ?? "The upstream"} could not be reached, or broke off.`,
-  upstream_timeout: (r) => `${r.upstream ?? "The upstream"} took longer than its time limit to answer.`,
-  client_closed: () => "The client left before the answer was complete.",
-  rejected: () => "sidelog answered this request itself; it never reached the upstream.",
-  truncated: () => "The answer ended before it was complete.",
-  worker_lost: () => "The worker process died during this exchange. What it had noted is shown.",
-  shutdown: () => "sidelog was stopped during this exchange.",
-};
-const OMITTED = {
-  level: "not kept: the capture level of this route",
-  shed: "not kept: left out under pressure",
-  coding: "not kept: its content coding could not be undone, so it could not be redacted",
-};
-const FACTS = ["route_id", "service", "project", "container", "client", "upstream", "client_ip", "key_name", "provider",
-  "model", "input_tokens", "output_tokens", "request_id", "trace_id", "source", "instance", "seq"];
+const FACTS = ["outcome", "level", "route_id", "service", "project", "container", "client", "user_id", "upstream", "client_ip", "user_agent",
+  "http_version", "key_name", "key_id", "auth_code", "provider", "model", "resolved_model", "usage_state", "request_bytes", "response_bytes",
+  "request_id", "trace_id", "span_id", "source", "stage", "instance", "shed", "seq", "started_at", "ended_at", "upstream_sent_at", "upstream_done_at"];
 
-/** Show a record; before its payload has come, what the list row knows. */
-export function drawSheet(record, close, move) {
-  const sheet = $("sheet");
-  sheet.replaceChildren(headline(record, close, move), ...complaint(record), timing(record), ...actions(record));
-  if (record.kind === "event") sheet.append(section("Event", pre(JSON.stringify(record.data, null, 2))));
-  else if ("request" in record) sheet.append(message("Request", record, "request"), message("Response", record, "response"));
-  else sheet.append(el("p", { class: "unit" }, "Loading heads and bodies"));
-  sheet.append(facts(record));
-  sheet.hidden = false;
-}
+export class Sheet {
+  /** `close()` and `move(step)` are what its buttons do. */
+  constructor(host, { close, move, signal }) {
+    Object.assign(this, { host, close, move, signal, id: null, record: null, tabs: [] });
+  }
 
-export function drawSheetError(text, close) {
-  const sheet = $("sheet");
-  sheet.replaceChildren(el("p", { class: "complaint error" }, text), button("Close", close));
-  sheet.hidden = false;
+  hide() {
+    if (this.host.hidden) return;
+    this.host.hidden = true;
+    this.host.replaceChildren();
+    this.id = this.record = null;
+  }
+
+  /** Show a record: at once what the list row knows, then all of it. `found(record)` is told when it came. */
+  async show(id, known, found) {
+    if (id === this.id) return this.turnTo(address().tab);
+    this.id = id;
+    this.record = known ?? null;
+    this.host.hidden = false;
+    if (known) this.draw(known, false);
+    else this.host.replaceChildren(el("p", { class: "unit" }, "Loading the record"));
+    try {
+      const record = await ask(`/api/records/${encodeURIComponent(id)}`, {}, this.signal);
+      if (this.id !== id) return;
+      this.record = record;
+      this.id = record.id;
+      this.draw(record, true);
+      found(record);
+    } catch (error) {
+      if (this.id === id) this.fail(error, id);
+    }
+  }
+
+  fail(error, id) {
+    const text = wordsFor(error);
+    if (text === null) return;
+    const isGone = error instanceof Problem && error.status === 404;
+    this.host.replaceChildren(el("p", { class: "complaint warn" }, text),
+      isGone && /^[0-9a-f]{32}$/i.test(id) ? el("p", {}, el("a", { href: `/requests?filter=trace_id:${id}&period=7d` }, "Look for it as a trace id")) : "",
+      el("div", { class: "buttons" }, button("Close", () => this.close(), { title: "Esc" })));
+  }
+
+  draw(record, isWhole) {
+    const scrolled = this.host.scrollTop;
+    this.host.replaceChildren(...this.headline(record), ...complaint(record), ...(record.kind === "event" ? [] : [waterfall(record)]),
+      this.actions(record, isWhole), ...usage(record));
+    if (isWhole) this.host.append(...this.tabsOf(record));
+    else this.host.append(el("p", { class: "unit later" }, "Loading heads and bodies"));
+    this.host.scrollTop = scrolled;
+    this.turnTo(address().tab);
+  }
+
+  headline(record) {
+    const start = moment(record.started_at_us);
+    const tag = tagOf(record);
+    const title = record.kind === "event" ? `event ${record.name}` : `${record.method ?? ""} ${record.path ?? "unreadable request"}`;
+    return [el("header", {},
+      el("h2", {}, el("span", { class: "status " + grade(record) }, el("span", { class: "grade", "aria-hidden": "true" }),
+        record.in_flight ? "open" : record.kind === "event" ? "" : String(record.status ?? "–")), " ", title,
+      record.query !== null && el("span", { class: "unit" }, "?" + record.query), tag && [" ", el("span", { class: "tag" }, tag)], record.model && el("span", { class: "model" }, ` ${record.model}`)),
+      el("p", { class: "unit under", title: start.title }, `${start.date}${start.clock}${start.ms} · ${ago(record.started_at_us / 1000)} ago · `, el("code", {}, record.id)),
+      el("div", { class: "buttons" }, button("↑", () => this.move(-1), { title: "Previous (k)", "aria-label": "Previous record" }),
+        button("↓", () => this.move(1), { title: "Next (j)", "aria-label": "Next record" }), button(["Close ", el("kbd", {}, "Esc")], () => this.close())))];
+  }
+
+  actions(record, isWhole) {
+    if (record.kind === "event") return el("div", { class: "actions" }, this.copyButton("Copy link", "link", () => location.href));
+    const since = new Date(Math.floor(record.started_at_us / 1000)).toISOString();
+    const until = new Date(Math.floor(record.started_at_us / 1000) + 1).toISOString();
+    const har = new URLSearchParams({ format: "har", since, until, ...(record.path && { path: record.path }), ...(record.trace_id && { trace_id: record.trace_id }) });
+    return el("div", { class: "actions" },
+      this.copyButton("Copy as curl", "curl", () => asCurl(this.record), { title: "c", disabled: !isWhole }), this.copyButton("Copy link", "link", () => location.href, { title: "y" }),
+      !record.in_flight && el("a", { class: "button", href: `/api/export?${har}`, download: `${record.id}.har` }, "HAR"),
+      record.trace_id && el("span", { class: "trace" }, "trace ", el("a", { href: `/requests?filter=trace_id:${record.trace_id}&period=7d` }, record.trace_id)));
+  }
+
+  copyButton(label, name, text, attributes = {}) {
+    const made = button(label, () => copy(text(), made), { "data-copy": name, ...attributes });
+    return made;
+  }
+
+  press(name) { this.host.querySelector(`[data-copy=${name}]`)?.click(); }
+
+  // --- tabs --------------------------------------------------------------------------------------------------
+
+  tabsOf(record) {
+    this.tabs = [
+      chatTab(record), record.status === 101 && ["messages", "Messages", () => messagesTab(record, this.signal)],
+      record.kind === "event" && ["event", "Event", () => [el("pre", { tabindex: 0 }, JSON.stringify(record.data, null, 2))]],
+      record.kind !== "event" && ["request", "Request", () => messageTab(record, "request")],
+      record.kind !== "event" && ["response", "Response", () => messageTab(record, "response")],
+      record.timeline?.length > 0 && ["frames", "Frames", () => framesTab(record)],
+      ["facts", "Facts", () => facts(record)],
+    ].filter(Boolean);
+    this.list = el("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the record" }, this.tabs.map(([name, label]) => el("button", {
+      type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "tab-panel", onclick: () => change({ tab: name }, { isStep: false, isKnown: true }) ?? this.turnTo(name),
+    }, label)));
+    this.panel = el("div", { id: "tab-panel", role: "tabpanel" });
+    return [this.list, this.panel];
+  }
+
+  turnTo(name) {
+    if (!this.tabs.length || !this.panel?.isConnected) return;
+    const standard = this.record.level === "error" && this.record.kind === "exchange" ? "response" : this.tabs[0][0];
+    const tab = this.tabs.find(([other]) => other === name) ?? this.tabs.find(([other]) => other === standard) ?? this.tabs[0];
+    if (this.panel.dataset.tab === tab[0]) return;
+    this.panel.dataset.tab = tab[0];
+    this.panel.setAttribute("aria-labelledby", `tab-${tab[0]}`);
+    for (const item of this.list.children) {
+      const isChosen = item.id === `tab-${tab[0]}`;
+      item.setAttribute("aria-selected", String(isChosen));
+      item.tabIndex = isChosen ? 0 : -1;
+    }
+    this.panel.replaceChildren(...tab[2]());
+  }
+
+  /** Go on to the next tab, or back. */
+  turn(step) {
+    if (!this.tabs.length || !this.panel?.isConnected) return;
+    const at = this.tabs.findIndex(([name]) => name === this.panel.dataset.tab);
+    const [name] = this.tabs[(at + step + this.tabs.length) % this.tabs.length];
+    change({ tab: name }, { isStep: false, isKnown: true });
+    this.turnTo(name);
+    this.list.querySelector("[aria-selected=true]").focus();
+  }
 }
 
 const button = (label, onclick, attributes = {}) => el("button", { type: "button", onclick, ...attributes }, label);
-const section = (title, ...content) => el("section", {}, el("h2", {}, title), content);
-const pre = (text) => el("pre", { tabindex: 0 }, text);
-
-function headline(record, close, move) {
-  const start = moment(record.started_at_us);
-  const title = record.kind === "event" ? `event ${record.name}` : `${record.method ?? ""} ${record.path ?? "unreadable request"}`;
-  return el("header", {},
-    el("h1", {}, el("span", { class: "status " + grade(record) }, el("span", { class: "grade", "aria-hidden": "true" }),
-      record.in_flight ? "open" : String(record.status ?? "–")), " ", title,
-      record.query !== null && el("span", { class: "unit" }, "?" + record.query)),
-    el("p", { class: "unit", title: start.title }, `${start.date}${start.clock}${start.ms} · `, el("code", {}, record.id)),
-    el("div", { class: "buttons" }, button("↑", () => move(-1), { title: "Previous (k)", "aria-label": "Previous" }),
-      button("↓", () => move(1), { title: "Next (j)", "aria-label": "Next" }), button("Close", close, { title: "Esc" })));
-}
 
 function complaint(record) {
-  const plain = PLAIN[record.outcome];
-  if (!plain && !record.error_type) return [];
-  return [el("p", { class: "complaint " + grade(record) }, plain ? plain(record) : "The answer was an error.",
-    record.error_type && " ", record.error_type && el("code", { class: "chip" }, record.error_type))];
-}
-
-function timing(record) {
-  const body = record.first_byte_us === null || record.duration_us === null ? null : Math.max(0, record.duration_us - record.first_byte_us);
-  const lines = [["Connect", record.connect_us], ["First byte", record.first_byte_us], ["Body", body], ["Total", record.duration_us]];
-  return el("dl", { class: "timing" }, lines.map(([name, us]) => [
-    el("dt", {}, name), el("dd", { class: name === "Total" ? "sum" : null }, durationText(us)),
-  ]));
-}
-
-function actions(record) {
-  if (record.kind === "event") return [];
-  const curl = button("Copy as curl", () => copy(asCurl(record), curl), { title: "c", "data-copy": "curl", disabled: !("request" in record) });
-  const link = button("Copy link", () => copy(location.href, link), { title: "y", "data-copy": "link" });
-  return [el("div", { class: "actions" }, curl, link)];
-}
-
-function message(title, record, side) {
-  const part = record[side];
-  const wire = record[side + "_bytes"];
-  if (part === null) return section(title, el("p", { class: "unit" }, record.in_flight ? "not finished" : "heads and bodies are not kept"));
-  return section(title, el("p", { class: "line mono" }, part.start_line ?? "no head"), headers(part.headers), bodyOf(record, side, part.body, wire));
-}
-
-function headers(pairs) {
-  return el("dl", { class: "headers" }, pairs.map(([name, value]) => [
-    el("dt", {}, name.toLowerCase()),
-    el("dd", {}, value.split(/(\[REDACTED(?::[0-9a-f]+)?\])/).map((piece, index) =>
-      index % 2 ? el("span", { class: "redacted" }, piece) : piece)),
-  ]));
-}
-
-function bodyOf(record, side, body, wire) {
-  if (body === null) return el("p", { class: "unit" }, wire ? `Body of ${sizeText(wire)}, not kept` : "No body");
-  if (body.omitted) return el("p", { class: "unit" }, `Body of ${sizeText(body.size)}, ${OMITTED[body.omitted] ?? "not kept: " + body.omitted}`);
-  const note = body.truncated ? `Body, ${sizeText(body.size)}, head and tail kept` : `Body, ${sizeText(body.size)}`;
-  const save = el("a", { href: `/api/records/${record.id}/${side}-body`, download: true }, "Download");
-  const title = el("p", { class: "body-title" }, note + (body.coding ? `, sent as ${body.coding}` : ""), save);
-  return el("div", {}, title, ...shownBody(body, title));
-}
-
-function shownBody(body, title) {
-  if (body.encoding === "base64") return [pre(hex(body.head)), ...(body.tail ? [cut(), pre(hex(body.tail))] : [])];
-  if (body.truncated) return [pre(body.head), cut(), pre(body.tail)];
-  let pretty;
-  try { pretty = prettyJson(body.head); } catch { return [pre(body.head)]; }
-  const text = pre(pretty);
-  const toggle = button("Raw", () => {
-    const isPretty = toggle.textContent === "Raw";
-    text.textContent = isPretty ? body.head : pretty;
-    toggle.textContent = isPretty ? "Pretty" : "Raw";
-  }, { class: "quiet" });
-  title.append(toggle);
-  return [text];
-}
-
-const cut = () => el("p", { class: "cut" }, "not kept");
-
-function hex(base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)).slice(0, 1024);
-  const lines = [];
-  for (let at = 0; at < bytes.length; at += 16) {
-    const row = [...bytes.slice(at, at + 16)];
-    const codes = row.map((byte) => byte.toString(16).padStart(2, "0")).join(" ").padEnd(47);
-    const text = row.map((byte) => (byte >= 32 && byte < 127 ? String.fromCharCode(byte) : ".")).join("");
-    lines.push(`${at.toString(16).padStart(4, "0")}  ${codes}  ${text}`);
-  }
-  return lines.join("\n");
+  const plain = plainWords(record);
+  if (!plain) return [];
+  const code = record.auth_code ?? record.error_type ?? (record.outcome === "ok" ? null : record.outcome);
+  return [el("div", { class: "complaint " + grade(record) }, el("span", { class: grade(record) }, el("span", { class: "grade", "aria-hidden": "true" })),
+    el("div", {}, el("strong", {}, plain.what), " ", code && el("code", { class: "chip" }, code), plain.next && el("p", {}, plain.next)))];
 }
 
 function facts(record) {
-  const known = FACTS.filter((name) => record[name] !== null && record[name] !== undefined);
-  return section("Facts", el("dl", { class: "headers" }, known.map((name) => [
+  const known = FACTS.filter((name) => record[name] !== null && record[name] !== undefined && record[name] !== "");
+  return [el("dl", { class: "headers" }, known.map((name) => [
     el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, String(record[name])),
-  ])));
+  ]))];
 }

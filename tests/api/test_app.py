@@ -36,6 +36,10 @@ OPEN = [
     "/login",
     "/",
     "/requests",
+    "/mcp-logs",
+    "/request-logs",
+    "/keys",
+    "/health",
     "/ui/app.js",
     "/ui/style.css",
 ]

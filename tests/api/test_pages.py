@@ -32,7 +32,7 @@ def test_scripts_write_text_nodes_only_and_import_what_exists(name: str) -> None
     """No way from a record to markup, and no dangling import."""
     text = (UI / name).read_text()
     assert not FORBIDDEN.search(text)
-    for imported in re.findall(r"from \"\./([\w.]+)\"", text):
+    for imported in re.findall(r"(?:from |import\()\"\./([\w.-]+)\"", text):
         assert imported in SCRIPTS
     assert text.count("\n") <= 400
 

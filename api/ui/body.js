@@ -1,0 +1,83 @@
+// A stored body: pretty JSON that folds and can be searched, raw text, or hex; and what of it was kept.
+
+import { el } from "./dom.js";
+import { prettyJson, sizeText } from "./format.js";
+import { hexLines, bytesOf } from "./hex.js";
+import { jsonTree } from "./tree.js";
+import { marked } from "./redaction.js";
+
+const OMITTED = {
+  level: "not kept: the capture level of this route",
+  shed: "not kept: left out under pressure",
+  coding: "not kept: its content coding could not be undone, so it could not be redacted",
+  retention: "not kept any more: retention",
+};
+const MAX_TREE = 262_144; // characters; larger bodies are shown as text
+
+export function bodyView(record, side) {
+  const body = record[side].body;
+  const wire = record[side + "_bytes"];
+  if (body === null) return [el("h3", {}, "Body ", el("span", { class: "unit" }, wire ? `${sizeText(wire)}, not kept` : "none sent"))];
+  if (body.omitted) return [el("h3", {}, "Body ", el("span", { class: "unit" }, `${sizeText(body.size)}, ${OMITTED[body.omitted] ?? "not kept: " + body.omitted}`))];
+  const host = el("div", { class: "body" });
+  const views = viewsOf(body);
+  const buttons = views.map(([name, make]) => el("button", {
+    type: "button", class: "link", "data-view": name.toLowerCase(), onclick: (event) => {
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === event.currentTarget));
+      host.replaceChildren(...make());
+    },
+  }, name));
+  const save = el("a", { href: `/api/records/${record.id}/${side}-body`, download: `${record.id}-${side}-body` }, "Download");
+  buttons[0].setAttribute("aria-pressed", "true");
+  host.replaceChildren(...views[0][1]());
+  return [el("h3", { class: "body-title" }, el("span", {}, "Body ", el("span", { class: "unit" }, keptNote(body))), el("span", { class: "views" }, buttons, save)), host];
+}
+
+function keptNote(body) {
+  const coding = body.coding ? `, ${body.coding} undone` : "";
+  if (!body.truncated) return `${sizeText(body.size)}, all kept${coding}`;
+  const kept = body.encoding === "base64" ? bytesOf(body.head).length + bytesOf(body.tail).length : new TextEncoder().encode(body.head + body.tail).length;
+  return `${sizeText(kept)} of ${sizeText(body.size)} kept, head and tail${coding}`;
+}
+
+function viewsOf(body) {
+  const hex = ["Hex", () => [el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "head"))), ...(body.truncated ? [cut(), el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "tail")))] : [])]];
+  if (body.encoding === "base64") return [hex];
+  const raw = ["Raw", () => [text(body.head), ...(body.truncated ? [cut(), text(body.tail)] : [])]];
+  const pretty = body.truncated ? null : prettyView(body.head);
+  return [...(pretty ? [["Pretty", pretty]] : []), raw, hex];
+}
+
+const bytesFor = (body, window) => (body.encoding === "base64" ? bytesOf(body[window]) : new TextEncoder().encode(body[window]));
+const cut = () => el("p", { class: "cut" }, "not kept");
+const text = (content) => el("pre", { tabindex: 0 }, marked(content));
+
+/** The way to show JSON; null when it is none. */
+function prettyView(content) {
+  if (!/^\s*[[{]/.test(content)) return null;
+  let pretty;
+  try { pretty = prettyJson(content); } catch { return null; }
+  if (content.length > MAX_TREE) return () => [text(pretty)];
+  return () => searchable(jsonTree(content));
+}
+
+/** A tree with a field that marks where a word occurs. */
+function searchable(tree) {
+  const found = el("span", { class: "unit" });
+  const field = el("input", {
+    type: "search", class: "find", placeholder: "Find in this body", "aria-label": "Find in this body", oninput: () => {
+      const word = field.value.toLowerCase();
+      let number = 0;
+      for (const leaf of tree.querySelectorAll(".leaf, .name")) {
+        const isHit = word !== "" && leaf.textContent.toLowerCase().includes(word);
+        leaf.classList.toggle("hit", isHit);
+        if (!isHit) continue;
+        number += 1;
+        for (let box = leaf.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+      }
+      found.textContent = word ? `${number} found` : "";
+      tree.querySelector(".hit")?.scrollIntoView({ block: "nearest" });
+    },
+  });
+  return [el("div", { class: "find-line" }, field, found), tree];
+}

@@ -1,0 +1,44 @@
+// A dialog over the page: focus stays inside, Esc closes it unless it must be answered.
+
+import { $, el } from "./dom.js";
+
+/** Open a dialog; `make(close)` gives its content. Returns when it is closed. */
+export function openDialog(title, make, { mustAnswer = false } = {}) {
+  const before = document.activeElement;
+  return new Promise((resolve) => {
+    const dialog = el("dialog", { "aria-labelledby": "dialog-title" });
+    const close = (value) => { dialog.returned = value; dialog.close(); };
+    dialog.append(el("h2", { id: "dialog-title" }, title), ...[make(close)].flat(Infinity).filter(Boolean));
+    dialog.addEventListener("cancel", (event) => { if (mustAnswer) event.preventDefault(); });
+    dialog.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && mustAnswer) event.preventDefault();
+      event.stopPropagation();
+    });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      before?.focus?.();
+      resolve(dialog.returned);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** Ask before something that cannot be undone. */
+export function confirm(title, text, verb) {
+  return openDialog(title, (close) => [
+    el("p", {}, text),
+    el("div", { class: "buttons end" },
+      el("button", { type: "button", autofocus: true, onclick: () => close(false) }, "Cancel"),
+      el("button", { type: "button", class: "danger", onclick: () => close(true) }, verb)),
+  ]);
+}
+
+/** Say something for a while. */
+export function toast(text) {
+  const box = $("toast");
+  box.textContent = text;
+  box.hidden = false;
+  clearTimeout(box.timer);
+  box.timer = setTimeout(() => { box.hidden = true; }, 3000);
+}

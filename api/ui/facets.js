@@ -1,0 +1,76 @@
+// The panel of filters with counts: every value that records of the period have, ticked when it is in the box.
+
+import { el } from "./dom.js";
+import { count } from "./format.js";
+import { ask } from "./http.js";
+import { toggled, valuesOf, without, parse } from "./query.js";
+
+const GROUPS = [["status", "Status"], ["method", "Method"], ["level", "Level"], ["route", "Route"], ["service", "Service"],
+  ["project", "Project"], ["container", "Container"], ["client", "Client"], ["key", "Key"], ["source", "Source"],
+  ["host", "Host"], ["outcome", "Outcome"], ["error_type", "Error"]];
+const FIRST = 8; // values before "more"
+const GRADES = { "4xx": "warn", "5xx": "error", warn: "warn", error: "error" };
+
+export class Facets {
+  /** `choose(text)` gets the box with a value put in or taken out. */
+  constructor(host, choose) {
+    Object.assign(this, { host, choose, groups: {}, open: new Set(), names: new Map(), text: "" });
+  }
+
+  /** Values seen of a filter, for suggestions. */
+  known(name) { return (this.groups[name] ?? []).map((value) => value.value); }
+
+  /** Read the counts; a group that is filtered by is counted as if it were not. */
+  async read(text, period, signal) {
+    this.text = text;
+    const read = parse(text);
+    if (read.error) return;
+    this.host.classList.add("loading");
+    const active = GROUPS.map(([name]) => name).filter((name) => valuesOf(text, name).length);
+    const others = GROUPS.map(([name]) => name).filter((name) => !active.includes(name));
+    const asked = [others, ...active.map((name) => [name])].map((names) => {
+      const { parameters } = parse(names.length === 1 ? without(text, names[0]) : text);
+      return ask("/api/facets", { ...parameters, ...period.parameters, name: names.join(",") }, signal);
+    });
+    const answers = await Promise.all(asked);
+    this.groups = Object.assign({}, ...answers.map((answer) => answer.facets));
+    if (this.groups.key?.length && this.names.size === 0) await this.readNames(signal);
+    this.host.classList.remove("loading");
+    this.draw();
+  }
+
+  async readNames(signal) {
+    const { keys } = await ask("/api/request-logs", { limit: 1 }, signal);
+    for (const key of keys) this.names.set(key.id, `${key.name} ····${key.last4}`);
+  }
+
+  draw() {
+    const sections = GROUPS.map(([name, label]) => this.group(name, label)).filter(Boolean);
+    this.host.replaceChildren(
+      el("div", { class: "facets-head" }, el("h2", {}, "Filters"),
+        this.text && el("button", { type: "button", class: "link", onclick: () => this.choose("") }, "Clear")),
+      ...(sections.length ? sections : [el("p", { class: "unit" }, "Nothing to choose from yet")]));
+  }
+
+  group(name, label) {
+    const ticked = valuesOf(this.text, name);
+    const found = this.groups[name] ?? [];
+    const missing = ticked.filter((value) => !found.some((other) => other.value === value)).map((value) => ({ value, count: 0 }));
+    const values = [...found, ...missing];
+    if (values.length === 0 || (values.length < 2 && !ticked.length && !["status", "route"].includes(name))) return null;
+    const all = this.open.has(name) ? values : values.filter((value, index) => index < FIRST || ticked.includes(value.value));
+    const more = values.length - all.length;
+    return el("fieldset", {}, el("legend", {}, label),
+      all.map((value) => this.line(name, value, ticked.includes(value.value))),
+      more > 0 && el("button", { type: "button", class: "link", onclick: () => { this.open.add(name); this.draw(); } }, `${more} more`));
+  }
+
+  line(name, { value, count: number }, isTicked) {
+    const shown = name === "key" ? this.names.get(value) ?? value : value;
+    const mark = (name === "status" || name === "level") && el("span", { class: GRADES[value] ?? "" }, el("span", { class: "grade", "aria-hidden": "true" }));
+    return el("label", { class: number === 0 ? "facet zero" : "facet", title: shown },
+      el("input", { type: "checkbox", checked: isTicked, "data-facet": `${name}:${value}`, onchange: () => this.choose(toggled(this.text, name, value)) }),
+      mark, el("span", { class: "value" }, shown),
+      el("span", { class: "number", title: number === null ? "only a scan could tell" : null }, number === null ? "·" : count(number)));
+  }
+}

@@ -1,0 +1,59 @@
+// Shortcuts: those of every page, then the page's own. None while typing, none with Ctrl, Alt or Meta.
+
+import { $, el } from "./dom.js";
+import { openDialog } from "./dialog.js";
+import { go, pageKeys } from "./router.js";
+import { toggleTheme } from "./theme.js";
+
+const PLACES = { o: "/", r: "/requests", m: "/mcp-logs", l: "/request-logs", k: "/keys", h: "/health" };
+const GOING_MS = 1500;
+const SHORTCUTS = [
+  ["/", "search"], ["?", "this list"], ["g then o r m l k h", "Overview, Requests, MCP logs, Request logs, Keys, Health"],
+  ["j k or ↓ ↑", "row down, up"], ["Enter", "open the row"], ["Esc", "close, then clear"], ["[ ]", "tab of the sheet"],
+  ["c", "copy as curl"], ["y", "copy link"], ["f", "filters"], ["l", "live"], ["Space", "pause or resume"],
+  ["e", "only errors"], ["1 … 5", "period"], ["z", "zoom into the brush"], ["Backspace", "zoom out"], ["t", "theme"],
+];
+
+let goingUntil = 0;
+
+function showShortcuts() {
+  openDialog("Shortcuts", (close) => [
+    el("dl", { class: "shortcuts" }, SHORTCUTS.map(([keys, text]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, text)])),
+    el("div", { class: "buttons end" }, el("button", { type: "button", onclick: () => close() }, "Close")),
+  ]);
+}
+
+const EVERYWHERE = {
+  "?": showShortcuts,
+  t: toggleTheme,
+  "/": () => document.querySelector("main input[type=search]")?.focus(),
+  g: () => { goingUntil = Date.now() + GOING_MS; },
+};
+
+const isField = (target) => target.matches?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
+
+function onKey(event) {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
+  const { key, target } = event;
+  if (isField(target)) {
+    if (key === "Escape") target.blur();
+    return;
+  }
+  if ((key === " " || key === "Enter") && target.closest("button, a, summary, input")) return;
+  if (key.startsWith("Arrow") && target.closest("[data-arrows], .sheet")) return;
+  if (Date.now() < goingUntil && key in PLACES) {
+    goingUntil = 0;
+    event.preventDefault();
+    return go(PLACES[key]);
+  }
+  const action = pageKeys()[key] ?? EVERYWHERE[key];
+  if (!action) return;
+  event.preventDefault();
+  action(event);
+}
+
+/** Listen for shortcuts from now on. */
+export function listenToKeys() {
+  document.addEventListener("keydown", onKey);
+  $("help").addEventListener("click", showShortcuts);
+}

@@ -1,0 +1,103 @@
+// Live mode of the log: takes records from the shared stream, holds them while paused, and says what was missed.
+
+import { el } from "./dom.js";
+import { clockText, count } from "./format.js";
+import { matches } from "./query.js";
+import { RecordStream } from "./stream.js";
+
+const MAX_NEWS = 5000; // held while paused; after that only the newest page is read again
+const DRAW_MS = 150;
+
+export class Live {
+  /** `add(items)` puts items before the log, `refresh()` reads its newest page again, `draw()` shows the bar. */
+  constructor({ add, refresh, draw, ended }) {
+    Object.assign(this, { add, refresh, drawBar: draw, onEnded: ended });
+    this.stopping = null;
+    this.reset();
+  }
+
+  reset() {
+    Object.assign(this, { isPaused: false, since: null, news: [], isFull: false, isLost: false, lostAt: null, ended: null, queue: [], lastId: null, parameters: {}, hadContact: false });
+  }
+
+  get isOn() { return this.stopping !== null; }
+
+  start(parameters) {
+    this.parameters = parameters;
+    if (this.isOn) return;
+    this.reset();
+    this.parameters = parameters;
+    this.stopping = new AbortController();
+    this.stream = new RecordStream((kind, data, id) => this.take(kind, data, id), this.stopping.signal);
+    this.timer = setInterval(() => { if (this.isPaused) this.drawBar(); }, 1000);
+  }
+
+  stop() {
+    this.stopping?.abort();
+    this.stopping = null;
+    clearInterval(this.timer);
+    this.reset();
+  }
+
+  pause() {
+    Object.assign(this, { isPaused: true, since: Date.now(), news: [], isFull: false });
+    this.drawBar();
+  }
+
+  resume() {
+    this.isPaused = false;
+    if (this.isFull) this.refresh();
+    else this.add(this.news.toReversed());
+    this.news = [];
+    this.isFull = false;
+    this.drawBar();
+  }
+
+  take(kind, data, id) {
+    if (id) this.lastId = id;
+    if (kind === "record") return matches(data, this.parameters) && this.hold(data);
+    if (kind === "lost") {
+      this.lostAt ??= Date.now();
+      this.isLost = true;
+    } else if (kind === "back") {
+      if (!this.hadContact) this.refresh(); // what came between the list and the stream
+      else if (this.lostAt) this.hold(resumedNotice(this.lostAt, this.lastId));
+      Object.assign(this, { hadContact: true, lostAt: null, isLost: false });
+    } else if (kind === "gap") this.hold(gapNotice(data));
+    else if (kind === "reset") {
+      this.hold(resetNotice(data));
+      this.refresh();
+    } else if (kind === "ended") this.ended = `Container ${data.containerId} was forgotten here, with its records.`;
+    this.drawBar();
+    if (this.ended) this.stopping?.abort();
+  }
+
+  hold(item) {
+    if (this.isPaused) {
+      if (this.news.length < MAX_NEWS) this.news.push(item);
+      else this.isFull = true;
+      return;
+    }
+    this.queue.push(item);
+    if (this.queue.length > 1) return;
+    setTimeout(() => {
+      const items = this.queue.splice(0);
+      if (this.isOn) this.add(items.reverse());
+    }, DRAW_MS);
+  }
+}
+
+let notices = 0;
+const notice = (grade, content) => ({ isNotice: true, id: `notice-${(notices += 1)}`, grade, content, level: "info", ended_at_us: Date.now() * 1000 });
+
+function resumedNotice(lostAt, lastId) {
+  const [from, to] = [clockText(new Date(lostAt)), clockText(new Date())];
+  return notice("resumed", () => `Connection lost at ${from}, back at ${to}, resumed after entry ${lastId ? count(lastId) : "0"}. Nothing was missed.`);
+}
+
+function gapNotice(data) {
+  return notice("gap", () => [el("strong", {}, data.count === null ? "Records are missing here " : `${count(data.count)} records are missing here `),
+    el("code", { class: "chip" }, data.reason ?? "gap"), " Every request was answered. Only their log records are not kept any more. ", el("a", { href: "/health" }, "Open in health")]);
+}
+
+const resetNotice = (data) => notice("resumed", () => `The numbering began anew (${data.reason ?? "another store"}). What follows is live.`);

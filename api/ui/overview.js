@@ -1,0 +1,156 @@
+// The overview: how much, how well, how fast; then what is failing, and who and what is most of it.
+
+import { el } from "./dom.js";
+import { BarChart } from "./bars.js";
+import { emptyState } from "./empty.js";
+import { count, duration, percent, short } from "./format.js";
+import { ask, queryOf, wordsFor } from "./http.js";
+import { latencyChart } from "./lines.js";
+import { fixedState, periodControl, periodText, PRESETS, presetState, readPeriod } from "./period.js";
+import { address, change, go } from "./router.js";
+import { searchBox } from "./searchbox.js";
+import { failing, keyList, modelList, topList, toolList } from "./tops.js";
+
+const RENEW_MS = 10_000;
+const SAMPLE = 300; // newest records that models and reasons are told from
+
+export function mount(main, signal) {
+  const page = new OverviewPage(main, signal);
+  page.onAddress();
+  return page;
+}
+
+class OverviewPage {
+  constructor(main, signal) {
+    Object.assign(this, { main, signal, isEmpty: null, reading: null });
+    this.box = searchBox({ submit: (filter) => go("/requests", { filter }), open: (record) => go("/requests", { record }), known: () => [] });
+    this.when = el("span", { class: "unit" });
+    this.periodHost = el("div");
+    this.figures = el("dl", { class: "figures" });
+    this.rate = el("div", { class: "big-chart" });
+    this.latency = el("div", { class: "big-chart" });
+    this.lists = el("div", { class: "lists" });
+    this.bad = el("p", { class: "bad", role: "alert" });
+    this.data = el("div", { hidden: true }, el("div", { class: "page-head" }, el("h1", {}, "Overview ", this.when), el("div", { class: "tool-buttons" }, this.box.form, this.periodHost)), this.box.bad, this.bad, this.figures,
+      el("div", { class: "pair" }, section(["Requests per second", el("span", { class: "legend" }, key("", "2xx 3xx"), key("warn", "4xx"), key("error", "5xx"))], this.rate),
+        section(["Latency ", el("span", { class: "unit" }, "log scale, whole exchange, streams to the last byte")], this.latency)), this.lists);
+    this.empty = el("div", { hidden: true });
+    main.append(this.data, this.empty);
+    this.chart = new BarChart(this.rate, { height: 168, unit: "rate", signal, zoom: (since, until) => change(fixedState(since, until)) });
+    this.showLatency = latencyChart(this.latency, { height: 168, signal });
+    const timer = setInterval(() => { if (!document.hidden && !this.chart.brush) this.read(); }, RENEW_MS);
+    signal.addEventListener("abort", () => { clearInterval(timer); clearInterval(this.waiting); });
+    this.keys = { ...Object.fromEntries(PRESETS.map(([name], index) => [String(index + 1), () => change(presetState(name))])),
+      z: () => this.chart.zoomIn(), Backspace: () => history.back(), e: () => go("/requests", { filter: "level:error" }), l: () => go("/requests", { live: "1" }) };
+  }
+
+  onAddress() {
+    this.read();
+  }
+
+  async read() {
+    this.reading?.abort();
+    this.reading = new AbortController();
+    const { signal } = this.reading;
+    this.signal.addEventListener("abort", () => this.reading.abort(), { once: true });
+    const period = readPeriod(address(), "1h");
+    const before = { since: new Date(2 * period.since - period.until).toISOString(), until: new Date(period.since).toISOString() };
+    try {
+      const summary = await ask("/api/summary", period.parameters, signal);
+      if (summary.exchanges === 0 && await this.isNothingYet(signal)) return this.showEmpty();
+      const [histogram, earlier] = await Promise.all([ask("/api/histogram", { ...period.parameters, buckets: 90 }, signal), ask("/api/summary", before, signal)]);
+      if (signal.aborted) return undefined;
+      this.showData();
+      this.periodHost.replaceChildren(periodControl(period, (some) => change(some)));
+      this.when.textContent = periodText(period);
+      this.drawFigures(summary, earlier, period);
+      this.chart.set(histogram);
+      this.showLatency(histogram);
+      this.bad.textContent = summary.complete ? "" : "The counts are cut by the time budget: try a shorter period";
+      await this.readLists(summary, period, signal);
+    } catch (error) {
+      const text = wordsFor(error);
+      if (text) { this.showData(); this.bad.textContent = `The figures could not be read: ${text}`; }
+    }
+    return undefined;
+  }
+
+  async isNothingYet(signal) {
+    const { records } = await ask("/api/records", { limit: 1, kind: "all" }, signal);
+    return records.length === 0;
+  }
+
+  showData() {
+    if (this.isEmpty === false) return;
+    this.isEmpty = false;
+    clearInterval(this.waiting);
+    this.empty.hidden = true;
+    this.empty.replaceChildren();
+    this.data.hidden = false;
+  }
+
+  showEmpty() {
+    if (this.isEmpty) return;
+    this.isEmpty = true;
+    this.data.hidden = true;
+    this.empty.hidden = false;
+    emptyState(this.empty, this.signal);
+    this.waiting = setInterval(() => { if (!document.hidden) this.read(); }, 2000);
+  }
+
+  drawFigures(now, before, period) {
+    const seconds = (period.until - period.since) / 1000;
+    const rate = now.exchanges / seconds;
+    const bad = now.status["5xx"] ?? 0, badBefore = before.status["5xx"] ?? 0;
+    const share = bad / Math.max(1, now.exchanges) - badBefore / Math.max(1, before.exchanges);
+    const points = `${share > 0 ? "▲" : "▼"} ${Math.abs(share * 100).toFixed(2)} pt on the time before`;
+    const ms = (value) => duration(value === null ? null : value * 1000);
+    this.figures.replaceChildren(
+      figure("Requests", [rate >= 10 ? rate.toFixed(1) : rate.toFixed(2), "/s"], `${count(now.exchanges)} in all`),
+      figure("Error share", percent(bad, now.exchanges), before.exchanges && Math.abs(share) >= 0.0005 ? points : `${count(bad)} of 5xx`, before.exchanges && share > 0.001 ? "error" : ""),
+      ...["p50", "p95", "p99"].map((name) => figure(name, ms(now.duration_ms[name]), trend(now.duration_ms[name], before.duration_ms[name]))),
+      figure("First byte p95", ms(now.first_byte_ms.p95), trend(now.first_byte_ms.p95, before.first_byte_ms.p95)),
+      figure("Refused", percent(now.status["4xx"] ?? 0, now.exchanges), `${count(now.status["4xx"] ?? 0)} of 4xx`));
+  }
+
+  async readLists(summary, period, signal) {
+    const [failures, sample, tools, names] = await Promise.all([
+      summary.exchanges ? ask("/api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal) : { records: [] },
+      ask("/api/records", { ...period.parameters, limit: SAMPLE }, signal),
+      ask("/api/mcp-logs", { start_time: new Date(period.since).toISOString(), end_time: new Date(period.until).toISOString(), limit: SAMPLE }, signal).catch(() => null),
+      summary.top.key?.length ? ask("/api/request-logs", { limit: 1 }, signal) : { keys: [] },
+    ]);
+    if (signal.aborted) return;
+    const link = (filter) => "/requests" + queryOf({ filter, period: period.name ?? undefined, ...(period.name ? {} : period.parameters) });
+    this.tokens(sample.records);
+    this.lists.replaceChildren(...[
+      failing(failures.records, link, failures.next_cursor !== null && failures.next_cursor !== undefined), modelList(sample.records, link, SAMPLE), toolList(tools?.logs ?? []),
+      topList("Routes", "route", summary.top.route, summary.exchanges, link), keyList(summary.top.key, names.keys, summary.exchanges, link),
+      topList("Services", "service", summary.top.service, summary.exchanges, link), topList("Projects", "project", summary.top.project, summary.exchanges, link),
+    ].filter(Boolean));
+  }
+
+  tokens(records) {
+    const calls = records.filter((record) => record.model);
+    const sum = (name) => calls.reduce((total, record) => total + (record[name] ?? 0), 0);
+    const priced = calls.filter((record) => record.cost_usd !== null);
+    const note = calls.length ? `of the newest ${count(calls.length)} calls` : "no LLM calls lately";
+    this.figures.append(figure("Tokens", [short(sum("input_tokens") + sum("output_tokens")), ""], calls.length ? `${short(sum("input_tokens"))} in · ${short(sum("output_tokens"))} out` : note),
+      figure("Cost", [priced.length ? `$${sum("cost_usd").toFixed(2)}` : "–", ""], priced.length < calls.length ? `${calls.length - priced.length} calls without a price` : note));
+  }
+}
+
+const key = (grade, text) => el("span", {}, el("span", { class: `key ${grade}`, "aria-hidden": "true" }), text);
+const section = (title, host) => el("section", {}, el("div", { class: "section-head" }, el("h2", {}, title)), host);
+
+function figure(name, [number, unit], note, grade = "") {
+  return el("div", {}, el("dt", {}, name), el("dd", {}, el("span", { class: "number" }, number), el("span", { class: "unit" }, unit)), el("dd", { class: `note ${grade}` }, note));
+}
+
+/** How a latency moved against the period before, in percent. */
+function trend(now, before) {
+  if (now === null || before === null || before === undefined) return "";
+  const change = (now - before) / Math.max(before, 0.001);
+  if (Math.abs(change) < 0.05) return "steady";
+  return `${change > 0 ? "▲" : "▼"} ${change > 10 ? "over 1 000" : Math.round(Math.abs(change) * 100)} %`;
+}

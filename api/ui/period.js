@@ -1,0 +1,63 @@
+// Which time is looked at: a preset that moves on with the clock, or two fixed ends. Both stand in the address.
+
+import { el } from "./dom.js";
+import { dayText } from "./format.js";
+import { openDialog } from "./dialog.js";
+
+export const PRESETS = [["15m", 900], ["1h", 3600], ["3h", 10800], ["24h", 86400], ["7d", 604800]];
+const LABELS = { "15m": "15 m", "1h": "1 h", "3h": "3 h", "24h": "24 h", "7d": "7 d", "30d": "30 d" };
+const SECONDS = { ...Object.fromEntries(PRESETS), "30d": 2592000 };
+
+/** Read the period of an address: its name (null when its ends are fixed), both ends in ms, and the API's words for it. */
+export function readPeriod(state, preset = "1h") {
+  const since = Date.parse(state.since ?? "");
+  const until = Date.parse(state.until ?? "");
+  if (since < until) {
+    return { name: null, since, until, parameters: { since: new Date(since).toISOString(), until: new Date(until).toISOString() } };
+  }
+  const name = state.period in SECONDS ? state.period : preset;
+  const now = Date.now();
+  return { name, since: now - SECONDS[name] * 1000, until: now, parameters: { since: name } };
+}
+
+/** The state for a preset or for fixed ends. */
+export const presetState = (name) => ({ period: name, since: undefined, until: undefined });
+export const fixedState = (since, until) => ({
+  period: undefined, since: new Date(since).toISOString(), until: new Date(until).toISOString(),
+});
+
+/** `20 Nov 08:42 – 11:42` */
+export function periodText({ since, until }) {
+  const [from, to] = [new Date(since), new Date(until)];
+  return `${dayText(from)} – ${dayText(to, from.toDateString() !== to.toDateString())}`;
+}
+
+/** The segmented control. */
+export function periodControl(period, choose, names = PRESETS.map(([name]) => name)) {
+  const button = (label, isOn, onclick) => el("button", { type: "button", "aria-pressed": String(isOn), onclick }, label);
+  return el("div", { class: "segments periods", role: "group", "aria-label": "Period" },
+    names.map((name) => button(LABELS[name], name === period.name, () => choose(presetState(name)))),
+    button("Custom", period.name === null, () => askPeriod(period, choose)));
+}
+
+const localText = (ms) => {
+  const time = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
+  return time.toISOString().slice(0, 19);
+};
+
+function askPeriod(period, choose) {
+  const field = (name, ms) => el("input", { type: "datetime-local", step: 1, name, required: true, value: localText(ms) });
+  const since = field("since", period.since), until = field("until", period.until);
+  const bad = el("p", { class: "bad", role: "alert" });
+  openDialog("Period", (close) => el("form", {
+    onsubmit: (event) => {
+      event.preventDefault();
+      const [from, to] = [Date.parse(since.value), Date.parse(until.value)];
+      if (!(from < to)) { bad.textContent = "the end lies before the start"; return; }
+      close();
+      choose(fixedState(from, to));
+    },
+  }, el("label", {}, "From", since), el("label", {}, "Until", until), bad,
+  el("div", { class: "buttons end" }, el("button", { type: "button", onclick: () => close() }, "Cancel"),
+    el("button", { class: "primary" }, "Show"))));
+}

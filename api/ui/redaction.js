@@ -1,0 +1,10 @@
+// Redactions in text become marked boxes, so that nobody takes them for what was sent.
+
+import { el } from "./dom.js";
+
+export const REDACTED = /(\[REDACTED(?::[0-9a-f]+)?\])/;
+
+/** Text with redactions as marked boxes. */
+export function marked(text) {
+  return text.split(REDACTED).map((piece, index) => (index % 2 ? el("span", { class: "redacted", title: "left out before it was stored" }, piece) : piece));
+}

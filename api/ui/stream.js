@@ -1,0 +1,66 @@
+// Records as they are committed: one event stream per browser, shared between tabs.
+//
+// Whoever holds the lock has the stream and tells the others over a channel; when that tab goes, the next one takes over
+// behind the last id anybody has seen, so nothing is missed or told twice. Without locks (plain HTTP on another host)
+// each tab has its own.
+
+const NAME = "sidelog-records";
+const RETRY_MS = 3000;
+const PATH = "/api/records/stream?kind=all";
+
+export class RecordStream {
+  /** `tell(kind, data, id)`: kind is record, gap, reset, ended, lost or back. */
+  constructor(tell, signal) {
+    Object.assign(this, { tell, signal, source: null, lastId: null, lostAt: null, retry: 0 });
+    this.channel = "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
+    this.channel?.addEventListener("message", ({ data }) => this.take(data));
+    signal.addEventListener("abort", () => this.stop());
+    if (navigator.locks && this.channel) {
+      navigator.locks.request(NAME, { signal }, () => new Promise((resolve) => {
+        this.release = resolve;
+        this.open();
+      })).catch(() => {}); // the page was left while it waited
+    } else this.open();
+  }
+
+  stop() {
+    clearTimeout(this.retry);
+    this.source?.close();
+    this.source = null;
+    this.channel?.close();
+    this.channel = null;
+    this.release?.();
+  }
+
+  open() {
+    if (this.signal.aborted) return;
+    const source = new EventSource(this.lastId === null ? PATH : `${PATH}&lastEventId=${this.lastId}`);
+    this.source = source;
+    source.onopen = () => this.share("back", null);
+    source.onmessage = (event) => this.share("record", event.data, event.lastEventId);
+    source.addEventListener("gap", (event) => this.share("gap", event.data, event.lastEventId));
+    source.addEventListener("reset", (event) => this.share("reset", event.data, event.lastEventId));
+    source.addEventListener("scope-destroyed", (event) => this.share("ended", event.data, event.lastEventId));
+    source.onerror = () => {
+      this.share("lost", null);
+      if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself, with the last id
+      this.retry = setTimeout(() => this.open(), RETRY_MS);
+    };
+  }
+
+  share(kind, text, id = null) {
+    const message = { kind, text, id };
+    this.channel?.postMessage(message);
+    this.take(message);
+  }
+
+  take({ kind, text, id }) {
+    if (this.signal.aborted) return;
+    if (kind === "reset") this.lastId = null;
+    if (id) {
+      if (this.lastId !== null && kind === "record" && Number(id) <= Number(this.lastId)) return; // told by two leaders
+      this.lastId = id;
+    }
+    this.tell(kind, text ? JSON.parse(text) : null, id);
+  }
+}

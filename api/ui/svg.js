@@ -1,0 +1,52 @@
+// Small SVG drawings: nodes, scales, time axes. Sizes are CSS pixels; a drawing is made anew when its width changes.
+
+import { dayText, clockText } from "./format.js";
+
+/** Make an SVG element from attributes and children; text becomes text nodes. */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, String(value));
+  }
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Call `draw(width)` now and whenever the width of `host` changes, until the signal ends it. */
+export function drawAtWidth(host, draw, signal) {
+  let width = 0;
+  const observer = new ResizeObserver(() => {
+    const wide = Math.floor(host.clientWidth);
+    if (wide > 0 && wide !== width) draw((width = wide));
+  });
+  observer.observe(host);
+  signal?.addEventListener("abort", () => observer.disconnect());
+  return () => { if (width > 0) draw(width); };
+}
+
+/** Round a maximum up to something whose quarters can be read. */
+export function niceMax(value) {
+  if (!(value > 0)) return 1;
+  const magnitude = 10 ** Math.floor(Math.log10(value));
+  return [1, 1.5, 2, 3, 4, 6, 8, 10].find((step) => step * magnitude >= value) * magnitude;
+}
+
+/** Labels of a time axis: the ends and what lies between. */
+export function timeLabels(since, until, { left, right, y, count = 5 }) {
+  const span = until - since;
+  const isShort = span < 300_000;
+  return Array.from({ length: count }, (_, index) => {
+    const share = index / (count - 1);
+    const time = new Date(since + share * span);
+    const text = isShort ? clockText(time) : dayText(time, span > 86_400_000);
+    const anchor = index === 0 ? "start" : index === count - 1 ? "end" : "middle";
+    return svg("text", { x: left + share * (right - left), y, "text-anchor": anchor, class: "axis" }, text);
+  });
+}
+
+/** A hidden table with what a drawing shows, for those who cannot see it. */
+export function hiddenTable(el, caption, head, rows) {
+  return el("table", { class: "hidden" }, el("caption", {}, caption),
+    el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, String(cell)))))));
+}

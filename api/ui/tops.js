@@ -1,0 +1,92 @@
+// The lists of the overview: reasons of failures, models, tools, routes, keys. Shares are drawn on the rows' own rules.
+
+import { el } from "./dom.js";
+import { ago, count, grade, money, short } from "./format.js";
+import { tagOf } from "./rows.js";
+
+const ROWS = 6;
+
+/** Group values by a name, largest first: [[name, members]]. */
+export function grouped(values, nameOf) {
+  const groups = new Map();
+  for (const value of values) {
+    const name = nameOf(value);
+    if (name !== null) groups.set(name, [...(groups.get(name) ?? []), value]);
+  }
+  return [...groups].sort((a, b) => b[1].length - a[1].length);
+}
+
+function list(title, note, head, rows, { wide = false } = {}) {
+  return el("section", { class: wide ? "list wide" : "list" }, el("div", { class: "section-head" }, el("h2", {}, title, " ", el("span", { class: "unit" }, note))),
+    el("table", {}, el("thead", {}, el("tr", {}, head.map((name, index) => el("th", { scope: "col", class: index ? "figure" : null }, name)))), el("tbody", {}, rows)));
+}
+
+function shareRow(cells, share) {
+  const row = el("tr", { class: "share" }, cells);
+  row.style.setProperty("--share", `${Math.min(100, share * 100).toFixed(1)}%`);
+  return row;
+}
+
+const cell = (...content) => el("td", {}, content);
+const number = (...content) => el("td", { class: "figure" }, content);
+
+export function failing(records, link, isCut) {
+  const reason = (record) => record.auth_code ?? record.error_type ?? (record.outcome === "ok" ? `http_${record.status}` : record.outcome);
+  const groups = grouped(records, (record) => `${record.level} ${record.status} ${reason(record)}`);
+  groups.sort((a, b) => Number(b[1][0].level === "error") - Number(a[1][0].level === "error") || b[1].length - a[1].length);
+  const rows = groups.slice(0, ROWS + 2).map(([, members]) => {
+    const [newest] = members;
+    const code = reason(newest);
+    const where = grouped(members, (record) => record.path)[0]?.[0] ?? "";
+    const tag = tagOf(newest);
+    const filter = [newest.status === null ? "" : `status:${newest.status}`, newest.error_type ? `error_type:${newest.error_type}` : newest.outcome === "ok" ? "" : `outcome:${newest.outcome}`, `level:${newest.level}`].join(" ").trim();
+    return el("tr", {}, el("td", { class: "status " + grade(newest) }, el("span", { class: "grade", "aria-hidden": "true" }), String(newest.status ?? "–")),
+      cell(el("a", { href: link(filter) }, el("code", { class: `chip ${newest.level}` }, code))), el("td", { class: "where", title: where }, tag && el("span", { class: "tag" }, tag), el("span", { class: "unit" }, `${newest.method ?? ""} `), where),
+      number(count(members.length)), number(el("span", { class: "unit" }, ago(newest.started_at_us / 1000))));
+  });
+  if (!rows.length) rows.push(el("tr", {}, el("td", { colspan: 5, class: "unit" }, "Nothing failed in this period")));
+  const note = isCut ? `of the newest ${records.length} failures and refusals` : "errors first";
+  const section = list("What is failing", note, ["Status", "Reason", "Where", "Count", "Last"], rows, { wide: true });
+  section.classList.add("failing");
+  if (records.length) section.querySelector(".section-head").append(el("a", { href: link("level:error,warn") }, "Open as a filter"));
+  return section;
+}
+
+export function modelList(records, link, sample) {
+  const groups = grouped(records, (record) => record.model);
+  if (!groups.length) return null;
+  const most = groups[0][1].length;
+  const tokens = (members) => members.reduce((sum, record) => sum + (record.input_tokens ?? 0) + (record.output_tokens ?? 0), 0);
+  const cost = (members) => (members.every((record) => record.cost_usd === null) ? el("span", { class: "unit" }, "no price") : money(members.reduce((sum, record) => sum + (record.cost_usd ?? 0), 0), 2));
+  return list("Models", `among the newest ${sample} requests`, ["Model", "Calls", "Tokens", "Cost"], groups.slice(0, ROWS).map(([name, members]) => shareRow(
+    [cell(name), number(count(members.length)), number(short(tokens(members))), number(cost(members))], members.length / most)));
+}
+
+export function toolList(logs) {
+  const groups = grouped(logs, (log) => log.tool_name);
+  if (!groups.length) return null;
+  const most = groups[0][1].length;
+  const rows = groups.slice(0, ROWS).map(([name, members]) => {
+    const failed = members.filter((log) => log.status === "error").length;
+    return shareRow([cell(el("a", { href: `/mcp-logs?tool_names=${encodeURIComponent(name)}` }, name)), number(count(members.length)), number(failed ? el("span", { class: "bad" }, count(failed)) : el("span", { class: "unit" }, "0"))], members.length / most);
+  });
+  const section = list("Tools", "", ["Tool", "Calls", "Failed"], rows);
+  section.querySelector(".section-head").append(el("a", { href: "/mcp-logs" }, `All ${groups.length}`));
+  return section;
+}
+
+export function topList(title, name, values, total, link) {
+  if (!values?.length) return null;
+  return list(title, "", [title.slice(0, -1), "Requests", "Share"], values.slice(0, ROWS).map((value) => shareRow(
+    [cell(el("a", { href: link(`${name}:${/\s/.test(value.value) ? `"${value.value}"` : value.value}`) }, value.value)), number(count(value.count ?? 0)), number(`${((100 * (value.count ?? 0)) / Math.max(1, total)).toFixed(1)} %`)], (value.count ?? 0) / Math.max(1, values[0].count ?? 1))));
+}
+
+export function keyList(values, keys, total, link) {
+  const names = new Map(keys.map((key) => [key.id, key]));
+  const section = topList("Keys", "key", values, total, link);
+  for (const anchor of section?.querySelectorAll("tbody a") ?? []) {
+    const key = names.get(anchor.textContent);
+    if (key) anchor.replaceChildren(key.name, el("span", { class: "unit" }, ` ····${key.last4}`));
+  }
+  return section;
+}

@@ -1,0 +1,50 @@
+// JSON as a tree that folds. It is read token by token, so large numbers and repeated names stay as they were sent.
+
+import { el } from "./dom.js";
+import { marked } from "./redaction.js";
+
+const OPEN_LEVELS = 4;
+const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;
+
+/** Make the tree of a text that is known to be JSON. */
+export function jsonTree(text) {
+  const tokens = [...text.matchAll(TOKEN)].map(([token]) => token);
+  const state = { tokens, at: 0 };
+  return el("div", { class: "tree", tabindex: 0 }, value(state, 0, ""));
+}
+
+function value(state, depth, comma) {
+  const token = state.tokens[state.at];
+  if (token === "{" || token === "[") return branch(state, depth);
+  state.at += 1;
+  return [leaf(token), comma];
+}
+
+function leaf(token) {
+  const kind = token.startsWith('"') ? "text" : "number";
+  return el("span", { class: "leaf " + kind }, marked(token));
+}
+
+function branch(state, depth) {
+  const opening = state.tokens[state.at];
+  const closing = opening === "{" ? "}" : "]";
+  state.at += 1;
+  const lines = [];
+  while (state.tokens[state.at] !== closing) {
+    const line = el("div", { class: "line" });
+    if (opening === "{") {
+      line.append(el("span", { class: "name" }, state.tokens[state.at]), ": ");
+      state.at += 2; // the name and its colon
+    }
+    line.append(...[value(state, depth + 1, "")].flat(Infinity).filter((part) => part !== ""));
+    if (state.tokens[state.at] === ",") {
+      state.at += 1;
+      line.append(",");
+    }
+    lines.push(line);
+  }
+  state.at += 1;
+  if (!lines.length) return el("span", { class: "leaf" }, opening + closing);
+  const note = el("span", { class: "unit folded" }, ` ${lines.length} ${opening === "{" ? "members" : "items"} ${closing}`);
+  return el("details", { open: depth < OPEN_LEVELS }, el("summary", {}, opening, note), el("div", { class: "inside" }, lines), closing);
+}

@@ -1,0 +1,272 @@
+"""A real Chromium, driven over its DevTools protocol: open pages, type, click, wait, and hear what went wrong in them.
+
+Strategy: one headless browser per test session, one page (a target with a browser context of its own, so with cookies
+and storage of its own) per test. Commands are JSON over one WebSocket per page; events are read by a task that files
+console errors, exceptions and violations of the content security policy, which a test asserts to be none.
+Standard: Chrome DevTools Protocol, stable 1.3.
+"""
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiohttp import ClientSession, ClientWebSocketResponse
+
+PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS: Final = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--disable-default-apps", "--hide-scrollbars", "--remote-debugging-port=0", "--remote-debugging-address=127.0.0.1",
+)  # fmt: skip
+TIMEOUT_S: Final = 15.0
+POLL_S: Final = 0.02
+KEYS: Final = {
+    "Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowDown": (40, ""), "ArrowUp": (38, ""),
+    "ArrowLeft": (37, ""), "ArrowRight": (39, ""), "Backspace": (8, ""), " ": (32, " "),
+}  # fmt: skip
+
+
+def find_chromium() -> str:
+    """Find the browser; without one the test is skipped, except in CI, where it fails."""
+    found = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
+    if found is None:
+        assert not os.environ.get("CI"), "chromium is required in CI"
+        pytest.skip("chromium is not installed")
+    return found
+
+
+@asynccontextmanager
+async def open_browser(profile: Path) -> AsyncIterator["Browser"]:
+    """Start a browser with a new profile; it is stopped at the end."""
+    command = [find_chromium(), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220 - at start
+    try:
+        async with ClientSession() as session:
+            yield Browser(session, await _debugging_port(profile, process))
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+async def _debugging_port(profile: Path, process: subprocess.Popen[bytes]) -> int:
+    """Wait for the port that the browser chose."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            assert process.poll() is None, f"chromium ended with {process.returncode}"
+            try:
+                return int((profile / "DevToolsActivePort").read_text().split()[0])
+            except (OSError, IndexError, ValueError):
+                await asyncio.sleep(POLL_S)
+
+
+class Browser:
+    """A running browser."""
+
+    def __init__(self, session: ClientSession, port: int) -> None:
+        """Talk to the browser that listens on this port."""
+        self._session = session
+        self._base = f"http://127.0.0.1:{port}"
+
+    @asynccontextmanager
+    async def page(self, *, width: int = 1400, height: int = 900) -> AsyncIterator["Page"]:
+        """Open a page with cookies and storage of its own; it is closed at the end, and must have been clean."""
+        async with self._session.get(f"{self._base}/json/version") as response:
+            address = (await response.json())["webSocketDebuggerUrl"]
+        async with self._session.ws_connect(address, max_msg_size=0) as socket:
+            root = _Wire(socket)
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(root.read(), name="devtools")
+                context = (await root.call("Target.createBrowserContext"))["browserContextId"]
+                target = (await root.call("Target.createTarget", url="about:blank", browserContextId=context))[
+                    "targetId"
+                ]
+                attached = await root.call("Target.attachToTarget", targetId=target, flatten=True)
+                page = Page(root, attached["sessionId"])
+                await page.prepare(width, height)
+                try:
+                    yield page
+                finally:
+                    await root.call("Target.disposeBrowserContext", browserContextId=context)
+                    reading.cancel()
+
+
+class _Wire:
+    """Commands and answers over one WebSocket; events go to who listens for their session."""
+
+    def __init__(self, socket: ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._number = 0
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.listeners: dict[str, Any] = {}
+
+    async def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer."""
+        self._number += 1
+        message = {
+            "id": self._number,
+            "method": method,
+            "params": parameters,
+            **({"sessionId": session} if session else {}),
+        }
+        future = self._answers[self._number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_str(json.dumps(message))
+        async with asyncio.timeout(TIMEOUT_S):
+            answer = await future
+        assert "error" not in answer, (method, answer["error"])
+        return dict(answer["result"])
+
+    async def read(self) -> None:
+        """File what comes."""
+        async for frame in self._socket:
+            message = json.loads(frame.data)
+            if "id" in message:
+                future = self._answers.pop(message["id"])
+                if not future.done():
+                    future.set_result(message)
+            elif listener := self.listeners.get(message.get("sessionId", "")):
+                listener(message["method"], message["params"])
+
+
+class Page:
+    """One page."""
+
+    def __init__(self, wire: _Wire, session: str) -> None:
+        """Belong to this session of the browser."""
+        self._wire = wire
+        self._session = session
+        self.problems: list[str] = []
+        """Errors of the console, exceptions, violations of the content security policy."""
+        self.requests: list[str] = []
+        """Paths with query that were asked for."""
+
+    async def prepare(self, width: int, height: int) -> None:
+        """Listen to everything, and take a size."""
+        self._wire.listeners[self._session] = self._note
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            await self.call(f"{domain}.enable")
+        await self.resize(width, height)
+        script = (
+            "addEventListener('securitypolicyviolation',"
+            " (e) => console.error('CSP', e.violatedDirective, e.blockedURI))"
+        )
+        await self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Take a size in CSS pixels."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    async def prefer(self, scheme: str) -> None:
+        """Be a system that prefers `light` or `dark`."""
+        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command of the protocol."""
+        return await self._wire.call(method, self._session, **parameters)
+
+    def _note(self, method: str, event: dict[str, Any]) -> None:
+        if method == "Runtime.consoleAPICalled" and event["type"] in ("error", "warning", "assert"):
+            self.problems.append(" ".join(str(part.get("value", part.get("description"))) for part in event["args"]))
+        elif method == "Runtime.exceptionThrown":
+            details = event["exceptionDetails"]
+            self.problems.append(str(details.get("exception", {}).get("description", details["text"])))
+        elif method == "Log.entryAdded" and event["entry"]["level"] == "error":
+            self.problems.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(event["request"]["url"].split("/", 3)[-1])
+
+    async def open(self, url: str) -> None:
+        """Go to an address."""
+        await self.call("Page.navigate", url=url)
+
+    async def evaluate(self, expression: str) -> Any:
+        """Run a script in the page; promises are awaited."""
+        answer = await self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def until(self, expression: str, timeout_s: float = TIMEOUT_S) -> Any:
+        """Wait until a script gives something true; returns it."""
+        value = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    try:
+                        value = await self.evaluate(expression)
+                    except AssertionError as error:
+                        value = error  # the page may be on its way to the next one
+                    if value and not isinstance(value, AssertionError):
+                        return value
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            text = await self.evaluate("document.body.innerText.slice(0, 2000)")
+            raise AssertionError(f"did not come true: {expression}: {value!r}; {self.problems}\n{text}") from None
+
+    async def wait_for(self, selector: str, text: str = "") -> Any:
+        """Wait until an element is shown, with this text in it; returns its text."""
+        wanted, words = json.dumps(selector), json.dumps(text)
+        return await self.until(
+            f"[...document.querySelectorAll({wanted})].filter((e) => e.getClientRects().length"
+            f" && (e.innerText + ' ').includes({words})).map((e) => e.innerText + ' ')[0]"
+        )
+
+    async def click(self, selector: str, text: str = "") -> None:
+        """Click the middle of the first shown element with this text."""
+        await self.wait_for(selector, text)
+        wanted, words = json.dumps(selector), json.dumps(text)
+        x, y = await self.evaluate(
+            f"(() => {{ const e = [...document.querySelectorAll({wanted})].find((e) => e.getClientRects().length"
+            f" && (e.innerText + ' ').includes({words})); e.scrollIntoView({{ block: 'nearest' }});"
+            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    async def drag(self, selector: str, start: float, end: float) -> None:
+        """Drag over an element, from one share of its width to another."""
+        box = await self.evaluate(
+            f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            " return [r.x, r.y, r.width, r.height]; })()"
+        )
+        y = box[1] + box[3] / 2
+        await self.call(
+            "Input.dispatchMouseEvent", type="mousePressed", x=box[0] + start * box[2], y=y, button="left", clickCount=1
+        )
+        for share in (start + (end - start) / 2, end):
+            await self.call(
+                "Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + share * box[2], y=y, button="left"
+            )
+        await self.call(
+            "Input.dispatchMouseEvent", type="mouseReleased", x=box[0] + end * box[2], y=y, button="left", clickCount=1
+        )
+
+    async def type(self, text: str) -> None:
+        """Insert text where the focus is."""
+        await self.call("Input.insertText", text=text)
+
+    async def press(self, key: str) -> None:
+        """Press and release a key."""
+        code, text = KEYS.get(key, (ord(key.upper()) if len(key) == 1 else 0, key))
+        parameters = {"key": key, "windowsVirtualKeyCode": code, **({"text": text} if text else {})}
+        await self.call("Input.dispatchKeyEvent", type="keyDown", **parameters)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+    async def screenshot(self, path: Path) -> None:
+        """Save what is seen as PNG."""
+        answer = await self.call("Page.captureScreenshot", format="png")
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(answer["data"]))
