@@ -171,32 +171,11 @@ class Exchange:
             self.flags |= FLAG_ACCESS
             sections.append(self.access)
         header = FIXED.pack(
-            self.id,
-            self.started_at_ns,
-            self.connect_ns,
-            self.sent_ns,
-            self.first_byte_ns,
-            self.done_ns,
-            self.ended_ns,
-            request_size,
-            response_size,
-            self.status,
-            self.route,
-            self.outcome,
-            self.error,
-            self.flags,
-            shed,
-            len(self.client),
-            len(self.upstream),
-            self.close_code,
-            len(self.request_head),
-            len(self.response_head),
-            request_head,
-            request_tail,
-            response_head,
-            response_tail,
-            timeline,
-        )
+            self.id, self.started_at_ns, self.connect_ns, self.sent_ns, self.first_byte_ns, self.done_ns,
+            self.ended_ns, request_size, response_size, self.status, self.route, self.outcome, self.error, self.flags,
+            shed, len(self.client), len(self.upstream), self.close_code, len(self.request_head),
+            len(self.response_head), request_head, request_tail, response_head, response_tail, timeline,
+        )  # fmt: skip
         return header, sections
 
 
@@ -254,32 +233,11 @@ class CapturedExchange:
         if len(header) != FIXED.size:
             raise ValueError(f"entry header of {len(header)} bytes, expected {FIXED.size}")
         (
-            self.id,
-            self.started_at_ns,
-            self.connect_ns,
-            self.sent_ns,
-            self.first_byte_ns,
-            self.done_ns,
-            self.ended_ns,
-            self.request_bytes,
-            self.response_bytes,
-            self.status,
-            self.route,
-            self.outcome,
-            self.error,
-            self.flags,
-            self.shed,
-            client,
-            upstream,
-            self.close_code,
-            request_head,
-            response_head,
-            request_window,
-            request_tail,
-            response_window,
-            response_tail,
-            timeline,
-        ) = FIXED.unpack(header)
+            self.id, self.started_at_ns, self.connect_ns, self.sent_ns, self.first_byte_ns, self.done_ns,
+            self.ended_ns, self.request_bytes, self.response_bytes, self.status, self.route, self.outcome, self.error,
+            self.flags, self.shed, client, upstream, self.close_code, request_head,
+            response_head, request_window, request_tail, response_window, response_tail, timeline,
+        ) = FIXED.unpack(header)  # fmt: skip
         raw = bytes(sections)
         at = client + upstream + request_head + response_head
         end = at + request_window + request_tail + response_window + response_tail + timeline
