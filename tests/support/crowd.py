@@ -41,7 +41,7 @@ def dribble(port: int, count: int, give_up_s: float) -> list[tuple[float, int]]:
     """Open connections that send a head byte by byte, never to its end.
 
     Returns:
-        Of each that was closed: seconds since its first byte, and the status of the answer before that.
+        Of each that was closed: seconds since it was opened, and the status of the answer before that.
     """
     selector = selectors.DefaultSelector()
     began: dict[socket.socket, float] = {}
@@ -49,10 +49,11 @@ def dribble(port: int, count: int, give_up_s: float) -> list[tuple[float, int]]:
     ended: list[tuple[float, int]] = []
     try:
         for _ in range(count):
+            before = time.monotonic()
             connection = connect(port)
             connection.setblocking(False)
             selector.register(connection, selectors.EVENT_READ)
-            began[connection] = time.monotonic()
+            began[connection] = before
             seen[connection] = b""
             connection.send(b"G")
         head = iter("ET / HTTP/1.1\r\nX-Dribble: " + "x" * 10_000)
