@@ -84,71 +84,55 @@ class RecordBuilder:
 
     def build(self, captured: CapturedExchange, source: Source) -> Entry:
         """Make the record of a finished exchange, with its payload where the route's level keeps one."""
-        descriptor = source.descriptor
-        labels = _labels(descriptor, captured.route)
-        head = captured.request_head
-        line, block = _split(head)
+        labels = _labels(source.descriptor, captured.route)
+        line, block = _split(captured.request_head)
         facts = self._requests.read(block)
+        record, line = self._record(captured, source.descriptor, labels, facts, line)
+        if record.status == SWITCHING_PROTOCOLS:
+            record.data = msgspec.json.encode({"close_code": captured.close_code or None})
+        if captured.access or labels.auth:
+            credit(record, captured.access, captured.request_head, labels, self._book)
+        if captured.flags & FLAG_HEADS_OFF:
+            return Entry(record)
+        return self._with_payload(record, captured, labels, facts, line)
+
+    def _record(
+        self, captured: CapturedExchange, descriptor: Descriptor, labels: RouteLabels, facts: Facts, line: bytes
+    ) -> tuple[Record, bytes]:
+        """Fill the columns that the ring entry and the request's head tell; return the redacted request line too."""
         method, path, query, line = self._request_line(line)
         host = facts.host
         if path is not None and path[:1] != "/":
             host, path = _authority_first(host, path)
         flags, status, outcome = captured.flags, captured.status or None, _OUTCOMES[captured.outcome]
-        started_ns = captured.started_at_ns
-        connect_ns, sent_ns, first_ns, done_ns = (
-            captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
-        )  # fmt: skip
         level: Level = "info"
         if outcome != _OK or (status is not None and status >= 400):
             level = level_of(status, outcome)
+        start, end = captured.started_at_ns, captured.ended_ns
+        sent, first, done, connect = captured.sent_ns, captured.first_byte_ns, captured.done_ns, captured.connect_ns
         record = Record(
-            0,
-            captured.id,
-            self._instance,
-            "exchange",
-            started_ns // 1000,
-            (started_ns + captured.ended_ns) // 1000,
-            level,
-            outcome,
-            status,
-            method,
-            "https" if flags & FLAG_TLS else "http",
-            host,
-            path,
-            query,
+            0, captured.id, self._instance, "exchange", start // 1000, (start + end) // 1000, level, outcome, status,
+            method, "https" if flags & FLAG_TLS else "http", host, path, query,
             "1.0" if flags & FLAG_HTTP10 else "1.1",
-            captured.ended_ns // 1000,
-            connect_ns // 1000 if connect_ns >= 0 else None,
-            first_ns // 1000 if first_ns >= 0 else None,
-            (done_ns - sent_ns) // 1000 if done_ns >= 0 <= sent_ns else None,
-            (started_ns + sent_ns) // 1000 if sent_ns >= 0 else None,
-            (started_ns + done_ns) // 1000 if done_ns >= 0 else None,
-            captured.request_bytes,
-            captured.response_bytes,
-            bool(flags & FLAG_REQUEST_COMPLETE),
-            captured.client.decode() or None,
-            captured.upstream.decode() or None,
-            labels.id or None,
-            labels.service,
-            labels.container,
-            labels.project,
-            labels.client,
-            None,
-            descriptor.source,
-            descriptor.stage,
-            facts.trace_id,
-            facts.span_id,
-            facts.request_id or format_id(captured.id),
-            facts.user_agent,
-            ERROR_CODES[captured.error] or None,
-            _SHED[captured.shed],
-        )
-        if status == SWITCHING_PROTOCOLS:
-            record.data = msgspec.json.encode({"close_code": captured.close_code or None})
-        if captured.access or labels.auth:
-            credit(record, captured.access, head, labels, self._book)
-        if flags & FLAG_HEADS_OFF:
-            return Entry(record)
+            end // 1000,
+            connect // 1000 if connect >= 0 else None,
+            first // 1000 if first >= 0 else None,
+            (done - sent) // 1000 if done >= 0 <= sent else None,
+            (start + sent) // 1000 if sent >= 0 else None,
+            (start + done) // 1000 if done >= 0 else None,
+            captured.request_bytes, captured.response_bytes, bool(flags & FLAG_REQUEST_COMPLETE),
+            captured.client.decode() or None, captured.upstream.decode() or None,
+            labels.id or None, labels.service, labels.container, labels.project, labels.client, None,
+            descriptor.source, descriptor.stage, facts.trace_id, facts.span_id,
+            facts.request_id or format_id(captured.id), facts.user_agent,
+            ERROR_CODES[captured.error] or None, _SHED[captured.shed],
+        )  # fmt: skip
+        return record, line
+
+    def _with_payload(
+        self, record: Record, captured: CapturedExchange, labels: RouteLabels, facts: Facts, line: bytes
+    ) -> Entry:
+        """Read heads and bodies for what the record knows of LLM and MCP traffic, and keep them redacted."""
         response_line, response_block = _split(captured.response_head)
         response = self._responses.read(response_block)
         bodies = _opened(captured, facts, response)
@@ -157,7 +141,8 @@ class RecordBuilder:
             self._calls.read_llm(shape, record, bodies[0], bodies[1], response, captured.timeline)
         calls: list[ToolCall] = []
         if is_mcp(labels.provider or "auto", record, facts, response, bodies[1]):
-            calls = self._calls.mcp.read(record, labels, (facts, response), _target(head), bodies, captured.timeline)
+            target = _target(captured.request_head)
+            calls = self._calls.mcp.read(record, labels, (facts, response), target, bodies, captured.timeline)
         payload = Payload(
             line + facts.redacted,
             response_line + response.redacted,
