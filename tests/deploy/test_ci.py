@@ -1,6 +1,7 @@
 """`.ci/run` installs what is missing, with or without sudo, and ends as the test command ends."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS = ("bash", "dirname", "basename", "readlink", "env")
-TOOLS = ("make", "git", "promtool", "node", "python3")
+TOOLS = (*sorted({*re.findall(r"command -v (\w+) >", (ROOT / ".ci" / "run").read_text())} - {"sudo"}), "python3")
+"""Every program the script looks for."""
 
 
 class Machine:
@@ -77,7 +79,7 @@ def test_a_bare_machine_gets_everything(tmp_path: Path) -> None:
 
 def test_sudo_is_used_by_other_users(tmp_path: Path) -> None:
     """Whoever is not root installs through sudo, never asking for a password."""
-    code, said, calls = Machine(tmp_path, ("make", "git", "node", "python3"), 1000, has_sudo=True).run()
+    code, said, calls = Machine(tmp_path, tuple({*TOOLS} - {"promtool"}), 1000, has_sudo=True).run()
     assert code == 7, said
     assert [call.split()[0] for call in calls] == ["sudo", "apt-get", "sudo", "apt-get", "make"]
     assert "--non-interactive" in calls[0]
