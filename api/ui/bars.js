@@ -125,6 +125,13 @@ export class BarChart {
       busy.map((bucket) => [bucket.start, ...STACK.map(([, read]) => read(bucket.status))]));
   }
 
+  /** Where a brush from the keyboard begins: around the fullest bar. */
+  busiest(last) {
+    const counts = this.data.buckets.map((bucket) => bucket.exchanges);
+    const at = counts.indexOf(Math.max(...counts));
+    return [Math.max(0, at - 2), Math.min(last, at + 2)];
+  }
+
   zoomIn() {
     if (this.brush) this.zoom(this.timeOf(this.brush[0]), this.timeOf(this.brush[1] + 1));
   }
@@ -155,7 +162,7 @@ export class BarChart {
     const step = STEP_KEYS[event.key];
     if (!step) return;
     event.preventDefault();
-    if (!this.brush) this.brush = [Math.floor(last / 2), Math.min(last, Math.floor(last / 2) + 4)];
+    if (!this.brush) this.brush = this.busiest(last);
     else {
       const edge = event.shiftKey ? 0 : 1;
       this.brush[edge] = Math.min(last, Math.max(0, this.brush[edge] + step));

@@ -7,6 +7,7 @@ import { jsonTree } from "./tree.js";
 import { marked } from "./redaction.js";
 
 const OMITTED = {
+  __proto__: null,
   level: "not kept: the capture level of this route",
   shed: "not kept: left out under pressure",
   coding: "not kept: its content coding could not be undone, so it could not be redacted",

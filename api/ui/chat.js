@@ -5,7 +5,7 @@ import { answerIn, sentIn } from "./conversation.js";
 import { count, durationText, prettyJson } from "./format.js";
 import { marked } from "./redaction.js";
 
-const ROLES = { system: "System", user: "User", assistant: "Assistant", tool: "Tool result" };
+const ROLES = { __proto__: null, system: "System", user: "User", assistant: "Assistant", tool: "Tool result" };
 const SHORT = 600; // characters of an earlier message; the rest is a click away
 
 /** The tab of a call; null when the record is none. */

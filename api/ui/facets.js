@@ -8,8 +8,26 @@ import { toggled, valuesOf, without, parse } from "./query.js";
 const GROUPS = [["status", "Status"], ["method", "Method"], ["level", "Level"], ["route", "Route"], ["service", "Service"],
   ["project", "Project"], ["container", "Container"], ["client", "Client"], ["key", "Key"], ["source", "Source"],
   ["host", "Host"], ["outcome", "Outcome"], ["error_type", "Error"]];
+const SUMMED = new Set(["status", "route", "service", "project", "key"]);
+const TOP_VALUES = 10; // of a summary: beyond them a count is not known
 const FIRST = 8; // values before "more"
-const GRADES = { "4xx": "warn", "5xx": "error", warn: "warn", error: "error" };
+const GRADES = { __proto__: null, "4xx": "warn", "5xx": "error", warn: "warn", error: "error" };
+
+/** Values with counts; those that rollups of hours cannot tell come from the summary, when it could count all. */
+async function readCounted(parameters, names, signal) {
+  const { facets } = await ask("/api/facets", { ...parameters, name: names.join(",") }, signal);
+  const unknown = names.filter((name) => SUMMED.has(name) && facets[name]?.some((value) => value.count === null));
+  if (!unknown.length) return facets;
+  const summary = await ask("/api/summary", parameters, signal);
+  if (!summary.complete) return facets;
+  const status = Object.entries(summary.status).map(([value, number]) => ({ value, count: number }));
+  for (const name of unknown) {
+    const counts = new Map((name === "status" ? status : summary.top[name] ?? []).map((value) => [value.value, value.count]));
+    const isAll = name === "status" || counts.size < TOP_VALUES;
+    facets[name] = facets[name].map(({ value }) => ({ value, count: counts.get(value) ?? (isAll ? 0 : null) }));
+  }
+  return facets;
+}
 
 export class Facets {
   /** `choose(text)` gets the box with a value put in or taken out. */
@@ -18,7 +36,7 @@ export class Facets {
   }
 
   /** Values seen of a filter, for suggestions. */
-  known(name) { return (this.groups[name] ?? []).map((value) => value.value); }
+  known(name) { return (Object.hasOwn(this.groups, name) ? this.groups[name] : []).map((value) => value.value); }
 
   /** Read the counts; a group that is filtered by is counted as if it were not. */
   async read(text, period, signal) {
@@ -30,10 +48,10 @@ export class Facets {
     const others = GROUPS.map(([name]) => name).filter((name) => !active.includes(name));
     const asked = [others, ...active.map((name) => [name])].map((names) => {
       const { parameters } = parse(names.length === 1 ? without(text, names[0]) : text);
-      return ask("/api/facets", { ...parameters, ...period.parameters, name: names.join(",") }, signal);
+      return readCounted({ ...parameters, ...period.parameters }, names, signal);
     });
     const answers = await Promise.all(asked);
-    this.groups = Object.assign({}, ...answers.map((answer) => answer.facets));
+    this.groups = Object.assign({}, ...answers);
     if (this.groups.key?.length && this.names.size === 0) await this.readNames(signal);
     this.host.classList.remove("loading");
     this.draw();

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { durationText, sizeText } from "./format.js";
 import { framesOf } from "./frames_text.js";
+import { marked } from "./redaction.js";
 
 const MAX_ROWS = 500;
 
@@ -45,6 +46,6 @@ function table(frames, timeline) {
       const after = at === null || before === null ? null : at - before;
       before = at ?? before;
       return el("tr", {}, el("td", {}, at === null ? "–" : durationText(at)), el("td", { class: "unit" }, after === null ? "–" : `+${durationText(after)}`),
-        el("td", {}, frame.name), el("td", { class: "data", title: `${sizeText(frame.data.length)}` }, frame.data));
+        el("td", {}, frame.name), el("td", { class: "data" }, el("div", { title: sizeText(frame.data.length) }, marked(frame.data))));
     })));
 }

@@ -22,7 +22,10 @@ async function answerOf(response) {
     return new Promise(() => {}); // the page is on its way out
   }
   if (response.status === 204) return null;
-  const answer = await response.json().catch(() => ({}));
+  const answer = await response.json().catch((error) => {
+    if (response.ok) throw error; // cut off, or given up: never an empty answer
+    return {};
+  });
   if (!response.ok) throw new Problem(response.status, answer);
   return answer;
 }

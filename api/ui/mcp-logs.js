@@ -10,7 +10,7 @@ import { address, change } from "./router.js";
 
 const PAGE = 50;
 const TYPING_MS = 300;
-const MARKS = { success: "info", error: "error", processing: "flying" };
+const MARKS = { __proto__: null, success: "info", error: "error", processing: "flying" };
 const PRESETS = ["1h", "24h", "7d", "30d"];
 
 export function mount(main, signal) {

@@ -6,7 +6,7 @@ import { openDialog } from "./dialog.js";
 
 export const PRESETS = [["15m", 900], ["1h", 3600], ["3h", 10800], ["24h", 86400], ["7d", 604800]];
 const LABELS = { "15m": "15 m", "1h": "1 h", "3h": "3 h", "24h": "24 h", "7d": "7 d", "30d": "30 d" };
-const SECONDS = { ...Object.fromEntries(PRESETS), "30d": 2592000 };
+const SECONDS = { __proto__: null, ...Object.fromEntries(PRESETS), "30d": 2592000 };
 
 /** Read the period of an address: its name (null when its ends are fixed), both ends in ms, and the API's words for it. */
 export function readPeriod(state, preset = "1h") {

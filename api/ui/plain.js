@@ -1,6 +1,7 @@
 // What went wrong, in plain words: what happened, whose side, and what to do next. Pure.
 
 const KEY_FIXES = {
+  __proto__: null, // looked up by words from outside
   missing_token: ["No api-key header was sent.", "Add the header — api-key: sk_<your-secret>"],
   invalid_token: ["The key matches none.", "Re-check the value; the key may have been deleted, or you copied a stray space"],
   disabled: ["The key is disabled.", "Toggle it back on, or use a different key"],
@@ -13,6 +14,7 @@ export const keyFix = (code) => KEY_FIXES[code]?.[1] ?? null;
 const seconds = (us) => (us === null || us === undefined ? "its limit" : `${(us / 1_000_000).toFixed(us < 10_000_000 ? 1 : 0)} s`);
 
 const OURS = {
+  __proto__: null,
   upstream_refused: (r) => [`${r.upstream ?? "The upstream"} refused the connection.`, "Nothing listens there: start the service, or correct the upstream of the route."],
   upstream_reset: (r) => [`${r.upstream ?? "The upstream"} closed the connection before it answered.`, "It may have crashed, or its keep-alive is shorter than upstream_keep_alive_s."],
   upstream_bad_response: (r) => [`${r.upstream ?? "The upstream"} did not answer with valid HTTP.`, "The answer could not be read; look at the service on that port."],
@@ -28,6 +30,7 @@ const OURS = {
   bad_request: () => ["The request was not valid HTTP.", "sidelog answered it itself; it never reached the upstream."],
 };
 const OUTCOMES = {
+  __proto__: null,
   upstream_error: (r) => [`${r.upstream ?? "The upstream"} broke off or could not be reached.`, null],
   upstream_timeout: OURS.upstream_timeout,
   client_closed: (r) => [r.first_byte_us === null ? "The client left before an answer came." : "The client left before the answer was complete.", "The upstream is not to blame."],

@@ -96,6 +96,7 @@ class RequestLogsPage {
   fix(log) {
     const action = (label, onclick) => el("button", { type: "button", class: "link act", onclick }, label);
     const actions = {
+      __proto__: null, // looked up by a word from outside
       missing_token: () => { const button = action("Copy header", () => copy(HEADER, button)); return button; },
       scope_denied: () => action("Edit key", () => go("/keys")), agent_denied: () => action("Edit key", () => go("/keys")),
       disabled: () => action("Enable key", (event) => this.enable(log, event.target)), expired: () => action("New key", () => go("/keys")),

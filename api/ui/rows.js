@@ -37,6 +37,7 @@ export function tagOf(record) {
 }
 
 const OUTCOMES = {
+  __proto__: null, // looked up by words from outside
   upstream_error: "the upstream broke off or could not be reached", upstream_timeout: "the upstream took too long",
   client_closed: "the client left", truncated: "the answer ended early", worker_lost: "the worker died", shutdown: "sidelog was stopped",
 };
@@ -93,6 +94,7 @@ const keyOf = (record) => (record.key_name === null ? null : [record.key_name, e
 const sizeOf = (record) => figure(size(isWebSocketMessage(record) ? record.data?.size : record.response_bytes));
 
 export const COLUMNS = {
+  __proto__: null, // looked up by words from the address
   started: ["Started", startedCell], status: ["Status", statusCell], method: ["Method", methodCell], path: ["Path", pathCell],
   what: ["What", (record) => el("td", { class: "what " + (record.level === "debug" ? "" : grade(record)) }, whatOf(record))],
   route: ["Route", (record) => text("route", record.route_id)], service: ["Service", (record) => text("service", record.service)],

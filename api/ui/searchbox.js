@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { isId, NAMES, parse } from "./query.js";
 
 const VALUES = {
+  __proto__: null, // looked up by what is typed
   status: ["2xx", "3xx", "4xx", "5xx", "404", "429", "500"], method: ["GET", "POST", "PUT", "PATCH", "DELETE"],
   level: ["error", "warn", "info"], kind: ["exchange", "event", "all"],
   outcome: ["ok", "upstream_error", "upstream_timeout", "client_closed", "rejected", "truncated", "worker_lost", "shutdown"],

@@ -121,7 +121,7 @@ export class Sheet {
 
   turnTo(name) {
     if (!this.tabs.length || !this.panel?.isConnected) return;
-    const standard = this.record.level === "error" && this.record.kind === "exchange" ? "response" : this.tabs[0][0];
+    const standard = (this.record.level === "error" || this.record.status >= 400) && this.record.kind === "exchange" && !this.record.provider ? "response" : this.tabs[0][0];
     const tab = this.tabs.find(([other]) => other === name) ?? this.tabs.find(([other]) => other === standard) ?? this.tabs[0];
     if (this.panel.dataset.tab === tab[0]) return;
     this.panel.dataset.tab = tab[0];

@@ -35,9 +35,9 @@ export function failing(records, link, isCut) {
   const groups = grouped(records, (record) => `${record.level} ${record.status} ${reason(record)}`);
   groups.sort((a, b) => Number(b[1][0].level === "error") - Number(a[1][0].level === "error") || b[1].length - a[1].length);
   const rows = groups.slice(0, ROWS + 2).map(([, members]) => {
-    const [newest] = members;
-    const code = reason(newest);
     const where = grouped(members, (record) => record.path)[0]?.[0] ?? "";
+    const newest = members.find((record) => record.path === where) ?? members[0];
+    const code = reason(newest);
     const tag = tagOf(newest);
     const filter = [newest.status === null ? "" : `status:${newest.status}`, newest.error_type ? `error_type:${newest.error_type}` : newest.outcome === "ok" ? "" : `outcome:${newest.outcome}`, `level:${newest.level}`].join(" ").trim();
     return el("tr", {}, el("td", { class: "status " + grade(newest) }, el("span", { class: "grade", "aria-hidden": "true" }), String(newest.status ?? "–")),

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { count, money } from "./format.js";
 
-const STATES = { complete: "complete, as the provider said", partial: "partial: the stream ended early", absent: "the answer names none" };
+const STATES = { __proto__: null, complete: "complete, as the provider said", partial: "partial: the stream ended early", absent: "the answer names none" };
 
 /** The parts of a call's tokens: [kind, label, number], inputs first. */
 export function tokenParts(record) {

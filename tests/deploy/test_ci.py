@@ -73,7 +73,7 @@ def test_a_bare_machine_gets_everything(tmp_path: Path) -> None:
     assert code == 7, said
     assert calls[0] == "apt-get update --quiet"
     assert calls[1].startswith("apt-get install --quiet --yes ")
-    assert {"make", "git", "prometheus", "nodejs", "python3", "python3-venv"} <= set(calls[1].split())
+    assert {"make", "git", "prometheus", "nodejs", "chromium", "python3", "python3-venv"} <= set(calls[1].split())
     assert calls[2] == "make test PYTHON=python3"
 
 
@@ -88,13 +88,13 @@ def test_sudo_is_used_by_other_users(tmp_path: Path) -> None:
 
 def test_without_rights_it_says_so(tmp_path: Path) -> None:
     """Neither root nor sudo, and something is missing: the first problem ends it."""
-    code, said, calls = Machine(tmp_path, ("make", "git", "node", "python3"), 1000).run()
+    code, said, calls = Machine(tmp_path, ("make", "git", "node", "chromium", "python3"), 1000).run()
     assert code == 1
     assert "neither root nor sudo" in said
     assert calls == []
 
 
-@pytest.mark.parametrize("name", ["promtool", "node"])
+@pytest.mark.parametrize("name", ["promtool", "node", "chromium"])
 def test_what_the_suite_requires_in_ci_is_installed(name: str) -> None:
     """Tests that skip without a tool fail in CI; the script knows each of these tools."""
     assert f"command -v {name} " in (ROOT / ".ci" / "run").read_text()

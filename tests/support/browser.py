@@ -12,8 +12,9 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,8 @@ FLAGS: Final = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--disable-default-apps", "--hide-scrollbars", "--remote-debugging-port=0", "--remote-debugging-address=127.0.0.1",
 )  # fmt: skip
-TIMEOUT_S: Final = 15.0
+TIMEOUT_S: Final = 10.0
+TIMEOUT_START_S: Final = 30.0
 POLL_S: Final = 0.02
 KEYS: Final = {
     "Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowDown": (40, ""), "ArrowUp": (38, ""),
@@ -43,14 +45,13 @@ def find_chromium() -> str:
     return found
 
 
-@asynccontextmanager
-async def open_browser(profile: Path) -> AsyncIterator["Browser"]:
-    """Start a browser with a new profile; it is stopped at the end."""
+@contextmanager
+def start_chromium(profile: Path) -> Iterator[int]:
+    """Start a browser with a new profile; gives its debugging port. It is stopped at the end."""
     command = [find_chromium(), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: ASYNC220 - at start
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        async with ClientSession() as session:
-            yield Browser(session, await _debugging_port(profile, process))
+        yield _debugging_port(profile, process)
     finally:
         process.terminate()
         try:
@@ -60,15 +61,16 @@ async def open_browser(profile: Path) -> AsyncIterator["Browser"]:
             process.wait()
 
 
-async def _debugging_port(profile: Path, process: subprocess.Popen[bytes]) -> int:
+def _debugging_port(profile: Path, process: subprocess.Popen[bytes]) -> int:
     """Wait for the port that the browser chose."""
-    async with asyncio.timeout(TIMEOUT_S):
-        while True:
-            assert process.poll() is None, f"chromium ended with {process.returncode}"
-            try:
-                return int((profile / "DevToolsActivePort").read_text().split()[0])
-            except (OSError, IndexError, ValueError):
-                await asyncio.sleep(POLL_S)
+    deadline = time.monotonic() + TIMEOUT_START_S
+    while True:
+        assert process.poll() is None, f"chromium ended with {process.returncode}"
+        assert time.monotonic() < deadline, f"chromium did not start within {TIMEOUT_START_S} s"
+        try:
+            return int((profile / "DevToolsActivePort").read_text().split()[0])
+        except (OSError, IndexError, ValueError):
+            time.sleep(POLL_S)
 
 
 class Browser:
@@ -207,7 +209,7 @@ class Page:
             async with asyncio.timeout(timeout_s):
                 while True:
                     try:
-                        value = await self.evaluate(expression)
+                        value = await self.evaluate(f"((it) => (it instanceof Node ? true : it))({expression})")
                     except AssertionError as error:
                         value = error  # the page may be on its way to the next one
                     if value and not isinstance(value, AssertionError):

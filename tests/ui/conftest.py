@@ -1,0 +1,123 @@
+"""The web UI in a real Chromium, over a real admin server with a store that has a bit of everything."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from api.app import make_app
+from api.tail import Tail
+from storage.backends import open_storage
+from storage.ledger import Ledger
+from storage.record import Batch, Entry, Record
+from tests.api.conftest import TOKEN, World
+from tests.support.browser import Browser, Page, start_chromium
+from tests.ui.world import fill
+
+STATUS = {
+    "version": "0.1.0",
+    "instance": "side-1",
+    "uptime_s": 61.0,
+    "draining": False,
+    "rings": [
+        {
+            "source": "ab" * 16,
+            "worker_alive": True,
+            "capacity_bytes": 1 << 26,
+            "used_bytes": 53 << 20,
+            "pushed": 9,
+            "taken": 9,
+            "refused": 1,
+            "corrupt": 0,
+        }
+    ],
+    "writer": {
+        "waiting_records": 1,
+        "oldest_unstored_s": 0.1,
+        "batches": {"stored": 3},
+        "records_escaped": 0,
+        "records_quarantined": 0,
+        "last_flush_s": 0.002,
+        "is_full": False,
+    },
+    "storage": {"up": True},
+    "configuration": {
+        "proxy": {"listen": "127.0.0.1:8080", "tls_cert_file": ""},
+        "routes": [{"id": "default", "upstream": "http://127.0.0.1:3000"}],
+        "storage": {"url": "sqlite:///sidelog.db", "durability": "safe", "queue_max_bytes": 1 << 26},
+        "spool": {"max_bytes": 1 << 30},
+        "retention": {"max_age_days": 30, "body_max_age_days": 30, "max_bytes": 10 << 30},
+    },
+}
+
+
+@dataclass
+class Site:
+    """A running admin server, a logged-in page of it, and what is stored."""
+
+    url: str
+    page: Page
+    world: World
+    tail: Tail
+    records: dict[str, Record]
+
+    async def open(self, path: str) -> None:
+        """Open a page of the UI."""
+        await self.page.open(self.url + path)
+        await self.page.until(
+            "document.readyState === 'complete' && document.querySelector('main')?.children.length > 0"
+        )
+
+    async def store(self, *records: Record) -> None:
+        """Commit records, as the collector does."""
+        batch = Batch(instance="side-1", entries=[Entry(record) for record in records])
+        self.tail.on_commit(batch, await self.world.storage.commit(batch))
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """One browser for all tests; its debugging port."""
+    with start_chromium(tmp_path_factory.mktemp("chromium")) as port:
+        yield port
+
+
+@pytest.fixture
+async def site(chromium: int, tmp_path: Path) -> AsyncIterator[Site]:
+    """The UI over the sample, logged in; nothing may go wrong in the page."""
+    async for made in _site(chromium, tmp_path, is_filled=True):
+        yield made
+
+
+@pytest.fixture
+async def empty_site(chromium: int, tmp_path: Path) -> AsyncIterator[Site]:
+    """The UI over an empty store."""
+    async for made in _site(chromium, tmp_path, is_filled=False):
+        yield made
+
+
+async def _site(port: int, directory: Path, *, is_filled: bool) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(await open_storage("memory:", directory))
+        records = await fill(storage) if is_filled else {}
+        tail = Tail(storage, head_seq=await storage.last_seq(), offset=1000)
+        world = World(
+            storage,
+            tail=tail,
+            ledger=Ledger(received=1284, stored=1260, spooled=0, waiting=22, dropped={"ring_full": 2}),
+        )
+        services = replace(world.services(), now_us=lambda: time.time_ns() // 1000, status=lambda: STATUS)
+        server = TestServer(make_app(services))
+        await server.start_server()
+        stack.push_async_callback(server.close)
+        session = await stack.enter_async_context(ClientSession())
+        page = await stack.enter_async_context(Browser(session, port).page())
+        url = f"http://127.0.0.1:{server.port}"
+        await page.open(f"{url}/login#token={TOKEN}")
+        await page.until("location.pathname === '/' && document.readyState === 'complete'")
+        yield Site(url, page, world, tail, records)
+        assert page.problems == []

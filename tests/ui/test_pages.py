@@ -1,0 +1,103 @@
+"""Every page renders with data, in both themes and at both widths, and says what is wrong where it is wrong."""
+
+import pytest
+
+from tests.api.conftest import TOKEN
+from tests.ui.conftest import Site
+from tests.ui.world import record_of
+
+PAGES = {
+    "/": ("h1", "Overview"),
+    "/requests": ("#rows tr[data-id]", "/api/users/"),
+    "/mcp-logs": ("#calls tr", "search_tickets"),
+    "/request-logs": ("#logs tr", "Production Key"),
+    "/keys": ("#keys tr", "Production Key"),
+    "/health": (".ledger", "1\u202f284"),
+}
+
+UNNAMED = """[...document.querySelectorAll("button, input, select, a[href], summary")]
+    .filter((e) => e.getClientRects().length && !(e.innerText.trim() || e.getAttribute("aria-label") || e.title
+        || e.closest("label")?.innerText.trim())).map((e) => e.outerHTML)"""
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_pages_render_with_data_wide_and_narrow(site: Site, path: str) -> None:
+    """Data is there, every control has a name, and nothing is wider than the screen, in light and in dark."""
+    selector, text = PAGES[path]
+    await site.open(path)
+    for width, scheme in ((1400, "light"), (2560, "dark"), (375, "light")):
+        await site.page.prefer(scheme)
+        await site.page.resize(width, 900)
+        await site.page.wait_for(selector, text)
+        assert await site.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert await site.page.evaluate(UNNAMED) == []
+    assert await site.page.evaluate("document.querySelector('#nav [aria-current]').getAttribute('href')") == path
+
+
+async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
+    """Figures, reasons with errors first, and the brush that zooms."""
+    await site.open("/?period=15m")
+    await site.page.wait_for(".figures", "First byte p95")
+    await site.page.wait_for(".failing tbody tr:first-child", "upstream_timeout")
+    await site.page.wait_for(".list", "search_tickets")
+    await site.page.evaluate("document.querySelector('.big-chart').focus()")
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        await site.page.press(key)
+    assert "since=" in await site.page.until("location.search.includes('until=') && location.search")
+
+
+async def test_an_empty_store_shows_the_recipe_and_turns_into_data(empty_site: Site) -> None:
+    """The command names the data port; the first record turns the page into the overview."""
+    await empty_site.open("/")
+    await empty_site.page.wait_for("#recipe", "curl -i http://127.0.0.1:8080/")
+    await empty_site.store(record_of(1))
+    await empty_site.page.wait_for(".figures", "Requests")
+
+
+async def test_login_keeps_the_address_and_refuses_a_wrong_token(site: Site) -> None:
+    """Without a session a page leads to the login; a wrong token is said; the right one leads back."""
+    page = site.page
+    await page.evaluate("fetch('/logout', { method: 'POST' })")
+    page.problems.clear()
+    await page.open(site.url + "/requests?filter=status:5xx")
+    await page.until("location.pathname === '/login' && document.activeElement?.id === 'token'")
+    await page.type("wrong")
+    await page.press("Enter")
+    await page.wait_for("#error", "This is no token of this server")
+    await page.evaluate("document.querySelector('#token').value = ''")
+    await page.type(TOKEN)
+    await page.press("Enter")
+    assert await page.until("location.pathname === '/requests' && location.search") == "?filter=status:5xx"
+    assert all("401" in problem for problem in page.problems), page.problems
+    page.problems.clear()
+
+
+async def test_the_theme_can_be_turned_and_stays(site: Site) -> None:
+    """`t` turns light into dark, and a reload keeps it."""
+    await site.page.prefer("light")
+    await site.open("/keys")
+    await site.page.press("t")
+    await site.open("/health")
+    assert await site.page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+async def test_request_logs_say_what_to_do(site: Site) -> None:
+    """Seed 002: six columns, code chip with its fix, and the one action that mends it."""
+    await site.open("/request-logs")
+    await site.page.wait_for("#logs tr", "Toggle it back on, or use a different key")
+    heads = await site.page.evaluate("[...document.querySelectorAll('thead th')].map((e) => e.innerText)")
+    assert heads == ["Time", "API key", "Endpoint", "Method", "Status", "Latency"]
+    await site.page.evaluate("document.querySelector('#endpoint').focus()")
+    await site.page.type("nothing-like-it")
+    await site.page.wait_for(".pager", "No calls match")
+    assert await site.page.evaluate("location.search") == "?endpoint=nothing-like-it"
+
+
+async def test_mcp_logs_open_in_place(site: Site) -> None:
+    """Arguments and result stand side by side; the open row is in the address."""
+    await site.open("/mcp-logs?status=success")
+    await site.page.wait_for(".figures", "Success rate")
+    await site.page.click("#calls tr.call", "search_tickets")
+    await site.page.wait_for(".call-details", "T-20391")
+    assert "open=" in await site.page.evaluate("location.search")
+    assert await site.page.evaluate("document.querySelectorAll('#calls tr.call').length") == 1

@@ -1,0 +1,100 @@
+"""The requests page: filters and the open record are the address, live mode pauses and resumes, details show all."""
+
+from tests.ui.conftest import Site
+from tests.ui.world import record_of
+
+COUNT = "document.querySelectorAll('#rows tr[data-id]').length"
+
+
+async def test_filters_round_trip_through_the_address(site: Site) -> None:
+    """Box, facet and period end in the address; Back undoes; a reload shows the same; a bad word is said."""
+    page = site.page
+    await site.open("/requests?period=15m&facets=1")
+    await page.wait_for("#rows tr[data-id]")
+    await page.press("/")
+    await page.type("path:/slow")
+    await page.press("Enter")
+    await page.until(f"{COUNT} === 1")
+    await page.press("Escape")
+    await page.click("[data-facet='status:5xx']")
+    await page.until("new URLSearchParams(location.search).get('filter') === 'path:/slow status:5xx'")
+    await page.press("3")
+    await page.until("new URLSearchParams(location.search).get('period') === '3h'")
+    await site.open("/requests" + await page.evaluate("location.search"))
+    await page.until(f"{COUNT} === 1 && document.querySelector('#filter').value === 'path:/slow status:5xx'")
+    await page.evaluate("history.back()")
+    await page.evaluate("history.back()")
+    await page.until("new URLSearchParams(location.search).get('filter') === 'path:/slow'")
+    await page.evaluate("document.querySelector('#filter').focus(); document.querySelector('#filter').select()")
+    await page.type("min_latency_ms:1.5s")
+    await page.press("Enter")
+    await page.wait_for("#filter-error", "whole milliseconds")
+
+
+async def test_only_what_is_in_sight_is_drawn_and_older_pages_come(site: Site) -> None:
+    """A page of the list at a time, few rows in the document, and the brush zooms."""
+    page = site.page
+    await site.open("/requests?period=15m")
+    await page.wait_for("#older")
+    assert await page.evaluate(COUNT) < 80
+    before = len([path for path in page.requests if path.startswith("api/records?")])
+    await page.evaluate("document.querySelector('.log').scrollTo(0, 1e6)")
+    await page.click("#older")
+    await page.wait_for("#foot", "200 shown")
+    assert len([path for path in page.requests if path.startswith("api/records?")]) == before + 1
+    assert not any(path.startswith("api/records/stream") for path in page.requests)
+    await page.drag(".mini-chart", 0.8, 0.99)
+    await page.click(".brush-label button")
+    await page.until("location.search.includes('since=')")
+
+
+async def test_live_mode_pauses_without_losing_the_place(site: Site) -> None:
+    """New records come on top; paused they are counted, with the bad ones; resuming shows them in order."""
+    page = site.page
+    await site.open("/requests?period=15m&live=1")
+    await page.wait_for("#live-bar", "Live")
+    await page.until("performance.getEntriesByType('resource').length && document.querySelector('.dot:not(.away)')")
+    for _ in range(100):
+        if site.tail.subscribers:
+            break
+        await page.evaluate("new Promise((done) => setTimeout(done, 20))")
+    await site.store(record_of(-1, path="/live/first"))
+    await page.wait_for("#rows tr[data-id]", "/live/first")
+    await page.press(" ")
+    await page.wait_for("#live-bar", "Paused at")
+    await site.store(record_of(-2, path="/live/second"), record_of(-3, path="/live/third", status=500))
+    await page.wait_for("#live-bar", "2 new since")
+    assert "/live/second" not in await page.wait_for("#rows")
+    await page.press(" ")
+    await page.wait_for("#rows tr[data-id]", "/live/second")
+    paths = await page.evaluate(
+        "[...document.querySelectorAll('#rows td.path')].slice(0, 3).map((e) => e.innerText.trim())"
+    )
+    assert paths == ["/live/third", "/live/second", "/live/first"]
+
+
+async def test_the_keyboard_alone_reaches_everything(site: Site) -> None:
+    """Rows, the sheet, its tabs, the next record, closing, pages and the list of shortcuts."""
+    page = site.page
+    await site.open("/requests?period=15m&filter=path:/api/users")
+    await page.wait_for("#rows tr[data-id]")
+    await page.press("j")
+    await page.press("j")
+    await page.press("Enter")
+    await page.wait_for("#sheet [role=tabpanel]")
+    first = await page.evaluate("new URLSearchParams(location.search).get('record')")
+    await page.press("j")
+    await page.until(f"!location.search.includes('{first}')")
+    await page.wait_for("#sheet [role=tabpanel]")
+    await page.press("]")
+    await page.until("location.search.includes('tab=response')")
+    await page.press("Escape")
+    await page.until("document.querySelector('#sheet').hidden && document.activeElement.matches('tr[data-id]')")
+    await page.press("?")
+    await page.wait_for("dialog", "pause or resume")
+    await page.press("Escape")
+    await page.until("!document.querySelector('dialog')")
+    for key, path in (("h", "/health"), ("k", "/keys"), ("o", "/")):
+        await page.press("g")
+        await page.press(key)
+        await page.until(f"location.pathname === '{path}' && document.querySelector('main h1')")

@@ -1,0 +1,70 @@
+"""The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
+
+from tests.ui.conftest import Site
+
+
+async def open_record(site: Site, name: str) -> None:
+    """Open a record of the sample by its own address."""
+    await site.open(f"/requests?period=15m&record={site.records[name].id.hex()}")
+    await site.page.wait_for("#sheet [role=tabpanel]")
+
+
+async def test_an_llm_stream_is_a_conversation_with_its_frames_and_cost(site: Site) -> None:
+    """Roles, the answer put together, usage closed by the cost, frames with their times."""
+    page = site.page
+    await open_record(site, "stream")
+    await page.wait_for(".turn.system", "Be kind")
+    await page.wait_for(".turn.assistant", "I am fine")
+    await page.wait_for(".usage", "$0.0140")
+    await page.click("#tab-frames")
+    await page.wait_for(".frame-axis", "longest gap 400")
+    assert await page.evaluate("document.querySelectorAll('.frames tbody tr').length") == 3
+    await page.click("#tab-request")
+    await page.wait_for(".redacted", "[REDACTED]")
+    await page.wait_for(".tree", '"How are you"')
+
+
+async def test_large_numbers_stay_as_sent_and_words_are_found(site: Site) -> None:
+    """The tree of a body does not round, and its search marks what it finds."""
+    page = site.page
+    await site.open("/requests?period=15m&filter=path:/api/users/200")
+    await page.wait_for("#rows tr[data-id]")
+    await page.press("j")
+    await page.press("Enter")
+    await page.click("#tab-response")
+    await page.wait_for(".tree", "12345678901234567890")
+    await page.evaluate("document.querySelector('.find').focus()")
+    await page.type("6789")
+    await page.wait_for(".find-line", "1 found")
+    await page.click("[data-view=hex]")
+    await page.wait_for("pre.hex", "000000  7b 22 69 64")
+
+
+async def test_a_binary_body_is_shown_as_hex(site: Site) -> None:
+    """Bytes that are no text are neither guessed nor broken."""
+    await open_record(site, "binary")
+    await site.page.click("#tab-response")
+    await site.page.wait_for("pre.hex", "000010  10 11 12 13")
+
+
+async def test_an_error_is_said_in_plain_words(site: Site) -> None:
+    """What happened, the code, and the setting; the phase that was not reached says so."""
+    await open_record(site, "broken")
+    await site.page.wait_for(".complaint", "took longer than")
+    await site.page.wait_for(".complaint", "timeout_first_byte_s")
+    await site.page.wait_for(".waterfall", "never came")
+
+
+async def test_the_messages_of_a_web_socket_are_listed(site: Site) -> None:
+    """Both directions, in order."""
+    await open_record(site, "socket")
+    await site.page.wait_for("#messages tr:first-child", "hello")
+    await site.page.wait_for("#messages tr:last-child", "howdy")
+
+
+async def test_a_record_that_is_gone_says_so(site: Site) -> None:
+    """An unknown id is answered in the sheet, and may be a trace id."""
+    await site.open("/requests?period=15m&record=" + "ab" * 16)
+    await site.page.wait_for("#sheet", "there is no record")
+    await site.page.wait_for("#sheet a", "trace id")
+    site.page.problems.clear()  # the browser reports the 404
