@@ -7,7 +7,7 @@ import { toggled, valuesOf, without, parse } from "./query.js";
 
 const GROUPS = [["status", "Status"], ["method", "Method"], ["level", "Level"], ["route", "Route"], ["service", "Service"],
   ["project", "Project"], ["container", "Container"], ["client", "Client"], ["key", "Key"], ["source", "Source"],
-  ["host", "Host"], ["outcome", "Outcome"], ["error_type", "Error"]];
+  ["host", "Host"], ["outcome", "Outcome"], ["provider", "Provider"], ["model", "Model"], ["error_type", "Error"]];
 const SUMMED = new Set(["status", "route", "service", "project", "key"]);
 const TOP_VALUES = 10; // of a summary: beyond them a count is not known
 const FIRST = 8; // values before "more"

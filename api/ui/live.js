@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { clockText, count } from "./format.js";
-import { matches } from "./query.js";
+import { matches, needsServer } from "./query.js";
 import { RecordStream } from "./stream.js";
 
 const MAX_NEWS = 5000; // held while paused; after that only the newest page is read again
@@ -23,12 +23,15 @@ export class Live {
   get isOn() { return this.stopping !== null; }
 
   start(parameters) {
+    const query = needsServer(parameters) ? new URLSearchParams(parameters).toString() : null;
+    if (this.isOn && this.query !== query) this.stop();
     this.parameters = parameters;
     if (this.isOn) return;
+    this.query = query;
     this.reset();
     this.parameters = parameters;
     this.stopping = new AbortController();
-    this.stream = new RecordStream((kind, data, id) => this.take(kind, data, id), this.stopping.signal);
+    this.stream = new RecordStream((kind, data, id) => this.take(kind, data, id), this.stopping.signal, query);
     this.timer = setInterval(() => { if (this.isPaused) this.drawBar(); }, 1000);
   }
 

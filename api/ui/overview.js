@@ -12,7 +12,7 @@ import { searchBox } from "./searchbox.js";
 import { failing, keyList, modelList, topList, toolList } from "./tops.js";
 
 const RENEW_MS = 10_000;
-const SAMPLE = 300; // newest records that models and reasons are told from
+const SAMPLE = 300; // newest records that models, tools and reasons are told from
 
 export function mount(main, signal) {
   const page = new OverviewPage(main, signal);
@@ -116,7 +116,7 @@ class OverviewPage {
   async readLists(summary, period, signal) {
     const [failures, sample, tools, names] = await Promise.all([
       summary.exchanges ? ask("/api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal) : { records: [] },
-      ask("/api/records", { ...period.parameters, limit: SAMPLE }, signal),
+      this.readCalls(period, signal),
       ask("/api/mcp-logs", { start_time: new Date(period.since).toISOString(), end_time: new Date(period.until).toISOString(), limit: SAMPLE }, signal).catch(() => null),
       summary.top.key?.length ? ask("/api/request-logs", { limit: 1 }, signal) : { keys: [] },
     ]);
@@ -130,8 +130,14 @@ class OverviewPage {
     ].filter(Boolean));
   }
 
-  tokens(records) {
-    const calls = records.filter((record) => record.model);
+  /** The newest LLM calls; none are asked for where there is no provider. */
+  async readCalls(period, signal) {
+    const { facets } = await ask("/api/facets", { ...period.parameters, name: "provider" }, signal);
+    if (!facets.provider.length) return { records: [] };
+    return ask("/api/records", { ...period.parameters, provider: facets.provider.map(({ value }) => value).join(","), limit: SAMPLE }, signal);
+  }
+
+  tokens(calls) {
     const sum = (name) => calls.reduce((total, record) => total + (record[name] ?? 0), 0);
     const priced = calls.filter((record) => record.cost_usd !== null);
     const note = calls.length ? `of the newest ${count(calls.length)} calls` : "no LLM calls lately";

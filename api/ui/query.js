@@ -1,11 +1,11 @@
 // The filter box: `name:value` words become the API's filters, other words a part of the path, an id opens its record.
 
 export const NAMES = ["status", "method", "path", "route", "host", "level", "service", "project", "container", "client", "key",
-  "outcome", "source", "kind", "trace_id", "error_type", "min_latency_ms", "max_latency_ms"];
+  "outcome", "source", "provider", "model", "tool", "q", "kind", "trace_id", "error_type", "min_latency_ms", "max_latency_ms"];
 const LISTS = new Set(["status", "method", "route", "host", "level", "service", "project", "container", "client", "key",
-  "outcome", "source", "error_type"]);
+  "outcome", "source", "error_type", "provider", "model", "tool"]);
 const FIELDS = { method: "method", route: "route_id", host: "host", level: "level", service: "service", project: "project",
-  container: "container", client: "client", key: "key_id", outcome: "outcome", source: "source", error_type: "error_type" };
+  container: "container", client: "client", key: "key_id", outcome: "outcome", source: "source", error_type: "error_type", provider: "provider", model: "model" };
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 const HEX = /^[0-9a-f]{32}$/i;
 const WORD = /(?:([A-Za-z_]+):)?(?:"([^"]*)"|(\S+))/g;
@@ -50,6 +50,9 @@ export function toggled(text, name, value) {
 
 /** The box without a filter. */
 export const without = (text, name) => words(text).filter((word) => word.name !== name).map(write).join(" ");
+
+/** Whether only the server can tell what passes: a list row does not say it. */
+export const needsServer = (parameters) => "tool" in parameters || "q" in parameters;
 
 /** Whether a record that came by the stream passes the filter, as the API would judge it. */
 export function matches(record, parameters) {

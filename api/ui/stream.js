@@ -6,13 +6,14 @@
 
 const NAME = "sidelog-records";
 const RETRY_MS = 3000;
-const PATH = "/api/records/stream?kind=all";
+const PATH = "/api/records/stream?";
+const EVERYTHING = "kind=all";
 
 export class RecordStream {
-  /** `tell(kind, data, id)`: kind is record, gap, reset, ended, lost or back. */
-  constructor(tell, signal) {
-    Object.assign(this, { tell, signal, source: null, lastId: null, lostAt: null, retry: 0 });
-    this.channel = "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
+  /** `tell(kind, data, id)`: kind is record, gap, reset, ended, lost or back. With a `query` of its own it is not shared. */
+  constructor(tell, signal, query = null) {
+    Object.assign(this, { tell, signal, query: query ?? EVERYTHING, source: null, lastId: null, retry: 0 });
+    this.channel = query === null && "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
     this.channel?.addEventListener("message", ({ data }) => this.take(data));
     signal.addEventListener("abort", () => this.stop());
     if (navigator.locks && this.channel) {
@@ -34,7 +35,7 @@ export class RecordStream {
 
   open() {
     if (this.signal.aborted) return;
-    const source = new EventSource(this.lastId === null ? PATH : `${PATH}&lastEventId=${this.lastId}`);
+    const source = new EventSource(PATH + this.query + (this.lastId === null ? "" : `&lastEventId=${this.lastId}`));
     this.source = source;
     source.onopen = () => this.share("back", null);
     source.onmessage = (event) => this.share("record", event.data, event.lastEventId);

@@ -58,8 +58,8 @@ export function modelList(records, link, sample) {
   const most = groups[0][1].length;
   const tokens = (members) => members.reduce((sum, record) => sum + (record.input_tokens ?? 0) + (record.output_tokens ?? 0), 0);
   const cost = (members) => (members.every((record) => record.cost_usd === null) ? el("span", { class: "unit" }, "no price") : money(members.reduce((sum, record) => sum + (record.cost_usd ?? 0), 0), 2));
-  return list("Models", `among the newest ${sample} requests`, ["Model", "Calls", "Tokens", "Cost"], groups.slice(0, ROWS).map(([name, members]) => shareRow(
-    [cell(name), number(count(members.length)), number(short(tokens(members))), number(cost(members))], members.length / most)));
+  return list("Models", records.length < sample ? "" : `among the newest ${sample} calls`, ["Model", "Calls", "Tokens", "Cost"], groups.slice(0, ROWS).map(([name, members]) => shareRow(
+    [cell(el("a", { href: link(`model:${name}`) }, name)), number(count(members.length)), number(short(tokens(members))), number(cost(members))], members.length / most)));
 }
 
 export function toolList(logs) {

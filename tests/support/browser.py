@@ -91,17 +91,20 @@ class Browser:
             async with asyncio.TaskGroup() as tasks:
                 reading = tasks.create_task(root.read(), name="devtools")
                 context = (await root.call("Target.createBrowserContext"))["browserContextId"]
-                target = (await root.call("Target.createTarget", url="about:blank", browserContextId=context))[
-                    "targetId"
-                ]
-                attached = await root.call("Target.attachToTarget", targetId=target, flatten=True)
-                page = Page(root, attached["sessionId"])
-                await page.prepare(width, height)
+                page = await _open_page(root, context, width, height)
                 try:
                     yield page
                 finally:
                     await root.call("Target.disposeBrowserContext", browserContextId=context)
                     reading.cancel()
+
+
+async def _open_page(wire: "_Wire", context: str, width: int, height: int) -> "Page":
+    target = (await wire.call("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
+    attached = await wire.call("Target.attachToTarget", targetId=target, flatten=True)
+    page = Page(wire, attached["sessionId"], context, target)
+    await page.prepare(width, height)
+    return page
 
 
 class _Wire:
@@ -144,14 +147,25 @@ class _Wire:
 class Page:
     """One page."""
 
-    def __init__(self, wire: _Wire, session: str) -> None:
-        """Belong to this session of the browser."""
+    def __init__(self, wire: _Wire, session: str, context: str, target: str) -> None:
+        """Belong to this session of the browser, to a context that tabs share, and be this target."""
         self._wire = wire
         self._session = session
+        self._context = context
+        self._target = target
         self.problems: list[str] = []
         """Errors of the console, exceptions, violations of the content security policy."""
         self.requests: list[str] = []
         """Paths with query that were asked for."""
+
+    @asynccontextmanager
+    async def sibling(self) -> AsyncIterator["Page"]:
+        """Open another tab of the same browser: cookies, storage and channels are shared."""
+        other = await _open_page(self._wire, self._context, 1400, 900)
+        try:
+            yield other
+        finally:
+            await self._wire.call("Target.closeTarget", targetId=other._target)
 
     async def prepare(self, width: int, height: int) -> None:
         """Listen to everything, and take a size."""

@@ -1,5 +1,6 @@
 """The web UI in a real Chromium, over a real admin server with a store that has a bit of everything."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -11,6 +12,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from api.app import make_app
+from api.services import Services
 from api.tail import Tail
 from storage.backends import open_storage
 from storage.ledger import Ledger
@@ -60,11 +62,27 @@ STATUS = {
 class Site:
     """A running admin server, a logged-in page of it, and what is stored."""
 
-    url: str
     page: Page
+    services: Services
+    server: TestServer
     world: World
     tail: Tail
     records: dict[str, Record]
+
+    @property
+    def url(self) -> str:
+        """Of the admin port."""
+        return f"http://127.0.0.1:{self.server.port}"
+
+    async def restart(self, *missed: Record) -> None:
+        """Stop the server, store records meanwhile, and start it again on its port, with the store's numbers."""
+        port, storage = self.server.port, self.world.storage
+        await self.server.close()
+        await self.store(*missed)
+        self.tail = Tail(storage, head_seq=await storage.last_seq(), offset=self.tail.offset)
+        streams = replace(self.services.streams, tail=self.tail)
+        self.server = TestServer(make_app(replace(self.services, streams=streams)), port=port)
+        await self.server.start_server()
 
     async def open(self, path: str) -> None:
         """Open a page of the UI."""
@@ -72,6 +90,15 @@ class Site:
         await self.page.until(
             "document.readyState === 'complete' && document.querySelector('main')?.children.length > 0"
         )
+
+    async def listened(self) -> None:
+        """Wait until the page listens to the stream."""
+        await self.page.wait_for("#live-bar", "Live")
+        for _ in range(500):
+            if self.tail.subscribers:
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("the page does not listen")
 
     async def store(self, *records: Record) -> None:
         """Commit records, as the collector does."""
@@ -113,11 +140,11 @@ async def _site(port: int, directory: Path, *, is_filled: bool) -> AsyncIterator
         services = replace(world.services(), now_us=lambda: time.time_ns() // 1000, status=lambda: STATUS)
         server = TestServer(make_app(services))
         await server.start_server()
-        stack.push_async_callback(server.close)
         session = await stack.enter_async_context(ClientSession())
         page = await stack.enter_async_context(Browser(session, port).page())
-        url = f"http://127.0.0.1:{server.port}"
-        await page.open(f"{url}/login#token={TOKEN}")
+        site = Site(page, services, server, world, tail, records)
+        stack.push_async_callback(lambda: site.server.close())
+        await page.open(f"{site.url}/login#token={TOKEN}")
         await page.until("location.pathname === '/' && document.readyState === 'complete'")
-        yield Site(url, page, world, tail, records)
+        yield site
         assert page.problems == []

@@ -53,11 +53,7 @@ async def test_live_mode_pauses_without_losing_the_place(site: Site) -> None:
     page = site.page
     await site.open("/requests?period=15m&live=1")
     await page.wait_for("#live-bar", "Live")
-    await page.until("performance.getEntriesByType('resource').length && document.querySelector('.dot:not(.away)')")
-    for _ in range(100):
-        if site.tail.subscribers:
-            break
-        await page.evaluate("new Promise((done) => setTimeout(done, 20))")
+    await site.listened()
     await site.store(record_of(-1, path="/live/first"))
     await page.wait_for("#rows tr[data-id]", "/live/first")
     await page.press(" ")
@@ -71,6 +67,41 @@ async def test_live_mode_pauses_without_losing_the_place(site: Site) -> None:
         "[...document.querySelectorAll('#rows td.path')].slice(0, 3).map((e) => e.innerText.trim())"
     )
     assert paths == ["/live/third", "/live/second", "/live/first"]
+
+
+async def test_live_mode_survives_a_restart_of_the_server(site: Site) -> None:
+    """What was stored while the server was away comes after it, once; the page says what happened."""
+    page = site.page
+    await site.open("/requests?period=15m&live=1")
+    await site.listened()
+    await site.store(record_of(-1, path="/before"))
+    await page.wait_for("#rows tr[data-id]", "/before")
+    await site.restart(record_of(-2, path="/meanwhile"))
+    await page.wait_for("#rows", "Nothing was missed")
+    await page.wait_for("#rows tr[data-id]", "/meanwhile")
+    await site.store(record_of(-3, path="/after"))
+    await page.wait_for("#rows tr[data-id]", "/after")
+    for path in ("/before", "/meanwhile", "/after"):
+        assert await page.evaluate(f"document.querySelector('#rows').innerText.split('{path}').length") == 2
+    assert all("ERR_" in problem for problem in page.problems), page.problems
+    page.problems.clear()  # the browser reports the lost connection
+
+
+async def test_tabs_share_one_stream(site: Site) -> None:
+    """A second tab of the browser gets what the first one hears, and goes on alone when that one leaves."""
+    page = site.page
+    await site.open("/requests?period=15m&live=1")
+    await site.listened()
+    async with page.sibling() as other:
+        await other.open(site.url + "/requests?period=15m&live=1")
+        await other.wait_for("#live-bar", "Live")
+        await site.store(record_of(-1, path="/shared"))
+        await other.wait_for("#rows tr[data-id]", "/shared")
+        assert len(site.tail.subscribers) == 1
+        await page.press("l")
+        await site.store(record_of(-2, path="/alone"))
+        await other.wait_for("#rows tr[data-id]", "/alone")
+        assert other.problems == []
 
 
 async def test_the_keyboard_alone_reaches_everything(site: Site) -> None:
