@@ -51,7 +51,8 @@ StorageUrl = Annotated[
     Option(
         "--storage",
         metavar="URL",
-        help="sqlite:///FILE (relative to the data directory; four slashes: absolute) or memory:",
+        help="sqlite:///FILE (relative to the data directory; four slashes: absolute), "
+        "postgresql://USER:PASSWORD@HOST/DATABASE or memory:",
     ),
 ]
 Workers = Annotated[

@@ -46,6 +46,10 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("outcome", Many, "ok, upstream_error, client_closed, …"),
     ("error_type", Many, "Error code."),
     ("trace_id", _ONE, "W3C trace id."),
+    ("provider", Many, "LLM provider."),
+    ("model", Many, "LLM model, as requested."),
+    ("tool", Many, "Name of an MCP tool that was called."),
+    ("q", _ONE, "Text in path, error or bodies."),
     ("min_latency_ms", int | None, "At least this long."),
     ("max_latency_ms", int | None, "At most this long."),
 )
