@@ -30,9 +30,9 @@ async function readCounted(parameters, names, signal) {
 }
 
 export class Facets {
-  /** `choose(text)` gets the box with a value put in or taken out. */
-  constructor(host, choose) {
-    Object.assign(this, { host, choose, groups: {}, open: new Set(), names: new Map(), text: "" });
+  /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away. */
+  constructor(host, choose, close) {
+    Object.assign(this, { host, choose, close, groups: {}, open: new Set(), names: new Map(), text: "" });
   }
 
   /** Values seen of a filter, for suggestions. */
@@ -66,7 +66,8 @@ export class Facets {
     const sections = GROUPS.map(([name, label]) => this.group(name, label)).filter(Boolean);
     this.host.replaceChildren(
       el("div", { class: "facets-head" }, el("h2", {}, "Filters"),
-        this.text && el("button", { type: "button", class: "link", onclick: () => this.choose("") }, "Clear")),
+        this.text && el("button", { type: "button", class: "link", onclick: () => this.choose("") }, "Clear"),
+        el("button", { type: "button", class: "link narrow-only", onclick: () => this.close() }, "Done")),
       ...(sections.length ? sections : [el("p", { class: "unit" }, "Nothing to choose from yet")]));
   }
 

@@ -86,6 +86,7 @@ export const momentTitle = (time) => moment(time.getTime() * 1000).title;
 /** Which mark a record gets: the shape tells it without colour. */
 export function grade(record) {
   if (record.in_flight) return "flying";
+  if (record.level === "info" && record.error_type) return "error"; // an error inside a 200
   if (record.level === "error" || record.level === "warn" || record.level === "debug") return record.level;
   return "info";
 }

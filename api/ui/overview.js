@@ -12,6 +12,7 @@ import { searchBox } from "./searchbox.js";
 import { failing, keyList, modelList, topList, toolList } from "./tops.js";
 
 const RENEW_MS = 10_000;
+const MAX_LIST = 100; // alternatives that the API takes
 const SAMPLE = 300; // newest records that models, tools and reasons are told from
 
 export function mount(main, signal) {
@@ -133,8 +134,9 @@ class OverviewPage {
   /** The newest LLM calls; none are asked for where there is no provider. */
   async readCalls(period, signal) {
     const { facets } = await ask("/api/facets", { ...period.parameters, name: "provider" }, signal);
-    if (!facets.provider.length) return { records: [] };
-    return ask("/api/records", { ...period.parameters, provider: facets.provider.map(({ value }) => value).join(","), limit: SAMPLE }, signal);
+    const names = facets.provider.map(({ value }) => value).filter((name) => !name.includes(",")).slice(0, MAX_LIST);
+    if (!names.length) return { records: [] };
+    return ask("/api/records", { ...period.parameters, provider: names.join(","), limit: SAMPLE }, signal);
   }
 
   tokens(calls) {

@@ -51,7 +51,7 @@ class RequestsPage {
     const columns = el("button", { type: "button", id: "columns", onclick: () => this.chooseColumns() }, "Columns");
     const exporting = el("button", { type: "button", id: "export", onclick: () => this.export() }, "Export");
     this.panel = el("aside", { class: "facets", id: "facets", "aria-label": "Filters" });
-    this.facets = new Facets(this.panel, (text) => this.setFilter(text));
+    this.facets = new Facets(this.panel, (text) => this.setFilter(text), () => this.toggleFacets());
     this.chartHost = el("div", { class: "mini-chart" });
     this.bar = el("div", { id: "live-bar", role: "status" });
     this.head = el("thead");

@@ -11,6 +11,7 @@ import { messagesTab } from "./messages.js";
 import { plainWords } from "./plain.js";
 import { address, change } from "./router.js";
 import { tagOf } from "./rows.js";
+import { toolsTab } from "./tools.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
 
@@ -106,6 +107,7 @@ export class Sheet {
   tabsOf(record) {
     this.tabs = [
       chatTab(record), record.status === 101 && ["messages", "Messages", () => messagesTab(record, this.signal)],
+      record.tools?.length > 0 && ["tools", "Tool calls", () => toolsTab(record)],
       record.kind === "event" && ["event", "Event", () => [el("pre", { tabindex: 0 }, JSON.stringify(record.data, null, 2))]],
       record.kind !== "event" && ["request", "Request", () => messageTab(record, "request")],
       record.kind !== "event" && ["response", "Response", () => messageTab(record, "response")],

@@ -62,6 +62,15 @@ async def test_the_messages_of_a_web_socket_are_listed(site: Site) -> None:
     await site.page.wait_for("#messages tr:last-child", "howdy")
 
 
+async def test_the_tool_calls_of_an_exchange_are_listed(site: Site) -> None:
+    """Arguments and result, with the way to the MCP logs, where the call is open."""
+    await open_record(site, "tool")
+    await site.page.click("#tab-tools")
+    await site.page.wait_for(".tool-call", "T-20391")
+    await site.page.click(".tool-call a")
+    await site.page.wait_for(".call-details", "T-20391")
+
+
 async def test_a_record_that_is_gone_says_so(site: Site) -> None:
     """An unknown id is answered in the sheet, and may be a trace id."""
     await site.open("/requests?period=15m&record=" + "ab" * 16)

@@ -155,7 +155,8 @@ async def fill(storage: Storage) -> dict[str, Record]:
         )
     )
     await storage.create_key(KEY)
-    batch = [*entries, stream, broken, binary, *socket, tool_call(80), tool_call(70, "error"), refused]
+    tool = tool_call(80)
+    batch = [*entries, stream, broken, binary, *socket, tool, tool_call(70, "error"), refused]
     await storage.commit(Batch(instance="side-1", entries=batch))
     return {
         "stream": stream.record,
@@ -163,4 +164,5 @@ async def fill(storage: Storage) -> dict[str, Record]:
         "binary": binary.record,
         "socket": socket[0].record,
         "refused": refused.record,
+        "tool": tool.record,
     }
