@@ -1,12 +1,14 @@
 // Health: the ledger as a picture, then rings, queue, spool, store and retention. Curves begin when the page is opened.
 
 import { el } from "./dom.js";
-import { ago, clockText, count, durationText, sizeText } from "./format.js";
+import { ago, clockText, count, durationText, grade, moment, sizeText } from "./format.js";
 import { ask, Problem, wordsFor } from "./http.js";
 import { ledgerBar, PARTS, partsOf } from "./ledger.js";
 import { spark } from "./lines.js";
 
 const POLL_MS = 2000;
+const EVENTS_EVERY = 5; // polls
+const EVENTS = 8;
 const SAMPLES = 150; // five minutes
 const MEANING = { stored: "committed, on disk", spooled: "on disk, not yet in the store", waiting: "ring and queue", dropped: "counted, lost" };
 const REASONS = ["ring_full", "spool_full", "io_error", "poison", "corrupt", "too_large", "shutdown_deadline", "other_store"];
@@ -19,7 +21,7 @@ export function mount(main, signal) {
 
 class HealthPage {
   constructor(main, signal) {
-    Object.assign(this, { main, signal, samples: [] });
+    Object.assign(this, { main, signal, samples: [], events: [], polls: 0 });
     this.keys = {};
     const timer = setInterval(() => { if (!document.hidden) this.read(); }, POLL_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
@@ -28,6 +30,8 @@ class HealthPage {
   async read() {
     try {
       const [ledger, status] = await Promise.all([ask("/api/ledger", {}, this.signal), ask("/api/status", {}, this.signal)]);
+      if (this.polls % EVENTS_EVERY === 0) this.events = (await ask("/api/records", { kind: "event", level: "info,warn,error", limit: EVENTS }, this.signal)).records;
+      this.polls += 1;
       this.samples = [...this.samples, { at: Date.now(), flush: status.writer.last_flush_s * 1000, spooled: ledger.spooled, oldest: status.writer.oldest_unstored_s, waiting: ledger.waiting }].slice(-SAMPLES);
       this.draw(partsOf(ledger), ledger, status);
     } catch (error) {
@@ -44,7 +48,7 @@ class HealthPage {
       el("div", { class: "thirds" }, this.curve("Flush time", "last batch", (sample) => sample.flush, (value) => durationText(Math.round(value * 1000))),
         this.curve("Spool", `records, of ${binary(configuration.spool?.max_bytes)}`, (sample) => sample.spooled, count),
         this.curve("Oldest unstored", "seconds", (sample) => sample.oldest, (value) => `${value.toFixed(1)}\u00a0s`)),
-      el("div", { class: "thirds" }, store(status), retention(configuration.retention), batches(status.writer)));
+      el("div", { class: "thirds" }, store(status), retention(configuration.retention), batches(status.writer)), events(this.events));
     this.main.scrollTop = scrolled;
   }
 
@@ -110,6 +114,17 @@ function dropped(reasons) {
 function store(status) {
   const { storage } = status.configuration;
   return el("section", {}, head("Store", ""), el("p", { class: status.storage.up ? "" : "error" }, el("span", { class: "grade", "aria-hidden": "true" }), status.storage.up ? "reachable" : "away"), facts([["Where", String(storage.url)], ["Durability", storage.durability], ["Queue", binary(storage.queue_max_bytes), "then the spool"]]));
+}
+
+/** Our own events: what retention removed, containers forgotten, records erased. */
+function events(records) {
+  const rows = records.map((record) => {
+    const start = moment(record.started_at_us);
+    return el("tr", {}, el("td", { class: "mono", title: start.title }, start.date + start.clock), el("td", { class: "mono" }, el("span", { class: grade(record) }, el("span", { class: "grade", "aria-hidden": "true" })), record.name),
+      el("td", { class: "mono unit" }, JSON.stringify(record.data ?? null)));
+  });
+  return el("section", { class: "events" }, el("div", { class: "section-head" }, el("h2", {}, "Events ", el("span", { class: "unit" }, "retention, erasures, what else sidelog did by itself")), el("a", { href: "/requests?filter=kind:event&period=7d" }, "Show in requests")),
+    rows.length ? el("table", { class: "managed" }, el("tbody", {}, rows)) : el("p", { class: "unit" }, "None yet"));
 }
 
 const retention = (limits) => el("section", {}, head("Retention", ""), facts([["Records", `${limits.max_age_days} days`], ["Bodies", `${limits.body_max_age_days} days`], ["Size", limits.max_bytes ? sizeText(limits.max_bytes) : "no cap", "oldest go first"]]));

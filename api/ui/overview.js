@@ -42,7 +42,7 @@ class OverviewPage {
     const timer = setInterval(() => { if (!document.hidden && !this.chart.brush) this.read(); }, RENEW_MS);
     signal.addEventListener("abort", () => { clearInterval(timer); clearInterval(this.waiting); });
     this.keys = { ...Object.fromEntries(PRESETS.map(([name], index) => [String(index + 1), () => change(presetState(name))])),
-      z: () => this.chart.zoomIn(), Backspace: () => history.back(), e: () => go("/requests", { filter: "level:error" }), l: () => go("/requests", { live: "1" }) };
+      z: () => this.chart.zoomIn(), Backspace: () => address().since && change(presetState("1h")), e: () => go("/requests", { filter: "level:error" }), l: () => go("/requests", { live: "1" }) };
   }
 
   onAddress() {

@@ -326,7 +326,7 @@ class RequestsPage {
     const period = Object.fromEntries(PRESETS.map(([name], index) => [String(index + 1), () => change(presetState(name))]));
     return {
       ...period, j: () => this.move(1), k: () => this.move(-1), ArrowDown: () => this.move(1), ArrowUp: () => this.move(-1),
-      f: () => this.toggleFacets(), l: () => this.toggleLive(), z: () => this.chart.zoomIn(), Backspace: () => history.back(),
+      f: () => this.toggleFacets(), l: () => this.toggleLive(), z: () => this.chart.zoomIn(), Backspace: () => this.state.since && change(presetState("1h")),
       " ": () => this.live.isOn && (this.live.isPaused ? this.live.resume() : this.live.pause()),
       e: () => this.setFilter(toggled(this.state.filter ?? "", "level", "error")),
       c: () => this.sheet.press("curl"), y: () => this.sheet.press("link"), "[": () => this.sheet.turn(-1), "]": () => this.sheet.turn(1),
