@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,11 +74,13 @@ class Site:
         """Of the admin port."""
         return f"http://127.0.0.1:{self.server.port}"
 
-    async def restart(self, *missed: Record) -> None:
-        """Stop the server, store records meanwhile, and start it again on its port, with the store's numbers."""
+    async def restart(self, *missed: Record, meanwhile: Awaitable[object] | None = None) -> None:
+        """Stop the server, store records and await something meanwhile, then start it again on its port."""
         port, storage = self.server.port, self.world.storage
         await self.server.close()
         await self.store(*missed)
+        if meanwhile is not None:
+            await meanwhile
         self.tail = Tail(storage, head_seq=await storage.last_seq(), offset=self.tail.offset)
         streams = replace(self.services.streams, tail=self.tail)
         self.server = TestServer(make_app(replace(self.services, streams=streams)), port=port)

@@ -101,3 +101,14 @@ async def test_mcp_logs_open_in_place(site: Site) -> None:
     await site.page.wait_for(".call-details", "T-20391")
     assert "open=" in await site.page.evaluate("location.search")
     assert await site.page.evaluate("document.querySelectorAll('#calls tr.call').length") == 1
+
+
+async def test_a_lost_server_is_said_and_what_is_shown_stays(site: Site) -> None:
+    """After three seconds a bar says since when; the rows stay; it goes when the server is back."""
+    await site.open("/requests?period=15m")
+    await site.page.wait_for("#rows tr[data-id]")
+    await site.restart(meanwhile=site.page.wait_for("#disconnected", "No connection to sidelog since"))
+    await site.page.wait_for("#rows tr[data-id]")
+    await site.page.until("document.querySelector('#disconnected').hidden")
+    assert all("ERR_" in problem for problem in site.page.problems), site.page.problems
+    site.page.problems.clear()  # the browser reports the lost connection
