@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from api.app import make_app
+from api.auth import COOKIE
 from api.services import Services
 from api.tail import Tail
 from storage.backends import open_storage
@@ -146,7 +147,9 @@ async def _site(port: int, directory: Path, *, is_filled: bool) -> AsyncIterator
         page = await stack.enter_async_context(Browser(session, port).page())
         site = Site(page, services, server, world, tail, records)
         stack.push_async_callback(lambda: site.server.close())
-        await page.open(f"{site.url}/login#token={TOKEN}")
-        await page.until("location.pathname === '/' && document.readyState === 'complete'")
+        credential = services.credentials.find(TOKEN)
+        assert credential is not None
+        cookie = services.sessions.open(credential.digest)
+        await page.call("Network.setCookie", name=COOKIE, value=cookie, url=site.url, httpOnly=True, sameSite="Strict")
         yield site
         assert page.problems == []

@@ -57,7 +57,9 @@ async def test_an_empty_store_shows_the_recipe_and_turns_into_data(empty_site: S
 async def test_login_keeps_the_address_and_refuses_a_wrong_token(site: Site) -> None:
     """Without a session a page leads to the login; a wrong token is said; the right one leads back."""
     page = site.page
-    await page.evaluate("fetch('/logout', { method: 'POST' })")
+    await site.open("/keys")
+    await page.click("#logout")
+    await page.until("location.pathname === '/login'")
     page.problems.clear()
     await page.open(site.url + "/requests?filter=status:5xx")
     await page.until("location.pathname === '/login' && document.activeElement?.id === 'token'")
@@ -70,6 +72,15 @@ async def test_login_keeps_the_address_and_refuses_a_wrong_token(site: Site) -> 
     assert await page.until("location.pathname === '/requests' && location.search") == "?filter=status:5xx"
     assert all("401" in problem for problem in page.problems), page.problems
     page.problems.clear()
+
+
+async def test_the_printed_address_logs_in_by_itself(site: Site) -> None:
+    """The token stands in the fragment, and is gone from the address and the history afterwards."""
+    await site.page.call("Network.clearBrowserCookies")
+    await site.page.open(f"{site.url}/login#token={TOKEN}")
+    await site.page.wait_for("h1", "Overview")
+    assert TOKEN not in await site.page.evaluate("location.href + document.referrer")
+    assert not any(TOKEN in path.partition("#")[0] for path in site.page.requests)
 
 
 async def test_the_theme_can_be_turned_and_stays(site: Site) -> None:

@@ -131,7 +131,7 @@ async def test_no_payload_runs_anywhere(empty_site: Site) -> None:
         await empty_site.open(path)
         await page.wait_for(selector)
         assert await page.evaluate(HARMLESS), path
-    for number in (0, 7, 33, -1):
+    for number in (7, -1):
         for tab in ("chat", "request", "response", "facts"):
             await empty_site.open(f"/requests?period=15m&record={stored[number].record.id.hex()}&tab={tab}")
             await page.wait_for("#sheet [role=tabpanel]")
