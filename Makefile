@@ -30,7 +30,7 @@ run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy you
 	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
 
 test: check ## format, lint, types, layers, and the whole test suite
-	@$(BIN)/python -m pytest -q -m 'not long'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long'
 
 check: $(VENV)/.dev ## format, lint, types, layers
 	@$(BIN)/ruff format --check --quiet .
