@@ -25,7 +25,11 @@ def store_families(figures: StoreFigures) -> Iterator[Metric]:
         ("storage_up", "Whether the last commit reached the store.", int(figures.is_up)),
         ("oldest_unstored_seconds", "Age of the oldest record not yet stored.", figures.oldest_unstored_s),
         ("spool_bytes", "Disk space the spool takes.", figures.spool_bytes),
-        ("retention_lag_seconds", "Age of rows that retention has hidden and not yet deleted.", figures.retention_lag_s),
+        (
+            "retention_lag_seconds",
+            "Age of rows that retention has hidden and not yet deleted.",
+            figures.retention_lag_s,
+        ),
     )
     for name, text, value in gauges:
         yield GaugeMetricFamily("sidelog_" + name, text, value=value)

@@ -1,7 +1,7 @@
 // An LLM call as a conversation: what was sent, then the answer of this call, parted by rules. Roles in a gutter.
 
 import { el } from "./dom.js";
-import { answerIn, sentIn } from "./conversation.js";
+import { answerOf, sentIn } from "./conversation.js";
 import { count, durationText, prettyJson } from "./format.js";
 import { marked } from "./redaction.js";
 
@@ -11,7 +11,7 @@ const SHORT = 600; // characters of an earlier message; the rest is a click away
 /** The tab of a call; null when the record is none. */
 export function chatTab(record) {
   if (!record.provider || record.provider === "mcp" || !record.request) return null;
-  const sent = sentIn(record), answer = answerIn(record);
+  const sent = sentIn(record), answer = answerOf(record);
   if (sent === null && answer === null) return null;
   return ["chat", "Chat", () => [...(sent ? sentPart(sent) : []), ...answerPart(record, answer)]];
 }

@@ -47,7 +47,7 @@ function partOf(part) {
 }
 
 /** What was answered: {parts, error}; null when it cannot be read. */
-export function answerIn(record) {
+export function answerOf(record) {
   const text = bodyText(record.response);
   if (text === null) return null;
   const whole = read(text);

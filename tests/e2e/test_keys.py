@@ -180,8 +180,13 @@ def test_refused_calls_are_logged_and_go_no_further(world: World) -> None:
     nobody = (None, None, None, "of-route", None)
     assert named == [(key["id"], "Old Key", key["secret"][-4:], "of-key", "ann"), nobody, nobody, nobody]
     assert "/agent/refused" not in world.service.paths
-    events = [row["data"] for row in world.sidelog.records("kind=event") if row["name"] == "key_changed"]
-    assert {(event["change"], event["keyName"]) for event in events} >= {("created", "Old Key"), ("deleted", "Old Key")}
+
+    def told() -> bool:
+        events = [row["data"] for row in world.sidelog.records("kind=event") if row["name"] == "key_changed"]
+        changes = {(event["change"], event["keyName"]) for event in events}
+        return changes >= {("created", "Old Key"), ("deleted", "Old Key")}
+
+    eventually(told)
 
 
 def test_optional_routes_know_their_callers(world: World) -> None:
