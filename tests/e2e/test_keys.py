@@ -87,7 +87,7 @@ class World:
         finally:
             connection.close()
 
-    def becomes(self, path: str, key: str, expected: tuple[int, str | None]) -> None:
+    def becomes(self, path: str, key: str | None, expected: tuple[int, str | None]) -> None:
         """Wait until a change is in effect: so many new connections in a row have met every worker."""
         began_s = time.monotonic()
         in_a_row = 0
@@ -136,6 +136,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         config.write_text(CONFIG.format(upstream=upstream))
         with Sidelog(directory / "data", upstream, "--config", str(config), "--workers", "2") as sidelog:
             world = World(sidelog, service)
+            world.becomes("/agent/started", None, (401, "missing_token"))  # every worker has read the keys
             yield world
         kept = [file for file in (directory / "data").rglob("*") if file.is_file()]
         assert (directory / "data" / SNAPSHOT_FILE) in kept
