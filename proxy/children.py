@@ -19,14 +19,13 @@ from proxy.descriptor import write_descriptor
 from proxy.listeners import Listeners
 from proxy.ring_directory import ring_directory
 from proxy.segment import Segment
+from proxy.segment_layout import INFLIGHT_BYTES
 from proxy.wakeup import Wakeup
 
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 STABLE_S: Final = 10.0
 """A child that lived this long is restarted at once again."""
-INFLIGHT_BYTES: Final = 5 << 20
-"""The in-flight table with the header pages, beside the ring itself."""
 
 
 @dataclass(frozen=True, slots=True)

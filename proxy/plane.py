@@ -21,21 +21,17 @@ from proxy.engine import Engine
 from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
 from proxy.inflight import InflightWriter
+from proxy.listeners import BACKLOG
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
 from proxy.ring_directory import ring_directory
 from proxy.routes import RouteTable
 from proxy.segment import Segment
+from proxy.segment_layout import INFLIGHT_BYTES
 from proxy.settings import Settings, thaw
 from proxy.tls import server_context
 
 log = logging.getLogger(__name__)
-
-BACKLOG: Final = 4096
-"""Connections waiting to be accepted; the kernel caps it at net.core.somaxconn."""
-
-INFLIGHT_BYTES: Final = 5 << 20
-"""The in-flight table with the header pages, beside the ring itself."""
 
 DRAIN_STEP_S: Final = 0.02
 """How often a draining process looks whether the last exchange is done."""

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 MAGIC: Final = b"sidelogR"
 LAYOUT_VERSION: Final = 1
 PAGE: Final = 4096
+INFLIGHT_BYTES: Final = 5 << 20
+"""What a segment takes beside its ring: the in-flight table of 1 024 slots, with the header pages."""
 SLOT_BYTES: Final = 4096
 """Size of one slot of the in-flight table."""
 

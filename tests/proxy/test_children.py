@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.children import BACKOFF_MAX_S, INFLIGHT_BYTES, STABLE_S, Child, Collector, Shared, Worker
+from proxy.children import BACKOFF_MAX_S, STABLE_S, Child, Collector, Shared, Worker
 from proxy.control import MAX_DESCRIPTORS, Control
 from proxy.datadir import DataDir
 from proxy.listeners import open_listeners
 from proxy.segment import Segment, SegmentError
+from proxy.segment_layout import INFLIGHT_BYTES
 from proxy.settings import RouteSettings, Settings
 from proxy.wakeup import Wakeup
 
