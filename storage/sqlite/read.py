@@ -11,14 +11,13 @@ while a read runs lie above its range and are left to the next one.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from storage.periods import Hours, hours_inside, split
 from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
 from storage.record import LEVELS, Payload, Record
+from storage.slices import Range, slices
 from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, texts
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
@@ -27,10 +26,6 @@ from storage.sqlite.payloads import NOWHERE, Unpacker
 from storage.sqlite.rollups import OTHER
 from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_rows, rollup_where, snapshot, visible
 
-_FIRST_SLICE: Final = 10_000
-"""Rows; about 2 ms of scanning."""
-_QUICK_S: Final = 0.02
-_SLOW_S: Final = 0.1
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 _EVENT: Final = KINDS.index("event")
@@ -39,34 +34,6 @@ _BY: Final = ", ".join((*_STATS, "level"))
 _UNKNOWN: Final = "unknown"
 _OTHERS: Final = "other"
 """Name of the values beyond the limit of the rollups."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Rows by `seq`, both ends inclusive; empty when `first` is above `last`."""
-
-    first: int
-    last: int
-
-
-class Slices:
-    """Cuts a range into slices, in order, whose width follows how long the last one took."""
-
-    def __init__(self, whole: Range, order: Order) -> None:
-        self._rest = whole
-        self._order = order
-        self._width = _FIRST_SLICE
-
-    def __iter__(self) -> Iterator[Range]:
-        while self._rest.first <= self._rest.last:
-            began = time.monotonic()
-            part, self._rest = _cut(self._rest, self._width, self._order)
-            yield part
-            took_s = time.monotonic() - began
-            if took_s < _QUICK_S:
-                self._width *= 8
-            elif took_s > _SLOW_S:
-                self._width = max(_FIRST_SLICE, self._width // 4)
 
 
 def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, budget: Budget) -> Page:
@@ -78,7 +45,7 @@ def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, bud
     rows: list[Row] = []
     skip, limit = max(query.offset, 0), min(query.limit, MAX_INT - 1)
     edge = query.after
-    for part in Slices(_with_cursor(seq_range(connection, filter), query.after, query.order), query.order):
+    for part in slices(seq_range(connection, filter).following(query.after, query.order), query.order):
         if skip:
             passed = budget.execute(connection, *_passing(where, part, skip))
             if passed is None:
@@ -129,7 +96,7 @@ def _count_rows(connection: sqlite3.Connection, filter: Filter, budget: Budget) 
     if where is None:
         return Count(0, 0)
     exchanges = events = 0
-    for part in Slices(seq_range(connection, filter), "desc"):
+    for part in slices(seq_range(connection, filter), "desc"):
         sql = f"SELECT kind, count(*) FROM records WHERE {where.text} AND seq BETWEEN ? AND ? GROUP BY kind"
         found = budget.execute(connection, sql, (*where.parameters, part.first, part.last))
         if found is None:
@@ -175,7 +142,7 @@ def _scan_stats(connection: sqlite3.Connection, filter: Filter, budget: Budget) 
     if where is None:
         return found
     sql = f"SELECT {_BY}, sum(2 - kind) FROM records WHERE {where.text} AND seq BETWEEN ? AND ? GROUP BY {_BY}"
-    for part in Slices(seq_range(connection, filter), "desc"):
+    for part in slices(seq_range(connection, filter), "desc"):
         rows = budget.execute(connection, sql, (*where.parameters, part.first, part.last))
         if rows is None:
             break
@@ -243,22 +210,6 @@ def seq_range(connection: sqlite3.Connection, filter: Filter) -> Range:
     if filter.seq_until is not None:
         most = min(most, filter.seq_until)
     return Range(least, most)
-
-
-def _with_cursor(whole: Range, after: int | None, order: Order) -> Range:
-    if after is None:
-        return whole
-    if order == "asc":
-        return Range(max(whole.first, after + 1), whole.last)
-    return Range(whole.first, min(whole.last, after - 1))
-
-
-def _cut(whole: Range, width: int, order: Order) -> tuple[Range, Range]:
-    if order == "asc":
-        middle = min(whole.first + width - 1, whole.last)
-        return Range(whole.first, middle), Range(middle + 1, whole.last)
-    middle = max(whole.last - width + 1, whole.first)
-    return Range(middle, whole.last), Range(whole.first, middle - 1)
 
 
 def _listing(where: Where, part: Range, order: Order, limit: int, offset: int) -> tuple[str, Row]:

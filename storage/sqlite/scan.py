@@ -6,11 +6,12 @@ from typing import Final
 
 from storage.figures import BOUNDS_US
 from storage.query import Filter
+from storage.slices import Range, slices
 from storage.sql import SQLITE, conditions, texts
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import find
-from storage.sqlite.read import Range, Slices, seq_range
+from storage.sqlite.read import seq_range
 from storage.sqlite.tiers import Parameters
 
 _CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
@@ -48,7 +49,7 @@ def scan(
     where = conditions(filter, find(connection, texts(filter)), SQLITE)
     if where is None:
         return
-    for part in Slices(seq_range(connection, filter), "desc"):
+    for part in slices(seq_range(connection, filter), "desc"):
         sql = f"{select} WHERE {where.text} AND seq BETWEEN ? AND ?{then}"
         found = budget.execute(connection, sql, (*before, *where.parameters, *_bounds(part), *after))
         yield found

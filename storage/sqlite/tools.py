@@ -16,10 +16,10 @@ import msgspec
 from storage.periods import HOUR_US
 from storage.query import Scope
 from storage.record import Entry, ToolCall, ToolStatus
+from storage.slices import Range, slices
 from storage.sql import MAX_INT, Texts, is_storable
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, marks
-from storage.sqlite.read import Range, Slices
 from storage.sqlite.tiers import meta
 from storage.tools import ToolFilter, ToolKey, ToolPage, ToolQuery, ToolStats, ToolValues
 
@@ -122,7 +122,7 @@ def tool_stats(connection: sqlite3.Connection, filter: ToolFilter, budget: Budge
         "SELECT (SELECT min(id) FROM tool_calls), (SELECT max(id) FROM tool_calls)"
     ).fetchone()
     stats = ToolStats()
-    for part in Slices(Range(1, 0) if least is None else Range(least, most), "desc"):
+    for part in slices(Range(1, 0) if least is None else Range(least, most), "desc"):
         sql = (
             "SELECT status, count(*), total(latency_us >= 0), total(max(latency_us, 0)), total(cost_usd) "
             f"FROM tool_calls WHERE {where[0]} AND id BETWEEN ? AND ? GROUP BY status"

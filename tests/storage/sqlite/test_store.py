@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from storage import slices
 from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Record
-from storage.sqlite import codec, connection, dictionary, read
+from storage.sqlite import codec, connection, dictionary
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record
 
@@ -137,8 +138,8 @@ async def test_readers_cannot_write(store: SqliteStorage) -> None:
 @pytest.fixture
 async def slow(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStorage]:
     """A store of 50 records in 5 slices, without any time for reading."""
-    monkeypatch.setattr(read, "_FIRST_SLICE", 10)
-    monkeypatch.setattr(read, "_QUICK_S", 0.0)
+    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
+    monkeypatch.setattr(slices, "QUICK_S", 0.0)
     async with await SqliteStorage.open(path, durability="fast", read_budget_s=0.0) as opened:
         await opened.commit(make_batch(*[make_record(path=f"/{number}") for number in range(50)]))
         yield opened
@@ -182,8 +183,8 @@ async def test_an_offset_that_is_not_reached_has_no_cursor(slow: SqliteStorage) 
 @pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
 async def test_an_offset_reaches_over_slices(path: Path, monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
     """Rows are skipped across as many slices as it takes."""
-    monkeypatch.setattr(read, "_FIRST_SLICE", 10)
-    monkeypatch.setattr(read, "_QUICK_S", 0.0)
+    monkeypatch.setattr(slices, "FIRST_SLICE", 10)
+    monkeypatch.setattr(slices, "QUICK_S", 0.0)
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(make_batch(*[make_record(path="/odd" if n % 2 else "/even") for n in range(100)]))
         page = await store.select(RecordQuery(filter=Filter(path_contains="odd"), order="asc", offset=offset, limit=4))
