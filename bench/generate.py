@@ -14,10 +14,11 @@ from typing import Final
 
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id
+from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id, now_us
 
 BATCH: Final = 3000
 START_US: Final = 1_790_000_000_000_000
+DAY_US: Final = 86_400_000_000
 SOURCE: Final = bytes(15) + b"\x09"
 
 _METHODS: Final = ("GET", "GET", "GET", "GET", "POST", "POST", "PUT", "DELETE")
@@ -26,10 +27,10 @@ _HEAD: Final = b"%s /api/items/%d HTTP/1.1\r\nhost: api.example.com\r\nuser-agen
 _ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 470\r\nserver: nginx"
 
 
-def make_record(number: int, total: int, days: float) -> Record:
-    """Make the record with a number, of so many, spread evenly over some days."""
+def make_record(number: int, total: int, days: float, start_us: int = START_US) -> Record:
+    """Make the record with a number, of so many, spread evenly over some days from a time on."""
     chance = int.from_bytes(hashlib.blake2b(number.to_bytes(8, "big"), digest_size=8).digest(), "big")
-    started_at_us = START_US + int(number * days * 86_400_000_000 / total)
+    started_at_us = start_us + int(number * days * 86_400_000_000 / total)
     status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
     provider, model = _MODELS[chance % 4] if chance % 10 == 0 else (None, None)
     service = (chance >> 8) % 20
@@ -91,13 +92,13 @@ def make_payload(number: int, record: Record) -> Payload:
     return Payload(_HEAD % (record.method.encode(), number), _ANSWER, None, body)
 
 
-async def fill(storage: Storage, records: int, days: float, *, has_payloads: bool) -> float:
+async def fill(storage: Storage, records: int, days: float, *, has_payloads: bool, start_us: int = START_US) -> float:
     """Commit the records; answers the seconds of the commits alone."""
     seconds = 0.0
     for start in range(0, records, BATCH):
         entries = []
         for number in range(start, min(start + BATCH, records)):
-            record = make_record(number, records, days)
+            record = make_record(number, records, days, start_us)
             entries.append(Entry(record, make_payload(number, record) if has_payloads else None))
         taken = start + len(entries)
         position = Position(offset=taken * 500, taken=taken, stored=taken)
@@ -108,8 +109,9 @@ async def fill(storage: Storage, records: int, days: float, *, has_payloads: boo
 
 
 async def _run(options: argparse.Namespace) -> None:
+    start_us = now_us() - int(options.days * DAY_US) if options.recent else START_US
     async with await open_storage(options.storage, Path(options.directory), durability="fast") as storage:
-        seconds = await fill(storage, options.records, options.days, has_payloads=options.payloads)
+        seconds = await fill(storage, options.records, options.days, has_payloads=options.payloads, start_us=start_us)
         info = await storage.info()
     rate = options.records / seconds
     print(f"{info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, {rate:.0f} rows/s in commits")
@@ -120,6 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--days", type=float, default=10.0)
+    parser.add_argument("--recent", action="store_true", help="ending now, so that retention leaves them")
     parser.add_argument("--payloads", action="store_true", help="with heads and bodies")
     parser.add_argument("--storage", default="sqlite:///bench.db", help="storage URL")
     parser.add_argument("--directory", default=".", help="where a relative path of the URL begins")
