@@ -14,11 +14,11 @@ from uuid import UUID
 
 import msgspec
 
+from storage.payloads import Bodies
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.text import escape
 from storage.slices import Range
 from storage.sql import DIMENSIONS, Where, lower_ascii
-from storage.sqlite.payloads import Bodies
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
+from storage.payloads import NOWHERE, Place
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
-from storage.postgres.payloads import NOWHERE, Place
 from storage.postgres.text import escape, unescape
 from storage.query import ROLLUP_METHODS
 from storage.record import LEVELS, Record, Shed, Stream

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from storage.payloads import repack
 from storage.periods import DAY_HOURS, HOUR_US
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection, transaction
@@ -27,7 +28,6 @@ from storage.postgres.tools import erase_calls
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import Record
 from storage.slices import Range
-from storage.sqlite.payloads import repack
 from storage.sqlite.rollups import DIMENSIONS
 
 SLICE_ROWS: Final = 500

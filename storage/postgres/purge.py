@@ -15,6 +15,7 @@ from typing import Final
 
 import asyncpg
 
+from storage.payloads import BODIES, HEADS
 from storage.periods import DAY_HOURS, HOUR_US
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.partitions import Partition, listed
@@ -24,7 +25,6 @@ from storage.postgres.state import State, read_state
 from storage.postgres.tools import drop_calls
 from storage.purge import Purged, RetentionState
 from storage.slices import Range
-from storage.sqlite.payloads import BODIES, HEADS
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""

@@ -14,11 +14,11 @@ from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from storage.payloads import NOWHERE, Unpacker
 from storage.periods import Hours, hours_inside, split
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
-from storage.postgres.payloads import NOWHERE, Unpacker
 from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.scan import bounds, first_rows, row_where, scan
 from storage.postgres.state import State, read_state

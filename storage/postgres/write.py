@@ -18,11 +18,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from storage.payloads import NOWHERE
 from storage.postgres import partitions
+from storage.postgres.blocks import COLUMNS as BLOCK_COLUMNS
+from storage.postgres.blocks import BlockIds, BlockRow, block_rows
 from storage.postgres.codec import ROW_COLUMNS, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
-from storage.postgres.payloads import COLUMNS as BLOCK_COLUMNS
-from storage.postgres.payloads import NOWHERE, BlockIds, BlockRow, block_rows
 from storage.postgres.rollups import Limits, Rollups
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, values_of

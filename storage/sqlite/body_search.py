@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from storage.sqlite.payloads import Bodies
+from storage.payloads import Bodies
 
 if sys.version_info >= (3, 14):
     from compression import zstd

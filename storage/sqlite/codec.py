@@ -16,12 +16,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from storage.payloads import Place
 from storage.query import ROLLUP_METHODS
 from storage.record import LEVELS, Record, Shed, Stream
 from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.sql import KINDS
 from storage.sqlite.dictionary import Dictionary, Names
-from storage.sqlite.payloads import Place
 from storage.sqlite.rollups import DIMENSIONS
 
 SHEDS: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")

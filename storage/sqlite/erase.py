@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from storage.payloads import BODIES, HEADS, repack
 from storage.periods import HOUR_US
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import Record
 from storage.sql import SQLITE, conditions, texts
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.dictionary import Names, find, in_parts, marks
-from storage.sqlite.payloads import BODIES, HEADS, repack
 from storage.sqlite.read import seq_range
 from storage.sqlite.rollups import DIMENSIONS, Rollups, drop_empty
 

@@ -10,9 +10,9 @@ Invariant: only rows that no reader sees any more are deleted, so no reader can 
 import sqlite3
 from typing import Final
 
+from storage.payloads import BODIES, HEADS
 from storage.periods import HOUR_US
 from storage.purge import Purged, RetentionState
-from storage.sqlite.payloads import BODIES, HEADS
 from storage.sqlite.rollups import delete_before
 from storage.sqlite.tiers import meta
 from storage.sqlite.tools import drop_details

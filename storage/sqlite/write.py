@@ -9,16 +9,20 @@ from typing import Final
 
 import msgspec
 
+from storage.payloads import NOWHERE, Packer
 from storage.record import Batch, Entry, Position
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
-from storage.sqlite.payloads import INSERT_BLOCK, NOWHERE, Packer
 from storage.sqlite.rollups import Limits, Rollups
 from storage.sqlite.tools import insert_calls
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
 
+_INSERT_BLOCK: Final = (
+    "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _UPSERT_POSITION: Final = (
     "INSERT OR REPLACE INTO ingest_position (instance, source, end_offset, taken, stored, received, dropped, closed) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -80,7 +84,7 @@ class BatchStore:
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
         rollups.store(connection, self._limits)
         packer.finish()
-        connection.executemany(INSERT_BLOCK, packer.blocks)
+        connection.executemany(_INSERT_BLOCK, packer.blocks)
         _write_span(connection, entries, last_seq + 1)
         connection.executemany(
             "UPDATE meta SET value = ? WHERE name = ?",

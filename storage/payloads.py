@@ -30,10 +30,6 @@ BODIES: Final = 1
 Place = tuple[int, int, int]
 Block = tuple[int, int, int, int, int, int, bytearray]
 """Id, kind, first and last seq of the records in it, start of the newest of them, uncompressed size, zstd frame."""
-INSERT_BLOCK: Final = (
-    "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
 NOWHERE: Final[Place] = (0, 0, 0)
 
 

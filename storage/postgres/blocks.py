@@ -1,4 +1,4 @@
-"""Heads and bodies in blocks, packed as the SQLite backend packs them; here, how blocks get their ids.
+"""Blocks of heads and bodies: how they get their ids, and their rows.
 
 Strategy: a store reserves ids by the million from a sequence, before the transaction that uses them; above them is the
 day, by which blocks are partitioned. Ids rise within a store and are never given twice; what a store did not use is
@@ -7,11 +7,9 @@ left out.
 
 from typing import Final
 
+from storage.payloads import Packer
 from storage.postgres.connection import Connection
 from storage.postgres.partitions import BLOCK_DAY_BITS
-from storage.sqlite.payloads import NOWHERE, Packer, Place, Unpacker
-
-__all__ = ["COLUMNS", "NOWHERE", "BlockIds", "BlockRow", "Packer", "Place", "Unpacker", "block_rows"]
 
 COLUMNS: Final = ("id", "kind", "newest_started_at_us", "raw_bytes", "data")
 """Of the table of blocks."""
