@@ -64,12 +64,12 @@ def level_of(status: int | None, outcome: str) -> Level:
 
 
 class Stream(msgspec.Struct, gc=False):
-    """What is known about the pace of a streamed response."""
+    """How the output of a streamed response came, and why that of an LLM call ended."""
 
     first_content_us: int | None
     """From the request's start to the first frame with content, µs."""
-    frames: int
-    """Number of frames seen."""
+    frames: int | None
+    """Number of frames seen; null: no stream but one document, of which only `finish_reason` is told here."""
     longest_gap_us: int | None
     """Longest silence between two chunks, µs."""
     finished: bool
@@ -196,7 +196,7 @@ class Record(msgspec.Struct, gc=False):
     price_source: str | None = None
     """Where the price came from."""
     stream: Stream | None = None
-    """Pace of a streamed response."""
+    """Pace of a streamed response, and the reason why the output of any LLM call ended."""
     keyed: bool = False
     """Whether the route asked for an API key, `required` or `optional`; refused calls included."""
 

@@ -26,7 +26,7 @@ function answerPart(record, answer) {
   const note = stream ? `first token after ${durationText(stream.first_content_us)}, ${count(stream.frames)} frames` : durationText(record.duration_us);
   const title = el("h3", { class: "part answer" }, "Answer of this call ", el("span", {}, note));
   if (answer === null) return [title, el("p", { class: "unit" }, "The answer was not kept in a form that can be read here; see Response")];
-  const finish = stream?.finish_reason;
+  const finish = record.finish_reason;
   const row = turn("assistant", answer.parts, Infinity, finish && el("span", { class: "tag" }, `stop: ${finish}`));
   return [title, answer.error && el("p", { class: "complaint error" }, el("strong", {}, answer.error)), answer.parts.length > 0 || !answer.error ? row : null].filter(Boolean);
 }

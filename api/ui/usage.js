@@ -28,7 +28,7 @@ export function usage(record) {
   const line = (name, note, number, kind = "") => el("div", { class: kind }, el("dt", {}, name), el("dd", { class: "unit" }, note), el("dd", { class: "figure" }, number));
   const group = (name, total, list) => [line(name, "", total === null ? "–" : count(total), "group"),
     list.filter(([, , number]) => number > 0).map(([kind, label, number]) => line([el("span", { class: "use key " + kind, "aria-hidden": "true" }), label], "", count(number)))];
-  const finish = record.stream?.finish_reason;
+  const finish = record.finish_reason;
   return [el("section", { class: "usage" }, title, bar, el("dl", {}, group("Input", record.input_tokens, parts.input), group("Output", record.output_tokens, parts.output),
     finish && line("Finish", "", finish), line("Cost", record.price_source ? `computed, ${record.price_source}` : "", money(record.cost_usd), "sum")))];
 }

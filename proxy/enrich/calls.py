@@ -14,7 +14,7 @@ from proxy.enrich.mcp import McpReader
 from proxy.enrich.prices import Prices
 from proxy.enrich.reading import Shape
 from proxy.enrich.redact import Redactor
-from storage.record import Outcome, Record, level_of
+from storage.record import Outcome, Record, Stream, level_of
 
 
 class CallReader:
@@ -69,7 +69,8 @@ class CallReader:
         record.usage_state = reading.usage_state
         record.error_type = record.error_type or text(reading.error_type)
         record.stream = call.stream
-        if call.stream is not None:
-            call.stream.finish_reason = text(reading.finish_reason)
+        if (reason := text(reading.finish_reason)) is not None:
+            record.stream = record.stream or Stream(None, None, None, reading.is_finished)
+            record.stream.finish_reason = reason
         if (cost := self._prices.cost_of(call.provider, reading)) is not None:
             record.cost_usd, record.price_source = cost

@@ -173,6 +173,6 @@ SHAPE: Final = Shape(
         rb'"(?:content|text|reasoning|reasoning_content|refusal|arguments)"\s*:\s*"[^"]|"response\.[a-z_.]+\.delta"'
         rb'|"tool_calls"\s*:\s*\[\s*\{'
     ),
-    members=(b"usage", b"model", b"error"),
+    members=(b"usage", b"model", b"error", b"object", b"status", b"incomplete_details"),
     reasons=(b"finish_reason",),
 )

@@ -40,7 +40,7 @@ async def test_detail_shows_usage_stream_and_tools(world: World, client: Client)
         "input_tokens": 5, "output_tokens": None, "cache_read_tokens": None, "cache_write_tokens": None,
         "reasoning_tokens": None, "state": "partial", "cost_usd": 0.5, "price_source": "reported",
     }  # fmt: skip
-    assert (shown["stream"]["frames"], shown["stream"]["finish_reason"], shown["tools"]) == (7, "stop", [])
+    assert (shown["stream"]["frames"], shown["finish_reason"], shown["tools"]) == (7, "stop", [])
     shown = await ask(client, f"/api/records/{format_id(tool.id)}")
     assert (shown["usage"], [found["tool_name"] for found in shown["tools"]]) == (None, ["add"])
     flying = make_record(3, status=None, ended_at_us=0, duration_us=0)
@@ -53,6 +53,18 @@ async def test_detail_shows_usage_stream_and_tools(world: World, client: Client)
     ]  # fmt: skip
     shown = await ask(client, f"/api/records/{format_id(flying.id)}")
     assert [found["status"] for found in shown["tools"]] == ["processing"]
+
+
+async def test_reason_of_a_document(world: World, client: Client) -> None:
+    """Why an answer ended is told of streams and documents alike; a document is not shown as a stream."""
+    document = make_record(
+        1, provider="openai", usage_state="complete", stream=Stream(None, None, None, True, "length")
+    )
+    await world.storage.commit(Batch("side-1", [Entry(document), Entry(make_record(2))]))
+    rows = (await ask(client, "/api/records"))["records"]
+    assert [(row["stream"], row["finish_reason"]) for row in rows] == [(None, None), (None, "length")]
+    shown = await ask(client, f"/api/records/{format_id(document.id)}")
+    assert (shown["stream"], shown["finish_reason"]) == (None, "length")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,36 @@ def test_chat_completion() -> None:
     """Model as asked and as served, counts with their details."""
     record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER)
     assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
-    assert (record.usage_state, record.stream, record.error_type) == ("complete", None, None)
+    assert (record.usage_state, record.error_type) == ("complete", None)
+
+
+RESPONSE = {"object": "response", "model": "gpt-4o", "status": "completed", "incomplete_details": None, "output": []}
+CUT_RESPONSE = RESPONSE | {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+GEMINI = "/v1beta/models/gemini-2.5-flash:generateContent"
+REASONS = [
+    ("/v1/chat/completions", CHAT_ANSWER, "stop"),
+    ("/v1/completions", {"object": "text_completion", "choices": [{"text": "a", "finish_reason": "length"}]}, "length"),
+    ("/v1/responses", RESPONSE, "completed"),
+    ("/v1/responses", CUT_RESPONSE, "max_output_tokens"),
+    ("/v1/messages", {"type": "message", "content": [], "stop_reason": "tool_use"}, "tool_use"),
+    (GEMINI, {"candidates": [{"finishReason": "MAX_TOKENS"}]}, "MAX_TOKENS"),
+    (GEMINI, {"promptFeedback": {"blockReason": "SAFETY"}}, "SAFETY"),
+    ("/api/chat", {"message": {"content": "a"}, "done": True, "done_reason": "stop"}, "stop"),
+]
+
+
+@pytest.mark.parametrize(("path", "answer", "reason"), REASONS)
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_reason_of_a_document(path: str, answer: dict[str, Any], reason: str, is_cut: bool) -> None:
+    """A plain answer says why it ended, in every shape, also when the middle of it was not kept."""
+    windows = (65536, 16384)
+    if is_cut:
+        begin = {name: value for name, value in answer.items() if name not in ("candidates", "choices", "done_reason")}
+        middle = {"output": [{"type": "message", "status": "completed", "text": "x" * 4000}], "text": "y" * 4000}
+        answer, windows = begin | middle | answer | {"output": middle["output"]}, (1024, 1024)
+    record = record_of(path, CHAT, answer, windows=windows)
+    assert record.stream is not None
+    assert (record.stream.frames, record.stream.finish_reason) == (None, reason)
 
 
 STREAMS = {
