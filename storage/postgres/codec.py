@@ -17,11 +17,10 @@ from storage.payloads import NOWHERE, Place
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.text import escape, unescape
-from storage.query import ROLLUP_METHODS
 from storage.record import LEVELS, Record, Shed, Stream
+from storage.rollups import DIMENSIONS, dimensions_of
 from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.sql import KINDS
-from storage.sqlite.rollups import DIMENSIONS
 
 SHEDS: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 
@@ -173,10 +172,8 @@ class RowEncoder:
             _code(column, text) if column in _CODED else self._dictionary.ids[column][text]
             for column, text in zip(_COMBINED, key, strict=True)
         )
-        rollup = [number or 0 for number in ids[: len(DIMENSIONS)]]
-        if key[_METHOD] not in ROLLUP_METHODS:
-            rollup[_METHOD] = 0
-        return Combination(ids, tuple(rollup), ids[_COMBINED.index("error_type")] or 0)
+        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[_METHOD])
+        return Combination(ids, rollup, ids[_COMBINED.index("error_type")] or 0)
 
 
 def _key(record: Record) -> Key:

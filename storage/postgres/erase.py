@@ -16,26 +16,24 @@ from typing import Any, Final
 
 from storage.payloads import repack
 from storage.periods import DAY_HOURS, HOUR_US
+from storage.postgres import rollups
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection, transaction
 from storage.postgres.dictionary import Names
 from storage.postgres.purge import LOCK
 from storage.postgres.ranges import id_range, seq_range
-from storage.postgres.rollups import Limits, Rollups
 from storage.postgres.scan import bounds, first_rows, row_where
 from storage.postgres.state import read_state
 from storage.postgres.tools import erase_calls
-from storage.query import ROLLUP_METHODS, Filter
-from storage.record import Record
+from storage.query import Filter
+from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.slices import Range
-from storage.sqlite.rollups import DIMENSIONS
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 30 ms."""
 _DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
-_METHOD: Final = DIMENSIONS.index("method")
 _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _INSTANCE: Final = COLUMNS.index("instance")
 _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
@@ -83,12 +81,13 @@ async def erase_slice(connection: Connection, begin: str, filter: Filter, from_s
 async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> None:
     records = await decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
     # Failures are kept by instance, which a batch has one of.
-    rollups: dict[int, Rollups] = {}
+    counts: dict[int, Rollups] = {}
     for record, row in zip(records, rows, strict=True):
-        sums = rollups.setdefault(row[_INSTANCE], Rollups())
-        sums.add(record, _dimensions(record, row), row[_ERROR_TYPE] or 0)
-    for _, sums in sorted(rollups.items()):
-        await sums.merge(connection, Limits(), sign=-1)
+        ids = [row[place] for place in _DIMENSION_PLACES]
+        of_instance = counts.setdefault(row[_INSTANCE], Rollups())
+        of_instance.add(record, dimensions_of(ids, record.method), row[_ERROR_TYPE] or 0)
+    for _, of_instance in sorted(counts.items()):
+        await rollups.merge(connection, of_instance, Limits(), sign=-1)
     await _drop_empty(connection, sorted({record.started_at_us // HOUR_US for record in records}))
     seqs = [row[0] for row in rows]
     for place, name in enumerate(_NAMES):
@@ -98,13 +97,6 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
             await _repack(connection, block, seq, name, seqs)
     await erase_calls(connection, seqs)
     await connection.execute("DELETE FROM sidelog.records WHERE seq = ANY($1::bigint[])", seqs)
-
-
-def _dimensions(record: Record, row: Sequence[Any]) -> tuple[int, ...]:
-    dimensions = [row[place] or 0 for place in _DIMENSION_PLACES]
-    if record.method not in ROLLUP_METHODS:
-        dimensions[_METHOD] = 0
-    return tuple(dimensions)
 
 
 async def _drop_empty(connection: Connection, hours: list[int]) -> None:

@@ -14,8 +14,8 @@ from storage.postgres.scan import bucket_of, scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
 from storage.query import Filter
+from storage.rollups import DURATIONS
 from storage.sql import KINDS
-from storage.sqlite.rollups import DURATIONS
 from storage.tally import Tally, within
 
 MAX_SCAN_ROWS: Final = 500_000

@@ -25,9 +25,9 @@ from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
 from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
 from storage.record import LEVELS, Payload, Record
+from storage.rollups import OTHER
 from storage.slices import Range, slices
 from storage.sql import KINDS, MAX_INT
-from storage.sqlite.rollups import OTHER
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"

@@ -11,11 +11,11 @@ from storage.periods import HOUR_US, Hours, split
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.facets import Counts, add, count_values, named
-from storage.postgres.rollups import MEASURES
 from storage.postgres.scan import bucket_of, scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
 from storage.query import Filter
+from storage.rollups import MEASURES
 from storage.sql import KINDS, MAX_INT
 from storage.tally import Tally, extent
 

@@ -14,8 +14,8 @@ from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
 from storage.postgres.state import State
 from storage.query import Filter
+from storage.rollups import LIMITED, TABLES
 from storage.sql import POSTGRES, Where, rollup_conditions, texts
-from storage.sqlite.rollups import LIMITED, TABLES
 
 Parameters = tuple[Any, ...]
 

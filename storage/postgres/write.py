@@ -19,15 +19,15 @@ import asyncpg
 import msgspec
 
 from storage.payloads import NOWHERE
-from storage.postgres import partitions
+from storage.postgres import partitions, rollups
 from storage.postgres.blocks import COLUMNS as BLOCK_COLUMNS
 from storage.postgres.blocks import BlockIds, BlockRow, block_rows
 from storage.postgres.codec import ROW_COLUMNS, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
-from storage.postgres.rollups import Limits, Rollups
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, values_of
 from storage.record import Batch, Entry, Position, now_us
+from storage.rollups import Limits, Rollups
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class BatchStore:
         return last_seq
 
     async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        rows, rollups, blocks = await self._made(connection, entries)
+        rows, counts, blocks = await self._made(connection, entries)
         calls = Calls(entries, self._rows.ids, self._rows.ids["instance"].get(batch.instance) or 0)
         await connection.execute(self._begin)
         try:
@@ -114,7 +114,7 @@ class BatchStore:
                 await connection.copy_records_to_table(
                     "blocks", schema_name="sidelog", columns=BLOCK_COLUMNS, records=blocks
                 )
-            await rollups.merge(connection, self._limits)
+            await rollups.merge(connection, counts, self._limits)
             await calls.merge(connection)
             last_seq = await self._insert(connection, entries, rows, sum(len(row[-1]) for row in blocks))
             await calls.insert(connection, last_seq - len(entries) + 1)
@@ -132,7 +132,7 @@ class BatchStore:
         return last_seq
 
     async def _made(self, connection: Connection, entries: list[Entry]) -> tuple[list[Row], Rollups, list[BlockRow]]:
-        rollups = Rollups()
+        counts = Rollups()
         records = [entry.record for entry in entries]
         combinations = await self._rows.learn(connection, records, values_of(entries))
         packer = await self._blocks.packer(connection, len(entries), partitions.day_of(now_us()))
@@ -141,10 +141,10 @@ class BatchStore:
             record, payload = entry.record, entry.payload
             heads, bodies = (NOWHERE, NOWHERE) if payload is None else packer.add(payload, 0, record.started_at_us)
             rows.append(self._rows.row(record, combination, heads, bodies))
-            rollups.add(record, combination.rollup, combination.error_type)
+            counts.add(record, combination.rollup, combination.error_type)
         packer.finish()
         self._blocks.used(packer)
-        return rows, rollups, block_rows(packer)
+        return rows, counts, block_rows(packer)
 
     async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
         if not rows:

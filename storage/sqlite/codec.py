@@ -17,12 +17,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from storage.payloads import Place
-from storage.query import ROLLUP_METHODS
 from storage.record import LEVELS, Record, Shed, Stream
+from storage.rollups import DIMENSIONS, dimensions_of
 from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.sql import KINDS
 from storage.sqlite.dictionary import Dictionary, Names
-from storage.sqlite.rollups import DIMENSIONS
 
 SHEDS: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 
@@ -137,12 +136,10 @@ class RowEncoder:
             _code(column, value) if column in _CODED else id_of(connection, column, value)
             for column, value in zip(_COMBINED, key, strict=True)
         )
-        rollup = list(ids[: len(DIMENSIONS)])
-        if key[_METHOD] not in ROLLUP_METHODS:
-            rollup[_METHOD] = 0
+        rollup = dimensions_of(ids[: len(DIMENSIONS)], key[_METHOD])
         if len(self._combinations) >= _MAX_COMBINATIONS:
             self._combinations.clear()
-        found = self._combinations[key] = Combination(ids, tuple(rollup), ids[_COMBINED.index("error_type")])
+        found = self._combinations[key] = Combination(ids, rollup, ids[_COMBINED.index("error_type")])
         return found
 
     def plain(

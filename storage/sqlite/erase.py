@@ -17,20 +17,19 @@ from typing import Final
 
 from storage.payloads import BODIES, HEADS, repack
 from storage.periods import HOUR_US
-from storage.query import ROLLUP_METHODS, Filter
-from storage.record import Record
+from storage.query import Filter
+from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.sql import SQLITE, conditions, texts
+from storage.sqlite import rollups
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.dictionary import Names, find, in_parts, marks
 from storage.sqlite.read import seq_range
-from storage.sqlite.rollups import DIMENSIONS, Rollups, drop_empty
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 10 ms."""
 _DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
-_METHOD: Final = DIMENSIONS.index("method")
 _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"
 _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
@@ -91,24 +90,17 @@ def _erase(connection: sqlite3.Connection, filter: Filter, from_seq: int, names:
 
 def _remove(connection: sqlite3.Connection, rows: list[Row], names: Names) -> None:
     records = decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
-    rollups = Rollups()
+    counts = Rollups()
     for record, row in zip(records, rows, strict=True):
-        rollups.add(record, _dimensions(record, row), row[_ERROR_TYPE])
-    rollups.store(connection, sign=-1)
-    drop_empty(connection, {record.started_at_us // HOUR_US for record in records})
+        counts.add(record, dimensions_of([row[place] for place in _DIMENSION_PLACES], record.method), row[_ERROR_TYPE])
+    rollups.merge(connection, counts, Limits(), sign=-1)
+    rollups.drop_empty(connection, {record.started_at_us // HOUR_US for record in records})
     for part in in_parts([row[0] for row in rows]):
         connection.execute(f"DELETE FROM records WHERE seq IN ({marks(part)})", part)
     for place, (_, name) in enumerate(_KINDS):
         column = len(COLUMNS) + 3 * place
         for block in sorted({row[column] for row in rows} - {0}):
             _repack(connection, block, name)
-
-
-def _dimensions(record: Record, row: Row) -> tuple[int, ...]:
-    dimensions = [row[place] for place in _DIMENSION_PLACES]
-    if record.method not in ROLLUP_METHODS:
-        dimensions[_METHOD] = 0
-    return tuple(dimensions)
 
 
 def _repack(connection: sqlite3.Connection, block: int, name: str) -> None:

@@ -12,10 +12,10 @@ from typing import Final
 from storage.figures import Histogram, class_name
 from storage.periods import DAY_HOURS, HOUR_US, Hours, split, steps
 from storage.query import Filter
+from storage.rollups import DURATIONS
 from storage.sql import KINDS
 from storage.sqlite.connection import Budget
 from storage.sqlite.read import seq_range
-from storage.sqlite.rollups import DURATIONS
 from storage.sqlite.scan import bucket_of, scan
 from storage.sqlite.tiers import edges_us, has_rollups, rollup_rows, rollup_where, snapshot, visible
 from storage.tally import Tally, within

@@ -18,12 +18,12 @@ from storage.payloads import NOWHERE, Unpacker
 from storage.periods import Hours, hours_inside, split
 from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
 from storage.record import LEVELS, Payload, Record
+from storage.rollups import OTHER
 from storage.slices import Range, slices
 from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, texts
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
-from storage.sqlite.rollups import OTHER
 from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_rows, rollup_where, snapshot, visible
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"

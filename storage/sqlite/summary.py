@@ -12,18 +12,17 @@ from typing import Final
 from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.periods import HOUR_US, Hours, split
 from storage.query import Filter
+from storage.rollups import MEASURES
 from storage.sql import KINDS, MAX_INT
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.facets import Counts, add, count_values, named
-from storage.sqlite.rollups import DURATIONS, FIRST_BYTES
 from storage.sqlite.scan import bucket_of, scan
 from storage.sqlite.tiers import edges_us, has_rollups, rollup_rows, rollup_where, snapshot, visible
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
 _ROLLUP_TOPS: Final = TOPS[:-1]
-_MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes", *DURATIONS, *FIRST_BYTES)
 _SCAN_SUMS: Final = (
     f"SELECT kind, status / 100, {bucket_of('duration_us')}, "
     f"CASE WHEN first_byte_us < 0 THEN -1 ELSE {bucket_of('first_byte_us')} END, "
@@ -62,8 +61,8 @@ def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tal
     where = rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(where, hours, ("status_class", *_MEASURES))
-    sums = ", ".join(f"sum({name})" for name in _MEASURES)
+    rows, parameters = rollup_rows(where, hours, ("status_class", *MEASURES))
+    sums = ", ".join(f"sum({name})" for name in MEASURES)
     for class_, *row in connection.execute(
         f"SELECT status_class, {sums} FROM {rows} GROUP BY status_class", parameters
     ):

@@ -14,9 +14,9 @@ from typing import Final
 
 from storage.periods import DAY_HOURS, Hours, Part, parts, without_time
 from storage.query import Filter
+from storage.rollups import LIMITED, TABLES
 from storage.sql import SQLITE, Where, rollup_conditions, texts
 from storage.sqlite.dictionary import find
-from storage.sqlite.rollups import LIMITED, TABLES
 
 Parameters = tuple[int | str, ...]
 

@@ -11,9 +11,10 @@ import msgspec
 
 from storage.payloads import NOWHERE, Packer
 from storage.record import Batch, Entry, Position
+from storage.rollups import Limits, Rollups
+from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
-from storage.sqlite.rollups import Limits, Rollups
 from storage.sqlite.tools import insert_calls
 
 SPAN_RECORDS: Final = 5000
@@ -62,7 +63,7 @@ class BatchStore:
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
         packer = Packer(_counter(connection, "last_block"))
-        rollups = Rollups()
+        counts = Rollups()
         plain: list[Row] = []
         full: list[Row] = []
         rows = self._rows
@@ -78,11 +79,11 @@ class BatchStore:
                 plain.append(row)
             else:
                 full.append(row + rows.rare(connection, record))
-            rollups.add(record, combination.rollup, combination.error_type)
+            counts.add(record, combination.rollup, combination.error_type)
         PLAIN.insert(connection, plain)
         FULL.insert(connection, full)
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
-        rollups.store(connection, self._limits)
+        rollups.merge(connection, counts, self._limits)
         packer.finish()
         connection.executemany(_INSERT_BLOCK, packer.blocks)
         _write_span(connection, entries, last_seq + 1)

@@ -20,7 +20,7 @@ from storage.figures import (
     rate_per_s,
     status_class,
 )
-from storage.sqlite.rollups import DIMENSIONS
+from storage.rollups import DIMENSIONS
 
 
 def counts_of(*durations_us: int) -> list[int]:

@@ -13,10 +13,10 @@ from storage.backends import open_storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.postgres import codec, connection, dictionary, read, scan
 from storage.postgres import store as module
-from storage.postgres.rollups import Limits
 from storage.postgres.store import PostgresStorage
 from storage.query import Durability, Filter, Order, RecordQuery, Scope
 from storage.record import Batch, Entry, Record
+from storage.rollups import Limits
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 
 ALL = Filter(kind="all")

@@ -10,7 +10,7 @@ from storage.figures import FacetValue
 from storage.periods import HOUR_US
 from storage.query import EVERYTHING, Filter, Scope
 from storage.record import DURATION_BUCKETS_S
-from storage.sqlite.rollups import Limits
+from storage.rollups import Limits
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 

@@ -1,0 +1,162 @@
+"""Counts per combination of dimensions: those of one batch, and which values an hour counts apart. Pure.
+
+Strategy: one row per combination and hour, and one per combination and day, so that long ranges read few rows; and a
+small table of failures by error type. Records are added up in memory; a backend merges the sums in its transaction.
+
+Invariant: a rollup row is the exact sum of the committed records of its hour (or day) and dimensions that retention and
+erasure have not taken out. The histograms have the bounds of the metrics, the upper bound belonging to its bucket, and
+a last bucket without an end. An hour counts `MAX_VALUES` values of a dimension apart, and all further ones as `OTHER`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from storage.figures import BOUNDS_US, BUCKETS
+from storage.periods import DAY_HOURS, HOUR_US, Tier
+from storage.query import ROLLUP_METHODS
+from storage.record import Record
+
+DIMENSIONS: Final = (
+    "project", "container", "client", "service", "route_id", "key_id", "source", "level", "method", "kind", "instance",
+)  # fmt: skip
+"""The columns of a record, in the order of its row, that rollups are keyed by, besides time and status class."""
+TABLES: Final[dict[Tier, tuple[str, str]]] = {"hour": ("rollups", "hour"), "day": ("rollups_daily", "day")}
+"""Tier → its table, and the column that numbers its hours or days since the epoch."""
+OTHER: Final = -1
+"""The dictionary id that stands for all values beyond the limit."""
+MAX_VALUES: Final = 10_000
+LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
+"""Dimensions that traffic may fill without end; a bit each in the store's `capped_dimensions`."""
+
+DURATIONS: Final = tuple(f"duration_{bucket:02}" for bucket in range(BUCKETS))
+FIRST_BYTES: Final = tuple(f"first_byte_{bucket:02}" for bucket in range(BUCKETS))
+MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes", *DURATIONS, *FIRST_BYTES)
+_DURATION: Final = 4
+_FIRST_BYTE: Final = _DURATION + BUCKETS
+_METHOD: Final = DIMENSIONS.index("method")
+_LIMITED_PLACES: Final = tuple(DIMENSIONS.index(dimension) for dimension in LIMITED)
+_ERROR_LEVELS: Final = ("warn", "error")
+_REMEMBERED_HOURS: Final = 4
+"""Records come in about the order of their time: the hour that runs, and the one before."""
+
+Dimensions = tuple[int, ...]
+Key = tuple[int, Dimensions, int]
+"""Hour or day, dimensions, status class."""
+Sums = dict[Key, list[int]]
+"""Key → measures."""
+Failure = tuple[int, int, int, int, int]
+"""Hour, project, route, status, error type."""
+
+
+def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
+    """Make the dimensions of a record of its ids in their order; null, and methods that clients invented, are 0."""
+    dimensions = [number or 0 for number in ids]
+    if method not in ROLLUP_METHODS:
+        dimensions[_METHOD] = 0
+    return tuple(dimensions)
+
+
+def by_day(hours: Sums) -> Sums:
+    """Add the sums of hours up to those of days."""
+    days: Sums = {}
+    for (hour, dimensions, class_), counts in hours.items():
+        _merge(days, (hour // DAY_HOURS, dimensions, class_), counts)
+    return days
+
+
+class Limits:
+    """Which values of each dimension an hour counts apart, for the one writer of a store."""
+
+    def __init__(self, max_values: int = MAX_VALUES) -> None:
+        self._max_values = max_values
+        self._hours: dict[int, list[set[int]]] = {}
+
+    def forget(self) -> None:
+        """Remember nothing: a transaction failed, or rows went."""
+        self._hours.clear()
+
+    def unknown(self, hours: Iterable[int]) -> list[int]:
+        """Find the hours that have to be learned before records of them are admitted; old ones are forgotten."""
+        wanted = set(hours)
+        old = sorted(self._hours.keys() - wanted)
+        for hour in old[: max(0, len(self._hours) + len(wanted - self._hours.keys()) - _REMEMBERED_HOURS)]:
+            del self._hours[hour]
+        return sorted(wanted - self._hours.keys())
+
+    def learn(self, hour: int, rows: Iterable[Sequence[int]]) -> None:
+        """Note what an hour counts apart so far: any of its combinations of `LIMITED`."""
+        values: list[set[int]] = [set() for _ in LIMITED]
+        for row in rows:
+            for known, value in zip(values, row, strict=True):
+                known.add(value)
+        self._hours[hour] = [known - {0} for known in values]
+
+    def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
+        """Put `OTHER` for values beyond the limit; answers the dimensions, and the bits of those it was put in."""
+        kept, bits = list(dimensions), 0
+        for bit, (place, values) in enumerate(zip(_LIMITED_PLACES, self._hours[hour], strict=True)):
+            value = dimensions[place]
+            if value and value not in values:
+                # Once there are others, no further value is counted apart, even if some are erased.
+                if len(values) < self._max_values and OTHER not in values:
+                    values.add(value)
+                else:
+                    values.add(OTHER)
+                    kept[place] = OTHER
+                    bits |= 1 << bit
+        return tuple(kept), bits
+
+
+class Rollups:
+    """The counts of one batch, or of the records that one statement takes out."""
+
+    def __init__(self) -> None:
+        self._sums: Sums = {}
+        self.failures: dict[Failure, int] = {}
+        """Exchanges of level warn and error."""
+
+    @property
+    def hours(self) -> set[int]:
+        """Hours that something was counted in."""
+        return {hour for hour, _, _ in self._sums}
+
+    def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:
+        """Count one record."""
+        status, first_byte_us = record.status or 0, record.first_byte_us
+        hour = record.started_at_us // HOUR_US
+        key = (hour, dimensions, status // 100)
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = [0] * len(MEASURES)
+        sums[2] += record.request_bytes
+        sums[3] += record.response_bytes
+        if record.kind == "event":
+            sums[1] += 1
+            return
+        sums[0] += 1
+        sums[_DURATION + bisect_left(BOUNDS_US, record.duration_us)] += 1
+        if first_byte_us is not None:
+            sums[_FIRST_BYTE + bisect_left(BOUNDS_US, first_byte_us)] += 1
+        if record.level in _ERROR_LEVELS:
+            failure = (hour, dimensions[0], dimensions[4], status, error_type)
+            self.failures[failure] = self.failures.get(failure, 0) + 1
+
+    def admitted(self, limits: Limits) -> tuple[Sums, int]:
+        """Answer the sums by hour within limits that know all `hours`, and the bits of dimensions that hold `OTHER`."""
+        admitted: Sums = {}
+        capped = 0
+        for (hour, dimensions, class_), counts in self._sums.items():
+            kept, bits = limits.admit(hour, dimensions)
+            capped |= bits
+            _merge(admitted, (hour, kept, class_), counts)
+        return admitted, capped
+
+
+def _merge(sums: Sums, key: Key, counts: list[int]) -> None:
+    found = sums.get(key)
+    if found is None:
+        sums[key] = list(counts)
+    else:
+        for place, count in enumerate(counts):
+            found[place] += count
