@@ -67,7 +67,13 @@ def test_chat_completion() -> None:
     assert (record.usage_state, record.error_type) == ("complete", None)
 
 
-RESPONSE = {"object": "response", "model": "gpt-4o", "status": "completed", "incomplete_details": None, "output": []}
+RESPONSE: dict[str, Any] = {
+    "object": "response",
+    "model": "gpt-4o",
+    "status": "completed",
+    "incomplete_details": None,
+    "output": [],
+}
 CUT_RESPONSE = RESPONSE | {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
 GEMINI = "/v1beta/models/gemini-2.5-flash:generateContent"
 REASONS = [
