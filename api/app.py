@@ -63,6 +63,7 @@ def routes() -> tuple[Route, ...]:
         Route("DELETE", "/api/records", erase.erase_records),
         Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
+        Route("GET", "/api/records/{id}/har", records.download_har),
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
         Route("DELETE", "/api/scopes/containers/{id}", scopes.destroy_container),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api import schemas
+from api import schemas, status_shape
 from api.params import FILTER_PARAMETERS, LIST_PARAMETERS
 
 Schema = dict[str, Any]
@@ -132,11 +132,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/api/records"): Operation(_FILTERS, schemas.Receipt),
     ("GET", "/api/records/stream"): Operation({**_FILTERS, **_RESUME}, media_types=_SSE, errors=(400, 429)),
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/request-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("GET", "/api/records/{id}/response-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("DELETE", "/api/scopes/containers/{id}"): Operation({}, schemas.ContainerReceipt, errors=()),
     ("GET", "/api/ledger"): Operation({}, schemas.LedgerShown, errors=()),
-    ("GET", "/api/status"): Operation({}, errors=()),
+    ("GET", "/api/status"): Operation({}, status_shape.StatusShown, errors=()),
     ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),
     ("GET", "/api/keys"): Operation({}, schemas.ApiKeyList, errors=()),
     ("POST", "/api/keys"): Operation({}, schemas.ApiKeyShown, status=201, errors=(400, 409, 413), body=dict[str, Any]),

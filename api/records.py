@@ -9,6 +9,7 @@ from api.answers import encode_rows, json_answer
 from api.cursor import encode_cursor
 from api.dialects.mcp_rows import project_row
 from api.errors import Refused
+from api.har import CREATOR, har_entry
 from api.in_flight import select_in_flight
 from api.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.projection import detail_json, record_json, usage_json
@@ -89,6 +90,19 @@ async def download_request_body(request: web.Request) -> web.Response:
 async def download_response_body(request: web.Request) -> web.Response:
     """Answer the stored response body as a file."""
     return await _download(request, "response")
+
+
+async def download_har(request: web.Request) -> web.Response:
+    """Answer one exchange as an archive of one entry; an event is none."""
+    services = services_of(request)
+    record = await _find(services, request.match_info["id"])
+    if record.kind == "event" or not record.seq:
+        raise Refused(404, f"record {format_id(record.id)} is no finished exchange, so there is no archive of it")
+    payloads = await services.storage.payloads([record.seq])
+    archive = {"version": "1.2", "creator": CREATOR, "entries": [har_entry(record, payloads.get(record.seq))]}
+    name = f'attachment; filename="{format_id(record.id)}.har"'
+    body = _ENCODER.encode({"log": archive})
+    return web.Response(body=body, content_type="application/json", headers={"Content-Disposition": name})
 
 
 async def _download(request: web.Request, side: BodySide) -> web.Response:

@@ -34,7 +34,7 @@ from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
-from proxy.keeping import load_spool, make_retention
+from proxy.keeping import describe_retention, load_spool, make_retention
 from proxy.key_publisher import KeyPublisher
 from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
@@ -194,10 +194,11 @@ def _wire(
     book = KeyBook()
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
-    builder.on_tool_calls = metrics.calls.observe_tools
     drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
+    drain.on_tool_calls = metrics.calls.observe_tools
     status = StatusView(settings, data.instance, sources, writer, builder)
     retention = make_retention(settings, storage, drain)
+    status.retention = lambda: describe_retention(retention)
     metrics.watch_store(lambda: _store_figures(writer, retention, spool))
     return ControlPlane(storage, writer, drain, sources, status, metrics, tail, retention, keys)
 

@@ -29,6 +29,19 @@ def make_retention(settings: Settings, storage: Storage, drain: Drain) -> Retent
     return Retention(storage, limits, on_purged)
 
 
+def describe_retention(retention: Retention) -> dict[str, object]:
+    """Describe how far retention has come, as of its last look; times are Unix ms, None before the first one."""
+    state, looked_at_us = retention.state, retention.looked_at_us
+    oldest_us = None if state is None else state.oldest_us
+    return {
+        "looked_at_ms": None if looked_at_us is None else looked_at_us // 1000,
+        "oldest_ms": None if oldest_us is None else oldest_us // 1000,
+        "used_bytes": None if state is None else state.used_bytes,
+        "lag_s": retention.lag_s,
+        "rows_purged": retention.rows_purged,
+    }
+
+
 def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]) -> Spool | None:
     """Read what waits in the spool, behind what the store has of it; None with durability `fast`, which has none.
 

@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import Final
 
 from proxy.ring_directory import remove_unfinished, ring_directory, segments_in
-from proxy.segment_layout import HEADER_BYTES, PAGE, SLOT_BYTES, SegmentError, boot_id, checked_header, new_header
+from proxy.segment_layout import (
+    HEADER_BYTES,
+    HELD_SINCE_US,
+    PAGE,
+    PRODUCER_PID,
+    SLOT_BYTES,
+    SegmentError,
+    boot_id,
+    checked_header,
+    new_header,
+)
 
 __all__ = ["Segment", "SegmentError", "boot_id", "remove_unfinished", "ring_directory", "segments_in"]
 
@@ -198,6 +208,7 @@ class Segment:
                 time.sleep(_HOLD_PAUSE_S)
         if not self.is_held:
             raise SegmentError(f"the ring {self.path or self.source.hex()} is held by another producer")
+        self.cells[PRODUCER_PID], self.cells[HELD_SINCE_US] = os.getpid(), time.time_ns() // 1000
 
     def producer_alive(self) -> bool:
         """Whether some process, this one included, holds the segment as its producer."""

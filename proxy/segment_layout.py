@@ -34,6 +34,10 @@ LAST_REFUSED_US: Final = 75
 """Cell, producer: Unix time of the newest refusal."""
 INFLIGHT_OVERFLOW: Final = 80
 """Cell, producer: exchanges that found no free slot in the in-flight table."""
+PRODUCER_PID: Final = 81
+"""Cell, producer: its process id, 0 = a ring of an earlier version."""
+HELD_SINCE_US: Final = 82
+"""Cell, producer: Unix time at which it began to hold the ring."""
 RELEASED: Final = 88
 """Cell, consumer: bytes before this offset may be overwritten."""
 SLEEPING: Final = 96

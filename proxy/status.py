@@ -3,12 +3,15 @@
 Everything is read from shared memory and counters at the moment it is asked for; nothing here is kept up to date.
 """
 
+import os
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from api.metrics import WorkerTotals
 from proxy.descriptor import Descriptor
 from proxy.inflight import InflightExchange
+from proxy.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings import Settings, redacted
 from proxy.sources import Source, Sources
 from proxy.version import VERSION
@@ -46,6 +49,8 @@ class StatusView:
         self._builder = builder
         self._started_s = time.monotonic()
         self.is_draining = False
+        self.retention: Callable[[], dict[str, object]] = dict
+        """Describes how far retention has come; set when there is one."""
 
     def worker_totals(self) -> WorkerTotals:
         """Add up the data plane's counters, for the metrics."""
@@ -105,16 +110,23 @@ class StatusView:
                 "last_flush_s": round(writer.counters.last_flush_s, 4),
                 "is_full": writer.is_full,
             },
+            "collector": {"pid": os.getpid(), "uptime_s": round(time.monotonic() - self._started_s, 1)},
             "storage": {"up": writer.is_storage_up},
+            "retention": self.retention(),
             "configuration": redacted(self._settings),
         }
 
 
 def _describe_ring(source: Source) -> dict[str, object]:
-    reader, reading = source.reader, source.reading
+    reader, reading, counters = source.reader, source.reading, source.counters()
+    is_alive, held_since_us = source.segment.producer_alive(), source.segment.cells[HELD_SINCE_US]
     return {
         "source": source.id.hex(),
-        "worker_alive": source.segment.producer_alive(),
+        "worker_alive": is_alive,
+        "pid": source.segment.cells[PRODUCER_PID] or None,
+        "uptime_s": round(max(0.0, time.time() - held_since_us / 1e6), 1) if is_alive and held_since_us else None,
+        "requests": None if counters is None else sum(counters.requests.values()),
+        "in_flight": None if counters is None or not is_alive else counters.requests_in_flight,
         "capacity_bytes": source.segment.capacity,
         "used_bytes": reader.used_bytes,
         "pushed": reading.pushed,

@@ -98,6 +98,10 @@ class Retention:
         """How far deletion is behind, as of the last look."""
         self.rows_purged = 0
         """Rows deleted since the start."""
+        self.looked_at_us: int | None = None
+        """When age and size were last looked at, Unix µs."""
+        self.state: RetentionState | None = None
+        """What the store said then."""
 
     async def run(self) -> None:
         """Look at age and size every minute, until cancelled. A store that is away is asked again the next time."""
@@ -121,7 +125,7 @@ class Retention:
             log.info("retention deleted %d records", rows)
             self._on_purged(rows, wanted)
         left = await self._storage.retention()
-        self.lag_s = left.lag_s
+        self.lag_s, self.state, self.looked_at_us = left.lag_s, left, self._clock_us()
         return is_raised and floors(self._limits, left, self._clock_us()) != wanted
 
     async def _delete(self) -> int:

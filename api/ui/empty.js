@@ -1,7 +1,7 @@
 // Nothing has passed through yet: one command, a live wait, where clients point, and the usual failures by their code.
 
 import { copy, el } from "./dom.js";
-import { ask } from "./http.js";
+import { dataPort, usualPort } from "./dataport.js";
 
 const TROUBLES = [
   ["error", "upstream_refused", "Your service does not listen where the route points. Start it, or set --upstream."],
@@ -12,15 +12,8 @@ const TROUBLES = [
 
 /** Show the recipe; the page turns into the overview by itself. */
 export async function emptyState(host, signal) {
-  draw(host, { url: `http://${location.hostname}:8080`, route: "default", upstream: "your service" }, signal);
-  try {
-    const { configuration } = await ask("/api/status", {}, signal);
-    const { listen } = configuration.proxy;
-    const port = listen.slice(listen.lastIndexOf(":") + 1);
-    const name = /^(0\.0\.0\.0|\[::\]):/.test(listen) ? location.hostname : listen.slice(0, listen.lastIndexOf(":"));
-    const route = configuration.routes.at(-1);
-    draw(host, { url: `${configuration.proxy.tls_cert_file ? "https" : "http"}://${name}:${port}`, route: route?.id ?? "none", upstream: route?.upstream ?? "no route is configured" }, signal);
-  } catch { /* a reader may not ask for it: the usual address is shown */ }
+  draw(host, usualPort(), signal);
+  draw(host, await dataPort({ signal }), signal);
 }
 
 function draw(host, { url, route, upstream }, signal) {

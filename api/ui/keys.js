@@ -1,5 +1,6 @@
 // The keys page: what each key may do and whether it works, and the one moment in which a secret is shown.
 
+import { dataPort } from "./dataport.js";
 import { copy, el } from "./dom.js";
 import { confirm, openDialog, toast } from "./dialog.js";
 import { ago, moment } from "./format.js";
@@ -72,7 +73,7 @@ class KeysPage {
     const made = await keyForm("New key", null, (values) => send("POST", "/api/keys", values));
     if (!made) return;
     this.read();
-    await showSecret(made);
+    await showSecret(made, await dataPort({ isKeyed: true, signal: this.signal }));
   }
 
   async edit(key) {
@@ -92,20 +93,20 @@ class KeysPage {
   }
 }
 
-function showSecret(key) {
+function showSecret(key, port) {
   return openDialog(`${key.name} is ready`, (close) => {
     const { secret } = key;
     const done = el("button", { type: "button", id: "done", disabled: true, title: "Tick the box first", onclick: () => close() }, "Done");
     const tick = el("input", { type: "checkbox", id: "stored", onchange: () => { done.disabled = !tick.checked; } });
     const copySecret = el("button", { type: "button", class: "primary", id: "copy-secret", autofocus: true, onclick: () => copy(secret, copySecret) }, "Copy secret");
-    const copyHeader = el("button", { type: "button", onclick: () => copy(`api-key: ${secret}`, copyHeader) }, "Copy as header");
+    const copyHeader = el("button", { type: "button", onclick: () => copy(`${port.keyHeader}: ${secret}`, copyHeader) }, "Copy as header");
     return [el("p", {}, "This is the only time the secret is shown. sidelog keeps a hash of it and cannot show it again."),
       el("p", { class: "secret", id: "secret" }, el("span", { class: "unit" }, secret.slice(0, 3)), secret.slice(3, -4), el("b", {}, secret.slice(-4))),
       el("div", { class: "buttons" }, copySecret, copyHeader, el("span", { class: "unit ends" }, "Ends in ", el("code", {}, key.last4))),
       el("dl", { class: "facts" }, el("dt", {}, "Scopes"), el("dd", { class: "mono" }, key.scopes === null ? "all" : key.scopes.join(", ")),
         el("dt", {}, "Agent access"), el("dd", { class: "mono" }, key.agents === "all" ? "all" : key.agents.join(", ")),
         el("dt", {}, "Expires"), el("dd", {}, key.expires_at ? dayOf(key.expires_at) : "never"), el("dt", {}, "Works from"), el("dd", {}, "now, no restart needed")),
-      el("pre", { class: "recipe" }, `curl http://${location.hostname}:8080/ \\\n  -H "api-key: $SIDELOG_KEY"`),
+      el("pre", { class: "recipe" }, `curl ${port.url}${port.path} \\\n  -H "${port.keyHeader}: $SIDELOG_KEY"`),
       el("div", { class: "buttons between" }, el("label", { class: "tick-line" }, tick, "I have stored the secret"), done)];
   }, { mustAnswer: true });
 }

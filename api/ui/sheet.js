@@ -86,12 +86,9 @@ export class Sheet {
 
   actions(record, isWhole) {
     if (record.kind === "event") return el("div", { class: "actions" }, this.copyButton("Copy link", "link", () => location.href));
-    const since = new Date(Math.floor(record.started_at_us / 1000)).toISOString();
-    const until = new Date(Math.floor(record.started_at_us / 1000) + 1).toISOString();
-    const har = new URLSearchParams({ format: "har", since, until, ...(record.path && { path: record.path }), ...(record.trace_id && { trace_id: record.trace_id }) });
     return el("div", { class: "actions" },
       this.copyButton("Copy as curl", "curl", () => asCurl(this.record), { title: "c", disabled: !isWhole }), this.copyButton("Copy link", "link", () => location.href, { title: "y" }),
-      !record.in_flight && el("a", { class: "button", href: `/api/export?${har}`, download: `${record.id}.har` }, "HAR"),
+      !record.in_flight && el("a", { class: "button", href: `/api/records/${encodeURIComponent(record.id)}/har`, download: `${record.id}.har` }, "HAR"),
       record.trace_id && el("span", { class: "trace" }, "trace ", el("a", { href: `/requests?filter=trace_id:${record.trace_id}&period=7d` }, record.trace_id)));
   }
 

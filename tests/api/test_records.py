@@ -137,10 +137,24 @@ async def test_a_record_without_payload_and_one_in_flight_have_details(world: Wo
 @pytest.mark.parametrize("text", ["1", "req_zz", "a" * 32 + "0", format_id(new_id(1, 1, 1)), "..", "%00", "é" * 300])
 async def test_unknown_ids_are_not_found(client: Client, text: str) -> None:
     """Unknown and unreadable ids are 404 alike, in the detail and in the downloads."""
-    for path in ("", "/request-body", "/response-body"):
+    for path in ("", "/har", "/request-body", "/response-body"):
         response = await client.get(f"/api/records/{text}{path}", headers=BEARER)
         assert response.status == 404
         assert len(await response.text()) < 1000
+
+
+async def test_one_exchange_is_an_archive_of_one_entry(world: World, client: Client) -> None:
+    """Exactly the record that was asked for, also among others of the same path and time; an event has none."""
+    same = [make_record(number, path="/same", started_at_us=START_US) for number in range(3)]
+    event = make_record(4, kind="event", name="gap")
+    payload = make_payload(make_body(b"in"), make_body(b"out"))
+    await world.storage.commit(make_batch(*((record, payload) for record in same), event))
+    response = await client.get(f"/api/records/{format_id(same[1].id)}/har", headers=BEARER)
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{format_id(same[1].id)}.har"'
+    (entry,) = (await response.json())["log"]["entries"]
+    assert format_id(same[1].id) in entry["comment"]
+    assert (entry["request"]["postData"]["text"], entry["response"]["content"]["text"]) == ("in", "out")
+    assert (await client.get(f"/api/records/{format_id(event.id)}/har", headers=BEARER)).status == 404
 
 
 async def test_bodies_are_downloaded_as_attachments(world: World, client: Client) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.keeping import load_spool, make_retention
+from proxy.keeping import describe_retention, load_spool, make_retention
 from proxy.settings import RetentionSettings, Settings, SpoolSettings, StorageSettings
 from storage.ledger import SPOOL
 from storage.memory import MemoryStorage
@@ -66,7 +66,11 @@ async def test_retention_is_told_as_an_event(max_age_days: float, left: int) -> 
         old, new = make_record(started_at_us=now_us() - 3 * DAY_US), make_record(started_at_us=now_us())
         await store.commit(Batch("sidecar-1", [Entry(old), Entry(new)]))
         retention = make_retention(configured, store, events)  # type: ignore[arg-type]
+        assert describe_retention(retention)["looked_at_ms"] is None
         await retention.tidy()
+        shown = describe_retention(retention)
+        assert shown["oldest_ms"] == (new if left == 1 else old).started_at_us // 1000
+        assert (shown["rows_purged"], shown["lag_s"], shown["used_bytes"]) == (2 - left, 0.0, 0)
         assert (await store.info()).rows == left
     if left == 2:
         assert events.seen == []

@@ -1,9 +1,11 @@
 """What an operator is shown is read from shared memory at the moment of asking."""
 
+import os
 from pathlib import Path
 
 import msgspec
 
+from api.status_shape import StatusShown
 from proxy.enrich.records import RecordBuilder
 from proxy.segment_layout import HEAD
 from proxy.status import StatusView
@@ -34,6 +36,11 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
             "refused": 0,
             "corrupt": 0,
         }
+        assert ring["pid"] == os.getpid()
+        assert 0 <= ring["uptime_s"] < 60
+        assert (ring["requests"], ring["in_flight"]) == (3, 0)
+        assert shown["collector"]["pid"] == os.getpid()
+        assert msgspec.convert(shown, StatusShown).version == shown["version"]
         assert (shown["instance"], shown["draining"], shown["storage"]) == (INSTANCE, False, {"up": True})
         assert shown["configuration"]["routes"][0]["id"] == "shop"
     worker.die()
