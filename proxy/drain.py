@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from proxy.enrich.bodies import TooLong
 from proxy.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.ring import RingEntry
@@ -22,7 +23,7 @@ from proxy.wakeup import Wakeup
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import OWN, PAST, SPOOL, fold
-from storage.record import Batch, Entry, Position, Record
+from storage.record import Batch, Entry, Position, Record, ToolCall
 from storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,10 @@ log = logging.getLogger(__name__)
 SLICE_RECORDS: Final = 64
 """About 1 ms of work (bench/micro): the loop is never held longer than 2 ms."""
 SLICE_BYTES: Final = 256 * 1024
+SLICE_S: Final = 0.002
+"""A slice is interrupted after so long: strange bodies cost a hundred times what plain ones do."""
+LOOP_BYTES: Final = 64 * 1024
+"""An exchange with more of it is built in a thread (performance.md), at 0.2 us a byte for the worst of bodies."""
 BUSY_PAUSE_S: Final = 0.005
 """Pause while there is traffic: cheaper for workers than a wake-up per push (performance.md)."""
 IDLE_AFTER_S: Final = 0.05
@@ -46,8 +51,12 @@ _PSEUDO_SOURCES: Final = (OWN, PAST, SPOOL)
 class Builder(Protocol):
     """Makes records; see `proxy.enrich.records`."""
 
-    def build(self, captured: CapturedExchange, source: Source) -> Entry:
-        """Make the record of an exchange."""
+    def build(self, captured: CapturedExchange, source: Source, limit_bytes: int = ...) -> Entry:
+        """Make the record of an exchange.
+
+        Raises:
+            TooLong: it would take long, because more than `limit_bytes` come out of a coded body.
+        """
         ...
 
     def message(self, captured: CapturedMessage, source: Source) -> Entry:
@@ -91,6 +100,8 @@ class Drain:
         self._storage = storage
         self.committed = committed
         self._observe = observe
+        self.on_tool_calls: Callable[[list[ToolCall]], None] = lambda calls: None
+        """Told of the tool calls that came with a record."""
         self._own = committed.get(OWN, Position())
         self._past = committed.get(PAST, Position(closed=True))
         self._is_stopping = False
@@ -170,7 +181,7 @@ class Drain:
                     last_found_s = now_s
                     self._is_looking = False
                     await self._look_around()
-                if self._move():
+                if await self._move():
                     last_moved_s = now_s
                     await asyncio.sleep(0)
                 elif self._is_stopping and not self._sources.attached:
@@ -257,7 +268,7 @@ class Drain:
             self._add_own(entry)
         self._writer.advance(source.id, source.finish())
 
-    def _move(self) -> bool:
+    async def _move(self) -> bool:
         """Move one slice of every ring; tell whether there was anything."""
         moved = False
         for source in list(self._sources.attached.values()):
@@ -270,8 +281,7 @@ class Drain:
             except SegmentError as error:
                 self._give_up(source, error)
                 continue
-            for entry in entries:
-                self._take(source, entry)
+            await self._take(source, entries)
             behind = source.pass_over()
             if behind is not None:
                 self._writer.advance(source.id, behind)
@@ -284,18 +294,57 @@ class Drain:
         self.add_event("unclean_start", {"count": None, "reason": "ring_damaged", "ring": source.id.hex()})
         self._writer.advance(source.id, source.give_up())
 
-    def _take(self, source: Source, raw: RingEntry) -> None:
-        kind, header, sections, end = raw
+    async def _take(self, source: Source, entries: list[RingEntry]) -> None:
+        """Take a slice in order, giving way to the loop when it has been held for long."""
+        held_until_s = time.monotonic() + SLICE_S
+        for raw in entries:
+            try:
+                entry = self._build(source, raw)
+            except TooLong:
+                entry = await self._build_apart(source, raw)
+                held_until_s = time.monotonic() + SLICE_S
+            if entry is None:
+                continue
+            self._observe(entry.record)
+            if entry.tool_calls:
+                self.on_tool_calls(entry.tool_calls)
+            self._writer.add(entry, len(raw[2]) + 512, source.id, source.take(raw[3]))
+            if time.monotonic() > held_until_s:  # 45 ns an entry
+                await asyncio.sleep(0)
+                held_until_s = time.monotonic() + SLICE_S
+
+    def _build(self, source: Source, raw: RingEntry) -> Entry | None:
+        """Make the record of an entry; None when it cannot be read, and is dropped.
+
+        Raises:
+            TooLong: it would take long.
+        """
+        kind, header, sections, _ = raw
         try:
             if kind == KIND_EXCHANGE:
-                entry = self._builder.build(CapturedExchange(header, sections), source)
-            elif kind == KIND_MESSAGE:
-                entry = self._builder.message(decode_message(header, sections), source)
-            else:
-                raise ValueError(f"unknown ring entry kind {kind}")
+                if len(sections) > LOOP_BYTES:
+                    raise TooLong
+                return self._builder.build(CapturedExchange(header, sections), source, LOOP_BYTES)
+            if kind == KIND_MESSAGE:
+                return self._builder.message(decode_message(header, sections), source)
+            raise ValueError(f"unknown ring entry kind {kind}")
+        except TooLong:
+            raise
         except Exception:  # whatever is wrong with one record, the next is read
-            log.exception("a ring entry could not be read and was dropped")
-            self._writer.advance(source.id, source.drop(end, "poison"))
-            return
-        self._observe(entry.record)
-        self._writer.add(entry, len(sections) + 512, source.id, source.take(end))
+            self._drop(source, raw)
+            return None
+
+    async def _build_apart(self, source: Source, raw: RingEntry) -> Entry | None:
+        """Make the record of a long exchange in a thread. What is behind it waits: positions move in order.
+
+        When this is cancelled the entry stays in the ring.
+        """
+        try:
+            return await asyncio.to_thread(self._builder.build, CapturedExchange(raw[1], raw[2]), source)
+        except Exception:
+            self._drop(source, raw)
+            return None
+
+    def _drop(self, source: Source, raw: RingEntry) -> None:
+        log.exception("a ring entry could not be read and was dropped")
+        self._writer.advance(source.id, source.drop(raw[3], "poison"))

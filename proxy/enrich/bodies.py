@@ -7,7 +7,7 @@ redacted, so a cut never exposes half a secret.
 from typing import Final, Literal, NamedTuple
 
 from proxy.enrich.compact import compact
-from proxy.enrich.decode import codings_of, decode
+from proxy.enrich.decode import MAX_OUTPUT_BYTES, codings_of, decode
 from proxy.enrich.redact import Redactor
 from storage.record import Body
 
@@ -17,6 +17,10 @@ MAX_REDACTED_BYTES: Final = 262_144
 """Of a head window, from the start: more cannot be stored, unless nearly all of it is compacted away."""
 STORED_TAIL_BYTES: Final = 16384
 """What of the end is kept when a body is longer than it may be stored (the default of capture.tail_bytes)."""
+
+
+class TooLong(Exception):
+    """A body is longer, once decoded, than the caller wants to spend time on here."""
 
 
 class Windows(NamedTuple):
@@ -38,17 +42,28 @@ class Windows(NamedTuple):
         return self.coding is None
 
 
-def open_body(head: bytes, tail: bytes, size: int, content_encoding: bytes) -> Windows | None:
-    """Undo the codings of a captured body; None when they cannot be undone. Arguments as for `make_body`."""
+def open_body(
+    head: bytes, tail: bytes, size: int, content_encoding: bytes, limit_bytes: int = MAX_OUTPUT_BYTES
+) -> Windows | None:
+    """Undo the codings of a captured body; None when they cannot be undone. Arguments as for `make_body`.
+
+    Raises:
+        TooLong: decoded, it has more than `limit_bytes`, and that is less than `MAX_OUTPUT_BYTES`, where it is cut.
+    """
     is_truncated = len(head) + len(tail) < size
     if not content_encoding:
         return Windows(head, tail, size, True, None) if is_truncated else Windows(head + tail, b"", size, False, None)
     codings = codings_of(content_encoding)
     if not codings:
         return open_body(head, tail, size, b"")
-    decoded = decode(head if is_truncated else head + tail, codings)
+    is_limited = limit_bytes < MAX_OUTPUT_BYTES
+    if is_limited and len(codings) > 1:
+        raise TooLong  # how long it was in between is not told
+    decoded = decode(head if is_truncated else head + tail, codings, limit_bytes)
     if decoded is None:
         return None
+    if is_limited and len(decoded.data) >= limit_bytes:
+        raise TooLong
     # The end of a coded stream cannot be read by itself.
     return Windows(decoded.data, b"", size, is_truncated or not decoded.is_complete, ", ".join(codings))
 

@@ -7,7 +7,7 @@ came out of a body is redacted like any other before it stands in a column.
 from collections.abc import Sequence
 
 from proxy.descriptor import RouteLabels
-from proxy.enrich.bodies import Windows
+from proxy.enrich.bodies import TooLong, Windows
 from proxy.enrich.facts import Facts
 from proxy.enrich.llm import Call, read_call, shape_of
 from proxy.enrich.mcp import McpReader
@@ -38,6 +38,8 @@ class CallReader:
         response: Windows | None,
         facts: Facts,
         timeline: Sequence[tuple[int, int]],
+        *,
+        may_load: bool,
     ) -> None:
         """Fill the columns of an LLM call; they stay null when it turns out to be none.
 
@@ -48,11 +50,17 @@ class CallReader:
             response: the response's body, or None.
             facts: of the response's head.
             timeline: of the response.
+            may_load: whether there is time to load the price list, a quarter of a second.
+
+        Raises:
+            TooLong: it must be loaded, and there is none.
         """
         upstream = (record.upstream or "").encode()
         call = read_call(shape, record.path or "", upstream, request, response, facts.content_type, timeline)
         if call is None:
             return
+        if not may_load and self._prices.must_load(call.reading):
+            raise TooLong
         self._fill(record, call)
         if call.stream is not None and call.stream.finished and record.outcome == Outcome.CLIENT_CLOSED:
             # Clients leave at the terminator, before the last chunk of the transfer coding: they had everything.

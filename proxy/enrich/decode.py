@@ -58,19 +58,20 @@ def codings_of(content_encoding: bytes) -> list[str]:
     return [name for name in names if name and name != "identity"]
 
 
-def decode(data: bytes, codings: list[str]) -> Decoded | None:
+def decode(data: bytes, codings: list[str], max_bytes: int = MAX_OUTPUT_BYTES) -> Decoded | None:
     """Undo codings, last applied first.
 
     Args:
         data: the captured bytes, perhaps only the first part of the body.
         codings: as `codings_of` gives them; none leaves the data as it is.
+        max_bytes: that come out of any stage, `MAX_OUTPUT_BYTES` at most.
 
     Returns:
         None when a coding is unknown, or nothing of the data could be decoded.
     """
     if len(codings) > MAX_CODINGS or any(coding not in _STAGES for coding in codings):
         return None
-    limit = min(MAX_OUTPUT_BYTES, MAX_RATIO * len(data))
+    limit = min(max_bytes, MAX_RATIO * len(data))
     is_complete = True
     for coding in reversed(codings):
         if not data:

@@ -60,6 +60,10 @@ class Prices:
                 return Cost(usd, LISTED)
         return None
 
+    def must_load(self, reading: Reading) -> bool:
+        """Whether the cost of a call is not to be had without loading the list first."""
+        return not self._is_loaded and reading.cost_usd is None and reading.has_usage
+
     def _ask(self, provider: str, model: str, reading: Reading) -> float | None:
         if (provider, model) in self._unknown:
             return None

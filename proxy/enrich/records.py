@@ -7,7 +7,6 @@ built by position, in the order of `Record`'s fields (0.1 µs against 2.0 µs by
 import re
 import secrets
 import time
-from collections.abc import Callable
 from typing import Final, Literal
 
 import msgspec
@@ -16,6 +15,7 @@ from proxy.descriptor import Descriptor, RouteLabels
 from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
 from proxy.enrich.calls import CallReader
 from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
+from proxy.enrich.decode import MAX_OUTPUT_BYTES
 from proxy.enrich.facts import TRACEPARENT, Facts, FactsMemo, text_of
 from proxy.enrich.mcp import is_mcp
 from proxy.enrich.messages import MessageReader
@@ -62,7 +62,10 @@ _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "erro
 
 
 class RecordBuilder:
-    """Makes records for one sidecar. Not thread-safe: it remembers heads."""
+    """Makes records for one sidecar, one after the other: it remembers heads and sessions.
+
+    A long one may be made in another thread: what else is asked meanwhile only looks things up.
+    """
 
     def __init__(self, instance: str, settings: Settings, book: KeyBook | None = None) -> None:
         """Redact and cut as the settings say; `book` knows the API keys, and is told of their use."""
@@ -77,13 +80,16 @@ class RecordBuilder:
         self._responses = FactsMemo(self._redactor)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor)
-        self.on_tool_calls: Callable[[list[ToolCall]], None] = lambda calls: None
-        """Told of tool calls that have ended."""
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
-    def build(self, captured: CapturedExchange, source: Source) -> Entry:
-        """Make the record of a finished exchange, with its payload where the route's level keeps one."""
+    def build(self, captured: CapturedExchange, source: Source, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
+        """Make the record of a finished exchange, with its payload where the route's level keeps one.
+
+        Raises:
+            TooLong: a body is longer, once decoded, than `limit_bytes`, or prices are to be loaded first, and the
+                caller has set a limit. It can be called again with none.
+        """
         labels = _labels(source.descriptor, captured.route)
         line, block = _split(captured.request_head)
         facts = self._requests.read(block)
@@ -94,7 +100,7 @@ class RecordBuilder:
             credit(record, captured.access, captured.request_head, labels, self._book)
         if captured.flags & FLAG_HEADS_OFF:
             return Entry(record)
-        return self._with_payload(record, captured, labels, facts, line)
+        return self._with_payload(record, captured, labels, facts, line, limit_bytes)
 
     def _record(
         self, captured: CapturedExchange, descriptor: Descriptor, labels: RouteLabels, facts: Facts, line: bytes
@@ -130,15 +136,22 @@ class RecordBuilder:
         return record, line
 
     def _with_payload(
-        self, record: Record, captured: CapturedExchange, labels: RouteLabels, facts: Facts, line: bytes
+        self,
+        record: Record,
+        captured: CapturedExchange,
+        labels: RouteLabels,
+        facts: Facts,
+        line: bytes,
+        limit_bytes: int,
     ) -> Entry:
         """Read heads and bodies for what the record knows of LLM and MCP traffic, and keep them redacted."""
         response_line, response_block = _split(captured.response_head)
         response = self._responses.read(response_block)
-        bodies = _opened(captured, facts, response)
+        bodies = _opened(captured, facts, response, limit_bytes)
         shape = self._calls.shape_of(labels, record)
         if shape is not None:
-            self._calls.read_llm(shape, record, bodies[0], bodies[1], response, captured.timeline)
+            may_load = limit_bytes >= MAX_OUTPUT_BYTES
+            self._calls.read_llm(shape, record, bodies[0], bodies[1], response, captured.timeline, may_load=may_load)
         calls: list[ToolCall] = []
         if is_mcp(labels.provider or "auto", record, facts, response, bodies[1]):
             target = _target(captured.request_head)
@@ -150,8 +163,6 @@ class RecordBuilder:
             self._body(captured, bodies[1], captured.response_bytes, response),
             captured.timeline,
         )
-        if calls:
-            self.on_tool_calls(calls)
         return Entry(record, payload, calls)
 
     def _request_line(self, line: bytes) -> tuple[str | None, str | None, str | None, bytes]:
@@ -265,15 +276,19 @@ def _authority_first(host: str | None, path: str) -> tuple[str | None, str]:
     return (host, path) if match is None else (match[1], match[2] or "/")
 
 
-def _opened(captured: CapturedExchange, facts: Facts, response: Facts) -> tuple[Windows | None, Windows | None]:
+def _opened(
+    captured: CapturedExchange, facts: Facts, response: Facts, limit_bytes: int
+) -> tuple[Windows | None, Windows | None]:
     """Undo the codings of both bodies; None for what is not there or cannot be read."""
     if captured.status == SWITCHING_PROTOCOLS or _omitted(captured) is not None:
         return None, None
     request_body = response_body = None
     if size := captured.request_bytes:
-        request_body = open_body(captured.request_window, captured.request_tail, size, facts.content_encoding)
+        coding = facts.content_encoding
+        request_body = open_body(captured.request_window, captured.request_tail, size, coding, limit_bytes)
     if size := captured.response_bytes:
-        response_body = open_body(captured.response_window, captured.response_tail, size, response.content_encoding)
+        coding = response.content_encoding
+        response_body = open_body(captured.response_window, captured.response_tail, size, coding, limit_bytes)
     return request_body, response_body
 
 

@@ -79,7 +79,7 @@ async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
     pushed = worker.fill()
     worker.die()
     async with collecting(tmp_path, store, is_draining=False) as plane:
-        while plane.drain._move():
+        while await plane.drain._move():
             pass
         await plane.until(lambda: plane.ledger().dropped.get("poison") == pushed)
         with monkeypatch.context() as patch:
