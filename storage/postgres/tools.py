@@ -10,41 +10,33 @@ a row of no instance.
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
 from storage.periods import HOUR_US
 from storage.postgres.connection import Budget, Connection
-from storage.postgres.dictionary import Names, Value
+from storage.postgres.dictionary import Names, Value, find
 from storage.postgres.state import State, read_state
 from storage.postgres.text import escape, unescape
-from storage.postgres.tool_filter import Where, rollup_where, row_where
 from storage.query import Scope
-from storage.record import Entry, ToolCall, ToolStatus
+from storage.record import Entry, ToolCall
 from storage.slices import Range, slices
-from storage.sql import MAX_INT
-from storage.sqlite.tools import Detail
-from storage.tools import ToolFilter, ToolKey, ToolPage, ToolQuery, ToolStats, ToolValues
+from storage.sql import MAX_INT, Where
+from storage.sql import POSTGRES as MARKS
+from storage.tool_rows import COLUMNS, FIRST_REPEATED, REPEATED, SORTS, VALUES, added, make_call, row_of, values_of
+from storage.tool_rows import Row as ToolRow
+from storage.tool_sql import Dialect, conditions, rollup_conditions, texts
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-STATUSES: Final[tuple[ToolStatus, ...]] = ("success", "error")
-REPEATED: Final = (
-    "tool_name", "server_label", "project", "container", "client", "key_id", "key_name", "key_last4",
-)  # fmt: skip
-COLUMNS: Final = (
-    "record_seq", "record_id", "position", "started_at_us", "created_at_us", "status", "latency_us", "cost_usd",
-    "llm_request_id", "rpc_id", "session", "search", "detail", *REPEATED,
-)  # fmt: skip
+_DIALECT: Final = Dialect(
+    marks=MARKS,
+    content="strpos(search, {}) > 0",
+    linked="(hashtextextended(llm_request_id, 0) = hashtextextended({0}, 0) AND llm_request_id = {0})",
+    escape=escape,
+)
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.tool_calls"
-_SORTS: Final = {"timestamp": "started_at_us", "latency": "latency_us", "cost": "cost_usd"}
 _KEYS: Final = (
     "hour", "project", "container", "client", "server_label", "tool_name", "key_id", "key_name", "status", "instance",
 )  # fmt: skip
@@ -63,7 +55,7 @@ Row = list[Any]
 Ids = dict[str, dict[str | None, int | None]]
 
 
-def values_of(entries: Iterable[Entry]) -> set[Value]:
+def texts_of(entries: Iterable[Entry]) -> set[Value]:
     """Name the repeated text of all calls, by column."""
     return {
         (column, text)
@@ -103,15 +95,9 @@ class Calls:
 
 
 def _row(call: ToolCall, ids: Ids) -> Row:
-    detail = Detail(call.arguments, call.result, call.error_details, call.metadata)
-    texts = (call.llm_request_id, call.rpc_id, call.session)
-    return [
-        0, UUID(call.record_id), call.position, call.started_at_us, call.created_at_us,
-        STATUSES.index(call.status), -1 if call.latency_us is None else call.latency_us, call.cost_usd,
-        *(None if text is None else escape(text) for text in texts), escape(call.search),
-        zstd.compress(msgspec.msgpack.encode(detail)),
-        *(ids[column][getattr(call, column)] for column in REPEATED),
-    ]  # fmt: skip
+    _, *values = row_of(call)
+    stored = (escape(value) if isinstance(value, str) else value for value in values)
+    return [0, UUID(call.record_id), *stored, *(ids[column][getattr(call, column)] for column in REPEATED)]
 
 
 def _add(sums: dict[tuple[int, ...], list[float]], row: dict[str, Any], instance: int, sign: int) -> None:
@@ -158,12 +144,12 @@ async def drop_calls(connection: Connection, state: State) -> int:
 async def tool_calls(connection: Connection, query: ToolQuery, names: Names, budget: Budget) -> ToolPage:
     """Read one page."""
     state = await read_state(connection)
-    where = await row_where(connection, query.filter, state)
+    where = await _row_where(connection, query.filter, state)
     if where is None or query.limit <= 0:
         return ToolPage([], complete=True)
     number, direction = len(where.parameters) + 1, "ASC" if query.order == "asc" else "DESC"
     sql = (
-        f"{_SELECT} WHERE {where.text} ORDER BY {_SORTS[query.sort]} {direction}, id {direction} "
+        f"{_SELECT} WHERE {where.text} ORDER BY {SORTS[query.sort]} {direction}, id {direction} "
         f"LIMIT ${number} OFFSET ${number + 1}"
     )
     bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
@@ -196,13 +182,13 @@ async def tool_stats(connection: Connection, filter: ToolFilter, budget: Budget)
     """Count the calls of a filter."""
     state = await read_state(connection)
     if filter.has_only_rollup_dimensions:
-        where = await rollup_where(connection, filter, state)
+        where = await _rollup_where(connection, filter, state)
         if where is None:
             return ToolStats()
         sql = "SELECT status, sum(calls), sum(timed), sum(latency_us), sum(cost_usd) FROM sidelog.tool_rollups"
         rows = await connection.fetch(f"{sql} WHERE {where.text} GROUP BY status", *where.parameters)
-        return _added(ToolStats(), rows)
-    where = await row_where(connection, filter, state)
+        return added(ToolStats(), rows)
+    where = await _row_where(connection, filter, state)
     return ToolStats() if where is None else await _scanned(connection, where, budget)
 
 
@@ -220,73 +206,48 @@ async def _scanned(connection: Connection, where: Where, budget: Budget) -> Tool
             return ToolStats(
                 stats.executions, stats.successes, stats.timed, stats.latency_us, stats.cost_usd, exact=False
             )
-        stats = _added(stats, rows)
+        stats = added(stats, rows)
     return stats
 
 
 async def tool_values(connection: Connection, scope: Scope, names: Names) -> ToolValues:
     """List what a filter may name."""
-    where = await rollup_where(connection, ToolFilter(scope=scope), await read_state(connection))
+    where = await _rollup_where(connection, ToolFilter(scope=scope), await read_state(connection))
     if where is None:
         return ToolValues([], [], [])
-    columns = "tool_name, server_label, key_id, key_name"
-    sql = f"SELECT {columns} FROM sidelog.tool_rollups WHERE {where.text} GROUP BY {columns} HAVING sum(calls) > 0"
+    sql = f"SELECT {VALUES} FROM sidelog.tool_rollups WHERE {where.text} GROUP BY {VALUES} HAVING sum(calls) > 0"
     rows = await connection.fetch(sql, *where.parameters)
     text = await names.load(connection, {number for row in rows for number in row})
-    return ToolValues(
-        tool_names=sorted({text[row[0]] or "" for row in rows}),
-        server_labels=sorted({text[row[1]] or "" for row in rows}),
-        keys=sorted({ToolKey(key, text[row[3]]) for row in rows if (key := text[row[2]]) is not None}),
-    )
+    return values_of([text[number] for number in row] for row in rows)
 
 
 async def _decode(connection: Connection, rows: Sequence[Any], state: State, names: Names) -> list[ToolCall]:
-    first = len(COLUMNS) - len(REPEATED)
-    text = await names.load(connection, {number for row in rows for number in row[first:]})
-    return [_call(row, [text[number] for number in row[first:]], state.body_floor_us) for row in rows]
-
-
-def _call(row: Sequence[Any], text: list[str | None], body_floor_us: int) -> ToolCall:
-    _, record_id, position, started, created, status, latency_us, cost, linked, rpc_id, session, search, packed = row[
-        :13
+    text = await names.load(connection, {number for row in rows for number in row[FIRST_REPEATED:]})
+    return [
+        make_call(_plain(row[1:FIRST_REPEATED]), [text[number] for number in row[FIRST_REPEATED:]], state.body_floor_us)
+        for row in rows
     ]
-    detail = Detail(None, None, None, b"{}")
-    if packed and started >= body_floor_us:
-        detail = msgspec.msgpack.decode(zstd.decompress(packed), type=Detail)
-    return ToolCall(
-        record_id=record_id.bytes,
-        position=position,
-        started_at_us=started,
-        created_at_us=created,
-        tool_name=text[0] or "",
-        server_label=text[1] or "",
-        status=STATUSES[status],
-        latency_us=None if latency_us < 0 else latency_us,
-        cost_usd=cost,
-        arguments=detail.arguments,
-        result=detail.result,
-        error_details=detail.error_details,
-        metadata=detail.metadata,
-        rpc_id=None if rpc_id is None else unescape(rpc_id),
-        session=None if session is None else unescape(session),
-        llm_request_id=None if linked is None else unescape(linked),
-        project=text[2],
-        container=text[3],
-        client=text[4],
-        key_id=text[5],
-        key_name=text[6],
-        key_last4=text[7],
-        search=unescape(search) if started >= body_floor_us else "",
+
+
+def _plain(values: Sequence[Any]) -> ToolRow:
+    row = ToolRow(*values)
+    return row._replace(
+        record_id=values[0].bytes,
+        llm_request_id=_unescaped(row.llm_request_id),
+        rpc_id=_unescaped(row.rpc_id),
+        session=_unescaped(row.session),
+        search=unescape(row.search),
     )
 
 
-def _added(stats: ToolStats, rows: Sequence[Any]) -> ToolStats:
-    for status, calls, timed, latency_us, cost_usd in rows:
-        stats = ToolStats(
-            stats.executions + int(calls),
-            stats.successes + (int(calls) if status == 0 else 0),
-            stats.timed + int(timed),
-            stats.latency_us + int(latency_us),
-            stats.cost_usd + cost_usd,
-        )
-    return stats
+def _unescaped(text: str | None) -> str | None:
+    return None if text is None else unescape(text)
+
+
+async def _rollup_where(connection: Connection, filter: ToolFilter, state: State) -> Where | None:
+    return rollup_conditions(filter, await find(connection, texts(filter)), _DIALECT, state.purge_floor_us)
+
+
+async def _row_where(connection: Connection, filter: ToolFilter, state: State) -> Where | None:
+    ids = await find(connection, texts(filter))
+    return conditions(filter, ids, _DIALECT, state.purge_floor_us, state.body_floor_us)

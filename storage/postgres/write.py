@@ -25,7 +25,7 @@ from storage.postgres.blocks import BlockIds, BlockRow, block_rows
 from storage.postgres.codec import ROW_COLUMNS, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
 from storage.postgres.text import escape
-from storage.postgres.tools import Calls, values_of
+from storage.postgres.tools import Calls, texts_of
 from storage.record import Batch, Entry, Position, now_us
 from storage.rollups import Limits, Rollups
 
@@ -134,7 +134,7 @@ class BatchStore:
     async def _made(self, connection: Connection, entries: list[Entry]) -> tuple[list[Row], Rollups, list[BlockRow]]:
         counts = Rollups()
         records = [entry.record for entry in entries]
-        combinations = await self._rows.learn(connection, records, values_of(entries))
+        combinations = await self._rows.learn(connection, records, texts_of(entries))
         packer = await self._blocks.packer(connection, len(entries), partitions.day_of(now_us()))
         rows = []
         for entry, combination in zip(entries, combinations, strict=True):
