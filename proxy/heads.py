@@ -228,6 +228,11 @@ def _request_upgrade(head: RequestHead, line: bytes, value: bytes, dropped: set[
     head.is_websocket = value.lower() == b"websocket"
 
 
+def _request_draft_key(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+    """A WebSocket draft before RFC 6455 sends eight bytes after its head that no framing covers."""
+    raise Refused("bad_request", "a WebSocket handshake older than RFC 6455")
+
+
 def _drop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
     """Hop-by-hop: not forwarded."""
 
@@ -246,6 +251,7 @@ _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[byte
     b"x-forwarded-host": _request_forwarded_host,
     b"x-request-id": _request_request_id,
     b"x-sidelog-hop": _request_hop,
+    b"sec-websocket-key1": _request_draft_key,
 }
 _TWINS: Final = HOP_BY_HOP | _OURS | {b"content-length", b"host"}
 """Names whose underscore spellings are dropped: CGI-style servers would take them for the real ones (P18)."""

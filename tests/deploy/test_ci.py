@@ -20,8 +20,9 @@ class Machine:
 
     def __init__(self, directory: Path, tools: tuple[str, ...], user_id: int = 0, *, has_sudo: bool = False) -> None:
         """Put tools on it: `apt-get install` brings make and python3, `make` ends with code 7."""
-        self._bin, self._log = directory / "bin", directory / "log"
+        self._bin, self._log, self.vectors = directory / "bin", directory / "log", directory / "vectors"
         self._bin.mkdir()
+        self.vectors.mkdir()
         for name in ALWAYS:
             (self._bin / name).symlink_to(shutil.which(name) or "/bin/false")
         self._tool("id", f"echo {user_id}")
@@ -51,7 +52,10 @@ class Machine:
 
     def run(self) -> tuple[int, str, list[str]]:
         """Run the script; return its code, what it printed, and how tools were called."""
-        environ = {"PATH": str(self._bin), "HOME": os.environ.get("HOME", "/")}
+        environ = {
+            **{"PATH": str(self._bin), "HOME": os.environ.get("HOME", "/")},
+            "SIDELOG_TEST_VECTORS": str(self.vectors),
+        }
         ended = subprocess.run(
             [ROOT / ".ci" / "run"], env=environ, capture_output=True, text=True, timeout=60, check=False
         )
@@ -65,6 +69,17 @@ def test_a_prepared_machine_only_runs_the_tests(tmp_path: Path) -> None:
     assert code == 7, said
     assert calls == ["make test PYTHON=python3"]
     assert "nothing to install" in said
+
+
+def test_published_vectors_are_fetched_where_they_are_missing(tmp_path: Path) -> None:
+    """That they cannot be had is said, and left to the suite to judge; nothing is written without a place for it."""
+    machine = Machine(tmp_path, TOOLS)
+    machine.vectors.rmdir()
+    code, said, calls = machine.run()
+    assert code == 7, said
+    assert calls == ["make test PYTHON=python3"]
+    assert "no published vectors" in said
+    assert not machine.vectors.exists()
 
 
 def test_a_bare_machine_gets_everything(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Parsers of other people as judges: httptools, aiohttp's C and Python parsers, strict (`lax=False`)."""
+"""Parsers of other people as judges: h11, httptools, aiohttp's C and Python parsers, strict (`lax=False`)."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+import h11
 import httptools
 from aiohttp import http_exceptions
 from aiohttp.base_protocol import BaseProtocol
@@ -17,6 +18,9 @@ from aiohttp.http_parser import (
 Identity = tuple[bytes, bytes, bytes]
 """Method, target, body."""
 
+_MAX_HEAD_BYTES: Final = 1 << 17
+"""More than is ever forwarded: what is too large is not for these judges to say."""
+
 
 class Judge:
     """Holds the loop that aiohttp's parsers want; closed by `close`."""
@@ -25,6 +29,7 @@ class Judge:
         """Make the loop; it never runs."""
         self._loop = asyncio.new_event_loop()
         self.readers: Final[dict[str, Callable[[bytes], list[Identity]]]] = {
+            "h11": requests_by_h11,
             "httptools": requests_by_httptools,
             "aiohttp C": lambda data: self._requests(HttpRequestParserC, data),
             "aiohttp Python": lambda data: self._requests(HttpRequestParserPy, data),
@@ -34,6 +39,17 @@ class Judge:
     def close(self) -> None:
         """Close the loop."""
         self._loop.close()
+
+    def disagreement(self, data: bytes, expected: list[Identity]) -> str:
+        """Let every parser read whole requests; say which one reads something else, or objects."""
+        for name, read in self.readers.items():
+            try:
+                found = read(data)
+            except Exception as error:  # each parser has errors of its own
+                return f"{name} objects to what was forwarded: {error!r}"
+            if found != expected:
+                return f"{name} reads {found}, forwarded {expected}"
+        return ""
 
     def _requests(self, parser: Any, data: bytes) -> list[Identity]:
         found: list[Identity] = []
@@ -47,7 +63,7 @@ class Judge:
 
     def responses(self, data: bytes, method: bytes) -> dict[str, tuple[int, bytes]]:
         """Read one final response, whose interims are cut off, with each parser: status and body."""
-        found = {"httptools": _response_by_httptools(data, method)}
+        found = {"httptools": _response_by_httptools(data, method), "h11": _response_by_h11(data, method)}
         kinds: dict[str, Any] = {"aiohttp C": HttpResponseParserC, "aiohttp Python": HttpResponseParserPy}
         for name, kind in kinds.items():
             parser = kind(
@@ -126,3 +142,44 @@ def _response_by_httptools(data: bytes, method: bytes) -> tuple[int, bytes]:
         return parser.get_status_code(), b""
     body = heard.found[0][2] if heard.found else heard._body
     return parser.get_status_code(), body
+
+
+def requests_by_h11(data: bytes) -> list[Identity]:
+    """Read a connection's requests; each is answered, an upgrade is refused.
+
+    Raises:
+        h11.RemoteProtocolError: it objects, or a message is cut.
+    """
+    found: list[Identity] = []
+    server = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
+    server.receive_data(data)
+    server.receive_data(b"")
+    while isinstance(request := server.next_event(), h11.Request):
+        found.append((request.method, request.target, _body_by_h11(server)))
+        server.send(h11.Response(status_code=200, headers=[(b"Content-Length", b"0")]))
+        server.send(h11.EndOfMessage())
+        server.start_next_cycle()
+    if not isinstance(request, h11.ConnectionClosed):
+        raise h11.RemoteProtocolError(f"not the end: {request!r}")
+    return found
+
+
+def _response_by_h11(data: bytes, method: bytes) -> tuple[int, bytes]:
+    client = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
+    client.send(h11.Request(method=method, target=b"/", headers=[(b"Host", b"a")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(data)
+    client.receive_data(b"")
+    response = client.next_event()
+    if not isinstance(response, h11.Response):
+        raise ValueError(f"h11 reads {response!r}")
+    return response.status_code, _body_by_h11(client)
+
+
+def _body_by_h11(connection: h11.Connection) -> bytes:
+    body = b""
+    while isinstance(event := connection.next_event(), h11.Data):
+        body += event.data
+    if not isinstance(event, h11.EndOfMessage):
+        raise h11.RemoteProtocolError(f"cut: {event!r}")
+    return body

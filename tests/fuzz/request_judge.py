@@ -170,13 +170,8 @@ class _Verdict:
             whole = read_requests(upstream.forwarded)
             data = upstream.forwarded[: len(upstream.forwarded) - len(whole.rest)]
             expected = [message.identity for message in whole.messages]
-            for name, read in self._judge.readers.items():
-                try:
-                    found = read(data)
-                except Exception as error:  # each parser has errors of its own
-                    return f"{name} objects to what was forwarded: {error!r}"
-                if found != expected:
-                    return f"{name} reads {found}, forwarded {expected}"
+            if violation := self._judge.disagreement(data, expected):
+                return violation
         return ""
 
     def _check_answers(self) -> str:

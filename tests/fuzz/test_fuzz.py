@@ -11,6 +11,7 @@ from proxy import chunked, heads, response_head
 from proxy.answering import Answering
 from proxy.heads import RequestHead
 from proxy.upstream import UpstreamConnection
+from tests.fuzz.parsers import Judge
 from tests.fuzz.runner import KINDS, Fuzzer
 from tests.fuzz.shrink import shrink
 from tests.fuzz.strict import read_requests
@@ -117,6 +118,25 @@ def test_the_strict_reader_is_strict() -> None:
     for bad in (b"Content-Length: +1", b"Content-Length: 1\r\nContent-Length: 1", b"A : b", b"A: \x00", b"Host: b"):
         assert read_requests(b"GET / HTTP/1.1\r\nHost: a\r\n" + bad + b"\r\n\r\nx").objection
     assert not read_requests(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx").objection
+
+
+def test_every_judge_reads_and_objects() -> None:
+    """No judge is there for show: each reads what is in order, and says so when it was told something else."""
+    judge = Judge()
+    try:
+        good = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyHEAD /b HTTP/1.1\r\nHost: a\r\n\r\n"
+        messages = [(b"POST", b"/a", b"body"), (b"HEAD", b"/b", b"")]
+        assert set(judge.readers) == {"h11", "httptools", "aiohttp C", "aiohttp Python"}
+        assert judge.disagreement(good, messages) == ""
+        for read in judge.readers.values():
+            assert read(good) != messages[:1]
+            with pytest.raises(Exception, match=r".+"):  # each has errors of its own
+                read(good.replace(b"Content-Length", b"Content Length"))
+        found = judge.responses(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", b"GET")
+        assert set(found) == set(judge.readers)
+        assert set(found.values()) == {(200, b"ok")}
+    finally:
+        judge.close()
 
 
 def test_the_command_says_what_it_did(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

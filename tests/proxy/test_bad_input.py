@@ -4,7 +4,9 @@ The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with 
 says, and which tests hold it, stands in `test_every_rule_has_a_test`, which fails when one of them is renamed.
 """
 
+import contextlib
 import re
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +17,11 @@ import pytest
 
 from proxy.exchange import FLAG_REQUEST_COMPLETE
 from storage.record import Outcome
+from tests.fuzz.parsers import Judge
+from tests.fuzz.strict import read_requests
 from tests.proxy.conftest import Start
 from tests.proxy.test_connection import outcome
+from tests.proxy.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS, LAST, UNFINISHED
 from tests.proxy.vectors.requests import PASSAGES, REFUSALS, Passage, Refusal
 from tests.proxy.vectors.responses import LIES, Lie
 from tests.support.client import Client
@@ -81,6 +86,14 @@ def plane(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield running
 
 
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """The parsers of others."""
+    found = Judge()
+    yield found
+    found.close()
+
+
 def say(client: Client, raw: bytes, manner: str) -> None:
     """Send bytes at once, or one by one, as far as the other side takes them."""
     client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,7 +106,7 @@ def say(client: Client, raw: bytes, manner: str) -> None:
 
 
 @pytest.mark.parametrize("manner", [WHOLE, BYTES])
-@pytest.mark.parametrize("vector", REFUSALS, ids=lambda vector: vector.name)
+@pytest.mark.parametrize("vector", [*REFUSALS, *CONFORMANCE_REFUSALS], ids=lambda vector: vector.name)
 def test_bad_requests_are_refused(plane: Plane, recording: Recording, vector: Refusal, manner: str) -> None:
     """The status fits, the connection ends, no whole message is at the upstream, and there is one record."""
     recording.take()
@@ -110,18 +123,22 @@ def test_bad_requests_are_refused(plane: Plane, recording: Recording, vector: Re
 
 
 @pytest.mark.parametrize("manner", [WHOLE, BYTES])
-@pytest.mark.parametrize("vector", PASSAGES, ids=lambda vector: vector.name)
+@pytest.mark.parametrize("vector", [*PASSAGES, *CONFORMANCE_PASSAGES, *LAST], ids=lambda vector: vector.name)
 def test_strange_requests_are_forwarded_as_what_they_are(
-    plane: Plane, recording: Recording, vector: Passage, manner: str
+    plane: Plane, recording: Recording, judge: Judge, vector: Passage, manner: str
 ) -> None:
-    """The upstream reads the messages that were sent and recorded, and nothing else."""
+    """Every parser of the upstream reads the messages that were sent and recorded, and nothing else."""
     recording.take()
     with plane.connect() as client:
         say(client, vector.raw, manner)
         for method, _, _ in vector.messages:
             assert client.answer(method.decode()).status == 200
+        assert vector not in LAST or client.is_ended()
     records = plane.exchanges(len(vector.messages))
-    found = recording.read()
+    forwarded = recording.take()
+    found = [read_requests(raw, is_canonical=True) for raw in forwarded]
+    for raw, requests in zip(forwarded, found, strict=True):
+        assert judge.disagreement(raw, [message.identity for message in requests.messages]) == ""
     messages = [message for requests in found for message in requests.messages]
     assert [message.identity for message in messages] == vector.messages
     assert not any(requests.rest or requests.objection for requests in found)
@@ -146,6 +163,25 @@ def test_a_bad_request_after_a_good_one_is_refused_alone(
     plane.exchanges(2)
     messages = [message.target for requests in recording.read() for message in requests.messages]
     assert messages == [b"/good"]
+
+
+def test_unfinished_heads_are_waited_for(plane: Plane, recording: Recording) -> None:
+    """Wherever a head is cut there is no answer and nothing at the upstream, until the rest comes."""
+    recording.take()
+    whole = b"GET /hello HTTP/1.1\r\nHost: example.com\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(plane.connect()) for _ in UNFINISHED]
+        for client, head in zip(clients, UNFINISHED, strict=True):
+            client.send(head)
+        assert plane.call(GOOD) == b"ok"
+        plane.exchange()
+        readable, _, _ = select.select([client.socket for client in clients], [], [], 0)
+        assert readable == []
+        assert [message.target for requests in recording.read() for message in requests.messages] == [b"/good"]
+        for client, head in zip(clients, UNFINISHED, strict=True):
+            client.send(whole[len(head) :])
+            assert client.answer().status == 200
+    assert {record.request_head for record in plane.exchanges(len(UNFINISHED))} == {whole}
 
 
 def test_ten_thousand_pipelined_requests(plane: Plane, recording: Recording) -> None:

@@ -181,6 +181,9 @@ OTHERS: Final = [
     Refusal(
         "websocket with a body", "P7", _post(b"Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 4", b"body")
     ),
+    Refusal(
+        "websocket of a draft", "P7", _get(b"Upgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key1: 4 @1")
+    ),
     Refusal("our own hop", "P19", _get(b"X-Sidelog-Hop: other, Side-1"), 508),
     Refusal("bytes after a request that are none", "P20", b"\x00\x00\x00\x00\r\n\r\n"),
 ]
