@@ -1,7 +1,8 @@
-"""The native page cursor: where a reader is, in which direction; opaque, without expiry, without a secret.
+"""Page cursors: where a reader is, in which direction; opaque, without expiry, without a secret.
 
-Pure. Base64url of version, order and `seq`. It needs no signature: the filter and the scope are applied anew on every
-page, so nothing can be gained by forging one. Anything that was not made here is a bad parameter, never our own error.
+Pure. Base64url of version, order and `seq`; of lists in the order of receipt, of version and id. It needs no signature:
+the filter and the scope are applied anew on every page, so nothing can be gained by forging one. Anything that was not
+made here is a bad parameter, never our own error.
 """
 
 import base64
@@ -12,14 +13,15 @@ from api.errors import BadParameter
 from storage.query import Order
 
 VERSION: Final = 1
+_RECEIVED_VERSION: Final = 2
+_ID_BYTES: Final = 16
 _EXPECTED: Final = "the next_cursor of an answer"
 _ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
 
 
 def encode_cursor(order: Order, seq: int) -> str:
     """Write a cursor that continues behind `seq`."""
-    raw = bytes((VERSION, _ORDERS.index(order))) + seq.to_bytes(8, "big")
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return _write(bytes((VERSION, _ORDERS.index(order))) + seq.to_bytes(8, "big"))
 
 
 def decode_cursor(text: str) -> tuple[Order, int]:
@@ -28,13 +30,41 @@ def decode_cursor(text: str) -> tuple[Order, int]:
     Raises:
         BadParameter: it was not made by `encode_cursor`.
     """
-    try:
-        raw = base64.b64decode(text.encode("ascii") + b"==", altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise BadParameter("cursor", text, _EXPECTED) from error
+    raw = _read(text)
     if len(raw) != 10 or raw[0] != VERSION or raw[1] >= len(_ORDERS):
         raise BadParameter("cursor", text, _EXPECTED)
     order, seq = _ORDERS[raw[1]], int.from_bytes(raw[2:], "big")
-    if seq > (1 << 63) - 1 or encode_cursor(order, seq) != text:
+    if seq > (1 << 63) - 1:
         raise BadParameter("cursor", text, _EXPECTED)
     return order, seq
+
+
+def encode_received_cursor(record_id: int) -> str:
+    """Write a cursor that continues with what was received before the record of an id, given as a number."""
+    return _write(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))
+
+
+def decode_received_cursor(text: str) -> int:
+    """Read such a cursor back.
+
+    Raises:
+        BadParameter: it was not made by `encode_received_cursor`.
+    """
+    raw = _read(text)
+    if len(raw) != 1 + _ID_BYTES or raw[0] != _RECEIVED_VERSION:
+        raise BadParameter("cursor", text, _EXPECTED)
+    return int.from_bytes(raw[1:], "big")
+
+
+def _write(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _read(text: str) -> bytes:
+    try:
+        raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadParameter("cursor", text, _EXPECTED) from error
+    if _write(raw) != text:  # There is one spelling.
+        raise BadParameter("cursor", text, _EXPECTED)
+    return raw

@@ -11,5 +11,5 @@ def select_in_flight(filter: Filter, records: Sequence[Record], limit: int) -> l
     if filter.min_duration_us is not None or filter.max_duration_us is not None:
         return []
     found = [record for record in records if matches(filter, record)]
-    found.sort(key=lambda record: record.started_at_us, reverse=True)
+    found.sort(key=lambda record: record.id, reverse=True)
     return found[:limit]

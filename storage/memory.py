@@ -20,6 +20,7 @@ from storage.memory_keys import MemoryKeys
 from storage.memory_tools import MemoryTools, page_of, stats_of, values_of
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
+from storage.received import id_number
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
@@ -83,7 +84,7 @@ class MemoryStorage:
         start = max(query.offset, 0)
         found = list(islice(self._search(query), start, start + query.limit + 1))
         records = [msgspec.structs.replace(record) for record in found[: query.limit]]
-        return Page(records, complete=True, next_after=records[-1].seq if len(found) > query.limit else None)
+        return Page(records, complete=True, next_after=_place(query, records[-1]) if len(found) > query.limit else None)
 
     async def count(self, filter: Filter) -> Count:
         """See `storage.base.Storage.count`."""
@@ -328,14 +329,19 @@ class MemoryStorage:
         return payloads
 
     def _search(self, query: RecordQuery) -> Iterator[Record]:
-        records: Iterable[Record] = self._visible() if query.order == "asc" else reversed(self._visible())
-        for record in records:
-            if query.after is not None and (
-                record.seq <= query.after if query.order == "asc" else record.seq >= query.after
-            ):
+        records = self._visible()
+        if query.by == "id":
+            records = sorted(records, key=lambda record: record.id)
+        for record in records if query.order == "asc" else reversed(records):
+            place = _place(query, record)
+            if query.after is not None and (place <= query.after if query.order == "asc" else place >= query.after):
                 continue
             if matches(query.filter, record):
                 yield record
+
+
+def _place(query: RecordQuery, record: Record) -> int:
+    return id_number(record.id) if query.by == "id" else record.seq
 
 
 def _checked(entry: Entry) -> bytes | None:

@@ -11,6 +11,8 @@ from typing import Final, Literal
 from storage.record import Record
 
 Order = Literal["asc", "desc"]
+OrderBy = Literal["seq", "id"]
+"""`seq` is the order of commit, `id` that of receipt: an exchange that lasts is committed after later ones."""
 Durability = Literal["fast", "safe"]
 """`safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
 
@@ -128,16 +130,17 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordQuery:
-    """A page of a filter, ordered by `seq`."""
+    """A page of a filter."""
 
     filter: Filter = field(default_factory=Filter)
+    by: OrderBy = "seq"
     order: Order = "desc"
     limit: int = 100
     """0 answers an empty page."""
     offset: int = 0
     """Rows to skip; prefer `after`. A search that its time budget ends while it skips answers without a cursor."""
     after: int | None = None
-    """Keyset cursor: the `seq` of the last row of the page before, exclusive in the direction of `order`."""
+    """Keyset cursor: `seq`, or the id as a number, of the last row of the page before; exclusive, towards `order`."""
 
 
 @dataclass(frozen=True, slots=True)

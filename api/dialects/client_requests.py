@@ -1,8 +1,8 @@
 """Seed 004, the Requests API: `GET /api/clients/{clientId}/proxies/{proxyId}/requests[/{requestId}]`.
 
 A proxy is a route, its id the route's. The projections are in `client_rows.py`; here parameters become a query and
-answers are put together. Exchanges in flight stand on the first page, `processed: false`. The extension `cursor` /
-`nextCursor` pages by `seq`; the rows of one page are ordered by id, that is by receipt.
+answers are put together. Rows are ordered by id, that is by receipt; those in flight stand where they were received,
+`processed: false`. The extension `cursor` / `nextCursor` pages by id: a row keeps its place when its exchange ends.
 """
 
 from typing import Final
@@ -10,15 +10,16 @@ from typing import Final
 from aiohttp import web
 
 from api.answers import encode_rows, json_answer
-from api.cursor import decode_cursor, encode_cursor
+from api.cursor import decode_received_cursor, encode_received_cursor
 from api.dialects.client_rows import project_detail, project_row
-from api.errors import BadParameter, Refused, Shape
+from api.errors import Refused, Shape
 from api.in_flight import select_in_flight
 from api.paging import read_whole_page
 from api.params import Query, read_clamped, read_text
 from api.services import RouteInfo, Services, services_of
 from api.times import read_time_us
-from storage.query import Filter, Page, RecordQuery
+from storage.query import Filter, RecordQuery
+from storage.received import id_number
 from storage.record import Payload, Record, parse_id
 
 DEFAULT_LIMIT: Final = 1000
@@ -45,56 +46,46 @@ def read_filter(query: Query, client: str, proxy: str) -> Filter:
     )
 
 
-def read_cursor(query: Query) -> int | None:
-    """Read where to go on; None on the first page.
-
-    Raises:
-        BadParameter: it was not made here.
-    """
-    cursor = query.get("cursor")
-    if not cursor:
-        return None
-    order, after = decode_cursor(cursor)
-    if order != "desc":
-        raise BadParameter("cursor", cursor, "the nextCursor of an answer")
-    return after
-
-
 async def list_requests(request: web.Request) -> web.Response:
     """Answer the newest requests of a proxy."""
     services = services_of(request)
     client, proxy = request.match_info["clientId"], request.match_info["proxyId"]
     filter = read_filter(request.query, client, proxy)
     limit = read_clamped(request.query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
-    after = read_cursor(request.query)
-    # One more than wanted tells whether there are more; taken before the page, so that none is in neither.
-    flying = select_in_flight(filter, services.in_flight(), limit + 1) if after is None else []
-    wanted = max(limit - len(flying), 0)
-    page = await read_whole_page(services.storage, RecordQuery(filter=filter, limit=max(wanted, 1), after=after))
-    stored = page.records[:wanted]
-    known = {record.id for record in page.records}
-    rows = [record for record in flying if record.id not in known][:limit] + stored
-    if not rows:
+    cursor = read_text(request.query, "cursor")
+    after = None if cursor is None else decode_received_cursor(cursor)
+    rows, next_after = await _read_rows(services, filter, limit, after)
+    if not rows and next_after is None:
         await _check_proxy(services, client, proxy)
-    rows.sort(key=lambda record: record.id, reverse=True)
-    is_cut = page.next_after is not None or len(page.records) > wanted or len(flying) > limit
     answer: dict[str, object] = {
         "message": _MESSAGE,
         "totalRequests": len(rows),
-        "limitReached": is_cut,
+        "limitReached": next_after is not None,
         "requests": await _show(services, rows, services.routes.get(proxy, RouteInfo())),
     }
-    next_after = _next_after(page, stored) if limit else None
-    if next_after is not None:
-        answer["nextCursor"] = encode_cursor("desc", next_after)
+    if next_after is not None and limit:
+        answer["nextCursor"] = encode_received_cursor(next_after)
     return json_answer(answer)
 
 
-def _next_after(page: Page, stored: list[Record]) -> int | None:
-    """Tell behind which `seq` the next page begins; None when there is nothing left."""
-    if len(page.records) > len(stored):
-        return stored[-1].seq if stored else page.records[0].seq + 1
-    return page.next_after
+async def _read_rows(
+    services: Services, filter: Filter, limit: int, after: int | None
+) -> tuple[list[Record], int | None]:
+    """Read one page of stored requests and those in flight, by id; and behind which id the next page begins, if any."""
+    # Those in flight first: what ends meanwhile is then in both, and not in neither.
+    running = [record for record in services.in_flight() if after is None or id_number(record.id) < after]
+    flying = select_in_flight(filter, running, limit + 1)
+    page = await read_whole_page(
+        services.storage, RecordQuery(filter=filter, by="id", limit=max(limit, 1), after=after)
+    )
+    known = {record.id for record in page.records}
+    # What was received before the end of the store's page is for the next one.
+    least = -1 if page.next_after is None else page.next_after
+    rows = page.records + [r for r in flying if r.id not in known and id_number(r.id) > least]
+    rows.sort(key=lambda record: record.id, reverse=True)
+    if len(rows) > limit:
+        return rows[:limit], id_number(rows[max(limit, 1) - 1].id)
+    return rows, page.next_after
 
 
 async def _show(services: Services, rows: list[Record], route: RouteInfo) -> list[object]:

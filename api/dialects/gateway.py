@@ -1,4 +1,4 @@
-"""Seed 000, the LLM gateway's request log: `GET /v1/requests`, newest first by receipt of the record.
+"""Seed 000, the LLM gateway's request log: `GET /v1/requests`, newest first by receipt, that is by id.
 
 The projection is pure and stands apart from the handler. Every proxied request is a row; what is only known of LLM
 calls is null elsewhere. `max_seq` (first answer's `X-Max-Seq`) freezes offset pages.
@@ -75,6 +75,7 @@ def read_query(query: Query) -> tuple[RecordQuery, int | None]:
     project = read_text(query, "project_id")
     return RecordQuery(
         filter=Filter(projects=() if project is None else (project,), is_llm=read_bool(query, "llm_only")),
+        by="id",
         limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT),
         offset=read_int(query, "offset", 0),
     ), max_seq

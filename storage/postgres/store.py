@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 from storage.errors import StorageUnavailable
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.postgres import keys, purge, read, tools
+from storage.postgres import keys, purge, read, received, tools
 from storage.postgres.connection import (
     Address,
     Budget,
@@ -142,7 +142,8 @@ class PostgresStorage:
 
     async def select(self, query: RecordQuery) -> Page:
         """See `storage.base.Storage.select`."""
-        return await self._read(lambda connection, budget: read.select(connection, query, self._names, budget))
+        select = received.select if query.by == "id" else read.select
+        return await self._read(lambda connection, budget: select(connection, query, self._names, budget))
 
     async def count(self, filter: Filter) -> Count:
         """See `storage.base.Storage.count`."""

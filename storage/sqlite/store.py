@@ -19,7 +19,7 @@ from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record, ToolCall
-from storage.sqlite import keys, purge, read, tools
+from storage.sqlite import keys, purge, read, received, tools
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import bounded, empty_journal, erase_slice
@@ -97,7 +97,8 @@ class SqliteStorage:
 
     async def select(self, query: RecordQuery) -> Page:
         """See `storage.base.Storage.select`."""
-        return await self._read(lambda connection, budget: read.select(connection, query, self._names, budget))
+        select = received.select if query.by == "id" else read.select
+        return await self._read(lambda connection, budget: select(connection, query, self._names, budget))
 
     async def count(self, filter: Filter) -> Count:
         """See `storage.base.Storage.count`."""

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from storage.payloads import NOWHERE, Packer
+from storage.received import id_ms
 from storage.record import Batch, Entry, Position
 from storage.rollups import Limits, Rollups
 from storage.sqlite import rollups
@@ -138,14 +139,14 @@ def _write_positions(connection: sqlite3.Connection, batch: Batch) -> None:
 def _write_span(connection: sqlite3.Connection, entries: list[Entry], first_seq: int) -> None:
     last_seq = first_seq + len(entries) - 1
     started = [entry.record.started_at_us for entry in entries]
-    least, most = min(started), max(started)
-    newest = connection.execute(
-        "SELECT last_seq, first_seq, min_started_at_us, max_started_at_us FROM spans ORDER BY last_seq DESC LIMIT 1"
-    ).fetchone()
+    ids = [entry.record.id for entry in entries]
+    bounds = [min(started), max(started), id_ms(min(ids)), id_ms(max(ids))]
+    newest = connection.execute("SELECT * FROM spans ORDER BY last_seq DESC LIMIT 1").fetchone()
     if newest is not None and newest[0] - newest[1] + 1 < SPAN_RECORDS:
         connection.execute("DELETE FROM spans WHERE last_seq = ?", (newest[0],))
-        first_seq, least, most = newest[1], min(least, newest[2]), max(most, newest[3])
-    connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?)", (last_seq, first_seq, least, most))
+        first_seq = newest[1]
+        bounds = [fold(pair) for fold, *pair in zip((min, max, min, max), bounds, newest[2:], strict=True)]
+    connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)", (last_seq, first_seq, *bounds))
 
 
 def _counter(connection: sqlite3.Connection, name: str) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cursor import decode_cursor, encode_cursor
+from api.cursor import decode_cursor, decode_received_cursor, encode_cursor, encode_received_cursor
 from api.errors import BadParameter
 from storage.query import Order
 
@@ -47,3 +47,15 @@ def test_padding_and_other_versions_are_refused() -> None:
     for other in (text + "==", text + "=", text[:-1], "", base64.urlsafe_b64encode(b"\x02\x00" + bytes(8)).decode()):
         with pytest.raises(BadParameter):
             decode_cursor(other)
+
+
+@given(st.integers(min_value=0, max_value=2**128 - 1))
+def test_a_cursor_by_id_reads_back_and_is_none_by_seq(record_id: int) -> None:
+    """The two kinds are never taken for each other, and neither has a second spelling."""
+    text = encode_received_cursor(record_id)
+    assert decode_received_cursor(text) == record_id
+    for other in (text + "=", text[:-1], encode_cursor("desc", record_id & 0xFFFF)):
+        with pytest.raises(BadParameter):
+            decode_received_cursor(other)
+    with pytest.raises(BadParameter):
+        decode_cursor(text)

@@ -97,6 +97,38 @@ async def test_requests_in_flight_are_merged(world: World, client: Client) -> No
     assert second["requests"][0]["processed"] is True
 
 
+async def test_pages_go_by_receipt_whatever_ends_first(world: World, client: Client) -> None:
+    """Requests in flight stand on the page of their id; one that ends between two pages is on neither of them twice."""
+    await fill(world, 0)
+    await world.storage.commit(make_batch(*(make_record(n) for n in (6, 3, 8, 1))))
+    world.in_flight = [make_in_flight(n) for n in (2, 5, 7)]
+    seen: list[tuple[int, bool]] = []
+    query: dict[str, str] = {"limit": "2"}
+    while True:
+        _, answer = await ask(client, **query)
+        seen += [(row["processedAt"] - START_US // 1000, row["processed"]) for row in answer["requests"]]
+        assert answer["limitReached"] == ("nextCursor" in answer)
+        if "nextCursor" not in answer:
+            break
+        query["cursor"] = answer["nextCursor"]
+        if len(seen) == 2:  # one of the page before, and one of a page to come, end now
+            await world.storage.commit(make_batch(make_record(7), make_record(2)))
+            world.in_flight = [make_in_flight(5)]
+    assert seen == [(8, True), (7, False), (6, True), (5, False), (3, True), (2, True), (1, True)]
+
+
+async def test_a_page_may_be_full_of_requests_in_flight(world: World, client: Client) -> None:
+    """The next page begins behind the last of them."""
+    await fill(world, 1)
+    world.in_flight = [make_in_flight(n) for n in range(10, 15)]
+    _, first = await ask(client, limit="3")
+    _, second = await ask(client, limit="3", cursor=first["nextCursor"])
+    _, none = await ask(client, limit="0")
+    numbers = [[row["processedAt"] - START_US // 1000 for row in page["requests"]] for page in (first, second)]
+    assert numbers == [[14, 13, 12], [11, 10, 1]]
+    assert (none["requests"], none["limitReached"], "nextCursor" in none) == ([], True, False)
+
+
 async def test_the_detail_shows_headers_and_bodies(world: World, client: Client) -> None:
     """By the id in any spelling; the answer has the document's frame."""
     payload = make_payload(make_body(b'{"name": "John"}'), make_body(b'{"id": 1}'))

@@ -73,6 +73,18 @@ async def test_pages_are_newest_first_and_totals_follow_the_filter(world: World,
     assert (await ask(client, project_id="", unknown="1"))["total"] == 7
 
 
+async def test_pages_go_by_receipt(world: World, client: Client) -> None:
+    """What lasted long and was stored late is where it was received, on every page."""
+    await world.storage.commit(make_batch(*(make_record(n) for n in (4, 7, 2))))
+    await world.storage.commit(make_batch(*(make_record(n) for n in (1, 6, 3, 5))))
+    pages = [(await ask(client, limit=3, offset=offset))["data"] for offset in (0, 3, 6)]
+    assert [[row["timestamp"][-4:-1] for row in page] for page in pages] == [
+        ["007", "006", "005"],
+        ["004", "003", "002"],
+        ["001"],
+    ]
+
+
 async def test_pages_are_frozen_by_the_first_answers_end(world: World, client: Client) -> None:
     """With `max_seq` given back, rows that arrive do not shift the next page or the total."""
     await world.storage.commit(make_batch(*(make_record(n) for n in range(1, 5))))

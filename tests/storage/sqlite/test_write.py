@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.query import Filter, RecordQuery
+from storage.received import id_ms
 from storage.sqlite import write
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
@@ -24,10 +25,11 @@ async def test_spans_cover_every_row_and_are_few(tmp_path: Path, monkeypatch: py
         rows = (await store.select(RecordQuery(order="asc", limit=1000))).records
     with contextlib.closing(sqlite3.connect(path)) as connection:
         spans = connection.execute("SELECT * FROM spans ORDER BY last_seq").fetchall()
-    assert [(first, last) for last, first, _, _ in spans] == [(1, 20), (21, 81), (82, 85)]
-    for last, first, least, most in spans:
+    assert [(first, last) for last, first, *_ in spans] == [(1, 20), (21, 81), (82, 85)]
+    for last, first, *bounds in spans:
         started = [row.started_at_us for row in rows[first - 1 : last]]
-        assert (least, most) == (min(started), max(started))
+        ids = [id_ms(row.id) for row in rows[first - 1 : last]]
+        assert bounds == [min(started), max(started), min(ids), max(ids)]
 
 
 async def test_a_time_without_rows_is_empty(tmp_path: Path) -> None:
