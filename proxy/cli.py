@@ -81,7 +81,10 @@ def serve(
     engine: Engine = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Run the proxy."""
+    """Run the proxy.
+
+    Example: sidelog serve --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080
+    """
     from proxy.commands import serve as command
 
     overrides = _overrides(
@@ -103,7 +106,10 @@ def demo(
     admin_listen: Annotated[str, Option("--admin-listen", metavar="HOST:PORT", help="Admin port.")] = "127.0.0.1:8090",
     data_dir: DataDir = None,
 ) -> int:
-    """Run a demo upstream with sample traffic, and the proxy in front of it."""
+    """Run a demo upstream with sample traffic, and the proxy in front of it.
+
+    Example: sidelog demo --listen 127.0.0.1:8888
+    """
     from proxy.demo.run import main as run
 
     return run(listen, admin_listen, data_dir)
@@ -113,7 +119,10 @@ def demo(
 def config_check(
     config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False
 ) -> int:
-    """Validate the configuration; every problem is reported at once."""
+    """Validate the configuration; every problem is reported at once.
+
+    Example: sidelog config check --config sidelog.toml
+    """
     from proxy.commands import config as command
 
     return command.check(_overrides(proxy__upstream=upstream, data_dir=data_dir), config, as_json=as_json)
@@ -123,7 +132,10 @@ def config_check(
 def config_show(
     config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False
 ) -> int:
-    """Print the effective configuration, secrets redacted."""
+    """Print the effective configuration, secrets redacted.
+
+    Example: sidelog config show --config sidelog.toml --json
+    """
     from proxy.commands import config as command
 
     return command.show(_overrides(proxy__upstream=upstream, data_dir=data_dir), config, as_json=as_json)
@@ -131,7 +143,10 @@ def config_show(
 
 @token_app.command("show")
 def token_show(data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Print the admin token of a data directory."""
+    """Print the admin token of a data directory.
+
+    Example: curl -H "Authorization: Bearer $(sidelog token show)" http://127.0.0.1:8090/api/status
+    """
     from proxy.commands import health as command
 
     return command.show_token(data_dir, as_json=as_json)
@@ -139,7 +154,10 @@ def token_show(data_dir: DataDir = None, as_json: Json = False) -> int:
 
 @token_app.command("rotate")
 def token_rotate(data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Replace the admin token; a running sidelog takes the new one at once, and sessions end."""
+    """Replace the admin token; a running sidelog takes the new one at once, and sessions end.
+
+    Example: sidelog token rotate --data-dir /var/lib/sidelog
+    """
     from proxy.commands import health as command
 
     return command.rotate(data_dir, as_json=as_json)
@@ -147,7 +165,10 @@ def token_rotate(data_dir: DataDir = None, as_json: Json = False) -> int:
 
 @app.command()
 def health(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Exit 0 when sidelog is ready; for container checks."""
+    """Exit 0 when sidelog is ready; for container checks.
+
+    Example: sidelog health --url http://127.0.0.1:8090
+    """
     from proxy.commands import health as command
 
     return command.health(url, data_dir, as_json=as_json)
@@ -155,7 +176,10 @@ def health(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> 
 
 @app.command()
 def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Check this machine and the settings, and say how to mend what is wrong."""
+    """Check this machine and the settings, and say how to mend what is wrong.
+
+    Example: sidelog doctor --config sidelog.toml
+    """
     from proxy.commands import doctor as command
     from proxy.settings import Settings, SettingsError, load
 
@@ -170,7 +194,10 @@ def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir =
 
 @app.command()
 def version(as_json: Json = False) -> int:
-    """Print versions: sidelog, Python, the libraries that matter."""
+    """Print versions: sidelog, Python, the libraries that matter.
+
+    Example: sidelog version --json
+    """
     from proxy.commands import version as command
 
     return command.run(as_json=as_json)

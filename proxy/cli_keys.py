@@ -14,19 +14,24 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, or its n
 
 @keys_app.command("create")
 def keys_create(
-    name: Annotated[str, typer.Argument(help="What people call it.")],
-    scope: Annotated[Many, Option(help="Scope it opens; may be repeated. Default: all.")] = None,
-    agent: Annotated[Many, Option(help="Agent it may call; may be repeated. Default: all.")] = None,
-    expires: Annotated[str | None, Option(help="RFC 3339 time, or from now: 12h, 30d. Default: never.")] = None,
-    disabled: Annotated[bool, Option("--disabled", help="Create it switched off.")] = False,
-    project: Annotated[str | None, Option(help="Project of the records it makes.")] = None,
-    user: Annotated[str | None, Option(help="User of the records it makes.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
+    scope: Annotated[Many, Option(metavar="TEXT …", help="Scope it opens; may be repeated. Default: all.")] = None,
+    agent: Annotated[Many, Option(metavar="TEXT …", help="Agent it may call; may be repeated. Default: all.")] = None,
+    expires: Annotated[
+        str | None, Option(metavar="TEXT", help="RFC 3339 time, or from now: 12h, 30d. Default: never.")
+    ] = None,
+    disabled: Annotated[bool, Option("--disabled", metavar="", help="Create it switched off.")] = False,
+    project: Annotated[str | None, Option(metavar="TEXT", help="Project of the records it makes.")] = None,
+    user: Annotated[str | None, Option(metavar="TEXT", help="User of the records it makes.")] = None,
     url: Url = None,
     token: Token = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> int:
-    """Create a key and print its secret, this once."""
+    """Create a key and print its secret, this once.
+
+    Example: sidelog keys create "Mobile app" --scope agent --expires 30d
+    """
     from proxy.commands import keys as command
     from proxy.commands.client import client_from_environment
 
@@ -36,7 +41,10 @@ def keys_create(
 
 @keys_app.command("list")
 def keys_list(url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """List the keys."""
+    """List the keys.
+
+    Example: sidelog keys list --json
+    """
     from proxy.commands import keys as command
     from proxy.commands.client import client_from_environment
 
@@ -47,7 +55,10 @@ def keys_list(url: Url = None, token: Token = None, data_dir: DataDir = None, as
 def keys_disable(
     key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
 ) -> int:
-    """Switch a key off; takes effect within a second."""
+    """Switch a key off; takes effect within a second.
+
+    Example: sidelog keys disable "Mobile app"
+    """
     from proxy.commands import keys as command
     from proxy.commands.client import client_from_environment
 
@@ -58,7 +69,10 @@ def keys_disable(
 def keys_enable(
     key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
 ) -> int:
-    """Switch a key on again."""
+    """Switch a key on again.
+
+    Example: sidelog keys enable "Mobile app"
+    """
     from proxy.commands import keys as command
     from proxy.commands.client import client_from_environment
 
@@ -69,7 +83,10 @@ def keys_enable(
 def keys_delete(
     key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
 ) -> int:
-    """Delete a key for good; records keep its name."""
+    """Delete a key for good; records keep its name.
+
+    Example: sidelog keys delete "Mobile app"
+    """
     from proxy.commands import keys as command
     from proxy.commands.client import client_from_environment
 

@@ -12,14 +12,49 @@ from typing import Annotated, Any, Final
 
 from typer import Option
 
+FILTER_PANEL: Final = "Filters (those that can be repeated take alternatives)"
+SOURCE_PANEL: Final = "Which sidelog"
+
 Config = Annotated[Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="TOML file.")]
 DataDir = Annotated[str | None, Option("--data-dir", metavar="DIR", help="where everything that lasts is kept")]
-Json = Annotated[bool, Option("--json", help="JSON for programs.")]
+Json = Annotated[bool, Option("--json", metavar="", help="JSON for programs.")]
 Url = Annotated[
-    str | None, Option("--url", metavar="URL", help="Admin port; default: SIDELOG_URL, else from the data directory.")
+    str | None,
+    Option(
+        "--url",
+        metavar="URL",
+        help="Admin port; default: SIDELOG_URL, else from the data directory.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
 ]
 Token = Annotated[
-    str | None, Option("--token", metavar="T", help="Default: SIDELOG_TOKEN, else from the data directory.")
+    str | None,
+    Option(
+        "--token",
+        metavar="T",
+        help="Default: SIDELOG_TOKEN, else from the data directory.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
+]
+SourceDataDir = Annotated[
+    str | None,
+    Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Of the sidelog to read from; its store is read itself when it does not run. Default: SIDELOG_DATA_DIR, "
+        "STATE_DIRECTORY, ./sidelog-data.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
+]
+SourceConfig = Annotated[
+    Path | None,
+    Option(
+        "--config",
+        metavar="FILE",
+        envvar="SIDELOG_CONFIG",
+        help="TOML file that names the store, when nothing runs.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
 ]
 Many = list[str] | None
 Filters = dict[str, str | list[str]]
@@ -56,11 +91,16 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
 """The native filters of the API (`api/params.py`); a test compares the names."""
 
 
+def _option(kind: object, text: str) -> Any:
+    metavar = {_ONE: "TEXT", Many: "TEXT …"}.get(kind, "N")
+    return Option(help=text, metavar=metavar, rich_help_panel=FILTER_PANEL)
+
+
 def with_filters(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command that takes `filters` an option for each filter."""
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "filters"]
     options = [
-        inspect.Parameter(name, _KEYWORD, default=None, annotation=Annotated[kind, Option(help=text)])
+        inspect.Parameter(name, _KEYWORD, default=None, annotation=Annotated[kind, _option(kind, text)])
         for name, kind, text in _FILTERS
     ]
 

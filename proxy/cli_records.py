@@ -6,42 +6,55 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from proxy.cli_options import DataDir, Filters, Json, Token, Url, with_filters
+from proxy.cli_options import Filters, Json, SourceConfig, SourceDataDir, Token, Url, with_filters
 
 records_app = typer.Typer()
 
-Ndjson = Annotated[bool, Option("--json", help="One JSON object a line.")]
+Ndjson = Annotated[bool, Option("--json", metavar="", help="One JSON object a line.")]
 
 
 @records_app.command()
 def get(
     record_id: Annotated[str, typer.Argument(metavar="ID", help="Record id, in any of its spellings.")],
-    raw: Annotated[bool, Option("--raw", help="Only the stored bytes of the response body.")] = False,
-    request: Annotated[bool, Option("--request", help="With --raw: of the request body.")] = False,
+    raw: Annotated[bool, Option("--raw", metavar="", help="Only the stored bytes of the response body.")] = False,
+    request: Annotated[bool, Option("--request", metavar="", help="With --raw: of the request body.")] = False,
+    curl: Annotated[bool, Option("--curl", metavar="", help="A curl line that sends the request again.")] = False,
+    har: Annotated[bool, Option("--har", metavar="", help="An HTTP Archive (HAR 1.2) of this exchange.")] = False,
     url: Url = None,
     token: Token = None,
-    data_dir: DataDir = None,
+    data_dir: SourceDataDir = None,
+    config: SourceConfig = None,
     as_json: Json = False,
 ) -> int:
-    """Show one exchange: fields, heads and bodies."""
-    from proxy.commands import records
-    from proxy.commands.client import client_from_environment
+    """Show one exchange: fields, heads, bodies, timings and usage.
 
-    client = client_from_environment(url, token, data_dir)
-    if raw:
-        return records.get_raw(client, record_id, "request" if request else "response")
-    return records.get(client, record_id, as_json=as_json)
+    Example: sidelog get 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl
+    """
+    from proxy.commands import records
+    from proxy.commands.reading import reading_client
+
+    if raw + curl + har + as_json > 1 or (request and not raw):
+        raise typer.BadParameter("--raw, --curl, --har and --json exclude each other; --request goes with --raw")
+    with reading_client(url, token, data_dir, config) as client:
+        if raw:
+            return records.download(client, record_id, "request-body" if request else "response-body")
+        if har:
+            return records.download(client, record_id, "har")
+        if curl:
+            return records.get_curl(client, record_id)
+        return records.get(client, record_id, as_json=as_json)
 
 
 @records_app.command()
 @with_filters
 def query(
     filters: Filters,
-    order: Annotated[str | None, Option(help="desc (newest first, default) or asc.")] = None,
-    limit: Annotated[int, Option(min=1, help="Most records to print.")] = 100,
+    order: Annotated[str | None, Option(metavar="ORDER", help="desc (newest first, default) or asc.")] = None,
+    limit: Annotated[int, Option(min=1, metavar="N", help="Most records to print.")] = 100,
     url: Url = None,
     token: Token = None,
-    data_dir: DataDir = None,
+    data_dir: SourceDataDir = None,
+    config: SourceConfig = None,
     as_json: Ndjson = False,
 ) -> int:
     """Search records; options that can be repeated are alternatives.
@@ -49,10 +62,11 @@ def query(
     Example: sidelog query --status 5xx --since 15m
     """
     from proxy.commands import records
-    from proxy.commands.client import client_from_environment
+    from proxy.commands.reading import reading_client
 
     parameters = filters | ({"order": order} if order else {})
-    return records.query(client_from_environment(url, token, data_dir), parameters, limit, as_json=as_json)
+    with reading_client(url, token, data_dir, config) as client:
+        return records.query(client, parameters, limit, as_json=as_json)
 
 
 @records_app.command()
@@ -61,7 +75,7 @@ def tail(
     filters: Filters,
     url: Url = None,
     token: Token = None,
-    data_dir: DataDir = None,
+    data_dir: SourceDataDir = None,
     as_json: Ndjson = False,
 ) -> int:
     """Follow new records as they are stored; goes on without a gap when the connection or sidelog itself restarts.
@@ -77,35 +91,45 @@ def tail(
 @records_app.command()
 @with_filters
 def stats(
-    filters: Filters, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
+    filters: Filters,
+    url: Url = None,
+    token: Token = None,
+    data_dir: SourceDataDir = None,
+    config: SourceConfig = None,
+    as_json: Json = False,
 ) -> int:
     """Totals of a filter: by status, level, project, container, service; latency percentiles.
 
     Example: sidelog stats --since 24h --route default
     """
     from proxy.commands import stats as command
-    from proxy.commands.client import client_from_environment
+    from proxy.commands.reading import reading_client
 
-    return command.run(client_from_environment(url, token, data_dir), filters, as_json=as_json)
+    with reading_client(url, token, data_dir, config) as client:
+        return command.run(client, filters, as_json=as_json)
 
 
 @records_app.command()
 @with_filters
 def export(
-    format: Annotated[str, typer.Argument(help="har, ndjson or csv.")],
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="har, ndjson or csv.")],
     filters: Filters,
-    output: Annotated[Path | None, Option("--output", "-o", help="File; default: standard output.")] = None,
-    bodies: Annotated[bool, Option("--bodies", help="NDJSON: heads and bodies too.")] = False,
+    output: Annotated[
+        Path | None, Option("--output", "-o", metavar="FILE", help="File; default: standard output.")
+    ] = None,
+    bodies: Annotated[bool, Option("--bodies", metavar="", help="NDJSON: heads and bodies too.")] = False,
     url: Url = None,
     token: Token = None,
-    data_dir: DataDir = None,
+    data_dir: SourceDataDir = None,
+    config: SourceConfig = None,
 ) -> int:
     """Write all records of a filter to a file, oldest first, with a progress line on stderr.
 
     Example: sidelog export csv --since 24h -o yesterday.csv
     """
     from proxy.commands import export as command
-    from proxy.commands.client import client_from_environment
+    from proxy.commands.reading import reading_client
 
     parameters = filters | {"format": format} | ({"bodies": "true"} if bodies else {})
-    return command.run(client_from_environment(url, token, data_dir), parameters, output)
+    with reading_client(url, token, data_dir, config) as client:
+        return command.run(client, parameters, output)

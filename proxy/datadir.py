@@ -17,6 +17,8 @@ LOCK_WAIT_S: Final = 10.0
 """A sidelog that is draining gets this long to let go before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
 STATE_FILE: Final = "state.json"
+STORAGE_URL_NAME: Final = "storage_url"
+"""Member of the state: the store of the last start, where its URL can hold no password."""
 
 
 class DataDirError(Exception):
@@ -77,6 +79,23 @@ def _lock(path: Path, wait_s: float) -> int:
                     f"data directory {path} is in use by another sidelog; choose another --data-dir"
                 ) from None
             time.sleep(0.05)
+
+
+def is_taken(path: Path) -> bool:
+    """Whether a sidelog runs with this data directory, or is about to end; True also where we may not look."""
+    try:
+        fd = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # one that starts now waits for us: it tries for 10 s
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _token(path: Path) -> str:

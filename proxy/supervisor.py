@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from proxy.children import Child, Collector, Shared, Worker
 from proxy.control import HOPELESS_EXIT
-from proxy.datadir import DataDir, DataDirError, read_state, take, write_state
+from proxy.datadir import STORAGE_URL_NAME, DataDir, DataDirError, read_state, take, write_state
 from proxy.listeners import ListenError, Listeners, open_listeners
 from proxy.log import set_up_log
 from proxy.notify import notify
@@ -242,11 +242,17 @@ def main(argv: list[str]) -> int:
 
 
 def announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
-    """Write where the ports are: into `state.json` for the command line, and to the log."""
+    """Write where ports and store are: into `state.json` for the command line, and to the log."""
     host, port = listeners.admin_address
     cert_file = settings["admin"]["tls_cert_file"]
     admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
-    write_state(data.path, {**read_state(data.path), "admin_url": admin_url, "admin_cert_file": cert_file})
+    url = settings["storage"]["url"]
+    found = {
+        "admin_url": admin_url,
+        "admin_cert_file": cert_file,
+        STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",
+    }
+    write_state(data.path, {**read_state(data.path), **found})
     proxy_host, proxy_port = listeners.data_address
     scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
     log.info("sidelog is starting", extra={"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url})

@@ -19,23 +19,24 @@ _SECRETS: Final = ("password", "sslpassword")
 _MAX_DIGITS: Final = 5
 
 
-async def _open_memory(url: SplitResult, data_dir: Path, durability: Durability) -> Storage:
+async def _open_memory(url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool) -> Storage:
     from storage.memory import MemoryStorage
 
     return MemoryStorage()
 
 
-async def _open_sqlite(url: SplitResult, data_dir: Path, durability: Durability) -> Storage:
+async def _open_sqlite(url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool) -> Storage:
     from storage.sqlite.store import SqliteStorage
 
-    return await SqliteStorage.open(data_dir / unquote(url.path[1:]), durability=durability)
+    path = data_dir / unquote(url.path[1:])
+    return await SqliteStorage.open(path, durability=durability, is_read_only=is_read_only)
 
 
-async def _open_postgres(url: SplitResult, data_dir: Path, durability: Durability) -> Storage:
+async def _open_postgres(url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool) -> Storage:
     from storage.postgres.connection import Address
     from storage.postgres.store import PostgresStorage
 
-    return await PostgresStorage.open(Address.of(url), durability=durability)
+    return await PostgresStorage.open(Address.of(url), durability=durability, is_read_only=is_read_only)
 
 
 def _check_memory(url: SplitResult) -> str | None:
@@ -68,7 +69,7 @@ def _check_postgres(url: SplitResult) -> str | None:
 
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
-    open: Callable[[SplitResult, Path, Durability], Awaitable[Storage]]
+    open: Callable[[SplitResult, Path, Durability, bool], Awaitable[Storage]]
 
 
 BACKENDS: Final = {
@@ -91,21 +92,25 @@ def check_url(url: str) -> None:
         raise ValueError(problem)
 
 
-async def open_storage(url: str, data_dir: Path, *, durability: Durability = "safe") -> Storage:
+async def open_storage(
+    url: str, data_dir: Path, *, durability: Durability = "safe", is_read_only: bool = False
+) -> Storage:
     """Open the store a URL names. The caller closes it.
 
     Args:
         url: See the module.
         data_dir: Where relative paths start.
         durability: `safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits.
+        is_read_only: The store must be there with the newest layout, and nothing about it is changed.
 
     Raises:
         ValueError: See `check_url`.
         StorageUnavailable: It cannot be opened at present.
         SchemaTooNew: A newer sidelog wrote it.
+        SchemaTooOld: An older one did, and it was to be read only.
     """
     check_url(url)
-    return await _backend(url).open(urlsplit(url), data_dir, durability)
+    return await _backend(url).open(urlsplit(url), data_dir, durability, is_read_only)
 
 
 def _backend(url: str) -> _Backend:

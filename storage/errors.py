@@ -18,3 +18,12 @@ class StorageRejected(StorageError):
 
 class SchemaTooNew(StorageError):
     """The store was written by a newer sidelog whose layout this one cannot read; nothing is touched."""
+
+
+class SchemaTooOld(StorageError):
+    """The store has an older layout, and was opened only to be read; nothing is touched."""
+
+    def __init__(self, layout: int, newest: int) -> None:
+        super().__init__(f"the store has layout {layout}, this program reads {newest}")
+        self.layout = layout
+        self.newest = newest

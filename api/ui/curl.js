@@ -13,7 +13,8 @@ export function asCurl(record) {
   const query = record.query === null ? "" : "?" + record.query;
   const url = `${record.scheme}://${record.host ?? "127.0.0.1"}${record.path ?? "/"}${query}`;
   const parts = ["curl --globoff --path-as-is"];
-  if (record.method !== "GET" && TOKEN.test(record.method ?? "")) parts.push(`--request ${quote(record.method)}`);
+  if (record.method === "HEAD") parts.push("--head");
+  else if (record.method !== "GET" && TOKEN.test(record.method ?? "")) parts.push(`--request ${quote(record.method)}`);
   parts.push(`--url ${quote(url.replace(REDACTED, "REDACTED"))}`);
   for (const [name, value] of record.request?.headers ?? []) {
     if (!TOKEN.test(name) || LEFT_OUT.has(name.toLowerCase())) continue;

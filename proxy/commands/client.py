@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from proxy.commands.output import CommandError
-from proxy.datadir import read_state
+from proxy.datadir import STATE_FILE, TOKEN_FILE, read_state
 from proxy.tls import client_context
 
 TIMEOUT_S: Final = 30.0
@@ -36,7 +36,7 @@ def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
 
 def read_token(directory: Path) -> str:
     """Read the admin token of a data directory."""
-    path = directory / "admin-token"
+    path = directory / TOKEN_FILE
     try:
         return path.read_text("ascii").strip()
     except FileNotFoundError:
@@ -47,15 +47,9 @@ def read_token(directory: Path) -> str:
         raise CommandError(f"cannot read {path}: {error}") from error
 
 
-def read_admin_url(directory: Path) -> str | None:
-    """Read where the sidelog of a data directory has, or had, its admin port; None when it never ran."""
-    try:
-        state = json.loads((directory / "state.json").read_text("utf-8"))
-        url = state.get("admin_url")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError) as error:
-        raise CommandError(f"cannot read {directory / 'state.json'}: {error}") from error
+def admin_url_of(state: Mapping[str, Any]) -> str | None:
+    """Where the sidelog of a data directory has, or had, its admin port; None when it never ran."""
+    url = state.get("admin_url")
     return url if isinstance(url, str) and url else None
 
 
@@ -167,11 +161,18 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
     directory = data_directory(option, environ)
     url = url or environ.get("SIDELOG_URL")
     token = token or environ.get("SIDELOG_TOKEN")
-    if url is None and (url := read_admin_url(directory)) is None:
-        raise CommandError(f"sidelog has not run with the data directory {directory}; give --url, or --data-dir")
+    try:
+        state = read_state(directory)
+    except OSError as error:
+        raise CommandError(f"cannot read {directory / STATE_FILE}: {error.strerror}") from error
+    if url is None and (url := admin_url_of(state)) is None:
+        raise CommandError(
+            f"sidelog has not run with the data directory {directory}: its {STATE_FILE} names no admin port; "
+            "give --url, or --data-dir"
+        )
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
-        token = read_token(directory) if (directory / "admin-token").exists() else ""
-    return Client(url, token, str(read_state(directory).get("admin_cert_file") or ""))
+        token = read_token(directory) if (directory / TOKEN_FILE).exists() else ""
+    return Client(url, token, str(state.get("admin_cert_file") or ""))
 
 
 def refusal(answer: Answer) -> str:

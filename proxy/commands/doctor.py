@@ -19,10 +19,11 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from proxy.addresses import parse_address
-from proxy.commands.client import Client, read_admin_url
+from proxy.commands.client import Client, admin_url_of
 from proxy.commands.doctor_postgres import look_at_postgres
 from proxy.commands.doctor_spool import look_at_spool
 from proxy.commands.output import CommandError, console, say_json
+from proxy.datadir import read_state
 from proxy.settings import Settings
 
 State = Literal["ok", "warn", "fail"]
@@ -225,7 +226,7 @@ def _bind_error(host: str, port: int) -> OSError | None:
 
 def _is_running(settings: Settings) -> bool:
     try:
-        url = read_admin_url(Path(settings.data_dir))
+        url = admin_url_of(read_state(Path(settings.data_dir)))
         return url is not None and Client(url, "").get("/healthz").status == 200
     except CommandError:
         return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from proxy.commands.client import Client, refusal
+from proxy.commands.curl import curl_of
 from proxy.commands.output import CommandError, complain, console, say, say_json, visible
 
 if TYPE_CHECKING:
@@ -73,9 +74,20 @@ def get(client: Client, record_id: str, *, as_json: bool) -> int:
     return 0
 
 
-def get_raw(client: Client, record_id: str, half: str) -> int:
-    """Write the stored bytes of one body to stdout, nothing else."""
-    answer = client.get(f"/api/records/{quote(record_id, safe='')}/{half}-body")
+def get_curl(client: Client, record_id: str) -> int:
+    """Print the command that sends the request again; what it lacks is said on stderr."""
+    line = curl_of(client.get_json(f"/api/records/{quote(record_id, safe='')}"))
+    for note in line.notes:
+        complain(f"sidelog: {visible(note)}")
+    if not line.command:
+        return 1
+    say(line.command)
+    return 0
+
+
+def download(client: Client, record_id: str, part: str) -> int:
+    """Write a file of one record to stdout, nothing else: `request-body`, `response-body` or `har`."""
+    answer = client.get(f"/api/records/{quote(record_id, safe='')}/{part}")
     if answer.status >= 400:
         raise CommandError(refusal(answer))
     sys.stdout.buffer.write(answer.body)

@@ -7,7 +7,7 @@ number than this program knows is left untouched.
 from importlib import resources
 from typing import Final
 
-from storage.errors import SchemaTooNew, StorageUnavailable
+from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.partitions import LOCK
 
@@ -48,6 +48,23 @@ async def migrate(connection: Connection) -> int:
             await connection.execute(script)
             await connection.execute("INSERT INTO sidelog.migrations (version) VALUES ($1)", number)
     return len(scripts)
+
+
+async def check_layout(connection: Connection) -> int:
+    """Answer the layout's version, changing nothing.
+
+    Raises:
+        SchemaTooNew: A newer program wrote it.
+        SchemaTooOld: An older one did, or none.
+    """
+    newest = len(migrations())
+    async with transaction(connection, "BEGIN READ ONLY"):
+        version = await read_version(connection)
+    if version > newest:
+        raise SchemaTooNew(f"the store has layout {version}, this program knows {newest}")
+    if version < newest:
+        raise SchemaTooOld(version, newest)
+    return version
 
 
 async def read_version(connection: Connection) -> int:

@@ -34,7 +34,7 @@ from storage.postgres.erase import bounded, erase_slice
 from storage.postgres.facets import facets
 from storage.postgres.histogram import histogram
 from storage.postgres.meta import put_meta, read_meta
-from storage.postgres.schema import migrate
+from storage.postgres.schema import check_layout, migrate
 from storage.postgres.state import read_state
 from storage.postgres.summary import summary
 from storage.postgres.write import BatchStore, read_positions
@@ -106,19 +106,23 @@ class PostgresStorage:
         readers: int = READERS,
         read_budget_s: float = READ_BUDGET_S,
         lock_limit_s: float = LOCK_LIMIT_S,
+        is_read_only: bool = False,
     ) -> Self:
-        """Open a database, making or bringing up to date its schema `sidelog`. The caller closes the store.
+        """Open a database, making or bringing up to date its schema `sidelog`; read-only, that stays as it is.
+
+        The caller closes the store.
 
         Raises:
             StorageUnavailable: It cannot be opened.
             SchemaTooNew: A newer program wrote it.
+            SchemaTooOld: An older one did, and it was to be read only.
         """
         with translated():
             async with asyncio.timeout(WRITE_LIMIT_S):
                 connection = await connect(address, statement_cache_size=0)
                 try:
                     statement_cache_size = await find_statement_cache_size(connection, address)
-                    schema_version = await migrate(connection)
+                    schema_version = await (check_layout if is_read_only else migrate)(connection)
                 finally:
                     await close(connection)
         return cls(

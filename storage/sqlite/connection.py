@@ -47,10 +47,16 @@ class Connection(aiosqlite.Connection):
         self._thread.join()
 
 
-async def connect(path: Path, *, busy_timeout_s: float) -> Connection:
-    """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its owner only."""
+async def connect(path: Path, *, busy_timeout_s: float, is_read_only: bool = False) -> Connection:
+    """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its owner only.
+
+    With `is_read_only` the file must be there and is not changed.
+    """
 
     def opened() -> sqlite3.Connection:
+        if is_read_only:
+            url = f"{path.absolute().as_uri()}?mode=ro"
+            return sqlite3.connect(url, uri=True, timeout=busy_timeout_s, isolation_level=None)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # SQLite gives its journal files the mode of the database.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

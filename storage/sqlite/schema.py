@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import Final
 
-from storage.errors import SchemaTooNew
+from storage.errors import SchemaTooNew, SchemaTooOld
 from storage.query import Durability
 from storage.sqlite.body_search import add_body_search
 
@@ -56,6 +56,21 @@ def prepare_reader(connection: sqlite3.Connection) -> None:
     add_body_search(connection)
     for pragma in ("query_only = on", f"cache_size = -{_READ_CACHE_KIB}", "temp_store = memory"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def prepare_sole_reader(connection: sqlite3.Connection) -> int:
+    """Set up a connection to a file that must not be changed; answers its layout.
+
+    Raises:
+        SchemaTooNew: A newer program wrote the file.
+        SchemaTooOld: An older one did.
+    """
+    prepare_reader(connection)
+    version, newest = _version(connection), len(migrations())
+    _refuse_newer(version, migrations())
+    if version < newest:
+        raise SchemaTooOld(version, newest)
+    return version
 
 
 def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:

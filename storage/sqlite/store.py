@@ -26,7 +26,7 @@ from storage.sqlite.erase import bounded, empty_journal, erase_slice
 from storage.sqlite.facets import facets
 from storage.sqlite.histogram import histogram
 from storage.sqlite.meta import put_meta, read_meta
-from storage.sqlite.schema import prepare_reader, prepare_writer
+from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.summary import summary
 from storage.sqlite.write import BatchStore, read_positions
 from storage.tally import check_names
@@ -67,19 +67,25 @@ class SqliteStorage:
         readers: int = READERS,
         read_budget_s: float = READ_BUDGET_S,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
+        is_read_only: bool = False,
     ) -> Self:
-        """Open a file, making it or bringing its layout up to date. The caller closes the store.
+        """Open a file, making it or bringing its layout up to date; read-only, it must be there and stays as it is.
+
+        The caller closes the store.
 
         Raises:
             StorageUnavailable: It cannot be opened.
             SchemaTooNew: A newer program wrote it.
+            SchemaTooOld: An older one did, and it was to be read only.
         """
+        opened = partial(connect, path, busy_timeout_s=busy_timeout_s, is_read_only=is_read_only)
+        prepare = prepare_sole_reader if is_read_only else partial(prepare_writer, durability=durability)
         connections: list[Connection] = []
         try:
-            connections.append(await connect(path, busy_timeout_s=busy_timeout_s))
-            schema_version = await connections[0].run(partial(prepare_writer, durability=durability))
+            connections.append(await opened())
+            schema_version = await connections[0].run(prepare)
             for _ in range(readers):
-                connections.append(await connect(path, busy_timeout_s=busy_timeout_s))
+                connections.append(await opened())
                 await connections[-1].run(prepare_reader)
         except BaseException:
             for connection in connections:

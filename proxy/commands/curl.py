@@ -1,0 +1,109 @@
+"""A record as a curl command line that sends the recorded request again. Pure.
+
+Strategy: every value is one shell word; nothing in a record can become an option, a file name or a second command.
+What curl would add by itself and the client did not send is switched off. What the record does not hold any more (a
+secret, a body that was cut) becomes a placeholder, and a note says so: a line without notes sends what was sent.
+
+Standard: POSIX shell quoting (XCU 2.2.2), curl(1).
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+_LEFT_OUT: Final = frozenset(
+    (
+        *("host", "content-length", "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "te"),
+        *("proxy-connection", "accept-encoding", "expect"),
+    )
+)
+"""What curl writes itself, or what belongs to one connection only."""
+_ADDED_BY_CURL: Final = ("user-agent", "accept")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_REDACTED: Final = re.compile(r"\[REDACTED(?::[0-9a-f]+)?\]")
+BODY_FILE: Final = "request-body"
+"""Where a body is looked for that cannot stand in the line."""
+
+
+class CurlLine(NamedTuple):
+    """A command, and what to know before it is run."""
+
+    command: str
+    notes: list[str]
+
+
+def curl_of(record: Mapping[str, Any]) -> CurlLine:
+    """Write the command for a record as `/api/records/{id}` shows it; an event gives an empty command."""
+    if record.get("kind") == "event":
+        return CurlLine("", ["an event is no exchange: there is nothing to send"])
+    notes: list[str] = []
+    request = record.get("request") or {"headers": [], "body": None}
+    if record.get("request") is None:
+        notes.append("neither headers nor body were kept (see [capture] level)")
+    headers = [(name, value) for name, value in request["headers"] if _TOKEN.fullmatch(name)]
+    prefix, body = _body_words(request["body"], notes)
+    words = ["curl --globoff --path-as-is", *_method_words(record, has_body=bool(body))]
+    words.append(f"--url {shlex.quote(_url(record, notes))}")
+    words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
+    if (record.get("outcome") or "").startswith("upgraded") or record.get("status") == 101:
+        notes.append("the connection was upgraded (WebSocket): curl repeats the request that asked for it only")
+    return CurlLine(prefix + " \\\n  ".join(words + body), notes)
+
+
+def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
+    method = record.get("method") or "GET"
+    words = ["--http1.0" if record.get("http_version") == "1.0" else "--http1.1"]
+    if method == "HEAD":
+        words.append("--head")
+    elif method != ("POST" if has_body else "GET") and _TOKEN.fullmatch(method):
+        words.append(f"--request {shlex.quote(method)}")
+    return words
+
+
+def _url(record: Mapping[str, Any], notes: list[str]) -> str:
+    query = "" if record.get("query") is None else f"?{record['query']}"
+    url = f"{record.get('scheme') or 'http'}://{record.get('host') or '127.0.0.1'}{record.get('path') or '/'}{query}"
+    if _REDACTED.search(url):
+        notes.append("the URL held a secret: replace REDACTED in it")
+    return _REDACTED.sub("REDACTED", url)
+
+
+def _header_words(
+    headers: list[tuple[str, str]], body: Mapping[str, Any] | None, *, has_body: bool, notes: list[str]
+) -> list[str]:
+    words = []
+    names = {name.lower() for name, _ in headers}
+    is_decoded = bool(body and body["coding"])
+    for name, value in headers:
+        if name.lower() in _LEFT_OUT or (is_decoded and name.lower() == "content-encoding"):
+            continue
+        if _REDACTED.search(value):
+            notes.append(f"{name} held a secret: replace <{name}>")
+            value = _REDACTED.sub(lambda _, name=name: f"<{name}>", value)  # type: ignore[misc]
+        words.append(f"--header {shlex.quote(f'{name}: {value}' if value else f'{name};')}")
+    if "accept-encoding" in names:
+        words.append("--compressed")
+    added = (*_ADDED_BY_CURL, "content-type") if has_body else _ADDED_BY_CURL
+    words += [f"--header {shlex.quote(f'{name}:')}" for name in added if name not in names]
+    if is_decoded:
+        notes.append(f"the body was sent as {(body or {})['coding']} and is sent decoded")
+    return words
+
+
+def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, list[str]]:
+    """Write the body into the line, or into what is piped into it; what is not whole is left to a file."""
+    if not body or not body["size"]:
+        return "", []
+    if body["omitted"] or body["truncated"]:
+        why = f"was not kept ({body['omitted']})" if body["omitted"] else "was kept in part only"
+        notes.append(f"the body of {body['size']} bytes {why}: put it into the file {BODY_FILE}")
+        return "", [f"--data-binary @{BODY_FILE}"]
+    if body["encoding"] == "base64":
+        return f"printf %s {shlex.quote(body['head'])} | base64 -d | ", ["--data-binary @-"]
+    kept = len(body["head"].encode())
+    if body["coding"] is None and kept != body["size"]:
+        notes.append(f"of the body's {body['size']} bytes {kept} are left after secrets and payloads were taken out")
+    elif _REDACTED.search(body["head"]):
+        notes.append("the body held a secret: replace [REDACTED]")
+    return "", [f"--data-raw {shlex.quote(body['head'])}"]

@@ -1,0 +1,77 @@
+"""Stores opened only to be read: what `storage.backends.open_storage` says about `is_read_only`."""
+
+# ruff: noqa: ASYNC240 -- a test's loop has nothing else to do while it looks at files
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.errors import SchemaTooOld, StorageError
+from storage.postgres import schema as postgres_schema
+from storage.query import Filter, RecordQuery
+from storage.sqlite import schema as sqlite_schema
+from tests.storage.samples import make_batch, make_record
+from tests.support import postgres
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A durable store that was never used."""
+    return "sqlite:///records.db" if request.param == "sqlite" else await postgres.database(tmp_path)
+
+
+@pytest.fixture
+async def reader(url: str, tmp_path: Path) -> AsyncIterator[Storage]:
+    """A store of two records, closed by its writer and opened to be read."""
+    async with await open_storage(url, tmp_path) as writer:
+        await writer.commit(make_batch(make_record(path="/one"), make_record(path="/two")))
+    async with await open_storage(url, tmp_path, is_read_only=True) as opened:
+        yield opened
+
+
+async def test_what_is_stored_can_be_read(reader: Storage) -> None:
+    """Pages, single records and figures come as from any store."""
+    page = await reader.select(RecordQuery(filter=Filter()))
+    assert [record.path for record in page.records] == ["/two", "/one"]
+    assert await reader.get(page.records[0].id) == page.records[0]
+    assert (await reader.summary(Filter())).exchanges == 2
+
+
+async def test_a_batch_is_refused_by_a_file(tmp_path: Path) -> None:
+    """A SQLite file cannot be written through a store that was opened to be read."""
+    async with await open_storage("sqlite:///records.db", tmp_path) as writer:
+        await writer.commit(make_batch(make_record()))
+    content = (tmp_path / "records.db").read_bytes()
+    async with await open_storage("sqlite:///records.db", tmp_path, is_read_only=True) as reader:
+        with pytest.raises(StorageError):
+            await reader.commit(make_batch(make_record()))
+        assert await reader.last_seq() == 1
+    assert (tmp_path / "records.db").read_bytes() == content
+
+
+async def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """There is nothing to read, and nothing is left behind."""
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            await open_storage("sqlite:///records.db", tmp_path, is_read_only=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("schema", [sqlite_schema, postgres_schema], ids=["sqlite", "postgres"])
+async def test_an_older_layout_is_named_and_left(
+    schema: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bringing a store up to date is a change: whoever only reads is told which layout it has."""
+    url = "sqlite:///records.db" if schema is sqlite_schema else await postgres.database(tmp_path)
+    async with await open_storage(url, tmp_path) as store:
+        layout = (await store.info()).schema_version
+    scripts = schema.migrations()
+    monkeypatch.setattr(schema, "migrations", lambda: [*scripts, "SELECT 1;"])
+    for _ in range(2):
+        with pytest.raises(SchemaTooOld) as caught:
+            await open_storage(url, tmp_path, is_read_only=True)
+        assert (caught.value.layout, caught.value.newest) == (layout, layout + 1)
