@@ -84,7 +84,7 @@ class Limits:
             del self._hours[hour]
         return sorted(wanted - self._hours.keys())
 
-    def learn(self, hour: int, rows: Iterable[Sequence[int]]) -> None:
+    def learn(self, hour: int, rows: Iterable[Iterable[int]]) -> None:
         """Note what an hour counts apart so far: any of its combinations of `LIMITED`."""
         values: list[set[int]] = [set() for _ in LIMITED]
         for row in rows:

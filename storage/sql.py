@@ -49,6 +49,8 @@ class Dialect:
     """Condition that a record holds a call of one of the tools whose ids are the marks `{}`; empty: no tools here."""
     text_in: str = ""
     """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: only the path."""
+    schema: str = ""
+    """What stands before the name of a table."""
     number: str = "{}"
     """How the mark `{}` of a number is written: some databases must be told how large it may be."""
 
@@ -72,6 +74,7 @@ POSTGRES: Final = Dialect(
     trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
     tool="seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({}))",
     # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
+    schema="sidelog.",
     number="{}::bigint",
 )
 

@@ -13,10 +13,11 @@ from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
-from storage.postgres.tiers import has_rollups, rollup_rows, rollup_where
+from storage.postgres.tiers import has_rollups, rollup_where
 from storage.query import Filter
 from storage.record import LEVELS
-from storage.sql import KINDS
+from storage.rollup_sql import rollup_rows
+from storage.sql import KINDS, POSTGRES
 
 SAMPLE_ROWS: Final = 10_000
 _SAMPLE_S: Final = 0.05
@@ -57,7 +58,7 @@ async def count_values(connection: Connection, filter: Filter, hours: Hours, nam
     if where is None or hours.is_empty:
         return counts
     columns = [FACETS[name] for name in names]
-    rows, parameters = rollup_rows(where, hours, (*columns, "exchanges", "events"))
+    rows, parameters = rollup_rows(where, hours, (*columns, "exchanges", "events"), POSTGRES)
     # One pass for all facets; a row of the answer counts one value of one of them, and the others are null.
     sets = ", ".join(f"({column})" for column in columns)
     sql = f"SELECT {', '.join(columns)}, sum(exchanges + events)::bigint FROM {rows} GROUP BY GROUPING SETS ({sets})"

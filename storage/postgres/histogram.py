@@ -10,12 +10,13 @@ from storage.figures import Histogram, class_name
 from storage.periods import DAY_HOURS, HOUR_US, Hours, split, steps
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.ranges import seq_range
-from storage.postgres.scan import bucket_of, scan
+from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
-from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
+from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.query import Filter
+from storage.rollup_sql import bucket_of, rollup_rows
 from storage.rollups import DURATIONS
-from storage.sql import KINDS
+from storage.sql import KINDS, POSTGRES
 from storage.tally import Tally, within
 
 MAX_SCAN_ROWS: Final = 500_000
@@ -57,7 +58,7 @@ async def _add_hours(
         return
     has_days = all(start % (DAY_HOURS * HOUR_US) == 0 for start in starts)
     rows, parameters = rollup_rows(
-        where, hours, ("status_class", "exchanges", "events", *DURATIONS), only_hours=not has_days
+        where, hours, ("status_class", "exchanges", "events", *DURATIONS), POSTGRES, only_hours=not has_days
     )
     sums = ", ".join(f"sum({name})::bigint" for name in ("exchanges", "events", *DURATIONS))
     sql = f"SELECT hour, status_class, {sums} FROM {rows} GROUP BY hour, status_class"

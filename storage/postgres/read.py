@@ -22,12 +22,13 @@ from storage.postgres.dictionary import Names
 from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.scan import bounds, first_rows, row_where, scan
 from storage.postgres.state import State, read_state
-from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
+from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
 from storage.record import LEVELS, Payload, Record
+from storage.rollup_sql import rollup_rows
 from storage.rollups import OTHER
 from storage.slices import Range, slices
-from storage.sql import KINDS, MAX_INT
+from storage.sql import KINDS, MAX_INT, POSTGRES
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
@@ -116,7 +117,7 @@ async def _count_hours(connection: Connection, filter: Filter, hours: Hours) -> 
     where = await rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return Count(0, 0)
-    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"))
+    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"), POSTGRES)
     sql = f"SELECT coalesce(sum(exchanges), 0)::bigint, coalesce(sum(events), 0)::bigint FROM {rows}"
     row = await connection.fetchrow(sql, *parameters)
     return Count(0, 0) if row is None else Count(*row)
@@ -163,7 +164,7 @@ async def _summed_stats(connection: Connection, filter: Filter) -> Rows:
     if where is None:
         return []
     table, parameters = rollup_rows(
-        where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
+        where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), POSTGRES
     )
     return await connection.fetch(
         f"SELECT {_BY}, sum(2 * exchanges + events)::bigint FROM {table} {_EACH}", *parameters

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
-from storage.figures import BOUNDS_US
 from storage.postgres.body_search import SLICE_ROWS, Search, search
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import find
@@ -15,13 +14,6 @@ from storage.postgres.tiers import Parameters
 from storage.query import Filter
 from storage.slices import slices
 from storage.sql import POSTGRES, Where, conditions, is_storable, texts
-
-_CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
-
-
-def bucket_of(column: str) -> str:
-    """Write the expression of a latency's bucket."""
-    return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
 
 
 def first_rows(filter: Filter) -> int | None:

@@ -11,12 +11,13 @@ from storage.periods import HOUR_US, Hours, split
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.facets import Counts, add, count_values, named
-from storage.postgres.scan import bucket_of, scan
+from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
-from storage.postgres.tiers import edges_us, has_rollups, rollup_rows, rollup_where
+from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.query import Filter
+from storage.rollup_sql import bucket_of, rollup_rows
 from storage.rollups import MEASURES
-from storage.sql import KINDS, MAX_INT
+from storage.sql import KINDS, MAX_INT, POSTGRES
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
@@ -61,7 +62,7 @@ async def _add_hours(connection: Connection, filter: Filter, hours: Hours, tally
     where = await rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(where, hours, ("status_class", *MEASURES))
+    rows, parameters = rollup_rows(where, hours, ("status_class", *MEASURES), POSTGRES)
     sums = ", ".join(f"sum({name})::bigint" for name in MEASURES)
     sql = f"SELECT status_class, {sums} FROM {rows} GROUP BY status_class"
     for class_, *row in await connection.fetch(sql, *parameters):

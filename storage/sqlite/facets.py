@@ -11,11 +11,12 @@ from storage.figures import FACETS, MAX_FACET_VALUES, ROLLUP_FACETS, FacetValue,
 from storage.periods import Hours, has_whole_hours, hours_inside, reduced
 from storage.query import Filter
 from storage.record import LEVELS
-from storage.sql import KINDS
+from storage.rollup_sql import rollup_rows
+from storage.sql import KINDS, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
-from storage.sqlite.tiers import has_rollups, rollup_rows, rollup_where, snapshot, visible
+from storage.sqlite.tiers import has_rollups, rollup_where, snapshot, visible
 
 SAMPLE_ROWS: Final = 10_000
 _SAMPLE_S: Final = 0.05
@@ -55,7 +56,7 @@ def count_values(connection: sqlite3.Connection, filter: Filter, hours: Hours, n
     if where is None or hours.is_empty:
         return counts
     columns = [FACETS[name] for name in names]
-    rows, parameters = rollup_rows(where, hours, (*columns, "exchanges", "events"))
+    rows, parameters = rollup_rows(where, hours, (*columns, "exchanges", "events"), SQLITE)
     # One pass: the combinations of the facets asked for are few.
     sql = f"SELECT {', '.join(columns)}, sum(exchanges + events) FROM {rows} GROUP BY {', '.join(columns)}"
     for *values, count in connection.execute(sql, parameters):

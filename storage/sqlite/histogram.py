@@ -12,12 +12,13 @@ from typing import Final
 from storage.figures import Histogram, class_name
 from storage.periods import DAY_HOURS, HOUR_US, Hours, split, steps
 from storage.query import Filter
+from storage.rollup_sql import bucket_of, rollup_rows
 from storage.rollups import DURATIONS
-from storage.sql import KINDS
+from storage.sql import KINDS, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.read import seq_range
-from storage.sqlite.scan import bucket_of, scan
-from storage.sqlite.tiers import edges_us, has_rollups, rollup_rows, rollup_where, snapshot, visible
+from storage.sqlite.scan import scan
+from storage.sqlite.tiers import edges_us, has_rollups, rollup_where, snapshot, visible
 from storage.tally import Tally, within
 
 MAX_SCAN_ROWS: Final = 500_000
@@ -56,7 +57,7 @@ def _add_hours(
         return
     has_days = all(start % (DAY_HOURS * HOUR_US) == 0 for start in starts)
     rows, parameters = rollup_rows(
-        where, hours, ("status_class", "exchanges", "events", *DURATIONS), only_hours=not has_days
+        where, hours, ("status_class", "exchanges", "events", *DURATIONS), SQLITE, only_hours=not has_days
     )
     sums = ", ".join(f"sum({name})" for name in ("exchanges", "events", *DURATIONS))
     sql = f"SELECT hour, status_class, {sums} FROM {rows} GROUP BY hour, status_class"

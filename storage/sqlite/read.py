@@ -18,13 +18,14 @@ from storage.payloads import NOWHERE, Unpacker
 from storage.periods import Hours, hours_inside, split
 from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
 from storage.record import LEVELS, Payload, Record
+from storage.rollup_sql import rollup_rows
 from storage.rollups import OTHER
 from storage.slices import Range, slices
 from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, texts
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
-from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_rows, rollup_where, snapshot, visible
+from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, visible
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
@@ -86,7 +87,7 @@ def _count_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours) -
     where = rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return Count(0, 0)
-    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"))
+    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"), SQLITE)
     sql = f"SELECT coalesce(sum(exchanges), 0), coalesce(sum(events), 0) FROM {rows}"
     return Count(*connection.execute(sql, parameters).fetchone())
 
@@ -120,7 +121,7 @@ def stats(connection: sqlite3.Connection, scope: Scope, names: Names, budget: Bu
             return Stats(0, levels, {}, {}, {})
         if has_rollups(connection, filter):
             table, parameters = rollup_rows(
-                where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events")
+                where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), SQLITE
             )
             sql = f"SELECT {_BY}, sum(2 * exchanges + events) FROM {table} GROUP BY {_BY}"
             rows = connection.execute(sql, parameters).fetchall()

@@ -2,9 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Final
 
-from storage.figures import BOUNDS_US
 from storage.query import Filter
 from storage.slices import Range, slices
 from storage.sql import SQLITE, conditions, texts
@@ -13,13 +11,6 @@ from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import find
 from storage.sqlite.read import seq_range
 from storage.sqlite.tiers import Parameters
-
-_CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
-
-
-def bucket_of(column: str) -> str:
-    """Write the expression of a latency's bucket."""
-    return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
 
 
 def scan(

@@ -12,13 +12,14 @@ from typing import Final
 from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.periods import HOUR_US, Hours, split
 from storage.query import Filter
+from storage.rollup_sql import bucket_of, rollup_rows
 from storage.rollups import MEASURES
-from storage.sql import KINDS, MAX_INT
+from storage.sql import KINDS, MAX_INT, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.facets import Counts, add, count_values, named
-from storage.sqlite.scan import bucket_of, scan
-from storage.sqlite.tiers import edges_us, has_rollups, rollup_rows, rollup_where, snapshot, visible
+from storage.sqlite.scan import scan
+from storage.sqlite.tiers import edges_us, has_rollups, rollup_where, snapshot, visible
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
@@ -61,7 +62,7 @@ def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tal
     where = rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(where, hours, ("status_class", *MEASURES))
+    rows, parameters = rollup_rows(where, hours, ("status_class", *MEASURES), SQLITE)
     sums = ", ".join(f"sum({name})" for name in MEASURES)
     for class_, *row in connection.execute(
         f"SELECT status_class, {sums} FROM {rows} GROUP BY status_class", parameters

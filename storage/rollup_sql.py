@@ -1,0 +1,66 @@
+"""Rollups as SQL: the rows of a range of time, and whether they can tell at all. Pure.
+
+Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
+UNION ALL.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Sequence
+from typing import Final
+
+from storage.figures import BOUNDS_US
+from storage.periods import DAY_HOURS, Hours, Part, parts, without_time
+from storage.query import Filter
+from storage.rollups import LIMITED, TABLES
+from storage.sql import Dialect, Where, texts
+
+_LIMITED: Final = frozenset(LIMITED)
+_CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
+
+
+def bucket_of(column: str) -> str:
+    """Write the expression of a latency's bucket."""
+    return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
+
+
+def can_count(filter: Filter, capped_dimensions: int) -> bool:
+    """Whether rollups can count a filter's records, its time apart.
+
+    Args:
+        filter: What to count.
+        capped_dimensions: Of the store: bit per dimension of which rollups hold `OTHER`.
+    """
+    if not without_time(filter).has_only_rollup_dimensions:
+        return False
+    restricted = texts(filter).keys() & _LIMITED
+    return not any(capped_dimensions >> LIMITED.index(name) & 1 for name in restricted)
+
+
+def rollup_rows(
+    where: Where, hours: Hours, columns: Sequence[str], dialect: Dialect, *, only_hours: bool = False
+) -> tuple[str, tuple[int | str, ...]]:
+    """Write the sub-query of the rollup rows of some hours; there must be one.
+
+    Args:
+        where: The conditions on rollups, numbered from 1.
+        hours: Which.
+        columns: Of the rollups; `hour`, the first of each row, is added.
+        dialect: The backend's.
+        only_hours: Read no days: the hours are to be told apart.
+    """
+    selects: list[str] = []
+    parameters: list[int | str] = []
+    for part in (Part("hour", *hours),) if only_hours else parts(hours):
+        table, period = TABLES[part.tier]
+        hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
+        # Marks that are numbered name the parameters of the first select in all of them.
+        if not selects or dialect.placeholder(1) == dialect.placeholder(2):
+            parameters += where.parameters
+        select = f"SELECT {hour}, {', '.join(columns)} FROM {dialect.schema}{table} WHERE {where.text}"
+        for sign, bound in ((">=", part.first), ("<", part.until)):
+            if bound is not None:
+                parameters.append(bound)
+                select += f" AND {period} {sign} {dialect.placeholder(len(parameters))}"
+        selects.append(select)
+    return f"({' UNION ALL '.join(selects)}) AS rollup", tuple(parameters)
