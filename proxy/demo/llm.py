@@ -1,7 +1,7 @@
-"""What both fake model providers share: the text they write, how they count tokens, how they read a request.
+"""What the fake model providers share: the text they write, how they count tokens, how they read a request.
 
-Strategy: the answer follows from the prompt alone, a token is a word. Nothing here knows a wire format; those are in
-`openai.py` and `anthropic.py`.
+Strategy: the answer follows from the prompt alone, a token is a word. Who offers tools has the first of them called.
+Nothing here knows a wire format; those are in `openai*.py`, `anthropic.py`, `gemini.py` and `ollama.py`.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def texts(content: object) -> Iterable[str]:
         for part in content:
             yield from texts(part)
     elif isinstance(content, dict):
-        for key in ("text", "content"):
+        for key in ("text", "content", "parts"):
             yield from texts(content.get(key))
 
 
@@ -67,6 +67,17 @@ def answer_id(prefix: str, body: dict[str, Any]) -> str:
     """Return an id that follows from the request."""
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     return f"{prefix}{digest[:24]}"
+
+
+def tool_arguments(schema: object, prompt: object) -> dict[str, Any]:
+    """Make up arguments that fit a tool's schema: the last word asked for texts, the count of words for numbers."""
+    asked = list(texts(prompt))
+    word = (asked[-1].split() or [""])[-1] if asked else ""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    if not isinstance(properties, dict):
+        return {}
+    kinds = {name: str(given.get("type")).lower() for name, given in properties.items() if isinstance(given, dict)}
+    return {name: word if kind == "string" else count_tokens(prompt) for name, kind in kinds.items()}
 
 
 def pieces(words: Iterable[str]) -> Iterable[str]:

@@ -1,13 +1,11 @@
 """A fake OpenAI API: chat completions, responses and embeddings, plain and streamed, on their public wire formats.
 
-Usage in a chat stream comes only when `stream_options.include_usage` asks for it: then every chunk has `usage: null`
-and one more chunk, without choices, has the counts before `[DONE]`. Model `gpt-busy` is always rate-limited, and a
-model whose name begins with neither `gpt`, `o` nor `text-embedding` does not exist.
+Chat is in `openai_chat.py`. Model `gpt-busy` is always rate-limited, `gpt-broken` always fails, `gpt-faulty` fails in
+the middle of its streams, and a model whose name begins with neither `gpt`, `o` nor `text-embedding` does not exist.
 """
 
 import asyncio
 import base64
-import json
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,12 +22,14 @@ from proxy.demo.llm import (
     pieces,
     read_object,
 )
+from proxy.demo.openai_chat import chat, data_frame, fault, legacy
 from proxy.demo.streams import PACE_S, event_stream
 
 Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 
 MODELS: Final = ("gpt-4o-mini", "gpt-4o", "o4-mini", "text-embedding-3-small")
 BUSY_MODEL: Final = "gpt-busy"
+BROKEN_MODEL: Final = "gpt-broken"
 DEFAULT_DIMENSIONS: Final = 256
 
 
@@ -53,6 +53,8 @@ def checked(answer: Answer, required: str) -> Callable[[web.Request], Awaitable[
             return error(400, "you must provide a model parameter", "invalid_request_error", None, "model")
         if model == BUSY_MODEL:
             return error(429, f"rate limit reached for {model}", "requests", "rate_limit_exceeded")
+        if model == BROKEN_MODEL:
+            return error(500, "the server had an error while processing your request", "server_error", None)
         if not model.startswith(("gpt", "o", "text-embedding")):
             message = f"the model `{model}` does not exist or you do not have access to it"
             return error(404, message, "invalid_request_error", "model_not_found", "model")
@@ -62,63 +64,6 @@ def checked(answer: Answer, required: str) -> Callable[[web.Request], Awaitable[
         return await answer(request, body)
 
     return handle
-
-
-def chat_usage(body: dict[str, Any], words: list[str]) -> dict[str, Any]:
-    """Return the counts of a chat completion."""
-    prompt, completion = count_tokens(body["messages"]), len(words)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": prompt // 2, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-async def chat(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-    """POST /v1/chat/completions"""
-    words = answer_words(body["messages"])
-    head = {"id": answer_id("chatcmpl-", body), "created": CREATED, "model": body["model"], "service_tier": "default"}
-    if body.get("stream"):
-        frames = chat_frames(head, words, body, request.config_dict[PACE_S])
-        return await event_stream(request, frames, {"x-request-id": answer_id("req_", body)})
-    message = {"role": "assistant", "content": " ".join(words), "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    answer = head | {"object": "chat.completion", "choices": [choice], "usage": chat_usage(body, words)}
-    return web.json_response(answer, headers={"x-request-id": answer_id("req_", body)})
-
-
-async def chat_frames(
-    head: dict[str, Any], words: list[str], body: dict[str, Any], pace_s: float
-) -> AsyncIterator[bytes]:
-    """Yield the frames of a chat stream, the last one `[DONE]`."""
-    options = body.get("stream_options")
-    has_usage = isinstance(options, dict) and bool(options.get("include_usage"))
-    common = head | {"object": "chat.completion.chunk"} | ({"usage": None} if has_usage else {})
-
-    def chunk(delta: dict[str, str], finish_reason: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return data_frame(common | {"choices": [choice]})
-
-    yield chunk({"role": "assistant", "content": ""}, None)
-    for piece in pieces(words):
-        yield chunk({"content": piece}, None)
-        await asyncio.sleep(pace_s)
-    yield chunk({}, "stop")
-    if has_usage:
-        yield data_frame(common | {"choices": [], "usage": chat_usage(body, words)})
-    yield b"data: [DONE]\n\n"
-
-
-def data_frame(value: dict[str, Any]) -> bytes:
-    """Return a frame without an event name."""
-    return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 
 
 def response_object(body: dict[str, Any], words: list[str], *, is_complete: bool) -> dict[str, Any]:
@@ -188,6 +133,9 @@ async def response_frames(body: dict[str, Any], words: list[str], pace_s: float)
     for piece in pieces(words):
         yield event("response.output_text.delta", **place, delta=piece, logprobs=[])
         await asyncio.sleep(pace_s)
+        if (found := fault(body)) is not None:
+            yield event("error", **found, param=None)
+            return
     yield event("response.output_text.done", **place, text=text, logprobs=[])
     yield event("response.content_part.done", **place, part=empty | {"text": text})
     yield event("response.output_item.done", output_index=0, item=output_item(body, words, is_complete=True))
@@ -225,6 +173,7 @@ def routes() -> list[web.RouteDef]:
     """Return the routes of this API."""
     return [
         web.post("/v1/chat/completions", checked(chat, "messages")),
+        web.post("/v1/completions", checked(legacy, "prompt")),
         web.post("/v1/responses", checked(responses, "input")),
         web.post("/v1/embeddings", checked(embeddings, "input")),
         web.get("/v1/models", models),

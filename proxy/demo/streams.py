@@ -14,11 +14,15 @@ DEFAULT_PACE_S: Final = 0.04
 
 
 async def event_stream(
-    request: web.Request, frames: AsyncIterator[bytes], headers: Mapping[str, str] | None = None
+    request: web.Request,
+    frames: AsyncIterator[bytes],
+    headers: Mapping[str, str] | None = None,
+    *,
+    content_type: str = "text/event-stream",
 ) -> web.StreamResponse:
     """Send ready-made frames one by one; ends early, without complaint, when the reader leaves."""
     response = web.StreamResponse(headers={"Cache-Control": "no-cache", **(headers or {})})
-    response.content_type = "text/event-stream"
+    response.content_type = content_type
     response.charset = "utf-8"
     await response.prepare(request)
     try:

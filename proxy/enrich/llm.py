@@ -25,13 +25,13 @@ SHAPES: Final = {shape.provider: shape for shape in (openai.SHAPE, anthropic.SHA
 """By the value of a route's `provider`."""
 
 _SUFFIXES: Final = (
-    "/completions", "/responses", "/embeddings", "/messages", "Content", "/chat", "/generate", "/embed",
+    "/completions", "/responses", "/embeddings", "/messages", "Content", "Contents", "/chat", "/generate", "/embed",
 )  # fmt: skip
 """Cheap test before the pattern: nearly all paths of other services end in something else."""
 _PATHS: Final = re.compile(
     r"(?P<openai>(?:/v\d+|/openai(?:/deployments/[^/]+)?)/(?:chat/completions|completions|responses|embeddings))$"
     r"|(?P<anthropic>/v1/messages)$"
-    r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent))$"
+    r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents))$"
     r"|(?P<ollama>^/api/(?:chat|generate|embed))$"
 )
 _DEPLOYMENT: Final = re.compile(r"/deployments/([^/]{1,256})/")

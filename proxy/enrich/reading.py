@@ -40,10 +40,11 @@ class Reading:
 
     @property
     def usage_state(self) -> UsageState:
-        """How far the counts can be trusted."""
+        """How far the counts can be trusted; an error in the middle of a stream cuts it as a lost connection does."""
         if not self.has_usage:
             return "absent"
-        return "complete" if self.is_finished or self.is_settled else "partial"
+        is_whole = self.is_settled or (self.is_finished and self.error_type is None)
+        return "complete" if is_whole else "partial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,21 +45,6 @@ def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple
             return error.code, error.read(), dict(error.headers)
 
 
-def row_of(sidelog: Sidelog, headers: dict[str, str]) -> dict[str, Any]:
-    """The stored record of an answer."""
-
-    def find() -> dict[str, Any] | None:
-        try:
-            record: dict[str, Any] = sidelog.api(f"/api/records/{headers['X-Sidelog-Id']}")
-        except urllib.error.HTTPError:
-            return None
-        return None if record["in_flight"] else record
-
-    found = eventually(find, 5)
-    assert found is not None
-    return found
-
-
 MESSAGES = [{"role": "user", "content": "count these five words"}]
 
 
@@ -68,7 +53,7 @@ def test_chat_plain_streamed_and_refused(sidelog: Sidelog) -> None:
     url = f"{sidelog.url}/v1/chat/completions"
     _, raw, headers = post(url, {"model": "gpt-4o", "messages": MESSAGES})
     usage = json.loads(raw)["usage"]
-    record = row_of(sidelog, headers)
+    record = sidelog.record(headers["X-Sidelog-Id"])
     assert (record["usage"]["input_tokens"], record["usage"]["output_tokens"]) == (
         usage["prompt_tokens"], usage["completion_tokens"],
     )  # fmt: skip
@@ -77,7 +62,7 @@ def test_chat_plain_streamed_and_refused(sidelog: Sidelog) -> None:
     streamed = {"model": "gpt-4o", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}}
     _, raw, headers = post(url, streamed)
     frames = [line for line in raw.split(b"\n\n") if line]
-    record = row_of(sidelog, headers)
+    record = sidelog.record(headers["X-Sidelog-Id"])
     assert record["usage"]["output_tokens"] == json.loads(frames[-2][6:])["usage"]["completion_tokens"]
     assert (record["stream"]["frames"], record["stream"]["finished"], record["stream"]["finish_reason"]) == (
         len(frames), True, "stop",
@@ -85,9 +70,9 @@ def test_chat_plain_streamed_and_refused(sidelog: Sidelog) -> None:
     assert record["stream"]["first_content_us"] < record["duration_us"]
     assert record["stream"]["longest_gap_us"] >= PACE_S * 900_000
     _, _, headers = post(url, {"model": "gpt-4o", "messages": MESSAGES, "stream": True})
-    assert row_of(sidelog, headers)["usage"]["state"] == "absent"
+    assert sidelog.record(headers["X-Sidelog-Id"])["usage"]["state"] == "absent"
     status, _, headers = post(url, {"model": "gpt-busy", "messages": MESSAGES})
-    record = row_of(sidelog, headers)
+    record = sidelog.record(headers["X-Sidelog-Id"])
     assert (status, record["error_type"], record["input_tokens"]) == (429, "requests", None)
     rows = {row["id"]: row for row in sidelog.api("/v1/requests?limit=500")["data"]}
     assert {row["error"] for row in rows.values() if row["model"] == "gpt-busy"} == {"requests"}
@@ -98,9 +83,9 @@ def test_messages_plain_and_streamed(sidelog: Sidelog) -> None:
     body = {"max_tokens": 50, "messages": MESSAGES, "model": "claude-sonnet-4-5"}
     _, raw, headers = post(f"{sidelog.url}/v1/messages", body)
     usage = json.loads(raw)["usage"]
-    plain = row_of(sidelog, headers)
+    plain = sidelog.record(headers["X-Sidelog-Id"])
     _, _, headers = post(f"{sidelog.url}/v1/messages", body | {"stream": True})
-    streamed = row_of(sidelog, headers)
+    streamed = sidelog.record(headers["X-Sidelog-Id"])
     for record in (plain, streamed):
         assert (record["input_tokens"], record["output_tokens"]) == (usage["input_tokens"], usage["output_tokens"])
         assert (record["provider"], record["usage_state"]) == ("anthropic", "complete")
@@ -129,7 +114,7 @@ def test_tool_calls(slow: Sidelog) -> None:
     finally:
         asking.join()
     assert (running_row["tool_name"], running_row["latency"]) == ("search_documents", None)
-    row_of(sidelog, answers[0][2])
+    sidelog.record(answers[0][2]["X-Sidelog-Id"])
     answer = sidelog.api("/api/mcp-logs?order=asc")
     rows = {row["metadata"]["record_id"]: row for row in answer["logs"]}
     assert len(rows) == 3

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,8 @@ class Sidelog:
         self._environ = {**os.environ, "SIDELOG_RING__BYTES": str(8 << 20), **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = data_dir.with_suffix(".log")
+        self.stop_s = 0.0
+        """How long the newest stop took."""
 
     def use_upstream(self, upstream: str, listen_host: str = "127.0.0.1") -> None:
         """Change the upstream, and the address the ports listen on, before the start."""
@@ -107,13 +110,14 @@ class Sidelog:
             if rings is not None:  # memory that a failed test leaves is not given back by anybody else
                 shutil.rmtree(rings, ignore_errors=True)
 
-    def start(self) -> None:
-        """Start all processes and wait until ready."""
+    def start(self, *, is_awaited: bool = True) -> None:
+        """Start all processes and wait until ready, if that `is_awaited`."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command, cwd=ROOT, env=self._environ, stderr=log, stdout=log, start_new_session=True
             )
-        eventually(self.is_ready)
+        if is_awaited:
+            eventually(self.is_ready)
 
     def is_ready(self) -> bool:
         """Whether /readyz says so and the data port accepts."""
@@ -130,6 +134,7 @@ class Sidelog:
     def stop(self, *, check: bool = True) -> int:
         """Stop in order; the exit code must be 0 when `check`."""
         assert self.process is not None
+        began_s = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(30)
@@ -137,6 +142,7 @@ class Sidelog:
             self.kill_all()
             raise
         self.process = None
+        self.stop_s = time.monotonic() - began_s
         if check:
             assert code == 0, self.log
         return code
@@ -169,6 +175,20 @@ class Sidelog:
         request = urllib.request.Request(f"{self.admin_url}{path}", headers={"Authorization": f"Bearer {self.token}"})
         with urllib.request.urlopen(request, timeout=10, context=self._tls) as response:
             return json.load(response)
+
+    def record(self, name: str) -> dict[str, Any]:
+        """The detail of one record, by the id its answer carried, once it is stored."""
+
+        def find() -> dict[str, Any] | None:
+            try:
+                record: dict[str, Any] = self.api(f"/api/records/{name}")
+            except urllib.error.HTTPError:
+                return None
+            return None if record["in_flight"] else record
+
+        found = eventually(find, 10)
+        assert found is not None
+        return found
 
     def records(self, query: str = "") -> list[dict[str, Any]]:
         """All records of a query, page by page, newest first."""

@@ -79,6 +79,8 @@ async def test_an_answer_is_cut_at_max_tokens(client: Client) -> None:
     ("body", "status", "kind"),
     [
         (BODY | {"model": "claude-busy"}, 529, "overloaded_error"),
+        (BODY | {"model": "claude-limited"}, 429, "rate_limit_error"),
+        (BODY | {"model": "claude-broken"}, 500, "api_error"),
         (BODY | {"model": "gpt-4o"}, 404, "not_found_error"),
         (BODY | {"max_tokens": None}, 400, "invalid_request_error"),
         ("text", 400, "invalid_request_error"),
@@ -89,3 +91,24 @@ async def test_errors_name_their_type(client: Client, body: object, status: int,
     answer = await client.post("/v1/messages", json=body)
     found = await answer.json()
     assert (answer.status, found["type"], found["error"]["type"]) == (status, "error", kind)
+
+
+async def test_a_tool_is_called_once(client: Client) -> None:
+    """The first one offered is called, its input streamed as JSON, unless its result was just sent."""
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    body: dict[str, Any] = BODY | {"tools": [{"name": "weather", "input_schema": schema}]}
+    message = await (await client.post("/v1/messages", json=body)).json()
+    (call,) = message["content"]
+    assert (call["name"], call["input"], message["stop_reason"]) == ("weather", {"city": "two"}, "tool_use")
+    deltas = [event["delta"] for event in await events_of(client, body) if event["type"] == "content_block_delta"]
+    assert json.loads("".join(delta["partial_json"] for delta in deltas)) == call["input"]
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call["id"], "content": "sunny"}]}
+    answered = body | {"messages": [*body["messages"], result]}
+    message = await (await client.post("/v1/messages", json=answered)).json()
+    assert message["stop_reason"] == "end_turn"
+
+
+async def test_a_stream_may_fail_in_its_middle(client: Client) -> None:
+    """The error is an event under a 200, and the last one."""
+    events = await events_of(client, BODY | {"model": "claude-faulty"})
+    assert events[-1] == {"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}

@@ -70,6 +70,7 @@ async def test_a_stream_with_the_option_ends_with_usage(client: Client) -> None:
     ("body", "status", "code"),
     [
         (CHAT | {"model": "gpt-busy"}, 429, "rate_limit_exceeded"),
+        (CHAT | {"model": "gpt-broken"}, 500, None),
         (CHAT | {"model": "llama"}, 404, "model_not_found"),
         ({"model": "gpt-4o"}, 400, "missing_required_parameter"),
         ({"messages": []}, 400, None),
@@ -123,3 +124,44 @@ async def test_models_are_listed(client: Client) -> None:
     """Every listed model answers."""
     found = await (await client.get("/v1/models")).json()
     assert "gpt-4o" in [model["id"] for model in found["data"]]
+
+
+async def test_a_stream_with_running_usage(client: Client) -> None:
+    """Every chunk has the counts so far, as vLLM writes them."""
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    frames = await data_of(client, "/v1/chat/completions", CHAT | {"stream": True, "stream_options": options})
+    counts = [json.loads(frame)["usage"]["completion_tokens"] for frame in frames[:-1]]
+    assert counts[:4] == [0, 1, 2, 3]
+
+
+async def test_a_tool_is_called_once(client: Client) -> None:
+    """The first one offered is called, its arguments streamed in parts, unless its result was just sent."""
+    function = {"name": "weather", "parameters": {"properties": {"city": {"type": "string"}}}}
+    body = CHAT | {"tools": [{"type": "function", "function": function}]}
+    plain = await (await client.post("/v1/chat/completions", json=body)).json()
+    (call,) = plain["choices"][0]["message"]["tool_calls"]
+    assert (call["function"], plain["choices"][0]["finish_reason"]) == (
+        {"name": "weather", "arguments": '{"city": "three"}'}, "tool_calls",
+    )  # fmt: skip
+    *chunks, _ = await data_of(client, "/v1/chat/completions", body | {"stream": True})
+    parts = [part for chunk in chunks for part in json.loads(chunk)["choices"][0]["delta"].get("tool_calls", [])]
+    assert "".join(part["function"]["arguments"] for part in parts) == call["function"]["arguments"]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "sunny"}
+    body |= {"messages": [*body["messages"], result]}
+    plain = await (await client.post("/v1/chat/completions", json=body)).json()
+    assert plain["choices"][0]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(("path", "asked"), [("chat/completions", CHAT), ("responses", {"input": "one two"})])
+async def test_a_stream_may_fail_in_its_middle(client: Client, path: str, asked: dict[str, Any]) -> None:
+    """The error is the last frame under a 200."""
+    frames = await data_of(client, f"/v1/{path}", asked | {"model": "gpt-faulty", "stream": True})
+    last = json.loads(frames[-1])
+    assert last.get("error", last)["code"] == "server_error"
+
+
+async def test_the_older_endpoint(client: Client) -> None:
+    """A completion of a prompt has text and counts."""
+    answer = await client.post("/v1/completions", json={"model": "gpt-4o", "prompt": "one two"})
+    found = await answer.json()
+    assert (found["choices"][0]["finish_reason"], found["usage"]["prompt_tokens"]) == ("stop", 2)

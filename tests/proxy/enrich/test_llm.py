@@ -502,3 +502,21 @@ def test_the_end_of_a_very_long_stream_counts() -> None:
     assert (record.output_tokens, record.usage_state) == (10, "complete")
     assert record.stream is not None
     assert record.stream.frames == 5002
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_an_error_cuts_a_stream(is_settled: bool) -> None:
+    """Counts before an error are those so far, unless the output had ended already."""
+    counted = [chunk("a", usage=CHAT_USAGE), *([chunk(None, "stop", usage=CHAT_USAGE)] if is_settled else [])]
+    answer = sse(*counted, {"error": {"type": "server_error", "message": "sorry"}})
+    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
+    assert (record.error_type, record.input_tokens) == ("server_error", 19)
+    assert record.usage_state == ("complete" if is_settled else "partial")
+
+
+@pytest.mark.parametrize("method", ["embedContent", "batchEmbedContents"])
+def test_gemini_embeddings(method: str) -> None:
+    """Both methods are calls of a model, though their answers tell no counts."""
+    path = f"/v1beta/models/gemini-embedding-001:{method}"
+    record = record_of(path, {"requests": []}, {"embeddings": [{"values": [0.5]}]})
+    assert (record.provider, record.model, record.usage_state) == ("gemini", "gemini-embedding-001", "absent")
