@@ -46,10 +46,10 @@ class McpPage {
     this.periodHost.replaceChildren(periodControl(period, (some) => change({ ...some, offset: undefined }), PRESETS));
     if (document.activeElement !== this.search) this.search.value = state.content_search ?? "";
     this.slow.value = state.min_latency ?? "";
-    this.choose();
     const question = JSON.stringify({ ...state, open: undefined });
     if (question === this.shown) return this.mark();
     this.shown = question;
+    this.choose();
     return this.read(state, period);
   }
 
@@ -149,7 +149,8 @@ class McpPage {
 const codeOf = ({ error_details: details }) => details?.error?.type ?? details?.error?.code ?? details?.code ?? details?.type;
 const oneLine = (value) => (typeof value === "string" ? value : JSON.stringify(value ?? null));
 
-function details(log) {
+/** What an open row shows: arguments and result side by side, and what is known of the call. */
+export function details(log) {
   const block = (title, value, note) => {
     let text = oneLine(value);
     try { text = prettyJson(text); } catch { /* no JSON: shown as it came */ }

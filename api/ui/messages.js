@@ -15,6 +15,7 @@ export function messagesTab(record, signal) {
   let cursor = null, number = 0;
 
   async function read() {
+    more.disabled = true;
     const trace = record.trace_id ?? record.id.replaceAll("-", "");
     try {
       const answer = await ask("/api/records", { kind: "event", trace_id: trace, order: "asc", limit: PAGE, ...(cursor && { cursor }) }, signal);
@@ -27,6 +28,7 @@ export function messagesTab(record, signal) {
     } catch (error) {
       note.textContent = wordsFor(error) ?? "";
     }
+    more.disabled = false;
   }
 
   read();

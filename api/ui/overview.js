@@ -12,7 +12,7 @@ import { searchBox } from "./searchbox.js";
 import { failing, keyList, modelList, topList, toolList } from "./tops.js";
 
 const RENEW_MS = 10_000;
-const MAX_LIST = 100; // alternatives that the API takes
+const MAX_LIST = 1000; // characters of alternatives, so that an address stays short
 const SAMPLE = 300; // newest records that models, tools and reasons are told from
 
 export function mount(main, signal) {
@@ -114,27 +114,37 @@ class OverviewPage {
       figure("Refused", percent(now.status["4xx"] ?? 0, now.exchanges), `${count(now.status["4xx"] ?? 0)} of 4xx`));
   }
 
+  /** Read what the lists are made of; one that cannot be read says so in its place and leaves the others alone. */
   async readLists(summary, period, signal) {
-    const [failures, sample, tools, names] = await Promise.all([
-      summary.exchanges ? ask("/api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal) : { records: [] },
-      this.readCalls(period, signal),
-      ask("/api/mcp-logs", { start_time: new Date(period.since).toISOString(), end_time: new Date(period.until).toISOString(), limit: SAMPLE }, signal).catch(() => null),
-      summary.top.key?.length ? ask("/api/request-logs", { limit: 1 }, signal) : { keys: [] },
+    const link = (filter) => "/requests" + queryOf({ filter, period: period.name ?? undefined, ...(period.name ? {} : period.parameters) });
+    const [failures, calls, tools, keys] = await Promise.all([
+      this.readFailures(summary, period, signal).then((answer) => failing(answer.records, link, Boolean(answer.next_cursor)), unread("What is failing")),
+      this.readCalls(period, signal).then(({ records }) => { this.tokens(records); return modelList(records, link, SAMPLE); }, unread("Models")),
+      this.readTools(period, signal).then(({ logs }) => toolList(logs), unread("Tools")),
+      this.readKeys(summary, signal).then((names) => keyList(summary.top.key, names, summary.exchanges, link), unread("Keys")),
     ]);
     if (signal.aborted) return;
-    const link = (filter) => "/requests" + queryOf({ filter, period: period.name ?? undefined, ...(period.name ? {} : period.parameters) });
-    this.tokens(sample.records);
-    this.lists.replaceChildren(...[
-      failing(failures.records, link, failures.next_cursor !== null && failures.next_cursor !== undefined), modelList(sample.records, link, SAMPLE), toolList(tools?.logs ?? []),
-      topList("Routes", "route", summary.top.route, summary.exchanges, link), keyList(summary.top.key, names.keys, summary.exchanges, link),
-      topList("Services", "service", summary.top.service, summary.exchanges, link), topList("Projects", "project", summary.top.project, summary.exchanges, link),
-    ].filter(Boolean));
+    const top = (title, name) => topList(title, name, summary.top[name], summary.exchanges, link);
+    this.lists.replaceChildren(...[failures, calls, tools, top("Routes", "route"), keys, top("Services", "service"), top("Projects", "project")].filter(Boolean));
+  }
+
+  async readFailures(summary, period, signal) {
+    return summary.exchanges ? ask("/api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal) : { records: [] };
+  }
+
+  readTools(period, signal) {
+    return ask("/api/mcp-logs", { start_time: new Date(period.since).toISOString(), end_time: new Date(period.until).toISOString(), limit: SAMPLE }, signal);
+  }
+
+  async readKeys(summary, signal) {
+    return summary.top.key?.length ? (await ask("/api/request-logs", { limit: 1 }, signal)).keys : [];
   }
 
   /** The newest LLM calls; none are asked for where there is no provider. */
   async readCalls(period, signal) {
     const { facets } = await ask("/api/facets", { ...period.parameters, name: "provider" }, signal);
-    const names = facets.provider.map(({ value }) => value).filter((name) => !name.includes(",")).slice(0, MAX_LIST);
+    const names = [];
+    for (const { value } of facets.provider) if (!value.includes(",") && names.join().length + value.length < MAX_LIST) names.push(value);
     if (!names.length) return { records: [] };
     return ask("/api/records", { ...period.parameters, provider: names.join(","), limit: SAMPLE }, signal);
   }
@@ -150,6 +160,9 @@ class OverviewPage {
 
 const key = (grade, text) => el("span", {}, el("span", { class: `key ${grade}`, "aria-hidden": "true" }), text);
 const section = (title, host) => el("section", {}, el("div", { class: "section-head" }, el("h2", {}, title)), host);
+
+/** Say in a section that its list could not be read; what was given up on purpose is left out. */
+const unread = (title) => (error) => (wordsFor(error) === null ? null : section(title, el("p", { class: "bad" }, wordsFor(error))));
 
 function figure(name, [number, unit], note, grade = "") {
   return el("div", {}, el("dt", {}, name), el("dd", {}, el("span", { class: "number" }, number), el("span", { class: "unit" }, unit)), el("dd", { class: `note ${grade}` }, note));

@@ -201,6 +201,8 @@ class Page:
             self.problems.append(str(details.get("exception", {}).get("description", details["text"])))
         elif method == "Log.entryAdded" and event["entry"]["level"] == "error":
             self.problems.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
+        elif method == "Page.javascriptDialogOpening":
+            self.problems.append(f"dialog: {event['message']}")
         elif method == "Network.requestWillBeSent":
             self.requests.append(event["request"]["url"].split("/", 3)[-1])
 
