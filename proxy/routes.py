@@ -132,9 +132,9 @@ class RouteTable:
         name = _host_name(host)
         path = target.partition(b"?")[0]
         found = self._first(name, path)
-        is_plain = not (b"%" in path or b"/." in path or b"//" in path or b"\\" in path)
+        is_plain = not (b"%" in path or b"/." in path or b"//" in path or b"\\" in path or b";" in path)
         if not is_plain and self._first(name, normalise(path)) is not found:
-            raise Refused("bad_request", f"ambiguous path {path[:80]!r}: encoded or dot segments change its route")
+            raise Refused("bad_request", f"ambiguous path {path[:80]!r}: other readings of it change its route")
         return found
 
     def _first(self, name: bytes, path: bytes) -> Route | None:
@@ -158,15 +158,19 @@ def compile_routes(settings: Settings) -> RouteTable:
 
 
 def normalise(path: bytes) -> bytes:
-    """Bring a path into the form a lenient server might see: decoded, slashes merged, dot segments resolved."""
+    """Bring a path into the form a lenient server might see.
+
+    Decoded, slashes merged, parameters of segments left out (servlet containers read `/..;x/` as `/../`), dot segments
+    resolved.
+    """
     kept: list[bytes] = []
-    decoded = unquote_to_bytes(path).replace(b"\\", b"/")
-    for segment in decoded.split(b"/"):
+    segments = [part.partition(b";")[0] for part in unquote_to_bytes(path).replace(b"\\", b"/").split(b"/")]
+    for segment in segments:
         if segment == b"..":
             kept[-1:] = []
         elif segment not in (b"", b"."):
             kept.append(segment)
-    end = b"/" if kept and decoded.endswith((b"/", b"/.", b"/..")) else b""
+    end = b"/" if kept and segments[-1] in (b"", b".", b"..") else b""
     return b"/" + b"/".join(kept) + end
 
 

@@ -24,18 +24,24 @@ class AnsweringUpstream:
         self._at = 0
         self._served = 0
         self._is_early = False
+        self.last_use = 0
+        """When it was last written to."""
+        self._read_at: list[int] = []
+        """When each request was whole."""
         self.tunnel_at = -1
         self.dropped: Request | None = None
         """The request after which it closed in place of answering, as a server does whose idle time is over."""
         wire.on_write = self._look
 
     def _look(self) -> None:
+        self.last_use = self.wire._world.now()
         if self.tunnel_at >= 0:
             return
         found = read_requests(bytes(self.wire.written[self._at :]))
         for message in found.messages:
             self._at = len(self.wire.written)  # one request at a time: the proxy never pipelines
             self._served += 1
+            self._read_at.append(self.last_use)
             if self._is_early:  # it has its answer already
                 self._is_early = False
             else:
@@ -65,9 +71,9 @@ class AnsweringUpstream:
         written = bytes(self.wire.written)
         return written if self.tunnel_at < 0 else written[: self.tunnel_at]
 
-    def messages(self) -> list[Request]:
-        """What it read, without a request that must have been repeated elsewhere (P13)."""
-        found = read_requests(self.forwarded, is_canonical=True).messages
+    def messages(self) -> list[tuple[int, Request]]:
+        """What it read and when, without a request that must have been repeated elsewhere (P13)."""
+        found = list(zip(self._read_at, read_requests(self.forwarded, is_canonical=True).messages, strict=True))
         dropped = self.dropped
         if dropped is not None and dropped.method in _IDEMPOTENT and not dropped.body and not _is_chunked(dropped):
             del found[-1]

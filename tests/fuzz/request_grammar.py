@@ -3,6 +3,7 @@
 A seed decides everything. Most inputs carry one or two flaws only, since the first would hide the others.
 """
 
+from collections.abc import Callable
 from random import Random
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ BAD_METHODS: Final = (
 )
 TARGETS: Final = (b"/", b"/a?b=c", b"/%2F%2e/..//;x+%00%zz", b"//host/p", b'/a|b"<>{}', b"/" + b"x" * 900)
 ABSOLUTE: Final = (b"http://other/", b"http://other:81", b"HTTP://o/x?y", b"http://[::1]:8/", b"http://other?q")
+TLS_ABSOLUTE: Final = (*ABSOLUTE, b"https://other/", b"HTTPS://o:8443/x?y")
 BAD_TARGETS: Final = (
     b"https://o/x?y",
     b"*", b"a", b"/a#b", b"http://u@h/", b"http:///x", b"ftp://h/", b"host:443", b"/\x80", b"/a b", b"/\x00", b"/\t",
@@ -152,12 +154,22 @@ class RequestCase(NamedTuple):
     """Seed of how the upstream answers."""
 
 
-def make_request_case(random: Random) -> RequestCase:
-    """Make one input."""
+def good_target(random: Random) -> bytes:
+    """Choose a target that passes on a plain port."""
+    return random.choice(TARGETS if random.random() < 0.85 else ABSOLUTE)
+
+
+def good_target_of_tls(random: Random) -> bytes:
+    """Choose a target that passes on a TLS port."""
+    return random.choice(TARGETS if random.random() < 0.7 else TLS_ABSOLUTE)
+
+
+def make_request_case(random: Random, make_target: Callable[[Random], bytes] = good_target) -> RequestCase:
+    """Make one input; `make_target` chooses the targets that are in order."""
     flaws = random.choice((0, 1, 1, 1, 2, 2, 3))
     count = random.choice((1, 1, 1, 2, 3))
     flawed = random.randrange(count)
-    pieces = [_Maker(random, flaws if number == flawed else 0).request() for number in range(count)]
+    pieces = [_Maker(random, flaws if number == flawed else 0, make_target).request() for number in range(count)]
     data = b"".join(pieces)
     is_clean = flaws == 0
     if random.random() < 0.08:
@@ -199,8 +211,9 @@ def mutate(random: Random, data: bytes) -> bytes:
 class _Maker:
     """Makes one request with so many flaws."""
 
-    def __init__(self, random: Random, flaws: int) -> None:
+    def __init__(self, random: Random, flaws: int, make_target: Callable[[Random], bytes]) -> None:
         self._random = random
+        self._make_target = make_target
         parts = ("method", "target", "version", "host", "end") + ("field", "framing", "chunk", "both") * 3
         self._flaws = {random.choice(parts) for _ in range(flaws)}
 
@@ -210,7 +223,7 @@ class _Maker:
     def request(self) -> bytes:
         random = self._random
         method = self._pick("method", METHODS, BAD_METHODS)
-        target = self._pick("target", TARGETS if random.random() < 0.85 else ABSOLUTE, BAD_TARGETS)
+        target = random.choice(BAD_TARGETS) if "target" in self._flaws else self._make_target(random)
         version = self._pick("version", (b"HTTP/1.1",), (*BAD_VERSIONS, b"HTTP/1.0"))
         lines = [b"%b %b %b" % (method, target, version)]
         host = [b"Host: " + self._pick("host", HOSTS, BAD_HOSTS)]

@@ -4,14 +4,16 @@ The invariant under test (http.md): any bytes are either refused and closed with
 forwarded is read as the same list of messages by every strict parser, and recorded as that list, each once.
 """
 
+import re
 from random import Random
 from typing import Final
 
-from proxy.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange
+from proxy.exchange import FLAG_REQUEST_COMPLETE, FLAG_TLS, OUTCOME_INDEX, CapturedExchange
 from storage.record import Outcome
 from tests.fuzz.answering import AnsweringUpstream
 from tests.fuzz.parsers import Judge
 from tests.fuzz.request_grammar import RequestCase
+from tests.fuzz.routing import forwarded_target, route_of
 from tests.fuzz.strict import Broken, Incomplete, Request, Requests, read_requests, read_response
 from tests.fuzz.world import Wire, World
 
@@ -52,7 +54,9 @@ def run_request(world: World, judge: Judge, case: RequestCase) -> str:
         world.pump()
         records = world.records()
         answered = None if has_left else bytes(client.written[:before])
-        return _Verdict(judge, case, records, upstreams, answered, is_closed=is_closed).find() or world.leftovers()
+        upstreams.sort(key=lambda upstream: upstream.last_use)
+        verdict = _Verdict(world, judge, case, records, upstreams, answered, is_closed=is_closed)
+        return verdict.find() or world.leftovers()
     except Exception as error:  # whatever it is, it is a finding
         return f"raised {error!r}"
     finally:
@@ -86,6 +90,7 @@ class _Verdict:
 
     def __init__(
         self,
+        world: World,
         judge: Judge,
         case: RequestCase,
         records: list[CapturedExchange],
@@ -94,6 +99,8 @@ class _Verdict:
         *,
         is_closed: bool,
     ) -> None:
+        self._routes = world.settings.routes
+        self._scheme = b"https" if world.is_tls else b"http"
         self._judge = judge
         self._case = case
         self._records = records
@@ -108,11 +115,16 @@ class _Verdict:
         forwarded = [read_requests(upstream.forwarded, is_canonical=True) for upstream in self._upstreams]
         return (
             self._check_forwarded(forwarded)
-            or self._check_records([message for upstream in self._upstreams for message in upstream.messages()])
+            or self._check_records(self._messages())
             or self._check_refusals(forwarded)
             or self._check_parsers()
             or ("" if self._has_left else self._check_answers() or self._check_clean())
         )
+
+    def _messages(self) -> list[tuple[int, Request]]:
+        """What arrived, in the order in which it did, with the route whose upstream it arrived at."""
+        found = [(when, u.wire.route, message) for u in self._upstreams for when, message in u.messages()]
+        return [(route, message) for _, route, message in sorted(found, key=lambda one: one[0])]
 
     def _check_forwarded(self, forwarded: list[Requests]) -> str:
         """All that went upstream is well-formed, and at most the last message is cut."""
@@ -122,7 +134,7 @@ class _Verdict:
             return "forwarded a cut message before another"
         return ""
 
-    def _check_records(self, messages: list[Request]) -> str:
+    def _check_records(self, messages: list[tuple[int, Request]]) -> str:
         """Recorded, forwarded and sent are the same list."""
         accepted = [
             record
@@ -133,19 +145,31 @@ class _Verdict:
         ]
         if len(accepted) != len(messages):
             return f"{len(accepted)} accepted on record, {len(messages)} forwarded"
-        for number, (record, message) in enumerate(zip(accepted, messages, strict=True)):
+        for number, (record, (route, message)) in enumerate(zip(accepted, messages, strict=True)):
             if number >= len(self._sent.messages):
                 return f"accepted a request that a strict reader refuses: {self._sent.objection or 'cut'}"
-            sent = self._sent.messages[number]
-            method, target = record.request_head.split(b" ")[:2]
-            if (method, _origin_form(method, target), record.request_window) != message.identity:
-                return f"recorded {method, target, record.request_window!r}, forwarded {message.identity}"
-            if (sent.method, _origin_form(sent.method, sent.target), sent.body) != message.identity:
-                return f"sent {sent.identity}, forwarded {message.identity}"
-            violation = _compare_fields(sent, message)
+            violation = self._compare(self._sent.messages[number], record, route, message)
             if violation:
                 return violation
         return ""
+
+    def _compare(self, sent: Request, record: CapturedExchange, route: int, message: Request) -> str:
+        """One request as sent, recorded and forwarded."""
+        target = _origin_form(sent.method, sent.target)
+        belongs = route_of(self._routes, _authority(sent), target)
+        if not belongs == route == record.route:
+            return f"{target!r} belongs to route {belongs}, was sent to {route}, recorded as {record.route}"
+        expected = sent.method, forwarded_target(self._routes[route], target), sent.body
+        if expected != message.identity:
+            return f"sent {sent.identity}, forwarded {message.identity}"
+        method, recorded = record.request_head.split(b" ")[:2]
+        if (method, _origin_form(method, recorded), record.request_window) != (sent.method, target, sent.body):
+            return f"recorded {method, recorded, record.request_window!r}, sent {sent.identity}"
+        if bool(record.flags & FLAG_TLS) is not (self._scheme == b"https"):
+            return f"recorded flags {record.flags} over {self._scheme!r}"
+        if message.values(b"x-forwarded-proto") != [self._scheme]:
+            return f"forwarded {message.values(b'x-forwarded-proto')} over {self._scheme!r}"
+        return _compare_fields(sent, message)
 
     def _check_refusals(self, forwarded: list[Requests]) -> str:
         """A refusal is the end, has its status, and a head that is refused leaves nothing upstream."""
@@ -215,6 +239,13 @@ def _origin_form(method: bytes, target: bytes) -> bytes:
     if not path:
         return b"*" if method == b"OPTIONS" else b"/"
     return path if path.startswith(b"/") else b"/" + path
+
+
+def _authority(sent: Request) -> bytes:
+    """Whom a request is for: the authority of an absolute-form target wins over Host."""
+    if not sent.target.startswith(b"/") and b"://" in sent.target:
+        return re.split(rb"[/?]", sent.target.partition(b"://")[2])[0]
+    return (sent.values(b"host") or [b""])[0]
 
 
 def _compare_fields(sent: Request, message: Request) -> str:

@@ -13,12 +13,15 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from tests.fuzz.parsers import Judge
-from tests.fuzz.request_grammar import make_request_case
+from tests.fuzz.request_grammar import good_target_of_tls, make_request_case
 from tests.fuzz.request_judge import run_request
 from tests.fuzz.response_grammar import make_response_case
 from tests.fuzz.response_judge import run_response
+from tests.fuzz.routing import ROUTED, make_routed_case
 from tests.fuzz.shrink import shrink
 from tests.fuzz.split_judge import run_splits
+from tests.fuzz.tunnel_grammar import make_tunnel_case
+from tests.fuzz.tunnel_judge import run_tunnel
 from tests.fuzz.world import World
 
 MAX_VIOLATIONS: Final = 10
@@ -30,12 +33,21 @@ class Kind(NamedTuple):
 
     make: Callable[[Random], Any]
     run: Callable[[World, Judge, Any], str]
+    world: Callable[[], World] = World
+
+
+def _tls_world() -> World:
+    return World(is_tls=True)
 
 
 KINDS: Final = {
     "requests": Kind(make_request_case, run_request),
     "responses": Kind(make_response_case, run_response),
+    "routes": Kind(make_routed_case, run_request, lambda: World(ROUTED)),
     "splits": Kind(make_request_case, run_splits),
+    "tls-requests": Kind(lambda random: make_request_case(random, good_target_of_tls), run_request, _tls_world),
+    "tls-responses": Kind(make_response_case, run_response, _tls_world),
+    "tunnels": Kind(make_tunnel_case, run_tunnel),
 }
 
 
@@ -63,7 +75,7 @@ class Fuzzer:
         self._name = kind
         self._kind = KINDS[kind]
         self._seed = seed
-        self._world = World()
+        self._world = self._kind.world()
         self._judge = Judge()
         self.done = 0
         """Inputs run so far."""
@@ -95,7 +107,7 @@ class Fuzzer:
         def again(data: bytes) -> str:
             cuts = [cut for cut in case.cuts if cut < len(data)]
             changed = case._replace(data=data, cuts=cuts, is_clean=case.is_clean and data == case.data)
-            return self._kind.run(World(), self._judge, changed)
+            return self._kind.run(self._kind.world(), self._judge, changed)
 
         is_repeatable = again(case.data)[:24] == text[:24]
         if is_repeatable:

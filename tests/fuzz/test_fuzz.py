@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
-from proxy import chunked, heads, response_head
+from proxy import chunked, connection, heads, response_head, routes, websocket
 from proxy.answering import Answering
+from proxy.forwarded import forwarded_lines
 from proxy.heads import RequestHead
+from proxy.routes import Route
+from proxy.tunnel import Tunnel
 from proxy.upstream import UpstreamConnection
+from tests.fuzz import runner
 from tests.fuzz.parsers import Judge
 from tests.fuzz.runner import KINDS, Fuzzer
 from tests.fuzz.shrink import shrink
@@ -19,12 +23,14 @@ from tests.fuzz.world import World
 
 SEED = 20_240_601
 COUNT = 4000
+COUNTS = {"requests": COUNT, "responses": COUNT, "splits": 1000}
+"""How many inputs of each kind; 800 of the others."""
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_no_mutated_input_breaks_a_rule(kind: str) -> None:
     """What every parser reads is what was recorded; a refusal leaves nothing; no response ends well that was cut."""
-    count = COUNT // 4 if kind == "splits" else COUNT
+    count = COUNTS.get(kind, 800)
     with Fuzzer(kind, SEED) as fuzzer:
         violations = fuzzer.run(count)
         assert not violations, "\n".join(violation.report() for violation in violations)
@@ -57,6 +63,36 @@ RESPONSE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "sizes": lambda patch: patch.setattr(chunked, "_SIZE_LINE", re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})[^\r]*")),
 }
 
+ROUTE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "readings": lambda patch: patch.setattr(routes, "normalise", lambda path: path),
+    "parameters": lambda patch: patch.setattr(routes, "normalise", _keeping_parameters(routes.normalise)),
+    "prefixes": lambda patch: patch.setattr(Route, "target", lambda self, target: target),
+    "hosts": lambda patch: patch.setattr(routes, "_host_name", lambda host: host),
+}
+
+TUNNEL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "masks": lambda patch: patch.setattr(websocket, "_unmask", lambda data, mask, offset: data),
+    "frames": lambda patch: patch.setattr(websocket, "_MAX_CONTROL_BYTES", 1 << 20),
+    "one side": lambda patch: patch.setattr(Tunnel, "watch_upstream", lambda self, data: None),
+    "bytes": lambda patch: patch.setattr(Answering, "tunnel_data", lambda self, data: self._transport.write(data[1:])),
+    "upgrades": lambda patch: patch.setattr(
+        response_head.ResponseHead, "is_websocket", property(lambda self: True, lambda self, value: None)
+    ),
+}
+
+TLS_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    "schemes": lambda patch: patch.setattr(connection, "forwarded_lines", _lines_of_plain_http),
+    "flags": lambda patch: patch.setattr(connection, "FLAG_TLS", 0),
+}
+
+
+def _lines_of_plain_http(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, *, is_trusted: bool) -> bytes:
+    return forwarded_lines(head, peer, b"http", host, is_trusted=is_trusted)
+
+
+def _keeping_parameters(normalise: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda path: normalise(path.replace(b";", b"%21"))
+
 
 def _keeps_anything(self: Any, owner: Any, now_ns: int, *, is_reusable: bool) -> None:
     self.owner = None
@@ -77,6 +113,25 @@ def test_a_proxy_that_believes_upstreams_is_caught(fault: str, monkeypatch: pyte
     """The same for responses."""
     RESPONSE_FAULTS[fault](monkeypatch)
     with Fuzzer("responses", SEED) as fuzzer:
+        violations = _until_found(fuzzer)
+    assert any(violation.is_repeatable for violation in violations)
+
+
+OTHER_FAULTS = [
+    *(pytest.param("routes", ROUTE_FAULTS[fault], id=f"routes {fault}") for fault in ROUTE_FAULTS),
+    *(pytest.param("tunnels", TUNNEL_FAULTS[fault], id=f"tunnels {fault}") for fault in TUNNEL_FAULTS),
+    *(pytest.param("tls-requests", TLS_FAULTS[fault], id=f"tls {fault}") for fault in TLS_FAULTS),
+]
+
+
+@pytest.mark.parametrize(("kind", "take_away"), OTHER_FAULTS)
+def test_a_proxy_that_errs_in_routes_tunnels_or_tls_is_caught(
+    kind: str, take_away: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for paths that lead past a route, for WebSocket sessions, and for what TLS changes."""
+    take_away(monkeypatch)
+    monkeypatch.setattr(runner, "shrink", lambda data, is_violated: data)
+    with Fuzzer(kind, SEED) as fuzzer:
         violations = _until_found(fuzzer)
     assert any(violation.is_repeatable for violation in violations)
 

@@ -15,6 +15,7 @@ from proxy.engine import Engine
 from proxy.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.gate import Gate
 from proxy.inflight import InflightWriter
+from proxy.message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.pool import Pool
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
@@ -39,6 +40,10 @@ class Wire(asyncio.Transport):
         self._extra_socket = self
         self.written = bytearray()
         self.on_write: Callable[[], None] = lambda: None
+        self.is_tls = False
+        """Whether it looks like a TLS transport: it has a context, and cannot close one side."""
+        self.route = 0
+        """Of an upstream connection: index of the route it serves."""
         self.is_paused = False
         self.is_closed = False
         self.has_sent_eof = False
@@ -107,7 +112,7 @@ class Wire(asyncio.Transport):
         return self.is_closed
 
     def can_write_eof(self) -> bool:
-        return True
+        return not self.is_tls
 
     def write_eof(self) -> None:
         self.has_sent_eof = True
@@ -132,7 +137,8 @@ class Wire(asyncio.Transport):
         pass
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"peername": ("10.0.0.1", 4000), "socket": self}.get(name, default)
+        known = {"peername": ("10.0.0.1", 4000), "socket": self, "sslcontext": self.is_tls or None}
+        return known.get(name, default)
 
     def setsockopt(self, *arguments: object) -> None:
         """Stand in for the socket: the only option ever set is the one that makes a close a reset."""
@@ -144,6 +150,7 @@ class _Ring:
 
     def __init__(self) -> None:
         self.entries: list[CapturedExchange] = []
+        self.messages: list[CapturedMessage] = []
 
     def pressure(self) -> int:
         return 0
@@ -151,6 +158,8 @@ class _Ring:
     def push(self, kind: int, header: bytes, sections: list[bytes]) -> bool:
         if kind == KIND_EXCHANGE:
             self.entries.append(CapturedExchange(header, b"".join(sections)))
+        elif kind == KIND_MESSAGE:
+            self.messages.append(decode_message(header, b"".join(sections)))
         return True
 
 
@@ -196,6 +205,7 @@ class _WirePool(Pool):
         """Open at once."""
         connection = UpstreamConnection(self)
         wire = Wire(self.world, connection)
+        wire.route = self._route.index
         wire.connect()
         self._connections.add(connection)
         self._on_open(1)
@@ -207,19 +217,26 @@ class _WirePool(Pool):
 class World:
     """An engine, the client connections made to it, and the upstream connections it made."""
 
-    def __init__(self) -> None:
-        """Build the engine; it is used for many runs, as in life."""
+    def __init__(self, settings: Settings = SETTINGS, *, is_tls: bool = False) -> None:
+        """Build the engine; it is used for many runs, as in life. `is_tls`: clients come over TLS."""
+        self.settings: Final = settings
+        self.is_tls: Final = is_tls
+        self._clock = 0
         self._queue: deque[Callable[[], None]] = deque()
         self._ring = _Ring()
-        layout = CounterLayout(1)
+        layout = CounterLayout(len(settings.routes))
         recorder = Recorder(
             cast(RingWriter, self._ring), cast("memoryview[int]", [0] * layout.size), layout, cast(InflightWriter, None)
         )
         tasks = cast(asyncio.TaskGroup, _Tasks(self))
-        self.engine = Engine(SETTINGS, compile_routes(SETTINGS), recorder, cast(Gate, None), tasks, INSTANCE)
-        pool = _WirePool(self.engine.routes.routes[0], SETTINGS.proxy.limits, lambda change: None, frozenset())
-        pool.world = self
-        self.engine.pools = (pool,)  # type: ignore[misc]
+        self.engine = Engine(settings, compile_routes(settings), recorder, cast(Gate, None), tasks, INSTANCE)
+        pools = [
+            _WirePool(route, settings.proxy.limits, lambda change: None, frozenset())
+            for route in self.engine.routes.routes
+        ]
+        for pool in pools:
+            pool.world = self
+        self.engine.pools = tuple(pools)  # type: ignore[misc]
         self.upstreams: list[Wire] = []
         self.on_upstream: Callable[[Wire], None] = lambda wire: None
 
@@ -232,11 +249,22 @@ class World:
         while self._queue:
             self._queue.popleft()()
 
+    def now(self) -> int:
+        """Count on: a moment later than all before."""
+        self._clock += 1
+        return self._clock
+
     def client(self) -> Wire:
         """Make a client connection."""
         wire = Wire(self, Downstream(self.engine))
+        wire.is_tls = self.is_tls
         wire.connect()
         return wire
+
+    def messages(self) -> list[CapturedMessage]:
+        """Take the WebSocket messages pushed since the last call."""
+        found, self._ring.messages = self._ring.messages, []
+        return found
 
     def records(self) -> list[CapturedExchange]:
         """Take the records pushed since the last call."""
@@ -259,3 +287,4 @@ class World:
         self.upstreams = []
         self.on_upstream = lambda wire: None
         self.records()
+        self.messages()

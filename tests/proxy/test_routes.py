@@ -120,6 +120,8 @@ def test_a_normal_path_stays_as_it_is(path: bytes) -> None:
         (b"/a/b/..", b"/a/"),
         (b"/../..", b"/"),
         (b"/%61%2Fb", b"/a/b"),
+        (b"/a/..;x/b;y=/", b"/b/"),
+        (b"/a/b/..;", b"/a/"),
     ],
 )
 def test_normal_forms(path: bytes, normal: bytes) -> None:
