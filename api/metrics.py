@@ -7,7 +7,7 @@ what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -20,7 +20,7 @@ from api.call_metrics import CallMetrics
 from api.store_metrics import StoreFigures, store_families
 from api.tail import Tail
 from storage.ledger import Ledger
-from storage.record import DURATION_BUCKETS_S, Record
+from storage.record import DURATION_BUCKETS_S, Entry
 
 MAX_ROUTES: Final = 1000
 """Routes counted apart; a configuration has tens."""
@@ -127,20 +127,22 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
 
-    def observe(self, record: Record) -> None:
-        """Count the durations of one committed record; events have none."""
-        if record.kind != "exchange":
-            return
-        tallies = self._routes.get(record.route_id)
-        if tallies is None:
-            tallies = self._bind(record.route_id)
-        tallies[0].add(record.duration_us)
-        if record.upstream_us is not None:
-            tallies[1].add(record.upstream_us)
-        if record.first_byte_us is not None:
-            tallies[2].add(record.first_byte_us)
-        if record.provider is not None:
-            self.calls.observe(record)
+    def observe(self, entries: Iterable[Entry]) -> None:
+        """Count the durations of records, events have none, and the tool calls that ended with them."""
+        for entry in entries:
+            record = entry.record
+            if entry.tool_calls:
+                self.calls.observe_tools(entry.tool_calls)
+            if record.kind != "exchange":
+                continue
+            duration, upstream, first_byte = self._routes.get(record.route_id) or self._bind(record.route_id)
+            duration.add(record.duration_us)
+            if record.upstream_us is not None:
+                upstream.add(record.upstream_us)
+            if record.first_byte_us is not None:
+                first_byte.add(record.first_byte_us)
+            if record.provider is not None:
+                self.calls.observe(record)
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
         """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""

@@ -138,9 +138,15 @@ class Tail:
         return 2 * self._committed_seq
 
     def on_commit(self, batch: Batch, last_seq: int) -> None:
-        """Take a committed batch: references only, nothing is encoded here."""
-        if batch.entries:
+        """Take a committed batch: references only, nothing is encoded here.
+
+        While nobody listens nothing is kept: who comes back finds it in the store. A record that lives on after its
+        commit costs 1.5 us of CPU in the collector, most of it cache misses when it goes (bench/macro, get).
+        """
+        if self.subscribers:
             self._ring.extend([entry.record for entry in batch.entries])
+        else:
+            self._ring.clear()
         self.note_head(last_seq)
 
     def note_head(self, last_seq: int) -> None:

@@ -195,7 +195,6 @@ def _wire(
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
     drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
-    drain.on_tool_calls = metrics.calls.observe_tools
     status = StatusView(settings, data.instance, sources, writer, builder)
     retention = make_retention(settings, storage, drain)
     status.retention = lambda: describe_retention(retention)

@@ -23,7 +23,7 @@ from proxy.wakeup import Wakeup
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import OWN, PAST, SPOOL, fold
-from storage.record import Batch, Entry, Position, Record, ToolCall
+from storage.record import Batch, Entry, Position
 from storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 SLICE_RECORDS: Final = 64
 """About 1 ms of work (bench/micro): the loop is never held longer than 2 ms."""
 SLICE_BYTES: Final = 256 * 1024
+ENTRY_BYTES: Final = 512
+"""Assumed of an entry in memory beside its sections."""
 SLICE_S: Final = 0.002
 """A slice is interrupted after so long: strange bodies cost a hundred times what plain ones do."""
 LOOP_BYTES: Final = 64 * 1024
@@ -82,7 +84,7 @@ class Drain:
         writer: Writer,
         storage: Storage,
         committed: dict[bytes, Position],
-        observe: Callable[[Record], None],
+        observe: Callable[[list[Entry]], None],
     ) -> None:
         """Wire up.
 
@@ -92,7 +94,7 @@ class Drain:
             writer: takes them.
             storage: is asked whether an in-flight exchange of a dead worker was recorded after all.
             committed: positions as committed; kept up to date by `on_commit`.
-            observe: told of every record of an exchange.
+            observe: told of all that becomes a record.
         """
         self._sources = sources
         self._builder = builder
@@ -100,8 +102,6 @@ class Drain:
         self._storage = storage
         self.committed = committed
         self._observe = observe
-        self.on_tool_calls: Callable[[list[ToolCall]], None] = lambda calls: None
-        """Told of the tool calls that came with a record."""
         self._own = committed.get(OWN, Position())
         self._past = committed.get(PAST, Position(closed=True))
         self._is_stopping = False
@@ -294,57 +294,69 @@ class Drain:
         self.add_event("unclean_start", {"count": None, "reason": "ring_damaged", "ring": source.id.hex()})
         self._writer.advance(source.id, source.give_up())
 
-    async def _take(self, source: Source, entries: list[RingEntry]) -> None:
-        """Take a slice in order, giving way to the loop when it has been held for long."""
+    async def _take(self, source: Source, slice_: list[RingEntry]) -> None:
+        """Take a slice in order, in runs; giving way to the loop ends one, and so does what cannot be read."""
+        run = _Gathered()
         held_until_s = time.monotonic() + SLICE_S
-        for raw in entries:
+        for raw in slice_:
             try:
-                entry = self._build(source, raw)
-            except TooLong:
-                entry = await self._build_apart(source, raw)
-                held_until_s = time.monotonic() + SLICE_S
-            if entry is None:
+                try:
+                    entry = self._build(source, raw)
+                except TooLong:
+                    self._hand_over(source, run)
+                    entry = await self._build_apart(source, raw)
+                    held_until_s = time.monotonic() + SLICE_S
+            except Exception:  # whatever is wrong with one record, the next is read
+                log.exception("a ring entry could not be read and was dropped")
+                self._hand_over(source, run)
+                self._writer.advance(source.id, source.drop(raw[3], "poison"))
                 continue
-            self._observe(entry.record)
-            if entry.tool_calls:
-                self.on_tool_calls(entry.tool_calls)
-            self._writer.add(entry, len(raw[2]) + 512, source.id, source.take(raw[3]))
+            run.entries.append(entry)
+            run.ends.append(raw[3])
+            run.size_bytes += len(raw[2]) + ENTRY_BYTES
             if time.monotonic() > held_until_s:  # 45 ns an entry
+                self._hand_over(source, run)
                 await asyncio.sleep(0)
                 held_until_s = time.monotonic() + SLICE_S
+        self._hand_over(source, run)
 
-    def _build(self, source: Source, raw: RingEntry) -> Entry | None:
-        """Make the record of an entry; None when it cannot be read, and is dropped.
+    def _hand_over(self, source: Source, run: "_Gathered") -> None:
+        """Give what was gathered to those who count and to the writer, and begin anew."""
+        if not run.entries:
+            return
+        self._observe(run.entries)
+        self._writer.extend(run.entries, run.size_bytes, source.take(run.ends))
+        run.entries, run.ends, run.size_bytes = [], [], 0
+
+    def _build(self, source: Source, raw: RingEntry) -> Entry:
+        """Make the record of an entry.
 
         Raises:
             TooLong: it would take long.
         """
         kind, header, sections, _ = raw
-        try:
-            if kind == KIND_EXCHANGE:
-                if len(sections) > LOOP_BYTES:
-                    raise TooLong
-                return self._builder.build(CapturedExchange(header, sections), source, LOOP_BYTES)
-            if kind == KIND_MESSAGE:
-                return self._builder.message(decode_message(header, sections), source)
-            raise ValueError(f"unknown ring entry kind {kind}")
-        except TooLong:
-            raise
-        except Exception:  # whatever is wrong with one record, the next is read
-            self._drop(source, raw)
-            return None
+        if kind == KIND_EXCHANGE:
+            if len(sections) > LOOP_BYTES:
+                raise TooLong
+            return self._builder.build(CapturedExchange(header, sections), source, LOOP_BYTES)
+        if kind == KIND_MESSAGE:
+            return self._builder.message(decode_message(header, sections), source)
+        raise ValueError(f"unknown ring entry kind {kind}")
 
-    async def _build_apart(self, source: Source, raw: RingEntry) -> Entry | None:
+    async def _build_apart(self, source: Source, raw: RingEntry) -> Entry:
         """Make the record of a long exchange in a thread. What is behind it waits: positions move in order.
 
         When this is cancelled the entry stays in the ring.
         """
-        try:
-            return await asyncio.to_thread(self._builder.build, CapturedExchange(raw[1], raw[2]), source)
-        except Exception:
-            self._drop(source, raw)
-            return None
+        return await asyncio.to_thread(self._builder.build, CapturedExchange(raw[1], raw[2]), source)
 
-    def _drop(self, source: Source, raw: RingEntry) -> None:
-        log.exception("a ring entry could not be read and was dropped")
-        self._writer.advance(source.id, source.drop(raw[3], "poison"))
+
+class _Gathered:
+    """Entries of one ring that go to the writer together."""
+
+    __slots__ = ("ends", "entries", "size_bytes")
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.ends: list[int] = []
+        self.size_bytes = 0

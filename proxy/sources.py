@@ -21,6 +21,7 @@ from proxy.descriptor import Descriptor, read_descriptor
 from proxy.inflight import InflightExchange, InflightReader
 from proxy.ring import RingEntry, RingReader
 from proxy.segment import Segment, SegmentError, segments_in
+from storage.batcher import Run, Steps
 from storage.ledger import Reading
 from storage.record import Position
 
@@ -69,11 +70,11 @@ class Source:
             self._has_skipped = True
             self.drop(self.position.offset, reason, count)
 
-    def take(self, end: int) -> Position:
-        """Advance over an entry that becomes a record; return the position after it."""
-        old = self.position
-        self.position = Position(end, old.taken + 1, old.stored + 1, 0, old.dropped, False)
-        return self.position
+    def take(self, ends: list[int]) -> Run:
+        """Advance over consecutive entries that become records, by the offsets behind them; return their positions."""
+        steps = Steps(self.position, ends)
+        self.position = steps[-1]
+        return Run(self.id, steps)
 
     def drop(self, end: int, reason: str, count: int = 1) -> Position:
         """Advance to `end` over entries that cannot be stored; return the position after them."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from storage.base import Storage
-from storage.batcher import Group, Mark
+from storage.batcher import Group, Mark, Run
 from storage.ledger import SPOOL, is_ahead
 from storage.record import Batch, Body, Entry, Payload, Position, now_us
 from storage.spool import Place, Spool, SpoolFull
@@ -107,11 +107,12 @@ class Spooling:
             entries = []
         else:
             entries = entries[done:]
-        for entry in entries:
-            base = msgspec.structs.replace(base, taken=base.taken + 1)
-            group.entries.append(entry)
-            group.sources.append(SPOOL)
-            group.positions.append(base)
+        group.entries += entries
+        if entries:
+            taken = range(base.taken + 1, base.taken + len(entries) + 1)
+            run = Run(SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken])
+            group.runs.append(run)
+            base = run.positions[-1]
         end = msgspec.structs.replace(base, offset=frame.number, taken=frame.end_record)
         settled = len(group.entries)
         group.marks.append(Mark(settled, SPOOL, end))
@@ -131,7 +132,7 @@ class Spooling:
             return
         # Without the writer's correction for poison, which it adds to every position anew.
         marked = [mark.position for mark in part.marks if mark.source == SPOOL]
-        self._base = (marked or part.positions)[-1]
+        self._base = (marked or part.runs[-1].positions)[-1]
         self.spool.settle(position)
 
     async def collect(self) -> None:

@@ -25,7 +25,7 @@ from typing import Final
 
 from storage.attempts import OnAttempt, WriterCounters
 from storage.base import Storage
-from storage.batcher import Batcher, Group
+from storage.batcher import Batcher, Group, Run
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.escape import escape
 from storage.quarantine import quarantine
@@ -147,8 +147,18 @@ class Writer:
             position: The source's position after this entry, in which it counts as taken and as stored. Absolute; the
                 writer corrects it, and all that follow, for records it had to drop.
         """
+        self.extend([entry], size_bytes, Run(source, (position,)))
+
+    def extend(self, entries: list[Entry], size_bytes: int, run: Run) -> None:
+        """Take entries of one source, at least one, as `add` does."""
+        room = self._batcher.room
+        if len(entries) > room:
+            here = size_bytes * room // len(entries)
+            self.extend(entries[:room], here, Run(run.source, run.positions[:room]))
+            self.extend(entries[room:], size_bytes - here, Run(run.source, run.positions[room:]))
+            return
         opens = self._batcher.opened_at_s is None
-        group = self._batcher.add(entry, size_bytes, source, position, self._clock())
+        group = self._batcher.extend(entries, size_bytes, run, self._clock())
         if group is not None:
             self._enqueue(group)
         if opens or group is not None:
@@ -281,7 +291,8 @@ class Writer:
             is_settled = await self._commit(part, may_wait=may_wait)
         except StorageRejected as second:
             await asyncio.to_thread(quarantine, self._quarantine_directory, part.entries[0], second)
-            self._poison[part.sources[0]] = self._poison.get(part.sources[0], 0) + 1
+            source = part.runs[0].source
+            self._poison[source] = self._poison.get(source, 0) + 1
             self.counters.records_quarantined += 1
             part.entries = []
             return await self._commit(part, may_wait=may_wait)

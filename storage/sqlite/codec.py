@@ -11,7 +11,6 @@ Invariant: `decode(encode(record)) == record` for every record whose numbers are
 
 import sqlite3
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -80,9 +79,15 @@ class Shape:
     def insert(self, connection: sqlite3.Connection, rows: list[Row]) -> None:
         """Insert rows of this shape."""
         grouped = len(rows) - len(rows) % _GROUP_ROWS
-        groups = (rows[start : start + _GROUP_ROWS] for start in range(0, grouped, _GROUP_ROWS))
-        connection.executemany(self._group, (tuple(chain.from_iterable(group)) for group in groups))
+        connection.executemany(self._group, (_flat(rows, start) for start in range(0, grouped, _GROUP_ROWS)))
         connection.executemany(self._one, rows[grouped:])
+
+
+def _flat(rows: list[Row], start: int) -> list[object]:
+    flat: list[object] = []
+    for row in rows[start : start + _GROUP_ROWS]:
+        flat += row
+    return flat
 
 
 _GROUP_ROWS: Final = 50

@@ -5,7 +5,7 @@ from prometheus_client.exposition import generate_latest
 
 from api.call_metrics import MAX_MODELS, MAX_TOOLS
 from api.metrics import Metrics
-from storage.record import ToolCall
+from storage.record import Entry, ToolCall
 from tests.api.samples import make_record
 
 
@@ -27,9 +27,10 @@ def test_tokens_and_cost() -> None:
     metrics = Metrics()
     llm = {"provider": "openai", "model": "gpt", "resolved_model": "gpt-1", "usage_state": "complete"}
     for number in (1, 2):
-        metrics.observe(make_record(number, **llm, input_tokens=10, output_tokens=5, reasoning_tokens=0, cost_usd=0.5))
-    metrics.observe(make_record(3, provider="openai", model="invented", usage_state="absent"))
-    metrics.observe(make_record(4))
+        counts = {"input_tokens": 10, "output_tokens": 5, "reasoning_tokens": 0}
+        metrics.observe([Entry(make_record(number, **llm, **counts, cost_usd=0.5))])
+    metrics.observe([Entry(make_record(3, provider="openai", model="invented", usage_state="absent"))])
+    metrics.observe([Entry(make_record(4))])
     lines = shown(metrics)
     assert 'sidelog_llm_tokens_total{model="gpt-1",provider="openai",type="input"} 20.0' in lines
     assert 'sidelog_llm_tokens_total{model="gpt-1",provider="openai",type="output"} 10.0' in lines
@@ -41,9 +42,8 @@ def test_labels_are_bounded() -> None:
     """Invented models and tools end under `other`; a tool that never succeeded has no label of its own."""
     metrics = Metrics()
     for number in range(MAX_MODELS + 50):
-        metrics.observe(
-            make_record(number, provider="openai", model=f"m{number}", usage_state="complete", input_tokens=1)
-        )
+        record = make_record(number, provider="openai", model=f"m{number}", usage_state="complete", input_tokens=1)
+        metrics.observe([Entry(record)])
     metrics.calls.observe_tools([call(f"t{number}") for number in range(MAX_TOOLS + 50)])
     metrics.calls.observe_tools([call("made-up", "error"), call("t1", "error")])
     lines = shown(metrics)

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from api.metrics import MAX_ROUTES, Metrics, Tally, WorkerTotals
 from storage.ledger import Ledger
+from storage.record import Entry
 from tests.api.samples import make_event, make_record
 
 LEDGER = Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
@@ -30,9 +31,9 @@ TOTALS = WorkerTotals(
 def filled() -> Metrics:
     """Make metrics that have seen something of everything."""
     metrics = Metrics(lambda: TOTALS, version="0.1.0")
-    metrics.observe(make_record(1))
-    metrics.observe(make_record(2, route_id=None, first_byte_us=None, upstream_us=None))
-    metrics.observe(make_event(3))
+    metrics.observe([Entry(make_record(1))])
+    metrics.observe([Entry(make_record(2, route_id=None, first_byte_us=None, upstream_us=None))])
+    metrics.observe([Entry(make_event(3))])
     metrics.observe_batch("stored", 120, 0.004)
     metrics.set_storage_up(True)
     metrics.set_oldest_unstored_s(0.2)
@@ -107,7 +108,7 @@ def test_routes_above_the_cap_share_one_label() -> None:
     """The number of series is bounded, and what was folded is counted."""
     metrics = Metrics()
     for number in range(MAX_ROUTES + 5):
-        metrics.observe(make_record(number, route_id=f"route-{number}"))
+        metrics.observe([Entry(make_record(number, route_id=f"route-{number}"))])
     read = samples(metrics.render("", None)[0].decode())
     assert read["sidelog_request_duration_seconds_count", "other"] == 5
     assert read["sidelog_metric_overflow_total",] == 5
@@ -116,8 +117,8 @@ def test_routes_above_the_cap_share_one_label() -> None:
 def test_a_route_named_like_a_placeholder_shares_its_series() -> None:
     """Labels stay unique, whatever routes are called."""
     metrics = Metrics()
-    metrics.observe(make_record(1, route_id=None))
-    metrics.observe(make_record(2, route_id="none"))
+    metrics.observe([Entry(make_record(1, route_id=None))])
+    metrics.observe([Entry(make_record(2, route_id="none"))])
     assert samples(metrics.render("", None)[0].decode())["sidelog_request_duration_seconds_count", "none"] == 2
 
 

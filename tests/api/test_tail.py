@@ -339,6 +339,23 @@ def bytes_of(tail: Tail) -> int:
     return tail._ring.size_bytes
 
 
+async def test_nothing_is_kept_while_nobody_listens() -> None:
+    """Commits between two streams are held by the store alone, and the second stream misses none of them."""
+    world = World(100)
+    first = world.tail.enter(INTERESTS[0], 0)
+    await world.commit([(True, False, False)])
+    assert bytes_of(world.tail) > 0
+    await drained(world.tail, first)
+    world.tail.leave(first)
+    await world.commit([(True, False, False)])
+    assert bytes_of(world.tail) == 0
+    second = world.tail.enter(INTERESTS[0], first.after_id)
+    await world.commit([(True, False, False)])
+    assert bytes_of(world.tail) > 0
+    assert [int(event.id) - OFFSET for event in await drained(world.tail, second)] == [3, 4, 5, 6]
+    world.tail.close()
+
+
 @pytest.mark.parametrize("make", [make_record, make_event])
 async def test_the_ring_is_bounded_in_bytes(make: Callable[..., Record]) -> None:
     """Records with long texts, and their frames, push older ones out; readers then use the store."""

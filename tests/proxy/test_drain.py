@@ -31,7 +31,7 @@ async def test_entries_become_records_and_are_released_after_the_commit(tmp_path
         assert source.reader.released == 0
         await plane.until(lambda: source.reader.released == source.reader.head)
         assert [record.id for record in await rows(store)] == ids
-        assert [record.id for record in plane.observed] == ids
+        assert [entry.record.id for entry in plane.observed] == ids
         position = (await store.positions(INSTANCE))[worker.source]
         assert (position.offset, position.taken, position.stored) == (source.reader.head, 7, 7)
         more = worker.record(2)

@@ -37,9 +37,9 @@ def test_each_step_of_a_position_is_absolute(worker: RingWorker) -> None:
     worker.record(3)
     source = attached(worker)
     ends = [end for *_, end in source.read(10, 1 << 20)]
-    assert source.take(ends[0]) == Position(ends[0], 1, 1)
+    assert list(source.take(ends[:1]).positions) == [Position(ends[0], 1, 1)]
     assert source.drop(ends[1], "poison") == Position(ends[1], 2, 1, 0, {"poison": 1})
-    assert source.take(ends[2]) == Position(ends[2], 3, 2, 0, {"poison": 1})
+    assert list(source.take(ends[2:]).positions) == [Position(ends[2], 3, 2, 0, {"poison": 1})]
     assert source.report_refusals(4) == Position(ends[2], 3, 2, 0, {"poison": 1, "ring_full": 4})
     assert source.pass_over() is None
     assert source.reading == Reading(3, 0)
@@ -58,7 +58,7 @@ def test_reading_goes_on_behind_a_committed_position(worker: RingWorker) -> None
     again = attached(worker, position)
     (entry,) = again.read(10, 1 << 20)
     assert entry[1][:16] == first[1]
-    assert again.take(entry[3]).taken == 2
+    assert again.take([entry[3]]).positions[-1].taken == 2
     again.close(unlink=False)
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.batcher import Batcher, Group, Mark
+from storage.batcher import Batcher, Group, Mark, Run, Steps
 from storage.record import Entry, Position
 from tests.storage.samples import make_record
 
@@ -114,6 +114,17 @@ def test_positions_are_corrected_for_poison() -> None:
     assert position.dropped == {"poison": 1}
 
 
+@given(st.lists(st.integers(0, 1 << 40), min_size=1, max_size=20), st.data())
+def test_the_steps_of_a_run_are_as_if_taken_one_by_one(ends: list[int], data: st.DataObject) -> None:
+    """Every position counts the entries up to it, and parts of a run go on where the part before ended."""
+    base = Position(offset=3, taken=10, stored=7, received=5, dropped={"corrupt": 3})
+    expected = [Position(end, 11 + place, 8 + place, 0, base.dropped) for place, end in enumerate(ends)]
+    cut = data.draw(st.integers(0, len(ends)))
+    steps = Steps(base, ends)
+    assert list(steps) == [*steps[:cut], *steps[cut:]] == expected
+    assert steps[-1] == expected[-1]
+
+
 @given(st.lists(st.sampled_from(["ring", "other", "advance"]), min_size=2, max_size=40))
 def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
     """However often a group is cut, each part's positions cover its own entries and those before, and nothing else."""
@@ -124,9 +135,11 @@ def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
             taken[RING] += 1
             batcher.advance(RING, Position(offset=taken[RING]), 0.0)
         else:
-            source = RING if step == "ring" else OTHER
-            taken[source] += 1
-            batcher.add(Entry(make_record()), 1, source, Position(offset=taken[source]), 0.0)
+            source, count = (RING, 3) if step == "ring" else (OTHER, 1)
+            ends = list(range(taken[source] + 1, taken[source] + count + 1))
+            steps_of = Steps(Position(offset=taken[source]), ends)
+            taken[source] += count
+            batcher.extend([Entry(make_record()) for _ in ends], count, Run(source, steps_of), 0.0)
     batcher.retire(b"gone", 0.0)
     group = batcher.take()
     assert group is not None
@@ -147,7 +160,7 @@ def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
         for source, position in batch.positions.items():
             assert position.offset > reached.get(source, 0)
             reached[source] = position.offset
-        for source in leaf.sources:
+        for source, _ in leaf.runs:
             assert source in batch.positions
     assert reached == {source: offset for source, offset in taken.items() if offset}
     assert [source for _, source in leaves[-1].retired] == [b"gone"]

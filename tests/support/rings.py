@@ -23,7 +23,7 @@ from proxy.wakeup import Wakeup
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
-from storage.record import Batch, Position, Record
+from storage.record import Batch, Entry, Position, Record
 from storage.spool import Spool
 from storage.writer import Writer
 
@@ -120,7 +120,7 @@ class Collecting:
         self.store = store
         self.spool = spool
         effective = committed if spool is None else merge(committed, spool.positions, spool.retired)
-        self.observed: list[Record] = []
+        self.observed: list[Entry] = []
         self.writer = Writer(
             store,
             instance=INSTANCE,
@@ -136,7 +136,7 @@ class Collecting:
         )
         self.sources = Sources(directory, lambda source: self.drain.on_found(source), effective)
         builder = RecordBuilder(INSTANCE, SETTINGS)
-        self.drain = Drain(self.sources, builder, self.writer, store, effective, self.observed.append)
+        self.drain = Drain(self.sources, builder, self.writer, store, effective, self.observed.extend)
 
     def _on_commit(self, batch: Batch, last_seq: int) -> None:
         self.drain.on_commit(batch, last_seq)
