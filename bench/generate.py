@@ -2,7 +2,7 @@
 
 The records are those of a mixed service over some days: 12 projects, 20 services, each with 10 keys, many paths, one
 in ten an LLM call, one in fifty an error. Always the same for the same numbers. What remains is a store,
-to be measured by `python -m bench.queries`.
+to be measured by `python -m bench.queries`. Where it was stopped it goes on when it is started again.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from typing import Final
 
 from storage.backends import open_storage
 from storage.base import Storage
+from storage.query import RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id, now_us
 
 BATCH: Final = 3000
@@ -92,10 +93,12 @@ def make_payload(number: int, record: Record) -> Payload:
     return Payload(_HEAD % (record.method.encode(), number), _ANSWER, None, body)
 
 
-async def fill(storage: Storage, records: int, days: float, *, has_payloads: bool, start_us: int = START_US) -> float:
-    """Commit the records; answers the seconds of the commits alone."""
+async def fill(
+    storage: Storage, records: int, days: float, *, has_payloads: bool, start_us: int = START_US, first: int = 0
+) -> float:
+    """Commit the records from the number `first` on; answers the seconds of the commits alone."""
     seconds = 0.0
-    for start in range(0, records, BATCH):
+    for start in range(first, records, BATCH):
         entries = []
         for number in range(start, min(start + BATCH, records)):
             record = make_record(number, records, days, start_us)
@@ -108,12 +111,24 @@ async def fill(storage: Storage, records: int, days: float, *, has_payloads: boo
     return seconds
 
 
+async def fill_up(storage: Storage, records: int, days: float, *, has_payloads: bool, is_recent: bool) -> float:
+    """Commit what a store that was filled in part lacks of the records, with the same numbers."""
+    oldest = await storage.select(RecordQuery(order="asc", limit=1))
+    start_us = now_us() - int(days * DAY_US) if is_recent else START_US
+    if oldest.records:
+        start_us = oldest.records[0].started_at_us
+    first = await storage.last_seq()
+    return await fill(storage, records, days, has_payloads=has_payloads, start_us=start_us, first=first)
+
+
 async def _run(options: argparse.Namespace) -> None:
-    start_us = now_us() - int(options.days * DAY_US) if options.recent else START_US
     async with await open_storage(options.storage, Path(options.directory), durability="fast") as storage:
-        seconds = await fill(storage, options.records, options.days, has_payloads=options.payloads, start_us=start_us)
+        before = await storage.last_seq()
+        seconds = await fill_up(
+            storage, options.records, options.days, has_payloads=options.payloads, is_recent=options.recent
+        )
         info = await storage.info()
-    rate = options.records / seconds
+    rate = (info.last_seq - before) / max(seconds, 0.001)
     print(f"{info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, {rate:.0f} rows/s in commits")
 
 
