@@ -78,6 +78,27 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUsage:
+    """What was asked of one model, or of all."""
+
+    provider: str | None = None
+    model: str | None = None
+    """As requested."""
+    calls: int = 0
+    counted: int = 0
+    """Calls whose tokens are known, perhaps in part."""
+    priced: int = 0
+    """Calls whose cost is known."""
+    input_tokens: int = 0
+    """Cached ones included."""
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Totals of one filter."""
 
@@ -93,6 +114,8 @@ class Summary:
     """Exchanges per second of the filter's range, as far as the store has records in it; None without an extent."""
     top: dict[str, list[FacetValue]] = field(default_factory=dict)
     """Name of each of `TOPS` → its ten most frequent values."""
+    models: list[ModelUsage] | None = None
+    """Use of language models, most called first; None when only a scan could tell, and nothing else needs one."""
     complete: bool = True
     """False when the time budget ended a scan: all counts are then lower bounds."""
 

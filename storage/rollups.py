@@ -68,8 +68,10 @@ def by_day(hours: Sums) -> Sums:
 class Limits:
     """Which values of each dimension an hour counts apart, for the one writer of a store."""
 
-    def __init__(self, max_values: int = MAX_VALUES) -> None:
+    def __init__(self, max_values: int = MAX_VALUES, places: Sequence[int] = _LIMITED_PLACES) -> None:
+        """Count at most `max_values` apart of each dimension whose place is in `places`."""
         self._max_values = max_values
+        self._places = places
         self._hours: dict[int, list[set[int]]] = {}
 
     def forget(self) -> None:
@@ -85,8 +87,8 @@ class Limits:
         return sorted(wanted - self._hours.keys())
 
     def learn(self, hour: int, rows: Iterable[Iterable[int]]) -> None:
-        """Note what an hour counts apart so far: any of its combinations of `LIMITED`."""
-        values: list[set[int]] = [set() for _ in LIMITED]
+        """Note what an hour counts apart so far: any of its combinations of the limited dimensions."""
+        values: list[set[int]] = [set() for _ in self._places]
         for row in rows:
             for known, value in zip(values, row, strict=True):
                 known.add(value)
@@ -95,7 +97,7 @@ class Limits:
     def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
         """Put `OTHER` for values beyond the limit; answers the dimensions, and the bits of those it was put in."""
         kept, bits = list(dimensions), 0
-        for bit, (place, values) in enumerate(zip(_LIMITED_PLACES, self._hours[hour], strict=True)):
+        for bit, (place, values) in enumerate(zip(self._places, self._hours[hour], strict=True)):
             value = dimensions[place]
             if value and value not in values:
                 # Once there are others, no further value is counted apart, even if some are erased.

@@ -18,15 +18,17 @@ from storage.figures import (
     FacetValue,
     Histogram,
     HistogramBucket,
+    ModelUsage,
     Summary,
     most_frequent,
     percentiles,
     rate_per_s,
     status_class,
 )
-from storage.periods import is_countable, reduced, steps
+from storage.periods import is_countable, reduced, steps, without_time
 from storage.query import ROLLUP_METHODS, Filter, matches
 from storage.record import Record
+from storage.usage import UsageTally, is_counted
 
 
 @dataclass(slots=True)
@@ -75,7 +77,13 @@ class Tally:
         )
 
     def summary(
-        self, start_us: int | None, end_us: int | None, top: dict[str, list[FacetValue]], *, complete: bool
+        self,
+        start_us: int | None,
+        end_us: int | None,
+        top: dict[str, list[FacetValue]],
+        models: list[ModelUsage] | None,
+        *,
+        complete: bool,
     ) -> Summary:
         """Show it as the totals of a filter whose records lie between two times."""
         exchanges = sum(self.status_classes.values())
@@ -89,6 +97,7 @@ class Tally:
             first_byte=percentiles(self.first_byte),
             rate_per_s=rate_per_s(exchanges, start_us, end_us),
             top=top,
+            models=models,
             complete=complete,
         )
 
@@ -141,14 +150,16 @@ def histogram(records: Sequence[Record], filter: Filter, since_us: int, until_us
 
 def summary(records: Sequence[Record], filter: Filter) -> Summary:
     """Add up all records of a filter."""
-    tally = Tally()
+    tally, usage = Tally(), UsageTally()
     found = [record for record in records if matches(filter, record)]
     for record in found:
         tally.add(record)
+        usage.count(record)
+    models = usage.models() if is_counted(filter) or not without_time(filter).has_only_rollup_dimensions else None
     top = {name: _top(name, found) for name in TOPS}
     times = [record.started_at_us for record in records]
     start, end = extent(filter, min(times, default=None), max(times, default=None))
-    return tally.summary(start, end, top, complete=True)
+    return tally.summary(start, end, top, models, complete=True)
 
 
 def within(filter: Filter, since_us: int, until_us: int) -> Filter:

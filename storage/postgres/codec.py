@@ -18,7 +18,7 @@ from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.text import escape, unescape
 from storage.record import LEVELS, Record, Shed, Stream
-from storage.rollups import DIMENSIONS, dimensions_of
+from storage.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.sql import KINDS
 
@@ -117,6 +117,13 @@ class RowEncoder:
     def ids(self) -> dict[str, dict[str | None, int | None]]:
         """Column → text → id, of what was learned."""
         return self._dictionary.ids
+
+    def usage(self, record: Record, combination: Combination) -> tuple[int, ...]:
+        """Make the dimensions by which the use of models is counted."""
+        ids = self._dictionary.ids
+        return (
+            *combination.rollup[: len(LIMITED)], ids["provider"][record.provider] or 0, ids["model"][record.model] or 0,
+        )  # fmt: skip
 
     def row(self, record: Record, combination: Combination, heads: Place, bodies: Place) -> Row:
         """Make a row whose `seq` is still 0."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from storage.payloads import repack
 from storage.periods import DAY_HOURS, HOUR_US
-from storage.postgres import rollups
+from storage.postgres import rollups, usage
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection, transaction
 from storage.postgres.dictionary import Names
@@ -28,12 +28,15 @@ from storage.postgres.tools import erase_calls
 from storage.query import Filter
 from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.slices import Range
+from storage.usage import DIMENSIONS as USAGE_DIMENSIONS
+from storage.usage import UsageSums, is_call, limits
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 30 ms."""
 _DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
+_USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
 _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _INSTANCE: Final = COLUMNS.index("instance")
 _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
@@ -82,12 +85,19 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
     records = await decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
     # Failures are kept by instance, which a batch has one of.
     counts: dict[int, Rollups] = {}
+    used: dict[int, UsageSums] = {}
     for record, row in zip(records, rows, strict=True):
         ids = [row[place] for place in _DIMENSION_PLACES]
         of_instance = counts.setdefault(row[_INSTANCE], Rollups())
         of_instance.add(record, dimensions_of(ids, record.method), row[_ERROR_TYPE] or 0)
+        if is_call(record):
+            used.setdefault(row[_INSTANCE], UsageSums()).add(record, [row[place] or 0 for place in _USAGE_PLACES])
+    for instance, sums in sorted(used.items()):
+        await usage.merge(connection, sums, limits(), instance, sign=-1)
+        await usage.drop_empty(connection, sorted(sums.hours))
     for _, of_instance in sorted(counts.items()):
         await rollups.merge(connection, of_instance, Limits(), sign=-1)
+    await connection.execute("UPDATE sidelog.state SET erasures = erasures + 1")
     await _drop_empty(connection, sorted({record.started_at_us // HOUR_US for record in records}))
     seqs = [row[0] for row in rows]
     for place, name in enumerate(_NAMES):

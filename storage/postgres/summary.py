@@ -6,14 +6,16 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
+from storage.facet_counts import Counts, KnownCounts
 from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.periods import HOUR_US, Hours, split
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
-from storage.postgres.facets import Counts, add, count_values, named
+from storage.postgres.facets import add, count_values, named
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_where
+from storage.postgres.usage import usage
 from storage.query import Filter
 from storage.rollup_sql import bucket_of, rollup_rows
 from storage.rollups import MEASURES
@@ -34,7 +36,7 @@ _SCAN_TOPS: Final = (
 _SCAN_FAILURES: Final = "SELECT error_type, count(*) FROM sidelog.records"
 
 
-async def summary(connection: Connection, filter: Filter, text: Names, budget: Budget) -> Summary:
+async def summary(connection: Connection, filter: Filter, text: Names, known: KnownCounts, budget: Budget) -> Summary:
     """Add up all records of a filter."""
     tally = Tally()
     tops: Counts = {name: {} for name in TOPS}
@@ -45,20 +47,22 @@ async def summary(connection: Connection, filter: Filter, text: Names, budget: B
     if has_rollups(state, filter):
         cut = split(filter, newest_us)
         edges = cut.edges
-        await _add_hours(connection, filter, cut.hours, tally, tops)
+        await _add_hours(connection, filter, cut.hours, tally)
+        tops |= await count_values(connection, filter, state, cut.hours, _ROLLUP_TOPS, known)
         complete = await _add_failures(connection, filter, state, cut.hours, tops["error_type"], budget)
     for edge in edges:
         complete &= await _add_sums(connection, edge, state, tally, budget)
         complete &= complete and await _add_tops(connection, edge, state, tops, budget)
+    models, is_whole = await usage(connection, filter, state, newest_us, text, budget)
     start, end = extent(filter, oldest_us, newest_us)
     top = {
         name: [FacetValue(*found) for found in await named(connection, text, name, tops[name], MAX_TOP_VALUES)]
         for name in TOPS
     }
-    return tally.summary(start, end, top, complete=complete)
+    return tally.summary(start, end, top, models, complete=complete and is_whole)
 
 
-async def _add_hours(connection: Connection, filter: Filter, hours: Hours, tally: Tally, tops: Counts) -> None:
+async def _add_hours(connection: Connection, filter: Filter, hours: Hours, tally: Tally) -> None:
     where = await rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return
@@ -71,7 +75,6 @@ async def _add_hours(connection: Connection, filter: Filter, hours: Hours, tally
         tally.request_bytes += row[2]
         tally.response_bytes += row[3]
         tally.add_buckets(row[4 : 4 + BUCKETS], row[4 + BUCKETS :])
-    tops |= await count_values(connection, filter, hours, _ROLLUP_TOPS)
 
 
 async def _add_failures(

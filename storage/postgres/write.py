@@ -21,7 +21,7 @@ import asyncpg
 import msgspec
 
 from storage.payloads import NOWHERE, Packer
-from storage.postgres import partitions, rollups
+from storage.postgres import partitions, rollups, usage
 from storage.postgres.blocks import COLUMNS as BLOCK_COLUMNS
 from storage.postgres.blocks import BlockIds, BlockRow, block_rows
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
@@ -30,10 +30,12 @@ from storage.postgres.text import escape
 from storage.postgres.tools import Calls, texts_of
 from storage.record import Batch, Entry, Position, now_us
 from storage.rollups import Limits, Rollups
+from storage.usage import UsageSums, is_call, limits
 
 logger = logging.getLogger(__name__)
 
 _PREPARE_AGAIN_US: Final = 60_000_000
+Made = tuple[list[Row], Rollups, UsageSums, list[BlockRow]]
 _LOOP_ENTRIES: Final = 100
 _LOOP_BYTES: Final = 128 * 1024
 """A batch with more of either is encoded in a thread: 8 MiB of bodies take 55 ms."""
@@ -78,6 +80,7 @@ class BatchStore:
         self._rows = RowEncoder()
         self._blocks = BlockIds()
         self._limits = Limits()
+        self._usage_limits = limits()
         self._prepared_day: int | None = None
         self._prepare_after_us = 0
         self._doubtful: list[Entry] = []
@@ -90,6 +93,7 @@ class BatchStore:
         self._rows.forget()
         self._blocks.forget()
         self._limits.forget()
+        self._usage_limits.forget()
         self._prepared_day = None
 
     async def store(self, connection: Connection, batch: Batch) -> int:
@@ -104,14 +108,16 @@ class BatchStore:
             last_seq = await self._store(connection, batch, entries)
         except BaseException:
             self._limits.forget()
+            self._usage_limits.forget()
             raise
         for seq, entry in enumerate(entries, last_seq - len(entries) + 1):
             entry.record.seq = seq
         return last_seq
 
     async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        rows, counts, blocks = await self._made(connection, entries)
-        calls = Calls(entries, self._rows.ids, self._rows.ids["instance"].get(batch.instance) or 0)
+        rows, counts, used, blocks = await self._made(connection, entries)
+        instance = self._rows.ids["instance"].get(batch.instance) or 0
+        calls = Calls(entries, self._rows.ids, instance)
         await connection.execute(self._begin)
         try:
             await self._place(connection, batch)
@@ -120,6 +126,8 @@ class BatchStore:
                     "blocks", schema_name="sidelog", columns=BLOCK_COLUMNS, records=blocks
                 )
             await rollups.merge(connection, counts, self._limits)
+            if used:
+                await usage.merge(connection, used, self._usage_limits, instance)
             await calls.merge(connection)
             last_seq = await self._insert(connection, entries, rows, sum(len(row[-1]) for row in blocks))
             await calls.insert(connection, last_seq - len(entries) + 1)
@@ -136,7 +144,7 @@ class BatchStore:
         self._doubtful = []
         return last_seq
 
-    async def _made(self, connection: Connection, entries: list[Entry]) -> tuple[list[Row], Rollups, list[BlockRow]]:
+    async def _made(self, connection: Connection, entries: list[Entry]) -> Made:
         records = [entry.record for entry in entries]
         combinations = await self._rows.learn(connection, records, texts_of(entries))
         packer = await self._blocks.packer(connection, len(entries), partitions.day_of(now_us()))
@@ -149,18 +157,18 @@ class BatchStore:
         self._blocks.used(packer)
         return made
 
-    def _encoded(
-        self, entries: list[Entry], combinations: list[Combination], packer: Packer
-    ) -> tuple[list[Row], Rollups, list[BlockRow]]:
-        counts = Rollups()
+    def _encoded(self, entries: list[Entry], combinations: list[Combination], packer: Packer) -> Made:
+        counts, used = Rollups(), UsageSums()
         rows = []
         for entry, combination in zip(entries, combinations, strict=True):
             record, payload = entry.record, entry.payload
             heads, bodies = (NOWHERE, NOWHERE) if payload is None else packer.add(payload, 0, record.started_at_us)
             rows.append(self._rows.row(record, combination, heads, bodies))
             counts.add(record, combination.rollup, combination.error_type)
+            if is_call(record):
+                used.add(record, self._rows.usage(record, combination))
         packer.finish()
-        return rows, counts, block_rows(packer)
+        return rows, counts, used, block_rows(packer)
 
     async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
         if not rows:

@@ -20,16 +20,19 @@ from storage.periods import HOUR_US
 from storage.query import Filter
 from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.sql import SQLITE, conditions, texts
-from storage.sqlite import rollups
+from storage.sqlite import rollups, usage
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.dictionary import Names, find, in_parts, marks
 from storage.sqlite.read import seq_range
+from storage.usage import DIMENSIONS as USAGE_DIMENSIONS
+from storage.usage import UsageSums, is_call, limits
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 10 ms."""
 _DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
+_USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
 _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"
 _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
@@ -90,11 +93,16 @@ def _erase(connection: sqlite3.Connection, filter: Filter, from_seq: int, names:
 
 def _remove(connection: sqlite3.Connection, rows: list[Row], names: Names) -> None:
     records = decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
-    counts = Rollups()
+    counts, used = Rollups(), UsageSums()
     for record, row in zip(records, rows, strict=True):
+        if is_call(record):
+            used.add(record, [row[place] for place in _USAGE_PLACES])
         counts.add(record, dimensions_of([row[place] for place in _DIMENSION_PLACES], record.method), row[_ERROR_TYPE])
     rollups.merge(connection, counts, Limits(), sign=-1)
+    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'erasures'")
     rollups.drop_empty(connection, {record.started_at_us // HOUR_US for record in records})
+    usage.merge(connection, used, limits(), sign=-1)
+    usage.drop_empty(connection, used.hours)
     for part in in_parts([row[0] for row in rows]):
         connection.execute(f"DELETE FROM records WHERE seq IN ({marks(part)})", part)
     for place, (_, name) in enumerate(_KINDS):

@@ -13,6 +13,7 @@ from typing import Final
 from storage.payloads import BODIES, HEADS
 from storage.periods import HOUR_US
 from storage.purge import Purged, RetentionState
+from storage.sqlite import usage
 from storage.sqlite.rollups import delete_before
 from storage.sqlite.tiers import meta
 from storage.sqlite.tools import drop_details
@@ -69,6 +70,7 @@ def _purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
     if rows:
         return Purged(rows, 0, is_done=False)
     delete_before(connection, floor_us // HOUR_US)
+    usage.delete_before(connection, floor_us // HOUR_US)
     blocks = 0
     for kind, floor in ((HEADS, floor_us), (BODIES, meta(connection, "body_floor_us"))):
         # Ids first: the rows of the index are small, those of the table are not.

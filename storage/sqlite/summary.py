@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import replace
 from typing import Final
 
+from storage.facet_counts import Counts, KnownCounts
 from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.periods import HOUR_US, Hours, split
 from storage.query import Filter
@@ -17,9 +18,10 @@ from storage.rollups import MEASURES
 from storage.sql import KINDS, MAX_INT, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
-from storage.sqlite.facets import Counts, add, count_values, named
+from storage.sqlite.facets import add, count_values, named
 from storage.sqlite.scan import scan
 from storage.sqlite.tiers import edges_us, has_rollups, rollup_where, snapshot, visible
+from storage.sqlite.usage import usage
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
@@ -36,7 +38,7 @@ _SCAN_TOPS: Final = (
 _SCAN_FAILURES: Final = "SELECT error_type, count(*) FROM records"
 
 
-def summary(connection: sqlite3.Connection, filter: Filter, text: Names, budget: Budget) -> Summary:
+def summary(connection: sqlite3.Connection, filter: Filter, text: Names, known: KnownCounts, budget: Budget) -> Summary:
     """Add up all records of a filter."""
     tally = Tally()
     tops: Counts = {name: {} for name in TOPS}
@@ -46,19 +48,21 @@ def summary(connection: sqlite3.Connection, filter: Filter, text: Names, budget:
         if has_rollups(connection, filter):
             cut = split(filter, edges_us(connection)[1])
             edges = cut.edges
-            _add_hours(connection, filter, cut.hours, tally, tops)
+            _add_hours(connection, filter, cut.hours, tally)
+            tops |= count_values(connection, filter, cut.hours, _ROLLUP_TOPS, known)
             complete = _add_failures(connection, filter, cut.hours, tops["error_type"], budget)
         for edge in edges:
             complete &= _add_rows(connection, edge, tally, tops, budget)
         start, end = extent(filter, *edges_us(connection))
+        models, is_whole = usage(connection, filter, text, budget)
         top = {
             name: [FacetValue(*found) for found in named(connection, text, name, tops[name], MAX_TOP_VALUES)]
             for name in TOPS
         }
-    return tally.summary(start, end, top, complete=complete)
+    return tally.summary(start, end, top, models, complete=complete and is_whole)
 
 
-def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tally: Tally, tops: Counts) -> None:
+def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tally: Tally) -> None:
     where = rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return
@@ -72,7 +76,6 @@ def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tal
         tally.request_bytes += row[2]
         tally.response_bytes += row[3]
         tally.add_buckets(row[4 : 4 + BUCKETS], row[4 + BUCKETS :])
-    tops |= count_values(connection, filter, hours, _ROLLUP_TOPS)
 
 
 def _add_failures(

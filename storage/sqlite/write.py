@@ -12,11 +12,12 @@ import msgspec
 from storage.payloads import NOWHERE, Packer
 from storage.received import id_ms
 from storage.record import Batch, Entry, Position
-from storage.rollups import Limits, Rollups
-from storage.sqlite import rollups
+from storage.rollups import LIMITED, Limits, Rollups
+from storage.sqlite import rollups, usage
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.tools import insert_calls
+from storage.usage import UsageSums, is_call, limits
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
@@ -37,6 +38,7 @@ class BatchStore:
     def __init__(self) -> None:
         self._rows = RowEncoder(Dictionary())
         self._limits = Limits()
+        self._usage_limits = limits()
 
     def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
         """Commit one batch; answers the newest seq of the store. After any exception nothing of it is stored."""
@@ -61,10 +63,11 @@ class BatchStore:
         """Remember nothing of the store: a transaction failed, or rows went."""
         self._rows.forget()
         self._limits.forget()
+        self._usage_limits.forget()
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
         packer = Packer(_counter(connection, "last_block"))
-        counts = Rollups()
+        counts, used = Rollups(), UsageSums()
         plain: list[Row] = []
         full: list[Row] = []
         rows = self._rows
@@ -80,11 +83,16 @@ class BatchStore:
                 plain.append(row)
             else:
                 full.append(row + rows.rare(connection, record))
+                if is_call(record):
+                    ids = (rows.id_of(connection, name, getattr(record, name)) for name in ("provider", "model"))
+                    used.add(record, (*combination.rollup[: len(LIMITED)], *ids))
             counts.add(record, combination.rollup, combination.error_type)
         PLAIN.insert(connection, plain)
         FULL.insert(connection, full)
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
         rollups.merge(connection, counts, self._limits)
+        if used:
+            usage.merge(connection, used, self._usage_limits)
         packer.finish()
         connection.executemany(_INSERT_BLOCK, packer.blocks)
         _write_span(connection, entries, last_seq + 1)
