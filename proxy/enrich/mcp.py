@@ -107,6 +107,8 @@ class McpReader:
             found = by_id.pop(message.id, None)
             if found is None and len(asked) == len(answers) == 1:
                 found = by_id.popitem()[1] if by_id else None
+            if session is None:
+                self._learn_endpoint(record, found)
             if message.method == "initialize":
                 self._learn(session, message, found)
             elif message.method == "tools/call":
@@ -151,6 +153,12 @@ class McpReader:
             ),
         )
 
+    def _learn_endpoint(self, record: Record, answer: Answered | None) -> None:
+        """Learn from an answer without a session, for the calls of the same endpoint whose answers name no server."""
+        result = None if answer is None or not answer.result else decode(_RESULT, answer.result)
+        if result is not None and (server := _name_in(result.meta, "serverInfo")) is not None:
+            self._sessions.learn(_endpoint(record), Session(self._redactor.redact_text(server)))
+
     def _learn_server(self, session: str, answer: Answered) -> None:
         """Learn from an `initialize` that is answered on another stream."""
         result = decode(_RESULT, answer.result)
@@ -170,13 +178,16 @@ class McpReader:
         else:
             name, arguments = text_of(params.name), bytes(params.arguments)
             linked = _linked(params.meta)
-        known = self._sessions.session(session or "")
+        known = self._sessions.session(session or _endpoint(record))
+        client = known.client
+        if session is None and params is not None:
+            client = self._redactor.redact_text(_name_in(params.meta, "clientInfo"))
         metadata = {
             "method": "tools/call",
             "protocol_version": facts.mcp_version.decode("utf-8", "replace") or known.version,
             "transport": "http",
             "rpc_id": message.id,
-            "client": known.client,
+            "client": client,
             "session": session,
         }
         return ToolCall(
@@ -275,8 +286,8 @@ class McpReader:
         if result is not None:
             if (kind := text_of(result.kind)) is not None:
                 metadata["result_type"] = kind
-            server = _server_in(result.meta)
-            if server is not None and call.server_label == DEFAULT_ROUTE:
+            server = _name_in(result.meta, "serverInfo")
+            if server is not None and labels.id == DEFAULT_ROUTE:
                 call.server_label = self._redactor.redact_text(server) or server
         call.metadata = msgspec.json.encode(metadata)
         if failure is not None:
@@ -334,10 +345,15 @@ def _linked(meta: msgspec.Raw) -> str | None:
     return find_text(bytes(meta), b"llm_request_id") if is_object(meta) else None
 
 
-def _server_in(meta: msgspec.Raw) -> str | None:
-    """Find the server's name in a result's `_meta`, under whatever prefix the name `serverInfo` stands."""
+def _endpoint(record: Record) -> str:
+    """Stand in for the session where a revision has none."""
+    return f"{record.host}{record.path}"
+
+
+def _name_in(meta: msgspec.Raw, member: str) -> str | None:
+    """Find the name of a client or server in a `_meta`, under whatever prefix the member stands."""
     for name, raw in (decode(_META, meta) or {}).items() if is_object(meta) else ():
-        if name.endswith("serverInfo") and (info := decode(_INFO, raw)) is not None:
+        if name.endswith(member) and (info := decode(_INFO, raw)) is not None:
             return text_of(info.name)
     return None
 

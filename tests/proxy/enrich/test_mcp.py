@@ -242,6 +242,24 @@ def test_server_and_client_names() -> None:
     assert json.loads(call.metadata)["result_type"] == "input_required"
 
 
+INFO = "io.modelcontextprotocol"
+
+
+@pytest.mark.parametrize("method", ["server/discover", "tools/call"])
+def test_names_without_a_session(method: str) -> None:
+    """An endpoint that once named its server labels the calls that fail, too; the client names itself in each call."""
+    world = World(id="default")
+    named = {"resultType": "complete", "content": [], "_meta": {f"{INFO}/serverInfo": {"name": "srv", "version": "1"}}}
+    reply = {"jsonrpc": "2.0", "id": 1, "result": named}
+    world.pass_on(ask() | {"method": method}, reply, request_headers=NEW)
+    error = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32602, "message": "no"}}
+    asked = ask(2, _meta={f"{INFO}/clientInfo": {"name": "cli", "version": "1"}})
+    call = only(world.pass_on(asked, error, request_headers=NEW, status=400))
+    assert (call.server_label, call.status, json.loads(call.metadata)["client"]) == ("srv", "error", "cli")
+    call = only(world.pass_on(ask(3), error | {"id": 3}, "/other/mcp", request_headers=NEW, status=400))
+    assert (call.server_label, "client" in json.loads(call.metadata)) == ("default", False)
+
+
 def test_link_to_the_llm_call() -> None:
     """Only where the client states it."""
     world = World()
