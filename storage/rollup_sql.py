@@ -58,9 +58,24 @@ def rollup_rows(
         if not selects or dialect.placeholder(1) == dialect.placeholder(2):
             parameters += where.parameters
         select = f"SELECT {hour}, {', '.join(columns)} FROM {dialect.schema}{table} WHERE {where.text}"
-        for sign, bound in ((">=", part.first), ("<", part.until)):
-            if bound is not None:
-                parameters.append(bound)
-                select += f" AND {period} {sign} {dialect.placeholder(len(parameters))}"
-        selects.append(select)
+        selects.append(select + _within(part, dialect, parameters))
     return f"({' UNION ALL '.join(selects)}) AS rollup", tuple(parameters)
+
+
+def record_totals(part: Part, dialect: Dialect) -> tuple[str, tuple[int | str, ...]]:
+    """Write the query of how many records the rollups hold of each period of a part: its number and a sum a row."""
+    table, period = TABLES[part.tier]
+    parameters: list[int | str] = []
+    bounds = _within(part, dialect, parameters)
+    sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE 1 = 1{bounds} GROUP BY {period}"
+    return sql, tuple(parameters)
+
+
+def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
+    """Write the bounds of a part, adding their parameters."""
+    bounds = ""
+    for sign, bound in ((">=", part.first), ("<", part.until)):
+        if bound is not None:
+            parameters.append(bound)
+            bounds += f" AND {TABLES[part.tier][1]} {sign} {dialect.placeholder(len(parameters))}"
+    return bounds

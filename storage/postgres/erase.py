@@ -83,6 +83,8 @@ async def erase_slice(connection: Connection, begin: str, filter: Filter, from_s
 
 async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> None:
     records = await decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
+    # First, as a batch does that has to note something in this row.
+    await connection.execute("UPDATE sidelog.state SET erasures = erasures + 1")
     # Failures are kept by instance, which a batch has one of.
     counts: dict[int, Rollups] = {}
     used: dict[int, UsageSums] = {}
@@ -97,7 +99,6 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
         await usage.drop_empty(connection, sorted(sums.hours))
     for _, of_instance in sorted(counts.items()):
         await rollups.merge(connection, of_instance, Limits(), sign=-1)
-    await connection.execute("UPDATE sidelog.state SET erasures = erasures + 1")
     await _drop_empty(connection, sorted({record.started_at_us // HOUR_US for record in records}))
     seqs = [row[0] for row in rows]
     for place, name in enumerate(_NAMES):

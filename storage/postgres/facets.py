@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final
 
+from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
 from storage.figures import FACETS, MAX_FACET_VALUES, ROLLUP_FACETS, FacetValue, class_name, most_frequent
-from storage.periods import Hours, has_whole_hours, hours_inside, reduced
+from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import scan
@@ -16,8 +17,9 @@ from storage.postgres.state import State, read_state
 from storage.postgres.tiers import has_rollups, rollup_where
 from storage.query import Filter
 from storage.record import LEVELS
-from storage.rollup_sql import rollup_rows
-from storage.sql import KINDS, POSTGRES
+from storage.rollup_sql import record_totals
+from storage.rollups import TABLES
+from storage.sql import KINDS, POSTGRES, Where
 
 SAMPLE_ROWS: Final = 10_000
 _SAMPLE_S: Final = 0.05
@@ -25,12 +27,14 @@ _SAMPLE_S: Final = 0.05
 
 _WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 
-Counts = dict[str, dict[int, int]]
-"""Facet → value as stored, 0 for null → records."""
-
 
 async def facets(
-    connection: Connection, filter: Filter, names: Sequence[str], text: Names, budget: Budget
+    connection: Connection,
+    filter: Filter,
+    names: Sequence[str],
+    text: Names,
+    known: KnownCounts,
+    budget: Budget,
 ) -> dict[str, list[FacetValue]]:
     """Find the values of facets, whose names are checked."""
     counted = [name for name in names if name in ROLLUP_FACETS]
@@ -40,7 +44,7 @@ async def facets(
     is_exact = has_rollups(state, filter) and has_whole_hours(filter)
     wide = reduced(filter)
     hours = hours_inside(wide.since_us, wide.until_us)
-    counts = await count_values(connection, wide, hours, counted) if counted else {}
+    counts = await count_values(connection, wide, state, hours, counted, known) if counted else {}
     if sampled:
         counts |= await _sample(connection, filter, state, sampled, budget)
     answer = {}
@@ -51,22 +55,46 @@ async def facets(
     return answer
 
 
-async def count_values(connection: Connection, filter: Filter, hours: Hours, names: Sequence[str]) -> Counts:
+async def count_values(
+    connection: Connection, filter: Filter, state: State, hours: Hours, names: Sequence[str], known: KnownCounts
+) -> Counts:
     """Count the values of facets in the rollups of some hours."""
-    counts: Counts = {name: {} for name in names}
     where = await rollup_where(connection, filter)
     if where is None or hours.is_empty:
-        return counts
+        return merged(names, ())
+    stamps: dict[Period, Stamp] = {}
+    for part in parts(hours):
+        sql, parameters = record_totals(part, POSTGRES)
+        for number, records in await connection.fetch(sql, *parameters):
+            stamps[part.tier, number] = (int(records), state.erasures)
+    question = (where, tuple(names))
+    found, missing = known.find(question, stamps)
+    for tier in TABLES:
+        numbers = [number for missed, number in missing if missed == tier]
+        counted = await _count_periods(connection, where, tier, numbers, names) if numbers else {}
+        for number, counts in counted.items():
+            known.learn(question, (tier, number), stamps[tier, number], counts)
+            found.append(counts)
+    return merged(names, found)
+
+
+async def _count_periods(
+    connection: Connection, where: Where, tier: Tier, numbers: Sequence[int], names: Sequence[str]
+) -> dict[int, Counts]:
+    counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
+    table, period = TABLES[tier]
     columns = [FACETS[name] for name in names]
-    rows, parameters = rollup_rows(where, hours, (*columns, "exchanges", "events"), POSTGRES)
     # One pass for all facets; a row of the answer counts one value of one of them, and the others are null.
-    sets = ", ".join(f"({column})" for column in columns)
-    sql = f"SELECT {', '.join(columns)}, sum(exchanges + events)::bigint FROM {rows} GROUP BY GROUPING SETS ({sets})"
-    for *values, count in await connection.fetch(sql, *parameters):
+    sets = ", ".join(f"({period}, {column})" for column in columns)
+    sql = (
+        f"SELECT {period}, {', '.join(columns)}, sum(exchanges + events)::bigint FROM sidelog.{table} "
+        f"WHERE {where.text} AND {period} = ANY(${len(where.parameters) + 1}::bigint[]) GROUP BY GROUPING SETS ({sets})"
+    )
+    for number, *values, count in await connection.fetch(sql, *where.parameters, list(numbers)):
         for name, value in zip(names, values, strict=True):
             if value is not None:
-                add(counts[name], value, count)
-    return counts
+                add(counted[number][name], value, count)
+    return counted
 
 
 async def named(

@@ -17,6 +17,8 @@ class State(NamedTuple):
     purged_through_seq: int
     capped_dimensions: int
     key_version: int
+    erasures: int
+    """Rises with every slice that is erased."""
 
     def visible(self, filter: Filter) -> Filter:
         """Narrow a filter to what retention has not given up."""
@@ -29,7 +31,7 @@ class State(NamedTuple):
 async def read_state(connection: Connection) -> State:
     """Read it as the running transaction sees it."""
     row = await connection.fetchrow(
-        "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, key_version "
+        "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, key_version, erasures "
         "FROM sidelog.counter, sidelog.state"
     )
     assert row is not None, "bug: a migrated store has its row of state"

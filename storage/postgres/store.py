@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from storage.errors import StorageUnavailable
+from storage.facet_counts import KnownCounts
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.postgres import keys, purge, read, received, tools
@@ -86,6 +87,7 @@ class PostgresStorage:
 
         self._batches = BatchStore(self._begin_write)
         self._names = Names()
+        self._known = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)
         self._writing = asyncio.Lock()
         self._readers = [Link(address, statement_cache_size, self._names.forget) for _ in range(readers)]
@@ -160,7 +162,9 @@ class PostgresStorage:
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         check_names(names)
-        return await self._read(lambda connection, budget: facets(connection, filter, names, self._names, budget))
+        return await self._read(
+            lambda connection, budget: facets(connection, filter, names, self._names, self._known, budget)
+        )
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         """See `storage.base.Storage.histogram`."""
@@ -170,7 +174,9 @@ class PostgresStorage:
 
     async def summary(self, filter: Filter) -> Summary:
         """See `storage.base.Storage.summary`."""
-        return await self._read(lambda connection, budget: summary(connection, filter, self._names, budget))
+        return await self._read(
+            lambda connection, budget: summary(connection, filter, self._names, self._known, budget)
+        )
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
         """See `storage.tools.ToolStorage.tool_calls`."""

@@ -7,16 +7,18 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
 from storage.figures import FACETS, MAX_FACET_VALUES, ROLLUP_FACETS, FacetValue, class_name, most_frequent
-from storage.periods import Hours, has_whole_hours, hours_inside, reduced
+from storage.periods import Hours, has_whole_hours, hours_inside, parts, reduced
 from storage.query import Filter
 from storage.record import LEVELS
-from storage.rollup_sql import rollup_rows
-from storage.sql import KINDS, SQLITE
+from storage.rollup_sql import record_totals
+from storage.rollups import TABLES
+from storage.sql import KINDS, SQLITE, Where
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
-from storage.sqlite.tiers import has_rollups, rollup_where, snapshot, visible
+from storage.sqlite.tiers import has_rollups, meta, rollup_where, snapshot, visible
 
 SAMPLE_ROWS: Final = 10_000
 _SAMPLE_S: Final = 0.05
@@ -24,12 +26,14 @@ _SAMPLE_S: Final = 0.05
 
 _WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 
-Counts = dict[str, dict[int, int]]
-"""Facet → value as stored → records."""
-
 
 def facets(
-    connection: sqlite3.Connection, filter: Filter, names: Sequence[str], text: Names, budget: Budget
+    connection: sqlite3.Connection,
+    filter: Filter,
+    names: Sequence[str],
+    text: Names,
+    known: KnownCounts,
+    budget: Budget,
 ) -> dict[str, list[FacetValue]]:
     """Find the values of facets, whose names are checked."""
     counted = [name for name in names if name in ROLLUP_FACETS]
@@ -38,7 +42,8 @@ def facets(
         filter = visible(connection, filter)
         is_exact = has_rollups(connection, filter) and has_whole_hours(filter)
         wide = reduced(filter)
-        counts = count_values(connection, wide, hours_inside(wide.since_us, wide.until_us), counted) if counted else {}
+        hours = hours_inside(wide.since_us, wide.until_us)
+        counts = count_values(connection, wide, hours, counted, known) if counted else {}
         if sampled:
             counts |= _sample(connection, filter, sampled, budget)
     answer = {}
@@ -49,17 +54,40 @@ def facets(
     return answer
 
 
-def count_values(connection: sqlite3.Connection, filter: Filter, hours: Hours, names: Sequence[str]) -> Counts:
-    """Count the values of facets in the rollups of some hours."""
-    counts: Counts = {name: {} for name in names}
+def count_values(
+    connection: sqlite3.Connection, filter: Filter, hours: Hours, names: Sequence[str], known: KnownCounts
+) -> Counts:
+    """Count the values of facets in the rollups of some hours, inside a transaction."""
     where = rollup_where(connection, filter)
     if where is None or hours.is_empty:
-        return counts
-    columns = [FACETS[name] for name in names]
-    rows, parameters = rollup_rows(where, hours, (*columns, "exchanges", "events"), SQLITE)
+        return merged(names, ())
+    stamps = _stamps(connection, hours)
+    question = (where, tuple(names))
+    found, missing = known.find(question, stamps)
+    for period in missing:
+        counts = _count_period(connection, where, period, names)
+        known.learn(question, period, stamps[period], counts)
+        found.append(counts)
+    return merged(names, found)
+
+
+def _stamps(connection: sqlite3.Connection, hours: Hours) -> dict[Period, Stamp]:
+    erasures = meta(connection, "erasures")
+    return {
+        (part.tier, number): (records, erasures)
+        for part in parts(hours)
+        for number, records in connection.execute(*record_totals(part, SQLITE))
+    }
+
+
+def _count_period(connection: sqlite3.Connection, where: Where, period: Period, names: Sequence[str]) -> Counts:
+    counts: Counts = {name: {} for name in names}
+    tier, number = period
+    table, numbered = TABLES[tier]
+    columns = ", ".join(FACETS[name] for name in names)
     # One pass: the combinations of the facets asked for are few.
-    sql = f"SELECT {', '.join(columns)}, sum(exchanges + events) FROM {rows} GROUP BY {', '.join(columns)}"
-    for *values, count in connection.execute(sql, parameters):
+    sql = f"SELECT {columns}, sum(exchanges + events) FROM {table} WHERE {where.text} AND {numbered} = ?"
+    for *values, count in connection.execute(f"{sql} GROUP BY {columns}", (*where.parameters, number)):
         for name, value in zip(names, values, strict=True):
             add(counts[name], value, count)
     return counts

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from storage.facet_counts import KnownCounts
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState
@@ -57,6 +58,7 @@ class SqliteStorage:
             self._idle.put_nowait(reader)
         self._batches = BatchStore()
         self._names = Names()
+        self._known = KnownCounts()
 
     @classmethod
     async def open(
@@ -117,7 +119,9 @@ class SqliteStorage:
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         check_names(names)
-        return await self._read(lambda connection, budget: facets(connection, filter, names, self._names, budget))
+        return await self._read(
+            lambda connection, budget: facets(connection, filter, names, self._names, self._known, budget)
+        )
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         """See `storage.base.Storage.histogram`."""
@@ -127,7 +131,9 @@ class SqliteStorage:
 
     async def summary(self, filter: Filter) -> Summary:
         """See `storage.base.Storage.summary`."""
-        return await self._read(lambda connection, budget: summary(connection, filter, self._names, budget))
+        return await self._read(
+            lambda connection, budget: summary(connection, filter, self._names, self._known, budget)
+        )
 
     async def get(self, record_id: bytes) -> Record | None:
         """See `storage.base.Storage.get`."""

@@ -85,3 +85,23 @@ async def test_storing_goes_on_beside_an_erasure(store: Storage) -> None:
     assert await store.commit(Batch("sidecar-1", [Entry(second)])) == 2
     assert (await store.select(RecordQuery(filter=ALL))).records == [second]
     assert (await store.count(ALL)).exchanges == 1
+
+
+async def test_facets_see_an_erasure_that_later_records_make_up_for(store: Storage) -> None:
+    """Counts are those of the records there are, also when as many were stored since as were erased."""
+
+    async def routes() -> dict[str, int | None]:
+        found = await store.facets(Filter(), ("route",))
+        return {value.value: value.count for value in found["route"]}
+
+    await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="a"), None) for _ in range(5)]))
+    assert await routes() == {"a": 5}
+    await store.erase(Filter(routes=("a",), seq_until=3))
+    assert await routes() == {"a": 2}
+    await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="b"), None) for _ in range(3)]))
+    assert await routes() == {"a": 2, "b": 3}
+    await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="b"), None)]))
+    assert await routes() == {"a": 2, "b": 4}
+    await store.erase(Filter(routes=("b",)))
+    await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="c"), None) for _ in range(4)]))
+    assert await routes() == {"a": 2, "c": 4}
