@@ -14,11 +14,14 @@ from api.errors import BadParameter
 from api.params import FILTER_PARAMETERS, Query, read_filter, read_int, read_list, refuse_unknown
 from api.services import services_of
 from api.times import format_time
-from storage.figures import FACETS, FacetValue, HistogramBucket, Percentiles
+from storage.figures import FACETS, FacetValue, HistogramBucket, ModelUsage, Percentiles
+from storage.usage import TOKENS, total
 
 DEFAULT_BUCKETS: Final = 60
 MAX_BUCKETS: Final = 500
 """More columns than a wide screen has room for."""
+MAX_MODELS: Final = 100
+"""Models of a summary that are listed; the totals are those of all."""
 DEFAULT_RANGE_US: Final = 3600 * 1_000_000
 """A histogram without `since` shows the last hour."""
 
@@ -83,9 +86,21 @@ async def summary(request: web.Request) -> web.Response:
             "first_byte_ms": _percentiles(found.first_byte),
             "rate_per_s": found.rate_per_s,
             "top": {name: [_value(value) for value in values] for name, values in found.top.items()},
+            "usage": None if found.models is None else _usage(found.models),
             "complete": found.complete,
         }
     )
+
+
+def _usage(models: list[ModelUsage]) -> dict[str, object]:
+    """Show the use of language models: of all of them, and of those called most."""
+    whole = _counts(total(models))
+    shown = [{"provider": one.provider, "model": one.model, **_counts(one)} for one in models[:MAX_MODELS]]
+    return {**whole, "models": shown}
+
+
+def _counts(usage: ModelUsage) -> dict[str, object]:
+    return {name: getattr(usage, name) for name in ("calls", "counted", "priced", *TOKENS, "cost_usd")}
 
 
 def _value(value: FacetValue) -> dict[str, object]:

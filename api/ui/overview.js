@@ -12,8 +12,7 @@ import { searchBox } from "./searchbox.js";
 import { failing, keyList, modelList, topList, toolList } from "./tops.js";
 
 const RENEW_MS = 10_000;
-const MAX_LIST = 1000; // characters of alternatives, so that an address stays short
-const SAMPLE = 300; // newest records that models, tools and reasons are told from
+const SAMPLE = 300; // newest records that tools and reasons are told from
 
 export function mount(main, signal) {
   const page = new OverviewPage(main, signal);
@@ -117,15 +116,15 @@ class OverviewPage {
   /** Read what the lists are made of; one that cannot be read says so in its place and leaves the others alone. */
   async readLists(summary, period, signal) {
     const link = (filter) => "/requests" + queryOf({ filter, period: period.name ?? undefined, ...(period.name ? {} : period.parameters) });
-    const [failures, calls, tools, keys] = await Promise.all([
+    const [failures, tools, keys] = await Promise.all([
       this.readFailures(summary, period, signal).then((answer) => failing(answer.records, link, Boolean(answer.next_cursor)), unread("What is failing")),
-      this.readCalls(period, signal).then(({ records }) => { this.tokens(records); return modelList(records, link, SAMPLE); }, unread("Models")),
       this.readTools(period, signal).then(({ logs }) => toolList(logs), unread("Tools")),
       this.readKeys(summary, signal).then((names) => keyList(summary.top.key, names, summary.exchanges, link), unread("Keys")),
     ]);
     if (signal.aborted) return;
+    this.tokens(summary.usage);
     const top = (title, name) => topList(title, name, summary.top[name], summary.exchanges, link);
-    this.lists.replaceChildren(...[failures, calls, tools, top("Routes", "route"), keys, top("Services", "service"), top("Projects", "project")].filter(Boolean));
+    this.lists.replaceChildren(...[failures, modelList(summary.usage, link), tools, top("Routes", "route"), keys, top("Services", "service"), top("Projects", "project")].filter(Boolean));
   }
 
   async readFailures(summary, period, signal) {
@@ -140,21 +139,10 @@ class OverviewPage {
     return summary.top.key?.length ? (await ask("/api/request-logs", { limit: 1 }, signal)).keys : [];
   }
 
-  /** The newest LLM calls; none are asked for where there is no provider. */
-  async readCalls(period, signal) {
-    const { facets } = await ask("/api/facets", { ...period.parameters, name: "provider" }, signal);
-    const names = [];
-    for (const { value } of facets.provider) if (!value.includes(",") && names.join().length + value.length < MAX_LIST) names.push(value);
-    if (!names.length) return { records: [] };
-    return ask("/api/records", { ...period.parameters, provider: names.join(","), limit: SAMPLE }, signal);
-  }
-
-  tokens(calls) {
-    const sum = (name) => calls.reduce((total, record) => total + (record[name] ?? 0), 0);
-    const priced = calls.filter((record) => record.cost_usd !== null);
-    const note = calls.length ? `of the newest ${count(calls.length)} calls` : "no LLM calls lately";
-    this.figures.append(figure("Tokens", [short(sum("input_tokens") + sum("output_tokens")), ""], calls.length ? `${short(sum("input_tokens"))} in · ${short(sum("output_tokens"))} out` : note),
-      figure("Cost", [priced.length ? `$${sum("cost_usd").toFixed(2)}` : "–", ""], priced.length < calls.length ? `${calls.length - priced.length} calls without a price` : note));
+  tokens({ calls, counted, priced, input_tokens, output_tokens, cost_usd }) {
+    const note = calls ? `of ${count(calls)} LLM calls` : "no LLM calls";
+    this.figures.append(figure("Tokens", [short(input_tokens + output_tokens), ""], counted ? `${short(input_tokens)} in · ${short(output_tokens)} out` : note),
+      figure("Cost", [priced ? `$${cost_usd.toFixed(2)}` : "–", ""], priced < calls ? `${count(calls - priced)} calls without a price` : note));
   }
 }
 

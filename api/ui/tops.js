@@ -52,14 +52,12 @@ export function failing(records, link, isCut) {
   return section;
 }
 
-export function modelList(records, link, sample) {
-  const groups = grouped(records, (record) => record.model);
-  if (!groups.length) return null;
-  const most = groups[0][1].length;
-  const tokens = (members) => members.reduce((sum, record) => sum + (record.input_tokens ?? 0) + (record.output_tokens ?? 0), 0);
-  const cost = (members) => (members.every((record) => record.cost_usd === null) ? el("span", { class: "unit" }, "no price") : money(members.reduce((sum, record) => sum + (record.cost_usd ?? 0), 0), 2));
-  return list("Models", records.length < sample ? "" : `among the newest ${sample} calls`, ["Model", "Calls", "Tokens", "Cost"], groups.slice(0, ROWS).map(([name, members]) => shareRow(
-    [cell(el("a", { href: link(`model:${name}`) }, name)), number(count(members.length)), number(short(tokens(members))), number(cost(members))], members.length / most)));
+export function modelList({ models, calls }, link) {
+  if (!models.length) return null;
+  const rows = models.slice(0, ROWS).map((one) => shareRow([
+    cell(one.model ? el("a", { href: link(`model:${one.model}`) }, one.model) : el("span", { class: "unit" }, one.provider)), number(count(one.calls)), number(short(one.input_tokens + one.output_tokens)),
+    number(one.priced ? money(one.cost_usd, 2) : el("span", { class: "unit" }, "no price"))], one.calls / models[0].calls));
+  return list("Models", `${count(calls)} calls`, ["Model", "Calls", "Tokens", "Cost"], rows);
 }
 
 export function toolList(logs) {

@@ -8,6 +8,7 @@ from proxy.commands.output import console, say, say_json, visible
 
 FACETS: Final = ("level", "project", "container", "service")
 BAR_CHARACTERS: Final = 24
+_COUNTS: Final = ("calls", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
 
 
 def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool) -> int:
@@ -20,6 +21,7 @@ def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool
     _print_totals(summary)
     for name, values in ({"status": _status_values(summary)} | facets | summary["top"]).items():
         _print_values(name, values)
+    _print_usage(summary["usage"])
     if not summary["complete"]:
         say("\nThe time budget ended the count: these are lower bounds.")
     return 0
@@ -32,6 +34,25 @@ def _print_totals(summary: Mapping[str, Any]) -> None:
     say(f"bytes       {summary['request_bytes']:>12,} in   {summary['response_bytes']:,} out")
     for name, title in (("duration_ms", "duration"), ("first_byte_ms", "first byte")):
         say(f"{title:12}" + "   ".join(f"{key} {_ms(value)}" for key, value in summary[name].items()))
+
+
+def _print_usage(usage: Mapping[str, Any] | None) -> None:
+    """Print tokens and cost by model, and of all; nothing where no model was called."""
+    from rich.table import Table
+
+    if usage is None or not usage["calls"]:
+        return
+    table = Table(title="models", title_justify="left", box=None, pad_edge=False, title_style="bold")
+    table.add_column("", no_wrap=True, overflow="ellipsis", min_width=12)
+    for name in ("calls", "input", "cached", "output", "reasoning", "cost"):
+        table.add_column(name, justify="right")
+    for row in (*usage["models"], {**usage, "provider": "all", "model": None}):
+        name = " ".join(visible(part) for part in (row["provider"], row["model"]) if part)
+        counts = (row[key] for key in _COUNTS)
+        table.add_row(name, *(f"{count:,}" for count in counts), f"${row['cost_usd']:,.4f}" if row["priced"] else "–")
+    out = console()
+    out.print()
+    out.print(table)
 
 
 def _ms(value: float | None) -> str:

@@ -54,6 +54,27 @@ async def test_a_summary_adds_up(client: Client, world: World) -> None:
     assert START_US > 0
 
 
+async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -> None:
+    """Tokens and cost of all calls, and by model; null where only a scan could tell."""
+    calls = [
+        make_record(
+            n, provider="openai", model="small" if n else "large", input_tokens=10, output_tokens=n, cost_usd=0.5
+        )
+        for n in range(3)
+    ]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in (*calls, make_record(9))]))
+    usage = (await (await client.get("/api/summary", headers=BEARER)).json())["usage"]
+    assert (usage["calls"], usage["counted"], usage["priced"], usage["cost_usd"]) == (3, 3, 3, 1.5)
+    assert (usage["input_tokens"], usage["output_tokens"], usage["cache_read_tokens"]) == (30, 3, 0)
+    assert [(one["provider"], one["model"], one["calls"]) for one in usage["models"]] == [
+        ("openai", "small", 2),
+        ("openai", "large", 1),
+    ]
+    of_one = (await (await client.get("/api/summary?model=large", headers=BEARER)).json())["usage"]
+    assert (of_one["calls"], of_one["input_tokens"]) == (1, 10)
+    assert (await (await client.get("/api/summary?level=info", headers=BEARER)).json())["usage"] is None
+
+
 @pytest.mark.parametrize(
     ("path", "parameter"),
     [
