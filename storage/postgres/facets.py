@@ -2,7 +2,6 @@
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final
@@ -21,8 +20,8 @@ from storage.rollup_sql import record_totals
 from storage.rollups import TABLES
 from storage.sql import KINDS, POSTGRES, Where
 
-SAMPLE_ROWS: Final = 10_000
-_SAMPLE_S: Final = 0.05
+SAMPLE_ROWS: Final = 5000
+_SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
 
 _WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
@@ -34,7 +33,6 @@ async def facets(
     names: Sequence[str],
     text: Names,
     known: KnownCounts,
-    budget: Budget,
 ) -> dict[str, list[FacetValue]]:
     """Find the values of facets, whose names are checked."""
     counted = [name for name in names if name in ROLLUP_FACETS]
@@ -46,7 +44,7 @@ async def facets(
     hours = hours_inside(wide.since_us, wide.until_us)
     counts = await count_values(connection, wide, state, hours, counted, known) if counted else {}
     if sampled:
-        counts |= await _sample(connection, filter, state, sampled, budget)
+        counts |= await _sample(connection, filter, state, sampled)
     answer = {}
     for name in names:
         found = await named(connection, text, name, counts[name], MAX_FACET_VALUES)
@@ -119,17 +117,18 @@ def add(counts: dict[int, int], value: int, count: int) -> None:
     counts[value] = counts.get(value, 0) + count
 
 
-async def _sample(connection: Connection, filter: Filter, state: State, names: Sequence[str], budget: Budget) -> Counts:
+async def _sample(connection: Connection, filter: Filter, state: State, names: Sequence[str]) -> Counts:
     counts: Counts = {name: {} for name in names}
-    ends_at_s, found = time.monotonic() + _SAMPLE_S, 0
-    select = f"SELECT {', '.join(FACETS[name] for name in names)} FROM sidelog.records"
-    then = f" ORDER BY seq DESC LIMIT {SAMPLE_ROWS}"
-    async with aclosing(scan(connection, filter, state, select, then, budget)) as parts:
+    columns = ", ".join(FACETS[name] for name in names)
+    select = f"SELECT {columns}, count(*) FROM (SELECT {columns} FROM sidelog.records"
+    then = f" ORDER BY seq DESC LIMIT {SAMPLE_ROWS}) AS newest GROUP BY {columns}"
+    found = 0
+    async with aclosing(scan(connection, filter, state, select, then, Budget(_SAMPLE_S))) as parts:
         async for rows in parts:
-            for row in (rows or ())[: SAMPLE_ROWS - found]:
-                for name, value in zip(names, row, strict=True):
-                    add(counts[name], value or 0, 1)
-            found += len(rows or ())
-            if found >= SAMPLE_ROWS or time.monotonic() > ends_at_s:
+            for *values, count in rows or ():
+                found += count
+                for name, value in zip(names, values, strict=True):
+                    add(counts[name], value or 0, count)
+            if found >= SAMPLE_ROWS:
                 break
     return counts

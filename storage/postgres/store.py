@@ -162,9 +162,7 @@ class PostgresStorage:
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         check_names(names)
-        return await self._read(
-            lambda connection, budget: facets(connection, filter, names, self._names, self._known, budget)
-        )
+        return await self._read(lambda connection, budget: facets(connection, filter, names, self._names, self._known))
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         """See `storage.base.Storage.histogram`."""

@@ -21,7 +21,6 @@ def scan(
     budget: Budget,
     *,
     before: Parameters = (),
-    after: Parameters = (),
 ) -> Iterator[list[Row] | None]:
     """Run `select` over the rows of a filter, slice by slice.
 
@@ -32,7 +31,6 @@ def scan(
         then: What follows the conditions: grouping, order, limit.
         budget: Ends it.
         before: Parameters of `select`.
-        after: Parameters of `then`.
 
     Yields:
         The rows of each slice; None, as the last, when the budget ended the scan.
@@ -42,7 +40,7 @@ def scan(
         return
     for part in slices(seq_range(connection, filter), "desc"):
         sql = f"{select} WHERE {where.text} AND seq BETWEEN ? AND ?{then}"
-        found = budget.execute(connection, sql, (*before, *where.parameters, *_bounds(part), *after))
+        found = budget.execute(connection, sql, (*before, *where.parameters, *_bounds(part)))
         yield found
         if found is None:
             return
