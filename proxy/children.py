@@ -209,6 +209,7 @@ class Collector(Child):
     """The collector."""
 
     name = "collector"
+    is_handing_over = False
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
         """See `Child.command`."""
@@ -223,6 +224,17 @@ class Collector(Child):
             *("--lock-fd", str(shared.data.lock_fd)),
         ]
         return arguments, [shared.settings_fd, admin, *wake, shared.data.lock_fd]
+
+    def hand_over(self, shared: Shared) -> None:
+        """End it in order, leaving the rings as they are; the next one starts with other settings."""
+        self.shared = shared
+        self.is_handing_over = True
+        self.tell("hand-over")
+
+    def start(self) -> None:
+        """Start it."""
+        self.is_handing_over = False
+        super().start()
 
     def offer_rings(self, workers: Sequence[Worker]) -> None:
         """Send the descriptors of all anonymous rings; the collector keeps those it does not know yet."""

@@ -82,6 +82,8 @@ class ControlPlane:
     tail: Tail
     retention: Retention
     keys: KeyPublisher
+    is_handing_over: bool = False
+    """Whether another collector goes on with the rings where this one stops."""
 
     async def ledger(self) -> Ledger:
         """Read the accounting, positions and readings in one synchronous go, rings that were made just now included."""
@@ -145,6 +147,9 @@ async def control_plane(
             yield plane
         finally:
             retaining.cancel()
+            if plane.is_handing_over:
+                draining.cancel()
+                await asyncio.wait((draining,))
             await _settle(plane.drain, draining, plane.writer, writing)
             keeping.cancel()
             publishing.cancel()
@@ -215,13 +220,14 @@ def _store_figures(writer: Writer, retention: Retention, spool: Spool | None) ->
 
 
 async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, writing: asyncio.Task[None]) -> None:
-    """Empty the rings, store what they held; bounded, because the rings keep what is left."""
-    drain.stop()
-    try:
-        async with asyncio.timeout(CLOSE_S):
-            await asyncio.shield(draining)
-    except TimeoutError:
-        draining.cancel()
+    """Empty the rings unless draining has ended, and store what they held; bounded, the rings keep what is left."""
+    if not draining.done():
+        drain.stop()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.shield(draining)
+        except TimeoutError:
+            draining.cancel()
     unsettled = await writer.close(CLOSE_S)
     writing.cancel()
     if unsettled:
@@ -312,6 +318,9 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
         tune_garbage_collection()
         with stop_signals(lambda: None):  # the supervisor says when; a second signal still ends us at once
             await orders.stopping.wait()
+        if orders.is_handing_over:
+            plane.is_handing_over = True
+            return
         plane.status.is_draining = True
         await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
 

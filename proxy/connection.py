@@ -99,6 +99,11 @@ class Downstream(Answering):
             self._stalled_bytes = size
         elif self._eof_ns and self.exchange is not None and now_ns - self._eof_ns >= HALF_CLOSE_NS:
             self._transport.abort()
+        elif self._paused and self._has_vanished():
+            self._transport.abort()
+        elif self._is_upload_stalled(now_ns):
+            error = UpstreamError("upstream_timeout", "the upstream takes no more of the request")
+            self.upstream_failed(error, is_stale=False)
         elif deadlines.is_over(self.phase, self._since_ns, now_ns):
             self._time_out()
 
@@ -156,6 +161,8 @@ class Downstream(Answering):
             self._begin(data, end)
             data = self._buffer
         self._is_parsing = False
+        if len(data) > MAX_READ_AHEAD_BYTES and self.exchange is not None:
+            self._pause(BY_CLIENT)  # one read of the loop may bring more than that
 
     def _await_head(self, data: bytes) -> None:
         engine = self._engine
@@ -196,7 +203,7 @@ class Downstream(Answering):
             self.method = exchange.method = method
             head = engine.parse(data[line_end - 10 : end])
             exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (FLAG_TLS if self._scheme == b"https" else 0)
-            self._is_keep_alive = head.is_keep_alive and not engine.is_draining
+            self._is_keep_alive = head.is_keep_alive and engine.keeps_alive
             self._admit(exchange, head, target, head.host if authority is None else authority)
         except Refused as refusal:
             exchange.outcome = REJECTED

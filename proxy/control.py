@@ -1,8 +1,9 @@
 """The line between supervisor and child: short text lines over a socket pair, descriptors beside them. stdlib only.
 
-From the child: `ready`, `retired <source hex>`. To the child: `adopt <n>`, `release <n>`, `not-ready`, `drain`, `rings`
-(with descriptors of anonymous segments; always the first line to a collector). The end of the stream means that the
-other side is gone: a child then drains.
+From the child: `ready`, `retired <source hex>`. To a worker: `adopt <n>`, `release <n>`, `drain`, `retire` (another one
+serves from now on). To the collector: `not-ready`, `drain`, `hand-over` (another one goes on with the rings), `rings`
+(with descriptors of anonymous segments; always the first line). The end of the stream means that the other side is
+gone: a child then drains.
 """
 
 import os

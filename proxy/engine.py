@@ -72,6 +72,8 @@ class Engine:
         self.connections: Final[set[Downstream]] = set()
         self.in_flight: Final[set[Downstream]] = set()
         self.is_draining = False
+        self.keeps_alive = True
+        """Whether an answer may be followed by another on its connection; not from the last days of a worker on."""
         self._memo: dict[bytes, RequestHead] = {}
         self._plain = PlainLines()
 
@@ -165,6 +167,7 @@ class Engine:
     def drain(self) -> None:
         """Finish: idle connections close now, the others after their exchange."""
         self.is_draining = True
+        self.keeps_alive = False
         for connection in list(self.connections):
             connection.close_if_idle()
 

@@ -18,6 +18,8 @@ class Orders:
     def __init__(self, control: Control) -> None:
         """Listen on the running loop, until the supervisor is gone."""
         self.stopping = asyncio.Event()
+        self.is_handing_over = False
+        """Whether another collector goes on where we stop: the workers stay."""
         self._control = control
         self._has_rings = asyncio.Event()
         self._waiting: list[int] = []
@@ -45,7 +47,8 @@ class Orders:
         self._hand_on()
         if "rings" in lines or has_ended:
             self._has_rings.set()
-        if "drain" in lines or has_ended:
+        self.is_handing_over = self.is_handing_over or "hand-over" in lines
+        if "drain" in lines or "hand-over" in lines or has_ended:
             self.stopping.set()
         if has_ended:
             asyncio.get_running_loop().remove_reader(self._control.fileno())

@@ -5,7 +5,6 @@ Built by the roots `worker.py` and `single.py`; which engine is a setting.
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from proxy.descriptor import write_descriptor
 from proxy.engine import Engine
 from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
+from proxy.handover import read_document
 from proxy.inflight import InflightWriter
 from proxy.listeners import BACKLOG
 from proxy.recorder import Recorder
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_STEP_S: Final = 0.02
 """How often a draining process looks whether the last exchange is done."""
+HANDSHAKE_S: Final = 5.0
+"""Accepted TLS connections are not seen before their handshake is done: a retiring process waits so long for them."""
 
 
 def make_segment(settings: Settings, fd: int | None = None) -> Segment:
@@ -85,6 +87,10 @@ class DataPlane:
         if server is not None:
             server.close()
 
+    async def retire(self, deadline: asyncio.Event) -> None:
+        """Accept nothing more, and return when the last client has left or `deadline` is set; then `drain` ends it."""
+        self.stop_listening()
+
     def stop_listening(self) -> None:
         """Accept nothing more."""
         for server in self._servers.values():
@@ -108,15 +114,26 @@ class ProtocolPlane(DataPlane):
         instance: str,
     ) -> None:
         """Wire the engine; its tick and the opening of upstream connections run in `tasks`."""
+        tls = tls_of(settings)
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
+        self._lull_looks = 2 if tls is None else round(HANDSHAKE_S / DRAIN_STEP_S)
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self.engine = engine = Engine(settings, routes, recorder, gate, tasks, instance)
-        super().__init__(lambda: Downstream(engine), tls_of(settings))
+        super().__init__(lambda: Downstream(engine), tls)
 
     async def start(self) -> None:
         """Start the engine's tick."""
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
+
+    async def retire(self, deadline: asyncio.Event) -> None:
+        """See `DataPlane.retire`: each client hears with its next answer that the connection ends."""
+        self.stop_listening()
+        self.engine.keeps_alive = False
+        empty = 0
+        while not deadline.is_set() and empty < self._lull_looks:
+            empty = 0 if self.engine.connections else empty + 1
+            await asyncio.sleep(DRAIN_STEP_S)
 
     async def drain(self) -> None:
         """See `DataPlane.drain`; what is cut off is recorded as `shutdown`."""
@@ -181,5 +198,5 @@ def data_plane(
 
 
 def read_settings(fd: int) -> Settings:
-    """Thaw the settings behind an inherited descriptor, from its start: siblings share the file offset."""
-    return thaw(os.pread(fd, os.fstat(fd).st_size, 0))
+    """Thaw the settings behind an inherited descriptor."""
+    return thaw(read_document(fd))

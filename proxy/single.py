@@ -60,7 +60,7 @@ def _answer_signals(plane: ControlPlane) -> None:
     """Answer as the supervisor does; `stop_signals` takes the handlers away again."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, lambda: log.info("status", extra=plane.status.describe()))
-    loop.add_signal_handler(signal.SIGHUP, log.warning, "reloading the configuration needs a restart in this version")
+    loop.add_signal_handler(signal.SIGHUP, log.warning, "with proxy.workers = 0 new settings need a restart")
 
 
 async def _ping_watchdog() -> None:

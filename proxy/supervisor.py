@@ -1,10 +1,10 @@
 """Root process: `python -m proxy.supervisor`. Binds the sockets, starts and keeps workers and collector. stdlib only.
 
 It does as little as possible, so that it cannot break: it waits for signals and children, and never touches traffic,
-configuration files or the store. Start order: lock the data directory, bind, collector, workers. Stop order: not ready,
-`drain_delay_s`, workers drain, collector drains the rings and closes the store. A child that dies is started again, the
-first time at once, then with back-off; meanwhile another worker *adopts* its listening socket, because the kernel keeps
-giving it its share of new connections (SO_REUSEPORT).
+configuration files or the store; for a reload (`reload.py`) a process of its own reads them. Start order: lock the data
+directory, bind, collector, workers. Stop order: not ready, `drain_delay_s`, workers drain, collector drains the rings
+and closes the store. A child that dies is started again, the first time at once, then with back-off; meanwhile another
+worker *adopts* its listening socket, because the kernel keeps giving it its share of new connections (SO_REUSEPORT).
 """
 
 import argparse
@@ -16,15 +16,18 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from proxy.children import Child, Collector, Shared, Worker
 from proxy.control import HOPELESS_EXIT
 from proxy.datadir import STORAGE_URL_NAME, DataDir, DataDirError, read_state, take, write_state
+from proxy.handover import read_document
 from proxy.listeners import ListenError, Listeners, open_listeners
 from proxy.log import set_up_log
 from proxy.notify import notify
+from proxy.reload import Reload
 from proxy.segment_layout import SegmentError
 from proxy.wakeup import Wakeup
 
@@ -39,7 +42,9 @@ KILL_AFTER_S: Final = 5.0
 class Supervisor:
     """Keeps one collector and the workers running until told to stop."""
 
-    def __init__(self, settings: dict[str, Any], settings_fd: int, data: DataDir, listeners: Listeners) -> None:
+    def __init__(
+        self, settings: dict[str, Any], settings_fd: int, source_fd: int, data: DataDir, listeners: Listeners
+    ) -> None:
         """Prepare the children; nothing is started yet.
 
         Raises:
@@ -51,6 +56,10 @@ class Supervisor:
         shared.needs_anonymous_rings(settings["proxy"]["workers"])  # raises when they have no place
         self._collector = Collector(shared)
         self._workers = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
+        self._leaving: list[Worker] = []
+        """Workers of before a reload that still serve their last clients, or whose rings are not empty."""
+        self._reload = Reload(shared, source_fd, self._start, self._take_over, self._refuse)
+        self._hand_over_by_s: float | None = None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._is_stopping = False
@@ -60,6 +69,10 @@ class Supervisor:
     @property
     def _children(self) -> list[Child]:
         return [self._collector, *self._workers]
+
+    @property
+    def _all_workers(self) -> list[Worker]:
+        return [*self._workers, *self._reload.starting, *self._leaving]
 
     def run(self) -> int:
         """Start everything, keep it alive, stop it in order; return the exit code."""
@@ -96,7 +109,8 @@ class Supervisor:
         if child.control is not None:
             self._selector.register(child.control, selectors.EVENT_READ, child)
         if child is self._collector:
-            self._collector.offer_rings(self._workers)
+            self._hand_over_by_s = None
+            self._collector.offer_rings(self._all_workers)
 
     def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
         """Sleep until a signal, a child's line, or the time is over."""
@@ -123,13 +137,13 @@ class Supervisor:
             if line == "ready":
                 self._on_ready(child)
             elif line.startswith("retired "):
-                for worker in self._workers:
+                for worker in self._all_workers:
                     worker.forget_ring(line.removeprefix("retired "))
 
     def _on_ready(self, child: Child) -> None:
         child.is_ready = True
         if isinstance(child, Worker):
-            self._collector.offer_rings(self._workers)
+            self._collector.offer_rings(self._all_workers)
             for other in self._workers:
                 other.release(child.index)
         if not self._is_announced and all(c.is_ready for c in self._children):
@@ -142,9 +156,11 @@ class Supervisor:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._is_stopping = True
             elif number == signal.SIGHUP:
-                log.warning("reloading the configuration needs a restart in this version")
+                notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+                self._reload.ask()
             elif number == signal.SIGUSR1:
-                log.info("status", extra={"children": [child.describe() for child in self._children]})
+                children = [*self._children, *self._reload.starting, *self._leaving]
+                log.info("status", extra={"children": [child.describe() for child in children]})
 
     def _tend(self) -> None:
         """Restart what has died and is due; let a survivor adopt a dead worker's socket."""
@@ -155,6 +171,13 @@ class Supervisor:
                 self._on_death(child, code, now)
             if child.is_due(now) and not self._is_stopping:
                 self._start(child)
+        if not self._is_stopping:
+            self._reload.tend()
+        self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
+        if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
+            self._hand_over_by_s = None
+            self._collector.kill()  # what it had not committed is in the rings
+            self._on_death(self._collector, 1, now)
         if self._watchdog_s:
             notify("WATCHDOG=1")
 
@@ -162,10 +185,13 @@ class Supervisor:
         if code == HOPELESS_EXIT:  # it has said why
             self._is_stopping = True
             return
-        delay_s = child.schedule_restart(now)
-        log.error("%s ended; starting it again", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
         if child.control is not None:
             self._listen_to(child)
+        if child is self._collector and self._collector.is_handing_over:
+            self._start(child)
+            return
+        delay_s = child.schedule_restart(now)
+        log.error("%s ended; starting it again", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
         if isinstance(child, Worker):
             self._collector.offer_rings(self._workers)
             survivor = next((w for w in self._workers if w is not child and w.is_ready), None)
@@ -176,9 +202,35 @@ class Supervisor:
         """Seconds until the next restart or watchdog ping; None when only events matter."""
         now = time.monotonic()
         waits = [max(0.0, child.due_at - now) for child in self._children if child.due_at is not None]
+        if self._hand_over_by_s is not None:
+            waits.append(max(0.0, self._hand_over_by_s - now))
         if self._watchdog_s:
             waits.append(self._watchdog_s)
         return min(waits, default=None)
+
+    def _take_over(self, shared: Shared, workers: list[Worker]) -> None:
+        """Let new workers serve from now on, and the old ones serve out; the collector follows."""
+        for worker in self._leaving:
+            worker.tell("drain")  # a generation later, the patience with its last clients is at an end
+        for worker in self._workers:
+            worker.tell("retire")
+        self._leaving += self._workers
+        self._workers = workers
+        settings = shared.settings
+        self._limits = settings["proxy"]["limits"]
+        set_up_log(settings["log"]["level"], role="supervisor")
+        note_places(shared.data, self._listeners, settings)
+        self._is_announced = False
+        self._hand_over_by_s = time.monotonic() + COLLECTOR_STOP_S
+        self._collector.hand_over(shared)
+        log.info("reloaded: new workers serve with the new settings", extra={"workers": len(workers)})
+
+    def _refuse(self, ready: list[Worker]) -> None:
+        """Go on as before; new workers that already accepted serve those clients out."""
+        for worker in ready:
+            worker.tell("retire")
+        self._leaving += ready
+        notify("READY=1")
 
     def _stop(self, read_end: socket.socket) -> int:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
@@ -187,9 +239,10 @@ class Supervisor:
         self._pause(read_end, self._limits["drain_delay_s"])
         for listener in self._listeners.data:
             listener.close()  # so that the last worker to close it ends the queue of new connections
-        for worker in self._workers:
+        workers = self._all_workers
+        for worker in workers:
             worker.tell("drain")
-        self._reap(read_end, list(self._workers), self._limits["drain_timeout_s"] + KILL_AFTER_S)
+        self._reap(read_end, workers, self._limits["drain_timeout_s"] + KILL_AFTER_S)
         self._collector.tell("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
         return 0 if not self._has_stop_signal() and self._collector.exit_code == 0 else 1
@@ -199,7 +252,7 @@ class Supervisor:
         while not self._has_stop_signal() and (left := deadline - time.monotonic()) > 0:
             self._wait(read_end, left)
 
-    def _reap(self, read_end: socket.socket, children: list[Any], timeout_s: float) -> None:
+    def _reap(self, read_end: socket.socket, children: Sequence[Child], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while any(child.is_running() for child in children):
             left = deadline - time.monotonic()
@@ -214,17 +267,13 @@ class Supervisor:
         return bool(self._signals)
 
 
-def _read_settings(fd: int) -> dict[str, Any]:
-    settings: dict[str, Any] = json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
-    return settings
-
-
 def main(argv: list[str]) -> int:
     """Run until stopped; problems at start are one line on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog="proxy.supervisor", description="started by `sidelog serve`")
     parser.add_argument("--settings-fd", type=int, required=True)
+    parser.add_argument("--source-fd", type=int, required=True, help="where the settings came from, for a reload")
     options = parser.parse_args(argv)
-    settings = _read_settings(options.settings_fd)
+    settings: dict[str, Any] = json.loads(read_document(options.settings_fd))
     set_up_log(settings["log"]["level"], role="supervisor")
     try:
         os.umask(0o077)
@@ -235,7 +284,7 @@ def main(argv: list[str]) -> int:
             from proxy.single import run_single  # this process becomes everything; otherwise it stays stdlib-only
 
             return run_single(options.settings_fd, data, listeners)
-        return Supervisor(settings, options.settings_fd, data, listeners).run()
+        return Supervisor(settings, options.settings_fd, options.source_fd, data, listeners).run()
     except (DataDirError, ListenError, SegmentError) as error:
         sys.stderr.write(f"sidelog: {error}\n")
         return 1
@@ -243,6 +292,14 @@ def main(argv: list[str]) -> int:
 
 def announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
     """Write where ports and store are: into `state.json` for the command line, and to the log."""
+    admin_url = note_places(data, listeners, settings)
+    proxy_host, proxy_port = listeners.data_address
+    scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
+    log.info("sidelog is starting", extra={"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url})
+
+
+def note_places(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> str:
+    """Write where admin port and store are into `state.json`; return the admin port's URL."""
     host, port = listeners.admin_address
     cert_file = settings["admin"]["tls_cert_file"]
     admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
@@ -253,9 +310,7 @@ def announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> N
         STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",
     }
     write_state(data.path, {**read_state(data.path), **found})
-    proxy_host, proxy_port = listeners.data_address
-    scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
-    log.info("sidelog is starting", extra={"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url})
+    return admin_url
 
 
 if __name__ == "__main__":

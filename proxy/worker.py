@@ -29,21 +29,28 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     wakeup = Wakeup(*options.wake_fds)
     sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
     control = Control(socket.socket(fileno=options.control_fd))
-    stopping = asyncio.Event()
+    stopping, leaving = asyncio.Event(), asyncio.Event()
     try:
         async with asyncio.TaskGroup() as tasks:
             plane = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance)
             await plane.start()
             await plane.listen(sockets[options.index])
-            _obey(control, plane, sockets, tasks, stopping)
+            _obey(control, plane, sockets, tasks, stopping, leaving)
             control.send("ready")
             wakeup.notify()  # there is a new ring
             gc.collect()
             gc.freeze()  # what lives as long as the process need not be looked at again
-            with stop_signals(stopping.set):
-                await stopping.wait()
-            for listener in sockets:
-                listener.close()  # new connections are refused at once instead of waiting for our end
+
+            def stop() -> None:
+                stopping.set()
+                leaving.set()
+
+            with stop_signals(stop):
+                await leaving.wait()
+                for listener in sockets:
+                    listener.close()  # at a stop, new connections are refused at once instead of waiting for our end
+                if not stopping.is_set():
+                    await plane.retire(stopping)
             await plane.drain()
     finally:
         segment.close()
@@ -55,8 +62,9 @@ def _obey(
     sockets: list[socket.socket],
     tasks: asyncio.TaskGroup,
     stopping: asyncio.Event,
+    leaving: asyncio.Event,
 ) -> None:
-    """Do what the supervisor says; drain when it is gone."""
+    """Do what the supervisor says; drain when it is gone. `leaving` is set by a retirement too, `stopping` is not."""
     loop = asyncio.get_running_loop()
 
     def on_readable() -> None:
@@ -67,11 +75,15 @@ def _obey(
                 tasks.create_task(plane.listen(sockets[int(argument)]), name=f"adopt socket {argument}")
             elif command == "release":
                 plane.release(sockets[int(argument)])
+            elif command == "retire":
+                leaving.set()
             elif command == "drain":
                 stopping.set()
         if has_ended:
             loop.remove_reader(control.fileno())
             stopping.set()
+        if stopping.is_set():
+            leaving.set()
 
     loop.add_reader(control.fileno(), on_readable)
 

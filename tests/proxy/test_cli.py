@@ -89,7 +89,11 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
     cli.main(["serve", *flags])
     settings = thaw(seen["document"])
     assert seen["program"] == sys.executable
-    assert seen["arguments"][1:4] == ["-m", "proxy.supervisor", "--settings-fd"]
+    assert seen["arguments"][1:4] == ["-m", "proxy.supervisor", "--source-fd"]
+    source_fd = int(seen["arguments"][4])
+    source = json.loads(os.pread(source_fd, 1 << 20, 0))
+    os.close(source_fd)
+    assert (source["config"], source["overrides"]["proxy.workers"]) == (None, "2")
     assert settings.proxy.listen == settings.admin.listen == "127.0.0.1:0"
     assert (settings.proxy.workers, settings.proxy.engine, settings.log.level) == (2, "reference", "debug")
     assert (settings.storage.url, settings.data_dir) == ("memory:", str(Path("d").absolute()))

@@ -15,9 +15,10 @@ import pytest
 from proxy.children import Child, Collector, Worker
 from proxy.control import HOPELESS_EXIT
 from proxy.datadir import DataDir, read_state, take
+from proxy.handover import hand_over
 from proxy.listeners import Listeners, open_listeners
-from proxy.settings import RouteSettings, Settings, freeze
-from proxy.supervisor import Supervisor, _read_settings, announce
+from proxy.settings import RouteSettings, Settings
+from proxy.supervisor import Supervisor, announce
 
 
 @pytest.fixture
@@ -68,12 +69,17 @@ def supervised(
     """A supervisor whose children are processes of `tests.support.child`."""
     for kind in (Collector, Worker):
         monkeypatch.setattr(kind, "command", lambda self, fd: (["tests.support.child", str(fd)], []))
-    made = Supervisor(settings, -1, data, listeners)
+    source = {"overrides": {"proxy.upstream": "http://x", "data_dir": str(data.path)}, "config": None}
+    source_fd = hand_over(json.dumps(source).encode(), "test-source")
+    settings_fd = hand_over(json.dumps(settings).encode(), "test-settings")
+    made = Supervisor(settings, settings_fd, source_fd, data, listeners)
     yield made
-    for child in made._children:
+    for child in (made._collector, *made._all_workers):
         child.kill()
         if child.control is not None:
             child.control.close()
+    os.close(made._reload._shared.settings_fd)
+    os.close(source_fd)
 
 
 class Play(threading.Thread):
@@ -211,22 +217,116 @@ def test_a_retired_ring_is_let_go(supervised: Supervisor, monkeypatch: pytest.Mo
     assert forgotten == ["00ff", "00ff"]
 
 
-def test_the_status_goes_to_the_log_and_reload_is_refused(
-    supervised: Supervisor, caplog: pytest.LogCaptureFixture
-) -> None:
-    """SIGUSR1 describes the children; SIGHUP changes nothing and says so."""
+def all_ready(supervisor: Supervisor) -> bool:
+    """Whether every child that should be is ready."""
+    return all(child.is_ready for child in supervisor._children)
+
+
+def test_the_status_goes_to_the_log(supervised: Supervisor, caplog: pytest.LogCaptureFixture) -> None:
+    """SIGUSR1 describes the children."""
     caplog.set_level("INFO")
 
     def steps() -> None:
-        until(lambda: all(child.is_ready for child in supervised._children))
+        until(lambda: all_ready(supervised))
         os.kill(os.getpid(), signal.SIGUSR1)
-        os.kill(os.getpid(), signal.SIGHUP)
-        until(lambda: len([record for record in caplog.records if record.name == "proxy.supervisor"]) >= 2)
+        until(lambda: "status" in caplog.messages)
 
     assert run(supervised, steps) == 0
     (status,) = [record for record in caplog.records if record.message == "status"]
     assert [child["name"] for child in status.__dict__["children"]] == ["collector", "worker 0", "worker 1"]
-    assert any("needs a restart" in record.message for record in caplog.records)
+
+
+def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New workers are ready before the old ones retire; the collector follows; the manager hears of both ends."""
+    told: list[str] = []
+    monkeypatch.setattr("proxy.supervisor.notify", lambda text: told.append(text.partition("\n")[0]))
+    old = supervised._children
+    ready_at_retirement: list[bool] = []
+    tell = Worker.tell
+
+    def watched(worker: Worker, line: str, descriptors: list[int] | None = None) -> None:
+        if line == "retire":
+            ready_at_retirement.append(all_ready(supervised))
+        tell(worker, line, descriptors)
+
+    def steps() -> None:
+        until(lambda: "READY=1" in told)
+        before = [pid(child) for child in old]
+        monkeypatch.setattr(Worker, "tell", watched)
+        os.kill(os.getpid(), signal.SIGHUP)
+        until(lambda: told.count("READY=1") == 2 and not supervised._leaving)
+        assert not {pid(child) for child in supervised._children} & set(before)
+        assert all_ready(supervised)
+
+    assert run(supervised, steps) == 0
+    assert ready_at_retirement == [True, True]
+    assert told == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
+    assert [worker.exit_code for worker in old] == [0, 0, 0]
+
+
+def test_a_second_hangup_waits_for_the_first(supervised: Supervisor) -> None:
+    """Two reloads, one after the other, and what is left of the first generation is told to end."""
+    generations: set[int] = set()
+
+    def steps() -> None:
+        until(lambda: all_ready(supervised))
+        first = supervised._workers
+        os.kill(os.getpid(), signal.SIGHUP)
+        until(lambda: supervised._reload._reader is not None)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+        def third() -> bool:
+            generations.add(id(supervised._workers))
+            return len(generations) == 3 and all_ready(supervised) and not supervised._leaving
+
+        until(third)
+        assert not any(pid(worker) for worker in first)
+
+    assert run(supervised, steps) == 0
+
+
+def test_workers_that_do_not_start_take_a_reload_back(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that ends before it is ready: the old ones go on, the other new one retires, and a later reload works."""
+    start = Worker.start
+
+    def start_or_fail(worker: Worker) -> None:
+        start(worker)
+        if worker.index == 1:
+            worker.kill()
+
+    def steps() -> None:
+        until(lambda: all_ready(supervised))
+        before = [pid(worker) for worker in supervised._workers]
+        with monkeypatch.context() as failing:
+            failing.setattr(Worker, "start", start_or_fail)
+            os.kill(os.getpid(), signal.SIGHUP)
+            until(lambda: any("the settings in force stay" in text for text in caplog.messages))
+        assert [pid(worker) for worker in supervised._workers] == before
+        os.kill(os.getpid(), signal.SIGHUP)
+        until(lambda: [pid(worker) for worker in supervised._workers] != before and all_ready(supervised))
+
+    assert run(supervised, steps) == 0
+
+
+def test_a_collector_that_does_not_hand_over_is_killed_in_time(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one starts with the new settings all the same."""
+    monkeypatch.setattr("proxy.supervisor.COLLECTOR_STOP_S", 0.2)
+    hung = 0
+
+    def steps() -> None:
+        nonlocal hung
+        until(lambda: all_ready(supervised))
+        hung = pid(supervised._collector)
+        os.kill(hung, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        until(lambda: pid(supervised._collector) not in (hung, 0) and all_ready(supervised))
+        monkeypatch.undo()
+
+    assert run(supervised, steps) == 0
 
 
 def test_a_child_that_does_not_end_is_killed_in_time(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,13 +376,3 @@ def test_the_announcement_keeps_what_the_state_holds(
     state = read_state(data.path)
     assert state["admin_url"] == f"http://127.0.0.1:{listeners.admin_address[1]}"
     assert state["instance"] == data.instance
-
-
-def test_settings_are_read_from_the_start_of_their_descriptor(tmp_path: Path) -> None:
-    """However often and by whomever the shared offset was moved."""
-    file = tmp_path / "settings"
-    file.write_bytes(freeze(Settings()))
-    with file.open("rb") as stream:
-        stream.read()
-        for _ in range(2):
-            assert _read_settings(stream.fileno()) == json.loads(file.read_bytes())

@@ -1,0 +1,161 @@
+"""Reload: new settings for running processes, without a lost connection or record. stdlib only.
+
+Strategy: the configuration is read and checked by a process of its own (`reread.py`). When it is valid, new workers
+start on the same sockets beside the old ones; once all of them are ready they take over, and the old ones *retire*:
+they accept nothing more, and end when their last client has left. A worker that does not start takes the reload back.
+The collector follows last: rings describe themselves, so either can be ahead.
+
+Invariant: at any moment some generation of workers accepts on every socket.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from proxy.children import Child, Shared, Worker
+from proxy.handover import anonymous_file, hand_over, read_document
+from proxy.segment_layout import SegmentError
+
+log = logging.getLogger("proxy.supervisor")
+
+NEEDS_RESTART: Final = (
+    *("data_dir", "proxy.listen", "proxy.workers", "proxy.instance", "admin.listen", "storage.url", "ring.directory"),
+)
+"""Settings that are the ground a running sidelog stands on: sockets, number of processes, where records are."""
+
+
+def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Take over new settings as far as a running sidelog can.
+
+    Returns:
+        The settings to run with, and the names of those that would need a restart and stay as they were.
+    """
+    merged: dict[str, Any] = json.loads(json.dumps(new))
+    kept = []
+    for name in NEEDS_RESTART:
+        section, _, key = name.rpartition(".")
+        before, after = (old[section], merged[section]) if section else (old, merged)
+        if after[key] != before[key]:
+            kept.append(name)
+            after[key] = before[key]
+    return merged, kept
+
+
+class Reload:
+    """One reload at a time; another one asked for meanwhile follows. Driven by the supervisor's loop: never waits."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        source_fd: int,
+        start: Callable[[Child], object],
+        take_over: Callable[[Shared, list[Worker]], None],
+        refuse: Callable[[list[Worker]], None],
+    ) -> None:
+        """Nothing is asked for yet.
+
+        Args:
+            shared: what the running children were started with.
+            source_fd: what `reread.py` needs to find the configuration.
+            start: starts a child and listens to it; one that could not be started is due again.
+            take_over: told of new workers, all of them ready.
+            refuse: told that nothing changes, with those new workers that accept already.
+        """
+        self._shared = shared
+        self._source_fd = source_fd
+        self._start = start
+        self._take_over = take_over
+        self._refuse = refuse
+        self._is_asked = False
+        self._reader: subprocess.Popen[bytes] | None = None
+        self._read_fd = -1
+        self._next: Shared | None = None
+        self.starting: list[Worker] = []
+        """New workers that are not all ready yet."""
+
+    def ask(self) -> None:
+        """Reload, now or after the one that is under way."""
+        self._is_asked = True
+        self.tend()
+
+    def tend(self) -> None:
+        """Go on as far as possible."""
+        if self._reader is not None and self._reader.poll() is not None:
+            self._on_read(self._reader.returncode)
+        if self.starting:
+            self._look_at_successors()
+        if self._is_asked and self._reader is None and not self.starting:
+            self._is_asked = False
+            self._read()
+
+    def _read(self) -> None:
+        self._read_fd = anonymous_file("sidelog-reload")
+        arguments = ("--source-fd", str(self._source_fd), "--settings-fd", str(self._read_fd))
+        level = self._shared.settings["log"]["level"]
+        try:
+            self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+                [sys.executable, "-m", "proxy.reread", *arguments, "--log-level", level],
+                pass_fds=(self._source_fd, self._read_fd),
+                process_group=0,  # a hangup of the whole group is for the supervisor
+            )
+        except OSError as error:
+            os.close(self._read_fd)
+            log.error("the configuration cannot be read again: %s", error)
+            self._refuse([])
+
+    def _on_read(self, code: int) -> None:
+        self._reader = None
+        document = read_document(self._read_fd)
+        os.close(self._read_fd)
+        if code:
+            if code != 2:  # then it has said why
+                log.error("the configuration could not be read again, the settings in force stay")
+            self._refuse([])
+            return
+        settings, kept = merge(self._shared.settings, json.loads(document))
+        if kept:
+            log.warning("these settings need a restart and stay as they are: %s", ", ".join(kept))
+        self._raise_successors(settings)
+
+    def _raise_successors(self, settings: dict[str, Any]) -> None:
+        """Start one new worker per socket."""
+        fd = hand_over(json.dumps(settings).encode(), "sidelog-settings")
+        self._next = shared = replace(self._shared, settings=settings, settings_fd=fd)
+        try:
+            shared.needs_anonymous_rings(settings["proxy"]["workers"])
+        except SegmentError as error:
+            self._give_up(str(error))
+            return
+        self.starting = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
+        for worker in self.starting:
+            self._start(worker)
+
+    def _look_at_successors(self) -> None:
+        failed = [worker for worker in self.starting if not worker.is_running()]
+        if failed:
+            self._give_up(f"{failed[0].name} does not start with the new ones")
+        elif all(worker.is_ready for worker in self.starting):
+            workers, shared, self.starting, self._next = self.starting, self._next, [], None
+            assert shared is not None
+            os.close(self._shared.settings_fd)  # who was started with it has read it, and nobody else will be
+            self._shared = shared
+            self._take_over(shared, workers)
+
+    def _give_up(self, reason: str) -> None:
+        log.error("the settings in force stay: %s", reason)
+        ready = [worker for worker in self.starting if worker.is_ready]
+        for worker in self.starting:
+            if worker not in ready:
+                worker.kill()
+                for source in list(worker.rings):
+                    worker.forget_ring(source)
+        self.starting = []
+        assert self._next is not None
+        os.close(self._next.settings_fd)
+        self._next = None
+        self._refuse(ready)

@@ -1,0 +1,40 @@
+"""Reads the configuration once more for a running supervisor: `python -m proxy.reread`.
+
+A process of its own, so that the supervisor stays small and nothing in a configuration can stop it. It reads what
+`serve` read, in the same order: file, environment and flags as at the start. What is wrong is one line in the log.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from proxy.handover import read_document, write_document
+from proxy.log import set_up_log
+from proxy.settings import SettingsError, freeze, load
+
+log = logging.getLogger("proxy.reread")
+
+
+def main(argv: list[str]) -> int:
+    """Write the frozen settings to the given descriptor; 2 when they are not valid."""
+    parser = argparse.ArgumentParser(prog="proxy.reread", description="started by the supervisor")
+    for name in ("--source-fd", "--settings-fd"):
+        parser.add_argument(name, type=int, required=True)
+    parser.add_argument("--log-level", required=True)
+    options = parser.parse_args(argv)
+    set_up_log(options.log_level, role="reload")
+    source = json.loads(read_document(options.source_fd))
+    try:
+        settings = load(source["overrides"], os.environ, Path(source["config"]) if source["config"] else None)
+    except SettingsError as error:
+        log.error("the configuration is not valid, the settings in force stay: %s", "; ".join(error.problems))
+        return 2
+    write_document(options.settings_fd, freeze(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,132 @@
+"""SIGHUP puts new settings into force without a lost connection, answer or record; wrong ones change nothing."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+from tests.e2e.test_processes import NewConnections, Request, is_alive, stored
+from tests.support.load import Load, await_more
+from tests.support.sidelog import Sidelog, eventually
+
+
+def hang_up(sidelog: Sidelog) -> None:
+    """Ask for a reload."""
+    assert sidelog.process is not None
+    os.kill(sidelog.process.pid, signal.SIGHUP)
+
+
+def reload(sidelog: Sidelog) -> None:
+    """Reload, and wait until workers and collector are new ones and ready."""
+    collector, reloads = sidelog.pids("proxy.collector"), sidelog.log.count('"message": "reloaded')
+    hang_up(sidelog)
+    eventually(lambda: sidelog.log.count('"message": "reloaded') > reloads, 30)
+    eventually(lambda: sidelog.pids("proxy.collector") not in (collector, []) and sidelog.is_ready(), 30)
+
+
+def answered(sidelog: Sidelog) -> int:
+    """Ask once; the status."""
+    request = Request(sidelog.port, "/x")
+    request.join()
+    return request.status
+
+
+def write(path: Path, text: str) -> Path:
+    """Replace the configuration."""
+    path.write_text(text)
+    return path
+
+
+def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str) -> None:
+    """Kept-alive and new connections go on over three reloads without one error; every exchange is stored once."""
+    config = write(tmp_path / "c.toml", "")
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", "--config", str(config)) as sidelog:
+        with Load(sidelog.port) as kept, NewConnections(sidelog.port, 2) as new:
+            for stage in ("one", "two", "three"):
+                write(config, f'[proxy]\nstage = "{stage}"\n')
+                await_more(kept.completed, 100)
+                reload(sidelog)
+                await_more(kept.completed, 100)
+                await_more(new.completed, 20)
+        assert (kept.errors, new.errors) == (0, [])
+        ledger = stored(sidelog, kept.completed + new.completed)
+        assert ledger["dropped"] == {}
+        assert len(kept.completed) + len(new.completed) == len(sidelog.records())
+        assert {record["stage"] for record in sidelog.records()} >= {"one", "two", "three"}
+        assert "starting it again" not in sidelog.log
+        eventually(lambda: len(sidelog.pids("proxy.worker")) == 2, 30)  # none of before is left
+
+
+def test_new_settings_reach_every_process(tmp_path: Path, upstream: str) -> None:
+    """Routes and redaction are the new ones, a token that is new opens the admin port, a log level is obeyed."""
+    config = write(tmp_path / "c.toml", "")
+    with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
+        write(
+            config,
+            f'[[routes]]\nid = "late"\npath = "/late/"\nupstream = "{upstream}"\n'
+            '[redact]\njson_keys = ["nickname"]\n[[tokens]]\nname = "t"\ntoken = "t0ken-t0ken-t0ken-t0ken"\n',
+        )
+        reload(sidelog)
+        connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=10)
+        connection.request("POST", "/late/x", b'{"nickname": "bob"}', {"Content-Type": "application/json"})
+        connection.getresponse().read()
+        connection.close()
+        sidelog.settled_ledger()
+        (record,) = sidelog.records()
+        assert record["route_id"] == "late"
+        assert "bob" not in json.dumps(sidelog.api(f"/api/records/{record['id']}")["request"])
+        admin = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=10)
+        admin.request("GET", "/api/records", headers={"Authorization": "Bearer t0ken-t0ken-t0ken-t0ken"})
+        assert admin.getresponse().status == 200
+        admin.close()
+
+
+def test_wrong_settings_are_one_line_and_change_nothing(tmp_path: Path, upstream: str) -> None:
+    """Every problem is in one line of the log; processes and settings stay."""
+    config = write(tmp_path / "c.toml", "")
+    with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
+        before = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
+        write(config, '[proxy]\nnope = 1\n[storage]\nurl = "oracle://x"\n')
+        hang_up(sidelog)
+        line = eventually(lambda: [text for text in sidelog.log.splitlines() if "not valid" in text])
+        assert len(line) == 1
+        assert "proxy.nope: unknown setting" in line[0]
+        assert "unknown store 'oracle'" in line[0]
+        assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
+        config.unlink()
+        hang_up(sidelog)
+        eventually(lambda: "cannot read the configuration file" in sidelog.log)
+        assert sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector") == before
+
+
+def test_what_needs_a_restart_is_named_and_stays(tmp_path: Path, upstream: str) -> None:
+    """Ports, processes and the store stay, the rest of the same file comes into force."""
+    config = write(tmp_path / "c.toml", "")
+    with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
+        write(config, '[proxy]\nworkers = 3\nstage = "new"\n[storage]\nurl = "memory:"\n[ring]\nbytes = 4194304\n')
+        reload(sidelog)
+        (line,) = [text for text in sidelog.log.splitlines() if "need a restart" in text]
+        assert "proxy.workers, storage.url" in line
+        assert answered(sidelog) == 200
+        sidelog.settled_ledger()
+        assert sidelog.records()[0]["stage"] == "new"
+
+
+def test_clients_of_before_are_served_to_their_end(tmp_path: Path, upstream: str) -> None:
+    """A long answer, and a connection that was idle, belong to the old worker; it ends when they have."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        (old,) = sidelog.pids("proxy.worker")
+        slow = Request(sidelog.port, "/slow?s=4")
+        with socket.create_connection(("127.0.0.1", sidelog.port), timeout=10) as idle:
+            idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"onnection: close" not in idle.recv(65536)
+            reload(sidelog)
+            assert is_alive(old)
+            idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"Connection: close" in idle.recv(65536)
+        slow.join()
+        assert slow.status == 200
+        eventually(lambda: not is_alive(old), 30)
+        assert stored(sidelog, [])["dropped"] == {}
