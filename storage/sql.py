@@ -200,7 +200,11 @@ class _Clause:
             self._conditions.append("keyed = 1")  # Literal: it is the condition of the partial index.
         if filter.is_llm:
             self._conditions.append("provider <> 0")
-        if filter.kind != "all":
+        if filter.kind == "event":
+            self._conditions.append("kind = 1")  # Literal: it is the condition of the partial index.
+            if filter.levels and "debug" not in filter.levels:
+                self._conditions.append("level >= 1")
+        elif filter.kind != "all":
             self.among("kind", [KINDS.index(filter.kind)])
 
     def status(self, filter: Filter) -> None:

@@ -64,13 +64,14 @@ function endLabels(ends, x) {
   return ends.map(([name, y]) => svg("text", { x, y: y + 4, class: `axis name-${name}` }, name));
 }
 
-/** A small line of numbers without axes, for figures that only show their shape; null breaks it. */
-export function spark(values, { width = 150, height = 28, kind = "line" } = {}) {
+/** A small line of numbers without axes, for figures that only show their shape; null breaks it. Whole, it reaches both ends. */
+export function spark(values, { width = 150, height = 28, kind = "line", isWhole = false } = {}) {
   const max = Math.max(...values.filter((value) => value !== null), 0) || 1;
   const drawing = svg("svg", { width, height, class: "spark", "aria-hidden": "true" });
   const step = width / Math.max(1, values.length);
   if (kind === "line") {
-    drawing.append(svg("path", { class: "line-p95", d: pathOf(values.map((value, index) => (value === null ? null : [(index + 0.5) * step, height - 2 - (value / max) * (height - 4)]))) }));
+    const x = (index) => (isWhole ? (index * width) / Math.max(1, values.length - 1) : (index + 0.5) * step);
+    drawing.append(svg("path", { class: "line-p95", d: pathOf(values.map((value, index) => (value === null ? null : [x(index), height - 2 - (value / max) * (height - 4)]))) }));
   } else {
     values.forEach((value, index) => {
       if (value > 0) drawing.append(svg("rect", { x: index * step, y: height - 1 - (value / max) * (height - 2), width: Math.max(1, step - 1), height: Math.max(1.5, (value / max) * (height - 2)), class: `bar-${kind}` }));

@@ -157,6 +157,9 @@ class Page:
         """Errors of the console, exceptions, violations of the content security policy."""
         self.requests: list[str] = []
         """Paths with query that were asked for."""
+        self.waits: list[tuple[str, float]] = []
+        """Path with query, and milliseconds from the end of the request to the head of its answer."""
+        self._asked: dict[str, str] = {}
 
     @asynccontextmanager
     async def sibling(self) -> AsyncIterator["Page"]:
@@ -204,7 +207,16 @@ class Page:
         elif method == "Page.javascriptDialogOpening":
             self.problems.append(f"dialog: {event['message']}")
         elif method == "Network.requestWillBeSent":
-            self.requests.append(event["request"]["url"].split("/", 3)[-1])
+            path = event["request"]["url"].split("/", 3)[-1]
+            self.requests.append(path)
+            self._asked[event["requestId"]] = path
+        elif method == "Page.frameNavigated" and "parentId" not in event["frame"]:
+            self._asked.clear()  # the browser does not say how requests of the page before ended
+        elif method == "Network.responseReceived" and (timing := event["response"].get("timing")):
+            waited_ms = timing["receiveHeadersEnd"] - timing["sendEnd"]
+            self.waits.append((event["response"]["url"].split("/", 3)[-1], waited_ms))
+        elif method in ("Network.loadingFinished", "Network.loadingFailed"):
+            self._asked.pop(event["requestId"], None)
 
     async def open(self, url: str) -> None:
         """Go to an address."""
@@ -234,6 +246,16 @@ class Page:
         except TimeoutError:
             text = await self.evaluate("document.body.innerText.slice(0, 2000)")
             raise AssertionError(f"did not come true: {expression}: {value!r}; {self.problems}\n{text}") from None
+
+    async def quiet(self, for_s: float = 0.5) -> None:
+        """Wait until nothing is asked for any more; an event stream that is open does not count."""
+        before, since = -1, time.monotonic()
+        async with asyncio.timeout(3 * TIMEOUT_S):
+            while time.monotonic() - since < for_s:
+                pending = [path for path in self._asked.values() if "/stream?" not in path]
+                if pending or len(self.requests) != before:
+                    before, since = len(self.requests), time.monotonic()
+                await asyncio.sleep(POLL_S)
 
     async def wait_for(self, selector: str, text: str = "") -> Any:
         """Wait until an element is shown, with this text in it; returns its text."""

@@ -31,6 +31,10 @@ STATUS = {
         {
             "source": "ab" * 16,
             "worker_alive": True,
+            "pid": 4021,
+            "uptime_s": 61.0,
+            "requests": 9,
+            "in_flight": 2,
             "capacity_bytes": 1 << 26,
             "used_bytes": 53 << 20,
             "pushed": 9,
@@ -48,7 +52,9 @@ STATUS = {
         "last_flush_s": 0.002,
         "is_full": False,
     },
+    "collector": {"pid": 4019, "uptime_s": 61.0},
     "storage": {"up": True},
+    "retention": {"looked_at_ms": 1, "oldest_ms": 1, "used_bytes": 5_000_000, "lag_s": 0.0, "rows_purged": 12},
     "configuration": {
         "proxy": {"listen": "127.0.0.1:8080", "tls_cert_file": ""},
         "routes": [{"id": "default", "upstream": "http://127.0.0.1:3000"}],

@@ -1,0 +1,75 @@
+"""The pages ask for what they show and for nothing else: requests are counted, answers are bounded."""
+
+from collections import Counter
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.ui.conftest import Site
+
+LEDGER = {"/api/ledger": 1}
+FIRST_VIEWS = {
+    "/": {
+        **{"/api/summary": 2, "/api/histogram": 1, "/api/facets": 1, "/api/records": 2},
+        **{"/api/mcp-logs": 1, "/api/request-logs": 1},
+    },
+    "/requests": {"/api/records": 1, "/api/histogram": 1},
+    "/requests?facets=1": {"/api/records": 1, "/api/histogram": 1, "/api/facets": 1, "/api/request-logs": 1},
+    "/mcp-logs": {"/api/mcp-logs": 1, "/api/mcp-logs/filterdata": 1},
+    "/request-logs": {"/api/request-logs": 1},
+    "/keys": {"/api/keys": 1},
+    "/health": {"/api/ledger": 1, "/api/status": 1, "/api/records": 2},
+}
+"""What each page asks for at first, beside the ledger of the strip."""
+
+
+def asked(site: Site) -> Counter[str]:
+    """Count what was asked of the API, by path."""
+    paths = ["/" + path.partition("?")[0] for path in site.page.requests]
+    return Counter(path for path in paths if path.startswith("/api/"))
+
+
+@pytest.mark.parametrize("path", FIRST_VIEWS)
+async def test_a_first_view_asks_once_for_what_it_shows(site: Site, path: str) -> None:
+    """No list is read twice, no detail, facet, key or status unless it is seen, and pages are bounded."""
+    await site.open(path)
+    await site.page.quiet(0.3)
+    assert asked(site) == Counter(FIRST_VIEWS[path]) + Counter(LEDGER)
+    for request in site.page.requests:
+        query = parse_qs(urlsplit(request).query)
+        if request.startswith(("api/records?", "api/mcp-logs?", "api/request-logs?")):
+            assert 1 <= int(query["limit"][0]) <= 300, request
+
+
+async def test_what_is_opened_is_asked_for_then(site: Site) -> None:
+    """Facets, a record, its messages and the stream are each read when they are opened, and only they."""
+    page = site.page
+    await site.open("/requests?period=15m")
+    await page.quiet(0.3)
+    steps = (
+        ("document.querySelector('#filters').click()", {"/api/facets": 1, "/api/request-logs": 1}),
+        ("document.querySelector('#filters').click()", {}),
+        ("document.querySelector('#columns').click()", {}),
+        ("document.querySelector('dialog .primary').click()", {}),
+        ("document.querySelector('#rows tr[data-id]').click()", {"/api/records/…": 1}),
+        ("document.querySelector('#tab-facts').click()", {}),
+        ("document.querySelector('#tab-response').click()", {}),
+        ("document.querySelector('#live').click()", {"/api/records/stream": 1, "/api/records": 1}),
+    )
+    for script, expected in steps:
+        page.requests.clear()
+        await page.evaluate(script)
+        await page.quiet(0.25)
+        found = Counter(path if len(path) < 24 else "/api/records/…" for path in asked(site) if path != "/api/ledger")
+        assert found == Counter(expected), script
+
+
+async def test_a_hidden_tab_asks_for_nothing(site: Site) -> None:
+    """Polling stops while nobody looks."""
+    await site.open("/health")
+    await site.page.wait_for(".ledger")
+    await site.page.evaluate("Object.defineProperty(document, 'hidden', { value: true })")
+    await site.page.quiet(0.3)
+    site.page.requests.clear()
+    await site.page.quiet(2.5)
+    assert site.page.requests == []
