@@ -96,6 +96,11 @@ def _is_binding(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.InterfaceError | sqlite3.ProgrammingError) and "binding parameter" in str(error)
 
 
+def _is_function(error: sqlite3.OperationalError) -> bool:
+    """Whether a function that SQL calls failed: so it does when a query of its own is interrupted."""
+    return "user-defined function raised exception" in str(error)
+
+
 class Budget:
     """How long the statements of one read may take, and whether that was too short."""
 
@@ -128,7 +133,7 @@ class Budget:
         try:
             return connection.execute(sql, parameters).fetchall()
         except sqlite3.OperationalError as error:
-            if _code(error) == sqlite3.SQLITE_INTERRUPT:
+            if _code(error) == sqlite3.SQLITE_INTERRUPT or (self.is_spent and _is_function(error)):
                 return None
             raise
         finally:
