@@ -1,127 +1,132 @@
-"""Latency of reads over a filled store: `python -m bench.generate` first, then `python -m bench.queries`.
+"""Latency of reads at size: `python -m bench.queries --records 10000000 --payloads --storage sqlite:///bench.db`.
 
-Each query is asked often, at the newest page, by cursor in the middle and near the oldest record, and the 50th and 95th
-percentiles are printed and written as JSON to `bench/results`.
+Fills the store first, as far as it is not (`bench.generate`), then asks everything in `bench.query_set` some rounds.
+`--own-postgres` starts a Postgres for it, with its settings for a machine of this size, and removes it. Printed, and
+written to `bench/results/`, are milliseconds until the answer and of CPU in this process: with the SQLite store that is
+all there is, and on a busy machine the figure to look at.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.generate import START_US, make_record
+from bench.generate import fill_up
 from bench.macro.machine import machine
+from bench.micro.postgres_write import make_database, running
+from bench.query_set import Query, figures, list_filters, lists, searches, totals
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.figures import FACETS
-from storage.query import EVERYTHING, Filter, RecordQuery, Scope
+from storage.query import RecordQuery
 
-DAY_US: Final = 86_400_000_000
-HOUR_US: Final = 3_600_000_000
-Query = Callable[[], Awaitable[object]]
+_EXAMPLES: Final = 100
 
 
-def filters(records: int, days: float) -> dict[str, Filter]:
-    """Name the filters of the lists."""
-    length_us = int(days * DAY_US)
-    middle = make_record(records // 8 * 4, records, days)
-    return {
-        "newest": Filter(),
-        "project": Filter(projects=("project-3",)),
-        "scope of one project": Filter(scope=Scope(projects=("project-3",))),
-        "service": Filter(services=("service-7",)),
-        "service + level": Filter(services=("service-7",), levels=("error",)),
-        "status class": Filter(status_classes=(5,)),
-        "status": Filter(statuses=(404,)),
-        "level": Filter(levels=("warn", "error")),
-        "key": Filter(keys=("key-77",)),
-        "route": Filter(routes=("route-7",)),
-        "method": Filter(methods=("DELETE",)),
-        "host": Filter(hosts=("api-1.example.com",)),
-        "trace id": Filter(trace_id=middle.trace_id or "0"),
-        "path substring": Filter(path_contains="items/4711"),
-        "time range": Filter(since_us=START_US + length_us // 2, until_us=START_US + length_us * 6 // 10),
-        "error type": Filter(error_types=("internal",)),
-        "nothing": Filter(projects=("project-3",), methods=("GET",), path_contains="not there"),
-    }  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Figures of one query."""
+
+    first_ms: float
+    """The first time it was asked, with nothing remembered of it."""
+    p50_ms: float
+    p95_ms: float
+    cpu_ms: float
+    """CPU of this process, on average."""
+    complete: bool | None
+    """Whether all answers were; None where there is no such thing."""
 
 
-def queries(storage: Storage, records: int, days: float) -> dict[str, Query]:
-    """Name what is measured."""
-    end_us = START_US + int(days * DAY_US)
-    found: dict[str, Query] = {}
-
-    def page(filter: Filter, after: int | None) -> Query:
-        return lambda: storage.select(RecordQuery(filter=filter, limit=100, after=after))
-
-    for name, filter in filters(records, days).items():
-        for depth, after in (("newest", None), ("middle", records // 2), ("oldest", 2000)):
-            found[f"list, {name}, {depth}"] = page(filter, after)
-        found[f"count, {name}"] = lambda filter=filter: storage.count(filter)  # type: ignore[misc]
-    counted = ("status", "method", "route", "service", "project", "container", "client", "key", "level", "source")
-    found |= {
-        "facets, counted": lambda: storage.facets(Filter(), counted),
-        "facets, all": lambda: storage.facets(Filter(), tuple(FACETS)),
-        "facets, project": lambda: storage.facets(Filter(projects=("project-3",)), counted),
-        "facets, last 24 h": lambda: storage.facets(Filter(since_us=end_us - DAY_US), counted),
-        "stats": lambda: storage.stats(EVERYTHING),
-        "stats, one project": lambda: storage.stats(Scope(projects=("project-3",))),
-        "summary": lambda: storage.summary(Filter()),
-        "summary, last 24 h": lambda: storage.summary(Filter(since_us=end_us - DAY_US + 77)),
-        "histogram, last 15 min": lambda: storage.histogram(Filter(), end_us - HOUR_US // 4, end_us, 60),
-        "histogram, last 24 h": lambda: storage.histogram(Filter(), end_us - DAY_US, end_us, 48),
-        "histogram, all days": lambda: storage.histogram(Filter(), START_US, end_us, 60),
-    }
-    return found
-
-
-async def measure(query: Query, rounds: int) -> dict[str, float | bool | None]:
-    """Ask a query often; answers milliseconds, and whether the answer was complete."""
-    took_ms = []
-    answer: object = None
-    for _ in range(rounds):
+async def measure(query: Query, rounds: int) -> Measured:
+    """Ask a query often."""
+    took_ms, complete = [], []
+    cpu_s = time.process_time()
+    for number in range(rounds):
         began_s = time.perf_counter()
-        answer = await query()
+        answer = await query(number)
         took_ms.append((time.perf_counter() - began_s) * 1000)
-    took_ms.sort()
-    complete = getattr(answer, "complete", getattr(answer, "exact", None))
+        complete.append(getattr(answer, "complete", getattr(answer, "exact", None)))
+    cpu_ms = (time.process_time() - cpu_s) * 1000 / rounds
+    ordered = sorted(took_ms)
+    return Measured(
+        first_ms=round(took_ms[0], 2),
+        p50_ms=round(ordered[len(ordered) // 2], 2),
+        p95_ms=round(ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)], 2),
+        cpu_ms=round(cpu_ms, 2),
+        complete=None if complete[0] is None else all(complete),
+    )
+
+
+async def queries(storage: Storage) -> dict[str, Query]:
+    """Name everything that is asked."""
+    last_seq = await storage.last_seq()
+    newest = await storage.select(RecordQuery(limit=1))
+    oldest = await storage.select(RecordQuery(order="asc", limit=1))
+    middle = await storage.select(RecordQuery(limit=_EXAMPLES, after=last_seq // 3))
+    example = next(record for record in middle.records if record.trace_id is not None)
+    oldest_us, newest_us = oldest.records[0].started_at_us, newest.records[0].started_at_us
+    plain = list_filters(example, oldest_us, newest_us)
     return {
-        "p50_ms": round(took_ms[len(took_ms) // 2], 2),
-        "p95_ms": round(took_ms[min(len(took_ms) - 1, len(took_ms) * 95 // 100)], 2),
-        "complete": complete,
+        **lists(storage, plain, last_seq),
+        **lists(storage, searches(example), last_seq),
+        **totals(storage, plain),
+        **figures(storage, oldest_us, newest_us),
     }
+
+
+@contextlib.asynccontextmanager
+async def address(options: argparse.Namespace) -> AsyncIterator[str]:
+    """Find, or start, what is measured; answers its URL."""
+    if not options.own_postgres:
+        yield options.storage
+        return
+    with running(options.directory) as server:
+        yield await make_database(server, "bench")
 
 
 async def _run(options: argparse.Namespace) -> None:
-    results: dict[str, dict[str, float | bool | None]] = {}
-    async with await open_storage(options.storage, Path(options.directory), durability="fast") as storage:
+    results: dict[str, Measured] = {}
+    async with (
+        address(options) as url,
+        await open_storage(url, Path(options.directory), durability="fast") as storage,
+    ):
+        if options.records:
+            await fill_up(storage, options.records, options.days, has_payloads=options.payloads, is_recent=True)
         info = await storage.info()
-        print(f"{info.backend}, {info.rows} rows, {info.size_bytes / max(info.rows, 1):.0f} bytes a row")
-        for name, query in queries(storage, info.last_seq, options.days).items():
-            results[name] = figures = await measure(query, options.rounds)
-            print(f"{name:40} {figures['p50_ms']:10} {figures['p95_ms']:10}  {figures['complete']}", flush=True)
+        row_bytes = round(info.size_bytes / max(info.rows, 1))
+        print(f"{info.backend}, {info.rows} rows, {row_bytes} bytes a row")
+        for name, query in (await queries(storage)).items():
+            if options.only in name:
+                results[name] = found = await measure(query, options.rounds)
+                print(f"{name:48} {found.p50_ms:9} {found.p95_ms:9} {found.cpu_ms:9}  {found.complete}", flush=True)
     document = {
         "machine": machine(),
         "backend": info.backend,
         "rows": info.rows,
-        "bytes_per_row": round(info.size_bytes / max(info.rows, 1)),
-        "results": results,
+        "bytes_per_row": row_bytes,
+        "results": {name: asdict(found) for name, found in results.items()},
     }
-    path = Path("bench/results") / f"queries-{info.backend}-{info.rows}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    if not options.only:
+        path = Path("bench/results") / f"queries-{info.backend}-{info.rows}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def main() -> None:
     """Measure the store that the options name."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=0, help="fill the store up to so many first")
+    parser.add_argument("--payloads", action="store_true", help="with heads and bodies")
+    parser.add_argument("--days", type=float, default=10.0, help="over which they are spread")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--days", type=float, default=10.0, help="as the store was generated with")
+    parser.add_argument("--only", default="", help="queries with this in their name, without writing results")
     parser.add_argument("--storage", default="sqlite:///bench.db", help="storage URL")
-    parser.add_argument("--directory", default=".", help="where a relative path of the URL begins")
+    parser.add_argument("--own-postgres", action="store_true", help="instead, in a server of its own")
+    parser.add_argument("--directory", default=".", help="where a relative path of the URL, or the server, is")
     asyncio.run(_run(parser.parse_args()))
 
 

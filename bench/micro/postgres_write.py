@@ -49,12 +49,12 @@ class Figures:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Run a server that syncs, in the temporary directory."""
+def running(directory: str | None = None) -> Iterator[Server]:
+    """Run a server that syncs, in a directory, or in the temporary one."""
     found = binaries()
     assert found is not None, "no Postgres is installed"
     options = {"fsync": "on", "full_page_writes": "on", "autovacuum": "on"}
-    with mock.patch("tests.support.postgres._roomy_directory", return_value=None):
+    with mock.patch("tests.support.postgres._roomy_directory", return_value=directory):
         server = Server(found, **options, shared_buffers="512MB", max_wal_size="4GB")
     try:
         server.start()

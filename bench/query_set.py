@@ -1,0 +1,112 @@
+"""What `python -m bench.queries` asks a filled store: each list at three depths, totals, facets, figures.
+
+Strategy: no two rounds ask the same page. A cursor moves with the round, so that what is measured is not what the
+round before has just read.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from storage.base import Storage
+from storage.figures import FACETS
+from storage.query import EVERYTHING, Filter, RecordQuery, Scope
+from storage.record import Record
+
+DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
+_STEP_ROWS: Final = 997
+PAGE_RECORDS: Final = 100
+
+Query = Callable[[int], Awaitable[object]]
+"""From the number of the round to an answer."""
+
+
+def list_filters(example: Record, oldest_us: int, newest_us: int) -> dict[str, Filter]:
+    """Name the filters of the lists that an index, or their frequency, serves.
+
+    Args:
+        example: A record with a trace id.
+        oldest_us: When the oldest record started.
+        newest_us: The newest.
+    """
+    length_us = newest_us - oldest_us
+    return {
+        "newest": Filter(),
+        "project": Filter(projects=("project-3",)),
+        "scope of one project": Filter(scope=Scope(projects=("project-3",))),
+        "service": Filter(services=("service-7",)),
+        "service + level": Filter(services=("service-7",), levels=("error",)),
+        "status class": Filter(status_classes=(5,)),
+        "status": Filter(statuses=(404,)),
+        "level": Filter(levels=("warn", "error")),
+        "key": Filter(keys=("key-77",)),
+        "model": Filter(models=("gpt-4o",)),
+        "provider": Filter(providers=("anthropic",)),
+        "LLM calls": Filter(is_llm=True),
+        "LLM calls of a project": Filter(projects=("project-3",), is_llm=True),
+        "trace id": Filter(trace_id=example.trace_id or "0"),
+        "route": Filter(routes=("route-7",)),
+        "method": Filter(methods=("DELETE",)),
+        "host": Filter(hosts=("api-1.example.com",)),
+        "error type": Filter(error_types=("internal",)),
+        "time range": Filter(since_us=oldest_us + length_us // 2, until_us=oldest_us + length_us * 6 // 10),
+    }  # fmt: skip
+
+
+def searches(example: Record) -> dict[str, Filter]:
+    """Name the searches that read rows, or bodies, until they have a page or their time is over."""
+    return {
+        "path substring, one row in 30": Filter(path_contains="/items/47"),
+        "path substring, one row in 9 000": Filter(path_contains="items/4711"),
+        "path substring, no row": Filter(path_contains="not there"),
+        "text, every row": Filter(text="lorem ipsum"),
+        "text, one row": Filter(text=f'"{example.path}"'),
+        "text, no row": Filter(text="not there"),
+        "nothing matches": Filter(projects=("project-3",), methods=("GET",), path_contains="not there"),
+    }
+
+
+def lists(storage: Storage, filters: dict[str, Filter], last_seq: int) -> dict[str, Query]:
+    """Ask for a page of each filter: the first, and by cursor in the middle and deep down."""
+    found: dict[str, Query] = {}
+    for name, filter in filters.items():
+        for depth, below in (("first", None), ("middle", last_seq // 2), ("deep", last_seq // 20)):
+            found[f"list, {name}, {depth}"] = _page(storage, filter, below)
+    return found
+
+
+def totals(storage: Storage, filters: dict[str, Filter]) -> dict[str, Query]:
+    """Ask how many there are."""
+    return {f"total, {name}": _total(storage, filter) for name, filter in filters.items()}
+
+
+def figures(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Query]:
+    """Ask for facets, stats, summary and histogram."""
+    counted = ("status", "method", "route", "service", "project", "container", "client", "key", "level", "source")
+    day_us = newest_us - DAY_US
+    return {
+        "facets, counted": lambda _: storage.facets(Filter(), counted),
+        "facets, all": lambda _: storage.facets(Filter(), tuple(FACETS)),
+        "facets, of a project": lambda _: storage.facets(Filter(projects=("project-3",)), counted),
+        "facets, last 24 h": lambda _: storage.facets(Filter(since_us=day_us), counted),
+        "facets, all, of a path": lambda _: storage.facets(Filter(path_contains="items/4711"), tuple(FACETS)),
+        "stats": lambda _: storage.stats(EVERYTHING),
+        "stats, of a project": lambda _: storage.stats(Scope(projects=("project-3",))),
+        "summary": lambda _: storage.summary(Filter()),
+        "summary, last 24 h": lambda _: storage.summary(Filter(since_us=day_us + 77)),
+        "histogram, last 15 min": lambda _: storage.histogram(Filter(), newest_us - HOUR_US // 4, newest_us, 60),
+        "histogram, last 24 h": lambda _: storage.histogram(Filter(), day_us, newest_us, 48),
+        "histogram, all days": lambda _: storage.histogram(Filter(), oldest_us, newest_us, 60),
+    }
+
+
+def _page(storage: Storage, filter: Filter, below: int | None) -> Query:
+    def ask(number: int) -> Awaitable[object]:
+        after = None if below is None else max(below - number * _STEP_ROWS, 2)
+        return storage.select(RecordQuery(filter=filter, limit=PAGE_RECORDS, after=after))
+
+    return ask
+
+
+def _total(storage: Storage, filter: Filter) -> Query:
+    return lambda _: storage.count(filter)
