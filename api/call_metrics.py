@@ -52,6 +52,8 @@ class CallMetrics:
     def observe_tools(self, calls: Sequence[ToolCall]) -> None:
         """Count tool calls that have ended."""
         for call in calls:
+            if call.status == "processing":
+                continue
             key = (call.server_label, call.tool_name)
             if call.status == "success":
                 key = self._admitted(self._tools, key, MAX_TOOLS)

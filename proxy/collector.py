@@ -54,9 +54,10 @@ from storage.errors import SchemaTooNew, StorageUnavailable
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance, merge
 from storage.query import Scope
-from storage.record import Batch, Position
+from storage.record import Batch, Position, ToolCall
 from storage.retention import Retention
 from storage.spool import Spool
+from storage.tools import ToolStorage
 from storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,8 @@ async def control_plane(
         tail = await open_tail(settings, storage, data.path)
         committed = await storage.positions(data.instance)
         spool = load_spool(settings, data.path, committed)
-        plane = _wire(settings, data, storage, committed, tail, spool)
+        waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
+        plane = _wire(settings, data, storage, committed, tail, spool, waiting)
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
         await plane.keys.refresh()
@@ -166,6 +168,7 @@ def _wire(
     committed: dict[bytes, Position],
     tail: Tail,
     spool: Spool | None,
+    waiting: list[ToolCall],
 ) -> ControlPlane:
     """Make the parts and connect them; nothing runs yet."""
     effective = committed if spool is None else merge(committed, spool.positions, spool.retired)
@@ -199,6 +202,7 @@ def _wire(
     book = KeyBook()
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
+    builder.await_answers(waiting)
     drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
     status = StatusView(settings, data.instance, sources, writer, builder)
     retention = make_retention(settings, storage, drain)

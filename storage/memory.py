@@ -162,6 +162,11 @@ class MemoryStorage:
         found = (c for c in self._visible_calls() if c.record_id == record_id and c.position == position)
         return next(found, None)
 
+    async def waiting_calls(self, instance: str) -> list[ToolCall]:
+        """See `storage.tools.ToolStorage.waiting_calls`."""
+        self._check_open()
+        return self._tools.waiting(instance)
+
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """See `storage.tools.ToolStorage.tool_calls_of`."""
         self._check_open()
@@ -315,7 +320,7 @@ class MemoryStorage:
             del self._by_id[record.id]
             self._payloads.pop(record.seq, None)
         self._records = [record for record in self._records if record.seq not in seqs]
-        self._tools.remove(seqs)
+        self._tools.remove(seqs, {record.id for record in gone})
 
     def _check(self, batch: Batch) -> list[bytes | None]:
         seen: set[bytes] = set()

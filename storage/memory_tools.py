@@ -7,7 +7,18 @@ import msgspec
 from storage.errors import StorageRejected
 from storage.query import Scope
 from storage.record import Entry, ToolCall
-from storage.tools import ToolFilter, ToolKey, ToolPage, ToolQuery, ToolStats, ToolValues, matches, sort_key
+from storage.tools import (
+    ToolFilter,
+    ToolKey,
+    ToolPage,
+    ToolQuery,
+    ToolStats,
+    ToolValues,
+    awaited_calls,
+    ended_calls,
+    matches,
+    sort_key,
+)
 
 
 class MemoryTools:
@@ -18,6 +29,8 @@ class MemoryTools:
         """The seq of the record each was stored with, and the call."""
 
         self._ids: set[tuple[bytes, int]] = set()
+        self._waiting: dict[tuple[bytes, int], tuple[str, ToolCall]] = {}
+        """Calls whose answer is awaited, and the sidecars that await it."""
 
     def check(self, entry: Entry) -> None:
         """Refuse an entry with a call that is stored already, or that no store can hold.
@@ -26,7 +39,7 @@ class MemoryTools:
             StorageRejected: saying which.
         """
         for call in entry.tool_calls:
-            if (call.record_id, call.position) in self._ids:
+            if call.status != "processing" and (call.record_id, call.position) in self._ids:
                 raise StorageRejected(f"tool call {call.record_id.hex()}.{call.position} is stored already")
             try:
                 for value in msgspec.structs.astuple(call):
@@ -37,12 +50,21 @@ class MemoryTools:
 
     def add(self, seq: int, entry: Entry) -> None:
         """Keep copies of an entry's calls."""
-        for call in entry.tool_calls:
+        for call in ended_calls(entry):
             self._calls.append((seq, msgspec.structs.replace(call)))
             self._ids.add((call.record_id, call.position))
+            self._waiting.pop((call.record_id, call.position), None)
+        for call in awaited_calls(entry):
+            if (call.record_id, call.position) not in self._ids:
+                self._waiting[call.record_id, call.position] = entry.record.instance, msgspec.structs.replace(call)
 
-    def remove(self, seqs: Container[int]) -> None:
-        """Forget the calls that were stored with records that are gone, by seq."""
+    def waiting(self, instance: str) -> list[ToolCall]:
+        """List copies of the calls whose answer a sidecar awaits."""
+        return [msgspec.structs.replace(call) for whose, call in self._waiting.values() if whose == instance]
+
+    def remove(self, seqs: Container[int], ids: Container[bytes]) -> None:
+        """Forget the calls of records that are gone, by the seq they were stored with, and by the id that asked."""
+        self._waiting = {key: call for key, call in self._waiting.items() if key[0] not in ids}
         self._calls = [(seq, call) for seq, call in self._calls if seq not in seqs]
         self._ids = {(call.record_id, call.position) for _, call in self._calls}
 

@@ -238,7 +238,10 @@ ToolStatus = Literal["processing", "success", "error"]
 
 
 class ToolCall(msgspec.Struct, kw_only=True, gc=False):
-    """One call of a tool (MCP `tools/call`), written once, when its answer is known or will not come."""
+    """One call of a tool (MCP `tools/call`), written once, when its answer is known or will not come.
+
+    One that is still `processing` is kept aside until then, so that a kill does not lose it.
+    """
 
     record_id: bytes
     """16 bytes, of the exchange that asked for it; usually also the one it is stored with."""

@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from storage.query import EVERYTHING, Order, Scope
-from storage.record import ToolCall
+from storage.record import Entry, ToolCall
 
 MAX_SEARCH_BYTES: Final = 16 * 1024
 """Of the search text of one call (dialects.md, seed 003)."""
@@ -123,9 +123,26 @@ class ToolStorage(Protocol):
         """Read one call by the id of the record that asked for it and its place in that; None without one."""
         ...
 
+    async def waiting_calls(self, instance: str) -> list[ToolCall]:
+        """List the calls that were committed as `processing` by one sidecar, and not since with their answer.
+
+        Such a call is no row of any other answer; it is forgotten with its record.
+        """
+        ...
+
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """Read the calls that were stored with one record, by position."""
         ...
+
+
+def ended_calls(entry: Entry) -> list[ToolCall]:
+    """List the calls of an entry that become rows."""
+    return [call for call in entry.tool_calls if call.status != "processing"]
+
+
+def awaited_calls(entry: Entry) -> list[ToolCall]:
+    """List the calls of an entry whose answer is awaited."""
+    return [call for call in entry.tool_calls if call.status == "processing"]
 
 
 def matches(filter: ToolFilter, call: ToolCall) -> bool:

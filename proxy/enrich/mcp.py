@@ -5,10 +5,8 @@ frames of a stream, or on another stream of the session. Whether it failed is sa
 JSON-RPC, by the tool. Everything shown is redacted first.
 """
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 
@@ -16,13 +14,14 @@ from proxy.descriptor import RouteLabels
 from proxy.enrich.bodies import Windows
 from proxy.enrich.compact import compact
 from proxy.enrich.facts import Facts
-from proxy.enrich.json_parts import decode, find_text, is_object, text_of
-from proxy.enrich.jsonrpc import Answered, Asked, frames_of, read_answers, read_requests, text_member
+from proxy.enrich.json_parts import decode, text_of
+from proxy.enrich.jsonrpc import Answered, Asked, read_answers, read_cancellations, read_requests, text_member
 from proxy.enrich.llm import time_at
 from proxy.enrich.mcp_errors import failure_of, transport_failure
+from proxy.enrich.mcp_names import INFO, OLDEST_STREAM, endpoint_of, linked_call, name_in, session_of
 from proxy.enrich.mcp_sessions import Early, Session, Sessions
 from proxy.enrich.redact import Redactor
-from storage.record import Outcome, Record, ToolCall, format_id, level_of, now_us
+from storage.record import Outcome, Record, ToolCall, level_of, now_us
 from storage.tools import search_text
 
 MAX_VALUE_BYTES: Final = 64 * 1024
@@ -48,14 +47,8 @@ class _Result(msgspec.Struct, gc=False):
     meta: msgspec.Raw = msgspec.field(default=_RAW, name="_meta")
 
 
-class _Info(msgspec.Struct, gc=False):
-    name: Any = None
-
-
 _PARAMS: Final = msgspec.json.Decoder(_Params)
 _RESULT: Final = msgspec.json.Decoder(_Result)
-_INFO: Final = msgspec.json.Decoder(_Info)
-_META: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_mcp(provider: str, record: Record, facts: Facts, response: Facts, answer: Windows | None) -> bool:
@@ -66,7 +59,7 @@ def is_mcp(provider: str, record: Record, facts: Facts, response: Facts, answer:
         return True
     if record.method == "POST":
         return record.path is not None and (record.path.endswith(_PATHS) or record.status == 202)
-    return answer is not None and answer.head.startswith(b"event: endpoint")
+    return answer is not None and answer.head.startswith(OLDEST_STREAM)
 
 
 class McpReader:
@@ -86,7 +79,7 @@ class McpReader:
         bodies: tuple[Windows | None, Windows | None],
         timeline: Sequence[tuple[int, int]],
     ) -> list[ToolCall]:
-        """Read the calls that are known to have ended with this exchange, in order; sets the outcome right.
+        """Read the calls that have ended with this exchange, and those that now wait; sets the outcome right.
 
         Args:
             record: of the exchange.
@@ -116,7 +109,10 @@ class McpReader:
                 position += 1
                 calls += self._settle(call, record, labels, found, timeline, session)
         if not asked:
+            by_id |= {} if request is None else read_cancellations(request)
             calls += self._match(record, labels, by_id, timeline, session)
+            if session is not None and answer is not None and answer.head.startswith(OLDEST_STREAM):
+                calls += self._abandon(labels, session)
         for call in self._sessions.expire(now_us()):
             calls.append(_unanswered(call))
         _mend_outcome(record, asked, answers)
@@ -132,6 +128,12 @@ class McpReader:
         tools = [message for message in asked if message.method == "tools/call"]
         return [self._call(record, labels, facts, session, message, place) for place, message in enumerate(tools)]
 
+    def await_answers(self, calls: Iterable[ToolCall]) -> None:
+        """Wait for the answers of calls that were stored as `processing` by the collector before this one."""
+        for call in calls:
+            if call.session is not None and call.rpc_id is not None:
+                self._sessions.wait((call.session, call.rpc_id), call)
+
     def waiting(self) -> list[ToolCall]:
         """Show the calls whose answer will come on another stream."""
         return self._sessions.waiting()
@@ -141,8 +143,8 @@ class McpReader:
             return
         params = decode(_PARAMS, message.params)
         result = None if answer is None else decode(_RESULT, answer.result)
-        server = None if result is None else decode(_INFO, result.server)
-        client = None if params is None else decode(_INFO, params.client)
+        server = None if result is None else decode(INFO, result.server)
+        client = None if params is None else decode(INFO, params.client)
         text = self._redactor.redact_text
         self._sessions.learn(
             session,
@@ -156,13 +158,13 @@ class McpReader:
     def _learn_endpoint(self, record: Record, answer: Answered | None) -> None:
         """Learn from an answer without a session, for the calls of the same endpoint whose answers name no server."""
         result = None if answer is None or not answer.result else decode(_RESULT, answer.result)
-        if result is not None and (server := _name_in(result.meta, "serverInfo")) is not None:
-            self._sessions.learn(_endpoint(record), Session(self._redactor.redact_text(server)))
+        if result is not None and (server := name_in(result.meta, "serverInfo")) is not None:
+            self._sessions.learn(endpoint_of(record), Session(self._redactor.redact_text(server)))
 
     def _learn_server(self, session: str, answer: Answered) -> None:
         """Learn from an `initialize` that is answered on another stream."""
         result = decode(_RESULT, answer.result)
-        server = None if result is None else decode(_INFO, result.server)
+        server = None if result is None else decode(INFO, result.server)
         if result is not None and server is not None:
             text = self._redactor.redact_text
             client = self._sessions.session(session).client
@@ -177,11 +179,11 @@ class McpReader:
             name, arguments, linked = text_member(message.params, b"name"), b"", None
         else:
             name, arguments = text_of(params.name), bytes(params.arguments)
-            linked = _linked(params.meta)
-        known = self._sessions.session(session or _endpoint(record))
+            linked = linked_call(params.meta)
+        known = self._sessions.session(session or endpoint_of(record))
         client = known.client
         if session is None and params is not None:
-            client = self._redactor.redact_text(_name_in(params.meta, "clientInfo"))
+            client = self._redactor.redact_text(name_in(params.meta, "clientInfo"))
         metadata = {
             "method": "tools/call",
             "protocol_version": facts.mcp_version.decode("utf-8", "replace") or known.version,
@@ -231,7 +233,8 @@ class McpReader:
             key = (session, call.rpc_id)
             early = self._sessions.take_early(key)
             if early is None:
-                return [_unanswered(given_up) for given_up in self._sessions.wait(key, call)]
+                # A copy: the batch that stores it may be on its way for long, and the call goes on.
+                return [msgspec.structs.replace(call), *map(_unanswered, self._sessions.wait(key, call))]
             latency_us = max(0, early.at_us - call.started_at_us)
             self._end(call, early.answer, latency_us, "other_stream", record.status, labels)
             return [call]
@@ -262,11 +265,18 @@ class McpReader:
             if call is None:
                 self._sessions.keep_early((session, rpc_id), Early(answer, at_us))
                 continue
-            if call.server_label == DEFAULT_ROUTE:
-                call.server_label = _label(labels, self._sessions.session(session))
+            _complete(call, labels, self._sessions.session(session))
             self._end(call, answer, max(0, at_us - call.started_at_us), "other_stream", 200, labels)
             ended.append(call)
         return ended
+
+    def _abandon(self, labels: RouteLabels, session: str) -> list[ToolCall]:
+        """End the calls of a session whose one stream has ended: it brought all answers there will be."""
+        known = self._sessions.session(session)
+        abandoned = self._sessions.take_all(session)
+        for call in abandoned:
+            _complete(call, labels, known)
+        return [_unanswered(call) for call in abandoned]
 
     def _end(
         self,
@@ -286,7 +296,7 @@ class McpReader:
         if result is not None:
             if (kind := text_of(result.kind)) is not None:
                 metadata["result_type"] = kind
-            server = _name_in(result.meta, "serverInfo")
+            server = name_in(result.meta, "serverInfo")
             if server is not None and labels.id == DEFAULT_ROUTE:
                 call.server_label = self._redactor.redact_text(server) or server
         call.metadata = msgspec.json.encode(metadata)
@@ -307,14 +317,6 @@ class McpReader:
         return msgspec.json.encode({"omitted": "truncated", "bytes": len(value), "text": text})
 
 
-def session_of(heads: tuple[Facts, Facts], target: bytes, answer: Windows | None) -> str | None:
-    """Hash the session of an exchange: from its headers, its query, or the event that opens the oldest transport."""
-    raw = heads[0].mcp_session or heads[1].mcp_session or _session_in(target)
-    if not raw and answer is not None and answer.head.startswith(b"event: endpoint"):
-        raw = _session_in(next((frame.data for frame in frames_of(answer)), b""))
-    return hashlib.sha256(raw).hexdigest()[:16] if raw else None
-
-
 def msgspec_is_json(text: bytes) -> bool:
     """Whether text is one JSON document that can be put into another."""
     return decode(_ANYTHING, text) is not None
@@ -323,39 +325,18 @@ def msgspec_is_json(text: bytes) -> bool:
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
-def _session_in(target: bytes) -> bytes:
-    query = target.partition(b"?")[2].partition(b" ")[0]
-    if b"ession" not in query:
-        return b""
-    try:
-        found = parse_qs(query, max_num_fields=64)
-    except ValueError:
-        return b""
-    values = found.get(b"session_id") or found.get(b"sessionId") or [b""]
-    return values[0]
-
-
 def _label(labels: RouteLabels, session: Session) -> str:
     if labels.id and labels.id != DEFAULT_ROUTE:
         return labels.id
     return session.server or labels.id or DEFAULT_ROUTE
 
 
-def _linked(meta: msgspec.Raw) -> str | None:
-    return find_text(bytes(meta), b"llm_request_id") if is_object(meta) else None
-
-
-def _endpoint(record: Record) -> str:
-    """Stand in for the session where a revision has none."""
-    return f"{record.host}{record.path}"
-
-
-def _name_in(meta: msgspec.Raw, member: str) -> str | None:
-    """Find the name of a client or server in a `_meta`, under whatever prefix the member stands."""
-    for name, raw in (decode(_META, meta) or {}).items() if is_object(meta) else ():
-        if name.endswith(member) and (info := decode(_INFO, raw)) is not None:
-            return text_of(info.name)
-    return None
+def _complete(call: ToolCall, labels: RouteLabels, known: Session) -> None:
+    """Add to a call what only its session's stream told: the server's name and the revision."""
+    if call.server_label == DEFAULT_ROUTE:
+        call.server_label = _label(labels, known)
+    if known.version is not None:
+        call.metadata = msgspec.json.encode({"protocol_version": known.version} | msgspec.json.decode(call.metadata))
 
 
 def _unanswered(call: ToolCall) -> ToolCall:
@@ -373,9 +354,3 @@ def _mend_outcome(record: Record, asked: list[Asked], answers: list[Answered]) -
     if record.outcome == Outcome.CLIENT_CLOSED and asked and {a.id for a in asked} <= {a.id for a in answers}:
         record.outcome = Outcome.OK.value
         record.level = level_of(record.status, record.outcome)
-
-
-def describe(call: ToolCall) -> dict[str, object]:
-    """Show a call's metadata with the id of its record."""
-    shown: dict[str, object] = msgspec.json.decode(call.metadata)
-    return shown | {"record_id": format_id(call.record_id)}

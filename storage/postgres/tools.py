@@ -13,6 +13,7 @@ a row of no instance.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
 from storage.periods import HOUR_US
@@ -28,7 +29,7 @@ from storage.sql import POSTGRES as MARKS
 from storage.tool_rows import COLUMNS, FIRST_REPEATED, REPEATED, SORTS, VALUES, added, make_call, row_of, values_of
 from storage.tool_rows import Row as ToolRow
 from storage.tool_sql import Dialect, conditions, rollup_conditions, texts
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues, awaited_calls, ended_calls
 
 _DIALECT: Final = Dialect(
     marks=MARKS,
@@ -48,6 +49,19 @@ _MERGE: Final = (
     f"${len(_KEYS) + 4}::double precision[]) ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
     "calls = known.calls + excluded.calls, timed = known.timed + excluded.timed, "
     "latency_us = known.latency_us + excluded.latency_us, cost_usd = known.cost_usd + excluded.cost_usd"
+)
+_FORGET: Final = (
+    "DELETE FROM sidelog.waiting_calls AS waiting "
+    "USING unnest($1::uuid[], $2::bigint[]) AS ended (record_id, position) "
+    "WHERE waiting.record_id = ended.record_id AND waiting.position = ended.position"
+)
+_AWAIT: Final = (
+    "INSERT INTO sidelog.waiting_calls "
+    "SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[]) "
+    "AS asked (record_id, position) "
+    # The batch with the answer may have overtaken this one, when it was in the spool.
+    "WHERE NOT EXISTS (SELECT FROM sidelog.tool_calls AS ended "
+    "WHERE ended.record_id = asked.record_id AND ended.position = asked.position) ON CONFLICT DO NOTHING"
 )
 _ERASE: Final = "DELETE FROM sidelog.tool_calls WHERE record_seq = ANY($1::bigint[]) RETURNING *"
 
@@ -74,8 +88,15 @@ class Calls:
         self._places: list[int] = []
         self._rows: list[Row] = []
         self._sums: dict[tuple[int, ...], list[float]] = {}
+        self._ended: list[tuple[UUID, int]] = []
+        self._awaited: list[tuple[Any, ...]] = []
         for place, entry in enumerate(entries):
-            for call in entry.tool_calls:
+            for call in awaited_calls(entry):
+                data = msgspec.msgpack.encode(call)
+                whose = escape(entry.record.instance)
+                self._awaited.append((UUID(call.record_id), call.position, whose, call.started_at_us, data))
+            for call in ended_calls(entry):
+                self._ended.append((UUID(call.record_id), call.position))
                 row = _row(call, ids)
                 self._places.append(place)
                 self._rows.append(row)
@@ -87,11 +108,23 @@ class Calls:
 
     async def insert(self, connection: Connection, first_seq: int) -> None:
         """Insert the rows, after the records."""
-        if not self._rows:
-            return
+        if self._rows:
+            await self._insert(connection, first_seq)
+        if self._awaited:
+            await connection.execute(_AWAIT, *map(list, zip(*self._awaited, strict=True)))
+
+    async def _insert(self, connection: Connection, first_seq: int) -> None:
         for place, row in zip(self._places, self._rows, strict=True):
             row[0] = first_seq + place
         await connection.copy_records_to_table("tool_calls", schema_name="sidelog", columns=COLUMNS, records=self._rows)
+        await connection.execute(_FORGET, *map(list, zip(*self._ended, strict=True)))
+
+
+async def waiting_calls(connection: Connection, instance: str) -> list[ToolCall]:
+    """List the calls whose answer a sidecar awaits, oldest first."""
+    sql = "SELECT data FROM sidelog.waiting_calls WHERE instance = $1 ORDER BY started_at_us"
+    rows = await connection.fetch(sql, escape(instance))
+    return [msgspec.msgpack.decode(data, type=ToolCall) for (data,) in rows]
 
 
 def _row(call: ToolCall, ids: Ids) -> Row:
@@ -118,6 +151,11 @@ async def _merge(connection: Connection, sums: dict[tuple[int, ...], list[float]
 async def erase_calls(connection: Connection, seqs: list[int]) -> None:
     """Delete the calls that were stored with some records, and take them off the rollups."""
     sums: dict[tuple[int, ...], list[float]] = {}
+    await connection.execute(
+        "DELETE FROM sidelog.waiting_calls "
+        "WHERE record_id IN (SELECT id FROM sidelog.records WHERE seq = ANY($1::bigint[]))",
+        seqs,
+    )
     for row in await connection.fetch(_ERASE, seqs):
         _add(sums, dict(row), 0, -1)
     await _merge(connection, sums)
@@ -137,6 +175,7 @@ async def drop_calls(connection: Connection, state: State) -> int:
         state.body_floor_us,
         _DROPPED_ROWS,
     )
+    await connection.execute("DELETE FROM sidelog.waiting_calls WHERE started_at_us < $1", state.body_floor_us)
     await connection.execute("DELETE FROM sidelog.tool_rollups WHERE hour < $1", state.purge_floor_us // HOUR_US)
     return sum(int(status.rpartition(" ")[2]) for status in (gone, emptied))
 

@@ -159,6 +159,10 @@ class SqliteStorage:
             lambda connection, budget: tools.tool_call(connection, record_id, position, self._names)
         )
 
+    async def waiting_calls(self, instance: str) -> list[ToolCall]:
+        """See `storage.tools.ToolStorage.waiting_calls`."""
+        return await self._writer.run(lambda connection: tools.waiting_calls(connection, instance))
+
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """See `storage.tools.ToolStorage.tool_calls_of`."""
         return await self._read(lambda connection, budget: tools.tool_calls_of(connection, record_seq, self._names))

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import msgspec
+
 from storage.query import Scope
 from storage.record import Entry, ToolCall
 from storage.slices import Range, slices
@@ -21,7 +23,7 @@ from storage.sqlite.tiers import meta
 from storage.tool_rows import COLUMNS, FIRST_REPEATED, REPEATED, SORTS, VALUES, added, make_call, row_of, values_of
 from storage.tool_rows import Row as ToolRow
 from storage.tool_sql import Dialect, conditions, rollup_conditions, texts
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues, awaited_calls, ended_calls
 
 _DIALECT: Final = Dialect(
     marks=MARKS,
@@ -30,6 +32,12 @@ _DIALECT: Final = Dialect(
 )
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM tool_calls"
 _INSERT: Final = f"INSERT INTO tool_calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_FORGET: Final = "DELETE FROM waiting_calls WHERE record_id = ? AND position = ?"
+_AWAIT: Final = (
+    "INSERT OR REPLACE INTO waiting_calls SELECT ?, ?, ?, ?, ? "
+    # The batch with the answer may have overtaken this one, when it was in the spool.
+    "WHERE NOT EXISTS (SELECT 1 FROM tool_calls WHERE record_id = ? AND position = ?)"
+)
 _DROPPED_ROWS: Final = 1000
 """Rows of one slice of body retention."""
 
@@ -38,11 +46,25 @@ IdOf = Callable[[sqlite3.Connection, str, str | None], int]
 
 def insert_calls(connection: sqlite3.Connection, entries: Iterable[Entry], first_seq: int, id_of: IdOf) -> None:
     """Insert the calls of a batch's entries, inside its transaction."""
-    rows = [
-        _row(connection, call, seq, id_of) for seq, entry in enumerate(entries, first_seq) for call in entry.tool_calls
-    ]
-    if rows:
-        connection.executemany(_INSERT, rows)
+    called = [(seq, entry) for seq, entry in enumerate(entries, first_seq) if entry.tool_calls]
+    if not called:
+        return
+    ended = [(seq, call) for seq, entry in called for call in ended_calls(entry)]
+    connection.executemany(_INSERT, [_row(connection, call, seq, id_of) for seq, call in ended])
+    connection.executemany(_FORGET, [(call.record_id, call.position) for _, call in ended])
+    awaited = [(entry.record.instance, call) for _, entry in called for call in awaited_calls(entry)]
+    connection.executemany(_AWAIT, [_waiting_row(instance, call) for instance, call in awaited])
+
+
+def waiting_calls(connection: sqlite3.Connection, instance: str) -> list[ToolCall]:
+    """List the calls whose answer a sidecar awaits, oldest first."""
+    sql = "SELECT data FROM waiting_calls WHERE instance = ? ORDER BY started_at_us"
+    return [msgspec.msgpack.decode(data, type=ToolCall) for (data,) in connection.execute(sql, (instance,))]
+
+
+def _waiting_row(instance: str, call: ToolCall) -> tuple[Any, ...]:
+    key = (call.record_id, call.position)
+    return (*key, instance, call.started_at_us, msgspec.msgpack.encode(call), *key)
 
 
 def _row(connection: sqlite3.Connection, call: ToolCall, seq: int, id_of: IdOf) -> tuple[Any, ...]:
@@ -125,6 +147,7 @@ def drop_details(connection: sqlite3.Connection, body_floor_us: int) -> int:
     """Forget arguments and results of calls below the floor of bodies, a slice of them; answers how many."""
     sql = "SELECT id FROM tool_calls WHERE started_at_us < ? AND detail <> x'' LIMIT ?"
     ids = connection.execute(sql, (body_floor_us, _DROPPED_ROWS)).fetchall()
+    connection.execute("DELETE FROM waiting_calls WHERE started_at_us < ?", (body_floor_us,))
     connection.executemany("UPDATE tool_calls SET detail = x'', search = '' WHERE id = ?", ids)
     return len(ids)
 

@@ -262,3 +262,48 @@ def test_search_text_is_folded_decoded_and_bounded() -> None:
     assert len(search_text("ö".encode() * 20_000).encode()) <= 16 * 1024
     assert search_text(b"[" * 100_000 + b"\\u0041")
     assert replace(ToolFilter(), content="").content == ""
+
+
+async def test_a_waiting_call_is_kept_until_its_answer_comes(store: Any) -> None:
+    """It is no row of any answer; the one with the answer takes its place, whichever of them is committed first."""
+    asking, hearing, late = make_record(), make_record(), make_record()
+    waits = make_call(record_id=asking.id, status="processing", latency_us=None, result=None)
+    await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits])]))
+    assert await store.waiting_calls("sidecar-1") == [waits]
+    assert await store.waiting_calls("sidecar-2") == []
+    assert (await store.tool_calls(ToolQuery())).calls == []
+    assert await store.tool_stats(ToolFilter()) == ToolStats()
+    assert await store.tool_call(asking.id, 0) is None
+    ended = make_call(record_id=asking.id)
+    await store.commit(Batch("sidecar-1", [Entry(hearing, None, [ended])]))
+    assert await store.waiting_calls("sidecar-1") == []
+    assert await store.tool_call(asking.id, 0) == ended
+    await store.commit(Batch("sidecar-1", [Entry(late, None, [waits])]))
+    assert await store.waiting_calls("sidecar-1") == []
+    assert (await store.tool_calls(ToolQuery())).calls == [ended]
+
+
+async def test_a_waiting_call_and_its_answer_in_one_batch(store: Any) -> None:
+    """Only the answer is kept."""
+    asking, hearing = make_record(), make_record()
+    waits = make_call(record_id=asking.id, status="processing", latency_us=None, result=None)
+    ended = make_call(record_id=asking.id)
+    await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits]), Entry(hearing, None, [ended])]))
+    assert await store.waiting_calls("sidecar-1") == []
+    assert (await store.tool_calls(ToolQuery())).calls == [ended]
+
+
+async def test_a_waiting_call_goes_with_its_record(store: Any) -> None:
+    """Erased or purged: nothing of what was asked is left."""
+    for attempt in ("erase", "purge"):
+        asking = make_record(started_at_us=START)
+        waits = make_call(record_id=asking.id, status="processing", started_at_us=START)
+        await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits])]))
+        assert await store.waiting_calls("sidecar-1") == [waits]
+        if attempt == "erase":
+            await store.erase(Filter(kind="all"))
+        else:
+            await store.raise_floors(START + HOUR_US, START + HOUR_US)
+            while not (await store.purge(100)).is_done:
+                pass
+        assert await store.waiting_calls("sidecar-1") == []
