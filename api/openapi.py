@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from api import schemas
-from api.operations import JSON, OPERATIONS, PAGE, Operation, Schema
+from api.operations import JSON, OPERATIONS, PAGE, Operation
+from api.parameters import Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -91,11 +92,15 @@ def _operation(route: Described, components: _Components) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": (route.handler.__doc__ or route.path).strip().partition("\n")[0],
-        "parameters": [*_path_parameters(route.path), *_query_parameters(operation)],
+        "parameters": [*_path_parameters(route.path), *_parameters(operation)],
         "responses": _responses(route, operation, components),
     }
+    if operation.notes:
+        shown["description"] = operation.notes
     if operation.body is not None:
-        shown["requestBody"] = {"required": True, "content": {JSON: {"schema": components.schema(operation.body)}}}
+        body, text = components.schema(operation.body), {"type": "string", "pattern": r"\S"}
+        content = {name: {"schema": text if name == "text/plain" else body} for name in operation.body_types}
+        shown["requestBody"] = {"required": True, "content": content}
     if route.is_open:
         shown["security"] = []
     return shown
@@ -113,11 +118,12 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
-    return [
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    found = [
         {"name": name, "in": "query", "required": False, "explode": False, "schema": schema}
         for name, schema in operation.parameters.items()
     ]
+    return found + [{"name": name, "in": "header", "schema": schema} for name, schema in operation.headers.items()]
 
 
 def _responses(route: Described, operation: Operation, components: _Components) -> dict[str, Any]:

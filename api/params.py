@@ -85,11 +85,10 @@ def read_list(query: Query, name: str) -> tuple[str, ...]:
     Raises:
         BadParameter: more than `MAX_LIST_VALUES`.
     """
-    values = (part.strip() for text in query.getall(name, ()) for part in text.split(","))
-    found = tuple(dict.fromkeys(value for value in values if value))
-    if len(found) > MAX_LIST_VALUES:
-        raise BadParameter(name, f"{len(found)} values", f"at most {MAX_LIST_VALUES} values")
-    return found
+    values = [part.strip() for text in query.getall(name, ()) for part in text.split(",")]
+    if len(values) > MAX_LIST_VALUES:
+        raise BadParameter(name, f"{len(values)} values", f"at most {MAX_LIST_VALUES} values")
+    return tuple(dict.fromkeys(value for value in values if value))
 
 
 def read_choice(query: Query, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:

@@ -31,7 +31,8 @@ from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStorage
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
 _SORTS: Final[tuple[ToolSort, ...]] = ("timestamp", "latency", "cost")
-_MILLISECONDS: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?", re.ASCII)
+_MILLISECONDS: Final = re.compile(r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+"""A number as JSON writes it."""
 _LAST_US: Final = 999
 """Bounds are compared at the millisecond that is shown: the end of it, for the upper one."""
 
@@ -90,7 +91,7 @@ def _read_latency_us(query: Query, name: str) -> int | None:
         return None
     if not _MILLISECONDS.fullmatch(text):
         raise BadParameter(name, text, "a number of milliseconds")
-    return min(round(float(text) * 1000), MAX_INT64)
+    return round(min(float(text) * 1000, float(MAX_INT64 // 1000 * 1000)))
 
 
 async def list_calls(request: web.Request) -> web.Response:

@@ -124,6 +124,8 @@ async def test_nothing_yet(client: Client) -> None:
         ({"end_time": "2024-06-12T14:07:14.000Z"}, "acd"),
         ({"start_time": "2024-06-12 16:07:14+02:00"}, "abcd"),
         ({"min_latency": "12.5"}, "acd"),
+        ({"min_latency": "125e-1"}, "acd"),
+        ({"min_latency": "1e308"}, ""),
         ({"max_latency": "12"}, "b"),
         ({"content_search": "NEEDLE"}, "d"),
         ({"content_search": "%"}, ""),
@@ -153,7 +155,7 @@ async def test_filters(world: World, client: Client, query: dict[str, Any], expe
     [
         "limit=0", "limit=1001", "limit=-1", "limit=%2B5", "limit=", "offset=x", "offset=9223372036854775808",
         "sort_by=name", "order=up", "start_time=yesterday", "end_time=2024-13-01", "min_latency=fast", "max_latency=-1",
-        "min_latency=1e5", "min_latency=nan",
+        "min_latency=1_5", "min_latency=+1", "min_latency=.5", "min_latency=inf", "min_latency=nan",
     ],
 )  # fmt: skip
 async def test_strict_parameters(client: Client, query: str) -> None:
