@@ -120,8 +120,8 @@ def main() -> None:
         total = sidelog.api("/api/summary")
         records = total["exchanges"] + total["events"]
         pages = asyncio.run(_run(port, sidelog, options.rounds))
-    for path, page in pages.items():
-        print(path, page)
+    for name, page in pages.items():
+        print(name, page)
     backend = options.storage.partition(":")[0]
     document = {
         "machine": machine(),

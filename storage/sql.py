@@ -200,6 +200,9 @@ class _Clause:
             self._conditions.append("keyed = 1")  # Literal: it is the condition of the partial index.
         if filter.is_llm:
             self._conditions.append("provider <> 0")
+        self._kind(filter)
+
+    def _kind(self, filter: Filter) -> None:
         if filter.kind == "event":
             self._conditions.append("kind = 1")  # Literal: it is the condition of the partial index.
             if filter.levels and "debug" not in filter.levels:

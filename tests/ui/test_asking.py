@@ -46,7 +46,7 @@ async def test_what_is_opened_is_asked_for_then(site: Site) -> None:
     page = site.page
     await site.open("/requests?period=15m")
     await page.quiet(0.3)
-    steps = (
+    steps: tuple[tuple[str, dict[str, int]], ...] = (
         ("document.querySelector('#filters').click()", {"/api/facets": 1, "/api/request-logs": 1}),
         ("document.querySelector('#filters').click()", {}),
         ("document.querySelector('#columns').click()", {}),
