@@ -110,22 +110,14 @@ def _comment(body: Body, *, is_base64: bool) -> str:
 
 
 def _timings(record: Record) -> dict[str, float]:
-    connect = -1.0 if record.connect_us is None else record.connect_us / 1000
-    first = record.first_byte_us
-    if first is None:
-        return {
-            "blocked": -1,
-            "dns": -1,
-            "connect": connect,
-            "send": 0,
-            "wait": record.duration_us / 1000,
-            "receive": 0,
-        }
+    """Split the duration into the phases that were reached; they add up to it."""
+    first_us = record.duration_us if record.first_byte_us is None else min(record.first_byte_us, record.duration_us)
+    connect_us = None if record.connect_us is None else min(record.connect_us, first_us)
     return {
         "blocked": -1,
         "dns": -1,
-        "connect": connect,
+        "connect": -1 if connect_us is None else connect_us / 1000,
         "send": 0,
-        "wait": max(0.0, first / 1000 - max(connect, 0.0)),
-        "receive": max(0, record.duration_us - first) / 1000,
+        "wait": (first_us - (connect_us or 0)) / 1000,
+        "receive": (record.duration_us - first_us) / 1000,
     }

@@ -92,7 +92,7 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
 
 
 def _option(kind: object, text: str) -> Any:
-    metavar = {_ONE: "TEXT", Many: "TEXT …"}.get(kind, "N")
+    metavar = "TEXT" if kind == _ONE else "TEXT …" if kind == Many else "N"
     return Option(help=text, metavar=metavar, rich_help_panel=FILTER_PANEL)
 
 
