@@ -28,6 +28,13 @@ class _Message(msgspec.Struct, gc=False):
     error: msgspec.Raw = _RAW
 
 
+class _Cancellation(msgspec.Struct, gc=False):
+    request: msgspec.Raw = msgspec.field(default=_RAW, name="requestId")
+
+
+_CANCELLED: Final = "notifications/cancelled"
+_CANCELLED_ERROR: Final = b'{"code":-32800,"message":"cancelled by the client"}'
+_CANCELLATION: Final = msgspec.json.Decoder(_Cancellation)
 _MESSAGES: Final = msgspec.json.Decoder(_Message | list[_Message])
 
 
@@ -64,6 +71,16 @@ def read_requests(body: Windows) -> list[Asked]:
         for message in _messages(body.head)
         if isinstance(message.method, str) and id_of(message.id)
     ]
+
+
+def read_cancellations(body: Windows) -> dict[str, Answered]:
+    """Read which requests a client takes back: each is answered, by id, with the error that says so."""
+    if body.is_truncated or _CANCELLED.encode() not in body.head:
+        return {}
+    messages = (message for message in _messages(body.head) if message.method == _CANCELLED)
+    params = (decode(_CANCELLATION, message.params) for message in messages)
+    ids = (id_of(found.request) for found in params if found is not None)
+    return {rpc_id: Answered(rpc_id, b"", _CANCELLED_ERROR, True, -1) for rpc_id in ids if rpc_id}
 
 
 def read_answers(body: Windows, content_type: bytes) -> Iterator[Answered]:

@@ -69,6 +69,11 @@ class Sessions:
         """Find the call that an answer belongs to; it waits no longer."""
         return self._pending.pop(key, None)
 
+    def take_all(self, name: str) -> list[ToolCall]:
+        """Find all calls that wait in a session; they wait no longer."""
+        keys = [key for key in self._pending if key[0] == name]
+        return [self._pending.pop(key) for key in keys]
+
     def keep_early(self, key: Key, early: Early) -> None:
         """Keep an answer whose call is not recorded yet."""
         self._early[key] = early

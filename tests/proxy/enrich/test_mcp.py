@@ -159,7 +159,8 @@ def test_answer_on_another_stream() -> None:
             "request_headers": "",
         }
         if not is_early:
-            assert world.pass_on(ask(rpc_id), b"Accepted", **post).tool_calls == []
+            waits = only(world.pass_on(ask(rpc_id), b"Accepted", **post))
+            assert (waits.status, waits.result) == ("processing", None)
             assert [call.tool_name for call in world.builder.waiting_tools()] == ["add"]
         stream = world.pass_on(b"", endpoint + events(answer(rpc_id)), **get)
         if is_early:
@@ -173,7 +174,7 @@ def test_answer_on_another_stream() -> None:
         )
         assert world.builder.waiting_tools() == []
     other = world.pass_on(ask(1), b"Accepted", path="/messages/?session_id=zzz", status=202, request_headers="")
-    assert other.tool_calls == []
+    assert only(other).status == "processing"
     assert (
         world.pass_on(
             b"",
@@ -185,6 +186,20 @@ def test_answer_on_another_stream() -> None:
         ).tool_calls
         == []
     )
+
+
+def test_a_call_that_waits_survives_its_collector() -> None:
+    """What was stored as waiting is waited for again, and ends as if nothing had happened."""
+    post: dict[str, Any] = {"path": "/messages/?session_id=abc", "status": 202, "request_headers": ""}
+    stored = only(World().pass_on(ask(7), b"Accepted", **post))
+    after = World()
+    after.builder.await_answers([stored])
+    assert after.builder.waiting_tools() == [stored]
+    stream = b"event: endpoint\r\ndata: /messages/?session_id=abc\r\n\r\n" + events(answer(7))
+    get: dict[str, Any] = {"path": "/sse", "method": "GET", "content_type": "text/event-stream", "request_headers": ""}
+    call = only(after.pass_on(b"", stream, **get))
+    assert (call.status, call.record_id, call.rpc_id) == ("success", stored.record_id, "7")
+    assert after.builder.waiting_tools() == []
 
 
 def test_names_of_a_session_on_two_streams() -> None:
@@ -205,11 +220,53 @@ def test_names_of_a_session_on_two_streams() -> None:
     assert (call.server_label, json.loads(call.metadata)["client"]) == ("old-tools", "old-client")
 
 
+def oldest(world: World, number: int) -> Entry:
+    """Post a call to the oldest transport; its answer will come on the stream, if at all."""
+    return world.pass_on(ask(number), b"", "/messages/?session_id=s-1", request_headers="", status=202)
+
+
+def stream(world: World, *messages: object) -> Entry:
+    """End the stream of the oldest transport, with what came on it."""
+    opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
+    return world.pass_on(
+        b"", opening + events(*messages), "/sse", request_headers="", method="GET", content_type="text/event-stream"
+    )
+
+
+def test_a_cancelled_call_waits_no_longer() -> None:
+    """The client's own word ends a call whose answer would have come on another stream; others still wait."""
+    world = World()
+    first = oldest(world, 1)
+    assert {call.status for call in (*first.tool_calls, *oldest(world, 2).tool_calls)} == {"processing"}
+    notice = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1, "reason": "enough"}}
+    call = only(world.pass_on(notice, b"", "/messages/?session_id=s-1", request_headers="", status=202))
+    assert (call.record_id, call.status, details(call)["error"]["type"]) == (first.record.id, "error", "cancelled")
+    assert call.latency_us is not None
+    assert world.pass_on(notice, b"", "/messages/?session_id=s-1", request_headers="", status=202).tool_calls == []
+    assert [waiting.rpc_id for waiting in world.builder.waiting_tools()] == ["2"]
+
+
+def test_calls_end_with_the_stream_of_their_session() -> None:
+    """The oldest transport has one stream for all answers: what it did not bring will not come."""
+    world = World(id="default")
+    oldest(world, 1)
+    oldest(world, 2)
+    info = {"protocolVersion": "2024-11-05", "serverInfo": {"name": "old-tools"}}
+    answered, lost = stream(world, {"jsonrpc": "2.0", "id": 0, "result": info}, answer(2)).tool_calls
+    assert (answered.rpc_id, answered.status, answered.server_label) == ("2", "success", "old-tools")
+    assert json.loads(answered.metadata)["protocol_version"] == "2024-11-05"
+    assert (lost.rpc_id, lost.status, details(lost)["error"]["type"]) == ("1", "error", "no_answer")
+    assert lost.server_label == "old-tools"
+    assert world.builder.waiting_tools() == []
+
+
 def test_waiting_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits too long, or in too large a crowd, becomes a row without an answer."""
     monkeypatch.setattr(mcp_sessions, "MAX_PENDING", 3)
     world = World()
-    ended = [call for number in range(5) for call in world.pass_on(ask(number), b"", status=202).tool_calls]
+    calls = [call for number in range(5) for call in world.pass_on(ask(number), b"", status=202).tool_calls]
+    assert [call.rpc_id for call in calls if call.status == "processing"] == ["0", "1", "2", "3", "4"]
+    ended = [call for call in calls if call.status != "processing"]
     assert [call.rpc_id for call in ended] == ["0", "1"]
     assert {details(call)["error"]["type"] for call in ended} == {"no_answer"}
     sessions = Sessions()
