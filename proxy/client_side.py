@@ -11,7 +11,8 @@ from proxy.chunked import ChunkedDecoder
 from proxy.engine import Engine
 from proxy.exchange import Exchange
 from proxy.heads import RequestHead
-from proxy.limits import Phase
+from proxy.kernel import has_vanished, unsent_bytes
+from proxy.limits import HALF_CLOSE_NS, Phase
 from proxy.routes import Route
 from proxy.tunnel import Tunnel
 from proxy.upstream import UpstreamConnection
@@ -49,6 +50,7 @@ class ClientSide(asyncio.Protocol):
         "_tunnel",
         "_unsent",
         "_unsent_bytes",
+        "_upload_bytes",
         "_upstream",
         "_upstream_head",
         "exchange",
@@ -67,7 +69,7 @@ class ClientSide(asyncio.Protocol):
         self._scheme = b"http"
         self._buffer = b""
         self._paused = 0
-        self._stalled_ns = self._eof_ns = self._stalled_bytes = 0
+        self._stalled_ns = self._eof_ns = self._stalled_bytes = self._upload_bytes = 0
         self._lingered_bytes = 0
         self._is_parsing = False
         self._fields: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
@@ -117,7 +119,26 @@ class ClientSide(asyncio.Protocol):
         self._pause(BY_UPSTREAM)
         if self.phase is Phase.BODY:
             self.phase = Phase.WAITING
+        if self.phase is not Phase.STREAMING:
             self._since_ns = time.monotonic_ns()
+
+    def _is_upload_stalled(self, now_ns: int) -> bool:
+        """Whether the upstream has taken nothing for too long of what is on its way to it (P17).
+
+        Asked by the tick, while nothing is added to it: whatever goes is progress and gives more time. An upstream that
+        answers already may leave the rest alone (P16).
+        """
+        upstream, exchange = self._upstream, self.exchange
+        if upstream is None or exchange is None or exchange.request_body is None:
+            return False
+        if self.phase is not Phase.WAITING and not (self.phase is Phase.TUNNEL and self._paused & BY_UPSTREAM):
+            return False
+        unsent = unsent_bytes(upstream.transport)
+        if unsent != self._upload_bytes:
+            self._upload_bytes = unsent
+            self._since_ns = now_ns
+        limit_ns = self._engine.deadlines.write_stall_ns
+        return unsent > 0 and 0 < limit_ns <= now_ns - self._since_ns
 
     def resume_request(self) -> None:
         """The upstream takes bytes again."""
@@ -144,6 +165,12 @@ class ClientSide(asyncio.Protocol):
             self._go_on()
 
     # Ends.
+
+    def _has_left(self, now_ns: int) -> bool:
+        """Whether the client is gone: it ended its side a while ago, or was reset while nothing of it is read (P15)."""
+        if self._eof_ns and self.exchange is not None and now_ns - self._eof_ns >= HALF_CLOSE_NS:
+            return True
+        return self._paused > 0 and has_vanished(self._transport)
 
     def _record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = None

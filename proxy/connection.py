@@ -21,7 +21,8 @@ from proxy.errors import KEEPS_CONNECTION, Refused, UpstreamError, error_respons
 from proxy.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, Exchange
 from proxy.forwarded import forwarded_lines
 from proxy.heads import RequestHead
-from proxy.limits import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
+from proxy.kernel import unsent_bytes
+from proxy.limits import MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
 from proxy.routes import Route
 from proxy.target import FAST_REQUEST_LINE, IDEMPOTENT_METHODS, MAX_REQUEST_LINE_BYTES, parse_request_line
 
@@ -91,15 +92,13 @@ class Downstream(Answering):
         """Enforce the deadlines; called by the engine's tick."""
         deadlines = self._engine.deadlines
         if self._stalled_ns:
-            size = self._transport.get_write_buffer_size()
+            size = unsent_bytes(self._transport)
             if size < self._stalled_bytes:
                 self._stalled_ns = now_ns
             elif deadlines.write_stall_ns and now_ns - self._stalled_ns >= deadlines.write_stall_ns:
                 self._transport.abort()
             self._stalled_bytes = size
-        elif self._eof_ns and self.exchange is not None and now_ns - self._eof_ns >= HALF_CLOSE_NS:
-            self._transport.abort()
-        elif self._paused and self._has_vanished():
+        elif self._has_left(now_ns):
             self._transport.abort()
         elif self._is_upload_stalled(now_ns):
             error = UpstreamError("upstream_timeout", "the upstream takes no more of the request")

@@ -28,7 +28,12 @@ MAX_LINGER_BYTES: Final = 65536
 """How much of it."""
 
 MAX_READ_AHEAD_BYTES: Final = 65536
-"""Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20)."""
+"""Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20).
+
+Below it reading goes on, so that the end of the connection is seen. The read that crosses it may bring as much as the
+loop reads at once (uvloop: 256 000 bytes). A `BufferedProtocol` with a buffer of this size would be exact, at the price
+of two calls and a copy for each read, and of four times as many reads of a large upload.
+"""
 
 
 class Phase(IntEnum):

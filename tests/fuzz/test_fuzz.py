@@ -159,6 +159,31 @@ def test_a_head_cut_in_two_by_a_full_buffer_goes_on() -> None:
     world.clear()
 
 
+def test_more_than_is_read_ahead_stops_the_reading() -> None:
+    """Though it all came at once, behind a request that is running; its end lets it go on."""
+    world = World()
+    client = world.client()
+    one = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    client.deliver(one + one * 1000)
+    assert not client.is_paused
+    client.deliver(one * 2000)
+    assert client.is_paused
+    world.clear()
+    client = world.client()
+    client.deliver(one + one * 3000)
+    assert client.is_paused
+    world.pump()
+    world.upstreams[0].on_write = lambda: world.soon(lambda: world.upstreams[0].deliver(_OK))
+    world.upstreams[0].deliver(_OK)
+    world.pump()
+    assert not client.is_paused
+    assert len(world.records()) == 3001
+    world.clear()
+
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
 def test_shrinking_keeps_what_matters() -> None:
     """All that can go is left out."""
     assert shrink(b"some text with a needle in it" * 3, lambda data: b"needle" in data) == b"needle"
