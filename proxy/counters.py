@@ -17,7 +17,7 @@ Key = TypeVar("Key")
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "OTHER")
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes; "none" is an exchange without a response, or a status outside of 100 to 599."""
-UPSTREAM_ERRORS: Final = ("refused", "reset", "bad_response", "timeout")
+UPSTREAM_ERRORS: Final = ("refused", "unresolved", "untrusted", "reset", "bad_response", "timeout")
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
 _METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}

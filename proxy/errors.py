@@ -1,6 +1,8 @@
 """Why an exchange is answered by the proxy itself; the type says whose fault it was and what the client is told."""
 
 import json
+import socket
+import ssl
 from http import HTTPStatus
 from typing import Final
 
@@ -15,6 +17,8 @@ STATUS_OF: Final = {
     "no_route": 404,
     "method_not_allowed": 405,
     "upstream_refused": 502,
+    "upstream_unresolved": 502,
+    "upstream_untrusted": 502,
     "upstream_reset": 502,
     "upstream_bad_response": 502,
     "upstream_timeout": 504,
@@ -56,6 +60,15 @@ class UpstreamError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def unreached(error: Exception) -> str:
+    """Name why no connection to an upstream came about: its name, its certificate, or whatever else."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "upstream_untrusted"
+    if isinstance(error, socket.gaierror | UnicodeError):  # UnicodeError: a host name that IDNA cannot write
+        return "upstream_unresolved"
+    return "upstream_refused"
 
 
 def error_response(code: str, message: str, *, close: bool, record_id_line: bytes = b"") -> tuple[bytes, bytes]:

@@ -43,6 +43,8 @@ ERROR_CODES: Final = (
     "expired",
     "scope_denied",
     "agent_denied",
+    "upstream_unresolved",
+    "upstream_untrusted",
 )
 """The proxy's own error codes (`interface.md`); the index is the wire code, so only ever append."""
 ERROR_INDEX: Final = {code: index for index, code in enumerate(ERROR_CODES)}

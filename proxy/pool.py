@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.addresses import is_loopback
-from proxy.errors import UpstreamError
+from proxy.errors import UpstreamError, unreached
 from proxy.field_lines import PlainLines
 from proxy.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route
@@ -115,7 +115,7 @@ class Pool:
         """Open a connection, or wait for one when the limit is reached.
 
         Raises:
-            UpstreamError: `upstream_refused`, `upstream_timeout`, or `overloaded` when the limit held too long.
+            UpstreamError: one of `errors.unreached`, `upstream_timeout`, or `overloaded` when the limit held too long.
         """
         is_full = False
         try:
@@ -138,9 +138,9 @@ class Pool:
             raise UpstreamError(
                 "upstream_timeout", f"no connection after {self._limits.timeout_connect_s:g} s"
             ) from error
-        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that IDNA cannot write
+        except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise UpstreamError("upstream_refused", f"cannot connect to the upstream: {reason}") from error
+            raise UpstreamError(unreached(error), f"cannot connect to the upstream: {reason}") from error
 
     async def _turn(self, waiter: "asyncio.Future[None]") -> None:
         """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""

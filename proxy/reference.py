@@ -17,12 +17,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from aiohttp import (
+    ClientConnectorDNSError,
+    ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientResponseError,
     ClientSession,
     ClientTimeout,
     DummyCookieJar,
+    InvalidURL,
     TCPConnector,
     UnixConnector,
     web,
@@ -32,7 +35,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.capture import Window
-from proxy.errors import STATUS_OF, Refused, UpstreamError, error_response
+from proxy.errors import STATUS_OF, Refused, UpstreamError, error_response, unreached
 from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, Exchange
 from proxy.forwarded import TrustedProxies, forwarded_lines
 from proxy.gate import Gate
@@ -174,8 +177,9 @@ class ReferenceEngine:
             self.recorder.count_upstream_error(route, "upstream_timeout")
             raise UpstreamError("upstream_timeout", "no answer in time") from error
         except ClientError as error:
-            code = "upstream_bad_response" if isinstance(error, ClientResponseError) else "upstream_reset"
-            code = "upstream_refused" if isinstance(error, OSError) else code
+            code = _failure(error)
+            if isinstance(error, ClientConnectorError):
+                exchange.sent_ns = -1
             self.recorder.count_upstream_error(route, code)
             raise UpstreamError(code, f"cannot reach the upstream: {error}") from error
 
@@ -277,6 +281,15 @@ def _session(route: Route, connect_s: float, first_byte_s: float) -> ClientSessi
         skip_auto_headers=_AUTO_HEADERS,
         cookie_jar=DummyCookieJar(),
     )
+
+
+def _failure(error: ClientError) -> str:
+    """Name why a request to the upstream failed."""
+    if isinstance(error, ClientConnectorDNSError | InvalidURL):
+        return "upstream_unresolved"
+    if isinstance(error, OSError):
+        return unreached(error)
+    return "upstream_bad_response" if isinstance(error, ClientResponseError) else "upstream_reset"
 
 
 def _multidict(lines: bytes) -> CIMultiDict[str]:

@@ -21,7 +21,7 @@ _NO_CREDENTIAL: Final = frozenset(("missing_token", "invalid_token"))
 _INACTIVE: Final = frozenset(("disabled", "expired"))
 _SYSTEM_ERRORS: Final = frozenset(("overloaded", "keys_unavailable"))
 _SYSTEM_OUTCOMES: Final = frozenset((Outcome.WORKER_LOST.value, Outcome.SHUTDOWN.value))
-_CONFIG_ERRORS: Final = frozenset(("loop_detected",))
+_CONFIG_ERRORS: Final = frozenset(("loop_detected", "upstream_unresolved", "upstream_untrusted"))
 
 
 def project_row(

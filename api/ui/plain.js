@@ -16,6 +16,8 @@ const seconds = (us) => (us === null || us === undefined ? "its limit" : `${(us 
 const OURS = {
   __proto__: null,
   upstream_refused: (r) => [`${r.upstream ?? "The upstream"} refused the connection.`, "Nothing listens there: start the service, or correct the upstream of the route."],
+  upstream_unresolved: () => ["The upstream’s host name leads nowhere.", "Correct the upstream of the route, or the name service of this machine."],
+  upstream_untrusted: (r) => [`The certificate of ${r.upstream ?? "the upstream"} is not trusted.`, "Set upstream_ca_file on the route to the authority that signed it."],
   upstream_reset: (r) => [`${r.upstream ?? "The upstream"} closed the connection before it answered.`, "It may have crashed, or its keep-alive is shorter than upstream_keep_alive_s."],
   upstream_bad_response: (r) => [`${r.upstream ?? "The upstream"} did not answer with valid HTTP.`, "The answer could not be read; look at the service on that port."],
   upstream_timeout: (r) => [`The upstream took longer than ${seconds(r.duration_us)} to answer.`, `${r.upstream ?? "It"} accepted the request and was given up on: timeout_first_byte_s in [proxy.limits].`],

@@ -281,7 +281,7 @@ def test_a_name_that_cannot_exist_is_502(start: Start) -> None:
     with plane.connect() as client:
         for _ in range(2):
             client.send(GET)
-            assert client.answer().field("X-Sidelog-Error") == "upstream_refused"
+            assert client.answer().field("X-Sidelog-Error") == "upstream_unresolved"
     plane.exchanges(2)
 
 

@@ -118,6 +118,14 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
             {"requestSent": False, "responseReceived": False},
         ),
         (
+            {"error_type": "upstream_unresolved", "outcome": "upstream_error", "status": 502, **UNSENT},
+            {"requestConfigError": True, "requestSent": False, "responseReceived": False},
+        ),
+        (
+            {"error_type": "upstream_untrusted", "outcome": "upstream_error", "status": 502, **UNSENT},
+            {"requestConfigError": True, "requestSent": False, "responseReceived": False},
+        ),
+        (
             {"error_type": "upstream_timeout", "outcome": "upstream_timeout", "status": 504, "first_byte_us": None},
             {"responseReceived": False},
         ),
