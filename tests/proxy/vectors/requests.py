@@ -87,6 +87,8 @@ CHUNKS: Final = [
         "extension with NUL": b"4;\x00\r\nbody\r\n0\r\n\r\n",
         "without its last CRLF": b"4\r\nbody0\r\n\r\n",
         "data longer than its size": b"2\r\nbody\r\n0\r\n\r\n",
+        "data shorter than its size": b"6\r\nbody\r\n0\r\n\r\n",
+        "without the last empty line": b"4\r\nbody\r\n0\r\n" + SMUGGLED,
         "trailer malformed": b"4\r\nbody\r\n0\r\nX : y\r\n\r\n",
         "trailer folded": b"4\r\nbody\r\n0\r\nX: y\r\n z\r\n\r\n",
         "trailers without end": b"4\r\nbody\r\n0\r\n" + b"X: y\r\n" * 6000,
