@@ -50,6 +50,8 @@ class StoreShown(Struct):
     """Whether the store can be reached."""
 
     up: bool
+    reason: str | None
+    """Why not."""
 
 
 class RetentionShown(Struct):

@@ -38,8 +38,11 @@ async def serve_stream(request: web.Request, services: Services, interest: Inter
 
     Raises:
         Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
+        StorageUnavailable: the store was away since the start.
     """
     streams, principal = services.streams, services.principal
+    if not streams.tail.is_begun:
+        raise StorageUnavailable("streams begin with the store, which has not come yet")
     interest = replace(interest, filter=narrow(interest.filter, principal.scope))
     response = web.StreamResponse(headers=_HEADERS)
     if request.method == "HEAD":

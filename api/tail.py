@@ -131,6 +131,15 @@ class Tail:
         self._shared: dict[tuple[Interest, int], Chunk] = {}
         self._shared_bytes = 0
         self._is_closed = False
+        self.is_begun = True
+        """Whether ids can be given: not before the store has told how far they are."""
+
+    def begin(self, head_seq: int, offset: int) -> None:
+        """Begin behind a store that has just come, with its offset; nothing was committed before."""
+        self.offset = offset
+        self._ring.offset = offset
+        self._committed_seq = self._published_seq = head_seq
+        self.is_begun = True
 
     @property
     def head_id(self) -> int:

@@ -56,7 +56,8 @@ class TailRing:
             max_entries: entries kept; at least the newest record stays in any case.
             max_bytes: what records and frames may take.
         """
-        self._offset = offset
+        self.offset = offset
+        """Changed only while the ring is empty."""
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._slots: deque[Slot] = deque()
@@ -96,7 +97,7 @@ class TailRing:
         """Give a slot's frames, encoding them when nobody has before."""
         found = slot.frames.get(encode)
         if found is None:
-            found = slot.frames[encode] = encode_frames(slot.record, encode, self._offset)
+            found = slot.frames[encode] = encode_frames(slot.record, encode, self.offset)
             added = sum(len(frame.content) for frame in found)
             slot.size_bytes += added
             self.size_bytes += added

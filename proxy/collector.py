@@ -1,6 +1,7 @@
 """Root of the collector process: `python -m proxy.collector`. Drains rings, writes the store, serves the admin port.
 
-Start order: settings, store, positions, rings, writer, drain, admin port, `ready`. Stop order: the workers are gone
+Start order: settings, store (or what is known of one that is away, `arrival.py`), positions, rings, writer, drain,
+admin port, `ready`. Stop order: the workers are gone
 when `drain` arrives, so the rings are emptied, the writer settles what it has, the admin port closes, then the store.
 """
 
@@ -19,6 +20,7 @@ from typing import Final
 from aiohttp import web
 
 from api.app import make_app
+from api.dialects.fanout import Fanout
 from api.hosts import remember_server_name
 from api.metrics import Metrics
 from api.principal import Credential, Credentials, Principal
@@ -29,12 +31,13 @@ from api.stream_limits import StreamLimits
 from api.tail import Tail
 from proxy.addresses import parse_address
 from proxy.admin_token import AdminToken
+from proxy.arrival import Beginning, begun, meet
 from proxy.control import HOPELESS_EXIT, Control
 from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
-from proxy.keeping import describe_retention, load_spool, make_retention
+from proxy.keeping import describe_retention, make_retention
 from proxy.key_publisher import KeyPublisher
 from proxy.log import set_up_log
 from proxy.loop import new_event_loop, stop_signals
@@ -44,20 +47,18 @@ from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import AdminHostSettings, Settings, TokenSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
-from proxy.tailing import keep_tail, open_fanout, open_tail
+from proxy.tailing import keep_tail
 from proxy.tls import server_context
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
-from storage.backends import open_storage
 from storage.base import Storage
-from storage.errors import SchemaTooNew, StorageUnavailable
+from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured
 from storage.keys import ApiKey
-from storage.ledger import Ledger, balance, merge
+from storage.ledger import Ledger, balance
 from storage.query import Scope
-from storage.record import Batch, Position, ToolCall
+from storage.record import Batch
 from storage.retention import Retention
 from storage.spool import Spool
-from storage.tools import ToolStorage
 from storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,6 @@ CLOSE_S: Final = 10.0
 """Bounds each step of the stop: what is not stored by then stays in the rings for the next start."""
 WORKERS_GONE_S: Final = 5.0
 """Beyond their drain timeout, before we stop without them."""
-OPEN_RETRY_S: Final = 2.0
-"""Pause before a store that is not there yet is asked again."""
 
 
 @dataclass(slots=True)
@@ -83,6 +82,8 @@ class ControlPlane:
     tail: Tail
     retention: Retention
     keys: KeyPublisher
+    builder: RecordBuilder
+    fanout: Fanout | None
     is_handing_over: bool = False
     """Whether another collector goes on with the rings where this one stops."""
 
@@ -102,6 +103,8 @@ class ControlPlane:
         """Ready while not draining; a store that is away only degrades, the rings hold what comes."""
         degraded = not self.writer.is_storage_up
         members: dict[str, object] = {"draining": self.status.is_draining, "degraded": degraded}
+        if degraded:
+            members["away"] = ["store"]
         return not self.status.is_draining, members
 
 
@@ -110,39 +113,30 @@ async def control_plane(
     settings: Settings,
     data: DataDir,
     wakeup: Wakeup,
-    stopping: asyncio.Event,
     follow: Callable[[Sources, StatusView], None] = lambda sources, status: None,
 ) -> AsyncIterator[ControlPlane]:
-    """Start store, writer and drain; on leaving, empty the rings, settle, and close in order.
+    """Start writer and drain, with the store or before it; on leaving, empty the rings, settle, and close in order.
 
     Args:
         settings: as frozen.
         data: the owned data directory.
         wakeup: its reading end is ours.
-        stopping: ends the wait for a store that cannot be opened.
         follow: attaches the anonymous rings there are, before those that are gone are accounted for.
 
     Raises:
-        StorageUnavailable: it was `stopping` before the store could be opened.
-        SchemaTooNew: a newer sidelog wrote the store.
+        SchemaTooNew: a newer sidelog wrote the store. In an exception group, like the next.
+        StorageMisconfigured: the address of the store can never work.
     """
-    storage = await _open(settings, data.path, stopping)
-    async with storage, asyncio.TaskGroup() as tasks:
-        tail = await open_tail(settings, storage, data.path)
-        committed = await storage.positions(data.instance)
-        spool = load_spool(settings, data.path, committed)
-        waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
-        plane = _wire(settings, data, storage, committed, tail, spool, waiting)
+    async with begun(settings, data) as beginning, asyncio.TaskGroup() as tasks:
+        plane = _wire(settings, data, beginning)
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
         await plane.keys.refresh()
         follow(plane.sources, plane.status)
         plane.sources.find()
-        plane.drain.account_for_lost_rings(() if spool is None else spool.positions)
+        meeting = _meet(settings, data, beginning, plane, tasks)
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
-        is_shared = settings.storage.url.startswith("postgres")
-        keeping = tasks.create_task(keep_tail(tail, storage, data.path, is_shared=is_shared), name="tail")
         retaining = tasks.create_task(plane.retention.run(), name="retention")
         publishing = tasks.create_task(plane.keys.run(), name="keys")
         try:
@@ -153,25 +147,38 @@ async def control_plane(
                 draining.cancel()
                 await asyncio.wait((draining,))
             await _settle(plane.drain, draining, plane.writer, writing)
-            keeping.cancel()
+            meeting.cancel()
             publishing.cancel()
             await plane.keys.flush_uses()
             plane.sources.close()
-            if spool is not None:
-                spool.close()
+            if beginning.spool is not None:
+                beginning.spool.close()
 
 
-def _wire(
-    settings: Settings,
-    data: DataDir,
-    storage: Storage,
-    committed: dict[bytes, Position],
-    tail: Tail,
-    spool: Spool | None,
-    waiting: list[ToolCall],
-) -> ControlPlane:
+def _meet(
+    settings: Settings, data: DataDir, beginning: Beginning, plane: ControlPlane, tasks: asyncio.TaskGroup
+) -> asyncio.Task[None]:
+    """Account for what was before this start, now or when the store has come; then keep the tail until cancelled."""
+    spool = beginning.spool
+    if beginning.period:
+        plane.drain.wait_for_store(is_holding=spool is None)
+    else:
+        plane.drain.account_for_lost_rings(() if spool is None else spool.positions)
+
+    async def keep() -> None:
+        if beginning.period:
+            await meet(settings, data, beginning, plane.writer, plane.drain)
+            plane.builder.await_answers(beginning.waiting)
+            await plane.keys.refresh()
+        is_shared = settings.storage.url.startswith("postgres")
+        await keep_tail(plane.tail, plane.storage, data.path, is_shared=is_shared)
+
+    return tasks.create_task(keep(), name="tail")
+
+
+def _wire(settings: Settings, data: DataDir, beginning: Beginning) -> ControlPlane:
     """Make the parts and connect them; nothing runs yet."""
-    effective = committed if spool is None else merge(committed, spool.positions, spool.retired)
+    storage, tail, spool, effective = beginning.storage, beginning.tail, beginning.spool, beginning.effective
     metrics = Metrics(lambda: status.worker_totals(), tail, version=VERSION)
 
     def on_commit(batch: Batch, last_seq: int) -> None:
@@ -189,8 +196,10 @@ def _wire(
         on_commit=on_commit,
         on_spooled=lambda batch: drain.on_spooled(batch),
         on_attempt=metrics.observe_batch,
+        on_dropped=lambda reason, records: drain.own.add_gap(reason, records),
         spool=spool,
-        committed=committed,
+        committed=beginning.committed,
+        period=beginning.period,
     )
     directory = ring_directory(settings.ring.directory, data.path, 0)
 
@@ -202,13 +211,16 @@ def _wire(
     book = KeyBook()
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
-    builder.await_answers(waiting)
+    builder.await_answers(beginning.waiting)
     drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
     status = StatusView(settings, data.instance, sources, writer, builder)
+    status.store_reason = lambda: "" if beginning.late.is_admitted else beginning.late.reason
     retention = make_retention(settings, storage, drain)
     status.retention = lambda: describe_retention(retention)
     metrics.watch_store(lambda: _store_figures(writer, retention, spool))
-    return ControlPlane(storage, writer, drain, sources, status, metrics, tail, retention, keys)
+    return ControlPlane(
+        storage, writer, drain, sources, status, metrics, tail, retention, keys, builder, beginning.fanout
+    )
 
 
 def _store_figures(writer: Writer, retention: Retention, spool: Spool | None) -> StoreFigures:
@@ -240,22 +252,6 @@ async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, wr
         )
 
 
-async def _open(settings: Settings, data_dir: Path, stopping: asyncio.Event) -> Storage:
-    """Open the store, waiting for one that is away: workers go on meanwhile, their rings hold the records."""
-    while True:
-        try:
-            return await open_storage(settings.storage.url, data_dir, durability=settings.storage.durability)
-        except StorageUnavailable as error:
-            if stopping.is_set():
-                raise
-            log.error("the store cannot be opened, trying again: %s", error)
-        try:
-            async with asyncio.timeout(OPEN_RETRY_S):
-                await stopping.wait()
-        except TimeoutError:
-            pass
-
-
 @asynccontextmanager
 async def admin_port(
     settings: Settings, data: DataDir, plane: ControlPlane, listener: socket.socket
@@ -274,7 +270,7 @@ async def admin_port(
             for route in settings.routes
         },
         retention_s=round(settings.retention.max_age_days * 86_400) or None,
-        fanout=await open_fanout(settings, plane.storage) if settings.admin.fanout else None,
+        fanout=plane.fanout,
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
@@ -315,7 +311,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     orders = Orders(control)
     await orders.rings_known()
     async with (
-        control_plane(settings, data, wakeup, orders.stopping, orders.follow) as plane,
+        control_plane(settings, data, wakeup, orders.follow) as plane,
         admin_port(settings, data, plane, listener),
     ):
         control.send("ready")
@@ -382,16 +378,23 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role="collector")
+    code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(options, settings))
-    except SchemaTooNew as error:
-        log.error("%s", error)
-        return HOPELESS_EXIT
-    except StorageUnavailable as error:
-        log.error("stopped before the store could be opened, the rings keep what they hold: %s", error)
-        return 1
-    return 0
+    except* (SchemaTooNew, StorageMisconfigured) as group:
+        code = HOPELESS_EXIT
+        log_each(group)
+    return code
+
+
+def log_each(group: BaseExceptionGroup[StorageError]) -> None:
+    """Say what ended us, one line each."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            log_each(error)
+        else:
+            log.error("%s", error)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,14 @@ import msgspec
 from proxy.enrich.bodies import TooLong
 from proxy.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.message import KIND_MESSAGE, CapturedMessage, decode_message
+from proxy.own_records import OwnRecords
 from proxy.ring import RingEntry
 from proxy.segment import SegmentError, boot_id
 from proxy.sources import Source, Sources
 from proxy.wakeup import Wakeup
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.ledger import OWN, PAST, SPOOL, fold
+from storage.ledger import OWN, PAST, SPOOL, fold, is_ahead
 from storage.record import Batch, Entry, Position
 from storage.writer import Writer
 
@@ -102,11 +103,45 @@ class Drain:
         self._storage = storage
         self.committed = committed
         self._observe = observe
-        self._own = committed.get(OWN, Position())
+        self.own = OwnRecords(builder, writer, committed)
         self._past = committed.get(PAST, Position(closed=True))
         self._is_stopping = False
+        self._is_provisional = self._is_holding = False
+        self._arrived: Callable[[], Collection[bytes]] | None = None
         self._is_looking = True
         self._is_woken = asyncio.Event()
+
+    def wait_for_store(self, *, is_holding: bool) -> None:
+        """Begin without a store: nothing is closed, and events wait, until `meet`. Called before `run`.
+
+        A ring that is released further than is known of it waits as well; with `is_holding` all of them do.
+        """
+        self._is_provisional, self._is_holding, self.own.is_deferring = True, is_holding, True
+
+    def meet(self, adopt: Callable[[], Collection[bytes]]) -> None:
+        """Go on with the store that has come, behind the slice that is being taken.
+
+        Args:
+            adopt: brings writer and `committed` up to what the store has, at that moment; answers which sources are in
+                the spool.
+        """
+        self._arrived = adopt
+        self._is_woken.set()
+
+    def _meet(self, adopt: Callable[[], Collection[bytes]]) -> None:
+        spooled = adopt()
+        self._is_provisional, self._is_holding, self._arrived = False, False, None
+        self._past = self.committed.get(PAST, Position(closed=True))
+        for source in list(self._sources.attached.values()):
+            known = self.committed.get(source.id, Position())
+            if known.closed:
+                self._sources.remove(source)
+            elif source.is_foreign or known.offset > source.position.offset:
+                source.begin(known)
+            else:
+                source.told(known)
+        self.own.begin(self.committed)
+        self.account_for_lost_rings(spooled)
 
     def on_commit(self, batch: Batch, _last_seq: int) -> None:
         """Release what a commit covered, and let go of rings that are closed."""
@@ -126,7 +161,10 @@ class Drain:
 
     def on_spooled(self, batch: Batch) -> None:
         """Release what the spool took; rings that are closed stay until the store has heard of it."""
-        self.committed.update(batch.positions)
+        for source_id, position in batch.positions.items():
+            # A store that came meanwhile may have been further.
+            if source_id not in self.committed or is_ahead(position, self.committed[source_id]):
+                self.committed[source_id] = position
         for source_id in batch.retired:
             self.committed.pop(source_id, None)
         for source_id, position in batch.positions.items():
@@ -162,12 +200,7 @@ class Drain:
 
     def add_event(self, name: str, data: dict[str, object]) -> None:
         """Put a record of our own into the log."""
-        self._add_own(self._builder.event(name, data))
-
-    def _add_own(self, entry: Entry) -> None:
-        old = self._own
-        self._own = Position(0, old.taken + 1, old.stored + 1, old.received + 1, old.dropped, True)
-        self._writer.add(entry, 1024, OWN, self._own)
+        self.own.add_event(name, data)
 
     async def run(self, wakeup: Wakeup) -> None:
         """Drain until `stop`; then on until every ring is empty, committed and gone."""
@@ -177,6 +210,8 @@ class Drain:
         try:
             while True:
                 now_s = time.monotonic()
+                if self._arrived is not None:
+                    self._meet(self._arrived)
                 if self._is_looking or now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
                     last_found_s = now_s
                     self._is_looking = False
@@ -184,8 +219,8 @@ class Drain:
                 if await self._move():
                     last_moved_s = now_s
                     await asyncio.sleep(0)
-                elif self._is_stopping and not self._sources.attached:
-                    return
+                elif self._is_stopping and (not self._sources.attached or self._is_provisional):
+                    return  # Without a store no ring can be closed: the next start finds them.
                 elif self._is_stopping or self._writer.is_full or now_s - last_moved_s < IDLE_AFTER_S:
                     await asyncio.sleep(BUSY_PAUSE_S)
                 else:
@@ -221,6 +256,8 @@ class Drain:
     async def _look_around(self) -> None:
         """Attach new rings, report refusals, close the rings of dead workers."""
         self._sources.find()
+        if self._is_provisional:
+            return
         for source in list(self._sources.attached.values()):
             if source.is_closing:  # it may be gone by now: a commit may come in while another one is closed
                 continue
@@ -244,15 +281,8 @@ class Drain:
             return
         # Both in one batch: the gap record is there exactly once, or not yet.
         self._writer.advance(source.id, source.report_refusals(count))
-        self.add_event(
-            "gap",
-            {
-                "count": count,
-                "reason": "ring_full",
-                "fromMs": source.reader.first_refused_us // 1000,
-                "toMs": source.reader.last_refused_us // 1000,
-            },
-        )
+        first_us, last_us = source.reader.first_refused_us, source.reader.last_refused_us
+        self.own.add_gap("ring_full", count, first_us // 1000, last_us // 1000)
         log.error("records were dropped: the ring is full", extra={"count": count})
 
     async def _close(self, source: Source) -> None:
@@ -265,16 +295,18 @@ class Drain:
             except StorageUnavailable:
                 return  # asked again at the next look around
         for entry in lost:
-            self._add_own(entry)
+            self.own.add(entry)
         self._writer.advance(source.id, source.finish())
 
     async def _move(self) -> bool:
         """Move one slice of every ring; tell whether there was anything."""
         moved = False
+        if self._is_holding:
+            return moved
         for source in list(self._sources.attached.values()):
             if self._writer.is_full:
                 break
-            if source.is_closing:
+            if source.is_closing or (self._is_provisional and source.is_foreign):
                 continue
             try:
                 entries = source.read(SLICE_RECORDS, SLICE_BYTES)
@@ -282,11 +314,15 @@ class Drain:
                 self._give_up(source, error)
                 continue
             await self._take(source, entries)
-            behind = source.pass_over()
-            if behind is not None:
-                self._writer.advance(source.id, behind)
+            self._tell_drops(source)
             moved = moved or bool(entries)
         return moved
+
+    def _tell_drops(self, source: Source) -> None:
+        """Count what could not be taken, and say so: both in one batch, or not yet."""
+        while drop := source.tell_drop():
+            self._writer.advance(source.id, source.position)
+            self.own.add_gap(*drop)
 
     def _give_up(self, source: Source, error: SegmentError) -> None:
         """Part from a ring whose header is damaged: what it still held is unknown, and the log says so."""
@@ -309,7 +345,7 @@ class Drain:
             except Exception:  # whatever is wrong with one record, the next is read
                 log.exception("a ring entry could not be read and was dropped")
                 self._hand_over(source, run)
-                self._writer.advance(source.id, source.drop(raw[3], "poison"))
+                source.drop(raw[3], "poison")
                 continue
             run.entries.append(entry)
             run.ends.append(raw[3])

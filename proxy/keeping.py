@@ -5,6 +5,7 @@ Wires both to the settings, the data directory and the log of events.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from proxy.drain import Drain
 from proxy.settings import Settings
@@ -13,6 +14,9 @@ from storage.ledger import SPOOL
 from storage.record import Position
 from storage.retention import Floors, Limits, Retention
 from storage.spool import SUFFIX, Spool
+
+SPOOL_DIRECTORY: Final = "spool"
+"""In the data directory."""
 
 
 def make_retention(settings: Settings, storage: Storage, drain: Drain) -> Retention:
@@ -47,7 +51,7 @@ def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Pos
 
     A spool that an earlier `safe` left is read too: its records are to be stored.
     """
-    directory = data_dir / "spool"
+    directory = data_dir / SPOOL_DIRECTORY
     if settings.storage.durability != "safe" and not any(directory.glob("*" + SUFFIX)):
         return None
     spool = Spool(directory, settings.spool.max_bytes)

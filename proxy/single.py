@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 
-from proxy.collector import ControlPlane, admin_port, control_plane
+from proxy.collector import ControlPlane, admin_port, control_plane, log_each
 from proxy.datadir import DataDir
 from proxy.listeners import Listeners
 from proxy.log import set_up_log
@@ -19,7 +19,7 @@ from proxy.plane import data_plane, make_segment, read_settings
 from proxy.routes import compile_routes
 from proxy.settings import Settings
 from proxy.wakeup import Wakeup
-from storage.errors import SchemaTooNew, StorageUnavailable
+from storage.errors import SchemaTooNew, StorageMisconfigured
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
     try:
         with stop_signals(stopping.set):
             async with (
-                control_plane(settings, data, wakeup, stopping) as plane,
+                control_plane(settings, data, wakeup) as plane,
                 admin_port(settings, data, plane, listeners.admin),
             ):
                 if segment.path is None:
@@ -79,10 +79,11 @@ def run_single(settings_fd: int, data: DataDir, listeners: Listeners) -> int:
     """
     settings = read_settings(settings_fd)
     set_up_log(settings.log.level, role="sidelog")
+    code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(settings, data, listeners))
-    except (SchemaTooNew, StorageUnavailable) as error:
-        log.error("%s", error)
-        return 1
-    return 0
+    except* (SchemaTooNew, StorageMisconfigured) as group:
+        code = 1
+        log_each(group)
+    return code

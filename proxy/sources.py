@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from proxy.counters import CounterLayout, CounterSnapshot, fold
 from proxy.descriptor import Descriptor, read_descriptor
 from proxy.inflight import InflightExchange, InflightReader
@@ -36,16 +38,20 @@ class Source:
         self.segment = segment
         self.id = segment.source
         self.descriptor: Descriptor = read_descriptor(segment.descriptor)
-        self.position = position
-        self.reader = RingReader(segment, start=position.offset, taken=position.taken)
+        self.begin(position)
         self._inflight = InflightReader(segment)
         self._layout = CounterLayout(len(self.descriptor.routes))
-        self._corrupt_before = 0
-        # Released by a store that is no longer ours (it was replaced): those records are in its accounts.
-        self._is_foreign = self.reader.cursor > position.offset
-        self._has_skipped = False
         self.is_closing = False
         """The closing batch was added to the writer."""
+
+    def begin(self, position: Position) -> None:
+        """Go on behind another committed position: the store has told it."""
+        self.position = position
+        self.reader = RingReader(self.segment, start=position.offset, taken=position.taken)
+        self._corrupt_before = 0
+        # Released by a store that is no longer ours (it was replaced): those records are in its accounts.
+        self.is_foreign = self.reader.cursor > position.offset
+        self._untold: dict[str, int] = {}
 
     @property
     def boot_id(self) -> str:
@@ -58,17 +64,13 @@ class Source:
         damaged = self.reader.corrupt_records - self._corrupt_before
         if damaged:
             self._corrupt_before = self.reader.corrupt_records
-            self._skip("corrupt", damaged)
+            self.drop(self.position.offset, "corrupt", damaged)
             log.error("damaged ring entries were skipped", extra={"count": damaged, "ring": self.id.hex()})
-        if self._is_foreign and self.reader.cursor >= self.reader.head:
-            self._is_foreign = False
-            self._skip("other_store", max(0, self.reader.pushed - self.position.taken - len(entries)))
+        if self.is_foreign and self.reader.cursor >= self.reader.head:
+            self.is_foreign = False
+            counted = self.position.taken + len(entries) + sum(self._untold.values())
+            self.drop(self.position.offset, "other_store", max(0, self.reader.pushed - counted))
         return entries
-
-    def _skip(self, reason: str, count: int) -> None:
-        if count:
-            self._has_skipped = True
-            self.drop(self.position.offset, reason, count)
 
     def take(self, ends: list[int]) -> Run:
         """Advance over consecutive entries that become records, by the offsets behind them; return their positions."""
@@ -76,21 +78,27 @@ class Source:
         self.position = steps[-1]
         return Run(self.id, steps)
 
-    def drop(self, end: int, reason: str, count: int = 1) -> Position:
-        """Advance to `end` over entries that cannot be stored; return the position after them."""
+    def drop(self, end: int, reason: str, count: int = 1) -> None:
+        """Advance to `end` over entries that cannot be stored. They count as waiting until `tell_drop`.
+
+        After a kill in between the next reader misses them, and counts them as corrupt.
+        """
+        if count:
+            self.position = msgspec.structs.replace(self.position, offset=end)
+            self._untold[reason] = self._untold.get(reason, 0) + count
+
+    def tell_drop(self) -> tuple[str, int] | None:
+        """Count what was dropped for one reason, and advance over damage that no entry follows; None: nothing left.
+
+        To be called when everything that was read is taken; a gap record tells of it in the same batch.
+        """
+        if not self._untold:
+            return None
+        reason, count = self._untold.popitem()
         old = self.position
         dropped = {**old.dropped, reason: old.dropped.get(reason, 0) + count}
-        self.position = Position(end, old.taken + count, old.stored, 0, dropped, False)
-        return self.position
-
-    def pass_over(self) -> Position | None:
-        """Advance over damage that no entry follows; None when there was none since the last call."""
-        if not self._has_skipped:
-            return None
-        self._has_skipped = False
-        old = self.position
-        self.position = Position(self.reader.cursor, old.taken, old.stored, 0, old.dropped, False)
-        return self.position
+        self.position = Position(self.reader.cursor, old.taken + count, old.stored, 0, dropped, False)
+        return reason, count
 
     def report_refusals(self, count: int) -> Position:
         """Count records the ring refused, which a gap record now tells about; return the position."""
@@ -98,6 +106,13 @@ class Source:
         dropped = {**old.dropped, "ring_full": old.dropped.get("ring_full", 0) + count}
         self.position = Position(old.offset, old.taken, old.stored, 0, dropped, False)
         return self.position
+
+    def told(self, known: Position) -> None:
+        """Take over which refusals a gap record tells about that was committed unheard."""
+        count = known.dropped.get("ring_full", 0)
+        if count > self.position.dropped.get("ring_full", 0):
+            dropped = {**self.position.dropped, "ring_full": count}
+            self.position = msgspec.structs.replace(self.position, dropped=dropped)
 
     def finish(self) -> Position:
         """Close the position: the producer's own counts are final."""
@@ -130,8 +145,9 @@ class Source:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the worker is gone and its ring read to the end."""
-        return not self.segment.producer_alive() and self.reader.cursor >= self.reader.head
+        """Whether the worker is gone, its ring read to the end, and nothing missed that a reader before us dropped."""
+        reader = self.reader
+        return not self.segment.producer_alive() and reader.cursor >= reader.head and reader.taken >= reader.pushed
 
     def in_flight(self) -> list[InflightExchange]:
         """What the worker noted as running, or left behind."""

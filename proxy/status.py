@@ -49,6 +49,8 @@ class StatusView:
         self._builder = builder
         self._started_s = time.monotonic()
         self.is_draining = False
+        self.store_reason: Callable[[], str] = str
+        """Why the store has not been there since the start; empty when it was."""
         self.retention: Callable[[], dict[str, object]] = dict
         """Describes how far retention has come; set when there is one."""
 
@@ -111,7 +113,10 @@ class StatusView:
                 "is_full": writer.is_full,
             },
             "collector": {"pid": os.getpid(), "uptime_s": round(time.monotonic() - self._started_s, 1)},
-            "storage": {"up": writer.is_storage_up},
+            "storage": {
+                "up": writer.is_storage_up,
+                "reason": self.store_reason() or writer.availability.reason or None,
+            },
             "retention": self.retention(),
             "configuration": redacted(self._settings),
         }

@@ -36,12 +36,26 @@ def raise_offset(offset: int, last_seq: int, mark: int) -> int:
     return offset if head >= mark else offset + (mark - head) + MARGIN
 
 
+def make_tail(settings: Settings, storage: Storage) -> Tail:
+    """Make the tail of a store that is to be asked yet: `begin_tail`."""
+    tail = Tail(storage, max_entries=settings.tail.ring_entries)
+    tail.is_begun = False
+    return tail
+
+
 async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Tail:
     """Make the tail of a store, its offset raised where it must be.
 
     Raises:
         StorageUnavailable: the store is away.
     """
+    tail = make_tail(settings, storage)
+    await begin_tail(tail, storage, data_path)
+    return tail
+
+
+async def begin_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
+    """Let a tail begin behind what a store has; see `open_tail`."""
     last_seq = await storage.last_seq()
     offset = int(await storage.meta(OFFSET_NAME) or 0)
     mark = read_state(data_path).get(MARK_NAME)
@@ -49,7 +63,7 @@ async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Ta
     if raised != offset:
         log.warning("the store is behind what was streamed before: clients of streams start anew")
         await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
-    return Tail(storage, head_seq=last_seq, offset=raised, max_entries=settings.tail.ring_entries)
+    tail.begin(last_seq, raised)
 
 
 async def open_fanout(settings: Settings, storage: Storage) -> Fanout:
@@ -58,8 +72,12 @@ async def open_fanout(settings: Settings, storage: Storage) -> Fanout:
     Raises:
         StorageUnavailable: the store is away.
     """
-    secret = await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False)
-    return Fanout(secret=bytes.fromhex(secret), ttl_s=settings.tail.cursor_ttl_s)
+    return Fanout(secret=await read_secret(storage), ttl_s=settings.tail.cursor_ttl_s)
+
+
+async def read_secret(storage: Storage) -> bytes:
+    """Read the secret of the fan-out's cursors, or make it; see `open_fanout`."""
+    return bytes.fromhex(await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False))
 
 
 async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool) -> None:

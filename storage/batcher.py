@@ -5,12 +5,14 @@ part still carries the exact positions of what is in it. That is what makes bise
 What a ring gives comes in runs, whose positions are worked out only where a group ends or is cut.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, overload
 
 import msgspec
 
+from storage.ledger import is_ahead
 from storage.record import Batch, Entry, Position
 
 
@@ -94,6 +96,26 @@ class Group:
             [(settled - middle, source) for settled, source in self.retired if settled > middle],
         )
         return first, second
+
+    def forget(self, stored: Mapping[bytes, Position]) -> None:
+        """Leave out what a store turned out to have: entries, and positions that are not ahead of its own."""
+        entries, runs, done = [], [], 0
+        moved = {0: 0}
+        for run in self.runs:
+            known, end = stored.get(run.source), done + len(run.positions)
+            skipped = 0 if known is None else bisect_right(run.positions, known.offset, key=lambda step: step.offset)
+            if done + skipped < end:
+                entries += self.entries[done + skipped : end]
+                runs.append(Run(run.source, run.positions[skipped:]))
+            done = end
+            moved[done] = len(entries)
+        self.entries, self.runs = entries, runs
+        self.marks = [
+            mark._replace(settled=moved[mark.settled])
+            for mark in self.marks
+            if mark.source not in stored or is_ahead(mark.position, stored[mark.source])
+        ]
+        self.retired = [(moved[settled], source) for settled, source in self.retired]
 
     def batch(self, instance: str, poison: Mapping[bytes, int]) -> Batch:
         """Make the batch.

@@ -16,6 +16,10 @@ class StorageRejected(StorageError):
     """The store refuses a value of this batch: retrying the whole batch is pointless, bisecting it is not."""
 
 
+class StorageMisconfigured(StorageError):
+    """The address of the store can never work, whatever the store does; raised when it is opened."""
+
+
 class SchemaTooNew(StorageError):
     """The store was written by a newer sidelog whose layout this one cannot read; nothing is touched."""
 

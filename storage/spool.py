@@ -27,6 +27,7 @@ from storage.spool_frames import (
     MAGIC,
     Frame,
     Mark,
+    Origins,
     decode_entries,
     decode_head,
     encode_entries,
@@ -86,7 +87,7 @@ class Spool:
             allocate: Reserves the space of a new segment.
             synchronize: Makes what was written to a segment last.
         """
-        self._directory = directory
+        self.directory = directory
         self._allocate = allocate
         self._synchronize = synchronize
         self.segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
@@ -99,6 +100,8 @@ class Spool:
         self._next_number = 1
         self._end_record = 0
         self._settled_record = 0
+        self.began_at = 0
+        """Records below this count were in another spool, of the same name and position in the store."""
         self.positions: dict[bytes, Position] = {}
         """Where sources are after everything that was spooled; only those that are in it."""
         self.retired: set[bytes] = set()
@@ -137,25 +140,43 @@ class Spool:
     def look(self, replayed: Position) -> None:
         """Read the index as `load` does, and change no file."""
         last = replayed.offset
-        self._paths = sorted(self._directory.glob("*" + SUFFIX)) if self._directory.is_dir() else []
+        self._paths = sorted(self.directory.glob("*" + SUFFIX)) if self.directory.is_dir() else []
         places = [place for path in self._paths for place in _places(path)]
         for place in sorted(places, key=lambda place: place.frame.number):
             if place.frame.number > last:
                 self._pending.append(place)
                 last = place.frame.number
                 self._advance(place.frame)
-        self._settled_record = replayed.taken
-        self._end_record = max(replayed.taken, self._pending[-1].frame.end_record if self._pending else 0)
+        mark = read_mark(self.directory / MARK_FILE)
+        self.began_at = max((place.frame.began_at for place in self._pending), default=0)
+        if mark is not None:
+            self.began_at = max(self.began_at, mark.began_at)
+        self._settled_record = max(replayed.taken, self.began_at)
+        self._end_record = max(self._settled_record, self._pending[-1].frame.end_record if self._pending else 0)
         self._next_number = last + 1
-        mark = read_mark(self._directory / MARK_FILE)
         if mark is not None and mark.end_record > self._end_record:
             self._end_record = mark.end_record
             self._next_number = max(self._next_number, mark.next_number)
             self.positions = mark.positions
             self.retired = set(mark.retired)
 
-    def write(self, batch: Batch, *, opened_at_us: int, is_doubtful: bool) -> Place:
+    def begin_at(self, count: int) -> None:
+        """Count frames and records from a number that the store cannot know, as it could not be asked how far it is.
+
+        Only for a spool in which nothing ever was. `count`: above what any other spool has reached.
+        """
+        if self._next_number == 1 and not self._end_record:
+            self.began_at = self._settled_record = self._end_record = count
+            self._next_number = count
+
+    def write(self, batch: Batch, *, opened_at_us: int, is_doubtful: bool, origins: Origins | None = None) -> Place:
         """Write a frame; it counts once it is admitted.
+
+        Args:
+            batch: What is in it.
+            opened_at_us: When its oldest record came in.
+            is_doubtful: Whether it may have been committed.
+            origins: Given while it is not known what the store has: then any of its records may have been.
 
         Raises:
             FrameTooLarge: It does not fit into a segment.
@@ -169,6 +190,8 @@ class Spool:
             first_record=self._end_record,
             opened_at_us=opened_at_us,
             is_doubtful=is_doubtful,
+            began_at=self.began_at,
+            origins=origins,
         )
         if len(head) + len(packed) > self.segment_bytes:
             raise FrameTooLarge(f"{len(batch.entries)} records take {len(head) + len(packed)} bytes")
@@ -262,8 +285,8 @@ class Spool:
         positions = {
             source: position for source, position in (self.positions | frame.positions).items() if source not in retired
         }
-        mark = Mark(frame.number + 1, frame.end_record, positions, list(retired))
-        write_mark(self._directory / MARK_FILE, mark)
+        mark = Mark(frame.number + 1, frame.end_record, positions, list(retired), self.began_at)
+        write_mark(self.directory / MARK_FILE, mark)
         return Place(frame, segment.path, offset)
 
     def _advance(self, frame: Frame) -> None:
@@ -275,8 +298,8 @@ class Spool:
     def _open(self) -> _Segment:
         if len(self._paths) >= self._max_segments:
             raise SpoolFull(f"the spool is full: {self._max_segments} segments of {self.segment_bytes} bytes")
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._directory / f"{self._next_number:020}{SUFFIX}"
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.directory / f"{self._next_number:020}{SUFFIX}"
         while path in self._paths:  # Left by an attempt that failed.
             path = path.with_name("1" + path.name)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -10,6 +10,8 @@ import os
 import struct
 import sys
 import zlib
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,10 +40,32 @@ class FrameDamaged(Exception):
     """The records of a frame cannot be read."""
 
 
+class Origins(msgspec.Struct):
+    """Where the records of a frame come from that was written before the store could say what it has."""
+
+    period: int = 0
+    """Tells such times apart; 0: the store had said so."""
+    sources: list[bytes] = []
+    source_of: bytes = b""
+    """Index into `sources` of each record, two bytes each."""
+
+    @classmethod
+    def of(cls, period: int, sources: Sequence[bytes]) -> "Origins":
+        """Note the source of each record."""
+        distinct = {source: index for index, source in enumerate(dict.fromkeys(sources))}
+        return cls(period, list(distinct), array("H", [distinct[source] for source in sources]).tobytes())
+
+    def source(self, record: int) -> bytes:
+        """Tell where one record comes from."""
+        return self.sources[memoryview(self.source_of).cast("H")[record]]
+
+
 class _Meta(msgspec.Struct):
     positions: dict[bytes, Position]
     retired: list[bytes]
     is_doubtful: bool
+    began_at: int = 0
+    origins: Origins | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +82,10 @@ class Frame:
     retired: list[bytes]
     is_doubtful: bool
     """Whether a commit of it was tried and its outcome is not known for sure."""
+    began_at: int
+    """Value of `first_record` in the first frame of this spool: what is below was in another one."""
+    origins: Origins | None
+    """None: nothing of it was in the store when it was written, an unheard commit apart."""
     meta_bytes: int
     records_bytes: int
     records_crc: int
@@ -81,6 +109,7 @@ class Mark(msgspec.Struct):
     end_record: int
     positions: dict[bytes, Position]
     retired: list[bytes]
+    began_at: int = 0
 
 
 _mark_decoder: Final = msgspec.msgpack.Decoder(Mark)
@@ -98,10 +127,18 @@ def encode_entries(entries: list[Entry]) -> bytes:
 
 
 def encode_head(
-    batch: Batch, packed: bytes, *, number: int, first_record: int, opened_at_us: int, is_doubtful: bool
+    batch: Batch,
+    packed: bytes,
+    *,
+    number: int,
+    first_record: int,
+    opened_at_us: int,
+    is_doubtful: bool,
+    began_at: int = 0,
+    origins: Origins | None = None,
 ) -> bytes:
     """Write header and meta of a batch whose records are `packed`."""
-    meta = msgspec.msgpack.encode(_Meta(batch.positions, batch.retired, is_doubtful))
+    meta = msgspec.msgpack.encode(_Meta(batch.positions, batch.retired, is_doubtful, began_at, origins))
     fields = (len(meta), len(packed), number, first_record, len(batch.entries), zlib.crc32(packed), opened_at_us)
     unchecked = _HEADER.pack(MAGIC, 0, *fields)
     return _HEADER.pack(MAGIC, zlib.crc32(meta, zlib.crc32(unchecked)), *fields) + meta
@@ -133,6 +170,8 @@ def decode_head(block: memoryview) -> Frame | None:
         positions=decoded.positions,
         retired=decoded.retired,
         is_doubtful=decoded.is_doubtful,
+        began_at=decoded.began_at,
+        origins=decoded.origins,
         meta_bytes=meta_bytes,
         records_bytes=records_bytes,
         records_crc=records_crc,

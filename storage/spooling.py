@@ -4,6 +4,10 @@ Strategy: a replayed group is a group of the pseudo-source `SPOOL`, whose positi
 transactions, so a kill between two parts of a frame doubles nothing. The positions of the rings in a frame were
 effective when it was written; replaying commits those that the store has not passed meanwhile with live batches.
 
+A store that was away from the start could not say what it has. Frames of such a time name the source of each record:
+of every source the store may have the first ones, up to the batch whose commit nobody heard of, and no other. They are
+looked for by id until one is missing.
+
 Invariant: a record is in the spool or in the store. A frame whose commit may have happened before it was spooled says
 so, and is looked for in the store before it is committed.
 """
@@ -17,9 +21,10 @@ import msgspec
 from storage.base import Storage
 from storage.batcher import Group, Mark, Run
 from storage.ledger import SPOOL, is_ahead
+from storage.position_file import POSITIONS_FILE, PositionFile
 from storage.record import Batch, Body, Entry, Payload, Position, now_us
 from storage.spool import Place, Spool, SpoolFull
-from storage.spool_frames import FrameDamaged
+from storage.spool_frames import FrameDamaged, Origins
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +47,9 @@ class Spooling:
         self._clock = clock
         self._known = dict(committed)
         self._base = committed.get(SPOOL, Position(closed=True))
+        self._file = PositionFile(spool.directory / POSITIONS_FILE)
+        self._new_sources: set[tuple[int, bytes]] = set()
+        """Periods and sources of which the store is known to have no more."""
         self._full_until_s = 0.0
         self._synced_at_s = clock()
 
@@ -61,15 +69,24 @@ class Spooling:
         place = self.spool.oldest
         return 0.0 if place is None else max(0.0, (now_us() - place.frame.opened_at_us) / 1_000_000)
 
-    async def send(self, batch: Batch, age_s: float, *, is_doubtful: bool) -> bool:
-        """Write a batch; False when there is no room at present.
+    def adopt(self, stored: Mapping[bytes, Position]) -> None:
+        """Learn what the store has, which could not be asked before."""
+        self._known = dict(stored)
+        self._base = stored.get(SPOOL, Position(closed=True))
+        self.spool.settle(self._base)
+        self._file.write(self._known)
+
+    async def send(self, batch: Batch, age_s: float, *, is_doubtful: bool, origins: Origins | None = None) -> bool:
+        """Write a batch; False when there is no room at present. See `Spool.write` for `origins`.
 
         Raises:
             FrameTooLarge: It must be cut.
         """
         opened_at_us = now_us() - round(age_s * 1_000_000)
         try:
-            place = await asyncio.to_thread(self.spool.write, batch, opened_at_us=opened_at_us, is_doubtful=is_doubtful)
+            place = await asyncio.to_thread(
+                self.spool.write, batch, opened_at_us=opened_at_us, is_doubtful=is_doubtful, origins=origins
+            )
         except SpoolFull as error:
             if self._full_until_s == 0.0:
                 log.error("the spool takes no more, rings fill up: %s", error)
@@ -92,6 +109,8 @@ class Spooling:
             StorageUnavailable: The store was asked whether it has the frame, and is away.
         """
         place, base = self.spool.oldest, self._base
+        if base.taken < self.spool.began_at:
+            base = msgspec.structs.replace(base, taken=self.spool.began_at)
         group = Group(self._clock())
         if place is None:
             # Nothing follows what is missing: it was damaged, and the end is known from the mark.
@@ -107,9 +126,12 @@ class Spooling:
             entries = []
         else:
             entries = entries[done:]
-        group.entries += entries
-        if entries:
-            taken = range(base.taken + 1, base.taken + len(entries) + 1)
+        taken = []
+        for record, entry in enumerate(entries, done):
+            if frame.origins is None or not await self._is_stored(frame.origins, record, entry, storage):
+                group.entries.append(entry)
+                taken.append(frame.first_record + record + 1)
+        if taken:
             run = Run(SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken])
             group.runs.append(run)
             base = run.positions[-1]
@@ -122,18 +144,31 @@ class Spooling:
         group.retired = [(settled, source) for source in frame.retired]
         return group
 
-    def on_commit(self, part: Group, batch: Batch) -> None:
-        """Take over what a commit moved."""
+    async def _is_stored(self, origins: Origins, record: int, entry: Entry, storage: Storage) -> bool:
+        """Whether a record of a time without a store is there already; asks until its source has shown a new one."""
+        key = (origins.period, origins.source(record))
+        if key in self._new_sources:
+            return False
+        if await storage.get(entry.record.id) is not None:
+            return True
+        self._new_sources.add(key)
+        return False
+
+    def on_commit(self, part: Group, batch: Batch) -> int:
+        """Take over what a commit moved; answers how many records it counted as lost in the spool."""
         self._known.update(batch.positions)
         for source in batch.retired:
             self._known.pop(source, None)
+        self._file.write(self._known)
         position = batch.positions.get(SPOOL)
         if position is None:
-            return
+            return 0
         # Without the writer's correction for poison, which it adds to every position anew.
         marked = [mark.position for mark in part.marks if mark.source == SPOOL]
+        before = self._base.dropped.get("corrupt", 0)
         self._base = (marked or part.runs[-1].positions)[-1]
         self.spool.settle(position)
+        return self._base.dropped.get("corrupt", 0) - before
 
     async def collect(self) -> None:
         """Delete segments that are done."""

@@ -24,25 +24,27 @@ from pathlib import Path
 from typing import Final
 
 from storage.attempts import OnAttempt, WriterCounters
+from storage.availability import Availability
 from storage.base import Storage
 from storage.batcher import Batcher, Group, Run
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.escape import escape
+from storage.ledger import OWN, PAST, SPOOL
 from storage.quarantine import quarantine
 from storage.record import Batch, Entry, Position
 from storage.spool import FrameTooLarge, Spool
+from storage.spool_frames import Origins
 from storage.spooling import Spooling, is_committed, without_bodies
 
 logger = logging.getLogger(__name__)
-
-FIRST_PAUSE_S: Final = 0.05
-MAX_PAUSE_S: Final = 5.0
 
 ATTEMPT_S: Final = 15.0
 """A commit that hangs is given up after this, so that the spool gets its turn; whether it happened is looked up."""
 SYNC_EVERY_S: Final = 0.5
 """How long what is spooled may not be synced."""
 
+OnDropped = Callable[[str, int], None]
+"""Told of records that could not be stored: the reason in the ledger, and how many."""
 OnCommit = Callable[[Batch, int], None]
 """Told of every commit, in order: the batch as stored, positions corrected, and the newest `seq` of the store."""
 
@@ -63,8 +65,10 @@ class Writer:
         on_commit: OnCommit = lambda batch, last_seq: None,
         on_spooled: Callable[[Batch], None] = lambda batch: None,
         on_attempt: OnAttempt = lambda outcome, records, seconds: None,
+        on_dropped: OnDropped = lambda reason, records: None,
         spool: Spool | None = None,
         committed: Mapping[bytes, Position] | None = None,
+        period: int = 0,
         attempt_s: float = ATTEMPT_S,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -82,8 +86,10 @@ class Writer:
             on_commit: Called after every commit, on the loop; must be quick.
             on_spooled: Called after every batch that went to the spool instead; its positions hold from now on.
             on_attempt: Called after every attempt to commit a batch, and for every batch that is spooled.
+            on_dropped: Called when records were dropped that it had taken, after the commit that counts them.
             spool: Loaded; closed by its owner. None for no spool.
             committed: Positions as they are in the store; needed with a spool.
+            period: Not 0: the store could not be asked, `committed` may be behind by a batch. Unique to this time.
             attempt_s: How long one commit may take, with a spool.
             clock: Monotonic seconds.
             jitter: Random number from 0 to 1, spreads the pauses of several sidecars.
@@ -95,25 +101,32 @@ class Writer:
         self._on_commit = on_commit
         self._on_spooled = on_spooled
         self._on_attempt = on_attempt
+        self._on_dropped = on_dropped
         self._spooling = None if spool is None else Spooling(spool, committed or {}, clock)
         self._attempt_s = None if spool is None else attempt_s
         self._clock = clock
-        self._jitter = jitter
+
+        self._period = period
+        self._stored: dict[bytes, Position] = {}
+        """What a store had that has just come, until the batch that met it is settled."""
 
         self.counters = WriterCounters()
-        self.is_storage_up = True
+        self.availability = Availability(clock, jitter, is_up=not period)
         """Whether the store took, or could have taken, the newest batch."""
         self._batcher = Batcher(max_records=max_records, max_bytes=max_bytes, max_age_s=max_age_s)
         self._queue: deque[Group] = deque()  # Bounded in bytes, by the callers' heeding `is_full`.
         self._queued_bytes = 0
         self._poison: dict[bytes, int] = {}
-        self._retry_at_s = 0.0
-        self._pause_s = FIRST_PAUSE_S
         self._is_spool_due = False
         self._is_closing = False
         self._is_stopped = False
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
+
+    @property
+    def is_storage_up(self) -> bool:
+        """Whether the store took, or could have taken, the newest batch."""
+        return self.availability.is_up
 
     @property
     def is_full(self) -> bool:
@@ -196,6 +209,7 @@ class Writer:
             return False
         self._queue.popleft()
         self._queued_bytes -= group.size_bytes
+        self._stored = {}
         return True
 
     @property
@@ -210,8 +224,22 @@ class Writer:
             self._spooling is not None
             and self._spooling.has_pending
             and not self._is_closing
-            and self._clock() >= self._retry_at_s
+            and self._clock() >= self.availability.retry_at_s
         )
+
+    def adopt(self, stored: Mapping[bytes, Position]) -> None:
+        """Learn what the store has, now that it can be asked: it is not given what it has already."""
+        self._period = 0
+        self._stored = {source: position for source, position in stored.items() if source not in (OWN, PAST, SPOOL)}
+        group = self._batcher.take()
+        if group is not None:
+            self._enqueue(group)
+        for group in self._queue:
+            group.forget(self._stored)
+        if self._spooling is not None:
+            self._spooling.adopt(stored)
+        self.availability.retry_at_s = 0.0
+        self._wake.set()
 
     async def close(self, deadline_s: float) -> int:
         """Settle everything that was added, within a time, and end `run`.
@@ -249,7 +277,7 @@ class Writer:
         """Tell how long to wait at most: until the open batch is due, or a frame may be replayed."""
         times_s = [] if due_at_s is None else [due_at_s]
         if self._spooling is not None and self._spooling.has_pending:
-            times_s.append(self._retry_at_s)
+            times_s.append(self.availability.retry_at_s)
         return max(0.0, min(times_s) - self._clock()) if times_s else None
 
     def _enqueue(self, group: Group) -> None:
@@ -295,7 +323,10 @@ class Writer:
             self._poison[source] = self._poison.get(source, 0) + 1
             self.counters.records_quarantined += 1
             part.entries = []
-            return await self._commit(part, may_wait=may_wait)
+            is_settled = await self._commit(part, may_wait=may_wait)
+            if is_settled:
+                self._on_dropped("poison", 1)
+            return is_settled
         if is_settled:
             self.counters.records_escaped += 1
             logger.warning("a record was stored escaped: %s", error)
@@ -309,11 +340,13 @@ class Writer:
         """
         is_doubtful = False
         while not self._is_stopped:
+            if self._stored:
+                part.forget(self._stored)
             batch = part.batch(self._instance, self._poison)
-            if may_wait and self._clock() < self._retry_at_s:
+            if may_wait and self._clock() < self.availability.retry_at_s:
                 if await self._spool(part, batch, is_doubtful=is_doubtful):
                     return True
-                await self._wait(self._retry_at_s - self._clock())
+                await self._wait(self.availability.retry_at_s - self._clock())
                 continue
             began_s = self._clock()
             try:
@@ -326,7 +359,9 @@ class Writer:
                 continue
             self._note_stored(batch, self._clock() - began_s)
             if self._spooling is not None:
-                self._spooling.on_commit(part, batch)
+                corrupt = self._spooling.on_commit(part, batch)
+                if corrupt:
+                    self._on_dropped("corrupt", corrupt)
             self._on_commit(batch, last_seq)
             return True
         return False
@@ -349,8 +384,10 @@ class Writer:
         is_sent = False
         if (self.is_full or self._is_closing) and spooling.is_taking:
             age_s = self._clock() - part.opened_at_s
+            sources = [run.source for run in part.runs for _ in run.positions] if self._period else ()
+            origins = Origins.of(self._period, sources) if self._period else None
             try:
-                is_sent = await spooling.send(batch, age_s, is_doubtful=is_doubtful)
+                is_sent = await spooling.send(batch, age_s, is_doubtful=is_doubtful and not origins, origins=origins)
             except FrameTooLarge:
                 if len(part.entries) > 1:
                     raise
@@ -370,26 +407,18 @@ class Writer:
             await self._storage.positions(self._instance)  # Behind a commit that may still run.
             await self._settle(await spooling.next_group(self._storage), may_wait=False)
         except StorageUnavailable as error:
-            if self._clock() >= self._retry_at_s:
+            if self._clock() >= self.availability.retry_at_s:
                 self._note_down(Batch(self._instance, []), 0.0, error)
         await spooling.collect()
 
     def _note_down(self, batch: Batch, took_s: float, error: StorageUnavailable) -> None:
         self.counters.batches["retried"] += 1
         self._on_attempt("retried", len(batch.entries), took_s)
-        self._retry_at_s = self._clock() + self._pause_s * (0.5 + self._jitter() / 2)
-        self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
-        if self.is_storage_up:
-            self.is_storage_up = False
-            logger.warning("the store is unavailable, nothing is lost yet: %s", error)
+        self.availability.note_down(error)
 
     def _note_stored(self, batch: Batch, took_s: float) -> None:
         self.counters.batches["stored"] += 1
         self.counters.records_stored += len(batch.entries)
         self.counters.last_flush_s = took_s
         self._on_attempt("stored", len(batch.entries), took_s)
-        self._retry_at_s = 0.0
-        self._pause_s = FIRST_PAUSE_S
-        if not self.is_storage_up:
-            self.is_storage_up = True
-            logger.warning("the store is available again")
+        self.availability.note_up()

@@ -56,11 +56,12 @@ class Place:
     """Entry id, exclusive."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Fanout:
     """Signs and reads cursors."""
 
     secret: bytes
+    """The store's; empty as long as that has not come."""
     ttl_s: int = 900
     now_s: Callable[[], float] = time.time
 
@@ -95,6 +96,8 @@ class Fanout:
             raise SnapshotExpired
 
     def _sign(self, payload: bytes, binding: bytes) -> bytes:
+        if not self.secret:
+            raise StorageUnavailable("cursors are signed with the store's secret, and it has not come yet")
         return hmac.digest(self.secret, payload + binding, "sha256")
 
 

@@ -14,7 +14,9 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from storage.errors import StorageUnavailable
+import asyncpg
+
+from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.facet_counts import KnownCounts
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
@@ -115,13 +117,17 @@ class PostgresStorage:
         The caller closes the store.
 
         Raises:
-            StorageUnavailable: It cannot be opened.
+            StorageUnavailable: It cannot be opened at present.
+            StorageMisconfigured: The driver cannot read its address.
             SchemaTooNew: A newer program wrote it.
             SchemaTooOld: An older one did, and it was to be read only.
         """
         with translated():
             async with asyncio.timeout(WRITE_LIMIT_S):
-                connection = await connect(address, statement_cache_size=0)
+                try:
+                    connection = await connect(address, statement_cache_size=0)
+                except asyncpg.ClientConfigurationError as error:
+                    raise StorageMisconfigured(f"the address of the store cannot be used: {error}") from error
                 try:
                     statement_cache_size = await find_statement_cache_size(connection, address)
                     schema_version = await (check_layout if is_read_only else migrate)(connection)

@@ -1,17 +1,16 @@
 """kill -9 of any process, or all of them, under load: no completed exchange missing, none twice, a balanced ledger."""
 
 import os
-import random
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.load import Load, await_more
-from tests.support.sidelog import Sidelog, await_pids, eventually
+from tests.support.kills import kill_rounds
+from tests.support.load import Load
+from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running, service
 
 
@@ -37,32 +36,13 @@ def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
     assert seqs == list(range(1, len(seqs) + 1))
 
 
-def kill_rounds(sidelog: Sidelog, rounds: int, seed: int) -> list[str]:
-    """Kill a random process, or all, some times under load; return the ids of all completed exchanges."""
-    chance = random.Random(seed)
-    completed: list[str] = []
-    for _ in range(rounds):
-        with Load(sidelog.port) as load:
-            time.sleep(chance.uniform(0.2, 0.8))
-            victim = chance.choice(["proxy.worker", "proxy.collector", "all"])
-            if victim == "all":
-                sidelog.kill_all()
-                sidelog.start()
-            else:
-                os.kill(chance.choice(await_pids(sidelog, victim)), signal.SIGKILL)
-            await_more(load.completed, 20)
-        completed += load.completed
-    eventually(sidelog.is_ready)
-    return completed
-
-
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog:
-        completed = kill_rounds(sidelog, rounds=6, seed=int(workers))
-        assert len(completed) > 100
-        check_accounts(sidelog, completed)
+        report = kill_rounds(sidelog, rounds=6, seed=int(workers))
+        assert len(report.completed) > 100
+        check_accounts(sidelog, report.completed)
 
 
 @pytest.mark.long
@@ -71,8 +51,9 @@ def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path, upstream: str
     """The same over 200 kills: rings of the default size outlast the growing pauses between restarts."""
     environ = {"SIDELOG_RING__BYTES": str(64 << 20)}
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
-        completed = kill_rounds(sidelog, rounds=200, seed=7)
-        check_accounts(sidelog, completed)
+        report = kill_rounds(sidelog, rounds=200, seed=7)
+        check_accounts(sidelog, report.completed)
+    print(report.describe(), f"stopped in {sidelog.stop_s:.1f} s")  # noqa: T201 - the figures are what it is run for
 
 
 def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path, upstream: str) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_kill import check_accounts, kill_rounds
+from tests.e2e.test_kill import check_accounts
 from tests.support import postgres
+from tests.support.kills import kill_rounds
 from tests.support.sidelog import Sidelog
 from tests.support.upstream import running, service
 
@@ -23,7 +24,7 @@ def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str)
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     environ = {"SIDELOG_STORAGE__URL": asyncio.run(postgres.database(tmp_path))}
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
-        completed = kill_rounds(sidelog, rounds=4, seed=3)
-        assert len(completed) > 100
-        check_accounts(sidelog, completed)
+        report = kill_rounds(sidelog, rounds=4, seed=3)
+        assert len(report.completed) > 100
+        check_accounts(sidelog, report.completed)
         assert not list(sidelog.data_dir.glob("*.db"))

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_kill import check_accounts
+from tests.support import postgres
+from tests.support.kills import kill_rounds
 from tests.support.load import Load, await_more
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
@@ -37,6 +39,16 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
+
+
+@contextmanager
+def outage(path: Path, is_away: bool) -> Iterator[None]:
+    """Keep the store away, or not."""
+    if is_away:
+        with locked(path):
+            yield
+    else:
+        yield
 
 
 def balanced(sidelog: Sidelog) -> dict[str, Any]:
@@ -78,3 +90,74 @@ def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: 
             await_more(load.completed, 50)
         eventually(sidelog.is_ready)
         check_accounts(sidelog, load.completed)
+
+
+def away_url(tmp_path: Path) -> dict[str, str]:
+    """Settings for a store whose directory cannot be made, as long as a file lies there."""
+    (tmp_path / "blocked").write_text("")
+    return {**ENVIRON, "SIDELOG_STORAGE__URL": f"sqlite:///{tmp_path}/blocked/sidelog.db"}
+
+
+def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream: str) -> None:
+    """Requests are answered, records spooled, what is away is told; when the store comes, everything is in it once."""
+    with Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog, Load(sidelog.port) as load:
+        eventually(lambda: balanced(sidelog)["spooled"] > 300, 40)
+        assert sidelog.ready_answer() == {"ready": True, "draining": False, "degraded": True, "away": ["store"]}
+        assert "blocked" in sidelog.api("/api/status")["storage"]["reason"]
+        assert sidelog.status_of("/api/records") == sidelog.status_of("/api/records/stream") == 503
+        sidelog.stop()
+        sidelog.start()
+        await_more(load.completed, 50)
+        (tmp_path / "blocked").unlink()
+        eventually(lambda: balanced(sidelog)["spooled"] == 0, 40)
+        await_more(load.completed, 50)
+        assert sidelog.api("/api/status")["storage"] == {"up": True, "reason": None}
+        load.stop()
+        check_accounts(sidelog, load.completed)
+
+
+def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: str) -> None:
+    """Whoever is killed while the store has never been there, and over its coming, every record is stored once."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=away_url(tmp_path)) as sidelog:
+        report = kill_rounds(sidelog, rounds=4, seed=5)
+        (tmp_path / "blocked").unlink()
+        report.completed += kill_rounds(sidelog, rounds=2, seed=6).completed
+        check_accounts(sidelog, report.completed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_hundreds_of_kills_while_the_store_is_away_cost_nothing(tmp_path: Path, upstream: str) -> None:
+    """Outages begin and end over 200 kills; starts find the store there or away, in the middle of both."""
+    environ = {"SIDELOG_RING__BYTES": str(64 * MIB)}
+    path = tmp_path / "data" / "sidelog.db"
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
+        report = kill_rounds(sidelog, rounds=200, seed=8, during=lambda number: outage(path, number % 10 < 8))
+        check_accounts(sidelog, report.completed)
+    print(report.describe(), f"stopped in {sidelog.stop_s:.1f} s")  # noqa: T201 - the figures are what it is run for
+
+
+def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> None:
+    """A sidecar that starts before its database serves, spools, and stores all of it when the database is up."""
+    with postgres.own_server() as server:
+        server.stop()
+        environ = {**ENVIRON, "SIDELOG_STORAGE__URL": server.url("postgres")}
+        with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+            with Load(sidelog.port) as load:
+                await_more(load.completed, 200)
+                assert sidelog.ready_answer()["away"] == ["store"]
+                server.start()
+                eventually(lambda: sidelog.api("/api/status")["storage"]["up"], 40)
+            check_accounts(sidelog, load.completed)
+
+
+def test_an_address_that_can_never_work_ends_the_start(tmp_path: Path, upstream: str) -> None:
+    """What only another configuration can mend is one clear line and an exit code, not an endless wait."""
+    pytest.importorskip("asyncpg")
+    environ = {"SIDELOG_STORAGE__URL": "postgresql://127.0.0.1/sidelog?sslmode=perhaps"}
+    sidelog = Sidelog(tmp_path / "data", upstream, environ=environ)
+    sidelog.start(is_awaited=False)
+    assert sidelog.process is not None
+    assert sidelog.process.wait(20) == 1
+    (line,) = [line for line in sidelog.log.splitlines() if "cannot be used" in line]
+    assert "sslmode" in line

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector import _open, control_plane
+from proxy.collector import control_plane
 from proxy.datadir import DataDir
 from proxy.ring_directory import ring_directory
 from proxy.settings import RingSettings, Settings, StorageSettings
 from proxy.wakeup import Wakeup
-from storage.errors import StorageUnavailable
 from tests.support.rings import SETTINGS, RingWorker
 
 
@@ -36,30 +35,6 @@ def settings(tmp_path: Path, url: str = "sqlite:///sidelog.db") -> Settings:
     )
 
 
-async def test_a_store_that_comes_back_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked again until it is there."""
-    monkeypatch.setattr("proxy.collector.OPEN_RETRY_S", 0.01)
-    blocked = tmp_path / "store"
-    blocked.write_text("")
-    opening = settings(tmp_path, "sqlite:///store/sidelog.db")
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(_open(opening, tmp_path, asyncio.Event()))
-        await asyncio.sleep(0.05)
-        assert not task.done()
-        blocked.unlink()
-    await task.result().close()
-
-
-async def test_a_stop_ends_the_wait(tmp_path: Path) -> None:
-    """At once, with the store's own error."""
-    (tmp_path / "store").write_text("")
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.05, stopping.set)
-    async with asyncio.timeout(1.5):
-        with pytest.raises(StorageUnavailable):
-            await _open(settings(tmp_path, "sqlite:///store/sidelog.db"), tmp_path, stopping)
-
-
 async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wakeup) -> None:
     """What a dead worker left is stored before the store is closed, and its ring is unlinked."""
     directory = ring_directory(str(tmp_path / "rings"), tmp_path, 0)
@@ -69,12 +44,12 @@ async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wak
     (directory / "abandoned.new").write_bytes(b"")
     worker.die()
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
-    async with control_plane(settings(tmp_path), data, wakeup, asyncio.Event()) as plane:
+    async with control_plane(settings(tmp_path), data, wakeup) as plane:
         assert plane.is_ready() == (True, {"draining": False, "degraded": False})
         plane.status.is_draining = True
         assert plane.is_ready()[0] is False
     assert list(directory.iterdir()) == []
-    async with control_plane(settings(tmp_path), data, wakeup, asyncio.Event()) as plane:
+    async with control_plane(settings(tmp_path), data, wakeup) as plane:
         ledger = await plane.ledger()
         assert (ledger.received, ledger.stored, ledger.is_balanced) == (50, 50, True)
 
@@ -86,7 +61,7 @@ async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wa
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     for expected in (3, 5):
         async with control_plane(
-            settings(tmp_path), data, wakeup, asyncio.Event(), lambda sources, _: sources.adopt(worker.segment.fd)
+            settings(tmp_path), data, wakeup, lambda sources, _: sources.adopt(worker.segment.fd)
         ) as plane:
             async with asyncio.timeout(10):
                 while (await plane.ledger()).stored < expected:  # noqa: ASYNC110 - a commit sends no event

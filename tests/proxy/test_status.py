@@ -41,7 +41,11 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
         assert (ring["requests"], ring["in_flight"]) == (3, 0)
         assert shown["collector"]["pid"] == os.getpid()
         assert msgspec.convert(shown, StatusShown).version == shown["version"]
-        assert (shown["instance"], shown["draining"], shown["storage"]) == (INSTANCE, False, {"up": True})
+        assert (shown["instance"], shown["draining"], shown["storage"]) == (
+            INSTANCE,
+            False,
+            {"up": True, "reason": None},
+        )
         assert shown["configuration"]["routes"][0]["id"] == "shop"
     worker.die()
 

@@ -154,6 +154,20 @@ def server() -> Server | None:
     return started
 
 
+@contextlib.contextmanager
+def own_server() -> Iterator[Server]:
+    """A server that nobody else uses, to be stopped, hung or killed; skips where no Postgres is installed."""
+    server()
+    directory = binaries()
+    assert directory is not None
+    own = Server(directory)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.remove()
+
+
 def url(database: str) -> str:
     """Write the address of a database of the common server, which is started if need be."""
     server()

@@ -129,6 +129,7 @@ class Collecting:
             max_age_s=0.002,
             on_commit=self._on_commit,
             on_spooled=lambda batch: self.drain.on_spooled(batch),
+            on_dropped=lambda reason, records: self.drain.own.add_gap(reason, records),
             spool=spool,
             committed=dict(committed),
             queue_max_bytes=64 << 20 if spool is None else 6000,

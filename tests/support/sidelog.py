@@ -190,6 +190,23 @@ class Sidelog:
         assert found is not None
         return found
 
+    def ready_answer(self) -> dict[str, Any]:
+        """What /readyz answers, whatever its status."""
+        try:
+            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=5, context=self._tls) as response:
+                answer: dict[str, Any] = json.load(response)
+        except urllib.error.HTTPError as error:
+            answer = json.load(error)
+        return answer
+
+    def status_of(self, path: str) -> int:
+        """The status a GET from the admin port is answered with."""
+        try:
+            self.api(path)
+        except urllib.error.HTTPError as error:
+            return error.code
+        return 200
+
     def records(self, query: str = "") -> list[dict[str, Any]]:
         """All records of a query, page by page, newest first."""
         records: list[dict[str, Any]] = []
