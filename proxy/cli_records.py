@@ -123,7 +123,7 @@ def export(
     data_dir: SourceDataDir = None,
     config: SourceConfig = None,
 ) -> int:
-    """Write all records of a filter to a file, oldest first, with a progress line on stderr.
+    """Write all records of a filter to a file, oldest first, with a progress bar on stderr.
 
     Example: sidelog export csv --since 24h -o yesterday.csv
     """

@@ -1,4 +1,4 @@
-"""`sidelog export`: a filter's records as a file, streamed from the API with a progress line on stderr.
+"""`sidelog export`: a filter's records as a file, streamed from the API with a progress bar on stderr.
 
 An export that ended early is said and fails: a file that was written with exit code 0 is whole.
 """
@@ -16,6 +16,7 @@ from proxy.commands.output import CommandError, complain
 PIECE_BYTES: Final = 1 << 16
 READ_TIMEOUT_S: Final = 120.0
 REPORT_EVERY_S: Final = 0.5
+BAR_CHARACTERS: Final = 24
 
 
 def run(client: Client, parameters: Mapping[str, str | list[str]], output: Path | None) -> int:
@@ -32,7 +33,7 @@ def run(client: Client, parameters: Mapping[str, str | list[str]], output: Path 
 
 
 def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: BinaryIO) -> None:
-    progress = _Progress()
+    progress = _Progress(_expected_lines(client, parameters) if sys.stderr.isatty() else None)
     try:
         with client.stream("/api/export", parameters, {}, READ_TIMEOUT_S) as response:
             while piece := response.read1(PIECE_BYTES):
@@ -49,10 +50,18 @@ def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: Binar
         progress.end()
 
 
-class _Progress:
-    """A line on stderr, when that is a terminal, that says how much has come."""
+def _expected_lines(client: Client, parameters: Mapping[str, str | list[str]]) -> int | None:
+    """How many records there will be, a line each; None when they are too many to be counted now."""
+    filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies")}
+    summary = client.get_json("/api/summary", filters)
+    return (summary["exchanges"] + summary["events"] or None) if summary["complete"] else None
 
-    def __init__(self) -> None:
+
+class _Progress:
+    """A bar on stderr, when that is a terminal, that says how much has come."""
+
+    def __init__(self, expected_lines: int | None) -> None:
+        self._expected_lines = expected_lines
         self._bytes = self._lines = 0
         self._shown_s = time.monotonic()
         self._is_shown = False
@@ -64,8 +73,14 @@ class _Progress:
         now_s = time.monotonic()
         if sys.stderr.isatty() and now_s - self._shown_s >= REPORT_EVERY_S:
             self._shown_s, self._is_shown = now_s, True
-            sys.stderr.write(f"\r\x1b[K{self.text()}")
+            sys.stderr.write(f"\r\x1b[K{self._bar()}{self.text()}")
             sys.stderr.flush()
+
+    def _bar(self) -> str:
+        if self._expected_lines is None:
+            return ""
+        share = min(1.0, self._lines / self._expected_lines)
+        return f"{'━' * round(share * BAR_CHARACTERS):{BAR_CHARACTERS}} {share:4.0%}  "
 
     def text(self) -> str:
         """Say how much has come."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.commands.client import Client
-from proxy.commands.output import CommandError, complain, console, say, say_json, visible
+from proxy.commands.output import WIDE_COLUMNS, CommandError, complain, console, say, say_json, visible
 
 _AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -109,8 +109,11 @@ def _print_table(keys: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    out = console()
+    titles = ("id", "name", "secret", "state", "scopes", "agents", "project", "expires", "last used")
+    shown = len(titles) if out.width >= WIDE_COLUMNS else 4
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("id", "name", "secret", "state", "scopes", "agents", "project", "expires", "last used"):
+    for title in titles[:shown]:
         table.add_column(title, no_wrap=title in ("id", "secret", "state"))
     for key in keys:
         state = "disabled" if key["disabled"] else _state(key["expires_at"])
@@ -119,8 +122,10 @@ def _print_table(keys: list[dict[str, Any]]) -> None:
             key["project"], key["expires_at"] or "never", key["last_used_at"] or "never",
         )  # fmt: skip
         style = "" if state == "active" else "yellow"
-        table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells))
-    console().print(table)
+        table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells[:shown]))
+    out.print(table)
+    if shown < len(titles):
+        complain("a wider terminal, or --json, shows the rest")
 
 
 def _state(expires_at: str | None) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from rich.console import Console
 
+WIDE_COLUMNS: Final = 120
+"""A terminal this wide is shown every column."""
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -38,6 +40,11 @@ def say_json(value: object, *, is_line: bool = False) -> None:
     say(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2))
 
 
+def visible_line(text: str) -> str:
+    """Make a text one line: what `visible` does, and line feeds and tabs too."""
+    return visible(text).replace("\n", "\\x0a").replace("\t", "\\x09")
+
+
 def visible(text: str) -> str:
     """Make control characters and direction overrides visible; tabs and line feeds stay."""
     return _CONTROLS.sub(
@@ -52,7 +59,7 @@ def console() -> "Console":
     is_terminal = sys.stdout.isatty()
     return Console(
         file=sys.stdout,
-        no_color=not is_terminal,
+        no_color=None if is_terminal else True,  # None: as NO_COLOR says
         width=None if is_terminal else 200,
         highlight=False,
         markup=False,

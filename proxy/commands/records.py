@@ -4,24 +4,24 @@ Strategy: the API's JSON is passed on as it is with `--json`; tables show a few 
 one, so that a long answer starts at once and needs no memory.
 """
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.commands.client import Client, refusal
 from proxy.commands.curl import curl_of
-from proxy.commands.output import CommandError, complain, console, say, say_json, visible
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from proxy.commands.output import CommandError, complain, say, say_json, visible, visible_line
 
 PAGE_RECORDS: Final = 1000
 """The API's largest page."""
 
-_STYLES: Final = {"error": "red", "warn": "yellow"}
-_HIDDEN: Final = frozenset({"request", "response", "timeline", "data"})
+_PARTS: Final = frozenset(
+    {"request", "response", "timeline", "data", "usage", "tools", "stream", "started_at", "ended_at"}
+)
+"""Shown in their own places, or not for people."""
+_NAME_CHARACTERS: Final = 18
 
 
 def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int, *, as_json: bool) -> int:
@@ -35,7 +35,9 @@ def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int,
     if not rows:
         complain("no records match")
         return 0
-    _print_table(rows)
+    from proxy.commands.listing import print_records
+
+    print_records(rows)
     return 0
 
 
@@ -61,9 +63,12 @@ def get(client: Client, record_id: str, *, as_json: bool) -> int:
     if as_json:
         say_json(record)
         return 0
-    for name, value in record.items():
-        if value is not None and name not in _HIDDEN and not name.endswith("_at_us"):
-            say(f"{name:18} {visible(_plain(value))}")
+    _print_members({name: value for name, value in record.items() if name not in _PARTS and not name.endswith("_us")})
+    _print_members(_timings(record), "timings")
+    _print_members(record.get("usage") or {}, "usage")
+    _print_members(record.get("stream") or {}, "stream")
+    for call in record.get("tools") or []:
+        _print_members(call, "tool call")
     for half in ("request", "response"):
         if message := record.get(half):
             say(f"\n{half}")
@@ -72,6 +77,24 @@ def get(client: Client, record_id: str, *, as_json: bool) -> int:
         say("\ndata")
         say_json(record["data"])
     return 0
+
+
+def _timings(record: Mapping[str, Any]) -> dict[str, str]:
+    """Begin, end, and every duration there is, in milliseconds."""
+    shown = {name: record[f"{name}_at"] for name in ("started", "ended") if record.get(f"{name}_at")}
+    for name, value in record.items():
+        if value is not None and name.endswith("_us") and not name.endswith("_at_us"):
+            shown[name.removesuffix("_us").replace("_", " ")] = f"{value / 1000:,.3f} ms"
+    return shown
+
+
+def _print_members(members: Mapping[str, Any], title: str = "") -> None:
+    """Print what is known, a line each; nothing at all when nothing is."""
+    known = {name: value for name, value in members.items() if value is not None and value != "" and value != []}
+    if title and known:
+        say(f"\n{title}")
+    for name, value in known.items():
+        say(f"{'  ' if title else ''}{name:{_NAME_CHARACTERS}} {visible_line(_plain(value))}")
 
 
 def get_curl(client: Client, record_id: str) -> int:
@@ -96,9 +119,9 @@ def download(client: Client, record_id: str, part: str) -> int:
 
 
 def _print_message(message: Mapping[str, Any]) -> None:
-    say(f"  {visible(message['start_line'] or '')}")
+    say(f"  {visible_line(message['start_line'] or '')}")
     for name, value in message["headers"]:
-        say(f"  {visible(name)}: {visible(value)}")
+        say(f"  {visible_line(name)}: {visible_line(value)}")
     body = message["body"]
     if body is None:
         return
@@ -114,56 +137,6 @@ def _print_message(message: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else "yes" if value is True else "no" if value is False else str(value)
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("time", "status", "ms", "method"):
-        table.add_column(name, justify="right" if name in ("status", "ms") else "left", no_wrap=True)
-    table.add_column("target", overflow="ellipsis", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("id", no_wrap=True)
-    for row in rows:
-        table.add_row(*_cells(row, Text))
-    console().print(table)
-
-
-def line_of(row: Mapping[str, Any]) -> str:
-    """Show one record on one line, for a list that never ends; coloured on a terminal."""
-    from rich.text import Text
-
-    cells = _cells(row, Text)
-    widths = (23, 3, 9, 7)
-    for cell, width in zip(cells, widths, strict=False):
-        cell.align("right" if width in (3, 9) else "left", width)
-    out = console()
-    with out.capture() as captured:
-        out.print(Text("  ").join(cells), end="", soft_wrap=True)
-    return captured.get()
-
-
-def _cells(row: Mapping[str, Any], text: type["Text"]) -> list["Text"]:
-    style = _STYLES.get(row.get("level") or "", "")
-    duration_us = row.get("duration_us")
-    is_event = row.get("kind") == "event"
-    target = row.get("name") if is_event else f"{row.get('host') or ''}{row.get('path') or ''}"
-    return [
-        text(_local_time(row.get("started_at"))),
-        text(str(row.get("status") or "-"), style=style),
-        text("-" if duration_us is None else f"{duration_us / 1000:.1f}"),
-        text(visible(row.get("method") or ("event" if is_event else "-"))),
-        text(visible(target or "-")),
-        text(visible(row.get("outcome") or ""), style=style),
-        text(row.get("id") or ""),
-    ]
-
-
-def _local_time(moment: str | None) -> str:
-    """Show an ISO time in the reader's zone, to the millisecond."""
-    if not moment:
-        return "-"
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return "yes" if value is True else "no" if value is False else str(value)

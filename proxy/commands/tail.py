@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from proxy.commands.client import Client
+from proxy.commands.listing import line_of
 from proxy.commands.output import CommandError, complain, say, say_json
-from proxy.commands.records import line_of
 
 READ_TIMEOUT_S: Final = 45.0
 """Three heartbeats of the server: after that the connection is taken for dead."""
