@@ -7,6 +7,7 @@ import random
 import resource
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -207,57 +208,95 @@ def ask_many(port: int, count: int, clients: int) -> Counter[tuple[str, int]]:
     return found
 
 
-BLOCK = bytes(1 << 18)
+_BLOCK_BYTES = 1 << 18
+
+
+class Blocks:
+    """A body that can be checked as it passes: each block says whose it is and which, so none stands in for another."""
+
+    def __init__(self, number: int, size: int) -> None:
+        """Begin the body of one transfer."""
+        self._number = number
+        self._size = size
+        self._block = bytearray(random.Random(number).randbytes(_BLOCK_BYTES))
+
+    def send(self, connection: socket.socket) -> None:
+        """Send all of it."""
+        for at in range(0, self._size, _BLOCK_BYTES):
+            connection.sendall(self._expected(at))
+
+    def check(self, connection: socket.socket, begun: bytes) -> int:
+        """Read all of it, of which some came with the head; return its size, or fail at the first wrong byte."""
+        buffer = bytearray(_BLOCK_BYTES)
+        view = memoryview(buffer)
+        for at in range(0, self._size, _BLOCK_BYTES):
+            size = min(_BLOCK_BYTES, self._size - at)
+            got = min(size, len(begun))
+            view[:got], begun = begun[:got], begun[got:]
+            while got < size:
+                step = connection.recv_into(view[got:size])
+                assert step, f"transfer {self._number} cut at {at + got} of {self._size} bytes"
+                got += step
+            assert buffer[:size] == self._expected(at), f"transfer {self._number} differs from byte {at} on"
+        assert not begun
+        return self._size
+
+    def _expected(self, at: int) -> bytearray:
+        self._block[:12] = struct.pack("<IQ", self._number, at)
+        rest = self._size - at
+        return self._block if rest >= _BLOCK_BYTES else self._block[:rest]
+
+
+def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
+    """Read a head; return it and what came along, both empty at the end of the connection."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            return b"", b""
+        data += more
+    head, _, rest = data.partition(b"\r\n\r\n")
+    return head, rest
 
 
 def sink_and_source(connection: socket.socket, size: int) -> None:
-    """An upstream connection that sends `size` bytes to each GET and takes the body of each POST."""
+    """An upstream connection that sends a body to each GET and checks that of each POST; the path is its number."""
+    connection.settimeout(120)
     while True:
-        head = b""
-        while b"\r\n\r\n" not in head:
-            data = connection.recv(65536)
-            if not data:
-                return
-            head += data
-        head, _, rest = head.partition(b"\r\n\r\n")
-        if head.startswith(b"GET"):
+        head, rest = _read_head(connection)
+        if not head:
+            return
+        method, target, _ = head.split(b" ", 2)
+        blocks = Blocks(int(target[1:]), size)
+        if method == b"GET":
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-            for at in range(0, size, len(BLOCK)):
-                connection.sendall(BLOCK[: size - at])
+            blocks.send(connection)
         else:
-            left = size - len(rest)
-            while left:
-                left -= len(connection.recv(min(left, 1 << 18)))
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            checked = b"%d" % blocks.check(connection, rest)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(checked) + checked)
 
 
 def transfer(port: int, size: int, count: int) -> list[int]:
-    """Run transfers at once, every other one an upload; return the bytes each client got back."""
+    """Run transfers at once, every other one an upload; return the bytes of each that the receiver found right."""
     found: list[int] = []
 
-    def download(connection: socket.socket) -> None:
-        connection.sendall(GET)
-        got, head = 0, b""
-        while b"\r\n\r\n" not in head:
-            head += connection.recv(65536)
-        got = len(head.partition(b"\r\n\r\n")[2])
-        buffer = bytearray(1 << 18)
-        while got < size:
-            step = connection.recv_into(buffer)
-            assert step, f"cut at {got} of {size} bytes"
-            got += step
-        found.append(got)
+    def download(connection: socket.socket, number: int) -> int:
+        connection.sendall(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        head, rest = _read_head(connection)
+        assert head.startswith(b"HTTP/1.1 200"), head
+        return Blocks(number, size).check(connection, rest)
 
-    def upload(connection: socket.socket) -> None:
-        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        for at in range(0, size, len(BLOCK)):
-            connection.sendall(BLOCK[: size - at])
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
-        found.append(size)
+    def upload(connection: socket.socket, number: int) -> int:
+        connection.sendall(b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (number, size))
+        Blocks(number, size).send(connection)
+        head, rest = _read_head(connection)
+        assert head.startswith(b"HTTP/1.1 200"), head
+        return int(rest)
 
     def run(number: int) -> None:
         with connect(port) as connection:
-            (upload if number % 2 else download)(connection)
+            connection.settimeout(120)
+            found.append((upload if number % 2 else download)(connection, number))
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
     for thread in threads:
