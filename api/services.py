@@ -68,7 +68,7 @@ class Services:
     on_key_changed: Callable[[str, ApiKey], Awaitable[None]] = _ignore_key
     """Told of every API key that was `created`, `updated` or `deleted`, before the answer is sent."""
     sessions: Sessions = field(default_factory=Sessions)
-    """The UI's sessions; in memory unless made with a state file."""
+    """The UI's sessions; in memory unless made with a place to save them."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names beside loopback, IP literals and `listen_host`."""
     host_scopes: Mapping[str, Scope] = field(default_factory=dict)

@@ -1,16 +1,14 @@
-"""Sessions of the web UI: random secrets in a cookie, of which only hashes are kept, in a small state file.
+"""Sessions of the web UI: random secrets in a cookie, of which only hashes are kept, where the root says.
 
 A session is bound to the token it was opened with (the token's digest goes into the hash), so that rotating the token
-ends all of them. It ends by itself after `IDLE_S` without a request. The file may hold other members: they are kept.
+ends all of them. It ends by itself after `IDLE_S` without a request.
 """
 
 import hashlib
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -20,21 +18,33 @@ IDLE_S: Final = 12 * 3600
 MAX_SESSIONS: Final = 1000
 """Oldest ones go first above this: a person has a handful, but a script may log in every minute."""
 _SAVE_EVERY_S: Final = 300
-"""How stale the times in the file may become: a kill shortens a session's idle time by at most this."""
+"""How stale the saved times may become: a kill shortens a session's idle time by at most this."""
 
 _log = logging.getLogger(__name__)
 
 
 class Sessions:
-    """The open sessions. Opened sessions survive a restart when there is a state file."""
+    """The open sessions. They survive a restart where they are saved."""
 
-    __slots__ = ("_now_s", "_path", "_saved_s", "_used_s")
+    __slots__ = ("_now_s", "_save_all", "_saved_s", "_used_s")
 
-    def __init__(self, path: Path | None = None, *, now_s: Callable[[], float] = time.time) -> None:
-        """Read the sessions of a state file; without one they live in memory only."""
-        self._path = path
+    def __init__(
+        self,
+        saved: object = None,
+        save: Callable[[dict[str, float]], None] | None = None,
+        *,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        """Go on with saved sessions.
+
+        Args:
+            saved: what `save` was given last, as it was read back; anything else is no sessions.
+            save: keeps hashes and the times they were used; may raise OSError. None: they live in memory only.
+            now_s: wall clock.
+        """
+        self._save_all = save
         self._now_s = now_s
-        self._used_s: dict[str, float] = _load(path)
+        self._used_s = _restored(saved)
         self._saved_s = now_s()
 
     def open(self, binding: bytes) -> str:
@@ -70,40 +80,21 @@ class Sessions:
 
     def _save(self) -> None:
         self._saved_s = self._now_s()
-        if self._path is None:
+        if self._save_all is None:
             return
         try:
-            state = _read(self._path)
-            state["sessions"] = self._used_s
-            _replace(self._path, msgspec.json.encode(state))
+            self._save_all(dict(self._used_s))
         except OSError as error:
             # The session works until the next restart: the person logs in once more, nothing else is lost.
-            _log.warning("sessions were not saved to %s: %s", self._path, error)
+            _log.warning("sessions were not saved: %s", error)
 
 
 def _digest(secret: str, binding: bytes) -> str:
     return hashlib.sha256(binding + secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _read(path: Path) -> dict[str, object]:
+def _restored(saved: object) -> dict[str, float]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, object])
-    except (FileNotFoundError, msgspec.DecodeError):
-        return {}
-
-
-def _load(path: Path | None) -> dict[str, float]:
-    found = {} if path is None else _read(path).get("sessions")
-    try:
-        return msgspec.convert(found or {}, dict[str, float])
+        return msgspec.convert(saved or {}, dict[str, float])
     except msgspec.ValidationError:
         return {}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place whole, readable by its owner only."""
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    fresh.replace(path)

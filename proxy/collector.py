@@ -33,7 +33,7 @@ from proxy.addresses import parse_address
 from proxy.admin_token import AdminToken
 from proxy.arrival import Beginning, begun, meet
 from proxy.control import HOPELESS_EXIT, Control
-from proxy.datadir import TOKEN_FILE, DataDir
+from proxy.datadir import TOKEN_FILE, DataDir, read_state, update_state
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
@@ -288,7 +288,9 @@ async def admin_port(
             heartbeat_s=settings.tail.heartbeat_s,
         ),
         on_key_changed=plane.on_key_changed,
-        sessions=Sessions(data.path / "sessions.json"),
+        sessions=Sessions(
+            read_state(data.path).get("sessions"), lambda opened: update_state(data.path, sessions=opened)
+        ),
         allowed_hosts=settings.admin.allowed_hosts,
     )
     runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)

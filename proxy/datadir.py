@@ -60,8 +60,7 @@ def take(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -> DataDir
 def _instance(path: Path, configured: str) -> str:
     state = read_state(path)
     name = configured or str(state.get("instance") or f"sl-{secrets.token_hex(4)}")
-    if state.get("instance") != name:
-        write_state(path, {**state, "instance": name})
+    update_state(path, instance=name)
     return name
 
 
@@ -120,9 +119,20 @@ def read_state(path: Path) -> dict[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Replace `state.json` atomically."""
-    _write(path / STATE_FILE, json.dumps(state, indent=1) + "\n")
+def update_state(path: Path, **members: Any) -> None:
+    """Set members of `state.json`, replacing it atomically, and keep the others.
+
+    The supervisor, the tail and the sessions write to it: one waits for the other, threads and processes alike.
+    """
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        state = read_state(path)
+        changed = {**state, **members}
+        if changed != state:
+            _write(path / STATE_FILE, json.dumps(changed, indent=1) + "\n")
+    finally:
+        os.close(directory)
 
 
 def _write(file: Path, text: str) -> None:

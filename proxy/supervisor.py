@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from proxy.children import Child, Collector, Shared, Worker
 from proxy.control import HOPELESS_EXIT
-from proxy.datadir import STORAGE_URL_NAME, DataDir, DataDirError, read_state, take, write_state
+from proxy.datadir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
 from proxy.handover import read_document
 from proxy.listeners import ListenError, Listeners, open_listeners
 from proxy.log import set_up_log
@@ -309,7 +309,7 @@ def note_places(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -
         "admin_cert_file": cert_file,
         STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",
     }
-    write_state(data.path, {**read_state(data.path), **found})
+    update_state(data.path, **found)
     return admin_url
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from api.dialects.fanout import Fanout
 from api.tail import Tail
-from proxy.datadir import read_state, write_state
+from proxy.datadir import read_state, update_state
 from proxy.settings import Settings
 from storage.base import Storage
 from storage.errors import StorageUnavailable
@@ -113,8 +113,6 @@ async def _follow(tail: Tail, storage: Storage) -> None:
 def save_mark(data_path: Path, mark: int) -> None:
     """Write the mark; a disk that refuses only makes it older."""
     try:
-        state = read_state(data_path)
-        if state.get(MARK_NAME) != mark:
-            write_state(data_path, {**state, MARK_NAME: mark})
+        update_state(data_path, **{MARK_NAME: mark})
     except OSError as error:
         log.warning("how far streams went could not be saved: %s", error)

@@ -1,7 +1,5 @@
 """Sessions and their file."""
 
-from pathlib import Path
-
 import pytest
 
 from api.sessions import IDLE_S, MAX_SESSIONS, Sessions
@@ -33,16 +31,19 @@ def test_the_number_of_sessions_is_bounded() -> None:
     assert sessions.is_open(secrets[1], b"")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"sessions": 5}', '{"sessions": {"a": "b"}}'])
-def test_a_damaged_file_is_no_sessions(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("saved", [None, "", [], 5, {"a": "b"}])
+def test_damaged_state_is_no_sessions(saved: object) -> None:
     """Start-up never fails for it, and it is mended by the next login."""
-    state = tmp_path / "state.json"
-    state.write_text(content)
-    secret = Sessions(state).open(b"")
-    assert Sessions(state).is_open(secret, b"")
+    kept: list[dict[str, float]] = []
+    secret = Sessions(saved, kept.append).open(b"")
+    assert Sessions(kept[-1]).is_open(secret, b"")
 
 
-def test_a_directory_that_is_gone_costs_only_the_memory_of_the_session(tmp_path: Path) -> None:
+def test_a_place_that_refuses_costs_only_the_memory_of_the_session() -> None:
     """The session works until the restart."""
-    sessions = Sessions(tmp_path / "gone" / "state.json")
+
+    def refuse(_: dict[str, float]) -> None:
+        raise OSError("disk full")
+
+    sessions = Sessions(None, refuse)
     assert sessions.is_open(sessions.open(b""), b"")

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from proxy.datadir import STATE_FILE, TOKEN_FILE, DataDir, DataDirError, read_state, take, write_state
+from proxy.datadir import STATE_FILE, TOKEN_FILE, DataDir, DataDirError, read_state, take, update_state
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_everything_in_it_is_private(data: DataDir) -> None:
     """The directory is 0700, each file in it 0600, whatever the umask."""
     before = os.umask(0)
     try:
-        write_state(data.path, {"more": 1})
+        update_state(data.path, more=1)
     finally:
         os.umask(before)
     assert mode(data.path) == 0o700
@@ -124,6 +125,18 @@ def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_nothing_temporary_is_left(data: DataDir) -> None:
     """The state is replaced in one step: readers see the old one or the new one."""
-    write_state(data.path, {"a": "é"})
-    assert read_state(data.path) == {"a": "é"}
+    update_state(data.path, a="é")
+    assert read_state(data.path) == {"instance": data.instance, "a": "é"}
     assert sorted(path.name for path in data.path.iterdir()) == [TOKEN_FILE, "lock", STATE_FILE]
+
+
+def test_writers_of_the_state_wait_for_each_other(data: DataDir) -> None:
+    """Nothing is lost between threads that set members of their own at the same time."""
+
+    def write(name: str) -> None:
+        for number in range(50):
+            update_state(data.path, **{name: number})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "abcd"))
+    assert read_state(data.path) == {"instance": data.instance, **dict.fromkeys("abcd", 49)}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from api.dialects.fanout import Place
 from api.records import encode_record
 from api.tail import Interest, Tail
-from proxy.datadir import read_state, write_state
+from proxy.datadir import read_state, update_state
 from proxy.settings import Settings, load
 from proxy.tailing import MARGIN, MARK_NAME, keep_tail, open_fanout, open_tail, raise_offset
 from storage.backends import open_storage
@@ -60,7 +60,7 @@ async def test_ids_go_on_in_a_lasting_store_and_start_anew_in_another(tmp_path: 
 
 async def test_the_mark_leaves_other_state_alone(tmp_path: Path) -> None:
     """`state.json` keeps its other members."""
-    write_state(tmp_path, {"instance": "sl-1"})
+    update_state(tmp_path, instance="sl-1")
     async with await open_storage("memory:", tmp_path) as storage:
         keeping = keep_tail(Tail(storage, head_seq=3, offset=4), storage, tmp_path, is_shared=False)
         with contextlib.suppress(TimeoutError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy import cli
-from proxy.datadir import STORAGE_URL_NAME, is_taken, take, write_state
+from proxy.datadir import is_taken, take, update_state
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id
 from storage.sqlite import schema
@@ -91,12 +91,12 @@ def test_the_store_of_the_last_start_is_found(tmp_path: Path, capsys: pytest.Cap
     """`state.json` names it, a configuration names another, and what is in memory is gone."""
     (tmp_path / "sidelog.db").rename(tmp_path / "other.db")
     assert cli.main(["query"]) == 1
-    write_state(tmp_path, {STORAGE_URL_NAME: "sqlite:///other.db"})
+    update_state(tmp_path, storage_url="sqlite:///other.db")
     assert len(output(capsys, "query --json").splitlines()) == RECORDS
     file = tmp_path / "c.toml"
     file.write_text('[storage]\nurl = "sqlite:///third.db"\n')
     assert cli.main(["query", "--config", str(file)]) == 1
-    write_state(tmp_path, {STORAGE_URL_NAME: "memory:", "admin_url": "http://127.0.0.1:1"})
+    update_state(tmp_path, storage_url="memory:", admin_url="http://127.0.0.1:1")
     assert cli.main(["query"]) == 1
     assert "is sidelog running?" in capsys.readouterr().err
 
@@ -104,7 +104,7 @@ def test_the_store_of_the_last_start_is_found(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.usefixtures("ids")
 def test_a_running_sidelog_is_asked_and_not_passed_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """While the lock is held the store is left alone, also when the admin port does not answer."""
-    write_state(tmp_path, {"admin_url": "http://127.0.0.1:1"})
+    update_state(tmp_path, admin_url="http://127.0.0.1:1")
     assert not is_taken(tmp_path)
     taken = take(tmp_path)
     try:
