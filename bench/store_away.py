@@ -1,0 +1,281 @@
+"""A store that goes away under load, and comes back: `python -m bench.store_away --store postgres --outage hung`.
+
+Requests come at a fixed rate before, during and after the outage, until everything is stored. What clients got is then
+compared with the store, id by id, and memory is sampled over the whole time. Exit code 1 when a request failed, or a
+record is missing or there twice.
+
+Outages: `stopped` (connections are refused), `killed` (without a word, also of open transactions), `hung` (the server's
+processes are stopped, connections stay open) for Postgres; `locked` (another process holds the database) for SQLite.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from bench.macro.machine import machine
+from bench.macro.measure import tree
+from bench.macro.peers import Place, free_port, started
+from storage.backends import open_storage
+from storage.query import Filter, RecordQuery
+from tests.support.postgres import Server, own_server
+from tests.support.sidelog import Sidelog
+
+CONNECTIONS: Final = 16
+WARM_S: Final = 10.0
+DRAIN_LIMIT_S: Final = 1800.0
+OUTAGES: Final = {"postgres": ("stopped", "hung", "killed"), "sqlite": ("locked",)}
+REQUEST: Final = (
+    b"POST /post HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
+    b'{"name":"bench","number":1}'
+)
+
+
+@dataclass(slots=True)
+class Load:
+    """Requests at a fixed rate, and what became of them."""
+
+    port: int
+    rate: float
+    ids: list[bytes] = field(default_factory=list)
+    """Of all answers that arrived whole."""
+    errors: Counter[str] = field(default_factory=Counter)
+    is_ending: bool = False
+
+    async def run(self) -> None:
+        """Send until `is_ending`."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(CONNECTIONS):
+                tasks.create_task(self._client(number), name=f"client {number}")
+
+    async def _client(self, number: int) -> None:
+        pause_s = CONNECTIONS / self.rate
+        due_s = time.monotonic() + pause_s * number / CONNECTIONS
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        while not self.is_ending:
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            due_s += pause_s
+            try:
+                async with asyncio.timeout(10):
+                    streams = streams or await asyncio.open_connection("127.0.0.1", self.port)
+                    self.ids.append(await _exchange(*streams))
+            except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+                self.errors[type(error).__name__ + f": {error}"[:80]] += 1
+                if streams is not None:
+                    streams[1].close()
+                streams = None
+        if streams is not None:
+            streams[1].close()
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """Send a request and read the whole answer; return the id of its record."""
+    writer.write(REQUEST)
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise ValueError(head[:40].decode("latin-1"))
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+    await reader.readexactly(int(fields[b"content-length"]))
+    return bytes.fromhex(fields[b"x-sidelog-id"].decode().replace("-", ""))
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at the processes and the ledger every few seconds."""
+
+    sidelog: Sidelog
+    load: Load
+    began_s: float
+    phase: str = "before"
+    samples: list[dict[str, Any]] = field(default_factory=list)
+
+    async def run(self, every_s: float) -> None:
+        """Sample until cancelled."""
+        while True:
+            await asyncio.to_thread(self.look)
+            print(json.dumps(self.samples[-1]), flush=True)
+            await asyncio.sleep(every_s)
+
+    def look(self) -> dict[str, Any]:
+        """Take one sample, and return its ledger; the ledger must balance."""
+        ledger: dict[str, Any] = self.sidelog.api("/api/ledger")
+        assert ledger["balanced"], ledger
+        assert self.sidelog.process is not None
+        memory: Counter[str] = Counter()
+        for cost in tree(self.sidelog.process.pid):
+            memory[cost.role] += cost.rss_bytes
+        spool = self.sidelog.data_dir / "spool"
+        self.samples.append(
+            {
+                "s": round(time.monotonic() - self.began_s, 1),
+                "phase": self.phase,
+                "worker_mib": round(memory["worker"] / 2**20, 1),
+                "collector_mib": round(memory["collector"] / 2**20, 1),
+                "spool_mib": round(sum(file.stat().st_size for file in _files(spool)) / 2**20, 1),
+                "answers": len(self.load.ids),
+                "errors": self.load.errors.total(),
+                **{name: ledger[name] for name in ("stored", "spooled", "waiting", "dropped")},
+            }
+        )
+        return ledger
+
+    def memory(self) -> dict[str, dict[str, float]]:
+        """Sum memory up: before, at most while the store was away and while it was caught up, and at the end."""
+        found: dict[str, dict[str, float]] = {}
+        for role in ("worker_mib", "collector_mib"):
+            by_phase = {phase: [s[role] for s in self.samples if s["phase"] == phase] for phase in ("away", "drain")}
+            before = [s[role] for s in self.samples if s["phase"] == "before"]
+            found[role] = {"before": before[-1], "end": self.samples[-1][role]}
+            found[role] |= {f"most_{phase}": max(values) for phase, values in by_phase.items() if values}
+        return found
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    return directory.glob("*.spool")
+
+
+@contextlib.contextmanager
+def postgres_away(server: Server, outage: str) -> Iterator[None]:
+    """Keep a Postgres server away."""
+    pids = server.pids()
+    if outage == "hung":
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+    elif outage == "killed":
+        server.kill()
+    else:
+        server.stop()
+    try:
+        yield
+    finally:
+        if outage == "hung":
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+        else:
+            server.start()
+
+
+@contextlib.contextmanager
+def sqlite_away(path: Path) -> Iterator[None]:
+    """Keep everybody else from writing to a SQLite file."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def stored_ids(url: str, data_dir: Path) -> AsyncIterator[bytes]:
+    """Read the ids of all exchanges of a store."""
+    async with await open_storage(url, data_dir) as storage:
+        seq: int | None = 0
+        while seq is not None:
+            query = RecordQuery(filter=replace(Filter(kind="exchange"), seq_after=seq), order="asc", limit=5000)
+            page = await storage.select(query)
+            for record in page.records:
+                yield record.id
+            seq = page.next_after
+
+
+async def measured(
+    sidelog: Sidelog, outage: contextlib.AbstractContextManager[None], options: argparse.Namespace
+) -> dict[str, Any]:
+    """Run the load over an outage; return what was seen."""
+    load = Load(sidelog.port, options.rate)
+    watch = Watch(sidelog, load, time.monotonic())
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(load.run(), name="load")
+        watching = tasks.create_task(watch.run(options.every), name="watch")
+        await asyncio.sleep(WARM_S)
+        await asyncio.to_thread(watch.look)
+        watch.phase = "away"
+        with outage:
+            await asyncio.sleep(options.seconds)
+        watch.phase, back_s = "drain", time.monotonic()
+        while (await asyncio.to_thread(watch.look))["spooled"] and time.monotonic() - back_s < DRAIN_LIMIT_S:
+            await asyncio.sleep(1.0)
+        drain_s = time.monotonic() - back_s
+        watch.phase = "after"
+        await asyncio.sleep(WARM_S)
+        load.is_ending = True
+        watching.cancel()
+    ledger = await asyncio.to_thread(sidelog.settled_ledger)
+    watch.look()
+    return {
+        "answers": len(load.ids),
+        "errors": dict(load.errors),
+        "drain_s": round(drain_s, 1),
+        "ledger": ledger,
+        "spool_most_mib": max(sample["spool_mib"] for sample in watch.samples),
+        "memory": watch.memory(),
+        "samples": watch.samples,
+        "ids": load.ids,
+    }
+
+
+async def compared(found: dict[str, Any], url: str, data_dir: Path) -> dict[str, Any]:
+    """Compare what clients got with what is stored."""
+    stored = Counter([record_id async for record_id in stored_ids(url, data_dir)])
+    answered: list[bytes] = found.pop("ids")
+    doubled = sum(count - 1 for count in stored.values())
+    return {"missing": sum(record_id not in stored for record_id in answered), "doubled": doubled, **found}
+
+
+def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
+    """Start everything, measure, stop."""
+    with contextlib.ExitStack() as stack:
+        core = min(os.sched_getaffinity(0))
+        port = free_port()
+        place = Place(directory=directory / "upstream", port=port, upstream_port=port, core=core)
+        upstream = stack.enter_context(started("upstream", place))
+        data_dir = directory / "data"
+        server = stack.enter_context(own_server()) if options.store == "postgres" else None
+        url = f"sqlite:///{data_dir}/sidelog.db" if server is None else server.url("postgres")
+        environ = {"SIDELOG_STORAGE__URL": url, "SIDELOG_RING__BYTES": str(64 << 20)}
+        sidelog = Sidelog(data_dir, upstream.url, "--workers", str(options.workers), environ=environ)
+        with sidelog:
+            away = sqlite_away(data_dir / "sidelog.db") if server is None else postgres_away(server, options.outage)
+            found = uvloop.run(measured(sidelog, away, options))
+        return uvloop.run(compared(found, url, data_dir)) | {"stop_s": round(sidelog.stop_s, 1)}
+
+
+def main() -> int:
+    """Measure once, print, write `bench/results/store-away-….json`."""
+    parser = argparse.ArgumentParser(prog="python -m bench.store_away", description=__doc__)
+    parser.add_argument("--store", choices=sorted(OUTAGES), default="postgres")
+    parser.add_argument("--outage", help="stopped, hung or killed (postgres); locked (sqlite)")
+    parser.add_argument("--seconds", type=float, default=900.0, help="how long the store is away (default 900)")
+    parser.add_argument("--rate", type=float, default=1000.0, help="requests a second (default 1000)")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between two samples")
+    options = parser.parse_args()
+    options.outage = options.outage or OUTAGES[options.store][0]
+    if options.outage not in OUTAGES[options.store]:
+        parser.error(f"{options.store} can be {' or '.join(OUTAGES[options.store])}, not {options.outage!r}")
+    with tempfile.TemporaryDirectory() as directory:
+        found = run(options, Path(directory))
+    chosen = {name: getattr(options, name) for name in ("store", "outage", "seconds", "rate", "workers")}
+    command = "python -m bench.store_away " + " ".join(f"--{name} {value}" for name, value in chosen.items())
+    written = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "machine": machine()}
+    path = Path("bench/results") / f"store-away-{options.store}-{options.outage}-{options.seconds:g}s.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**written, **chosen, **found}, indent=1) + "\n")
+    print(json.dumps({**chosen, **{name: value for name, value in found.items() if name != "samples"}}, indent=1))
+    return int(bool(found["errors"] or found["missing"] or found["doubled"]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
