@@ -4,7 +4,9 @@ Invariant: what could not be decoded was not redacted, so nothing of it is store
 redacted, so a cut never exposes half a secret.
 """
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
 
 from proxy.enrich.compact import compact
 from proxy.enrich.decode import MAX_OUTPUT_BYTES, codings_of, decode
@@ -23,7 +25,7 @@ class TooLong(Exception):
     """A body is longer, once decoded, than the caller wants to spend time on here."""
 
 
-class Windows(NamedTuple):
+class Windows(msgspec.Struct, gc=False):
     """What was captured of one body, its content codings undone; not redacted, so for our own reading only."""
 
     head: bytes

@@ -8,6 +8,8 @@ size of each.
 import re
 from typing import Final, NamedTuple
 
+import msgspec
+
 from proxy.enrich.heads import field_of, parse_head
 from proxy.enrich.redact import Redactor
 
@@ -34,7 +36,7 @@ TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 
 
-class Facts(NamedTuple):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """A head without its first line."""
 
     redacted: bytes

@@ -36,7 +36,7 @@ _PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _TOKEN_RUN: Final = re.compile(rb"[A-Za-z0-9._~+/=%\-]*")
-_PLAIN_JSON: Final = re.compile(rb"[{\[][^\x00]{3}")
+_JSON_OPENS: Final = (b"{", b"[")
 _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----")
 """The rest of a private key whose beginning a window lacks."""
 _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
@@ -140,7 +140,8 @@ class Redactor:
             not is_truncated
             and not tail
             and content_type.startswith(b"application/json")
-            and _PLAIN_JSON.match(head) is not None
+            and head[:1] in _JSON_OPENS
+            and b"\0" not in head[:4]
             and self._any.search(head) is None
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
