@@ -122,6 +122,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench.export", description="memory of large exports")
     parser.add_argument("--data-dir", type=Path, required=True, help="holds sidelog.db; stays as it is")
     parser.add_argument("--formats", default=",".join(FORMATS), help="some of csv,ndjson,har")
+    parser.add_argument("--of", default="store_itself,server", help="some of store_itself,server")
     parser.add_argument("--result", type=Path)
     options = parser.parse_args(argv)
     formats = options.formats.split(",")
@@ -131,14 +132,15 @@ def main(argv: list[str]) -> int:
         shutil.copy(options.data_dir / "sidelog.db", data_dir)
         subprocess.run([sys.executable, "-m", "proxy", "db", "migrate", "--data-dir", str(data_dir)], check=True)
         found: dict[str, Any] = {"machine": machine(), "server": {}, "store_itself": {}}
-        for format in formats:
+        for format in formats if "store_itself" in options.of else ():
             found["store_itself"][format] = export(format, ["--data-dir", str(data_dir)], None)
             print("store itself", format, found["store_itself"][format], flush=True)
-        with Sidelog(data_dir, "http://127.0.0.1:9", environ=KEEP_ALL) as sidelog:
-            (collector,) = sidelog.pids("proxy.collector")
-            for format in formats:
-                found["server"][format] = export(format, ["--data-dir", str(data_dir)], collector)
-                print("server", format, found["server"][format], flush=True)
+        if "server" in options.of:
+            with Sidelog(data_dir, "http://127.0.0.1:9", environ=KEEP_ALL) as sidelog:
+                (collector,) = sidelog.pids("proxy.collector")
+                for format in formats:
+                    found["server"][format] = export(format, ["--data-dir", str(data_dir)], collector)
+                    print("server", format, found["server"][format], flush=True)
     if options.result is not None:
         options.result.write_text(json.dumps(found, indent=1) + "\n")
     return 0

@@ -348,6 +348,7 @@ async def test_a_push_wakes_a_sleeping_drain(tmp_path: Path) -> None:
         await plane.until(lambda: worker.segment.cells[SLEEPING])
         worker.record()
         await plane.until(lambda: plane.ledger().stored == 1)
+        assert plane.ledger().received == 1
     worker.die()
 
 

@@ -1,6 +1,7 @@
 """The file between collector and workers: whole or not at all, hashes only, private."""
 
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -65,6 +66,7 @@ def test_another_format_is_refused() -> None:
 def test_damage_is_an_error_of_value(raw: bytes) -> None:
     """Whatever is in the file, reading it gives keys or ValueError."""
     try:
-        decode_snapshot(raw)
+        keys = decode_snapshot(raw)
     except ValueError:
-        pass
+        return
+    assert isinstance(keys, Mapping)

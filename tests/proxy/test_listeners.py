@@ -52,9 +52,11 @@ def test_connections_are_shared_out(opened: list[Listeners]) -> None:
     listeners = open_listeners(settings(workers=2), {})
     opened.append(listeners)
     clients = [socket.create_connection(listeners.data_address) for _ in range(64)]
+    clients_of = {client.getsockname(): client for client in clients}
     for listener in listeners.data:
         listener.setblocking(False)
-        accepted, _ = listener.accept()
+        accepted, peer = listener.accept()
+        assert peer in clients_of
         accepted.close()
     for client in clients:
         client.close()

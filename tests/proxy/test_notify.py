@@ -1,5 +1,6 @@
 """The service manager hears states, if there is one."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -24,10 +25,15 @@ def test_states_reach_the_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_without_a_listening_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     """Not serving because nobody listens would be absurd."""
     monkeypatch.setenv("NOTIFY_SOCKET", address)
+    before = os.listdir("/proc/self/fd")
     notify("READY=1")
+    assert os.listdir("/proc/self/fd") == before
 
 
-def test_without_a_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_manager_no_socket_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is not set at all."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    made: list[object] = []
+    monkeypatch.setattr(socket, "socket", lambda *arguments: made.append(arguments))
     notify("READY=1")
+    assert made == []

@@ -95,6 +95,20 @@ async def test_the_end_of_the_supervisor_is_an_order_to_stop(line: tuple[Control
     async with asyncio.timeout(5):
         await orders.rings_known()
         await orders.stopping.wait()
+    assert not orders.is_handing_over
+
+
+async def test_a_hand_over_is_a_stop_with_a_successor(line: tuple[Control, Orders]) -> None:
+    """The collector ends, and is not draining: another one goes on with the rings."""
+    supervisor, orders = line
+    status: Any = SimpleNamespace(is_draining=False)
+    sources: Any = FakeSources()
+    orders.follow(sources, status)
+    supervisor.send("hand-over")
+    async with asyncio.timeout(5):
+        await orders.stopping.wait()
+    assert orders.is_handing_over
+    assert not status.is_draining
 
 
 async def test_a_ring_that_is_gone_is_told(line: tuple[Control, Orders]) -> None:

@@ -59,5 +59,7 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
     """The worker goes on when the collector's end is closed."""
     made = Wakeup.create(prefer_eventfd=False)
     os.close(made.read_fd)
+    with pytest.raises(BrokenPipeError):
+        os.write(made.write_fd, b"x")
     made.notify()
     os.close(made.write_fd)

@@ -108,8 +108,9 @@ def test_a_killed_demo_leaves_nothing_behind(tmp_path: Path) -> None:
     with start_demo(tmp_path, FAKE_SIDELOG) as process:
         text = read_welcome(process)
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=20)  # returns once nobody holds the pipe any more
         wait_until_gone(admin_url(text))
+        assert process.returncode == -signal.SIGKILL
 
 
 def test_an_exit_of_sidelog_is_passed_on(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_hostile_text_is_linear() -> None:
         b"-",
     ):
         text = piece * (1_000_000 // len(piece))
-        redact_patterns(text)
+        assert len(redact_patterns(text)) <= len(text)
         has_encoded_secret(text[:100_000])
 
 
