@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { count, dayText, clockText, percent } from "./format.js";
-import { drawAtWidth, hiddenTable, niceMax, svg, timeLabels } from "./svg.js";
+import { drawAtWidth, hiddenTable, niceMax, partsOf, svg, timeLabels } from "./svg.js";
 
 const good = (status) => (status["1xx"] ?? 0) + (status["2xx"] ?? 0) + (status["3xx"] ?? 0) + (status.none ?? 0);
 const STACK = [["ok", good], ["warn", (status) => status["4xx"] ?? 0], ["error", (status) => status["5xx"] ?? 0]];
@@ -64,9 +64,10 @@ export class BarChart {
   }
 
   grid(max, y) {
-    return [0, 1, 2, 3].map((part) => {
-      const value = (max * part) / 3;
-      const text = value >= 10 || Number.isInteger(value) ? count(Math.round(value)) : value.toFixed(max < 1 ? 2 : 1);
+    const parts = partsOf(max);
+    return Array.from({ length: parts + 1 }, (_, part) => {
+      const value = (max * part) / parts;
+      const text = Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(2)));
       return [part > 0 && svg("line", { x1: this.left, x2: this.width, y1: y(value), y2: y(value), class: "grid" }),
         svg("text", { x: this.left - 6, y: y(value) + 4, "text-anchor": "end", class: "axis" }, text)];
     }).flat().filter(Boolean);

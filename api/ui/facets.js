@@ -29,6 +29,14 @@ async function readCounted(parameters, names, signal) {
   return facets;
 }
 
+const LEVELS = ["error", "warn", "info", "debug"];
+
+/** Values with an order of their own keep it, whatever the counts: a class of status is found where it was. */
+function inOrder(name, values) {
+  if (name === "status") return values.toSorted((a, b) => (a.value < b.value ? -1 : 1));
+  return name === "level" ? values.toSorted((a, b) => LEVELS.indexOf(a.value) - LEVELS.indexOf(b.value)) : values;
+}
+
 export class Facets {
   /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away. */
   constructor(host, choose, close) {
@@ -75,7 +83,7 @@ export class Facets {
     const ticked = valuesOf(this.text, name);
     const found = this.groups[name] ?? [];
     const missing = ticked.filter((value) => !found.some((other) => other.value === value)).map((value) => ({ value, count: 0 }));
-    const values = [...found, ...missing];
+    const values = inOrder(name, [...found, ...missing]);
     if (values.length === 0 || (values.length < 2 && !ticked.length && !["status", "route"].includes(name))) return null;
     const all = this.open.has(name) ? values : values.filter((value, index) => index < FIRST || ticked.includes(value.value));
     const more = values.length - all.length;

@@ -146,13 +146,13 @@ function ringGauge(ring, name) {
 }
 
 function workers(status) {
-  const figures = (...values) => values.map((value) => el("td", { class: "figure" }, value));
+  const names = ["Process", "PID", "Up", "In flight", "Requests", "Refused", `Ring, ${binary(status.rings[0]?.capacity_bytes)} each`];
+  const figures = (...values) => values.map((value, index) => el("td", { class: "figure", "data-label": names[index + 1] }, value));
   const rows = status.rings.map((ring, index) => el("tr", {}, el("td", { title: `ring ${ring.source}` }, `worker ${index + 1}`),
     figures(ring.pid ?? "–", upText(ring.uptime_s), orDash(ring.in_flight), orDash(ring.requests), quietZero(ring.refused)), el("td", { class: "gauge" }, ringGauge(ring, `worker ${index + 1}`))));
   const { writer, collector = {} } = status;
   const queue = `${count(writer.waiting_records)} waiting, of at most ${binary(status.configuration.storage.queue_max_bytes)}${writer.is_full ? ", the queue is full" : ""}`;
   rows.push(el("tr", {}, el("td", {}, "collector"), figures(collector.pid ?? "–", upText(collector.uptime_s), orDash(null), orDash(null), orDash(null)), el("td", { class: "gauge" }, queue)));
-  const names = ["Process", "PID", "Up", "In flight", "Requests", "Refused", `Ring, ${binary(status.rings[0]?.capacity_bytes)} each`];
   return el("section", {}, head("Workers", "marks at 75 % (bodies cut) and 90 % (no bodies)"), el("table", { class: "managed processes" },
     el("thead", {}, el("tr", {}, names.map((name, index) => el("th", { scope: "col", class: index > 0 && index < 6 ? "figure" : null }, name)))), el("tbody", {}, rows)));
 }

@@ -21,12 +21,13 @@ class KeysPage {
     this.signal = signal;
     this.note = el("span", { class: "unit" });
     this.body = el("tbody", { id: "keys" });
-    this.empty = el("p", { class: "unit", hidden: true }, "There is no key yet. A route with auth = \"required\" lets nobody through until there is one.");
+    this.empty = el("div", { class: "nothing", hidden: true }, el("p", {}, el("strong", {}, "There is no key yet")),
+      el("p", {}, "A key lets a caller through a route that asks for one. Such a route has ", el("code", { class: "chip" }, "auth = \"required\""), " in its settings, and lets nobody through until there is a key."));
     this.bad = el("p", { class: "bad", role: "alert" });
     const head = ["Name", "Ends in", "Scopes", "Agent access", "Expires", "Last used", "State", ""];
     main.append(el("div", { class: "page-head" }, el("div", {}, el("p", { class: "unit" }, "Developer"), el("h1", {}, "Keys ", this.note)),
       el("button", { type: "button", class: "primary", id: "create", onclick: () => this.create() }, "Create key")),
-    this.bad, el("table", { class: "managed keys" }, el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name || el("span", { class: "hidden" }, "Actions"))))), this.body), this.empty);
+    this.bad, this.table = el("table", { class: "managed keys" }, el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name || el("span", { class: "hidden" }, "Actions"))))), this.body), this.empty);
     this.keys = { n: () => this.create() };
   }
 
@@ -45,6 +46,7 @@ class KeysPage {
     const useless = keys.filter((key) => key.disabled || isExpired(key)).length;
     this.note.textContent = `${keys.length} ${keys.length === 1 ? "key" : "keys"}${useless ? `, ${useless} not usable` : ""}`;
     this.empty.hidden = keys.length > 0;
+    this.table.hidden = keys.length === 0;
     this.body.replaceChildren(...keys.map((key) => this.row(key)));
   }
 

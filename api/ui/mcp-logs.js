@@ -100,7 +100,7 @@ class McpPage {
     const card = (name, [number, unit], note) => el("div", {}, el("dt", {}, name), el("dd", {}, el("span", { class: "number" }, number), el("span", { class: "unit" }, unit)), el("dd", { class: "note" }, note));
     const failed = Math.round(stats.total_executions * (1 - stats.success_rate / 100));
     this.figures.replaceChildren(card("Executions", [count(stats.total_executions), ""], "of this filter"), card("Success rate", [stats.total_executions ? stats.success_rate.toFixed(2) : "–", stats.total_executions ? "%" : ""], failed ? `about ${count(failed)} not successful` : "none failed"),
-      card("Average latency", duration(stats.total_executions ? stats.average_latency * 1000 : null), "to the response message"), card("Total cost", [`$${stats.total_cost.toFixed(4)}`, ""], "of priced tools"));
+      card("Average latency", duration(stats.total_executions ? stats.average_latency * 1000 : null), "to the response message"), card("Total cost", [stats.total_cost ? `$${stats.total_cost.toFixed(4)}` : "$0", ""], stats.total_cost ? "of priced tools" : "prices are set by tool_cost_usd"));
     this.total.textContent = `${count(pagination.total_count)} logs`;
     this.drawHead(pagination);
     this.body.replaceChildren(...logs.flatMap((log) => this.rows(log)));

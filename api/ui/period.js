@@ -20,6 +20,9 @@ export function readPeriod(state, preset = "1h") {
   return { name, since: now - SECONDS[name] * 1000, until: now, parameters: { since: name } };
 }
 
+/** A preset as it is written on its button. */
+export const periodLabel = (name) => LABELS[name].replace(" ", "\u00a0");
+
 /** The state for a preset or for fixed ends. */
 export const presetState = (name) => ({ period: name, since: undefined, until: undefined });
 export const fixedState = (since, until) => ({

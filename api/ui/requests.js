@@ -8,7 +8,7 @@ import { count } from "./format.js";
 import { ask, Problem, queryOf, wordsFor } from "./http.js";
 import { Live } from "./live.js";
 import { liveBar } from "./livebar.js";
-import { fixedState, periodControl, PRESETS, presetState, readPeriod } from "./period.js";
+import { fixedState, periodControl, periodLabel, PRESETS, presetState, readPeriod } from "./period.js";
 import { parse, toggled, without, words } from "./query.js";
 import { address, change } from "./router.js";
 import { columnTicks, DEFAULT_COLUMNS, headRow, narrowRow, noticeRow, readColumns, recordRow } from "./rows.js";
@@ -251,10 +251,11 @@ class RequestsPage {
   noMatch() {
     const filters = words(this.state.filter ?? "");
     const wider = PRESETS.map(([name]) => name).concat("30d").find((name) => readPeriod({ period: name }).since < this.period.since - 1000);
-    return [el("p", {}, el("strong", {}, "No requests match "), filters.map((word) => el("code", { class: "chip" }, word.isBare ? word.value : `${word.name}:${word.value}`)),
-      this.period.name ? ` in ${this.period.name}. ` : " in this period. ",
-      wider && el("button", { type: "button", class: "link", onclick: () => change(presetState(wider)) }, `Look at ${wider}`), " ",
-      filters.length > 0 && el("button", { type: "button", class: "link", onclick: () => this.setFilter(without(this.state.filter, filters.at(-1).name)) }, `Drop ${filters.at(-1).name}`))];
+    const button = (label, onclick) => el("button", { type: "button", onclick }, label);
+    return [el("div", { class: "nothing" }, el("p", {}, el("strong", {}, filters.length ? "No requests match " : "No requests "), filters.map((word) => el("code", { class: "chip" }, word.isBare ? word.value : `${word.name}:${word.value}`)),
+      this.period.name ? `in the last ${periodLabel(this.period.name)}` : "in this period"),
+    el("div", { class: "buttons" }, wider && button(`Look at the last ${periodLabel(wider)}`, () => change(presetState(wider))),
+      filters.length > 0 && button(`Drop ${filters.at(-1).name}:${filters.at(-1).value}`, () => this.setFilter(without(this.state.filter, filters.at(-1).name)))))];
   }
 
   drawLive() {

@@ -16,7 +16,7 @@ export function searchBox({ submit, open, known }) {
   const input = el("input", {
     type: "search", id: "filter", autocomplete: "off", spellcheck: "false", role: "combobox", "aria-expanded": "false",
     "aria-controls": "suggestions", "aria-describedby": "filter-error", "aria-label": "Filter records",
-    placeholder: "status:5xx route:default users – or paste an id",
+    placeholder: "status:5xx, a path, or an id",
   });
   const list = el("ul", { id: "suggestions", role: "listbox", class: "suggestions", hidden: true });
   const bad = el("p", { class: "bad", id: "filter-error", role: "alert" });

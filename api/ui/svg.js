@@ -31,6 +31,12 @@ export function niceMax(value) {
   return [1, 1.5, 2, 3, 4, 6, 8, 10].find((step) => step * magnitude >= value) * magnitude;
 }
 
+/** How many equal parts of such a maximum have short names: 0 2 4 6, and not 0 1.3 2.7 4. */
+export function partsOf(max) {
+  const lead = Number((max / 10 ** Math.floor(Math.log10(max) + 1e-9)).toPrecision(2));
+  return { 1: 2, 1.5: 3, 2: 4, 3: 3, 4: 4, 6: 3, 8: 4 }[lead] ?? 2;
+}
+
 /** Labels of a time axis: the ends and what lies between. */
 export function timeLabels(since, until, { left, right, y, count = 5 }) {
   const span = until - since;

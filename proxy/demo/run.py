@@ -27,6 +27,8 @@ from proxy.settings import SettingsError, load, parse_address
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 DEFAULT_ADMIN_LISTEN: Final = "127.0.0.1:8090"
 TIMEOUT_START_S: Final = 30.0
+TIMEOUT_ASK_S: Final = 2.0
+"""Of one question whether it is ready."""
 TIMEOUT_STOP_S: Final = 105.0
 """More than sidelog's own drain may take: 35 s for its workers, 60 s for its collector."""
 POLL_S: Final = 0.1
@@ -212,14 +214,14 @@ async def present(plan: Plan, outcome: asyncio.Future[int]) -> None:
 async def is_ready(admin_url: str) -> bool:
     """Ask /readyz until it says yes; False when it has not after `TIMEOUT_START_S`."""
     try:
-        async with asyncio.timeout(TIMEOUT_START_S), ClientSession(timeout=ClientTimeout(total=2)) as session:
+        async with asyncio.timeout(TIMEOUT_START_S), ClientSession(timeout=ClientTimeout(total=TIMEOUT_ASK_S)) as session:
             while True:
                 try:
                     async with session.get(f"{admin_url}/readyz") as answer:
                         if answer.status == 200:
                             return True
-                except ClientError:
-                    pass
+                except (ClientError, TimeoutError):
+                    pass  # one question that takes long does not end the wait
                 # Another process's readiness has no event to wait for.
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
