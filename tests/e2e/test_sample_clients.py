@@ -1,6 +1,6 @@
 """The documents' own sample clients against a real sidelog: only base URL, token and ids are changed."""
 
-import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -8,10 +8,26 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.sample_texts import (
+    CLIENT_DETAIL_JAVA,
+    CLIENT_DETAIL_JS,
+    CLIENT_DETAIL_PY,
+    CLIENT_LIST_JAVA,
+    CLIENT_LIST_JS,
+    CLIENT_LIST_PY,
+    GATEWAY_JS,
+    GSON_JAVA,
+    PROXY_LOGS_JS,
+    PROXY_STATS_JS,
+    PROXY_STREAM_JS,
+    REQUESTS,
+    SDK_JS,
+)
 from tests.support.sidelog import Sidelog, eventually
 
 CONFIG = """
@@ -24,154 +40,6 @@ container = "cnt_x9y8z7w6"
 project = "proj_a1b2c3d4"
 client = "client-1"
 """
-
-REQUESTS = '''
-"""What the samples use of the package `requests`, over the standard library."""
-import json, urllib.error, urllib.parse, urllib.request
-
-
-class Response:
-    def __init__(self, status_code, text):
-        self.status_code, self.text = status_code, text
-
-    def json(self):
-        return json.loads(self.text)
-
-
-def get(url, params=None, headers=None):
-    if params:
-        url += "?" + urllib.parse.urlencode(params)
-    request = urllib.request.Request(url, headers=headers or {{}})
-    try:
-        with urllib.request.urlopen(request, timeout=10) as response:
-            return Response(response.status, response.read().decode())
-    except urllib.error.HTTPError as error:
-        return Response(error.code, error.read().decode())
-'''.replace("{{}}", "{}")
-
-GATEWAY_JS = """
-async function getRequestLogs({ limit = 50, offset = 0, projectId } = {}) {
-  const params = new URLSearchParams({ limit, offset });
-  if (projectId) params.set('project_id', projectId);
-
-  const response = await fetch(
-    `BASE/v1/requests?${params}`,
-    {
-      headers: {
-        'Authorization': 'Bearer TOKEN',
-      },
-    }
-  );
-
-  return response.json();
-}
-
-// Fetch first page
-const logs = await getRequestLogs({ limit: 20 });
-console.log(`Showing ${logs.data.length} of ${logs.total} requests`);
-
-// Paginate
-const page2 = await getRequestLogs({ limit: 20, offset: 20 });
-console.log(`${page2.data.length} more`);
-"""
-
-CLIENT_LIST_JS = """
-const clientId = "client-1", proxyId = "proxy-1";
-const response = await fetch(
-`BASE/api/clients/${clientId}/proxies/${proxyId}/requests?limit=100&processedAfter=2024-01-15T00:00:00Z`,
-{
-headers: {
-'Authorization': process.env.USER_TOKEN
-}
-}
-);
-const data = await response.json();
-console.log(`Found ${data.totalRequests} requests`);
-if (data.limitReached) {
-console.log('Warning: More requests available, results were truncated');
-}
-"""
-
-CLIENT_DETAIL_JS = """
-const clientId = "client-1", proxyId = "proxy-1", requestId = "REQUEST_ID";
-const response = await fetch(
-`BASE/api/clients/${clientId}/proxies/${proxyId}/requests/${requestId}`,
-{
-headers: {
-'Authorization': process.env.USER_TOKEN
-}
-}
-);
-const data = await response.json();
-const request = data.requests[0];
-console.log(`Request: ${request.method} ${request.path}`);
-console.log(`Status: ${request.statusCode}, Duration: ${request.duration}ms`);
-"""
-
-CLIENT_LIST_PY = """
-import requests
-from datetime import datetime, timedelta
-import os
-client_id, proxy_id = "client-1", "proxy-1"
-# Get requests from last week
-one_week_ago = (datetime.now() - timedelta(days=7)).isoformat()
-response = requests.get(
-f'BASE/api/clients/{client_id}/proxies/{proxy_id}/requests',
-params={
-'limit': 100,
-'processedAfter': one_week_ago
-},
-headers={'Authorization': os.getenv('USER_TOKEN')}
-)
-data = response.json()
-print(f"Found {data['totalRequests']} requests")
-"""
-
-CLIENT_DETAIL_PY = """
-import requests
-import os
-client_id = "client-1"
-proxy_id = "proxy-1"
-request_id = "REQUEST_ID"
-response = requests.get(
-f'BASE/api/clients/{client_id}/proxies/{proxy_id}/requests/{request_id}',
-headers={'Authorization': os.getenv('USER_TOKEN')}
-)
-data = response.json()
-req = data['requests'][0]
-print(f"Request: {req['method']} {req['path']}")
-print(f"Status: {req['statusCode']}, Duration: {req['duration']}ms")
-"""
-
-CLIENT_LIST_JAVA = """
-import java.net.http.*;
-import java.net.URI;
-import java.time.*;
-import java.time.format.DateTimeFormatter;
-public class ListRequests {
-public static void main(String[] args) throws Exception {
-String clientId = "client-1";
-String proxyId = "proxy-1";
-// Get requests from last week
-LocalDateTime oneWeekAgo = LocalDateTime.now().minusWeeks(1);
-String formattedDate = oneWeekAgo.format(DateTimeFormatter.ISO_DATE_TIME);
-String url = String.format(
-"BASE/api/clients/%s/proxies/%s/requests?limit=100&processedAfter=%s",
-clientId, proxyId, formattedDate
-);
-HttpClient client = HttpClient.newHttpClient();
-HttpRequest request = HttpRequest.newBuilder()
-.uri(URI.create(url))
-.header("Authorization", System.getenv("USER_TOKEN"))
-.GET()
-.build();
-HttpResponse<String> response = client.send(request,
-HttpResponse.BodyHandlers.ofString());
-System.out.println(response.body());
-}
-}
-"""
-"""The document's, but for the JSON library, which is not at hand: the body is printed as it is."""
 
 NUMBER = 25
 
@@ -213,6 +81,7 @@ def need(program: str) -> str:
     """Find a program, or skip."""
     found = shutil.which(program)
     if found is None:
+        assert not os.environ.get("CI"), f"{program} is required in CI"
         pytest.skip(f"there is no {program} on this machine")
     return found
 
@@ -243,7 +112,7 @@ def test_javascript(running: Sidelog, tmp_path: Path, sample: str, lines: list[s
 )
 def test_python(running: Sidelog, tmp_path: Path, sample: str, lines: list[str]) -> None:
     """`requests`, as in seed 004; a naive local time is read as UTC."""
-    with contextlib.suppress(FileExistsError):
+    if importlib.util.find_spec("requests") is None:
         (tmp_path / "requests.py").write_text(REQUESTS)
     (tmp_path / "sample.py").write_text(adapted(sample, running))
     printed = run(running, sys.executable, "sample.py", cwd=tmp_path).splitlines()
@@ -253,11 +122,49 @@ def test_python(running: Sidelog, tmp_path: Path, sample: str, lines: list[str])
 
 def test_java(running: Sidelog, tmp_path: Path) -> None:
     """`java.net.http`, as in seed 004."""
-    java = need("java")
-    (tmp_path / "ListRequests.java").write_text(adapted(CLIENT_LIST_JAVA, running))
-    need("javac")
-    answer = json.loads(run(running, java, "ListRequests.java", cwd=tmp_path))
-    assert (answer["totalRequests"], answer["limitReached"]) == (NUMBER, False)
+    samples = {"ListRequests": CLIENT_LIST_JAVA, "GetRequestDetails": CLIENT_DETAIL_JAVA}
+    gson = tmp_path / "com/google/gson"
+    gson.mkdir(parents=True)
+    for part in GSON_JAVA.split("---\n"):
+        (gson / f"{part.partition('public class ')[2].split()[0]}.java").write_text(part)
+    for name, sample in samples.items():
+        (tmp_path / f"{name}.java").write_text(adapted(sample, running))
+    run(running, need("javac"), *(f"{name}.java" for name in samples), cwd=tmp_path)
+    listed, shown = (run(running, need("java"), "-cp", ".", name, cwd=tmp_path).splitlines() for name in samples)
+    assert listed == [f"Found {NUMBER} requests"]
+    assert shown[0] == "Request: POST /api/users"
+    assert shown[1].startswith("Status: 200, Duration: ")
+
+
+def test_go(running: Sidelog, tmp_path: Path) -> None:
+    """What the Go samples of seed 004 send: a local time whose `+` is not escaped, the token bare, `Go-http-client`."""
+    week_ago = datetime.now(timezone(timedelta(hours=2))) - timedelta(days=7)
+    time = week_ago.isoformat(timespec="seconds")
+    assert time.endswith("+02:00")
+    url = adapted(f"BASE/api/clients/client-1/proxies/proxy-1/requests?limit=100&processedAfter={time}", running)
+    headers = {"Authorization": running.token, "User-Agent": "Go-http-client/1.1"}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as response:
+        answer = json.load(response)
+    assert (answer["totalRequests"], answer["limitReached"], answer["message"]) == (NUMBER, False, "Success")
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [(PROXY_LOGS_JS, 2 * NUMBER), (PROXY_STATS_JS, 2), (PROXY_STREAM_JS, 10)],
+)
+def test_the_sdk_of_the_proxy_logs(running: Sidelog, tmp_path: Path, sample: str, expected: int) -> None:
+    """Seed 001's loops over pages, figures and live frames, over a client made of its endpoints."""
+    node = need("node")
+    (tmp_path / "sdk.mjs").write_text(adapted(SDK_JS, running))
+    (tmp_path / "sample.mjs").write_text(sample)
+    printed = run(running, node, "sample.mjs", cwd=tmp_path).splitlines()
+    assert len(printed) == expected
+    if sample is PROXY_LOGS_JS:
+        assert all(line.endswith(" info /api/users?position=center") for line in printed)
+    elif sample is PROXY_STATS_JS:
+        assert printed[1] == "Errors: 0"
+    else:
+        assert all(json.loads(line.partition(" ")[2])["level"] == "info" for line in printed)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +177,15 @@ def test_java(running: Sidelog, tmp_path: Path) -> None:
         (["--request", "GET", "--url", "BASE/api/mcp-logs", "-H", "Authorization: Bearer SECRET"], "logs"),
         (
             [
-                *("-X", "GET", "BASE/api/clients/client-1/proxies/proxy-1/requests?limit=100"),
+                *("-X", "GET"),
+                "BASE/api/clients/client-1/proxies/proxy-1/requests?limit=100&processedAfter=2024-01-15T00:00:00Z",
+                *("-H", "Authorization: SECRET"),
+            ],
+            "requests",
+        ),
+        (
+            [
+                *("-X", "GET", "BASE/api/clients/client-1/proxies/proxy-1/requests/REQUEST_ID"),
                 *("-H", "Authorization: SECRET"),
             ],
             "requests",
@@ -279,8 +194,7 @@ def test_java(running: Sidelog, tmp_path: Path) -> None:
 )
 def test_curl(running: Sidelog, tmp_path: Path, arguments: list[str], member: str) -> None:
     """The command lines of the documents; seed 004 sends the token bare."""
-    base = f"http://127.0.0.1:{running.admin_port}"
-    words = [word.replace("BASE", base).replace("SECRET", running.token) for word in arguments]
+    words = [adapted(word, running).replace("SECRET", running.token) for word in arguments]
     answer = json.loads(run(running, need("curl"), "-sS", *words, cwd=tmp_path))
     assert isinstance(answer[member], list), answer
 
