@@ -79,6 +79,11 @@ def can_count(filter: Filter, texts: Texts, capped_dimensions: int) -> bool:
     return is_counted(filter) and not any(capped >> DIMENSIONS.index(name) & 1 for name in texts)
 
 
+def counts_calls(filter: Filter) -> bool:
+    """Whether a filter can only match LLM calls."""
+    return filter.kind == "exchange" and (filter.is_llm or bool(filter.providers))
+
+
 def conditioned(filter: Filter) -> Filter:
     """Leave out of a filter what every row of the rollup fulfils, or does not have."""
     return replace(filter, kind="all", is_llm=False, since_us=None, until_us=None)

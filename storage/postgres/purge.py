@@ -20,9 +20,9 @@ from storage.periods import DAY_HOURS, HOUR_US
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.partitions import Partition, listed
 from storage.postgres.ranges import id_range
-from storage.postgres.read import rows_total
 from storage.postgres.state import State, read_state
 from storage.postgres.tools import drop_calls
+from storage.postgres.totals import rows_total
 from storage.purge import Purged, RetentionState
 from storage.slices import Range
 

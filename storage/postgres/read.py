@@ -10,36 +10,25 @@ transaction that sees one state of the store.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from storage.payloads import NOWHERE, Unpacker
-from storage.periods import Hours, hours_inside, split
+from storage.periods import hours_inside
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.ranges import id_range, seq_range
-from storage.postgres.scan import bounds, first_rows, row_where, scan
+from storage.postgres.scan import bounds, first_rows, row_where
 from storage.postgres.state import State, read_state
-from storage.postgres.tiers import edges_us, has_rollups, rollup_where
-from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
-from storage.record import LEVELS, Payload, Record
-from storage.rollup_sql import rollup_rows
-from storage.rollups import OTHER
+from storage.postgres.totals import count_hours
+from storage.query import Filter, Order, Page, RecordQuery
+from storage.record import Payload, Record
 from storage.slices import Range, slices
-from storage.sql import KINDS, MAX_INT, POSTGRES
+from storage.sql import MAX_INT
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
-_EVENT: Final = KINDS.index("event")
-_STATS: Final = ("project", "container", "service")
-_BY: Final = ", ".join((*_STATS, "level"))
-_EACH: Final = f"GROUP BY GROUPING SETS ({', '.join(f'({column})' for column in (*_STATS, 'level'))})"
-"""One pass; a row of the answer counts one value of one dimension, and the others are null."""
-_UNKNOWN: Final = "unknown"
-_OTHERS: Final = "other"
-"""Name of the values beyond the limit of the rollups."""
 _ID_BYTES: Final = 16
 _FEW: Final = 1000
 """Rows that are skipped by reading them rather than by finding out whether that can be avoided."""
@@ -91,102 +80,9 @@ async def _is_dense(connection: Connection, filter: Filter, state: State) -> boo
     if filter != Filter(kind=filter.kind, since_us=state.purge_floor_us or None):
         return False
     whole = await seq_range(connection, filter, state)
-    counted = await _count_hours(connection, Filter(kind="all"), hours_inside(filter.since_us, None))
+    counted = await count_hours(connection, Filter(kind="all"), hours_inside(filter.since_us, None))
     other = {"all": 0, "exchange": counted.events, "event": counted.exchanges}[filter.kind]
     return not other and counted.exchanges + counted.events == whole.last - whole.first + 1
-
-
-async def count(connection: Connection, filter: Filter, budget: Budget) -> Count:
-    """Count the records of a filter: whole hours from rollups, where they can tell, and the rest row by row."""
-    total = Count(0, 0)
-    state = await read_state(connection)
-    filter = state.visible(filter)
-    edges = [filter]
-    if has_rollups(state, filter):
-        cut = split(filter, (await edges_us(connection, state))[1])
-        edges = cut.edges
-        total = await _count_hours(connection, filter, cut.hours)
-    for edge in edges:
-        found = await _count_rows(connection, edge, state, budget)
-        is_exact = total.exact and found.exact
-        total = Count(total.exchanges + found.exchanges, total.events + found.events, is_exact)
-    return total
-
-
-async def _count_hours(connection: Connection, filter: Filter, hours: Hours) -> Count:
-    where = await rollup_where(connection, filter)
-    if where is None or hours.is_empty:
-        return Count(0, 0)
-    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"), POSTGRES)
-    sql = f"SELECT coalesce(sum(exchanges), 0)::bigint, coalesce(sum(events), 0)::bigint FROM {rows}"
-    row = await connection.fetchrow(sql, *parameters)
-    return Count(0, 0) if row is None else Count(*row)
-
-
-async def _count_rows(connection: Connection, filter: Filter, state: State, budget: Budget) -> Count:
-    exchanges = events = 0
-    select = "SELECT kind, count(*) FROM sidelog.records"
-    async for found in scan(connection, filter, state, select, " GROUP BY kind", budget):
-        if found is None:
-            return Count(exchanges, events, exact=False)
-        for kind, number in found:
-            if kind == _EVENT:
-                events += number
-            else:
-                exchanges += number
-    return Count(exchanges, events)
-
-
-async def stats(connection: Connection, scope: Scope, names: Names, budget: Budget) -> Stats:
-    """Count entries by dimension, from rollups; by a scan where they hold `OTHER` for what the scope names."""
-    levels = dict.fromkeys(map(str, LEVELS), 0)
-    groups: tuple[dict[str, int], ...] = ({}, {}, {})
-    state = await read_state(connection)
-    filter = state.visible(Filter(scope=scope, kind="all"))
-    if has_rollups(state, filter):
-        rows = await _summed_stats(connection, filter)
-    else:
-        rows = await _scanned_stats(connection, filter, state, budget)
-    text = await names.load(connection, {number for row in rows for number in row[:3] if number != OTHER})
-    for *dimensions, level, entries in rows:
-        if level is not None:
-            levels[LEVELS[level]] += entries
-        for group, number in zip(groups, dimensions, strict=True):
-            if number is not None:
-                name = _OTHERS if number == OTHER else text[number]
-                name = _UNKNOWN if name is None else name
-                group[name] = group.get(name, 0) + entries
-    return Stats(sum(levels.values()), levels, *groups)
-
-
-async def _summed_stats(connection: Connection, filter: Filter) -> Rows:
-    where = await rollup_where(connection, filter)
-    if where is None:
-        return []
-    table, parameters = rollup_rows(
-        where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), POSTGRES
-    )
-    return await connection.fetch(
-        f"SELECT {_BY}, sum(2 * exchanges + events)::bigint FROM {table} {_EACH}", *parameters
-    )
-
-
-async def _scanned_stats(connection: Connection, filter: Filter, state: State, budget: Budget) -> Rows:
-    found: Rows = []
-    # Null is 0 before it is grouped: afterwards null is another dimension's row.
-    columns = ", ".join(f"coalesce({name}, 0) AS {name}" for name in _STATS)
-    parts = scan(
-        connection,
-        filter,
-        state,
-        f"SELECT {_BY}, sum(entries)::bigint FROM (SELECT {columns}, level, 2 - kind AS entries FROM sidelog.records",
-        f") AS row {_EACH}",
-        budget,
-    )
-    async with aclosing(parts):
-        async for rows in parts:
-            found += rows or ()
-    return found
 
 
 async def get(connection: Connection, record_id: bytes, names: Names) -> Record | None:
@@ -222,13 +118,6 @@ async def payloads(connection: Connection, seqs: Sequence[int]) -> dict[int, Pay
 async def last_seq(connection: Connection) -> int:
     """Read the newest seq, also when its row was purged."""
     return (await read_state(connection)).last_seq
-
-
-async def rows_total(connection: Connection, state: State) -> int:
-    """Count all rows, from rollups: counting them in the table would scan it."""
-    filter = state.visible(Filter(kind="all"))
-    counted = await _count_hours(connection, filter, hours_inside(filter.since_us, None))
-    return counted.exchanges + counted.events
 
 
 class _Part(NamedTuple):

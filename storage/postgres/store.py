@@ -20,7 +20,7 @@ from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.facet_counts import KnownCounts
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.postgres import keys, purge, read, received, tools
+from storage.postgres import keys, purge, read, received, tools, totals
 from storage.postgres.connection import (
     Address,
     Budget,
@@ -159,11 +159,11 @@ class PostgresStorage:
 
     async def count(self, filter: Filter) -> Count:
         """See `storage.base.Storage.count`."""
-        return await self._read(lambda connection, budget: read.count(connection, filter, budget))
+        return await self._read(lambda connection, budget: totals.count(connection, filter, budget))
 
     async def stats(self, scope: Scope) -> Stats:
         """See `storage.base.Storage.stats`."""
-        return await self._read(lambda connection, budget: read.stats(connection, scope, self._names, budget))
+        return await self._read(lambda connection, budget: totals.stats(connection, scope, self._names, budget))
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
@@ -342,7 +342,7 @@ class PostgresStorage:
             backend="postgres",
             location=self._address.location,
             schema_version=self._schema_version,
-            rows=await read.rows_total(connection, state),
+            rows=await totals.rows_total(connection, state),
             last_seq=state.last_seq,
             size_bytes=int(await connection.fetchval(_SIZE)),
         )

@@ -15,7 +15,7 @@ from storage.postgres.state import State
 from storage.postgres.tiers import has_rollups, rollup_where
 from storage.query import Filter
 from storage.rollups import OTHER, Limits
-from storage.sql import MAX_INT, texts
+from storage.sql import texts
 from storage.usage import (
     DIMENSIONS,
     MEASURES,
@@ -92,14 +92,14 @@ async def _add_hours(connection: Connection, filter: Filter, hours: Hours, tally
         f"SELECT provider, model, {sums} FROM sidelog.{TABLE} "
         f"WHERE {where.text} AND hour >= ${number} AND hour < ${number + 1} GROUP BY 1, 2"
     )
-    for provider, model, *measures in await connection.fetch(sql, *where.parameters, *_bounds(hours)):
+    for provider, model, *measures in await connection.fetch(sql, *where.parameters, *hours.bounds):
         tally.add(provider, model, measures)
 
 
 async def _add_rows(connection: Connection, filter: Filter, state: State, tally: UsageTally, budget: Budget) -> bool:
     around = hours_around(filter.since_us, filter.until_us)
     sql = f"SELECT FROM sidelog.{TABLE} WHERE hour >= $1 AND hour < $2 LIMIT 1"
-    if await connection.fetchrow(sql, *_bounds(around)) is None:
+    if await connection.fetchrow(sql, *around.bounds) is None:
         return True  # nobody called a model in those hours
     parts = scan(connection, calls_of(filter), state, _SCANNED, " GROUP BY 1, 2", budget)
     async with aclosing(parts):
@@ -109,7 +109,3 @@ async def _add_rows(connection: Connection, filter: Filter, state: State, tally:
             for provider, model, *measures in rows:
                 tally.add(provider, model or 0, map(int, measures))
     return True
-
-
-def _bounds(hours: Hours) -> tuple[int, int]:
-    return -MAX_INT if hours.first is None else hours.first, MAX_INT if hours.until is None else hours.until

@@ -15,26 +15,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from storage.payloads import NOWHERE, Unpacker
-from storage.periods import Hours, hours_inside, split
-from storage.query import Count, Filter, Order, Page, RecordQuery, Scope, Stats
-from storage.record import LEVELS, Payload, Record
-from storage.rollup_sql import rollup_rows
-from storage.rollups import OTHER
+from storage.query import Filter, Order, Page, RecordQuery
+from storage.record import Payload, Record
 from storage.slices import Range, slices
-from storage.sql import KINDS, MAX_INT, SQLITE, Where, conditions, texts
+from storage.sql import MAX_INT, SQLITE, Where, conditions, texts
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
-from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, visible
+from storage.sqlite.tiers import meta, visible
 
 _SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
-_EVENT: Final = KINDS.index("event")
-_STATS: Final = ("project", "container", "service")
-_BY: Final = ", ".join((*_STATS, "level"))
-_UNKNOWN: Final = "unknown"
-_OTHERS: Final = "other"
-"""Name of the values beyond the limit of the rollups."""
 
 
 def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, budget: Budget) -> Page:
@@ -66,91 +57,6 @@ def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, bud
     return Page(decode_rows(connection, rows, names), complete=True, next_after=None)
 
 
-def count(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> Count:
-    """Count the records of a filter: whole hours from rollups, where they can tell, and the rest row by row."""
-    total = Count(0, 0)
-    with snapshot(connection):
-        filter = visible(connection, filter)
-        edges = [filter]
-        if has_rollups(connection, filter):
-            cut = split(filter, edges_us(connection)[1])
-            edges = cut.edges
-            total = _count_hours(connection, filter, cut.hours)
-        for edge in edges:
-            found = _count_rows(connection, edge, budget)
-            is_exact = total.exact and found.exact
-            total = Count(total.exchanges + found.exchanges, total.events + found.events, is_exact)
-    return total
-
-
-def _count_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours) -> Count:
-    where = rollup_where(connection, filter)
-    if where is None or hours.is_empty:
-        return Count(0, 0)
-    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"), SQLITE)
-    sql = f"SELECT coalesce(sum(exchanges), 0), coalesce(sum(events), 0) FROM {rows}"
-    return Count(*connection.execute(sql, parameters).fetchone())
-
-
-def _count_rows(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> Count:
-    where = _where(connection, filter)
-    if where is None:
-        return Count(0, 0)
-    exchanges = events = 0
-    for part in slices(seq_range(connection, filter), "desc"):
-        sql = f"SELECT kind, count(*) FROM records WHERE {where.text} AND seq BETWEEN ? AND ? GROUP BY kind"
-        found = budget.execute(connection, sql, (*where.parameters, part.first, part.last))
-        if found is None:
-            return Count(exchanges, events, exact=False)
-        for kind, number in found:
-            if kind == _EVENT:
-                events += number
-            else:
-                exchanges += number
-    return Count(exchanges, events)
-
-
-def stats(connection: sqlite3.Connection, scope: Scope, names: Names, budget: Budget) -> Stats:
-    """Count entries by dimension, from rollups; by a scan where they hold `OTHER` for what the scope names."""
-    levels = dict.fromkeys(map(str, LEVELS), 0)
-    groups: tuple[dict[str, int], ...] = ({}, {}, {})
-    with snapshot(connection):
-        filter = visible(connection, Filter(scope=scope, kind="all"))
-        where = rollup_where(connection, filter)
-        if where is None:
-            return Stats(0, levels, {}, {}, {})
-        if has_rollups(connection, filter):
-            table, parameters = rollup_rows(
-                where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), SQLITE
-            )
-            sql = f"SELECT {_BY}, sum(2 * exchanges + events) FROM {table} GROUP BY {_BY}"
-            rows = connection.execute(sql, parameters).fetchall()
-        else:
-            rows = _scan_stats(connection, filter, budget)
-        text = names.load(connection, {number for row in rows for number in row[:3] if number != OTHER})
-    for *dimensions, level, entries in rows:
-        levels[LEVELS[level]] += entries
-        for group, number in zip(groups, dimensions, strict=True):
-            name = _OTHERS if number == OTHER else text[number]
-            name = _UNKNOWN if name is None else name
-            group[name] = group.get(name, 0) + entries
-    return Stats(sum(levels.values()), levels, *groups)
-
-
-def _scan_stats(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> list[Row]:
-    where = _where(connection, filter)
-    found: list[Row] = []
-    if where is None:
-        return found
-    sql = f"SELECT {_BY}, sum(2 - kind) FROM records WHERE {where.text} AND seq BETWEEN ? AND ? GROUP BY {_BY}"
-    for part in slices(seq_range(connection, filter), "desc"):
-        rows = budget.execute(connection, sql, (*where.parameters, part.first, part.last))
-        if rows is None:
-            break
-        found += rows
-    return found
-
-
 def get(connection: sqlite3.Connection, record_id: bytes, names: Names) -> Record | None:
     """Read one record by its id."""
     floor_us = meta(connection, "purge_floor_us")
@@ -179,13 +85,6 @@ def payloads(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, P
 def last_seq(connection: sqlite3.Connection) -> int:
     """Read the newest seq, also when its row was purged."""
     return int(connection.execute("SELECT value FROM meta WHERE name = 'last_seq'").fetchone()[0])
-
-
-def rows_total(connection: sqlite3.Connection) -> int:
-    """Count all rows, from rollups: counting them in the table would scan it."""
-    filter = visible(connection, Filter(kind="all"))
-    counted = _count_hours(connection, filter, hours_inside(filter.since_us, None))
-    return counted.exchanges + counted.events
 
 
 def _where(connection: sqlite3.Connection, filter: Filter) -> Where | None:

@@ -20,7 +20,7 @@ from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record, ToolCall
-from storage.sqlite import keys, purge, read, received, tools
+from storage.sqlite import keys, purge, read, received, tools, totals
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import bounded, empty_journal, erase_slice
@@ -110,11 +110,11 @@ class SqliteStorage:
 
     async def count(self, filter: Filter) -> Count:
         """See `storage.base.Storage.count`."""
-        return await self._read(lambda connection, budget: read.count(connection, filter, budget))
+        return await self._read(lambda connection, budget: totals.count(connection, filter, budget))
 
     async def stats(self, scope: Scope) -> Stats:
         """See `storage.base.Storage.stats`."""
-        return await self._read(lambda connection, budget: read.stats(connection, scope, self._names, budget))
+        return await self._read(lambda connection, budget: totals.stats(connection, scope, self._names, budget))
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
@@ -271,7 +271,7 @@ class SqliteStorage:
             backend="sqlite",
             location=str(self._path),
             schema_version=self._schema_version,
-            rows=read.rows_total(connection),
+            rows=totals.rows_total(connection),
             last_seq=read.last_seq(connection),
             size_bytes=sum(os.stat(file).st_size for file in files if file.exists()),
         )

@@ -15,7 +15,7 @@ from storage.periods import HOUR_US, Hours, split
 from storage.query import Filter
 from storage.rollup_sql import bucket_of, rollup_rows
 from storage.rollups import MEASURES
-from storage.sql import KINDS, MAX_INT, SQLITE
+from storage.sql import KINDS, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.facets import add, count_values, named
@@ -92,7 +92,7 @@ def _add_failures(
         if where is not None:
             sql = f"SELECT error_type, sum(exchanges) FROM failures WHERE {where.text} AND hour >= ? AND hour < ?"
             sql += " GROUP BY error_type"
-            for value, count in connection.execute(sql, (*where.parameters, *_bounds(hours))):
+            for value, count in connection.execute(sql, (*where.parameters, *hours.bounds)):
                 add(counts, value, count)
         return True
     levels = tuple(level for level in ("warn", "error") if not filter.levels or level in filter.levels)
@@ -129,7 +129,3 @@ def _add_rows(connection: sqlite3.Connection, filter: Filter, tally: Tally, tops
             for name, value in zip(TOPS, values, strict=True):
                 add(tops[name], value, count)
     return True
-
-
-def _bounds(hours: Hours) -> tuple[int, int]:
-    return -MAX_INT if hours.first is None else hours.first, MAX_INT if hours.until is None else hours.until

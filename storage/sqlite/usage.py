@@ -10,7 +10,7 @@ from storage.figures import ModelUsage
 from storage.periods import Hours, hours_around, split
 from storage.query import Filter
 from storage.rollups import OTHER, Limits
-from storage.sql import MAX_INT, texts
+from storage.sql import texts
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
@@ -90,14 +90,14 @@ def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tal
         return
     sums = ", ".join(f"sum({measure})" for measure in MEASURES)
     sql = f"SELECT provider, model, {sums} FROM {TABLE} WHERE {where.text} AND hour >= ? AND hour < ? GROUP BY 1, 2"
-    for provider, model, *measures in connection.execute(sql, (*where.parameters, *_bounds(hours))):
+    for provider, model, *measures in connection.execute(sql, (*where.parameters, *hours.bounds)):
         tally.add(provider, model, measures)
 
 
 def _add_rows(connection: sqlite3.Connection, filter: Filter, tally: UsageTally, budget: Budget) -> bool:
     around = hours_around(filter.since_us, filter.until_us)
     sql = f"SELECT 1 FROM {TABLE} WHERE hour >= ? AND hour < ? LIMIT 1"
-    if connection.execute(sql, _bounds(around)).fetchone() is None:
+    if connection.execute(sql, around.bounds).fetchone() is None:
         return True  # nobody called a model in those hours
     for rows in scan(connection, calls_of(filter), _SCANNED, " GROUP BY 1, 2", budget):
         if rows is None:
@@ -105,7 +105,3 @@ def _add_rows(connection: sqlite3.Connection, filter: Filter, tally: UsageTally,
         for provider, model, *measures in rows:
             tally.add(provider, model, measures)
     return True
-
-
-def _bounds(hours: Hours) -> tuple[int, int]:
-    return -MAX_INT if hours.first is None else hours.first, MAX_INT if hours.until is None else hours.until

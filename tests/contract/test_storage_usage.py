@@ -12,7 +12,7 @@ from storage import tally
 from storage.base import Storage
 from storage.errors import StorageRejected
 from storage.periods import HOUR_US
-from storage.query import Filter, Scope
+from storage.query import Count, Filter, Scope
 from storage.record import Record
 from storage.usage import total
 from tests.contract.backends import BACKENDS, Backend
@@ -74,9 +74,11 @@ def make_calls(number: int = 120) -> list[Record]:
 
 
 async def check(store: Storage, records: list[Record]) -> None:
-    """Every filter has the usage that its records add up to."""
+    """Every filter has the usage, and the number, that its records add up to."""
     for filter in FILTERS:
-        assert (await store.summary(filter)).models == tally.summary(records, filter).models, filter
+        expected = tally.summary(records, filter)
+        assert (await store.summary(filter)).models == expected.models, filter
+        assert await store.count(filter) == Count(expected.exchanges, expected.events), filter
 
 
 async def test_usage_is_that_of_the_records(store: Storage) -> None:
