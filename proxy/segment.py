@@ -35,6 +35,8 @@ from proxy.segment_layout import (
 
 __all__ = ["Segment", "SegmentError", "boot_id", "remove_unfinished", "ring_directory", "segments_in"]
 
+_MADV_POPULATE_WRITE: Final = 23
+"""madvise(2), Linux 5.14; the standard library has no name for it."""
 _HOLD_ATTEMPTS: Final = 100
 _HOLD_PAUSE_S: Final = 0.001
 
@@ -208,7 +210,15 @@ class Segment:
                 time.sleep(_HOLD_PAUSE_S)
         if not self.is_held:
             raise SegmentError(f"the ring {self.path or self.source.hex()} is held by another producer")
+        self._touch_all()
         self.cells[PRODUCER_PID], self.cells[HELD_SINCE_US] = os.getpid(), time.time_ns() // 1000
+
+    def _touch_all(self) -> None:
+        """Map every page for writing now: 5 ms for 64 MiB, and not 1 us for each page at a request that comes to it."""
+        try:
+            self.mapping.madvise(_MADV_POPULATE_WRITE)
+        except OSError:  # a kernel before 5.14: pages are mapped as they are written
+            pass
 
     def producer_alive(self) -> bool:
         """Whether some process, this one included, holds the segment as its producer."""
