@@ -1,0 +1,191 @@
+"""Calls of OpenAI shape: chat, responses, embeddings, and the services that speak alike."""
+
+from typing import Any
+
+import pytest
+
+from tests.proxy.enrich.calls import (
+    CHAT,
+    CHAT_ANSWER,
+    CHAT_USAGE,
+    chunk,
+    facts_of,
+    named,
+    record_of,
+    sse,
+)
+
+
+def test_chat_completion() -> None:
+    """Model as asked and as served, counts with their details."""
+    record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER)
+    assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
+    assert (record.usage_state, record.error_type) == ("complete", None)
+
+
+RESPONSE: dict[str, Any] = {
+    "object": "response",
+    "model": "gpt-4o",
+    "status": "completed",
+    "incomplete_details": None,
+    "output": [],
+}
+
+
+CUT_RESPONSE = RESPONSE | {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+
+
+GEMINI = "/v1beta/models/gemini-2.5-flash:generateContent"
+
+
+REASONS = [
+    ("/v1/chat/completions", CHAT_ANSWER, "stop"),
+    ("/v1/completions", {"object": "text_completion", "choices": [{"text": "a", "finish_reason": "length"}]}, "length"),
+    ("/v1/responses", RESPONSE, "completed"),
+    ("/v1/responses", CUT_RESPONSE, "max_output_tokens"),
+    ("/v1/messages", {"type": "message", "content": [], "stop_reason": "tool_use"}, "tool_use"),
+    (GEMINI, {"candidates": [{"finishReason": "MAX_TOKENS"}]}, "MAX_TOKENS"),
+    (GEMINI, {"promptFeedback": {"blockReason": "SAFETY"}}, "SAFETY"),
+    ("/api/chat", {"message": {"content": "a"}, "done": True, "done_reason": "stop"}, "stop"),
+]
+
+
+@pytest.mark.parametrize(("path", "answer", "reason"), REASONS)
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_reason_of_a_document(path: str, answer: dict[str, Any], reason: str, is_cut: bool) -> None:
+    """A plain answer says why it ended, in every shape, also when the middle of it was not kept."""
+    windows = (65536, 16384)
+    if is_cut:
+        begin = {name: value for name, value in answer.items() if name not in ("candidates", "choices", "done_reason")}
+        middle = {"output": [{"type": "message", "status": "completed", "text": "x" * 4000}], "text": "y" * 4000}
+        answer, windows = begin | middle | answer | {"output": middle["output"]}, (1024, 1024)
+    record = record_of(path, CHAT, answer, windows=windows)
+    assert record.stream is not None
+    assert (record.stream.frames, record.stream.finish_reason) == (None, reason)
+
+
+STREAMS = {
+    "usage chunk without choices": [
+        chunk("a", usage=None), chunk(None, "stop", usage=None), chunk(choices=[], usage=CHAT_USAGE),
+    ],
+    "vllm: null choices": [chunk("a"), chunk(None, "stop"), chunk(choices=None, usage=CHAT_USAGE)],
+    "continuous, last wins": [
+        chunk("a", usage={"prompt_tokens": 19, "completion_tokens": 1}), chunk(None, "stop", usage=CHAT_USAGE),
+    ],
+    "llama-server: on the finishing chunk": [chunk("a"), chunk(None, "stop", usage=CHAT_USAGE)],
+    "groq": [chunk("a"), chunk(None, "stop", x_groq={"id": "req_1", "usage": CHAT_USAGE})],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_chat_stream_with_usage(kind: str) -> None:
+    """Any chunk with an object `usage` counts, wherever a server puts it."""
+    answer = sse(chunk("", None), *STREAMS[kind], "[DONE]")
+    record = record_of("/v1/chat/completions", CHAT | {"stream": True}, answer, content_type="text/event-stream")
+    assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
+    assert record.usage_state == "complete"
+    assert record.stream is not None
+    assert (record.stream.finished, record.stream.frames, record.stream.finish_reason) == (
+        True, 2 + len(STREAMS[kind]), "stop",
+    )  # fmt: skip
+
+
+def test_chat_stream_without_usage() -> None:
+    """Nothing is guessed: the counts are null, and said to be absent."""
+    answer = sse(chunk("a"), chunk(None, "stop"), "[DONE]")
+    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
+    assert facts_of(record)[3:] == (None,) * 5
+    assert record.usage_state == "absent"
+
+
+RESPONSES_USAGE = {
+    "input_tokens": 36, "output_tokens": 87, "total_tokens": 123,
+    "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 2},
+    "output_tokens_details": {"reasoning_tokens": 64},
+}  # fmt: skip
+
+
+def response_object(status: str, **more: Any) -> dict[str, Any]:
+    """An object of the responses API."""
+    return {"object": "response", "model": "o4-mini-2025-04-16", "status": status, "error": None, "usage": None} | more
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "error", "reason"),
+    [
+        ("completed", {}, None, "completed"),
+        ("incomplete", {"incomplete_details": {"reason": "max_output_tokens"}}, None, "max_output_tokens"),
+        ("failed", {"error": {"code": "server_error", "message": "x"}}, "server_error", "failed"),
+    ],
+)
+def test_responses_stream(kind: str, more: dict[str, Any], error: str | None, reason: str) -> None:
+    """Counts, reason and error sit under `response` in the last event."""
+    answer = named(
+        {"type": "response.created", "response": response_object("in_progress")},
+        {"type": "response.output_text.delta", "delta": "hello"},
+        {"type": f"response.{kind}", "response": response_object(kind, usage=RESPONSES_USAGE, **more)},
+    )
+    record = record_of("/v1/responses", {"model": "o4-mini", "input": "x"}, answer, content_type="text/event-stream")
+    assert facts_of(record) == ("openai", "o4-mini", "o4-mini-2025-04-16", 36, 87, 30, 2, 64)
+    assert (record.error_type, record.status, record.usage_state) == (error, 200, "complete")
+    assert record.stream is not None
+    assert (record.stream.finish_reason, record.stream.finished) == (reason, True)
+
+
+def test_responses_error_event() -> None:
+    """An error event has its code at the top."""
+    answer = named({"type": "error", "code": "rate_limit_exceeded", "message": "slow down", "param": None})
+    record = record_of("/v1/responses", {"model": "o4-mini"}, answer, content_type="text/event-stream")
+    assert (record.error_type, record.status) == ("rate_limit_exceeded", 200)
+
+
+def test_responses_answer_and_embeddings_and_completions() -> None:
+    """The plain answers of the other OpenAI paths; embeddings have no output."""
+    answer = response_object("completed", usage=RESPONSES_USAGE)
+    assert facts_of(record_of("/v1/responses", {"model": "o4-mini"}, answer))[3:5] == (36, 87)
+    vectors = {
+        "object": "list",
+        "data": [{"embedding": [0.1] * 4000}],
+        "model": "te-3",
+        "usage": {"prompt_tokens": 8, "total_tokens": 8},
+    }
+    record = record_of("/v1/embeddings", {"model": "text-embedding-3", "input": "x"}, vectors, windows=(1000, 500))
+    assert facts_of(record)[:5] == ("openai", "text-embedding-3", "te-3", 8, None)
+    old = {
+        "object": "text_completion",
+        "model": "m",
+        "choices": [{"text": "x", "finish_reason": "length"}],
+        "usage": CHAT_USAGE,
+    }
+    assert facts_of(record_of("/v1/completions", {"model": "m", "prompt": "x"}, old))[3:5] == (19, 10)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"type": "requests", "code": "rate_limit_exceeded"}, "requests"),
+        ({"type": None, "code": "content_filter"}, "content_filter"),
+        ({"code": 502, "message": "provider returned error"}, "502"),
+        ({"message": "x"}, "error"),
+        ("plain text", "error"),
+    ],
+)
+def test_openai_errors(error: object, expected: str) -> None:
+    """The type, else the code, also a numeric one; in an answer and inside a stream that began with 200."""
+    record = record_of("/v1/chat/completions", CHAT, {"error": error}, status=429)
+    assert (record.error_type, record.model, record.usage_state) == (expected, "gpt-4o", "absent")
+    answer = b": OPENROUTER PROCESSING\n\n" + sse(chunk("a"), {"error": error})
+    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
+    assert (record.error_type, record.status) == (expected, 200)
+
+
+def test_azure_and_openrouter() -> None:
+    """Azure has the deployment in the path and the model in a later chunk; OpenRouter reports the cost."""
+    filters = {"model": "", "choices": [], "prompt_filter_results": [{}]}
+    answer = sse(filters, chunk("a"), chunk(None, "stop"), "[DONE]")
+    path = "/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21"
+    record = record_of(path, {"messages": []}, answer, content_type="text/event-stream")
+    assert facts_of(record)[:3] == ("azure", "my-gpt", "gpt-4o-2024-08-06")
+    routed = CHAT_ANSWER | {"usage": CHAT_USAGE | {"cost": 0.00014}}
+    record = record_of("/api/v1/chat/completions", CHAT, routed, upstream="openrouter.ai:443")
+    assert (record.provider, record.cost_usd, record.price_source) == ("openrouter", 0.00014, "reported")
