@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from proxy.segment import Segment
 from tests.support.plane import Loop, Plane, running_plane, settings_for
 from tests.support.upstream import scripted
 
@@ -32,3 +33,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return stack.enter_context(running_plane(settings_for(url, **settings), tmp_path, loop))
 
         yield enter
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    """A ring of one page."""
+    made = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)
+    yield made
+    made.close()
