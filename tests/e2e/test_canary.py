@@ -38,6 +38,10 @@ ANSWERS = (
     "/api/export?format=har",
     "/api/export?format=csv",
 )
+STREAMS = (
+    "/api/records/stream",
+    "/api/proxy-logs/_logs/stream?includeRequestBody=1&includeResponseBody=1",
+)
 Codec = Callable[[bytes], bytes]
 CODINGS: dict[str, Codec] = {
     "gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstd.compress,
@@ -135,6 +139,27 @@ def plant(sidelog: Sidelog, planter: Planter) -> None:
         )
         streamed = headers | {"Content-Type": "text/event-stream"}
         send(sidelog, "/v1/chat/completions", encode(frames.encode()), streamed)
+        text = f"a note with {planter.secret(f'plain text, {name}')} in it"
+        send(sidelog, "/text", encode(text.encode()), headers | {"Content-Type": "text/plain"})
+        lines = [{"model": "m", "response": planter.secret(f"lines, {name}")}, {"done": True, "eval_count": 1}]
+        body = "".join(json.dumps(line) + "\n" for line in lines)
+        send(sidelog, "/api/generate", encode(body.encode()), headers | {"Content-Type": "application/x-ndjson"})
+        parts = multipart(planter.secret(f"part by looks, {name}"), planter.secret(f"part by name, {name}"))
+        send(sidelog, "/multi", encode(parts), headers | {"Content-Type": "multipart/form-data; boundary=B"})
+    text = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "t", "arguments": {"note": "%s"}}}'
+    text %= escaped(planter.secret("tool arguments, escaped"))
+    send(sidelog, "/mcp", text.encode(), {"Content-Type": "application/json"})
+    link = f"https://x.test/?token={percent(planter.secret('url in json, percent'))}"
+    send(sidelog, "/json", json.dumps({"see": link}).encode(), {"Content-Type": "application/json"})
+    chained = gzip.compress(zlib.compress(json.dumps({"note": planter.secret("json, deflate and gzip")}).encode()))
+    send(sidelog, "/json", chained, {"Content-Type": "application/json", "Content-Encoding": "deflate, gzip"})
+
+
+def multipart(by_looks: str, by_name: str) -> bytes:
+    """A form of two parts."""
+    part = f'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nkey {by_looks}\r\n'
+    part += f'--B\r\nContent-Disposition: form-data; name="password"\r\n\r\n{by_name}\r\n--B--\r\n'
+    return part.encode()
 
 
 def plain_places(sidelog: Sidelog, planter: Planter) -> None:
@@ -164,9 +189,8 @@ def plain_places(sidelog: Sidelog, planter: Planter) -> None:
         "X-Request-Id": note("request id"),
     }, "GET")  # fmt: skip
     send(sidelog, f"http://user:{note('userinfo')}@127.0.0.1:{sidelog.port}/absolute", b"", {}, "GET")
-    part = f'--B\r\nContent-Disposition: form-data; name="file"\r\n\r\nkey {note("part by looks")}\r\n'
-    part += f'--B\r\nContent-Disposition: form-data; name="password"\r\n\r\n{note("part by name")}\r\n--B--\r\n'
-    send(sidelog, "/multi", part.encode(), {"Content-Type": "multipart/form-data; boundary=B"})
+    parts = multipart(note("part by looks"), note("part by name"))
+    send(sidelog, "/multi", parts, {"Content-Type": "multipart/form-data; boundary=B"})
     chat = {"model": note("model name"), "messages": [{"content": f"postgres://u:{note('url in text')}@db/x"}]}
     send(sidelog, "/v1/chat/completions", json.dumps(chat).encode(), {"Content-Type": "application/json"})
     error = {"model": "m", "error": {"type": note("error type"), "message": note("error text")}}
@@ -192,6 +216,8 @@ def artefacts(sidelog: Sidelog) -> Iterator[tuple[str, bytes]]:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {sidelog.token}"})
         with urllib.request.urlopen(request, timeout=20) as response:
             yield path, response.read()
+    for path in STREAMS:
+        yield path, streamed(sidelog, path)
     for file in sidelog.data_dir.rglob("*"):
         if file.is_file() and not file.is_symlink():
             yield file.name, file.read_bytes()
@@ -200,6 +226,20 @@ def artefacts(sidelog: Sidelog) -> Iterator[tuple[str, bytes]]:
             for (frame,) in store.execute(f"SELECT {column} FROM {table}"):
                 yield table, zstd.decompress(frame)
     store.close()
+
+
+def streamed(sidelog: Sidelog, path: str) -> bytes:
+    """Everything that a stream tells of what is stored, up to the newest record."""
+    newest = sidelog.records()[0]["id"].encode()
+    connection = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=20)
+    connection.request("GET", path, headers={"Authorization": f"Bearer {sidelog.token}", "Last-Event-ID": "0"})
+    response = connection.getresponse()
+    assert response.status == 200
+    content = b""
+    while newest not in content:
+        content += response.read1(65536)
+    connection.close()
+    return content
 
 
 def readings_of(content: bytes) -> Iterator[bytes]:
@@ -218,7 +258,9 @@ def test_no_secret_is_in_any_artefact(sidelog: Sidelog) -> None:
     """Neither whole nor its middle, as it is, escaped, or percent-encoded."""
     planter = Planter()
     plant(sidelog, planter)
-    assert len(planter.planted) > 60
+    assert len({name.partition(", ")[0] for name in planter.planted}) >= 12
+    assert len({name.partition(", ")[2] for name in planter.planted} - {""}) >= 8
+    assert len(planter.planted) > 80
     eventually(lambda: sidelog.api("/api/ledger")["waiting"] == 0)
     found = []
     seen = 0
