@@ -65,6 +65,8 @@ class Downstream(Answering):
         has_more = self._stalled_ns and self._buffer  # requests that wait until their client reads
         if (self.exchange is None and not has_more) or not self.has_sent_request:
             return False
+        if not self._transport.can_write_eof():  # TLS ends both sides at once, and its loop logs who says otherwise
+            return False
         self._eof_ns = time.monotonic_ns()
         if self._tunnel is not None and self._upstream is not None and self._upstream.transport.can_write_eof():
             self._upstream.transport.write_eof()

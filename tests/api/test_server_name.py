@@ -1,7 +1,6 @@
 """The name a TLS client opened the connection to, against the one it asks for."""
 
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,21 +13,13 @@ from api.hosts import remember_server_name, server_name_of
 from storage.query import Scope
 from tests.api.conftest import BEARER, World
 from tests.api.samples import make_batch, make_record
+from tests.support.certificate import self_signed
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A self-signed certificate and its key, made with the openssl program."""
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
+    """A self-signed certificate and its key."""
+    return self_signed(tmp_path)
 
 
 @pytest.fixture

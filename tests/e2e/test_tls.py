@@ -12,23 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.certificate import self_signed
 from tests.support.sidelog import ROOT, Sidelog, eventually
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost and 127.0.0.1, made with the openssl program."""
-    directory = tmp_path_factory.mktemp("tls")
-    cert, key = directory / "cert.pem", directory / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
+    """A self-signed certificate for localhost and 127.0.0.1."""
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 class Hello(BaseHTTPRequestHandler):

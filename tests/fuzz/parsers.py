@@ -54,7 +54,7 @@ class Judge:
     def _requests(self, parser: Any, data: bytes) -> list[Identity]:
         found: list[Identity] = []
         while data:
-            reader = parser(BaseProtocol(self._loop), self._loop, 2**16)
+            reader = parser(BaseProtocol(self._loop), self._loop, 2**16, auto_decompress=False)
             messages, is_upgraded, data = reader.feed_data(data)
             found += [(m.method.encode(), m.path.encode(), _body(payload)) for m, payload in messages]
             if not is_upgraded:

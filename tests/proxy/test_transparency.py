@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from tests.fuzz.parsers import Judge
 from tests.fuzz.strict import Request, read_requests
 from tests.support.plane import INSTANCE, Plane, running_plane, settings_for
 from tests.support.recording import Recording
@@ -95,8 +96,19 @@ def request(method: bytes, target: bytes, coding: bytes, framing: str, body: byt
     return head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
 
-def test_targets_methods_and_codings_pass_byte_for_byte(plane: Plane, recording: Recording) -> None:
-    """300 targets with each method, codings and framings in turn: request and answer differ by our own fields only."""
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """The parsers of others."""
+    found = Judge()
+    yield found
+    found.close()
+
+
+def test_targets_methods_and_codings_pass_byte_for_byte(plane: Plane, recording: Recording, judge: Judge) -> None:
+    """300 targets with each method, codings and framings in turn: request and answer differ by our own fields only.
+
+    And what is forwarded is read by every parser as what was sent.
+    """
     turns = itertools.cycle(itertools.product(CODINGS, FRAMINGS))
     random = Random(4)
     with plane.connect() as client:
@@ -106,6 +118,8 @@ def test_targets_methods_and_codings_pass_byte_for_byte(plane: Plane, recording:
             answers = [client.answer(method.decode()) for method, *_ in cases]
             records = plane.exchanges(len(cases))
             rest = b"".join(recording.take())
+            sent = [(method, target, b"" if framing == "none" else body) for method, _, framing, body in cases]
+            assert judge.disagreement(rest, sent) == ""
             for case, found, record in zip(cases, answers, records, strict=True):
                 rest = _check_forwarded(rest, target, *case)
                 body = b"" if case[2] == "none" or case[0] == b"HEAD" else case[3]

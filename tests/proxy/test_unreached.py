@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from proxy.exchange import ERROR_CODES
 from storage.record import OUTCOMES, Outcome
+from tests.support.certificate import self_signed
 from tests.support.plane import running_plane, settings_for
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -20,12 +20,7 @@ GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 @pytest.fixture(scope="module")
 def untrusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An https upstream whose certificate nobody signed but itself."""
-    directory = tmp_path_factory.mktemp("tls")
-    cert, key = directory / "cert.pem", directory / "key.pem"
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    )
-    subprocess.run([*command.split(), "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    cert, key = self_signed(tmp_path_factory.mktemp("tls"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     ready, ended = threading.Event(), threading.Event()
