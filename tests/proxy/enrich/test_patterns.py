@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import string
+import sysconfig
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -118,6 +119,24 @@ def test_ordinary_text_is_left_alone() -> None:
     changed = [text for text in texts if redact_patterns(text.encode()) != text.encode()]
     assert len(texts) > 30_000
     assert len(changed) <= len(texts) // 1000, changed[:20]
+
+
+@pytest.mark.parametrize(
+    ("root", "pattern", "at_least"),
+    [
+        ("stdlib", "*.py", 80_000),
+        ("purelib", "*.dist-info/METADATA", 5_000),
+        ("purelib", "*.dist-info/**/*LICEN*", 2_000),
+    ],
+    ids=["sources of the standard library", "descriptions of packages", "licences"],
+)
+def test_text_that_people_wrote_is_left_alone(root: str, pattern: str, at_least: int) -> None:
+    """Of what is installed here, at most one line in a thousand is changed: 0 of 300 000, 6 of 61 000 when measured."""
+    files = [file for file in sorted(Path(sysconfig.get_paths()[root]).glob(pattern)) if file.is_file()]
+    lines = [line for file in files for line in file.read_bytes().splitlines()]
+    changed = [line for line in lines if redact_patterns(line) != line]
+    assert len(lines) > at_least
+    assert len(changed) <= len(lines) // 1000, changed[:20]
 
 
 def test_patterns_can_be_switched_off() -> None:
