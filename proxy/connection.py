@@ -162,7 +162,7 @@ class Downstream(Answering):
             self._begin(data, end)
             data = self._buffer
         self._is_parsing = False
-        if len(data) > MAX_READ_AHEAD_BYTES and self.exchange is not None:
+        if data and self.exchange is not None and len(data) > MAX_READ_AHEAD_BYTES:
             self._pause(BY_CLIENT)  # one read of the loop may bring more than that
 
     def _await_head(self, data: bytes) -> None:
