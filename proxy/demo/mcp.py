@@ -1,13 +1,14 @@
 """A small MCP server over streamable HTTP (revision 2025-06-18): initialize, tools/list, tools/call, ping, DELETE.
 
-JSON-RPC 2.0 in each POST; notifications get 202 and no body. A call with a progress token is answered by an event
-stream, progress first, everything else by JSON. Sessions are counted, not random, and the oldest is forgotten when
-there are too many. A failed tool is a *result* with `isError` and HTTP 200; only a broken request is an error.
+JSON-RPC 2.0 in each POST: one message, or a batch, which revision 2025-03-26 has; notifications get 202 and no body. A
+call with a progress token is answered by an event stream, progress first, everything else by JSON. Sessions are
+counted, not random, and the oldest is forgotten when there are too many. A failed tool is a *result* with `isError` and
+HTTP 200; only a broken request is an error.
 """
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from aiohttp import web
 
@@ -117,12 +118,14 @@ def respond(message: dict[str, Any]) -> dict[str, Any]:
 
 
 async def post(request: web.Request) -> web.StreamResponse:
-    """POST /mcp: one JSON-RPC message."""
+    """POST /mcp: one JSON-RPC message, or a batch of them."""
     try:
         message = json.loads(await request.read())
     except ValueError:
         return web.json_response(rpc_error(PARSE_ERROR, "parse error"), status=400)
-    if not isinstance(message, dict) or not isinstance(message.get("method"), str):
+    if isinstance(message, list):
+        return batch(request, message)
+    if not is_message(message):
         return web.json_response(rpc_error(INVALID_REQUEST, "invalid request"), status=400)
     if message["method"] == "initialize":
         return initialize(request, message)
@@ -135,6 +138,25 @@ async def post(request: web.Request) -> web.StreamResponse:
     if token is None or "text/event-stream" not in request.headers.get("Accept", ""):
         return web.json_response(answer)
     return await event_stream(request, messages(request, token, answer))
+
+
+def is_message(message: object) -> TypeGuard[dict[str, Any]]:
+    """Tell whether something is a request or a notification."""
+    return isinstance(message, dict) and isinstance(message.get("method"), str)
+
+
+def batch(request: web.Request, messages: list[object]) -> web.Response:
+    """Answer the requests of a batch in one array, the last one first: any order is allowed (JSON-RPC 2.0 §6)."""
+    if (refused := check_session(request)) is not None:
+        return refused
+    if not messages:
+        return web.json_response(rpc_error(INVALID_REQUEST, "empty batch"), status=400)
+    answers = [
+        respond(message) if is_message(message) else rpc_error(INVALID_REQUEST, "invalid request")
+        for message in reversed(messages)
+        if not is_message(message) or "id" in message
+    ]
+    return web.json_response(answers) if answers else web.Response(status=202)
 
 
 def initialize(request: web.Request, message: dict[str, Any]) -> web.Response:

@@ -93,6 +93,16 @@ async def test_broken_messages_are_json_rpc_errors(
     assert (answer.status, (await answer.json())["error"]["code"]) == (status, code)
 
 
+async def test_a_batch_is_answered_by_id(client: Client, session: dict[str, str]) -> None:
+    """Requests have one answer each, in an order of the server's; notifications alone get 202."""
+    notice = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    pings = [{"jsonrpc": "2.0", "id": number, "method": "ping"} for number in (1, 2)]
+    answer = await client.post("/mcp", json=[notice, *pings, 5], headers=session)
+    assert [message["id"] for message in await answer.json()] == [None, 2, 1]
+    assert (await client.post("/mcp", json=[notice], headers=session)).status == 202
+    assert (await client.post("/mcp", json=pings)).status == 400
+
+
 async def test_a_session_is_needed_and_ends_with_delete(client: Client, session: dict[str, str]) -> None:
     """Without a session 400, after its end 404."""
     ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}

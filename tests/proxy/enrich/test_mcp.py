@@ -246,6 +246,16 @@ def test_a_cancelled_call_waits_no_longer() -> None:
     assert [waiting.rpc_id for waiting in world.builder.waiting_tools()] == ["2"]
 
 
+def test_a_call_that_was_cancelled_before_it_was_recorded() -> None:
+    """A small notice may overtake the exchange it is about."""
+    world = World()
+    notice = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "x"}}
+    path = "/messages/?session_id=s-1"
+    world.pass_on([notice], b"", path, request_headers="", status=202)
+    call = only(world.pass_on(ask("x"), b"", path, request_headers="", status=202))
+    assert (call.status, details(call)["error"]["type"]) == ("error", "cancelled")
+
+
 def test_calls_end_with_the_stream_of_their_session() -> None:
     """The oldest transport has one stream for all answers: what it did not bring will not come."""
     world = World(id="default")
