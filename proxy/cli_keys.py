@@ -1,11 +1,14 @@
 """The `sidelog keys` commands, declared; what they do is in `proxy/commands/keys.py`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
 
-from proxy.cli_options import DataDir, Json, Many, Token, Url
+from proxy.cli_options import Json, Many, with_client
+
+if TYPE_CHECKING:
+    from proxy.commands.client import Client
 
 keys_app = typer.Typer(help="API keys of the proxied service.", no_args_is_help=True)
 
@@ -13,7 +16,9 @@ KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, or its n
 
 
 @keys_app.command("create")
+@with_client
 def keys_create(
+    admin: "Client",
     name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
     scope: Annotated[Many, Option(metavar="TEXT …", help="Scope it opens; may be repeated. Default: all.")] = None,
     agent: Annotated[Many, Option(metavar="TEXT …", help="Agent it may call; may be repeated. Default: all.")] = None,
@@ -23,9 +28,6 @@ def keys_create(
     disabled: Annotated[bool, Option("--disabled", metavar="", help="Create it switched off.")] = False,
     project: Annotated[str | None, Option(metavar="TEXT", help="Project of the records it makes.")] = None,
     user: Annotated[str | None, Option(metavar="TEXT", help="User of the records it makes.")] = None,
-    url: Url = None,
-    token: Token = None,
-    data_dir: DataDir = None,
     as_json: Json = False,
 ) -> int:
     """Create a key and print its secret, this once.
@@ -33,61 +35,54 @@ def keys_create(
     Example: sidelog keys create "Mobile app" --scope agent --expires 30d
     """
     from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
 
     members = command.members(name, scope, agent, expires, is_disabled=disabled, project=project, user=user)
-    return command.create(client_from_environment(url, token, data_dir), members, as_json=as_json)
+    return command.create(admin, members, as_json=as_json)
 
 
 @keys_app.command("list")
-def keys_list(url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False) -> int:
+@with_client
+def keys_list(admin: "Client", as_json: Json = False) -> int:
     """List the keys.
 
     Example: sidelog keys list --json
     """
     from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
 
-    return command.list_keys(client_from_environment(url, token, data_dir), as_json=as_json)
+    return command.list_keys(admin, as_json=as_json)
 
 
 @keys_app.command("disable")
-def keys_disable(
-    key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
+@with_client
+def keys_disable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
     """Switch a key off; takes effect within a second.
 
     Example: sidelog keys disable "Mobile app"
     """
     from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
 
-    return command.switch(client_from_environment(url, token, data_dir), key, is_disabled=True, as_json=as_json)
+    return command.switch(admin, key, is_disabled=True, as_json=as_json)
 
 
 @keys_app.command("enable")
-def keys_enable(
-    key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
+@with_client
+def keys_enable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
     """Switch a key on again.
 
     Example: sidelog keys enable "Mobile app"
     """
     from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
 
-    return command.switch(client_from_environment(url, token, data_dir), key, is_disabled=False, as_json=as_json)
+    return command.switch(admin, key, is_disabled=False, as_json=as_json)
 
 
 @keys_app.command("delete")
-def keys_delete(
-    key: KeyId, url: Url = None, token: Token = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
+@with_client
+def keys_delete(admin: "Client", key: KeyId, as_json: Json = False) -> int:
     """Delete a key for good; records keep its name.
 
     Example: sidelog keys delete "Mobile app"
     """
     from proxy.commands import keys as command
-    from proxy.commands.client import client_from_environment
 
-    return command.delete(client_from_environment(url, token, data_dir), key, as_json=as_json)
+    return command.delete(admin, key, as_json=as_json)

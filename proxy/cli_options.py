@@ -1,7 +1,8 @@
 """Options that several commands share, and the native filters, declared once for every command that takes them.
 
 `with_filters` puts one option per filter into a command's signature, so that `query`, `tail`, `stats` and `export`
-take the same ones under the same names as the API; the command gets them together, as `filters`.
+take the same ones under the same names as the API; the command gets them together, as `filters`. `with_reader` and
+`with_client` do the same for the options that say which sidelog is meant; the command gets a client, as `admin`.
 """
 
 import functools
@@ -56,6 +57,7 @@ SourceConfig = Annotated[
         rich_help_panel=SOURCE_PANEL,
     ),
 ]
+Command = Callable[..., int]
 Many = list[str] | None
 Filters = dict[str, str | list[str]]
 """Filter name → value, or alternatives; only what was given."""
@@ -96,15 +98,10 @@ def _option(kind: object, text: str) -> Any:
     return Option(help=text, metavar=metavar, rich_help_panel=FILTER_PANEL)
 
 
-def with_filters(command: Callable[..., int]) -> Callable[..., int]:
+def with_filters(command: Command) -> Command:
     """Give a command that takes `filters` an option for each filter."""
-    own = [p for p in inspect.signature(command).parameters.values() if p.name != "filters"]
-    options = [
-        inspect.Parameter(name, _KEYWORD, default=None, annotation=Annotated[kind, _option(kind, text)])
-        for name, kind, text in _FILTERS
-    ]
+    options = [_keyword(name, kind, _option(kind, text)) for name, kind, text in _FILTERS]
 
-    @functools.wraps(command)
     def run(**given: Any) -> int:
         filters: Filters = {}
         for name, _, _ in _FILTERS:
@@ -113,7 +110,44 @@ def with_filters(command: Callable[..., int]) -> Callable[..., int]:
                 filters[name] = value if isinstance(value, list) else str(value)
         return command(filters=filters, **given)
 
-    keyword = [p.replace(kind=_KEYWORD) for p in own]
-    run.__signature__ = inspect.Signature([*options, *keyword], return_annotation=int)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*options, *keyword]} | {"return": int}
+    return _declared(run, command, "filters", options)
+
+
+def with_reader(command: Command) -> Command:
+    """Give a command that takes `admin` the options that say where to read: a running sidelog, else its store."""
+
+    def run(url: str | None, token: str | None, data_dir: str | None, config: Path | None, **given: Any) -> int:
+        from proxy.commands.reading import reading_client
+
+        with reading_client(url, token, data_dir, config) as admin:
+            return command(admin=admin, **given)
+
+    sources = {"url": Url, "token": Token, "data_dir": SourceDataDir, "config": SourceConfig}
+    return _declared(run, command, "admin", [_keyword(name, kind) for name, kind in sources.items()])
+
+
+def with_client(command: Command) -> Command:
+    """Give a command that takes `admin` the options that say which running sidelog is meant."""
+
+    def run(url: str | None, token: str | None, data_dir: str | None, **given: Any) -> int:
+        from proxy.commands.client import client_from_environment
+
+        return command(admin=client_from_environment(url, token, data_dir), **given)
+
+    sources = {"url": Url, "token": Token, "data_dir": DataDir}
+    return _declared(run, command, "admin", [_keyword(name, kind) for name, kind in sources.items()])
+
+
+def _keyword(name: str, kind: Any, option: Any = None) -> inspect.Parameter:
+    annotation = kind if option is None else Annotated[kind, option]
+    return inspect.Parameter(name, _KEYWORD, default=None, annotation=annotation)
+
+
+def _declared(run: Command, command: Command, replaced: str, options: list[inspect.Parameter]) -> Command:
+    """Show `run` to typer as the command with options in the place of one parameter."""
+    signature = inspect.signature(command)
+    own = [p.replace(kind=_KEYWORD) for p in signature.parameters.values() if p.name != replaced]
+    functools.update_wrapper(run, command)
+    run.__signature__ = inspect.Signature([*own, *options], return_annotation=int)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *options]} | {"return": int}
     return run
