@@ -124,6 +124,23 @@ def message(draw: random.Random) -> Visit:
     return (Step(method="POST", path="/v1/messages", body=body, headers=headers),)
 
 
+def content(draw: random.Random) -> Visit:
+    """Ask the fake Gemini: plain or streamed, sometimes for what is blocked."""
+    text = draw.choice((*_QUESTIONS, *_QUESTIONS, "Tell me something forbidden."))
+    method = draw.choice(("generateContent", "streamGenerateContent?alt=sse"))
+    path = f"/v1beta/models/{draw.choice(('gemini-2.5-flash', 'gemini-2.5-pro'))}:{method}"
+    body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+    return (Step(method="POST", path=path, body=body, headers={"x-goog-api-key": "demo-key-not-a-secret-0003"}),)
+
+
+def local_chat(draw: random.Random) -> Visit:
+    """Ask the fake Ollama: in lines or whole, sometimes a model that breaks."""
+    model = draw.choice(("llama3.2", "llama3.2", "llama3.2", "llama-faulty"))
+    messages = [{"role": "user", "content": draw.choice(_QUESTIONS)}]
+    body = {"model": model, "messages": messages, "stream": draw.random() < 0.7}
+    return (Step(method="POST", path="/api/chat", body=body),)
+
+
 def tools(draw: random.Random) -> Visit:
     """Open an MCP session, list the tools, call one or two, close it."""
     headers = {"Accept": "application/json, text/event-stream", "mcp-protocol-version": PROTOCOL_VERSION}
@@ -165,6 +182,8 @@ MIX: Final[tuple[tuple[int, Callable[[random.Random], Visit]], ...]] = (
     (8, chat),
     (4, response),
     (6, message),
+    (3, content),
+    (2, local_chat),
     (5, tools),
 )
 """(weight, visit)."""

@@ -16,6 +16,7 @@ async def test_an_llm_stream_is_a_conversation_with_its_frames_and_cost(site: Si
     await page.wait_for(".turn.system", "Be kind")
     await page.wait_for(".turn.assistant", "I am fine")
     await page.wait_for(".usage", "$0.0140")
+    await page.wait_for(".usage", "end_turn")
     await page.click("#tab-frames")
     await page.wait_for(".frame-axis", "longest gap 400")
     assert await page.evaluate("document.querySelectorAll('.frames tbody tr').length") == 3
