@@ -14,6 +14,7 @@ from storage.figures import (
     MAX_FACET_VALUES,
     MAX_TOP_VALUES,
     ROLLUP_FACETS,
+    SAMPLE_ROWS,
     TOPS,
     FacetValue,
     Histogram,
@@ -126,11 +127,12 @@ def facet_value(name: str, record: Record) -> str | None:
 def facets(records: Sequence[Record], filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
     """Find the values of facets."""
     check_names(names)
+    is_whole = sum(matches(filter, record) for record in records) < SAMPLE_ROWS
     has_counts, wide = is_countable(filter), reduced(filter)
     answer = {}
     for name in names:
-        is_counted = has_counts and name in ROLLUP_FACETS
-        wanted = wide if name in ROLLUP_FACETS else filter
+        is_counted = is_whole or (has_counts and name in ROLLUP_FACETS)
+        wanted = wide if name in ROLLUP_FACETS and not is_whole else filter
         counts = _count(name, (record for record in records if matches(wanted, record)))
         found = most_frequent(counts, MAX_FACET_VALUES)
         answer[name] = [FacetValue(value, count if is_counted else None) for value, count in found]

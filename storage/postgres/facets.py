@@ -1,4 +1,7 @@
-"""The values of facets: counted by rollups where they know the facet, else looked for in the newest rows."""
+"""The values of facets: counted by rollups where they know the facet, else looked for in the newest rows.
+
+Where these are all rows of the filter, they count every facet exactly.
+"""
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
@@ -7,20 +10,28 @@ from contextlib import aclosing
 from typing import Final
 
 from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
-from storage.figures import FACETS, MAX_FACET_VALUES, ROLLUP_FACETS, FacetValue, class_name, most_frequent
+from storage.figures import (
+    FACETS,
+    MAX_FACET_VALUES,
+    ROLLUP_FACETS,
+    ROW_FACETS,
+    SAMPLE_ROWS,
+    FacetValue,
+    class_name,
+    most_frequent,
+)
 from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import has_rollups, rollup_where
-from storage.query import Filter
+from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
 from storage.rollup_sql import record_totals
 from storage.rollups import TABLES
 from storage.sql import KINDS, POSTGRES, Where
 
-SAMPLE_ROWS: Final = 5000
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
 
@@ -35,20 +46,20 @@ async def facets(
     known: KnownCounts,
 ) -> dict[str, list[FacetValue]]:
     """Find the values of facets, whose names are checked."""
-    counted = [name for name in names if name in ROLLUP_FACETS]
-    sampled = [name for name in names if name not in ROLLUP_FACETS]
     state = await read_state(connection)
     filter = state.visible(filter)
     is_exact = has_rollups(state, filter) and has_whole_hours(filter)
-    wide = reduced(filter)
-    hours = hours_inside(wide.since_us, wide.until_us)
-    counts = await count_values(connection, wide, state, hours, counted, known) if counted else {}
-    if sampled:
-        counts |= await _sample(connection, filter, state, sampled)
+    sampled = [name for name in names if name not in ROLLUP_FACETS or not is_exact]
+    counts, is_whole = await _sample(connection, filter, state, sampled) if sampled else ({}, False)
+    counted = [name for name in names if name in ROLLUP_FACETS and (is_exact or not is_whole)]
+    if counted:
+        wide = reduced(filter)
+        hours = hours_inside(wide.since_us, wide.until_us)
+        counts |= await count_values(connection, wide, state, hours, counted, known)
     answer = {}
     for name in names:
         found = await named(connection, text, name, counts[name], MAX_FACET_VALUES)
-        has_count = is_exact and name in ROLLUP_FACETS
+        has_count = is_whole or (is_exact and name in ROLLUP_FACETS)
         answer[name] = [FacetValue(value, count if has_count else None) for value, count in found]
     return answer
 
@@ -109,6 +120,8 @@ async def named(
         frequent = sorted(counts.items(), key=lambda item: -item[1])[: 4 * limit]
         known = await text.load(connection, [value for value, _ in frequent if value > 0])
         values = {str(known[value]): count for value, count in frequent if value > 0}
+        if name == "method":
+            values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
     return most_frequent(values, limit)
 
 
@@ -117,18 +130,22 @@ def add(counts: dict[int, int], value: int, count: int) -> None:
     counts[value] = counts.get(value, 0) + count
 
 
-async def _sample(connection: Connection, filter: Filter, state: State, names: Sequence[str]) -> Counts:
+async def _sample(connection: Connection, filter: Filter, state: State, names: Sequence[str]) -> tuple[Counts, bool]:
+    """Count values in the newest rows; answers also whether these are all rows there are."""
     counts: Counts = {name: {} for name in names}
-    columns = ", ".join(FACETS[name] for name in names)
-    select = f"SELECT {columns}, count(*) FROM (SELECT {columns} FROM sidelog.records"
-    then = f" ORDER BY seq DESC LIMIT {SAMPLE_ROWS}) AS newest GROUP BY {columns}"
+    columns = ", ".join(f"{ROW_FACETS[name]} AS facet_{name}" for name in names)
+    groups = ", ".join(f"facet_{name}" for name in names)
+    select = f"SELECT {groups}, count(*) FROM (SELECT {columns} FROM sidelog.records"
+    then = f" ORDER BY seq DESC LIMIT {SAMPLE_ROWS}) AS newest GROUP BY {groups}"
     found = 0
     async with aclosing(scan(connection, filter, state, select, then, Budget(_SAMPLE_S))) as parts:
         async for rows in parts:
-            for *values, count in rows or ():
+            if rows is None:
+                return counts, False
+            for *values, count in rows:
                 found += count
                 for name, value in zip(names, values, strict=True):
                     add(counts[name], value or 0, count)
             if found >= SAMPLE_ROWS:
-                break
-    return counts
+                return counts, False
+    return counts, True

@@ -10,11 +10,11 @@ import pytest
 
 from storage import tally
 from storage.base import Storage
-from storage.figures import FACETS, ROLLUP_FACETS
+from storage.figures import FACETS, SAMPLE_ROWS
 from storage.periods import HOUR_US
 from storage.query import Filter, Scope
 from storage.record import Record
-from tests.contract.backends import BACKENDS
+from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import Reader, make_dataset
 from tests.storage.samples import START_US, make_batch, make_record
 
@@ -60,12 +60,28 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("filter", FILTERS)
-def test_facets_count_what_rollups_know(reader: Reader, filter: Filter) -> None:
-    """Every facet has the values of its records, most frequent first, counted where rollups can tell."""
+def test_facets_of_few_records_are_counted(reader: Reader, filter: Filter) -> None:
+    """Every facet has the values of its records, most frequent first, with their counts whatever the filter."""
     found = reader.wait(reader.store.facets(filter, tuple(FACETS)))
     assert found == tally.facets(reader.records, filter, tuple(FACETS))
-    for name, values in found.items():
-        assert name in ROLLUP_FACETS or all(value.count is None for value in values)
+    assert all(value.count is not None for values in found.values() for value in values)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+async def test_facets_of_many_records_are_counted_where_rollups_can_tell(backend: Backend, tmp_path: Path) -> None:
+    """Beyond so many rows a count is there in whole hours of the rollups' facets, and null elsewhere."""
+    records = [make_record(started_at_us=HOUR + number, host=f"h{number % 3}") for number in range(SAMPLE_ROWS)]
+    store: Storage = await backend.open(tmp_path)
+    async with store:
+        for start in range(0, SAMPLE_ROWS, 1000):
+            await store.commit(make_batch(*records[start : start + 1000]))
+        for filter, is_counted in ((Filter(), True), (Filter(since_us=HOUR), True), (Filter(since_us=HOUR - 1), False)):
+            found = await store.facets(filter, ("status", "host"))
+            assert found == tally.facets(records, filter, ("status", "host"))
+            assert [value.count for value in found["status"]] == [SAMPLE_ROWS if is_counted else None]
+            assert [value.count for value in found["host"]] == [None] * 3
+        found = await store.facets(Filter(since_us=HOUR + 1), ("status", "host"))
+        assert sum(value.count or 0 for value in found["host"]) == SAMPLE_ROWS - 1
 
 
 def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
