@@ -191,16 +191,23 @@ class _Clause:
                 self.among(column, [known[value] for value in values if value in known])
                 if column == "key_id":
                     self._conditions.append("key_id <> 0")  # Literal: it is the condition of the partial index.
-        if filter.levels:
-            codes = [LEVELS.index(level) for level in LEVELS if level in filter.levels]
-            if codes and codes[0] >= LEVELS.index("warn"):
-                self._conditions.append("level >= 2")  # Literal: it is the condition of the partial index.
-            self.among("level", codes)
+        self._levels(filter)
         if filter.keyed:
             self._conditions.append("keyed = 1")  # Literal: it is the condition of the partial index.
         if filter.is_llm:
             self._conditions.append("provider <> 0")
         self._kind(filter)
+
+    def _levels(self, filter: Filter) -> None:
+        codes = [LEVELS.index(level) for level in LEVELS if level in filter.levels]
+        if not filter.levels:
+            return
+        if filter.kind == "event":
+            self.among("+level", codes)  # The sign keeps from the index of failed exchanges: events have their own.
+            return
+        if codes and codes[0] >= LEVELS.index("warn"):
+            self._conditions.append("level >= 2")  # Literal: it is the condition of the partial index.
+        self.among("level", codes)
 
     def _kind(self, filter: Filter) -> None:
         if filter.kind == "event":

@@ -256,6 +256,7 @@ async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> 
         (Filter(status_classes=(5,)), "records_status"),
         (Filter(trace_id="0af7"), "records_trace"),
         (Filter(kind="event", levels=("info", "warn")), "records_events"),
+        (Filter(kind="event", levels=("error",)), "records_events"),
     ],
 )
 async def test_common_lists_use_an_index(
