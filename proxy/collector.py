@@ -23,13 +23,13 @@ from api.app import make_app
 from api.dialects.fanout import Fanout
 from api.hosts import remember_server_name
 from api.metrics import Metrics
-from api.principal import Credential, Credentials, Principal
 from api.services import RouteInfo, Services, StreamServices
 from api.sessions import Sessions
 from api.store_metrics import StoreFigures
 from api.stream_limits import StreamLimits
 from api.tail import Tail
 from proxy.addresses import parse_address
+from proxy.admin_access import credentials_of, scope_of
 from proxy.admin_token import AdminToken
 from proxy.arrival import Beginning, begun, meet
 from proxy.control import HOPELESS_EXIT, Control
@@ -44,7 +44,7 @@ from proxy.loop import new_event_loop, stop_signals
 from proxy.orders import Orders
 from proxy.plane import read_settings
 from proxy.segment import remove_unfinished, ring_directory
-from proxy.settings import AdminHostSettings, Settings, TokenSettings
+from proxy.settings import Settings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import keep_tail
@@ -55,7 +55,6 @@ from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
-from storage.query import Scope
 from storage.record import Batch
 from storage.retention import Retention
 from storage.spool import Spool
@@ -325,22 +324,6 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             return
         plane.status.is_draining = True
         await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
-
-
-def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
-    """Make the credentials of the admin port: the data directory's token and those of the settings."""
-    if settings.admin.auth == "off":
-        return Credentials()
-    others = [
-        Credential(bytes.fromhex(token.sha256), Principal(token.name, token.role, scope_of(token)))
-        for token in settings.tokens
-    ]
-    return Credentials(admin_token, others)
-
-
-def scope_of(source: TokenSettings | AdminHostSettings) -> Scope:
-    """Read the scope of a token or a name."""
-    return Scope(projects=source.projects, containers=source.containers, clients=source.clients)
 
 
 def tune_garbage_collection() -> None:
