@@ -1,5 +1,6 @@
 """The admin application: every route in one table, and the order in which requests pass the middlewares."""
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -17,6 +18,9 @@ from api.services import SERVICES, Services, services_of
 
 MAX_REQUEST_BYTES: Final = 65536
 """Largest request body: the longest thing anybody sends here is a token or a key's description."""
+
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+"""Of a path; the router's own pattern would leave out ids with braces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,8 @@ def make_app(services: Services) -> web.Application:
     app.on_response_prepare.append(middleware.add_security_headers)
     app.on_shutdown.append(_end_streams)
     for route in table:
-        app.router.add_route(route.method, route.path, route.handler)
+        pattern = _PARAMETER.sub(r"{\1:[^/]+}", route.path)
+        app.router.add_route(route.method, pattern, route.handler)
         if route.method == "GET":
-            app.router.add_route("HEAD", route.path, route.handler)
+            app.router.add_route("HEAD", pattern, route.handler)
     return app

@@ -21,7 +21,7 @@ _ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
 
 def encode_cursor(order: Order, seq: int) -> str:
     """Write a cursor that continues behind `seq`."""
-    return _write(bytes((VERSION, _ORDERS.index(order))) + seq.to_bytes(8, "big"))
+    return to_text(bytes((VERSION, _ORDERS.index(order))) + seq.to_bytes(8, "big"))
 
 
 def decode_cursor(text: str) -> tuple[Order, int]:
@@ -30,7 +30,7 @@ def decode_cursor(text: str) -> tuple[Order, int]:
     Raises:
         BadParameter: it was not made by `encode_cursor`.
     """
-    raw = _read(text)
+    raw = from_text(text)
     if len(raw) != 10 or raw[0] != VERSION or raw[1] >= len(_ORDERS):
         raise BadParameter("cursor", text, _EXPECTED)
     order, seq = _ORDERS[raw[1]], int.from_bytes(raw[2:], "big")
@@ -41,7 +41,7 @@ def decode_cursor(text: str) -> tuple[Order, int]:
 
 def encode_received_cursor(record_id: int) -> str:
     """Write a cursor that continues with what was received before the record of an id, given as a number."""
-    return _write(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))
+    return to_text(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))
 
 
 def decode_received_cursor(text: str) -> int:
@@ -50,21 +50,27 @@ def decode_received_cursor(text: str) -> int:
     Raises:
         BadParameter: it was not made by `encode_received_cursor`.
     """
-    raw = _read(text)
+    raw = from_text(text)
     if len(raw) != 1 + _ID_BYTES or raw[0] != _RECEIVED_VERSION:
         raise BadParameter("cursor", text, _EXPECTED)
     return int.from_bytes(raw[1:], "big")
 
 
-def _write(raw: bytes) -> str:
+def to_text(raw: bytes) -> str:
+    """Write bytes so that they need no escaping in a URL."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _read(text: str) -> bytes:
+def from_text(text: str) -> bytes:
+    """Read them back.
+
+    Raises:
+        BadParameter: not written by `to_text`; there is one spelling.
+    """
     try:
         raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise BadParameter("cursor", text, _EXPECTED) from error
-    if _write(raw) != text:  # There is one spelling.
+    if to_text(raw) != text:
         raise BadParameter("cursor", text, _EXPECTED)
     return raw

@@ -66,7 +66,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {"limit": clamped(500, 50), "offset": whole(), "project_id": TEXT, "max_seq": whole(), "llm_only": BOOL},
         schemas.GatewayPage,
         notes="Newest first by receipt. Pages shift while requests arrive, unless `max_seq` is the `X-Max-Seq` of the "
-        "first answer.",
+        "first answer. `total_capped` marks a total that its time budget cut: a lower bound.",
     ),
     ("GET", "/api/proxy-logs/_logs"): Operation(
         {
@@ -88,6 +88,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             **{"key": TEXT, "endpoint": TEXT, "limit": clamped(200, 50), "cursor": CURSOR_DOWN},
         },
         schemas.RequestLogPage,
+        notes="The calls of the last 30 days, or of the retention where that is shorter. `total` is exact; where counting "
+        "takes longer than the time budget it is a lower bound, and `total_capped` says so.",
     ),
     ("GET", "/api/mcp-logs"): Operation(
         {
