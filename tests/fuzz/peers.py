@@ -20,6 +20,8 @@ from random import Random
 from typing import Final, NamedTuple
 
 from tests.fuzz.request_grammar import make_request_case
+from tests.proxy.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS
+from tests.proxy.vectors.published import published
 from tests.proxy.vectors.requests import PASSAGES, REFUSALS
 from tests.support.plane import running_plane, settings_for
 from tests.support.recording import Recording
@@ -158,11 +160,14 @@ def _sidelog(directory: Path) -> Iterator[Peer]:
 
 
 def inputs(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """The bad-input list, then so many mutated requests."""
-    for refusal in REFUSALS:
+    """The vectors, ours and published ones, then so many mutated requests."""
+    for refusal in (*REFUSALS, *CONFORMANCE_REFUSALS):
         yield f"refusal {refusal.name}", refusal.raw
-    for passage in PASSAGES:
+    for passage in (*PASSAGES, *CONFORMANCE_PASSAGES):
         yield f"passage {passage.name}", passage.raw
+    for vector in published():
+        if not vector.is_response and not _POLICY.search(vector.raw):
+            yield f"published {vector.name}", vector.with_host
     for number in range(count):
         data = make_request_case(Random(f"{seed}:{number}")).data
         if not _POLICY.search(data):
