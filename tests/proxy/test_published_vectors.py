@@ -6,6 +6,7 @@ that list; of a response the client gets the right one, a 502, or a visibly brok
 """
 
 import contextlib
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -15,13 +16,14 @@ from tests.fuzz.request_grammar import RequestCase
 from tests.fuzz.request_judge import run_request
 from tests.fuzz.response_grammar import End, ResponseCase
 from tests.fuzz.response_judge import run_response
-from tests.fuzz.strict import read_requests
+from tests.fuzz.strict import read_requests, read_response
 from tests.fuzz.world import World
+from tests.proxy.conftest import Start
 from tests.proxy.vectors.published import Published, parameters, published
 from tests.support.client import Client
 from tests.support.plane import Plane, running_plane, settings_for
 from tests.support.recording import Recording
-from tests.support.upstream import scripted
+from tests.support.upstream import read_head, scripted
 
 ASKING = (
     (b"GET", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -107,3 +109,29 @@ def test_published_requests_over_sockets(plane: Plane, recording: Recording, jud
 def _await_end(client: Client) -> None:
     with contextlib.suppress(ConnectionResetError):
         client.rest()
+
+
+@pytest.mark.skipif(not published(), reason="no vectors: .ci/vectors fetches them")
+def test_published_responses_over_sockets(start: Start) -> None:
+    """The same for an upstream that answers with each of them and closes: right, our own error, or visibly cut."""
+    vectors = [vector for vector in published() if vector.is_response]
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        target = read_head(connection).split(b" ")[1]
+        connection.sendall(vectors[int(target[1:])].raw)
+
+    plane = start(upstream)
+    passed = 0
+    for index, vector in enumerate(vectors):
+        with plane.connect() as client:
+            client.send(b"GET /%d HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % index)
+            answer = client.answer()
+        status = plane.exchange().status
+        assert answer.status == status, vector.name
+        if answer.field("X-Sidelog-Error"):
+            assert status == 502, vector.name
+        elif answer.is_complete:
+            sent = read_response(vector.raw, b"GET", has_ended=True)
+            assert (answer.status, answer.body) == (sent.status, sent.body), vector.name
+            passed += 1
+    assert passed >= 20
