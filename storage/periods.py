@@ -14,6 +14,7 @@ from storage.query import ROLLUP_METHODS, Filter
 
 HOUR_US: Final = 3_600_000_000
 DAY_HOURS: Final = 24
+DAY_US: Final = DAY_HOURS * HOUR_US
 MAX_HOUR: Final = ((1 << 63) - 1) // HOUR_US
 
 Tier = Literal["hour", "day"]

@@ -92,16 +92,17 @@ class RowEncoder:
         self._dictionary.forget()
 
     async def learn(
-        self, connection: Connection, records: Sequence[Record], more: Iterable[Value] = ()
+        self, connection: Connection, records: Sequence[Record], day: int, more: Iterable[Value] = ()
     ) -> list[Combination]:
         """Look up all repeated text of a batch, outside its transaction; answers the combination of each record.
 
         Args:
             connection: To the database.
             records: Of the batch.
+            day: Since the epoch, that its newest row starts on at the latest.
             more: Other values it needs the ids of.
         """
-        if self._dictionary.trim() or len(self._combinations) > _MAX_COMBINATIONS:
+        if self._dictionary.begin(day) or len(self._combinations) > _MAX_COMBINATIONS:
             self._combinations.clear()
         keys = [_key(record) for record in records]
         new = {key for key in keys if key not in self._combinations}

@@ -2,9 +2,12 @@
 
 Strategy: values are found by a digest, because they may be longer than an index can hold. New values are committed
 before the batch that brings them, in a transaction of their own, so that sidecars that meet the same value at the same
-time wait for each other only that long. A value whose batch then fails stays, and is used by nobody.
+time wait for each other only that long. A value whose batch then fails stays, and is used by nobody. Values that
+clients choose come and go, so a value carries the day it was last looked up for, and retention deletes those of days
+that have no rows any more. A day later all values are looked up once more, and no row costs more.
 
-Invariant: an id the writer remembers is committed; everything is forgotten with the connection it was learned over.
+Invariant: an id the writer remembers is committed; everything is forgotten with the connection it was learned over. No
+row that uses a value started on a later day than the value's.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -23,11 +26,16 @@ _KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_
 _LEARN: Final = (
     "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS given (digest, kind, value)), "
     "made AS ("
-    "INSERT INTO sidelog.dictionary (digest, kind, value) SELECT digest, kind, value FROM given "
+    "INSERT INTO sidelog.dictionary (digest, kind, value, used_day) SELECT digest, kind, value, $4 FROM given "
     "WHERE NOT EXISTS (SELECT FROM sidelog.dictionary AS known WHERE known.digest = given.digest) ORDER BY digest "
-    "ON CONFLICT (digest) DO NOTHING RETURNING digest, id) "
-    "SELECT digest, id FROM made UNION ALL "
-    "SELECT known.digest, known.id FROM sidelog.dictionary AS known JOIN given USING (digest)"
+    "ON CONFLICT (digest) DO NOTHING RETURNING digest, id), "
+    "old AS (SELECT known.id FROM sidelog.dictionary AS known JOIN given USING (digest) "
+    "WHERE known.used_day < $4 ORDER BY known.digest FOR UPDATE OF known), "
+    "used AS (UPDATE sidelog.dictionary AS known SET used_day = $4 FROM old WHERE known.id = old.id "
+    "RETURNING known.digest, known.id) "
+    "SELECT digest, id FROM made UNION ALL SELECT digest, id FROM used UNION ALL "
+    "SELECT known.digest, known.id FROM sidelog.dictionary AS known JOIN given USING (digest) "
+    "WHERE known.used_day >= $4"
 )
 
 Value = tuple[str, str]
@@ -39,6 +47,7 @@ class Dictionary:
 
     def __init__(self) -> None:
         self._remembered = 0
+        self._day = 0
         self.ids: dict[str, dict[str | None, int | None]] = {}
         """Column → text → id; null has none."""
         self.forget()
@@ -48,12 +57,15 @@ class Dictionary:
         self._remembered = 0
         self.ids = {column: {None: None} for column in _KINDS}
 
-    def trim(self) -> bool:
-        """Forget everything when it has become too much; answers whether it did. Between batches only."""
-        is_too_much = self._remembered > MAX_REMEMBERED
-        if is_too_much:
+    def begin(self, day: int) -> bool:
+        """Begin a batch whose newest row starts on a day, at the latest; answers whether everything was forgotten.
+
+        So it is on a later day than that of the batch before, and when it has become too much.
+        """
+        has_to_forget, self._day = day > self._day or self._remembered > MAX_REMEMBERED, day
+        if has_to_forget:
             self.forget()
-        return is_too_much
+        return has_to_forget
 
     async def learn(self, connection: Connection, values: Collection[Value]) -> None:
         """Find the ids of values that are not remembered, giving them to those that are new. Outside a transaction."""
@@ -61,8 +73,8 @@ class Dictionary:
         while missing:
             rows = sorted((key, _KINDS[column], escape(text)) for key, (column, text) in missing.items())
             async with transaction(connection, "BEGIN"):
-                found = await connection.fetch(_LEARN, *map(list, zip(*rows, strict=True)))
-            # What another sidecar gave an id meanwhile is seen by the next look only.
+                found = await connection.fetch(_LEARN, *map(list, zip(*rows, strict=True)), self._day)
+            # What another sidecar gave an id, looked up or deleted meanwhile is seen by the next look only.
             for key, number in found:
                 column, text = missing.pop(key)
                 self.ids[column][text] = number
@@ -87,11 +99,23 @@ class Names:
         if missing:
             sql = "SELECT id, value FROM sidelog.dictionary WHERE id = ANY($1::integer[])"
             known.update({number: unescape(value) for number, value in await connection.fetch(sql, missing)})
-        answer: dict[int | None, str | None] = {number: known[number] for number in wanted}
+        # None where retention was quicker than this reader: the row is gone too.
+        answer: dict[int | None, str | None] = {number: known.get(number) for number in wanted}
         answer[None] = answer[0] = None
         if len(known) > MAX_REMEMBERED:
             self._names = {}
         return answer
+
+
+async def delete_unused(connection: Connection, day: int, max_values: int) -> int:
+    """Delete values that no row of a day, or of a later one, can use; answers how many."""
+    status = await connection.execute(
+        "DELETE FROM sidelog.dictionary WHERE used_day < $1 AND id = ANY(ARRAY("
+        "SELECT id FROM sidelog.dictionary WHERE used_day < $1 ORDER BY digest LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        day,
+        max_values,
+    )
+    return int(status.rpartition(" ")[2])
 
 
 async def find(connection: Connection, wanted: Texts) -> dict[str, dict[str, int]]:

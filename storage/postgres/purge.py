@@ -2,8 +2,8 @@
 
 Strategy: a day of which no row is visible any more goes with its partition, and gives its space back at once. Rows of
 other days go in slices, found by `spans`, each a transaction of its own; then the rollups of hours that are gone, then
-blocks, which know their newest record. What slices free is found again by the server's own vacuum. Of sidecars that
-share a database one deletes at a time.
+blocks, which know their newest record, then repeated text that nothing uses. What slices free is found again by the
+server's own vacuum. Of sidecars that share a database one deletes at a time.
 
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when. Rows that a batch may lock
 too are locked in a batch's order: state, then the counter row, then spans.
@@ -16,8 +16,9 @@ from typing import Final
 import asyncpg
 
 from storage.payloads import BODIES, HEADS
-from storage.periods import DAY_HOURS, HOUR_US
+from storage.periods import DAY_HOURS, DAY_US, HOUR_US
 from storage.postgres.connection import Connection, transaction
+from storage.postgres.dictionary import delete_unused
 from storage.postgres.partitions import Partition, listed
 from storage.postgres.ranges import id_range
 from storage.postgres.state import State, read_state
@@ -38,8 +39,7 @@ _TABLES: Final = (
 )  # fmt: skip
 _DROP_WAIT_MS: Final = 1000
 """Dropping a partition waits for every reader, and every other reader waits behind it: not for long."""
-_DAY_US: Final = DAY_HOURS * HOUR_US
-_DAY_MS: Final = _DAY_US // 1000
+_DAY_MS: Final = DAY_US // 1000
 
 
 async def retention(connection: Connection) -> RetentionState:
@@ -80,7 +80,8 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
             return Purged(rows, 0, is_done=False)
         await _delete_sums_before(connection, state.purge_floor_us // HOUR_US)
         blocks = await drop_calls(connection, state) + await _purge_blocks(connection, state)
-    return Purged(0, blocks, is_done=not blocks)
+        values = 0 if blocks else await delete_unused(connection, state.purge_floor_us // DAY_US, max_rows)
+    return Purged(0, blocks, is_done=not blocks and not values)
 
 
 async def vacuum(connection: Connection) -> None:
@@ -95,7 +96,7 @@ async def _drop_day(connection: Connection, begin: str) -> Purged | None:
         async with transaction(connection, f"{begin}; SET LOCAL lock_timeout = {_DROP_WAIT_MS}"):
             state = await read_state(connection)
             for partition in await listed(connection):
-                if (partition.day + 1) * _DAY_US <= state.purge_floor_us and await _is_gone(
+                if (partition.day + 1) * DAY_US <= state.purge_floor_us and await _is_gone(
                     connection, partition, state
                 ):
                     return await _drop(connection, partition)

@@ -21,6 +21,7 @@ import asyncpg
 import msgspec
 
 from storage.payloads import NOWHERE, Packer
+from storage.periods import DAY_US
 from storage.postgres import partitions, rollups, usage
 from storage.postgres.blocks import COLUMNS as BLOCK_COLUMNS
 from storage.postgres.blocks import BlockIds, BlockRow, block_rows
@@ -146,7 +147,7 @@ class BatchStore:
 
     async def _made(self, connection: Connection, entries: list[Entry]) -> Made:
         records = [entry.record for entry in entries]
-        combinations = await self._rows.learn(connection, records, texts_of(entries))
+        combinations = await self._rows.learn(connection, records, _newest_day(entries), texts_of(entries))
         packer = await self._blocks.packer(connection, len(entries), partitions.day_of(now_us()))
         if _is_long(entries):
             with ThreadPoolExecutor(1) as threads:  # its thread ends with it
@@ -232,6 +233,12 @@ class BatchStore:
     async def _last_seq(self, connection: Connection) -> int:
         async with transaction(connection, self._begin):
             return int(await connection.fetchval(_LOCKED_COUNTER))
+
+
+def _newest_day(entries: list[Entry]) -> int:
+    started_us = [entry.record.started_at_us for entry in entries]
+    started_us += [call.started_at_us for entry in entries for call in entry.tool_calls]
+    return max([now_us(), *started_us]) // DAY_US
 
 
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:

@@ -119,6 +119,11 @@ class RowEncoder:
         self._combinations.clear()
         self._dictionary.forget()
 
+    def begin(self, day: int) -> None:
+        """Begin a batch whose newest row starts on a day, at the latest."""
+        if self._dictionary.begin(day):
+            self._combinations.clear()
+
     def id_of(self, connection: sqlite3.Connection, column: str, value: str | None) -> int:
         """Find the dictionary id of a single value."""
         return self._dictionary.id_of(connection, column, value)

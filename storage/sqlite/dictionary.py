@@ -1,7 +1,11 @@
 """Repeated text as small numbers: looked up in memory, kept in the table `dictionary`.
 
+Strategy: values that clients choose come and go, so a value carries the day it was last looked up for, and retention
+deletes those of days that have no rows any more. A day later all values are looked up once more, and no row costs more.
+
 Invariant: an id the writer remembers is committed. New values are inserted in the transaction of the batch that brings
-them, so after a transaction that failed, or may have failed, everything is forgotten and read again when needed.
+them, so after a transaction that failed, or may have failed, everything is forgotten and read again when needed. No row
+that uses a value started on a later day than the value's.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -25,10 +29,18 @@ class Dictionary:
 
     def __init__(self) -> None:
         self._ids: dict[tuple[str, str], int] = {}
+        self._day = 0
 
     def forget(self) -> None:
         """Remember nothing: a transaction failed."""
         self._ids.clear()
+
+    def begin(self, day: int) -> bool:
+        """Begin a batch whose newest row starts on a day, at the latest; answers whether everything was forgotten."""
+        is_later, self._day = day > self._day, day
+        if is_later:
+            self.forget()
+        return is_later
 
     def id_of(self, connection: sqlite3.Connection, column: str, value: str | None) -> int:
         """Find a value's id, inside the transaction that needs it, giving it one when it is new. Null is 0."""
@@ -39,11 +51,13 @@ class Dictionary:
 
     def _insert(self, connection: sqlite3.Connection, column: str, value: str) -> int:
         kind, text = _KINDS[column], str(value)
-        row = connection.execute("SELECT id FROM dictionary WHERE kind = ? AND value = ?", (kind, text)).fetchone()
+        sql = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
+        row = connection.execute(sql, (kind, text)).fetchone()
         if row is None:
-            row = connection.execute(
-                "INSERT INTO dictionary (kind, value) VALUES (?, ?) RETURNING id", (kind, text)
-            ).fetchone()
+            sql = "INSERT INTO dictionary (kind, value, used_day) VALUES (?, ?, ?) RETURNING id"
+            row = connection.execute(sql, (kind, text, self._day)).fetchone()
+        elif row[1] < self._day:
+            connection.execute("UPDATE dictionary SET used_day = ? WHERE id = ?", (self._day, row[0]))
         if len(self._ids) >= MAX_REMEMBERED:
             self._ids.clear()
         self._ids[(column, text)] = row[0]
@@ -63,11 +77,18 @@ class Names:
         for part in in_parts(sorted(number for number in wanted if number not in known)):
             sql = f"SELECT id, value FROM dictionary WHERE id IN ({marks(part)})"
             known.update(connection.execute(sql, part).fetchall())
-        answer: dict[int, str | None] = {number: known[number] for number in wanted}
+        # None where retention was quicker than this reader: the row is gone too.
+        answer: dict[int, str | None] = {number: known.get(number) for number in wanted}
         answer[0] = None
         if len(known) > MAX_REMEMBERED:
             self._names = {}
         return answer
+
+
+def delete_unused(connection: sqlite3.Connection, day: int, max_values: int) -> int:
+    """Delete values that no row of a day, or of a later one, can use; answers how many."""
+    sql = "DELETE FROM dictionary WHERE id IN (SELECT id FROM dictionary WHERE used_day < ? LIMIT ?)"
+    return connection.execute(sql, (day, max_values)).rowcount
 
 
 def find(connection: sqlite3.Connection, wanted: Texts) -> dict[str, dict[str, int]]:

@@ -2,7 +2,8 @@
 
 Strategy: `spans` knows where old rows are, a block knows its newest record, so nothing is searched. Rows go first, a
 slice at a time, each a transaction of its own between two batches; then the rollups of hours that are gone, then
-blocks, then pages are given back to the file system. A row above the floor keeps its block until it goes too.
+blocks, then repeated text that nothing uses, then pages are given back to the file system. A row above the floor keeps
+its block until it goes too.
 
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when.
 """
@@ -11,9 +12,10 @@ import sqlite3
 from typing import Final
 
 from storage.payloads import BODIES, HEADS
-from storage.periods import HOUR_US
+from storage.periods import DAY_US, HOUR_US
 from storage.purge import Purged, RetentionState
 from storage.sqlite import usage
+from storage.sqlite.dictionary import delete_unused
 from storage.sqlite.rollups import delete_before
 from storage.sqlite.tiers import meta
 from storage.sqlite.tools import drop_details
@@ -61,6 +63,8 @@ def purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
         raise
     if purged.rows or purged.blocks:
         return purged
+    if delete_unused(connection, meta(connection, "purge_floor_us") // DAY_US, max_rows):
+        return Purged(0, 0, is_done=False)
     return Purged(0, 0, is_done=give_back(connection))
 
 

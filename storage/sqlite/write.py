@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from storage.payloads import NOWHERE, Packer
+from storage.periods import DAY_US
 from storage.received import id_ms
-from storage.record import Batch, Entry, Position
+from storage.record import Batch, Entry, Position, now_us
 from storage.rollups import LIMITED, Limits, Rollups
 from storage.sqlite import rollups, usage
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
@@ -71,6 +72,7 @@ class BatchStore:
         plain: list[Row] = []
         full: list[Row] = []
         rows = self._rows
+        rows.begin(max(now_us(), max([entry.record.started_at_us for entry in entries])) // DAY_US)
         for seq, entry in enumerate(entries, last_seq + 1):
             record = entry.record
             payload = entry.payload

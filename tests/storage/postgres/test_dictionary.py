@@ -1,0 +1,45 @@
+"""Repeated text goes when nothing can use it any more, also while another sidecar remembers it."""
+
+from pathlib import Path
+
+import asyncpg
+
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.periods import DAY_US, HOUR_US
+from storage.postgres.store import PostgresStorage
+from storage.query import Filter, RecordQuery
+from storage.record import now_us
+from tests.storage.samples import make_batch, make_record
+
+
+async def hosts(other: "asyncpg.Connection[asyncpg.Record]") -> set[str]:
+    """Read which hosts the dictionary has."""
+    rows = await other.fetch("SELECT value FROM sidelog.dictionary WHERE value LIKE '%.example'")
+    return {value for (value,) in rows}
+
+
+async def purge(store: Storage, floor_us: int) -> None:
+    """Delete everything below a floor."""
+    await store.raise_floors(floor_us // HOUR_US * HOUR_US, 0)
+    while not (await store.purge(1)).is_done:
+        pass
+
+
+async def test_text_is_deleted_with_the_last_day_that_used_it(
+    store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """A sidecar that has looked it up on an earlier day looks it up again, so every row can be read."""
+    now = now_us()
+    later = now + 3 * DAY_US
+    async with await open_storage(url, tmp_path, durability="fast") as second:
+        await second.commit(make_batch(*(make_record(started_at_us=now, host=f"{name}.example") for name in "abc")))
+        await store.commit(make_batch(make_record(started_at_us=later, host="b.example")))
+        await purge(store, now)
+        assert await hosts(other) == {"a.example", "b.example", "c.example"}
+        await purge(store, now + 2 * DAY_US)
+        assert await hosts(other) == {"b.example"}
+        await second.commit(make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab")))
+    page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
+    assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
+    assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1

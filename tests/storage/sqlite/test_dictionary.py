@@ -1,0 +1,52 @@
+"""Repeated text goes when nothing can use it any more, and no earlier."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from storage.periods import DAY_US, HOUR_US
+from storage.query import Filter, RecordQuery
+from storage.record import now_us
+from storage.sqlite.store import SqliteStorage
+from tests.storage.samples import make_batch, make_record
+
+
+def hosts(path: Path) -> set[str]:
+    """Read which hosts the dictionary has."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return {value for (value,) in connection.execute("SELECT value FROM dictionary WHERE value LIKE '%.example'")}
+
+
+async def purge(store: SqliteStorage, floor_us: int) -> None:
+    """Delete everything below a floor."""
+    await store.raise_floors(floor_us // HOUR_US * HOUR_US, 0)
+    while not (await store.purge(1)).is_done:
+        pass
+
+
+async def test_text_is_deleted_with_the_last_day_that_used_it(tmp_path: Path) -> None:
+    """What a later day looked up again stays; what went comes back under another id, and every row can be read."""
+    path, now = tmp_path / "records.db", now_us()
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(*(make_record(started_at_us=now, host=f"{name}.example") for name in "abc")))
+        later = now + 3 * DAY_US
+        await store.commit(make_batch(make_record(started_at_us=later, host="b.example")))
+        await purge(store, now)
+        assert hosts(path) == {"a.example", "b.example", "c.example"}
+        await purge(store, now + 2 * DAY_US)
+        assert hosts(path) == {"b.example"}
+        await store.commit(make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab")))
+        page = await store.select(RecordQuery(filter=Filter(), limit=10, order="asc"))
+        assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
+        assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1
+
+
+async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> None:
+    """Text is kept for as long as rows of the day of its commit are, whenever the record itself started."""
+    path, now = tmp_path / "records.db", now_us()
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(make_record(started_at_us=now - 9 * DAY_US, host="a.example")))
+        await store.commit(make_batch(make_record(started_at_us=now, host="a.example")))
+        await purge(store, now - DAY_US)
+        assert hosts(path) == {"a.example"}
+        assert (await store.count(Filter(hosts=("a.example",)))).exchanges == 1
