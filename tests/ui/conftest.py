@@ -125,20 +125,21 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture
 async def site(chromium: int, tmp_path: Path) -> AsyncIterator[Site]:
     """The UI over the sample, logged in; nothing may go wrong in the page."""
-    async for made in _site(chromium, tmp_path, is_filled=True):
+    async for made in open_site(chromium, tmp_path, is_filled=True):
         yield made
 
 
 @pytest.fixture
 async def empty_site(chromium: int, tmp_path: Path) -> AsyncIterator[Site]:
     """The UI over an empty store."""
-    async for made in _site(chromium, tmp_path, is_filled=False):
+    async for made in open_site(chromium, tmp_path, is_filled=False):
         yield made
 
 
-async def _site(port: int, directory: Path, *, is_filled: bool) -> AsyncIterator[Site]:
+async def open_site(port: int, directory: Path, *, url: str = "memory:", is_filled: bool) -> AsyncIterator[Site]:
+    """Serve a store, with the sample in it or as it is, and log a page in."""
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(await open_storage("memory:", directory))
+        storage = await stack.enter_async_context(await open_storage(url, directory))
         records = await fill(storage) if is_filled else {}
         tail = Tail(storage, head_seq=await storage.last_seq(), offset=1000)
         world = World(

@@ -9,10 +9,7 @@ from tests.ui.conftest import Site
 
 LEDGER = {"/api/ledger": 1}
 FIRST_VIEWS = {
-    "/": {
-        **{"/api/summary": 2, "/api/histogram": 1, "/api/facets": 1, "/api/records": 2},
-        **{"/api/mcp-logs": 1, "/api/request-logs": 1},
-    },
+    "/": {"/api/summary": 2, "/api/histogram": 1, "/api/records": 1, "/api/mcp-logs": 1, "/api/request-logs": 1},
     "/requests": {"/api/records": 1, "/api/histogram": 1},
     "/requests?facets=1": {"/api/records": 1, "/api/histogram": 1, "/api/facets": 1, "/api/request-logs": 1},
     "/mcp-logs": {"/api/mcp-logs": 1, "/api/mcp-logs/filterdata": 1},

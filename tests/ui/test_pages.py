@@ -48,6 +48,26 @@ async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
     assert "since=" in await site.page.until("location.search.includes('until=') && location.search")
 
 
+async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
+    """Process ids and uptimes, what runs, what is missing and why, how far retention is; its figures are labelled."""
+    gap = record_of(5, kind="event", name="gap", level="error", status=None, data=b'{"count":42,"reason":"ring_full"}')
+    await site.store(gap, record_of(6, kind="event", name="retention", status=None, data=b'{"rows":7}'))
+    await site.open("/health")
+    heads = await site.page.evaluate("[...document.querySelectorAll('.processes th')].map((e) => e.innerText)")
+    assert heads[:6] == ["Process", "PID", "Up", "In flight", "Requests", "Refused"]
+    cells = "[...document.querySelectorAll('.processes tbody tr')].map((r) => [...r.cells].map((e) => e.innerText))"
+    worker, collector = await site.page.evaluate(cells)
+    assert (worker[:2], worker[3:6]) == (["worker 1", "4021"], ["2", "9", "1"])
+    assert collector[1] == "4019"
+    await site.page.wait_for(".events", "42")
+    await site.page.wait_for(".events tr", "the ring was full")
+    await site.page.wait_for(".events tr", '{"rows":7}')
+    await site.page.wait_for(".facts", "12 removed since the start")
+    await site.page.resize(375, 900)
+    label = "getComputedStyle(document.querySelector('.processes td:nth-child(2)'), '::before').content"
+    assert await site.page.evaluate(label) == '"PID"'
+
+
 async def test_an_empty_store_shows_the_recipe_and_turns_into_data(empty_site: Site) -> None:
     """The command names the data port; the first record turns the page into the overview."""
     await empty_site.open("/")

@@ -1,5 +1,6 @@
 """The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
 
+from storage.record import format_id
 from tests.ui.conftest import Site
 
 
@@ -54,6 +55,27 @@ async def test_an_error_is_said_in_plain_words(site: Site) -> None:
     await site.page.wait_for(".complaint", "took longer than")
     await site.page.wait_for(".complaint", "timeout_first_byte_s")
     await site.page.wait_for(".waterfall", "never came")
+
+
+async def test_a_failing_request_is_found_by_the_keyboard_alone(site: Site) -> None:
+    """From the overview: only errors, the first of them, what went wrong, its curl line, and its own archive."""
+    page = site.page
+    await site.open("/?period=15m")
+    await page.wait_for(".failing")
+    await page.press("e")
+    await page.until("location.search.includes('level')")
+    await page.wait_for("#rows tr[data-id]", "/slow")
+    await page.press("j")
+    await page.press("Enter")
+    await page.wait_for(".complaint", "took longer than")
+    await page.wait_for("#sheet [role=tabpanel]")
+    await page.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    await page.press("c")
+    assert "/slow" in await page.until("window.copied")
+    href = await page.evaluate("document.querySelector('#sheet a[download]').getAttribute('href')")
+    assert href == f"/api/records/{format_id(site.records['broken'].id)}/har"
+    archive = await page.evaluate(f"fetch({href!r}).then((answer) => answer.json())")
+    assert len(archive["log"]["entries"]) == 1
 
 
 async def test_the_messages_of_a_web_socket_are_listed(site: Site) -> None:
