@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.bodies import make_body
+from proxy.enrich.bodies import TooLong, make_body, open_body
 from proxy.enrich.redact import Redactor
 from storage.record import Body
 
@@ -82,3 +82,21 @@ def test_of_a_huge_window_only_so_much_is_redacted() -> None:
     assert body.size == len(text)
     assert body.tail.endswith(b'"usage": 7}')
     assert len(body.head) + len(body.tail) <= 81920
+
+
+def test_a_body_that_unpacks_to_too_much_is_left_to_the_caller() -> None:
+    """With a limit, what is longer or was coded more than once is not opened here; without one it is."""
+    text = b"a" * 10_000
+    once, twice = gzip.compress(text), gzip.compress(gzip.compress(text))
+    for packed, coding, limit in ((once, b"gzip", 9_999), (once, b"gzip", 10_000), (twice, b"gzip, gzip", 60_000)):
+        with pytest.raises(TooLong):
+            open_body(packed, b"", len(packed), coding, limit)
+        opened = open_body(packed, b"", len(packed), coding)
+        assert opened is not None
+        assert opened.head == text
+    opened = open_body(once, b"", len(once), b"gzip", 10_001)
+    assert opened is not None
+    assert (opened.head, opened.is_truncated) == (text, False)
+    plain = open_body(text, b"", len(text), b"", 100)
+    assert plain is not None
+    assert plain.head == text

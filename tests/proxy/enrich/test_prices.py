@@ -55,3 +55,14 @@ def test_trouble_of_the_list_is_no_price() -> None:
         assert Prices(listed.load).cost_of("openai", Reading(model=model, input_tokens=1)) is None
     assert Prices(lambda: None).cost_of("openai", Reading(model="x", input_tokens=1)) is None
     assert Prices().cost_of("no-such-provider", Reading(model="no-such-model", input_tokens=1)) is None
+
+
+def test_who_must_load_the_list_is_told_before() -> None:
+    """Loading takes long: it is due once, and only for a call whose cost nobody stated."""
+    prices = Prices(Listed().load)
+    priced = Reading(model="gemini-pro", input_tokens=5)
+    assert not prices.must_load(Reading(model="gemini-pro"))
+    assert not prices.must_load(Reading(model="gemini-pro", input_tokens=5, cost_usd=0.25))
+    assert prices.must_load(priced)
+    prices.cost_of("gemini", priced)
+    assert not prices.must_load(priced)
