@@ -6,6 +6,7 @@ the middle of its streams, and a model whose name begins with neither `gpt`, `o`
 
 import asyncio
 import base64
+import json
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,7 @@ from proxy.demo.llm import (
     count_tokens,
     pieces,
     read_object,
+    tool_arguments,
 )
 from proxy.demo.openai_chat import chat, data_frame, fault, legacy
 from proxy.demo.streams import PACE_S, event_stream
@@ -85,12 +87,23 @@ def response_object(body: dict[str, Any], words: list[str], *, is_complete: bool
         "incomplete_details": None,
         "instructions": body.get("instructions"),
         "model": body["model"],
-        "output": [output_item(body, words, is_complete=True)] if is_complete else [],
+        "output": [called_function(body) or output_item(body, words, is_complete=True)] if is_complete else [],
         "parallel_tool_calls": True,
         "tool_choice": "auto",
-        "tools": [],
+        "tools": body.get("tools") or [],
         "usage": usage if is_complete else None,
     }
+
+
+def called_function(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the call of the first function offered, None without one, or when its output was just sent."""
+    tools, asked = body.get("tools"), body["input"]
+    is_answered = isinstance(asked, list) and asked[-1].get("type") == "function_call_output"
+    if not isinstance(tools, list) or not tools or is_answered:
+        return None
+    arguments = json.dumps(tool_arguments(tools[0].get("parameters"), asked))
+    call = {"type": "function_call", "call_id": answer_id("call_", body), "name": tools[0]["name"]}
+    return call | {"id": answer_id("fc_", body), "arguments": arguments, "status": "completed"}
 
 
 def output_item(body: dict[str, Any], words: list[str], *, is_complete: bool) -> dict[str, Any]:
@@ -123,11 +136,20 @@ async def response_frames(body: dict[str, Any], words: list[str], pace_s: float)
         number += 1
         return f"event: {kind}\n".encode() + data_frame(value)
 
+    yield event("response.created", response=response_object(body, words, is_complete=False))
+    yield event("response.in_progress", response=response_object(body, words, is_complete=False))
+    if (call := called_function(body)) is not None:
+        place = {"item_id": call["id"], "output_index": 0}
+        began = call | {"arguments": "", "status": "in_progress"}
+        yield event("response.output_item.added", output_index=0, item=began)
+        yield event("response.function_call_arguments.delta", **place, delta=call["arguments"])
+        yield event("response.function_call_arguments.done", **place, name=call["name"], arguments=call["arguments"])
+        yield event("response.output_item.done", output_index=0, item=call)
+        yield event("response.completed", response=response_object(body, words, is_complete=True))
+        return
     item_id, text = answer_id("msg_", body), " ".join(words)
     place = {"item_id": item_id, "output_index": 0, "content_index": 0}
     empty = {"type": "output_text", "text": "", "annotations": []}
-    yield event("response.created", response=response_object(body, words, is_complete=False))
-    yield event("response.in_progress", response=response_object(body, words, is_complete=False))
     yield event("response.output_item.added", output_index=0, item=output_item(body, words, is_complete=False))
     yield event("response.content_part.added", **place, part=empty)
     for piece in pieces(words):

@@ -180,6 +180,7 @@ GEMINI_TOOLS: Final = {
     "tools": [{"function_declarations": [{"name": "weather", "parameters_json_schema": SCHEMA}]}],
     "automatic_function_calling": {"disable": True},
 }
+RESPONSE_TOOLS: Final = [FUNCTION | {"type": "function", "strict": False}]
 ANTHROPIC_TOOLS: Final = [{"name": "weather", "input_schema": SCHEMA}]
 ANTHROPIC_TURNS: Final = [
     *MESSAGES,
@@ -219,6 +220,8 @@ CASES: Final[dict[str, Case]] = {
     ),
     "response": Case(response, response_facts),
     "response stream": Case(lambda c: response(c, stream=True), response_facts),
+    "response tool": Case(lambda c: response(c, tools=RESPONSE_TOOLS), response_facts),
+    "response tool stream": Case(lambda c: response(c, tools=RESPONSE_TOOLS, stream=True), response_facts),
     "response error in a 200": Case(
         lambda c: response(c, model="gpt-faulty", stream=True), broken("openai", "gpt-faulty", "server_error"),
     ),

@@ -165,3 +165,18 @@ async def test_the_older_endpoint(client: Client) -> None:
     answer = await client.post("/v1/completions", json={"model": "gpt-4o", "prompt": "one two"})
     found = await answer.json()
     assert (found["choices"][0]["finish_reason"], found["usage"]["prompt_tokens"]) == ("stop", 2)
+
+
+async def test_a_response_may_call_a_function(client: Client) -> None:
+    """Streamed, its arguments come apart, and the last event has the plain answer; its output ends the calling."""
+    function = {"type": "function", "name": "weather", "parameters": {"properties": {"city": {"type": "string"}}}}
+    body: dict[str, Any] = {"model": "gpt-4o", "input": "weather in Bern", "tools": [function]}
+    plain = await (await client.post("/v1/responses", json=body)).json()
+    (call,) = plain["output"]
+    assert (call["type"], call["name"], json.loads(call["arguments"])) == ("function_call", "weather", {"city": "Bern"})
+    frames = [json.loads(frame) for frame in await data_of(client, "/v1/responses", body | {"stream": True})]
+    streamed = frames[-1]["response"]["output"][0]
+    assert (streamed["name"], streamed["arguments"]) == (call["name"], call["arguments"])
+    given = [{"type": "function_call_output", "call_id": call["call_id"], "output": "sunny"}]
+    plain = await (await client.post("/v1/responses", json=body | {"input": given})).json()
+    assert plain["output"][0]["type"] == "message"
