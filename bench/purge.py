@@ -7,11 +7,12 @@ prints what a commit took and how fast rows went.
 import argparse
 import asyncio
 import json
-import resource
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from bench.generate import START_US, fill, make_record
 from bench.macro.machine import machine
@@ -54,7 +55,7 @@ async def measure(storage: Storage, records: int, alone_s: float) -> dict[str, o
         alone = tasks.create_task(ingest(storage, 500_000_000, ending), name="ingest")
         await asyncio.sleep(alone_s)
         ending.set()
-    memory_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory_bytes = psutil.Process().memory_info().rss
     retention = Retention(storage, Limits(max_age_us=DAY_US), clock_us=lambda: START_US + 6 * DAY_US)
     ending = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -63,19 +64,21 @@ async def measure(storage: Storage, records: int, alone_s: float) -> dict[str, o
         await retention.tidy()
         seconds = time.perf_counter() - began_s
         ending.set()
+    alone_ms, beside_ms = shown(alone.result()), shown(beside.result())
     return {
         "records": records,
         "purged": retention.rows_purged,
         "rows_per_s": round(retention.rows_purged / seconds),
-        "commit_alone": shown(alone.result()),
-        "commit_beside": shown(beside.result()),
-        "memory_growth_mib": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_kib) / 1024, 1),
+        "commit_alone": alone_ms,
+        "commit_beside": beside_ms,
+        "p99_ratio": round(beside_ms["p99_ms"] / alone_ms["p99_ms"], 2),
+        "memory_growth_mib": round((psutil.Process().memory_info().rss - memory_bytes) / 2**20, 1),
     }
 
 
 async def _run(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-        async with await open_storage("sqlite:///bench.db", Path(directory)) as storage:
+        async with await open_storage(options.storage, Path(directory)) as storage:
             result = await measure(storage, options.records, options.seconds)
     print(json.dumps(result, indent=1))
     path = Path("bench/results") / f"purge-{options.records}.json"
@@ -88,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure without a purge")
+    parser.add_argument("--storage", default="sqlite:///bench.db", help="storage URL of an empty store")
     parser.add_argument("--directory", help="where the store is made; the temporary directory otherwise")
     asyncio.run(_run(parser.parse_args()))
 

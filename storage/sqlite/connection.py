@@ -40,6 +40,11 @@ class Connection(aiosqlite.Connection):
             execute: Any = self._execute
             return cast(T, await execute(work, self._conn))
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a function waits until the running one is done. Callable from any thread."""
+        return not self._tx.empty()
+
     async def finish(self) -> None:
         """Do what was handed in, close, and end the thread. Idempotent."""
         await self.close()

@@ -1,14 +1,15 @@
 """Retention in SQL: the floors, and slices of deletion below them.
 
 Strategy: `spans` knows where old rows are, a block knows its newest record, so nothing is searched. Rows go first, a
-slice at a time, each a transaction of its own between two batches; then the rollups of hours that are gone, then
-blocks, then repeated text that nothing uses, then pages are given back to the file system. A row above the floor keeps
-its block until it goes too.
+slice at a time, each a transaction of its own that ends early when a batch waits; then the rollups of hours that are
+gone, then blocks, then repeated text that nothing uses, then pages are given back to the file system. A row above the
+floor keeps its block until it goes too.
 
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when.
 """
 
 import sqlite3
+from collections.abc import Callable
 from typing import Final
 
 from storage.payloads import BODIES, HEADS
@@ -22,6 +23,8 @@ from storage.sqlite.tools import drop_details
 
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
+_STEP_ROWS: Final = 250
+"""Rows deleted before it is looked whether a batch waits: about 3 ms."""
 _KEPT_PAGES: Final = 512
 """Free pages that are not given back, 4 MiB: the next batches need them."""
 _VACUUM_PAGES: Final = 512
@@ -51,11 +54,17 @@ def raise_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor
     )
 
 
-def purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
-    """Delete one slice below the floors."""
+def purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[], bool] = lambda: False) -> Purged:
+    """Delete one slice below the floors.
+
+    Args:
+        connection: That batches are committed over.
+        max_rows: Of the slice.
+        is_wanted: Whether a batch waits for the connection: the slice then ends with the step it is at.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        purged = _purge(connection, max_rows)
+        purged = _purge(connection, max_rows, is_wanted)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -68,9 +77,9 @@ def purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
     return Purged(0, 0, is_done=give_back(connection))
 
 
-def _purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
+def _purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[], bool]) -> Purged:
     floor_us = meta(connection, "purge_floor_us")
-    rows = _purge_rows(connection, floor_us, max_rows)
+    rows = _purge_rows(connection, floor_us, max_rows, is_wanted)
     if rows:
         return Purged(rows, 0, is_done=False)
     delete_before(connection, floor_us // HOUR_US)
@@ -86,10 +95,10 @@ def _purge(connection: sqlite3.Connection, max_rows: int) -> Purged:
     return Purged(0, blocks, is_done=False)
 
 
-def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int) -> int:
+def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int, is_wanted: Callable[[], bool]) -> int:
     """Delete rows of the oldest spans below the floor; 0 when there is none left."""
     rows = 0
-    while rows < max_rows:
+    while rows < max_rows and not (rows and is_wanted()):
         span = connection.execute(
             "SELECT first_seq, last_seq, max_started_at_us FROM spans WHERE min_started_at_us < ? "
             "ORDER BY last_seq LIMIT 1",
@@ -98,7 +107,7 @@ def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int) ->
         if span is None:
             break
         first, last, newest_us = span
-        limit = max_rows - rows
+        limit = min(max_rows - rows, _STEP_ROWS)
         deleted = connection.execute(
             "DELETE FROM records WHERE seq IN "
             "(SELECT seq FROM records WHERE seq BETWEEN ? AND ? AND started_at_us < ? ORDER BY seq LIMIT ?)",

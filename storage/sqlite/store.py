@@ -177,7 +177,9 @@ class SqliteStorage:
 
     async def purge(self, max_rows: int) -> Purged:
         """See `storage.base.Storage.purge`."""
-        return await self._writer.run(lambda connection: purge.purge(connection, max_rows))
+        return await self._writer.run(
+            lambda connection: purge.purge(connection, max_rows, lambda: self._writer.is_wanted)
+        )
 
     async def vacuum(self) -> None:
         """See `storage.base.Storage.vacuum`."""
