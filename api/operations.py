@@ -88,7 +88,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             **{"key": TEXT, "endpoint": TEXT, "limit": clamped(200, 50), "cursor": CURSOR_DOWN},
         },
         schemas.RequestLogPage,
-        notes="The calls of the last 30 days, or of the retention where that is shorter. `total` is exact; where counting "
+        notes="The calls of the last 30 days, or of a shorter retention. `total` is exact; where counting "
         "takes longer than the time budget it is a lower bound, and `total_capped` says so.",
     ),
     ("GET", "/api/mcp-logs"): Operation(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 from api.app import make_app
 from api.stream_limits import StreamLimits
 from storage.memory import MemoryStorage
-from storage.record import Record, format_id, format_request_id, parse_id
+from storage.record import Batch, Entry, Record, ToolCall, format_id, format_request_id, parse_id
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_event, make_record
+from tests.api.samples import START_US, make_batch, make_event, make_record
 
 TEXTS = st.none() | st.sampled_from(["a", "b", "\u00e4 \U0001f600", "<script>", "unknown", ""])
 SMALL = st.none() | st.integers(0, 10**9)
@@ -121,3 +122,72 @@ def check_requests(rows: list[dict[str, Any]], exchanges: list[Record]) -> None:
         assert (row["targetData"] is None) == (record.upstream_sent_at_us is None)
         assert row["validationData"]["requestSent"] == (record.upstream_sent_at_us is not None)
         assert len(row["validationData"]) == 20
+
+
+NAMES = st.sampled_from(["a", "b", "\u00e4 \U0001f600", "%"])
+TOOL_CALLS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "status": st.sampled_from(["success", "error", "processing"]),
+            "latency_us": st.none() | st.integers(0, 10**9),
+            "cost_usd": st.integers(0, 64).map(lambda cents: cents / 64),
+            "tool_name": NAMES, "server_label": NAMES, "key_id": TEXTS, "llm_request_id": TEXTS,
+            "started_at_us": st.integers(START_US, START_US + 3000),
+        }
+    ),
+    max_size=10,
+)  # fmt: skip
+
+
+def make_tool_calls(shapes: list[dict[str, Any]]) -> list[ToolCall]:
+    """Make calls of records of their own; one that runs has no latency and no result."""
+    calls = []
+    for number, shape in enumerate(shapes, 1):
+        is_running = shape["status"] == "processing"
+        shape = shape | ({"latency_us": None} if is_running else {})
+        result = None if is_running else b'{"content": []}'
+        record_id = make_record(number).id
+        calls.append(ToolCall(record_id=record_id, created_at_us=START_US, metadata=b"{}", result=result, **shape))
+    return calls
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    shapes=TOOL_CALLS,
+    sort=st.sampled_from(["timestamp", "latency", "cost"]),
+    order=st.sampled_from(["asc", "desc"]),
+    limit=st.integers(1, 4),
+)
+async def test_tool_calls_are_read_as_the_document_says(
+    shapes: list[dict[str, Any]], sort: str, order: str, limit: int
+) -> None:
+    """Seed 003: pages part the whole list, in order; figures are sums of its rows; ids lead back; milliseconds."""
+    calls = make_tool_calls(shapes)
+    ended = [call for call in calls if call.status != "processing"]
+    world = World(MemoryStorage(), running_tools=[call for call in calls if call.status == "processing"])
+    entries = [Entry(make_record(n), None, [c]) for n, c in enumerate(calls, 1) if c.status != "processing"]
+    await world.storage.commit(Batch("side-1", entries))
+    async with TestClient(TestServer(make_app(world.services()))) as client:
+        path = f"/api/mcp-logs?sort_by={sort}&order={order}"
+        whole = await read(client, f"{path}&limit=1000")
+        pages = [await read(client, f"{path}&limit={limit}&offset={at}") for at in range(0, len(calls) + 1, limit)]
+        stats = await read(client, "/api/mcp-logs/stats")
+        values = await read(client, "/api/mcp-logs/filterdata")
+        for row in whole["logs"][:3]:
+            assert await read(client, f"/api/mcp-logs/{row['id']}") == row
+    rows = whole["logs"]
+    assert [row for page in pages for row in page["logs"]] == rows
+    assert sorted(row["id"] for row in rows) == sorted(format_id(call.record_id) for call in calls)
+    assert {page["pagination"]["total_count"] for page in (whole, *pages)} == {len(calls)}
+    # Without a latency yet is less than any.
+    shown = [(row[sort] is not None, row[sort]) for row in rows]
+    assert shown == sorted(shown, reverse=order == "desc")
+    successes = sum(call.status == "success" for call in ended)
+    timed = [call.latency_us / 1000 for call in ended if call.latency_us is not None]
+    assert stats == whole["stats"]
+    assert stats["total_executions"] == len(calls)
+    assert stats["success_rate"] == pytest.approx(100 * successes / len(ended) if ended else 0)
+    assert stats["average_latency"] == pytest.approx(sum(timed) / len(timed) if timed else 0)
+    assert stats["total_cost"] == pytest.approx(sum(call.cost_usd for call in ended))
+    assert whole["has_logs"] == bool(calls)
+    assert set(values["tool_names"]) == {call.tool_name for call in ended}
