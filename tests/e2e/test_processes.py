@@ -122,20 +122,24 @@ def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, wo
     told: set[bytes] = set()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(10)
+
+        def listen() -> None:
+            while b"STOPPING=1" not in told:
+                told.add(manager.recv(100).partition(b"\n")[0])
+
+        reader = threading.Thread(target=listen, name="service manager")
+        reader.start()
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
         with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=environ) as sidelog:
             assert sidelog.process is not None
-            while told < {b"READY=1", b"WATCHDOG=1"}:
-                told.add(manager.recv(100))
+            eventually(lambda: told >= {b"READY=1", b"WATCHDOG=1"})
             os.killpg(sidelog.process.pid, signal.SIGHUP)
             os.killpg(sidelog.process.pid, signal.SIGUSR1)
             eventually(lambda: '"message": "status"' in sidelog.log)
-            eventually(lambda: "reloaded: " in sidelog.log or "need a restart" in sidelog.log)
-            eventually(sidelog.is_ready)
+            eventually(lambda: "reloaded: " in sidelog.log or "need a restart" in sidelog.log, 60)
+            eventually(sidelog.is_ready, 60)
             assert "starting it again" not in sidelog.log
-        while b"STOPPING=1" not in told:
-            told.add(manager.recv(100).partition(b"\n")[0])
+        reader.join(10)
     assert told - {b"RELOADING=1"} == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
     assert (b"RELOADING=1" in told) == (workers != "0")
 

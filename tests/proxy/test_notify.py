@@ -30,6 +30,17 @@ def test_without_a_listening_manager_nothing_happens(monkeypatch: pytest.MonkeyP
     assert os.listdir("/proc/self/fd") == before
 
 
+def test_a_manager_that_reads_nothing_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queue is full after some states; the rest are lost, and the process goes on."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setattr("proxy.notify.TIMEOUT_S", 0.001)
+        for _ in range(1000):
+            notify("WATCHDOG=1")
+        assert manager.recv(100) == b"WATCHDOG=1"
+
+
 def test_without_a_manager_no_socket_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable is not set at all."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
