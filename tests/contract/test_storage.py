@@ -156,6 +156,53 @@ async def test_a_cancelled_commit_happened_or_did_not(store: Storage) -> None:
     assert await store.commit(make_batch(last)) == last.seq == expected + 1
 
 
+async def write(store: Storage, instance: str, batches: int) -> list[list[Record]]:
+    """Commit batches one after the other; answers their records."""
+    written = []
+    for number in range(1, batches + 1):
+        records = [make_record(instance=instance, host=f"{instance}-{number}", project="shared") for _ in range(7)]
+        position = Position(offset=7 * number, taken=7 * number, stored=7 * number)
+        await store.commit(Batch(instance, [Entry(record) for record in records], {SOURCE: position}))
+        written.append(records)
+    return written
+
+
+async def check_written(store: Storage, written: dict[str, list[list[Record]]]) -> None:
+    """Check that all batches of all writers are there: whole, each writer's in their order, densely numbered."""
+    total = sum(len(records) for batches in written.values() for records in batches)
+    await assert_untouched(store, total)
+    found = {record.id: record for record in await listed(store)}
+    for instance, batches in written.items():
+        numbers = [[found[record.id].seq for record in records] for records in batches]
+        assert all(seqs == list(range(seqs[0], seqs[0] + len(seqs))) for seqs in numbers)
+        assert [seqs[0] for seqs in numbers] == sorted(seqs[0] for seqs in numbers)
+        assert (await store.positions(instance))[SOURCE].stored == 7 * len(batches)
+        assert all(found[record.id] == record for records in batches for record in records)
+
+
+async def test_concurrent_writers_of_one_store(store: Storage) -> None:
+    """Batches handed in at the same time are stored one after the other, each whole, none lost and none double."""
+    async with asyncio.TaskGroup() as tasks:
+        writers = {name: tasks.create_task(write(store, name, 6), name=name) for name in ("a", "b", "c", "d")}
+    await check_written(store, {name: writer.result() for name, writer in writers.items()})
+
+
+@durable
+async def test_concurrent_writers_that_opened_the_same_store(backend: Backend, tmp_path: Path) -> None:
+    """Stores that several processes opened at the same place share numbers, repeated text and counts."""
+    async with (
+        await backend.open(tmp_path) as first,
+        await backend.open(tmp_path) as second,
+        await backend.open(tmp_path) as third,
+    ):
+        stores = {"a": first, "b": second, "c": third}
+        async with asyncio.TaskGroup() as tasks:
+            writers = {name: tasks.create_task(write(store, name, 6), name=name) for name, store in stores.items()}
+        written = {name: writer.result() for name, writer in writers.items()}
+        for store in stores.values():
+            await check_written(store, written)
+
+
 CRASH = """
 import asyncio, os, sys
 from pathlib import Path
