@@ -38,7 +38,8 @@ class Clients:
             if (name := response.headers.get("x-sidelog-id")) is not None:
                 self.ids.append(name)
 
-        return {"event_hooks": {"response": [note]}, "trust_env": False, "timeout": TIMEOUT_S, "headers": self._headers}
+        options = {"event_hooks": {"response": [note]}, "headers": self._headers, "timeout": TIMEOUT_S}
+        return options | {"trust_env": False, "verify": False}  # all of it is plain HTTP: no certificates to read
 
     @cached_property
     def openai(self) -> "openai.OpenAI":
