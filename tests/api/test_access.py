@@ -9,7 +9,7 @@ from api.app import Route, routes
 from api.principal import Credential, Principal
 from api.services import Services
 from storage.query import Scope
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, TOKEN, Client, World
 from tests.api.samples import make_batch, make_record
 
 Start = Callable[[Services], Awaitable[Client]]
@@ -28,6 +28,11 @@ CREDENTIALS = [
 STATES: dict[str, dict[str, str]] = {
     "none": {},
     "wrong": {"Authorization": "Bearer wrong"},
+    "empty": {"Authorization": "Bearer "},
+    "another scheme": {"Authorization": "Basic czNjcmV0LXQwa2Vu"},
+    "a token and more": {"Authorization": f"{BEARER['Authorization']}x"},
+    "unknown session": {"Cookie": "sidelog_session=unknown"},
+    "token as a session": {"Cookie": f"sidelog_session={TOKEN}"},
     "reader of a project": {"Authorization": "Bearer reader-token-of-a"},
     "reader of everything": {"Authorization": "Bearer reader-token-of-all"},
     "configured admin": {"Authorization": "second-admin-token"},
@@ -35,6 +40,8 @@ STATES: dict[str, dict[str, str]] = {
     "admin under a scoped name": BEARER | {"Host": "proj-a.logs.example"},
     "reader under a foreign name": {"Authorization": "reader-token-of-a", "Host": "proj-b.logs.example"},
 }
+OUTSIDE = {"none", "wrong", "empty", "another scheme", "a token and more", "unknown session", "token as a session"}
+"""States of somebody whom nobody knows."""
 ROUTES = routes()
 
 
@@ -44,7 +51,7 @@ def refusal(route: Route, state: str) -> int | None:
         return None
     is_proxy_logs = route.path.startswith("/api/proxy-logs/")
     hidden = 404 if route.path.startswith("/api/clients/") else 403
-    if state in ("none", "wrong"):
+    if state in OUTSIDE:
         return 403 if is_proxy_logs else 401
     if state == "reader under a foreign name":
         return hidden

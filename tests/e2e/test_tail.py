@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.sse import SseReader
+from tests.support.sse import SseEvent, SseReader
 
 CLIENTS = 100
 UNLIMITED = {"SIDELOG_ADMIN__MAX_STREAMS_PER_TOKEN": "0", "SIDELOG_ADMIN__MAX_STREAM_OPENS_PER_MINUTE": "0"}
@@ -76,6 +76,35 @@ async def test_a_hundred_tails_lose_and_double_nothing(tmp_path: Path, upstream:
         for tailer in tailers:
             assert [number for number in tailer.ids if number <= last_id] == expected
             assert tailer.names <= {"message", "shutdown"}
+
+
+async def test_outside_of_what_is_kept_a_tail_is_told(tmp_path: Path, upstream: str) -> None:
+    """A store that forgot, here by a restart, is a `reset` before the first frame, and numbers never repeat."""
+    with Sidelog(tmp_path / "data", upstream, "--storage", "memory:", environ=UNLIMITED) as sidelog:
+        await asyncio.to_thread(_exchange, sidelog, 20)
+        await asyncio.to_thread(sidelog.settled_ledger)
+        seen = await asyncio.to_thread(_read_stream, sidelog, 0, 40)
+        await asyncio.to_thread(sidelog.stop)
+        await asyncio.to_thread(sidelog.start)
+        await asyncio.to_thread(_exchange, sidelog, 20)
+        await asyncio.to_thread(sidelog.settled_ledger)
+        reset, *rest = await asyncio.to_thread(_read_stream, sidelog, int(seen[-1].id), 1)
+    assert {event.name for event in seen} == {"message"}
+    assert (reset.name, rest) == ("reset", [])
+    assert int(reset.id) > int(seen[-1].id) + 10_000
+
+
+def _read_stream(sidelog: Sidelog, last_id: int, number: int) -> list[SseEvent]:
+    """Read so many events from a stream that is resumed."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{sidelog.admin_port}/api/proxy-logs/_logs/stream",
+        headers={"Authorization": f"Bearer {sidelog.token}", "Last-Event-ID": str(last_id)},
+    )
+    reader, found = SseReader(), list[SseEvent]()
+    with urllib.request.urlopen(request, timeout=10) as response:
+        while len(found) < number:
+            found += reader.feed(response.read1())
+    return found[:number]
 
 
 def _disturb(sidelog: Sidelog) -> int:
