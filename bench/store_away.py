@@ -39,7 +39,7 @@ WARM_S: Final = 10.0
 DRAIN_LIMIT_S: Final = 1800.0
 OUTAGES: Final = {"postgres": ("stopped", "hung", "killed"), "sqlite": ("locked",)}
 REQUEST: Final = (
-    b"POST /post HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
+    b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
     b'{"name":"bench","number":1}'
 )
 
@@ -190,6 +190,16 @@ async def stored_ids(url: str, data_dir: Path) -> AsyncIterator[bytes]:
             seq = page.next_after
 
 
+async def _drained(watch: Watch, rate: float) -> None:
+    """Wait until nothing is left of the outage: what waits then has come within the last second."""
+    async with asyncio.timeout(DRAIN_LIMIT_S):
+        while True:
+            ledger = await asyncio.to_thread(watch.look)
+            if ledger["spooled"] == 0 and ledger["waiting"] <= rate:
+                return
+            await asyncio.sleep(1.0)
+
+
 async def measured(
     sidelog: Sidelog, outage: contextlib.AbstractContextManager[None], options: argparse.Namespace
 ) -> dict[str, Any]:
@@ -205,8 +215,7 @@ async def measured(
         with outage:
             await asyncio.sleep(options.seconds)
         watch.phase, back_s = "drain", time.monotonic()
-        while (await asyncio.to_thread(watch.look))["spooled"] and time.monotonic() - back_s < DRAIN_LIMIT_S:
-            await asyncio.sleep(1.0)
+        await _drained(watch, options.rate)
         drain_s = time.monotonic() - back_s
         watch.phase = "after"
         await asyncio.sleep(WARM_S)

@@ -73,7 +73,8 @@ async def begun(settings: Settings, data: DataDir) -> AsyncIterator[Beginning]:
         SchemaTooNew: a newer sidelog wrote the store. In an exception group, like the next.
         StorageMisconfigured: its address can never work.
     """
-    late = LateStorage(partial(open_storage, settings.storage.url, data.path, durability=settings.storage.durability))
+    opened = partial(open_storage, settings.storage.url, data.path, durability=settings.storage.durability)
+    late = LateStorage(opened, RETRY_S)
     try:
         async with asyncio.TaskGroup() as tasks:
             opening = tasks.create_task(late.open(), name="opening")

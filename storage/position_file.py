@@ -25,7 +25,7 @@ POSITIONS_FILE: Final = "positions"
 SLOT_BYTES: Final = 1 << 20
 """Room for ten thousand sources; the file is sparse."""
 _HEAD: Final = struct.Struct("<QII")
-"""Number, length and checksum of what follows."""
+"""Number, length of what follows, and checksum of number and what follows."""
 _decoder: Final = msgspec.msgpack.Decoder(dict[bytes, Position])
 
 
@@ -48,7 +48,7 @@ class PositionFile:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                head = _HEAD.pack(self._number, len(packed), zlib.crc32(packed))
+                head = _HEAD.pack(self._number, len(packed), _checksum(self._number, packed))
                 os.pwrite(fd, head + packed, self._number % 2 * SLOT_BYTES)
             finally:
                 os.close(fd)
@@ -64,6 +64,10 @@ def read_positions(path: Path) -> dict[bytes, Position] | None:
     return max(_slots(path), key=lambda slot: slot[0], default=(0, None))[1]
 
 
+def _checksum(number: int, packed: bytes) -> int:
+    return zlib.crc32(packed, zlib.crc32(number.to_bytes(8, "little")))
+
+
 def _slots(path: Path) -> list[tuple[int, dict[bytes, Position]]]:
     try:
         raw = path.read_bytes()
@@ -74,7 +78,7 @@ def _slots(path: Path) -> list[tuple[int, dict[bytes, Position]]]:
         try:
             number, length, crc = _HEAD.unpack_from(raw, start)
             packed = raw[start + _HEAD.size : start + _HEAD.size + length]
-            if zlib.crc32(packed) == crc and len(packed) == length:
+            if _checksum(number, packed) == crc and len(packed) == length:
                 found.append((number, _decoder.decode(packed)))
         except (struct.error, msgspec.DecodeError):
             continue

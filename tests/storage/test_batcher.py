@@ -181,3 +181,18 @@ def test_a_source_goes_in_the_part_that_folds_its_counts() -> None:
     first, second = (part.batch("sidecar-1", {}) for part in group.split())
     assert (first.retired, OTHER in first.positions) == ([b"gone"], True)
     assert (second.retired, OTHER in second.positions) == ([], False)
+
+
+def test_what_a_store_turned_out_to_have_is_forgotten() -> None:
+    """Of each source the first entries go, and positions that are not ahead; marks stay where they were between."""
+    other = b"o" * 16
+    group = Group(0.0)
+    for source, ends in ((RING, (8, 16, 24)), (other, (8, 16)), (RING, (32,))):
+        group.entries += [Entry(make_record(path=f"/{source[:1].decode()}{end}")) for end in ends]
+        base = Position(ends[0] - 8, ends[0] // 8 - 1, ends[0] // 8 - 1)
+        group.runs.append(Run(source, Steps(base, ends)))
+        group.marks.append(Mark(len(group.entries), source, Position(ends[-1], ends[-1] // 8, ends[-1] // 8 - 1)))
+    group.forget({RING: Position(16, 2, 2), other: Position(24, 3, 3)})
+    assert [entry.record.path for entry in group.entries] == ["/r24", "/r32"]
+    assert [(mark.settled, mark.source, mark.position.offset) for mark in group.marks] == [(1, RING, 24), (2, RING, 32)]
+    assert group.batch("sidecar-1", {}).positions == {RING: Position(32, 4, 3)}

@@ -1,0 +1,257 @@
+"""Beginning without a store: rings are drained, nothing is stored twice when it comes, whatever was noted of it."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from proxy.collector import ControlPlane, control_plane
+from proxy.datadir import DataDir
+from proxy.keeping import SPOOL_DIRECTORY
+from proxy.ring_directory import ring_directory
+from proxy.segment_layout import RELEASED
+from proxy.settings import RingSettings, Settings, StorageSettings
+from proxy.wakeup import Wakeup
+from storage.backends import open_storage
+from storage.errors import SchemaTooNew, StorageMisconfigured, StorageUnavailable
+from storage.ledger import OWN, SPOOL
+from storage.position_file import POSITIONS_FILE
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Position, Record, now_us
+from storage.sqlite.schema import migrations
+from tests.storage.samples import make_record
+from tests.support.rings import INSTANCE, SETTINGS, RingWorker
+
+
+class Place:
+    """A data directory, a live worker's ring, and a store that can be taken away."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proxy.arrival.RETRY_S", 0.01)
+        self.path = path
+        self.settings = Settings(
+            routes=SETTINGS.routes,
+            data_dir=str(path),
+            ring=RingSettings(bytes=1 << 20, directory=str(path / "rings")),
+            storage=StorageSettings(url="sqlite:///store/sidelog.db"),
+        )
+        self.data = DataDir(path, INSTANCE, "token", -1)
+        directory = ring_directory(str(path / "rings"), path, 0)
+        assert directory is not None
+        self.worker = RingWorker(directory)
+        self.noted = path / SPOOL_DIRECTORY / POSITIONS_FILE
+
+    def take_away(self) -> None:
+        """Put a file where the store's directory is, or will be."""
+        if (self.path / "store").exists():
+            (self.path / "store").rename(self.path / "away")
+        (self.path / "store").write_text("")
+
+    def bring_back(self) -> None:
+        """Undo it."""
+        (self.path / "store").unlink()
+        if (self.path / "away").exists():
+            (self.path / "away").rename(self.path / "store")
+
+    @asynccontextmanager
+    async def collecting(self) -> AsyncIterator[ControlPlane]:
+        """Run a collector; the worker outlives it."""
+        wakeup = Wakeup.create()
+        try:
+            async with control_plane(self.settings, self.data, wakeup) as plane:
+                yield plane
+                plane.is_handing_over = True
+        finally:
+            wakeup.close()
+
+    async def stored(self) -> list[Record]:
+        """Read the store."""
+        async with await open_storage(self.settings.storage.url, self.path) as storage:
+            page = await storage.select(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))
+        return page.records
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """An empty one."""
+    return Place(tmp_path, monkeypatch)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+
+
+async def settled(plane: ControlPlane, stored: int) -> None:
+    """Wait until so much is stored; the ledger balances all the time, and nothing waits or was dropped in the end."""
+    async with asyncio.timeout(5):
+        while True:
+            ledger = await plane.ledger()
+            assert ledger.is_balanced, ledger
+            if ledger.stored >= stored and not ledger.waiting and not ledger.spooled:
+                break
+            await asyncio.sleep(0.005)
+    assert (ledger.stored, ledger.dropped) == (stored, {})
+
+
+async def taken(plane: ControlPlane, place: Place, count: int) -> None:
+    """Wait until the collector has read so many entries."""
+    await until(lambda: plane.sources.attached[place.worker.source].position.taken >= count)
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+async def test_everything_drained_before_the_store_came_is_stored_once(place: Place, starts: int) -> None:
+    """From the first start on, over further ones without a store, with records in the queue, the spool and the ring."""
+    place.take_away()
+    ids = []
+    for start in range(starts):
+        ids += place.worker.record(20)
+        async with place.collecting() as plane:
+            assert plane.is_ready() == (True, {"draining": False, "degraded": True, "away": ["store"]})
+            assert "exists" in str(plane.status.describe()["storage"])
+            with pytest.raises(StorageUnavailable):
+                await plane.storage.last_seq()
+            await taken(plane, place, len(ids))
+            if start == starts - 1:
+                place.bring_back()
+                await settled(plane, len(ids))
+                assert plane.is_ready()[1] == {"draining": False, "degraded": False}
+                ids += place.worker.record(5)
+                await settled(plane, len(ids))
+    assert sorted(record.id for record in await place.stored()) == ids
+    place.worker.die()
+
+
+@pytest.mark.parametrize("starts", [1, 2])
+@pytest.mark.parametrize("batches_behind", [0, 1, 3])
+async def test_what_the_store_has_beyond_what_was_noted_is_not_doubled(
+    place: Place, starts: int, batches_behind: int
+) -> None:
+    """A kill between a commit and the note of it: the records are drained again, and found in the store."""
+    ids = place.worker.record(20)
+    async with place.collecting() as plane:
+        await settled(plane, 20)
+        kept, released = place.noted.read_bytes(), place.worker.segment.cells[RELEASED]
+        for batch in range(batches_behind):
+            ids += place.worker.record(7)
+            await settled(plane, 27 + 7 * batch)
+    place.noted.write_bytes(kept)
+    place.worker.segment.cells[RELEASED] = released
+    place.take_away()
+    for start in range(starts):
+        ids += place.worker.record(9)
+        async with place.collecting() as plane:
+            await taken(plane, place, len(ids))
+            if start == starts - 1:
+                place.bring_back()
+                await settled(plane, len(ids))
+                ids += place.worker.record(4)
+                await settled(plane, len(ids))
+    counts = Counter(record.id for record in await place.stored())
+    assert counts == Counter(ids)
+    place.worker.die()
+
+
+async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store(place: Place) -> None:
+    """Without a note nobody knows what of it is stored: it is left alone until the store says so."""
+    ids = place.worker.record(20)
+    async with place.collecting() as plane:
+        await settled(plane, 20)
+    place.noted.unlink()
+    place.take_away()
+    ids += place.worker.record(3)
+    async with place.collecting() as plane:
+        await until(lambda: place.worker.source in plane.sources.attached)
+        await asyncio.sleep(0.05)
+        assert plane.sources.attached[place.worker.source].position.taken == 0
+        place.bring_back()
+        await settled(plane, 23)
+    assert [record.id for record in await place.stored()] == ids
+    place.worker.die()
+
+
+async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: Place) -> None:
+    """The store knows positions of that name from another directory: own records and spool are counted behind them."""
+    old = {OWN: Position(0, 2, 2, 2, {}, True), SPOOL: Position(17, 500, closed=True)}
+    events = [Entry(make_record(kind="event", started_at_us=now_us())) for _ in range(2)]
+    async with await open_storage(place.settings.storage.url, place.path) as storage:
+        await storage.commit(Batch(INSTANCE, events, old))
+    place.take_away()
+    ids = place.worker.record(30)
+    for _ in range(2):
+        async with place.collecting() as plane:
+            plane.drain.add_event("key_changed", {})
+            await taken(plane, place, 30)
+    place.bring_back()
+    async with place.collecting() as plane:
+        plane.drain.add_event("key_changed", {})
+        await settled(plane, 33)
+    stored = await place.stored()
+    assert Counter(record.id for record in stored if record.kind == "exchange") == Counter(ids)
+    assert len(stored) == 33
+    place.worker.die()
+
+
+async def test_without_a_spool_the_rings_hold(place: Place) -> None:
+    """With durability `fast` nothing is drained before the store is there."""
+    storage = StorageSettings(url=place.settings.storage.url, durability="fast")
+    place.settings = Settings(
+        routes=SETTINGS.routes, data_dir=str(place.path), ring=place.settings.ring, storage=storage
+    )
+    place.take_away()
+    place.worker.record(10)
+    async with place.collecting() as plane:
+        await until(lambda: place.worker.source in plane.sources.attached)
+        await asyncio.sleep(0.05)
+        assert plane.sources.attached[place.worker.source].position.taken == 0
+        assert not plane.is_ready()[1]["draining"]
+        place.bring_back()
+        await settled(plane, 10)
+    place.worker.die()
+
+
+async def test_a_store_of_a_newer_program_ends_the_start(place: Place) -> None:
+    """At once or when it comes late: that is no outage."""
+    (place.path / "store").mkdir()
+    async with await open_storage(place.settings.storage.url, place.path):
+        pass
+    file = sqlite3.connect(place.path / "store" / "sidelog.db")
+    file.execute(f"PRAGMA user_version = {len(migrations()) + 1}")
+    file.close()
+    place.take_away()
+
+    async def begin() -> None:
+        async with place.collecting():
+            place.bring_back()
+            await asyncio.sleep(10)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await begin()
+    assert raised.group_contains(SchemaTooNew, depth=None)
+    place.worker.die()
+
+
+async def test_an_address_that_cannot_be_read_ends_the_start(place: Place) -> None:
+    """The driver says what is wrong with it, and nothing is tried again."""
+    pytest.importorskip("asyncpg")
+    storage = StorageSettings(url="postgresql://127.0.0.1/sidelog?sslmode=perhaps")
+    place.settings = Settings(
+        routes=SETTINGS.routes, data_dir=str(place.path), ring=place.settings.ring, storage=storage
+    )
+
+    async def begin() -> None:
+        async with place.collecting():
+            await asyncio.sleep(10)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await begin()
+    assert raised.group_contains(StorageMisconfigured, match="sslmode")
+    place.worker.die()
+    shutil.rmtree(place.path / "rings")

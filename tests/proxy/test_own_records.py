@@ -1,0 +1,36 @@
+"""Records of our own: counted by their position, and kept back while nobody knows it."""
+
+import json
+from pathlib import Path
+
+from proxy.enrich.records import RecordBuilder
+from proxy.own_records import MAX_DEFERRED, OwnRecords
+from storage.ledger import OWN
+from storage.memory import MemoryStorage
+from storage.record import Position
+from storage.writer import Writer
+from tests.support.rings import INSTANCE, SETTINGS, rows
+
+
+async def test_events_count_on_and_those_that_waited_come_first(tmp_path: Path) -> None:
+    """Each is stored once with the position behind it; of too many that wait the newest are kept."""
+    store = MemoryStorage()
+    writer = Writer(store, instance=INSTANCE, quarantine_directory=tmp_path)
+    own = OwnRecords(RecordBuilder(INSTANCE, SETTINGS), writer, {})
+    own.is_deferring = True
+    own.add_event("first", {})
+    for number in range(MAX_DEFERRED):
+        own.add_gap("corrupt", number, 5, 6)
+    assert writer.waiting_records == 0
+    own.begin({OWN: Position(0, 7, 7, 7, {}, True)})
+    own.add_gap("poison", 3)
+    writer._is_closing = True
+    await writer.run()
+    stored = await rows(store)
+    gaps = [json.loads(record.data or b"") for record in stored]
+    assert gaps[0] == {"count": 0, "reason": "corrupt", "fromMs": 5, "toMs": 6}
+    assert (gaps[-1]["count"], gaps[-1]["reason"]) == (3, "poison")
+    assert gaps[-1]["fromMs"] == gaps[-1]["toMs"] > 0
+    assert {record.level for record in stored} == {"error"}
+    count = 7 + MAX_DEFERRED + 1
+    assert (await store.positions(INSTANCE))[OWN] == Position(0, count, count, count, {}, True)
