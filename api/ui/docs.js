@@ -8,11 +8,11 @@ const make = (name, ...children) => {
 
 const typeOf = (schema) => {
   if (schema.$ref) return schema.$ref.split("/").pop();
-  if (schema.enum) return schema.enum.join(" | ");
+  if (schema.enum) return schema.enum.filter((one) => one !== "" && one !== null).join(" | ");
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(" | ");
   if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
   const bounds = [["from", schema.minimum], ["to", schema.maximum], ["default", schema.default]];
-  const told = bounds.filter(([, value]) => value !== undefined).map(([word, value]) => `${word} ${value}`);
+  const told = bounds.filter(([, value]) => value !== undefined && !(Math.abs(value) > Number.MAX_SAFE_INTEGER)).map(([word, value]) => `${word} ${value}`);
   return [schema.type ?? "anything", ...told].join(", ");
 };
 

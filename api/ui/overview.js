@@ -12,6 +12,7 @@ import { searchBox } from "./searchbox.js";
 import { failing, keyList, modelList, topList, toolList } from "./tops.js";
 
 const RENEW_MS = 10_000;
+const HOUR_MS = 3_600_000, DAY_MS = 24 * HOUR_MS;
 const SAMPLE = 300; // newest records that tools and reasons are told from
 
 export function mount(main, signal) {
@@ -54,7 +55,7 @@ class OverviewPage {
     const { signal } = this.reading;
     this.signal.addEventListener("abort", () => this.reading.abort(), { once: true });
     const period = readPeriod(address(), "1h");
-    const before = { since: new Date(2 * period.since - period.until).toISOString(), until: new Date(period.since).toISOString() };
+    const before = timeBefore(period);
     try {
       const summary = await ask("/api/summary", period.parameters, signal);
       if (summary.exchanges === 0 && await this.isNothingYet(signal)) return this.showEmpty();
@@ -122,9 +123,9 @@ class OverviewPage {
       this.readKeys(summary, signal).then((names) => keyList(summary.top.key, names, summary.exchanges, link), unread("Keys")),
     ]);
     if (signal.aborted) return;
-    this.tokens(summary.usage);
-    const top = (title, name) => topList(title, name, summary.top[name], summary.exchanges, link);
-    this.lists.replaceChildren(...[failures, modelList(summary.usage, link), tools, top("Routes", "route"), keys, top("Services", "service"), top("Projects", "project")].filter(Boolean));
+    if (summary.usage) this.tokens(summary.usage);
+    const top = (title, name, look) => topList(title, name, summary.top[name], summary.exchanges, link, look);
+    this.lists.replaceChildren(...[failures, summary.usage && modelList(summary.usage, link), tools, top("Routes", "route", { wide: true }), keys, top("Services", "service"), top("Projects", "project")].filter(Boolean));
   }
 
   async readFailures(summary, period, signal) {
@@ -148,6 +149,13 @@ class OverviewPage {
 
 const key = (grade, text) => el("span", {}, el("span", { class: `key ${grade}`, "aria-hidden": "true" }), text);
 const section = (title, host) => el("section", {}, el("div", { class: "section-head" }, el("h2", {}, title)), host);
+
+/** The time as long before a period; of a day and more in whole hours, which are summed up already. */
+function timeBefore({ since, until }) {
+  const step = until - since >= DAY_MS ? HOUR_MS : 1;
+  const [from, to] = [2 * since - until, since].map((ms) => new Date(Math.floor(ms / step) * step).toISOString());
+  return { since: from, until: to };
+}
 
 /** Say in a section that its list could not be read; what was given up on purpose is left out. */
 const unread = (title) => (error) => (wordsFor(error) === null ? null : section(title, el("p", { class: "bad" }, wordsFor(error))));

@@ -137,12 +137,12 @@ export function recordRow(record, columns, open) {
 export function narrowRow(record, open) {
   const start = moment(record.started_at_us);
   const tag = tagOf(record);
-  const what = whatOf(record) || size(record.response_bytes).join("\u00a0");
+  const reason = whatOf(record), what = reason || size(record.response_bytes).join("\u00a0");
   const row = el("tr", { tabindex: 0, "data-id": record.id, class: "two-lines", onclick: () => open(record) },
     statusCell(record),
     el("td", { class: "path" }, el("span", { class: "line1" }, el("span", { class: "method" }, record.method ?? "", " "), record.path ?? record.name ?? "unreadable request",
       record.query !== null && el("span", { class: "unit" }, "?" + record.query)),
-    el("span", { class: "line2 " + grade(record) }, tag && el("span", { class: "tag" }, tag), what)),
+    el("span", { class: "line2 " + (reason ? grade(record) : "") }, tag && el("span", { class: "tag" }, tag), what)),
     el("td", { class: "duration" }, el("span", { class: "line1" }, record.in_flight ? "open" : figure(duration(record.duration_us))),
       el("span", { class: "line2", title: start.title }, start.clock)));
   row.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); open(record); } });

@@ -88,7 +88,7 @@ export class Sheet {
     if (record.kind === "event") return el("div", { class: "actions" }, this.copyButton("Copy link", "link", () => location.href));
     return el("div", { class: "actions" },
       this.copyButton("Copy as curl", "curl", () => asCurl(this.record), { title: "c", disabled: !isWhole }), this.copyButton("Copy link", "link", () => location.href, { title: "y" }),
-      !record.in_flight && el("a", { class: "button", href: `/api/records/${encodeURIComponent(record.id)}/har`, download: `${record.id}.har`, title: "One exchange, for browsers’ network tools" }, "Download HAR"),
+      !record.in_flight && el("a", { class: "button", href: `/api/records/${encodeURIComponent(record.id)}/har`, download: `${record.id}.har`, title: "One exchange, for browsers’ network tools" }, "HAR file"),
       record.trace_id && el("span", { class: "trace" }, "trace ", el("a", { href: `/requests?filter=trace_id:${record.trace_id}&period=7d` }, record.trace_id)));
   }
 

@@ -73,15 +73,15 @@ export function toolList(logs) {
   return section;
 }
 
-export function topList(title, name, values, total, link) {
+export function topList(title, name, values, total, link, look = {}) {
   if (!values?.length) return null;
   return list(title, "", [title.slice(0, -1), "Requests", "Share"], values.slice(0, ROWS).map((value) => shareRow(
-    [cell(el("a", { href: link(`${name}:${/\s/.test(value.value) ? `"${value.value}"` : value.value}`) }, value.value)), number(count(value.count ?? 0)), number(`${((100 * (value.count ?? 0)) / Math.max(1, total)).toFixed(1)} %`)], (value.count ?? 0) / Math.max(1, values[0].count ?? 1))));
+    [cell(el("a", { href: link(`${name}:${/\s/.test(value.value) ? `"${value.value}"` : value.value}`) }, value.value)), number(count(value.count ?? 0)), number(`${((100 * (value.count ?? 0)) / Math.max(1, total)).toFixed(1)} %`)], (value.count ?? 0) / Math.max(1, values[0].count ?? 1))), look);
 }
 
 export function keyList(values, keys, total, link) {
   const names = new Map(keys.map((key) => [key.id, key]));
-  const section = topList("Keys", "key", values, total, link);
+  const section = topList("Keys", "key", values, total, link, { wide: true });
   for (const anchor of section?.querySelectorAll("tbody a") ?? []) {
     const key = names.get(anchor.textContent);
     if (key) anchor.replaceChildren(key.name, el("span", { class: "unit" }, ` ····${key.last4}`));
