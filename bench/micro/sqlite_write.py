@@ -26,7 +26,10 @@ from storage.sqlite.store import SqliteStorage
 
 BATCH: Final = 3000
 BATCHES: Final = 12
-INDEXES: Final = ("records_project", "records_status", "records_level", "records_trace")
+INDEXES: Final = (
+    *("records_project", "records_status", "records_level", "records_trace"),
+    *("records_project_id", "records_route_id"),
+)
 
 HEAD: Final = (
     b"GET /api/items/%d?page=2 HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64)\r\n"
