@@ -9,53 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psutil
 import pytest
 
-from tests.support.load import Load, await_more
+from tests.support.load import Load, NewConnections, await_more
 from tests.support.sidelog import Sidelog, await_pids, eventually
-
-
-class NewConnections:
-    """Clients that open a connection for each request; what went wrong is kept."""
-
-    def __init__(self, port: int, clients: int = 4) -> None:
-        """Prepare; `with` starts and stops them."""
-        self._port = port
-        self._is_stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)]
-        self.completed: list[str] = []
-        self.errors: list[Exception] = []
-
-    def __enter__(self) -> Self:
-        """Start."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self._is_stopping.set()
-        for thread in self._threads:
-            thread.join(30)
-
-    def _run(self) -> None:
-        while not self._is_stopping.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-            try:
-                connection.request("GET", "/new", headers={"Connection": "close"})
-                response = connection.getresponse()
-                response.read()
-                self.completed.append(response.headers["X-Sidelog-Id"])
-            except (OSError, http.client.HTTPException) as error:
-                self.errors.append(error)
-            finally:
-                connection.close()
 
 
 class Request(threading.Thread):

@@ -7,8 +7,8 @@ import signal
 import socket
 from pathlib import Path
 
-from tests.e2e.test_processes import NewConnections, Request, is_alive, stored
-from tests.support.load import Load, await_more
+from tests.e2e.test_processes import Request, is_alive, stored
+from tests.support.load import Load, NewConnections, await_more
 from tests.support.sidelog import Sidelog, eventually
 
 

@@ -8,18 +8,16 @@ from typing import Self
 from tests.support.sidelog import eventually
 
 
-class Load:
-    """Some kept-alive clients that repeat one request until stopped; errors are part of life and counted."""
+class Clients:
+    """Some clients in threads of their own, from the beginning of a `with` to its end."""
 
-    def __init__(self, port: int, clients: int = 4, method: str = "POST", path: str = "/load") -> None:
-        """Prepare; `with` starts and stops it."""
+    def __init__(self, port: int, clients: int = 4) -> None:
+        """Prepare."""
         self._port = port
-        self._method, self._path = method, path
         self._is_stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)]
         self.completed: list[str] = []
         """Record ids of answers that arrived whole."""
-        self.errors = 0
 
     def __enter__(self) -> Self:
         """Start the clients."""
@@ -31,28 +29,58 @@ class Load:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop them."""
-        self.stop()
-
-    def stop(self) -> None:
-        """Stop the clients. Idempotent."""
         self._is_stopping.set()
         for thread in self._threads:
             thread.join(30)
 
     def _run(self) -> None:
+        raise AssertionError("bug: clients do something")
+
+    def _ask(self, connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str]) -> None:
+        connection.request(method, path, b'{"n": 1}' if method == "POST" else None, headers)
+        response = connection.getresponse()
+        response.read()
+        self.completed.append(response.headers["X-Sidelog-Id"])
+
+
+class Load(Clients):
+    """Kept-alive clients that repeat one request until stopped; errors are part of life and counted."""
+
+    def __init__(self, port: int, clients: int = 4, method: str = "POST", path: str = "/load") -> None:
+        """Prepare; `with` starts and stops it."""
+        super().__init__(port, clients)
+        self._method, self._path = method, path
+        self.errors = 0
+
+    def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         while not self._is_stopping.is_set():
             try:
-                body = b'{"n": 1}' if self._method == "POST" else None
-                connection.request(self._method, self._path, body, {"Content-Type": "application/json"})
-                response = connection.getresponse()
-                response.read()
-                self.completed.append(response.headers["X-Sidelog-Id"])
+                self._ask(connection, self._method, self._path, {"Content-Type": "application/json"})
             except (OSError, http.client.HTTPException):
                 self.errors += 1
                 connection.close()
                 self._is_stopping.wait(0.01)
         connection.close()
+
+
+class NewConnections(Clients):
+    """Clients that open a connection for each request; what went wrong is kept."""
+
+    def __init__(self, port: int, clients: int = 4) -> None:
+        """Prepare; `with` starts and stops them."""
+        super().__init__(port, clients)
+        self.errors: list[Exception] = []
+
+    def _run(self) -> None:
+        while not self._is_stopping.is_set():
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            try:
+                self._ask(connection, "GET", "/new", {"Connection": "close"})
+            except (OSError, http.client.HTTPException) as error:
+                self.errors.append(error)
+            finally:
+                connection.close()
 
 
 def await_more(completed: list[str], count: int) -> None:
