@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -63,8 +63,10 @@ async def connect(path: Path, *, busy_timeout_s: float, is_read_only: bool = Fal
             url = f"{path.absolute().as_uri()}?mode=ro"
             return sqlite3.connect(url, uri=True, timeout=busy_timeout_s, isolation_level=None)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # SQLite gives its journal files the mode of the database.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # SQLite gives its journal files the mode of the database. Only a file that is new: to close one that another
+        # connection of ours has open would drop its locks, and who closes the file next would delete our journal.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         return sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, cached_statements=256)
 
     connection = Connection(opened, 64)

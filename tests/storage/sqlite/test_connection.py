@@ -1,28 +1,35 @@
-"""The time budget of a read."""
+"""Connections beside those of other processes."""
 
-import contextlib
-import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
-import pytest
+from storage.record import Batch, Entry
+from storage.sqlite.store import SqliteStorage
+from tests.storage.samples import make_record
 
-from storage.sqlite.connection import Budget
-
-ENDLESS = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT count(*) FROM numbers"
-
-
-def test_a_budget_ends_a_query_wherever_it_is() -> None:
-    """Time that runs out within a query of a function that SQL calls ends the read like any other, without an error."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.create_function("endless", 0, lambda: connection.execute(ENDLESS).fetchone()[0])
-        for sql in (ENDLESS, "SELECT endless()"):
-            budget = Budget(0.02)
-            assert budget.execute(connection, "SELECT 1", ()) == [(1,)]
-            assert budget.execute(connection, sql, ()) is None
+COUNT = """
+import sqlite3, sys
+file = sqlite3.connect(sys.argv[1])
+print(file.execute("SELECT count(*) FROM records").fetchone()[0])
+file.close()
+"""
 
 
-def test_a_function_that_fails_in_time_is_an_error() -> None:
-    """Only the end of the budget is not one."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.create_function("broken", 0, lambda: 1 // 0)
-        with pytest.raises(sqlite3.OperationalError, match="user-defined"):
-            Budget(10.0).execute(connection, "SELECT broken()", ())
+def counted(path: Path) -> int:
+    """Let another process open the file, count its records, and close it."""
+    done = subprocess.run([sys.executable, "-c", COUNT, str(path)], capture_output=True, check=True, text=True)
+    return int(done.stdout)
+
+
+async def test_another_process_that_closes_the_file_takes_nothing_away(tmp_path: Path) -> None:
+    """It does not mistake itself for the last one and delete the journal, in which later commits would be lost."""
+    path = tmp_path / "sidelog.db"
+    for start in range(2):
+        store = await SqliteStorage.open(path)
+        for number in range(3):
+            await store.commit(Batch("sidecar-1", [Entry(make_record())]))
+            assert counted(path) == 3 * start + number + 1
+            assert path.with_name("sidelog.db-wal").exists()
+        await store.close()
+    assert path.stat().st_mode & 0o777 == 0o600
