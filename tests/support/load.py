@@ -29,6 +29,10 @@ class Clients:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop them."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the clients. Idempotent."""
         self._is_stopping.set()
         for thread in self._threads:
             thread.join(30)
