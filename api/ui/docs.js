@@ -53,12 +53,24 @@ const shape = (name, schema) => {
   return node;
 };
 
+const contents = (paths) => {
+  const list = make("ul", ...Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => {
+      const link = make("a", make("code", `${method.toUpperCase()} ${path}`));
+      link.href = `#${operation.operationId}`;
+      return make("li", link, operation.summary === path ? " A page of the UI." : ` ${operation.summary}`);
+    })));
+  const node = make("nav", make("h2", "Operations"), list);
+  node.setAttribute("aria-label", "Operations");
+  return node;
+};
+
 const show = (document_) => {
   const main = document.getElementById("operations");
   const nodes = Object.entries(document_.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => article(path, method, operation)));
   nodes.push(...Object.entries(document_.components.schemas).map(([name, schema]) => shape(name, schema)));
-  main.replaceChildren(...nodes);
+  main.replaceChildren(contents(document_.paths), ...nodes);
   document.getElementById("search").addEventListener("input", (event) => {
     const words = event.target.value.toLowerCase().split(/\s+/);
     for (const node of nodes) {
