@@ -29,6 +29,7 @@ SLICE_ROWS: Final = 1000
 """Rows of the first slice of a walk that searches bodies: with 2 KB each about 20 ms."""
 _BLOCKS: Final = 64
 """Blocks inflated between two looks at the clock, 4 MiB."""
+_BLOCKS_OF: Final = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
 _Decoder: Final = msgspec.msgpack.Decoder(Bodies)
 _CONDITION: Final = (
     '(strpos(lower(path COLLATE "C"), {text}) > 0 OR error_type IN (SELECT id FROM sidelog.dictionary '
@@ -82,19 +83,18 @@ class BodySearch:
         self, connection: Connection, part: Range, ids: tuple[UUID, UUID], budget: Budget
     ) -> list[int] | None:
         """Find the rows of a slice; None when the budget ended it."""
-        rows = await connection.fetch(
-            self._sql, *self._parameters, part.first, part.last, *ids, self._body_floor_us or -(1 << 63)
-        )
+        bounds = (part.first, part.last, *ids, self._body_floor_us or -(1 << 63))
+        rows = await budget.fetch(connection, self._sql, (*self._parameters, *bounds), is_part=True)
+        if rows is None:
+            return None
         places: dict[int, list[Place]] = {}
         for seq, block, offset, length in rows:
             places.setdefault(block, []).append((seq, offset, length))
         numbers, found = sorted(places), list[int]()
         for start in range(0, len(numbers), _BLOCKS):
-            if budget.is_spent:
+            blocks = await budget.fetch(connection, _BLOCKS_OF, (numbers[start : start + _BLOCKS],), is_part=True)
+            if blocks is None:
                 return None
-            blocks = await connection.fetch(
-                "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])", numbers[start : start + _BLOCKS]
-            )
             found += await asyncio.to_thread(self._within, blocks, places)
         return found
 

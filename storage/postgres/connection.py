@@ -191,18 +191,16 @@ class Budget:
         self._deadline = time.monotonic() + seconds
         self._is_first = True
 
-    @property
-    def is_spent(self) -> bool:
-        """Whether the time is over, and not merely for the first query."""
-        return not self._is_first and time.monotonic() >= self._deadline
-
-    async def fetch(self, connection: Connection, sql: str, parameters: tuple[Any, ...]) -> list[asyncpg.Record] | None:
+    async def fetch(
+        self, connection: Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
+    ) -> list[asyncpg.Record] | None:
         """Run a query and fetch everything; None when the budget ended it.
 
-        The first query of a read always runs to its end, so that every read makes progress: keep it small.
+        The first query of a read always runs to its end, so that every read makes progress: keep it small. So do
+        queries before it that are a part of it.
         """
         if self._is_first:
-            self._is_first = False
+            self._is_first = is_part
             return await connection.fetch(sql, *parameters)
         rest_ms = int((self._deadline - time.monotonic()) * 1000)
         if rest_ms <= 0:
