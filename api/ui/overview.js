@@ -119,7 +119,7 @@ class OverviewPage {
     const link = (filter) => "/requests" + queryOf({ filter, period: period.name ?? undefined, ...(period.name ? {} : period.parameters) });
     const [failures, tools, keys] = await Promise.all([
       this.readFailures(summary, period, signal).then((answer) => failing(answer.records, link, Boolean(answer.next_cursor)), unread("What is failing")),
-      this.readTools(period, signal).then(({ logs }) => toolList(logs), unread("Tools")),
+      this.readTools(period, signal).then(({ logs, pagination }) => toolList(logs, pagination.total_count), unread("Tools")),
       this.readKeys(summary, signal).then((names) => keyList(summary.top.key, names, summary.exchanges, link), unread("Keys")),
     ]);
     if (signal.aborted) return;

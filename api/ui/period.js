@@ -1,10 +1,12 @@
-// Which time is looked at: a preset that moves on with the clock, or two fixed ends. Both stand in the address.
+// Which time is looked at: a preset that moves on with the clock, or two fixed ends. Both stand in the address. A day
+// and more begin with a whole hour, of which everything is summed up already: every count is known, and none costs a scan.
 
 import { el } from "./dom.js";
 import { dayText } from "./format.js";
 import { openDialog } from "./dialog.js";
 
 export const PRESETS = [["15m", 900], ["1h", 3600], ["3h", 10800], ["24h", 86400], ["7d", 604800]];
+const HOUR_MS = 3_600_000, DAY_MS = 24 * HOUR_MS;
 const LABELS = { "15m": "15 m", "1h": "1 h", "3h": "3 h", "24h": "24 h", "7d": "7 d", "30d": "30 d" };
 const SECONDS = { __proto__: null, ...Object.fromEntries(PRESETS), "30d": 2592000 };
 
@@ -16,8 +18,10 @@ export function readPeriod(state, preset = "1h") {
     return { name: null, since, until, parameters: { since: new Date(since).toISOString(), until: new Date(until).toISOString() } };
   }
   const name = state.period in SECONDS ? state.period : preset;
-  const now = Date.now();
-  return { name, since: now - SECONDS[name] * 1000, until: now, parameters: { since: name } };
+  const now = Date.now(), length = SECONDS[name] * 1000;
+  if (length < DAY_MS) return { name, since: now - length, until: now, parameters: { since: name } };
+  const start = Math.floor((now - length) / HOUR_MS) * HOUR_MS;
+  return { name, since: start, until: now, parameters: { since: new Date(start).toISOString() } };
 }
 
 /** A preset as it is written on its button. */

@@ -60,7 +60,7 @@ export function modelList({ models, calls }, link) {
   return list("Models", `${count(calls)} calls`, ["Model", "Calls", "Tokens", "Cost"], rows);
 }
 
-export function toolList(logs) {
+export function toolList(logs, total) {
   const groups = grouped(logs, (log) => log.tool_name);
   if (!groups.length) return null;
   const most = groups[0][1].length;
@@ -68,7 +68,7 @@ export function toolList(logs) {
     const failed = members.filter((log) => log.status === "error").length;
     return shareRow([cell(el("a", { href: `/mcp-logs?tool_names=${encodeURIComponent(name)}` }, name)), number(count(members.length)), number(failed ? el("span", { class: "bad" }, count(failed)) : el("span", { class: "unit" }, "0"))], members.length / most);
   });
-  const section = list("Tools", "", ["Tool", "Calls", "Failed"], rows);
+  const section = list("Tools", total > logs.length ? `of the newest ${count(logs.length)} calls` : `${count(total)} calls`, ["Tool", "Calls", "Failed"], rows);
   section.querySelector(".section-head").append(el("a", { href: "/mcp-logs" }, `All ${groups.length}`));
   return section;
 }
