@@ -99,56 +99,61 @@ def test_the_standard_library_server(tmp_path: Path, directory_server: str) -> N
         assert b"numbers.bin" in body
 
 
+async def _compressed(request: web.Request) -> web.Response:
+    response = web.json_response({"text": "compress me " * 1000})
+    response.enable_compression(web.ContentCoding.gzip)
+    return response
+
+
+async def _download(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    response.content_length = LARGE_BYTES
+    await response.prepare(request)
+    for _ in range(LARGE_BYTES // len(BLOCK)):
+        await response.write(BLOCK)
+    await response.write_eof()
+    return response
+
+
+async def _upload(request: web.Request) -> web.Response:
+    digest = hashlib.sha256()
+    size = 0
+    async for data in request.content.iter_any():
+        digest.update(data)
+        size += len(data)
+    chunked = request.headers.get("Transfer-Encoding")
+    return web.json_response({"sha256": digest.hexdigest(), "bytes": size, "transfer_encoding": chunked})
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    await response.write(b"data: first\n\n")
+    await request.app[GATE].wait()
+    await response.write(b"data: second\n\n")
+    return response
+
+
+async def _open_gate(request: web.Request) -> web.Response:
+    request.app[GATE].set()
+    return web.Response()
+
+
+async def _small(request: web.Request) -> web.Response:
+    return web.Response(text=request.match_info["number"])
+
+
 def service(files: Path) -> web.Application:
     """An aiohttp application: static files with ranges, gzip, large bodies in both directions, server-sent events."""
-
-    async def compressed(request: web.Request) -> web.Response:
-        response = web.json_response({"text": "compress me " * 1000})
-        response.enable_compression(web.ContentCoding.gzip)
-        return response
-
-    async def download(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        response.content_length = LARGE_BYTES
-        await response.prepare(request)
-        for _ in range(LARGE_BYTES // len(BLOCK)):
-            await response.write(BLOCK)
-        await response.write_eof()
-        return response
-
-    async def upload(request: web.Request) -> web.Response:
-        digest = hashlib.sha256()
-        size = 0
-        async for data in request.content.iter_any():
-            digest.update(data)
-            size += len(data)
-        chunked = request.headers.get("Transfer-Encoding")
-        return web.json_response({"sha256": digest.hexdigest(), "bytes": size, "transfer_encoding": chunked})
-
-    async def events(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        await response.write(b"data: first\n\n")
-        await request.app[GATE].wait()
-        await response.write(b"data: second\n\n")
-        return response
-
-    async def open_gate(request: web.Request) -> web.Response:
-        request.app[GATE].set()
-        return web.Response()
-
-    async def small(request: web.Request) -> web.Response:
-        return web.Response(text=request.match_info["number"])
-
     app = web.Application()
     app[GATE] = asyncio.Event()
     app.router.add_static("/static", files)
-    app.router.add_get("/compressed", compressed)
-    app.router.add_get("/download", download)
-    app.router.add_post("/upload", upload)
-    app.router.add_get("/events", events)
-    app.router.add_post("/open", open_gate)
-    app.router.add_get("/small/{number}", small)
+    app.router.add_get("/compressed", _compressed)
+    app.router.add_get("/download", _download)
+    app.router.add_post("/upload", _upload)
+    app.router.add_get("/events", _events)
+    app.router.add_post("/open", _open_gate)
+    app.router.add_get("/small/{number}", _small)
     return app
 
 

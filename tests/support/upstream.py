@@ -10,56 +10,60 @@ from collections.abc import Callable, Iterator
 from aiohttp import web
 
 
+async def _echo(request: web.Request) -> web.Response:
+    body = await request.read()
+    return web.json_response(
+        {
+            "method": request.method,
+            "path": request.raw_path,
+            "headers": [[name, value] for name, value in request.headers.items()],
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "bytes": len(body),
+            "body": body[:2000].decode("latin-1"),
+        }
+    )
+
+
+async def _sized(request: web.Request) -> web.StreamResponse:
+    size = int(request.match_info["bytes"])
+    response = web.StreamResponse()
+    if "chunked" not in request.query:
+        response.content_length = size
+    await response.prepare(request)
+    block = bytes(range(256)) * 256
+    while size > 0:
+        await response.write(block[:size])
+        size -= len(block)
+    await response.write_eof()
+    return response
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for number in range(int(request.query.get("n", "5"))):
+        await response.write(f"data: {number}\n\n".encode())
+        await asyncio.sleep(float(request.query.get("pause", "0.01")))
+    return response
+
+
+async def _slow(request: web.Request) -> web.Response:
+    await asyncio.sleep(float(request.query.get("s", "1")))
+    return web.Response(text="slow")
+
+
+async def _status(request: web.Request) -> web.Response:
+    return web.Response(status=int(request.match_info["status"]))
+
+
 def service() -> web.Application:
     """An ordinary service: echo, fixed bodies, streams, errors."""
-
-    async def echo(request: web.Request) -> web.Response:
-        body = await request.read()
-        return web.json_response(
-            {
-                "method": request.method,
-                "path": request.raw_path,
-                "headers": [[name, value] for name, value in request.headers.items()],
-                "sha256": hashlib.sha256(body).hexdigest(),
-                "bytes": len(body),
-                "body": body[:2000].decode("latin-1"),
-            }
-        )
-
-    async def sized(request: web.Request) -> web.StreamResponse:
-        size = int(request.match_info["bytes"])
-        response = web.StreamResponse()
-        if "chunked" not in request.query:
-            response.content_length = size
-        await response.prepare(request)
-        block = bytes(range(256)) * 256
-        while size > 0:
-            await response.write(block[:size])
-            size -= len(block)
-        await response.write_eof()
-        return response
-
-    async def events(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for number in range(int(request.query.get("n", "5"))):
-            await response.write(f"data: {number}\n\n".encode())
-            await asyncio.sleep(float(request.query.get("pause", "0.01")))
-        return response
-
-    async def slow(request: web.Request) -> web.Response:
-        await asyncio.sleep(float(request.query.get("s", "1")))
-        return web.Response(text="slow")
-
-    async def status(request: web.Request) -> web.Response:
-        return web.Response(status=int(request.match_info["status"]))
-
     app = web.Application(client_max_size=1 << 31)
-    app.router.add_get("/bytes/{bytes}", sized)
-    app.router.add_get("/events", events)
-    app.router.add_get("/slow", slow)
-    app.router.add_route("*", "/status/{status}", status)
-    app.router.add_route("*", "/{tail:.*}", echo)
+    app.router.add_get("/bytes/{bytes}", _sized)
+    app.router.add_get("/events", _events)
+    app.router.add_get("/slow", _slow)
+    app.router.add_route("*", "/status/{status}", _status)
+    app.router.add_route("*", "/{tail:.*}", _echo)
     return app
 
 
