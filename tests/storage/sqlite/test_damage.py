@@ -1,0 +1,118 @@
+"""A file whose end was torn or flipped: the store opens, what was whole before is there, and writing goes on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from storage.errors import StorageUnavailable
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Position
+from storage.sqlite.store import SqliteStorage
+from tests.storage.samples import make_payload, make_record
+
+RING = b"r" * 16
+BATCHES = 12
+PAGE_BYTES = 8192
+FRAME_BYTES = PAGE_BYTES + 24
+ALL = Filter(kind="all")
+
+
+def keep(path: Path, length: int) -> None:
+    """Cut a file behind so many bytes."""
+    path.write_bytes(path.read_bytes()[:length])
+
+
+def cut(path: Path, size_bytes: int) -> None:
+    """Cut so many bytes off a file's end."""
+    keep(path, path.stat().st_size - size_bytes)
+
+
+def flip(path: Path, place: int) -> None:
+    """Flip the bits of one byte."""
+    raw = bytearray(path.read_bytes())
+    raw[place] ^= 0xFF
+    path.write_bytes(raw)
+
+
+def tear(path: Path, page: int) -> None:
+    """Zero the second half of a page."""
+    raw = bytearray(path.read_bytes())
+    start = page % (len(raw) // PAGE_BYTES) * PAGE_BYTES + PAGE_BYTES // 2
+    raw[start : start + PAGE_BYTES // 2] = bytes(PAGE_BYTES // 2)
+    path.write_bytes(raw)
+
+
+async def killed(path: Path) -> tuple[Path, list[bytes]]:
+    """Make a file as a kill leaves it, its newest batches in the journal; answers a copy, and the ids in it."""
+    store = await SqliteStorage.open(path / "live.db")
+    ids = []
+    for number in range(1, BATCHES + 1):
+        entry = Entry(make_record(), make_payload())
+        await store.commit(Batch("sidecar-1", [entry], {RING: Position(number, number, number)}))
+        ids.append(entry.record.id)
+    copy = path / "copy.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(path / f"live.db{suffix}", f"{copy}{suffix}")
+    await store.close()
+    return copy, ids
+
+
+async def opened_and_used(path: Path, ids: list[bytes]) -> int:
+    """Open a damaged file: positions and rows agree, and one more can be stored; answers how many were left."""
+    async with await SqliteStorage.open(path) as store:
+        page = await store.select(RecordQuery(filter=ALL, order="asc", limit=100))
+        left = len(page.records)
+        assert [record.id for record in page.records] == ids[:left]
+        position = (await store.positions("sidecar-1")).get(RING, Position())
+        assert (position.taken, await store.last_seq()) == (left, left)
+        entry = Entry(make_record(), make_payload())
+        await store.commit(Batch("sidecar-1", [entry], {RING: Position(left + 1, left + 1, left + 1)}))
+        assert entry.record.seq == left + 1
+    return left
+
+
+@pytest.mark.parametrize("cut_bytes", [1, FRAME_BYTES - 1, FRAME_BYTES, 3 * FRAME_BYTES + 100])
+async def test_a_journal_that_was_cut_costs_its_last_batches(tmp_path: Path, cut_bytes: int) -> None:
+    """Whole batches from the end, never one from the middle, and never half a batch."""
+    path, ids = await killed(tmp_path)
+    cut(Path(f"{path}-wal"), cut_bytes)
+    assert 0 < await opened_and_used(path, ids) < BATCHES
+
+
+@pytest.mark.parametrize("frames_from_end", [1, 4, 12])
+async def test_a_journal_with_a_flipped_byte_ends_before_it(tmp_path: Path, frames_from_end: int) -> None:
+    """Its checksums tell: what is behind the damage is not read, what is before it is whole."""
+    path, ids = await killed(tmp_path)
+    flip(Path(f"{path}-wal"), -frames_from_end * FRAME_BYTES + 1000)
+    assert await opened_and_used(path, ids) < BATCHES
+
+
+@pytest.mark.parametrize("length", [0, 20, 32])
+async def test_a_journal_without_frames_is_no_journal(tmp_path: Path, length: int) -> None:
+    """An empty one, half a head, or only a head: the file alone counts."""
+    path, ids = await killed(tmp_path)
+    keep(Path(f"{path}-wal"), length)
+    async with await SqliteStorage.open(path) as store:
+        page = await store.select(RecordQuery(filter=ALL, order="asc", limit=100))
+        assert [record.id for record in page.records] == ids[: len(page.records)]
+        await store.commit(Batch("sidecar-1", [Entry(make_record())]))
+
+
+@pytest.mark.parametrize("page", [-1, -2, 1, 0])
+async def test_a_torn_page_of_the_file_itself_is_an_outage(tmp_path: Path, page: int) -> None:
+    """Reads that meet it say that the store cannot be used; nothing else is raised, and a sidecar spools meanwhile."""
+    path = tmp_path / "sidelog.db"
+    async with await SqliteStorage.open(path) as store:
+        for _ in range(BATCHES):
+            await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
+    tear(path, page)
+    is_told = False
+    try:
+        async with await SqliteStorage.open(path) as store:
+            records = (await store.select(RecordQuery(filter=ALL, order="asc", limit=100))).records
+            await store.payloads([record.seq for record in records])
+            await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
+    except StorageUnavailable:
+        is_told = True
+    assert is_told or len(records) == BATCHES
