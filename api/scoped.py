@@ -5,14 +5,13 @@ method, also of one that is added to the store later, is refused. Payloads are f
 whose it is: a restricted caller gets those of records it was shown by the same view.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
-from api.errors import OutOfScope, Refused
+from api.errors import OutOfScope
 from api.principal import Principal, intersect, is_visible, narrow
+from api.query_gate import QueryGate
 from api.scoped_tools import ScopedTools
 from storage.base import Storage
 from storage.figures import FacetValue, Histogram, Summary
@@ -20,37 +19,6 @@ from storage.keys import ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record
-
-MAX_QUERIES: Final = 4
-"""Queries that run at once: the store has that many readers."""
-QUEUE_S: Final = 2.0
-"""How long others wait for their turn before they are sent away."""
-
-
-class QueryGate:
-    """Lets some queries run at once; the others wait a little, then are refused with 503."""
-
-    def __init__(self, max_queries: int = MAX_QUERIES, queue_s: float = QUEUE_S) -> None:
-        """Let `max_queries` run at once; others wait `queue_s` at most."""
-        self._turns = asyncio.Semaphore(max_queries)
-        self._queue_s = queue_s
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn and hold it.
-
-        Raises:
-            Refused: 503 with `Retry-After`, there was none in time.
-        """
-        try:
-            async with asyncio.timeout(self._queue_s):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise Refused(503, "too many queries are running, try again", headers={"Retry-After": "1"}) from None
-        try:
-            yield
-        finally:
-            self._turns.release()
 
 
 class ScopedStorage(ScopedTools):

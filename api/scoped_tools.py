@@ -1,24 +1,21 @@
 """Tool calls as one caller may see them: the part of the scoped store that reads them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from api.errors import Refused
 from api.principal import intersect, is_visible
+from api.query_gate import QueryGate
 from storage.base import Storage
 from storage.query import Scope
 from storage.record import ToolCall
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
-
-if TYPE_CHECKING:
-    from api.scoped import QueryGate
 
 
 class ScopedTools:
     """Puts the caller's scope on every question about tool calls; the store behind it is told by `ScopedStorage`."""
 
     _storage: Storage
-    _gate: "QueryGate"
+    _gate: QueryGate
 
     @property
     def scope(self) -> Scope:

@@ -9,7 +9,8 @@ from aiohttp import web
 from api.dialects.fanout import Fanout
 from api.metrics import Metrics
 from api.principal import NOBODY, Credentials, Principal, is_visible
-from api.scoped import QueryGate, ScopedStorage
+from api.query_gate import QueryGate
+from api.scoped import ScopedStorage
 from api.sessions import Sessions
 from api.stream_limits import StreamLimits
 from api.tail import Tail

@@ -6,7 +6,8 @@ import pytest
 
 from api.errors import Refused
 from api.principal import ADMIN, Principal
-from api.scoped import QueryGate, ScopedStorage
+from api.query_gate import QueryGate
+from api.scoped import ScopedStorage
 from storage.memory import MemoryStorage
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope
 from tests.api.samples import make_batch, make_body, make_payload, make_record
