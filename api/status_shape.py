@@ -57,9 +57,9 @@ class StoreShown(Struct):
 class RetentionShown(Struct):
     """How far retention has come, as of its last look."""
 
-    looked_at_ms: int | None | UnsetType = UNSET
-    oldest_ms: int | None | UnsetType = UNSET
-    used_bytes: int | None | UnsetType = UNSET
+    looked_at_ms: int | UnsetType | None = UNSET
+    oldest_ms: int | UnsetType | None = UNSET
+    used_bytes: int | UnsetType | None = UNSET
     lag_s: float | UnsetType = UNSET
     rows_purged: int | UnsetType = UNSET
 
