@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +17,8 @@ class Clients:
         self._port = port
         self._is_stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)]
+        self.make_body: Callable[[], bytes] = lambda: b'{"n": 1}'
+        """Makes the body of each POST."""
         self.completed: list[str] = []
         """Record ids of answers that arrived whole."""
 
@@ -41,7 +44,7 @@ class Clients:
         raise AssertionError("bug: clients do something")
 
     def _ask(self, connection: http.client.HTTPConnection, method: str, path: str, headers: dict[str, str]) -> None:
-        connection.request(method, path, b'{"n": 1}' if method == "POST" else None, headers)
+        connection.request(method, path, self.make_body() if method == "POST" else None, headers)
         response = connection.getresponse()
         response.read()
         self.completed.append(response.headers["X-Sidelog-Id"])

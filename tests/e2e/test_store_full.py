@@ -1,0 +1,119 @@
+"""No room: a spool that is full, a disk that is full. Requests go on, drops are exact, and it recovers alone."""
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.test_store_away import MIB, balanced, locked
+from tests.support.load import Load, await_more
+from tests.support.sidelog import Sidelog, eventually
+from tests.support.upstream import running, service
+
+SPOOL_BYTES = 4 * MIB
+ENVIRON = {
+    "SIDELOG_STORAGE__QUEUE_MAX_BYTES": str(MIB),
+    "SIDELOG_STORAGE__BATCH_MAX_BYTES": str(MIB // 4),
+    "SIDELOG_RING__BYTES": str(MIB),
+}
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Iterator[None]:
+    """Mount a disk of its own; skips where that is not allowed."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(path)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path: Path, left_bytes: int) -> Path:
+    """Leave only so much of a disk free; answers the file to remove."""
+    ballast = path / "ballast"
+    with ballast.open("wb") as file:
+
+        def is_allocated() -> bool:
+            try:
+                os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(path).free - left_bytes)
+            except OSError:  # others write meanwhile
+                return False
+            return True
+
+        eventually(is_allocated)
+    return ballast
+
+
+def gaps(sidelog: Sidelog) -> Counter[str]:
+    """Add up what gap records tell, by reason."""
+    told: Counter[str] = Counter()
+    for record in sidelog.records("kind=event"):
+        if record.get("name") == "gap":
+            told[record["data"]["reason"]] += record["data"]["count"]
+    return told
+
+
+def check_drops(sidelog: Sidelog, completed: list[str]) -> None:
+    """What clients got and the store lacks is what the ledger counts as dropped, and what gap records tell."""
+    eventually(lambda: gaps(sidelog) == balanced(sidelog)["dropped"])
+    ledger, told = sidelog.settled_ledger(), gaps(sidelog)
+    records = sidelog.records("kind=all")
+    counts = Counter(record["id"] for record in records)
+    assert max(counts.values()) == 1
+    assert ledger["stored"] == len(records)
+    assert ledger["received"] == len(records) + told.total()
+    assert len(set(completed) - counts.keys()) == told.total()
+
+
+def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstream: str) -> None:
+    """Store away, spool at its budget, ring full: requests are answered, drops counted to the record, and told."""
+    environ = {**ENVIRON, "SIDELOG_SPOOL__MAX_BYTES": str(SPOOL_BYTES)}
+    spool = tmp_path / "data" / "spool"
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+        load = Load(sidelog.port)
+        load.make_body = lambda: os.urandom(6000).hex().encode()
+        with load:
+            await_more(load.completed, 20)
+            with locked(tmp_path / "data" / "sidelog.db"):
+                eventually(lambda: balanced(sidelog)["dropped"].get("ring_full", 0) > 50, 60)
+                eventually(lambda: "the spool takes no more" in sidelog.log, 60)
+                assert sum(file.stat().st_size for file in spool.glob("*.spool")) <= SPOOL_BYTES
+                await_more(load.completed, 50)
+            eventually(lambda: balanced(sidelog)["spooled"] == 0, 40)
+            await_more(load.completed, 20)
+        assert load.errors == 0
+        check_drops(sidelog, load.completed)
+
+
+def test_a_full_disk_costs_records_and_no_request(tmp_path: Path, upstream: str) -> None:
+    """Neither the store nor the spool finds room: rings fill, drops are told; with room again all goes on by itself."""
+    with (
+        small_disk(tmp_path / "disk", "48m"),
+        Sidelog(tmp_path / "disk" / "data", upstream, environ=ENVIRON) as sidelog,
+    ):
+        with Load(sidelog.port) as load:
+            await_more(load.completed, 50)
+            ballast = fill(tmp_path / "disk", 64 << 10)
+            eventually(lambda: balanced(sidelog)["dropped"].get("ring_full", 0) > 50, 60)
+            assert sidelog.is_ready()
+            assert sidelog.ready_answer()["degraded"]
+            ballast.unlink()
+            eventually(lambda: not sidelog.ready_answer()["degraded"], 40)
+            await_more(load.completed, 50)
+        assert load.errors == 0
+        check_drops(sidelog, load.completed)
