@@ -29,8 +29,8 @@ from storage.slices import Range
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""
-ROW_BYTES: Final = 400
-"""A row with its indexes, about (measured, bench/micro/postgres_write.py)."""
+ROW_BYTES: Final = 600
+"""A row with its indexes, about (measured, bench/results/queries-postgres-10000000.json)."""
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (
