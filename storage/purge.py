@@ -1,6 +1,8 @@
 """What a store and retention tell each other. Values only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from storage.query import Filter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +47,19 @@ class Erased:
     events: int
     through_seq: int
     """Newest row looked at: later ones may match the filter again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one transaction of an erasure took out, and where the next one goes on."""
+
+    exchanges: int
+    events: int
+    next_seq: int | None
+    """None when the filter is exhausted."""
+
+
+def bounded(filter: Filter, through_seq: int) -> Filter:
+    """Leave out what is committed from now on."""
+    until = through_seq if filter.seq_until is None else min(through_seq, filter.seq_until)
+    return replace(filter, seq_until=until)

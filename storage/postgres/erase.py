@@ -11,7 +11,6 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from storage.payloads import repack
@@ -25,6 +24,7 @@ from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.scan import bounds, first_rows, row_where
 from storage.postgres.state import read_state
 from storage.postgres.tools import erase_calls
+from storage.purge import Slice
 from storage.query import Filter
 from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.slices import Range
@@ -41,22 +41,6 @@ _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _INSTANCE: Final = COLUMNS.index("instance")
 _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
 _NAMES: Final = ("heads", "bodies")
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """What one transaction erased, and where the next one goes on."""
-
-    exchanges: int
-    events: int
-    next_seq: int | None
-    """None when the filter is exhausted."""
-
-
-def bounded(filter: Filter, through_seq: int) -> Filter:
-    """Leave out what is committed from now on."""
-    until = through_seq if filter.seq_until is None else min(through_seq, filter.seq_until)
-    return replace(filter, seq_until=until)
 
 
 async def erase_slice(connection: Connection, begin: str, filter: Filter, from_seq: int, names: Names) -> Slice:

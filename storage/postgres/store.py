@@ -33,7 +33,7 @@ from storage.postgres.connection import (
     translated,
 )
 from storage.postgres.dictionary import Names
-from storage.postgres.erase import bounded, erase_slice
+from storage.postgres.erase import erase_slice
 from storage.postgres.facets import facets
 from storage.postgres.histogram import histogram
 from storage.postgres.meta import put_meta, read_meta
@@ -41,7 +41,7 @@ from storage.postgres.schema import check_layout, migrate
 from storage.postgres.state import read_state
 from storage.postgres.summary import summary
 from storage.postgres.write import BatchStore, read_positions
-from storage.purge import Erased, Purged, RetentionState
+from storage.purge import Erased, Purged, RetentionState, bounded
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record, ToolCall
 from storage.tally import check_names

@@ -12,11 +12,11 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final
 
 from storage.payloads import BODIES, HEADS, repack
 from storage.periods import HOUR_US
+from storage.purge import Slice
 from storage.query import Filter
 from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.sql import SQLITE, conditions, texts
@@ -36,22 +36,6 @@ _USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
 _ERROR_TYPE: Final = COLUMNS.index("error_type")
 _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"
 _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """What one transaction erased, and where the next one goes on."""
-
-    exchanges: int
-    events: int
-    next_seq: int | None
-    """None when the filter is exhausted."""
-
-
-def bounded(filter: Filter, through_seq: int) -> Filter:
-    """Leave out what is committed from now on."""
-    until = through_seq if filter.seq_until is None else min(through_seq, filter.seq_until)
-    return replace(filter, seq_until=until)
 
 
 def erase_slice(connection: sqlite3.Connection, filter: Filter, from_seq: int, names: Names) -> Slice:

@@ -17,13 +17,13 @@ from typing import Final, Self, TypeVar
 from storage.facet_counts import KnownCounts
 from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState
+from storage.purge import Erased, Purged, RetentionState, bounded
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record, ToolCall
 from storage.sqlite import keys, purge, read, received, tools, totals
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
-from storage.sqlite.erase import bounded, empty_journal, erase_slice
+from storage.sqlite.erase import empty_journal, erase_slice
 from storage.sqlite.facets import facets
 from storage.sqlite.histogram import histogram
 from storage.sqlite.meta import put_meta, read_meta
