@@ -35,6 +35,8 @@ log = logging.getLogger("proxy.supervisor")
 
 COLLECTOR_STOP_S: Final = 60.0
 """The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
+SLOW_STOP_S: Final = 3.0
+"""A stop that waits longer than this for a child says for which."""
 KILL_AFTER_S: Final = 5.0
 """A child gets this long beyond its own timeouts before it is killed."""
 
@@ -254,12 +256,17 @@ class Supervisor:
 
     def _reap(self, read_end: socket.socket, children: Sequence[Child], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        while any(child.is_running() for child in children):
-            left = deadline - time.monotonic()
+        tell_at = time.monotonic() + SLOW_STOP_S
+        while running := [child for child in children if child.is_running()]:
+            names, left = ", ".join(child.name for child in running), deadline - time.monotonic()
             if left <= 0 or self._has_stop_signal():
+                log.error("%s did not end in time and is killed; what was pushed stays in the rings", names)
                 for child in children:
                     child.kill()
                 return
+            if time.monotonic() >= tell_at:
+                tell_at = deadline
+                log.warning("the stop waits for %s", names, extra={"at_most_s": round(left, 1)})
             self._wait(read_end, min(left, 0.5))
 
     def _has_stop_signal(self) -> bool:

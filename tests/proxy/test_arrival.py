@@ -199,6 +199,28 @@ async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: P
     place.worker.die()
 
 
+async def test_what_a_dead_worker_left_in_flight_is_recorded_when_the_store_has_come(place: Place) -> None:
+    """Its table is kept with its ring until it can be asked whether an exchange was stored after all."""
+    place.take_away()
+    ids = place.worker.record(5)
+    lost = place.worker.show(place.worker.begin("/tools"))
+    both = place.worker.begin()
+    place.worker.show(both)
+    slot, both.slot = both.slot, -1
+    ids.append(place.worker.finish(both))  # pushed, and killed before its slot was cleared
+    assert slot >= 0
+    place.worker.die()
+    for start in range(3):
+        async with place.collecting() as plane:
+            await taken(plane, place, 6)
+            if start == 2:
+                place.bring_back()
+                await until(lambda: not plane.sources.attached)
+                await settled(plane, 7)
+    stored = {record.id: record.outcome for record in await place.stored()}
+    assert stored == {**dict.fromkeys(ids, "ok"), lost: "worker_lost"}
+
+
 async def test_without_a_spool_the_rings_hold(place: Place) -> None:
     """With durability `fast` nothing is drained before the store is there."""
     storage = StorageSettings(url=place.settings.storage.url, durability="fast")

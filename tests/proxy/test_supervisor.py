@@ -169,6 +169,27 @@ def test_a_dead_worker_is_started_again_and_adopted_meanwhile(
     assert told[:2] == [(1, "adopt 0"), (1, "release 0")]
 
 
+def test_a_stop_says_whom_it_waits_for_and_is_bounded(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A worker that does not end is named, and killed when its time is over."""
+    monkeypatch.setattr("proxy.supervisor.SLOW_STOP_S", 0.05)
+    monkeypatch.setattr("proxy.supervisor.KILL_AFTER_S", 1.0)
+    supervised._limits = {**supervised._limits, "drain_timeout_s": 0}
+
+    def steps() -> None:
+        until(lambda: all(child.is_ready for child in supervised._children))
+        os.kill(pid(supervised._workers[1]), signal.SIGSTOP)
+
+    run(supervised, steps)
+    said = [record.getMessage() for record in caplog.records if record.name == "proxy.supervisor"]
+    assert said[-2:] == [
+        "the stop waits for worker 1",
+        "worker 1 did not end in time and is killed; what was pushed stays in the rings",
+    ]
+    assert supervised._workers[1].exit_code == -signal.SIGKILL
+
+
 def test_a_child_that_cannot_do_better_ends_everything(supervised: Supervisor) -> None:
     """A collector that says that starting again is pointless is not started again; the exit code is 1."""
 

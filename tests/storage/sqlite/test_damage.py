@@ -107,7 +107,7 @@ async def test_a_torn_page_of_the_file_itself_is_an_outage(tmp_path: Path, page:
         for _ in range(BATCHES):
             await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
     tear(path, page)
-    is_told = False
+    is_told, records = False, []
     try:
         async with await SqliteStorage.open(path) as store:
             records = (await store.select(RecordQuery(filter=ALL, order="asc", limit=100))).records
