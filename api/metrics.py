@@ -9,7 +9,7 @@ what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -60,6 +60,15 @@ class WorkerTotals:
     """Size of each ring."""
 
 
+class LossyLog(Protocol):
+    """A log that would rather lose lines than wait."""
+
+    @property
+    def dropped(self) -> int:
+        """Lines lost since the start."""
+        ...
+
+
 class Tally:
     """A histogram of whole numbers: counts by bucket, the last one open, and their sum."""
 
@@ -89,6 +98,7 @@ class Metrics:
     """Counts what the collector sees, reads what the workers count, and renders both. One per process."""
 
     __slots__ = (
+        "_access_log",
         "_batch_records",
         "_batches",
         "_flush",
@@ -123,6 +133,7 @@ class Metrics:
         self._oldest_unstored_s: float | None = None
         self._storage_up: bool | None = None
         self._store: Callable[[], StoreFigures] | None = None
+        self._access_log: LossyLog | None = None
         self._ledger: Ledger | None = None
         self._registry = CollectorRegistry()
         self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
@@ -163,6 +174,10 @@ class Metrics:
         """Show the way to the store too, read at each scrape; what was set by hand is then not shown."""
         self._store = read
 
+    def watch_access_log(self, access_log: LossyLog) -> None:
+        """Show what the access log has lost, too."""
+        self._access_log = access_log
+
     def render(self, accept: str, ledger: Ledger | None) -> tuple[bytes, str]:
         """Write all metrics in the format the scraper accepts.
 
@@ -187,6 +202,9 @@ class Metrics:
             yield from tail_families(self._tail)
         if self._ledger is not None:
             yield from ledger_families(self._ledger)
+        if self._access_log is not None:
+            lost: dict[tuple[str, ...], int] = {(): self._access_log.dropped}
+            yield counters("access_log_dropped", "Lines of the access log that stdout did not take.", [], lost)
         build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version"])
         build.add_metric([self._version], 1)
         yield build

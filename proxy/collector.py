@@ -17,23 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
-from api.app import make_app
 from api.dialects.fanout import Fanout
-from api.hosts import remember_server_name
 from api.metrics import Metrics
-from api.services import RouteInfo, Services, StreamServices
-from api.sessions import Sessions
 from api.store_metrics import StoreFigures
-from api.stream_limits import StreamLimits
 from api.tail import Tail
-from proxy.addresses import parse_address
-from proxy.admin_access import credentials_of, scope_of
-from proxy.admin_token import AdminToken
+from proxy.access_log import AccessLog, open_access_log
+from proxy.admin_port import admin_port
 from proxy.arrival import Beginning, begun, meet
 from proxy.control import HOPELESS_EXIT, Control
-from proxy.datadir import TOKEN_FILE, DataDir, read_state, update_state
+from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
@@ -48,7 +40,6 @@ from proxy.settings import Settings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import keep_tail
-from proxy.tls import server_context
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
 from storage.base import Storage
@@ -83,6 +74,7 @@ class ControlPlane:
     keys: KeyPublisher
     builder: RecordBuilder
     fanout: Fanout | None
+    access_log: AccessLog | None
     is_handing_over: bool = False
     """Whether another collector goes on with the rings where this one stops."""
 
@@ -146,6 +138,8 @@ async def control_plane(
                 draining.cancel()
                 await asyncio.wait((draining,))
             await _settle(plane.drain, draining, plane.writer, writing)
+            if plane.access_log is not None:
+                await asyncio.to_thread(plane.access_log.close)
             meeting.cancel()
             publishing.cancel()
             await plane.keys.flush_uses()
@@ -211,14 +205,19 @@ def _wire(settings: Settings, data: DataDir, beginning: Beginning) -> ControlPla
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
     builder.await_answers(beginning.waiting)
-    drain = Drain(sources, builder, writer, storage, effective, metrics.observe)
+    access_log = open_access_log(settings.log.access)
+    observe = metrics.observe if access_log is None else access_log.beside(metrics.observe)
+    drain = Drain(sources, builder, writer, storage, effective, observe)
+    if access_log is not None:
+        drain.own.observe = access_log.observe
+        metrics.watch_access_log(access_log)
     status = StatusView(settings, data.instance, sources, writer, builder)
     status.store_reason = lambda: "" if beginning.late.is_admitted else beginning.late.reason
     retention = make_retention(settings, storage, drain)
     status.retention = lambda: describe_retention(retention)
     metrics.watch_store(lambda: _store_figures(writer, retention, spool))
     return ControlPlane(
-        storage, writer, drain, sources, status, metrics, tail, retention, keys, builder, beginning.fanout
+        storage, writer, drain, sources, status, metrics, tail, retention, keys, builder, beginning.fanout, access_log
     )
 
 
@@ -249,58 +248,6 @@ async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, wr
         log.warning(
             "the store did not take everything in time; the rest stays in the rings", extra={"records": unsettled}
         )
-
-
-@asynccontextmanager
-async def admin_port(
-    settings: Settings, data: DataDir, plane: ControlPlane, listener: socket.socket
-) -> AsyncIterator[None]:
-    """Serve the admin port on a listening socket, until left."""
-    services = Services(
-        storage=plane.storage,
-        credentials=credentials_of(settings, AdminToken(data.path, data.token)),
-        routes={
-            route.id: RouteInfo(
-                client=route.client or None,
-                project=route.project or None,
-                container=route.container or None,
-                location=route.location or None,
-            )
-            for route in settings.routes
-        },
-        retention_s=round(settings.retention.max_age_days * 86_400) or None,
-        fanout=plane.fanout,
-        host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
-        listen_host=parse_address(settings.admin.listen)[0],
-        instance=data.instance,
-        version=VERSION,
-        add_event=plane.drain.add_event,
-        ledger=plane.ledger,
-        status=plane.status.describe,
-        in_flight=plane.status.in_flight,
-        running_tools=plane.status.running_tools,
-        is_ready=plane.is_ready,
-        metrics=plane.metrics,
-        streams=StreamServices(
-            tail=plane.tail,
-            limits=StreamLimits(settings.admin.max_streams_per_token, settings.admin.max_stream_opens_per_minute),
-            heartbeat_s=settings.tail.heartbeat_s,
-        ),
-        on_key_changed=plane.on_key_changed,
-        sessions=Sessions(
-            read_state(data.path).get("sessions"), lambda opened: update_state(data.path, sessions=opened)
-        ),
-        allowed_hosts=settings.admin.allowed_hosts,
-    )
-    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)
-    await runner.setup()
-    try:
-        tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
-        remember_server_name(tls)
-        await web.SockSite(runner, listener, ssl_context=tls).start()
-        yield
-    finally:
-        await runner.cleanup()
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:

@@ -6,7 +6,7 @@ come, it is not known how many there are already: events wait in memory then.
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from storage.ledger import OWN
@@ -38,6 +38,8 @@ class OwnRecords:
         self._deferred: deque[tuple[str, dict[str, object]]] = deque(maxlen=MAX_DEFERRED)
         self.is_deferring = False
         """Whether events wait in memory."""
+        self.observe: Callable[[list[Entry]], None] = lambda entries: None
+        """Told of what is put into the log."""
 
     def begin(self, committed: Mapping[bytes, Position]) -> None:
         """Count on from a position that is known now, beginning with the events that have waited for it."""
@@ -51,6 +53,7 @@ class OwnRecords:
         old = self._position
         self._position = Position(0, old.taken + 1, old.stored + 1, old.received + 1, old.dropped, True)
         self._writer.add(entry, SIZE_BYTES, OWN, self._position)
+        self.observe([entry])
 
     def add_event(self, name: str, data: dict[str, object]) -> None:
         """Put an event into the log."""

@@ -206,9 +206,12 @@ class RedactSettings(_Section, frozen=True):
 
 
 class LogSettings(_Section, frozen=True):
-    """[log]: sidelog's own log, on stderr."""
+    """[log]: sidelog's own log, on stderr, and a line per exchange on stdout."""
 
     level: Annotated[Literal["debug", "info", "warn", "error"], Meta(description="least severe level shown")] = "info"
+    access: Annotated[
+        Literal["off", "json", "common"], Meta(description="access log on stdout: JSON lines, or NCSA combined")
+    ] = "off"
 
 
 class RouteSettings(_Section, frozen=True):

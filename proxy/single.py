@@ -9,7 +9,8 @@ import logging
 import os
 import signal
 
-from proxy.collector import ControlPlane, admin_port, control_plane, log_each
+from proxy.admin_port import admin_port
+from proxy.collector import ControlPlane, control_plane, log_each
 from proxy.datadir import DataDir
 from proxy.listeners import Listeners
 from proxy.log import set_up_log

@@ -64,6 +64,8 @@ class Sidelog:
         self._environ = {**os.environ, "SIDELOG_RING__BYTES": str(8 << 20), **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = data_dir.with_suffix(".log")
+        self.stdout: int | None = None
+        """Descriptor for what is written to stdout; None: the log's file."""
         self.stop_s = 0.0
         """How long the newest stop took."""
 
@@ -114,7 +116,12 @@ class Sidelog:
         """Start all processes and wait until ready, if that `is_awaited`."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environ, stderr=log, stdout=log, start_new_session=True
+                self._command,
+                cwd=ROOT,
+                env=self._environ,
+                stderr=log,
+                stdout=log if self.stdout is None else self.stdout,
+                start_new_session=True,
             )
         if is_awaited:
             eventually(self.is_ready)

@@ -1,0 +1,80 @@
+"""The admin port of a running collector: what its handlers get, and the server that answers.
+
+Wiring only; the application is `api/app.py`. What is served belongs to the collector, the listening socket to the
+caller.
+"""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from api.app import make_app
+from api.hosts import remember_server_name
+from api.services import RouteInfo, Services, StreamServices
+from api.sessions import Sessions
+from api.stream_limits import StreamLimits
+from proxy.addresses import parse_address
+from proxy.admin_access import credentials_of, scope_of
+from proxy.admin_token import AdminToken
+from proxy.datadir import DataDir, read_state, update_state
+from proxy.settings import Settings
+from proxy.tls import server_context
+from proxy.version import VERSION
+
+if TYPE_CHECKING:
+    from proxy.collector import ControlPlane
+
+
+@asynccontextmanager
+async def admin_port(
+    settings: Settings, data: DataDir, plane: "ControlPlane", listener: socket.socket
+) -> AsyncIterator[None]:
+    """Serve the admin port on a listening socket, until left."""
+    services = Services(
+        storage=plane.storage,
+        credentials=credentials_of(settings, AdminToken(data.path, data.token)),
+        routes={
+            route.id: RouteInfo(
+                client=route.client or None,
+                project=route.project or None,
+                container=route.container or None,
+                location=route.location or None,
+            )
+            for route in settings.routes
+        },
+        retention_s=round(settings.retention.max_age_days * 86_400) or None,
+        fanout=plane.fanout,
+        host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},
+        listen_host=parse_address(settings.admin.listen)[0],
+        instance=data.instance,
+        version=VERSION,
+        add_event=plane.drain.add_event,
+        ledger=plane.ledger,
+        status=plane.status.describe,
+        in_flight=plane.status.in_flight,
+        running_tools=plane.status.running_tools,
+        is_ready=plane.is_ready,
+        metrics=plane.metrics,
+        streams=StreamServices(
+            tail=plane.tail,
+            limits=StreamLimits(settings.admin.max_streams_per_token, settings.admin.max_stream_opens_per_minute),
+            heartbeat_s=settings.tail.heartbeat_s,
+        ),
+        on_key_changed=plane.on_key_changed,
+        sessions=Sessions(
+            read_state(data.path).get("sessions"), lambda opened: update_state(data.path, sessions=opened)
+        ),
+        allowed_hosts=settings.admin.allowed_hosts,
+    )
+    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
+        remember_server_name(tls)
+        await web.SockSite(runner, listener, ssl_context=tls).start()
+        yield
+    finally:
+        await runner.cleanup()
