@@ -2,7 +2,8 @@
 
 import { $, el } from "./dom.js";
 import { openDialog } from "./dialog.js";
-import { go, pageKeys } from "./router.js";
+import { go } from "./address.js";
+import { pageKeys } from "./router.js";
 import { toggleTheme } from "./theme.js";
 
 const PLACES = { o: "/", r: "/requests", m: "/mcp-logs", l: "/request-logs", k: "/keys", h: "/health" };

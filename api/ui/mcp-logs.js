@@ -6,7 +6,7 @@ import { ask, wordsFor } from "./http.js";
 import { figure } from "./rows.js";
 import { periodControl, presetState, readPeriod } from "./period.js";
 import { marked } from "./redaction.js";
-import { address, change } from "./router.js";
+import { address, change } from "./address.js";
 
 const PAGE = 50;
 const TYPING_MS = 300;

@@ -7,7 +7,7 @@ import { count, duration, percent, short } from "./format.js";
 import { ask, queryOf, wordsFor } from "./http.js";
 import { latencyChart } from "./lines.js";
 import { fixedState, periodControl, periodText, PRESETS, presetState, readPeriod } from "./period.js";
-import { address, change, go } from "./router.js";
+import { address, change, go } from "./address.js";
 import { searchBox } from "./searchbox.js";
 import { failing, keyList, modelList, topList, toolList } from "./tops.js";
 

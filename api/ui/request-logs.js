@@ -4,7 +4,7 @@ import { copy, el } from "./dom.js";
 import { count, moment } from "./format.js";
 import { ask, send, wordsFor } from "./http.js";
 import { keyFix } from "./plain.js";
-import { address, change, go } from "./router.js";
+import { address, change, go } from "./address.js";
 
 const PAGE = 50;
 const STATUSES = [["", "All statuses"], ["2xx", "2xx Success"], ["4xx", "4xx Client error"], ["5xx", "5xx Server error"]];

@@ -10,7 +10,7 @@ import { Live } from "./live.js";
 import { liveBar } from "./livebar.js";
 import { fixedState, periodControl, periodLabel, PRESETS, presetState, readPeriod } from "./period.js";
 import { parse, toggled, without, words } from "./query.js";
-import { address, change } from "./router.js";
+import { address, change } from "./address.js";
 import { columnTicks, DEFAULT_COLUMNS, headRow, narrowRow, noticeRow, readColumns, recordRow } from "./rows.js";
 import { searchBox } from "./searchbox.js";
 import { Sheet } from "./sheet.js";

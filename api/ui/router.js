@@ -1,5 +1,6 @@
-// Which page is shown, and its state: both are the address, so Back, reload and a pasted link show the same.
+// Which page is shown: the one the address names, loaded when it is first asked for.
 
+import { followAddress } from "./address.js";
 import { el } from "./dom.js";
 
 const PAGES = {
@@ -13,35 +14,14 @@ const PAGES = {
 
 let shown = null; // {path, page, leaving}
 
-/** The state in the address; names that are absent are undefined. */
-export const address = () => Object.fromEntries(new URLSearchParams(location.search));
-
 /** The keys of the page that is shown: {key: function}. */
 export const pageKeys = () => shown?.page?.keys ?? {};
 
-function write(path, state, isStep) {
-  const given = Object.entries(state).filter(([, value]) => value !== undefined && value !== null && value !== "");
-  const text = new URLSearchParams(given).toString();
-  const target = path + (text ? "?" + text : "");
-  if (target === location.pathname + location.search) return false;
-  history[isStep ? "pushState" : "replaceState"](null, "", target);
-  return true;
-}
-
-/** Change some of the state; a step can be undone with Back. The page is told unless it says it knows. */
-export function change(some, { isStep = true, isKnown = false } = {}) {
-  if (write(location.pathname, { ...address(), ...some }, isStep) && !isKnown) shown?.page?.onAddress?.();
-}
-
-/** Go to a page. */
-export function go(path, state = {}) {
-  write(path, state, true);
-  show();
-}
+const named = () => (location.pathname in PAGES ? location.pathname : "/");
 
 /** Show what the address says. */
 export async function show() {
-  const path = location.pathname in PAGES ? location.pathname : "/";
+  const path = named();
   if (shown?.path === path && shown.page) return shown.page.onAddress?.();
   shown?.leaving.abort();
   const leaving = new AbortController();
@@ -68,6 +48,7 @@ export async function show() {
 /** Follow links between pages without loading anew. */
 export function listen() {
   addEventListener("popstate", show);
+  followAddress(() => (shown?.path === named() ? shown.page?.onAddress?.() : show()));
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.hasAttribute("download")) return;

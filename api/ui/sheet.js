@@ -9,7 +9,7 @@ import { ask, Problem, wordsFor } from "./http.js";
 import { messageTab } from "./message.js";
 import { messagesTab } from "./messages.js";
 import { plainWords } from "./plain.js";
-import { address, change } from "./router.js";
+import { address, change } from "./address.js";
 import { tagOf } from "./rows.js";
 import { toolsTab } from "./tools.js";
 import { usage } from "./usage.js";
