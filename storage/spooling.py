@@ -76,6 +76,23 @@ class Spooling:
         self.spool.settle(self._base)
         self._file.write(self._known)
 
+    def catch_up(self, stored: Mapping[bytes, Position], poison: int) -> dict[bytes, Position] | None:
+        """Take over what a replay has stored though nobody heard of it; answers the positions it moved, None: nothing.
+
+        Args:
+            stored: Positions in the store now.
+            poison: How many dropped records the writer has added to the spool's position.
+        """
+        position = stored.get(SPOOL)
+        if position is None or (position.taken, position.offset) <= (self._base.taken, self._base.offset):
+            return None
+        moved = {s: p for s, p in stored.items() if s not in self._known or is_ahead(p, self._known[s])}
+        self._known = dict(stored)
+        dropped = position.dropped | ({"poison": position.dropped["poison"] - poison} if poison else {})
+        self._base = msgspec.structs.replace(position, stored=position.stored + poison, dropped=dropped)
+        self.spool.settle(position)
+        return moved
+
     async def send(self, batch: Batch, age_s: float, *, is_doubtful: bool, origins: Origins | None = None) -> bool:
         """Write a batch; False when there is no room at present. See `Spool.write` for `origins`.
 

@@ -404,8 +404,12 @@ class Writer:
         spooling = self._spooling
         assert spooling is not None
         try:
-            await self._storage.positions(self._instance)  # Behind a commit that may still run.
-            await self._settle(await spooling.next_group(self._storage), may_wait=False)
+            stored = await self._storage.positions(self._instance)  # Behind a commit that may still run.
+            unheard = spooling.catch_up(stored, self._poison.get(SPOOL, 0))
+            if unheard is not None:
+                self._on_commit(Batch(self._instance, [], unheard), await self._storage.last_seq())
+            elif spooling.has_pending:
+                await self._settle(await spooling.next_group(self._storage), may_wait=False)
         except StorageUnavailable as error:
             if self._clock() >= self.availability.retry_at_s:
                 self._note_down(Batch(self._instance, []), 0.0, error)

@@ -362,3 +362,22 @@ async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) ->
             await rig.until(rig.is_settled)
             assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
         assert (await store.count(ALL)).exchanges == 210
+
+
+async def test_a_replay_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
+    """A frame that was stored without an answer is found by the spool's position, also one never tried before."""
+    store = FickleStore()
+    rig = Rig(store, tmp_path)
+    async with rig.running() as writer:
+        store.is_away = True
+        rig.push(60)
+        await rig.until(lambda: rig.spool.pending_records > 20)
+        store.is_away = False
+        await rig.until(lambda: rig.spool.oldest is not None and not rig.spool.oldest.frame.is_doubtful)
+        store.loses_answers = True
+        await rig.until(lambda: not writer.is_storage_up)
+        await asyncio.sleep(0.1)
+        store.loses_answers = False
+        await rig.until(rig.is_settled)
+        assert writer.counters.records_quarantined == 0
+    assert sorted(await store.stored_ids()) == sorted(record.id for record in rig.ring)
