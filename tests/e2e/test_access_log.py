@@ -38,7 +38,7 @@ def test_every_exchange_is_one_line_on_stdout(tmp_path: Path, upstream: str, wor
             records = sidelog.records()
             with urllib.request.urlopen(sidelog.admin_url + "/metrics") as response:
                 assert b"sidelog_access_log_dropped_total 0.0" in response.read()
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    lines = sorted((json.loads(line) for line in out.read_text().splitlines()), key=lambda line: line["time"])
     assert [line["status"] for line in lines] == statuses == [200] * 5 + [404]
     assert {line["id"] for line in lines} == {record["id"] for record in records}
     assert (lines[0]["path"], lines[0]["query"], lines[0]["user_agent"]) == ("/0", "token=[REDACTED]", "probe")
