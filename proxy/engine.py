@@ -16,6 +16,7 @@ from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
 from proxy.heads import RequestHead, parse_request_head
 from proxy.limits import INFLIGHT_AFTER_NS, TICK_S, Deadlines
+from proxy.opt_out import make_opt_out
 from proxy.pool import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
 from proxy.recorder import Recorder
 from proxy.routes import Route, RouteTable
@@ -63,6 +64,7 @@ class Engine:
         self.max_headers: Final = limits.max_headers or 1 << 20
         self.max_body_bytes: Final = limits.max_body_bytes
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
+        self.opt_out: Final = make_opt_out(settings.capture.opt_out_header, routes)
         self.max_connections: Final = limits.max_connections or 1 << 30
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
@@ -117,6 +119,8 @@ class Engine:
             head = parse_request_head(
                 block, max_headers=self.max_headers, max_line_bytes=self.max_line_bytes, plain=self._plain
             )
+            if self.opt_out is not None:
+                head.opt_out = self.opt_out.level_of(block)
             if len(block) <= MAX_MEMO_BYTES:
                 if len(self._memo) >= MAX_MEMO_HEADS:
                     self._memo.clear()

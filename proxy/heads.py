@@ -10,13 +10,16 @@ Heads repeat on kept-alive connections, so a parsed head is an immutable value t
 import re
 from collections.abc import Callable
 from copy import copy
-from typing import Final
+from typing import Final, Literal
 
 import httptools
 
 from proxy.errors import Refused
 from proxy.field_lines import HOP_BY_HOP, PlainLines, judge, name_of, options_of
 from proxy.target import check_host
+
+OptOutLevel = Literal["none", "meta", "headers"]
+"""What a request may ask to be recorded at most."""
 
 _ESSENTIAL: Final = frozenset((b"host", b"content-length", b"authorization", b"cookie"))
 """Naming one of these in Connection would make us strip it silently: refused instead (P1)."""
@@ -45,6 +48,7 @@ class RequestHead:
         "is_keep_alive",
         "is_websocket",
         "lines",
+        "opt_out",
         "rendered",
         "request_id",
     )
@@ -63,6 +67,8 @@ class RequestHead:
         self.forwarded_host = b""
         self.hops: list[bytes] = []
         self.request_id = b""
+        self.opt_out: OptOutLevel | None = None
+        """Set by engines that allow it (`opt_out.py`)."""
         self.lines: list[bytes] = []
         """Forwarded field lines, without their CRLF."""
         self.rendered: dict[int, bytes] = {}

@@ -22,6 +22,7 @@ from proxy.gate import Gate
 from proxy.handover import read_document
 from proxy.inflight import InflightWriter
 from proxy.listeners import BACKLOG
+from proxy.opting import OptingDownstream
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
 from proxy.ring_directory import ring_directory
@@ -120,7 +121,8 @@ class ProtocolPlane(DataPlane):
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self.engine = engine = Engine(settings, routes, recorder, gate, tasks, instance)
-        super().__init__(lambda: Downstream(engine), tls)
+        connection = Downstream if engine.opt_out is None else OptingDownstream
+        super().__init__(lambda: connection(engine), tls)
 
     async def start(self) -> None:
         """Start the engine's tick."""

@@ -40,6 +40,7 @@ from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQ
 from proxy.forwarded import TrustedProxies, forwarded_lines
 from proxy.gate import Gate
 from proxy.heads import RequestHead, parse_request_head
+from proxy.opt_out import lower, make_opt_out
 from proxy.recorder import Recorder
 from proxy.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route, RouteTable
@@ -61,6 +62,7 @@ class ReferenceEngine:
         """Wire up; sessions are opened by `start`."""
         self._limits = settings.proxy.limits
         self._routes = routes
+        self._opt_out = make_opt_out(settings.capture.opt_out_header, routes)
         self.recorder = recorder
         self._gate = gate
         self._instance = instance.encode()
@@ -111,8 +113,9 @@ class ReferenceEngine:
         line, _, rest = raw.partition(b"\r\n")
         method, target, authority, is_http10 = parse_request_line(line, is_tls=request.secure)
         exchange.method = method
+        block = line[-8:] + b"\r\n" + rest
         head = parse_request_head(
-            line[-8:] + b"\r\n" + rest,
+            block,
             max_headers=self._limits.max_headers or 1 << 20,
             max_line_bytes=self._limits.max_header_line_bytes or 1 << 24,
         )
@@ -123,7 +126,9 @@ class ReferenceEngine:
         is_trusted = self._trusted.has(peer.decode())
         if is_trusted and head.forwarded_for:
             exchange.client = self._trusted.client(peer.decode(), head.forwarded_for).encode()
-        route = self._admit(exchange, head, target, head.host)
+        if self._opt_out is not None:
+            head.opt_out = self._opt_out.level_of(block)
+        route = self._find_route(exchange, head, target)
         lines = route.render(head, self._instance, self._via)
         lines += forwarded_lines(head, peer, b"http", head.host, is_trusted=is_trusted)
         if not head.request_id:
@@ -133,6 +138,17 @@ class ReferenceEngine:
             return await self._relay(request, exchange, route, upstream)
         finally:
             upstream.release()
+
+    def _find_route(self, exchange: Exchange, head: RequestHead, target: bytes) -> Route:
+        """Admit the request, and record it at most at the level it asks for, refused or not."""
+        opt_out, level = self._opt_out, head.opt_out
+        if opt_out is None or level is None:
+            return self._admit(exchange, head, target, head.host)
+        try:
+            route = self._admit(exchange, head, target, head.host)
+        finally:
+            lower(exchange, level)
+        return opt_out.twin(route, level)
 
     def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, host: bytes) -> Route:
         route = self._routes.match(host, target)

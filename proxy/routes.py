@@ -8,6 +8,7 @@ must lead to the same one: a path that two readers could route differently is re
 import logging
 import ssl
 from collections.abc import Sequence
+from copy import copy
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -17,9 +18,17 @@ from proxy.errors import Refused
 from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.field_lines import UPGRADE_LINES
 from proxy.heads import RequestHead
-from proxy.settings import RouteSettings, Settings
+from proxy.settings import CaptureLevel, RouteSettings, Settings
 
 log = logging.getLogger(__name__)
+
+CAPTURE_FLAGS: Final[dict[CaptureLevel, int]] = {
+    "none": FLAG_BODIES_OFF | FLAG_HEADS_OFF,
+    "meta": FLAG_BODIES_OFF | FLAG_HEADS_OFF,
+    "headers": FLAG_BODIES_OFF,
+    "body": 0,
+}
+"""Level → the flags of exchanges recorded at it."""
 
 
 class Route:
@@ -66,7 +75,7 @@ class Route:
         self.access = compile_access(route)
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
-        self.flags = {"body": 0, "headers": FLAG_BODIES_OFF}.get(level, FLAG_BODIES_OFF | FLAG_HEADS_OFF)
+        self.flags = CAPTURE_FLAGS[level]
         keeps_bodies = level == "body"
         self.request_window_bytes = settings.capture.request_body_bytes if keeps_bodies else 0
         self.response_window_bytes = settings.capture.response_body_bytes if keeps_bodies else 0
@@ -75,6 +84,14 @@ class Route:
             # Of a coded body only the head window can be read, and the counts are at its end.
             self.request_window_bytes = max(self.request_window_bytes, settings.capture.llm_body_bytes)
             self.response_window_bytes = max(self.response_window_bytes, settings.capture.llm_body_bytes)
+
+    def lowered(self, level: CaptureLevel) -> "Route":
+        """Copy the route with a level below `body`, or its own if that is lower; all else is the same."""
+        route = copy(self)
+        route.flags |= CAPTURE_FLAGS[level]
+        route.is_recorded = self.is_recorded and level != "none"
+        route.request_window_bytes = route.response_window_bytes = route.tail_bytes = 0
+        return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
         """The Host sent upstream, or None for the client's own (interface.md, `upstream_host`)."""

@@ -194,6 +194,9 @@ class CaptureSettings(_Section, frozen=True):
     websocket_message_bytes: Annotated[
         int, Meta(ge=0, le=MIB, description="copied of each WebSocket message; 0 = messages are not recorded")
     ] = 4096
+    opt_out_header: Annotated[
+        str, Meta(description="request header whose value (none, meta, headers) lowers the level; empty: not allowed")
+    ] = ""
 
 
 class RedactSettings(_Section, frozen=True):

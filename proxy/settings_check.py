@@ -51,6 +51,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_storage(settings)
     yield from check_tokens(settings)
     yield from _check_sizes(settings)
+    yield from _check_opt_out(settings)
     if not settings.routes:
         yield "routes", "there is nothing to proxy to; give --upstream URL, [proxy].upstream or a [[routes]] table"
     yield from _check_route_ids(settings)
@@ -130,6 +131,16 @@ def _check_storage(settings: Settings) -> Iterator[Problem]:
             "storage.queue_max_bytes",
             f"must hold one batch of {settings.storage.batch_max_bytes} bytes, got {settings.storage.queue_max_bytes}",
         )
+
+
+def _check_opt_out(settings: Settings) -> Iterator[Problem]:
+    header = settings.capture.opt_out_header
+    named = {name.lower() for route in settings.routes for name in (route.project_header, route.user_header)}
+    named |= {route.key_header.lower() for route in settings.routes if route.auth != "off"}
+    if header and not _TOKEN.match(header):
+        yield "capture.opt_out_header", f"expected a header name, got {header!r}"
+    elif header.lower() in _OWN_HEADERS | _READ_HEADERS | (named - {""}):
+        yield "capture.opt_out_header", f"{header} has another meaning to the proxy"
 
 
 def _check_sizes(settings: Settings) -> Iterator[Problem]:

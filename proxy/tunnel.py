@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from proxy.capture import Window
-from proxy.exchange import Exchange
+from proxy.exchange import FLAG_BODIES_OFF, Exchange
 from proxy.message import IN, OUT
 from proxy.recorder import Recorder
 from proxy.websocket import MessageScanner, Opcode, close_code
@@ -22,10 +22,13 @@ class Tunnel:
     __slots__ = ("_exchange", "_is_recorded", "_recorder", "_scanners", "_traceparent", "close_code", "has_closed")
 
     def __init__(self, exchange: Exchange, recorder: Recorder, max_bytes: int) -> None:
-        """Begin with the exchange of the handshake; `max_bytes` of each message are copied, 0 records none."""
+        """Begin with the exchange of the handshake; `max_bytes` of each message are copied, 0 records none.
+
+        What is said is body: below that level no message is recorded.
+        """
         self._exchange = exchange
         self._recorder = recorder
-        self._is_recorded = exchange.is_recorded and max_bytes > 0
+        self._is_recorded = exchange.is_recorded and max_bytes > 0 and not exchange.flags & FLAG_BODIES_OFF
         self._scanners = (MessageScanner(max_bytes), MessageScanner(max_bytes))
         found = _TRACEPARENT.search(exchange.request_head)
         self._traceparent = found[1] if found else b""

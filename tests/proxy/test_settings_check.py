@@ -35,6 +35,8 @@ def refusal(environ: dict[str, str]) -> str:
         ("RING__BYTES", "1048575", "ring.bytes: expected `int` >= 1048576"),
         ("RING__DIRECTORY", "/does/not/exist", "ring.directory: is not a directory"),
         ("CAPTURE__REQUEST_BODY_BYTES", "60000000", "ring.bytes: the windows of one exchange"),
+        ("CAPTURE__OPT_OUT_HEADER", "a b", "capture.opt_out_header: expected a header name"),
+        ("CAPTURE__OPT_OUT_HEADER", "Cookie", "capture.opt_out_header: Cookie has another meaning"),
         ("REDACT__HEADERS", '["a b"]', "redact.headers: expected header names"),
         ("REDACT__JSON_KEYS", '[""]', "redact.json_keys: expected names"),
         ("STORAGE__QUEUE_MAX_BYTES", "1048576", "storage.queue_max_bytes: must hold one batch of 8388608 bytes"),
