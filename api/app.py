@@ -10,10 +10,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api import erase, export, figures, health, keys, login, middleware, records, scopes
+from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
 from api.openapi import describe
-from api.pages import PAGES, load_assets, serve_asset, serve_page
+from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of
 
 MAX_REQUEST_BYTES: Final = 65536
@@ -46,7 +47,6 @@ class Route:
 def routes() -> tuple[Route, ...]:
     """List every route; a path that is not here is 404, another method 405."""
     assets = load_assets()
-    page, login_page = serve_page(assets["index.html"]), serve_page(assets["login.html"])
     return (
         Route("GET", "/v1/requests", gateway.list_requests),
         Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
@@ -79,14 +79,18 @@ def routes() -> tuple[Route, ...]:
         Route("PATCH", "/api/keys/{id}", keys.change_key),
         Route("DELETE", "/api/keys/{id}", keys.delete_key),
         Route("GET", "/openapi.json", openapi, is_open=True),
-        Route("GET", "/docs", serve_page(assets["docs.html"]), is_open=True),
+        Route("GET", "/docs", serve_page(assets.shell("docs.html", "docs.js")), is_open=True),
         Route("GET", "/healthz", health.healthz, is_open=True),
         Route("GET", "/readyz", health.readyz, is_open=True),
         Route("GET", "/metrics", health.metrics, is_open=True),
-        Route("GET", "/login", login_page, is_open=True),
+        Route("GET", "/login", serve_page(assets.shell("login.html", "login.js")), is_open=True),
         Route("POST", "/login", login.login, is_open=True),
-        *(Route("GET", path, page, is_open=True) for path in PAGES),
+        *(
+            Route("GET", path, serve_page(assets.shell("index.html", "app.js", module)), is_open=True)
+            for path, module in PAGES.items()
+        ),
         Route("GET", "/ui/{name}", serve_asset(assets), is_open=True),
+        Route("GET", "/ui/{version}/{name}", serve_asset(assets), is_open=True),
     )
 
 

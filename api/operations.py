@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api import body_shapes, figure_shapes, schemas, status_shape
-from api.pages import TYPES
+from api.assets import TYPES
 from api.parameters import (
     BOOL,
     CURSOR,
@@ -169,6 +169,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body_types=(JSON, _FORM, "text/plain"),
     ),
     ("GET", "/ui/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
+    ("GET", "/ui/{version}/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
     ("GET", "/openapi.json"): Operation({}, errors=()),
 }
 """Method and path → operation; pages of the UI are not listed."""

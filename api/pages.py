@@ -1,74 +1,56 @@
-"""The web UI's files, read once at start: page shells and what they load. Nothing here needs a token.
+"""Handlers of the web UI's pages and files. Nothing here needs a token.
 
 Only files of the package are served, from a table made at start, so no request text ever becomes a path.
 """
 
-import hashlib
-from dataclasses import dataclass
-from importlib import resources
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-PAGES: Final = ("/", "/requests", "/mcp-logs", "/request-logs", "/keys", "/health")
-"""Paths of the UI's pages; all have one shell, whose script shows what the address says."""
+from api.assets import Asset, Assets
 
-TYPES: Final = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
+PAGES: Final = {
+    "/": "overview.js",
+    "/requests": "requests.js",
+    "/mcp-logs": "mcp-logs.js",
+    "/request-logs": "request-logs.js",
+    "/keys": "keys.js",
+    "/health": "health.js",
 }
-"""Served endings and their media types; other files of the package are not served."""
+"""Paths of the UI's pages and the module of each; all have one shell, whose script shows what the address says."""
+
+_ASKED_EACH_TIME: Final = "no-cache"
+_KEPT: Final = "public, max-age=31536000, immutable"
+"""RFC 8246: not even a reload asks again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
-    """One file of the UI."""
-
-    content: bytes
-    media_type: str
-    etag: str
-
-
-def load_assets() -> dict[str, Asset]:
-    """Read the UI's files, by name."""
-    assets: dict[str, Asset] = {}
-    for file in resources.files("api.ui").iterdir():
-        media_type = TYPES.get(file.name[file.name.rfind(".") :])
-        if media_type is not None:
-            content = file.read_bytes()
-            etag = hashlib.sha256(content).hexdigest()[:32]
-            assets[file.name] = Asset(content=content, media_type=media_type, etag=etag)
-    return assets
-
-
-def serve_asset(assets: dict[str, Asset]) -> Handler:
-    """Make the handler of `/ui/{name}`."""
+def serve_asset(assets: Assets) -> Handler:
+    """Make the handler of `/ui/{version}/{name}` and of `/ui/{name}`, which always means the newest."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        asset = assets.get(request.match_info["name"])
+        asset = assets.files.get(request.match_info["name"])
         if asset is None:
             raise web.HTTPNotFound
-        return _answer(request, asset)
+        is_this = request.match_info.get("version") == assets.version
+        return _answer(request, asset, _KEPT if is_this else _ASKED_EACH_TIME)
 
     return handle
 
 
 def serve_page(asset: Asset) -> Handler:
-    """Make the handler of a page shell."""
+    """Make the handler of a page shell; the browser asks for it each time, so that an update shows at once."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return _answer(request, asset)
+        return _answer(request, asset, _ASKED_EACH_TIME)
 
     return handle
 
 
-def _answer(request: web.Request, asset: Asset) -> web.Response:
-    """Answer a file, or 304 when the browser has it: it asks each time, so that an update shows at once."""
+def _answer(request: web.Request, asset: Asset, keeping: str) -> web.Response:
+    """Answer a file, or 304 when the browser has it."""
     etags = {tag.value for tag in request.if_none_match or ()}
-    headers = {"ETag": f'"{asset.etag}"', "Cache-Control": "no-cache"}
+    headers = {"ETag": f'"{asset.etag}"', "Cache-Control": keeping}
     if asset.etag in etags:
         return web.Response(status=304, headers=headers)
     return web.Response(body=asset.content, content_type=asset.media_type, charset="utf-8", headers=headers)

@@ -89,6 +89,7 @@ def test_every_route_is_in_one_of_the_tables() -> None:
     assert opened == {
         *(("GET", path) for path in OPEN if not path.startswith("/ui/")),
         ("GET", "/ui/{name}"),
+        ("GET", "/ui/{version}/{name}"),
         ("POST", "/login"),
     }
 

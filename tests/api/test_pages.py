@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.pages import load_assets
+from api.assets import load_assets
+from api.pages import PAGES
 from tests.api.conftest import Client
 
 UI = Path(__file__).parents[2] / "api" / "ui"
@@ -22,9 +23,10 @@ FORBIDDEN = re.compile(
 
 def test_every_file_of_the_ui_is_served_and_no_other() -> None:
     """Python files of the package stay inside."""
-    assert {name for name in load_assets() if name.endswith(".js")} == set(SCRIPTS)
-    assert "__init__.py" not in load_assets()
-    assert {"index.html", "login.html", "style.css", "icon.svg"} <= load_assets().keys()
+    files = load_assets().files
+    assert {name for name in files if name.endswith(".js")} == set(SCRIPTS)
+    assert "__init__.py" not in files
+    assert {"index.html", "login.html", "style.css", "icon.svg"} <= files.keys()
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -43,7 +45,7 @@ def test_pages_obey_the_content_security_policy(name: str) -> None:
     text = (UI / name).read_text()
     assert not re.search(r"\sstyle=|\son\w+=|https?://|<style|<script(?![^>]*\ssrc=)", text)
     for reference in re.findall(r"(?:src|href)=\"/ui/([^\"]+)\"", text):
-        assert reference in load_assets()
+        assert reference in load_assets().files
 
 
 def test_the_scripts_find_their_elements() -> None:
@@ -52,6 +54,30 @@ def test_the_scripts_find_their_elements() -> None:
     for name in SCRIPTS:
         for identifier in re.findall(r"\$\(\"([\w-]+)\"\)", (UI / name).read_text()):
             assert f'id="{identifier}"' in pages, (name, identifier)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/login", "/docs"])
+async def test_a_page_names_every_file_it_needs_for_good(client: Client, path: str) -> None:
+    """All are kept without asking again, under the version of all; no module waits for another to be read."""
+    page = await client.get(path)
+    assert page.headers["Cache-Control"] == "no-cache"
+    text = await page.text()
+    addresses = re.findall(r'(?:src|href)="(/ui/[^"]+)"', text)
+    for address in addresses:
+        assert address.startswith(f"/ui/{load_assets().version}/")
+        file = await client.get(address)
+        assert (file.status, "immutable" in file.headers["Cache-Control"]) == (200, True)
+    named = {address.rsplit("/", 1)[1] for address in addresses}
+    for name in [name for name in named if name.endswith(".js")]:
+        assert set(re.findall(r"^(?:import|export).*\"\./([\w.-]+)\"", (UI / name).read_text(), re.MULTILINE)) <= named
+    assert PAGES.get(path, "style.css") in named
+
+
+async def test_an_older_page_gets_the_newest_files(client: Client) -> None:
+    """One that was open over an update is answered, but its browser keeps nothing under the old address."""
+    response = await client.get("/ui/0123456789ab/app.js")
+    assert (response.status, response.headers["Cache-Control"]) == (200, "no-cache")
+    assert (await client.get("/ui/0123456789ab/none.js")).status == 404
 
 
 async def test_files_are_revalidated(client: Client) -> None:

@@ -1,0 +1,77 @@
+"""The web UI's files, read once at start, and the pages' shells as they go out.
+
+Strategy: the address of a file carries the version of all of them, so a browser keeps them for good and an update
+changes every address at once. A shell names all the modules its page will ask for: a first view then takes two rounds
+and not one for every level of imports.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+TYPES: Final = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+"""Served endings and their media types; other files of the package are not served."""
+
+_IMPORT: Final = re.compile(rb'^(?:import|export)\b[^"]*"\./([\w.-]+)";$', re.MULTILINE)
+"""A static import of a neighbour; what is imported on demand is left to be asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One file of the UI."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """All files of the UI."""
+
+    files: Mapping[str, Asset]
+    version: str
+    """Of all of them together."""
+
+    def shell(self, name: str, *modules: str) -> Asset:
+        """Make a page of an HTML file: with versioned addresses, and the modules it will need."""
+        links = b"".join(
+            b'<link rel="modulepreload" href="/ui/%b">\n' % module.encode() for module in self._needed(modules)
+        )
+        text = self.files[name].content.replace(b"</head>", links + b"</head>")
+        return _asset(text.replace(b'"/ui/', b'"/ui/%b/' % self.version.encode()), ".html")
+
+    def _needed(self, modules: Iterable[str]) -> list[str]:
+        """List modules and what they import, near ones first, each once."""
+        found: dict[str, None] = dict.fromkeys(modules)
+        rest = list(found)
+        for name in rest:
+            for imported in _IMPORT.findall(self.files[name].content):
+                if (module := imported.decode()) not in found:
+                    found[module] = None
+                    rest.append(module)
+        return rest
+
+
+def load_assets() -> Assets:
+    """Read the UI's files."""
+    files: dict[str, Asset] = {}
+    version = hashlib.sha256()
+    for file in sorted(resources.files("api.ui").iterdir(), key=lambda file: file.name):
+        ending = file.name[file.name.rfind(".") :]
+        if ending in TYPES:
+            files[file.name] = asset = _asset(file.read_bytes(), ending)
+            version.update(f"{file.name} {asset.etag}\n".encode())
+    return Assets(files, version.hexdigest()[:12])
+
+
+def _asset(content: bytes, ending: str) -> Asset:
+    return Asset(content=content, media_type=TYPES[ending], etag=hashlib.sha256(content).hexdigest()[:32])
