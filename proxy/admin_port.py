@@ -13,6 +13,7 @@ from aiohttp import web
 
 from api.app import make_app
 from api.hosts import remember_server_name
+from api.open_app import make_open_app
 from api.services import RouteInfo, Services, StreamServices
 from api.sessions import Sessions
 from api.stream_limits import StreamLimits
@@ -30,9 +31,14 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def admin_port(
-    settings: Settings, data: DataDir, plane: "ControlPlane", listener: socket.socket
+    settings: Settings,
+    data: DataDir,
+    plane: "ControlPlane",
+    listener: socket.socket,
+    metrics: socket.socket | None = None,
+    health: socket.socket | None = None,
 ) -> AsyncIterator[None]:
-    """Serve the admin port on a listening socket, until left."""
+    """Serve the admin port on a listening socket, until left; and the open ones, where there are any."""
     services = Services(
         storage=plane.storage,
         credentials=credentials_of(settings, AdminToken(data.path, data.token)),
@@ -75,6 +81,21 @@ async def admin_port(
         tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
         remember_server_name(tls)
         await web.SockSite(runner, listener, ssl_context=tls).start()
+        async with _open_port(services, metrics, has_metrics=True), _open_port(services, health, has_metrics=False):
+            yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _open_port(services: Services, listener: socket.socket | None, *, has_metrics: bool) -> AsyncIterator[None]:
+    if listener is None:
+        yield
+        return
+    runner = web.AppRunner(make_open_app(services, has_metrics=has_metrics), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, listener).start()
         yield
     finally:
         await runner.cleanup()

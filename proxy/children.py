@@ -223,7 +223,11 @@ class Collector(Child):
             # Whoever still writes the store holds the lock, also when we are gone before it.
             *("--lock-fd", str(shared.data.lock_fd)),
         ]
-        return arguments, [shared.settings_fd, admin, *wake, shared.data.lock_fd]
+        descriptors = [shared.settings_fd, admin, *wake, shared.data.lock_fd]
+        if shared.listeners.metrics is not None:
+            descriptors.append(shared.listeners.metrics.fileno())
+            arguments += ["--metrics-fd", str(descriptors[-1])]
+        return arguments, descriptors
 
     def hand_over(self, shared: Shared) -> None:
         """End it in order, leaving the rings as they are; the next one starts with other settings."""

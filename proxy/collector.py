@@ -254,13 +254,14 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     data_dir = Path(settings.data_dir)
     data = DataDir(data_dir, options.instance, (data_dir / TOKEN_FILE).read_text().strip(), options.lock_fd)
     listener = socket.socket(fileno=options.admin_fd)
+    metrics = None if options.metrics_fd is None else socket.socket(fileno=options.metrics_fd)
     control = Control(socket.socket(fileno=options.control_fd))
     wakeup = Wakeup(*options.wake_fds)
     orders = Orders(control)
     await orders.rings_known()
     async with (
         control_plane(settings, data, wakeup, orders.follow) as plane,
-        admin_port(settings, data, plane, listener),
+        admin_port(settings, data, plane, listener, metrics),
     ):
         control.send("ready")
         tune_garbage_collection()
@@ -299,6 +300,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--settings-fd", type=int, required=True)
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--admin-fd", type=int, required=True)
+    parser.add_argument("--metrics-fd", type=int)
     parser.add_argument("--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True)
     parser.add_argument("--instance", required=True)
     parser.add_argument("--lock-fd", type=int, required=True)

@@ -69,7 +69,7 @@ class Engine:
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""
-        own = frozenset(parse_address(text) for text in (settings.proxy.listen, settings.admin.listen))
+        own = frozenset(parse_address(text) for text in settings.listens.values())
         self.pools: Final = tuple(Pool(route, limits, self._count_upstream, own) for route in routes.routes)
         self.connections: Final[set[Downstream]] = set()
         self.in_flight: Final[set[Downstream]] = set()

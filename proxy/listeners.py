@@ -1,4 +1,4 @@
-"""The listening sockets: one per worker on the data port (SO_REUSEPORT), one on the admin port. stdlib only.
+"""The listening sockets: one per worker on the data port (SO_REUSEPORT), one for each other port. stdlib only.
 
 They are opened once by the supervisor and inherited, so a child's death never closes a port. A service manager may hand
 them over instead (systemd socket activation, sd_listen_fds(3)): the first descriptor is the data port, the second the
@@ -29,16 +29,20 @@ class Listeners:
     data: list[socket.socket]
     """One per worker, at least one."""
     admin: socket.socket
+    metrics: socket.socket | None = None
+    """The open address with metrics and probes, if there is to be one."""
+    health: socket.socket | None = None
+    """The supervisor's own, if there is to be one."""
 
     @property
     def data_address(self) -> tuple[str, int]:
         """Where clients connect: host for a URL, port."""
-        return _url_host(self.data[0])
+        return url_address(self.data[0])
 
     @property
     def admin_address(self) -> tuple[str, int]:
         """Where the admin port is: host for a URL, port."""
-        return _url_host(self.admin)
+        return url_address(self.admin)
 
 
 def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Listeners:
@@ -53,8 +57,19 @@ def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.
         taken_over = inherited.get("data")
         data = [taken_over] * count if taken_over else _reuse_port(settings["proxy"]["listen"], count, undo)
         admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
+        undo.callback(admin.close)
+        metrics, health = (_listen_also(settings["admin"], name, undo) for name in ("metrics_listen", "health_listen"))
         undo.pop_all()
-    return Listeners(data, admin)
+    return Listeners(data, admin, metrics, health)
+
+
+def _listen_also(admin: Mapping[str, str], name: str, undo: ExitStack) -> socket.socket | None:
+    address = admin.get(name)
+    if not address:
+        return None
+    listener = _listen(address, f"[admin] {name}")
+    undo.callback(listener.close)
+    return listener
 
 
 def _inherited(environ: Mapping[str, str]) -> dict[str, socket.socket]:
@@ -113,7 +128,8 @@ def _bind(address: str, flag: str, *, is_shared: bool) -> socket.socket:
     return listener
 
 
-def _url_host(listener: socket.socket) -> tuple[str, int]:
+def url_address(listener: socket.socket) -> tuple[str, int]:
+    """Where a listener is reached: host for a URL, port."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"

@@ -24,7 +24,8 @@ from proxy.segment_layout import SegmentError
 log = logging.getLogger("proxy.supervisor")
 
 NEEDS_RESTART: Final = (
-    *("data_dir", "proxy.listen", "proxy.workers", "proxy.instance", "admin.listen", "storage.url", "ring.directory"),
+    *("data_dir", "proxy.listen", "proxy.workers", "proxy.instance", "storage.url", "ring.directory"),
+    *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
 )
 """Settings that are the ground a running sidelog stands on: sockets, number of processes, where records are."""
 

@@ -126,6 +126,12 @@ class AdminSettings(_Section, frozen=True):
     max_stream_opens_per_minute: Annotated[
         int, Meta(ge=0, description="streams one token opens within a minute, more: 429; 0 = off")
     ] = 60
+    metrics_listen: Annotated[
+        str, Meta(description="a further address, open and plain HTTP, with only /metrics, /healthz and /readyz")
+    ] = ""
+    health_listen: Annotated[
+        str, Meta(description="address of the supervisor's own /healthz and /readyz, open and plain HTTP")
+    ] = ""
 
 
 class TailSettings(_Section, frozen=True):
@@ -287,6 +293,9 @@ class AdminHostSettings(_Section, frozen=True):
     clients: Annotated[tuple[str, ...], Meta(description="what is shown under this name; empty: all")] = ()
 
 
+_ALWAYS_OPEN = ("proxy.listen", "admin.listen")
+
+
 class Settings(_Section, frozen=True):
     """Everything, as it is in effect."""
 
@@ -306,6 +315,17 @@ class Settings(_Section, frozen=True):
     admin_hosts: Annotated[tuple[AdminHostSettings, ...], Meta(description="names of the admin port with a scope")] = ()
     routes: tuple[RouteSettings, ...] = ()
     """In match order; after `load` with [proxy].upstream as the last, catch-all route `default`."""
+
+    @property
+    def listens(self) -> dict[str, str]:
+        """Setting → address, of every port that is opened."""
+        ports = {
+            "proxy.listen": self.proxy.listen,
+            "admin.listen": self.admin.listen,
+            "admin.metrics_listen": self.admin.metrics_listen,
+            "admin.health_listen": self.admin.health_listen,
+        }
+        return {name: address for name, address in ports.items() if address or name in _ALWAYS_OPEN}
 
 
 def load(argv_overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:

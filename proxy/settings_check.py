@@ -37,6 +37,13 @@ _OWN_HEADERS: Final = frozenset(
 _READ_HEADERS: Final = frozenset({"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"})
 """What else the proxy reads or writes itself: no field for a key, a project or a user."""
 
+_PORTS: Final = {
+    "proxy.listen": "the data port",
+    "admin.listen": "the admin port",
+    "admin.metrics_listen": "the open metrics",
+    "admin.health_listen": "the supervisor's health",
+}
+
 _LEAST_BYTES: Final = 256
 """A limit on heads below this would refuse every request."""
 
@@ -62,7 +69,7 @@ def check(settings: Settings) -> Iterator[Problem]:
 
 
 def _listeners(settings: Settings) -> Iterator[tuple[str, tuple[str, int]]]:
-    for name, text in (("proxy.listen", settings.proxy.listen), ("admin.listen", settings.admin.listen)):
+    for name, text in settings.listens.items():
         try:
             yield name, parse_address(text)
         except ValueError:
@@ -70,15 +77,19 @@ def _listeners(settings: Settings) -> Iterator[tuple[str, tuple[str, int]]]:
 
 
 def _check_listeners(settings: Settings) -> Iterator[Problem]:
-    for name, text in (("proxy.listen", settings.proxy.listen), ("admin.listen", settings.admin.listen)):
-        try:
-            parse_address(text)
-        except ValueError as error:
-            yield name, f"{error}, got {text!r}"
     good = dict(_listeners(settings))
-    data, admin = good.get("proxy.listen"), good.get("admin.listen")
-    if data and admin and data == admin and data[1]:
-        yield "admin.listen", f"is the address of the data port too, got {settings.admin.listen!r}"
+    owners: dict[tuple[str, int], str] = {}
+    for name, text in settings.listens.items():
+        if name not in good:
+            try:
+                parse_address(text)
+            except ValueError as error:
+                yield name, f"{error}, got {text!r}"
+        elif good[name][1] and good[name] in owners:
+            yield name, f"is the address of {owners[good[name]]} too, got {text!r}"
+        else:
+            owners[good[name]] = _PORTS[name]
+    admin = good.get("admin.listen")
     if admin and settings.admin.auth == "off" and not is_loopback(admin[0]):
         yield "admin.auth", f"`off` is accepted only on a loopback address, admin.listen is {settings.admin.listen!r}"
 

@@ -33,7 +33,7 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
         with stop_signals(stopping.set):
             async with (
                 control_plane(settings, data, wakeup) as plane,
-                admin_port(settings, data, plane, listeners.admin),
+                admin_port(settings, data, plane, listeners.admin, listeners.metrics, listeners.health),
             ):
                 if segment.path is None:
                     plane.sources.adopt(segment.fd)

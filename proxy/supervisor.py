@@ -24,7 +24,8 @@ from proxy.children import Child, Collector, Shared, Worker
 from proxy.control import HOPELESS_EXIT
 from proxy.datadir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
 from proxy.handover import read_document
-from proxy.listeners import ListenError, Listeners, open_listeners
+from proxy.health_port import HealthPort
+from proxy.listeners import ListenError, Listeners, open_listeners, url_address
 from proxy.log import set_up_log
 from proxy.notify import notify
 from proxy.reload import Reload
@@ -63,6 +64,8 @@ class Supervisor:
         self._reload = Reload(shared, source_fd, self._start, self._take_over, self._refuse)
         self._hand_over_by_s: float | None = None
         self._selector = selectors.DefaultSelector()
+        health = listeners.health
+        self._health = None if health is None else HealthPort(health, self._selector, self._readiness)
         self._signals: list[int] = []
         self._is_stopping = False
         self._watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
@@ -87,6 +90,8 @@ class Supervisor:
                 return self._keep(read_end)
             finally:
                 signal.set_wakeup_fd(-1)
+                if self._health is not None:
+                    self._health.close()
                 self._selector.close()
 
     def _keep(self, read_end: socket.socket) -> int:
@@ -115,15 +120,33 @@ class Supervisor:
             self._collector.offer_rings(self._all_workers)
 
     def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
-        """Sleep until a signal, a child's line, or the time is over."""
+        """Sleep until a signal, a child's line, somebody who asks for our health, or the time is over."""
+        due_s = None if self._health is None else self._health.due_s()
+        if due_s is not None:
+            timeout_s = due_s if timeout_s is None else min(timeout_s, due_s)
         for key, _ in self._selector.select(timeout_s):
-            if key.data is None:
+            if isinstance(key.data, Child):
+                self._listen_to(key.data)
+            elif key.data is not None:
+                key.data()
+            else:
                 try:
                     read_end.recv(4096)
                 except BlockingIOError:
                     pass
-                continue
-            self._listen_to(key.data)
+        if self._health is not None:
+            self._health.expire()
+
+    def _readiness(self) -> tuple[bool, dict[str, object]]:
+        """Ready while a worker accepts, for all sockets, and no stop has begun."""
+        ready = sum(worker.is_ready for worker in self._workers)
+        members: dict[str, object] = {
+            "draining": self._is_stopping,
+            "workers_ready": ready,
+            "workers": len(self._workers),
+            "collector_ready": self._collector.is_ready,
+        }
+        return ready > 0 and not self._is_stopping, members
 
     def _listen_to(self, child: Child) -> None:
         if child.control is None:
@@ -302,7 +325,12 @@ def announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> N
     admin_url = note_places(data, listeners, settings)
     proxy_host, proxy_port = listeners.data_address
     scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
-    log.info("sidelog is starting", extra={"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url})
+    extra = {"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url}
+    for name, listener in (("metrics", listeners.metrics), ("health", listeners.health)):
+        if listener is not None:
+            host, port = url_address(listener)
+            extra[name] = f"http://{host}:{port}"
+    log.info("sidelog is starting", extra=extra)
 
 
 def note_places(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> str:

@@ -22,6 +22,10 @@ def refusal(environ: dict[str, str]) -> str:
     [
         ("PROXY__LISTEN", "8080", "proxy.listen: expected host:port"),
         ("PROXY__LISTEN", "127.0.0.1:8090", "admin.listen: is the address of the data port too"),
+        ("ADMIN__METRICS_LISTEN", "9100", "admin.metrics_listen: expected host:port"),
+        ("ADMIN__METRICS_LISTEN", "127.0.0.1:8090", "admin.metrics_listen: is the address of the admin port too"),
+        ("ADMIN__HEALTH_LISTEN", "x:99999", "admin.health_listen: the port is above 65535"),
+        ("ADMIN__HEALTH_LISTEN", "0.0.0.0:8080", "admin.health_listen: is the address of the data port too"),
         ("PROXY__WORKERS", "-1", "proxy.workers: expected `int` >= 0"),
         ("PROXY__ENGINE", "fast", "proxy.engine: invalid enum value 'fast'"),
         ("PROXY__TRUSTED_PROXIES", '["10.0.0.0/33"]', "proxy.trusted_proxies: expected an address or CIDR"),
@@ -99,6 +103,13 @@ def test_bad_upstream_is_refused(upstream: str, expected: str) -> None:
         load({"proxy.upstream": upstream}, {}, None)
     assert expected in caught.value.problems[0]
     assert "(--upstream)" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize("name", ["metrics_listen", "health_listen"])
+def test_the_open_ports_are_our_own_too(name: str) -> None:
+    """An upstream that is one of them is a loop."""
+    with pytest.raises(SettingsError, match="is this proxy's own address"):
+        load({"proxy.upstream": "http://localhost:9100", f"admin.{name}": "127.0.0.1:9100"}, {}, None)
 
 
 def test_route_ids_are_unique_and_clean() -> None:

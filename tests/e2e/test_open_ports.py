@@ -1,0 +1,127 @@
+"""The open ports: metrics and probes for those who have no token, and the supervisor's own probes."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sidelog import Sidelog, await_pids, eventually, free_port
+
+
+@contextmanager
+def opened(tmp_path: Path, upstream: str, *arguments: str) -> Iterator[tuple[Sidelog, int, int]]:
+    """A sidelog with both; gives it, and the ports of metrics and health."""
+    metrics, health = free_port(), free_port()
+    environ = {
+        "SIDELOG_ADMIN__METRICS_LISTEN": f"127.0.0.1:{metrics}",
+        "SIDELOG_ADMIN__HEALTH_LISTEN": f"127.0.0.1:{health}",
+        "SIDELOG_PROXY__LIMITS__DRAIN_DELAY_S": "1",
+    }
+    with Sidelog(tmp_path / "data", upstream, *arguments, environ=environ) as sidelog:
+        yield sidelog, metrics, health
+
+
+def ask(port: int, path: str, method: str = "GET", host: str = "prometheus.example") -> tuple[int, bytes]:
+    """Ask under any name; status and body."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        client.request(method, path, headers={"Host": host})
+        answer = client.getresponse()
+        return answer.status, answer.read()
+    finally:
+        client.close()
+
+
+def ready(port: int) -> tuple[int, dict[str, Any]]:
+    """Ask a port for readiness."""
+    status, body = ask(port, "/readyz")
+    return status, json.loads(body)
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Path, upstream: str, workers: str) -> None:
+    """Without a token, under any name; what the admin port has beside them is not there, not even its existence."""
+    with opened(tmp_path, upstream, "--workers", workers) as (sidelog, metrics, health):
+        urllib.request.urlopen(sidelog.url + "/x").close()
+        status, body = ask(metrics, "/metrics")
+        assert (status, b"sidelog_requests_total{" in body) == (200, True)
+        assert ask(metrics, "/healthz") == (200, b'{"status":"ok"}')
+        assert ready(metrics)[0] == 200
+        for path in (
+            "/",
+            "/login",
+            "/docs",
+            "/openapi.json",
+            "/api/records",
+            "/api/status",
+            "/v1/requests",
+            "/ui/a.js",
+        ):
+            assert ask(metrics, path)[0] == 404, path
+            assert ask(health, path)[0] == 404, path
+        assert ask(metrics, "/login", "POST")[0] == 404
+        assert ask(health, "/metrics")[0] == 404
+        assert ask(health, "/healthz")[0] == 200
+        assert ready(health)[0] == 200
+
+
+def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upstream: str) -> None:
+    """The collector stands still or is gone: alive and ready; no worker: not ready; a stop: alive, not ready."""
+    with opened(tmp_path, upstream) as (sidelog, _, health):
+        (collector,) = sidelog.pids("proxy.collector")
+        os.kill(collector, signal.SIGSTOP)
+        assert ask(health, "/healthz") == (200, b'{"status": "ok"}')
+        assert ready(health)[0] == 200
+        os.kill(collector, signal.SIGKILL)
+        assert ask(health, "/healthz")[0] == 200
+        eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready())
+        eventually(lambda: ready(health)[1]["collector_ready"])
+        for _ in range(3):  # the first restart is at once
+            for pid in await_pids(sidelog, "proxy.worker"):
+                os.kill(pid, signal.SIGKILL)
+        status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
+        assert (status, members["ready"], members["draining"], members["workers"]) == (503, False, False, 1)
+        eventually(lambda: ready(health)[0] == 200)
+        assert sidelog.process is not None
+        sidelog.process.send_signal(signal.SIGTERM)
+        status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
+        assert members["draining"]
+        assert ask(health, "/healthz")[0] == 200
+        assert sidelog.process.wait(20) == 0
+        sidelog.process = None
+
+
+@pytest.mark.parametrize("name", ["metrics", "health"])
+def test_a_taken_port_is_one_clear_line(tmp_path: Path, upstream: str, name: str) -> None:
+    """The start ends with the setting's name and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        sidelog = Sidelog(tmp_path / "data", upstream, environ={f"SIDELOG_ADMIN__{name.upper()}_LISTEN": address})
+        sidelog.start(is_awaited=False)
+        assert sidelog.process is not None
+        assert sidelog.process.wait(20) == 1
+    assert f"cannot listen on {address}: address already in use" in sidelog.log
+    assert f"choose another address with [admin] {name}_listen" in sidelog.log
+
+
+@pytest.mark.parametrize("name", ["metrics", "health"])
+def test_the_data_port_never_leads_to_them(tmp_path: Path, name: str) -> None:
+    """A name that turns out to be one of them is a loop (P19)."""
+    port = free_port()
+    environ = {f"SIDELOG_ADMIN__{name.upper()}_LISTEN": f"0.0.0.0:{port}"}
+    # The machine's own name is not compared at the start: only the connection shows where it leads.
+    upstream = f"http://{socket.gethostname()}:{port}"
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{sidelog.url}/healthz", timeout=10)
+        with caught.value as error:
+            assert (error.code, json.load(error)["error"]["code"]) == (508, "loop_detected")
