@@ -73,7 +73,10 @@ async def begun(settings: Settings, data: DataDir) -> AsyncIterator[Beginning]:
         SchemaTooNew: a newer sidelog wrote the store. In an exception group, like the next.
         StorageMisconfigured: its address can never work.
     """
-    opened = partial(open_storage, settings.storage.url, data.path, durability=settings.storage.durability)
+    notify_as = data.instance if settings.storage.listen_url else ""
+    opened = partial(
+        open_storage, settings.storage.url, data.path, durability=settings.storage.durability, notify_as=notify_as
+    )
     late = LateStorage(opened, RETRY_S)
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -39,7 +39,7 @@ from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import Settings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
-from proxy.tailing import keep_tail
+from proxy.tailing import follow_tail
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
 from storage.base import Storage
@@ -163,8 +163,7 @@ def _meet(
             await meet(settings, data, beginning, plane.writer, plane.drain)
             plane.builder.await_answers(beginning.waiting)
             await plane.keys.refresh()
-        is_shared = settings.storage.url.startswith("postgres")
-        await keep_tail(plane.tail, plane.storage, data.path, is_shared=is_shared)
+        await follow_tail(settings, plane.tail, plane.storage, data)
 
     return tasks.create_task(keep(), name="tail")
 

@@ -161,6 +161,9 @@ class StorageSettings(_Section, frozen=True):
     batch_max_records: Annotated[int, Meta(ge=1, le=100_000, description="records of one transaction")] = 3000
     batch_max_bytes: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="bytes of one transaction")] = 8 * MIB
     batch_max_age_ms: Annotated[int, Meta(ge=1, le=60_000, description="a batch closes at this age")] = 200
+    listen_url: Annotated[
+        str, Meta(description="Postgres: URL of the server itself, to hear of other sidecars' commits at once")
+    ] = ""
 
 
 class RingSettings(_Section, frozen=True):
@@ -365,7 +368,8 @@ def redacted(settings: Settings) -> dict[str, Any]:
         route["set_request_headers"] = dict.fromkeys(route["set_request_headers"], "[REDACTED]")
     for token in shown["tokens"]:
         token["sha256"] = "[REDACTED]"
-    shown["storage"]["url"] = _without_password(settings.storage.url)
+    for name in ("url", "listen_url"):
+        shown["storage"][name] = _without_password(shown["storage"][name])
     return shown
 
 

@@ -15,7 +15,7 @@ from proxy.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings import RouteSettings, Settings
 from proxy.settings_tokens import check_tokens
 from proxy.tls import server_context
-from storage.backends import check_url
+from storage.backends import check_listen_url, check_url
 
 Problem = tuple[str, str]
 
@@ -137,6 +137,11 @@ def _check_storage(settings: Settings) -> Iterator[Problem]:
         check_url(settings.storage.url)
     except ValueError as error:
         yield "storage.url", str(error)
+    if settings.storage.listen_url:
+        try:
+            check_listen_url(settings.storage.listen_url, settings.storage.url)
+        except ValueError as error:
+            yield "storage.listen_url", str(error)
     if settings.storage.queue_max_bytes < settings.storage.batch_max_bytes:
         yield (
             "storage.queue_max_bytes",

@@ -26,7 +26,7 @@ from proxy.settings_sources import (
 )
 from proxy.settings_tokens import resolve_tokens
 
-_SECRET_VALUES = ("set_request_headers", "storage.url", "tokens")
+_SECRET_VALUES = ("set_request_headers", "storage.url", "storage.listen_url", "tokens")
 
 
 def load_settings(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:

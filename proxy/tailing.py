@@ -13,8 +13,9 @@ from typing import Final
 
 from api.dialects.fanout import Fanout
 from api.tail import Tail
-from proxy.datadir import read_state, update_state
+from proxy.datadir import DataDir, read_state, update_state
 from proxy.settings import Settings
+from storage.backends import hear_commits, is_postgres
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 
@@ -26,6 +27,9 @@ MARGIN: Final = 1_000_000
 SAVE_EVERY_S: Final = 5.0
 POLL_S: Final = 0.25
 """How often a store that others write too is asked for its head, while somebody listens."""
+
+GAP_S: Final = 0.02
+"""At least so long between two questions, however much news there is; streams go on every 100 ms."""
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +84,19 @@ async def read_secret(storage: Storage) -> bytes:
     return bytes.fromhex(await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False))
 
 
-async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool) -> None:
+async def follow_tail(settings: Settings, tail: Tail, storage: Storage, data: DataDir) -> None:
+    """Keep the tail, until cancelled; with `listen_url` it hears of what other sidecars commit (see `keep_tail`)."""
+    news = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        if settings.storage.listen_url:
+            hearing = hear_commits(settings.storage.listen_url, data.instance, news.set)
+            tasks.create_task(hearing, name="hear commits")
+        await keep_tail(tail, storage, data.path, is_shared=is_postgres(settings.storage.url), news=news)
+
+
+async def keep_tail(
+    tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool, news: asyncio.Event | None = None
+) -> None:
     """Save how far ids went, every few seconds and at the end; follow what other sidecars write.
 
     Args:
@@ -88,12 +104,15 @@ async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared:
         storage: asked for its head when `is_shared`.
         data_path: where `state.json` is.
         is_shared: whether others write to the store.
+        news: set when one of them has; without it, and beside it, the store is asked every `POLL_S`.
     """
     loop = asyncio.get_running_loop()
     saved_id, saved_s = -1, loop.time()
+    news = asyncio.Event() if news is None else news
     try:
         while True:
-            await asyncio.sleep(POLL_S if is_shared else SAVE_EVERY_S)
+            await asyncio.sleep(GAP_S)
+            await _await_news(news, POLL_S if is_shared else SAVE_EVERY_S)
             if is_shared and tail.subscribers:
                 await _follow(tail, storage)
             if tail.head_id != saved_id and loop.time() - saved_s >= SAVE_EVERY_S:
@@ -101,6 +120,15 @@ async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared:
                 await asyncio.to_thread(save_mark, data_path, tail.offset + saved_id)
     finally:
         save_mark(data_path, tail.offset + tail.head_id)
+
+
+async def _await_news(news: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await news.wait()
+    except TimeoutError:
+        pass
+    news.clear()
 
 
 async def _follow(tail: Tail, storage: Storage) -> None:

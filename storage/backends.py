@@ -19,24 +19,32 @@ _SECRETS: Final = ("password", "sslpassword")
 _MAX_DIGITS: Final = 5
 
 
-async def _open_memory(url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool) -> Storage:
+async def _open_memory(
+    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str
+) -> Storage:
     from storage.memory import MemoryStorage
 
     return MemoryStorage()
 
 
-async def _open_sqlite(url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool) -> Storage:
+async def _open_sqlite(
+    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str
+) -> Storage:
     from storage.sqlite.store import SqliteStorage
 
     path = data_dir / unquote(url.path[1:])
     return await SqliteStorage.open(path, durability=durability, is_read_only=is_read_only)
 
 
-async def _open_postgres(url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool) -> Storage:
+async def _open_postgres(
+    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str
+) -> Storage:
     from storage.postgres.connection import Address
     from storage.postgres.store import PostgresStorage
 
-    return await PostgresStorage.open(Address.of(url), durability=durability, is_read_only=is_read_only)
+    return await PostgresStorage.open(
+        Address.of(url), durability=durability, is_read_only=is_read_only, notify_as=notify_as
+    )
 
 
 def _check_memory(url: SplitResult) -> str | None:
@@ -69,7 +77,7 @@ def _check_postgres(url: SplitResult) -> str | None:
 
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
-    open: Callable[[SplitResult, Path, Durability, bool], Awaitable[Storage]]
+    open: Callable[[SplitResult, Path, Durability, bool, str], Awaitable[Storage]]
 
 
 BACKENDS: Final = {
@@ -92,8 +100,40 @@ def check_url(url: str) -> None:
         raise ValueError(problem)
 
 
+def check_listen_url(listen_url: str, url: str) -> None:
+    """Check the URL on which commits of other sidecars are heard, for the store of `url`.
+
+    Raises:
+        ValueError: It is not one of a Postgres, or the store is none.
+    """
+    if not is_postgres(url):
+        raise ValueError("is for a store on Postgres only, which storage.url does not name")
+    if not is_postgres(listen_url):
+        raise ValueError("expected the address of the Postgres server itself, as in postgresql://user@host/sidelog")
+    check_url(listen_url)
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a URL names a store that other sidecars may write, too."""
+    return url.partition(":")[0] in ("postgresql", "postgres")
+
+
+async def hear_commits(listen_url: str, own: str, on_news: Callable[[], object]) -> None:
+    """Call `on_news` for the commits of other sidecars that tell them, until cancelled; reconnects by itself.
+
+    Args:
+        listen_url: See `check_listen_url`.
+        own: What `notify_as` is for our own store: these are no news.
+        on_news: Called on the loop; must be quick.
+    """
+    from storage.postgres.connection import Address
+    from storage.postgres.notices import hear
+
+    await hear(Address.of(urlsplit(listen_url)), own, on_news)
+
+
 async def open_storage(
-    url: str, data_dir: Path, *, durability: Durability = "safe", is_read_only: bool = False
+    url: str, data_dir: Path, *, durability: Durability = "safe", is_read_only: bool = False, notify_as: str = ""
 ) -> Storage:
     """Open the store a URL names. The caller closes it.
 
@@ -102,6 +142,7 @@ async def open_storage(
         data_dir: Where relative paths start.
         durability: `safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits.
         is_read_only: The store must be there with the newest layout, and nothing about it is changed.
+        notify_as: Name of this sidecar, to tell others of its commits (Postgres: NOTIFY); empty: not told.
 
     Raises:
         ValueError: See `check_url`.
@@ -110,7 +151,7 @@ async def open_storage(
         SchemaTooOld: An older one did, and it was to be read only.
     """
     check_url(url)
-    return await _backend(url).open(urlsplit(url), data_dir, durability, is_read_only)
+    return await _backend(url).open(urlsplit(url), data_dir, durability, is_read_only, notify_as)
 
 
 def _backend(url: str) -> _Backend:

@@ -37,6 +37,7 @@ from storage.postgres.erase import erase_slice
 from storage.postgres.facets import facets
 from storage.postgres.histogram import histogram
 from storage.postgres.meta import put_meta, read_meta
+from storage.postgres.notices import notify
 from storage.postgres.schema import check_layout, migrate
 from storage.postgres.state import read_state
 from storage.postgres.summary import summary
@@ -79,6 +80,7 @@ class PostgresStorage:
         readers: int,
         read_budget_s: float,
         lock_limit_s: float,
+        notify_as: str,
     ) -> None:
         self._address = address
         self._statement_cache_size = statement_cache_size
@@ -87,7 +89,7 @@ class PostgresStorage:
         self._begin_write = _begin_write(durability, lock_limit_s)
         self._begin_read = _begin_read()
 
-        self._batches = BatchStore(self._begin_write)
+        self._batches = BatchStore(notify(self._begin_write, notify_as) if notify_as else self._begin_write)
         self._names = Names()
         self._known = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)
@@ -111,10 +113,11 @@ class PostgresStorage:
         read_budget_s: float = READ_BUDGET_S,
         lock_limit_s: float = LOCK_LIMIT_S,
         is_read_only: bool = False,
+        notify_as: str = "",
     ) -> Self:
         """Open a database, making or bringing up to date its schema `sidelog`; read-only, that stays as it is.
 
-        The caller closes the store.
+        The caller closes the store. With `notify_as` others are told of commits in that name (`notices.py`).
 
         Raises:
             StorageUnavailable: It cannot be opened at present.
@@ -141,6 +144,7 @@ class PostgresStorage:
             readers=readers,
             read_budget_s=read_budget_s,
             lock_limit_s=lock_limit_s,
+            notify_as=notify_as,
         )
 
     async def commit(self, batch: Batch) -> int:

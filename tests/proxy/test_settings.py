@@ -71,9 +71,11 @@ def test_shown_settings_have_no_secrets() -> None:
     """Header values and the storage password are hidden, everything else is shown."""
     settings = load({"proxy.upstream": "http://app:1"}, {}, None)
     route = RouteSettings(id="a", upstream="unix:/s", set_request_headers={"authorization": "Bearer s3cret"})
-    storage = msgspec.structs.replace(settings.storage, url="postgresql://me:hunter2@db/logs")
+    url = "postgresql://me:hunter2@db/logs"
+    storage = msgspec.structs.replace(settings.storage, url=url, listen_url=url)
     shown = redacted(msgspec.structs.replace(settings, routes=(route,), storage=storage))
     assert "s3cret" not in repr(shown)
+    assert "hunter2" not in repr(shown)
     assert shown["storage"]["url"] == "postgresql://me:[REDACTED]@db/logs"
     assert shown["routes"][0]["set_request_headers"] == {"authorization": "[REDACTED]"}
     assert redacted(settings)["storage"]["url"] == "sqlite:///sidelog.db"

@@ -137,6 +137,26 @@ def test_port_zero_is_allowed_on_both_ports(tmp_path: Path) -> None:
     assert load(overrides, {}, None).admin.listen == "127.0.0.1:0"
 
 
+@pytest.mark.parametrize(
+    ("url", "listen_url", "expected"),
+    [
+        ("sqlite:///a.db", "postgresql://db/a", "storage.listen_url: is for a store on Postgres only"),
+        ("memory:", "postgresql://db/a", "storage.listen_url: is for a store on Postgres only"),
+        ("postgresql://pool/a", "http://db/a", "storage.listen_url: expected the address of the Postgres server"),
+        (
+            "postgresql://pool/a",
+            "postgresql://me:hunter2@db",
+            "storage.listen_url: postgresql: needs the name",
+        ),
+    ],
+)
+def test_commits_are_heard_on_postgres_only(url: str, listen_url: str, expected: str) -> None:
+    """The refusal names the setting and no password."""
+    report = refusal({"SIDELOG_STORAGE__URL": url, "SIDELOG_STORAGE__LISTEN_URL": listen_url})
+    assert expected in report
+    assert "hunter2" not in report
+
+
 def test_unknown_storage_scheme_is_refused() -> None:
     """The storage URL needs a backend."""
     assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "clickhouse://db/logs"})

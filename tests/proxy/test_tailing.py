@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from api.dialects.fanout import Place
 from api.records import encode_record
 from api.tail import Interest, Tail
-from proxy.datadir import read_state, update_state
-from proxy.settings import Settings, load
-from proxy.tailing import MARGIN, MARK_NAME, keep_tail, open_fanout, open_tail, raise_offset
+from proxy.datadir import DataDir, read_state, update_state
+from proxy.settings import Settings, StorageSettings, load
+from proxy.tailing import MARGIN, MARK_NAME, follow_tail, keep_tail, open_fanout, open_tail, raise_offset
 from storage.backends import open_storage
 from storage.query import Filter
 from tests.api.samples import make_batch, make_record
+from tests.support import postgres
 
 
 @given(offset=st.integers(0, 10**9), last_seq=st.integers(0, 10**9), mark=st.integers(0, 10**12))
@@ -110,3 +111,24 @@ async def test_sidecars_of_one_store_read_each_other_s_cursors(tmp_path: Path) -
         assert len(one.secret) == 32
     async with await open_storage("memory:", tmp_path) as storage:
         assert (await open_fanout(Settings(), storage)).secret != one.secret
+
+
+async def test_news_is_followed_without_waiting_for_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word of a commit of another sidecar wakes the tail, however long it would have slept."""
+    monkeypatch.setattr("proxy.tailing.POLL_S", 3600.0)
+    url = await postgres.database(tmp_path)
+    storage = StorageSettings(url=url, listen_url=url)
+    async with await open_storage(url, tmp_path) as ours, await open_storage(url, tmp_path, notify_as="b") as theirs:
+        tail = Tail(ours, tick_s=0.001)
+        subscriber = tail.enter(Interest(encode_record, Filter(), frozenset()), 0)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            data = DataDir(tmp_path, "a", "", -1)
+            following = tasks.create_task(follow_tail(Settings(storage=storage), tail, ours, data))
+            for number in (1, 2):  # the first may be found by looking around after the start
+                await theirs.commit(make_batch(make_record(number)))
+                while tail.head_id < 2 * number:  # noqa: ASYNC110 - the head sends no event
+                    await asyncio.sleep(0.005)
+            following.cancel()
+        tail.leave(subscriber)
