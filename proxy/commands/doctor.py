@@ -25,6 +25,7 @@ from proxy.commands.doctor_spool import look_at_spool
 from proxy.commands.output import CommandError, console, say_json
 from proxy.datadir import read_state
 from proxy.settings import Settings
+from proxy.settings_sources import FLAGS
 
 State = Literal["ok", "warn", "fail"]
 
@@ -198,18 +199,26 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "clock", shown)
 
 
+_PORTS: Final = {
+    "proxy.listen": "data port",
+    "admin.listen": "admin port",
+    "admin.metrics_listen": "metrics port",
+    "admin.health_listen": "health port",
+}
+
+
 def check_ports(settings: Settings) -> Iterator[Finding]:
-    """See whether both ports can be bound, or are held by the sidelog of this data directory."""
-    for name, text in (("data port", settings.proxy.listen), ("admin port", settings.admin.listen)):
+    """See whether every port can be bound, or is held by the sidelog of this data directory."""
+    for setting, text in settings.listens.items():
+        name = _PORTS[setting]
         error = _bind_error(*parse_address(text))
         if error is None:
             yield Finding("ok", name, f"{text} is free")
         elif error.errno == errno.EADDRINUSE and _is_running(settings):
             yield Finding("ok", name, f"{text} is in use; sidelog is running here")
         else:
-            mend = (
-                "end the other program (ss -ltnp shows it), or choose another address with --listen or --admin-listen"
-            )
+            other = FLAGS.get(setting, setting)
+            mend = f"end the other program (ss -ltnp shows it), or choose another address with {other}"
             yield Finding("fail", name, f"{text}: {error.strerror or error}", mend)
 
 

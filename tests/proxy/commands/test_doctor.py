@@ -139,8 +139,12 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
         listener.listen()
         proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{listener.getsockname()[1]}")
         data, admin = doctor.check_ports(msgspec.structs.replace(settings, proxy=proxy))
-    assert (data.state, admin.state) == ("fail", "ok")
-    assert "--listen" in data.mend
+        assert (data.state, admin.state) == ("fail", "ok")
+        assert "--listen" in data.mend
+        admin_settings = msgspec.structs.replace(settings.admin, health_listen=proxy.listen)
+        *_, health = doctor.check_ports(msgspec.structs.replace(settings, admin=admin_settings))
+    assert (health.state, health.name) == ("fail", "health port")
+    assert "admin.health_listen" in health.mend
 
 
 def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
