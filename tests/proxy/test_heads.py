@@ -253,7 +253,10 @@ class Heard:
 
 def read_by_httptools(raw: bytes) -> Heard:
     heard = Heard()
-    httptools.HttpRequestParser(heard).feed_data(raw)
+    try:
+        httptools.HttpRequestParser(heard).feed_data(raw)
+    except httptools.HttpParserUpgrade as end:
+        assert end.args == (len(raw),)  # a WebSocket handshake, forwarded as one, and nothing behind it
     return heard
 
 
