@@ -253,10 +253,12 @@ class Heard:
 
 def read_by_httptools(raw: bytes) -> Heard:
     heard = Heard()
+    read = len(raw)
     try:
         httptools.HttpRequestParser(heard).feed_data(raw)
-    except httptools.HttpParserUpgrade as end:
-        assert end.args == (len(raw),)  # a WebSocket handshake, forwarded as one, and nothing behind it
+    except httptools.HttpParserUpgrade as end:  # a WebSocket handshake, forwarded as one
+        read = end.args[0]
+    assert read == len(raw)
     return heard
 
 
