@@ -18,13 +18,15 @@ from tests.support.sidelog import Sidelog, await_pids, eventually, free_port
 
 
 @contextmanager
-def opened(tmp_path: Path, upstream: str, *arguments: str) -> Iterator[tuple[Sidelog, int, int]]:
+def opened(
+    tmp_path: Path, upstream: str, *arguments: str, drain_delay_s: str = "0"
+) -> Iterator[tuple[Sidelog, int, int]]:
     """A sidelog with both; gives it, and the ports of metrics and health."""
     metrics, health = free_port(), free_port()
     environ = {
         "SIDELOG_ADMIN__METRICS_LISTEN": f"127.0.0.1:{metrics}",
         "SIDELOG_ADMIN__HEALTH_LISTEN": f"127.0.0.1:{health}",
-        "SIDELOG_PROXY__LIMITS__DRAIN_DELAY_S": "1",
+        "SIDELOG_PROXY__LIMITS__DRAIN_DELAY_S": drain_delay_s,
     }
     with Sidelog(tmp_path / "data", upstream, *arguments, environ=environ) as sidelog:
         yield sidelog, metrics, health
@@ -76,7 +78,7 @@ def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Pat
 
 def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upstream: str) -> None:
     """The collector stands still or is gone: alive and ready; no worker: not ready; a stop: alive, not ready."""
-    with opened(tmp_path, upstream) as (sidelog, _, health):
+    with opened(tmp_path, upstream, drain_delay_s="1") as (sidelog, _, health):
         (collector,) = sidelog.pids("proxy.collector")
         os.kill(collector, signal.SIGSTOP)
         assert ask(health, "/healthz") == (200, b'{"status": "ok"}')
