@@ -1,4 +1,4 @@
-"""The access log of `[log] access`: a line on stdout for every recorded exchange, made by the collector, off unless asked for.
+"""The access log of `[log] access`: a line on stdout for every recorded exchange, made by the collector.
 
 Strategy: lines are made on the loop as records are built, and written by a thread of its own, because a write to a pipe
 or terminal may take any time and stdout, shared with other processes, may not be made non-blocking. What waits is
