@@ -18,18 +18,19 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from storage.attempts import OnAttempt, WriterCounters
 from storage.availability import Availability
+from storage.backlog import Backlog
 from storage.base import Storage
 from storage.batcher import Batcher, Group, Run
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.escape import escape
 from storage.ledger import OWN, PAST, SPOOL
+from storage.patience import Patience
 from storage.quarantine import quarantine
 from storage.record import Batch, Entry, Position
 from storage.spool import FrameTooLarge, Spool
@@ -38,8 +39,6 @@ from storage.spooling import Spooling, is_committed, without_bodies
 
 logger = logging.getLogger(__name__)
 
-ATTEMPT_S: Final = 15.0
-"""A commit that hangs is given up after this, so that the spool gets its turn; whether it happened is looked up."""
 SYNC_EVERY_S: Final = 0.5
 """How long what is spooled may not be synced."""
 
@@ -69,7 +68,7 @@ class Writer:
         spool: Spool | None = None,
         committed: Mapping[bytes, Position] | None = None,
         period: int = 0,
-        attempt_s: float = ATTEMPT_S,
+        patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -86,36 +85,31 @@ class Writer:
             on_commit: Called after every commit, on the loop; must be quick.
             on_spooled: Called after every batch that went to the spool instead; its positions hold from now on.
             on_attempt: Called after every attempt to commit a batch, and for every batch that is spooled.
-            on_dropped: Called when records were dropped that it had taken, after the commit that counts them.
+            on_dropped: Called when records it had taken were dropped, after the commit that counts them.
             spool: Loaded; closed by its owner. None for no spool.
             committed: Positions as they are in the store; needed with a spool.
             period: Not 0: the store could not be asked, `committed` may be behind by a batch. Unique to this time.
-            attempt_s: How long one commit may take, with a spool.
+            patience: How long an answer of the store is waited for, with a spool.
             clock: Monotonic seconds.
-            jitter: Random number from 0 to 1, spreads the pauses of several sidecars.
+            jitter: From 0 to 1, spreads the pauses of several sidecars.
         """
         self._storage = storage
         self._instance = instance
         self._quarantine_directory = quarantine_directory
-        self._queue_max_bytes = queue_max_bytes
         self._on_commit = on_commit
         self._on_spooled = on_spooled
         self._on_attempt = on_attempt
         self._on_dropped = on_dropped
         self._spooling = None if spool is None else Spooling(spool, committed or {}, clock)
-        self._attempt_s = None if spool is None else attempt_s
+        self._patience = Patience(None) if spool is None else patience or Patience()
         self._clock = clock
-
         self._period = period
+        # What a store had that has just come, until the batch that met it is settled.
         self._stored: dict[bytes, Position] = {}
-        """What a store had that has just come, until the batch that met it is settled."""
-
         self.counters = WriterCounters()
         self.availability = Availability(clock, jitter, is_up=not period)
-        """Whether the store took, or could have taken, the newest batch."""
-        self._batcher = Batcher(max_records=max_records, max_bytes=max_bytes, max_age_s=max_age_s)
-        self._queue: deque[Group] = deque()  # Bounded in bytes, by the callers' heeding `is_full`.
-        self._queued_bytes = 0
+        batcher = Batcher(max_records=max_records, max_bytes=max_bytes, max_age_s=max_age_s)
+        self._backlog = Backlog(batcher, queue_max_bytes)
         self._poison: dict[bytes, int] = {}
         self._is_spool_due = False
         self._is_closing = False
@@ -131,7 +125,7 @@ class Writer:
     @property
     def is_full(self) -> bool:
         """Whether the caller should stop adding: entries then wait in the ring."""
-        return self._queued_bytes + self._batcher.size_bytes >= self._queue_max_bytes
+        return self._backlog.is_full
 
     @property
     def spooled_records(self) -> int:
@@ -141,12 +135,12 @@ class Writer:
     @property
     def waiting_records(self) -> int:
         """Entries taken and not settled; those of a batch that is being cut in parts count until its last part is."""
-        return self._batcher.records + sum(len(group.entries) for group in self._queue)
+        return self._backlog.records
 
     @property
     def oldest_unstored_s(self) -> float:
         """Age of the oldest entry that is not settled; 0 without one."""
-        opened_at_s = self._queue[0].opened_at_s if self._queue else self._batcher.opened_at_s
+        opened_at_s = self._backlog.opened_at_s
         queued_s = 0.0 if opened_at_s is None else max(0.0, self._clock() - opened_at_s)
         return queued_s if self._spooling is None else max(queued_s, self._spooling.oldest_s)
 
@@ -164,27 +158,19 @@ class Writer:
 
     def extend(self, entries: list[Entry], size_bytes: int, run: Run) -> None:
         """Take entries of one source, at least one, as `add` does."""
-        room = self._batcher.room
-        if len(entries) > room:
-            here = size_bytes * room // len(entries)
-            self.extend(entries[:room], here, Run(run.source, run.positions[:room]))
-            self.extend(entries[room:], size_bytes - here, Run(run.source, run.positions[room:]))
-            return
-        opens = self._batcher.opened_at_s is None
-        group = self._batcher.extend(entries, size_bytes, run, self._clock())
-        if group is not None:
-            self._enqueue(group)
-        if opens or group is not None:
+        if self._backlog.extend(entries, size_bytes, run, self._clock()):
             self._wake.set()
+        if self._backlog.is_full:
+            self._patience.press()
 
     def advance(self, source: bytes, position: Position) -> None:
         """Move the position of a source without an entry, after those added before."""
-        self._batcher.advance(source, position, self._clock())
+        self._backlog.advance(source, position, self._clock())
         self._wake.set()
 
     def retire(self, source: bytes) -> None:
         """Remove the row of a source whose committed counts were folded into a position given to `advance`."""
-        self._batcher.retire(source, self._clock())
+        self._backlog.retire(source, self._clock())
         self._wake.set()
 
     async def run(self) -> None:
@@ -197,7 +183,7 @@ class Writer:
 
     async def _step(self) -> bool:
         """Settle one batch, or replay one frame, in turn; False when all is done."""
-        if self._has_replay and (self._is_spool_due or not self._has_batch):
+        if self._has_replay and (self._is_spool_due or not self._backlog.has_group(self._clock())):
             self._is_spool_due = False
             await self._replay()
             return True
@@ -207,15 +193,9 @@ class Writer:
         self._is_spool_due = True
         if not await self._settle(group):
             return False
-        self._queue.popleft()
-        self._queued_bytes -= group.size_bytes
+        self._backlog.drop_oldest()
         self._stored = {}
         return True
-
-    @property
-    def _has_batch(self) -> bool:
-        due_at_s = self._batcher.due_at_s()
-        return bool(self._queue) or (due_at_s is not None and due_at_s <= self._clock())
 
     @property
     def _has_replay(self) -> bool:
@@ -231,10 +211,8 @@ class Writer:
         """Learn what the store has, now that it can be asked: it is not given what it has already."""
         self._period = 0
         self._stored = {source: position for source, position in stored.items() if source not in (OWN, PAST, SPOOL)}
-        group = self._batcher.take()
-        if group is not None:
-            self._enqueue(group)
-        for group in self._queue:
+        self._backlog.close_open()
+        for group in self._backlog.groups:
             group.forget(self._stored)
         if self._spooling is not None:
             self._spooling.adopt(stored)
@@ -260,17 +238,12 @@ class Writer:
     async def _next(self) -> Group | None:
         """Wait for the oldest batch; None when there is none and the writer closes, or when a frame can be replayed."""
         while not self._is_stopped:
-            if self._queue:
-                return self._queue[0]
-            due_at_s = self._batcher.due_at_s()
-            if due_at_s is not None and (self._is_closing or due_at_s <= self._clock()):
-                group = self._batcher.take()
-                assert group is not None
-                self._enqueue(group)
-            elif (self._is_closing and due_at_s is None) or self._has_replay:
+            group = self._backlog.oldest(self._clock(), at_once=self._is_closing)
+            if group is not None:
+                return group
+            if self._is_closing or self._has_replay:
                 return None
-            else:
-                await self._wait(self._until(due_at_s))
+            await self._wait(self._until(self._backlog.due_at_s()))
         return None
 
     def _until(self, due_at_s: float | None) -> float | None:
@@ -279,10 +252,6 @@ class Writer:
         if self._spooling is not None and self._spooling.has_pending:
             times_s.append(self.availability.retry_at_s)
         return max(0.0, min(times_s) - self._clock()) if times_s else None
-
-    def _enqueue(self, group: Group) -> None:
-        self._queue.append(group)
-        self._queued_bytes += group.size_bytes
 
     async def _wait(self, seconds: float | None) -> None:
         self._wake.clear()
@@ -368,21 +337,18 @@ class Writer:
 
     async def _attempt(self, batch: Batch, *, is_doubtful: bool) -> int:
         """Commit a batch once, unless an attempt before has done so unnoticed."""
-        try:
-            async with asyncio.timeout(self._attempt_s):
-                if is_doubtful and await is_committed(self._storage, batch):
-                    return await self._storage.last_seq()
-                return await self._storage.commit(batch)
-        except TimeoutError as error:
-            raise StorageUnavailable(f"a commit took more than {self._attempt_s} s") from error
+        async with self._patience.bounded(is_pressed=self.is_full):
+            if is_doubtful and await is_committed(self._storage, batch):
+                return await self._storage.last_seq()
+            return await self._storage.commit(batch)
 
     async def _spool(self, part: Group, batch: Batch, *, is_doubtful: bool) -> bool:
-        """Put a part into the spool, if there is one, when the queue is full or the writer closes."""
+        """Put a part into the spool, if there is one, when the queue needs relief or the writer closes."""
         spooling = self._spooling
         if spooling is None:
             return False
         is_sent = False
-        if (self.is_full or self._is_closing) and spooling.is_taking:
+        if (self._backlog.needs_relief() or self._is_closing) and spooling.is_taking:
             age_s = self._clock() - part.opened_at_s
             sources = [run.source for run in part.runs for _ in run.positions] if self._period else ()
             origins = Origins.of(self._period, sources) if self._period else None
@@ -404,16 +370,22 @@ class Writer:
         spooling = self._spooling
         assert spooling is not None
         try:
-            stored = await self._storage.positions(self._instance)  # Behind a commit that may still run.
-            unheard = spooling.catch_up(stored, self._poison.get(SPOOL, 0))
-            if unheard is not None:
-                self._on_commit(Batch(self._instance, [], unheard), await self._storage.last_seq())
-            elif spooling.has_pending:
-                await self._settle(await spooling.next_group(self._storage), may_wait=False)
+            group = await self._next_frame(spooling)
+            if group is not None:
+                await self._settle(group, may_wait=False)
         except StorageUnavailable as error:
             if self._clock() >= self.availability.retry_at_s:
                 self._note_down(Batch(self._instance, []), 0.0, error)
         await spooling.collect()
+
+    async def _next_frame(self, spooling: Spooling) -> Group | None:
+        """Read the oldest frame that the store does not have; None when it turns out to have it."""
+        async with self._patience.bounded(is_pressed=self.is_full):
+            stored = await self._storage.positions(self._instance)  # Behind a commit that may still run.
+            unheard = spooling.catch_up(stored, self._poison.get(SPOOL, 0))
+            if unheard is not None:
+                self._on_commit(Batch(self._instance, [], unheard), await self._storage.last_seq())
+            return await spooling.next_group(self._storage) if unheard is None and spooling.has_pending else None
 
     def _note_down(self, batch: Batch, took_s: float, error: StorageUnavailable) -> None:
         self.counters.batches["retried"] += 1

@@ -214,7 +214,10 @@ async def present(plan: Plan, outcome: asyncio.Future[int]) -> None:
 async def is_ready(admin_url: str) -> bool:
     """Ask /readyz until it says yes; False when it has not after `TIMEOUT_START_S`."""
     try:
-        async with asyncio.timeout(TIMEOUT_START_S), ClientSession(timeout=ClientTimeout(total=TIMEOUT_ASK_S)) as session:
+        async with (
+            asyncio.timeout(TIMEOUT_START_S),
+            ClientSession(timeout=ClientTimeout(total=TIMEOUT_ASK_S)) as session,
+        ):
             while True:
                 try:
                     async with session.get(f"{admin_url}/readyz") as answer:

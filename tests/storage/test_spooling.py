@@ -13,6 +13,7 @@ from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.ledger import PAST, SPOOL, Ledger, Reading, balance, merge
 from storage.memory import MemoryStorage
+from storage.patience import Patience
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
 from storage.spool import Spool
@@ -52,7 +53,9 @@ class FickleStore(MemoryStorage):
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         """Read, unless away."""
-        if self.is_away or self.hangs:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.is_away:
             raise StorageUnavailable("away for the test")
         return await super().positions(instance)
 
@@ -228,7 +231,7 @@ async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
 async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
     """A commit that does not end is cancelled after its time, and the spool takes over."""
     async with FickleStore() as store:
-        rig = Rig(store, tmp_path, attempt_s=0.02)
+        rig = Rig(store, tmp_path, patience=Patience(0.02))
         async with rig.running() as writer:
             store.hangs = True
             rig.push(100)
@@ -236,6 +239,23 @@ async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
             store.hangs = False
             await rig.until(rig.is_settled)
         assert len(set(await store.stored_ids())) == 100
+
+
+async def test_a_store_that_hangs_is_not_waited_for_when_there_is_no_room(tmp_path: Path) -> None:
+    """Whatever is being asked is given up when the queue is full, so the spool takes all that comes."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path, patience=Patience(attempt_s=600.0, pressed_s=0.01))
+        async with rig.running() as writer:
+            store.hangs = True
+            rig.push(5)
+            await asyncio.sleep(0.02)
+            assert writer.spooled_records == 0  # there is room: it is waited for
+            for pushed in range(100, 600, 100):
+                rig.push(100)
+                await rig.until(lambda: writer.spooled_records >= pushed - 50)  # noqa: B023 - called at once
+            store.hangs = False
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 505
 
 
 async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -> None:
@@ -324,7 +344,7 @@ async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed:
     """Outages, hangs, lost answers and kills in any order: everything pushed is stored once at the end."""
     chance = random.Random(seed)
     async with FickleStore() as store:
-        rig = Rig(store, tmp_path, attempt_s=0.01)
+        rig = Rig(store, tmp_path, patience=Patience(0.01))
         for _ in range(6):
             store.is_away = store.hangs = False
             async with rig.running():

@@ -76,7 +76,10 @@ class Server:
         """Start the server and wait until it answers."""
         options = [f"--{name}={value}" for name, value in self._options.items()]
         command = [str(self._binaries / "postgres"), "-D", str(self.data), "-k", str(self.directory), *options]
-        self.process = subprocess.Popen(self._as_user(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # A session of its own: in an orphaned process group the kernel lets stopped processes go on.
+        self.process = subprocess.Popen(
+            self._as_user(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         deadline = time.monotonic() + _START_S
         status = self.data / "postmaster.pid"
         while not (status.exists() and b"ready" in status.read_bytes()):
