@@ -21,7 +21,7 @@ IDS = {"project": {"a": 1, "b": 2}, "method": {"GET": 5}}
     [
         (Filter(kind="all"), "1 = 1", ()),
         (Filter(), "kind = ?", (0,)),
-        (Filter(kind="event", projects=("a",)), "project = ? AND kind = ?", (1, 1)),
+        (Filter(kind="event", projects=("a",)), "project = ? AND kind = 1", (1,)),
         (
             Filter(kind="all", scope=Scope(projects=("a", "b")), projects=("b", "zzz")),
             "project IN (?, ?) AND project = ?",
