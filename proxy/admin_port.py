@@ -39,7 +39,22 @@ async def admin_port(
     health: socket.socket | None = None,
 ) -> AsyncIterator[None]:
     """Serve the admin port on a listening socket, until left; and the open ones, where there are any."""
-    services = Services(
+    services = _services(settings, data, plane)
+    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
+        remember_server_name(tls)
+        await web.SockSite(runner, listener, ssl_context=tls).start()
+        async with _open_port(services, metrics, has_metrics=True), _open_port(services, health, has_metrics=False):
+            yield
+    finally:
+        await runner.cleanup()
+
+
+def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Services:
+    """Hand the read plane what it needs of this process."""
+    return Services(
         storage=plane.storage,
         credentials=credentials_of(settings, AdminToken(data.path, data.token)),
         routes={
@@ -75,16 +90,6 @@ async def admin_port(
         ),
         allowed_hosts=settings.admin.allowed_hosts,
     )
-    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)
-    await runner.setup()
-    try:
-        tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
-        remember_server_name(tls)
-        await web.SockSite(runner, listener, ssl_context=tls).start()
-        async with _open_port(services, metrics, has_metrics=True), _open_port(services, health, has_metrics=False):
-            yield
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
