@@ -181,7 +181,8 @@ def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir =
     Example: sidelog doctor --config sidelog.toml
     """
     from proxy.commands import doctor as command
-    from proxy.settings import Settings, SettingsError, load
+    from proxy.settings import Settings, SettingsError
+    from proxy.settings_load import load
 
     problems: list[str] = []
     overrides = _overrides(proxy__upstream=upstream, data_dir=data_dir)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from proxy.handover import read_document, write_document
 from proxy.log import set_up_log
-from proxy.settings import SettingsError, freeze, load
+from proxy.settings import SettingsError, freeze
+from proxy.settings_load import load
 
 log = logging.getLogger("proxy.reread")
 

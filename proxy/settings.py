@@ -6,8 +6,6 @@ settings and only one reads files. Invariant: a key that stands here has an effe
 Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the name says so. 0 switches a limit off.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -35,7 +33,6 @@ __all__ = [
     "TokenSettings",
     "UpstreamAddress",
     "freeze",
-    "load",
     "parse_address",
     "parse_upstream",
     "redacted",
@@ -329,22 +326,6 @@ class Settings(_Section, frozen=True):
             "admin.health_listen": self.admin.health_listen,
         }
         return {name: address for name, address in ports.items() if address or name in _ALWAYS_OPEN}
-
-
-def load(argv_overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
-    """Load and validate: defaults < TOML file < environment < flags.
-
-    Args:
-        argv_overrides: dotted setting → text as given on the command line, e.g. `{"proxy.listen": ":8080"}`.
-        environ: the process environment; `SIDELOG_PROXY__LISTEN` and so on.
-        config_path: TOML file, or none.
-
-    Raises:
-        SettingsError: with every problem found.
-    """
-    from proxy.settings_load import load_settings  # workers only thaw: they never need the TOML reader
-
-    return load_settings(argv_overrides, environ, config_path)
 
 
 _encoder = msgspec.json.Encoder()

@@ -2,7 +2,7 @@
 
 Strategy: flatten each source (`settings_sources`), lay one over the other, convert value by value so that one bad
 value does not hide the next, build the structs, then run the checks that look at meaning (`settings_check`).
-Invariant: what `load_settings` returns is complete and valid; nothing is looked up in files or environment later.
+Invariant: what `load` returns is complete and valid; nothing is looked up in files or environment later.
 """
 
 import os
@@ -29,8 +29,17 @@ from proxy.settings_tokens import resolve_tokens
 _SECRET_VALUES = ("set_request_headers", "storage.url", "storage.listen_url", "tokens")
 
 
-def load_settings(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
-    """See `proxy.settings.load`."""
+def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
+    """Load and validate: defaults < TOML file < environment < flags.
+
+    Args:
+        overrides: dotted setting → text as given on the command line, e.g. `{"proxy.listen": ":8080"}`.
+        environ: the process environment; `SIDELOG_PROXY__LISTEN` and so on.
+        config_path: TOML file, or none.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
     problems: list[str] = []
     found: Found = {}
     sources = (

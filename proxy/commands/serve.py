@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from proxy.handover import hand_over
-from proxy.settings import Settings, freeze, load
+from proxy.settings import Settings, freeze
+from proxy.settings_load import load
 
 
 def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:

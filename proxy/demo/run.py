@@ -22,7 +22,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from proxy.demo.tether import tethered
 from proxy.demo.traffic import trickle
-from proxy.settings import SettingsError, load, parse_address
+from proxy.settings import SettingsError, parse_address
+from proxy.settings_load import load
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 DEFAULT_ADMIN_LISTEN: Final = "127.0.0.1:8090"

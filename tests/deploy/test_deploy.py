@@ -9,7 +9,8 @@ from typer.main import get_command
 
 from proxy.addresses import parse_address
 from proxy.cli import app
-from proxy.settings import Settings, load
+from proxy.settings import Settings
+from proxy.settings_load import load
 from proxy.settings_sources import ENV_PREFIX, leaves
 from proxy.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 

@@ -14,7 +14,8 @@ import typer
 from proxy import cli
 from proxy.commands import serve
 from proxy.commands.config import to_toml
-from proxy.settings import load, redacted, thaw
+from proxy.settings import redacted, thaw
+from proxy.settings_load import load
 from proxy.settings_sources import FLAGS, leaves
 from proxy.version import VERSION
 

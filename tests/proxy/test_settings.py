@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.settings import RouteSettings, Settings, SettingsError, freeze, load, redacted, thaw
+from proxy.settings import RouteSettings, Settings, SettingsError, freeze, redacted, thaw
+from proxy.settings_load import load
 from proxy.settings_sources import fields_of, leaves
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example.toml"

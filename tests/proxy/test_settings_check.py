@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import SettingsError, load
+from proxy.settings import SettingsError
+from proxy.settings_load import load
 
 ROUTE = '[{"id": "a", "upstream": "http://a", %s}]'
 

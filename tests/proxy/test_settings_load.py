@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import Settings, SettingsError, load
+from proxy.settings import Settings, SettingsError
+from proxy.settings_load import load
 
 UP = {"proxy.upstream": "http://127.0.0.1:3000"}
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import SettingsError, freeze, load, redacted
+from proxy.settings import SettingsError, freeze, redacted
+from proxy.settings_load import load
 
 SECRET = "a-secret-of-some-length"
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example.toml"

@@ -12,7 +12,8 @@ from api.dialects.fanout import Place
 from api.records import encode_record
 from api.tail import Interest, Tail
 from proxy.datadir import DataDir, read_state, update_state
-from proxy.settings import Settings, StorageSettings, load
+from proxy.settings import Settings, StorageSettings
+from proxy.settings_load import load
 from proxy.tailing import MARGIN, MARK_NAME, follow_tail, keep_tail, open_fanout, open_tail, raise_offset
 from storage.backends import open_storage
 from storage.query import Filter
