@@ -42,6 +42,8 @@ from proxy.status import StatusView
 from proxy.tailing import follow_tail
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
+from storage.attempts import WriterEvents
+from storage.backlog import BacklogLimits
 from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured
 from storage.keys import ApiKey
@@ -181,14 +183,18 @@ def _wire(settings: Settings, data: DataDir, beginning: Beginning) -> ControlPla
         storage,
         instance=data.instance,
         quarantine_directory=data.path / "quarantine",
-        max_records=settings.storage.batch_max_records,
-        max_bytes=settings.storage.batch_max_bytes,
-        max_age_s=settings.storage.batch_max_age_ms / 1000,
-        queue_max_bytes=settings.storage.queue_max_bytes,
-        on_commit=on_commit,
-        on_spooled=lambda batch: drain.on_spooled(batch),
-        on_attempt=metrics.observe_batch,
-        on_dropped=lambda reason, records: drain.own.add_gap(reason, records),
+        limits=BacklogLimits(
+            max_records=settings.storage.batch_max_records,
+            max_bytes=settings.storage.batch_max_bytes,
+            max_age_s=settings.storage.batch_max_age_ms / 1000,
+            queue_max_bytes=settings.storage.queue_max_bytes,
+        ),
+        events=WriterEvents(
+            on_commit=on_commit,
+            on_spooled=lambda batch: drain.on_spooled(batch),
+            on_attempt=metrics.observe_batch,
+            on_dropped=lambda reason, records: drain.own.add_gap(reason, records),
+        ),
         spool=spool,
         committed=beginning.committed,
         period=beginning.period,

@@ -1,8 +1,10 @@
-"""What became of the writer's attempts to settle batches."""
+"""What became of the writer's attempts to settle batches, and who is told."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
+
+from storage.record import Batch
 
 BatchOutcome = Literal["stored", "retried", "rejected", "spooled"]
 OnAttempt = Callable[[BatchOutcome, int, float], None]
@@ -22,3 +24,17 @@ class WriterCounters:
     records_quarantined: int = 0
     last_flush_s: float = 0.0
     """How long the newest successful commit took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterEvents:
+    """Who is told of what the writer does, on the loop; must be quick."""
+
+    on_commit: Callable[[Batch, int], None] = lambda batch, last_seq: None
+    """Every commit, in order: the batch as stored, positions corrected, and the newest `seq` of the store."""
+    on_spooled: Callable[[Batch], None] = lambda batch: None
+    """Every batch that went to the spool instead; its positions hold from now on."""
+    on_attempt: OnAttempt = lambda outcome, records, seconds: None
+    """Every attempt to commit a batch, and every batch that is spooled."""
+    on_dropped: Callable[[str, int], None] = lambda reason, records: None
+    """Records it had taken were dropped, after the commit that counts them: the reason in the ledger, how many."""

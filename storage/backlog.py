@@ -5,18 +5,33 @@ Pure: the clock is an argument. Bounded in bytes by its callers' heeding `is_ful
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from storage.batcher import Batcher, Group, Run
 from storage.record import Entry, Position
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogLimits:
+    """When a group is closed, and when there are enough of them."""
+
+    max_records: int = 3000
+    """Entries in one group (3000: half the cost per row of 500, measured)."""
+    max_bytes: int = 8 * 1024 * 1024
+    """Size of one group's entries."""
+    max_age_s: float = 0.2
+    """How long the first entry of a group waits for others."""
+    queue_max_bytes: int = 64 * 1024 * 1024
+    """Size of all entries from which it is full."""
+
+
 class Backlog:
     """A queue of groups, the last of them open."""
 
-    def __init__(self, batcher: Batcher, max_bytes: int) -> None:
-        """Begin empty, with the batcher that closes groups; full at `max_bytes`."""
-        self._batcher = batcher
-        self._max_bytes = max_bytes
+    def __init__(self, limits: BacklogLimits) -> None:
+        """Begin empty."""
+        self._batcher = Batcher(max_records=limits.max_records, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
+        self._max_bytes = limits.queue_max_bytes
         self._closed: deque[Group] = deque()
         self._closed_bytes = 0
         self._is_relieving = False

@@ -22,11 +22,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from storage.attempts import OnAttempt, WriterCounters
+from storage.attempts import WriterCounters, WriterEvents
 from storage.availability import Availability
-from storage.backlog import Backlog
+from storage.backlog import Backlog, BacklogLimits
 from storage.base import Storage
-from storage.batcher import Batcher, Group, Run
+from storage.batcher import Group, Run
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.escape import escape
 from storage.ledger import OWN, PAST, SPOOL
@@ -42,10 +42,9 @@ logger = logging.getLogger(__name__)
 SYNC_EVERY_S: Final = 0.5
 """How long what is spooled may not be synced."""
 
-OnDropped = Callable[[str, int], None]
-"""Told of records that could not be stored: the reason in the ledger, and how many."""
-OnCommit = Callable[[Batch, int], None]
-"""Told of every commit, in order: the batch as stored, positions corrected, and the newest `seq` of the store."""
+
+_LIMITS: Final = BacklogLimits()
+_EVENTS: Final = WriterEvents()
 
 
 class Writer:
@@ -57,14 +56,8 @@ class Writer:
         *,
         instance: str,
         quarantine_directory: Path,
-        max_records: int = 3000,
-        max_bytes: int = 8 * 1024 * 1024,
-        max_age_s: float = 0.2,
-        queue_max_bytes: int = 64 * 1024 * 1024,
-        on_commit: OnCommit = lambda batch, last_seq: None,
-        on_spooled: Callable[[Batch], None] = lambda batch: None,
-        on_attempt: OnAttempt = lambda outcome, records, seconds: None,
-        on_dropped: OnDropped = lambda reason, records: None,
+        limits: BacklogLimits = _LIMITS,
+        events: WriterEvents = _EVENTS,
         spool: Spool | None = None,
         committed: Mapping[bytes, Position] | None = None,
         period: int = 0,
@@ -78,14 +71,8 @@ class Writer:
             storage: Where batches go; not closed by the writer.
             instance: Name of this sidecar, the owner of the positions.
             quarantine_directory: Where records are written that the store refuses even escaped; made when needed.
-            max_records: Entries in one batch (3000: half the cost per row of 500, measured).
-            max_bytes: Size of one batch's entries.
-            max_age_s: How long the first entry of a batch waits for others.
-            queue_max_bytes: Size of all entries taken and not settled from which `is_full` holds.
-            on_commit: Called after every commit, on the loop; must be quick.
-            on_spooled: Called after every batch that went to the spool instead; its positions hold from now on.
-            on_attempt: Called after every attempt to commit a batch, and for every batch that is spooled.
-            on_dropped: Called when records it had taken were dropped, after the commit that counts them.
+            limits: Of a batch, and of all that was taken and is not settled.
+            events: Who is told.
             spool: Loaded; closed by its owner. None for no spool.
             committed: Positions as they are in the store; needed with a spool.
             period: Not 0: the store could not be asked, `committed` may be behind by a batch. Unique to this time.
@@ -96,10 +83,7 @@ class Writer:
         self._storage = storage
         self._instance = instance
         self._quarantine_directory = quarantine_directory
-        self._on_commit = on_commit
-        self._on_spooled = on_spooled
-        self._on_attempt = on_attempt
-        self._on_dropped = on_dropped
+        self._events = events
         self._spooling = None if spool is None else Spooling(spool, committed or {}, clock)
         self._patience = Patience(None) if spool is None else patience or Patience()
         self._clock = clock
@@ -108,8 +92,7 @@ class Writer:
         self._stored: dict[bytes, Position] = {}
         self.counters = WriterCounters()
         self.availability = Availability(clock, jitter, is_up=not period)
-        batcher = Batcher(max_records=max_records, max_bytes=max_bytes, max_age_s=max_age_s)
-        self._backlog = Backlog(batcher, queue_max_bytes)
+        self._backlog = Backlog(limits)
         self._poison: dict[bytes, int] = {}
         self._is_spool_due = False
         self._is_closing = False
@@ -273,7 +256,7 @@ class Writer:
                 parts += reversed(part.split())
             except StorageRejected as error:
                 self.counters.batches["rejected"] += 1
-                self._on_attempt("rejected", len(part.entries), 0.0)
+                self._events.on_attempt("rejected", len(part.entries), 0.0)
                 if len(part.entries) > 1:
                     parts += reversed(part.split())
                 elif not await self._settle_refused(part, error, may_wait=may_wait):
@@ -294,7 +277,7 @@ class Writer:
             part.entries = []
             is_settled = await self._commit(part, may_wait=may_wait)
             if is_settled:
-                self._on_dropped("poison", 1)
+                self._events.on_dropped("poison", 1)
             return is_settled
         if is_settled:
             self.counters.records_escaped += 1
@@ -330,8 +313,8 @@ class Writer:
             if self._spooling is not None:
                 corrupt = self._spooling.on_commit(part, batch)
                 if corrupt:
-                    self._on_dropped("corrupt", corrupt)
-            self._on_commit(batch, last_seq)
+                    self._events.on_dropped("corrupt", corrupt)
+            self._events.on_commit(batch, last_seq)
             return True
         return False
 
@@ -361,8 +344,8 @@ class Writer:
         await spooling.synchronize(0.0 if self._is_closing else SYNC_EVERY_S)
         if is_sent:
             self.counters.batches["spooled"] += 1
-            self._on_attempt("spooled", len(batch.entries), 0.0)
-            self._on_spooled(batch)
+            self._events.on_attempt("spooled", len(batch.entries), 0.0)
+            self._events.on_spooled(batch)
         return is_sent
 
     async def _replay(self) -> None:
@@ -384,17 +367,17 @@ class Writer:
             stored = await self._storage.positions(self._instance)  # Behind a commit that may still run.
             unheard = spooling.catch_up(stored, self._poison.get(SPOOL, 0))
             if unheard is not None:
-                self._on_commit(Batch(self._instance, [], unheard), await self._storage.last_seq())
+                self._events.on_commit(Batch(self._instance, [], unheard), await self._storage.last_seq())
             return await spooling.next_group(self._storage) if unheard is None and spooling.has_pending else None
 
     def _note_down(self, batch: Batch, took_s: float, error: StorageUnavailable) -> None:
         self.counters.batches["retried"] += 1
-        self._on_attempt("retried", len(batch.entries), took_s)
+        self._events.on_attempt("retried", len(batch.entries), took_s)
         self.availability.note_down(error)
 
     def _note_stored(self, batch: Batch, took_s: float) -> None:
         self.counters.batches["stored"] += 1
         self.counters.records_stored += len(batch.entries)
         self.counters.last_flush_s = took_s
-        self._on_attempt("stored", len(batch.entries), took_s)
+        self._events.on_attempt("stored", len(batch.entries), took_s)
         self.availability.note_up()

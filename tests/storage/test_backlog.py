@@ -1,7 +1,7 @@
 """What waits for the writer: in order, bounded, and relieved down to half."""
 
-from storage.backlog import Backlog
-from storage.batcher import Batcher, Run, Steps
+from storage.backlog import Backlog, BacklogLimits
+from storage.batcher import Run, Steps
 from storage.record import Entry, Position
 from tests.storage.samples import make_record
 
@@ -10,7 +10,7 @@ RING = b"r" * 16
 
 def make_backlog(max_records: int = 10, max_bytes: int = 100) -> Backlog:
     """A backlog whose groups close by count, or after a second."""
-    return Backlog(Batcher(max_records=max_records, max_bytes=1 << 30, max_age_s=1.0), max_bytes)
+    return Backlog(BacklogLimits(max_records=max_records, max_age_s=1.0, queue_max_bytes=max_bytes))
 
 
 def extend(backlog: Backlog, count: int, size_bytes: int, now_s: float = 0.0) -> bool:

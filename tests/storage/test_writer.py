@@ -4,11 +4,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from storage.attempts import WriterEvents
+from storage.backlog import BacklogLimits
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
@@ -73,12 +76,18 @@ class Feed:
 Run = Callable[..., Awaitable[None]]
 
 
+LIMITS = {field.name for field in fields(BacklogLimits)}
+EVENTS = {field.name for field in fields(WriterEvents)}
+
+
 @asynccontextmanager
 async def running(
     store: MemoryStorage, directory: Path, deadline_s: float = 5.0, **options: object
 ) -> AsyncIterator[Writer]:
     """Run a writer; at the end it is closed and has settled everything."""
-    settings: dict[str, object] = {"max_age_s": 0.01, "jitter": lambda: 0.0} | options
+    limits = BacklogLimits(**{"max_age_s": 0.01} | {name: options.pop(name) for name in LIMITS & options.keys()})  # type: ignore[arg-type]
+    events = WriterEvents(**{name: options.pop(name) for name in EVENTS & options.keys()})  # type: ignore[arg-type]
+    settings: dict[str, object] = {"limits": limits, "events": events, "jitter": lambda: 0.0} | options
     writer = Writer(store, instance="sidecar-1", quarantine_directory=directory / "quarantine", **settings)  # type: ignore[arg-type]
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run(), name="writer")
@@ -175,7 +184,7 @@ async def test_closing_gives_up_at_the_deadline(tmp_path: Path) -> None:
     """With the store gone for good, closing tells how many entries are not stored, and the task ends."""
     store = TestingStore()
     store.unavailable = 1_000_000
-    writer = Writer(store, instance="sidecar-1", quarantine_directory=tmp_path, max_records=2)
+    writer = Writer(store, instance="sidecar-1", quarantine_directory=tmp_path, limits=BacklogLimits(max_records=2))
     async with asyncio.TaskGroup() as group:
         group.create_task(writer.run(), name="writer")
         feed = Feed(writer)
@@ -268,7 +277,7 @@ async def test_a_death_between_the_parts_of_a_batch_doubles_nothing(tmp_path: Pa
     sources = [OTHER if number % 4 == 0 else RING for number in range(12)]
 
     store.dies_after = commits
-    writer = Writer(store, instance="sidecar-1", quarantine_directory=tmp_path, max_age_s=0.01)
+    writer = Writer(store, instance="sidecar-1", quarantine_directory=tmp_path, limits=BacklogLimits(max_age_s=0.01))
     task_group = asyncio.TaskGroup()
     async with task_group:
         task = task_group.create_task(writer.run(), name="writer")
@@ -303,7 +312,9 @@ async def test_a_batch_refused_for_its_positions_is_a_bug(tmp_path: Path) -> Non
         async def commit(self, batch: Batch) -> int:
             raise StorageRejected("refused for the test")
 
-    writer = Writer(Refusing(), instance="sidecar-1", quarantine_directory=tmp_path, max_age_s=0.0)
+    writer = Writer(
+        Refusing(), instance="sidecar-1", quarantine_directory=tmp_path, limits=BacklogLimits(max_age_s=0.0)
+    )
     writer.advance(RING, Position(offset=1))
     with pytest.raises(StorageRejected):
         await writer.run()

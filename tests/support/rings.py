@@ -20,6 +20,8 @@ from proxy.segment import Segment
 from proxy.settings import RouteSettings, Settings
 from proxy.sources import Sources
 from proxy.wakeup import Wakeup
+from storage.attempts import WriterEvents
+from storage.backlog import BacklogLimits
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
@@ -125,14 +127,14 @@ class Collecting:
             store,
             instance=INSTANCE,
             quarantine_directory=Path("unused"),
-            max_records=3,
-            max_age_s=0.002,
-            on_commit=self._on_commit,
-            on_spooled=lambda batch: self.drain.on_spooled(batch),
-            on_dropped=lambda reason, records: self.drain.own.add_gap(reason, records),
+            limits=BacklogLimits(max_records=3, max_age_s=0.002, queue_max_bytes=64 << 20 if spool is None else 6000),
+            events=WriterEvents(
+                on_commit=self._on_commit,
+                on_spooled=lambda batch: self.drain.on_spooled(batch),
+                on_dropped=lambda reason, records: self.drain.own.add_gap(reason, records),
+            ),
             spool=spool,
             committed=dict(committed),
-            queue_max_bytes=64 << 20 if spool is None else 6000,
             jitter=lambda: 0.0,
         )
         self.sources = Sources(directory, lambda source: self.drain.on_found(source), effective)

@@ -10,7 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from storage.attempts import WriterEvents
 from storage.backends import open_storage
+from storage.backlog import BacklogLimits
 from storage.errors import StorageUnavailable
 from storage.postgres import store as module
 from storage.query import EVERYTHING, Filter, RecordQuery
@@ -51,9 +53,10 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
             store,
             instance="sidecar-1",
             quarantine_directory=tmp_path,
-            max_records=100,
-            max_age_s=0.01,
-            on_commit=lambda batch, last_seq: seqs.extend(entry.record.seq for entry in batch.entries),
+            limits=BacklogLimits(max_records=100, max_age_s=0.01),
+            events=WriterEvents(
+                on_commit=lambda batch, last_seq: seqs.extend(entry.record.seq for entry in batch.entries)
+            ),
             jitter=lambda: 0.0,
         )
         group.create_task(writer.run())
