@@ -39,6 +39,9 @@ async def test_pressure_shortens_what_is_being_waited_for() -> None:
 async def test_without_a_spool_it_is_endless() -> None:
     """There is nothing else to do than to wait."""
     patience = Patience(None, 0.0)
+    has_answered = False
     async with patience.bounded(is_pressed=True):
         patience.press()
         await asyncio.sleep(0.02)
+        has_answered = True
+    assert has_answered
