@@ -36,7 +36,7 @@ from proxy.loop import new_event_loop, stop_signals
 from proxy.orders import Orders
 from proxy.plane import read_settings
 from proxy.segment import remove_unfinished, ring_directory
-from proxy.settings import Settings
+from proxy.settings import Settings, StorageSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import follow_tail
@@ -183,12 +183,7 @@ def _wire(settings: Settings, data: DataDir, beginning: Beginning) -> ControlPla
         storage,
         instance=data.instance,
         quarantine_directory=data.path / "quarantine",
-        limits=BacklogLimits(
-            max_records=settings.storage.batch_max_records,
-            max_bytes=settings.storage.batch_max_bytes,
-            max_age_s=settings.storage.batch_max_age_ms / 1000,
-            queue_max_bytes=settings.storage.queue_max_bytes,
-        ),
+        limits=_limits(settings.storage),
         events=WriterEvents(
             on_commit=on_commit,
             on_spooled=lambda batch: drain.on_spooled(batch),
@@ -223,6 +218,15 @@ def _wire(settings: Settings, data: DataDir, beginning: Beginning) -> ControlPla
     metrics.watch_store(lambda: _store_figures(writer, retention, spool))
     return ControlPlane(
         storage, writer, drain, sources, status, metrics, tail, retention, keys, builder, beginning.fanout, access_log
+    )
+
+
+def _limits(settings: StorageSettings) -> BacklogLimits:
+    return BacklogLimits(
+        max_records=settings.batch_max_records,
+        max_bytes=settings.batch_max_bytes,
+        max_age_s=settings.batch_max_age_ms / 1000,
+        queue_max_bytes=settings.queue_max_bytes,
     )
 
 

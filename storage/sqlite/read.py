@@ -15,16 +15,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from storage.payloads import NOWHERE, Unpacker
-from storage.query import Filter, Order, Page, RecordQuery
+from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
 from storage.slices import Range, slices
 from storage.sql import MAX_INT, SQLITE, Where, conditions, texts
-from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
+from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
+from storage.sqlite.page import SELECT, Listing, read_page
 from storage.sqlite.tiers import meta, visible
 
-_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 
 
@@ -34,33 +34,15 @@ def select(connection: sqlite3.Connection, query: RecordQuery, names: Names, bud
     where = _where(connection, filter)
     if where is None or query.limit <= 0:
         return Page([], complete=True, next_after=None)
-    rows: list[Row] = []
-    skip, limit = max(query.offset, 0), min(query.limit, MAX_INT - 1)
-    edge = query.after
-    for part in slices(seq_range(connection, filter).following(query.after, query.order), query.order):
-        if skip:
-            passed = budget.execute(connection, *_passing(where, part, skip))
-            if passed is None:
-                return Page([], complete=False, next_after=None)
-            if passed[0][0] < skip:
-                skip -= passed[0][0]
-                continue
-        # One row more than wanted tells whether there is a next page.
-        found = budget.execute(connection, *_listing(where, part, query.order, limit + 1 - len(rows), skip))
-        if found is None:
-            return Page(decode_rows(connection, rows, names), complete=False, next_after=edge)
-        rows += found
-        skip = 0
-        if len(rows) > limit:
-            return Page(decode_rows(connection, rows[:limit], names), complete=True, next_after=rows[limit - 1][0])
-        edge = part.last if query.order == "asc" else part.first
-    return Page(decode_rows(connection, rows, names), complete=True, next_after=None)
+    parts = slices(seq_range(connection, filter).following(query.after, query.order), query.order)
+    listing = Listing("seq", where, lambda part: (part.first, part.last), lambda record: record.seq)
+    return read_page(connection, listing, query, parts, names, budget)
 
 
 def get(connection: sqlite3.Connection, record_id: bytes, names: Names) -> Record | None:
     """Read one record by its id."""
     floor_us = meta(connection, "purge_floor_us")
-    sql = f"{_SELECT} WHERE id = ? AND started_at_us >= ?"
+    sql = f"{SELECT} WHERE id = ? AND started_at_us >= ?"
     rows = connection.execute(sql, (bytearray(record_id), floor_us or -MAX_INT)).fetchall()
     return decode_rows(connection, rows, names)[0] if rows else None
 
@@ -110,14 +92,3 @@ def seq_range(connection: sqlite3.Connection, filter: Filter) -> Range:
     if filter.seq_until is not None:
         most = min(most, filter.seq_until)
     return Range(least, most)
-
-
-def _listing(where: Where, part: Range, order: Order, limit: int, offset: int) -> tuple[str, Row]:
-    direction = "ASC" if order == "asc" else "DESC"
-    sql = f"{_SELECT} WHERE {where.text} AND seq BETWEEN ? AND ? ORDER BY seq {direction} LIMIT ? OFFSET ?"
-    return sql, (*where.parameters, part.first, part.last, limit, offset)
-
-
-def _passing(where: Where, part: Range, skip: int) -> tuple[str, Row]:
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM records WHERE {where.text} AND seq BETWEEN ? AND ? LIMIT ?)"
-    return sql, (*where.parameters, part.first, part.last, min(skip, MAX_INT))
