@@ -170,10 +170,6 @@ class Batcher:
         """When the open group was opened; None without one."""
         return None if self._group is None else self._group.opened_at_s
 
-    def add(self, entry: Entry, size_bytes: int, source: bytes, position: Position, now_s: float) -> Group | None:
-        """Put an entry into the open group; answers the group when that has filled it."""
-        return self.extend([entry], size_bytes, Run(source, (position,)), now_s)
-
     def extend(self, entries: list[Entry], size_bytes: int, run: Run, now_s: float) -> Group | None:
         """Put a run of entries, at least one and at most `room`, into the open group; answers it when it is full."""
         group = self._opened(now_s)

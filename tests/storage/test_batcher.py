@@ -19,7 +19,7 @@ def make_batcher(**changes: float) -> Batcher:
 
 def add(batcher: Batcher, size_bytes: int = 1, now_s: float = 0.0, offset: int = 1) -> Group | None:
     """Add one entry of `RING`."""
-    return batcher.add(Entry(make_record()), size_bytes, RING, Position(offset=offset), now_s)
+    return batcher.extend([Entry(make_record())], size_bytes, Run(RING, (Position(offset=offset),)), now_s)
 
 
 def test_a_batch_closes_by_count() -> None:
