@@ -10,30 +10,28 @@ transaction that sees one state of the store.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 from storage.payloads import NOWHERE, Unpacker
 from storage.periods import hours_inside
-from storage.postgres.codec import COLUMNS, PLACES, decode_rows
+from storage.postgres.codec import PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
+from storage.postgres.page import SELECT, Listing, Place, read_page
 from storage.postgres.ranges import id_range, seq_range
-from storage.postgres.scan import bounds, first_rows, row_where
+from storage.postgres.scan import first_rows, row_where
 from storage.postgres.state import State, read_state
 from storage.postgres.totals import count_hours
-from storage.query import Filter, Order, Page, RecordQuery
+from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
 from storage.slices import Range, slices
 from storage.sql import MAX_INT
 
-_SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
 _ID_BYTES: Final = 16
 _FEW: Final = 1000
 """Rows that are skipped by reading them rather than by finding out whether that can be avoided."""
-
-Rows = list[Any]
 
 
 async def select(connection: Connection, query: RecordQuery, names: Names, budget: Budget) -> Page:
@@ -43,36 +41,17 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
     where = await row_where(connection, filter, state)
     if where is None or query.limit <= 0:
         return Page([], complete=True, next_after=None)
-    rows: Rows = []
-    skip, limit = min(max(query.offset, 0), MAX_INT), min(query.limit, MAX_INT - 1)
-    edge = query.after
+    skip = min(max(query.offset, 0), MAX_INT)
     whole = (await seq_range(connection, filter, state)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(connection, filter, state):
         whole, skip = whole.without(skip, query.order), 0
-    for part in slices(whole, query.order, first_rows(filter)):
-        ids = await id_range(connection, part)
-        matching = await where.at(connection, part, ids, budget)
-        if matching is None:
-            return Page(await decode_rows(connection, rows, names), complete=False, next_after=None if skip else edge)
-        part_of = _Part(where.text, (*matching, part.first, part.last, *ids))
-        if skip:
-            passed = await budget.fetch(connection, *_passing(part_of, skip))
-            if passed is None:
-                return Page([], complete=False, next_after=None)
-            if passed[0][0] < skip:
-                skip -= passed[0][0]
-                continue
-        # One row more than wanted tells whether there is a next page.
-        found = await budget.fetch(connection, *_listing(part_of, query.order, limit + 1 - len(rows), skip))
-        if found is None:
-            return Page(await decode_rows(connection, rows, names), complete=False, next_after=edge)
-        rows += found
-        skip = 0
-        if len(rows) > limit:
-            page = await decode_rows(connection, rows[:limit], names)
-            return Page(page, complete=True, next_after=page[-1].seq)
-        edge = part.last if query.order == "asc" else part.first
-    return Page(await decode_rows(connection, rows, names), complete=True, next_after=None)
+
+    async def place(part: Range) -> Place:
+        return part, await id_range(connection, part)
+
+    listing = Listing("seq", where, place, lambda record: record.seq)
+    parts = slices(whole, query.order, first_rows(filter))
+    return await read_page(connection, listing, query, parts, names, budget, skip=skip)
 
 
 async def _is_dense(connection: Connection, filter: Filter, state: State) -> bool:
@@ -90,7 +69,7 @@ async def get(connection: Connection, record_id: bytes, names: Names) -> Record 
     if len(record_id) != _ID_BYTES:
         return None
     floor_us = (await read_state(connection)).purge_floor_us
-    sql = f"{_SELECT} WHERE id = $1 AND started_at_us >= $2"
+    sql = f"{SELECT} WHERE id = $1 AND started_at_us >= $2"
     rows = await connection.fetch(sql, UUID(bytes=record_id), floor_us or -MAX_INT - 1)
     return (await decode_rows(connection, rows, names))[0] if rows else None
 
@@ -118,25 +97,3 @@ async def payloads(connection: Connection, seqs: Sequence[int]) -> dict[int, Pay
 async def last_seq(connection: Connection) -> int:
     """Read the newest seq, also when its row was purged."""
     return (await read_state(connection)).last_seq
-
-
-class _Part(NamedTuple):
-    """One slice of a list: conditions, and their parameters with the bounds of the slice at the end."""
-
-    text: str
-    parameters: tuple[Any, ...]
-
-    @property
-    def condition(self) -> str:
-        return f"{self.text} AND {bounds(len(self.parameters) - 3)}"
-
-
-def _listing(part: _Part, order: Order, limit: int, offset: int) -> tuple[str, tuple[Any, ...]]:
-    number, direction = len(part.parameters) + 1, "ASC" if order == "asc" else "DESC"
-    sql = f"{_SELECT} WHERE {part.condition} ORDER BY seq {direction} LIMIT ${number} OFFSET ${number + 1}"
-    return sql, (*part.parameters, limit, offset)
-
-
-def _passing(part: _Part, skip: int) -> tuple[str, tuple[Any, ...]]:
-    rows = f"SELECT FROM sidelog.records WHERE {part.condition} LIMIT ${len(part.parameters) + 1}"
-    return f"SELECT count(*) FROM ({rows}) AS passed", (*part.parameters, skip)
