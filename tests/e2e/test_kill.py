@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kills import kill_rounds
+from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import Load
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running, service
@@ -39,7 +39,7 @@ def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
-    with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog:
+    with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=ROOM) as sidelog:
         report = kill_rounds(sidelog, rounds=6, seed=int(workers))
         assert len(report.completed) > 100
         check_accounts(sidelog, report.completed)
@@ -48,9 +48,8 @@ def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str,
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
-    """The same over 200 kills: rings of the default size outlast the growing pauses between restarts."""
-    environ = {"SIDELOG_RING__BYTES": str(64 << 20)}
-    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
+    """The same over 200 kills, with growing pauses between restarts."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=ROOM) as sidelog:
         report = kill_rounds(sidelog, rounds=200, seed=7)
         check_accounts(sidelog, report.completed)
     print(report.describe(), f"stopped in {sidelog.stop_s:.1f} s")  # noqa: T201 - the figures are what it is run for

@@ -12,7 +12,7 @@ from storage.postgres.notices import CHANNEL
 from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_reload import reload
 from tests.support import postgres
-from tests.support.kills import kill_rounds
+from tests.support.kills import ROOM, kill_rounds
 from tests.support.sidelog import Sidelog
 from tests.support.upstream import running, service
 
@@ -26,7 +26,7 @@ def upstream() -> Iterator[str]:
 
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
-    environ = {"SIDELOG_STORAGE__URL": asyncio.run(postgres.database(tmp_path))}
+    environ = {**ROOM, "SIDELOG_STORAGE__URL": asyncio.run(postgres.database(tmp_path))}
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
         report = kill_rounds(sidelog, rounds=4, seed=3)
         assert len(report.completed) > 100

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.test_kill import check_accounts
 from tests.support import postgres
-from tests.support.kills import kill_rounds
+from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import Load, await_more
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
@@ -129,7 +129,7 @@ def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: 
 @pytest.mark.timeout(3600)
 def test_hundreds_of_kills_while_the_store_is_away_cost_nothing(tmp_path: Path, upstream: str) -> None:
     """Outages begin and end over 200 kills; starts find the store there or away, in the middle of both."""
-    environ = {"SIDELOG_RING__BYTES": str(64 * MIB)}
+    environ = dict(ROOM)
     path = tmp_path / "data" / "sidelog.db"
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
         report = kill_rounds(sidelog, rounds=200, seed=8, during=lambda number: outage(path, number % 10 < 8))

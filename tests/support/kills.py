@@ -15,6 +15,8 @@ from tests.support.load import Load, await_more
 from tests.support.sidelog import Sidelog, await_pids, eventually
 
 VICTIMS = ("proxy.worker", "proxy.collector", "all")
+ROOM = {"SIDELOG_RING__BYTES": str(64 << 20)}
+"""Rings of the default size: they hold what comes in while a collector starts on a machine that has no core to spare."""
 
 
 @dataclass(slots=True)
