@@ -129,9 +129,8 @@ def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: 
 @pytest.mark.timeout(3600)
 def test_hundreds_of_kills_while_the_store_is_away_cost_nothing(tmp_path: Path, upstream: str) -> None:
     """Outages begin and end over 200 kills; starts find the store there or away, in the middle of both."""
-    environ = dict(ROOM)
     path = tmp_path / "data" / "sidelog.db"
-    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=ROOM) as sidelog:
         report = kill_rounds(sidelog, rounds=200, seed=8, during=lambda number: outage(path, number % 10 < 8))
         check_accounts(sidelog, report.completed)
     print(report.describe(), f"stopped in {sidelog.stop_s:.1f} s")  # noqa: T201 - the figures are what it is run for
