@@ -35,13 +35,14 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
     status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
     provider, model = _MODELS[chance % 4] if chance % 10 == 0 else (None, None)
     service = (chance >> 8) % 20
+    duration_us = 1000 + (chance >> 16) % 5000 * ((chance >> 30) % 40)
     return Record(
         seq=0,
         id=new_id(started_at_us * 1000, 4711, number & 0xFFFFF),
         instance="sidecar-1",
         kind="exchange",
         started_at_us=started_at_us,
-        ended_at_us=started_at_us + 900,
+        ended_at_us=started_at_us + duration_us,
         level="error" if status == 500 else "warn" if status == 404 else "info",
         outcome="ok",
         status=status,
@@ -51,12 +52,12 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
         path=f"/api/{service}/items/{chance % 1_000_003}",
         query=None,
         http_version="1.1",
-        duration_us=300 + (chance >> 16) % 5000 * ((chance >> 30) % 40),
+        duration_us=duration_us,
         connect_us=None,
-        first_byte_us=250 + (chance >> 16) % 5000,
-        upstream_us=800,
+        first_byte_us=duration_us - 100,
+        upstream_us=duration_us - 100,
         upstream_sent_at_us=started_at_us + 50,
-        upstream_done_at_us=started_at_us + 850,
+        upstream_done_at_us=started_at_us + duration_us - 50,
         request_bytes=0,
         response_bytes=470,
         request_complete=True,

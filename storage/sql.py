@@ -72,7 +72,9 @@ POSTGRES: Final = Dialect(
     # The collation makes `lower` leave all but ASCII alone; NULL contains nothing.
     path_contains='(strpos(lower(path COLLATE "C"), {}) > 0)',
     trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
-    tool="seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({}))",
+    # First by the key of the index on `seq` (storage/postgres/buckets.py).
+    tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
+    "AND seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({0})))",
     # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     schema="sidelog.",
     number="{}::bigint",

@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from storage.payloads import Bodies
+from storage.postgres.buckets import seq_between
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.text import escape
 from storage.slices import Range
@@ -73,7 +74,7 @@ class BodySearch:
         number = len(where.parameters) + 1
         self._sql = (
             "SELECT seq, bodies_block, bodies_offset, bodies_length FROM sidelog.records "
-            f"WHERE {where.text} AND seq BETWEEN ${number} AND ${number + 1} AND id BETWEEN ${number + 2} "
+            f"WHERE {where.text} AND {seq_between(f'${number}', f'${number + 1}')} AND id BETWEEN ${number + 2} "
             f"AND ${number + 3} AND bodies_block IS NOT NULL AND started_at_us >= ${number + 4}"
         )
         self._parameters = where.parameters

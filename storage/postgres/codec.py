@@ -8,61 +8,72 @@ Invariant: `decode(encode(record)) == record` for every record the store takes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
 from storage.payloads import NOWHERE, Place
+from storage.postgres import address, origin, times
+from storage.postgres.buckets import id_bucket
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.text import escape, unescape
-from storage.record import LEVELS, Record, Shed, Stream
+from storage.record import LEVELS, Record, Stream, format_id
 from storage.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.sql import KINDS
 
-SHEDS: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
-
-_COMBINED: Final = (
-    *DIMENSIONS,
-    "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "shed", "error_type",
-)  # fmt: skip
+_COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
+"""Columns of which few combinations occur, with those of the origin."""
 _METHOD: Final = DIMENSIONS.index("method")
-_CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS, "shed": SHEDS}
+_CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 PLACES: Final = (
     "heads_block", "heads_offset", "heads_length", "bodies_block", "bodies_offset", "bodies_length",
 )  # fmt: skip
-_TEXT: Final = ("client_ip", "path", "query", "trace_id", "span_id", "request_id")
+_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _ALONE: Final = (
     "host", "user_agent", "user_id", "name", "auth_code", "provider", "model", "resolved_model", "usage_state",
     "price_source",
 )  # fmt: skip
 """Columns of dictionary ids that are looked up one by one."""
 ROW_COLUMNS: Final = (
-    "seq", "id", "started_at_us", "ended_at_us", "status", "duration_us",
-    *_COMBINED,
+    "seq", "id", "id_bucket", "started_at_us", "status", "duration_us",
+    *_COMBINED, "origin",
     *_ALONE,
-    "connect_us", "first_byte_us", "upstream_us", "upstream_sent_at_us", "upstream_done_at_us",
+    "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
     *PLACES,
-    *_TEXT,
+    "client_ip", *_TEXT,
     "data", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
     "stream", "keyed",
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
-COLUMNS: Final[tuple[str, ...]] = Record.__struct_fields__
-"""Columns of a record, in the order `decode_rows` expects: that of its fields."""
+_FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
+_PACKED: Final = (*origin.FIELDS, *times.FIELDS)
+COLUMNS: Final = (*(field for field in _FIELDS if field not in _PACKED), "origin", "times")
+"""Columns of a record, in the order `decode_rows` expects: that of its fields, then what is packed."""
 _MAX_COMBINATIONS: Final = 10_000
 """Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
 _NO_PLACE: Final = (None, None, None)
 
-_REPEATED_PLACES: Final = tuple(COLUMNS.index(column) for column in DICTIONARY_COLUMNS)
+_REPEATED_PLACES: Final = tuple(
+    COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS
+)
 _TEXT_PLACES: Final = tuple(COLUMNS.index(column) for column in _TEXT)
 _CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in _CODED.items())
 _ID: Final = COLUMNS.index("id")
 _STREAM: Final = COLUMNS.index("stream")
+_CLIENT_IP, _REQUEST_ID = COLUMNS.index("client_ip"), COLUMNS.index("request_id")
 _KEYED: Final = COLUMNS.index("keyed")
+_STARTED, _DURATION = COLUMNS.index("started_at_us"), COLUMNS.index("duration_us")
+_ORIGIN, _TIMES = COLUMNS.index("origin"), COLUMNS.index("times")
+_in_order: Final = itemgetter(*((*COLUMNS, *_PACKED).index(field) for field in _FIELDS))
+"""From a row and what was packed in it to the fields of a record."""
+
+_OWN_ID: Final = "\1"
+"""Stands for a request id that is the record's own, as that of a request that brought none. No text is written so."""
 
 Row = list[Any]
 Key = tuple[str | None, ...]
@@ -130,7 +141,7 @@ class RowEncoder:
         """Make a row whose `seq` is still 0."""
         ids = self._dictionary.ids
         return [
-            0, UUID(record.id), record.started_at_us, record.ended_at_us, record.status, record.duration_us,
+            0, UUID(record.id), id_bucket(record.id), record.started_at_us, record.status, record.duration_us,
             *combination.ids,
             ids["host"][record.host],
             ids["user_agent"][record.user_agent],
@@ -142,17 +153,16 @@ class RowEncoder:
             ids["resolved_model"][record.resolved_model],
             ids["usage_state"][record.usage_state],
             ids["price_source"][record.price_source],
-            record.connect_us, record.first_byte_us, record.upstream_us,
-            record.upstream_sent_at_us, record.upstream_done_at_us,
+            record.first_byte_us, times.pack(record),
             record.request_bytes, record.response_bytes, record.request_complete,
             *(_NO_PLACE if heads is NOWHERE else heads),
             *(_NO_PLACE if bodies is NOWHERE else bodies),
-            None if record.client_ip is None else escape(record.client_ip),
+            None if record.client_ip is None else address.pack(escape(record.client_ip)),
             None if record.path is None else escape(record.path),
             None if record.query is None else escape(record.query),
             None if record.trace_id is None else escape(record.trace_id),
             None if record.span_id is None else escape(record.span_id),
-            None if record.request_id is None else escape(record.request_id),
+            _request_id(record),
             record.data,
             record.input_tokens, record.output_tokens,
             record.cache_read_tokens, record.cache_write_tokens, record.reasoning_tokens,
@@ -171,17 +181,21 @@ class RowEncoder:
     def _unknown_combined(self, keys: Iterable[Key]) -> Iterable[Value]:
         ids = self._dictionary.ids
         for key in keys:
-            for column, text in zip(_COMBINED, key, strict=True):
+            for column, text in zip(_COMBINED, key, strict=False):
                 if column not in _CODED and text is not None and text not in ids[column]:
                     yield column, text
+            packed = _origin(key)
+            if packed not in ids["origin"]:
+                yield "origin", packed
 
     def _combine(self, key: Key) -> Combination:
         ids = tuple(
             _code(column, text) if column in _CODED else self._dictionary.ids[column][text]
-            for column, text in zip(_COMBINED, key, strict=True)
+            for column, text in zip(_COMBINED, key, strict=False)
         )
         rollup = dimensions_of(ids[: len(DIMENSIONS)], key[_METHOD])
-        return Combination(ids, rollup, ids[_COMBINED.index("error_type")] or 0)
+        packed = self._dictionary.ids["origin"][_origin(key)]
+        return Combination((*ids, packed), rollup, ids[_COMBINED.index("error_type")] or 0)
 
 
 def _key(record: Record) -> Key:
@@ -189,9 +203,19 @@ def _key(record: Record) -> Key:
     return (
         record.project, record.container, record.client, record.service, record.route_id,
         record.key_id, record.source, record.level, record.method, record.kind, record.instance,
-        record.scheme, record.http_version, record.upstream, record.outcome, record.stage,
-        record.key_name, record.key_last4, record.shed, record.error_type,
+        record.outcome, record.stage, record.error_type,
+        record.scheme, record.http_version, record.upstream, record.key_name, record.key_last4, record.shed,
     )  # fmt: skip
+
+
+def _request_id(record: Record) -> str | None:
+    if record.request_id is None:
+        return None
+    return _OWN_ID if record.request_id == format_id(record.id) else escape(record.request_id)
+
+
+def _origin(key: Key) -> str:
+    return origin.pack(key[len(_COMBINED) :])
 
 
 async def decode_rows(connection: Connection, rows: Sequence[Any], names: Names) -> list[Record]:
@@ -205,6 +229,10 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     values = list(row)
     for place in _REPEATED_PLACES:
         values[place] = text[values[place]]
+    if values[_CLIENT_IP] is not None:
+        values[_CLIENT_IP] = unescape(address.unpack(values[_CLIENT_IP]))
+    if values[_REQUEST_ID] == _OWN_ID:
+        values[_REQUEST_ID] = str(values[_ID])
     for place in _TEXT_PLACES:
         if values[place] is not None:
             values[place] = unescape(values[place])
@@ -214,7 +242,10 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     values[_KEYED] = values[_KEYED] == 1
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
-    return Record(*values)
+    # None where retention was quicker than this reader: the row is gone too.
+    values += origin.unpack(values[_ORIGIN]) if values[_ORIGIN] else (None,) * len(origin.FIELDS)
+    values += times.unpack(values[_TIMES], values[_STARTED], values[_DURATION])
+    return Record(*_in_order(values))
 
 
 def _code(column: str, value: str | None) -> int:

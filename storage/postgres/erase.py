@@ -16,6 +16,7 @@ from typing import Any, Final
 from storage.payloads import repack
 from storage.periods import DAY_HOURS, HOUR_US
 from storage.postgres import rollups, usage
+from storage.postgres.buckets import by_seq, seq_among, seq_between, seq_beyond
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection, transaction
 from storage.postgres.dictionary import Names
@@ -53,7 +54,7 @@ async def erase_slice(connection: Connection, begin: str, filter: Filter, from_s
         if where is None or first > whole.last:
             return Slice(0, 0, None)
         part = Range(first, min(first + (first_rows(filter) or _SCAN_ROWS) - 1, whole.last))
-        sql = f"{_SELECT} WHERE {where.text} AND {bounds(len(where.parameters) + 1)} ORDER BY seq LIMIT {SLICE_ROWS}"
+        sql = f"{_SELECT} WHERE {where.text} AND {bounds(len(where.parameters) + 1)} {by_seq('asc')} LIMIT {SLICE_ROWS}"
         ids = await id_range(connection, part)
         parameters = await where.at(connection, part, ids, Budget(math.inf))
         assert parameters is not None, "bug: a budget without end has ended"
@@ -91,7 +92,7 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
         for block, seq in sorted(touched.items()):
             await _repack(connection, block, seq, name, seqs)
     await erase_calls(connection, seqs)
-    await connection.execute("DELETE FROM sidelog.records WHERE seq = ANY($1::bigint[])", seqs)
+    await connection.execute(f"DELETE FROM sidelog.records WHERE {seq_among('$1')}", seqs)
 
 
 async def _drop_empty(connection: Connection, hours: list[int]) -> None:
@@ -119,7 +120,7 @@ async def _repack(connection: Connection, block: int, seq: int, name: str, erase
         return  # Retention took it.
     part = await _rows_of(connection, block, seq, name)
     left = await connection.fetch(
-        f"SELECT seq, {name}_offset, {name}_length FROM sidelog.records WHERE seq BETWEEN $1 AND $2 "
+        f"SELECT seq, {name}_offset, {name}_length FROM sidelog.records WHERE {seq_between('$1', '$2')} "
         f"AND {name}_block = $3 AND seq <> ALL($4::bigint[]) ORDER BY seq",
         part.first,
         part.last,
@@ -142,8 +143,13 @@ async def _repack(connection: Connection, block: int, seq: int, name: str, erase
 async def _rows_of(connection: Connection, block: int, seq: int, name: str) -> Range:
     """Find between which rows those of a block are: a batch's rows follow each other, and its blocks rise with them."""
     other = f"{name}_block IS NOT NULL AND {name}_block <> $2"
-    before = await connection.fetchval(f"SELECT max(seq) FROM sidelog.records WHERE seq < $1 AND {other}", seq, block)
-    after = await connection.fetchval(f"SELECT min(seq) FROM sidelog.records WHERE seq > $1 AND {other}", seq, block)
+    select = "SELECT seq FROM sidelog.records WHERE"
+    before = await connection.fetchval(
+        f"{select} {seq_beyond('$1', '<')} AND {other} {by_seq('desc')} LIMIT 1", seq, block
+    )
+    after = await connection.fetchval(
+        f"{select} {seq_beyond('$1', '>')} AND {other} {by_seq('asc')} LIMIT 1", seq, block
+    )
     last = await connection.fetchval("SELECT last_seq FROM sidelog.counter")
     return Range(0 if before is None else before + 1, last if after is None else after - 1)
 
@@ -155,7 +161,10 @@ async def _move(connection: Connection, left: Sequence[Any], name: str) -> None:
         offset += length
     await connection.execute(
         f"UPDATE sidelog.records SET {name}_offset = moved.place "
-        "FROM unnest($1::bigint[], $2::integer[]) AS moved (seq, place) WHERE records.seq = moved.seq",
+        "FROM unnest($1::bigint[], $2::integer[]) AS moved (number, place) "
+        f"WHERE {seq_between('$3', '$4')} AND seq = number",
         [seq for seq, _, _ in left],
         offsets,
+        left[0][0],
+        left[-1][0],
     )

@@ -21,6 +21,7 @@ from storage.figures import (
     most_frequent,
 )
 from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
+from storage.postgres.buckets import by_seq
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import scan
@@ -136,7 +137,7 @@ async def _sample(connection: Connection, filter: Filter, state: State, names: S
     columns = ", ".join(f"{ROW_FACETS[name]} AS facet_{name}" for name in names)
     groups = ", ".join(f"facet_{name}" for name in names)
     select = f"SELECT {groups}, count(*) FROM (SELECT {columns} FROM sidelog.records"
-    then = f" ORDER BY seq DESC LIMIT {SAMPLE_ROWS}) AS newest GROUP BY {groups}"
+    then = f" {by_seq('desc')} LIMIT {SAMPLE_ROWS}) AS newest GROUP BY {groups}"
     found = 0
     async with aclosing(scan(connection, filter, state, select, then, Budget(_SAMPLE_S))) as parts:
         async for rows in parts:

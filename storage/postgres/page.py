@@ -11,11 +11,12 @@ from typing import Any, Final
 from uuid import UUID
 
 from storage.postgres.body_search import Search
+from storage.postgres.buckets import bucket_of, id_between
 from storage.postgres.codec import COLUMNS, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import bounds
-from storage.query import Order, Page, RecordQuery
+from storage.query import Page, RecordQuery
 from storage.record import Record
 from storage.slices import Range
 from storage.sql import MAX_INT
@@ -30,14 +31,17 @@ Place = tuple[Range, tuple[UUID, UUID]]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What is listed, and by which column."""
+    """What is listed, and in which order."""
 
-    column: str
+    order: str
+    """Text, from ORDER BY on."""
     where: Search
     place: Callable[[Range], Awaitable[Place]]
     """Finds where a slice lies."""
     number: Callable[[Record], int]
     """A record's place in the order, as cursors carry it."""
+    is_by_bucket: bool = False
+    """Whether an index on the bucket of the id serves it."""
 
 
 async def read_page(
@@ -60,6 +64,9 @@ async def read_page(
             return Page(await decode_rows(connection, rows, names), complete=False, next_after=None if skip else edge)
         condition = f"{listing.where.text} AND {bounds(len(matching) + 1)}"
         parameters = (*matching, seqs.first, seqs.last, *ids)
+        if listing.is_by_bucket:
+            condition += f" AND {id_between(len(matching) + 3, len(parameters) + 1)}"
+            parameters += (bucket_of(ids[0]), bucket_of(ids[1]))
         if skip:
             passed = await budget.fetch(connection, *_passing(condition, parameters, skip))
             if passed is None:
@@ -68,7 +75,7 @@ async def read_page(
                 skip -= passed[0][0]
                 continue
         # One row more than wanted tells whether there is a next page.
-        ordered = f"{condition} {_order(listing.column, query.order)}"
+        ordered = f"{condition} {listing.order}"
         found = await budget.fetch(connection, *_listing(ordered, parameters, limit + 1 - len(rows), skip))
         if found is None:
             return Page(await decode_rows(connection, rows, names), complete=False, next_after=edge)
@@ -79,10 +86,6 @@ async def read_page(
             return Page(page, complete=True, next_after=listing.number(page[-1]))
         edge = part.last if query.order == "asc" else part.first
     return Page(await decode_rows(connection, rows, names), complete=True, next_after=None)
-
-
-def _order(column: str, order: Order) -> str:
-    return f"ORDER BY {column} {'ASC' if order == 'asc' else 'DESC'}"
 
 
 def _listing(ordered: str, parameters: tuple[Any, ...], limit: int, offset: int) -> Statement:

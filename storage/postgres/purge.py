@@ -17,10 +17,12 @@ import asyncpg
 
 from storage.payloads import BODIES, HEADS
 from storage.periods import DAY_HOURS, DAY_US, HOUR_US
+from storage.postgres.buckets import by_seq
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
 from storage.postgres.partitions import Partition, listed
 from storage.postgres.ranges import id_range
+from storage.postgres.scan import bounds
 from storage.postgres.state import State, read_state
 from storage.postgres.tools import drop_calls
 from storage.postgres.totals import rows_total
@@ -29,7 +31,7 @@ from storage.slices import Range
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""
-ROW_BYTES: Final = 600
+ROW_BYTES: Final = 400
 """A row with its indexes, about (measured, bench/results/queries-postgres-10000000.json)."""
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
@@ -169,9 +171,10 @@ async def _purge_rows(connection: Connection, floor_us: int, max_rows: int) -> i
 
 
 async def _delete_rows(connection: Connection, part: Range, floor_us: int, limit: int) -> int:
+    within = bounds(1)
     status = await connection.execute(
-        "DELETE FROM sidelog.records WHERE seq = ANY(ARRAY(SELECT seq FROM sidelog.records WHERE seq BETWEEN $1 AND $2 "
-        "AND id BETWEEN $3 AND $4 AND started_at_us < $5 ORDER BY seq LIMIT $6)) AND id BETWEEN $3 AND $4",
+        f"DELETE FROM sidelog.records WHERE {within} AND seq = ANY(ARRAY("
+        f"SELECT seq FROM sidelog.records WHERE {within} AND started_at_us < $5 {by_seq('asc')} LIMIT $6))",
         part.first,
         part.last,
         *await id_range(connection, part),
@@ -197,7 +200,7 @@ async def _finish_span(connection: Connection, first_seq: int, newest_us: int, f
 async def _note_oldest(connection: Connection) -> None:
     await connection.execute(
         "UPDATE sidelog.state SET purged_through_seq = greatest(purged_through_seq, coalesce("
-        "(SELECT min(seq) - 1 FROM sidelog.records), (SELECT last_seq FROM sidelog.counter)))"
+        f"(SELECT seq - 1 FROM sidelog.records {by_seq('asc')} LIMIT 1), (SELECT last_seq FROM sidelog.counter)))"
     )
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from storage.payloads import NOWHERE, Unpacker
 from storage.periods import hours_inside
+from storage.postgres.buckets import by_seq, seq_among
 from storage.postgres.codec import PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
@@ -49,7 +50,7 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
     async def place(part: Range) -> Place:
         return part, await id_range(connection, part)
 
-    listing = Listing("seq", where, place, lambda record: record.seq)
+    listing = Listing(by_seq(query.order), where, place, lambda record: record.seq)
     parts = slices(whole, query.order, first_rows(filter))
     return await read_page(connection, listing, query, parts, names, budget, skip=skip)
 
@@ -81,7 +82,7 @@ async def payloads(connection: Connection, seqs: Sequence[int]) -> dict[int, Pay
         return {}
     state = await read_state(connection)
     ids = await id_range(connection, Range(wanted[0], wanted[-1]))
-    sql = f"{_SELECT_PLACES} WHERE seq = ANY($1::bigint[]) AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
+    sql = f"{_SELECT_PLACES} WHERE {seq_among('$1')} AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
     places = await connection.fetch(sql, wanted, *ids, state.purge_floor_us or -MAX_INT - 1)
     numbers = sorted({number for row in places for number in (row[1], row[4]) if number is not None})
     blocks = await connection.fetch("SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])", numbers)

@@ -9,13 +9,14 @@ Invariant: the first slice is searched whatever the budget, so every answer make
 from typing import Final
 from uuid import UUID
 
+from storage.postgres.buckets import by_id, by_id_bucket
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.page import Listing, Place, read_page
 from storage.postgres.ranges import seq_range
 from storage.postgres.scan import row_where
 from storage.postgres.state import read_state
-from storage.query import Page, RecordQuery
+from storage.query import Filter, Page, RecordQuery
 from storage.received import id_number, id_slices
 from storage.slices import Range
 from storage.sql import MAX_INT
@@ -39,10 +40,18 @@ async def select(connection: Connection, query: RecordQuery, names: Names, budge
     async def place(part: Range) -> Place:
         return bounded, (UUID(int=part.first), UUID(int=part.last))
 
-    listing = Listing("id", where, place, lambda record: id_number(record.id))
+    is_by_bucket = _has_index(filter)
+    order = (by_id_bucket if is_by_bucket else by_id)(query.order)
+    listing = Listing(order, where, place, lambda record: id_number(record.id), is_by_bucket)
     parts = id_slices(await _ms_range(connection, whole), query.order, query.after)
     skip = min(max(query.offset, 0), MAX_INT)
     return await read_page(connection, listing, query, parts, names, budget, skip=skip)
+
+
+def _has_index(filter: Filter) -> bool:
+    """Whether an index has the rows of a project, or those of a client's route, by the buckets of their ids."""
+    scope = filter.scope
+    return bool(filter.projects or scope.projects or (filter.routes and (filter.clients or scope.clients)))
 
 
 async def _ms_range(connection: Connection, whole: Range) -> Range:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from storage.postgres.body_search import SLICE_ROWS, Search, search
+from storage.postgres.buckets import seq_between
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import find
 from storage.postgres.ranges import id_range, seq_range
@@ -24,7 +25,7 @@ def first_rows(filter: Filter) -> int | None:
 def bounds(first_parameter: int) -> str:
     """Write the condition on the rows of a slice: its first and last `seq`, its first and last id."""
     first, last, least_id, most_id = (f"${first_parameter + place}" for place in range(4))
-    return f"seq BETWEEN {first} AND {last} AND id BETWEEN {least_id} AND {most_id}"
+    return f"{seq_between(first, last)} AND id BETWEEN {least_id} AND {most_id}"
 
 
 async def row_where(connection: Connection, filter: Filter, state: State, *, first_parameter: int = 1) -> Search | None:

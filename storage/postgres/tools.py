@@ -17,6 +17,7 @@ import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
 from storage.periods import HOUR_US
+from storage.postgres.buckets import seq_among
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, Value, find
 from storage.postgres.state import State, read_state
@@ -153,7 +154,7 @@ async def erase_calls(connection: Connection, seqs: list[int]) -> None:
     sums: dict[tuple[int, ...], list[float]] = {}
     await connection.execute(
         "DELETE FROM sidelog.waiting_calls "
-        "WHERE record_id IN (SELECT id FROM sidelog.records WHERE seq = ANY($1::bigint[]))",
+        f"WHERE record_id IN (SELECT id FROM sidelog.records WHERE {seq_among('$1')})",
         seqs,
     )
     for row in await connection.fetch(_ERASE, seqs):
