@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 from typing import Final
 
+import asyncpg
+
 from storage.backends import open_storage
 from storage.base import Storage
+from storage.postgres import partitions
 from storage.query import RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id, now_us
 
@@ -122,9 +125,20 @@ async def fill_up(storage: Storage, records: int, days: float, *, has_payloads: 
     return await fill(storage, records, days, has_payloads=has_payloads, start_us=start_us, first=first)
 
 
+async def make_days(url: str, days: float) -> None:
+    """Make the partitions of the days until now, which a Postgres store would have made as each of them came."""
+    connection = await asyncpg.connect(url)
+    today = partitions.day_of(now_us())
+    for day in range(today - int(days), today + 1):
+        await partitions.prepare(connection, day)
+    await connection.close()
+
+
 async def _run(options: argparse.Namespace) -> None:
     async with await open_storage(options.storage, Path(options.directory), durability="fast") as storage:
         before = await storage.last_seq()
+        if options.recent and options.storage.startswith("postgres"):
+            await make_days(options.storage, options.days)
         seconds = await fill_up(
             storage, options.records, options.days, has_payloads=options.payloads, is_recent=options.recent
         )

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.generate import fill_up
+from bench.generate import fill_up, make_days
 from bench.macro.machine import machine
 from bench.micro.postgres_write import make_database, running
 from bench.query_set import Query, figures, list_filters, lists, searches, totals
@@ -95,6 +95,8 @@ async def _run(options: argparse.Namespace) -> None:
         await open_storage(url, Path(options.directory), durability="fast") as storage,
     ):
         if options.records:
+            if url.startswith("postgres"):
+                await make_days(url, options.days)
             await fill_up(storage, options.records, options.days, has_payloads=options.payloads, is_recent=True)
         info = await storage.info()
         row_bytes = round(info.size_bytes / max(info.rows, 1))

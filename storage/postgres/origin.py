@@ -1,4 +1,4 @@
-"""How a request came and went, with whose key, and what was shed of it: few combinations, so together one dictionary id.
+"""How a request came and went, with whose key, what was shed of it: few combinations, so together one dictionary id.
 
 Invariant: `unpack(pack(values)) == values`.
 """

@@ -6,7 +6,7 @@ Where these are all rows of the filter, they count every facet exactly.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
@@ -24,12 +24,13 @@ from storage.periods import Hours, has_whole_hours, hours_inside, parts, reduced
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
 from storage.rollup_sql import record_totals
-from storage.rollups import TABLES
+from storage.rollups import LIMITED, TABLES
 from storage.sql import KINDS, SQLITE, Where
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
 from storage.sqlite.tiers import has_rollups, meta, rollup_where, snapshot, visible
+from storage.sqlite.totals import count_hours
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
@@ -47,8 +48,10 @@ def facets(
     """Find the values of facets, whose names are checked."""
     with snapshot(connection):
         filter = visible(connection, filter)
-        is_exact = has_rollups(connection, filter) and has_whole_hours(filter)
-        sampled = [name for name in names if name not in ROLLUP_FACETS or not is_exact]
+        is_known = has_rollups(connection, filter)
+        is_exact = is_known and has_whole_hours(filter)
+        is_long = is_known and _has_many(connection, filter)
+        sampled = [name for name in names if name not in ROLLUP_FACETS or not (is_exact or is_long)]
         counts, is_whole = _sample(connection, filter, sampled) if sampled else ({}, False)
         counted = [name for name in names if name in ROLLUP_FACETS and (is_exact or not is_whole)]
         if counted:
@@ -72,8 +75,7 @@ def count_values(
     stamps = _stamps(connection, hours)
     question = (where, tuple(names))
     found, missing = known.find(question, stamps)
-    for period in missing:
-        counts = _count_period(connection, where, period, names)
+    for period, counts in _count_periods(connection, where, missing, names).items():
         known.learn(question, period, stamps[period], counts)
         found.append(counts)
     return merged(names, found)
@@ -88,17 +90,40 @@ def _stamps(connection: sqlite3.Connection, hours: Hours) -> dict[Period, Stamp]
     }
 
 
-def _count_period(connection: sqlite3.Connection, where: Where, period: Period, names: Sequence[str]) -> Counts:
-    counts: Counts = {name: {} for name in names}
-    tier, number = period
-    table, numbered = TABLES[tier]
-    columns = ", ".join(FACETS[name] for name in names)
-    # One pass: the combinations of the facets asked for are few.
-    sql = f"SELECT {columns}, sum(exchanges + events) FROM {table} WHERE {where.text} AND {numbered} = ?"
-    for *values, count in connection.execute(f"{sql} GROUP BY {columns}", (*where.parameters, number)):
-        for name, value in zip(names, values, strict=True):
-            add(counts[name], value, count)
-    return counts
+def _count_periods(
+    connection: sqlite3.Connection, where: Where, periods: Sequence[Period], names: Sequence[str]
+) -> dict[Period, Counts]:
+    found: dict[Period, Counts] = {period: {name: {} for name in names} for period in periods}
+    for tier, (table, numbered) in TABLES.items():
+        numbers = [number for of_tier, number in periods if of_tier == tier]
+        if not numbers:
+            continue
+        for columns in _passes([FACETS[name] for name in names]):
+            wanted = [(name, columns.index(FACETS[name])) for name in names if FACETS[name] in columns]
+            groups = ", ".join((numbered, *columns))
+            sql = (
+                f"SELECT {groups}, sum(exchanges + events) FROM {table} "
+                f"WHERE {where.text} AND {numbered} BETWEEN ? AND ? GROUP BY {groups}"
+            )
+            for number, *values, count in connection.execute(sql, (*where.parameters, min(numbers), max(numbers))):
+                counts = found.get((tier, number))
+                if counts is not None:
+                    for name, place in wanted:
+                        add(counts[name], values[place], count)
+    return found
+
+
+def _passes(columns: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Part columns to be counted: the first ones of the tables' key need no sorting, which takes longer than reading.
+
+    10 million records of ten days, ten facets: 8 ms in two passes, 20 in one.
+    """
+    places = [LIMITED.index(column) for column in columns if column in LIMITED]
+    if places:
+        yield LIMITED[: max(places) + 1]
+    rest = [column for column in columns if column not in LIMITED]
+    if rest:
+        yield rest
 
 
 def named(
@@ -123,6 +148,12 @@ def named(
 def add(counts: dict[int, int], value: int, count: int) -> None:
     """Count a stored value."""
     counts[value] = counts.get(value, 0) + count
+
+
+def _has_many(connection: sqlite3.Connection, filter: Filter) -> bool:
+    """Whether the whole hours of a filter have more rows than are looked at."""
+    found = count_hours(connection, filter, hours_inside(filter.since_us, filter.until_us))
+    return found.exchanges + found.events >= SAMPLE_ROWS
 
 
 def _sample(connection: sqlite3.Connection, filter: Filter, names: Sequence[str]) -> tuple[Counts, bool]:

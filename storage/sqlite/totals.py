@@ -54,12 +54,13 @@ def count(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> Cou
 def _counting(connection: sqlite3.Connection, filter: Filter) -> _Counting | None:
     """Find out what can count whole hours of a filter; None when only rows can tell."""
     if has_rollups(connection, filter):
-        return _count_hours
+        return count_hours
     can_tell = counts_calls(filter) and can_count(filter, texts(filter), meta(connection, "capped_dimensions"))
     return _count_calls if can_tell else None
 
 
-def _count_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours) -> Count:
+def count_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours) -> Count:
+    """Count the records of whole hours of a filter that rollups can tell."""
     where = rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return Count(0, 0)
@@ -126,5 +127,5 @@ def _scan_stats(connection: sqlite3.Connection, filter: Filter, budget: Budget) 
 def rows_total(connection: sqlite3.Connection) -> int:
     """Count all rows, from rollups: counting them in the table would scan it."""
     filter = visible(connection, Filter(kind="all"))
-    counted = _count_hours(connection, filter, hours_inside(filter.since_us, None))
+    counted = count_hours(connection, filter, hours_inside(filter.since_us, None))
     return counted.exchanges + counted.events
