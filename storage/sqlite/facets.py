@@ -109,7 +109,8 @@ def _count_periods(
                 counts = found.get((tier, number))
                 if counts is not None:
                     for name, place in wanted:
-                        add(counts[name], values[place], count)
+                        sums, value = counts[name], values[place]
+                        sums[value] = sums.get(value, 0) + count
     return found
 
 
