@@ -9,12 +9,15 @@ from typing import Final
 
 from storage.base import Storage
 from storage.figures import FACETS
-from storage.query import EVERYTHING, Filter, RecordQuery, Scope
+from storage.query import EVERYTHING, Filter, OrderBy, RecordQuery, Scope
+from storage.received import id_number
 from storage.record import Record
 
 DAY_US: Final = 86_400_000_000
 HOUR_US: Final = 3_600_000_000
 _STEP_ROWS: Final = 997
+_STEP_MS: Final = 80_000
+_ID_MS_SHIFT: Final = 80
 PAGE_RECORDS: Final = 100
 
 Query = Callable[[int], Awaitable[object]]
@@ -75,6 +78,20 @@ def lists(storage: Storage, filters: dict[str, Filter], last_seq: int) -> dict[s
     return found
 
 
+def received(storage: Storage, middle: Record) -> dict[str, Query]:
+    """Ask for pages in the order of receipt: the first, and by cursor in the middle."""
+    filters = {
+        "all": Filter(),
+        "a project": Filter(projects=("project-3",)),
+        "a route of a client": Filter(routes=("route-7",), clients=("acme",)),
+    }
+    found: dict[str, Query] = {}
+    for name, filter in filters.items():
+        for depth, below in (("first", None), ("middle", id_number(middle.id))):
+            found[f"received, {name}, {depth}"] = _page(storage, filter, below, "id", _STEP_MS << _ID_MS_SHIFT)
+    return found
+
+
 def totals(storage: Storage, filters: dict[str, Filter]) -> dict[str, Query]:
     """Ask how many there are."""
     return {f"total, {name}": _total(storage, filter) for name, filter in filters.items()}
@@ -100,10 +117,10 @@ def figures(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Query
     }
 
 
-def _page(storage: Storage, filter: Filter, below: int | None) -> Query:
+def _page(storage: Storage, filter: Filter, below: int | None, by: OrderBy = "seq", step: int = _STEP_ROWS) -> Query:
     def ask(number: int) -> Awaitable[object]:
-        after = None if below is None else max(below - number * _STEP_ROWS, 2)
-        return storage.select(RecordQuery(filter=filter, limit=PAGE_RECORDS, after=after))
+        after = None if below is None else max(below - number * step, 2)
+        return storage.select(RecordQuery(filter=filter, by=by, limit=PAGE_RECORDS, after=after))
 
     return ask
 
