@@ -1,7 +1,8 @@
 """Counts per combination of dimensions: those of one batch, and which values an hour counts apart. Pure.
 
-Strategy: one row per combination and hour, and one per combination and day, so that long ranges read few rows; and a
-small table of failures by error type. Records are added up in memory; a backend merges the sums in its transaction.
+Strategy: one row per combination and hour, and one per combination and day, so that long ranges read few rows; and
+another by hour with few of the dimensions, but with status, host and error type. Records are added up in memory; a
+backend merges the sums in its transaction.
 
 Invariant: a rollup row is the exact sum of the committed records of its hour (or day) and dimensions that retention and
 erasure have not taken out. The histograms have the bounds of the metrics, the upper bound belonging to its bucket, and
@@ -9,13 +10,17 @@ a last bucket without an end. An hour counts `MAX_VALUES` values of a dimension 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import add
+from typing import Final, TypeVar
 
 from storage.figures import BOUNDS_US, BUCKETS
 from storage.periods import DAY_HOURS, HOUR_US, Tier
 from storage.query import ROLLUP_METHODS
 from storage.record import Record
+
+AnyKey = TypeVar("AnyKey", bound=Hashable)
 
 DIMENSIONS: Final = (
     "project", "container", "client", "service", "route_id", "key_id", "source", "level", "method", "kind", "instance",
@@ -28,6 +33,13 @@ OTHER: Final = -1
 MAX_VALUES: Final = 10_000
 LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
 """Dimensions that traffic may fill without end; a bit each in the store's `capped_dimensions`."""
+LIMITED_BY_STATUS: Final = ("host", "error_type")
+"""The same of the rollups by status, which have some of `LIMITED` as well; the bits that follow."""
+STATUS_TABLE: Final = "status_rollups"
+BY_STATUS: Final = (
+    "project", "container", "client", "route_id", "level", "kind", "instance", *LIMITED_BY_STATUS,
+)  # fmt: skip
+"""What the rollups by status are keyed by, besides time, status and whether a key was asked for."""
 
 DURATIONS: Final = tuple(f"duration_{bucket:02}" for bucket in range(BUCKETS))
 FIRST_BYTES: Final = tuple(f"first_byte_{bucket:02}" for bucket in range(BUCKETS))
@@ -35,8 +47,9 @@ MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes", *DU
 _DURATION: Final = 4
 _FIRST_BYTE: Final = _DURATION + BUCKETS
 _METHOD: Final = DIMENSIONS.index("method")
-_LIMITED_PLACES: Final = tuple(DIMENSIONS.index(dimension) for dimension in LIMITED)
-_ERROR_LEVELS: Final = ("warn", "error")
+_KEYS: Final = (*DIMENSIONS, *LIMITED_BY_STATUS)
+_LIMITED_PLACES: Final = tuple(_KEYS.index(dimension) for dimension in (*LIMITED, *LIMITED_BY_STATUS))
+_STATUS_PLACES: Final = tuple(_KEYS.index(dimension) for dimension in BY_STATUS)
 _REMEMBERED_HOURS: Final = 4
 """Records come in about the order of their time: the hour that runs, and the one before."""
 
@@ -45,8 +58,20 @@ Key = tuple[int, Dimensions, int]
 """Hour or day, dimensions, status class."""
 Sums = dict[Key, list[int]]
 """Key → measures."""
-Failure = tuple[int, int, int, int, int]
-"""Hour, project, route, status, error type."""
+Counted = tuple[int, Dimensions, int, int, str | None, bool]
+"""Hour, dimensions, status, error type, host, whether a key was asked for: what records are told apart by."""
+StatusSums = dict[tuple[int, ...], list[int]]
+"""Hour, `BY_STATUS`, whether a key was asked for, status → measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Sums within limits."""
+
+    hours: Sums
+    statuses: StatusSums
+    capped: int
+    """Bits of the dimensions that hold `OTHER`."""
 
 
 def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
@@ -86,11 +111,20 @@ class Limits:
             del self._hours[hour]
         return sorted(wanted - self._hours.keys())
 
-    def learn(self, hour: int, rows: Iterable[Iterable[int]]) -> None:
-        """Note what an hour counts apart so far: any of its combinations of the limited dimensions."""
+    def learn(self, hour: int, rows: Iterable[Iterable[int]], by_status: Iterable[Iterable[int]] = ()) -> None:
+        """Note what an hour counts apart so far.
+
+        Args:
+            hour: Which.
+            rows: Its combinations of the limited dimensions, the first ones.
+            by_status: Those of `LIMITED_BY_STATUS`, where `rows` do not have them.
+        """
         values: list[set[int]] = [set() for _ in self._places]
         for row in rows:
-            for known, value in zip(values, row, strict=True):
+            for known, value in zip(values, row, strict=False):
+                known.add(value)
+        for row in by_status:
+            for known, value in zip(values[len(LIMITED) :], row, strict=True):
                 known.add(value)
         self._hours[hour] = [known - {0} for known in values]
 
@@ -114,20 +148,24 @@ class Rollups:
     """The counts of one batch, or of the records that one statement takes out."""
 
     def __init__(self) -> None:
-        self._sums: Sums = {}
-        self.failures: dict[Failure, int] = {}
-        """Exchanges of level warn and error."""
+        self._sums: dict[Counted, list[int]] = {}
 
     @property
     def hours(self) -> set[int]:
         """Hours that something was counted in."""
-        return {hour for hour, _, _ in self._sums}
+        return {key[0] for key in self._sums}
+
+    @property
+    def hosts(self) -> set[str]:
+        """Hosts of which something was counted."""
+        return {host for *_, host, _ in self._sums if host is not None}
 
     def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:
         """Count one record."""
-        status, first_byte_us = record.status or 0, record.first_byte_us
-        hour = record.started_at_us // HOUR_US
-        key = (hour, dimensions, status // 100)
+        first_byte_us = record.first_byte_us
+        key = (
+            record.started_at_us // HOUR_US, dimensions, record.status or 0, error_type, record.host, record.keyed,
+        )  # fmt: skip
         sums = self._sums.get(key)
         if sums is None:
             sums = self._sums[key] = [0] * len(MEASURES)
@@ -140,25 +178,25 @@ class Rollups:
         sums[_DURATION + bisect_left(BOUNDS_US, record.duration_us)] += 1
         if first_byte_us is not None:
             sums[_FIRST_BYTE + bisect_left(BOUNDS_US, first_byte_us)] += 1
-        if record.level in _ERROR_LEVELS:
-            failure = (hour, dimensions[0], dimensions[4], status, error_type)
-            self.failures[failure] = self.failures.get(failure, 0) + 1
 
-    def admitted(self, limits: Limits) -> tuple[Sums, int]:
-        """Answer the sums by hour within limits that know all `hours`, and the bits of dimensions that hold `OTHER`."""
+    def admitted(self, limits: Limits, hosts: Mapping[str, int]) -> Admitted:
+        """Answer the sums by hour within limits that know all `hours`.
+
+        Args:
+            limits: That apply.
+            hosts: The dictionary ids of all `hosts`.
+        """
         admitted: Sums = {}
+        statuses: StatusSums = {}
         capped = 0
-        for (hour, dimensions, class_), counts in self._sums.items():
-            kept, bits = limits.admit(hour, dimensions)
+        for (hour, dimensions, status, error_type, host, is_keyed), counts in self._sums.items():
+            kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else hosts[host], error_type))
             capped |= bits
-            _merge(admitted, (hour, kept, class_), counts)
-        return admitted, capped
+            _merge(admitted, (hour, kept[: len(DIMENSIONS)], status // 100), counts)
+            _merge(statuses, (hour, *[kept[place] for place in _STATUS_PLACES], int(is_keyed), status), counts)
+        return Admitted(admitted, statuses, capped)
 
 
-def _merge(sums: Sums, key: Key, counts: list[int]) -> None:
+def _merge(sums: dict[AnyKey, list[int]], key: AnyKey, counts: list[int]) -> None:
     found = sums.get(key)
-    if found is None:
-        sums[key] = list(counts)
-    else:
-        for place, count in enumerate(counts):
-            found[place] += count
+    sums[key] = counts if found is None else list(map(add, found, counts))

@@ -127,10 +127,12 @@ def conditions(
 
 
 def rollup_conditions(filter: Filter, ids: Mapping[str, Mapping[str, int]], dialect: Dialect) -> Where | None:
-    """Build the clause of a filter that `has_only_rollup_dimensions`, over the table of hourly rollups."""
+    """Build the clause of a filter, its time apart, over tables of rollups that have all dimensions it restricts."""
     clause = _Clause(dialect, 1)
     clause.dimensions(filter, ids)
-    if filter.status_classes:
+    if filter.statuses:
+        clause.status(filter)
+    elif filter.status_classes:
         clause.among("status_class", [value for value in filter.status_classes if 0 < value <= MAX_INT])
     return clause.finish()
 

@@ -1,7 +1,8 @@
 """Use of language models: calls, tokens and cost by provider and model. Pure.
 
 Strategy: as in `storage.rollups`, the calls of a batch are added up in memory, by hour and dimensions, and a backend
-merges the sums in its transaction; they are few, so there is no tier of days. Only records of LLM calls come here.
+merges the sums in its transaction; they are few, so there is no tier of days. Only records of LLM calls come here, and
+those that name a model without a provider: they are no calls, but are counted by model.
 
 Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and dimensions that retention and
 erasure have not taken out, cost in billionths of a dollar.
@@ -42,8 +43,8 @@ Measures = list[int]
 
 
 def is_call(record: Record) -> bool:
-    """Whether a record is an LLM call."""
-    return record.provider is not None and record.kind == "exchange"
+    """Whether the rollup has a record: an LLM call, or an exchange that names a model of no provider."""
+    return (record.provider is not None or record.model is not None) and record.kind == "exchange"
 
 
 def calls_of(filter: Filter) -> Filter:
@@ -80,13 +81,13 @@ def can_count(filter: Filter, texts: Texts, capped_dimensions: int) -> bool:
 
 
 def counts_calls(filter: Filter) -> bool:
-    """Whether a filter can only match LLM calls."""
-    return filter.kind == "exchange" and (filter.is_llm or bool(filter.providers))
+    """Whether a filter can only match records that the rollup has."""
+    return filter.kind == "exchange" and (filter.is_llm or bool(filter.providers) or bool(filter.models))
 
 
-def conditioned(filter: Filter) -> Filter:
-    """Leave out of a filter what every row of the rollup fulfils, or does not have."""
-    return replace(filter, kind="all", is_llm=False, since_us=None, until_us=None)
+def conditioned(filter: Filter, *, is_llm: bool = True) -> Filter:
+    """Leave out of a filter what every row of the rollup fulfils, or does not have; `is_llm` keeps only calls."""
+    return replace(filter, kind="all", is_llm=is_llm, since_us=None, until_us=None)
 
 
 class UsageSums:
@@ -132,7 +133,7 @@ class UsageTally:
 
     def count(self, record: Record) -> None:
         """Add one record, if it is an LLM call."""
-        if is_call(record):
+        if is_call(record) and record.provider is not None:
             self.add(record.provider, record.model, _measures_of(record))
 
     @property

@@ -27,9 +27,10 @@ from storage.postgres.dictionary import Names
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import has_rollups, rollup_where
+from storage.postgres.totals import count_hours
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
-from storage.rollup_sql import record_totals
+from storage.rollup_sql import record_totals, tables_for
 from storage.rollups import TABLES
 from storage.sql import KINDS, POSTGRES, Where
 
@@ -49,8 +50,10 @@ async def facets(
     """Find the values of facets, whose names are checked."""
     state = await read_state(connection)
     filter = state.visible(filter)
-    is_exact = has_rollups(state, filter) and has_whole_hours(filter)
-    sampled = [name for name in names if name not in ROLLUP_FACETS or not is_exact]
+    is_known = has_rollups(state, filter)
+    is_exact = is_known and has_whole_hours(filter)
+    is_long = is_known and not is_exact and await _has_many(connection, filter, state)
+    sampled = [name for name in names if name not in ROLLUP_FACETS or not (is_exact or is_long)]
     counts, is_whole = await _sample(connection, filter, state, sampled) if sampled else ({}, False)
     counted = [name for name in names if name in ROLLUP_FACETS and (is_exact or not is_whole)]
     if counted:
@@ -129,6 +132,14 @@ async def named(
 def add(counts: dict[int, int], value: int, count: int) -> None:
     """Count a stored value."""
     counts[value] = counts.get(value, 0) + count
+
+
+async def _has_many(connection: Connection, filter: Filter, state: State) -> bool:
+    """Whether the whole hours of a filter have more rows than are looked at."""
+    tables = tables_for(filter, state.capped_dimensions)
+    hours = hours_inside(filter.since_us, filter.until_us)
+    found = await count_hours(connection, filter, hours, tables or TABLES)
+    return found.exchanges + found.events >= SAMPLE_ROWS
 
 
 async def _sample(connection: Connection, filter: Filter, state: State, names: Sequence[str]) -> tuple[Counts, bool]:

@@ -12,9 +12,9 @@ from storage.postgres.connection import Budget, Connection
 from storage.postgres.ranges import seq_range
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
-from storage.postgres.tiers import edges_us, has_rollups, rollup_where
+from storage.postgres.tiers import edges_us, rollup_where
 from storage.query import Filter
-from storage.rollup_sql import bucket_of, rollup_rows
+from storage.rollup_sql import Tables, bucket_of, rollup_rows, tables_for
 from storage.rollups import DURATIONS
 from storage.sql import KINDS, POSTGRES
 from storage.tally import Tally, within
@@ -34,16 +34,16 @@ async def histogram(
     """Count records over time."""
     state = await read_state(connection)
     wanted = state.visible(within(filter, since_us, until_us))
-    is_summed = has_rollups(state, wanted)
+    tables = tables_for(wanted, state.capped_dimensions)
     rows = await seq_range(connection, wanted, state)
-    is_long = is_summed and rows.last - rows.first >= MAX_SCAN_ROWS
+    is_long = tables is not None and rows.last - rows.first >= MAX_SCAN_ROWS
     step, starts = steps(since_us, until_us, buckets, is_long=is_long)
     tallies = [Tally() for _ in starts]
     edges = [wanted] if starts else []
-    if is_summed and starts and step % HOUR_US == 0 and starts[0] % HOUR_US == 0:
+    if tables is not None and starts and step % HOUR_US == 0 and starts[0] % HOUR_US == 0:
         cut = split(wanted, (await edges_us(connection, state))[1])
         edges = cut.edges
-        await _add_hours(connection, wanted, cut.hours, starts, tallies)
+        await _add_hours(connection, tables, wanted, cut.hours, starts, tallies)
     complete = True
     for edge in edges:
         complete &= await _add_rows(connection, edge, state, (starts[0], step), tallies, budget)
@@ -51,14 +51,14 @@ async def histogram(
 
 
 async def _add_hours(
-    connection: Connection, filter: Filter, hours: Hours, starts: list[int], tallies: list[Tally]
+    connection: Connection, tables: Tables, filter: Filter, hours: Hours, starts: list[int], tallies: list[Tally]
 ) -> None:
     where = await rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return
     has_days = all(start % (DAY_HOURS * HOUR_US) == 0 for start in starts)
     rows, parameters = rollup_rows(
-        where, hours, ("status_class", "exchanges", "events", *DURATIONS), POSTGRES, only_hours=not has_days
+        tables, where, hours, ("status_class", "exchanges", "events", *DURATIONS), POSTGRES, only_hours=not has_days
     )
     sums = ", ".join(f"sum({name})::bigint" for name in ("exchanges", "events", *DURATIONS))
     sql = f"SELECT hour, status_class, {sums} FROM {rows} GROUP BY hour, status_class"

@@ -10,43 +10,62 @@ from collections.abc import Sequence
 from typing import Final
 
 from storage.postgres.connection import Connection
-from storage.rollups import DIMENSIONS, LIMITED, MEASURES, TABLES, Limits, Rollups, Sums, by_day
+from storage.postgres.dictionary import find
+from storage.rollups import (
+    BY_STATUS,
+    DIMENSIONS,
+    LIMITED,
+    LIMITED_BY_STATUS,
+    MEASURES,
+    STATUS_TABLE,
+    TABLES,
+    Limits,
+    Rollups,
+    Sums,
+    by_day,
+)
 
-_INSTANCE: Final = DIMENSIONS.index("instance")
 
-
-def _merging(table: str, keys: Sequence[str], measures: Sequence[str]) -> str:
-    arrays = ", ".join(f"${place}::bigint[]" for place in range(1, len(keys) + len(measures) + 1))
+def _merging(table: str, keys: Sequence[str], further: Sequence[str] = ()) -> str:
+    columns = (*keys, *further, *MEASURES)
+    arrays = ", ".join(f"${place}::bigint[]" for place in range(1, len(columns) + 1))
     return (
-        f"INSERT INTO sidelog.{table} AS known ({', '.join((*keys, *measures))}) "
+        f"INSERT INTO sidelog.{table} AS known ({', '.join(columns)}) "
         f"SELECT * FROM unnest({arrays}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-        + ", ".join(f"{measure} = known.{measure} + excluded.{measure}" for measure in measures)
+        + ", ".join(f"{measure} = known.{measure} + excluded.{measure}" for measure in MEASURES)
     )
 
 
 _MERGE: Final = {
-    tier: _merging(table, (period, *DIMENSIONS, "status_class"), MEASURES) for tier, (table, period) in TABLES.items()
+    tier: _merging(table, (period, *DIMENSIONS, "status_class")) for tier, (table, period) in TABLES.items()
 }
-_MERGE_FAILURES: Final = _merging(
-    "failures", ("hour", "project", "route_id", "status", "error_type", "instance"), ("exchanges",)
+_MERGE_STATUS: Final = _merging(STATUS_TABLE, ("hour", *BY_STATUS, "keyed", "status"), ("status_class",))
+_DROP_EMPTY: Final = (
+    f"DELETE FROM sidelog.{STATUS_TABLE} WHERE hour = ANY($1::bigint[]) AND exchanges = 0 AND events = 0"
 )
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"
 _COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM sidelog.rollups WHERE hour = $1"
+_COUNTED_BY_STATUS: Final = (
+    f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM sidelog.{STATUS_TABLE} WHERE hour = $1"
+)
 
 
 async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:
     """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1."""
     for hour in limits.unknown(rollups.hours):
-        limits.learn(hour, await connection.fetch(_COUNTED_APART, hour))
-    hours, capped = rollups.admitted(limits)
-    if capped:
-        await connection.execute(_CAP, capped)
-    # Whose failures they are matters only to keep writers apart: any instance of the batch will do.
-    instance = min((dimensions[_INSTANCE] for _, dimensions, _ in hours), default=0)
-    await _send(connection, _MERGE["hour"], _rows(hours, sign))
-    await _send(connection, _MERGE["day"], _rows(by_day(hours), sign))
-    failures = [(*key, instance, sign * count) for key, count in sorted(rollups.failures.items())]
-    await _send(connection, _MERGE_FAILURES, failures)
+        known, by_status = [await connection.fetch(sql, hour) for sql in (_COUNTED_APART, _COUNTED_BY_STATUS)]
+        limits.learn(hour, known, by_status)
+    admitted = rollups.admitted(limits, (await find(connection, {"host": tuple(rollups.hosts)}))["host"])
+    if admitted.capped:
+        await connection.execute(_CAP, admitted.capped)
+    await _send(connection, _MERGE["hour"], _rows(admitted.hours, sign))
+    await _send(connection, _MERGE["day"], _rows(by_day(admitted.hours), sign))
+    statuses = [
+        (*key, key[-1] // 100, *(sign * count for count in counts)) for key, counts in sorted(admitted.statuses.items())
+    ]
+    await _send(connection, _MERGE_STATUS, statuses)
+    if sign < 0:
+        await connection.execute(_DROP_EMPTY, sorted(rollups.hours))
 
 
 def _rows(sums: Sums, sign: int) -> list[tuple[int, ...]]:

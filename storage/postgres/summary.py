@@ -17,12 +17,14 @@ from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.postgres.usage import usage
 from storage.query import Filter
-from storage.rollup_sql import bucket_of, rollup_rows
-from storage.rollups import MEASURES
-from storage.sql import KINDS, MAX_INT, POSTGRES
+from storage.record import LEVELS
+from storage.rollup_sql import bucket_of, can_count_by_status, rollup_rows, tables_for
+from storage.rollups import MEASURES, STATUS_TABLE
+from storage.sql import KINDS, POSTGRES
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
+_WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
 _SCAN_SUMS: Final = (
     f"SELECT kind, coalesce(status / 100, 0), {bucket_of('duration_us')}, "
@@ -47,7 +49,7 @@ async def summary(connection: Connection, filter: Filter, text: Names, known: Kn
     if has_rollups(state, filter):
         cut = split(filter, newest_us)
         edges = cut.edges
-        await _add_hours(connection, filter, cut.hours, tally)
+        await _add_hours(connection, filter, state, cut.hours, tally)
         tops |= await count_values(connection, filter, state, cut.hours, _ROLLUP_TOPS, known)
         complete = await _add_failures(connection, filter, state, cut.hours, tops["error_type"], budget)
     for edge in edges:
@@ -62,11 +64,11 @@ async def summary(connection: Connection, filter: Filter, text: Names, known: Kn
     return tally.summary(start, end, top, models, complete=complete and is_whole)
 
 
-async def _add_hours(connection: Connection, filter: Filter, hours: Hours, tally: Tally) -> None:
-    where = await rollup_where(connection, filter)
-    if where is None or hours.is_empty:
+async def _add_hours(connection: Connection, filter: Filter, state: State, hours: Hours, tally: Tally) -> None:
+    tables, where = tables_for(filter, state.capped_dimensions), await rollup_where(connection, filter)
+    if tables is None or where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(where, hours, ("status_class", *MEASURES), POSTGRES)
+    rows, parameters = rollup_rows(tables, where, hours, ("status_class", *MEASURES), POSTGRES)
     sums = ", ".join(f"sum({name})::bigint" for name in MEASURES)
     sql = f"SELECT status_class, {sums} FROM {rows} GROUP BY status_class"
     for class_, *row in await connection.fetch(sql, *parameters):
@@ -80,14 +82,11 @@ async def _add_hours(connection: Connection, filter: Filter, hours: Hours, tally
 async def _add_failures(
     connection: Connection, filter: Filter, state: State, hours: Hours, counts: dict[int, int], budget: Budget
 ) -> bool:
-    """Count whole hours' failures, from their own small table where it has the filter's dimensions."""
+    """Count whole hours' failures, from the rollups by status where those have the filter's dimensions."""
     if hours.is_empty or filter.kind == "event":
         return True
-    known = Filter(
-        scope=replace(filter.scope, containers=(), clients=()), projects=filter.projects, routes=filter.routes
-    )
-    if replace(known, kind=filter.kind, since_us=filter.since_us, until_us=filter.until_us) == filter:
-        await _add_known_failures(connection, known, hours, counts)
+    if can_count_by_status(filter, state.capped_dimensions):
+        await _add_known_failures(connection, filter, hours, counts)
         return True
     levels = tuple(level for level in ("warn", "error") if not filter.levels or level in filter.levels)
     if not levels:
@@ -104,18 +103,16 @@ async def _add_failures(
     return True
 
 
-async def _add_known_failures(connection: Connection, known: Filter, hours: Hours, counts: dict[int, int]) -> None:
-    where = await rollup_where(connection, replace(known, kind="all"))
+async def _add_known_failures(connection: Connection, filter: Filter, hours: Hours, counts: dict[int, int]) -> None:
+    where = await rollup_where(connection, filter)
     if where is None:
         return
     number = len(where.parameters) + 1
     sql = (
-        f"SELECT error_type, sum(exchanges)::bigint FROM sidelog.failures WHERE {where.text} "
-        f"AND hour >= ${number} AND hour < ${number + 1} GROUP BY error_type"
+        f"SELECT error_type, sum(exchanges)::bigint FROM sidelog.{STATUS_TABLE} WHERE {where.text} "
+        f"AND level >= {_WARN} AND hour >= ${number} AND hour < ${number + 1} GROUP BY error_type"
     )
-    first = -MAX_INT if hours.first is None else hours.first
-    until = MAX_INT if hours.until is None else hours.until
-    for value, count in await connection.fetch(sql, *where.parameters, first, until):
+    for value, count in await connection.fetch(sql, *where.parameters, *hours.bounds):
         add(counts, value, count)
 
 

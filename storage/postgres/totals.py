@@ -4,6 +4,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 from storage.periods import Hours, hours_inside, split
@@ -14,8 +15,8 @@ from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
-from storage.rollup_sql import rollup_rows
-from storage.rollups import OTHER
+from storage.rollup_sql import Tables, rollup_rows, tables_for
+from storage.rollups import OTHER, TABLES
 from storage.sql import KINDS, POSTGRES, texts
 from storage.usage import TABLE as USAGE
 from storage.usage import can_count, conditioned, counts_calls
@@ -53,25 +54,26 @@ async def count(connection: Connection, filter: Filter, budget: Budget) -> Count
 
 def _counting(state: State, filter: Filter) -> _Counting | None:
     """Find out what can count whole hours of a filter; None when only rows can tell."""
-    if has_rollups(state, filter):
-        return count_hours
+    tables = tables_for(filter, state.capped_dimensions)
+    if tables is not None:
+        return partial(count_hours, tables=tables)
     can_tell = counts_calls(filter) and can_count(filter, texts(filter), state.capped_dimensions)
     return _count_calls if can_tell else None
 
 
-async def count_hours(connection: Connection, filter: Filter, hours: Hours) -> Count:
+async def count_hours(connection: Connection, filter: Filter, hours: Hours, tables: Tables = TABLES) -> Count:
     """Count the records of whole hours of a filter that rollups can tell."""
     where = await rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return Count(0, 0)
-    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"), POSTGRES)
+    rows, parameters = rollup_rows(tables, where, hours, ("exchanges", "events"), POSTGRES)
     sql = f"SELECT coalesce(sum(exchanges), 0)::bigint, coalesce(sum(events), 0)::bigint FROM {rows}"
     row = await connection.fetchrow(sql, *parameters)
     return Count(0, 0) if row is None else Count(*row)
 
 
 async def _count_calls(connection: Connection, filter: Filter, hours: Hours) -> Count:
-    where = await rollup_where(connection, conditioned(filter))
+    where = await rollup_where(connection, conditioned(filter, is_llm=filter.is_llm))
     if where is None or hours.is_empty:
         return Count(0, 0)
     number = len(where.parameters) + 1
@@ -123,7 +125,7 @@ async def _summed_stats(connection: Connection, filter: Filter) -> Rows:
     if where is None:
         return []
     table, parameters = rollup_rows(
-        where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), POSTGRES
+        TABLES, where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), POSTGRES
     )
     return await connection.fetch(
         f"SELECT {_BY}, sum(2 * exchanges + events)::bigint FROM {table} {_EACH}", *parameters

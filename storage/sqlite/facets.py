@@ -50,7 +50,7 @@ def facets(
         filter = visible(connection, filter)
         is_known = has_rollups(connection, filter)
         is_exact = is_known and has_whole_hours(filter)
-        is_long = is_known and _has_many(connection, filter)
+        is_long = is_known and not is_exact and _has_many(connection, filter)
         sampled = [name for name in names if name not in ROLLUP_FACETS or not (is_exact or is_long)]
         counts, is_whole = _sample(connection, filter, sampled) if sampled else ({}, False)
         counted = [name for name in names if name in ROLLUP_FACETS and (is_exact or not is_whole)]

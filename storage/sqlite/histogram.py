@@ -12,13 +12,13 @@ from typing import Final
 from storage.figures import Histogram, class_name
 from storage.periods import DAY_HOURS, HOUR_US, Hours, split, steps
 from storage.query import Filter
-from storage.rollup_sql import bucket_of, rollup_rows
+from storage.rollup_sql import Tables, bucket_of, rollup_rows
 from storage.rollups import DURATIONS
 from storage.sql import KINDS, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.read import seq_range
 from storage.sqlite.scan import scan
-from storage.sqlite.tiers import edges_us, has_rollups, rollup_where, snapshot, visible
+from storage.sqlite.tiers import edges_us, rollup_where, snapshot, tables_of, visible
 from storage.tally import Tally, within
 
 MAX_SCAN_ROWS: Final = 500_000
@@ -33,16 +33,16 @@ def histogram(
     """Count records over time."""
     with snapshot(connection):
         wanted = visible(connection, within(filter, since_us, until_us))
-        is_summed = has_rollups(connection, wanted)
+        tables = tables_of(connection, wanted)
         rows = seq_range(connection, wanted)
-        is_long = is_summed and rows.last - rows.first >= MAX_SCAN_ROWS
+        is_long = tables is not None and rows.last - rows.first >= MAX_SCAN_ROWS
         step, starts = steps(since_us, until_us, buckets, is_long=is_long)
         tallies = [Tally() for _ in starts]
         edges = [wanted] if starts else []
-        if is_summed and starts and step % HOUR_US == 0 and starts[0] % HOUR_US == 0:
+        if tables is not None and starts and step % HOUR_US == 0 and starts[0] % HOUR_US == 0:
             cut = split(wanted, edges_us(connection)[1])
             edges = cut.edges
-            _add_hours(connection, wanted, cut.hours, starts, tallies)
+            _add_hours(connection, tables, wanted, cut.hours, starts, tallies)
         complete = True
         for edge in edges:
             complete &= _add_rows(connection, edge, starts[0], step, tallies, budget)
@@ -50,14 +50,19 @@ def histogram(
 
 
 def _add_hours(
-    connection: sqlite3.Connection, filter: Filter, hours: Hours, starts: list[int], tallies: list[Tally]
+    connection: sqlite3.Connection,
+    tables: Tables,
+    filter: Filter,
+    hours: Hours,
+    starts: list[int],
+    tallies: list[Tally],
 ) -> None:
     where = rollup_where(connection, filter)
     if where is None or hours.is_empty:
         return
     has_days = all(start % (DAY_HOURS * HOUR_US) == 0 for start in starts)
     rows, parameters = rollup_rows(
-        where, hours, ("status_class", "exchanges", "events", *DURATIONS), SQLITE, only_hours=not has_days
+        tables, where, hours, ("status_class", "exchanges", "events", *DURATIONS), SQLITE, only_hours=not has_days
     )
     sums = ", ".join(f"sum({name})" for name in ("exchanges", "events", *DURATIONS))
     sql = f"SELECT hour, status_class, {sums} FROM {rows} GROUP BY hour, status_class"

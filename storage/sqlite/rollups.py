@@ -3,46 +3,63 @@
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from storage.periods import DAY_HOURS, Tier
-from storage.rollups import DIMENSIONS, LIMITED, MEASURES, TABLES, Limits, Rollups, Sums, by_day
+from storage.rollups import (
+    BY_STATUS,
+    DIMENSIONS,
+    LIMITED,
+    LIMITED_BY_STATUS,
+    MEASURES,
+    STATUS_TABLE,
+    TABLES,
+    Limits,
+    Rollups,
+    Sums,
+    by_day,
+)
+from storage.sqlite.dictionary import find
 
 
-def _upsert(tier: Tier) -> str:
-    table, period = TABLES[tier]
-    keys = (period, *DIMENSIONS, "status_class")
+def _upsert(table: str, keys: Sequence[str], further: Sequence[str] = ()) -> str:
+    columns = (*keys, *further, *MEASURES)
     return (
-        f"INSERT INTO {table} ({', '.join((*keys, *MEASURES))}) "
-        f"VALUES ({', '.join('?' * (len(keys) + len(MEASURES)))}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
         + ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in MEASURES)
     )
 
 
-_UPSERTS: Final = {tier: _upsert(tier) for tier in TABLES}
-_UPSERT_FAILURE: Final = (
-    "INSERT INTO failures (hour, project, route_id, status, error_type, exchanges) VALUES (?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (hour, project, route_id, status, error_type) DO UPDATE SET exchanges = exchanges + excluded.exchanges"
-)
+_STATUS_KEYS: Final = ("hour", *BY_STATUS, "keyed", "status")
+_UPSERTS: Final = {
+    tier: _upsert(table, (period, *DIMENSIONS, "status_class")) for tier, (table, period) in TABLES.items()
+}
+_UPSERT_STATUS: Final = _upsert(STATUS_TABLE, _STATUS_KEYS, ("status_class",))
+_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM rollups WHERE hour = ?"
+_COUNTED_BY_STATUS: Final = f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM {STATUS_TABLE} WHERE hour = ?"
 
 
 def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:
     """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1."""
     for hour in limits.unknown(rollups.hours):
-        for_hour = f"SELECT DISTINCT {', '.join(LIMITED)} FROM rollups WHERE hour = ?"
-        limits.learn(hour, connection.execute(for_hour, (hour,)))
-    hours, capped = rollups.admitted(limits)
-    if capped:
-        connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (capped,))
-    _add(connection, "hour", hours, sign)
-    _add(connection, "day", by_day(hours), sign)
-    connection.executemany(_UPSERT_FAILURE, [(*key, sign * count) for key, count in rollups.failures.items()])
+        known, by_status = (connection.execute(sql, (hour,)) for sql in (_COUNTED_APART, _COUNTED_BY_STATUS))
+        limits.learn(hour, known, by_status)
+    admitted = rollups.admitted(limits, find(connection, {"host": tuple(rollups.hosts)})["host"])
+    if admitted.capped:
+        connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (admitted.capped,))
+    _add(connection, "hour", admitted.hours, sign)
+    _add(connection, "day", by_day(admitted.hours), sign)
+    connection.executemany(
+        _UPSERT_STATUS,
+        [(*key, key[-1] // 100, *(sign * count for count in counts)) for key, counts in admitted.statuses.items()],
+    )
 
 
 def delete_before(connection: sqlite3.Connection, hour: int) -> None:
     """Delete the sums of all hours before one, and of all days that ended before it."""
-    for table in ("rollups", "failures"):
+    for table in ("rollups", STATUS_TABLE):
         connection.execute(f"DELETE FROM {table} WHERE hour < ?", (hour,))
     connection.execute("DELETE FROM rollups_daily WHERE day < ?", (hour // DAY_HOURS,))
 
@@ -50,8 +67,8 @@ def delete_before(connection: sqlite3.Connection, hour: int) -> None:
 def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
     """Delete sums that have come down to nothing."""
     for hour in hours:
-        connection.execute("DELETE FROM rollups WHERE hour = ? AND exchanges = 0 AND events = 0", (hour,))
-        connection.execute("DELETE FROM failures WHERE hour = ? AND exchanges = 0", (hour,))
+        for table in ("rollups", STATUS_TABLE):
+            connection.execute(f"DELETE FROM {table} WHERE hour = ? AND exchanges = 0 AND events = 0", (hour,))
         day = hour // DAY_HOURS
         connection.execute("DELETE FROM rollups_daily WHERE day = ? AND exchanges = 0 AND events = 0", (day,))
 

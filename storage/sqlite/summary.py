@@ -13,18 +13,20 @@ from storage.facet_counts import Counts, KnownCounts
 from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.periods import HOUR_US, Hours, split
 from storage.query import Filter
-from storage.rollup_sql import bucket_of, rollup_rows
-from storage.rollups import MEASURES
+from storage.record import LEVELS
+from storage.rollup_sql import bucket_of, can_count_by_status, rollup_rows
+from storage.rollups import MEASURES, STATUS_TABLE
 from storage.sql import KINDS, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.facets import add, count_values, named
 from storage.sqlite.scan import scan
-from storage.sqlite.tiers import edges_us, has_rollups, rollup_where, snapshot, visible
+from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, tables_of, visible
 from storage.sqlite.usage import usage
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
+_WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
 _SCAN_SUMS: Final = (
     f"SELECT kind, status / 100, {bucket_of('duration_us')}, "
@@ -63,10 +65,10 @@ def summary(connection: sqlite3.Connection, filter: Filter, text: Names, known: 
 
 
 def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tally: Tally) -> None:
-    where = rollup_where(connection, filter)
-    if where is None or hours.is_empty:
+    tables, where = tables_of(connection, filter), rollup_where(connection, filter)
+    if tables is None or where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(where, hours, ("status_class", *MEASURES), SQLITE)
+    rows, parameters = rollup_rows(tables, where, hours, ("status_class", *MEASURES), SQLITE)
     sums = ", ".join(f"sum({name})" for name in MEASURES)
     for class_, *row in connection.execute(
         f"SELECT status_class, {sums} FROM {rows} GROUP BY status_class", parameters
@@ -81,17 +83,16 @@ def _add_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours, tal
 def _add_failures(
     connection: sqlite3.Connection, filter: Filter, hours: Hours, counts: dict[int, int], budget: Budget
 ) -> bool:
-    """Count whole hours' failures, from their own small table where it has the filter's dimensions."""
+    """Count whole hours' failures, from the rollups by status where those have the filter's dimensions."""
     if hours.is_empty or filter.kind == "event":
         return True
-    known = Filter(
-        scope=replace(filter.scope, containers=(), clients=()), projects=filter.projects, routes=filter.routes
-    )
-    if replace(known, kind=filter.kind, since_us=filter.since_us, until_us=filter.until_us) == filter:
-        where = rollup_where(connection, replace(known, kind="all"))
+    if can_count_by_status(filter, meta(connection, "capped_dimensions")):
+        where = rollup_where(connection, filter)
         if where is not None:
-            sql = f"SELECT error_type, sum(exchanges) FROM failures WHERE {where.text} AND hour >= ? AND hour < ?"
-            sql += " GROUP BY error_type"
+            sql = (
+                f"SELECT error_type, sum(exchanges) FROM {STATUS_TABLE} WHERE {where.text} AND level >= {_WARN} "
+                "AND hour >= ? AND hour < ? GROUP BY error_type"
+            )
             for value, count in connection.execute(sql, (*where.parameters, *hours.bounds)):
                 add(counts, value, count)
         return True

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from storage.query import Filter
-from storage.rollup_sql import can_count
+from storage.rollup_sql import Tables, can_count, tables_for
 from storage.sql import SQLITE, Where, rollup_conditions, texts
 from storage.sqlite.dictionary import find
 
@@ -42,6 +42,11 @@ def visible(connection: sqlite3.Connection, filter: Filter) -> Filter:
 def has_rollups(connection: sqlite3.Connection, filter: Filter) -> bool:
     """Whether rollups can count a filter's records, its time apart."""
     return can_count(filter, meta(connection, "capped_dimensions"))
+
+
+def tables_of(connection: sqlite3.Connection, filter: Filter) -> Tables | None:
+    """Choose the rollups that count a filter's records, its time apart; None when only rows can tell."""
+    return tables_for(filter, meta(connection, "capped_dimensions"))
 
 
 def rollup_where(connection: sqlite3.Connection, filter: Filter) -> Where | None:

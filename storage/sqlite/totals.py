@@ -13,13 +13,13 @@ from storage.periods import Hours, hours_inside, split
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
 from storage.rollup_sql import rollup_rows
-from storage.rollups import OTHER
+from storage.rollups import OTHER, TABLES
 from storage.sql import KINDS, SQLITE, texts
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
-from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, visible
+from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, tables_of, visible
 from storage.usage import TABLE as USAGE
 from storage.usage import can_count, conditioned, counts_calls
 
@@ -53,7 +53,7 @@ def count(connection: sqlite3.Connection, filter: Filter, budget: Budget) -> Cou
 
 def _counting(connection: sqlite3.Connection, filter: Filter) -> _Counting | None:
     """Find out what can count whole hours of a filter; None when only rows can tell."""
-    if has_rollups(connection, filter):
+    if tables_of(connection, filter) is not None:
         return count_hours
     can_tell = counts_calls(filter) and can_count(filter, texts(filter), meta(connection, "capped_dimensions"))
     return _count_calls if can_tell else None
@@ -61,16 +61,16 @@ def _counting(connection: sqlite3.Connection, filter: Filter) -> _Counting | Non
 
 def count_hours(connection: sqlite3.Connection, filter: Filter, hours: Hours) -> Count:
     """Count the records of whole hours of a filter that rollups can tell."""
-    where = rollup_where(connection, filter)
-    if where is None or hours.is_empty:
+    tables, where = tables_of(connection, filter), rollup_where(connection, filter)
+    if tables is None or where is None or hours.is_empty:
         return Count(0, 0)
-    rows, parameters = rollup_rows(where, hours, ("exchanges", "events"), SQLITE)
+    rows, parameters = rollup_rows(tables, where, hours, ("exchanges", "events"), SQLITE)
     sql = f"SELECT coalesce(sum(exchanges), 0), coalesce(sum(events), 0) FROM {rows}"
     return Count(*connection.execute(sql, parameters).fetchone())
 
 
 def _count_calls(connection: sqlite3.Connection, filter: Filter, hours: Hours) -> Count:
-    where = rollup_where(connection, conditioned(filter))
+    where = rollup_where(connection, conditioned(filter, is_llm=filter.is_llm))
     if where is None or hours.is_empty:
         return Count(0, 0)
     sql = f"SELECT coalesce(sum(calls), 0) FROM {USAGE} WHERE {where.text} AND hour >= ? AND hour < ?"
@@ -101,7 +101,7 @@ def stats(connection: sqlite3.Connection, scope: Scope, names: Names, budget: Bu
             return Stats(0, levels, {}, {}, {})
         if has_rollups(connection, filter):
             table, parameters = rollup_rows(
-                where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), SQLITE
+                TABLES, where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), SQLITE
             )
             sql = f"SELECT {_BY}, sum(2 * exchanges + events) FROM {table} GROUP BY {_BY}"
             rows = connection.execute(sql, parameters).fetchall()

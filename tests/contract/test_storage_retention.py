@@ -52,6 +52,10 @@ async def check(store: Storage, records: list[Record], floor_us: int, last_seq: 
     for filter in (
         ALL,
         Filter(levels=("error",)),
+        Filter(statuses=(200, 404, 500)),
+        Filter(hosts=("a", "b"), error_types=("a", "", "A"), kind="all"),
+        Filter(keyed=True, since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3),
+        Filter(models=("a", "b")),
         Filter(scope=Scope(projects=("a", "b")), path_contains="items"),
         Filter(since_us=HOUR, until_us=HOUR + 20 * HOUR_US, kind="all"),
         Filter(since_us=HOUR + 3, until_us=HOUR + 28 * HOUR_US + 3, services=("a",)),

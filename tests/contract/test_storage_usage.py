@@ -27,6 +27,8 @@ FILTERS = (
     Filter(providers=("openai",)),
     Filter(providers=("openai", "nobody"), models=("small",)),
     Filter(models=("unknown",)),
+    Filter(models=("small",)),
+    Filter(models=("small", "large"), is_llm=True, projects=("a",)),
     Filter(scope=Scope(projects=("a",), containers=("c",))),
     Filter(projects=("a",), services=("s",), routes=("r",), keys=("k",)),
     Filter(since_us=HOUR, until_us=HOUR + 2 * HOUR_US),
@@ -69,6 +71,8 @@ def make_calls(number: int = 120) -> list[Record]:
                 "cache_write_tokens": pick(1), "reasoning_tokens": pick(5), "cost_usd": pick(0.001, 0.25, 1e300),
                 "usage_state": "complete",
             }  # fmt: skip
+        elif chance.random() < 0.3:
+            changes |= {"model": "small", "input_tokens": 5}  # of no provider: no LLM call
         records.append(make_record(**changes))
     return records
 

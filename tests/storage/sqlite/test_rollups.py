@@ -8,10 +8,12 @@ import pytest
 
 from storage.figures import FacetValue
 from storage.periods import HOUR_US
-from storage.query import EVERYTHING, Filter, Scope
+from storage.query import EVERYTHING, Count, Filter, Scope
 from storage.record import DURATION_BUCKETS_S
 from storage.rollups import Limits
+from storage.sqlite.schema import migrations
 from storage.sqlite.store import SqliteStorage
+from tests.contract.test_storage_reading import make_dataset
 from tests.storage.samples import START_US, make_batch, make_record
 
 BUCKETS = len(DURATION_BUCKETS_S) + 1
@@ -21,6 +23,18 @@ async def sums(path: Path, *columns: str) -> list[tuple[int, ...]]:
     """Read columns of all rollup rows."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         return connection.execute(f"SELECT {', '.join(columns)} FROM rollups ORDER BY {', '.join(columns)}").fetchall()
+
+
+def statuses(path: Path, *columns: str) -> list[tuple[int, ...]]:
+    """Read columns of all rows of the rollups by status."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM status_rollups"))
+
+
+def usage(path: Path) -> list[tuple[int, ...]]:
+    """Read all rows of the usage of models."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return sorted(connection.execute("SELECT * FROM usage_rollups"))
 
 
 async def test_batches_add_up(tmp_path: Path) -> None:
@@ -90,24 +104,87 @@ async def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:
         ]
 
 
-async def test_failures_are_counted_by_error(tmp_path: Path) -> None:
-    """Exchanges of level warn and error are counted by project, route, status and error type; nothing else is."""
+async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> None:
+    """Once more by hour, without service, key, source and method; failures are told from there."""
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(
             make_batch(
-                make_record(),
-                make_record(level="error", status=500, error_type="internal"),
-                make_record(level="error", status=500, error_type="internal"),
+                make_record(host="a", service="s", method="GET"),
+                make_record(host="a", service="t", method="POST"),
+                make_record(host="b", level="error", status=500, error_type="internal", keyed=True),
+                make_record(level="error", status=501, error_type="internal"),
                 make_record(level="warn", status=404),
-                make_record(level="error", kind="event"),
+                make_record(level="error", kind="event", status=None, error_type="lost"),
             )
         )
         summary = await store.summary(Filter())
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        found = connection.execute("SELECT status, exchanges FROM failures ORDER BY status").fetchall()
-    assert found == [(404, 1), (500, 2)]
+    assert statuses(path, "status", "keyed", "exchanges", "events") == [
+        (0, 0, 0, 1), (200, 0, 2, 0), (404, 0, 1, 0), (500, 1, 1, 0), (501, 0, 1, 0),
+    ]  # fmt: skip
     assert summary.top["error_type"] == [FacetValue("internal", 2)]
+
+
+@pytest.mark.parametrize(
+    ("filter", "exchanges"),
+    [
+        (Filter(statuses=(404,)), 3),
+        (Filter(hosts=("a",)), 5),
+        (Filter(error_types=("internal",), kind="all"), 2),
+        (Filter(keyed=True, status_classes=(4,)), 3),
+        (Filter(scope=Scope(projects=("p",)), hosts=("a",), statuses=(404,)), 3),
+        (Filter(models=("large",)), 4),
+    ],
+)
+async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Filter, exchanges: int) -> None:
+    """They are right even if somebody takes all rows away."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(
+            make_batch(
+                *[make_record(host="a", project="p", status=404, keyed=True) for _ in range(3)],
+                *[make_record(host="a", error_type="internal") for _ in range(2)],
+                *[make_record(host="b", model="large", provider=provider) for provider in ("openai", None) * 2],
+            )
+        )
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM records")
+        assert await store.count(filter) == Count(exchanges, 0)
+
+
+async def test_rows_of_an_older_layout_are_counted_by_status(tmp_path: Path) -> None:
+    """A store that was filled before there were such sums gets them, and the models without a provider."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        for start in range(0, 240, 40):
+            await store.commit(make_batch(*make_dataset()[start : start + 40]))
+    expected = statuses(path, "*"), usage(path)
+    scripts = migrations()
+    older = next(number for number, script in enumerate(scripts) if "status_rollups" in script)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE status_rollups")
+        connection.execute("CREATE TABLE failures (hour INTEGER)")
+        assert connection.execute("DELETE FROM usage_rollups WHERE provider = 0").rowcount
+        connection.execute(f"PRAGMA user_version = {older}")
+    async with await SqliteStorage.open(path, durability="fast"):
+        pass
+    assert (statuses(path, "*"), usage(path)) == expected
+
+
+async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
+    """An hour counts so many apart; totals by host are then scanned, those of whole projects are not touched by it."""
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        store._batches._limits = Limits(max_values=3)
+        for start in (0, 4):
+            hosts = [f"h{number}" for number in range(start, start + 4)]
+            await store.commit(make_batch(*[make_record(host=host, project="p", status=404) for host in hosts * 2]))
+        for number in range(8):
+            assert await store.count(Filter(hosts=(f"h{number}",))) == Count(2, 0)
+        assert await store.count(Filter(projects=("p",), statuses=(404,))) == Count(16, 0)
+        await store.erase(Filter(hosts=("h1", "h6")))
+        assert await store.count(Filter(statuses=(404,))) == Count(12, 0)
+        assert await store.count(Filter(hosts=("h0", "h6"))) == Count(2, 0)
+    assert statuses(tmp_path / "records.db", "exchanges") == [(2,), (2,), (8,)]
 
 
 async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""Rollups by status in Postgres: kept beside the others, told without the rows, gone with their hours."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from storage.backends import open_storage
+from storage.periods import HOUR_US
+from storage.postgres import schema
+from storage.postgres.store import PostgresStorage
+from storage.query import Count, Filter, Scope
+from tests.contract.test_storage_reading import make_dataset
+from tests.storage.samples import START_US, make_batch, make_record
+
+Other = asyncpg.Connection
+
+
+@pytest.mark.parametrize(
+    ("filter", "exchanges"),
+    [
+        (Filter(statuses=(404,)), 3),
+        (Filter(hosts=("a",)), 5),
+        (Filter(error_types=("internal",), kind="all"), 2),
+        (Filter(keyed=True, status_classes=(4,)), 3),
+        (Filter(scope=Scope(projects=("p",)), hosts=("a",), statuses=(404,)), 3),
+        (Filter(models=("large",)), 4),
+    ],
+)
+async def test_totals_are_told_without_the_rows(
+    store: PostgresStorage, other: "Other[asyncpg.Record]", filter: Filter, exchanges: int
+) -> None:
+    """They are right even if somebody takes all rows away."""
+    await store.commit(
+        make_batch(
+            *[make_record(host="a", project="p", status=404, keyed=True) for _ in range(3)],
+            *[make_record(host="a", error_type="internal") for _ in range(2)],
+            *[make_record(host="b", model="large", provider=provider) for provider in ("openai", None) * 2],
+        )
+    )
+    await other.execute("TRUNCATE sidelog.records")
+    assert await store.count(filter) == Count(exchanges, 0)
+
+
+async def test_sums_go_with_their_hours(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+    """What lies below the floor is deleted, and what has come down to nothing is taken off."""
+    await store.commit(make_batch(*[make_record(started_at_us=START_US + hour * HOUR_US) for hour in range(4)]))
+    await store.raise_floors((START_US // HOUR_US + 2) * HOUR_US, 0)
+    while not (await store.purge(100)).is_done:
+        pass
+    sql = "SELECT hour - $1, exchanges FROM sidelog.status_rollups ORDER BY hour"
+    assert [tuple(row) for row in await other.fetch(sql, START_US // HOUR_US)] == [(2, 1), (3, 1)]
+    await store.erase(Filter(since_us=START_US + 3 * HOUR_US))
+    assert [tuple(row) for row in await other.fetch(sql, START_US // HOUR_US)] == [(2, 1)]
+
+
+async def test_rows_of_an_older_layout_are_counted_by_status(
+    url: str, tmp_path: Path, other: "Other[asyncpg.Record]"
+) -> None:
+    """A store that was filled before there were such sums gets them, and the models without a provider."""
+
+    async def sums() -> list[list[tuple[int, ...]]]:
+        return [
+            sorted(map(tuple, await other.fetch(f"SELECT * FROM sidelog.{table}")))
+            for table in ("status_rollups", "usage_rollups")
+        ]
+
+    async with await open_storage(url, tmp_path, durability="fast") as store:
+        for start in range(0, 240, 40):
+            await store.commit(make_batch(*make_dataset()[start : start + 40]))
+    expected = await sums()
+    older = next(number for number, script in enumerate(schema.migrations()) if "status_rollups" in script)
+    await other.execute(
+        "DROP TABLE sidelog.status_rollups; DROP FUNCTION sidelog.delete_status_rollups CASCADE; "
+        "DELETE FROM sidelog.usage_rollups WHERE provider = 0"
+    )
+    await other.execute("DELETE FROM sidelog.migrations WHERE version > $1", older)
+    async with await open_storage(url, tmp_path, durability="fast"):
+        pass
+    assert await sums() == expected
