@@ -154,7 +154,7 @@ class StorageSettings(_Section, frozen=True):
         ),
     ] = "sqlite:///sidelog.db"
     durability: Annotated[Literal["fast", "safe"], Meta(description="`safe` syncs each commit to disk")] = "safe"
-    queue_max_bytes: Annotated[int, Meta(ge=MIB, le=16 * GIB, description="batches waiting for the store")] = 32 * MIB
+    queue_max_bytes: Annotated[int, Meta(ge=MIB, le=16 * GIB, description="batches waiting for the store")] = 16 * MIB
     batch_max_records: Annotated[int, Meta(ge=1, le=100_000, description="records of one transaction")] = 3000
     batch_max_bytes: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="bytes of one transaction")] = 8 * MIB
     batch_max_age_ms: Annotated[int, Meta(ge=1, le=60_000, description="a batch closes at this age")] = 200

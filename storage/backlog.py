@@ -5,6 +5,7 @@ Pure: the clock is an argument. Bounded in bytes by its callers' heeding `is_ful
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from storage.batcher import Batcher, Group, Run
@@ -34,16 +35,28 @@ class Backlog:
         self._max_bytes = limits.queue_max_bytes
         self._closed: deque[Group] = deque()
         self._closed_bytes = 0
+        self._replay_bytes = min(limits.max_bytes, limits.queue_max_bytes // 2)
+        self._lent_bytes = 0
         self._is_relieving = False
 
     @property
-    def _size_bytes(self) -> int:
-        return self._closed_bytes + self._batcher.size_bytes
+    def size_bytes(self) -> int:
+        """Size of the entries in it, and of what it has lent."""
+        return self._closed_bytes + self._batcher.size_bytes + self._lent_bytes
+
+    @contextmanager
+    def lending(self) -> Iterator[None]:
+        """Leave the room of one group, half of it all at most, to a group that comes from elsewhere."""
+        self._lent_bytes = self._replay_bytes
+        try:
+            yield
+        finally:
+            self._lent_bytes = 0
 
     @property
     def is_full(self) -> bool:
         """Whether nothing should be added."""
-        return self._size_bytes >= self._max_bytes
+        return self.size_bytes >= self._max_bytes
 
     def needs_relief(self) -> bool:
         """Whether the oldest should go elsewhere: once it was full, until half of it is gone.
@@ -52,7 +65,7 @@ class Backlog:
         """
         if self.is_full:
             self._is_relieving = True
-        elif self._size_bytes * 2 <= self._max_bytes:
+        elif self.size_bytes * 2 <= self._max_bytes:
             self._is_relieving = False
         return self._is_relieving
 

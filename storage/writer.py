@@ -11,7 +11,7 @@ refused record is stored escaped under its id; only if that is refused too, it g
 Invariant: positions are committed in the order in which entries were added, and never ahead of an entry that is not
 settled. Memory is bounded in bytes: while the store is away and the queue is full, the oldest batches go to the
 spool, if there is one; when that is full too, `is_full` holds, the caller stops adding, and the ring takes over. When
-the store is back, batches and spooled frames are committed in turn.
+the store is back, batches and spooled frames are committed in turn, and a frame takes its room from the queue.
 """
 
 import asyncio
@@ -119,6 +119,11 @@ class Writer:
     def waiting_records(self) -> int:
         """Entries taken and not settled; those of a batch that is being cut in parts count until its last part is."""
         return self._backlog.records
+
+    @property
+    def held_bytes(self) -> int:
+        """Size of what is held of the entries taken and not settled, a frame that is replayed included."""
+        return self._backlog.size_bytes
 
     @property
     def oldest_unstored_s(self) -> float:
@@ -353,9 +358,10 @@ class Writer:
         spooling = self._spooling
         assert spooling is not None
         try:
-            group = await self._next_frame(spooling)
-            if group is not None:
-                await self._settle(group, may_wait=False)
+            with self._backlog.lending():
+                group = await self._next_frame(spooling)
+                if group is not None:
+                    await self._settle(group, may_wait=False)
         except StorageUnavailable as error:
             if self._clock() >= self.availability.retry_at_s:
                 self._note_down(Batch(self._instance, []), 0.0, error)

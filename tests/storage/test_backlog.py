@@ -65,3 +65,17 @@ def test_relief_lasts_from_full_to_half() -> None:
     assert gone == 5
     extend(backlog, 1, 10)
     assert not backlog.needs_relief()
+
+
+def test_what_is_lent_counts_until_it_is_back() -> None:
+    """A group from elsewhere takes the room of one of ours, and leaves half of it all."""
+    backlog = make_backlog(max_records=100)
+    extend(backlog, 1, 49)
+    with backlog.lending():
+        assert (backlog.size_bytes, backlog.is_full) == (99, False)
+        extend(backlog, 1, 1)
+        assert backlog.is_full
+    assert (backlog.size_bytes, backlog.is_full) == (50, False)
+    small = Backlog(BacklogLimits(max_bytes=10, queue_max_bytes=100))
+    with small.lending():
+        assert small.size_bytes == 10

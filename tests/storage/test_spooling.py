@@ -10,7 +10,7 @@ import pytest
 
 from storage.ledger import PAST, SPOOL, Ledger
 from storage.patience import Patience
-from storage.record import Entry, Position
+from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_body, make_payload
 from tests.storage.spool_rig import ALL, ENTRY_BYTES, RING, SPOOL_BYTES, FickleStore, Rig
@@ -55,6 +55,40 @@ async def test_live_batches_and_the_spool_take_turns(tmp_path: Path) -> None:
         order = {record_id: place for place, record_id in enumerate(await store.stored_ids())}
         places = [order[record.id] for record in rig.ring]
         assert min(places[-300:]) < max(places[:300])
+
+
+class SlowReplay(FickleStore):
+    """A store that lets frames of the spool wait at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.waiting = asyncio.Event()
+
+    async def commit(self, batch: Batch) -> int:
+        """Commit, a frame when the gate is open."""
+        if SPOOL in batch.positions:
+            self.waiting.set()
+            await self.gate.wait()
+        return await super().commit(batch)
+
+
+async def test_a_frame_takes_its_room_from_the_queue(tmp_path: Path) -> None:
+    """While one is replayed less is taken from the ring: together they hold no more than the queue alone."""
+    async with SlowReplay() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(60)
+            await rig.until(lambda: writer.spooled_records >= 40)
+            store.is_away = False
+            await rig.until(store.waiting.is_set)
+            rig.push(60)
+            rig.drain()
+            assert (writer.is_full, writer.waiting_records <= 10) == (True, True)
+            store.gate.set()
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 120
 
 
 async def test_a_full_spool_stops_the_taking(tmp_path: Path) -> None:
