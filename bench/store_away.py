@@ -36,6 +36,8 @@ from tests.support.sidelog import Sidelog
 
 CONNECTIONS: Final = 16
 WARM_S: Final = 10.0
+AFTER_S: Final = 30.0
+"""How long memory is looked at when everything is stored."""
 DRAIN_LIMIT_S: Final = 1800.0
 OUTAGES: Final = {"postgres": ("stopped", "hung", "killed"), "sqlite": ("locked",)}
 REQUEST: Final = (
@@ -218,7 +220,7 @@ async def measured(
         await _drained(watch, options.rate)
         drain_s = time.monotonic() - back_s
         watch.phase = "after"
-        await asyncio.sleep(WARM_S)
+        await asyncio.sleep(AFTER_S)
         load.is_ending = True
         watching.cancel()
     ledger = await asyncio.to_thread(sidelog.settled_ledger)

@@ -21,6 +21,7 @@ from api.dialects.fanout import Fanout
 from api.metrics import Metrics
 from api.store_metrics import StoreFigures
 from api.tail import Tail
+from proxy import allocator
 from proxy.access_log import AccessLog, open_access_log
 from proxy.admin_port import admin_port
 from proxy.arrival import Beginning, begun, meet
@@ -59,6 +60,8 @@ CLOSE_S: Final = 10.0
 """Bounds each step of the stop: what is not stored by then stays in the rings for the next start."""
 WORKERS_GONE_S: Final = 5.0
 """Beyond their drain timeout, before we stop without them."""
+HIGH_BYTES: Final = 4 * 1024 * 1024
+"""Held at once, they leave memory behind that is worth giving back."""
 
 
 @dataclass(slots=True)
@@ -85,6 +88,10 @@ class ControlPlane:
         self.sources.find()
         readings = {s.id: s.reading for s in self.sources.attached.values()}
         return balance(self.drain.committed, readings, self.writer.spooled_records)
+
+    def held_bytes(self) -> int:
+        """Tell what is held of records that wait; as long as the spool is not empty, it comes back through us."""
+        return max(self.writer.held_bytes, HIGH_BYTES if self.writer.spooled_records else 0)
 
     async def on_key_changed(self, change: str, key: ApiKey) -> None:
         """Tell workers and the log of a key that was created, updated or deleted through the API."""
@@ -132,6 +139,7 @@ async def control_plane(
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
         retaining = tasks.create_task(plane.retention.run(), name="retention")
         publishing = tasks.create_task(plane.keys.run(), name="keys")
+        keeping = tasks.create_task(allocator.keep_little(plane.held_bytes, HIGH_BYTES), name="memory")
         try:
             yield plane
         finally:
@@ -144,6 +152,7 @@ async def control_plane(
                 await asyncio.to_thread(plane.access_log.close)
             meeting.cancel()
             publishing.cancel()
+            keeping.cancel()
             await plane.keys.flush_uses()
             plane.sources.close()
             if beginning.spool is not None:
@@ -321,6 +330,7 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role="collector")
+    allocator.tune()
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

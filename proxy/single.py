@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 
+from proxy import allocator
 from proxy.admin_port import admin_port
 from proxy.collector import ControlPlane, control_plane, log_each
 from proxy.datadir import DataDir
@@ -80,6 +81,7 @@ def run_single(settings_fd: int, data: DataDir, listeners: Listeners) -> int:
     """
     settings = read_settings(settings_fd)
     set_up_log(settings.log.level, role="sidelog")
+    allocator.tune()
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
