@@ -167,17 +167,17 @@ def markdown(result: Result) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def replaced(text: str, section: str) -> str:
+def replaced(text: str, section: str, begin_mark: str = BEGIN, end_mark: str = END) -> str:
     """Return `text` with what stands between the markers replaced.
 
     Raises:
         ValueError: the markers are missing or in the wrong order.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"markers {BEGIN} and {END} are missing")
-    return f"{before}{BEGIN}\n\n{section}\n\n{END}{after}"
+        raise ValueError(f"markers {begin_mark} and {end_mark} are missing")
+    return f"{before}{begin}\n\n{section}\n\n{end}{after}"
 
 
 def main() -> int:
