@@ -1,42 +1,77 @@
 """Retention in SQL: the floors, and slices of deletion below them.
 
-Strategy: `spans` knows where old rows are, a block knows its newest record, so nothing is searched. Rows go first, a
-slice at a time, each a transaction of its own that ends early when a batch waits; then the rollups of hours that are
-gone, then blocks, then repeated text that nothing uses, then pages are given back to the file system. A row above the
-floor keeps its block until it goes too.
+Strategy: `spans` knows where old rows are, a block knows its newest record, so nothing is searched. Rows go first, then
+the rollups of hours that are gone, then blocks, then repeated text that nothing uses, then pages are given back to the
+file system. A row above the floor keeps its block until it goes too. Each slice is a transaction of one kind of work,
+in steps of about a millisecond, that ends when its time is over or a batch waits: with its commit it holds the write
+connection for less than 10 ms. The journal is written back elsewhere (`storage.sqlite.journal`).
 
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from storage.payloads import BODIES, HEADS
 from storage.periods import DAY_US, HOUR_US
 from storage.purge import Purged, RetentionState
-from storage.sqlite import usage
+from storage.sqlite import rollups, usage
 from storage.sqlite.dictionary import delete_unused
-from storage.sqlite.rollups import delete_before
+from storage.sqlite.journal import left_alone
 from storage.sqlite.tiers import meta
 from storage.sqlite.tools import drop_details
 
-_MAX_BLOCKS: Final = 200
-"""Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
-_STEP_ROWS: Final = 250
-"""Rows deleted before it is looked whether a batch waits: about 3 ms."""
+T = TypeVar("T")
+
+SLICE_S: Final = 0.004
+"""How long a slice works before it commits; to sync what it wrote takes about as long again."""
+JOURNAL_SLICES: Final = 4
+"""Slices between two times that the journal is written back: about 1 500 pages, bench/purge.py."""
+_STEP_ROWS: Final = 100
+"""Rows of one step: 1 ms."""
+_STEP_BLOCKS: Final = 10
+"""Blocks of one step, 200 KB of compressed bodies as a rule."""
+_STEP_PAGES: Final = 20
+"""Pages of one step of giving back."""
 _KEPT_PAGES: Final = 512
 """Free pages that are not given back, 4 MiB: the next batches need them."""
-_VACUUM_PAGES: Final = 512
-"""Pages given back in one slice."""
+_KEPT_SHARE: Final = 64
+"""A 64th of the file is not given back either: the hour that comes needs what the hour that went has left."""
+_ALL: Final = 1_000_000_000
+"""A slice's time is its only limit."""
+
+
+class Turn:
+    """How long a slice may go on: until a batch waits for the connection, or its time is over."""
+
+    def __init__(self, is_wanted: Callable[[], bool], clock: Callable[[], float] = time.monotonic) -> None:
+        self._is_wanted = is_wanted
+        self._clock = clock
+        self._ends_s = clock() + SLICE_S
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the slice is to end with the step it is at."""
+        return self._is_wanted() or self._clock() >= self._ends_s
+
+    def take(self, step: Callable[[int], int], step_items: int, max_items: int) -> int:
+        """Do steps of so many items, one at least, until none is left or the turn is over; answers how many it took."""
+        items = 0
+        while items < max_items:
+            taken = step(min(step_items, max_items - items))
+            items += taken
+            if not taken or self.is_over:
+                break
+        return items
 
 
 def retention(connection: sqlite3.Connection) -> RetentionState:
     """Tell how far retention has come."""
     oldest = connection.execute("SELECT min(min_started_at_us) FROM spans").fetchone()[0]
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
+    pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
     return RetentionState(
         purge_floor_us=meta(connection, "purge_floor_us"),
         body_floor_us=meta(connection, "body_floor_us"),
@@ -62,43 +97,55 @@ def purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[],
         max_rows: Of the slice.
         is_wanted: Whether a batch waits for the connection: the slice then ends with the step it is at.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        purged = _purge(connection, max_rows, is_wanted)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    if purged.rows or purged.blocks:
-        return purged
-    if delete_unused(connection, meta(connection, "purge_floor_us") // DAY_US, max_rows):
-        return Purged(0, 0, is_done=False)
-    return Purged(0, 0, is_done=give_back(connection))
+    return _transaction(connection, lambda: _purge(connection, max_rows, Turn(is_wanted)))
 
 
-def _purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[], bool]) -> Purged:
-    floor_us = meta(connection, "purge_floor_us")
-    rows = _purge_rows(connection, floor_us, max_rows, is_wanted)
+def vacuum(connection: sqlite3.Connection, is_wanted: Callable[[], bool] = lambda: False) -> bool:
+    """Give free pages back to the file system, a slice of them; False when there are none."""
+    step = partial(_give_back, connection, 0)
+    return _transaction(connection, lambda: Turn(is_wanted).take(step, _STEP_PAGES, _ALL) > 0)
+
+
+def _transaction(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
+    with left_alone(connection):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            done = work()
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    return done
+
+
+def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
+    floor_us, body_floor_us = meta(connection, "purge_floor_us"), meta(connection, "body_floor_us")
+    rows = _purge_rows(connection, floor_us, max_rows, turn)
     if rows:
         return Purged(rows, 0, is_done=False)
-    delete_before(connection, floor_us // HOUR_US)
-    usage.delete_before(connection, floor_us // HOUR_US)
-    blocks = 0
-    for kind, floor in ((HEADS, floor_us), (BODIES, meta(connection, "body_floor_us"))):
-        # Ids first: the rows of the index are small, those of the table are not.
-        sql = "SELECT id FROM blocks WHERE kind = ? AND newest_started_at_us < ? LIMIT ?"
-        ids = connection.execute(sql, (kind, floor, _MAX_BLOCKS - blocks)).fetchall()
-        connection.executemany("DELETE FROM blocks WHERE id = ?", ids)
-        blocks += len(ids)
-    blocks += drop_details(connection, meta(connection, "body_floor_us"))
-    return Purged(0, blocks, is_done=False)
+    hour = floor_us // HOUR_US
+    for step in (partial(rollups.delete_before, connection, hour), partial(usage.delete_before, connection, hour)):
+        if turn.take(step, _STEP_ROWS, max_rows):
+            return Purged(0, 0, is_done=False)
+    for kind, floor in ((HEADS, floor_us), (BODIES, body_floor_us)):
+        blocks = turn.take(partial(_delete_blocks, connection, kind, floor), _STEP_BLOCKS, _ALL)
+        if blocks:
+            return Purged(0, blocks, is_done=False)
+    for step, step_items in (
+        (partial(drop_details, connection, body_floor_us), _STEP_ROWS),
+        (partial(delete_unused, connection, floor_us // DAY_US), _STEP_ROWS),
+        (partial(_give_back, connection, _kept_pages(connection)), _STEP_PAGES),
+    ):
+        if turn.take(step, step_items, _ALL):
+            return Purged(0, 0, is_done=False)
+    return Purged(0, 0, is_done=True)
 
 
-def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int, is_wanted: Callable[[], bool]) -> int:
+def _purge_rows(connection: sqlite3.Connection, floor_us: int, max_rows: int, turn: Turn) -> int:
     """Delete rows of the oldest spans below the floor; 0 when there is none left."""
     rows = 0
-    while rows < max_rows and not (rows and is_wanted()):
+    while rows < max_rows and not (rows and turn.is_over):
         span = connection.execute(
             "SELECT first_seq, last_seq, max_started_at_us FROM spans WHERE min_started_at_us < ? "
             "ORDER BY last_seq LIMIT 1",
@@ -130,11 +177,25 @@ def _finish_span(connection: sqlite3.Connection, last_seq: int, newest_us: int, 
         connection.execute("UPDATE spans SET min_started_at_us = ? WHERE last_seq = ?", (floor_us, last_seq))
 
 
-def give_back(connection: sqlite3.Connection, kept_pages: int = _KEPT_PAGES) -> bool:
-    """Give free pages back to the file system, a slice of them; True when there are no more to give."""
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    pages = min(_VACUUM_PAGES, free - kept_pages)
-    if pages <= 0:
-        return True
-    connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-    return bool(connection.execute("PRAGMA freelist_count").fetchone()[0] >= free)
+def _delete_blocks(connection: sqlite3.Connection, kind: int, floor_us: int, max_blocks: int) -> int:
+    # Ids first: the rows of the index are small, those of the table are not.
+    sql = "SELECT id FROM blocks WHERE kind = ? AND newest_started_at_us < ? LIMIT ?"
+    ids = connection.execute(sql, (kind, floor_us, max_blocks)).fetchall()
+    connection.executemany("DELETE FROM blocks WHERE id = ?", ids)
+    return len(ids)
+
+
+def _give_back(connection: sqlite3.Connection, kept_pages: int, max_pages: int) -> int:
+    free = _pragma(connection, "freelist_count")
+    for _ in range(min(max_pages, free - kept_pages)):
+        # One at a time: sqlite3 takes a single step of a statement without columns, which moves one page.
+        connection.execute("PRAGMA incremental_vacuum(1)")
+    return max(0, free - _pragma(connection, "freelist_count"))
+
+
+def _kept_pages(connection: sqlite3.Connection) -> int:
+    return max(_KEPT_PAGES, _pragma(connection, "page_count") // _KEPT_SHARE)
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])

@@ -41,6 +41,17 @@ _COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM rollups WHER
 _COUNTED_BY_STATUS: Final = f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM {STATUS_TABLE} WHERE hour = ?"
 
 
+def deletion(table: str, keys: Sequence[str]) -> str:
+    """Write the statement that deletes so many rows of periods before one; the first of the keys numbers them."""
+    columns = ", ".join(keys)
+    return f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {table} WHERE {keys[0]} < ? LIMIT ?)"
+
+
+_DELETE_HOURS: Final = deletion("rollups", ("hour", *DIMENSIONS, "status_class"))
+_DELETE_DAYS: Final = deletion("rollups_daily", ("day", *DIMENSIONS, "status_class"))
+_DELETE_STATUSES: Final = deletion(STATUS_TABLE, _STATUS_KEYS)
+
+
 def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:
     """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1."""
     for hour in limits.unknown(rollups.hours):
@@ -57,11 +68,13 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
     )
 
 
-def delete_before(connection: sqlite3.Connection, hour: int) -> None:
-    """Delete the sums of all hours before one, and of all days that ended before it."""
-    for table in ("rollups", STATUS_TABLE):
-        connection.execute(f"DELETE FROM {table} WHERE hour < ?", (hour,))
-    connection.execute("DELETE FROM rollups_daily WHERE day < ?", (hour // DAY_HOURS,))
+def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:
+    """Delete sums of hours before one, and of days that ended before it, so many of each; answers how many went."""
+    return (
+        connection.execute(_DELETE_HOURS, (hour, max_rows)).rowcount
+        + connection.execute(_DELETE_DAYS, (hour // DAY_HOURS, max_rows)).rowcount
+        + connection.execute(_DELETE_STATUSES, (hour, max_rows)).rowcount
+    )
 
 
 def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:

@@ -26,6 +26,7 @@ from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import empty_journal, erase_slice
 from storage.sqlite.facets import facets
 from storage.sqlite.histogram import histogram
+from storage.sqlite.journal import write_back
 from storage.sqlite.meta import put_meta, read_meta
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.summary import summary
@@ -59,6 +60,7 @@ class SqliteStorage:
         self._batches = BatchStore()
         self._names = Names()
         self._known = KnownCounts()
+        self._slices = 0
 
     @classmethod
     async def open(
@@ -177,14 +179,16 @@ class SqliteStorage:
 
     async def purge(self, max_rows: int) -> Purged:
         """See `storage.base.Storage.purge`."""
-        return await self._writer.run(
+        purged = await self._writer.run(
             lambda connection: purge.purge(connection, max_rows, lambda: self._writer.is_wanted)
         )
+        await self._note_slice(is_last=purged.is_done)
+        return purged
 
     async def vacuum(self) -> None:
         """See `storage.base.Storage.vacuum`."""
-        while not await self._writer.run(partial(purge.give_back, kept_pages=0)):
-            pass
+        while await self._writer.run(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):
+            await self._note_slice()
         await self._writer.run(empty_journal)
 
     async def erase(self, filter: Filter) -> Erased:
@@ -256,6 +260,11 @@ class SqliteStorage:
     ) -> None:
         """See `storage.base.Storage`."""
         await self.close()
+
+    async def _note_slice(self, *, is_last: bool = False) -> None:
+        self._slices += 1
+        if is_last or self._slices % purge.JOURNAL_SLICES == 0:
+            await self._read(lambda connection, budget: write_back(connection))
 
     async def _read(self, work: Callable[[sqlite3.Connection, Budget], T]) -> T:
         reader = await self._idle.get()

@@ -38,8 +38,6 @@ _AWAIT: Final = (
     # The batch with the answer may have overtaken this one, when it was in the spool.
     "WHERE NOT EXISTS (SELECT 1 FROM tool_calls WHERE record_id = ? AND position = ?)"
 )
-_DROPPED_ROWS: Final = 1000
-"""Rows of one slice of body retention."""
 
 IdOf = Callable[[sqlite3.Connection, str, str | None], int]
 
@@ -143,10 +141,10 @@ def tool_values(connection: sqlite3.Connection, scope: Scope, names: Names) -> T
     return values_of([text[number] for number in row] for row in found)
 
 
-def drop_details(connection: sqlite3.Connection, body_floor_us: int) -> int:
-    """Forget arguments and results of calls below the floor of bodies, a slice of them; answers how many."""
+def drop_details(connection: sqlite3.Connection, body_floor_us: int, max_calls: int) -> int:
+    """Forget arguments and results of calls below the floor of bodies, of so many; answers of how many."""
     sql = "SELECT id FROM tool_calls WHERE started_at_us < ? AND detail <> x'' LIMIT ?"
-    ids = connection.execute(sql, (body_floor_us, _DROPPED_ROWS)).fetchall()
+    ids = connection.execute(sql, (body_floor_us, max_calls)).fetchall()
     connection.execute("DELETE FROM waiting_calls WHERE started_at_us < ?", (body_floor_us,))
     connection.executemany("UPDATE tool_calls SET detail = x'', search = '' WHERE id = ?", ids)
     return len(ids)

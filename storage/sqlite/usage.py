@@ -13,6 +13,7 @@ from storage.rollups import OTHER, Limits
 from storage.sql import texts
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
+from storage.sqlite.rollups import deletion
 from storage.sqlite.scan import scan
 from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where
 from storage.usage import (
@@ -37,6 +38,7 @@ _UPSERT: Final = (
 )
 _COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(DIMENSIONS)} FROM {TABLE} WHERE hour = ?"
 _SCANNED: Final = scanned("")
+_DELETE: Final = deletion(TABLE, ("hour", *DIMENSIONS))
 
 
 def merge(connection: sqlite3.Connection, sums: UsageSums, limits: Limits, *, sign: int = 1) -> None:
@@ -56,9 +58,9 @@ def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
     connection.executemany(f"DELETE FROM {TABLE} WHERE hour = ? AND calls = 0", [(hour,) for hour in hours])
 
 
-def delete_before(connection: sqlite3.Connection, hour: int) -> None:
-    """Delete the sums of all hours before one."""
-    connection.execute(f"DELETE FROM {TABLE} WHERE hour < ?", (hour,))
+def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:
+    """Delete sums of hours before one, so many; answers how many went."""
+    return connection.execute(_DELETE, (hour, max_rows)).rowcount
 
 
 def usage(

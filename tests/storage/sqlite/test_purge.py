@@ -1,15 +1,19 @@
-"""Retention gives way to batches."""
+"""Retention gives way to batches, in slices that are short whatever they delete."""
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from storage.periods import DAY_US, HOUR_US
 from storage.query import Filter
 from storage.record import now_us
-from storage.sqlite.purge import purge
+from storage.rollups import STATUS_TABLE
+from storage.sqlite.erase import empty_journal
+from storage.sqlite.purge import JOURNAL_SLICES, purge, vacuum
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
 
@@ -48,3 +52,63 @@ async def test_a_connection_tells_that_it_is_wanted(tmp_path: Path) -> None:
             await asyncio.sleep(0)
             handed_in.set()
         assert seen == [False, True]
+
+
+def number(path: Path, sql: str, *, is_journal_read: bool = True) -> int:
+    """Ask a file for a number, at will as if it had no journal."""
+    url = f"{path.as_uri()}?{'mode=ro' if is_journal_read else 'immutable=1'}"
+    with contextlib.closing(sqlite3.connect(url, uri=True)) as connection:
+        return int(connection.execute(sql).fetchone()[0])
+
+
+async def test_slices_leave_the_journal_to_a_reader(tmp_path: Path) -> None:
+    """No slice writes the journal back, however long it is; after a few the store does so on another connection."""
+    path, now = tmp_path / "records.db", now_us()
+    in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000))))
+        await store.raise_floors(now // HOUR_US * HOUR_US, 0)
+        await store._writer.run(empty_journal)
+        await store._writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall())
+        assert (await store._writer.run(partial(purge, max_rows=10))).rows == 10
+        assert in_file() == 1000
+        for _ in range(JOURNAL_SLICES):
+            await store.purge(10)
+        assert in_file() == 1000 - 10 - 10 * JOURNAL_SLICES
+        await store.put_meta("tail", "1", replace=True)
+        in_meta = partial(number, path, "SELECT count(*) FROM meta WHERE name = 'value:tail'", is_journal_read=False)
+        assert in_meta() == 1  # batches do so as before
+
+
+async def test_sums_go_in_slices(tmp_path: Path) -> None:
+    """An hour may have thousands of sums: they do not go at once."""
+    path, now = tmp_path / "records.db", now_us()
+    sums = partial(number, path, "SELECT count(*) FROM rollups")
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        names = [f"project-{each}" for each in range(250)]
+        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US, project=name) for name in names)))
+        await store.raise_floors(now // HOUR_US * HOUR_US, 0)
+        left = [sums()]
+        while not (await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))).is_done:
+            left.append(sums())
+        assert (left[0], left[-1]) == (250, 0)
+        assert max(before - after for before, after in pairwise(left)) == 100
+        for table in ("rollups_daily", STATUS_TABLE):
+            assert number(path, f"SELECT count(*) FROM {table}") == 0
+
+
+async def test_a_slice_gives_back_more_than_a_page(tmp_path: Path) -> None:
+    """Free pages are given back many in a transaction, and the file ends without any."""
+    path, now = tmp_path / "records.db", now_us()
+    free = partial(number, path, "PRAGMA freelist_count")
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(3000))))
+        await store.raise_floors(now // HOUR_US * HOUR_US, 0)
+        while not (await store.purge(5000)).is_done:
+            pass
+        before = free()
+        assert before > 40  # of so small a file nothing was given back yet
+        assert await store._writer.run(partial(vacuum, is_wanted=lambda: True))
+        assert before - free() == 20
+        await store.vacuum()
+        assert free() == 0
