@@ -1,7 +1,7 @@
 """Rollups as SQL: the rows of a range of time, and which tables can tell at all. Pure.
 
-Strategy: a filter's whole hours become rows of the day table and, at both ends, of an hour table, put together by
-UNION ALL. Of the two hour tables the one by status has a twentieth of the rows, and is read wherever it can tell.
+Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
+UNION ALL. Of both there are two; those by status have a twentieth of the rows, and are read wherever they can tell.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -12,12 +12,11 @@ from typing import Final
 from storage.figures import BOUNDS_US
 from storage.periods import DAY_HOURS, Hours, Part, Tier, parts, without_time
 from storage.query import Filter
-from storage.rollups import LIMITED, LIMITED_BY_STATUS, STATUS_TABLE, TABLES
+from storage.rollups import LIMITED, LIMITED_BY_STATUS, STATUS_TABLES, TABLES
 from storage.sql import Dialect, Where, texts
 
 Tables = Mapping[Tier, tuple[str, str]]
-"""Tier → its table, and the column that numbers its periods; without days, only hours can tell."""
-_BY_STATUS: Final = (STATUS_TABLE, "hour")
+"""Tier → its table, and the column that numbers its periods."""
 _LIMITED: Final = (*LIMITED, *LIMITED_BY_STATUS)
 _CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
 
@@ -41,19 +40,18 @@ def can_count_by_status(filter: Filter, capped_dimensions: int) -> bool:
     """Whether the rollups by status can count a filter's records, its time apart; see `can_count`."""
     known = Filter(
         scope=filter.scope, kind=filter.kind, projects=filter.projects, containers=filter.containers,
-        clients=filter.clients, routes=filter.routes, hosts=filter.hosts, levels=filter.levels,
-        statuses=filter.statuses, status_classes=filter.status_classes, error_types=filter.error_types,
-        keyed=filter.keyed,
+        clients=filter.clients, services=filter.services, routes=filter.routes, hosts=filter.hosts,
+        levels=filter.levels, sources=filter.sources, statuses=filter.statuses,
+        status_classes=filter.status_classes, error_types=filter.error_types, keyed=filter.keyed,
     )  # fmt: skip
     return known == without_time(filter) and not _is_capped(filter, capped_dimensions)
 
 
 def tables_for(filter: Filter, capped_dimensions: int) -> Tables | None:
     """Choose the tables that count a filter's records, its time apart; None when only rows can tell."""
-    by_status = can_count_by_status(filter, capped_dimensions)
-    if can_count(filter, capped_dimensions):
-        return {**TABLES, "hour": _BY_STATUS} if by_status else TABLES
-    return {"hour": _BY_STATUS} if by_status else None
+    if can_count_by_status(filter, capped_dimensions):
+        return STATUS_TABLES
+    return TABLES if can_count(filter, capped_dimensions) else None
 
 
 def _is_capped(filter: Filter, capped_dimensions: int) -> bool:
@@ -75,7 +73,7 @@ def rollup_rows(
     """
     selects: list[str] = []
     parameters: list[int | str] = []
-    for part in (Part("hour", *hours),) if only_hours or "day" not in tables else parts(hours):
+    for part in (Part("hour", *hours),) if only_hours else parts(hours):
         table, period = tables[part.tier]
         hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
         # Marks that are numbered name the parameters of the first select in all of them.
@@ -88,7 +86,7 @@ def rollup_rows(
 
 def record_totals(part: Part, dialect: Dialect) -> tuple[str, tuple[int | str, ...]]:
     """Write the query of how many records the rollups hold of each period of a part: its number and a sum a row."""
-    table, period = _BY_STATUS if part.tier == "hour" else TABLES["day"]
+    table, period = STATUS_TABLES[part.tier]
     parameters: list[int | str] = []
     bounds = _within(part, dialect, parameters)
     sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE 1 = 1{bounds} GROUP BY {period}"

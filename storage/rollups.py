@@ -1,8 +1,8 @@
 """Counts per combination of dimensions: those of one batch, and which values an hour counts apart. Pure.
 
 Strategy: one row per combination and hour, and one per combination and day, so that long ranges read few rows; and
-another by hour with few of the dimensions, but with status, host and error type. Records are added up in memory; a
-backend merges the sums in its transaction.
+the same without the two dimensions that make most rows, key and method, but with status, host and error type. Records
+are added up in memory; a backend merges the sums in its transaction.
 
 Invariant: a rollup row is the exact sum of the committed records of its hour (or day) and dimensions that retention and
 erasure have not taken out. The histograms have the bounds of the metrics, the upper bound belonging to its bucket, and
@@ -10,17 +10,15 @@ a last bucket without an end. An hour counts `MAX_VALUES` values of a dimension 
 """
 
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import add
-from typing import Final, TypeVar
+from typing import Final
 
 from storage.figures import BOUNDS_US, BUCKETS
 from storage.periods import DAY_HOURS, HOUR_US, Tier
 from storage.query import ROLLUP_METHODS
 from storage.record import Record
-
-AnyKey = TypeVar("AnyKey", bound=Hashable)
 
 DIMENSIONS: Final = (
     "project", "container", "client", "service", "route_id", "key_id", "source", "level", "method", "kind", "instance",
@@ -34,12 +32,16 @@ MAX_VALUES: Final = 10_000
 LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
 """Dimensions that traffic may fill without end; a bit each in the store's `capped_dimensions`."""
 LIMITED_BY_STATUS: Final = ("host", "error_type")
-"""The same of the rollups by status, which have some of `LIMITED` as well; the bits that follow."""
-STATUS_TABLE: Final = "status_rollups"
-BY_STATUS: Final = (
-    "project", "container", "client", "route_id", "level", "kind", "instance", *LIMITED_BY_STATUS,
-)  # fmt: skip
-"""What the rollups by status are keyed by, besides time, status and whether a key was asked for."""
+"""The same of the rollups by status; the bits that follow."""
+KEYS: Final = (*DIMENSIONS, "status_class")
+"""The columns of the tables' keys, after the period."""
+STATUS_TABLES: Final[dict[Tier, tuple[str, str]]] = {
+    "hour": ("status_rollups", "hour"),
+    "day": ("status_rollups_daily", "day"),
+}
+BY_STATUS: Final = (*(name for name in DIMENSIONS if name not in ("key_id", "method")), *LIMITED_BY_STATUS)
+STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class")
+"""The same of the rollups by status; class is there so that the same conditions fit both."""
 
 DURATIONS: Final = tuple(f"duration_{bucket:02}" for bucket in range(BUCKETS))
 FIRST_BYTES: Final = tuple(f"first_byte_{bucket:02}" for bucket in range(BUCKETS))
@@ -47,21 +49,17 @@ MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes", *DU
 _DURATION: Final = 4
 _FIRST_BYTE: Final = _DURATION + BUCKETS
 _METHOD: Final = DIMENSIONS.index("method")
-_KEYS: Final = (*DIMENSIONS, *LIMITED_BY_STATUS)
-_LIMITED_PLACES: Final = tuple(_KEYS.index(dimension) for dimension in (*LIMITED, *LIMITED_BY_STATUS))
-_STATUS_PLACES: Final = tuple(_KEYS.index(dimension) for dimension in BY_STATUS)
+_ADMITTED: Final = (*DIMENSIONS, *LIMITED_BY_STATUS)
+_LIMITED_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in (*LIMITED, *LIMITED_BY_STATUS))
+_STATUS_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in BY_STATUS)
 _REMEMBERED_HOURS: Final = 4
 """Records come in about the order of their time: the hour that runs, and the one before."""
 
 Dimensions = tuple[int, ...]
-Key = tuple[int, Dimensions, int]
-"""Hour or day, dimensions, status class."""
-Sums = dict[Key, list[int]]
-"""Key → measures."""
+Sums = dict[tuple[int, ...], list[int]]
+"""Hour or day, and the columns of a key → measures."""
 Counted = tuple[int, Dimensions, int, int, str | None, bool]
 """Hour, dimensions, status, error type, host, whether a key was asked for: what records are told apart by."""
-StatusSums = dict[tuple[int, ...], list[int]]
-"""Hour, `BY_STATUS`, whether a key was asked for, status → measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,9 @@ class Admitted:
     """Sums within limits."""
 
     hours: Sums
-    statuses: StatusSums
+    """By `KEYS`."""
+    statuses: Sums
+    """By `STATUS_KEYS`."""
     capped: int
     """Bits of the dimensions that hold `OTHER`."""
 
@@ -85,8 +85,8 @@ def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
 def by_day(hours: Sums) -> Sums:
     """Add the sums of hours up to those of days."""
     days: Sums = {}
-    for (hour, dimensions, class_), counts in hours.items():
-        _merge(days, (hour // DAY_HOURS, dimensions, class_), counts)
+    for (hour, *key), counts in hours.items():
+        _merge(days, (hour // DAY_HOURS, *key), counts)
     return days
 
 
@@ -187,16 +187,18 @@ class Rollups:
             hosts: The dictionary ids of all `hosts`.
         """
         admitted: Sums = {}
-        statuses: StatusSums = {}
+        statuses: Sums = {}
         capped = 0
         for (hour, dimensions, status, error_type, host, is_keyed), counts in self._sums.items():
             kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else hosts[host], error_type))
             capped |= bits
-            _merge(admitted, (hour, kept[: len(DIMENSIONS)], status // 100), counts)
-            _merge(statuses, (hour, *[kept[place] for place in _STATUS_PLACES], int(is_keyed), status), counts)
+            class_ = status // 100
+            _merge(admitted, (hour, *kept[: len(DIMENSIONS)], class_), counts)
+            by_status = [kept[place] for place in _STATUS_PLACES]
+            _merge(statuses, (hour, *by_status, int(is_keyed), status, class_), counts)
         return Admitted(admitted, statuses, capped)
 
 
-def _merge(sums: dict[AnyKey, list[int]], key: AnyKey, counts: list[int]) -> None:
+def _merge(sums: Sums, key: tuple[int, ...], counts: list[int]) -> None:
     found = sums.get(key)
     sums[key] = counts if found is None else list(map(add, found, counts))

@@ -30,8 +30,8 @@ from storage.postgres.tiers import has_rollups, rollup_where
 from storage.postgres.totals import count_hours
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
-from storage.rollup_sql import record_totals, tables_for
-from storage.rollups import TABLES
+from storage.rollup_sql import Tables, record_totals, tables_for
+from storage.rollups import STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.sql import KINDS, POSTGRES, Where
 
 _SAMPLE_S: Final = 0.01
@@ -82,9 +82,10 @@ async def count_values(
             stamps[part.tier, number] = (int(records), state.erasures)
     question = (where, tuple(names))
     found, missing = known.find(question, stamps)
+    tables = tables_for(filter, state.capped_dimensions) or TABLES
     for tier in TABLES:
         numbers = [number for missed, number in missing if missed == tier]
-        counted = await _count_periods(connection, where, tier, numbers, names) if numbers else {}
+        counted = await _count_periods(connection, tables, where, tier, numbers, names) if numbers else {}
         for number, counts in counted.items():
             known.learn(question, (tier, number), stamps[tier, number], counts)
             found.append(counts)
@@ -92,21 +93,29 @@ async def count_values(
 
 
 async def _count_periods(
-    connection: Connection, where: Where, tier: Tier, numbers: Sequence[int], names: Sequence[str]
+    connection: Connection, tables: Tables, where: Where, tier: Tier, numbers: Sequence[int], names: Sequence[str]
 ) -> dict[int, Counts]:
     counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
-    table, period = TABLES[tier]
-    columns = [FACETS[name] for name in names]
-    # One pass for all facets; a row of the answer counts one value of one of them, and the others are null.
-    sets = ", ".join(f"({period}, {column})" for column in columns)
-    sql = (
-        f"SELECT {period}, {', '.join(columns)}, sum(exchanges + events)::bigint FROM sidelog.{table} "
-        f"WHERE {where.text} AND {period} = ANY(${len(where.parameters) + 1}::bigint[]) GROUP BY GROUPING SETS ({sets})"
-    )
-    for number, *values, count in await connection.fetch(sql, *where.parameters, list(numbers)):
-        for name, value in zip(names, values, strict=True):
-            if value is not None:
-                add(counted[number][name], value, count)
+    # What the smaller tables have is counted there.
+    small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
+    for (table, period), some in (
+        (STATUS_TABLES[tier], small),
+        (TABLES[tier], [name for name in names if name not in small]),
+    ):
+        if not some:
+            continue
+        columns = [FACETS[name] for name in some]
+        # One pass for all of them; a row of the answer counts one value of one of them, and the others are null.
+        sets = ", ".join(f"({period}, {column})" for column in columns)
+        sql = (
+            f"SELECT {period}, {', '.join(columns)}, sum(exchanges + events)::bigint FROM sidelog.{table} "
+            f"WHERE {where.text} AND {period} = ANY(${len(where.parameters) + 1}::bigint[]) "
+            f"GROUP BY GROUPING SETS ({sets})"
+        )
+        for number, *values, count in await connection.fetch(sql, *where.parameters, list(numbers)):
+            for name, value in zip(some, values, strict=True):
+                if value is not None:
+                    add(counted[number][name], value, count)
     return counted
 
 

@@ -9,25 +9,25 @@ sidecars add to a running hour nothing is known: each of them may count `MAX_VAL
 from collections.abc import Sequence
 from typing import Final
 
+from storage.periods import DAY_HOURS
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
 from storage.rollups import (
-    BY_STATUS,
-    DIMENSIONS,
+    KEYS,
     LIMITED,
     LIMITED_BY_STATUS,
     MEASURES,
-    STATUS_TABLE,
+    STATUS_KEYS,
+    STATUS_TABLES,
     TABLES,
     Limits,
     Rollups,
-    Sums,
     by_day,
 )
 
 
-def _merging(table: str, keys: Sequence[str], further: Sequence[str] = ()) -> str:
-    columns = (*keys, *further, *MEASURES)
+def _merging(table: str, keys: Sequence[str]) -> str:
+    columns = (*keys, *MEASURES)
     arrays = ", ".join(f"${place}::bigint[]" for place in range(1, len(columns) + 1))
     return (
         f"INSERT INTO sidelog.{table} AS known ({', '.join(columns)}) "
@@ -37,16 +37,18 @@ def _merging(table: str, keys: Sequence[str], further: Sequence[str] = ()) -> st
 
 
 _MERGE: Final = {
-    tier: _merging(table, (period, *DIMENSIONS, "status_class")) for tier, (table, period) in TABLES.items()
+    table: _merging(table, (period, *keys))
+    for tables, keys in ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
+    for table, period in tables.values()
 }
-_MERGE_STATUS: Final = _merging(STATUS_TABLE, ("hour", *BY_STATUS, "keyed", "status"), ("status_class",))
-_DROP_EMPTY: Final = (
-    f"DELETE FROM sidelog.{STATUS_TABLE} WHERE hour = ANY($1::bigint[]) AND exchanges = 0 AND events = 0"
-)
+_DROP_EMPTY: Final = {
+    tier: f"DELETE FROM sidelog.{table} WHERE {period} = ANY($1::bigint[]) AND exchanges = 0 AND events = 0"
+    for tier, (table, period) in STATUS_TABLES.items()
+}
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"
 _COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM sidelog.rollups WHERE hour = $1"
 _COUNTED_BY_STATUS: Final = (
-    f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM sidelog.{STATUS_TABLE} WHERE hour = $1"
+    f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM sidelog.status_rollups WHERE hour = $1"
 )
 
 
@@ -58,21 +60,13 @@ async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sig
     admitted = rollups.admitted(limits, (await find(connection, {"host": tuple(rollups.hosts)}))["host"])
     if admitted.capped:
         await connection.execute(_CAP, admitted.capped)
-    await _send(connection, _MERGE["hour"], _rows(admitted.hours, sign))
-    await _send(connection, _MERGE["day"], _rows(by_day(admitted.hours), sign))
-    statuses = [
-        (*key, key[-1] // 100, *(sign * count for count in counts)) for key, counts in sorted(admitted.statuses.items())
-    ]
-    await _send(connection, _MERGE_STATUS, statuses)
+    for tables, hours in ((TABLES, admitted.hours), (STATUS_TABLES, admitted.statuses)):
+        for (table, _), sums in ((tables["hour"], hours), (tables["day"], by_day(hours))):
+            rows = [(*key, *(sign * count for count in counts)) for key, counts in sorted(sums.items())]
+            await _send(connection, _MERGE[table], rows)
     if sign < 0:
-        await connection.execute(_DROP_EMPTY, sorted(rollups.hours))
-
-
-def _rows(sums: Sums, sign: int) -> list[tuple[int, ...]]:
-    return [
-        (period, *dimensions, class_, *(sign * count for count in counts))
-        for (period, dimensions, class_), counts in sorted(sums.items())
-    ]
+        await connection.execute(_DROP_EMPTY["hour"], sorted(rollups.hours))
+        await connection.execute(_DROP_EMPTY["day"], sorted({hour // DAY_HOURS for hour in rollups.hours}))
 
 
 async def _send(connection: Connection, sql: str, rows: Sequence[tuple[int, ...]]) -> None:

@@ -19,11 +19,12 @@ from storage.postgres.usage import usage
 from storage.query import Filter
 from storage.record import LEVELS
 from storage.rollup_sql import bucket_of, can_count_by_status, rollup_rows, tables_for
-from storage.rollups import MEASURES, STATUS_TABLE
+from storage.rollups import MEASURES, STATUS_TABLES
 from storage.sql import KINDS, POSTGRES
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
+_STATUS_TABLE: Final = STATUS_TABLES["hour"][0]
 _WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
 _SCAN_SUMS: Final = (
@@ -109,7 +110,7 @@ async def _add_known_failures(connection: Connection, filter: Filter, hours: Hou
         return
     number = len(where.parameters) + 1
     sql = (
-        f"SELECT error_type, sum(exchanges)::bigint FROM sidelog.{STATUS_TABLE} WHERE {where.text} "
+        f"SELECT error_type, sum(exchanges)::bigint FROM sidelog.{_STATUS_TABLE} WHERE {where.text} "
         f"AND level >= {_WARN} AND hour >= ${number} AND hour < ${number + 1} GROUP BY error_type"
     )
     for value, count in await connection.fetch(sql, *where.parameters, *hours.bounds):

@@ -20,16 +20,16 @@ from storage.figures import (
     class_name,
     most_frequent,
 )
-from storage.periods import Hours, has_whole_hours, hours_inside, parts, reduced
+from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
-from storage.rollup_sql import record_totals
-from storage.rollups import LIMITED, TABLES
+from storage.rollup_sql import Tables, record_totals
+from storage.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.sql import KINDS, SQLITE, Where
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
-from storage.sqlite.tiers import has_rollups, meta, rollup_where, snapshot, visible
+from storage.sqlite.tiers import has_rollups, meta, rollup_where, snapshot, tables_of, visible
 from storage.sqlite.totals import count_hours
 
 _SAMPLE_S: Final = 0.01
@@ -75,7 +75,8 @@ def count_values(
     stamps = _stamps(connection, hours)
     question = (where, tuple(names))
     found, missing = known.find(question, stamps)
-    for period, counts in _count_periods(connection, where, missing, names).items():
+    tables = tables_of(connection, filter) or TABLES
+    for period, counts in _count_periods(connection, tables, where, missing, names).items():
         known.learn(question, period, stamps[period], counts)
         found.append(counts)
     return merged(names, found)
@@ -91,15 +92,15 @@ def _stamps(connection: sqlite3.Connection, hours: Hours) -> dict[Period, Stamp]
 
 
 def _count_periods(
-    connection: sqlite3.Connection, where: Where, periods: Sequence[Period], names: Sequence[str]
+    connection: sqlite3.Connection, tables: Tables, where: Where, periods: Sequence[Period], names: Sequence[str]
 ) -> dict[Period, Counts]:
     found: dict[Period, Counts] = {period: {name: {} for name in names} for period in periods}
-    for tier, (table, numbered) in TABLES.items():
+    for tier in TABLES:
         numbers = [number for of_tier, number in periods if of_tier == tier]
         if not numbers:
             continue
-        for columns in _passes([FACETS[name] for name in names]):
-            wanted = [(name, columns.index(FACETS[name])) for name in names if FACETS[name] in columns]
+        for (table, numbered), columns, counted in _passes(tables, tier, names):
+            wanted = [(name, columns.index(FACETS[name])) for name in counted]
             groups = ", ".join((numbered, *columns))
             sql = (
                 f"SELECT {groups}, sum(exchanges + events) FROM {table} "
@@ -114,17 +115,23 @@ def _count_periods(
     return found
 
 
-def _passes(columns: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Part columns to be counted: the first ones of the tables' key need no sorting, which takes longer than reading.
+def _passes(
+    tables: Tables, tier: Tier, names: Sequence[str]
+) -> Iterator[tuple[tuple[str, str], Sequence[str], Sequence[str]]]:
+    """Part facets into passes: over which table, by which columns, and the facets counted in it.
 
-    10 million records of ten days, ten facets: 8 ms in two passes, 20 in one.
+    What the smaller tables have is counted there. Of the others, the columns that begin the key need no sorting, which
+    takes longer than reading. 10 million records of ten days, ten facets: 8 ms so, 20 in one pass.
     """
-    places = [LIMITED.index(column) for column in columns if column in LIMITED]
-    if places:
-        yield LIMITED[: max(places) + 1]
-    rest = [column for column in columns if column not in LIMITED]
+    small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
+    first = [name for name in names if FACETS[name] in LIMITED and name not in small]
+    rest = [name for name in names if name not in small and name not in first]
+    if small:
+        yield STATUS_TABLES[tier], [FACETS[name] for name in small], small
+    if first:
+        yield TABLES[tier], LIMITED[: 1 + max(LIMITED.index(FACETS[name]) for name in first)], first
     if rest:
-        yield rest
+        yield TABLES[tier], [FACETS[name] for name in rest], rest
 
 
 def named(

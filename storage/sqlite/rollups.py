@@ -6,39 +6,29 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from storage.periods import DAY_HOURS, Tier
+from storage.periods import DAY_HOURS
 from storage.rollups import (
-    BY_STATUS,
-    DIMENSIONS,
+    KEYS,
     LIMITED,
     LIMITED_BY_STATUS,
     MEASURES,
-    STATUS_TABLE,
+    STATUS_KEYS,
+    STATUS_TABLES,
     TABLES,
     Limits,
     Rollups,
-    Sums,
     by_day,
 )
 from storage.sqlite.dictionary import find
 
 
-def _upsert(table: str, keys: Sequence[str], further: Sequence[str] = ()) -> str:
-    columns = (*keys, *further, *MEASURES)
+def _upsert(table: str, keys: Sequence[str]) -> str:
+    columns = (*keys, *MEASURES)
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
         + ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in MEASURES)
     )
-
-
-_STATUS_KEYS: Final = ("hour", *BY_STATUS, "keyed", "status")
-_UPSERTS: Final = {
-    tier: _upsert(table, (period, *DIMENSIONS, "status_class")) for tier, (table, period) in TABLES.items()
-}
-_UPSERT_STATUS: Final = _upsert(STATUS_TABLE, _STATUS_KEYS, ("status_class",))
-_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM rollups WHERE hour = ?"
-_COUNTED_BY_STATUS: Final = f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM {STATUS_TABLE} WHERE hour = ?"
 
 
 def deletion(table: str, keys: Sequence[str]) -> str:
@@ -47,9 +37,13 @@ def deletion(table: str, keys: Sequence[str]) -> str:
     return f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {table} WHERE {keys[0]} < ? LIMIT ?)"
 
 
-_DELETE_HOURS: Final = deletion("rollups", ("hour", *DIMENSIONS, "status_class"))
-_DELETE_DAYS: Final = deletion("rollups_daily", ("day", *DIMENSIONS, "status_class"))
-_DELETE_STATUSES: Final = deletion(STATUS_TABLE, _STATUS_KEYS)
+_ALL: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
+_UPSERTS: Final = {table: _upsert(table, (period, *keys)) for tables, keys in _ALL for table, period in tables.values()}
+_DELETIONS: Final = [
+    (tier, deletion(table, (period, *keys))) for tables, keys in _ALL for tier, (table, period) in tables.items()
+]
+_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM rollups WHERE hour = ?"
+_COUNTED_BY_STATUS: Final = f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM status_rollups WHERE hour = ?"
 
 
 def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:
@@ -60,35 +54,22 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
     admitted = rollups.admitted(limits, find(connection, {"host": tuple(rollups.hosts)})["host"])
     if admitted.capped:
         connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (admitted.capped,))
-    _add(connection, "hour", admitted.hours, sign)
-    _add(connection, "day", by_day(admitted.hours), sign)
-    connection.executemany(
-        _UPSERT_STATUS,
-        [(*key, key[-1] // 100, *(sign * count for count in counts)) for key, counts in admitted.statuses.items()],
-    )
+    for tables, hours in ((TABLES, admitted.hours), (STATUS_TABLES, admitted.statuses)):
+        for (table, _), sums in ((tables["hour"], hours), (tables["day"], by_day(hours))):
+            rows = [(*key, *(sign * count for count in counts)) for key, counts in sums.items()]
+            connection.executemany(_UPSERTS[table], rows)
 
 
 def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:
     """Delete sums of hours before one, and of days that ended before it, so many of each; answers how many went."""
-    return (
-        connection.execute(_DELETE_HOURS, (hour, max_rows)).rowcount
-        + connection.execute(_DELETE_DAYS, (hour // DAY_HOURS, max_rows)).rowcount
-        + connection.execute(_DELETE_STATUSES, (hour, max_rows)).rowcount
-    )
+    until = {"hour": hour, "day": hour // DAY_HOURS}
+    return sum(connection.execute(sql, (until[tier], max_rows)).rowcount for tier, sql in _DELETIONS)
 
 
 def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
     """Delete sums that have come down to nothing."""
-    for hour in hours:
-        for table in ("rollups", STATUS_TABLE):
-            connection.execute(f"DELETE FROM {table} WHERE hour = ? AND exchanges = 0 AND events = 0", (hour,))
-        day = hour // DAY_HOURS
-        connection.execute("DELETE FROM rollups_daily WHERE day = ? AND exchanges = 0 AND events = 0", (day,))
-
-
-def _add(connection: sqlite3.Connection, tier: Tier, sums: Sums, sign: int) -> None:
-    rows = [
-        (period, *dimensions, class_, *(sign * count for count in counts))
-        for (period, dimensions, class_), counts in sums.items()
-    ]
-    connection.executemany(_UPSERTS[tier], rows)
+    periods = {"hour": set(hours), "day": {hour // DAY_HOURS for hour in hours}}
+    for tables, _ in _ALL:
+        for tier, (table, period) in tables.items():
+            sql = f"DELETE FROM {table} WHERE {period} = ? AND exchanges = 0 AND events = 0"
+            connection.executemany(sql, [(number,) for number in periods[tier]])

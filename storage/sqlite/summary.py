@@ -15,7 +15,7 @@ from storage.periods import HOUR_US, Hours, split
 from storage.query import Filter
 from storage.record import LEVELS
 from storage.rollup_sql import bucket_of, can_count_by_status, rollup_rows
-from storage.rollups import MEASURES, STATUS_TABLE
+from storage.rollups import MEASURES, STATUS_TABLES
 from storage.sql import KINDS, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
@@ -26,6 +26,7 @@ from storage.sqlite.usage import usage
 from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
+_STATUS_TABLE: Final = STATUS_TABLES["hour"][0]
 _WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
 _SCAN_SUMS: Final = (
@@ -90,7 +91,7 @@ def _add_failures(
         where = rollup_where(connection, filter)
         if where is not None:
             sql = (
-                f"SELECT error_type, sum(exchanges) FROM {STATUS_TABLE} WHERE {where.text} AND level >= {_WARN} "
+                f"SELECT error_type, sum(exchanges) FROM {_STATUS_TABLE} WHERE {where.text} AND level >= {_WARN} "
                 "AND hour >= ? AND hour < ? GROUP BY error_type"
             )
             for value, count in connection.execute(sql, (*where.parameters, *hours.bounds)):

@@ -16,6 +16,12 @@ from tests.storage.samples import START_US, make_batch, make_record
 Other = asyncpg.Connection
 
 
+async def purge_all(store: PostgresStorage) -> None:
+    """Delete whatever lies below the floors."""
+    while not (await store.purge(100)).is_done:
+        pass
+
+
 @pytest.mark.parametrize(
     ("filter", "exchanges"),
     [
@@ -44,14 +50,25 @@ async def test_totals_are_told_without_the_rows(
 
 async def test_sums_go_with_their_hours(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
     """What lies below the floor is deleted, and what has come down to nothing is taken off."""
-    await store.commit(make_batch(*[make_record(started_at_us=START_US + hour * HOUR_US) for hour in range(4)]))
-    await store.raise_floors((START_US // HOUR_US + 2) * HOUR_US, 0)
-    while not (await store.purge(100)).is_done:
-        pass
-    sql = "SELECT hour - $1, exchanges FROM sidelog.status_rollups ORDER BY hour"
-    assert [tuple(row) for row in await other.fetch(sql, START_US // HOUR_US)] == [(2, 1), (3, 1)]
-    await store.erase(Filter(since_us=START_US + 3 * HOUR_US))
-    assert [tuple(row) for row in await other.fetch(sql, START_US // HOUR_US)] == [(2, 1)]
+    hour = START_US // HOUR_US // 24 * 24 + 22
+
+    async def left() -> tuple[list[int], list[int]]:
+        hours = await other.fetch("SELECT hour - $1 FROM sidelog.status_rollups ORDER BY hour", hour)
+        days = await other.fetch("SELECT day - $1 FROM sidelog.status_rollups_daily ORDER BY day", hour // 24)
+        return [row[0] for row in hours], [row[0] for row in days]
+
+    await store.commit(make_batch(*[make_record(started_at_us=(hour + number) * HOUR_US) for number in range(4)]))
+    assert await left() == ([0, 1, 2, 3], [0, 1])
+    await store.raise_floors((hour + 1) * HOUR_US, 0)
+    await purge_all(store)
+    assert await left() == ([1, 2, 3], [0, 1])
+    await store.raise_floors((hour + 2) * HOUR_US, 0)
+    await purge_all(store)
+    assert await left() == ([2, 3], [1])
+    await store.erase(Filter(since_us=(hour + 3) * HOUR_US))
+    assert await left() == ([2], [1])
+    await store.erase(Filter())
+    assert await left() == ([], [])
 
 
 async def test_rows_of_an_older_layout_are_counted_by_status(
@@ -62,7 +79,7 @@ async def test_rows_of_an_older_layout_are_counted_by_status(
     async def sums() -> list[list[tuple[int, ...]]]:
         return [
             sorted(map(tuple, await other.fetch(f"SELECT * FROM sidelog.{table}")))
-            for table in ("status_rollups", "usage_rollups")
+            for table in ("status_rollups", "status_rollups_daily", "usage_rollups")
         ]
 
     async with await open_storage(url, tmp_path, durability="fast") as store:
@@ -71,7 +88,8 @@ async def test_rows_of_an_older_layout_are_counted_by_status(
     expected = await sums()
     older = next(number for number, script in enumerate(schema.migrations()) if "status_rollups" in script)
     await other.execute(
-        "DROP TABLE sidelog.status_rollups; DROP FUNCTION sidelog.delete_status_rollups CASCADE; "
+        "DROP TABLE sidelog.status_rollups, sidelog.status_rollups_daily; "
+        "DROP FUNCTION sidelog.delete_status_rollups CASCADE; "
         "DELETE FROM sidelog.usage_rollups WHERE provider = 0"
     )
     await other.execute("DELETE FROM sidelog.migrations WHERE version > $1", older)

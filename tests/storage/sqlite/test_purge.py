@@ -11,7 +11,6 @@ from pathlib import Path
 from storage.periods import DAY_US, HOUR_US
 from storage.query import Filter
 from storage.record import now_us
-from storage.rollups import STATUS_TABLE
 from storage.sqlite.erase import empty_journal
 from storage.sqlite.purge import JOURNAL_SLICES, purge, vacuum
 from storage.sqlite.store import SqliteStorage
@@ -93,7 +92,7 @@ async def test_sums_go_in_slices(tmp_path: Path) -> None:
             left.append(sums())
         assert (left[0], left[-1]) == (250, 0)
         assert max(before - after for before, after in pairwise(left)) == 100
-        for table in ("rollups_daily", STATUS_TABLE):
+        for table in ("rollups_daily", "status_rollups", "status_rollups_daily"):
             assert number(path, f"SELECT count(*) FROM {table}") == 0
 
 

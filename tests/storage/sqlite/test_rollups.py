@@ -25,10 +25,10 @@ async def sums(path: Path, *columns: str) -> list[tuple[int, ...]]:
         return connection.execute(f"SELECT {', '.join(columns)} FROM rollups ORDER BY {', '.join(columns)}").fetchall()
 
 
-def statuses(path: Path, *columns: str) -> list[tuple[int, ...]]:
+def statuses(path: Path, *columns: str, table: str = "status_rollups") -> list[tuple[int, ...]]:
     """Read columns of all rows of the rollups by status."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM status_rollups"))
+        return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))
 
 
 def usage(path: Path) -> list[tuple[int, ...]]:
@@ -105,13 +105,13 @@ async def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:
 
 
 async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> None:
-    """Once more by hour, without service, key, source and method; failures are told from there."""
+    """Once more, without key and method; failures are told from there."""
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(
             make_batch(
-                make_record(host="a", service="s", method="GET"),
-                make_record(host="a", service="t", method="POST"),
+                make_record(host="a", key_id="s", method="GET"),
+                make_record(host="a", key_id="t", method="POST"),
                 make_record(host="b", level="error", status=500, error_type="internal", keyed=True),
                 make_record(level="error", status=501, error_type="internal"),
                 make_record(level="warn", status=404),
@@ -158,17 +158,18 @@ async def test_rows_of_an_older_layout_are_counted_by_status(tmp_path: Path) -> 
     async with await SqliteStorage.open(path, durability="fast") as store:
         for start in range(0, 240, 40):
             await store.commit(make_batch(*make_dataset()[start : start + 40]))
-    expected = statuses(path, "*"), usage(path)
+    expected = statuses(path, "*"), statuses(path, "*", table="status_rollups_daily"), usage(path)
     scripts = migrations()
     older = next(number for number, script in enumerate(scripts) if "status_rollups" in script)
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE status_rollups")
+        connection.execute("DROP TABLE status_rollups_daily")
         connection.execute("CREATE TABLE failures (hour INTEGER)")
         assert connection.execute("DELETE FROM usage_rollups WHERE provider = 0").rowcount
         connection.execute(f"PRAGMA user_version = {older}")
     async with await SqliteStorage.open(path, durability="fast"):
         pass
-    assert (statuses(path, "*"), usage(path)) == expected
+    assert (statuses(path, "*"), statuses(path, "*", table="status_rollups_daily"), usage(path)) == expected
 
 
 async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
