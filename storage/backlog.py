@@ -22,7 +22,7 @@ class BacklogLimits:
     """Size of one group's entries."""
     max_age_s: float = 0.2
     """How long the first entry of a group waits for others."""
-    queue_max_bytes: int = 64 * 1024 * 1024
+    queue_max_bytes: int = 16 * 1024 * 1024
     """Size of all entries from which it is full."""
 
 
