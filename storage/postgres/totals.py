@@ -16,7 +16,7 @@ from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
 from storage.rollup_sql import Tables, rollup_rows, tables_for
-from storage.rollups import OTHER, TABLES
+from storage.rollups import OTHER, STATUS_TABLES, TABLES
 from storage.sql import KINDS, POSTGRES, texts
 from storage.usage import TABLE as USAGE
 from storage.usage import can_count, conditioned, counts_calls
@@ -125,7 +125,7 @@ async def _summed_stats(connection: Connection, filter: Filter) -> Rows:
     if where is None:
         return []
     table, parameters = rollup_rows(
-        TABLES, where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), POSTGRES
+        STATUS_TABLES, where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), POSTGRES
     )
     return await connection.fetch(
         f"SELECT {_BY}, sum(2 * exchanges + events)::bigint FROM {table} {_EACH}", *parameters

@@ -13,7 +13,7 @@ from storage.periods import Hours, hours_inside, split
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
 from storage.rollup_sql import rollup_rows
-from storage.rollups import OTHER, TABLES
+from storage.rollups import OTHER, STATUS_TABLES
 from storage.sql import KINDS, SQLITE, texts
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import Budget
@@ -100,9 +100,8 @@ def stats(connection: sqlite3.Connection, scope: Scope, names: Names, budget: Bu
         if where is None:
             return Stats(0, levels, {}, {}, {})
         if has_rollups(connection, filter):
-            table, parameters = rollup_rows(
-                TABLES, where, hours_inside(filter.since_us, None), (*_STATS, "level", "exchanges", "events"), SQLITE
-            )
+            columns = (*_STATS, "level", "exchanges", "events")
+            table, parameters = rollup_rows(STATUS_TABLES, where, hours_inside(filter.since_us, None), columns, SQLITE)
             sql = f"SELECT {_BY}, sum(2 * exchanges + events) FROM {table} GROUP BY {_BY}"
             rows = connection.execute(sql, parameters).fetchall()
         else:
