@@ -1,5 +1,6 @@
 -- Sums by hour and day once more, without the two dimensions that make most rows, key and method, but by status, host
--- and error type: a twentieth of the rows of `rollups`, and read instead wherever they can tell. They replace `failures`.
+-- and error type: a twentieth of the rows of `rollups`, and read instead wherever they can tell. They replace
+-- `failures`.
 CREATE TABLE status_rollups (
     hour INTEGER NOT NULL,
     project INTEGER NOT NULL,
