@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from storage.payloads import repack
-from storage.periods import DAY_HOURS, HOUR_US
+from storage.periods import HOUR_US
 from storage.postgres import rollups, usage
 from storage.postgres.buckets import by_seq, seq_among, seq_between, seq_beyond
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
@@ -70,7 +70,7 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
     records = await decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
     # First, as a batch does that has to note something in this row.
     await connection.execute("UPDATE sidelog.state SET erasures = erasures + 1")
-    # Failures are kept by instance, which a batch has one of.
+    # Usage is kept by instance, which a batch has one of.
     counts: dict[int, Rollups] = {}
     used: dict[int, UsageSums] = {}
     for record, row in zip(records, rows, strict=True):
@@ -84,7 +84,7 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
         await usage.drop_empty(connection, sorted(sums.hours))
     for _, of_instance in sorted(counts.items()):
         await rollups.merge(connection, of_instance, Limits(), sign=-1)
-    await _drop_empty(connection, sorted({record.started_at_us // HOUR_US for record in records}))
+    await rollups.drop_empty(connection, sorted({record.started_at_us // HOUR_US for record in records}))
     seqs = [row[0] for row in rows]
     for place, name in enumerate(_NAMES):
         column = len(COLUMNS) + 3 * place
@@ -93,16 +93,6 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
             await _repack(connection, block, seq, name, seqs)
     await erase_calls(connection, seqs)
     await connection.execute(f"DELETE FROM sidelog.records WHERE {seq_among('$1')}", seqs)
-
-
-async def _drop_empty(connection: Connection, hours: list[int]) -> None:
-    """Delete sums that have come down to nothing."""
-    days = sorted({hour // DAY_HOURS for hour in hours})
-    for table, period, numbers in (("rollups", "hour", hours), ("rollups_daily", "day", days)):
-        await connection.execute(
-            f"DELETE FROM sidelog.{table} WHERE {period} = ANY($1::bigint[]) AND exchanges = 0 AND events = 0", numbers
-        )
-    await connection.execute("DELETE FROM sidelog.failures WHERE hour = ANY($1::bigint[]) AND exchanges = 0", hours)
 
 
 async def _repack(connection: Connection, block: int, seq: int, name: str, erased: list[int]) -> None:

@@ -36,8 +36,8 @@ ROW_BYTES: Final = 400
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (
-    "records", "blocks", "rollups", "rollups_daily", "failures", "usage_rollups", "tool_calls", "tool_rollups", "spans",
-    "dictionary", "counter", "ingest_position",
+    "records", "blocks", "rollups", "rollups_daily", "status_rollups", "status_rollups_daily", "usage_rollups",
+    "tool_calls", "tool_rollups", "spans", "dictionary", "counter", "ingest_position",
 )  # fmt: skip
 _DROP_WAIT_MS: Final = 1000
 """Dropping a partition waits for every reader, and every other reader waits behind it: not for long."""
@@ -205,9 +205,10 @@ async def _note_oldest(connection: Connection) -> None:
 
 
 async def _delete_sums_before(connection: Connection, hour: int) -> None:
-    for table in ("rollups", "failures", "usage_rollups"):
+    for table in ("rollups", "status_rollups", "usage_rollups"):
         await connection.execute(f"DELETE FROM sidelog.{table} WHERE hour < $1", hour)
-    await connection.execute("DELETE FROM sidelog.rollups_daily WHERE day < $1", hour // DAY_HOURS)
+    for table in ("rollups_daily", "status_rollups_daily"):
+        await connection.execute(f"DELETE FROM sidelog.{table} WHERE day < $1", hour // DAY_HOURS)
 
 
 async def _purge_blocks(connection: Connection, state: State) -> int:

@@ -41,10 +41,6 @@ _MERGE: Final = {
     for tables, keys in ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
     for table, period in tables.values()
 }
-_DROP_EMPTY: Final = {
-    tier: f"DELETE FROM sidelog.{table} WHERE {period} = ANY($1::bigint[]) AND exchanges = 0 AND events = 0"
-    for tier, (table, period) in STATUS_TABLES.items()
-}
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"
 _COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM sidelog.rollups WHERE hour = $1"
 _COUNTED_BY_STATUS: Final = (
@@ -64,9 +60,17 @@ async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sig
         for (table, _), sums in ((tables["hour"], hours), (tables["day"], by_day(hours))):
             rows = [(*key, *(sign * count for count in counts)) for key, counts in sorted(sums.items())]
             await _send(connection, _MERGE[table], rows)
-    if sign < 0:
-        await connection.execute(_DROP_EMPTY["hour"], sorted(rollups.hours))
-        await connection.execute(_DROP_EMPTY["day"], sorted({hour // DAY_HOURS for hour in rollups.hours}))
+
+
+async def drop_empty(connection: Connection, hours: list[int]) -> None:
+    """Delete sums that have come down to nothing."""
+    periods = {"hour": hours, "day": sorted({hour // DAY_HOURS for hour in hours})}
+    for tables in (TABLES, STATUS_TABLES):
+        for table, period in tables.values():
+            await connection.execute(
+                f"DELETE FROM sidelog.{table} WHERE {period} = ANY($1::bigint[]) AND exchanges = 0 AND events = 0",
+                periods[period],
+            )
 
 
 async def _send(connection: Connection, sql: str, rows: Sequence[tuple[int, ...]]) -> None:

@@ -1,16 +1,11 @@
 """Rollups by status in Postgres: kept beside the others, told without the rows, gone with their hours."""
 
-from pathlib import Path
-
 import asyncpg
 import pytest
 
-from storage.backends import open_storage
 from storage.periods import HOUR_US
-from storage.postgres import schema
 from storage.postgres.store import PostgresStorage
 from storage.query import Count, Filter, Scope
-from tests.contract.test_storage_reading import make_dataset
 from tests.storage.samples import START_US, make_batch, make_record
 
 Other = asyncpg.Connection
@@ -69,30 +64,3 @@ async def test_sums_go_with_their_hours(store: PostgresStorage, other: "Other[as
     assert await left() == ([2], [1])
     await store.erase(Filter())
     assert await left() == ([], [])
-
-
-async def test_rows_of_an_older_layout_are_counted_by_status(
-    url: str, tmp_path: Path, other: "Other[asyncpg.Record]"
-) -> None:
-    """A store that was filled before there were such sums gets them, and the models without a provider."""
-
-    async def sums() -> list[list[tuple[int, ...]]]:
-        return [
-            sorted(map(tuple, await other.fetch(f"SELECT * FROM sidelog.{table}")))
-            for table in ("status_rollups", "status_rollups_daily", "usage_rollups")
-        ]
-
-    async with await open_storage(url, tmp_path, durability="fast") as store:
-        for start in range(0, 240, 40):
-            await store.commit(make_batch(*make_dataset()[start : start + 40]))
-    expected = await sums()
-    older = next(number for number, script in enumerate(schema.migrations()) if "status_rollups" in script)
-    await other.execute(
-        "DROP TABLE sidelog.status_rollups, sidelog.status_rollups_daily; "
-        "DROP FUNCTION sidelog.delete_status_rollups CASCADE; "
-        "DELETE FROM sidelog.usage_rollups WHERE provider = 0"
-    )
-    await other.execute("DELETE FROM sidelog.migrations WHERE version > $1", older)
-    async with await open_storage(url, tmp_path, durability="fast"):
-        pass
-    assert await sums() == expected
