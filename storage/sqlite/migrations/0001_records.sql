@@ -5,8 +5,12 @@ CREATE TABLE dictionary (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind INTEGER NOT NULL,
     value TEXT NOT NULL,
+    -- The day since the epoch that it was last looked up for: no row that uses it started on a later one.
+    used_day INTEGER NOT NULL,
     UNIQUE (kind, value)
 );
+
+CREATE INDEX dictionary_used ON dictionary (used_day);
 
 CREATE TABLE records (
     seq INTEGER PRIMARY KEY,
@@ -72,7 +76,9 @@ CREATE TABLE records (
     usage_state INTEGER NOT NULL DEFAULT 0,
     cost_usd REAL,
     price_source INTEGER NOT NULL DEFAULT 0,
-    stream BLOB
+    stream BLOB,
+    -- Whether its route asked for a key: the rows of the request logs page, refused ones included.
+    keyed INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE UNIQUE INDEX records_id ON records (id);
@@ -81,141 +87,25 @@ CREATE INDEX records_status ON records (status / 100, seq) WHERE status >= 400;
 CREATE INDEX records_level ON records (level, seq) WHERE level >= 2;
 CREATE INDEX records_service ON records (service, seq);
 CREATE INDEX records_service_level ON records (service, level, seq) WHERE level >= 2;
+CREATE INDEX records_keyed ON records (seq) WHERE keyed = 1;
+CREATE INDEX records_key ON records (key_id, seq) WHERE key_id <> 0;
+-- LLM calls of a provider, and of a model; other rows cost nothing.
+CREATE INDEX records_provider ON records (provider, seq) WHERE provider <> 0;
+CREATE INDEX records_model ON records (model, seq) WHERE model <> 0;
+-- What sidelog did by itself: few rows among many. Exchanges and WebSocket messages, of level debug, cost nothing.
+CREATE INDEX records_events ON records (seq) WHERE kind = 1 AND level >= 1;
 CREATE INDEX records_trace ON records (trace_id) WHERE trace_id <> 0;
+-- Lists in the order of receipt, by id: of a project, and of a route of a client. Rows without either cost nothing.
+CREATE INDEX records_project_id ON records (project, id) WHERE project <> 0;
+CREATE INDEX records_route_id ON records (route_id, id) WHERE client <> 0;
 
--- Neighbouring rows and the times they started, so that a range of time becomes a range of seq. One row may cover
--- several batches.
+-- Neighbouring rows, the times they started and the milliseconds of their ids, so that a range of time becomes a range
+-- of seq, or of ids. One row may cover several batches.
 CREATE TABLE spans (
     last_seq INTEGER PRIMARY KEY,
     first_seq INTEGER NOT NULL,
     min_started_at_us INTEGER NOT NULL,
-    max_started_at_us INTEGER NOT NULL
+    max_started_at_us INTEGER NOT NULL,
+    min_id_ms INTEGER NOT NULL,
+    max_id_ms INTEGER NOT NULL
 );
-
--- zstd frames, each of many records' heads, or of many records' bodies; whose, and when the newest of them started.
-CREATE TABLE blocks (
-    id INTEGER PRIMARY KEY,
-    kind INTEGER NOT NULL,
-    first_seq INTEGER NOT NULL,
-    last_seq INTEGER NOT NULL,
-    newest_started_at_us INTEGER NOT NULL,
-    raw_bytes INTEGER NOT NULL,
-    data BLOB NOT NULL
-);
-
-CREATE INDEX blocks_age ON blocks (kind, newest_started_at_us);
-
--- Sums per combination of dimensions: by hour since the epoch, and again by day. -1 in a dimension is "other": an hour
--- counts 10 000 values of it apart.
-CREATE TABLE rollups (
-    hour INTEGER NOT NULL,
-    project INTEGER NOT NULL,
-    container INTEGER NOT NULL,
-    client INTEGER NOT NULL,
-    service INTEGER NOT NULL,
-    route_id INTEGER NOT NULL,
-    key_id INTEGER NOT NULL,
-    source INTEGER NOT NULL,
-    level INTEGER NOT NULL,
-    method INTEGER NOT NULL,
-    kind INTEGER NOT NULL,
-    instance INTEGER NOT NULL,
-    status_class INTEGER NOT NULL,
-    exchanges INTEGER NOT NULL,
-    events INTEGER NOT NULL,
-    request_bytes INTEGER NOT NULL,
-    response_bytes INTEGER NOT NULL,
-    duration_00 INTEGER NOT NULL, duration_01 INTEGER NOT NULL, duration_02 INTEGER NOT NULL,
-    duration_03 INTEGER NOT NULL, duration_04 INTEGER NOT NULL, duration_05 INTEGER NOT NULL,
-    duration_06 INTEGER NOT NULL, duration_07 INTEGER NOT NULL, duration_08 INTEGER NOT NULL,
-    duration_09 INTEGER NOT NULL, duration_10 INTEGER NOT NULL, duration_11 INTEGER NOT NULL,
-    duration_12 INTEGER NOT NULL, duration_13 INTEGER NOT NULL, duration_14 INTEGER NOT NULL,
-    duration_15 INTEGER NOT NULL, duration_16 INTEGER NOT NULL, duration_17 INTEGER NOT NULL,
-    first_byte_00 INTEGER NOT NULL, first_byte_01 INTEGER NOT NULL, first_byte_02 INTEGER NOT NULL,
-    first_byte_03 INTEGER NOT NULL, first_byte_04 INTEGER NOT NULL, first_byte_05 INTEGER NOT NULL,
-    first_byte_06 INTEGER NOT NULL, first_byte_07 INTEGER NOT NULL, first_byte_08 INTEGER NOT NULL,
-    first_byte_09 INTEGER NOT NULL, first_byte_10 INTEGER NOT NULL, first_byte_11 INTEGER NOT NULL,
-    first_byte_12 INTEGER NOT NULL, first_byte_13 INTEGER NOT NULL, first_byte_14 INTEGER NOT NULL,
-    first_byte_15 INTEGER NOT NULL, first_byte_16 INTEGER NOT NULL, first_byte_17 INTEGER NOT NULL,
-    PRIMARY KEY (
-        hour, project, container, client, service, route_id, key_id, source, level, method, kind, instance,
-        status_class
-    )
-) WITHOUT ROWID;
-
-CREATE TABLE rollups_daily (
-    day INTEGER NOT NULL,
-    project INTEGER NOT NULL,
-    container INTEGER NOT NULL,
-    client INTEGER NOT NULL,
-    service INTEGER NOT NULL,
-    route_id INTEGER NOT NULL,
-    key_id INTEGER NOT NULL,
-    source INTEGER NOT NULL,
-    level INTEGER NOT NULL,
-    method INTEGER NOT NULL,
-    kind INTEGER NOT NULL,
-    instance INTEGER NOT NULL,
-    status_class INTEGER NOT NULL,
-    exchanges INTEGER NOT NULL,
-    events INTEGER NOT NULL,
-    request_bytes INTEGER NOT NULL,
-    response_bytes INTEGER NOT NULL,
-    duration_00 INTEGER NOT NULL, duration_01 INTEGER NOT NULL, duration_02 INTEGER NOT NULL,
-    duration_03 INTEGER NOT NULL, duration_04 INTEGER NOT NULL, duration_05 INTEGER NOT NULL,
-    duration_06 INTEGER NOT NULL, duration_07 INTEGER NOT NULL, duration_08 INTEGER NOT NULL,
-    duration_09 INTEGER NOT NULL, duration_10 INTEGER NOT NULL, duration_11 INTEGER NOT NULL,
-    duration_12 INTEGER NOT NULL, duration_13 INTEGER NOT NULL, duration_14 INTEGER NOT NULL,
-    duration_15 INTEGER NOT NULL, duration_16 INTEGER NOT NULL, duration_17 INTEGER NOT NULL,
-    first_byte_00 INTEGER NOT NULL, first_byte_01 INTEGER NOT NULL, first_byte_02 INTEGER NOT NULL,
-    first_byte_03 INTEGER NOT NULL, first_byte_04 INTEGER NOT NULL, first_byte_05 INTEGER NOT NULL,
-    first_byte_06 INTEGER NOT NULL, first_byte_07 INTEGER NOT NULL, first_byte_08 INTEGER NOT NULL,
-    first_byte_09 INTEGER NOT NULL, first_byte_10 INTEGER NOT NULL, first_byte_11 INTEGER NOT NULL,
-    first_byte_12 INTEGER NOT NULL, first_byte_13 INTEGER NOT NULL, first_byte_14 INTEGER NOT NULL,
-    first_byte_15 INTEGER NOT NULL, first_byte_16 INTEGER NOT NULL, first_byte_17 INTEGER NOT NULL,
-    PRIMARY KEY (
-        day, project, container, client, service, route_id, key_id, source, level, method, kind, instance,
-        status_class
-    )
-) WITHOUT ROWID;
-
--- What is failing: exchanges of level warn and error.
-CREATE TABLE failures (
-    hour INTEGER NOT NULL,
-    project INTEGER NOT NULL,
-    route_id INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    error_type INTEGER NOT NULL,
-    exchanges INTEGER NOT NULL,
-    PRIMARY KEY (hour, project, route_id, status, error_type)
-) WITHOUT ROWID;
-
-CREATE TABLE ingest_position (
-    instance TEXT NOT NULL,
-    source BLOB NOT NULL,
-    end_offset INTEGER NOT NULL,
-    taken INTEGER NOT NULL,
-    stored INTEGER NOT NULL,
-    received INTEGER NOT NULL,
-    dropped TEXT NOT NULL,
-    closed INTEGER NOT NULL,
-    PRIMARY KEY (instance, source)
-) WITHOUT ROWID;
-
--- Single values: the numbers given last, and what the program keeps about the store.
-CREATE TABLE meta (
-    name TEXT PRIMARY KEY,
-    value NOT NULL
-) WITHOUT ROWID;
-
-INSERT INTO meta (name, value) VALUES
-    ('last_seq', 0),
-    ('last_block', 0),
-    -- Rows that started before are purged, or will be: no reader sees them any more.
-    ('purge_floor_us', 0),
-    -- The same for bodies.
-    ('body_floor_us', 0),
-    -- No row at or below it was left by retention.
-    ('purged_through_seq', 0),
-    -- Bit per dimension of which rollups hold "other".
-    ('capped_dimensions', 0);

@@ -11,9 +11,7 @@ from storage.periods import HOUR_US
 from storage.query import EVERYTHING, Count, Filter, Scope
 from storage.record import DURATION_BUCKETS_S
 from storage.rollups import Limits
-from storage.sqlite.schema import migrations
 from storage.sqlite.store import SqliteStorage
-from tests.contract.test_storage_reading import make_dataset
 from tests.storage.samples import START_US, make_batch, make_record
 
 BUCKETS = len(DURATION_BUCKETS_S) + 1
@@ -150,26 +148,6 @@ async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Fil
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DELETE FROM records")
         assert await store.count(filter) == Count(exchanges, 0)
-
-
-async def test_rows_of_an_older_layout_are_counted_by_status(tmp_path: Path) -> None:
-    """A store that was filled before there were such sums gets them, and the models without a provider."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for start in range(0, 240, 40):
-            await store.commit(make_batch(*make_dataset()[start : start + 40]))
-    expected = statuses(path, "*"), statuses(path, "*", table="status_rollups_daily"), usage(path)
-    scripts = migrations()
-    older = next(number for number, script in enumerate(scripts) if "status_rollups" in script)
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("DROP TABLE status_rollups")
-        connection.execute("DROP TABLE status_rollups_daily")
-        connection.execute("CREATE TABLE failures (hour INTEGER)")
-        assert connection.execute("DELETE FROM usage_rollups WHERE provider = 0").rowcount
-        connection.execute(f"PRAGMA user_version = {older}")
-    async with await SqliteStorage.open(path, durability="fast"):
-        pass
-    assert (statuses(path, "*"), statuses(path, "*", table="status_rollups_daily"), usage(path)) == expected
 
 
 async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
