@@ -1,8 +1,10 @@
 """Retention: what is too old, or too much, becomes invisible at once and is deleted in slices.
 
 Strategy: age and size are turned into a floor of whole hours, which the store keeps; readers see nothing below it.
-Deletion follows in slices that take turns with the batches of the writer, and may lag without anybody noticing. A cap
-on the size raises the floor hour by hour, the oldest first, up to the running hour.
+Deletion follows in slices that take turns with the batches of the writer, and may lag without anybody noticing; it
+rests after a slice for as long as that took, and still is faster than ingest: SQLite deletes 11 800 rows per second of
+ten million beside 2 000 records per second, 6 900 of a million beside 5 000, on two cores that others used too
+(bench/purge.py). A cap on the size raises the floor hour by hour, the oldest first, up to the running hour.
 
 Invariant: the floor never falls, and never passes the beginning of the running hour.
 """
@@ -27,7 +29,7 @@ ROUND_S: Final = 60.0
 MAX_ROWS: Final = 5000
 MIN_ROWS: Final = 100
 SLICE_S: Final = 0.05
-"""A slice aims at half of the 100 ms that a batch may have to wait for it."""
+"""A slice aims at half of the 100 ms that a batch may have to wait for it; SQLite ends its own much earlier."""
 _DAY_US: Final = 86_400_000_000
 
 
