@@ -45,18 +45,22 @@ class Place:
         assert directory is not None
         self.worker = RingWorker(directory)
         self.noted = path / SPOOL_DIRECTORY / POSITIONS_FILE
+        (path / "here").mkdir()
+        self.bring_back()
 
     def take_away(self) -> None:
-        """Put a file where the store's directory is, or will be."""
-        if (self.path / "store").exists():
-            (self.path / "store").rename(self.path / "away")
-        (self.path / "store").write_text("")
+        """Put a file where the store's directory is."""
+        (self.path / "nothing").write_text("")
+        self._point_to("nothing")
 
     def bring_back(self) -> None:
         """Undo it."""
-        (self.path / "store").unlink()
-        if (self.path / "away").exists():
-            (self.path / "away").rename(self.path / "store")
+        self._point_to("here")
+
+    def _point_to(self, name: str) -> None:
+        # A link is replaced at once: a collector that looks meanwhile does not find nothing, and make it.
+        (self.path / "link").symlink_to(name)
+        (self.path / "link").replace(self.path / "store")
 
     @asynccontextmanager
     async def collecting(self) -> AsyncIterator[ControlPlane]:
@@ -241,7 +245,6 @@ async def test_without_a_spool_the_rings_hold(place: Place) -> None:
 
 async def test_a_store_of_a_newer_program_ends_the_start(place: Place) -> None:
     """At once or when it comes late: that is no outage."""
-    (place.path / "store").mkdir()
     async with await open_storage(place.settings.storage.url, place.path):
         pass
     file = sqlite3.connect(place.path / "store" / "sidelog.db")
