@@ -150,6 +150,7 @@ class Writer:
             self._wake.set()
         if self._backlog.is_full:
             self._patience.press()
+            self._wake.set()  # for relief: nothing more is added that would close the open group
 
     def advance(self, source: bytes, position: Position) -> None:
         """Move the position of a source without an entry, after those added before."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -55,6 +56,22 @@ async def test_live_batches_and_the_spool_take_turns(tmp_path: Path) -> None:
         order = {record_id: place for place, record_id in enumerate(await store.stored_ids())}
         places = [order[record.id] for record in rig.ring]
         assert min(places[-300:]) < max(places[:300])
+
+
+async def test_the_spool_takes_all_that_comes_while_the_store_is_left_alone(tmp_path: Path) -> None:
+    """A queue that gets full in the midst of a group is relieved at once, and not when the store is asked again."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(5)
+            await rig.until(lambda: writer.counters.batches["retried"] > 0)
+            writer.availability.retry_at_s = time.monotonic() + 1000
+            for _ in range(100):  # one by one: it has looked before the next comes
+                rig.push(1)
+                rig.drain()
+                await asyncio.sleep(0.001)
+            await rig.until(lambda: writer.spooled_records >= 80)
 
 
 class SlowReplay(FickleStore):
