@@ -16,7 +16,7 @@ from tests.support.sidelog import Sidelog, await_pids, eventually
 
 VICTIMS = ("proxy.worker", "proxy.collector", "all")
 ROOM = {"SIDELOG_RING__BYTES": str(64 << 20)}
-"""Rings of the default size: they hold what comes in while a collector starts on a machine that has no core to spare."""
+"""Rings of the default size: they hold what comes in while a collector starts on a machine with no core to spare."""
 
 
 @dataclass(slots=True)
