@@ -1,24 +1,11 @@
 """Filters on what an exchange was: LLM calls, tools, and text anywhere in it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Payload, Record, ToolCall
-from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import START_US, make_body, make_record
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty store."""
-    backend: Backend = request.param
-    async with await backend.open(tmp_path) as opened:
-        yield opened
 
 
 async def found(store: Storage, **filter: Any) -> list[int]:

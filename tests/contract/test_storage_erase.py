@@ -1,33 +1,15 @@
 """Erasure of every backend: nothing of the erased is left, and nothing of the others is changed."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, Scope, matches
 from storage.record import Batch, Entry, Payload, Record
-from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check as check_left
 from tests.storage.samples import make_payload, make_record
 
 ALL = Filter(kind="all")
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Every backend in turn."""
-    chosen: Backend = request.param
-    return chosen
-
-
-@pytest.fixture
-async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty store."""
-    async with await backend.open(tmp_path) as opened:
-        yield opened
 
 
 def payload_of(number: int) -> Payload:

@@ -1,7 +1,5 @@
 """API keys in every store: what `storage/base.py` says about them."""
 
-import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +9,8 @@ from storage.base import Storage
 from storage.errors import StorageRejected
 from storage.keys import ApiKey, KeyChanges, new_secret, secret_digest
 from storage.query import EVERYTHING, Count, Filter, RecordQuery
-from tests.contract.backends import BACKENDS, Backend
+from tests.contract.backends import Backend
 from tests.storage.samples import make_batch, make_record
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Every backend in turn."""
-    chosen: Backend = request.param
-    return chosen
-
-
-@pytest.fixture
-async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty store; nothing of it is left running."""
-    threads = threading.active_count()
-    async with await backend.open(tmp_path) as opened:
-        yield opened
-    assert threading.active_count() == threads
 
 
 def make_key(key_id: str = "k1", **members: Any) -> ApiKey:

@@ -1,27 +1,10 @@
 """Values of the store as a whole (`storage/base.py`, `meta` and `put_meta`), over every backend."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
 from storage.base import Storage
-from tests.contract.backends import BACKENDS, Backend
+from tests.contract.backends import Backend
 from tests.storage.samples import make_batch, make_record
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Every backend in turn."""
-    chosen: Backend = request.param
-    return chosen
-
-
-@pytest.fixture
-async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty store."""
-    async with await backend.open(tmp_path) as opened:
-        yield opened
 
 
 async def test_the_first_value_stays_unless_it_is_replaced(store: Storage) -> None:

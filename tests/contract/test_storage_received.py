@@ -2,9 +2,7 @@
 
 import itertools
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery, Scope, matches
 from storage.received import id_number
 from storage.record import Record, new_id
-from tests.contract.backends import BACKENDS
 from tests.storage.samples import START_US, make_batch, make_record
 
 HOUR_US = 3_600_000_000
@@ -57,13 +54,6 @@ def make_log() -> list[Record]:
             )
         )
     return log
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """Every backend in turn."""
-    async with await request.param.open(tmp_path) as opened:
-        yield opened
 
 
 async def fill(store: Storage) -> list[Record]:

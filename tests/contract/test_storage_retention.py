@@ -1,6 +1,5 @@
 """Retention of every backend: what is below the floor is in no answer, before and after it is deleted."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,20 +18,6 @@ from tests.storage.samples import START_US, make_payload, make_record
 HOUR = START_US // HOUR_US * HOUR_US
 ALL = Filter(kind="all")
 HOURS = 30
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    """Every backend in turn."""
-    chosen: Backend = request.param
-    return chosen
-
-
-@pytest.fixture
-async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty store."""
-    async with await backend.open(tmp_path) as opened:
-        yield opened
 
 
 async def fill(store: Storage) -> list[Record]:

@@ -1,8 +1,7 @@
 """Tool calls, over every backend that keeps them (`storage/tools.py`)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +21,6 @@ from storage.tools import (
     matches,
     search_text,
 )
-from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import START_US, make_record
 
 START = START_US // HOUR_US * HOUR_US
@@ -30,16 +28,6 @@ START = START_US // HOUR_US * HOUR_US
 
 class Store(Storage, ToolStorage):
     """What the tests need of a backend."""
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
-    """An empty store."""
-    backend: Backend = request.param
-    async with await backend.open(tmp_path) as opened:
-        if not isinstance(opened, ToolStorage):
-            pytest.skip("this backend keeps no tool calls")
-        yield opened
 
 
 def make_call(**changes: Any) -> ToolCall:

@@ -1,9 +1,7 @@
 """Use of language models in every backend, judged by `storage.tally`: stored, replayed, purged and erased."""
 
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from storage.periods import HOUR_US
 from storage.query import Count, Filter, Scope
 from storage.record import Record
 from storage.usage import total
-from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import START_US, make_batch, make_record
 
 HOUR = START_US // HOUR_US * HOUR_US
@@ -39,14 +36,6 @@ FILTERS = (
     Filter(levels=("info",)),
     Filter(methods=("GET",), status_classes=(2,)),
 )
-
-
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Storage]:
-    """An empty store."""
-    backend: Backend = request.param
-    async with await backend.open(tmp_path) as opened:
-        yield opened
 
 
 def make_calls(number: int = 120) -> list[Record]:

@@ -1,0 +1,31 @@
+"""An empty store of every backend in turn."""
+
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from storage.base import Storage
+from tests.contract.backends import BACKENDS, Backend
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every backend in turn."""
+    chosen: Backend = request.param
+    return chosen
+
+
+@pytest.fixture
+async def store(backend: Backend, tmp_path: Path) -> AsyncIterator[Storage]:
+    """An empty store; nothing of it is left running."""
+    before = own_threads()
+    async with await backend.open(tmp_path) as opened:
+        yield opened
+    assert own_threads() == before
+
+
+def own_threads() -> set[threading.Thread]:
+    """The threads that run, without those the loop keeps for whoever needs one."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
