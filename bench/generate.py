@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -36,7 +36,6 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
     chance = int.from_bytes(hashlib.blake2b(number.to_bytes(8, "big"), digest_size=8).digest(), "big")
     started_at_us = start_us + int(number * days * 86_400_000_000 / total)
     status = 500 if chance % 100 == 0 else 404 if chance % 100 == 1 else 200
-    provider, model = _MODELS[chance % 4] if chance % 10 == 0 else (None, None)
     service = (chance >> 8) % 20
     duration_us = 1000 + (chance >> 16) % 5000 * ((chance >> 30) % 40)
     return Record(
@@ -51,7 +50,6 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
         status=status,
         method=_METHODS[(chance >> 12) % 8],
         scheme="http",
-        host=f"api-{service % 3}.example.com",
         path=f"/api/{service}/items/{chance % 1_000_003}",
         query=None,
         http_version="1.1",
@@ -66,11 +64,6 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
         request_complete=True,
         client_ip=f"10.1.2.{chance % 250}",
         upstream="127.0.0.1:9000",
-        route_id=f"route-{service}",
-        service=f"service-{service}",
-        container=f"container-{service}",
-        project=f"project-{service % 12}",
-        client="acme",
         user_id=None,
         source="backend",
         stage="production",
@@ -81,12 +74,31 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
         error_type="internal" if status == 500 else None,
         shed="none",
         key_id=f"key-{service * 10 + (chance >> 24) % 10}" if chance % 10 == 3 else None,
-        provider=provider,
-        model=model,
-        input_tokens=chance % 900 if provider else None,
-        output_tokens=chance % 300 if provider else None,
-        usage_state="complete" if provider else None,
+        **_place_of(service),
+        **(_call_of(chance) if chance % 10 == 0 else {}),
     )
+
+
+def _place_of(service: int) -> dict[str, str]:
+    return {
+        "route_id": f"route-{service}",
+        "service": f"service-{service}",
+        "container": f"container-{service}",
+        "project": f"project-{service % 12}",
+        "client": "acme",
+        "host": f"api-{service % 3}.example.com",
+    }
+
+
+def _call_of(chance: int) -> dict[str, Any]:
+    provider, model = _MODELS[chance % 4]
+    return {
+        "provider": provider,
+        "model": model,
+        "input_tokens": chance % 900,
+        "output_tokens": chance % 300,
+        "usage_state": "complete",
+    }
 
 
 def make_payload(number: int, record: Record) -> Payload:
