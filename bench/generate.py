@@ -79,7 +79,7 @@ def make_record(number: int, total: int, days: float, start_us: int = START_US) 
     )
 
 
-def _place_of(service: int) -> dict[str, str]:
+def _place_of(service: int) -> dict[str, Any]:
     return {
         "route_id": f"route-{service}",
         "service": f"service-{service}",
