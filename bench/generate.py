@@ -139,6 +139,8 @@ async def fill_up(storage: Storage, records: int, days: float, *, has_payloads: 
 
 async def make_days(url: str, days: float) -> None:
     """Make the partitions of the days until now, which a Postgres store would have made as each of them came."""
+    if not url.startswith("postgres"):
+        return
     connection = await asyncpg.connect(url)
     today = partitions.day_of(now_us())
     for day in range(today - int(days), today + 1):
@@ -149,7 +151,7 @@ async def make_days(url: str, days: float) -> None:
 async def _run(options: argparse.Namespace) -> None:
     async with await open_storage(options.storage, Path(options.directory), durability="fast") as storage:
         before = await storage.last_seq()
-        if options.recent and options.storage.startswith("postgres"):
+        if options.recent:
             await make_days(options.storage, options.days)
         seconds = await fill_up(
             storage, options.records, options.days, has_payloads=options.payloads, is_recent=options.recent

@@ -96,8 +96,7 @@ async def _run(options: argparse.Namespace) -> None:
         await open_storage(url, Path(options.directory), durability="fast") as storage,
     ):
         if options.records:
-            if url.startswith("postgres"):
-                await make_days(url, options.days)
+            await make_days(url, options.days)
             await fill_up(storage, options.records, options.days, has_payloads=options.payloads, is_recent=True)
         info = await storage.info()
         row_bytes = round(info.size_bytes / max(info.rows, 1))

@@ -10,7 +10,7 @@ a last bucket without an end. An hour counts `MAX_VALUES` values of a dimension 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import add
 from typing import Final
@@ -43,6 +43,9 @@ BY_STATUS: Final = (*(name for name in DIMENSIONS if name not in ("key_id", "met
 STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class")
 """The same of the rollups by status; class is there so that the same conditions fit both."""
 
+CUBES: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
+"""All tables, and the columns of their keys after the period."""
+
 DURATIONS: Final = tuple(f"duration_{bucket:02}" for bucket in range(BUCKETS))
 FIRST_BYTES: Final = tuple(f"first_byte_{bucket:02}" for bucket in range(BUCKETS))
 MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes", *DURATIONS, *FIRST_BYTES)
@@ -73,6 +76,12 @@ class Admitted:
     capped: int
     """Bits of the dimensions that hold `OTHER`."""
 
+    def by_table(self) -> Iterator[tuple[str, Sums]]:
+        """Answer what is to be added to each table."""
+        for tables, hours in ((TABLES, self.hours), (STATUS_TABLES, self.statuses)):
+            yield tables["hour"][0], hours
+            yield tables["day"][0], by_day(hours)
+
 
 def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
     """Make the dimensions of a record of its ids in their order; null, and methods that clients invented, are 0."""
@@ -80,6 +89,12 @@ def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
     if method not in ROLLUP_METHODS:
         dimensions[_METHOD] = 0
     return tuple(dimensions)
+
+
+def periods_of(hours: Iterable[int]) -> dict[Tier, list[int]]:
+    """Number the hours and the days of some hours, each once, in order."""
+    known = set(hours)
+    return {"hour": sorted(known), "day": sorted({hour // DAY_HOURS for hour in known})}
 
 
 def by_day(hours: Sums) -> Sums:

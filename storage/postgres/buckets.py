@@ -15,7 +15,6 @@ Invariant: buckets rise with the numbers they are of.
 # ruff: noqa: S608 -- marks are written by us, every value is a bound parameter
 
 from typing import Final
-from uuid import UUID
 
 from storage.query import Order
 
@@ -23,20 +22,14 @@ _SEQ_BITS: Final = 10
 """As in the indexes of migration 1."""
 _MS_BITS: Final = 14
 """16.4 s."""
-_ID_MS_SHIFT: Final = 80
 _MAX_BUCKET: Final = (1 << 31) - 1
 """Of the year 3084; ids of later ones share it."""
 _DIRECTIONS: Final[dict[Order, str]] = {"asc": "ASC", "desc": "DESC"}
 
 
-def id_bucket(record_id: bytes) -> int:
-    """Find the bucket of an id's milliseconds."""
-    return min(int.from_bytes(record_id[:6], "big") >> _MS_BITS, _MAX_BUCKET)
-
-
-def bucket_of(record_id: UUID) -> int:
-    """Find the bucket of an id."""
-    return min(record_id.int >> _ID_MS_SHIFT + _MS_BITS, _MAX_BUCKET)
+def id_bucket(ms: int) -> int:
+    """Find the bucket of the ids of a millisecond (`storage.received.id_ms`)."""
+    return min(ms >> _MS_BITS, _MAX_BUCKET)
 
 
 def seq_between(first: str, last: str) -> str:

@@ -20,6 +20,7 @@ from storage.postgres.buckets import id_bucket
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.text import escape, unescape
+from storage.received import id_ms
 from storage.record import LEVELS, Record, Stream, format_id
 from storage.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
@@ -141,7 +142,7 @@ class RowEncoder:
         """Make a row whose `seq` is still 0."""
         ids = self._dictionary.ids
         return [
-            0, UUID(record.id), id_bucket(record.id), record.started_at_us, record.status, record.duration_us,
+            0, UUID(record.id), id_bucket(id_ms(record.id)), record.started_at_us, record.status, record.duration_us,
             *combination.ids,
             ids["host"][record.host],
             ids["user_agent"][record.user_agent],

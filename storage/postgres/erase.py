@@ -84,7 +84,7 @@ async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> 
         await usage.drop_empty(connection, sorted(sums.hours))
     for _, of_instance in sorted(counts.items()):
         await rollups.merge(connection, of_instance, Limits(), sign=-1)
-    await rollups.drop_empty(connection, sorted({record.started_at_us // HOUR_US for record in records}))
+    await rollups.drop_empty(connection, (record.started_at_us // HOUR_US for record in records))
     seqs = [row[0] for row in rows]
     for place, name in enumerate(_NAMES):
         column = len(COLUMNS) + 3 * place

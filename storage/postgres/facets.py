@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Final
 
 from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
+from storage.facet_values import add, frequent_ids, told_by_status, written
 from storage.figures import (
     FACETS,
     MAX_FACET_VALUES,
@@ -17,8 +18,6 @@ from storage.figures import (
     ROW_FACETS,
     SAMPLE_ROWS,
     FacetValue,
-    class_name,
-    most_frequent,
 )
 from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
 from storage.postgres.buckets import by_seq
@@ -28,16 +27,13 @@ from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import has_rollups, rollup_where
 from storage.postgres.totals import count_hours
-from storage.query import ROLLUP_METHODS, Filter
-from storage.record import LEVELS
+from storage.query import Filter
 from storage.rollup_sql import Tables, record_totals, tables_for
-from storage.rollups import STATUS_KEYS, STATUS_TABLES, TABLES
-from storage.sql import KINDS, POSTGRES, Where
+from storage.rollups import STATUS_TABLES, TABLES
+from storage.sql import POSTGRES, Where
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
-
-_WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 
 
 async def facets(
@@ -97,7 +93,7 @@ async def _count_periods(
 ) -> dict[int, Counts]:
     counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
     # What the smaller tables have is counted there.
-    small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
+    small = told_by_status(tables, names)
     for (table, period), some in (
         (STATUS_TABLES[tier], small),
         (TABLES[tier], [name for name in names if name not in small]),
@@ -123,24 +119,8 @@ async def named(
     connection: Connection, text: Names, name: str, counts: dict[int, int], limit: int
 ) -> list[tuple[str, int]]:
     """Write the most frequent stored values as text; null and `OTHER` are left out."""
-    column = FACETS[name]
-    if column == "status_class":
-        values = {class_name(value): count for value, count in counts.items() if value}
-    elif column in _WORDS:
-        values = {_WORDS[column][value]: count for value, count in counts.items()}
-    else:
-        # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
-        frequent = sorted(counts.items(), key=lambda item: -item[1])[: 4 * limit]
-        known = await text.load(connection, [value for value, _ in frequent if value > 0])
-        values = {str(known[value]): count for value, count in frequent if value > 0}
-        if name == "method":
-            values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
-    return most_frequent(values, limit)
-
-
-def add(counts: dict[int, int], value: int, count: int) -> None:
-    """Count a stored value."""
-    counts[value] = counts.get(value, 0) + count
+    ids = frequent_ids(name, counts, limit)
+    return written(name, counts, ids, await text.load(connection, ids), limit)
 
 
 async def _has_many(connection: Connection, filter: Filter, state: State) -> bool:

@@ -11,12 +11,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from storage.postgres.body_search import Search
-from storage.postgres.buckets import bucket_of, id_between
+from storage.postgres.buckets import id_between, id_bucket
 from storage.postgres.codec import COLUMNS, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import bounds
 from storage.query import Page, RecordQuery
+from storage.received import id_ms
 from storage.record import Record
 from storage.slices import Range
 from storage.sql import MAX_INT
@@ -66,7 +67,7 @@ async def read_page(
         parameters = (*matching, seqs.first, seqs.last, *ids)
         if listing.is_by_bucket:
             condition += f" AND {id_between(len(matching) + 3, len(parameters) + 1)}"
-            parameters += (bucket_of(ids[0]), bucket_of(ids[1]))
+            parameters += tuple(id_bucket(id_ms(each.bytes)) for each in ids)
         if skip:
             passed = await budget.fetch(connection, *_passing(condition, parameters, skip))
             if passed is None:

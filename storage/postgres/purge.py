@@ -16,7 +16,8 @@ from typing import Final
 import asyncpg
 
 from storage.payloads import BODIES, HEADS
-from storage.periods import DAY_HOURS, DAY_US, HOUR_US
+from storage.periods import DAY_US, HOUR_US
+from storage.postgres import rollups, usage
 from storage.postgres.buckets import by_seq
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
@@ -80,7 +81,9 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         rows = await _purge_rows(connection, state.purge_floor_us, max_rows)
         if rows:
             return Purged(rows, 0, is_done=False)
-        await _delete_sums_before(connection, state.purge_floor_us // HOUR_US)
+        hour = state.purge_floor_us // HOUR_US
+        await rollups.delete_before(connection, hour)
+        await usage.delete_before(connection, hour)
         blocks = await drop_calls(connection, state) + await _purge_blocks(connection, state)
         values = 0 if blocks else await delete_unused(connection, state.purge_floor_us // DAY_US, max_rows)
     return Purged(0, blocks, is_done=not blocks and not values)
@@ -202,13 +205,6 @@ async def _note_oldest(connection: Connection) -> None:
         "UPDATE sidelog.state SET purged_through_seq = greatest(purged_through_seq, coalesce("
         f"(SELECT seq - 1 FROM sidelog.records {by_seq('asc')} LIMIT 1), (SELECT last_seq FROM sidelog.counter)))"
     )
-
-
-async def _delete_sums_before(connection: Connection, hour: int) -> None:
-    for table in ("rollups", "status_rollups", "usage_rollups"):
-        await connection.execute(f"DELETE FROM sidelog.{table} WHERE hour < $1", hour)
-    for table in ("rollups_daily", "status_rollups_daily"):
-        await connection.execute(f"DELETE FROM sidelog.{table} WHERE day < $1", hour // DAY_HOURS)
 
 
 async def _purge_blocks(connection: Connection, state: State) -> int:

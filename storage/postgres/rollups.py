@@ -6,24 +6,13 @@ sidecars add to a running hour nothing is known: each of them may count `MAX_VAL
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from storage.periods import DAY_HOURS
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
-from storage.rollups import (
-    KEYS,
-    LIMITED,
-    LIMITED_BY_STATUS,
-    MEASURES,
-    STATUS_KEYS,
-    STATUS_TABLES,
-    TABLES,
-    Limits,
-    Rollups,
-    by_day,
-)
+from storage.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
 
 
 def _merging(table: str, keys: Sequence[str]) -> str:
@@ -36,11 +25,7 @@ def _merging(table: str, keys: Sequence[str]) -> str:
     )
 
 
-_MERGE: Final = {
-    table: _merging(table, (period, *keys))
-    for tables, keys in ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
-    for table, period in tables.values()
-}
+_MERGE: Final = {table: _merging(table, (period, *keys)) for tables, keys in CUBES for table, period in tables.values()}
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"
 _COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM sidelog.rollups WHERE hour = $1"
 _COUNTED_BY_STATUS: Final = (
@@ -56,20 +41,27 @@ async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sig
     admitted = rollups.admitted(limits, (await find(connection, {"host": tuple(rollups.hosts)}))["host"])
     if admitted.capped:
         await connection.execute(_CAP, admitted.capped)
-    for tables, hours in ((TABLES, admitted.hours), (STATUS_TABLES, admitted.statuses)):
-        for (table, _), sums in ((tables["hour"], hours), (tables["day"], by_day(hours))):
-            rows = [(*key, *(sign * count for count in counts)) for key, counts in sorted(sums.items())]
-            await _send(connection, _MERGE[table], rows)
+    for table, sums in admitted.by_table():
+        rows = [(*key, *(sign * count for count in counts)) for key, counts in sorted(sums.items())]
+        await _send(connection, _MERGE[table], rows)
 
 
-async def drop_empty(connection: Connection, hours: list[int]) -> None:
+async def delete_before(connection: Connection, hour: int) -> None:
+    """Delete sums of hours before one, and of days that ended before it."""
+    until = {"hour": hour, "day": hour // DAY_HOURS}
+    for tables, _ in CUBES:
+        for tier, (table, period) in tables.items():
+            await connection.execute(f"DELETE FROM sidelog.{table} WHERE {period} < $1", until[tier])
+
+
+async def drop_empty(connection: Connection, hours: Iterable[int]) -> None:
     """Delete sums that have come down to nothing."""
-    periods = {"hour": hours, "day": sorted({hour // DAY_HOURS for hour in hours})}
-    for tables in (TABLES, STATUS_TABLES):
-        for table, period in tables.values():
+    periods = periods_of(hours)
+    for tables, _ in CUBES:
+        for tier, (table, period) in tables.items():
             await connection.execute(
                 f"DELETE FROM sidelog.{table} WHERE {period} = ANY($1::bigint[]) AND exchanges = 0 AND events = 0",
-                periods[period],
+                periods[tier],
             )
 
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from storage.facet_counts import Counts, KnownCounts
+from storage.facet_values import add
 from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.periods import HOUR_US, Hours, split
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
-from storage.postgres.facets import add, count_values, named
+from storage.postgres.facets import count_values, named
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_where

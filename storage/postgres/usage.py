@@ -59,6 +59,11 @@ async def drop_empty(connection: Connection, hours: Sequence[int]) -> None:
     await connection.execute(f"DELETE FROM sidelog.{TABLE} WHERE hour = ANY($1::bigint[]) AND calls = 0", hours)
 
 
+async def delete_before(connection: Connection, hour: int) -> None:
+    """Delete sums of hours before one."""
+    await connection.execute(f"DELETE FROM sidelog.{TABLE} WHERE hour < $1", hour)
+
+
 async def usage(
     connection: Connection, filter: Filter, state: State, newest_us: int | None, names: Names, budget: Budget
 ) -> tuple[list[ModelUsage] | None, bool]:

@@ -29,6 +29,7 @@ from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, texts_of
+from storage.received import id_ms
 from storage.record import Batch, Entry, Position, now_us
 from storage.rollups import Limits, Rollups
 from storage.usage import UsageSums, is_call, limits
@@ -175,7 +176,7 @@ class BatchStore:
         if not rows:
             return int(await connection.fetchval(_LOCKED_COUNTER))
         started = [entry.record.started_at_us for entry in entries]
-        ids_ms = [int.from_bytes(entry.record.id[:6], "big") for entry in entries]
+        ids_ms = [id_ms(entry.record.id) for entry in entries]
         last_seq = int(
             await connection.fetchval(
                 _COUNT, len(rows), SPAN_RECORDS, min(started), max(started), min(ids_ms), max(ids_ms), block_bytes

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
+from storage.facet_values import add, frequent_ids, told_by_status, written
 from storage.figures import (
     FACETS,
     MAX_FACET_VALUES,
@@ -17,15 +18,12 @@ from storage.figures import (
     ROW_FACETS,
     SAMPLE_ROWS,
     FacetValue,
-    class_name,
-    most_frequent,
 )
 from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
-from storage.query import ROLLUP_METHODS, Filter
-from storage.record import LEVELS
+from storage.query import Filter
 from storage.rollup_sql import Tables, record_totals
-from storage.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
-from storage.sql import KINDS, SQLITE, Where
+from storage.rollups import LIMITED, STATUS_TABLES, TABLES
+from storage.sql import SQLITE, Where
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
@@ -34,8 +32,6 @@ from storage.sqlite.totals import count_hours
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
-
-_WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 
 
 def facets(
@@ -123,7 +119,7 @@ def _passes(
     What the smaller tables have is counted there. Of the others, the columns that begin the key need no sorting, which
     takes longer than reading. 10 million records of ten days, ten facets: 8 ms so, 20 in one pass.
     """
-    small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
+    small = told_by_status(tables, names)
     first = [name for name in names if FACETS[name] in LIMITED and name not in small]
     rest = [name for name in names if name not in small and name not in first]
     if small:
@@ -138,24 +134,8 @@ def named(
     connection: sqlite3.Connection, text: Names, name: str, counts: dict[int, int], limit: int
 ) -> list[tuple[str, int]]:
     """Write the most frequent stored values as text; null and `OTHER` are left out."""
-    column = FACETS[name]
-    if column == "status_class":
-        values = {class_name(value): count for value, count in counts.items() if value}
-    elif column in _WORDS:
-        values = {_WORDS[column][value]: count for value, count in counts.items()}
-    else:
-        # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
-        frequent = sorted(counts.items(), key=lambda item: -item[1])[: 4 * limit]
-        known = text.load(connection, [value for value, _ in frequent if value > 0])
-        values = {str(known[value]): count for value, count in frequent if value > 0}
-        if name == "method":
-            values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
-    return most_frequent(values, limit)
-
-
-def add(counts: dict[int, int], value: int, count: int) -> None:
-    """Count a stored value."""
-    counts[value] = counts.get(value, 0) + count
+    ids = frequent_ids(name, counts, limit)
+    return written(name, counts, ids, text.load(connection, ids), limit)
 
 
 def _has_many(connection: sqlite3.Connection, filter: Filter) -> bool:

@@ -7,18 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from storage.periods import DAY_HOURS
-from storage.rollups import (
-    KEYS,
-    LIMITED,
-    LIMITED_BY_STATUS,
-    MEASURES,
-    STATUS_KEYS,
-    STATUS_TABLES,
-    TABLES,
-    Limits,
-    Rollups,
-    by_day,
-)
+from storage.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
 from storage.sqlite.dictionary import find
 
 
@@ -37,10 +26,11 @@ def deletion(table: str, keys: Sequence[str]) -> str:
     return f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {table} WHERE {keys[0]} < ? LIMIT ?)"
 
 
-_ALL: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
-_UPSERTS: Final = {table: _upsert(table, (period, *keys)) for tables, keys in _ALL for table, period in tables.values()}
+_UPSERTS: Final = {
+    table: _upsert(table, (period, *keys)) for tables, keys in CUBES for table, period in tables.values()
+}
 _DELETIONS: Final = [
-    (tier, deletion(table, (period, *keys))) for tables, keys in _ALL for tier, (table, period) in tables.items()
+    (tier, deletion(table, (period, *keys))) for tables, keys in CUBES for tier, (table, period) in tables.items()
 ]
 _COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM rollups WHERE hour = ?"
 _COUNTED_BY_STATUS: Final = f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM status_rollups WHERE hour = ?"
@@ -54,10 +44,9 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
     admitted = rollups.admitted(limits, find(connection, {"host": tuple(rollups.hosts)})["host"])
     if admitted.capped:
         connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (admitted.capped,))
-    for tables, hours in ((TABLES, admitted.hours), (STATUS_TABLES, admitted.statuses)):
-        for (table, _), sums in ((tables["hour"], hours), (tables["day"], by_day(hours))):
-            rows = [(*key, *(sign * count for count in counts)) for key, counts in sums.items()]
-            connection.executemany(_UPSERTS[table], rows)
+    for table, sums in admitted.by_table():
+        rows = [(*key, *(sign * count for count in counts)) for key, counts in sums.items()]
+        connection.executemany(_UPSERTS[table], rows)
 
 
 def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:
@@ -68,8 +57,8 @@ def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> i
 
 def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
     """Delete sums that have come down to nothing."""
-    periods = {"hour": set(hours), "day": {hour // DAY_HOURS for hour in hours}}
-    for tables, _ in _ALL:
+    periods = periods_of(hours)
+    for tables, _ in CUBES:
         for tier, (table, period) in tables.items():
             sql = f"DELETE FROM {table} WHERE {period} = ? AND exchanges = 0 AND events = 0"
             connection.executemany(sql, [(number,) for number in periods[tier]])

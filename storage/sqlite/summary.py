@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from storage.facet_counts import Counts, KnownCounts
+from storage.facet_values import add
 from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.periods import HOUR_US, Hours, split
 from storage.query import Filter
@@ -19,7 +20,7 @@ from storage.rollups import MEASURES, STATUS_TABLES
 from storage.sql import KINDS, SQLITE
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
-from storage.sqlite.facets import add, count_values, named
+from storage.sqlite.facets import count_values, named
 from storage.sqlite.scan import scan
 from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, tables_of, visible
 from storage.sqlite.usage import usage
