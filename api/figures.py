@@ -14,8 +14,8 @@ from api.errors import BadParameter
 from api.params import FILTER_PARAMETERS, Query, read_filter, read_int, read_list, refuse_unknown
 from api.services import services_of
 from api.times import format_time
-from storage.figures import FACETS, FacetValue, HistogramBucket, ModelUsage, Percentiles
-from storage.usage import TOKENS, total
+from storage.aggregates import FACETS, FacetValue, HistogramBucket, ModelUsage, Percentiles
+from storage.relational.usage import TOKENS, total
 
 DEFAULT_BUCKETS: Final = 60
 MAX_BUCKETS: Final = 500

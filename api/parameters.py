@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from api.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES
 from api.times import EXPECTED, EXPECTED_RELATIVE
-from storage.figures import FACETS
+from storage.aggregates import FACETS
 
 Schema = dict[str, Any]
 

@@ -13,8 +13,8 @@ from api.errors import OutOfScope
 from api.principal import Principal, intersect, is_visible, narrow
 from api.query_gate import QueryGate
 from api.scoped_tools import ScopedTools
+from storage.aggregates import FacetValue, Histogram, Summary
 from storage.base import Storage
-from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats

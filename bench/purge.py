@@ -25,7 +25,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.purge import Purged
 from storage.record import Batch, Entry
-from storage.retention import Limits, Retention
+from storage.writer.retention import Limits, Retention
 
 DAYS: Final = 10.0
 DAY_US: Final = 86_400_000_000

@@ -7,11 +7,11 @@ round before has just read.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from storage.aggregates import FACETS
 from storage.base import Storage
-from storage.figures import FACETS
 from storage.query import EVERYTHING, Filter, OrderBy, RecordQuery, Scope
-from storage.received import id_number
 from storage.record import Record
+from storage.relational.by_id import id_number
 
 DAY_US: Final = 86_400_000_000
 HOUR_US: Final = 3_600_000_000

@@ -1,9 +1,9 @@
 """How a collector begins: with its store, or without one that is away, which it meets later.
 
 Strategy: the store gets a moment to open. If it does not, everything else begins on what was noted of it beside the
-spool (`storage/position_file.py`): rings are drained into the spool, the admin port answers, and what needs the store
-says that it is away. When it has come, what it really has is compared with what was assumed, at one point between two
-slices of the drain, and only then it is handed out.
+spool (`storage/writer/state_file.py`): rings are drained into the spool, the admin port answers, and what needs the
+store says that it is away. When it has come, what it really has is compared with what was assumed, at one point between
+two slices of the drain, and only then it is handed out.
 
 Invariant: nothing is committed before the positions in the store are known.
 """
@@ -26,13 +26,13 @@ from proxy.tailing import begin_tail, make_tail, read_secret
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.late import RETRY_S, LateStorage
 from storage.ledger import merge
-from storage.position_file import POSITIONS_FILE, read_positions
 from storage.record import Position, ToolCall, now_us
-from storage.spool import Spool
 from storage.tools import ToolStorage
-from storage.writer import Writer
+from storage.writer.deferred import RETRY_S, LateStorage
+from storage.writer.spool import Spool
+from storage.writer.state_file import POSITIONS_FILE, read_positions
+from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 

@@ -43,16 +43,16 @@ from proxy.status import StatusView
 from proxy.tailing import follow_tail
 from proxy.version import VERSION
 from proxy.wakeup import Wakeup
-from storage.attempts import WriterEvents
-from storage.backlog import BacklogLimits
 from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
 from storage.record import Batch
-from storage.retention import Retention
-from storage.spool import Spool
-from storage.writer import Writer
+from storage.writer.attempts import WriterEvents
+from storage.writer.backlog import BacklogLimits
+from storage.writer.retention import Retention
+from storage.writer.spool import Spool
+from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 

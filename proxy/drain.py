@@ -25,7 +25,7 @@ from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import OWN, PAST, SPOOL, fold, is_ahead
 from storage.record import Batch, Entry, Position
-from storage.writer import Writer
+from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 

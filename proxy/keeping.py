@@ -12,8 +12,8 @@ from proxy.settings import Settings
 from storage.base import Storage
 from storage.ledger import SPOOL
 from storage.record import Position
-from storage.retention import Floors, Limits, Retention
-from storage.spool import SUFFIX, Spool
+from storage.writer.retention import Floors, Limits, Retention
+from storage.writer.spool import SUFFIX, Spool
 
 SPOOL_DIRECTORY: Final = "spool"
 """In the data directory."""

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from storage.ledger import OWN
 from storage.record import Entry, Position
-from storage.writer import Writer
+from storage.writer.writer import Writer
 
 MAX_DEFERRED: Final = 1000
 """Events kept in memory for a store that has not come yet; the oldest go first."""

@@ -23,9 +23,9 @@ from proxy.descriptor import Descriptor, read_descriptor
 from proxy.inflight import InflightExchange, InflightReader
 from proxy.ring import RingEntry, RingReader
 from proxy.segment import Segment, SegmentError, segments_in
-from storage.batcher import Run, Steps
 from storage.ledger import Reading
 from storage.record import Position
+from storage.writer.batcher import Run, Steps
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from proxy.settings import Settings, redacted
 from proxy.sources import Source, Sources
 from proxy.version import VERSION
 from storage.record import Record, ToolCall
-from storage.writer import Writer
+from storage.writer.writer import Writer
 
 
 class InflightBuilder(Protocol):

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from storage.figures import FacetValue, Histogram, Summary
+from storage.aggregates import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
@@ -61,11 +61,12 @@ class Storage(Protocol):
         ...
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
-        """Find the values that records of a filter have in some of `storage.figures.FACETS`, most frequent first.
+        """Find the values that records of a filter have in some of `storage.aggregates.FACETS`, most frequent first.
 
-        At most 200 per facet; null is no value. Counts are exact where `storage.periods.is_countable` holds and the
-        facet is one of `ROLLUP_FACETS`, else None: values are then those of a wider filter (its rollup dimensions,
-        whole hours), or of the newest 10 000 records where rollups do not know the facet. The scope always holds.
+        At most 200 per facet; null is no value. Counts are exact where `storage.relational.time_ranges.is_countable`
+        holds and the facet is one of `ROLLUP_FACETS`, else None: values are then those of a wider filter (its rollup
+        dimensions, whole hours), or of the newest 10 000 records where rollups do not know the facet. The scope always
+        holds.
 
         Raises:
             ValueError: There is no such facet.
@@ -81,7 +82,7 @@ class Storage(Protocol):
         ...
 
     async def summary(self, filter: Filter) -> Summary:
-        """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.figures.TOPS`."""
+        """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.aggregates.TOPS`."""
         ...
 
     async def get(self, record_id: bytes) -> Record | None:

@@ -12,16 +12,16 @@ from typing import Final, Self
 
 import msgspec
 
-from storage import tally
+from storage.aggregates import FacetValue, Histogram, Summary
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.memory_keys import MemoryKeys
 from storage.memory_tools import MemoryTools, page_of, stats_of, values_of
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
-from storage.received import id_number
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
+from storage.relational import tally
+from storage.relational.by_id import id_number
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 _MAX_INT: Final = (1 << 63) - 1

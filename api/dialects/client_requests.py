@@ -19,8 +19,8 @@ from api.params import Query, read_clamped, read_text
 from api.services import RouteInfo, Services, services_of
 from api.times import read_time_us
 from storage.query import Filter, RecordQuery
-from storage.received import id_number
 from storage.record import Payload, Record, parse_id
+from storage.relational.by_id import id_number
 
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 1000

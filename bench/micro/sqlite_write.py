@@ -21,7 +21,7 @@ from unittest import mock
 
 from storage.query import Durability
 from storage.record import Batch, Body, Entry, Payload, Position, Record, new_id
-from storage.rollups import Rollups
+from storage.relational.rollups import Rollups
 from storage.sqlite.store import SqliteStorage
 
 BATCH: Final = 3000

@@ -22,7 +22,7 @@ class PostgresFinding(NamedTuple):
 def look_at_postgres(url: str) -> Iterator[PostgresFinding]:
     """Connect to the database of a `postgresql:` URL and look it over."""
     from storage.postgres.connection import Address
-    from storage.postgres.look import look
+    from storage.postgres.inspect import look
 
     address = Address.of(urlsplit(url))
     try:

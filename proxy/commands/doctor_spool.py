@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from proxy.settings import Settings
 from storage.record import Position
-from storage.spool import SUFFIX, Spool
+from storage.writer.spool import SUFFIX, Spool
 
 _MEND_ROOM: Final = "free space where data_dir is, or lower spool.max_bytes"
 

@@ -7,9 +7,9 @@ left out.
 
 from typing import Final
 
-from storage.payloads import Packer
 from storage.postgres.connection import Connection
 from storage.postgres.partitions import BLOCK_DAY_BITS
+from storage.relational.payloads import Packer
 
 COLUMNS: Final = ("id", "kind", "newest_started_at_us", "raw_bytes", "data")
 """Of the table of blocks."""

@@ -14,12 +14,12 @@ from uuid import UUID
 
 import msgspec
 
-from storage.payloads import Bodies
-from storage.postgres.buckets import seq_between
 from storage.postgres.connection import Budget, Connection
+from storage.postgres.index_keys import seq_between
 from storage.postgres.text import escape
-from storage.slices import Range
-from storage.sql import DIMENSIONS, Where, lower_ascii
+from storage.relational.payloads import Bodies
+from storage.relational.slices import Range
+from storage.relational.sql import DIMENSIONS, Where, lower_ascii
 
 if sys.version_info >= (3, 14):
     from compression import zstd

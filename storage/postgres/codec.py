@@ -14,17 +14,17 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
-from storage.payloads import NOWHERE, Place
-from storage.postgres import address, origin, times
-from storage.postgres.buckets import id_bucket
+from storage.postgres import address, packed_origin, times
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
+from storage.postgres.index_keys import id_bucket
 from storage.postgres.text import escape, unescape
-from storage.received import id_ms
 from storage.record import LEVELS, Record, Stream, format_id
-from storage.rollups import DIMENSIONS, LIMITED, dimensions_of
-from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
-from storage.sql import KINDS
+from storage.relational.by_id import id_ms
+from storage.relational.payloads import NOWHERE, Place
+from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
+from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
+from storage.relational.sql import KINDS
 
 _COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
 """Columns of which few combinations occur, with those of the origin."""
@@ -52,7 +52,7 @@ ROW_COLUMNS: Final = (
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
 _FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
-_PACKED: Final = (*origin.FIELDS, *times.FIELDS)
+_PACKED: Final = (*packed_origin.FIELDS, *times.FIELDS)
 COLUMNS: Final = (*(field for field in _FIELDS if field not in _PACKED), "origin", "times")
 """Columns of a record, in the order `decode_rows` expects: that of its fields, then what is packed."""
 _MAX_COMBINATIONS: Final = 10_000
@@ -216,7 +216,7 @@ def _request_id(record: Record) -> str | None:
 
 
 def _origin(key: Key) -> str:
-    return origin.pack(key[len(_COMBINED) :])
+    return packed_origin.pack(key[len(_COMBINED) :])
 
 
 async def decode_rows(connection: Connection, rows: Sequence[Any], names: Names) -> list[Record]:
@@ -244,7 +244,7 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
     # None where retention was quicker than this reader: the row is gone too.
-    values += origin.unpack(values[_ORIGIN]) if values[_ORIGIN] else (None,) * len(origin.FIELDS)
+    values += packed_origin.unpack(values[_ORIGIN]) if values[_ORIGIN] else (None,) * len(packed_origin.FIELDS)
     values += times.unpack(values[_TIMES], values[_STARTED], values[_DURATION])
     return Record(*_in_order(values))
 

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.text import escape, unescape
-from storage.sql import DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.sql import DIMENSIONS, TOOL_KINDS, Texts
 
 MAX_REMEMBERED: Final = 50_000
 """Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""

@@ -13,13 +13,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from storage.payloads import repack
-from storage.periods import HOUR_US
 from storage.postgres import rollups, usage
-from storage.postgres.buckets import by_seq, seq_among, seq_between, seq_beyond
 from storage.postgres.codec import COLUMNS, PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection, transaction
 from storage.postgres.dictionary import Names
+from storage.postgres.index_keys import by_seq, seq_among, seq_between, seq_beyond
 from storage.postgres.purge import LOCK
 from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.scan import bounds, first_rows, row_where
@@ -27,10 +25,12 @@ from storage.postgres.state import read_state
 from storage.postgres.tools import erase_calls
 from storage.purge import Slice
 from storage.query import Filter
-from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
-from storage.slices import Range
-from storage.usage import DIMENSIONS as USAGE_DIMENSIONS
-from storage.usage import UsageSums, is_call, limits
+from storage.relational.payloads import repack
+from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
+from storage.relational.slices import Range
+from storage.relational.time_ranges import HOUR_US
+from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
+from storage.relational.usage import UsageSums, is_call, limits
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""

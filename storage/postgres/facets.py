@@ -9,28 +9,21 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final
 
-from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
-from storage.facet_values import add, frequent_ids, told_by_status, written
-from storage.figures import (
-    FACETS,
-    MAX_FACET_VALUES,
-    ROLLUP_FACETS,
-    ROW_FACETS,
-    SAMPLE_ROWS,
-    FacetValue,
-)
-from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
-from storage.postgres.buckets import by_seq
+from storage.aggregates import FACETS, MAX_FACET_VALUES, ROLLUP_FACETS, ROW_FACETS, SAMPLE_ROWS, FacetValue
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
+from storage.postgres.index_keys import by_seq
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import has_rollups, rollup_where
 from storage.postgres.totals import count_hours
 from storage.query import Filter
-from storage.rollup_sql import Tables, record_totals, tables_for
-from storage.rollups import STATUS_TABLES, TABLES
-from storage.sql import POSTGRES, Where
+from storage.relational.facet_counts import Counts, KnownCounts, Period, Stamp, merged
+from storage.relational.facet_values import add, frequent_ids, told_by_status, written
+from storage.relational.rollup_sql import Tables, record_totals, tables_for
+from storage.relational.rollups import STATUS_TABLES, TABLES
+from storage.relational.sql import POSTGRES, Where
+from storage.relational.time_ranges import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""

@@ -6,18 +6,18 @@ from bisect import bisect_right
 from contextlib import aclosing
 from typing import Final
 
-from storage.figures import Histogram, class_name
-from storage.periods import DAY_HOURS, HOUR_US, Hours, split, steps
+from storage.aggregates import Histogram, class_name
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.ranges import seq_range
 from storage.postgres.scan import scan
 from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, rollup_where
 from storage.query import Filter
-from storage.rollup_sql import Tables, bucket_of, rollup_rows, tables_for
-from storage.rollups import DURATIONS
-from storage.sql import KINDS, POSTGRES
-from storage.tally import Tally, within
+from storage.relational.rollup_sql import Tables, bucket_of, rollup_rows, tables_for
+from storage.relational.rollups import DURATIONS
+from storage.relational.sql import KINDS, POSTGRES
+from storage.relational.tally import Tally, within
+from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, split, steps
 
 MAX_SCAN_ROWS: Final = 500_000
 """Rows that are scanned rather than shown by the hour: about half a second."""

@@ -11,16 +11,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from storage.postgres.body_search import Search
-from storage.postgres.buckets import id_between, id_bucket
 from storage.postgres.codec import COLUMNS, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
+from storage.postgres.index_keys import id_between, id_bucket
 from storage.postgres.scan import bounds
 from storage.query import Page, RecordQuery
-from storage.received import id_ms
 from storage.record import Record
-from storage.slices import Range
-from storage.sql import MAX_INT
+from storage.relational.by_id import id_ms
+from storage.relational.slices import Range
+from storage.relational.sql import MAX_INT
 
 SELECT: Final = f"SELECT {', '.join(COLUMNS)} FROM sidelog.records"
 """Rows as `decode_rows` expects them."""

@@ -15,12 +15,10 @@ from typing import Final
 
 import asyncpg
 
-from storage.payloads import BODIES, HEADS
-from storage.periods import DAY_US, HOUR_US
 from storage.postgres import rollups, usage
-from storage.postgres.buckets import by_seq
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
+from storage.postgres.index_keys import by_seq
 from storage.postgres.partitions import Partition, listed
 from storage.postgres.ranges import id_range
 from storage.postgres.scan import bounds
@@ -28,7 +26,9 @@ from storage.postgres.state import State, read_state
 from storage.postgres.tools import drop_calls
 from storage.postgres.totals import rows_total
 from storage.purge import Purged, RetentionState
-from storage.slices import Range
+from storage.relational.payloads import BODIES, HEADS
+from storage.relational.slices import Range
+from storage.relational.time_ranges import DAY_US, HOUR_US
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""

@@ -7,8 +7,8 @@ from storage.postgres.connection import Connection
 from storage.postgres.partitions import EVERY_ID, id_bounds
 from storage.postgres.state import State
 from storage.query import Filter
-from storage.slices import Range
-from storage.sql import MAX_INT
+from storage.relational.slices import Range
+from storage.relational.sql import MAX_INT
 
 _TIME: Final = (
     "SELECT min(first_seq), max(last_seq) FROM sidelog.spans WHERE max_started_at_us >= $1 AND min_started_at_us < $2"

@@ -1,7 +1,7 @@
 """Reading: a filter is walked in slices of `seq`, so that a time budget can end it anywhere with a cursor in hand.
 
 Strategy: bounds on time become bounds on `seq` first (table `spans`). The range that is left is searched slice by slice
-in the order of the query (`storage.slices`), each in the partitions that can have rows of it.
+in the order of the query (`storage.relational.slices`), each in the partitions that can have rows of it.
 
 Invariant: the first slice is searched whatever the budget, so every answer makes progress. An answer is one read-only
 transaction that sees one state of the store.
@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from storage.payloads import NOWHERE, Unpacker
-from storage.periods import hours_inside
-from storage.postgres.buckets import by_seq, seq_among
 from storage.postgres.codec import PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
+from storage.postgres.index_keys import by_seq, seq_among
 from storage.postgres.page import SELECT, Listing, Place, read_page
 from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.scan import first_rows, row_where
@@ -26,8 +24,10 @@ from storage.postgres.state import State, read_state
 from storage.postgres.totals import count_hours
 from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
-from storage.slices import Range, slices
-from storage.sql import MAX_INT
+from storage.relational.payloads import NOWHERE, Unpacker
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT
+from storage.relational.time_ranges import hours_inside
 
 _SELECT_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records"
 _ID_BYTES: Final = 16

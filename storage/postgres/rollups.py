@@ -9,10 +9,10 @@ sidecars add to a running hour nothing is known: each of them may count `MAX_VAL
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from storage.periods import DAY_HOURS
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
-from storage.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
+from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
+from storage.relational.time_ranges import DAY_HOURS
 
 
 def _merging(table: str, keys: Sequence[str]) -> str:

@@ -5,16 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 from storage.postgres.body_search import SLICE_ROWS, Search, search
-from storage.postgres.buckets import seq_between
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import find
+from storage.postgres.index_keys import seq_between
 from storage.postgres.ranges import id_range, seq_range
 from storage.postgres.state import State
 from storage.postgres.text import escape
 from storage.postgres.tiers import Parameters
 from storage.query import Filter
-from storage.slices import slices
-from storage.sql import POSTGRES, Where, conditions, is_storable, texts
+from storage.relational.slices import slices
+from storage.relational.sql import POSTGRES, Where, conditions, is_storable, texts
 
 
 def first_rows(filter: Filter) -> int | None:

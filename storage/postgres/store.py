@@ -16,11 +16,10 @@ from typing import Final, Self, TypeVar
 
 import asyncpg
 
+from storage.aggregates import FacetValue, Histogram, Summary
 from storage.errors import StorageMisconfigured, StorageUnavailable
-from storage.facet_counts import KnownCounts
-from storage.figures import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.postgres import keys, purge, read, received, tools, totals
+from storage.postgres import by_id, keys, purge, read, tools, totals
 from storage.postgres.connection import (
     Address,
     Budget,
@@ -45,7 +44,8 @@ from storage.postgres.write import BatchStore, read_positions
 from storage.purge import Erased, Purged, RetentionState, bounded
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record, ToolCall
-from storage.tally import check_names
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.tally import check_names
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class PostgresStorage:
 
     async def select(self, query: RecordQuery) -> Page:
         """See `storage.base.Storage.select`."""
-        select = received.select if query.by == "id" else read.select
+        select = by_id.select if query.by == "id" else read.select
         return await self._read(lambda connection, budget: select(connection, query, self._names, budget))
 
     async def count(self, filter: Filter) -> Count:

@@ -6,10 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from storage.facet_counts import Counts, KnownCounts
-from storage.facet_values import add
-from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
-from storage.periods import HOUR_US, Hours, split
+from storage.aggregates import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.facets import count_values, named
@@ -19,10 +16,13 @@ from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.postgres.usage import usage
 from storage.query import Filter
 from storage.record import LEVELS
-from storage.rollup_sql import bucket_of, can_count_by_status, rollup_rows, tables_for
-from storage.rollups import MEASURES, STATUS_TABLES
-from storage.sql import KINDS, POSTGRES
-from storage.tally import Tally, extent
+from storage.relational.facet_counts import Counts, KnownCounts
+from storage.relational.facet_values import add
+from storage.relational.rollup_sql import bucket_of, can_count_by_status, rollup_rows, tables_for
+from storage.relational.rollups import MEASURES, STATUS_TABLES
+from storage.relational.sql import KINDS, POSTGRES
+from storage.relational.tally import Tally, extent
+from storage.relational.time_ranges import HOUR_US, Hours, split
 
 _EVENT: Final = KINDS.index("event")
 _STATUS_TABLE: Final = STATUS_TABLES["hour"][0]

@@ -6,8 +6,8 @@ from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
 from storage.postgres.state import State
 from storage.query import Filter
-from storage.rollup_sql import can_count
-from storage.sql import POSTGRES, Where, rollup_conditions, texts
+from storage.relational.rollup_sql import can_count
+from storage.relational.sql import POSTGRES, Where, rollup_conditions, texts
 
 Parameters = tuple[Any, ...]
 

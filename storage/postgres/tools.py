@@ -16,20 +16,30 @@ from typing import Any, Final
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
-from storage.periods import HOUR_US
-from storage.postgres.buckets import seq_among
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, Value, find
+from storage.postgres.index_keys import seq_among
 from storage.postgres.state import State, read_state
 from storage.postgres.text import escape, unescape
 from storage.query import Scope
 from storage.record import Entry, ToolCall
-from storage.slices import Range, slices
-from storage.sql import MAX_INT, Where
-from storage.sql import POSTGRES as MARKS
-from storage.tool_rows import COLUMNS, FIRST_REPEATED, REPEATED, SORTS, VALUES, added, make_call, row_of, values_of
-from storage.tool_rows import Row as ToolRow
-from storage.tool_sql import Dialect, conditions, rollup_conditions, texts
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT, Where
+from storage.relational.sql import POSTGRES as MARKS
+from storage.relational.time_ranges import HOUR_US
+from storage.relational.tool_rows import (
+    COLUMNS,
+    FIRST_REPEATED,
+    REPEATED,
+    SORTS,
+    VALUES,
+    added,
+    make_call,
+    row_of,
+    values_of,
+)
+from storage.relational.tool_rows import Row as ToolRow
+from storage.relational.tool_sql import Dialect, conditions, rollup_conditions, texts
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues, awaited_calls, ended_calls
 
 _DIALECT: Final = Dialect(

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Final
 
-from storage.periods import Hours, hours_inside, split
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import scan
@@ -15,11 +14,12 @@ from storage.postgres.state import State, read_state
 from storage.postgres.tiers import edges_us, has_rollups, rollup_where
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
-from storage.rollup_sql import Tables, rollup_rows, tables_for
-from storage.rollups import OTHER, STATUS_TABLES, TABLES
-from storage.sql import KINDS, POSTGRES, texts
-from storage.usage import TABLE as USAGE
-from storage.usage import can_count, conditioned, counts_calls
+from storage.relational.rollup_sql import Tables, rollup_rows, tables_for
+from storage.relational.rollups import OTHER, STATUS_TABLES, TABLES
+from storage.relational.sql import KINDS, POSTGRES, texts
+from storage.relational.time_ranges import Hours, hours_inside, split
+from storage.relational.usage import TABLE as USAGE
+from storage.relational.usage import can_count, conditioned, counts_calls
 
 _EVENT: Final = KINDS.index("event")
 _STATS: Final = ("project", "container", "service")

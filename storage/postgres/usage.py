@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final
 
-from storage.figures import ModelUsage
-from storage.periods import Hours, hours_around, split
+from storage.aggregates import ModelUsage
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names
 from storage.postgres.scan import scan
 from storage.postgres.state import State
 from storage.postgres.tiers import has_rollups, rollup_where
 from storage.query import Filter
-from storage.rollups import OTHER, Limits
-from storage.sql import texts
-from storage.usage import (
+from storage.relational.rollups import OTHER, Limits
+from storage.relational.sql import texts
+from storage.relational.time_ranges import Hours, hours_around, split
+from storage.relational.usage import (
     DIMENSIONS,
     MEASURES,
     OTHERS,

@@ -20,8 +20,6 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from storage.payloads import NOWHERE, Packer
-from storage.periods import DAY_US
 from storage.postgres import partitions, rollups, usage
 from storage.postgres.blocks import COLUMNS as BLOCK_COLUMNS
 from storage.postgres.blocks import BlockIds, BlockRow, block_rows
@@ -29,10 +27,12 @@ from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, texts_of
-from storage.received import id_ms
 from storage.record import Batch, Entry, Position, now_us
-from storage.rollups import Limits, Rollups
-from storage.usage import UsageSums, is_call, limits
+from storage.relational.by_id import id_ms
+from storage.relational.payloads import NOWHERE, Packer
+from storage.relational.rollups import Limits, Rollups
+from storage.relational.time_ranges import DAY_US
+from storage.relational.usage import UsageSums, is_call, limits
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from storage.payloads import Bodies
+from storage.relational.payloads import Bodies
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from storage.payloads import Place
 from storage.record import LEVELS, Record, Shed, Stream
-from storage.rollups import DIMENSIONS, dimensions_of
-from storage.sql import DIMENSIONS as DICTIONARY_COLUMNS
-from storage.sql import KINDS
+from storage.relational.payloads import Place
+from storage.relational.rollups import DIMENSIONS, dimensions_of
+from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
+from storage.relational.sql import KINDS
 from storage.sqlite.dictionary import Dictionary, Names
 
 SHEDS: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")

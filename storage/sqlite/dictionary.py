@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
-from storage.sql import DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.sql import DIMENSIONS, TOOL_KINDS, Texts
 
 T = TypeVar("T")
 

@@ -14,18 +14,18 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from storage.payloads import BODIES, HEADS, repack
-from storage.periods import HOUR_US
 from storage.purge import Slice
 from storage.query import Filter
-from storage.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
-from storage.sql import SQLITE, conditions, texts
+from storage.relational.payloads import BODIES, HEADS, repack
+from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
+from storage.relational.sql import SQLITE, conditions, texts
+from storage.relational.time_ranges import HOUR_US
+from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
+from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups, usage
 from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
 from storage.sqlite.dictionary import Names, find, in_parts, marks
 from storage.sqlite.read import seq_range
-from storage.usage import DIMENSIONS as USAGE_DIMENSIONS
-from storage.usage import UsageSums, is_call, limits
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""

@@ -9,21 +9,14 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from storage.facet_counts import Counts, KnownCounts, Period, Stamp, merged
-from storage.facet_values import add, frequent_ids, told_by_status, written
-from storage.figures import (
-    FACETS,
-    MAX_FACET_VALUES,
-    ROLLUP_FACETS,
-    ROW_FACETS,
-    SAMPLE_ROWS,
-    FacetValue,
-)
-from storage.periods import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
+from storage.aggregates import FACETS, MAX_FACET_VALUES, ROLLUP_FACETS, ROW_FACETS, SAMPLE_ROWS, FacetValue
 from storage.query import Filter
-from storage.rollup_sql import Tables, record_totals
-from storage.rollups import LIMITED, STATUS_TABLES, TABLES
-from storage.sql import SQLITE, Where
+from storage.relational.facet_counts import Counts, KnownCounts, Period, Stamp, merged
+from storage.relational.facet_values import add, frequent_ids, told_by_status, written
+from storage.relational.rollup_sql import Tables, record_totals
+from storage.relational.rollups import LIMITED, STATUS_TABLES, TABLES
+from storage.relational.sql import SQLITE, Where
+from storage.relational.time_ranges import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan

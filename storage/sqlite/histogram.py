@@ -9,17 +9,17 @@ import sqlite3
 from bisect import bisect_right
 from typing import Final
 
-from storage.figures import Histogram, class_name
-from storage.periods import DAY_HOURS, HOUR_US, Hours, split, steps
+from storage.aggregates import Histogram, class_name
 from storage.query import Filter
-from storage.rollup_sql import Tables, bucket_of, rollup_rows
-from storage.rollups import DURATIONS
-from storage.sql import KINDS, SQLITE
+from storage.relational.rollup_sql import Tables, bucket_of, rollup_rows
+from storage.relational.rollups import DURATIONS
+from storage.relational.sql import KINDS, SQLITE
+from storage.relational.tally import Tally, within
+from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, split, steps
 from storage.sqlite.connection import Budget
 from storage.sqlite.read import seq_range
 from storage.sqlite.scan import scan
 from storage.sqlite.tiers import edges_us, rollup_where, snapshot, tables_of, visible
-from storage.tally import Tally, within
 
 MAX_SCAN_ROWS: Final = 500_000
 """Rows that are scanned rather than shown by the hour: about half a second."""

@@ -12,8 +12,8 @@ from typing import Final
 
 from storage.query import Order, Page, RecordQuery
 from storage.record import Record
-from storage.slices import Range
-from storage.sql import MAX_INT, Where
+from storage.relational.slices import Range
+from storage.relational.sql import MAX_INT, Where
 from storage.sqlite.codec import COLUMNS, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names

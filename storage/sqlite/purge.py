@@ -15,9 +15,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from storage.payloads import BODIES, HEADS
-from storage.periods import DAY_US, HOUR_US
 from storage.purge import Purged, RetentionState
+from storage.relational.payloads import BODIES, HEADS
+from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.sqlite import rollups, usage
 from storage.sqlite.dictionary import delete_unused
 from storage.sqlite.journal import left_alone

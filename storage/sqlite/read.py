@@ -14,11 +14,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
-from storage.payloads import NOWHERE, Unpacker
 from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
-from storage.slices import Range, slices
-from storage.sql import MAX_INT, SQLITE, Where, conditions, texts
+from storage.relational.payloads import NOWHERE, Unpacker
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT, SQLITE, Where, conditions, texts
 from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from storage.periods import DAY_HOURS
-from storage.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
+from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
+from storage.relational.time_ranges import DAY_HOURS
 from storage.sqlite.dictionary import find
 
 

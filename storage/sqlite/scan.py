@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 
 from storage.query import Filter
-from storage.slices import Range, slices
-from storage.sql import SQLITE, conditions, texts
+from storage.relational.slices import Range, slices
+from storage.relational.sql import SQLITE, conditions, texts
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import find

@@ -14,13 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from storage.facet_counts import KnownCounts
-from storage.figures import FacetValue, Histogram, Summary
+from storage.aggregates import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, bounded
 from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record, ToolCall
-from storage.sqlite import keys, purge, read, received, tools, totals
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.tally import check_names
+from storage.sqlite import by_id, keys, purge, read, tools, totals
 from storage.sqlite.connection import Budget, Connection, connect
 from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import empty_journal, erase_slice
@@ -31,7 +32,6 @@ from storage.sqlite.meta import put_meta, read_meta
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.summary import summary
 from storage.sqlite.write import BatchStore, read_positions
-from storage.tally import check_names
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class SqliteStorage:
 
     async def select(self, query: RecordQuery) -> Page:
         """See `storage.base.Storage.select`."""
-        select = received.select if query.by == "id" else read.select
+        select = by_id.select if query.by == "id" else read.select
         return await self._read(lambda connection, budget: select(connection, query, self._names, budget))
 
     async def count(self, filter: Filter) -> Count:

@@ -9,22 +9,22 @@ import sqlite3
 from dataclasses import replace
 from typing import Final
 
-from storage.facet_counts import Counts, KnownCounts
-from storage.facet_values import add
-from storage.figures import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
-from storage.periods import HOUR_US, Hours, split
+from storage.aggregates import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.query import Filter
 from storage.record import LEVELS
-from storage.rollup_sql import bucket_of, can_count_by_status, rollup_rows
-from storage.rollups import MEASURES, STATUS_TABLES
-from storage.sql import KINDS, SQLITE
+from storage.relational.facet_counts import Counts, KnownCounts
+from storage.relational.facet_values import add
+from storage.relational.rollup_sql import bucket_of, can_count_by_status, rollup_rows
+from storage.relational.rollups import MEASURES, STATUS_TABLES
+from storage.relational.sql import KINDS, SQLITE
+from storage.relational.tally import Tally, extent
+from storage.relational.time_ranges import HOUR_US, Hours, split
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.facets import count_values, named
 from storage.sqlite.scan import scan
 from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, tables_of, visible
 from storage.sqlite.usage import usage
-from storage.tally import Tally, extent
 
 _EVENT: Final = KINDS.index("event")
 _STATUS_TABLE: Final = STATUS_TABLES["hour"][0]

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from storage.query import Filter
-from storage.rollup_sql import Tables, can_count, tables_for
-from storage.sql import SQLITE, Where, rollup_conditions, texts
+from storage.relational.rollup_sql import Tables, can_count, tables_for
+from storage.relational.sql import SQLITE, Where, rollup_conditions, texts
 from storage.sqlite.dictionary import find
 
 Parameters = tuple[int | str, ...]

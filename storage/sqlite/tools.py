@@ -14,15 +14,25 @@ import msgspec
 
 from storage.query import Scope
 from storage.record import Entry, ToolCall
-from storage.slices import Range, slices
-from storage.sql import MAX_INT, Where
-from storage.sql import SQLITE as MARKS
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT, Where
+from storage.relational.sql import SQLITE as MARKS
+from storage.relational.tool_rows import (
+    COLUMNS,
+    FIRST_REPEATED,
+    REPEATED,
+    SORTS,
+    VALUES,
+    added,
+    make_call,
+    row_of,
+    values_of,
+)
+from storage.relational.tool_rows import Row as ToolRow
+from storage.relational.tool_sql import Dialect, conditions, rollup_conditions, texts
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find
 from storage.sqlite.tiers import meta
-from storage.tool_rows import COLUMNS, FIRST_REPEATED, REPEATED, SORTS, VALUES, added, make_call, row_of, values_of
-from storage.tool_rows import Row as ToolRow
-from storage.tool_sql import Dialect, conditions, rollup_conditions, texts
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues, awaited_calls, ended_calls
 
 _DIALECT: Final = Dialect(

@@ -9,19 +9,19 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from storage.periods import Hours, hours_inside, split
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
-from storage.rollup_sql import rollup_rows
-from storage.rollups import OTHER, STATUS_TABLES
-from storage.sql import KINDS, SQLITE, texts
+from storage.relational.rollup_sql import rollup_rows
+from storage.relational.rollups import OTHER, STATUS_TABLES
+from storage.relational.sql import KINDS, SQLITE, texts
+from storage.relational.time_ranges import Hours, hours_inside, split
+from storage.relational.usage import TABLE as USAGE
+from storage.relational.usage import can_count, conditioned, counts_calls
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.scan import scan
 from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where, snapshot, tables_of, visible
-from storage.usage import TABLE as USAGE
-from storage.usage import can_count, conditioned, counts_calls
 
 _EVENT: Final = KINDS.index("event")
 _STATS: Final = ("project", "container", "service")

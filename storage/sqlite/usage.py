@@ -6,17 +6,12 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from storage.figures import ModelUsage
-from storage.periods import Hours, hours_around, split
+from storage.aggregates import ModelUsage
 from storage.query import Filter
-from storage.rollups import OTHER, Limits
-from storage.sql import texts
-from storage.sqlite.connection import Budget
-from storage.sqlite.dictionary import Names
-from storage.sqlite.rollups import deletion
-from storage.sqlite.scan import scan
-from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where
-from storage.usage import (
+from storage.relational.rollups import OTHER, Limits
+from storage.relational.sql import texts
+from storage.relational.time_ranges import Hours, hours_around, split
+from storage.relational.usage import (
     DIMENSIONS,
     MEASURES,
     OTHERS,
@@ -29,6 +24,11 @@ from storage.usage import (
     is_counted,
     scanned,
 )
+from storage.sqlite.connection import Budget
+from storage.sqlite.dictionary import Names
+from storage.sqlite.rollups import deletion
+from storage.sqlite.scan import scan
+from storage.sqlite.tiers import edges_us, has_rollups, meta, rollup_where
 
 _COLUMNS: Final = ("hour", *DIMENSIONS, *MEASURES)
 _UPSERT: Final = (

@@ -9,16 +9,16 @@ from typing import Final
 
 import msgspec
 
-from storage.payloads import NOWHERE, Packer
-from storage.periods import DAY_US
-from storage.received import id_ms
 from storage.record import Batch, Entry, Position, now_us
-from storage.rollups import LIMITED, Limits, Rollups
+from storage.relational.by_id import id_ms
+from storage.relational.payloads import NOWHERE, Packer
+from storage.relational.rollups import LIMITED, Limits, Rollups
+from storage.relational.time_ranges import DAY_US
+from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups, usage
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.tools import insert_calls
-from storage.usage import UsageSums, is_call, limits
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""

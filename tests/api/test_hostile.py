@@ -13,7 +13,7 @@ from api.cursor import encode_cursor, encode_received_cursor
 from api.dialects.fanout import Fanout
 from api.services import Services
 from storage.record import Batch, Entry, Record, ToolCall
-from storage.sql import lower_ascii
+from storage.relational.sql import lower_ascii
 from storage.tools import search_text
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_record

@@ -1,4 +1,4 @@
-"""Facets, histogram and summary of every backend, judged by `storage.tally`, their meaning."""
+"""Facets, histogram and summary of every backend, judged by `storage.relational.tally`, their meaning."""
 
 import asyncio
 import itertools
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from storage import tally
+from storage.aggregates import FACETS, SAMPLE_ROWS
 from storage.base import Storage
-from storage.figures import FACETS, SAMPLE_ROWS
-from storage.periods import HOUR_US
 from storage.query import Filter, Scope
 from storage.record import Record
+from storage.relational import tally
+from storage.relational.time_ranges import HOUR_US
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import Reader, make_dataset
 from tests.storage.samples import START_US, make_batch, make_record

@@ -9,8 +9,8 @@ import pytest
 
 from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery, Scope, matches
-from storage.received import id_number
 from storage.record import Record, new_id
+from storage.relational.by_id import id_number
 from tests.storage.samples import START_US, make_batch, make_record
 
 HOUR_US = 3_600_000_000

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from storage import tally
+from storage.aggregates import FACETS
 from storage.base import Storage
-from storage.figures import FACETS
-from storage.periods import HOUR_US
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope, matches
 from storage.record import Batch, Entry, Record
+from storage.relational import tally
+from storage.relational.time_ranges import HOUR_US
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import make_dataset
 from tests.storage.samples import START_US, make_payload, make_record

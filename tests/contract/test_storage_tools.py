@@ -9,9 +9,9 @@ import pytest
 
 from storage.base import Storage
 from storage.errors import StorageRejected
-from storage.periods import HOUR_US
 from storage.query import EVERYTHING, Filter, Scope
 from storage.record import Batch, Entry, ToolCall
+from storage.relational.time_ranges import HOUR_US
 from storage.tools import (
     ToolFilter,
     ToolKey,

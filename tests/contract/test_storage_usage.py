@@ -1,4 +1,6 @@
-"""Use of language models in every backend, judged by `storage.tally`: stored, replayed, purged and erased."""
+"""Use of language models in every backend, judged by `storage.relational.tally`: stored, replayed,
+purged and erased.
+"""
 
 import random
 from dataclasses import replace
@@ -6,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from storage import tally
 from storage.base import Storage
 from storage.errors import StorageRejected
-from storage.periods import HOUR_US
 from storage.query import Count, Filter, Scope
 from storage.record import Record
-from storage.usage import total
+from storage.relational import tally
+from storage.relational.time_ranges import HOUR_US
+from storage.relational.usage import total
 from tests.storage.samples import START_US, make_batch, make_record
 
 HOUR = START_US // HOUR_US * HOUR_US

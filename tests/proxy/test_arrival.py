@@ -20,10 +20,10 @@ from proxy.wakeup import Wakeup
 from storage.backends import open_storage
 from storage.errors import SchemaTooNew, StorageMisconfigured, StorageUnavailable
 from storage.ledger import OWN, SPOOL
-from storage.position_file import POSITIONS_FILE
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record, now_us
 from storage.sqlite.schema import migrations
+from storage.writer.state_file import POSITIONS_FILE
 from tests.storage.samples import make_record
 from tests.support.rings import INSTANCE, SETTINGS, RingWorker
 

@@ -14,7 +14,7 @@ from proxy.wakeup import Wakeup
 from storage.ledger import OWN, PAST
 from storage.memory import MemoryStorage
 from storage.record import Batch, Position, Record
-from storage.writer import Writer
+from storage.writer.writer import Writer
 from tests.support.rings import INSTANCE, MortalStore, RingWorker, collecting, rows
 
 

@@ -9,7 +9,7 @@ from proxy.settings import RetentionSettings, Settings, SpoolSettings, StorageSe
 from storage.ledger import SPOOL
 from storage.memory import MemoryStorage
 from storage.record import Batch, Entry, Position, now_us
-from storage.spool import Spool
+from storage.writer.spool import Spool
 from tests.storage.samples import make_record
 
 DAY_US = 86_400_000_000

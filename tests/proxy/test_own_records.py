@@ -8,7 +8,7 @@ from proxy.own_records import MAX_DEFERRED, OwnRecords
 from storage.ledger import OWN
 from storage.memory import MemoryStorage
 from storage.record import Position
-from storage.writer import Writer
+from storage.writer.writer import Writer
 from tests.support.rings import INSTANCE, SETTINGS, rows
 
 

@@ -20,14 +20,14 @@ from proxy.segment import Segment
 from proxy.settings import RouteSettings, Settings
 from proxy.sources import Sources
 from proxy.wakeup import Wakeup
-from storage.attempts import WriterEvents
-from storage.backlog import BacklogLimits
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
-from storage.spool import Spool
-from storage.writer import Writer
+from storage.writer.attempts import WriterEvents
+from storage.writer.backlog import BacklogLimits
+from storage.writer.spool import Spool
+from storage.writer.writer import Writer
 
 INSTANCE = "sidecar-1"
 SETTINGS = Settings(routes=(RouteSettings(id="shop", upstream="http://127.0.0.1:1"),))

@@ -33,7 +33,7 @@ CREATE TABLE sidelog.records (
     heads_length integer,
     bodies_offset integer,
     bodies_length integer,
-    id_bucket integer NOT NULL,  -- Of the id's milliseconds, see storage/postgres/buckets.py.
+    id_bucket integer NOT NULL,  -- Of the id's milliseconds, see storage/postgres/index_keys.py.
     project integer,
     container integer,
     client integer,
@@ -43,7 +43,7 @@ CREATE TABLE sidelog.records (
     source integer,
     method integer,
     instance integer NOT NULL,
-    origin integer NOT NULL,  -- Several fields as one value, see storage/postgres/origin.py.
+    origin integer NOT NULL,  -- Several fields as one value, see storage/postgres/packed_origin.py.
     outcome integer,
     stage integer,
     error_type integer,
@@ -77,7 +77,7 @@ CREATE TABLE sidelog.records (
 CREATE TABLE sidelog.records_default PARTITION OF sidelog.records DEFAULT;
 
 -- Keys are coarse, so that many rows share one and an entry is little more than the row's place: 7 to 12 bytes a row
--- where (project, seq) takes 32. Within a key rows are sorted when they are read (storage/postgres/buckets.py).
+-- where (project, seq) takes 32. Within a key rows are sorted when they are read (storage/postgres/index_keys.py).
 CREATE INDEX records_seq ON sidelog.records ((seq >> 10));
 CREATE INDEX records_project ON sidelog.records (project, (seq >> 10));
 CREATE INDEX records_status ON sidelog.records ((status / 100), (seq >> 10)) WHERE status >= 400;

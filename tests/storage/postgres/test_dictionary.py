@@ -6,10 +6,10 @@ import asyncpg
 
 from storage.backends import open_storage
 from storage.base import Storage
-from storage.periods import DAY_US, HOUR_US
 from storage.postgres.store import PostgresStorage
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
+from storage.relational.time_ranges import DAY_US, HOUR_US
 from tests.storage.samples import make_batch, make_record
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from storage.attempts import WriterEvents
 from storage.backends import open_storage
-from storage.backlog import BacklogLimits
 from storage.errors import StorageUnavailable
 from storage.postgres import store as module
 from storage.query import EVERYTHING, Filter, RecordQuery
 from storage.record import Entry, Position
-from storage.writer import Writer
+from storage.writer.attempts import WriterEvents
+from storage.writer.backlog import BacklogLimits
+from storage.writer.writer import Writer
 from tests.storage.samples import SOURCE, make_batch, make_payload, make_record
 from tests.support import postgres
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.postgres import address, origin, times
+from storage.postgres import address, packed_origin, times
 from tests.storage.samples import make_record
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -27,7 +27,7 @@ def test_times_of_an_ordinary_exchange_take_nine_bytes() -> None:
 @given(st.lists(words, min_size=5, max_size=5), st.sampled_from(["none", "tail", "bodies"]))
 def test_an_origin_reads_back(values: list[str | None], shed: str) -> None:
     """With any text that can be stored."""
-    assert origin.unpack(origin.pack([*values, shed])) == (*values, shed)
+    assert packed_origin.unpack(packed_origin.pack([*values, shed])) == (*values, shed)
 
 
 @given(

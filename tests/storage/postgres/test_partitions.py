@@ -7,12 +7,12 @@ import asyncpg
 import pytest
 
 from storage.backends import open_storage
-from storage.periods import HOUR_US
 from storage.postgres import partitions, purge, write
 from storage.postgres.partitions import Partition
 from storage.postgres.store import PostgresStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Record, new_id, now_us
+from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import make_batch, make_payload, make_record
 
 DAY_US = 24 * HOUR_US

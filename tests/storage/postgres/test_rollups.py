@@ -3,9 +3,9 @@
 import asyncpg
 import pytest
 
-from storage.periods import HOUR_US
 from storage.postgres.store import PostgresStorage
 from storage.query import Count, Filter, Scope
+from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import START_US, make_batch, make_record
 
 Other = asyncpg.Connection

@@ -8,7 +8,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from storage import slices
 from storage.backends import open_storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.postgres import codec, connection, dictionary, read, scan
@@ -16,7 +15,8 @@ from storage.postgres import store as module
 from storage.postgres.store import PostgresStorage
 from storage.query import Durability, Filter, Order, RecordQuery, Scope
 from storage.record import Batch, Entry, Record
-from storage.rollups import Limits
+from storage.relational import slices
+from storage.relational.rollups import Limits
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 
 ALL = Filter(kind="all")

@@ -4,9 +4,9 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from storage.periods import DAY_US, HOUR_US
 from storage.query import Filter, RecordQuery
 from storage.record import now_us
+from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
 

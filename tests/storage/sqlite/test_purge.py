@@ -8,9 +8,9 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-from storage.periods import DAY_US, HOUR_US
 from storage.query import Filter
 from storage.record import now_us
+from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.sqlite.erase import empty_journal
 from storage.sqlite.purge import JOURNAL_SLICES, purge, vacuum
 from storage.sqlite.store import SqliteStorage

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.figures import FacetValue
-from storage.periods import HOUR_US
+from storage.aggregates import FacetValue
 from storage.query import EVERYTHING, Count, Filter, Scope
 from storage.record import DURATION_BUCKETS_S
-from storage.rollups import Limits
+from storage.relational.rollups import Limits
+from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from storage import slices
 from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Record
+from storage.relational import slices
 from storage.sqlite import codec, connection, dictionary
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.query import Filter, RecordQuery
-from storage.received import id_ms
+from storage.relational.by_id import id_ms
 from storage.sqlite import write
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record

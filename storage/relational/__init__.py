@@ -1,0 +1,1 @@
+"""What the SQL backends share: filters as SQL, rollups, payload blocks, usage, facets. Pure."""

@@ -1,0 +1,103 @@
+"""Rollups as SQL: the rows of a range of time, and which tables can tell at all. Pure.
+
+Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
+UNION ALL. Of both there are two; those by status have a twentieth of the rows, and are read wherever they can tell.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from storage.aggregates import BOUNDS_US
+from storage.query import Filter
+from storage.relational.rollups import LIMITED, LIMITED_BY_STATUS, STATUS_TABLES, TABLES
+from storage.relational.sql import Dialect, Where, texts
+from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, without_time
+
+Tables = Mapping[Tier, tuple[str, str]]
+"""Tier → its table, and the column that numbers its periods."""
+_LIMITED: Final = (*LIMITED, *LIMITED_BY_STATUS)
+_CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
+
+
+def bucket_of(column: str) -> str:
+    """Write the expression of a latency's bucket."""
+    return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
+
+
+def can_count(filter: Filter, capped_dimensions: int) -> bool:
+    """Whether rollups can count a filter's records, its time apart.
+
+    Args:
+        filter: What to count.
+        capped_dimensions: Of the store: bit per dimension of which rollups hold `OTHER`.
+    """
+    return without_time(filter).has_only_rollup_dimensions and not _is_capped(filter, capped_dimensions)
+
+
+def can_count_by_status(filter: Filter, capped_dimensions: int) -> bool:
+    """Whether the rollups by status can count a filter's records, its time apart; see `can_count`."""
+    known = Filter(
+        scope=filter.scope, kind=filter.kind, projects=filter.projects, containers=filter.containers,
+        clients=filter.clients, services=filter.services, routes=filter.routes, hosts=filter.hosts,
+        levels=filter.levels, sources=filter.sources, statuses=filter.statuses,
+        status_classes=filter.status_classes, error_types=filter.error_types, keyed=filter.keyed,
+    )  # fmt: skip
+    return known == without_time(filter) and not _is_capped(filter, capped_dimensions)
+
+
+def tables_for(filter: Filter, capped_dimensions: int) -> Tables | None:
+    """Choose the tables that count a filter's records, its time apart; None when only rows can tell."""
+    if can_count_by_status(filter, capped_dimensions):
+        return STATUS_TABLES
+    return TABLES if can_count(filter, capped_dimensions) else None
+
+
+def _is_capped(filter: Filter, capped_dimensions: int) -> bool:
+    return any(capped_dimensions >> _LIMITED.index(name) & 1 for name in texts(filter) if name in _LIMITED)
+
+
+def rollup_rows(
+    tables: Tables, where: Where, hours: Hours, columns: Sequence[str], dialect: Dialect, *, only_hours: bool = False
+) -> tuple[str, tuple[int | str, ...]]:
+    """Write the sub-query of the rollup rows of some hours; there must be one.
+
+    Args:
+        tables: Of which.
+        where: The conditions on rollups, numbered from 1.
+        hours: Which.
+        columns: Of the rollups; `hour`, the first of each row, is added.
+        dialect: The backend's.
+        only_hours: Read no days: the hours are to be told apart.
+    """
+    selects: list[str] = []
+    parameters: list[int | str] = []
+    for part in (Part("hour", *hours),) if only_hours else parts(hours):
+        table, period = tables[part.tier]
+        hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
+        # Marks that are numbered name the parameters of the first select in all of them.
+        if not selects or dialect.placeholder(1) == dialect.placeholder(2):
+            parameters += where.parameters
+        select = f"SELECT {hour}, {', '.join(columns)} FROM {dialect.schema}{table} WHERE {where.text}"
+        selects.append(select + _within(part, dialect, parameters))
+    return f"({' UNION ALL '.join(selects)}) AS rollup", tuple(parameters)
+
+
+def record_totals(part: Part, dialect: Dialect) -> tuple[str, tuple[int | str, ...]]:
+    """Write the query of how many records the rollups hold of each period of a part: its number and a sum a row."""
+    table, period = STATUS_TABLES[part.tier]
+    parameters: list[int | str] = []
+    bounds = _within(part, dialect, parameters)
+    sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE 1 = 1{bounds} GROUP BY {period}"
+    return sql, tuple(parameters)
+
+
+def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
+    """Write the bounds of a part, adding their parameters."""
+    bounds = ""
+    for sign, bound in ((">=", part.first), ("<", part.until)):
+        if bound is not None:
+            parameters.append(bound)
+            bounds += f" AND {TABLES[part.tier][1]} {sign} {dialect.placeholder(len(parameters))}"
+    return bounds

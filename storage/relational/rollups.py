@@ -1,0 +1,219 @@
+"""Counts per combination of dimensions: those of one batch, and which values an hour counts apart. Pure.
+
+Strategy: one row per combination and hour, and one per combination and day, so that long ranges read few rows; and
+the same without the two dimensions that make most rows, key and method, but with status, host and error type. Records
+are added up in memory; a backend merges the sums in its transaction.
+
+Invariant: a rollup row is the exact sum of the committed records of its hour (or day) and dimensions that retention and
+erasure have not taken out. The histograms have the bounds of the metrics, the upper bound belonging to its bucket, and
+a last bucket without an end. An hour counts `MAX_VALUES` values of a dimension apart, and all further ones as `OTHER`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import add
+from typing import Final
+
+from storage.aggregates import BOUNDS_US, BUCKETS
+from storage.query import ROLLUP_METHODS
+from storage.record import Record
+from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Tier
+
+DIMENSIONS: Final = (
+    "project", "container", "client", "service", "route_id", "key_id", "source", "level", "method", "kind", "instance",
+)  # fmt: skip
+"""The columns of a record, in the order of its row, that rollups are keyed by, besides time and status class."""
+TABLES: Final[dict[Tier, tuple[str, str]]] = {"hour": ("rollups", "hour"), "day": ("rollups_daily", "day")}
+"""Tier → its table, and the column that numbers its hours or days since the epoch."""
+OTHER: Final = -1
+"""The dictionary id that stands for all values beyond the limit."""
+MAX_VALUES: Final = 10_000
+LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
+"""Dimensions that traffic may fill without end; a bit each in the store's `capped_dimensions`."""
+LIMITED_BY_STATUS: Final = ("host", "error_type")
+"""The same of the rollups by status; the bits that follow."""
+KEYS: Final = (*DIMENSIONS, "status_class")
+"""The columns of the tables' keys, after the period."""
+STATUS_TABLES: Final[dict[Tier, tuple[str, str]]] = {
+    "hour": ("status_rollups", "hour"),
+    "day": ("status_rollups_daily", "day"),
+}
+BY_STATUS: Final = (*(name for name in DIMENSIONS if name not in ("key_id", "method")), *LIMITED_BY_STATUS)
+STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class")
+"""The same of the rollups by status; class is there so that the same conditions fit both."""
+
+CUBES: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
+"""All tables, and the columns of their keys after the period."""
+
+DURATIONS: Final = tuple(f"duration_{bucket:02}" for bucket in range(BUCKETS))
+FIRST_BYTES: Final = tuple(f"first_byte_{bucket:02}" for bucket in range(BUCKETS))
+MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes", *DURATIONS, *FIRST_BYTES)
+_DURATION: Final = 4
+_FIRST_BYTE: Final = _DURATION + BUCKETS
+_METHOD: Final = DIMENSIONS.index("method")
+_ADMITTED: Final = (*DIMENSIONS, *LIMITED_BY_STATUS)
+_LIMITED_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in (*LIMITED, *LIMITED_BY_STATUS))
+_STATUS_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in BY_STATUS)
+_REMEMBERED_HOURS: Final = 4
+"""Records come in about the order of their time: the hour that runs, and the one before."""
+
+Dimensions = tuple[int, ...]
+Sums = dict[tuple[int, ...], list[int]]
+"""Hour or day, and the columns of a key → measures."""
+Counted = tuple[int, Dimensions, int, int, str | None, bool]
+"""Hour, dimensions, status, error type, host, whether a key was asked for: what records are told apart by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Sums within limits."""
+
+    hours: Sums
+    """By `KEYS`."""
+    statuses: Sums
+    """By `STATUS_KEYS`."""
+    capped: int
+    """Bits of the dimensions that hold `OTHER`."""
+
+    def by_table(self) -> Iterator[tuple[str, Sums]]:
+        """Answer what is to be added to each table."""
+        for tables, hours in ((TABLES, self.hours), (STATUS_TABLES, self.statuses)):
+            yield tables["hour"][0], hours
+            yield tables["day"][0], by_day(hours)
+
+
+def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
+    """Make the dimensions of a record of its ids in their order; null, and methods that clients invented, are 0."""
+    dimensions = [number or 0 for number in ids]
+    if method not in ROLLUP_METHODS:
+        dimensions[_METHOD] = 0
+    return tuple(dimensions)
+
+
+def periods_of(hours: Iterable[int]) -> dict[Tier, list[int]]:
+    """Number the hours and the days of some hours, each once, in order."""
+    known = set(hours)
+    return {"hour": sorted(known), "day": sorted({hour // DAY_HOURS for hour in known})}
+
+
+def by_day(hours: Sums) -> Sums:
+    """Add the sums of hours up to those of days."""
+    days: Sums = {}
+    for (hour, *key), counts in hours.items():
+        _merge(days, (hour // DAY_HOURS, *key), counts)
+    return days
+
+
+class Limits:
+    """Which values of each dimension an hour counts apart, for the one writer of a store."""
+
+    def __init__(self, max_values: int = MAX_VALUES, places: Sequence[int] = _LIMITED_PLACES) -> None:
+        """Count at most `max_values` apart of each dimension whose place is in `places`."""
+        self._max_values = max_values
+        self._places = places
+        self._hours: dict[int, list[set[int]]] = {}
+
+    def forget(self) -> None:
+        """Remember nothing: a transaction failed, or rows went."""
+        self._hours.clear()
+
+    def unknown(self, hours: Iterable[int]) -> list[int]:
+        """Find the hours that have to be learned before records of them are admitted; old ones are forgotten."""
+        wanted = set(hours)
+        old = sorted(self._hours.keys() - wanted)
+        for hour in old[: max(0, len(self._hours) + len(wanted - self._hours.keys()) - _REMEMBERED_HOURS)]:
+            del self._hours[hour]
+        return sorted(wanted - self._hours.keys())
+
+    def learn(self, hour: int, rows: Iterable[Iterable[int]], by_status: Iterable[Iterable[int]] = ()) -> None:
+        """Note what an hour counts apart so far.
+
+        Args:
+            hour: Which.
+            rows: Its combinations of the limited dimensions, the first ones.
+            by_status: Those of `LIMITED_BY_STATUS`, where `rows` do not have them.
+        """
+        values: list[set[int]] = [set() for _ in self._places]
+        for row in rows:
+            for known, value in zip(values, row, strict=False):
+                known.add(value)
+        for row in by_status:
+            for known, value in zip(values[len(LIMITED) :], row, strict=True):
+                known.add(value)
+        self._hours[hour] = [known - {0} for known in values]
+
+    def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
+        """Put `OTHER` for values beyond the limit; answers the dimensions, and the bits of those it was put in."""
+        kept, bits = list(dimensions), 0
+        for bit, (place, values) in enumerate(zip(self._places, self._hours[hour], strict=True)):
+            value = dimensions[place]
+            if value and value not in values:
+                # Once there are others, no further value is counted apart, even if some are erased.
+                if len(values) < self._max_values and OTHER not in values:
+                    values.add(value)
+                else:
+                    values.add(OTHER)
+                    kept[place] = OTHER
+                    bits |= 1 << bit
+        return tuple(kept), bits
+
+
+class Rollups:
+    """The counts of one batch, or of the records that one statement takes out."""
+
+    def __init__(self) -> None:
+        self._sums: dict[Counted, list[int]] = {}
+
+    @property
+    def hours(self) -> set[int]:
+        """Hours that something was counted in."""
+        return {key[0] for key in self._sums}
+
+    @property
+    def hosts(self) -> set[str]:
+        """Hosts of which something was counted."""
+        return {host for *_, host, _ in self._sums if host is not None}
+
+    def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:
+        """Count one record."""
+        first_byte_us = record.first_byte_us
+        key = (
+            record.started_at_us // HOUR_US, dimensions, record.status or 0, error_type, record.host, record.keyed,
+        )  # fmt: skip
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = [0] * len(MEASURES)
+        sums[2] += record.request_bytes
+        sums[3] += record.response_bytes
+        if record.kind == "event":
+            sums[1] += 1
+            return
+        sums[0] += 1
+        sums[_DURATION + bisect_left(BOUNDS_US, record.duration_us)] += 1
+        if first_byte_us is not None:
+            sums[_FIRST_BYTE + bisect_left(BOUNDS_US, first_byte_us)] += 1
+
+    def admitted(self, limits: Limits, hosts: Mapping[str, int]) -> Admitted:
+        """Answer the sums by hour within limits that know all `hours`.
+
+        Args:
+            limits: That apply.
+            hosts: The dictionary ids of all `hosts`.
+        """
+        admitted: Sums = {}
+        statuses: Sums = {}
+        capped = 0
+        for (hour, dimensions, status, error_type, host, is_keyed), counts in self._sums.items():
+            kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else hosts[host], error_type))
+            capped |= bits
+            class_ = status // 100
+            _merge(admitted, (hour, *kept[: len(DIMENSIONS)], class_), counts)
+            by_status = [kept[place] for place in _STATUS_PLACES]
+            _merge(statuses, (hour, *by_status, int(is_keyed), status, class_), counts)
+        return Admitted(admitted, statuses, capped)
+
+
+def _merge(sums: Sums, key: tuple[int, ...], counts: list[int]) -> None:
+    found = sums.get(key)
+    sums[key] = counts if found is None else list(map(add, found, counts))

@@ -1,0 +1,198 @@
+"""Use of language models: calls, tokens and cost by provider and model. Pure.
+
+Strategy: as in `storage.relational.rollups`, the calls of a batch are added up in memory, by hour and dimensions, and a
+backend merges the sums in its transaction; they are few, so there is no tier of days. Only records of LLM calls come
+here, and those that name a model without a provider: they are no calls, but are counted by model.
+
+Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and dimensions that retention and
+erasure have not taken out, cost in billionths of a dollar.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from storage.aggregates import ModelUsage
+from storage.query import Filter
+from storage.record import Record
+from storage.relational.rollups import LIMITED, Limits
+from storage.relational.sql import Texts
+from storage.relational.time_ranges import HOUR_US
+
+DIMENSIONS: Final = (*LIMITED, "provider", "model")
+"""What usage is counted by, besides time: the first of them are those of the rollups."""
+TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
+"""Whole numbers all of them, so that what is taken off leaves nothing behind."""
+TABLE: Final = "usage_rollups"
+OTHERS: Final = "other"
+"""How those beyond the limits are called."""
+CAPPED_SHIFT: Final = 16
+"""Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are of the rollups."""
+_NANO: Final = 10**9
+_MAX_TOKENS: Final = 10**12
+_MAX_COST_USD: Final = 1000
+"""Of one call, in sums: what somebody claims must not overflow them before nine million others claim it too."""
+
+Key = tuple[int, ...]
+"""Hour, dimensions."""
+Measures = list[int]
+"""In the order of `MEASURES`."""
+
+
+def is_call(record: Record) -> bool:
+    """Whether the rollup has a record: an LLM call, or an exchange that names a model of no provider."""
+    return (record.provider is not None or record.model is not None) and record.kind == "exchange"
+
+
+def calls_of(filter: Filter) -> Filter:
+    """Narrow a filter to LLM calls."""
+    return replace(filter, is_llm=True, kind="exchange")
+
+
+def limits() -> Limits:
+    """Make the limits of usage: which values of its dimensions an hour counts apart."""
+    return Limits(places=range(len(DIMENSIONS)))
+
+
+def is_counted(filter: Filter) -> bool:
+    """Whether the rollup has all the dimensions that a filter restricts, its time apart."""
+    known = Filter(
+        scope=filter.scope, projects=filter.projects, containers=filter.containers, clients=filter.clients,
+        services=filter.services, routes=filter.routes, keys=filter.keys, providers=filter.providers,
+        models=filter.models, kind=filter.kind, is_llm=filter.is_llm, since_us=filter.since_us,
+        until_us=filter.until_us,
+    )  # fmt: skip
+    return known == filter
+
+
+def can_count(filter: Filter, texts: Texts, capped_dimensions: int) -> bool:
+    """Whether the rollup can tell the usage of a filter, its time apart.
+
+    Args:
+        filter: Whose usage.
+        texts: What `storage.relational.sql.texts` says of it.
+        capped_dimensions: Of the store.
+    """
+    capped = capped_dimensions >> CAPPED_SHIFT
+    return is_counted(filter) and not any(capped >> DIMENSIONS.index(name) & 1 for name in texts)
+
+
+def counts_calls(filter: Filter) -> bool:
+    """Whether a filter can only match records that the rollup has."""
+    return filter.kind == "exchange" and (filter.is_llm or bool(filter.providers) or bool(filter.models))
+
+
+def conditioned(filter: Filter, *, is_llm: bool = True) -> Filter:
+    """Leave out of a filter what every row of the rollup fulfils, or does not have; `is_llm` keeps only calls."""
+    return replace(filter, kind="all", is_llm=is_llm, since_us=None, until_us=None)
+
+
+class UsageSums:
+    """The LLM calls of one batch, or of the records that one statement takes out."""
+
+    def __init__(self) -> None:
+        self._sums: dict[Key, Measures] = {}
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._sums)
+
+    @property
+    def hours(self) -> set[int]:
+        """Hours that something was counted in."""
+        return {key[0] for key in self._sums}
+
+    def add(self, record: Record, dimensions: Sequence[int]) -> None:
+        """Count one call; its dimensions are ids in the order of `DIMENSIONS`, 0 for null."""
+        key = (record.started_at_us // HOUR_US, *dimensions)
+        _add(self._sums.setdefault(key, [0] * len(MEASURES)), _measures_of(record))
+
+    def admitted(self, limits: Limits) -> tuple[dict[Key, Measures], int]:
+        """Answer the sums within limits that know all `hours`, and the store's bits of dimensions that hold others."""
+        admitted: dict[Key, Measures] = {}
+        capped = 0
+        for (hour, *dimensions), measures in sorted(self._sums.items()):
+            kept, bits = limits.admit(hour, tuple(dimensions))
+            capped |= bits
+            _add(admitted.setdefault((hour, *kept), [0] * len(MEASURES)), measures)
+        return admitted, capped << CAPPED_SHIFT
+
+
+class UsageTally:
+    """Running sums by provider and model, of whatever those are written as."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[Any, Any], Measures] = {}
+
+    def add(self, provider: Any, model: Any, measures: Iterable[int]) -> None:
+        """Add measures of one model, in the order of `MEASURES`."""
+        _add(self._sums.setdefault((provider, model), [0] * len(MEASURES)), measures)
+
+    def count(self, record: Record) -> None:
+        """Add one record, if it is an LLM call."""
+        if is_call(record) and record.provider is not None:
+            self.add(record.provider, record.model, _measures_of(record))
+
+    @property
+    def ids(self) -> set[Any]:
+        """Everything that providers and models are written as."""
+        return {part for key in self._sums for part in key}
+
+    def models(self, text: Mapping[Any, str | None] | None = None) -> list[ModelUsage]:
+        """List the models by calls, most called first, their names as they are or looked up in `text`."""
+        found = []
+        for (provider, model), measures in self._sums.items():
+            if text is not None:
+                provider, model = text[provider], text[model]
+            if measures[0] > 0:
+                found.append(_usage(provider, model, measures))
+        return sorted(
+            found, key=lambda usage: (-usage.calls, usage.provider or "", usage.model is not None, usage.model or "")
+        )
+
+
+def total(models: Iterable[ModelUsage]) -> ModelUsage:
+    """Add up the usage of all models."""
+    measures: Measures = [0] * len(MEASURES)
+    for model in models:
+        _add(measures, (*(getattr(model, name) for name in MEASURES[:-1]), round(model.cost_usd * _NANO)))
+    return _usage(None, None, measures)
+
+
+def scanned(schema: str) -> str:
+    """Write what sums the rows of LLM calls up by provider and model, up to FROM records."""
+    tokens = ", ".join(
+        f"sum(CASE WHEN {name} > {_MAX_TOKENS} THEN {_MAX_TOKENS} ELSE coalesce({name}, 0) END)" for name in TOKENS
+    )
+    has_tokens = " OR ".join(f"{name} IS NOT NULL" for name in TOKENS)
+    cost = (
+        f"CASE WHEN cost_usd > {_MAX_COST_USD} THEN {_MAX_COST_USD * _NANO} "
+        f"ELSE CAST(round(coalesce(cost_usd, 0) * {_NANO}) AS BIGINT) END"
+    )
+    return (
+        f"SELECT provider, model, count(*), sum(CASE WHEN {has_tokens} THEN 1 ELSE 0 END), count(cost_usd), {tokens}, "
+        f"sum({cost}) FROM {schema}records"
+    )
+
+
+def _measures_of(record: Record) -> Measures:
+    tokens = [getattr(record, name) for name in TOKENS]
+    has_tokens = any(count is not None for count in tokens)
+    counts = (min(count or 0, _MAX_TOKENS) for count in tokens)
+    cost = round(min(record.cost_usd or 0.0, _MAX_COST_USD) * _NANO)
+    return [1, int(has_tokens), int(record.cost_usd is not None), *counts, cost]
+
+
+def _usage(provider: str | None, model: str | None, measures: Measures) -> ModelUsage:
+    *counts, cost = measures
+    return ModelUsage(
+        provider=provider, model=model, cost_usd=cost / _NANO, **dict(zip(MEASURES[:-1], counts, strict=True))
+    )
+
+
+def _add(sums: Measures, measures: Iterable[int]) -> None:
+    for place, measure in enumerate(measures):
+        sums[place] += measure

@@ -1,0 +1,1 @@
+"""From batches to a committed store: the queue, retries, poison records, the spool while the store is away."""

@@ -1,0 +1,354 @@
+"""The spool: batches on disk that wait for a store that is away. Append-only segments, read in order, then deleted.
+
+Strategy: a segment is a file of fixed size, allocated before it is used, so that a full disk is met when a segment is
+opened and never inside one. A frame's records are written first and its header last: after a kill a frame is there
+completely or not at all. After a start, writing goes on in a new segment.
+
+Invariant: what is on disk, damage apart, is exactly the frames from the first that is not replayed to the newest; their
+numbers and record counts have no gaps, so damage is counted to the record by what follows it, or at the end by a mark,
+which tells how far the spool went.
+
+Files are used from one thread at a time; the index is changed on the event loop only (`admit`, `settle`).
+"""
+
+import errno
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from storage.record import Batch, Entry, Position
+from storage.writer.spool_frames import (
+    ALIGNMENT,
+    HEADER_BYTES,
+    MAGIC,
+    Frame,
+    Mark,
+    Origins,
+    decode_entries,
+    decode_head,
+    encode_entries,
+    encode_head,
+    read_mark,
+    write_mark,
+)
+
+log = logging.getLogger(__name__)
+
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+SUFFIX: Final = ".spool"
+MARK_FILE: Final = "mark"
+
+
+class SpoolFull(Exception):
+    """There is no room for a frame: the budget is used up, or the disk is full or broken."""
+
+
+class FrameTooLarge(Exception):
+    """A frame is larger than a segment: cut the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A frame, and where it lies."""
+
+    frame: Frame
+    path: Path
+    offset: int
+
+
+@dataclass(slots=True)
+class _Segment:
+    path: Path
+    fd: int
+    end: int = 0
+    is_dirty: bool = False
+
+
+class Spool:
+    """Frames in order; made by `open_spool`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        max_bytes: int,
+        *,
+        allocate: Callable[[int, int, int], None] = os.posix_fallocate,
+        synchronize: Callable[[int], None] = os.fdatasync,
+    ) -> None:
+        """Make an empty index over a directory; `load` reads what is there.
+
+        Args:
+            directory: Made when needed, 0700.
+            max_bytes: Budget of all segments.
+            allocate: Reserves the space of a new segment.
+            synchronize: Makes what was written to a segment last.
+        """
+        self.directory = directory
+        self._allocate = allocate
+        self._synchronize = synchronize
+        self.segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
+        """Size of a segment."""
+        self._max_segments = max_bytes // self.segment_bytes
+
+        self._segment: _Segment | None = None
+        self._paths: list[Path] = []
+        self._pending: deque[Place] = deque()
+        self._next_number = 1
+        self._end_record = 0
+        self._settled_record = 0
+        self.began_at = 0
+        """Records below this count were in another spool, of the same name and position in the store."""
+        self.positions: dict[bytes, Position] = {}
+        """Where sources are after everything that was spooled; only those that are in it."""
+        self.retired: set[bytes] = set()
+        """Sources that frames remove from the store."""
+        self.errors = 0
+        """Writes and syncs that failed."""
+
+    @property
+    def pending_records(self) -> int:
+        """Records that wait to be replayed."""
+        return self._end_record - self._settled_record
+
+    @property
+    def size_bytes(self) -> int:
+        """Disk space taken."""
+        return len(self._paths) * self.segment_bytes
+
+    @property
+    def oldest(self) -> Place | None:
+        """The frame that is replayed next."""
+        return self._pending[0] if self._pending else None
+
+    def frames(self) -> Iterator[Frame]:
+        """List the frames that wait, oldest first."""
+        return (place.frame for place in self._pending)
+
+    def load(self, replayed: Position) -> None:
+        """Read the index from the files; frames that `replayed` covers are passed over, damage is skipped.
+
+        Args:
+            replayed: The spool's position in the store: offset is the newest replayed frame, taken are its records.
+        """
+        self.look(replayed)
+        self.collect()
+
+    def look(self, replayed: Position) -> None:
+        """Read the index as `load` does, and change no file."""
+        last = replayed.offset
+        self._paths = sorted(self.directory.glob("*" + SUFFIX)) if self.directory.is_dir() else []
+        places = [place for path in self._paths for place in _places(path)]
+        for place in sorted(places, key=lambda place: place.frame.number):
+            if place.frame.number > last:
+                self._pending.append(place)
+                last = place.frame.number
+                self._advance(place.frame)
+        mark = read_mark(self.directory / MARK_FILE)
+        self.began_at = max((place.frame.began_at for place in self._pending), default=0)
+        if mark is not None:
+            self.began_at = max(self.began_at, mark.began_at)
+        self._settled_record = max(replayed.taken, self.began_at)
+        self._end_record = max(self._settled_record, self._pending[-1].frame.end_record if self._pending else 0)
+        self._next_number = last + 1
+        if mark is not None and mark.end_record > self._end_record:
+            self._end_record = mark.end_record
+            self._next_number = max(self._next_number, mark.next_number)
+            self.positions = mark.positions
+            self.retired = set(mark.retired)
+
+    def begin_at(self, count: int) -> None:
+        """Count frames and records from a number that the store cannot know, as it could not be asked how far it is.
+
+        Only for a spool in which nothing ever was. `count`: above what any other spool has reached.
+        """
+        if self._next_number == 1 and not self._end_record:
+            self.began_at = self._settled_record = self._end_record = count
+            self._next_number = count
+
+    def write(self, batch: Batch, *, opened_at_us: int, is_doubtful: bool, origins: Origins | None = None) -> Place:
+        """Write a frame; it counts once it is admitted.
+
+        Args:
+            batch: What is in it.
+            opened_at_us: When its oldest record came in.
+            is_doubtful: Whether it may have been committed.
+            origins: Given while it is not known what the store has: then any of its records may have been.
+
+        Raises:
+            FrameTooLarge: It does not fit into a segment.
+            SpoolFull: There is no room.
+        """
+        packed = encode_entries(batch.entries)
+        head = encode_head(
+            batch,
+            packed,
+            number=self._next_number,
+            first_record=self._end_record,
+            opened_at_us=opened_at_us,
+            is_doubtful=is_doubtful,
+            began_at=self.began_at,
+            origins=origins,
+        )
+        if len(head) + len(packed) > self.segment_bytes:
+            raise FrameTooLarge(f"{len(batch.entries)} records take {len(head) + len(packed)} bytes")
+        try:
+            return self._write(head, packed)
+        except OSError as error:
+            # The segment is suspect: what is in it stays to be replayed, a new one is tried once.
+            self._part(error)
+        try:
+            return self._write(head, packed)
+        except OSError as error:
+            self._part(error)
+            raise SpoolFull(f"the spool cannot be written: {error}") from error
+
+    def admit(self, place: Place) -> None:
+        """Count a frame that was written."""
+        self._pending.append(place)
+        self._next_number = place.frame.number + 1
+        self._end_record = place.frame.end_record
+        self._advance(place.frame)
+
+    def read(self, place: Place) -> list[Entry]:
+        """Read the records of a frame.
+
+        Raises:
+            FrameDamaged: They cannot be read.
+            OSError: The file cannot.
+        """
+        frame = place.frame
+        with place.path.open("rb") as file:
+            file.seek(place.offset + HEADER_BYTES + frame.meta_bytes)
+            return decode_entries(frame, file.read(frame.records_bytes))
+
+    def settle(self, position: Position) -> None:
+        """Take over how far the store has replayed it."""
+        self._settled_record = max(self._settled_record, position.taken)
+        self._end_record = max(self._end_record, self._settled_record)
+        while self._pending and self._pending[0].frame.number <= position.offset:
+            self._pending.popleft()
+        if not self._pending and not self.pending_records:
+            self.positions, self.retired = {}, set()
+
+    def synchronize(self) -> None:
+        """Make what was written last. A segment that cannot be synced is suspect: it is left for another."""
+        segment = self._segment
+        if segment is None or not segment.is_dirty:
+            return
+        try:
+            self._synchronize(segment.fd)
+            segment.is_dirty = False
+        except OSError as error:
+            self._part(error)
+
+    def collect(self) -> None:
+        """Delete the segments of which nothing waits."""
+        needed = {place.path for place in self._pending}
+        for path in list(self._paths):
+            if path in needed:
+                continue
+            if self._segment is not None and self._segment.path == path:
+                if self._segment.end == 0:
+                    continue
+                self._leave()
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self.errors += 1
+                log.warning("a segment of the spool that is done cannot be deleted: %s", error)
+                return
+            self._paths.remove(path)
+
+    def close(self) -> None:
+        """Sync and close; the files stay."""
+        self.synchronize()
+        self._leave()
+
+    def _write(self, head: bytes, packed: bytes) -> Place:
+        size = len(head) + len(packed)
+        if self._segment is not None and self._segment.end + size > self.segment_bytes:
+            self.synchronize()
+            self._leave()
+        segment = self._segment or self._open()
+        offset = segment.end
+        _write_all(segment.fd, packed, offset + len(head))
+        _write_all(segment.fd, head, offset)
+        segment.end = -(-(offset + size) // ALIGNMENT) * ALIGNMENT
+        segment.is_dirty = True
+        frame = decode_head(memoryview(head + packed))
+        assert frame is not None
+        retired = self.retired | set(frame.retired)
+        positions = {
+            source: position for source, position in (self.positions | frame.positions).items() if source not in retired
+        }
+        mark = Mark(frame.number + 1, frame.end_record, positions, list(retired), self.began_at)
+        write_mark(self.directory / MARK_FILE, mark)
+        return Place(frame, segment.path, offset)
+
+    def _advance(self, frame: Frame) -> None:
+        self.positions |= frame.positions
+        self.retired.update(frame.retired)
+        for source in frame.retired:
+            self.positions.pop(source, None)
+
+    def _open(self) -> _Segment:
+        if len(self._paths) >= self._max_segments:
+            raise SpoolFull(f"the spool is full: {self._max_segments} segments of {self.segment_bytes} bytes")
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.directory / f"{self._next_number:020}{SUFFIX}"
+        while path in self._paths:  # Left by an attempt that failed.
+            path = path.with_name("1" + path.name)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            self._allocate(fd, 0, self.segment_bytes)
+        except OSError as error:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise SpoolFull(f"no room for a segment of the spool: {error}") from error
+            raise
+        self._paths.append(path)
+        self._segment = _Segment(path, fd)
+        return self._segment
+
+    def _part(self, error: OSError) -> None:
+        self.errors += 1
+        log.error("a segment of the spool is suspect and was left: %s", error)
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._segment is not None:
+            os.close(self._segment.fd)
+            self._segment = None
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        view, offset = view[written:], offset + written
+
+
+def _places(path: Path) -> Iterator[Place]:
+    """Find the undamaged frames of a segment."""
+    try:
+        block = memoryview(path.read_bytes())
+    except OSError as error:
+        log.error("a segment of the spool cannot be read: %s", error)
+        return
+    offset = 0
+    while offset + HEADER_BYTES <= len(block):
+        frame = decode_head(block[offset:])
+        if frame is not None:
+            yield Place(frame, path, offset)
+            offset += frame.size_bytes
+            continue
+        # The end, or damage: whatever begins with the magic after it is looked at.
+        found = bytes(block[offset + 1 :]).find(MAGIC)
+        if found < 0:
+            return
+        offset = -(-(offset + 1 + found) // ALIGNMENT) * ALIGNMENT

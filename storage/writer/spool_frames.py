@@ -1,0 +1,224 @@
+"""One spool frame: a batch as bytes, and bytes as a batch. Pure.
+
+Layout, little-endian, from an offset that is a multiple of 64: a fixed header, then the meta part (positions), then the
+records, compressed. The header's checksum covers header and meta, a second one the records, so that positions can be
+read at start without reading records, and a damaged record part loses no position. A zero where the magic should be is
+the end: segments are allocated as zeros.
+"""
+
+import os
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from storage.record import Batch, Entry, Position
+from storage.writer.escape import escape
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAGIC: Final = b"SLs1"
+ALIGNMENT: Final = 64
+_LEVEL: Final = 1
+"""The fastest: the spool is written when everything is late already."""
+_HEADER: Final = struct.Struct("<4sIIIQQIIQ")
+"""Magic, checksum of the rest and of meta, length of meta and of records, number, first record, records, checksum of
+records, Unix µs when the oldest came in."""
+HEADER_BYTES: Final = _HEADER.size
+
+
+class FrameDamaged(Exception):
+    """The records of a frame cannot be read."""
+
+
+class Origins(msgspec.Struct):
+    """Where the records of a frame come from that was written before the store could say what it has."""
+
+    period: int = 0
+    """Tells such times apart; 0: the store had said so."""
+    sources: list[bytes] = []
+    source_of: bytes = b""
+    """Index into `sources` of each record, two bytes each."""
+
+    @classmethod
+    def of(cls, period: int, sources: Sequence[bytes]) -> "Origins":
+        """Note the source of each record."""
+        distinct = {source: index for index, source in enumerate(dict.fromkeys(sources))}
+        return cls(period, list(distinct), array("H", [distinct[source] for source in sources]).tobytes())
+
+    def source(self, record: int) -> bytes:
+        """Tell where one record comes from."""
+        return self.sources[memoryview(self.source_of).cast("H")[record]]
+
+
+class _Meta(msgspec.Struct):
+    positions: dict[bytes, Position]
+    retired: list[bytes]
+    is_doubtful: bool
+    began_at: int = 0
+    origins: Origins | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A frame without its records."""
+
+    number: int
+    """From 1, without gaps over all segments."""
+    first_record: int
+    """How many records were spooled before it, since the data directory was made."""
+    records: int
+    opened_at_us: int
+    positions: dict[bytes, Position]
+    retired: list[bytes]
+    is_doubtful: bool
+    """Whether a commit of it was tried and its outcome is not known for sure."""
+    began_at: int
+    """Value of `first_record` in the first frame of this spool: what is below was in another one."""
+    origins: Origins | None
+    """None: nothing of it was in the store when it was written, an unheard commit apart."""
+    meta_bytes: int
+    records_bytes: int
+    records_crc: int
+
+    @property
+    def end_record(self) -> int:
+        """How many records were spooled with it."""
+        return self.first_record + self.records
+
+    @property
+    def size_bytes(self) -> int:
+        """Space it takes, up to the next frame."""
+        used = HEADER_BYTES + self.meta_bytes + self.records_bytes
+        return -(-used // ALIGNMENT) * ALIGNMENT
+
+
+class Mark(msgspec.Struct):
+    """How far the spool went, kept beside it: damage at its end is counted by it."""
+
+    next_number: int
+    end_record: int
+    positions: dict[bytes, Position]
+    retired: list[bytes]
+    began_at: int = 0
+
+
+_mark_decoder: Final = msgspec.msgpack.Decoder(Mark)
+_entries_decoder: Final = msgspec.msgpack.Decoder(list[Entry])
+_meta_decoder: Final = msgspec.msgpack.Decoder(_Meta)
+
+
+def encode_entries(entries: list[Entry]) -> bytes:
+    """Write records; what cannot be written as it is, is escaped, as it would be for a store that refuses it."""
+    try:
+        packed = msgspec.msgpack.encode(entries)
+    except (ValueError, TypeError, OverflowError):
+        packed = msgspec.msgpack.encode([_encodable(entry) for entry in entries])
+    return zstd.compress(packed, _LEVEL)
+
+
+def encode_head(
+    batch: Batch,
+    packed: bytes,
+    *,
+    number: int,
+    first_record: int,
+    opened_at_us: int,
+    is_doubtful: bool,
+    began_at: int = 0,
+    origins: Origins | None = None,
+) -> bytes:
+    """Write header and meta of a batch whose records are `packed`."""
+    meta = msgspec.msgpack.encode(_Meta(batch.positions, batch.retired, is_doubtful, began_at, origins))
+    fields = (len(meta), len(packed), number, first_record, len(batch.entries), zlib.crc32(packed), opened_at_us)
+    unchecked = _HEADER.pack(MAGIC, 0, *fields)
+    return _HEADER.pack(MAGIC, zlib.crc32(meta, zlib.crc32(unchecked)), *fields) + meta
+
+
+def decode_head(block: memoryview) -> Frame | None:
+    """Read header and meta at the beginning of a block; None when there is no undamaged frame."""
+    if len(block) < HEADER_BYTES:
+        return None
+    magic, crc, meta_bytes, records_bytes, number, first, records, records_crc, opened_at_us = _HEADER.unpack_from(
+        block
+    )
+    end = HEADER_BYTES + meta_bytes
+    if magic != MAGIC or end + records_bytes > len(block):
+        return None
+    meta = block[HEADER_BYTES:end]
+    unchecked = _HEADER.pack(MAGIC, 0, *_HEADER.unpack_from(block)[2:])
+    if zlib.crc32(meta, zlib.crc32(unchecked)) != crc:
+        return None
+    try:
+        decoded = _meta_decoder.decode(meta)
+    except msgspec.DecodeError:
+        return None
+    return Frame(
+        number=number,
+        first_record=first,
+        records=records,
+        opened_at_us=opened_at_us,
+        positions=decoded.positions,
+        retired=decoded.retired,
+        is_doubtful=decoded.is_doubtful,
+        began_at=decoded.began_at,
+        origins=decoded.origins,
+        meta_bytes=meta_bytes,
+        records_bytes=records_bytes,
+        records_crc=records_crc,
+    )
+
+
+def decode_entries(frame: Frame, packed: bytes) -> list[Entry]:
+    """Read the records of a frame.
+
+    Raises:
+        FrameDamaged: They are not what was written.
+    """
+    if zlib.crc32(packed) != frame.records_crc:
+        raise FrameDamaged(f"spool frame {frame.number}: the checksum of its records does not match")
+    try:
+        entries = _entries_decoder.decode(zstd.decompress(packed))
+    except (msgspec.DecodeError, zstd.ZstdError) as error:
+        raise FrameDamaged(f"spool frame {frame.number}: {error}") from error
+    if len(entries) != frame.records:
+        raise FrameDamaged(f"spool frame {frame.number}: {len(entries)} records instead of {frame.records}")
+    return entries
+
+
+def write_mark(path: Path, mark: Mark) -> None:
+    """Overwrite the mark; a torn one is ignored when it is read."""
+    packed = msgspec.msgpack.encode(mark)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(fd, struct.pack("<II", len(packed), zlib.crc32(packed)) + packed, 0)
+    finally:
+        os.close(fd)
+
+
+def read_mark(path: Path) -> Mark | None:
+    """Read the mark; None when there is none, or a damaged one."""
+    try:
+        raw = path.read_bytes()
+        length, crc = struct.unpack_from("<II", raw)
+        packed = raw[8 : 8 + length]
+        return _mark_decoder.decode(packed) if zlib.crc32(packed) == crc else None
+    except (OSError, struct.error, msgspec.DecodeError):
+        return None
+
+
+def _encodable(entry: Entry) -> Entry:
+    try:
+        msgspec.msgpack.encode(entry)
+    except (ValueError, TypeError, OverflowError):
+        return escape(entry)
+    return entry

@@ -1,0 +1,109 @@
+"""Index keys are coarse, lists are not: order, cursors and bounds are exact across buckets, and rows stay small."""
+
+import random
+from dataclasses import replace
+from uuid import UUID
+
+import asyncpg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.generate import make_record as make_mixed_record
+from storage.postgres.index_keys import id_bucket
+from storage.postgres.store import PostgresStorage
+from storage.query import Filter, Order, OrderBy, RecordQuery, Scope, matches
+from storage.record import Batch, Entry, Record, new_id, now_us
+from storage.relational.by_id import id_ms
+from tests.storage.samples import make_record
+
+ROWS = 3000
+"""More than two buckets of `seq`, and 18 of ids."""
+MAX_ROW_BYTES = 400
+"""A row of metadata with all its indexes."""
+PROJECTS, LEVELS = ("p0", "p1", "p2"), ("info", "warn", "error")
+FILTERS = (
+    Filter(),
+    Filter(projects=("p1",)),
+    Filter(scope=Scope(projects=("p0",)), levels=("warn", "error")),
+    Filter(routes=("r1",), clients=("c",)),
+    Filter(seq_after=1000, seq_until=2100),
+)
+
+ids = st.integers(0, (1 << 128) - 1)
+
+
+@given(ids, ids)
+def test_buckets_rise_with_ids(one: int, other: int) -> None:
+    """Whatever the ids, the order of buckets and then of ids is that of ids."""
+    small, large = sorted((UUID(int=one), UUID(int=other)))
+    buckets = [id_bucket(id_ms(each.bytes)) for each in (small, large)]
+    assert (buckets[0], small) <= (buckets[1], large)
+    assert buckets[0] < 1 << 31
+
+
+@pytest.fixture
+async def mixed(store: PostgresStorage) -> list[Record]:
+    """Rows of some projects, levels and routes, committed in another order than they were received in."""
+    chance, start_us = random.Random(7), now_us() - 600_000_000
+    numbers = sorted(range(ROWS), key=lambda number: number + chance.random() * 400)
+    records = []
+    for number in numbers:
+        started_at_us = start_us + number * 100_000
+        values = {"project": chance.choice(PROJECTS), "level": chance.choice(LEVELS), "route_id": f"r{number % 4}"}
+        record_id = new_id(started_at_us * 1000, 7, number)
+        records.append(make_record(id=record_id, started_at_us=started_at_us, client="c", **values))
+    for first in range(0, ROWS, 700):
+        await store.commit(Batch("sidecar-1", [Entry(record) for record in records[first : first + 700]]))
+    return records
+
+
+async def collected(store: PostgresStorage, query: RecordQuery) -> list[bytes]:
+    """Read all pages of a query; answers the ids."""
+    found: list[bytes] = []
+    while True:
+        page = await store.select(query)
+        assert page.complete
+        found += [record.id for record in page.records]
+        if page.next_after is None:
+            return found
+        query = replace(query, after=page.next_after)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("by", ["seq", "id"])
+async def test_pages_join_across_buckets(
+    store: PostgresStorage, mixed: list[Record], by: OrderBy, order: Order
+) -> None:
+    """Every filter's pages, one behind the other, are its rows in order, none twice."""
+    for filter in FILTERS:
+        kept = [record for record in mixed if matches(filter, record)]
+        expected = sorted(kept, key=lambda record: record.seq if by == "seq" else record.id, reverse=order == "desc")
+        query = RecordQuery(filter=filter, by=by, order=order, limit=271)
+        assert await collected(store, query) == [record.id for record in expected]
+        assert len(expected) > 600
+
+
+async def test_what_is_erased_across_buckets_is_gone(store: PostgresStorage, mixed: list[Record]) -> None:
+    """Rows, and nothing but them."""
+    erased = await store.erase(Filter(projects=("p1",)))
+    assert erased.exchanges == sum(record.project == "p1" for record in mixed)
+    left = await collected(store, RecordQuery(limit=1000))
+    assert sorted(left) == sorted(record.id for record in mixed if record.project != "p1")
+
+
+async def test_a_row_with_its_indexes_stays_small(
+    store: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """The rows of the benches' mixed service, each with a project, a client, a key or a model now and then."""
+    rows, batch = 24_000, 3000
+    for first in range(0, rows, batch):
+        records = [
+            make_mixed_record(number, rows, 0.03, now_us() - 3_000_000_000) for number in range(first, first + batch)
+        ]
+        await store.commit(Batch("sidecar-1", [Entry(record) for record in records]))
+    size = await other.fetchval(
+        "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+        "WHERE relnamespace = 'sidelog'::regnamespace AND relkind = 'r' AND relname LIKE 'records%'"
+    )
+    assert size / rows < MAX_ROW_BYTES

@@ -1,0 +1,142 @@
+"""Filters become SQL with bound parameters, in the form that indexes need."""
+
+from dataclasses import fields
+
+import pytest
+
+from storage.query import Filter, Scope
+from storage.record import Record
+from storage.relational.sql import (
+    DIMENSIONS,
+    POSTGRES,
+    SQLITE,
+    Dialect,
+    Where,
+    conditions,
+    lower_ascii,
+    rollup_conditions,
+    texts,
+)
+
+NUMBERED = Dialect(
+    placeholder=lambda number: f"${number}",
+    path_contains="strpos(lower(path), {}) > 0",
+    trace_id="trace_id = {}",
+)
+IDS = {"project": {"a": 1, "b": 2}, "method": {"GET": 5}}
+
+
+@pytest.mark.parametrize(
+    ("filter", "text", "parameters"),
+    [
+        (Filter(kind="all"), "1 = 1", ()),
+        (Filter(), "kind = ?", (0,)),
+        (Filter(kind="event", projects=("a",)), "project = ? AND kind = 1", (1,)),
+        (
+            Filter(kind="all", scope=Scope(projects=("a", "b")), projects=("b", "zzz")),
+            "project IN (?, ?) AND project = ?",
+            (1, 2, 2),
+        ),
+        (Filter(kind="all", levels=("error", "warn")), "level >= 2 AND level IN (?, ?)", (2, 3)),
+        (Filter(kind="all", levels=("info", "error", "x")), "level IN (?, ?)", (1, 3)),
+        (Filter(kind="all", statuses=(200,)), "+status = ?", (200,)),
+        (Filter(kind="all", status_classes=(2, 5)), "status / 100 IN (?, ?)", (2, 5)),
+        (
+            Filter(kind="all", statuses=(404,), status_classes=(5,)),
+            "status >= 400 AND status / 100 IN (?, ?) AND (status IN (?) OR status / 100 IN (?))",
+            (4, 5, 404, 5),
+        ),
+        (Filter(kind="all", since_us=5, until_us=9), "started_at_us >= ? AND started_at_us <= ?", (5, 8)),
+        (Filter(kind="all", min_duration_us=0), "duration_us >= ?", (0,)),
+        (Filter(kind="all", path_contains="%Ä_X"), "(path <> 0 AND instr(lower(path), ?) > 0)", ("%Ä_x",)),
+        (Filter(kind="all", since_us=-(1 << 80), until_us=1 << 80), "1 = 1", ()),
+    ],
+)
+def test_a_filter_becomes_a_clause(filter: Filter, text: str, parameters: tuple[int | str, ...]) -> None:
+    """Each field is a condition over bound values."""
+    assert conditions(filter, IDS, SQLITE) == Where(text, parameters)
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        Filter(projects=("zzz",)),
+        Filter(scope=Scope(clients=("zzz",))),
+        Filter(levels=("fatal",)),
+        Filter(statuses=(0, -4, 1 << 70)),
+        Filter(status_classes=(0,)),
+        Filter(since_us=1 << 63),
+        Filter(until_us=-(1 << 70)),
+        Filter(trace_id="\udc80"),
+        Filter(path_contains="\udc80"),
+    ],
+)
+def test_what_cannot_match_is_no_clause(filter: Filter) -> None:
+    """Values that are not stored, or cannot be, match nothing and are no error."""
+    assert conditions(filter, IDS, SQLITE) is None
+
+
+def test_parameters_are_numbered_for_dialects_that_need_it() -> None:
+    """Numbers go on from the caller's own parameters, in the order of the values."""
+    filter = Filter(projects=("a", "b"), trace_id="t", path_contains="P")
+    where = conditions(filter, IDS, NUMBERED, first_parameter=3)
+    assert where is not None
+    assert where.text == "project IN ($3, $4) AND kind = $5 AND trace_id = $6 AND strpos(lower(path), $7) > 0"
+    assert where.parameters == (1, 2, 0, "t", "p")
+
+
+def test_rollups_have_a_status_class() -> None:
+    """Over rollups, the class is a column."""
+    assert rollup_conditions(Filter(methods=("GET",), status_classes=(4, 5)), IDS, SQLITE) == Where(
+        "method = ? AND kind = ? AND status_class IN (?, ?)", (5, 0, 4, 5)
+    )
+    assert rollup_conditions(Filter(status_classes=(0,)), IDS, SQLITE) is None
+
+
+def test_texts_are_named_by_column() -> None:
+    """All values to look up are named once per column, without those that cannot be stored."""
+    filter = Filter(scope=Scope(projects=("a",)), projects=("b", "\ud800"), keys=("k",), outcomes=("ok",))
+    assert texts(filter) == {"project": ("a", "b"), "key_id": ("k",), "outcome": ("ok",)}
+
+
+def test_dimensions_are_fields_of_a_record() -> None:
+    """Every dictionary kind is a field of the record, and none is named twice."""
+    assert set(DIMENSIONS) <= set(Record.__struct_fields__)
+    assert len(set(DIMENSIONS)) == len(DIMENSIONS)
+
+
+def test_only_ascii_is_lowered() -> None:
+    """Other letters, and text that is no UTF-8, are left alone."""
+    assert lower_ascii("ABCxyzÄİ\0\udc80") == "abcxyzÄİ\0\udc80"
+
+
+def test_every_field_of_a_filter_is_compiled_or_a_bound() -> None:
+    """A new field of a filter is noticed here: it needs a condition, or is a bound on seq."""
+    compiled = {
+        "scope", "kind", "since_us", "until_us", "statuses", "status_classes", "methods", "hosts", "path_contains",
+        "routes", "services", "projects", "containers", "clients", "keys", "levels", "sources", "outcomes",
+        "error_types", "trace_id", "min_duration_us", "max_duration_us", "keyed",
+        "providers", "models", "is_llm", "tools", "text",
+    }  # fmt: skip
+    assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until", "seqs"}
+
+
+def test_postgres_is_told_the_type_of_numbers() -> None:
+    """Numbers are bound as 64 bits, so that one too large for its column matches nothing instead of failing."""
+    filter = Filter(kind="all", projects=("a",), statuses=(1 << 40,), trace_id="t", path_contains="X")
+    found = conditions(filter, IDS, POSTGRES, first_parameter=3)
+    assert found is not None
+    assert found.parameters == (1, (1 << 40) // 100, 1 << 40, "t", "x")
+    for mark in (
+        "project = $3::bigint",
+        "status / 100 = $4::bigint",
+        "+status = $5::bigint",
+        "trace_id = $6",
+        "{}, $7)",
+    ):
+        assert mark.format('lower(path COLLATE "C")') in found.text
+
+
+def test_error_types_are_searched_under_their_kind() -> None:
+    """The literal in the condition of text is the dictionary's kind of that column."""
+    assert f"kind = {DIMENSIONS.index('error_type')} " in SQLITE.text_in

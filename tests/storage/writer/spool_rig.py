@@ -1,0 +1,136 @@
+"""A writer with a spool over a store that misbehaves on purpose, played by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from storage.base import Storage
+from storage.errors import StorageRejected, StorageUnavailable
+from storage.ledger import SPOOL, Ledger, Reading, balance, merge
+from storage.memory import MemoryStorage
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Position, Record
+from storage.writer.attempts import WriterEvents
+from storage.writer.backlog import BacklogLimits
+from storage.writer.spool import Spool
+from storage.writer.writer import Writer
+from tests.storage.samples import make_payload, make_record
+
+RING = b"r" * 16
+ALL = Filter(kind="all")
+ENTRY_BYTES = 1000
+SPOOL_BYTES = 4 * 1024 * 1024
+
+
+class FickleStore(MemoryStorage):
+    """A store that is away, or hangs, or commits without answering, when a test says so."""
+
+    is_away = False
+    hangs = False
+    loses_answers = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused_ids: set[bytes] = set()
+
+    async def commit(self, batch: Batch) -> int:
+        """Commit, unless told otherwise."""
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.is_away:
+            raise StorageUnavailable("away for the test")
+        if any(entry.record.id in self.refused_ids for entry in batch.entries):
+            raise StorageRejected("refused for the test")
+        last_seq = await super().commit(batch)
+        if self.loses_answers:
+            raise StorageUnavailable("committed, but nobody will hear of it")
+        return last_seq
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        """Read, unless away."""
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.is_away:
+            raise StorageUnavailable("away for the test")
+        return await super().positions(instance)
+
+    async def stored_ids(self) -> list[bytes]:
+        """Read all ids, whatever the state."""
+        page = await super().select(RecordQuery(filter=ALL, order="asc", limit=100_000))
+        return [record.id for record in page.records]
+
+
+class Rig:
+    """A ring, a writer, a spool and a store; the writer may be killed and made anew."""
+
+    def __init__(self, storage: Storage, directory: Path, **options: object) -> None:
+        self.storage = storage
+        self.directory = directory
+        limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=20 * ENTRY_BYTES)
+        self.options: dict[str, object] = {"limits": limits, "jitter": lambda: 0.0} | options
+        self.ring: list[Record] = []
+        self.effective: dict[bytes, Position] = {}
+        self.position = Position()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Writer]:
+        """Start on what is there; at the end the writer is killed."""
+        committed = await self.storage.positions("sidecar-1")
+        self.spool = Spool(self.directory / "spool", SPOOL_BYTES)
+        self.spool.load(committed.get(SPOOL, Position()))
+        self.effective = merge(committed, self.spool.positions, self.spool.retired)
+        self.position = self.effective.get(RING, Position())
+        self.writer = Writer(
+            self.storage, instance="sidecar-1", quarantine_directory=self.directory / "quarantine",
+            events=WriterEvents(on_commit=lambda batch, last_seq: self.take_over(batch), on_spooled=self.take_over),
+            spool=self.spool, committed=committed, **self.options,  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.check()
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(self.writer.run(), name="writer")
+            yield self.writer
+            running.cancel()
+        self.spool.close()
+
+    def take_over(self, batch: Batch) -> None:
+        """Play the drain: positions hold, and the ledger balances at once."""
+        self.effective.update(batch.positions)
+        for source in batch.retired:
+            self.effective.pop(source, None)
+        asyncio.get_running_loop().call_soon(self.check)
+
+    def push(self, number: int) -> None:
+        """Push records into the ring."""
+        self.ring += [make_record() for _ in range(number)]
+
+    def drain(self) -> None:
+        """Move from the ring what the writer takes."""
+        while self.position.taken < len(self.ring) and not self.writer.is_full:
+            record, old = self.ring[self.position.taken], self.position
+            self.position = Position(old.offset + 8, old.taken + 1, old.stored + 1)
+            self.writer.add(Entry(record, make_payload()), ENTRY_BYTES, RING, self.position)
+
+    def ledger(self) -> Ledger:
+        """Read the accounting."""
+        readings = {RING: Reading(len(self.ring), 0)} if RING in self.effective or self.ring else {}
+        return balance(self.effective, readings, self.spool.pending_records)
+
+    def check(self) -> None:
+        """The ledger balances."""
+        assert self.ledger().is_balanced, self.ledger()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 10) -> None:
+        """Drain until something holds."""
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                self.drain()
+                await asyncio.sleep(0.001)
+
+    def is_settled(self) -> bool:
+        """Whether everything is stored."""
+        return (
+            self.position.taken == len(self.ring)
+            and not self.writer.waiting_records
+            and not self.writer.spooled_records
+        )

@@ -1,0 +1,56 @@
+"""When a store that was away is asked again."""
+
+import gc
+import weakref
+
+import pytest
+
+from storage.errors import StorageUnavailable
+from storage.writer.availability import FIRST_PAUSE_S, MAX_PAUSE_S, Availability
+
+
+@pytest.mark.parametrize(("chance", "share"), [(0.0, 0.5), (1.0, 1.0)])
+def test_pauses_double_up_to_a_bound_and_begin_anew(chance: float, share: float) -> None:
+    """Each pause is shortened by chance to half of it at most; an answer forgets them."""
+    availability = Availability(lambda: 100.0, lambda: chance, is_up=True)
+    pauses = []
+    for _ in range(10):
+        availability.note_down(OSError("refused"))
+        pauses.append(availability.retry_at_s - 100.0)
+    assert (availability.is_up, availability.reason) == (False, "refused")
+    assert pauses[:3] == pytest.approx([FIRST_PAUSE_S * share, 2 * FIRST_PAUSE_S * share, 4 * FIRST_PAUSE_S * share])
+    assert pauses[-1] == MAX_PAUSE_S * share
+    availability.note_up()
+    assert (availability.is_up, availability.reason, availability.retry_at_s) == (True, "", 0.0)
+    availability.note_down(OSError("refused"))
+    assert availability.retry_at_s - 100.0 == pytest.approx(pauses[0])
+
+
+class Tried:
+    """Stands for the batch of an attempt."""
+
+
+def attempt(tried: list["weakref.ref[Tried]"]) -> None:
+    """Fail as a driver does: a frame holds the batch, and what keeps the error that went through it."""
+    batch = Tried()
+    tried.append(weakref.ref(batch))
+    kept = [ConnectionError("no answer")]
+    try:
+        raise kept[0]
+    except ConnectionError as error:
+        raise StorageUnavailable("away") from error
+
+
+def test_what_an_error_went_through_is_let_go_of() -> None:
+    """No batch of a failed attempt waits for a collection of cycles to be freed."""
+    availability = Availability(lambda: 100.0, lambda: 0.0, is_up=True)
+    tried: list[weakref.ref[Tried]] = []
+    gc.disable()
+    try:
+        try:
+            attempt(tried)
+        except StorageUnavailable as error:
+            availability.note_down(error)
+        assert [batch() for batch in tried] == [None]
+    finally:
+        gc.enable()

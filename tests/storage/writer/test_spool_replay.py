@@ -1,0 +1,329 @@
+"""Writer, spool and store together: whatever the store does, nothing is lost or doubled, and the ledger balances."""
+
+import asyncio
+import random
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from storage.ledger import PAST, SPOOL, Ledger
+from storage.record import Batch, Entry, Position
+from storage.sqlite.store import SqliteStorage
+from storage.writer.patience import Patience
+from tests.storage.samples import make_body, make_payload
+from tests.storage.writer.spool_rig import ALL, ENTRY_BYTES, RING, SPOOL_BYTES, FickleStore, Rig
+
+
+async def test_the_oldest_go_to_the_spool_and_come_back(tmp_path: Path) -> None:
+    """With the store away, more than the queue holds is spooled; when it is back, all is stored once, and files go."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(20)
+            await rig.until(rig.is_settled)
+            store.is_away = True
+            rig.push(200)
+            await rig.until(lambda: rig.position.taken == 220 and writer.spooled_records >= 150)
+            ledger = rig.ledger()
+            assert (ledger.received, ledger.stored) == (220, 20)
+            assert ledger.spooled == writer.spooled_records
+            assert writer.waiting_records <= 27
+            assert writer.oldest_unstored_s > 0
+            store.is_away = False
+            rig.push(30)
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=250, stored=250, spooled=0, waiting=0)
+            await rig.until(lambda: rig.spool.size_bytes == 0)
+        ids = await store.stored_ids()
+        assert sorted(ids) == sorted(record.id for record in rig.ring)
+        assert writer.counters.batches["spooled"] > 10
+
+
+async def test_live_batches_and_the_spool_take_turns(tmp_path: Path) -> None:
+    """While the spool is replayed, new records are stored too, neither all after nor all before."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(400)
+            await rig.until(lambda: writer.spooled_records > 300)
+            store.is_away = False
+            rig.push(300)
+            await rig.until(rig.is_settled)
+        order = {record_id: place for place, record_id in enumerate(await store.stored_ids())}
+        places = [order[record.id] for record in rig.ring]
+        assert min(places[-300:]) < max(places[:300])
+
+
+async def test_the_spool_takes_all_that_comes_while_the_store_is_left_alone(tmp_path: Path) -> None:
+    """A queue that gets full in the midst of a group is relieved at once, and not when the store is asked again."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(5)
+            await rig.until(lambda: writer.counters.batches["retried"] > 0)
+            writer.availability.retry_at_s = time.monotonic() + 1000
+            for _ in range(100):  # one by one: it has looked before the next comes
+                rig.push(1)
+                rig.drain()
+                await asyncio.sleep(0.001)
+            await rig.until(lambda: writer.spooled_records >= 80)
+
+
+class SlowReplay(FickleStore):
+    """A store that lets frames of the spool wait at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.waiting = asyncio.Event()
+
+    async def commit(self, batch: Batch) -> int:
+        """Commit, a frame when the gate is open."""
+        if SPOOL in batch.positions:
+            self.waiting.set()
+            await self.gate.wait()
+        return await super().commit(batch)
+
+
+async def test_a_frame_takes_its_room_from_the_queue(tmp_path: Path) -> None:
+    """While one is replayed less is taken from the ring: together they hold no more than the queue alone."""
+    async with SlowReplay() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(60)
+            await rig.until(lambda: writer.spooled_records >= 40)
+            store.is_away = False
+            await rig.until(store.waiting.is_set)
+            rig.push(60)
+            rig.drain()
+            assert (writer.is_full, writer.waiting_records <= 10) == (True, True)
+            store.gate.set()
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 120
+
+
+async def test_a_full_spool_stops_the_taking(tmp_path: Path) -> None:
+    """When the spool is full the writer takes no more and nothing is lost; it goes on when the store is back."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        chance = random.Random(5)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(300)
+
+            def drain_large() -> None:
+                while rig.position.taken < len(rig.ring) and not writer.is_full:
+                    payload = make_payload()
+                    payload.response_body = make_body(chance.randbytes(50_000))
+                    old = rig.position
+                    rig.position = Position(old.offset + 8, old.taken + 1, old.stored + 1)
+                    writer.add(Entry(rig.ring[old.taken], payload), ENTRY_BYTES, RING, rig.position)
+
+            rig.drain = drain_large  # type: ignore[method-assign]
+            await rig.until(lambda: rig.spool.size_bytes == SPOOL_BYTES and writer.is_full)
+            taken = rig.position.taken
+            assert taken < 300
+            assert rig.ledger().waiting == 300 - writer.spooled_records
+            store.is_away = False
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 300
+
+
+async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
+    """A batch that was committed without an answer is found in the store, live or after it was spooled."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.loses_answers = True
+            rig.push(7)
+            await rig.until(lambda: writer.counters.batches["retried"] == 1)
+            store.is_away = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 70)
+            store.is_away = store.loses_answers = False
+            await rig.until(rig.is_settled)
+            assert rig.ledger().stored == 107
+        ids = await store.stored_ids()
+        assert len(ids) == len(set(ids)) == 107
+        assert writer.counters.records_quarantined == 0
+
+
+async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """A commit that does not end is cancelled after its time, and the spool takes over."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path, patience=Patience(0.02))
+        async with rig.running() as writer:
+            store.hangs = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 70)
+            store.hangs = False
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 100
+
+
+async def test_a_store_that_hangs_is_not_waited_for_when_there_is_no_room(tmp_path: Path) -> None:
+    """Whatever is being asked is given up when the queue is full, so the spool takes all that comes."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path, patience=Patience(attempt_s=600.0, pressed_s=0.01))
+        async with rig.running() as writer:
+            store.hangs = True
+            rig.push(5)
+            await asyncio.sleep(0.02)
+            assert writer.spooled_records == 0  # there is room: it is waited for
+            for pushed in range(100, 600, 100):
+                rig.push(100)
+                await rig.until(lambda: writer.spooled_records >= pushed - 50)  # noqa: B023 - called at once
+            store.hangs = False
+            await rig.until(rig.is_settled)
+        assert len(set(await store.stored_ids())) == 505
+
+
+async def test_a_refused_record_in_the_spool_costs_itself_only(tmp_path: Path) -> None:
+    """A replayed frame is cut like a batch; what cannot be stored counts as poison, and the ledger balances."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(100)
+            store.refused_ids = {rig.ring[3].id, rig.ring[50].id}
+            await rig.until(lambda: writer.spooled_records >= 70)
+            store.is_away = False
+            await rig.until(rig.is_settled)
+            rig.push(10)
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+        async with rig.running():
+            assert rig.ledger() == Ledger(received=110, stored=108, spooled=0, waiting=0, dropped={"poison": 2})
+
+
+@pytest.mark.parametrize("which", [0, 3, -1])
+async def test_damage_in_the_spool_is_counted_to_the_record(tmp_path: Path, which: int) -> None:
+    """Records whose frame was damaged while nothing ran are counted as corrupt, all others stored once."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(100)
+            await rig.until(lambda: writer.spooled_records >= 70)
+            places = list(rig.spool._pending)
+        frame = places[which].frame
+        with places[which].path.open("r+b") as file:
+            file.seek(places[which].offset)
+            file.write(b"damage")
+        store.is_away = False
+        async with rig.running():
+            await rig.until(rig.is_settled)
+            stored = 100 - frame.records
+            expected = Ledger(received=100, stored=stored, spooled=0, waiting=0, dropped={"corrupt": frame.records})
+            assert rig.ledger() == expected
+        ids = await store.stored_ids()
+        assert len(ids) == len(set(ids)) == stored
+
+
+async def test_closing_leaves_everything_in_the_spool(tmp_path: Path) -> None:
+    """With the store away, a writer that closes spools what it has, and the next one stores it."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            store.is_away = True
+            rig.push(15)
+            await rig.until(lambda: not writer.is_storage_up and rig.position.taken == 15)
+            assert await writer.close(5.0) == 0
+            assert writer.spooled_records == 15
+        store.is_away = False
+        async with rig.running():
+            await rig.until(rig.is_settled)
+        assert await store.stored_ids() == [record.id for record in rig.ring]
+
+
+async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
+    """A source that is folded away in the spool is gone for the next start too, before and after the replay."""
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(5)
+            await rig.until(rig.is_settled)
+            store.is_away = True
+            writer.advance(PAST, Position(0, 5, 5, 5, {}, True))
+            writer.retire(RING)
+            rig.position = Position()
+            old, rig.ring = rig.ring, []
+            await rig.until(lambda: not writer.is_storage_up)
+            assert await writer.close(5.0) == 0
+        store.is_away = False
+        async with rig.running():
+            assert RING not in rig.effective
+            assert rig.ledger().stored == 5
+            await rig.until(lambda: not rig.spool.oldest)
+        assert set(await store.positions("sidecar-1")) == {PAST, SPOOL}
+        assert len(old) == 5
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed: int) -> None:
+    """Outages, hangs, lost answers and kills in any order: everything pushed is stored once at the end."""
+    chance = random.Random(seed)
+    async with FickleStore() as store:
+        rig = Rig(store, tmp_path, patience=Patience(0.01))
+        for _ in range(6):
+            store.is_away = store.hangs = False
+            async with rig.running():
+                for _ in range(chance.randrange(1, 8)):
+                    store.is_away = chance.random() < 0.5
+                    store.hangs = chance.random() < 0.1
+                    store.loses_answers = chance.random() < 0.3
+                    rig.push(chance.randrange(40))
+                    for _ in range(chance.randrange(12)):
+                        rig.drain()
+                        rig.check()
+                        await asyncio.sleep(chance.choice((0, 0, 0.001, 0.004)))
+        store.is_away = store.hangs = store.loses_answers = False
+        async with rig.running() as writer:
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=len(rig.ring), stored=len(rig.ring), spooled=0, waiting=0)
+            assert writer.counters.records_quarantined == 0
+        ids = await store.stored_ids()
+        assert sorted(ids) == sorted(record.id for record in rig.ring)
+
+
+async def test_sqlite_locked_by_another_process_is_waited_for(tmp_path: Path) -> None:
+    """A file that somebody else writes to for long is a store that is away; nothing is lost."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast", busy_timeout_s=0.02) as store:
+        rig = Rig(store, tmp_path)
+        async with rig.running() as writer:
+            rig.push(10)
+            await rig.until(rig.is_settled)
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                rig.push(200)
+                await rig.until(lambda: writer.spooled_records > 150)
+                other.execute("ROLLBACK")
+            await rig.until(rig.is_settled)
+            assert rig.ledger() == Ledger(received=210, stored=210, spooled=0, waiting=0)
+        assert (await store.count(ALL)).exchanges == 210
+
+
+async def test_a_replay_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
+    """A frame that was stored without an answer is found by the spool's position, also one never tried before."""
+    store = FickleStore()
+    rig = Rig(store, tmp_path)
+    async with rig.running() as writer:
+        store.is_away = True
+        rig.push(60)
+        await rig.until(lambda: rig.spool.pending_records > 20)
+        store.is_away = False
+        await rig.until(lambda: rig.spool.oldest is not None and not rig.spool.oldest.frame.is_doubtful)
+        store.loses_answers = True
+        await rig.until(lambda: not writer.is_storage_up)
+        await asyncio.sleep(0.1)
+        store.loses_answers = False
+        await rig.until(rig.is_settled)
+        assert writer.counters.records_quarantined == 0
+    assert sorted(await store.stored_ids()) == sorted(record.id for record in rig.ring)
