@@ -9,11 +9,12 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from api import erase, export, figures, health, keys, login, middleware, records, scopes
+from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.openapi import describe
+from api.native import erase, export, figures, keys, login, records, scopes
+from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from api.answers import json_answer
+from api.http.answers import json_answer
 from api.services import services_of
 from storage.errors import StorageUnavailable
 

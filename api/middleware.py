@@ -8,11 +8,11 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from api import auth, hosts
-from api.answers import json_answer
+from api.access import auth, hosts
+from api.access.principal import ADMIN, NOBODY, Principal, intersect
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
-from api.errors import MAX_SHOWN_CHARACTERS, PROBLEM, OutOfScope, Refused, Shape, phrase
-from api.principal import ADMIN, NOBODY, Principal, intersect
+from api.http.answers import json_answer
+from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, OutOfScope, Refused, Shape, phrase
 from api.services import SERVICES, VIEW, Services, view_for
 from storage.errors import StorageUnavailable
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from api import health, middleware
-from api.principal import NOBODY
+from api.access.principal import NOBODY
 from api.services import VIEW, Services, view_for
 
 

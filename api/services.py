@@ -6,14 +6,14 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from api.access.principal import NOBODY, Credentials, Principal, is_visible
+from api.access.query_gate import QueryGate
+from api.access.scoped import ScopedStorage
+from api.access.sessions import Sessions
+from api.access.stream_limits import StreamLimits
 from api.dialects.fanout import Fanout
-from api.metrics import Metrics
-from api.principal import NOBODY, Credentials, Principal, is_visible
-from api.query_gate import QueryGate
-from api.scoped import ScopedStorage
-from api.sessions import Sessions
-from api.stream_limits import StreamLimits
-from api.tail import Tail
+from api.metrics.metrics import Metrics
+from api.stream.tail import Tail
 from storage.base import Storage
 from storage.keys import ApiKey
 from storage.ledger import Ledger

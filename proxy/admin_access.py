@@ -1,6 +1,6 @@
 """Who may ask the admin port, and what they see of it, read from the settings."""
 
-from api.principal import Credential, Credentials, Principal
+from api.access.principal import Credential, Credentials, Principal
 from proxy.admin_token import AdminToken
 from proxy.settings import AdminHostSettings, Settings, TokenSettings
 from storage.query import Scope

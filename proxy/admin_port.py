@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from api.access.hosts import remember_server_name
+from api.access.sessions import Sessions
+from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from api.hosts import remember_server_name
 from api.open_app import make_open_app
 from api.services import RouteInfo, Services, StreamServices
-from api.sessions import Sessions
-from api.stream_limits import StreamLimits
 from proxy.addresses import parse_address
 from proxy.admin_access import credentials_of, scope_of
 from proxy.admin_token import AdminToken

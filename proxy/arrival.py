@@ -17,7 +17,7 @@ from functools import partial
 from typing import Final
 
 from api.dialects.fanout import Fanout
-from api.tail import Tail
+from api.stream.tail import Tail
 from proxy.datadir import DataDir
 from proxy.drain import Drain
 from proxy.keeping import SPOOL_DIRECTORY, load_spool

@@ -90,7 +90,7 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("min_latency_ms", int | None, "At least this long."),
     ("max_latency_ms", int | None, "At most this long."),
 )
-"""The native filters of the API (`api/params.py`); a test compares the names."""
+"""The native filters of the API (`api/http/params.py`); a test compares the names."""
 
 
 def _option(kind: object, text: str) -> Any:

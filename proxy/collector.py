@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from api.dialects.fanout import Fanout
-from api.metrics import Metrics
-from api.store_metrics import StoreFigures
-from api.tail import Tail
+from api.metrics.metrics import Metrics
+from api.metrics.store_metrics import StoreFigures
+from api.stream.tail import Tail
 from proxy import allocator
 from proxy.access_log import AccessLog, open_access_log
 from proxy.admin_port import admin_port

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from api.metrics import WorkerTotals
+from api.metrics.metrics import WorkerTotals
 from proxy.descriptor import Descriptor
 from proxy.inflight import InflightExchange
 from proxy.segment_layout import HELD_SINCE_US, PRODUCER_PID

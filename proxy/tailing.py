@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from api.dialects.fanout import Fanout
-from api.tail import Tail
+from api.stream.tail import Tail
 from proxy.datadir import DataDir, read_state, update_state
 from proxy.settings import Settings
 from storage.backends import hear_commits, is_postgres

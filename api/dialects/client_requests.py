@@ -9,15 +9,15 @@ from typing import Final
 
 from aiohttp import web
 
-from api.answers import encode_rows, json_answer
-from api.cursor import decode_received_cursor, encode_received_cursor
 from api.dialects.client_rows import project_detail, project_row
-from api.errors import Refused, Shape
-from api.in_flight import select_in_flight
-from api.paging import read_whole_page
-from api.params import Query, read_clamped, read_text
+from api.http.answers import encode_rows, json_answer
+from api.http.cursor import decode_received_cursor, encode_received_cursor
+from api.http.errors import Refused, Shape
+from api.http.paging import read_whole_page
+from api.http.params import Query, read_clamped, read_text
+from api.http.times import read_time_us
+from api.native.in_flight import select_in_flight
 from api.services import RouteInfo, Services, services_of
-from api.times import read_time_us
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record, parse_id
 from storage.relational.by_id import id_number

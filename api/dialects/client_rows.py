@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import orjson
 
-from api.projection import decode_window, is_in_flight, split_head
+from api.native.projection import decode_window, is_in_flight, split_head
 from storage.record import Body, Outcome, Payload, Record, format_id
 
 REDACTED: Final = "[REDACTED]"

@@ -10,8 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from api.projection import read_json
-from api.times import format_time
+from api.http.times import format_time
+from api.native.projection import read_json
 from storage.query import Count, Order
 from storage.record import Record, format_id
 

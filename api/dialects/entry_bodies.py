@@ -4,7 +4,7 @@ import base64
 from typing import Final
 
 from api.dialects.entries import Entry, data_of, project_entry
-from api.projection import decode_window
+from api.native.projection import decode_window
 from storage.base import Storage
 from storage.record import Body, Payload
 

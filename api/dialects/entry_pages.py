@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from api.dialects.entries import Entry, Halves, expand
-from api.paging import out_of_time, read_whole_page
+from api.http.paging import out_of_time, read_whole_page
 from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery
 

@@ -18,11 +18,11 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from api.answers import encode_rows, json_answer
-from api.cursor import from_text, to_text
 from api.dialects.entry_bodies import read_bodies, show_entry
 from api.dialects.entry_pages import EntryPage, EntryQuery, read_entry_page
-from api.errors import BadParameter, Refused
+from api.http.answers import encode_rows, json_answer
+from api.http.cursor import from_text, to_text
+from api.http.errors import BadParameter, Refused
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.query import Count, Filter, RecordQuery

@@ -8,12 +8,12 @@ from typing import Final
 
 from aiohttp import web
 
-from api.answers import encode_rows, json_answer
-from api.errors import Refused, Shape
-from api.paging import freeze, read_whole_page
-from api.params import Query, read_bool, read_clamped, read_int, read_optional_int, read_text
+from api.http.answers import encode_rows, json_answer
+from api.http.errors import Refused, Shape
+from api.http.paging import freeze, read_whole_page
+from api.http.params import Query, read_bool, read_clamped, read_int, read_optional_int, read_text
+from api.http.times import format_time
 from api.services import services_of
-from api.times import format_time
 from storage.query import Filter, RecordQuery
 from storage.record import Outcome, Record, format_request_id
 

@@ -9,7 +9,6 @@ from typing import Final, cast
 
 from aiohttp import web
 
-from api.answers import encode_rows, json_answer
 from api.dialects.mcp_rows import (
     choose_running,
     merge_page,
@@ -19,11 +18,12 @@ from api.dialects.mcp_rows import (
     split_id,
     stored_window,
 )
-from api.errors import BadParameter, Refused, Shape
-from api.paging import out_of_time
-from api.params import MAX_INT64, Query, read_choice, read_int, read_list, read_text
+from api.http.answers import encode_rows, json_answer
+from api.http.errors import BadParameter, Refused, Shape
+from api.http.paging import out_of_time
+from api.http.params import MAX_INT64, Query, read_choice, read_int, read_list, read_text
+from api.http.times import read_time_us
 from api.services import Services, services_of
-from api.times import read_time_us
 from storage.query import EVERYTHING
 from storage.record import parse_id
 from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStorage
@@ -160,5 +160,5 @@ async def filter_data(request: web.Request) -> web.Response:
 
 
 def _tools(services: Services) -> ToolStorage:
-    """The scoped store, which answers for tool calls too (`api/scoped_tools.py`)."""
+    """The scoped store, which answers for tool calls too (`api/access/scoped_tools.py`)."""
     return cast(ToolStorage, services.storage)

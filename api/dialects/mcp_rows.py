@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from api.times import format_time
+from api.http.times import format_time
 from storage.query import Order
 from storage.record import ToolCall, format_id
 from storage.tools import ToolQuery, ToolSort, ToolStats, ToolValues, matches, sort_key

@@ -9,14 +9,14 @@ from typing import Final
 
 from aiohttp import web
 
-from api.answers import encode_rows, json_answer
 from api.dialects.entries import Halves, encode_entries
 from api.dialects.entry_bodies import read_bodies, show_entry
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.dialects.fanout import Fanout, answer_snapshot
-from api.errors import BadParameter, Refused, Shape, phrase
-from api.paging import Frozen, freeze
-from api.params import (
+from api.http.answers import encode_rows, json_answer
+from api.http.errors import BadParameter, Refused, Shape, phrase
+from api.http.paging import Frozen, freeze
+from api.http.params import (
     Query,
     read_bool,
     read_choice,
@@ -27,8 +27,8 @@ from api.params import (
     read_text,
 )
 from api.services import Services, services_of
-from api.streams import serve_stream
-from api.tail import Interest
+from api.stream.streams import serve_stream
+from api.stream.tail import Interest
 from storage.query import EVERYTHING, Count, Filter
 
 DEFAULT_LIMIT: Final = 200

@@ -9,13 +9,13 @@ from typing import Final
 
 from aiohttp import web
 
-from api.answers import encode_rows, json_answer
-from api.cursor import decode_cursor, encode_cursor
-from api.errors import BadParameter
-from api.paging import read_whole_page
-from api.params import Query, read_clamped, read_text
+from api.http.answers import encode_rows, json_answer
+from api.http.cursor import decode_cursor, encode_cursor
+from api.http.errors import BadParameter
+from api.http.paging import read_whole_page
+from api.http.params import Query, read_clamped, read_text
+from api.http.times import format_time
 from api.services import services_of
-from api.times import format_time
 from storage.base import Storage
 from storage.keys import ApiKey
 from storage.query import Count, Filter, RecordQuery

@@ -21,12 +21,12 @@ from tempfile import TemporaryDirectory
 import uvloop
 from aiohttp import web
 
+from api.access.principal import Credentials
+from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from api.metrics import Metrics
-from api.principal import Credentials
+from api.metrics.metrics import Metrics
 from api.services import Services, StreamServices
-from api.stream_limits import StreamLimits
-from api.tail import Tail
+from api.stream.tail import Tail
 from bench.generate import make_record
 from storage.backends import open_storage
 from storage.ledger import Ledger

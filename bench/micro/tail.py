@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from api.dialects.entries import encode_entries
-from api.records import encode_record
-from api.tail import Tail
+from api.native.records import encode_record
+from api.stream.tail import Tail
 from bench.generate import make_record
 from bench.micro.measure import Measure, measured
 from storage.backends import open_storage

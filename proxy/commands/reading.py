@@ -103,12 +103,12 @@ def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.Abst
 
 def _application(storage: Storage, token: str) -> "Application":
     """Make the admin application over a store of which nothing changes."""
+    from api.access.auth import token_digest
+    from api.access.principal import Credential, Credentials, Principal
     from api.app import make_app
-    from api.auth import token_digest
-    from api.metrics import Metrics
-    from api.principal import Credential, Credentials, Principal
+    from api.metrics.metrics import Metrics
     from api.services import Services, StreamServices
-    from api.tail import Tail
+    from api.stream.tail import Tail
     from storage.ledger import Ledger
 
     async def nothing_received() -> Ledger:

@@ -8,13 +8,13 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
+from api.access.principal import Credential, Credentials
+from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.dialects.fanout import Fanout
-from api.metrics import Metrics, WorkerTotals
-from api.principal import Credential, Credentials
+from api.metrics.metrics import Metrics, WorkerTotals
 from api.services import RouteInfo, Services, StreamServices
-from api.stream_limits import StreamLimits
-from api.tail import Tail
+from api.stream.tail import Tail
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.ledger import Ledger

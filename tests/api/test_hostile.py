@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from api.cursor import encode_cursor, encode_received_cursor
 from api.dialects.fanout import Fanout
+from api.http.cursor import encode_cursor, encode_received_cursor
 from api.services import Services
 from storage.record import Batch, Entry, Record, ToolCall
 from storage.relational.sql import lower_ascii

@@ -15,10 +15,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.access.principal import Credential, Principal
 from api.app import make_app, routes
-from api.principal import Credential, Principal
 from api.services import RouteInfo
-from api.tail import Tail
+from api.stream.tail import Tail
 from storage.keys import ApiKey
 from storage.memory import MemoryStorage
 from storage.query import Scope

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from api.access.hosts import remember_server_name, server_name_of
 from api.app import make_app
-from api.hosts import remember_server_name, server_name_of
 from storage.query import Scope
 from tests.api.conftest import BEARER, World
 from tests.api.samples import make_batch, make_record

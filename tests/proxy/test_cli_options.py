@@ -1,6 +1,6 @@
 """The filters of the command line are the filters of the API."""
 
-from api.params import FILTER_PARAMETERS
+from api.http.params import FILTER_PARAMETERS
 from proxy.cli_options import _FILTERS
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from api.status_shape import StatusShown
+from api.openapi.status_shape import StatusShown
 from proxy.enrich.records import RecordBuilder
 from proxy.segment_layout import HEAD
 from proxy.status import StatusView

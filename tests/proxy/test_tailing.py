@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.dialects.fanout import Place
-from api.records import encode_record
-from api.tail import Interest, Tail
+from api.native.records import encode_record
+from api.stream.tail import Interest, Tail
 from proxy.datadir import DataDir, read_state, update_state
 from proxy.settings import Settings, StorageSettings
 from proxy.settings_load import load

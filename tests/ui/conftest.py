@@ -11,10 +11,10 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
+from api.access.auth import COOKIE
 from api.app import make_app
-from api.auth import COOKIE
 from api.services import Services
-from api.tail import Tail
+from api.stream.tail import Tail
 from storage.backends import open_storage
 from storage.ledger import Ledger
 from storage.record import Batch, Entry, Record

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.access.principal import Credential, Principal
 from api.dialects.fanout import Fanout, Place
-from api.errors import Refused
-from api.principal import Credential, Principal
+from api.http.errors import Refused
 from api.services import Services
 from storage.memory import MemoryStorage
 from storage.query import Page, RecordQuery, Scope

@@ -7,8 +7,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from api.stream_limits import StreamLimits
 from storage.memory import MemoryStorage
 from storage.record import Batch, Entry, Record, ToolCall, format_id, format_request_id, parse_id
 from tests.api.conftest import BEARER, Client, World

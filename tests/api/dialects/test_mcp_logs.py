@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.auth import token_digest
-from api.principal import Credential, Principal
+from api.access.auth import token_digest
+from api.access.principal import Credential, Principal
 from api.services import Services
 from storage.query import Scope
 from storage.record import Batch, Entry, ToolCall, format_id, format_request_id

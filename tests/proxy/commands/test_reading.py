@@ -16,8 +16,8 @@ from proxy.datadir import is_taken, take, update_state
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id
 from storage.sqlite import schema
+from tests.api.native.test_export import PAYLOAD
 from tests.api.samples import make_record
-from tests.api.test_export import PAYLOAD
 
 RECORDS = 30
 

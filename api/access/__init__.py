@@ -1,0 +1,1 @@
+"""Who asks, and what of the log is there for them: tokens, sessions, host names, scopes, limits."""

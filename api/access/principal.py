@@ -1,0 +1,130 @@
+"""Who is asking, and what they may see: roles, scopes, and the credentials of the admin port.
+
+Pure but for the admin token, which is read through a function because it may be rotated while we run. Only digests are
+kept and compared, all of them and in constant time, so that the time taken tells neither which token nor how much of
+it was right.
+"""
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Protocol
+
+from api.access.auth import token_digest
+from api.http.errors import OutOfScope
+from storage.query import EVERYTHING, Filter, Scope
+
+Role = Literal["admin", "reader"]
+_DIMENSIONS: Final = ("projects", "containers", "clients")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose credential was right."""
+
+    name: str
+    role: Role
+    scope: Scope = EVERYTHING
+
+    @property
+    def is_unrestricted(self) -> bool:
+        """Whether nothing is hidden from it."""
+        return self.scope.is_everything
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A token's digest and whom it stands for."""
+
+    digest: bytes
+    principal: Principal
+
+
+ADMIN: Final = Principal("admin", "admin")
+"""Whoever has the data directory's token, or anybody where authentication is off."""
+NOBODY: Final = Principal("", "reader", Scope(projects=("",), containers=("",), clients=("",)))
+"""Whoever asks an open path: it sees no record, because nothing is called by an empty name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """All tokens of the admin port."""
+
+    admin_token: Callable[[], str | None] = field(default=lambda: None)
+    """The data directory's token as it is now; None switches authentication off."""
+    others: Sequence[Credential] = ()
+    """From the configuration."""
+
+    @property
+    def are_off(self) -> bool:
+        """Whether anybody may do anything."""
+        return self.admin_token() is None
+
+    def all(self) -> list[Credential]:
+        """List the credentials that are valid now."""
+        token = self.admin_token()
+        return [Credential(b"" if token is None else token_digest(token), ADMIN), *self.others]
+
+    def find(self, presented: str) -> Credential | None:
+        """Find the credential of a token; with authentication off any token is the admin's."""
+        credentials = self.all()
+        if self.are_off:
+            return credentials[0]
+        digest = token_digest(presented)
+        found = [credential for credential in credentials if hmac.compare_digest(digest, credential.digest)]
+        return found[0] if found else None
+
+
+def intersect(one: Scope, other: Scope) -> Scope:
+    """Apply one scope on top of another.
+
+    Raises:
+        OutOfScope: they have nothing in common.
+    """
+    parts = {}
+    for name in _DIMENSIONS:
+        mine, theirs = getattr(one, name), getattr(other, name)
+        parts[name] = tuple(value for value in mine if value in theirs) if mine and theirs else mine or theirs
+        if mine and theirs and not parts[name]:
+            raise OutOfScope
+    return Scope(**parts)
+
+
+def narrow(filter: Filter, scope: Scope) -> Filter:
+    """Put a scope on a filter.
+
+    Raises:
+        OutOfScope: the filter names a project, container or client outside the scope, whether or not it exists.
+    """
+    if scope.is_everything:
+        return filter
+    for name in _DIMENSIONS:
+        allowed = getattr(scope, name)
+        if allowed and not set(getattr(filter, name)) <= set(allowed):
+            raise OutOfScope
+    return replace(filter, scope=intersect(filter.scope, scope))
+
+
+class Located(Protocol):
+    """What belongs to a project, a container and a client: a record, or a route."""
+
+    @property
+    def project(self) -> str | None:
+        """Its project."""
+
+    @property
+    def container(self) -> str | None:
+        """Its container."""
+
+    @property
+    def client(self) -> str | None:
+        """Its client (organisation)."""
+
+
+def is_visible(record: Located, scope: Scope) -> bool:
+    """Tell whether a record, or a route, lies in a scope."""
+    return (
+        (not scope.projects or record.project in scope.projects)
+        and (not scope.containers or record.container in scope.containers)
+        and (not scope.clients or record.client in scope.clients)
+    )

@@ -1,0 +1,76 @@
+"""Page cursors: where a reader is, in which direction; opaque, without expiry, without a secret.
+
+Pure. Base64url of version, order and `seq`; of lists in the order of receipt, of version and id. It needs no signature:
+the filter and the scope are applied anew on every page, so nothing can be gained by forging one. Anything that was not
+made here is a bad parameter, never our own error.
+"""
+
+import base64
+import binascii
+from typing import Final
+
+from api.http.errors import BadParameter
+from storage.query import Order
+
+VERSION: Final = 1
+_RECEIVED_VERSION: Final = 2
+_ID_BYTES: Final = 16
+_EXPECTED: Final = "the next_cursor of an answer"
+_ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
+
+
+def encode_cursor(order: Order, seq: int) -> str:
+    """Write a cursor that continues behind `seq`."""
+    return to_text(bytes((VERSION, _ORDERS.index(order))) + seq.to_bytes(8, "big"))
+
+
+def decode_cursor(text: str) -> tuple[Order, int]:
+    """Read a cursor back.
+
+    Raises:
+        BadParameter: it was not made by `encode_cursor`.
+    """
+    raw = from_text(text)
+    if len(raw) != 10 or raw[0] != VERSION or raw[1] >= len(_ORDERS):
+        raise BadParameter("cursor", text, _EXPECTED)
+    order, seq = _ORDERS[raw[1]], int.from_bytes(raw[2:], "big")
+    if seq > (1 << 63) - 1:
+        raise BadParameter("cursor", text, _EXPECTED)
+    return order, seq
+
+
+def encode_received_cursor(record_id: int) -> str:
+    """Write a cursor that continues with what was received before the record of an id, given as a number."""
+    return to_text(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))
+
+
+def decode_received_cursor(text: str) -> int:
+    """Read such a cursor back.
+
+    Raises:
+        BadParameter: it was not made by `encode_received_cursor`.
+    """
+    raw = from_text(text)
+    if len(raw) != 1 + _ID_BYTES or raw[0] != _RECEIVED_VERSION:
+        raise BadParameter("cursor", text, _EXPECTED)
+    return int.from_bytes(raw[1:], "big")
+
+
+def to_text(raw: bytes) -> str:
+    """Write bytes so that they need no escaping in a URL."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def from_text(text: str) -> bytes:
+    """Read them back.
+
+    Raises:
+        BadParameter: not written by `to_text`; there is one spelling.
+    """
+    try:
+        raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise BadParameter("cursor", text, _EXPECTED) from error
+    if to_text(raw) != text:
+        raise BadParameter("cursor", text, _EXPECTED)
+    return raw

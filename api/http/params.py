@@ -1,0 +1,223 @@
+"""Query strings read strictly: the values every dialect shares, and the native filters as a `RecordQuery`.
+
+Pure. Numbers are plain ASCII decimals up to 2^63-1; an empty filter value is no filter; lists are separated by commas
+or given by repeating the parameter. The five dialects ignore parameters they do not know; the native API refuses them,
+because a filter that is misspelt and ignored shows, or erases, more than was meant.
+"""
+
+import re
+from typing import Final, TypeVar
+
+from multidict import MultiMapping
+
+from api.http.cursor import decode_cursor
+from api.http.errors import BadParameter
+from api.http.times import read_moment_us
+from storage.query import Filter, Order, RecordQuery
+
+MAX_INT64: Final = (1 << 63) - 1
+"""Largest number a store can compare with."""
+MAX_LIST_VALUES: Final = 100
+"""Alternatives of one filter; more is a query that should be several."""
+NATIVE_LIMIT: Final = 100
+MAX_NATIVE_LIMIT: Final = 1000
+
+_TRUE: Final = frozenset(("true", "1", "yes"))
+_FALSE: Final = frozenset(("false", "0", "no"))
+_STATUS: Final = re.compile(r"[1-9][0-9][0-9]", re.ASCII)
+_STATUS_CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
+_HEX_OR_UUID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+Query = MultiMapping[str]
+Choice = TypeVar("Choice", bound=str)
+
+
+def read_int(query: Query, name: str, default: int, *, maximum: int = MAX_INT64) -> int:
+    """Read a whole number; the default when the parameter is absent.
+
+    Raises:
+        BadParameter: not a plain ASCII decimal, or above `maximum`.
+    """
+    text = query.get(name)
+    if text is None:
+        return default
+    # 19 digits hold 2^63-1; longer texts are refused before they are converted.
+    if not (text.isascii() and text.isdigit() and len(text.lstrip("0")) <= 19) or len(text) > 64:
+        raise BadParameter(name, text, f"a decimal number from 0 to {maximum}")
+    number = int(text)
+    if number > maximum:
+        raise BadParameter(name, text, f"a decimal number from 0 to {maximum}")
+    return number
+
+
+def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
+    """Read a whole number as `read_int` does; above `maximum` it is `maximum`."""
+    return min(read_int(query, name, default), maximum)
+
+
+def read_optional_int(query: Query, name: str, *, maximum: int = MAX_INT64) -> int | None:
+    """Read a whole number as `read_int` does; None when the parameter is absent."""
+    return read_int(query, name, 0, maximum=maximum) if name in query else None
+
+
+def read_bool(query: Query, name: str) -> bool:
+    """Read `true 1 yes` or `false 0 no` in any case; False when absent or empty.
+
+    Raises:
+        BadParameter: any other value.
+    """
+    text = query.get(name, "")
+    if text == "" or text.lower() in _FALSE:
+        return False
+    if text.lower() in _TRUE:
+        return True
+    raise BadParameter(name, text, "true or false")
+
+
+def read_text(query: Query, name: str) -> str | None:
+    """Read a single filter value; None when absent or empty."""
+    return query.get(name) or None
+
+
+def read_list(query: Query, name: str) -> tuple[str, ...]:
+    """Read the alternatives of a filter, trimmed, without blanks and duplicates; empty when there are none.
+
+    Raises:
+        BadParameter: more than `MAX_LIST_VALUES`.
+    """
+    values = [part.strip() for text in query.getall(name, ()) for part in text.split(",")]
+    if len(values) > MAX_LIST_VALUES:
+        raise BadParameter(name, f"{len(values)} values", f"at most {MAX_LIST_VALUES} values")
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
+def read_choice(query: Query, name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+    """Read one of a closed set; the default when absent or empty.
+
+    Raises:
+        BadParameter: any other value.
+    """
+    text = query.get(name) or default
+    for choice in choices:
+        if choice == text:
+            return choice
+    raise BadParameter(name, text, "one of " + ", ".join(choices))
+
+
+def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Read exact statuses and status classes (`404,5xx`).
+
+    Raises:
+        BadParameter: an item is neither.
+    """
+    exact: list[int] = []
+    classes: list[int] = []
+    for item in read_list(query, name):
+        if _STATUS.fullmatch(item):
+            exact.append(int(item))
+        elif _STATUS_CLASS.fullmatch(item):
+            classes.append(int(item[0]))
+        else:
+            raise BadParameter(name, item, "a status such as 404, or a class from 1xx to 5xx")
+    return tuple(exact), tuple(classes)
+
+
+def read_trace_id(query: Query, name: str) -> str | None:
+    """Read a trace id as it is stored: lower case, a UUID without its hyphens; any other text matches nothing."""
+    text = query.get(name, "").strip().lower()
+    return (text.replace("-", "") if _HEX_OR_UUID.fullmatch(text) else text) or None
+
+
+def _moment_us(query: Query, name: str, now_us: int) -> int | None:
+    text = read_text(query, name)
+    return None if text is None else read_moment_us(name, text, now_us)
+
+
+def _latency_us(query: Query, name: str) -> int | None:
+    if not query.get(name):
+        return None
+    return read_int(query, name, 0, maximum=MAX_INT64 // 1000) * 1000
+
+
+def read_filter(query: Query, now_us: int) -> Filter:
+    """Read the native filters; parameters that are none of them are left alone.
+
+    Raises:
+        BadParameter: a value that cannot be read.
+    """
+    statuses, status_classes = read_statuses(query, "status")
+    return Filter(
+        kind=read_choice(query, "kind", ("exchange", "event", "all"), "exchange"),
+        since_us=_moment_us(query, "since", now_us),
+        until_us=_moment_us(query, "until", now_us),
+        statuses=statuses,
+        status_classes=status_classes,
+        methods=tuple(method.upper() for method in read_list(query, "method")),
+        hosts=read_list(query, "host"),
+        path_contains=read_text(query, "path"),
+        routes=read_list(query, "route"),
+        services=read_list(query, "service"),
+        projects=read_list(query, "project"),
+        containers=read_list(query, "container"),
+        clients=read_list(query, "client"),
+        keys=read_list(query, "key"),
+        levels=read_list(query, "level"),
+        sources=read_list(query, "source"),
+        outcomes=read_list(query, "outcome"),
+        error_types=read_list(query, "error_type"),
+        providers=read_list(query, "provider"),
+        models=read_list(query, "model"),
+        tools=read_list(query, "tool"),
+        text=read_text(query, "q"),
+        trace_id=read_trace_id(query, "trace_id"),
+        min_duration_us=_latency_us(query, "min_latency_ms"),
+        max_duration_us=_latency_us(query, "max_latency_ms"),
+    )
+
+
+LIST_PARAMETERS: Final = frozenset(
+    (
+        *("status", "method", "host", "route", "service", "project", "container", "client", "key"),
+        *("level", "source", "outcome", "error_type", "provider", "model", "tool"),
+    )
+)
+"""Filters that take alternatives."""
+FILTER_PARAMETERS: Final = LIST_PARAMETERS | {
+    *("since", "until", "path", "kind", "trace_id", "min_latency_ms", "max_latency_ms", "q"),
+}
+"""What `read_filter` reads."""
+PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight"))
+"""What the list has beside its filters."""
+
+
+def refuse_unknown(query: Query, known: frozenset[str]) -> None:
+    """Refuse parameters the native API does not have, and single ones that are given twice.
+
+    Raises:
+        BadParameter: naming the first of them.
+    """
+    for name in query:
+        if name not in known:
+            raise BadParameter(name, query[name], "one of the parameters " + ", ".join(sorted(known)))
+        if name not in LIST_PARAMETERS and len(query.getall(name)) > 1:
+            raise BadParameter(name, ",".join(query.getall(name)), "a single value")
+
+
+def read_record_query(query: Query, now_us: int) -> RecordQuery:
+    """Read a page request of the native list: filters, order, limit and cursor.
+
+    Raises:
+        BadParameter: an unknown parameter, a bad value, or a cursor of the other order.
+    """
+    refuse_unknown(query, FILTER_PARAMETERS | PAGE_PARAMETERS)
+    limit = read_int(query, "limit", NATIVE_LIMIT, maximum=MAX_NATIVE_LIMIT)
+    if limit == 0:
+        raise BadParameter("limit", query["limit"], f"a decimal number from 1 to {MAX_NATIVE_LIMIT}")
+    order: Order = read_choice(query, "order", ("desc", "asc"), "desc")
+    after: int | None = None
+    if cursor := query.get("cursor"):
+        cursor_order, after = decode_cursor(cursor)
+        if query.get("order") and cursor_order != order:
+            raise BadParameter("order", order, f"{cursor_order}, as in the cursor")
+        order = cursor_order
+    return RecordQuery(filter=read_filter(query, now_us), order=order, limit=limit, after=after)

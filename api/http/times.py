@@ -1,0 +1,97 @@
+"""Times at the edge of the API: RFC 3339 in, UTC with milliseconds and `Z` out.
+
+Pure. In: any offset, `Z`, fractions, date only; a naive time is UTC; a space before the offset is a `+` that was not
+escaped in a query string. Bounds are cut to the millisecond, the resolution that is shown, so that a pasted time
+includes its row.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Final
+
+from api.http.errors import BadParameter
+
+EXPECTED: Final = "an RFC 3339 time such as 2026-11-20T10:32:45.123Z"
+EXPECTED_RELATIVE: Final = EXPECTED + ", or an age such as 15m, 24h or 7d"
+
+_TIME: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)"
+    r"(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?"
+    r"(?:[Zz]|([+ -])(\d\d):?(\d\d))?)?",
+    re.ASCII,
+)
+_AGE: Final = re.compile(r"(\d{1,10})([smhdw])", re.ASCII)
+_UNIT_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST_S: Final = -62_135_596_800
+"""0001-01-01, the first day `datetime` has."""
+_LAST_S: Final = 253_402_300_799
+"""The last second of 9999."""
+
+
+def read_time_us(name: str, text: str) -> int:
+    """Read a time in Unix µs, cut to the millisecond; negative before 1970.
+
+    Raises:
+        BadParameter: `text` is no time, or none of the calendar.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise BadParameter(name, text, EXPECTED)
+    year, month, day, hour, minute, second, fraction, sign, zone_hours, zone_minutes = match.groups()
+    seconds = int(second or 0)
+    try:
+        zone = _zone(sign, zone_hours, zone_minutes)
+        moment = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), tzinfo=zone)
+    except ValueError as error:
+        raise BadParameter(name, text, EXPECTED) from error
+    if seconds > 60:  # RFC 3339 §5.7: 60 is a leap second
+        raise BadParameter(name, text, EXPECTED)
+    milliseconds = int((fraction or "").ljust(3, "0")[:3])
+    return (moment - _EPOCH) // _MICROSECOND + seconds * 1_000_000 + milliseconds * 1000
+
+
+def _zone(sign: str | None, hours: str, minutes: str) -> timezone:
+    """Build the zone of an offset; raises ValueError from 24 hours on."""
+    if sign is None:
+        return UTC
+    if int(minutes) > 59:
+        raise ValueError("minutes of an offset above 59")
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(-offset if sign == "-" else offset)
+
+
+def read_moment_us(name: str, text: str, now_us: int) -> int:
+    """Read a time, or an age counted back from `now_us`, in Unix µs cut to the millisecond.
+
+    Raises:
+        BadParameter: `text` is neither.
+    """
+    age = _AGE.fullmatch(text.strip())
+    if age is not None:
+        return max(0, now_us - int(age[1]) * _UNIT_US[age[2]]) // 1000 * 1000
+    try:
+        return read_time_us(name, text)
+    except BadParameter as error:
+        raise BadParameter(name, text, EXPECTED_RELATIVE) from error
+
+
+def format_time(time_us: int) -> str:
+    """Write Unix µs as UTC with milliseconds and `Z`; a time outside the years 1 to 9999 as the nearest in them."""
+    seconds, ms = divmod(time_us // 1000, 1000)
+    if seconds < _FIRST_S:
+        return "0001-01-01T00:00:00.000Z"
+    return f"{_format_second(seconds)}.{ms:03d}Z" if seconds <= _LAST_S else "9999-12-31T23:59:59.999Z"
+
+
+@lru_cache(maxsize=4096)
+def _format_second(seconds: int) -> str:
+    """Write a second; rows of one page share most of theirs (0.5 µs a time instead of 2.5)."""
+    return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
+
+
+def format_time_or_none(time_us: int | None) -> str | None:
+    """Write Unix µs as `format_time` does; None stays None."""
+    return None if time_us is None else format_time(time_us)

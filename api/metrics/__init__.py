@@ -1,0 +1,1 @@
+"""The Prometheus families of the collector and of its workers."""

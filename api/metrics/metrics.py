@@ -1,0 +1,330 @@
+"""The metrics of the whole sidecar behind one scrape: latency counted here per record, the rest read when asked.
+
+`observe` runs for every committed record, so histograms are plain lists of ints, found by one dictionary look-up and
+counted by bisection (three prometheus_client histograms cost several µs a record; limit: 2 µs). Counters of the data
+plane live in the workers' shared pages and arrive as `WorkerTotals` at scrape time. Labels come only from closed sets;
+what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, cast
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.metrics.call_metrics import CallMetrics
+from api.metrics.store_metrics import StoreFigures, store_families
+from api.stream.tail import Tail
+from storage.ledger import Ledger
+from storage.record import DURATION_BUCKETS_S, Entry
+
+MAX_ROUTES: Final = 1000
+"""Routes counted apart; a configuration has tens."""
+OTHER: Final = "other"
+NO_ROUTE: Final = "none"
+"""Label of exchanges that matched no route."""
+KNOWN_METHODS: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "REPORT", "QUERY")
+)
+BATCH_BUCKETS_RECORDS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
+"""Bounds of `batch_records`, up to the default `batch_max_records`."""
+
+_DURATION_BOUNDS_US: Final = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS_S)
+_US_PER_S: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTotals:
+    """The data plane's counters over all workers, living and gone, since the start. Read at scrape time."""
+
+    requests: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    """(route, method, status class such as `2xx`) → exchanges."""
+    request_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Route → body bytes from clients."""
+    response_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Route → body bytes to clients."""
+    connections_open: Mapping[str, int] = field(default_factory=dict)
+    """`downstream` or `upstream` → connections."""
+    requests_in_flight: int = 0
+    upstream_errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(route, reason) → failures."""
+    auth_failures: Mapping[str, int] = field(default_factory=dict)
+    """Code of the key check → calls it refused."""
+    ring_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Worker → bytes waiting in its ring."""
+    ring_capacity_bytes: int = 0
+    """Size of each ring."""
+
+
+class LossyLog(Protocol):
+    """A log that would rather lose lines than wait."""
+
+    @property
+    def dropped(self) -> int:
+        """Lines lost since the start."""
+        ...
+
+
+class Tally:
+    """A histogram of whole numbers: counts by bucket, the last one open, and their sum."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[int, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0
+
+    def add(self, value: int) -> None:
+        """Count one value; a bound belongs to the bucket it closes."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self, unit: int) -> list[tuple[str, float]]:
+        """List (upper bound, cumulative count) as the exposition wants them, bounds divided by `unit`."""
+        shown: list[tuple[str, float]] = []
+        running = 0
+        for bound, count in zip(self.bounds, self.counts, strict=False):
+            running += count
+            shown.append((str(bound / unit), running))
+        return [*shown, ("+Inf", running + self.counts[-1])]
+
+
+class Metrics:
+    """Counts what the collector sees, reads what the workers count, and renders both. One per process."""
+
+    __slots__ = (
+        "_access_log",
+        "_batch_records",
+        "_batches",
+        "_flush",
+        "_labels",
+        "_ledger",
+        "_oldest_unstored_s",
+        "_overflow",
+        "_registry",
+        "_routes",
+        "_storage_up",
+        "_store",
+        "_tail",
+        "_totals",
+        "_version",
+        "calls",
+    )
+
+    def __init__(
+        self, totals: Callable[[], WorkerTotals] = WorkerTotals, tail: Tail | None = None, *, version: str = ""
+    ) -> None:
+        self._totals = totals
+        self._tail = tail
+        self._version = version
+        self.calls = CallMetrics()
+        """LLM and tool calls."""
+        self._routes: dict[str | None, tuple[Tally, Tally, Tally]] = {}
+        self._labels: dict[str, tuple[Tally, Tally, Tally]] = {}
+        self._overflow = 0
+        self._batches: dict[str, int] = {}
+        self._batch_records = Tally(BATCH_BUCKETS_RECORDS)
+        self._flush = Tally(_DURATION_BOUNDS_US)
+        self._oldest_unstored_s: float | None = None
+        self._storage_up: bool | None = None
+        self._store: Callable[[], StoreFigures] | None = None
+        self._access_log: LossyLog | None = None
+        self._ledger: Ledger | None = None
+        self._registry = CollectorRegistry()
+        self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
+
+    def observe(self, entries: Iterable[Entry]) -> None:
+        """Count the durations of records, events have none, and the tool calls that ended with them."""
+        for entry in entries:
+            record = entry.record
+            if entry.tool_calls:
+                self.calls.observe_tools(entry.tool_calls)
+            if record.kind != "exchange":
+                continue
+            duration, upstream, first_byte = self._routes.get(record.route_id) or self._bind(record.route_id)
+            duration.add(record.duration_us)
+            if record.upstream_us is not None:
+                upstream.add(record.upstream_us)
+            if record.first_byte_us is not None:
+                first_byte.add(record.first_byte_us)
+            if record.provider is not None:
+                self.calls.observe(record)
+
+    def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
+        """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""
+        self._batches[outcome] = self._batches.get(outcome, 0) + 1
+        if outcome == "stored":
+            self._batch_records.add(records)
+            self._flush.add(round(duration_s * _US_PER_S))
+
+    def set_storage_up(self, is_up: bool) -> None:
+        """Note whether the last attempt reached the store."""
+        self._storage_up = is_up
+
+    def set_oldest_unstored_s(self, age_s: float) -> None:
+        """Note the age of the oldest record that waits, 0 when none does."""
+        self._oldest_unstored_s = age_s
+
+    def watch_store(self, read: Callable[[], StoreFigures]) -> None:
+        """Show the way to the store too, read at each scrape; what was set by hand is then not shown."""
+        self._store = read
+
+    def watch_access_log(self, access_log: LossyLog) -> None:
+        """Show what the access log has lost, too."""
+        self._access_log = access_log
+
+    def render(self, accept: str, ledger: Ledger | None) -> tuple[bytes, str]:
+        """Write all metrics in the format the scraper accepts.
+
+        Args:
+            accept: the request's Accept header; OpenMetrics is used when it is asked for.
+            ledger: the accounting just read, None when the store could not be asked: its metrics are then left out.
+
+        Returns:
+            The body, and its content type.
+        """
+        self._ledger = ledger
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def collect(self) -> Iterator[Metric]:
+        """List all families; called by the registry at each scrape."""
+        yield from self._durations()
+        yield from self._writer()
+        yield from self.calls.collect()
+        yield from worker_families(self._totals())
+        if self._tail is not None:
+            yield from tail_families(self._tail)
+        if self._ledger is not None:
+            yield from ledger_families(self._ledger)
+        if self._access_log is not None:
+            lost: dict[tuple[str, ...], int] = {(): self._access_log.dropped}
+            yield counters("access_log_dropped", "Lines of the access log that stdout did not take.", [], lost)
+        build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version"])
+        build.add_metric([self._version], 1)
+        yield build
+
+    def _bind(self, route_id: str | None) -> tuple[Tally, Tally, Tally]:
+        """Make a route's histograms; above the cap all further routes share those of `other`."""
+        label = NO_ROUTE if route_id is None else route_id
+        is_full = len(self._routes) >= MAX_ROUTES
+        if is_full:
+            self._overflow += 1
+            label = OTHER
+        tallies = self._labels.get(label)
+        if tallies is None:
+            tallies = (Tally(_DURATION_BOUNDS_US), Tally(_DURATION_BOUNDS_US), Tally(_DURATION_BOUNDS_US))
+            self._labels[label] = tallies
+        if not is_full:
+            self._routes[route_id] = tallies
+        return tallies
+
+    def _durations(self) -> Iterator[Metric]:
+        names = (
+            ("request_duration", "Time from the request's head to the last byte of its answer."),
+            ("upstream_duration", "Time from the head written upstream to the end of the upstream's answer."),
+            ("time_to_first_byte", "Time from the request's head to the first byte of the upstream's answer."),
+        )
+        for index, (name, text) in enumerate(names):
+            family = HistogramMetricFamily(f"sidelog_{name}_seconds", text, labels=["route"])
+            for label, tallies in self._labels.items():
+                tally = tallies[index]
+                family.add_metric([label], tally.buckets(_US_PER_S), tally.total / _US_PER_S)
+            yield family
+
+    def _writer(self) -> Iterator[Metric]:
+        yield counters(
+            "batches", "Attempts to commit a batch.", ["outcome"], {(k,): v for k, v in self._batches.items()}
+        )
+        sizes = HistogramMetricFamily("sidelog_batch_records", "Records in one batch.")
+        sizes.add_metric([], self._batch_records.buckets(1), self._batch_records.total)
+        yield sizes
+        flush = HistogramMetricFamily("sidelog_flush_duration_seconds", "Time one commit took.")
+        flush.add_metric([], self._flush.buckets(_US_PER_S), self._flush.total / _US_PER_S)
+        yield flush
+        if self._store is not None:
+            yield from store_families(self._store())
+        else:
+            yield from self._set_by_hand()
+        yield counters(
+            "metric_overflow",
+            "Observations counted under another label for want of room.",
+            [],
+            {(): self._overflow + self.calls.overflow},
+        )
+
+    def _set_by_hand(self) -> Iterator[Metric]:
+        # What nobody has said is left out: a false 0 would raise an alarm, a false 1 would hide one.
+        if self._storage_up is not None:
+            yield gauge("storage_up", "Whether the last commit reached the store.", int(self._storage_up))
+        if self._oldest_unstored_s is not None:
+            yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", self._oldest_unstored_s)
+
+
+def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
+    """Show the data plane's counters."""
+    requests: dict[tuple[str, ...], int] = {}
+    for (route, method, status), count in totals.requests.items():
+        labels = (route, method if method in KNOWN_METHODS else "OTHER", status)
+        requests[labels] = requests.get(labels, 0) + count
+    yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
+    yield counters("request_bytes", "Body bytes received from clients.", ["route"], _keyed(totals.request_bytes))
+    yield counters("response_bytes", "Body bytes sent to clients.", ["route"], _keyed(totals.response_bytes))
+    yield counters(
+        "upstream_errors",
+        "Upstream failures.",
+        ["route", "reason"],
+        {(route, reason): count for (route, reason), count in totals.upstream_errors.items()},
+    )
+    yield counters("auth_failures", "Calls refused for their API key, by code.", ["code"], _keyed(totals.auth_failures))
+    yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
+    yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
+    yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)
+    yield gauge("ring_capacity_bytes", "Size of each worker's ring.", totals.ring_capacity_bytes)
+
+
+def tail_families(tail: Tail) -> Iterator[Metric]:
+    """Show the live streams."""
+    dropped, sent = tail.counters.dropped_subscribers, tail.counters.events
+    yield gauge("tail_subscribers", "Open live streams.", len(tail.subscribers))
+    yield counters("tail_dropped_subscribers", "Streams closed because they took no bytes.", [], {(): dropped})
+    yield counters("sse_events", "Frames written to live streams.", [], {(): sent})
+
+
+def ledger_families(ledger: Ledger) -> Iterator[Metric]:
+    """Show the accounting, counted since the data directory was made."""
+    yield counters("records_received", "Records made by the data plane and the collector.", [], {(): ledger.received})
+    yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
+    yield counters("records_dropped", "Records dropped, by reason.", ["reason"], _keyed(ledger.dropped))
+    yield gauge("records_waiting", "Records on their way to the store.", ledger.waiting)
+    yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
+
+
+def counters(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], int]) -> Metric:
+    """Make a counter family; the exposition adds `_total` to its name."""
+    family = CounterMetricFamily("sidelog_" + name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(list(key), value)
+    return family
+
+
+def gauge(name: str, text: str, value: float) -> Metric:
+    """Make a gauge without labels."""
+    return GaugeMetricFamily("sidelog_" + name, text, value=value)
+
+
+def gauges(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
+    """Make a gauge family with one label."""
+    family = GaugeMetricFamily("sidelog_" + name, text, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _keyed(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
+    return {(key,): value for key, value in values.items()}

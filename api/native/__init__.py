@@ -1,0 +1,1 @@
+"""The native API: records, aggregates, export, erasure, API keys, login."""

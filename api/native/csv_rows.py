@@ -1,0 +1,56 @@
+"""Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
+
+A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, TAB or CR) gets an apostrophe in
+front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from api.http.times import format_time
+from storage.record import Record, format_id
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+COLUMNS: Final = (
+    "seq", "id", "started_at", "ended_at", "kind", "level", "outcome", "status", "method", "scheme", "host", "path",
+    "query", "duration_ms", "first_byte_ms", "request_bytes", "response_bytes", "client_ip", "upstream", "route_id",
+    "service", "container", "project", "client", "user_id", "trace_id", "request_id", "user_agent", "error_type",
+    "key_id", "key_name", "provider", "model", "input_tokens", "output_tokens", "cost_usd", "name",
+)  # fmt: skip
+
+
+def header() -> str:
+    """Write the first line."""
+    return _line(COLUMNS)
+
+
+def row(record: Record) -> str:
+    """Write one record; what is not known is an empty cell."""
+    special: dict[str, object] = {
+        "id": format_id(record.id),
+        "started_at": format_time(record.started_at_us),
+        "ended_at": format_time(record.ended_at_us),
+        "duration_ms": record.duration_us / 1000,
+        "first_byte_ms": None if record.first_byte_us is None else record.first_byte_us / 1000,
+    }
+    cells = (special[name] if name in special else getattr(record, name) for name in COLUMNS)
+    return _line([_cell(value) for value in cells])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return "'" + value if value.startswith(_FORMULA) else value
+    return str(value)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return ",".join(_quoted(cell) for cell in cells) + "\r\n"
+
+
+def _quoted(cell: str) -> str:
+    if any(character in cell for character in ',"\r\n'):
+        return '"' + cell.replace('"', '""') + '"'
+    return cell

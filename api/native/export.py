@@ -1,0 +1,125 @@
+"""Streaming export of a filter as NDJSON, CSV or HAR: page by page, never more than one page in memory.
+
+Oldest first unless asked otherwise, bounded by what the store held when the export began, so it ends. An export that
+broke off is resumed with `cursor`: the native one, made of the `seq` of the last record that arrived. A search that
+the time budget cuts goes on with the next page. When the store fails half-way the connection breaks off: an export
+that ended in order is whole.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from api.http.cursor import decode_cursor
+from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, refuse_unknown
+from api.native import csv_rows
+from api.native.har import CREATOR, har_entry
+from api.native.projection import detail_json, record_json
+from api.services import Services, services_of
+from storage.query import Order, RecordQuery
+from storage.record import Payload, Record
+
+PAGE_RECORDS: Final = 500
+"""With bodies of at most 160 KiB each a page is 80 MiB at the very worst, 1 MiB as a rule."""
+PAGE_RECORDS_WITH_BODIES: Final = 50
+
+Format = Literal["ndjson", "csv", "har"]
+FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv", "har")
+_MEDIA_TYPES: Final = {
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "har": "application/json",
+}
+_ENCODER: Final = msgspec.json.Encoder()
+
+Writer = Callable[[Record, Payload | None], bytes]
+
+
+async def export(request: web.Request) -> web.StreamResponse:
+    """Answer a filter's records as a file."""
+    services = services_of(request)
+    query = request.query
+    refuse_unknown(query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies"})
+    format = read_choice(query, "format", FORMATS, "ndjson")
+    filter = read_filter(query, services.now_us())
+    order, after = _start(query)
+    if format == "har":
+        filter = replace(filter, kind="exchange")  # an archive knows nothing else
+    bounded = replace(filter, seq_until=await services.storage.last_seq())
+    with_payloads = format == "har" or (format == "ndjson" and read_bool(query, "bodies"))
+    limit = PAGE_RECORDS_WITH_BODIES if with_payloads else PAGE_RECORDS
+    page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": _MEDIA_TYPES[format],
+            "Content-Disposition": f'attachment; filename="sidelog.{format}"',
+        }
+    )
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await response.write(_begin(format))
+        await _write_pages(services, response, page, format, with_payloads=with_payloads)
+        await response.write(_end(format))
+    await response.write_eof()
+    return response
+
+
+def _start(query: Query) -> tuple[Order, int | None]:
+    order: Order = read_choice(query, "order", ("asc", "desc"), "asc")
+    cursor = query.get("cursor")
+    if not cursor:
+        return order, None
+    return decode_cursor(cursor)
+
+
+async def _write_pages(
+    services: Services,
+    response: web.StreamResponse,
+    query: RecordQuery,
+    format: Format,
+    *,
+    with_payloads: bool,
+) -> None:
+    """Write page after page, waiting for the client at each record: a slow one holds one page and no query."""
+    write = _writer(format)
+    separator = b""
+    while True:
+        page = await services.storage.select(query)
+        payloads = await services.storage.payloads([r.seq for r in page.records]) if with_payloads else {}
+        for record in page.records:
+            await response.write(separator + write(record, payloads.get(record.seq)))
+            separator = b",\n" if format == "har" else b""
+        if page.next_after is None:
+            return
+        query = replace(query, after=page.next_after)
+
+
+def _writer(format: Format) -> Writer:
+    """Choose how one record is written."""
+    match format:
+        case "ndjson":
+            return _ndjson_line
+        case "csv":
+            return lambda record, payload: csv_rows.row(record).encode("utf-8", "replace")
+        case "har":
+            return lambda record, payload: _ENCODER.encode(har_entry(record, payload))
+
+
+def _ndjson_line(record: Record, payload: Payload | None) -> bytes:
+    shown = record_json(record) if payload is None else detail_json(record, payload)
+    return _ENCODER.encode(shown) + b"\n"
+
+
+def _begin(format: Format) -> bytes:
+    if format == "csv":
+        return csv_rows.header().encode()
+    if format == "har":
+        return b'{"log":{"version":"1.2","creator":' + _ENCODER.encode(CREATOR) + b',"entries":[\n'
+    return b""
+
+
+def _end(format: Format) -> bytes:
+    return b"\n]}}\n" if format == "har" else b""

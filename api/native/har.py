@@ -1,0 +1,123 @@
+"""HAR 1.2: an exchange as an entry of an HTTP Archive, as browsers and their tools read it. Pure.
+
+Standard: the HAR 1.2 specification (W3C Web Performance, historical draft). Values are the stored ones: redacted, and
+of a truncated body what was kept, which `comment` says. Times are milliseconds, -1 where a phase was not reached.
+"""
+
+from typing import Final
+from urllib.parse import parse_qsl
+
+from api.http.times import format_time
+from api.native.projection import body_json, split_head
+from storage.record import Body, Payload, Record, format_id
+
+CREATOR: Final = {"name": "sidelog", "version": "1"}
+_REASON_AT: Final = 2
+
+
+def har_entry(record: Record, payload: Payload | None) -> dict[str, object]:
+    """Write one exchange; without payload its heads are empty and its bodies absent."""
+    request_line, request_headers = split_head(payload.request_head) if payload else (None, [])
+    response_line, response_headers = split_head(payload.response_head) if payload else (None, [])
+    version = f"HTTP/{record.http_version or '1.1'}"
+    request: dict[str, object] = {
+        "method": record.method or (request_line or "").partition(" ")[0],
+        "url": _url(record),
+        "httpVersion": version,
+        "cookies": [],
+        "headers": _pairs(request_headers),
+        "queryString": [
+            {"name": name, "value": value} for name, value in parse_qsl(record.query or "", keep_blank_values=True)
+        ],
+        "headersSize": len(payload.request_head) + 4 if payload else -1,
+        "bodySize": record.request_bytes,
+    }
+    if payload is not None and payload.request_body is not None:
+        request["postData"] = _post_data(payload.request_body, _field(request_headers, "content-type"))
+    parts = (response_line or "").split(" ", _REASON_AT)
+    response = {
+        "status": record.status or 0,
+        "statusText": parts[_REASON_AT] if len(parts) > _REASON_AT else "",
+        "httpVersion": version,
+        "cookies": [],
+        "headers": _pairs(response_headers),
+        "content": _content(record, payload, _field(response_headers, "content-type")),
+        "redirectURL": _field(response_headers, "location"),
+        "headersSize": len(payload.response_head) + 4 if payload else -1,
+        "bodySize": record.response_bytes,
+    }
+    return {
+        "startedDateTime": format_time(record.started_at_us),
+        "time": record.duration_us / 1000,
+        "request": request,
+        "response": response,
+        "cache": {},
+        "timings": _timings(record),
+        "serverIPAddress": (record.upstream or "").rpartition(":")[0].strip("[]"),
+        "connection": "",
+        "comment": f"sidelog record {format_id(record.id)}, outcome {record.outcome}",
+    }
+
+
+def _url(record: Record) -> str:
+    query = f"?{record.query}" if record.query is not None else ""
+    return f"{record.scheme}://{record.host or 'unknown'}{record.path or '/'}{query}"
+
+
+def _pairs(headers: list[list[str]]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in headers]
+
+
+def _field(headers: list[list[str]], name: str) -> str:
+    return next((value for key, value in headers if key.lower() == name), "")
+
+
+def _post_data(body: Body, media_type: str) -> dict[str, object]:
+    shown = body_json(body)
+    data: dict[str, object] = {"mimeType": media_type, "params": [], "text": _text(shown)}
+    comment = _comment(body, is_base64=shown["encoding"] == "base64")
+    return {**data, "comment": comment} if comment else data
+
+
+def _content(record: Record, payload: Payload | None, media_type: str) -> dict[str, object]:
+    content: dict[str, object] = {"size": record.response_bytes, "mimeType": media_type or "x-unknown"}
+    body = None if payload is None else payload.response_body
+    if body is None:
+        return content
+    shown = body_json(body)
+    content["text"] = _text(shown)
+    if shown["encoding"] == "base64":
+        content["encoding"] = "base64"
+    comment = _comment(body, is_base64=False)
+    if comment:
+        content["comment"] = comment
+    return content
+
+
+def _text(shown: dict[str, object]) -> str:
+    return f"{shown['head']}{shown['tail']}"
+
+
+def _comment(body: Body, *, is_base64: bool) -> str:
+    notes = []
+    if body.omitted is not None:
+        notes.append(f"not kept: {body.omitted}")
+    elif body.truncated:
+        notes.append(f"truncated: {len(body.head)} first and {len(body.tail)} last bytes of {body.size}")
+    if is_base64:
+        notes.append("base64")
+    return ", ".join(notes)
+
+
+def _timings(record: Record) -> dict[str, float]:
+    """Split the duration into the phases that were reached; they add up to it."""
+    first_us = record.duration_us if record.first_byte_us is None else min(record.first_byte_us, record.duration_us)
+    connect_us = None if record.connect_us is None else min(record.connect_us, first_us)
+    return {
+        "blocked": -1,
+        "dns": -1,
+        "connect": -1 if connect_us is None else connect_us / 1000,
+        "send": 0,
+        "wait": (first_us - (connect_us or 0)) / 1000,
+        "receive": (record.duration_us - first_us) / 1000,
+    }

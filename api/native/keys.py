@@ -1,0 +1,177 @@
+"""API keys of the proxied service: list, create, change, delete. For the admin only.
+
+The secret is in the answer to its creation and nowhere else. Members are those of seed 002's key page; what is left out
+of a PATCH stays as it is, and null is a value: no expiry, all scopes. Unknown members are refused, because a
+restriction that is misspelt and ignored opens more than was meant.
+"""
+
+import re
+import secrets
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from api.http.answers import json_answer
+from api.http.errors import BadParameter, Refused
+from api.http.times import format_time, format_time_or_none, read_time_us
+from api.services import Services, services_of
+from storage.keys import MAX_KEYS, ApiKey, KeyChanges, new_secret, secret_digest
+from storage.record import format_id, new_id
+
+MAX_NAME_CHARACTERS: Final = 128
+MAX_LIST_VALUES: Final = 100
+MAX_TEXT_CHARACTERS: Final = 256
+"""Of a project or user, as much as the configuration allows a route."""
+
+_ALL: Final = "all"
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a request may say about a key."""
+
+    name: str | UnsetType = UNSET
+    scopes: list[str] | UnsetType | None = UNSET
+    agents: list[str] | str | UnsetType | None = UNSET
+    expires_at: str | UnsetType | None = UNSET
+    disabled: bool | UnsetType = UNSET
+    project: str | UnsetType | None = UNSET
+    user_id: str | UnsetType | None = UNSET
+
+
+_decoder: Final = msgspec.json.Decoder(_Body)
+
+
+async def list_keys(request: web.Request) -> web.Response:
+    """Answer all keys that are not deleted, oldest first."""
+    keys = await services_of(request).storage.keys()
+    return json_answer({"keys": [key_json(key) for key in keys if key.deleted_at_us is None]})
+
+
+async def create_key(request: web.Request) -> web.Response:
+    """Create a key; its secret is shown this once."""
+    services = services_of(request)
+    changes = await _read_changes(request)
+    if changes.name is UNSET:
+        raise BadParameter("name", "", f"a text of 1 to {MAX_NAME_CHARACTERS} characters")
+    living = sum(key.deleted_at_us is None for key in await services.storage.keys())
+    if living >= MAX_KEYS:
+        raise Refused(409, f"there are {living} keys, the limit is {MAX_KEYS}")
+    secret = new_secret()
+    key = _new_key(services, changes, secret)
+    await services.storage.create_key(key)
+    await services.on_key_changed("created", key)
+    return json_answer({**key_json(key), "secret": secret}, status=201, headers={"Location": f"/api/keys/{key.id}"})
+
+
+async def change_key(request: web.Request) -> web.Response:
+    """Change the members that are given."""
+    services = services_of(request)
+    key_id = request.match_info["id"]
+    update = await services.storage.update_key(key_id, await _read_changes(request))
+    if update is None:
+        raise _unknown(key_id)
+    if update.after != update.before:
+        await services.on_key_changed("updated", update.after)
+    return json_answer(key_json(update.after))
+
+
+async def delete_key(request: web.Request) -> web.Response:
+    """Delete a key for good; records keep its name."""
+    services = services_of(request)
+    key_id = request.match_info["id"]
+    update = await services.storage.delete_key(key_id, services.now_us())
+    if update is None:
+        raise _unknown(key_id)
+    await services.on_key_changed("deleted", update.after)
+    return web.Response(status=204)
+
+
+def key_json(key: ApiKey) -> dict[str, object]:
+    """Show a key, never its hash."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "last4": key.last4,
+        "scopes": key.scopes,
+        "agents": _ALL if key.agents is None else key.agents,
+        "expires_at": format_time_or_none(key.expires_at_us),
+        "disabled": key.disabled,
+        "project": key.project,
+        "user_id": key.user_id,
+        "created_at": format_time(key.created_at_us),
+        "last_used_at": format_time_or_none(key.last_used_at_us),
+    }
+
+
+def read_changes(raw: bytes) -> KeyChanges:
+    """Read the JSON body of a request.
+
+    Raises:
+        BadParameter: a member has a value it cannot have.
+        Refused: 400, it is no object of these members.
+    """
+    try:
+        body = _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Refused(400, f"the key cannot be read: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, f"the body is no JSON: {error}") from error
+    given: dict[str, Any] = {}
+    if body.name is not UNSET:
+        given["name"] = _text("name", body.name, MAX_NAME_CHARACTERS)
+    if body.scopes is not UNSET:
+        given["scopes"] = None if body.scopes is None else _texts("scopes", body.scopes)
+    if body.agents is not UNSET:
+        given["agents"] = _agents(body.agents)
+    if body.expires_at is not UNSET:
+        given["expires_at_us"] = None if body.expires_at is None else read_time_us("expires_at", body.expires_at)
+    if body.disabled is not UNSET:
+        given["disabled"] = body.disabled
+    for name, value in (("project", body.project), ("user_id", body.user_id)):
+        if value is not UNSET:
+            given[name] = None if value is None else _text(name, value, MAX_TEXT_CHARACTERS)
+    return KeyChanges(**given)
+
+
+async def _read_changes(request: web.Request) -> KeyChanges:
+    return read_changes(await request.read())
+
+
+def _new_key(services: Services, changes: KeyChanges, secret: str) -> ApiKey:
+    now_us = services.now_us()
+    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET}
+    return ApiKey(
+        id=format_id(new_id(now_us * 1000, secrets.randbits(42), secrets.randbits(20))),
+        last4=secret[-4:],
+        secret_sha256=secret_digest(secret.encode()),
+        created_at_us=now_us,
+        **given,
+    )
+
+
+def _agents(value: list[str] | str | None) -> tuple[str, ...] | None:
+    if value is None or value == _ALL:
+        return None
+    if isinstance(value, str):
+        raise BadParameter("agents", value, 'a list of agents, or "all"')
+    return _texts("agents", value)
+
+
+def _texts(name: str, values: list[str]) -> tuple[str, ...]:
+    if len(values) > MAX_LIST_VALUES:
+        raise BadParameter(name, f"{len(values)} values", f"at most {MAX_LIST_VALUES} values")
+    return tuple(dict.fromkeys(_text(name, value, MAX_NAME_CHARACTERS) for value in values))
+
+
+def _text(name: str, value: str, maximum: int) -> str:
+    value = value.strip()
+    if not value or len(value) > maximum or _CONTROL.search(value):
+        raise BadParameter(name, value, f"a text of 1 to {maximum} characters without control characters")
+    return value
+
+
+def _unknown(key_id: str) -> Refused:
+    return Refused(404, f"there is no key {key_id[:100]!r}")

@@ -1,0 +1,71 @@
+"""Logging into the web UI: the token is exchanged once for a session cookie that scripts cannot read."""
+
+from urllib.parse import parse_qs
+
+import msgspec
+from aiohttp import web
+
+from api.access.auth import COOKIE
+from api.access.sessions import IDLE_S
+from api.http.errors import Refused
+from api.services import services_of
+
+
+class Credentials(msgspec.Struct):
+    """The JSON body of `POST /login`."""
+
+    token: str
+
+
+async def login(request: web.Request) -> web.Response:
+    """Open a session for the right token: 204 and the cookie.
+
+    Raises:
+        Refused: 400 for a body without a token, 401 for another token.
+    """
+    services = services_of(request)
+    presented = read_token(request.content_type, await request.read())
+    credential = services.credentials.find(presented)
+    if credential is None:
+        raise Refused(401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"})
+    response = web.Response(status=204)
+    response.set_cookie(
+        COOKIE,
+        services.sessions.open(credential.digest),
+        max_age=IDLE_S,
+        path="/",
+        httponly=True,
+        samesite="Strict",
+        secure=request.secure,
+    )
+    return response
+
+
+async def logout(request: web.Request) -> web.Response:
+    """End the cookie's session: 204, and the cookie is taken back."""
+    services = services_of(request)
+    for credential in services.credentials.all():
+        services.sessions.close(request.cookies.get(COOKIE, ""), credential.digest)
+    response = web.Response(status=204)
+    response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=request.secure)
+    return response
+
+
+def read_token(content_type: str, body: bytes) -> str:
+    """Take the token out of a JSON or form body, or out of plain text.
+
+    Raises:
+        Refused: 400, there is none.
+    """
+    try:
+        if content_type == "application/json":
+            token = msgspec.json.decode(body, type=Credentials).token
+        elif content_type == "application/x-www-form-urlencoded":
+            token = parse_qs(body.decode()).get("token", [""])[0]
+        else:
+            token = body.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, "the body holds no token: expected JSON or a form with a member named token") from error
+    if not token.strip():
+        raise Refused(400, "the token is empty")
+    return token.strip()

@@ -1,0 +1,133 @@
+"""A stored record as the native API shows it: every field under its own name, times also as ISO.
+
+Pure. Bodies are text or base64. Nothing is invented: what is not known is null, and an exchange in flight has neither
+end nor duration.
+"""
+
+import base64
+from typing import Final
+
+import msgspec
+import orjson
+
+from api.http.times import format_time_or_none
+from storage.record import Body, Payload, Record, format_id
+
+_UTF8_EDGE_BYTES: Final = 3
+"""A window may cut a UTF-8 character: at most this many bytes of it stand at the edge."""
+
+
+def is_in_flight(record: Record) -> bool:
+    """Whether the exchange has not ended: no store has given it a `seq`."""
+    return record.seq == 0
+
+
+def record_json(record: Record) -> dict[str, object]:
+    """Show a record's own fields, without its payload."""
+    shown: dict[str, object] = msgspec.structs.asdict(record)
+    shown["id"] = format_id(record.id)
+    shown["data"] = read_json(record.data)
+    shown["in_flight"] = is_in_flight(record)
+    shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
+    if record.stream is not None and record.stream.frames is None:
+        shown["stream"] = None
+    if is_in_flight(record):
+        shown.update(seq=None, ended_at_us=None, duration_us=None)
+    for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"):
+        moment = shown[name + "_us"]
+        shown[name] = format_time_or_none(moment if isinstance(moment, int) else None)
+    return shown
+
+
+def usage_json(record: Record) -> dict[str, object] | None:
+    """Show what an LLM call used and cost; None when it was none."""
+    if record.usage_state is None:
+        return None
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+    shown: dict[str, object] = {name: getattr(record, name) for name in names}
+    return shown | {"state": record.usage_state, "cost_usd": record.cost_usd, "price_source": record.price_source}
+
+
+def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:
+    """Show a record with heads and bodies; those are null when nothing of them is stored."""
+    shown = record_json(record)
+    shown["request"] = None if payload is None else message_json(payload.request_head, payload.request_body)
+    shown["response"] = None if payload is None else message_json(payload.response_head, payload.response_body)
+    shown["timeline"] = [] if payload is None else payload.timeline
+    return shown
+
+
+def message_json(head: bytes, body: Body | None) -> dict[str, object]:
+    """Show one half of an exchange: start line, headers as [name, value] in their order, body."""
+    start_line, headers = split_head(head)
+    return {"start_line": start_line, "headers": headers, "body": None if body is None else body_json(body)}
+
+
+def split_head(head: bytes) -> tuple[str | None, list[list[str]]]:
+    """Cut a stored head into its start line and [name, value] pairs; repeated headers stay apart."""
+    lines = [line for line in head.replace(b"\r\n", b"\n").split(b"\n") if line]
+    if not lines:
+        return None, []
+    headers = []
+    for line in lines[1:]:
+        name, _, value = line.partition(b":")
+        headers.append([_text(name), _text(value.strip(b" \t"))])
+    return _text(lines[0]), headers
+
+
+def body_json(body: Body) -> dict[str, object]:
+    """Show one body: its windows as text when they are UTF-8, else in base64, and its true size on the wire."""
+    encoding, head, tail = encode_windows(body)
+    return {
+        "encoding": encoding,
+        "head": head,
+        "tail": tail,
+        "size": body.size,
+        "truncated": body.truncated,
+        "coding": body.coding,
+        "omitted": body.omitted,
+    }
+
+
+def encode_windows(body: Body) -> tuple[str, str, str]:
+    """Write both windows of a body alike.
+
+    Returns:
+        `utf-8` or `base64`, then head and tail in it. A character that a window's edge cuts is left out of the text.
+    """
+    head = decode_window(body.head, cut_end=body.truncated)
+    tail = decode_window(body.tail, cut_start=body.truncated)
+    if head is None or tail is None:
+        return "base64", base64.b64encode(body.head).decode(), base64.b64encode(body.tail).decode()
+    return "utf-8", head, tail
+
+
+def decode_window(window: bytes, *, cut_start: bool = False, cut_end: bool = False) -> str | None:
+    """Decode UTF-8, forgiving a character that is cut at an edge which is one; None when it is not text."""
+    start = 0
+    if cut_start:
+        while start < min(_UTF8_EDGE_BYTES, len(window)) and window[start] & 0xC0 == 0x80:
+            start += 1
+    try:
+        return window[start:].decode()
+    except UnicodeDecodeError as error:
+        is_cut = error.reason == "unexpected end of data" and len(window) - start - error.start <= _UTF8_EDGE_BYTES
+        return window[start : start + error.start].decode() if cut_end and is_cut else None
+
+
+def read_json(data: bytes | None) -> object:
+    """Parse an event's payload; text when it is not JSON, None when there is none."""
+    if data is None:
+        return None
+    try:
+        parsed: object = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return _text(data)
+    return parsed
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")  # RFC 9110 §5.5: octets above ASCII are opaque; this keeps each of them

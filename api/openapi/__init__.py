@@ -1,0 +1,1 @@
+"""/openapi.json, from the structs that handlers answer with."""

@@ -1,0 +1,160 @@
+"""The description of the whole admin port, made from the route table: OpenAPI 3.1 at `/openapi.json`.
+
+Pure. Paths, methods and access come from the routes, texts from the docstrings of their handlers, parameters and types
+from `operations.py` and `schemas.py`; so what is described cannot drift from what is served without a test saying so.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from api.openapi import schemas
+from api.openapi.operations import JSON, OPERATIONS, PAGE, Operation
+from api.openapi.parameters import Schema
+
+_REFERENCE: Final = "#/components/schemas/{name}"
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_ERRORS: Final = (
+    ("/v1/", schemas.GatewayError, JSON),
+    ("/api/proxy-logs/", schemas.LogError, JSON),
+    ("/api/mcp-logs", schemas.ToolError, JSON),
+    ("/api/clients/", schemas.ClientError, JSON),
+    ("", schemas.Problem, "application/problem+json"),
+)
+"""Path prefix → how errors below it look; the first that matches."""
+
+
+class Described(Protocol):
+    """What is used of a route."""
+
+    @property
+    def method(self) -> str:
+        """GET, POST, …"""
+
+    @property
+    def path(self) -> str:
+        """With parameters in braces."""
+
+    @property
+    def handler(self) -> Any:
+        """Its docstring's first line is the summary."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is answered without a token."""
+
+
+def describe(routes: Iterable[Described], version: str) -> dict[str, Any]:
+    """Describe all routes as an OpenAPI 3.1 document."""
+    table = list(routes)
+    components = _Components()
+    paths: dict[str, dict[str, Any]] = {}
+    for route in table:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "sidelog admin port", "version": version, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": components.schemas,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "bareToken": {"type": "apiKey", "in": "header", "name": "Authorization"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "sidelog_session"},
+            },
+        },
+        "security": [{"token": []}, {"bareToken": []}, {"session": []}],
+    }
+
+
+def operation_of(method: str, path: str) -> Operation:
+    """Find how an operation is described; pages, and what is not described yet, as a page."""
+    return OPERATIONS.get((method, path), PAGE)
+
+
+class _Components:
+    """Gathers the named schemas that are referred to."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Any] = {}
+
+    def schema(self, kind: Any) -> Schema:
+        """Describe a type, its parts as references."""
+        (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+        self.schemas |= named
+        return schema
+
+
+def _operation(route: Described, components: _Components) -> dict[str, Any]:
+    operation = operation_of(route.method, route.path)
+    shown: dict[str, Any] = {
+        "operationId": _operation_id(route),
+        "summary": (route.handler.__doc__ or route.path).strip().partition("\n")[0],
+        "parameters": [*_path_parameters(route.path), *_parameters(operation)],
+        "responses": _responses(route, operation, components),
+    }
+    if operation.notes:
+        shown["description"] = operation.notes
+    if operation.body is not None:
+        body, text = components.schema(operation.body), {"type": "string", "pattern": r"\S"}
+        content = {name: {"schema": text if name == "text/plain" else body} for name in operation.body_types}
+        shown["requestBody"] = {"required": True, "content": content}
+    if route.is_open:
+        shown["security"] = []
+    return shown
+
+
+def _operation_id(route: Described) -> str:
+    words = re.sub(r"[^A-Za-z0-9]+", "_", route.path).strip("_")
+    return f"{route.method.lower()}_{words or 'root'}"
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PATH_PARAMETER.findall(path)
+    ]
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    found = [
+        {"name": name, "in": "query", "required": False, "explode": False, "schema": schema}
+        for name, schema in operation.parameters.items()
+    ]
+    return found + [{"name": name, "in": "header", "schema": schema} for name, schema in operation.headers.items()]
+
+
+def _responses(route: Described, operation: Operation, components: _Components) -> dict[str, Any]:
+    answer = {"type": "object"} if operation.answer is None else components.schema(operation.answer)
+    content = {name: {"schema": answer if name == JSON else {"type": "string"}} for name in operation.media_types}
+    responses: dict[str, Any] = {str(operation.status): {"description": "the answer"} | _content(content)}
+    kind, media_type = next((kind, media) for prefix, kind, media in _ERRORS if route.path.startswith(prefix))
+    statuses = {*operation.errors, 503, *((401,) if route.path == "/login" else ())}
+    if not route.is_open:
+        statuses |= {401, 403}
+    for status in sorted(statuses | {421}):
+        error = {media_type: {"schema": components.schema(kind)}}
+        responses[str(status)] = {"description": _DESCRIPTIONS[status]} | _content(error)
+    if route.path == "/readyz":
+        responses["503"] = {"description": "not ready"} | _content(content)
+    return responses
+
+
+def _content(content: dict[str, Any]) -> dict[str, Any]:
+    return {"content": content} if content else {}
+
+
+_DESCRIPTIONS: Final = {
+    400: "a parameter or body that cannot be read",
+    401: "no token, or a wrong one",
+    403: "out of the token's scope, or for admins only",
+    404: "there is no such thing",
+    409: "it cannot be done in the present state",
+    410: "the snapshot of the cursor has expired",
+    413: "the body is too large",
+    421: "not a name of this server",
+    429: "too many streams; Retry-After says when to come back",
+    503: "the store is away, or too busy; Retry-After says when to come back",
+}

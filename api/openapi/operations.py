@@ -1,0 +1,175 @@
+"""What each route takes and answers, for the API's description: one line an operation, in the order of the route table.
+
+A route that is missing here fails a test; at run time it is described by its handler's docstring alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from api.assets import TYPES
+from api.openapi import body_shapes, figure_shapes, schemas, status_shape
+from api.openapi.parameters import (
+    BOOL,
+    CURSOR,
+    CURSOR_DOWN,
+    ENTRY_FILTERS,
+    FACET_NAMES,
+    FILTERS,
+    RECEIVED_CURSOR,
+    RESUME,
+    TEXT,
+    TIME,
+    TOOL_FILTERS,
+    Schema,
+    clamped,
+    one_of,
+    whole,
+)
+
+JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation."""
+
+    parameters: Mapping[str, Schema]
+    """Query parameters."""
+    answer: Any = None
+    """Type of the JSON answer; None when it is no JSON, or has no fixed members."""
+    media_types: tuple[str, ...] = (JSON,)
+    status: int = 200
+    errors: tuple[int, ...] = (400,)
+    """Besides 401, 403 and 503."""
+    body: Any = None
+    """Type of the body of a request."""
+    body_types: tuple[str, ...] = (JSON,)
+    """Media types of that body; plain text is described as text."""
+    headers: Mapping[str, Schema] = field(default_factory=dict)
+    """Request headers that mean something here."""
+    notes: str = ""
+    """What a reader must know that neither schema nor summary says."""
+
+
+_LAST_EVENT_ID: Final[dict[str, Schema]] = {"Last-Event-ID": whole()}
+_SSE: Final = ("text/event-stream",)
+_HTML: Final = ("text/html",)
+PAGE: Final = Operation({}, media_types=_HTML, errors=())
+"""Pages and files of the UI."""
+
+_CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
+
+OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
+    ("GET", "/v1/requests"): Operation(
+        {"limit": clamped(500, 50), "offset": whole(), "project_id": TEXT, "max_seq": whole(), "llm_only": BOOL},
+        schemas.GatewayPage,
+        notes="Newest first by receipt. Pages shift while requests arrive, unless `max_seq` is the `X-Max-Seq` of the "
+        "first answer. `total_capped` marks a total that its time budget cut: a lower bound.",
+    ),
+    ("GET", "/api/proxy-logs/_logs"): Operation(
+        {
+            **ENTRY_FILTERS,
+            **{"limit": clamped(1000, 200), "offset": whole(), "last": clamped(1000), "afterId": whole()},
+            **{"includeRequestBody": BOOL, "includeResponseBody": BOOL, "cursor": TEXT, "max_seq": whole()},
+            "order": one_of("asc", "desc"),
+        },
+        schemas.LogEntryPage,
+        errors=(400, 410),
+    ),
+    ("GET", "/api/proxy-logs/_logs/stats"): Operation({}, schemas.LogStats, errors=()),
+    ("GET", "/api/proxy-logs/_logs/stream"): Operation(
+        {**ENTRY_FILTERS, **RESUME}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
+    ),
+    ("GET", "/api/request-logs"): Operation(
+        {
+            "status": TEXT | {"description": "all, 2xx, 3xx, 4xx or 5xx; another word matches nothing"},
+            **{"key": TEXT, "endpoint": TEXT, "limit": clamped(200, 50), "cursor": CURSOR_DOWN},
+        },
+        schemas.RequestLogPage,
+        notes="The calls of the last 30 days, or of a shorter retention. `total` is exact; where counting "
+        "takes longer than the time budget it is a lower bound, and `total_capped` says so.",
+    ),
+    ("GET", "/api/mcp-logs"): Operation(
+        {
+            **TOOL_FILTERS,
+            **{"limit": whole(1000, 50, minimum=1), "offset": whole()},
+            **{"sort_by": one_of("timestamp", "latency", "cost"), "order": one_of("desc", "asc")},
+        },
+        schemas.ToolLogPage,
+    ),
+    ("GET", "/api/mcp-logs/stats"): Operation(TOOL_FILTERS, schemas.ToolStats),
+    ("GET", "/api/mcp-logs/filterdata"): Operation({}, schemas.ToolFilterData, errors=()),
+    ("GET", "/api/mcp-logs/{id}"): Operation({}, schemas.ToolLog, errors=(404,)),
+    ("GET", _CLIENT): Operation(
+        {"limit": clamped(1000, 1000), "processedAfter": TIME, "processedBefore": TIME, "cursor": RECEIVED_CURSOR},
+        schemas.ClientRequestPage,
+        errors=(400, 404),
+        notes="Newest first by receipt. Requests in flight on this sidecar are among them, `processed: false`; their "
+        "place, and so their page, is the same when they end.",
+    ),
+    ("GET", _CLIENT + "/{requestId}"): Operation({}, schemas.ClientRequestDetails, errors=(404,)),
+    ("GET", "/api/facets"): Operation({**FILTERS, "name": FACET_NAMES}, figure_shapes.FacetsShown),
+    ("GET", "/api/histogram"): Operation(
+        {**FILTERS, "buckets": whole(500, 60, minimum=1)},
+        figure_shapes.HistogramShown,
+        notes="`since` must be before `until`.",
+    ),
+    ("GET", "/api/summary"): Operation(FILTERS, figure_shapes.SummaryShown),
+    ("GET", "/api/export"): Operation(
+        {
+            **FILTERS,
+            **{
+                "format": one_of("ndjson", "csv", "har"),
+                "order": one_of("asc", "desc"),
+                "cursor": CURSOR,
+                "bodies": BOOL,
+            },
+        },
+        notes="`order`, when given, must be that of the cursor.",
+        media_types=("application/x-ndjson", "text/csv", JSON),
+    ),
+    ("GET", "/api/records"): Operation(
+        {
+            **FILTERS,
+            "limit": whole(1000, 100, minimum=1),
+            **{"order": one_of("desc", "asc"), "cursor": CURSOR, "in_flight": BOOL},
+        },
+        schemas.RecordPage,
+        notes="`order`, when given, must be that of the cursor.",
+    ),
+    ("DELETE", "/api/records"): Operation(FILTERS, schemas.Receipt, notes="At least one filter is needed."),
+    ("GET", "/api/records/stream"): Operation(
+        {**FILTERS, **RESUME}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
+    ),
+    ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{id}/request-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
+    ("GET", "/api/records/{id}/response-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
+    ("DELETE", "/api/scopes/containers/{id}"): Operation({}, schemas.ContainerReceipt, errors=()),
+    ("GET", "/api/ledger"): Operation({}, schemas.LedgerShown, errors=()),
+    ("GET", "/api/status"): Operation({}, status_shape.StatusShown, errors=()),
+    ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),
+    ("GET", "/api/keys"): Operation({}, schemas.ApiKeyList, errors=()),
+    ("POST", "/api/keys"): Operation(
+        {}, schemas.ApiKeyShown, status=201, errors=(400, 409, 413), body=body_shapes.KeyCreation
+    ),
+    ("PATCH", "/api/keys/{id}"): Operation({}, schemas.ApiKeyShown, errors=(400, 404, 413), body=body_shapes.KeyChange),
+    ("DELETE", "/api/keys/{id}"): Operation({}, media_types=(), status=204, errors=(404,)),
+    ("GET", "/healthz"): Operation({}, errors=()),
+    ("GET", "/readyz"): Operation({}, errors=()),
+    ("GET", "/metrics"): Operation({}, media_types=("text/plain", "application/openmetrics-text"), errors=()),
+    ("POST", "/login"): Operation(
+        {},
+        media_types=(),
+        status=204,
+        errors=(400, 413),
+        body=body_shapes.Login,
+        body_types=(JSON, _FORM, "text/plain"),
+    ),
+    ("GET", "/ui/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
+    ("GET", "/ui/{version}/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
+    ("GET", "/openapi.json"): Operation({}, errors=()),
+}
+"""Method and path → operation; pages of the UI are not listed."""

@@ -1,0 +1,172 @@
+"""Serving a stream of the tail over HTTP: resume, frames, heartbeats, and the end of clients that take nothing.
+
+A client that is slow holds a place and at most one chunk; nobody waits for it. One that takes no bytes for `STALL_S` is
+closed: by the kernel, which gives up on data that is not acknowledged (TCP_USER_TIMEOUT), or here, when our own buffer
+does not shrink. A client that left is noticed by the next write, or within `LOOK_S`.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+
+from api.access.principal import narrow
+from api.services import Services
+from api.stream.sse import HEARTBEAT, encode_retry, read_event_id
+from api.stream.tail import Interest, Subscriber, Tail
+from storage.errors import StorageUnavailable
+
+STALL_S: Final = 30.0
+LOOK_S: Final = 1.0
+"""How often an idle stream looks whether its client is still there."""
+RETRY_MS: Final = 2000
+_HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Type": "text/event-stream"}
+
+_log = logging.getLogger(__name__)
+
+
+class _Stalled(Exception):
+    """The client takes no bytes."""
+
+
+async def serve_stream(request: web.Request, services: Services, interest: Interest) -> web.StreamResponse:
+    """Answer a stream until the client leaves, stalls, or the stream is ended; the caller's scope is put on it here.
+
+    Raises:
+        Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
+        StorageUnavailable: the store was away since the start.
+    """
+    streams, principal = services.streams, services.principal
+    if not streams.tail.is_begun:
+        raise StorageUnavailable("streams begin with the store, which has not come yet")
+    interest = replace(interest, filter=narrow(interest.filter, principal.scope))
+    response = web.StreamResponse(headers=_HEADERS)
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    text = request.headers.get("Last-Event-ID") or request.query.get("lastEventId")
+    with streams.limits.stream(principal.name):
+        await response.prepare(request)
+        stream = _Stream(request, response, streams.tail, streams.heartbeat_s, streams.stall_s)
+        try:
+            await stream.run(interest, read_event_id(text))
+        except _Stalled:
+            streams.tail.counters.dropped_subscribers += 1
+            _log.info("a stream was closed: its client takes no bytes")
+            if request.transport is not None:
+                request.transport.abort()
+        except ConnectionError:
+            pass  # the client left: streams end that way
+    return response
+
+
+class _Stream:
+    """One stream, from its first byte to its last."""
+
+    def __init__(
+        self, request: web.Request, response: web.StreamResponse, tail: Tail, heartbeat_s: float, stall_s: float
+    ) -> None:
+        self._request = request
+        self._response = response
+        self._tail = tail
+        self._heartbeat_s = heartbeat_s
+        self._stall_s = stall_s
+        self._beats_at_s = time.monotonic() + heartbeat_s
+
+    async def run(self, interest: Interest, last_event_id: int | None) -> None:
+        """Write until the stream is ended; raises ConnectionError or _Stalled when the client ends it."""
+        self._watch_acknowledgements()
+        resume = self._tail.resume(last_event_id)
+        subscriber = self._tail.enter(interest, resume.after_id)
+        try:
+            first = encode_retry(RETRY_MS)
+            if resume.reset_reason is not None:
+                data: dict[str, object] = {
+                    "reason": resume.reset_reason,
+                    "ringSeq": self._tail.offset + resume.after_id,
+                }
+                first += self._tail.event("reset", data, resume.after_id)
+            await self._write(first)
+            while subscriber.ended is None:
+                await self._go_on(subscriber)
+            await self._write(subscriber.ended)
+        finally:
+            self._tail.leave(subscriber)
+
+    async def _go_on(self, subscriber: Subscriber) -> None:
+        """Write what there is, or wait a while for something."""
+        try:
+            chunks = await self._tail.read(subscriber.interest, subscriber.after_id)
+        except StorageUnavailable as error:
+            _log.warning("a stream waits for the store: %s", error)
+            await asyncio.sleep(LOOK_S)
+            chunks = []
+        for chunk in chunks:
+            if subscriber.ended is not None:
+                return
+            if chunk.content:
+                await self._write(chunk.content)
+                self._tail.counters.events += chunk.frames
+            subscriber.after_id = chunk.after_id
+        if time.monotonic() >= self._beats_at_s:
+            self._beats_at_s = time.monotonic() + self._heartbeat_s
+            await self._write(HEARTBEAT)
+        if chunks:
+            await asyncio.sleep(0)  # others first: a write rarely waits
+        else:
+            await self._tail.wait(subscriber, max(0.0, min(LOOK_S, self._beats_at_s - time.monotonic())))
+            self._check_client()
+
+    def _check_client(self) -> None:
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client left")
+
+    async def _write(self, content: bytes) -> None:
+        """Write, as long as the client takes some of what is pending."""
+        transport = self._request.transport
+        if transport is None:
+            raise ConnectionResetError("the client left")
+        try:
+            async with asyncio.timeout(self._stall_s) as deadline:
+                watch = _ProgressWatch(transport, len(content), deadline, self._stall_s)
+                try:
+                    await self._response.write(content)
+                finally:
+                    watch.stop()
+        except TimeoutError:
+            raise _Stalled from None
+
+    def _watch_acknowledgements(self) -> None:
+        """Let the kernel end a connection whose peer is gone without a word, or never reads."""
+        transport = self._request.transport
+        sock = None if transport is None else transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._stall_s * 1000))
+
+
+class _ProgressWatch:
+    """Puts a deadline off as long as a transport's buffer shrinks."""
+
+    def __init__(self, transport: asyncio.Transport, added: int, deadline: asyncio.Timeout, stall_s: float) -> None:
+        self._transport = transport
+        self._pending = transport.get_write_buffer_size() + added
+        self._deadline = deadline
+        self._stall_s = stall_s
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(stall_s / 8, self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        pending = self._transport.get_write_buffer_size()
+        if pending < self._pending:
+            self._pending = pending
+            self._deadline.reschedule(self._loop.time() + self._stall_s)
+        self._timer = self._loop.call_later(self._stall_s / 8, self._look)

@@ -1,0 +1,138 @@
+"""The newest committed records with their encoded frames: what live subscribers and short replays are served from.
+
+Strategy: a commit only appends references to its records; a frame is encoded when the first subscriber needs it, and
+kept. Bounded in entries (two per exchange, one per event) and in bytes (texts of the records and their frames).
+
+Invariant: the ring holds consecutive `seq`s. A commit that does not follow on (another sidecar wrote in between) starts
+it anew, and readers find what lies before in the store.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+from api.stream.sse import encode_event
+from storage.record import Record
+
+RECORD_BYTES: Final = 1024
+"""Assumed of a record beside its texts (measured: 700 to 1 100 bytes with its objects)."""
+
+
+class Frame(NamedTuple):
+    """One event of a stream."""
+
+    entry_id: int
+    """Its number without the tail's offset."""
+    kind: str
+    """`request`, `response` or `event`; `record` for a whole one."""
+    content: bytes
+    """As it goes to the client."""
+
+
+Encode = Callable[[Record], Iterable[tuple[int, str, bytes]]]
+"""Projects a record: (entry id, kind, JSON) by rising id. A module-level function, because frames are kept under it."""
+
+
+class Slot:
+    """One record of the ring."""
+
+    __slots__ = ("frames", "record", "size_bytes")
+
+    def __init__(self, record: Record, size_bytes: int) -> None:
+        self.record = record
+        self.size_bytes = size_bytes
+        self.frames: dict[Encode, tuple[Frame, ...]] = {}
+
+
+class TailRing:
+    """See the module."""
+
+    def __init__(self, *, offset: int, max_entries: int, max_bytes: int) -> None:
+        """Start empty.
+
+        Args:
+            offset: added to entry ids on the wire.
+            max_entries: entries kept; at least the newest record stays in any case.
+            max_bytes: what records and frames may take.
+        """
+        self.offset = offset
+        """Changed only while the ring is empty."""
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._slots: deque[Slot] = deque()
+        self._entries = 0
+        self.size_bytes = 0
+
+    @property
+    def first_seq(self) -> int | None:
+        """The oldest record kept; None when empty."""
+        return self._slots[0].record.seq if self._slots else None
+
+    @property
+    def last_seq(self) -> int | None:
+        """The newest record kept; None when empty."""
+        return self._slots[-1].record.seq if self._slots else None
+
+    def extend(self, records: Iterable[Record]) -> None:
+        """Append committed records, in order of `seq`; the oldest go."""
+        slots = self._slots
+        expected = slots[-1].record.seq + 1 if slots else None
+        for record in records:
+            if expected is not None and record.seq != expected:
+                self.clear()
+            expected = record.seq + 1
+            size_bytes = _size_of(record)
+            slots.append(Slot(record, size_bytes))
+            self.size_bytes += size_bytes
+            self._entries += 1 if record.kind == "event" else 2
+        self.trim()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._slots.clear()
+        self._entries = self.size_bytes = 0
+
+    def frames(self, slot: Slot, encode: Encode) -> tuple[Frame, ...]:
+        """Give a slot's frames, encoding them when nobody has before."""
+        found = slot.frames.get(encode)
+        if found is None:
+            found = slot.frames[encode] = encode_frames(slot.record, encode, self.offset)
+            added = sum(len(frame.content) for frame in found)
+            slot.size_bytes += added
+            self.size_bytes += added
+        return found
+
+    def since(self, seq: int, until_seq: int) -> Iterator[Slot]:
+        """Walk the slots from one `seq` to another, both inclusive; `seq` must not lie before the ring."""
+        if not self._slots:
+            return iter(())
+        first = self._slots[0].record.seq
+        return islice(self._slots, seq - first, max(until_seq - first + 1, 0))
+
+    def trim(self) -> None:
+        """Keep to the bounds after frames were encoded; not while `since` is walked."""
+        slots = self._slots
+        while len(slots) > 1 and (self._entries > self._max_entries or self.size_bytes > self._max_bytes):
+            gone = slots.popleft()
+            self.size_bytes -= gone.size_bytes
+            self._entries -= 1 if gone.record.kind == "event" else 2
+
+
+def encode_frames(record: Record, encode: Encode, offset: int) -> tuple[Frame, ...]:
+    """Write a record's frames as they go to clients."""
+    return tuple(
+        Frame(entry_id, kind, encode_event(content, event_id=offset + entry_id))
+        for entry_id, kind, content in encode(record)
+    )
+
+
+def _size_of(record: Record) -> int:
+    """Estimate a record's memory: its own long texts; what repeats is shared (0.3 µs a record)."""
+    return (
+        RECORD_BYTES
+        + len(record.path or "")
+        + len(record.query or "")
+        + len(record.user_agent or "")
+        + len(record.data or b"")
+    )

@@ -1,0 +1,75 @@
+"""The store through the eyes of one caller."""
+
+import asyncio
+
+import pytest
+
+from api.access.principal import ADMIN, Principal
+from api.access.query_gate import QueryGate
+from api.access.scoped import ScopedStorage
+from api.http.errors import Refused
+from storage.memory import MemoryStorage
+from storage.query import EVERYTHING, Filter, RecordQuery, Scope
+from tests.api.samples import make_batch, make_body, make_payload, make_record
+
+READER = Principal("reader", "reader", Scope(projects=("proj_a",)))
+
+
+async def filled() -> MemoryStorage:
+    """Make a store with a record of proj_a and one of proj_b, both with payloads."""
+    storage = MemoryStorage()
+    payload = make_payload(make_body(b"secret"))
+    await storage.commit(make_batch((make_record(1), payload), (make_record(2, project="proj_b"), payload)))
+    return storage
+
+
+async def test_payloads_are_those_of_records_that_were_shown() -> None:
+    """A restricted caller cannot guess a `seq`."""
+    storage = await filled()
+    view = ScopedStorage(storage, READER, QueryGate())
+    assert await view.payloads([1, 2]) == {}
+    await view.select(RecordQuery())
+    assert list(await view.payloads([1, 2])) == [1]
+    assert list(await ScopedStorage(storage, ADMIN, QueryGate()).payloads([1, 2])) == [1, 2]
+
+
+async def test_a_foreign_record_is_not_there() -> None:
+    """Its id finds nothing, and nothing of it is counted."""
+    view = ScopedStorage(await filled(), READER, QueryGate())
+    assert await view.get(make_record(2).id) is None
+    assert await view.get(make_record(1).id) is not None
+    assert (await view.count(Filter())).exchanges == 1
+    assert (await view.stats(EVERYTHING)).total == 2
+    with pytest.raises(Refused, match="not permitted"):
+        await view.select(RecordQuery(filter=Filter(projects=("proj_b",))))
+
+
+@pytest.mark.parametrize("principal", [READER, Principal("all", "reader")])
+async def test_other_methods_are_for_unrestricted_admins(principal: Principal) -> None:
+    """What the view does not know, also what is added later, is refused to everybody else."""
+    storage = await filled()
+    with pytest.raises(Refused):
+        _ = ScopedStorage(storage, principal, QueryGate()).commit
+    assert await ScopedStorage(storage, ADMIN, QueryGate()).info()
+
+
+async def test_only_so_many_queries_run_at_once() -> None:
+    """The others wait a little and are then sent away, with a time to come back; a turn that ends is given on."""
+    gate = QueryGate(2, queue_s=0.02)
+    async with gate.turn():
+        async with gate.turn():
+            with pytest.raises(Refused) as caught:
+                async with gate.turn():
+                    raise AssertionError
+        assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "1")
+        async with gate.turn():
+            pass
+        async with asyncio.TaskGroup() as tasks:
+            held = asyncio.Event()
+
+            async def hold() -> None:
+                async with gate.turn():
+                    held.set()
+
+            tasks.create_task(hold())
+            await held.wait()

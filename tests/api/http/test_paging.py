@@ -1,0 +1,122 @@
+"""Pages over a store that is too slow to search everything within its time budget."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api.http.errors import Refused
+from api.http.paging import MAX_ROUNDS, freeze, read_whole_page
+from api.services import Services
+from storage.memory import MemoryStorage
+from storage.query import Count, Filter, Page, RecordQuery
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import make_batch, make_event, make_record
+
+Start = Callable[[Services], Awaitable[Client]]
+
+
+class HurriedStorage(MemoryStorage):
+    """A store whose time budget ends after a few rows, and before an offset is skipped."""
+
+    def __init__(self, rows_in_time: int) -> None:
+        super().__init__()
+        self.rows_in_time = rows_in_time
+
+    async def select(self, query: RecordQuery) -> Page:
+        """Read as much of a page as there is time for."""
+        found = await super().select(replace(query, limit=min(query.limit, self.rows_in_time), offset=0))
+        is_complete = query.offset == 0 and (len(found.records) == query.limit or found.next_after is None)
+        return Page([] if query.offset else found.records, is_complete, found.next_after)
+
+    async def count(self, filter: Filter) -> Count:
+        """Count, without promising that it is all."""
+        count = await super().count(filter)
+        return Count(count.exchanges, count.events, exact=False)
+
+
+async def filled(rows_in_time: int, number: int) -> HurriedStorage:
+    """Make a hurried store that holds some exchanges."""
+    storage = HurriedStorage(rows_in_time)
+    await storage.commit(make_batch(*(make_record(n) for n in range(1, number + 1))))
+    return storage
+
+
+async def ask(client: Client, path: str, **parameters: str | int) -> tuple[int, dict[str, Any]]:
+    """Ask, and give status and answer."""
+    response = await client.get(path, params=parameters, headers=BEARER)
+    return response.status, await response.json()
+
+
+async def test_a_search_is_taken_up_again_until_the_page_is_full() -> None:
+    """Three rows at a time make a page of ten, in order."""
+    page = await read_whole_page(await filled(3, 20), RecordQuery(limit=10))
+    assert [record.seq for record in page.records] == list(range(20, 10, -1))
+
+
+async def test_a_search_ends_after_some_rounds_with_what_it_has() -> None:
+    """Then the page says that it is not complete, and where to go on."""
+    page = await read_whole_page(await filled(2, 50), RecordQuery(limit=40))
+    assert (len(page.records), page.complete) == (2 * MAX_ROUNDS, False)
+    assert page.next_after == page.records[-1].seq
+
+
+async def test_an_offset_that_takes_too_long_is_refused() -> None:
+    """How far the store got is unknown, so nothing is shown rather than something wrong."""
+    with pytest.raises(Refused, match="time budget") as caught:
+        await read_whole_page(await filled(2, 50), RecordQuery(limit=10, offset=5))
+    assert caught.value.status == 503
+
+
+async def test_dialects_answer_503_for_such_an_offset(start: Start) -> None:
+    """In their own words, with a time to come back."""
+    client = await start(World(await filled(2, 50)).services())
+    status, answer = await ask(client, "/v1/requests", offset=5)
+    assert (status, answer["error"]["type"]) == (503, "overloaded_error")
+    for order in ("asc", "desc"):
+        status, answer = await ask(client, "/api/proxy-logs/_logs", offset=6, order=order, limit=3)
+        assert (status, answer["statusCode"]) == (503, 503)
+
+
+async def test_a_mixed_log_whose_events_cannot_be_counted_in_time_refuses_offsets(start: Start) -> None:
+    """A guess about events before the page is not shown as a page."""
+    storage = HurriedStorage(100)
+    await storage.commit(make_batch(make_record(1), make_event(2), make_record(3), make_record(4)))
+    client = await start(World(storage).services())
+    assert (await ask(client, "/api/proxy-logs/_logs", offset=1))[0] == 503
+    assert (await ask(client, "/api/proxy-logs/_logs"))[0] == 200
+
+
+async def test_a_reader_of_after_id_reaches_the_end_all_the_same(start: Start) -> None:
+    """An answer that was cut says where to go on; following it shows every entry once."""
+    client = await start(World(await filled(2, 30)).services())
+    seen: list[int] = []
+    after_id = 0
+    for _ in range(20):
+        status, answer = await ask(client, "/api/proxy-logs/_logs", afterId=after_id, limit=1000)
+        assert (status, answer["total"], answer["totalCapped"]) == (200, 60, True)
+        seen += [entry["id"] for entry in answer["entries"]]
+        if answer.get("complete", True):
+            break
+        after_id = answer["nextAfterId"]
+    assert seen == list(range(1, 61))
+
+
+async def test_native_pages_say_that_they_are_not_complete(start: Start) -> None:
+    """What was found, `complete: false`, and a cursor that goes on."""
+    client = await start(World(await filled(2, 5)).services())
+    _, answer = await ask(client, "/api/records")
+    assert ([record["seq"] for record in answer["records"]], answer["complete"]) == ([5, 4], False)
+    _, answer = await ask(client, "/api/records", cursor=answer["next_cursor"])
+    assert [record["seq"] for record in answer["records"]] == [3, 2]
+
+
+def test_only_a_frozen_total_pays_for_the_bound() -> None:
+    """Without `max_seq`, or with one at the end, the count keeps its rollups."""
+    assert freeze(Filter(), None, 9).counted == Filter()
+    assert freeze(Filter(), 9, 9).counted == Filter()
+    assert freeze(Filter(), 99, 9).max_seq == 9
+    frozen = freeze(Filter(), 4, 9)
+    assert (frozen.counted.seq_until, frozen.paged.seq_until, frozen.max_seq) == (4, 4, 4)
+    assert frozen.page(RecordQuery(offset=2**63 - 1)).offset == 4

@@ -1,0 +1,116 @@
+"""Exports: whole, resumable, constant in memory, and harmless in a spreadsheet."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from api.http.cursor import encode_cursor
+from api.native import csv_rows
+from api.native.har import har_entry
+from storage.record import Batch, Body, Entry, Payload
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import make_record
+
+PAYLOAD = Payload(
+    b"POST /v1/users?page=1 HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json",
+    b"HTTP/1.1 201 Created all right\r\nContent-Type: image/png\r\nLocation: /x",
+    Body(b'{"a": 1}', b"", 8, False, None, None),
+    Body(b"\x89PNG\x00\xff", b"\xfe", 100, True, None, None),
+)
+
+
+async def fill(world: World, count: int) -> None:
+    """Store exchanges with payloads, and one event."""
+    entries = [Entry(make_record(n, method="POST", query="page=1"), PAYLOAD) for n in range(count)]
+    event = make_record(count, kind="event", name="gap", data=b'{"count": 3}', method=None, status=None)
+    await world.storage.commit(Batch("side-1", [*entries, Entry(event)]))
+
+
+async def fetch(client: Client, query: str) -> str:
+    """Export and return the text."""
+    response = await client.get(f"/api/export?{query}", headers=BEARER)
+    assert response.status == 200
+    assert response.headers["Content-Disposition"].startswith("attachment")
+    return await response.text()
+
+
+async def test_ndjson_is_one_record_a_line_and_resumes(client: Client, world: World) -> None:
+    """All pages come, oldest first; from a cursor on, exactly the rest."""
+    await fill(world, 1203)
+    lines = [json.loads(line) for line in (await fetch(client, "format=ndjson")).splitlines()]
+    assert [line["seq"] for line in lines] == list(range(1, 1204))
+    rest = await fetch(client, f"format=ndjson&cursor={encode_cursor('asc', 1200)}")
+    assert [json.loads(line)["seq"] for line in rest.splitlines()] == [1201, 1202, 1203]
+    with_bodies = json.loads((await fetch(client, "format=ndjson&bodies=true")).splitlines()[0])
+    assert with_bodies["request"]["body"]["head"] == '{"a": 1}'
+    events = await fetch(client, "format=ndjson&kind=event")
+    assert json.loads(events)["data"] == {"count": 3}
+
+
+async def test_csv_reads_back(client: Client, world: World) -> None:
+    """An independent reader finds a row per record, with the columns of the header."""
+    await fill(world, 3)
+    rows = list(csv.DictReader(io.StringIO(await fetch(client, "format=csv"), newline="")))
+    assert [row["method"] for row in rows] == ["POST"] * 3
+    assert rows[0]["path"] == "/v1/users/0"
+    assert list(rows[0]) == list(csv_rows.COLUMNS)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_formulas_are_neutralised(start: str) -> None:
+    """A cell that would run in a spreadsheet becomes text; quotes and line ends survive."""
+    record = make_record(1, path=f'{start}cmd|"x",\r\n', user_agent="plain, with comma")
+    (cells,) = csv.reader(io.StringIO(csv_rows.row(record), newline=""))
+    shown = dict(zip(csv_rows.COLUMNS, cells, strict=True))
+    assert shown["path"] == f'\'{start}cmd|"x",\r\n'
+    assert shown["user_agent"] == "plain, with comma"
+
+
+async def test_har_has_the_required_members(client: Client, world: World) -> None:
+    """The archive is JSON with everything HAR 1.2 requires, and no events."""
+    await fill(world, 60)
+    log = json.loads(await fetch(client, "format=har&kind=all"))["log"]
+    assert (log["version"], len(log["entries"])) == ("1.2", 60)
+    for entry in log["entries"]:
+        check_entry(entry)
+
+
+def check_entry(entry: dict[str, Any]) -> None:
+    """Check types and presence of what HAR 1.2 requires."""
+    assert isinstance(entry["time"], int | float)
+    assert entry["startedDateTime"].endswith("Z")
+    request, response = entry["request"], entry["response"]
+    for message in (request, response):
+        assert isinstance(message["headersSize"], int)
+        assert isinstance(message["bodySize"], int)
+        assert message["httpVersion"] == "HTTP/1.1"
+        assert all(set(pair) == {"name", "value"} for pair in message["headers"])
+        assert message["cookies"] == []
+    assert request["url"] == f"http://service.test/v1/users/{request['url'].split('/')[-1].split('?')[0]}?page=1"
+    assert request["queryString"] == [{"name": "page", "value": "1"}]
+    assert request["postData"]["mimeType"] == "application/json"
+    assert response["statusText"] == "Created all right"
+    assert response["redirectURL"] == "/x"
+    assert response["content"]["encoding"] == "base64"
+    assert "truncated" in response["content"]["comment"]
+    assert all(entry["timings"][name] >= -1 for name in ("blocked", "dns", "connect", "send", "wait", "receive"))
+
+
+def test_an_exchange_without_answer_is_an_entry_too() -> None:
+    """What failed before the first byte, and has no payload any more, is still readable."""
+    entry = har_entry(make_record(1, status=None, first_byte_us=None, query=None), None)
+    assert entry["response"]["status"] == 0  # type: ignore[index]
+    assert entry["request"]["headers"] == []  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"), [("format=xml", "format"), ("cursor=no", "cursor"), ("limit=3", "limit")]
+)
+async def test_bad_parameters_are_named(client: Client, query: str, parameter: str) -> None:
+    """A bad parameter is refused before the export begins."""
+    response = await client.get(f"/api/export?{query}", headers=BEARER)
+    assert response.status == 400
+    assert (await response.json())["parameter"] == parameter

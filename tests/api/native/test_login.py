@@ -1,0 +1,102 @@
+"""Logging in and out over HTTP."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from api.access.principal import Credentials
+from api.access.sessions import Sessions
+from api.services import Services
+from tests.api.conftest import BEARER, TOKEN, Client, World
+
+Start = Callable[[Services], Awaitable[Client]]
+
+
+async def log_in(client: Client) -> str:
+    """Log in and give the cookie's header."""
+    response = await client.post("/login", json={"token": TOKEN})
+    assert response.status == 204
+    client.session.cookie_jar.clear()
+    return f"sidelog_session={response.cookies['sidelog_session'].value}"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (json.dumps({"token": TOKEN}), "application/json", 204),
+        (f"token={TOKEN}", "application/x-www-form-urlencoded", 204),
+        (TOKEN + "\n", "text/plain", 204),
+        (json.dumps({"token": "wrong"}), "application/json", 401),
+        (json.dumps({"token": 5}), "application/json", 400),
+        ("{", "application/json", 400),
+        ("", "application/json", 400),
+        ("", "text/plain", 400),
+        ("other=1", "application/x-www-form-urlencoded", 400),
+        (b"\xff\xfe", "text/plain", 400),
+    ],
+)
+async def test_login_wants_the_token(client: Client, body: str | bytes, content_type: str, status: int) -> None:
+    """The right token opens a session, in each usual encoding; anything else does not."""
+    response = await client.post("/login", data=body, headers={"Content-Type": content_type})
+    assert response.status == status
+    assert ("Set-Cookie" in response.headers) is (status == 204)
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_sites(client: Client) -> None:
+    """HttpOnly, SameSite=Strict, and never the token itself."""
+    response = await client.post("/login", json={"token": TOKEN})
+    cookie = response.cookies["sidelog_session"]
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
+    assert TOKEN not in cookie.value
+    assert len(cookie.value) >= 40
+
+
+async def test_a_session_reads_until_logout(client: Client) -> None:
+    """The cookie opens what the token opens; after logout it opens nothing."""
+    headers = {"Cookie": await log_in(client)}
+    assert (await client.get("/api/records", headers=headers)).status == 200
+    assert (await client.get("/api/proxy-logs/_logs", headers=headers)).status == 200
+    assert (await client.post("/logout", headers=headers)).status == 204
+    assert (await client.get("/api/records", headers=headers)).status == 401
+    assert (await client.post("/logout")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("none", 200), ("same-site", 403), ("cross-site", 403), ("odd", 403)]
+)
+async def test_a_cookie_does_not_work_for_other_sites(client: Client, site: str, status: int) -> None:
+    """A request another site caused is refused with the cookie, but a token speaks for itself."""
+    headers = {"Cookie": await log_in(client), "Sec-Fetch-Site": site}
+    assert (await client.get("/api/records", headers=headers)).status == status
+    assert (await client.get("/api/records", headers=BEARER | {"Sec-Fetch-Site": site})).status == 200
+
+
+async def test_writes_from_other_origins_are_refused(client: Client) -> None:
+    """Origin is checked on every writing method, login included."""
+    own = f"http://{client.host}:{client.port}"
+    for origin, status in ((own, 204), ("http://evil.example", 403), ("null", 403)):
+        response = await client.post("/login", json={"token": TOKEN}, headers={"Origin": origin})
+        assert response.status == status
+
+
+async def test_a_wrong_token_is_not_saved_by_a_right_cookie(client: Client) -> None:
+    """Who presents a token is judged by it."""
+    headers = {"Cookie": await log_in(client), "Authorization": "Bearer wrong"}
+    assert (await client.get("/api/records", headers=headers)).status == 401
+
+
+async def test_sessions_survive_a_restart_but_not_another_token(world: World, start: Start) -> None:
+    """Hashes only are kept; rotating the token ends every session."""
+    kept: list[dict[str, float]] = []
+    first = await start(replace(world.services(), sessions=Sessions(None, kept.append)))
+    headers = {"Cookie": await log_in(first)}
+    assert headers["Cookie"].partition("=")[2] not in json.dumps(kept)
+    assert TOKEN not in json.dumps(kept)
+    second = await start(replace(world.services(), sessions=Sessions(kept[-1])))
+    assert (await second.get("/api/records", headers=headers)).status == 200
+    rotated = await start(
+        replace(world.services(), credentials=Credentials(lambda: "another"), sessions=Sessions(kept[-1]))
+    )
+    assert (await rotated.get("/api/records", headers=headers)).status == 401
