@@ -20,10 +20,10 @@ from api.services import RouteInfo, Services, StreamServices
 from proxy.addresses import parse_address
 from proxy.admin_access import credentials_of, scope_of
 from proxy.admin_token import AdminToken
-from proxy.datadir import DataDir, read_state, update_state
+from proxy.process.data_dir import DataDir, read_state, update_state
+from proxy.process.tls import server_context
+from proxy.process.version import VERSION
 from proxy.settings import Settings
-from proxy.tls import server_context
-from proxy.version import VERSION
 
 if TYPE_CHECKING:
     from proxy.collector import ControlPlane

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from proxy.datadir import TOKEN_FILE
+from proxy.process.data_dir import TOKEN_FILE
 
 LOOK_EVERY_S: Final = 0.5
 

@@ -18,9 +18,9 @@ from typing import Final
 
 from api.dialects.fanout import Fanout
 from api.stream.tail import Tail
-from proxy.datadir import DataDir
 from proxy.drain import Drain
 from proxy.keeping import SPOOL_DIRECTORY, load_spool
+from proxy.process.data_dir import DataDir
 from proxy.settings import Settings
 from proxy.tailing import begin_tail, make_tail, read_secret
 from storage.backends import open_storage

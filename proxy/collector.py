@@ -21,28 +21,28 @@ from api.dialects.fanout import Fanout
 from api.metrics.metrics import Metrics
 from api.metrics.store_metrics import StoreFigures
 from api.stream.tail import Tail
-from proxy import allocator
 from proxy.access_log import AccessLog, open_access_log
 from proxy.admin_port import admin_port
 from proxy.arrival import Beginning, begun, meet
-from proxy.control import HOPELESS_EXIT, Control
-from proxy.datadir import TOKEN_FILE, DataDir
 from proxy.drain import Drain
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
 from proxy.keeping import describe_retention, make_retention
 from proxy.key_publisher import KeyPublisher
-from proxy.log import set_up_log
-from proxy.loop import new_event_loop, stop_signals
 from proxy.orders import Orders
 from proxy.plane import read_settings
+from proxy.process import malloc
+from proxy.process.control_channel import HOPELESS_EXIT, Control
+from proxy.process.data_dir import TOKEN_FILE, DataDir
+from proxy.process.event_loop import new_event_loop, stop_signals
+from proxy.process.logs import set_up_log
+from proxy.process.version import VERSION
+from proxy.process.wakeup import Wakeup
 from proxy.segment import remove_unfinished, ring_directory
 from proxy.settings import Settings, StorageSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import follow_tail
-from proxy.version import VERSION
-from proxy.wakeup import Wakeup
 from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured
 from storage.keys import ApiKey
@@ -139,7 +139,7 @@ async def control_plane(
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
         retaining = tasks.create_task(plane.retention.run(), name="retention")
         publishing = tasks.create_task(plane.keys.run(), name="keys")
-        keeping = tasks.create_task(allocator.keep_little(plane.held_bytes, HIGH_BYTES), name="memory")
+        keeping = tasks.create_task(malloc.keep_little(plane.held_bytes, HIGH_BYTES), name="memory")
         try:
             yield plane
         finally:
@@ -330,7 +330,7 @@ def main(argv: list[str]) -> int:
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role="collector")
-    allocator.tune()
+    malloc.tune()
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

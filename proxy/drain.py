@@ -17,10 +17,10 @@ from proxy.enrich.bodies import TooLong
 from proxy.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.own_records import OwnRecords
+from proxy.process.wakeup import Wakeup
 from proxy.ring import RingEntry
 from proxy.segment import SegmentError, boot_id
 from proxy.sources import Source, Sources
-from proxy.wakeup import Wakeup
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import OWN, PAST, SPOOL, fold, is_ahead

@@ -7,7 +7,7 @@ Heard from the first moment on, also while the store cannot be opened yet. The f
 import asyncio
 import os
 
-from proxy.control import Control
+from proxy.process.control_channel import Control
 from proxy.sources import Sources
 from proxy.status import StatusView
 

@@ -19,10 +19,11 @@ from proxy.descriptor import write_descriptor
 from proxy.engine import Engine
 from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
-from proxy.handover import read_document
 from proxy.inflight import InflightWriter
-from proxy.listeners import BACKLOG
 from proxy.opting import OptingDownstream
+from proxy.process.listeners import BACKLOG
+from proxy.process.memfd import read_document
+from proxy.process.tls import server_context
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
 from proxy.ring_directory import ring_directory
@@ -30,7 +31,6 @@ from proxy.routes import RouteTable
 from proxy.segment import Segment
 from proxy.segment_layout import INFLIGHT_BYTES
 from proxy.settings import Settings, thaw
-from proxy.tls import server_context
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from proxy.children import Child, Shared, Worker
-from proxy.handover import anonymous_file, hand_over, read_document
+from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.segment_layout import SegmentError
 
 log = logging.getLogger("proxy.supervisor")

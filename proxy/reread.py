@@ -11,8 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from proxy.handover import read_document, write_document
-from proxy.log import set_up_log
+from proxy.process.logs import set_up_log
+from proxy.process.memfd import read_document, write_document
 from proxy.settings import SettingsError, freeze
 from proxy.settings_load import load
 

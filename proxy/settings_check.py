@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from proxy.addresses import is_loopback, leads_to, parse_address, parse_upstream
+from proxy.process.tls import server_context
 from proxy.settings import RouteSettings, Settings
 from proxy.settings_tokens import check_tokens
-from proxy.tls import server_context
 from storage.backends import check_listen_url, check_url
 
 Problem = tuple[str, str]

@@ -9,18 +9,18 @@ import logging
 import os
 import signal
 
-from proxy import allocator
 from proxy.admin_port import admin_port
 from proxy.collector import ControlPlane, control_plane, log_each
-from proxy.datadir import DataDir
-from proxy.listeners import Listeners
-from proxy.log import set_up_log
-from proxy.loop import new_event_loop, stop_signals
 from proxy.notify import notify
 from proxy.plane import data_plane, make_segment, read_settings
+from proxy.process import malloc
+from proxy.process.data_dir import DataDir
+from proxy.process.event_loop import new_event_loop, stop_signals
+from proxy.process.listeners import Listeners
+from proxy.process.logs import set_up_log
+from proxy.process.wakeup import Wakeup
 from proxy.routes import compile_routes
 from proxy.settings import Settings
-from proxy.wakeup import Wakeup
 from storage.errors import SchemaTooNew, StorageMisconfigured
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def run_single(settings_fd: int, data: DataDir, listeners: Listeners) -> int:
     """
     settings = read_settings(settings_fd)
     set_up_log(settings.log.level, role="sidelog")
-    allocator.tune()
+    malloc.tune()
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

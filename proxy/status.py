@@ -11,10 +11,10 @@ from typing import Protocol
 from api.metrics.metrics import WorkerTotals
 from proxy.descriptor import Descriptor
 from proxy.inflight import InflightExchange
+from proxy.process.version import VERSION
 from proxy.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings import Settings, redacted
 from proxy.sources import Source, Sources
-from proxy.version import VERSION
 from storage.record import Record, ToolCall
 from storage.writer.writer import Writer
 

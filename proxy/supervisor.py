@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.children import Child, Collector, Shared, Worker
-from proxy.control import HOPELESS_EXIT
-from proxy.datadir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
-from proxy.handover import read_document
 from proxy.health_port import HealthPort
-from proxy.listeners import ListenError, Listeners, open_listeners, url_address
-from proxy.log import set_up_log
 from proxy.notify import notify
+from proxy.process.control_channel import HOPELESS_EXIT
+from proxy.process.data_dir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
+from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
+from proxy.process.logs import set_up_log
+from proxy.process.memfd import read_document
+from proxy.process.wakeup import Wakeup
 from proxy.reload import Reload
 from proxy.segment_layout import SegmentError
-from proxy.wakeup import Wakeup
 
 log = logging.getLogger("proxy.supervisor")
 

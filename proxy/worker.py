@@ -12,14 +12,14 @@ import logging
 import socket
 import sys
 
-from proxy.control import Control
-from proxy.log import set_up_log
-from proxy.loop import new_event_loop, stop_signals
 from proxy.plane import DataPlane, data_plane, make_segment, read_settings
+from proxy.process.control_channel import Control
+from proxy.process.event_loop import new_event_loop, stop_signals
+from proxy.process.logs import set_up_log
+from proxy.process.wakeup import Wakeup
 from proxy.routes import compile_routes
 from proxy.segment import SegmentError
 from proxy.settings import Settings
-from proxy.wakeup import Wakeup
 
 log = logging.getLogger(__name__)
 

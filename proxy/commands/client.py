@@ -15,8 +15,8 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from proxy.commands.output import CommandError
-from proxy.datadir import STATE_FILE, TOKEN_FILE, read_state
-from proxy.tls import client_context
+from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, read_state
+from proxy.process.tls import client_context
 
 TIMEOUT_S: Final = 30.0
 """A query's time budget in the server is far below this."""

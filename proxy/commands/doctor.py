@@ -23,7 +23,7 @@ from proxy.commands.client import Client, admin_url_of
 from proxy.commands.doctor_postgres import look_at_postgres
 from proxy.commands.doctor_spool import look_at_spool
 from proxy.commands.output import CommandError, console, say_json
-from proxy.datadir import read_state
+from proxy.process.data_dir import read_state
 from proxy.settings import Settings
 from proxy.settings_sources import FLAGS
 

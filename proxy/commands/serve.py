@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from proxy.handover import hand_over
+from proxy.process.memfd import hand_over
 from proxy.settings import Settings, freeze
 from proxy.settings_load import load
 

@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.commands.doctor import sqlite_path
 from proxy.commands.output import CommandError
-from proxy.datadir import STORAGE_URL_NAME, read_state
+from proxy.process.data_dir import STORAGE_URL_NAME, read_state
 from proxy.settings import Settings, SettingsError, StorageSettings
 from proxy.settings_load import load
 from storage.backends import open_storage

@@ -7,7 +7,7 @@ from importlib.metadata import version as installed_version
 from typing import Final
 
 from proxy.commands.output import say, say_json
-from proxy.version import VERSION
+from proxy.process.version import VERSION
 
 LIBRARIES: Final = (
     "aiohttp",

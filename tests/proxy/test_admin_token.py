@@ -7,7 +7,7 @@ import pytest
 
 from proxy.admin_token import AdminToken, rotate_token
 from proxy.cli import main
-from proxy.datadir import TOKEN_FILE
+from proxy.process.data_dir import TOKEN_FILE
 
 
 def test_a_rotated_token_is_taken_within_half_a_second(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from proxy.collector import ControlPlane, control_plane
-from proxy.datadir import DataDir
 from proxy.keeping import SPOOL_DIRECTORY
+from proxy.process.data_dir import DataDir
+from proxy.process.wakeup import Wakeup
 from proxy.ring_directory import ring_directory
 from proxy.segment_layout import RELEASED
 from proxy.settings import RingSettings, Settings, StorageSettings
-from proxy.wakeup import Wakeup
 from storage.backends import open_storage
 from storage.errors import SchemaTooNew, StorageMisconfigured, StorageUnavailable
 from storage.ledger import OWN, SPOOL

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from proxy.children import BACKOFF_MAX_S, STABLE_S, Child, Collector, Shared, Worker
-from proxy.control import MAX_DESCRIPTORS, Control
-from proxy.datadir import DataDir
-from proxy.listeners import open_listeners
+from proxy.process.control_channel import MAX_DESCRIPTORS, Control
+from proxy.process.data_dir import DataDir
+from proxy.process.listeners import open_listeners
+from proxy.process.wakeup import Wakeup
 from proxy.segment import Segment, SegmentError
 from proxy.segment_layout import INFLIGHT_BYTES
 from proxy.settings import RouteSettings, Settings
-from proxy.wakeup import Wakeup
 
 
 class TestChild(Child):

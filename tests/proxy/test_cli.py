@@ -14,10 +14,10 @@ import typer
 from proxy import cli
 from proxy.commands import serve
 from proxy.commands.config import to_toml
+from proxy.process.version import VERSION
 from proxy.settings import redacted, thaw
 from proxy.settings_load import load
 from proxy.settings_sources import FLAGS, leaves
-from proxy.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 

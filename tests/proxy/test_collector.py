@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from proxy.collector import control_plane
-from proxy.datadir import DataDir
+from proxy.process.data_dir import DataDir
+from proxy.process.wakeup import Wakeup
 from proxy.ring_directory import ring_directory
 from proxy.settings import RingSettings, Settings, StorageSettings
-from proxy.wakeup import Wakeup
 from tests.support.rings import SETTINGS, RingWorker
 
 

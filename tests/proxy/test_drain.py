@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from proxy.process.wakeup import Wakeup
 from proxy.ring import PREFIX
 from proxy.segment import segments_in
 from proxy.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
-from proxy.wakeup import Wakeup
 from storage.ledger import OWN, PAST
 from storage.memory import MemoryStorage
 from storage.record import Batch, Position, Record

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from proxy.control import Control
 from proxy.orders import Orders
+from proxy.process.control_channel import Control
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.handover import anonymous_file, hand_over, read_document
+from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.reload import NEEDS_RESTART, merge
 from proxy.settings import ProxySettings, RouteSettings, Settings, thaw
 from proxy.settings_sources import leaves

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from proxy.children import Child, Collector, Worker
-from proxy.control import HOPELESS_EXIT
-from proxy.datadir import DataDir, read_state, take
-from proxy.handover import hand_over
-from proxy.listeners import Listeners, open_listeners
+from proxy.process.control_channel import HOPELESS_EXIT
+from proxy.process.data_dir import DataDir, read_state, take
+from proxy.process.listeners import Listeners, open_listeners
+from proxy.process.memfd import hand_over
 from proxy.settings import RouteSettings, Settings
 from proxy.supervisor import Supervisor, announce
 

@@ -7,7 +7,7 @@ import select
 import socket
 import sys
 
-from proxy.control import Control
+from proxy.process.control_channel import Control
 
 
 def main(control_fd: int) -> int:

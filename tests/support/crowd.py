@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from proxy.loop import new_event_loop
+from proxy.process.event_loop import new_event_loop
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -19,8 +19,8 @@ from typing import Any, Literal, TypeVar
 from proxy.counters import CounterLayout, CounterSnapshot
 from proxy.exchange import CapturedExchange
 from proxy.inflight import InflightReader
-from proxy.loop import new_event_loop
 from proxy.plane import DataPlane, ProtocolPlane, ReferencePlane, data_plane
+from proxy.process.event_loop import new_event_loop
 from proxy.ring import RingReader
 from proxy.routes import compile_routes
 from proxy.segment import Segment

@@ -14,12 +14,12 @@ from proxy.drain import Drain
 from proxy.enrich.records import RecordBuilder
 from proxy.exchange import Exchange
 from proxy.inflight import InflightWriter
+from proxy.process.wakeup import Wakeup
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
 from proxy.segment import Segment
 from proxy.settings import RouteSettings, Settings
 from proxy.sources import Sources
-from proxy.wakeup import Wakeup
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery

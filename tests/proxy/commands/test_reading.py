@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy import cli
-from proxy.datadir import is_taken, take, update_state
+from proxy.process.data_dir import is_taken, take, update_state
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id
 from storage.sqlite import schema

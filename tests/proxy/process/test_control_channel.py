@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.control import MAX_DESCRIPTORS, Control
+from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.log import RATE_BURST, RATE_PERIOD_S, JsonFormatter, RateLimit, TextFormatter, set_up_log
+from proxy.process.logs import RATE_BURST, RATE_PERIOD_S, JsonFormatter, RateLimit, TextFormatter, set_up_log
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def stderr(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A monotonic clock with one hand."""
     hand = [100.0]
-    monkeypatch.setattr("proxy.log.time.monotonic", lambda: hand[0])
+    monkeypatch.setattr("proxy.process.logs.time.monotonic", lambda: hand[0])
     return hand
 
 

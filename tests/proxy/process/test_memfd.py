@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from proxy.handover import anonymous_file, hand_over, read_document, write_document
+from proxy.process.memfd import anonymous_file, hand_over, read_document, write_document
 
 
 @pytest.mark.parametrize("has_memfd", [True, False])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.allocator import Ebb
+from proxy.process.malloc import Ebb
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PRELUDE = """
 import threading
 from pathlib import Path

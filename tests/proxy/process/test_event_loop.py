@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from proxy.loop import new_event_loop, stop_signals
+from proxy.process.event_loop import new_event_loop, stop_signals
 from tests.support.sidelog import ROOT
 
 
@@ -37,7 +37,7 @@ async def test_the_first_signal_asks(number: signal.Signals) -> None:
 
 STUBBORN = """
 import asyncio
-from proxy.loop import new_event_loop, stop_signals
+from proxy.process.event_loop import new_event_loop, stop_signals
 
 async def main():
     with stop_signals(lambda: print("asked", flush=True)):

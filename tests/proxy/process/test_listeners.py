@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.listeners import ListenError, Listeners, open_listeners
+from proxy.process.listeners import ListenError, Listeners, open_listeners
 from tests.support.sidelog import ROOT
 
 
@@ -115,7 +115,7 @@ def test_ipv6(opened: list[Listeners]) -> None:
 
 ACTIVATED = """
 import os, sys
-from proxy.listeners import open_listeners
+from proxy.process.listeners import open_listeners
 
 os.environ["LISTEN_PID"] = os.environ["LISTEN_PID"].replace("self", str(os.getpid()))
 settings = {"proxy": {"listen": "127.0.0.1:0", "workers": 2}, "admin": {"listen": "127.0.0.1:0"}}

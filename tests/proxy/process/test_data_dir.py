@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.datadir import STATE_FILE, TOKEN_FILE, DataDir, DataDirError, read_state, take, update_state
+from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, DataDir, DataDirError, read_state, take, update_state
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.wakeup import Wakeup
+from proxy.process.wakeup import Wakeup
 
 
 @pytest.fixture(params=[True, False], ids=["eventfd", "pipe"])

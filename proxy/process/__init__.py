@@ -1,0 +1,1 @@
+"""What every process of sidelog stands on: sockets, descriptors, event loop, logs and data directory."""
