@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.errors import KEYS_UNAVAILABLE
 from proxy.key_snapshot import KnownKey
-from proxy.settings import RouteSettings
+from proxy.settings.model import RouteSettings
 from storage.keys import PREFIX, secret_digest
 
 PASSED: Final = ""

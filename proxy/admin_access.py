@@ -2,7 +2,7 @@
 
 from api.access.principal import Credential, Credentials, Principal
 from proxy.admin_token import AdminToken
-from proxy.settings import AdminHostSettings, Settings, TokenSettings
+from proxy.settings.model import AdminHostSettings, Settings, TokenSettings
 from storage.query import Scope
 
 

@@ -17,13 +17,13 @@ from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.open_app import make_open_app
 from api.services import RouteInfo, Services, StreamServices
-from proxy.addresses import parse_address
 from proxy.admin_access import credentials_of, scope_of
 from proxy.admin_token import AdminToken
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.process.tls import server_context
 from proxy.process.version import VERSION
-from proxy.settings import Settings
+from proxy.settings.addresses import parse_address
+from proxy.settings.model import Settings
 
 if TYPE_CHECKING:
     from proxy.collector import ControlPlane

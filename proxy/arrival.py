@@ -21,7 +21,7 @@ from api.stream.tail import Tail
 from proxy.drain import Drain
 from proxy.keeping import SPOOL_DIRECTORY, load_spool
 from proxy.process.data_dir import DataDir
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from proxy.tailing import begin_tail, make_tail, read_secret
 from storage.backends import open_storage
 from storage.base import Storage

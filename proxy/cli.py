@@ -181,8 +181,8 @@ def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir =
     Example: sidelog doctor --config sidelog.toml
     """
     from proxy.commands import doctor as command
-    from proxy.settings import Settings, SettingsError
-    from proxy.settings_load import load
+    from proxy.settings.load import load
+    from proxy.settings.model import Settings, SettingsError
 
     problems: list[str] = []
     overrides = _overrides(proxy__upstream=upstream, data_dir=data_dir)
@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _failed(error: Exception) -> int:
     """Report a user's mistake in plain words; anything else is a bug and keeps its traceback."""
     from proxy.commands.output import CommandError, complain
-    from proxy.settings import SettingsError
+    from proxy.settings.model import SettingsError
 
     if isinstance(error, SettingsError):
         for problem in error.problems:

@@ -39,7 +39,7 @@ from proxy.process.logs import set_up_log
 from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.segment import remove_unfinished, ring_directory
-from proxy.settings import Settings, StorageSettings
+from proxy.settings.model import Settings, StorageSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import follow_tail

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from proxy.addresses import parse_address
 from proxy.field_lines import PlainLines
 from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
@@ -20,7 +19,8 @@ from proxy.opt_out import make_opt_out
 from proxy.pool import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
 from proxy.recorder import Recorder
 from proxy.routes import Route, RouteTable
-from proxy.settings import Settings
+from proxy.settings.addresses import parse_address
+from proxy.settings.model import Settings
 
 if TYPE_CHECKING:
     from proxy.connection import Downstream

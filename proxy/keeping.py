@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.drain import Drain
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.ledger import SPOOL
 from storage.record import Position

@@ -7,7 +7,7 @@ here. A deadline is therefore met within a tick (`TICK_S`), never early (http.md
 from enum import IntEnum
 from typing import Final
 
-from proxy.settings import LimitSettings
+from proxy.settings.model import LimitSettings
 
 TICK_S: Final = 0.05
 """Half of the 100 ms after which an exchange is shown in flight."""

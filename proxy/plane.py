@@ -30,7 +30,7 @@ from proxy.ring_directory import ring_directory
 from proxy.routes import RouteTable
 from proxy.segment import Segment
 from proxy.segment_layout import INFLIGHT_BYTES
-from proxy.settings import Settings, thaw
+from proxy.settings.model import Settings, thaw
 
 log = logging.getLogger(__name__)
 

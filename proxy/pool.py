@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from proxy.addresses import is_loopback
 from proxy.errors import UpstreamError, unreached
 from proxy.field_lines import PlainLines
 from proxy.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route
-from proxy.settings import LimitSettings
+from proxy.settings.addresses import is_loopback
+from proxy.settings.model import LimitSettings
 from proxy.upstream import UpstreamConnection
 
 POST_IDLE_NS: Final = 1_000_000_000

@@ -44,7 +44,7 @@ from proxy.opt_out import lower, make_opt_out
 from proxy.recorder import Recorder
 from proxy.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route, RouteTable
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from proxy.target import parse_request_line
 from storage.record import Outcome
 

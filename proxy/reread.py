@@ -13,8 +13,8 @@ from pathlib import Path
 
 from proxy.process.logs import set_up_log
 from proxy.process.memfd import read_document, write_document
-from proxy.settings import SettingsError, freeze
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import SettingsError, freeze
 
 log = logging.getLogger("proxy.reread")
 

@@ -13,12 +13,12 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.access import compile_access
-from proxy.addresses import UpstreamAddress, parse_upstream
 from proxy.errors import Refused
 from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.field_lines import UPGRADE_LINES
 from proxy.heads import RequestHead
-from proxy.settings import CaptureLevel, RouteSettings, Settings
+from proxy.settings.addresses import UpstreamAddress, parse_upstream
+from proxy.settings.model import CaptureLevel, RouteSettings, Settings
 
 log = logging.getLogger(__name__)
 

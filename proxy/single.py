@@ -20,7 +20,7 @@ from proxy.process.listeners import Listeners
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.routes import compile_routes
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from storage.errors import SchemaTooNew, StorageMisconfigured
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from proxy.descriptor import Descriptor
 from proxy.inflight import InflightExchange
 from proxy.process.version import VERSION
 from proxy.segment_layout import HELD_SINCE_US, PRODUCER_PID
-from proxy.settings import Settings, redacted
+from proxy.settings.model import Settings, redacted
 from proxy.sources import Source, Sources
 from storage.record import Record, ToolCall
 from storage.writer.writer import Writer

@@ -14,7 +14,7 @@ from typing import Final
 from api.dialects.fanout import Fanout
 from api.stream.tail import Tail
 from proxy.process.data_dir import DataDir, read_state, update_state
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from storage.backends import hear_commits, is_postgres
 from storage.base import Storage
 from storage.errors import StorageUnavailable

@@ -19,7 +19,7 @@ from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.routes import compile_routes
 from proxy.segment import SegmentError
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 
 log = logging.getLogger(__name__)
 

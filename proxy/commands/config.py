@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from proxy.commands.output import complain, say, say_json
-from proxy.settings import SettingsError, redacted
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import SettingsError, redacted
 
 
 def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from proxy.commands.output import say, say_json
 from proxy.commands.store import check_exists, settings_of, with_store
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import SchemaTooOld
 

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
-from proxy.addresses import parse_address
 from proxy.commands.client import Client, admin_url_of
 from proxy.commands.doctor_postgres import look_at_postgres
 from proxy.commands.doctor_spool import look_at_spool
 from proxy.commands.output import CommandError, console, say_json
 from proxy.process.data_dir import read_state
-from proxy.settings import Settings
-from proxy.settings_sources import FLAGS
+from proxy.settings.addresses import parse_address
+from proxy.settings.model import Settings
+from proxy.settings.sources import FLAGS
 
 State = Literal["ok", "warn", "fail"]
 

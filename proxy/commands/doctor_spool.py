@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from storage.record import Position
 from storage.writer.spool import SUFFIX, Spool
 

@@ -20,7 +20,7 @@ from proxy.commands.client import Client, connect, data_directory
 from proxy.commands.output import CommandError, complain
 from proxy.commands.store import check_exists, layout_error, open_store, settings_of
 from proxy.process.data_dir import is_taken
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from proxy.process.memfd import hand_over
-from proxy.settings import Settings, freeze
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import Settings, freeze
 
 
 def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:

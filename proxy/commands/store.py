@@ -14,8 +14,8 @@ import msgspec
 from proxy.commands.doctor import sqlite_path
 from proxy.commands.output import CommandError
 from proxy.process.data_dir import STORAGE_URL_NAME, read_state
-from proxy.settings import Settings, SettingsError, StorageSettings
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import Settings, SettingsError, StorageSettings
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable

@@ -22,8 +22,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from proxy.demo.tether import tethered
 from proxy.demo.traffic import trickle
-from proxy.settings import SettingsError, parse_address
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import SettingsError, parse_address
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 DEFAULT_ADMIN_LISTEN: Final = "127.0.0.1:8090"

@@ -33,7 +33,7 @@ from proxy.exchange import (
 )
 from proxy.inflight import InflightExchange
 from proxy.message import CapturedMessage
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from proxy.sources import Source
 from storage.record import (
     OUTCOMES,

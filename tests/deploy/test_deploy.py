@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from proxy.addresses import parse_address
 from proxy.cli import app
-from proxy.settings import Settings
-from proxy.settings_load import load
-from proxy.settings_sources import ENV_PREFIX, leaves
+from proxy.settings.addresses import parse_address
+from proxy.settings.load import load
+from proxy.settings.model import Settings
+from proxy.settings.sources import ENV_PREFIX, leaves
 from proxy.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 
 ROOT = Path(__file__).parents[2]

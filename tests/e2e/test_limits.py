@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from proxy.settings import LimitSettings
+from proxy.settings.model import LimitSettings
 from tests.support.crowd import (
     GET,
     Healthy,

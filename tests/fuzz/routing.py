@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from proxy.settings import ProxySettings, RouteSettings, Settings
+from proxy.settings.model import ProxySettings, RouteSettings, Settings
 from tests.fuzz.request_grammar import RequestCase, make_request_case
 from tests.fuzz.strict import read_requests
 

@@ -20,7 +20,7 @@ from proxy.pool import Pool
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
 from proxy.routes import compile_routes
-from proxy.settings import LimitSettings, ProxySettings, RouteSettings, Settings
+from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
 from proxy.upstream import UpstreamConnection
 
 INSTANCE: Final = "Side-1"

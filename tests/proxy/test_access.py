@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from proxy.access import Access, compile_access, evaluate, explain, is_own
 from proxy.errors import AUTH_CODES, KEYS_UNAVAILABLE, STATUS_OF
 from proxy.key_snapshot import KnownKey
-from proxy.settings import RouteSettings
+from proxy.settings.model import RouteSettings
 from storage.keys import secret_digest
 
 NOW_US = 1_790_000_000_000_000

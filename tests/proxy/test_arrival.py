@@ -16,7 +16,7 @@ from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.ring_directory import ring_directory
 from proxy.segment_layout import RELEASED
-from proxy.settings import RingSettings, Settings, StorageSettings
+from proxy.settings.model import RingSettings, Settings, StorageSettings
 from storage.backends import open_storage
 from storage.errors import SchemaTooNew, StorageMisconfigured, StorageUnavailable
 from storage.ledger import OWN, SPOOL

@@ -17,7 +17,7 @@ from proxy.process.listeners import open_listeners
 from proxy.process.wakeup import Wakeup
 from proxy.segment import Segment, SegmentError
 from proxy.segment_layout import INFLIGHT_BYTES
-from proxy.settings import RouteSettings, Settings
+from proxy.settings.model import RouteSettings, Settings
 
 
 class TestChild(Child):

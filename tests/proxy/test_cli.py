@@ -15,9 +15,9 @@ from proxy import cli
 from proxy.commands import serve
 from proxy.commands.config import to_toml
 from proxy.process.version import VERSION
-from proxy.settings import redacted, thaw
-from proxy.settings_load import load
-from proxy.settings_sources import FLAGS, leaves
+from proxy.settings.load import load
+from proxy.settings.model import redacted, thaw
+from proxy.settings.sources import FLAGS, leaves
 
 ROOT = Path(__file__).parents[2]
 

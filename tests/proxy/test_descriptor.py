@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.descriptor import Descriptor, read_descriptor, write_descriptor
-from proxy.settings import ProxySettings, RouteSettings, Settings
+from proxy.settings.model import ProxySettings, RouteSettings, Settings
 
 
 def test_what_was_written_is_read() -> None:

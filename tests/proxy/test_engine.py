@@ -16,7 +16,7 @@ from proxy.recorder import Recorder
 from proxy.ring import RingWriter
 from proxy.routes import compile_routes
 from proxy.segment import Segment
-from proxy.settings import Settings
+from proxy.settings.model import Settings
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.test_connection import GET, LOOPS, outcome

@@ -15,7 +15,7 @@ from proxy.field_lines import HOP_BY_HOP, PlainLines
 from proxy.forwarded import forwarded_lines
 from proxy.heads import RequestHead, parse_request_head
 from proxy.routes import Route
-from proxy.settings import RouteSettings, Settings
+from proxy.settings.model import RouteSettings, Settings
 
 
 def read(block: bytes, plain: PlainLines | None = None) -> RequestHead:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from proxy.keeping import describe_retention, load_spool, make_retention
-from proxy.settings import RetentionSettings, Settings, SpoolSettings, StorageSettings
+from proxy.settings.model import RetentionSettings, Settings, SpoolSettings, StorageSettings
 from storage.ledger import SPOOL
 from storage.memory import MemoryStorage
 from storage.record import Batch, Entry, Position, now_us

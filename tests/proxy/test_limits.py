@@ -4,7 +4,7 @@ import pytest
 
 from proxy.engine import _DEADLINE_TICKS
 from proxy.limits import HALF_CLOSE_NS, INFLIGHT_AFTER_NS, TICK_S, Deadlines, Phase
-from proxy.settings import LimitSettings
+from proxy.settings.model import LimitSettings
 
 S = 1_000_000_000
 

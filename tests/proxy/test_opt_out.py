@@ -11,7 +11,7 @@ from proxy.opt_out import OptOut, make_opt_out
 from proxy.opting import OptingDownstream
 from proxy.plane import ProtocolPlane
 from proxy.routes import RouteTable, compile_routes
-from proxy.settings import CaptureSettings
+from proxy.settings.model import CaptureSettings
 from tests.proxy.conftest import Start
 from tests.proxy.test_websocket import frame
 from tests.support.plane import eventually, settings_for

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.plane import DataPlane, make_segment, read_settings
 from proxy.segment import Segment, SegmentError
-from proxy.settings import ProxySettings, RingSettings, RouteSettings, Settings, freeze
+from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze
 
 
 class Greeter(asyncio.Protocol):

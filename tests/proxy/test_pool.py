@@ -10,7 +10,7 @@ import pytest
 from proxy.errors import UpstreamError
 from proxy.pool import Pool
 from proxy.routes import Route
-from proxy.settings import LimitSettings, RouteSettings, Settings
+from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.upstream import UpstreamConnection
 from tests.support.script import OK
 

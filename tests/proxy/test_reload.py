@@ -12,8 +12,8 @@ import pytest
 
 from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.reload import NEEDS_RESTART, merge
-from proxy.settings import ProxySettings, RouteSettings, Settings, thaw
-from proxy.settings_sources import leaves
+from proxy.settings.model import ProxySettings, RouteSettings, Settings, thaw
+from proxy.settings.sources import leaves
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.field_lines import name_of
 from proxy.heads import RequestHead
 from proxy.routes import Route, RouteTable, normalise
-from proxy.settings import CaptureSettings, RouteSettings, Settings
+from proxy.settings.model import CaptureSettings, RouteSettings, Settings
 
 UPSTREAM = "http://up:81"
 

@@ -17,7 +17,7 @@ from proxy.process.control_channel import HOPELESS_EXIT
 from proxy.process.data_dir import DataDir, read_state, take
 from proxy.process.listeners import Listeners, open_listeners
 from proxy.process.memfd import hand_over
-from proxy.settings import RouteSettings, Settings
+from proxy.settings.model import RouteSettings, Settings
 from proxy.supervisor import Supervisor, announce
 
 

@@ -12,8 +12,8 @@ from api.dialects.fanout import Place
 from api.native.records import encode_record
 from api.stream.tail import Interest, Tail
 from proxy.process.data_dir import DataDir, read_state, update_state
-from proxy.settings import Settings, StorageSettings
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import Settings, StorageSettings
 from proxy.tailing import MARGIN, MARK_NAME, follow_tail, keep_tail, open_fanout, open_tail, raise_offset
 from storage.backends import open_storage
 from storage.query import Filter

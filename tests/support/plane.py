@@ -24,7 +24,7 @@ from proxy.process.event_loop import new_event_loop
 from proxy.ring import RingReader
 from proxy.routes import compile_routes
 from proxy.segment import Segment
-from proxy.settings import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
+from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
 from tests.support.client import Client
 
 Value = TypeVar("Value")

@@ -18,7 +18,7 @@ from proxy.process.wakeup import Wakeup
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter
 from proxy.segment import Segment
-from proxy.settings import RouteSettings, Settings
+from proxy.settings.model import RouteSettings, Settings
 from proxy.sources import Sources
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage

@@ -12,8 +12,8 @@ import pytest
 from proxy import cli
 from proxy.commands import doctor
 from proxy.commands.doctor import Finding
-from proxy.settings import Settings
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import Settings
 from tests.support import postgres
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.demo.run import CannotStart, Plan, check_free, main, make_plan, url_of, welcome
-from proxy.settings import SettingsError
+from proxy.settings.model import SettingsError
 
 FAKE_SIDELOG = """
 import http.server, pathlib, sys

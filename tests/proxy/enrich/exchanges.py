@@ -9,7 +9,7 @@ import msgspec
 from proxy.capture import Window
 from proxy.descriptor import read_descriptor, write_descriptor
 from proxy.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
-from proxy.settings import CaptureSettings, RouteSettings, Settings
+from proxy.settings.model import CaptureSettings, RouteSettings, Settings
 from proxy.sources import Source
 from storage.record import Outcome, new_id
 

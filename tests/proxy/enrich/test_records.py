@@ -31,7 +31,7 @@ from proxy.exchange import (
 )
 from proxy.inflight import InflightWriter
 from proxy.segment import Segment
-from proxy.settings import ProxySettings, RedactSettings, RouteSettings, Settings
+from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
 from proxy.sources import Source
 from storage.record import Entry, Outcome, Position, Record, format_id
 

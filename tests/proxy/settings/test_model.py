@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.settings import RouteSettings, Settings, SettingsError, freeze, redacted, thaw
-from proxy.settings_load import load
-from proxy.settings_sources import fields_of, leaves
+from proxy.settings.load import load
+from proxy.settings.model import RouteSettings, Settings, SettingsError, freeze, redacted, thaw
+from proxy.settings.sources import fields_of, leaves
 
-EXAMPLE = Path(__file__).parents[2] / "deploy" / "example.toml"
+EXAMPLE = Path(__file__).parents[3] / "deploy" / "example.toml"
 
 
 def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:

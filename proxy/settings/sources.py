@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.settings import RouteSettings, Settings
+from proxy.settings.model import RouteSettings, Settings
 
 ENV_PREFIX: Final = "SIDELOG_"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import SettingsError, freeze, redacted
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import SettingsError, freeze, redacted
 
 SECRET = "a-secret-of-some-length"
-EXAMPLE = Path(__file__).parents[2] / "deploy" / "example.toml"
+EXAMPLE = Path(__file__).parents[3] / "deploy" / "example.toml"
 
 
 def loaded(tmp_path: Path, text: str, **environ: str) -> object:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import SettingsError
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import SettingsError
 
 ROUTE = '[{"id": "a", "upstream": "http://a", %s}]'
 

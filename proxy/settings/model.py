@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from proxy.addresses import UpstreamAddress, parse_address, parse_upstream
+from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
 
 __all__ = [
     "AdminHostSettings",

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.settings import RouteSettings, Settings, SettingsError
-from proxy.settings_check import check
-from proxy.settings_sources import (
+from proxy.settings.check import check
+from proxy.settings.model import RouteSettings, Settings, SettingsError
+from proxy.settings.sources import (
     Found,
     Given,
     fields_of,
@@ -24,7 +24,7 @@ from proxy.settings_sources import (
     parse_text,
     section_of,
 )
-from proxy.settings_tokens import resolve_tokens
+from proxy.settings.tokens import resolve_tokens
 
 _SECRET_VALUES = ("set_request_headers", "storage.url", "storage.listen_url", "tokens")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.addresses import UpstreamAddress, is_loopback, leads_to, parse_address, parse_upstream
+from proxy.settings.addresses import UpstreamAddress, is_loopback, leads_to, parse_address, parse_upstream
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from proxy.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.process.tls import server_context
-from proxy.settings import RouteSettings, Settings
-from proxy.settings_tokens import check_tokens
+from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
+from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.tokens import check_tokens
 from storage.backends import check_listen_url, check_url
 
 Problem = tuple[str, str]

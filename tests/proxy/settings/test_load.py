@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import Settings, SettingsError
-from proxy.settings_load import load
+from proxy.settings.load import load
+from proxy.settings.model import Settings, SettingsError
 
 UP = {"proxy.upstream": "http://127.0.0.1:3000"}
 

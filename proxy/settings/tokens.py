@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.settings import Settings, TokenSettings
+from proxy.settings.model import Settings, TokenSettings
 
 Problem = tuple[str, str]
 
