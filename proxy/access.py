@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.errors import KEYS_UNAVAILABLE
+from proxy.http1.errors import KEYS_UNAVAILABLE
 from proxy.key_snapshot import KnownKey
 from proxy.settings.model import RouteSettings
 from storage.keys import PREFIX, secret_digest

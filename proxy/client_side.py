@@ -7,10 +7,10 @@ The ground floor of `answering.py` and `connection.py`. The invariant: an exchan
 import asyncio
 import time
 
-from proxy.chunked import ChunkedDecoder
 from proxy.engine import Engine
 from proxy.exchange import Exchange
-from proxy.heads import RequestHead
+from proxy.http1.chunked import ChunkedDecoder
+from proxy.http1.request_head import RequestHead
 from proxy.kernel import has_vanished, unsent_bytes
 from proxy.limits import HALF_CLOSE_NS, Phase
 from proxy.routes import Route

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from proxy.errors import AUTH_CODES, KEYS_UNAVAILABLE
+from proxy.http1.errors import AUTH_CODES, KEYS_UNAVAILABLE
 
 Key = TypeVar("Key")
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from proxy.field_lines import PlainLines
-from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
-from proxy.heads import RequestHead, parse_request_head
+from proxy.http1.field_lines import PlainLines
+from proxy.http1.forwarded import TrustedProxies
+from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.limits import INFLIGHT_AFTER_NS, TICK_S, Deadlines
 from proxy.opt_out import make_opt_out
 from proxy.pool import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.access import Access, evaluate, explain
-from proxy.errors import Refused
 from proxy.exchange import ACCESS, NO_KEY, Exchange
-from proxy.forwarded import TrustedProxies
-from proxy.heads import RequestHead
+from proxy.http1.errors import Refused
+from proxy.http1.forwarded import TrustedProxies
+from proxy.http1.request_head import RequestHead
 from proxy.key_snapshot import KnownKey, read_snapshot
 from proxy.recorder import Recorder
 from proxy.routes import RouteTable

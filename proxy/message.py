@@ -8,7 +8,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from proxy.exchange import ACCESS
-from proxy.websocket import Message, Opcode
+from proxy.http1.websocket_frames import Message, Opcode
 
 KIND_MESSAGE: Final = 2
 """Ring entry kind of a WebSocket message."""

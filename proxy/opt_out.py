@@ -10,7 +10,7 @@ import re
 from typing import Final, get_args
 
 from proxy.exchange import Exchange
-from proxy.heads import OptOutLevel
+from proxy.http1.request_head import OptOutLevel
 from proxy.routes import CAPTURE_FLAGS, Route, RouteTable
 
 _LEVELS: Final[tuple[OptOutLevel, ...]] = get_args(OptOutLevel)

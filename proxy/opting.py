@@ -5,7 +5,7 @@ A class of its own, chosen at the start, so that without the setting a request p
 
 from proxy.connection import Downstream
 from proxy.exchange import Exchange
-from proxy.heads import RequestHead
+from proxy.http1.request_head import RequestHead
 from proxy.opt_out import lower
 
 

@@ -17,8 +17,8 @@ from proxy.connection import Downstream
 from proxy.counters import CounterLayout
 from proxy.descriptor import write_descriptor
 from proxy.engine import Engine
-from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
+from proxy.http1.forwarded import TrustedProxies
 from proxy.inflight import InflightWriter
 from proxy.opting import OptingDownstream
 from proxy.process.listeners import BACKLOG

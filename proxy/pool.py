@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from proxy.errors import UpstreamError, unreached
-from proxy.field_lines import PlainLines
-from proxy.response_head import ResponseHead, parse_response_head
+from proxy.http1.errors import UpstreamError, unreached
+from proxy.http1.field_lines import PlainLines
+from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route
 from proxy.settings.addresses import is_loopback
 from proxy.settings.model import LimitSettings

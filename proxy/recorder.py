@@ -11,11 +11,11 @@ from typing import Final
 
 from proxy.counters import CounterLayout
 from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
+from proxy.http1.websocket_frames import Message
 from proxy.inflight import InflightWriter
 from proxy.message import KIND_MESSAGE, encode_message
 from proxy.ring import RingWriter
 from proxy.routes import Route
-from proxy.websocket import Message
 
 _ID: Final = Struct(">QQ")
 _VARIANT: Final = 1 << 63

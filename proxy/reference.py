@@ -35,17 +35,17 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.capture import Window
-from proxy.errors import STATUS_OF, Refused, UpstreamError, error_response, unreached
 from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, Exchange
-from proxy.forwarded import TrustedProxies, forwarded_lines
 from proxy.gate import Gate
-from proxy.heads import RequestHead, parse_request_head
+from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, unreached
+from proxy.http1.forwarded import TrustedProxies, forwarded_lines
+from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.http1.request_line import parse_request_line
+from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.opt_out import lower, make_opt_out
 from proxy.recorder import Recorder
-from proxy.response_head import ResponseHead, parse_response_head
 from proxy.routes import Route, RouteTable
 from proxy.settings.model import Settings
-from proxy.target import parse_request_line
 from storage.record import Outcome
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from typing import Final
 
 from proxy.capture import Window
 from proxy.exchange import FLAG_BODIES_OFF, Exchange
+from proxy.http1.websocket_frames import MessageScanner, Opcode, close_code
 from proxy.message import IN, OUT
 from proxy.recorder import Recorder
-from proxy.websocket import MessageScanner, Opcode, close_code
 
 _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n")
 

@@ -8,9 +8,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Protocol, cast
 
-from proxy.chunked import ChunkedDecoder, ChunkError
-from proxy.errors import UpstreamError
-from proxy.response_head import ResponseHead
+from proxy.http1.chunked import ChunkedDecoder, ChunkError
+from proxy.http1.errors import UpstreamError
+from proxy.http1.response_head import ResponseHead
 
 if TYPE_CHECKING:
     from proxy.pool import Pool

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from proxy import chunked, connection, heads, response_head, routes, websocket
+from proxy import connection, routes
 from proxy.answering import Answering
-from proxy.forwarded import forwarded_lines
-from proxy.heads import RequestHead
+from proxy.http1 import chunked, request_head, response_head
+from proxy.http1.forwarded import forwarded_lines
+from proxy.http1.request_head import RequestHead
 from proxy.routes import Route
 from proxy.tunnel import Tunnel
 from proxy.upstream import UpstreamConnection
@@ -42,7 +43,7 @@ def _reads_any_coding(head: RequestHead, line: bytes, value: bytes, dropped: set
 
 
 REQUEST_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "codings": lambda patch: patch.setitem(heads._REQUEST_FIELDS, b"transfer-encoding", _reads_any_coding),
+    "codings": lambda patch: patch.setitem(request_head._REQUEST_FIELDS, b"transfer-encoding", _reads_any_coding),
     "sizes": lambda patch: patch.setattr(chunked, "_SIZE_LINE", re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})[^\r]*")),
     "trailers": lambda patch: patch.setattr(chunked, "_TRAILER_LINE", re.compile(rb".*", re.DOTALL)),
     "syntax": lambda patch: patch.setattr(heads, "judge", lambda parser, head: None),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.access import Access, compile_access, evaluate, explain, is_own
-from proxy.errors import AUTH_CODES, KEYS_UNAVAILABLE, STATUS_OF
+from proxy.http1.errors import AUTH_CODES, KEYS_UNAVAILABLE, STATUS_OF
 from proxy.key_snapshot import KnownKey
 from proxy.settings.model import RouteSettings
 from storage.keys import secret_digest

@@ -9,8 +9,8 @@ import pytest
 
 from proxy.counters import CounterLayout
 from proxy.engine import Engine
-from proxy.forwarded import TrustedProxies
 from proxy.gate import Gate
+from proxy.http1.forwarded import TrustedProxies
 from proxy.inflight import InflightWriter
 from proxy.recorder import Recorder
 from proxy.ring import RingWriter

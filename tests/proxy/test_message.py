@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.exchange import ACCESS
+from proxy.http1.websocket_frames import Message, Opcode
 from proxy.message import FIXED, IN, OUT, CapturedMessage, decode_message, encode_message
-from proxy.websocket import Message, Opcode
 
 ID, OTHER = bytes(range(16)), bytes(range(16, 32))
 

@@ -13,7 +13,7 @@ from proxy.plane import ProtocolPlane
 from proxy.routes import RouteTable, compile_routes
 from proxy.settings.model import CaptureSettings
 from tests.proxy.conftest import Start
-from tests.proxy.test_websocket import frame
+from tests.proxy.http1.test_websocket_frames import frame
 from tests.support.plane import eventually, settings_for
 from tests.support.script import Script
 from tests.support.upstream import read_head

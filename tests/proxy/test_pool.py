@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.errors import UpstreamError
+from proxy.http1.errors import UpstreamError
 from proxy.pool import Pool
 from proxy.routes import Route
 from proxy.settings.model import LimitSettings, RouteSettings, Settings

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import UpstreamError
-from proxy.field_lines import PlainLines
-from proxy.response_head import ResponseHead, parse_response_head
+from proxy.http1.errors import UpstreamError
+from proxy.http1.field_lines import PlainLines
+from proxy.http1.response_head import ResponseHead, parse_response_head
 
 
 def parse(text: bytes, plain: PlainLines | None = None) -> ResponseHead:

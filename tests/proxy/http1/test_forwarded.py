@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy.forwarded import TrustedProxies, forwarded_lines
-from proxy.heads import RequestHead
+from proxy.http1.forwarded import TrustedProxies, forwarded_lines
+from proxy.http1.request_head import RequestHead
 
 NETWORKS = ("10.0.0.0/8", "fd00::/8", "192.168.1.7")
 

@@ -10,10 +10,10 @@ from aiohttp.http_parser import HttpRequestParserPy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import Refused
-from proxy.field_lines import HOP_BY_HOP, PlainLines
-from proxy.forwarded import forwarded_lines
-from proxy.heads import RequestHead, parse_request_head
+from proxy.http1.errors import Refused
+from proxy.http1.field_lines import HOP_BY_HOP, PlainLines
+from proxy.http1.forwarded import forwarded_lines
+from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.routes import Route
 from proxy.settings.model import RouteSettings, Settings
 

@@ -7,7 +7,7 @@ the right-most entry that is not itself a trusted proxy is then the client.
 import ipaddress
 from collections.abc import Sequence
 
-from proxy.heads import RequestHead
+from proxy.http1.request_head import RequestHead
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

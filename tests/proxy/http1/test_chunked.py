@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.chunked import LAST_CHUNK, MAX_LINE_BYTES, MAX_TRAILER_BYTES, ChunkedDecoder, ChunkError, frame
+from proxy.http1.chunked import LAST_CHUNK, MAX_LINE_BYTES, MAX_TRAILER_BYTES, ChunkedDecoder, ChunkError, frame
 
 JUNK = b"GET / HTTP/1.1\r\n"
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.websocket import Message, MessageScanner, Opcode, close_code
+from proxy.http1.websocket_frames import Message, MessageScanner, Opcode, close_code
 
 CAP = 64
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import httptools
 
-from proxy.errors import UpstreamError
-from proxy.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge, name_of, options_of
+from proxy.http1.errors import UpstreamError
+from proxy.http1.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge, name_of, options_of
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e]*)?")
 

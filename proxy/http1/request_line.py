@@ -8,7 +8,7 @@ changed.
 import re
 from typing import Final, NamedTuple
 
-from proxy.errors import Refused
+from proxy.http1.errors import Refused
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
 """The methods that counters keep apart; any other upper-case token llhttp knows is forwarded too."""

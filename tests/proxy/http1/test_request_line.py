@@ -6,8 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.errors import Refused
-from proxy.target import FAST_REQUEST_LINE, MAX_REQUEST_LINE_BYTES, RequestLine, check_host, parse_request_line
+from proxy.http1.errors import Refused
+from proxy.http1.request_line import (
+    FAST_REQUEST_LINE,
+    MAX_REQUEST_LINE_BYTES,
+    RequestLine,
+    check_host,
+    parse_request_line,
+)
 
 TAKEN = [
     (b"GET / HTTP/1.1", (b"GET", b"/", None, False)),

@@ -14,9 +14,9 @@ from typing import Final, Literal
 
 import httptools
 
-from proxy.errors import Refused
-from proxy.field_lines import HOP_BY_HOP, PlainLines, judge, name_of, options_of
-from proxy.target import check_host
+from proxy.http1.errors import Refused
+from proxy.http1.field_lines import HOP_BY_HOP, PlainLines, judge, name_of, options_of
+from proxy.http1.request_line import check_host
 
 OptOutLevel = Literal["none", "meta", "headers"]
 """What a request may ask to be recorded at most."""
