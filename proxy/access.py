@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.http1.errors import KEYS_UNAVAILABLE
-from proxy.key_snapshot import KnownKey
+from proxy.ring.key_snapshot import KnownKey
 from proxy.settings.model import RouteSettings
 from storage.keys import PREFIX, secret_digest
 

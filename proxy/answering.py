@@ -11,15 +11,15 @@ import struct
 import time
 from typing import Final
 
-from proxy.capture import Window
 from proxy.client_side import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, ClientSide
-from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, OK, OUTCOME_INDEX, Exchange
 from proxy.http1.chunked import LAST_CHUNK, frame
 from proxy.http1.errors import STATUS_OF, UpstreamError, error_response
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.response_head import ResponseHead
 from proxy.limits import Phase
-from proxy.timeline import note_chunk
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, OK, OUTCOME_INDEX, Exchange
+from proxy.ring.timeline import note_chunk
 from proxy.tunnel import Tunnel
 from storage.record import Outcome
 

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.counters import CounterLayout
-from proxy.descriptor import write_descriptor
 from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import Listeners
 from proxy.process.wakeup import Wakeup
-from proxy.ring_directory import ring_directory
-from proxy.segment import Segment
-from proxy.segment_layout import INFLIGHT_BYTES
+from proxy.ring.counters import CounterLayout
+from proxy.ring.descriptor import write_descriptor
+from proxy.ring.directory import ring_directory
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import INFLIGHT_BYTES
 
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0

@@ -8,11 +8,11 @@ import asyncio
 import time
 
 from proxy.engine import Engine
-from proxy.exchange import Exchange
 from proxy.http1.chunked import ChunkedDecoder
 from proxy.http1.request_head import RequestHead
 from proxy.kernel import has_vanished, unsent_bytes
 from proxy.limits import HALF_CLOSE_NS, Phase
+from proxy.ring.exchange import Exchange
 from proxy.routes import Route
 from proxy.tunnel import Tunnel
 from proxy.upstream import UpstreamConnection

@@ -38,7 +38,7 @@ from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
 from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
-from proxy.segment import remove_unfinished, ring_directory
+from proxy.ring.segment import remove_unfinished, ring_directory
 from proxy.settings.model import Settings, StorageSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView

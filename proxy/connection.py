@@ -14,9 +14,7 @@ import time
 from typing import cast
 
 from proxy.answering import CLIENT_CLOSED, REJECTED, SHUTDOWN, Answering
-from proxy.capture import Window
 from proxy.client_side import BY_CLIENT, BY_UNSENT
-from proxy.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, Exchange
 from proxy.http1.chunked import LAST_CHUNK, ChunkedDecoder, ChunkError, frame
 from proxy.http1.errors import KEEPS_CONNECTION, Refused, UpstreamError, error_response
 from proxy.http1.forwarded import forwarded_lines
@@ -24,6 +22,8 @@ from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import FAST_REQUEST_LINE, IDEMPOTENT_METHODS, MAX_REQUEST_LINE_BYTES, parse_request_line
 from proxy.kernel import unsent_bytes
 from proxy.limits import MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import FLAG_HTTP10, FLAG_REQUEST_COMPLETE, FLAG_TLS, Exchange
 from proxy.routes import Route
 
 

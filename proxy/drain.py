@@ -14,12 +14,12 @@ from typing import Final, Protocol
 import msgspec
 
 from proxy.enrich.bodies import TooLong
-from proxy.exchange import KIND_EXCHANGE, CapturedExchange
-from proxy.message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.own_records import OwnRecords
 from proxy.process.wakeup import Wakeup
-from proxy.ring import RingEntry
-from proxy.segment import SegmentError, boot_id
+from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
+from proxy.ring.ring import RingEntry
+from proxy.ring.segment import SegmentError, boot_id
+from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.sources import Source, Sources
 from storage.base import Storage
 from storage.errors import StorageUnavailable

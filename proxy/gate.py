@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.access import Access, evaluate, explain
-from proxy.exchange import ACCESS, NO_KEY, Exchange
 from proxy.http1.errors import Refused
 from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.request_head import RequestHead
-from proxy.key_snapshot import KnownKey, read_snapshot
 from proxy.recorder import Recorder
+from proxy.ring.exchange import ACCESS, NO_KEY, Exchange
+from proxy.ring.key_snapshot import KnownKey, read_snapshot
+from proxy.ring.segment_layout import KEYS_GENERATION
 from proxy.routes import RouteTable
-from proxy.segment_layout import KEYS_GENERATION
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from proxy.enrich.credit import KeyBook
-from proxy.key_snapshot import encode_snapshot, write_snapshot
-from proxy.segment_layout import KEYS_GENERATION
+from proxy.ring.key_snapshot import encode_snapshot, write_snapshot
+from proxy.ring.segment_layout import KEYS_GENERATION
 from proxy.sources import Source
 from storage.base import Storage
 from storage.errors import StorageError

@@ -9,8 +9,8 @@ forwarded or refused. The header is end-to-end: it is forwarded as it came (P11)
 import re
 from typing import Final, get_args
 
-from proxy.exchange import Exchange
 from proxy.http1.request_head import OptOutLevel
+from proxy.ring.exchange import Exchange
 from proxy.routes import CAPTURE_FLAGS, Route, RouteTable
 
 _LEVELS: Final[tuple[OptOutLevel, ...]] = get_args(OptOutLevel)

@@ -4,9 +4,9 @@ A class of its own, chosen at the start, so that without the setting a request p
 """
 
 from proxy.connection import Downstream
-from proxy.exchange import Exchange
 from proxy.http1.request_head import RequestHead
 from proxy.opt_out import lower
+from proxy.ring.exchange import Exchange
 
 
 class OptingDownstream(Downstream):

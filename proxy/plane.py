@@ -14,22 +14,22 @@ from typing import Final
 import msgspec
 
 from proxy.connection import Downstream
-from proxy.counters import CounterLayout
-from proxy.descriptor import write_descriptor
 from proxy.engine import Engine
 from proxy.gate import Gate
 from proxy.http1.forwarded import TrustedProxies
-from proxy.inflight import InflightWriter
 from proxy.opting import OptingDownstream
 from proxy.process.listeners import BACKLOG
 from proxy.process.memfd import read_document
 from proxy.process.tls import server_context
 from proxy.recorder import Recorder
-from proxy.ring import RingWriter
-from proxy.ring_directory import ring_directory
+from proxy.ring.counters import CounterLayout
+from proxy.ring.descriptor import write_descriptor
+from proxy.ring.directory import ring_directory
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import INFLIGHT_BYTES
 from proxy.routes import RouteTable
-from proxy.segment import Segment
-from proxy.segment_layout import INFLIGHT_BYTES
 from proxy.settings.model import Settings, thaw
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ import time
 from struct import Struct
 from typing import Final
 
-from proxy.counters import CounterLayout
-from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
 from proxy.http1.websocket_frames import Message
-from proxy.inflight import InflightWriter
-from proxy.message import KIND_MESSAGE, encode_message
-from proxy.ring import RingWriter
+from proxy.ring.counters import CounterLayout
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.websocket_message import KIND_MESSAGE, encode_message
 from proxy.routes import Route
 
 _ID: Final = Struct(">QQ")

@@ -34,8 +34,6 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.capture import Window
-from proxy.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, Exchange
 from proxy.gate import Gate
 from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, unreached
 from proxy.http1.forwarded import TrustedProxies, forwarded_lines
@@ -44,6 +42,15 @@ from proxy.http1.request_line import parse_request_line
 from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.opt_out import lower, make_opt_out
 from proxy.recorder import Recorder
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import (
+    ERROR_INDEX,
+    FLAG_HTTP10,
+    FLAG_OWN_RESPONSE,
+    FLAG_REQUEST_COMPLETE,
+    OUTCOME_INDEX,
+    Exchange,
+)
 from proxy.routes import Route, RouteTable
 from proxy.settings.model import Settings
 from storage.record import Outcome

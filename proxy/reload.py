@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from proxy.children import Child, Shared, Worker
 from proxy.process.memfd import anonymous_file, hand_over, read_document
-from proxy.segment_layout import SegmentError
+from proxy.ring.segment_layout import SegmentError
 
 log = logging.getLogger("proxy.supervisor")
 

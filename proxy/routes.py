@@ -13,10 +13,10 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.access import compile_access
-from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import UPGRADE_LINES
 from proxy.http1.request_head import RequestHead
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.settings.model import CaptureLevel, RouteSettings, Settings
 

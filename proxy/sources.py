@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.counters import CounterLayout, CounterSnapshot, fold
-from proxy.descriptor import Descriptor, read_descriptor
-from proxy.inflight import InflightExchange, InflightReader
-from proxy.ring import RingEntry, RingReader
-from proxy.segment import Segment, SegmentError, segments_in
+from proxy.ring.counters import CounterLayout, CounterSnapshot, fold
+from proxy.ring.descriptor import Descriptor, read_descriptor
+from proxy.ring.inflight import InflightExchange, InflightReader
+from proxy.ring.ring import RingEntry, RingReader
+from proxy.ring.segment import Segment, SegmentError, segments_in
 from storage.ledger import Reading
 from storage.record import Position
 from storage.writer.batcher import Run, Steps

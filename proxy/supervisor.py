@@ -30,7 +30,7 @@ from proxy.process.logs import set_up_log
 from proxy.process.memfd import read_document
 from proxy.process.wakeup import Wakeup
 from proxy.reload import Reload
-from proxy.segment_layout import SegmentError
+from proxy.ring.segment_layout import SegmentError
 
 log = logging.getLogger("proxy.supervisor")
 

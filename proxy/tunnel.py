@@ -7,11 +7,11 @@ close code. Back-pressure is that of any exchange: the transports of both sides 
 import re
 from typing import Final
 
-from proxy.capture import Window
-from proxy.exchange import FLAG_BODIES_OFF, Exchange
 from proxy.http1.websocket_frames import MessageScanner, Opcode, close_code
-from proxy.message import IN, OUT
 from proxy.recorder import Recorder
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import FLAG_BODIES_OFF, Exchange
+from proxy.ring.websocket_message import IN, OUT
 
 _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n")
 

@@ -17,8 +17,8 @@ from proxy.process.control_channel import Control
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
+from proxy.ring.segment import SegmentError
 from proxy.routes import compile_routes
-from proxy.segment import SegmentError
 from proxy.settings.model import Settings
 
 log = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ import msgspec
 
 from bench.micro.enrich import SETTINGS, entry
 from bench.micro.measure import Measure, measured
-from proxy.descriptor import read_descriptor, write_descriptor
 from proxy.drain import LOOP_BYTES
 from proxy.enrich.records import RecordBuilder
-from proxy.exchange import CapturedExchange
+from proxy.ring.descriptor import read_descriptor, write_descriptor
+from proxy.ring.exchange import CapturedExchange
 from proxy.sources import Source
 
 ROUNDS: Final = 7

@@ -9,10 +9,10 @@ from itertools import repeat
 from typing import Final
 
 from bench.micro.measure import Measure, measured
-from proxy.counters import CounterLayout
-from proxy.inflight import InflightReader, InflightWriter
-from proxy.ring import RingReader, RingWriter
-from proxy.segment import Segment
+from proxy.ring.counters import CounterLayout
+from proxy.ring.inflight import InflightReader, InflightWriter
+from proxy.ring.ring import RingReader, RingWriter
+from proxy.ring.segment import Segment
 
 RING_BYTES: Final = 64 << 20
 ENTRIES: Final = 1000

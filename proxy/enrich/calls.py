@@ -6,7 +6,6 @@ came out of a body is redacted like any other before it stands in a column.
 
 from collections.abc import Sequence
 
-from proxy.descriptor import RouteLabels
 from proxy.enrich.bodies import TooLong, Windows
 from proxy.enrich.facts import Facts
 from proxy.enrich.llm import Call, read_call, shape_of
@@ -14,6 +13,7 @@ from proxy.enrich.mcp import McpReader
 from proxy.enrich.prices import Prices
 from proxy.enrich.reading import Shape
 from proxy.enrich.redact import Redactor
+from proxy.ring.descriptor import RouteLabels
 from storage.record import Outcome, Record, Stream, level_of
 
 

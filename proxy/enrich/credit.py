@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
-from proxy.descriptor import RouteLabels
 from proxy.enrich.facts import text_of
 from proxy.enrich.heads import parse_head
-from proxy.exchange import ACCESS, NO_KEY
 from proxy.http1.errors import AUTH_CODES
+from proxy.ring.descriptor import RouteLabels
+from proxy.ring.exchange import ACCESS, NO_KEY
 from storage.keys import ApiKey, secret_digest
 from storage.record import Record, format_id
 

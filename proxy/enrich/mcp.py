@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.descriptor import RouteLabels
 from proxy.enrich.bodies import Windows
 from proxy.enrich.compact import compact
 from proxy.enrich.facts import Facts
@@ -21,6 +20,7 @@ from proxy.enrich.mcp_errors import failure_of, transport_failure
 from proxy.enrich.mcp_names import INFO, OLDEST_STREAM, endpoint_of, linked_call, name_in, session_of
 from proxy.enrich.mcp_sessions import Early, Session, Sessions
 from proxy.enrich.redact import Redactor
+from proxy.ring.descriptor import RouteLabels
 from storage.record import Outcome, Record, ToolCall, level_of, now_us
 from storage.tools import search_text
 

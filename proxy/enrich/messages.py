@@ -13,7 +13,7 @@ from typing import Any, Final
 from proxy.enrich.redact import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
-from proxy.message import IN, CapturedMessage
+from proxy.ring.websocket_message import IN, CapturedMessage
 
 MAX_INFLATERS: Final = 512
 """Directions followed at once, about 40 KiB each; the ones longest quiet are forgotten first."""

@@ -11,7 +11,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from proxy.descriptor import Descriptor, RouteLabels
 from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
 from proxy.enrich.calls import CallReader
 from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
@@ -21,7 +20,8 @@ from proxy.enrich.mcp import is_mcp
 from proxy.enrich.messages import MessageReader
 from proxy.enrich.redact import Redactor
 from proxy.enrich.request_lines import RequestLine, RequestLines
-from proxy.exchange import (
+from proxy.ring.descriptor import Descriptor, RouteLabels
+from proxy.ring.exchange import (
     ERROR_CODES,
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
@@ -31,8 +31,8 @@ from proxy.exchange import (
     SHED_BODIES,
     CapturedExchange,
 )
-from proxy.inflight import InflightExchange
-from proxy.message import CapturedMessage
+from proxy.ring.inflight import InflightExchange
+from proxy.ring.websocket_message import CapturedMessage
 from proxy.settings.model import Settings
 from proxy.sources import Source
 from storage.record import (

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from proxy.key_snapshot import SNAPSHOT_FILE
+from proxy.ring.key_snapshot import SNAPSHOT_FILE
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 

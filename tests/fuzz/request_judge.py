@@ -8,7 +8,7 @@ import re
 from random import Random
 from typing import Final
 
-from proxy.exchange import FLAG_REQUEST_COMPLETE, FLAG_TLS, OUTCOME_INDEX, CapturedExchange
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, FLAG_TLS, OUTCOME_INDEX, CapturedExchange
 from storage.record import Outcome
 from tests.fuzz.answering import AnsweringUpstream
 from tests.fuzz.parsers import Judge

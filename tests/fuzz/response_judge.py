@@ -7,7 +7,7 @@ client, and a connection on which the upstream lied, or said more than asked, is
 from random import Random
 from typing import Final
 
-from proxy.exchange import CapturedExchange
+from proxy.ring.exchange import CapturedExchange
 from tests.fuzz.parsers import Judge
 from tests.fuzz.response_grammar import ResponseCase
 from tests.fuzz.strict import Broken, Fields, Incomplete, Response, read_response

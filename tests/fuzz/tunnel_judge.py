@@ -8,8 +8,8 @@ from itertools import pairwise
 from random import Random
 from typing import Final
 
-from proxy.exchange import OUTCOME_INDEX, CapturedExchange
-from proxy.message import IN, OUT, CapturedMessage
+from proxy.ring.exchange import OUTCOME_INDEX, CapturedExchange
+from proxy.ring.websocket_message import IN, OUT, CapturedMessage
 from storage.record import Outcome
 from tests.fuzz.frames import Said, read_frames
 from tests.fuzz.parsers import Judge

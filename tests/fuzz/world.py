@@ -10,15 +10,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
 from proxy.connection import Downstream
-from proxy.counters import CounterLayout
 from proxy.engine import Engine
-from proxy.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.gate import Gate
-from proxy.inflight import InflightWriter
-from proxy.message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.pool import Pool
 from proxy.recorder import Recorder
-from proxy.ring import RingWriter
+from proxy.ring.counters import CounterLayout
+from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.routes import compile_routes
 from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
 from proxy.upstream import UpstreamConnection

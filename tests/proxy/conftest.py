@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from proxy.segment import Segment
+from proxy.ring.segment import Segment
 from tests.support.plane import Loop, Plane, running_plane, settings_for
 from tests.support.upstream import scripted
 

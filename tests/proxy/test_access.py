@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.access import Access, compile_access, evaluate, explain, is_own
 from proxy.http1.errors import AUTH_CODES, KEYS_UNAVAILABLE, STATUS_OF
-from proxy.key_snapshot import KnownKey
+from proxy.ring.key_snapshot import KnownKey
 from proxy.settings.model import RouteSettings
 from storage.keys import secret_digest
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.exchange import FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE
+from proxy.ring.exchange import FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.test_connection import GET, LOOPS, error, outcome

@@ -14,8 +14,8 @@ from proxy.collector import ControlPlane, control_plane
 from proxy.keeping import SPOOL_DIRECTORY
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
-from proxy.ring_directory import ring_directory
-from proxy.segment_layout import RELEASED
+from proxy.ring.directory import ring_directory
+from proxy.ring.segment_layout import RELEASED
 from proxy.settings.model import RingSettings, Settings, StorageSettings
 from storage.backends import open_storage
 from storage.errors import SchemaTooNew, StorageMisconfigured, StorageUnavailable

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.exchange import FLAG_REQUEST_COMPLETE
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from storage.record import Outcome
 from tests.fuzz.parsers import Judge
 from tests.fuzz.strict import read_requests

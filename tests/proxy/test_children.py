@@ -15,8 +15,8 @@ from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import open_listeners
 from proxy.process.wakeup import Wakeup
-from proxy.segment import Segment, SegmentError
-from proxy.segment_layout import INFLIGHT_BYTES
+from proxy.ring.segment import Segment, SegmentError
+from proxy.ring.segment_layout import INFLIGHT_BYTES
 from proxy.settings.model import RouteSettings, Settings
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.exchange import FLAG_REQUEST_COMPLETE
 from proxy.limits import MAX_READ_AHEAD_BYTES
 from proxy.plane import ProtocolPlane
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.test_connection import GET, LOOPS, outcome

@@ -10,7 +10,7 @@ import pytest
 from proxy.collector import control_plane
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
-from proxy.ring_directory import ring_directory
+from proxy.ring.directory import ring_directory
 from proxy.settings.model import RingSettings, Settings, StorageSettings
 from tests.support.rings import SETTINGS, RingWorker
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from proxy.exchange import (
+from proxy.ring.exchange import (
     ERROR_CODES,
     FLAG_HTTP10,
     FLAG_OWN_RESPONSE,

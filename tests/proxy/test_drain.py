@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from proxy.process.wakeup import Wakeup
-from proxy.ring import PREFIX
-from proxy.segment import segments_in
-from proxy.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
+from proxy.ring.ring import PREFIX
+from proxy.ring.segment import segments_in
+from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
 from storage.ledger import OWN, PAST
 from storage.memory import MemoryStorage
 from storage.record import Batch, Position, Record
@@ -171,7 +171,7 @@ async def test_a_ring_that_is_gone_is_told_once(tmp_path: Path) -> None:
 async def test_a_ring_of_another_boot_is_drained_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a ring of an earlier boot holds is stored; that its newest entries may be missing is an event."""
     with monkeypatch.context() as patch:
-        patch.setattr("proxy.segment_layout.boot_id", lambda: "0" * 36)
+        patch.setattr("proxy.ring.segment_layout.boot_id", lambda: "0" * 36)
         worker = RingWorker(tmp_path)
     ids, store = worker.record(3), MemoryStorage()
     worker.die()

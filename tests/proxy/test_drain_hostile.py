@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.capture import Window
+from proxy.ring.body_window import Window
 from storage.memory import MemoryStorage
 from tests.proxy.vectors.bodies import HOSTILE, HostileBody
 from tests.support.rings import RingWorker, collecting, rows

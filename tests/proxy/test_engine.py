@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from proxy.counters import CounterLayout
 from proxy.engine import Engine
 from proxy.gate import Gate
 from proxy.http1.forwarded import TrustedProxies
-from proxy.inflight import InflightWriter
 from proxy.recorder import Recorder
-from proxy.ring import RingWriter
+from proxy.ring.counters import CounterLayout
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.segment import Segment
 from proxy.routes import compile_routes
-from proxy.segment import Segment
 from proxy.settings.model import Settings
 from storage.record import Outcome
 from tests.proxy.conftest import Start

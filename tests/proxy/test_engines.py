@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from proxy.exchange import ERROR_CODES, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, CapturedExchange
 from proxy.plane import ReferencePlane
+from proxy.ring.exchange import ERROR_CODES, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, CapturedExchange
 from storage.record import OUTCOMES
 from tests.support.plane import Plane, eventually, running_plane, settings_for
 from tests.support.script import read_body, unchunked

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
-from proxy.exchange import ACCESS, ERROR_CODES, NO_KEY
-from proxy.key_snapshot import SNAPSHOT_FILE, encode_snapshot, write_snapshot
-from proxy.segment_layout import KEYS_GENERATION
+from proxy.ring.exchange import ACCESS, ERROR_CODES, NO_KEY
+from proxy.ring.key_snapshot import SNAPSHOT_FILE, encode_snapshot, write_snapshot
+from proxy.ring.segment_layout import KEYS_GENERATION
 from storage.keys import ApiKey, new_secret, secret_digest
 from tests.support.plane import Plane, eventually, running_plane, settings_for
 from tests.support.upstream import running, service

@@ -9,8 +9,8 @@ import pytest
 
 from proxy.enrich.credit import KeyBook
 from proxy.key_publisher import KeyPublisher
-from proxy.key_snapshot import SNAPSHOT_FILE, read_snapshot
-from proxy.segment_layout import KEYS_GENERATION
+from proxy.ring.key_snapshot import SNAPSHOT_FILE, read_snapshot
+from proxy.ring.segment_layout import KEYS_GENERATION
 from proxy.sources import Sources
 from storage.errors import StorageUnavailable
 from storage.keys import ApiKey, KeyChanges

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import pytest
 
-from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.opt_out import OptOut, make_opt_out
 from proxy.opting import OptingDownstream
 from proxy.plane import ProtocolPlane
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.routes import RouteTable, compile_routes
 from proxy.settings.model import CaptureSettings
 from tests.proxy.conftest import Start

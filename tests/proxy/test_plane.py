@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.plane import DataPlane, make_segment, read_settings
-from proxy.segment import Segment, SegmentError
+from proxy.ring.segment import Segment, SegmentError
 from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze
 
 

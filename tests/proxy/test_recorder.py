@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from proxy.counters import CounterLayout
-from proxy.inflight import InflightReader, InflightWriter
 from proxy.recorder import NO_SLOT, Recorder
-from proxy.ring import RingReader, RingWriter, Section
-from proxy.segment import Segment
+from proxy.ring.counters import CounterLayout
+from proxy.ring.inflight import InflightReader, InflightWriter
+from proxy.ring.ring import RingReader, RingWriter, Section
+from proxy.ring.segment import Segment
 
 LAYOUT = CounterLayout(1)
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import name_of
 from proxy.http1.request_head import RequestHead
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.routes import Route, RouteTable, normalise
 from proxy.settings.model import CaptureSettings, RouteSettings, Settings
 

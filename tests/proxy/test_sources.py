@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.counters import CounterLayout
-from proxy.segment import Segment, segments_in
-from proxy.segment_layout import HEAD, RELEASED
+from proxy.ring.counters import CounterLayout
+from proxy.ring.segment import Segment, segments_in
+from proxy.ring.segment_layout import HEAD, RELEASED
 from proxy.sources import Source, Sources
 from storage.ledger import Reading
 from storage.memory import MemoryStorage

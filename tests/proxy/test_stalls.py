@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from proxy.exchange import FLAG_REQUEST_COMPLETE
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.test_connection import GET, LOOPS, outcome

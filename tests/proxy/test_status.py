@@ -7,7 +7,7 @@ import msgspec
 
 from api.openapi.status_shape import StatusShown
 from proxy.enrich.records import RecordBuilder
-from proxy.segment_layout import HEAD
+from proxy.ring.segment_layout import HEAD
 from proxy.status import StatusView
 from storage.memory import MemoryStorage
 from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting

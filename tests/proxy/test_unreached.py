@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.exchange import ERROR_CODES
+from proxy.ring.exchange import ERROR_CODES
 from storage.record import OUTCOMES, Outcome
 from tests.support.certificate import self_signed
 from tests.support.plane import running_plane, settings_for

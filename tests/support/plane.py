@@ -16,14 +16,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from proxy.counters import CounterLayout, CounterSnapshot
-from proxy.exchange import CapturedExchange
-from proxy.inflight import InflightReader
 from proxy.plane import DataPlane, ProtocolPlane, ReferencePlane, data_plane
 from proxy.process.event_loop import new_event_loop
-from proxy.ring import RingReader
+from proxy.ring.counters import CounterLayout, CounterSnapshot
+from proxy.ring.exchange import CapturedExchange
+from proxy.ring.inflight import InflightReader
+from proxy.ring.ring import RingReader
+from proxy.ring.segment import Segment
 from proxy.routes import compile_routes
-from proxy.segment import Segment
 from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
 from tests.support.client import Client
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.counters import CounterLayout
-from proxy.descriptor import write_descriptor
 from proxy.drain import Drain
 from proxy.enrich.records import RecordBuilder
-from proxy.exchange import Exchange
-from proxy.inflight import InflightWriter
 from proxy.process.wakeup import Wakeup
 from proxy.recorder import Recorder
-from proxy.ring import RingWriter
-from proxy.segment import Segment
+from proxy.ring.counters import CounterLayout
+from proxy.ring.descriptor import write_descriptor
+from proxy.ring.exchange import Exchange
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings
 from proxy.sources import Sources
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from proxy.ring_directory import ring_directory
+from proxy.ring.directory import ring_directory
 
 Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.descriptor import RouteLabels
 from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
 from proxy.enrich.records import RecordBuilder
-from proxy.exchange import ACCESS, NO_KEY, CapturedExchange
 from proxy.http1.errors import AUTH_CODES
-from proxy.inflight import InflightExchange
+from proxy.ring.descriptor import RouteLabels
+from proxy.ring.exchange import ACCESS, NO_KEY, CapturedExchange
+from proxy.ring.inflight import InflightExchange
 from storage.keys import ApiKey, deleted, new_secret, secret_digest
 from storage.record import Record, new_id
 from tests.proxy.enrich import exchanges

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.inflight import InflightExchange
+from proxy.ring.inflight import InflightExchange
 from storage.record import Outcome, new_id
 from tests.proxy.enrich.exchanges import source
 from tests.proxy.enrich.mcp_world import NEW, OLD, SESSION, World, answer, ask, details, events, only

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.capture import Window
-from proxy.counters import CounterLayout
-from proxy.descriptor import write_descriptor
 from proxy.enrich.records import RecordBuilder
-from proxy.exchange import (
+from proxy.ring.body_window import Window
+from proxy.ring.counters import CounterLayout
+from proxy.ring.descriptor import write_descriptor
+from proxy.ring.exchange import (
     ERROR_INDEX,
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
@@ -29,8 +29,8 @@ from proxy.exchange import (
     CapturedExchange,
     Exchange,
 )
-from proxy.inflight import InflightWriter
-from proxy.segment import Segment
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.segment import Segment
 from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
 from proxy.sources import Source
 from storage.record import Entry, Outcome, Position, Record, format_id
@@ -321,7 +321,7 @@ class _NoSource:
     """A ring whose description was damaged."""
 
     def __init__(self) -> None:
-        from proxy.descriptor import read_descriptor
+        from proxy.ring.descriptor import read_descriptor
 
         self.descriptor = read_descriptor(b"damaged")
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from proxy.exchange import ERROR_CODES
 from proxy.http1.errors import STATUS_OF, error_response
 from proxy.http1.response_head import parse_response_head
+from proxy.ring.exchange import ERROR_CODES
 
 
 @pytest.mark.parametrize("code", sorted(STATUS_OF))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.counters import AUTH_FAILURES, CLASSES, METHODS, UPSTREAM_ERRORS, CounterLayout, CounterSnapshot, fold
-from proxy.segment import Segment
+from proxy.ring.counters import AUTH_FAILURES, CLASSES, METHODS, UPSTREAM_ERRORS, CounterLayout, CounterSnapshot, fold
+from proxy.ring.segment import Segment
 
 
 @pytest.fixture

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.key_snapshot import SNAPSHOT_FILE, KnownKey, decode_snapshot, encode_snapshot, read_snapshot, write_snapshot
+from proxy.ring.key_snapshot import (
+    SNAPSHOT_FILE,
+    KnownKey,
+    decode_snapshot,
+    encode_snapshot,
+    read_snapshot,
+    write_snapshot,
+)
 from storage.keys import ApiKey, deleted, new_secret, secret_digest
 
 SECRET = new_secret()

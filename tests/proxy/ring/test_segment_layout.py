@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.segment_layout import HEADER_BYTES, PAGE, SegmentError, boot_id, checked_header, new_header
+from proxy.ring.segment_layout import HEADER_BYTES, PAGE, SegmentError, boot_id, checked_header, new_header
 
 SIZES = struct.Struct("<7Q")
 SIZES_AT = HEADER_BYTES - 4 - SIZES.size

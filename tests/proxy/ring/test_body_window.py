@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.capture import Window
+from proxy.ring.body_window import Window
 
 
 def collected(window: Window, limit: int = -1) -> tuple[bytes, bytes]:

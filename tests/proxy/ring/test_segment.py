@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.segment import Segment, SegmentError, boot_id, segments_in
-from proxy.segment_layout import PAGE
+from proxy.ring.segment import Segment, SegmentError, boot_id, segments_in
+from proxy.ring.segment_layout import PAGE
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_an_inherited_descriptor_does_not_keep_a_dead_producer_alive(closing: co
     made = make(closing, None)
     assert not made.producer_alive()
     program = (
-        "import sys, time; from proxy.segment import Segment\n"
+        "import sys, time; from proxy.ring.segment import Segment\n"
         "s = Segment.from_fd(int(sys.argv[1])); s.hold(); s.counters[0] = 1\n"
         "print('held', flush=True); time.sleep(60)"
     )

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.ring_entry import PREFIX, PREFIX_BYTES, Buffer, checksum
+from proxy.ring.entry import PREFIX, PREFIX_BYTES, Buffer, checksum
 
 SALT = 0x1234_5678
 

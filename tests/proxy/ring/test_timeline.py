@@ -1,6 +1,6 @@
 """The chunk timeline: bounded, rising, and always with the newest chunk."""
 
-from proxy.timeline import MAX_ENTRIES, Timeline, note_chunk
+from proxy.ring.timeline import MAX_ENTRIES, Timeline, note_chunk
 
 
 def test_every_chunk_of_a_short_stream_is_noted() -> None:

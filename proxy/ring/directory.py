@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from proxy.segment_layout import SegmentError
+from proxy.ring.segment_layout import SegmentError
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - every directory made in it is checked for owner, mode and links
 _CANNOT_HOLD: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENOSPC)

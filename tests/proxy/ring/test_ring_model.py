@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from proxy.ring import RingReader, RingWriter
-from proxy.segment import Segment
+from proxy.ring.ring import RingReader, RingWriter
+from proxy.ring.segment import Segment
 
 CAPACITY = 4096
 SIZES = st.integers(0, 200) | st.integers(0, 4200) | st.integers(500, 530).map(lambda size: size * 8 - 20)

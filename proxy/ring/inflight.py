@@ -13,8 +13,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.segment import Segment
-from proxy.segment_layout import INFLIGHT_OVERFLOW, SLOT_BYTES
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import INFLIGHT_OVERFLOW, SLOT_BYTES
 
 HEAD_BYTES: Final = 1536
 """Kept of a request head; longer ones are cut."""

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.exchange import ACCESS
 from proxy.http1.websocket_frames import Message, Opcode
-from proxy.message import FIXED, IN, OUT, CapturedMessage, decode_message, encode_message
+from proxy.ring.exchange import ACCESS
+from proxy.ring.websocket_message import FIXED, IN, OUT, CapturedMessage, decode_message, encode_message
 
 ID, OTHER = bytes(range(16)), bytes(range(16, 32))
 

@@ -11,8 +11,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from proxy.inflight import BODY_BYTES, HEAD_BYTES, InflightExchange, InflightReader, InflightWriter
-from proxy.segment import Segment
+from proxy.ring.inflight import BODY_BYTES, HEAD_BYTES, InflightExchange, InflightReader, InflightWriter
+from proxy.ring.segment import Segment
 
 
 @pytest.fixture
@@ -178,8 +178,8 @@ def test_any_bytes_are_scanned_without_an_error(raw: bytes) -> None:
 
 WRITER = """
 import sys
-from proxy.inflight import InflightWriter
-from proxy.segment import Segment
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.segment import Segment
 
 segment = Segment.from_fd(int(sys.argv[1]))
 writer = InflightWriter(segment)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.ring import RingReader, RingWriter
-from proxy.segment import Segment, segments_in
+from proxy.ring.ring import RingReader, RingWriter
+from proxy.ring.segment import Segment, segments_in
 
 WRITER = """
 import struct, sys
 from pathlib import Path
-from proxy.ring import RingWriter
-from proxy.segment import Segment
+from proxy.ring.ring import RingWriter
+from proxy.ring.segment import Segment
 
 segment = Segment.create(Path(sys.argv[1]), b"", ring_bytes=1 << 16, counter_cells=2, inflight_slots=1)
 writer = RingWriter(segment, lambda: None)
@@ -32,8 +32,8 @@ while True:
 READER = """
 import os, struct, sys
 from pathlib import Path
-from proxy.ring import RingReader
-from proxy.segment import Segment
+from proxy.ring.ring import RingReader
+from proxy.ring.segment import Segment
 
 segment = Segment.attach(Path(sys.argv[1]))
 reader = RingReader(segment, int(sys.argv[2]), int(sys.argv[3]))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.descriptor import Descriptor, read_descriptor, write_descriptor
+from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.settings.model import ProxySettings, RouteSettings, Settings
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from proxy.ring import PREFIX, RingReader, RingWriter
-from proxy.segment import Segment, SegmentError
-from proxy.segment_layout import HEAD, PUSHED, SLEEPING
-from tests.proxy.ringing import HEADER, idle, numbers, push
+from proxy.ring.ring import PREFIX, RingReader, RingWriter
+from proxy.ring.segment import Segment, SegmentError
+from proxy.ring.segment_layout import HEAD, PUSHED, SLEEPING
+from tests.proxy.ring.ringing import HEADER, idle, numbers, push
 
 
 def test_an_entry_comes_back_as_it_was_pushed(segment: Segment) -> None:

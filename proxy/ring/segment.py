@@ -20,8 +20,8 @@ from mmap import mmap
 from pathlib import Path
 from typing import Final
 
-from proxy.ring_directory import remove_unfinished, ring_directory, segments_in
-from proxy.segment_layout import (
+from proxy.ring.directory import remove_unfinished, ring_directory, segments_in
+from proxy.ring.segment_layout import (
     HEADER_BYTES,
     HELD_SINCE_US,
     PAGE,

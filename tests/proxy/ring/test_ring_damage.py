@@ -6,10 +6,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from proxy.ring import PREFIX, WRAP, RingReader, RingWriter
-from proxy.segment import Segment, SegmentError
-from proxy.segment_layout import HEAD, RELEASED
-from tests.proxy.ringing import HEADER, idle, numbers, push
+from proxy.ring.ring import PREFIX, WRAP, RingReader, RingWriter
+from proxy.ring.segment import Segment, SegmentError
+from proxy.ring.segment_layout import HEAD, RELEASED
+from tests.proxy.ring.ringing import HEADER, idle, numbers, push
 
 
 class Clock:

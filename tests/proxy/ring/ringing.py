@@ -2,7 +2,7 @@
 
 import struct
 
-from proxy.ring import RingReader, RingWriter
+from proxy.ring.ring import RingReader, RingWriter
 
 HEADER = struct.Struct("<IH")
 

@@ -11,7 +11,7 @@ lengths.
 from struct import Struct
 from typing import Final
 
-from proxy.capture import Window
+from proxy.ring.body_window import Window
 from storage.record import OUTCOMES, Outcome
 
 KIND_EXCHANGE: Final = 1

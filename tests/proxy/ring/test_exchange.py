@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.capture import Window
-from proxy.exchange import (
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import (
     ACCESS,
     ERROR_CODES,
     FIXED,

@@ -7,8 +7,8 @@ Each message is an event record of its own, so it carries what ties it to its ex
 from struct import Struct
 from typing import Final, NamedTuple
 
-from proxy.exchange import ACCESS
 from proxy.http1.websocket_frames import Message, Opcode
+from proxy.ring.exchange import ACCESS
 
 KIND_MESSAGE: Final = 2
 """Ring entry kind of a WebSocket message."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.ring_directory import remove_unfinished, ring_directory, segments_in
-from proxy.segment import SegmentError
+from proxy.ring.directory import remove_unfinished, ring_directory, segments_in
+from proxy.ring.segment import SegmentError
 
 
 def test_the_default_is_private_and_stable_per_data_directory(tmp_path: Path) -> None:

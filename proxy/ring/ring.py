@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from zlib import crc32
 
-from proxy.ring_entry import PREFIX, PREFIX_BYTES, WRAP, Buffer, checksum
-from proxy.segment import Segment
-from proxy.segment_layout import (
+from proxy.ring.entry import PREFIX, PREFIX_BYTES, WRAP, Buffer, checksum
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import (
     FIRST_REFUSED_US,
     HEAD,
     LAST_REFUSED_US,
