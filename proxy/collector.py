@@ -30,7 +30,6 @@ from proxy.enrich.records import RecordBuilder
 from proxy.keeping import describe_retention, make_retention
 from proxy.key_publisher import KeyPublisher
 from proxy.orders import Orders
-from proxy.plane import read_settings
 from proxy.process import malloc
 from proxy.process.control_channel import HOPELESS_EXIT, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
@@ -43,6 +42,7 @@ from proxy.settings.model import Settings, StorageSettings
 from proxy.sources import Source, Sources
 from proxy.status import StatusView
 from proxy.tailing import follow_tail
+from proxy.worker.server import read_settings
 from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured
 from storage.keys import ApiKey

@@ -20,9 +20,9 @@ from random import Random
 from typing import Final, NamedTuple
 
 from tests.fuzz.request_grammar import make_request_case
-from tests.proxy.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS
-from tests.proxy.vectors.published import published
-from tests.proxy.vectors.requests import PASSAGES, REFUSALS
+from tests.proxy.worker.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS
+from tests.proxy.worker.vectors.published import published
+from tests.proxy.worker.vectors.requests import PASSAGES, REFUSALS
 from tests.support.plane import running_plane, settings_for
 from tests.support.recording import Recording
 from tests.support.sidelog import free_port

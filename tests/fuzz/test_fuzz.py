@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from proxy import connection, routes
-from proxy.answering import Answering
 from proxy.http1 import chunked, request_head, response_head
 from proxy.http1.forwarded import forwarded_lines
 from proxy.http1.request_head import RequestHead
-from proxy.routes import Route
-from proxy.tunnel import Tunnel
-from proxy.upstream import UpstreamConnection
+from proxy.worker.__main__ import routes
+from proxy.worker.responding import Answering
+from proxy.worker.routes import Route
+from proxy.worker.tunnel import Tunnel
+from proxy.worker.upstream import UpstreamConnection
 from tests.fuzz import runner
 from tests.fuzz.parsers import Judge
 from tests.fuzz.runner import KINDS, Fuzzer

@@ -9,19 +9,19 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
-from proxy.connection import Downstream
-from proxy.engine import Engine
-from proxy.gate import Gate
-from proxy.pool import Pool
-from proxy.recorder import Recorder
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
-from proxy.routes import compile_routes
 from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
-from proxy.upstream import UpstreamConnection
+from proxy.worker.downstream import Downstream
+from proxy.worker.engine import Engine
+from proxy.worker.key_auth import Gate
+from proxy.worker.pool import Pool
+from proxy.worker.recorder import Recorder
+from proxy.worker.routes import compile_routes
+from proxy.worker.upstream import UpstreamConnection
 
 INSTANCE: Final = "Side-1"
 SETTINGS: Final = Settings(

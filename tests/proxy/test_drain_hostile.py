@@ -10,7 +10,7 @@ import pytest
 
 from proxy.ring.body_window import Window
 from storage.memory import MemoryStorage
-from tests.proxy.vectors.bodies import HOSTILE, HostileBody
+from tests.proxy.worker.vectors.bodies import HOSTILE, HostileBody
 from tests.support.rings import RingWorker, collecting, rows
 
 MAX_HOLD_S = 0.05

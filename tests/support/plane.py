@@ -16,15 +16,15 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from proxy.plane import DataPlane, ProtocolPlane, ReferencePlane, data_plane
 from proxy.process.event_loop import new_event_loop
 from proxy.ring.counters import CounterLayout, CounterSnapshot
 from proxy.ring.exchange import CapturedExchange
 from proxy.ring.inflight import InflightReader
 from proxy.ring.ring import RingReader
 from proxy.ring.segment import Segment
-from proxy.routes import compile_routes
 from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
+from proxy.worker.routes import compile_routes
+from proxy.worker.server import DataPlane, ProtocolPlane, ReferencePlane, data_plane
 from tests.support.client import Client
 
 Value = TypeVar("Value")

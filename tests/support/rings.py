@@ -11,7 +11,6 @@ import msgspec
 from proxy.drain import Drain
 from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
-from proxy.recorder import Recorder
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
 from proxy.ring.exchange import Exchange
@@ -20,6 +19,7 @@ from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings
 from proxy.sources import Sources
+from proxy.worker.recorder import Recorder
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery

@@ -14,8 +14,8 @@ from proxy.http1.errors import Refused
 from proxy.http1.field_lines import HOP_BY_HOP, PlainLines
 from proxy.http1.forwarded import forwarded_lines
 from proxy.http1.request_head import RequestHead, parse_request_head
-from proxy.routes import Route
 from proxy.settings.model import RouteSettings, Settings
+from proxy.worker.routes import Route
 
 
 def read(block: bytes, plain: PlainLines | None = None) -> RequestHead:

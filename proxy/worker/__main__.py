@@ -1,0 +1,122 @@
+"""Root of a worker process: `python -m proxy.worker`. Builds the data plane on inherited sockets, serves, drains.
+
+Start order: settings, segment, recorder, engine, listeners, `ready`. Stop order is the reverse: listeners close,
+running exchanges finish within `drain_timeout_s`, the rest is recorded as `shutdown`, the segment is let go. What it
+pushed stays in the ring for the collector.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import socket
+import sys
+
+from proxy.process.control_channel import Control
+from proxy.process.event_loop import new_event_loop, stop_signals
+from proxy.process.logs import set_up_log
+from proxy.process.wakeup import Wakeup
+from proxy.ring.segment import SegmentError
+from proxy.settings.model import Settings
+from proxy.worker.routes import compile_routes
+from proxy.worker.server import DataPlane, data_plane, make_segment, read_settings
+
+log = logging.getLogger(__name__)
+
+
+async def _serve(options: argparse.Namespace, settings: Settings) -> None:
+    segment = make_segment(settings, options.ring_fd)
+    wakeup = Wakeup(*options.wake_fds)
+    sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
+    control = Control(socket.socket(fileno=options.control_fd))
+    stopping, leaving = asyncio.Event(), asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            plane = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance)
+            await plane.start()
+            await plane.listen(sockets[options.index])
+            _obey(control, plane, sockets, tasks, stopping, leaving)
+            control.send("ready")
+            wakeup.notify()  # there is a new ring
+            gc.collect()
+            gc.freeze()  # what lives as long as the process need not be looked at again
+
+            def stop() -> None:
+                stopping.set()
+                leaving.set()
+
+            with stop_signals(stop):
+                await leaving.wait()
+                for listener in sockets:
+                    listener.close()  # at a stop, new connections are refused at once instead of waiting for our end
+                if not stopping.is_set():
+                    await plane.retire(stopping)
+            await plane.drain()
+    finally:
+        segment.close()
+
+
+def _obey(
+    control: Control,
+    plane: DataPlane,
+    sockets: list[socket.socket],
+    tasks: asyncio.TaskGroup,
+    stopping: asyncio.Event,
+    leaving: asyncio.Event,
+) -> None:
+    """Do what the supervisor says; drain when it is gone. `leaving` is set by a retirement too, `stopping` is not."""
+    loop = asyncio.get_running_loop()
+
+    def on_readable() -> None:
+        lines, _, has_ended = control.receive()
+        for line in [] if stopping.is_set() else lines:
+            command, _, argument = line.partition(" ")
+            if command == "adopt":
+                tasks.create_task(plane.listen(sockets[int(argument)]), name=f"adopt socket {argument}")
+            elif command == "release":
+                plane.release(sockets[int(argument)])
+            elif command == "retire":
+                leaving.set()
+            elif command == "drain":
+                stopping.set()
+        if has_ended:
+            loop.remove_reader(control.fileno())
+            stopping.set()
+        if stopping.is_set():
+            leaving.set()
+
+    loop.add_reader(control.fileno(), on_readable)
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="proxy.worker", description="started by the supervisor")
+    parser.add_argument("--settings-fd", type=int, required=True)
+    parser.add_argument("--control-fd", type=int, required=True)
+    parser.add_argument("--listen-fds", type=_descriptors, required=True)
+    parser.add_argument("--wake-fds", type=_descriptors, required=True)
+    parser.add_argument("--ring-fd", type=int)
+    parser.add_argument("--index", type=int, required=True)
+    parser.add_argument("--instance", required=True)
+    return parser.parse_args(argv)
+
+
+def _descriptors(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def main(argv: list[str]) -> int:
+    """Run a worker until it is told to stop, or its supervisor is gone."""
+    options = _options(argv)
+    settings = read_settings(options.settings_fd)
+    set_up_log(settings.log.level, role=f"worker {options.index}")
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(options, settings))
+    except SegmentError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,183 @@
+"""What all connections of one worker share in the default engine: settings, routes, pools, the memo of heads, the tick.
+
+Wiring stays here, behaviour in `connection.py` and `upstream.py`. One tick serves every deadline of the worker: a timer
+object per request would cost more than parsing it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from proxy.http1.field_lines import PlainLines
+from proxy.http1.forwarded import TrustedProxies
+from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.settings.addresses import parse_address
+from proxy.settings.model import Settings
+from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
+from proxy.worker.key_auth import Gate
+from proxy.worker.opt_out import make_opt_out
+from proxy.worker.pool import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
+from proxy.worker.recorder import Recorder
+from proxy.worker.routes import Route, RouteTable
+
+if TYPE_CHECKING:
+    from proxy.worker.downstream import Downstream
+
+log = logging.getLogger(__name__)
+
+_CLOCK_TICKS: Final = int(1 / TICK_S)
+"""Once a second: resample the clock, expire idle upstream connections."""
+_DEADLINE_TICKS: Final = 5
+"""Four times a second: deadlines of all connections, idle ones too (0.5 ms for 10 000)."""
+
+
+class Engine:
+    """Shared state of the downstream connections of one worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: RouteTable,
+        recorder: Recorder,
+        gate: Gate,
+        tasks: asyncio.TaskGroup,
+        instance: str,
+    ) -> None:
+        """Wire up; `tasks` runs the opening of upstream connections and outlives every connection."""
+        limits = settings.proxy.limits
+        self.routes: Final = routes
+        self.recorder: Final = recorder
+        self.gate: Final = gate
+        self.tasks: Final = tasks
+        self.deadlines: Final = Deadlines(limits)
+        self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies)
+        self.instance: Final = instance.encode()
+        self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
+        name = settings.proxy.record_id_header
+        self.record_id_format: Final = f"{name}: %b\r\n".encode() if name else b""
+        self.head_end_format: Final = b"%b" + self.record_id_format + b"\r\n" if name else b"%b%.0b\r\n"
+        """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
+        self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
+        self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
+        self.max_headers: Final = limits.max_headers or 1 << 20
+        self.max_body_bytes: Final = limits.max_body_bytes
+        self.max_message_bytes: Final = settings.capture.websocket_message_bytes
+        self.opt_out: Final = make_opt_out(settings.capture.opt_out_header, routes)
+        self.max_connections: Final = limits.max_connections or 1 << 30
+        self._max_per_client = limits.max_connections_per_client
+        self._open_of: dict[bytes, int] = {}
+        """Client address → open connections; kept only when there is a limit."""
+        own = frozenset(parse_address(text) for text in settings.listens.values())
+        self.pools: Final = tuple(Pool(route, limits, self._count_upstream, own) for route in routes.routes)
+        self.connections: Final[set[Downstream]] = set()
+        self.in_flight: Final[set[Downstream]] = set()
+        self.is_draining = False
+        self.keeps_alive = True
+        """Whether an answer may be followed by another on its connection; not from the last days of a worker on."""
+        self._memo: dict[bytes, RequestHead] = {}
+        self._plain = PlainLines()
+
+    def _count_upstream(self, change: int) -> None:
+        self.recorder.count_connection("upstream", change)
+
+    def admit(self, connection: "Downstream", peer: bytes) -> str:
+        """Count a new connection in, or say which limit it would exceed: then it is counted as refused."""
+        refusal = ""
+        if len(self.connections) >= self.max_connections:
+            refusal = f"{self.max_connections} connections are open, the limit"
+        elif 0 < self._max_per_client <= self._open_of.get(peer, 0):
+            refusal = f"{self._max_per_client} connections are open from this address, the limit"
+        if refusal:
+            self.recorder.count_refused_connection()
+            return refusal
+        self.connections.add(connection)
+        self.recorder.count_connection("downstream", 1)
+        if self._max_per_client:
+            self._open_of[peer] = self._open_of.get(peer, 0) + 1
+        return ""
+
+    def dismiss(self, connection: "Downstream", peer: bytes) -> None:
+        """Count a closed connection out; one that was refused changes nothing."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        self.recorder.count_connection("downstream", -1)
+        left = self._open_of.pop(peer, 1) - 1
+        if left > 0:
+            self._open_of[peer] = left
+
+    def parse(self, block: bytes) -> RequestHead:
+        """Read the field lines of a request, or recall them: a kept-alive client repeats itself.
+
+        Raises:
+            Refused: see `parse_request_head`.
+        """
+        head = self._memo.get(block)
+        if head is None:
+            head = parse_request_head(
+                block, max_headers=self.max_headers, max_line_bytes=self.max_line_bytes, plain=self._plain
+            )
+            if self.opt_out is not None:
+                head.opt_out = self.opt_out.level_of(block)
+            if len(block) <= MAX_MEMO_BYTES:
+                if len(self._memo) >= MAX_MEMO_HEADS:
+                    self._memo.clear()
+                self._memo[block] = head
+        return head
+
+    def render(self, head: RequestHead, route: Route) -> bytes:
+        """Build, or recall, the field lines a head becomes for a route's upstream."""
+        lines = head.rendered.get(route.index)
+        if lines is None:
+            lines = head.rendered[route.index] = route.render(head, self.instance, self.via)
+        return lines
+
+    async def tick(self) -> None:
+        """Run for the worker's whole life: note old exchanges, enforce deadlines, follow the clock."""
+        count = 0
+        while True:
+            await asyncio.sleep(TICK_S)
+            count += 1
+            now_ns = time.monotonic_ns()
+            self._guard(self._show_old, now_ns)
+            self.gate.refresh()
+            if count % _DEADLINE_TICKS == 0:
+                self._guard(self._enforce, now_ns)
+            if count % _CLOCK_TICKS == 0:
+                self.recorder.sample_clock()
+                for pool in self.pools:
+                    pool.expire(now_ns)
+
+    def _guard(self, step: Callable[[int], None], now_ns: int) -> None:
+        """A tick must survive whatever one connection does."""
+        try:
+            step(now_ns)
+        except Exception:
+            log.exception("the engine's tick failed; the next one goes on")
+
+    def _show_old(self, now_ns: int) -> None:
+        self.recorder.set_in_flight(len(self.in_flight))
+        for connection in self.in_flight:
+            exchange = connection.exchange
+            if exchange is not None and exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
+                self.recorder.show(exchange)
+
+    def _enforce(self, now_ns: int) -> None:
+        for connection in list(self.connections):
+            connection.check(now_ns)
+
+    def drain(self) -> None:
+        """Finish: idle connections close now, the others after their exchange."""
+        self.is_draining = True
+        self.keeps_alive = False
+        for connection in list(self.connections):
+            connection.close_if_idle()
+
+    def abort(self) -> None:
+        """End what is left: every exchange is recorded as `shutdown`."""
+        for connection in list(self.connections):
+            connection.abort_for_shutdown()
+        for pool in self.pools:
+            pool.close()

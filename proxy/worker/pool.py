@@ -1,0 +1,197 @@
+"""The pool of one route's upstream connections.
+
+Decide synchronously, act asynchronously: `acquire` only picks; opening a connection is the one thing that awaits.
+Last in, first out: the connection used most recently is the least likely to have been closed by the other side.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from proxy.http1.errors import UpstreamError, unreached
+from proxy.http1.field_lines import PlainLines
+from proxy.http1.response_head import ResponseHead, parse_response_head
+from proxy.settings.addresses import is_loopback
+from proxy.settings.model import LimitSettings
+from proxy.worker.routes import Route
+from proxy.worker.upstream import UpstreamConnection
+
+POST_IDLE_NS: Final = 1_000_000_000
+"""A request that must not be sent twice uses a pooled connection only if idle for less than this (P13)."""
+
+MAX_MEMO_BYTES: Final = 2048
+"""Longer heads are not memoised: they hardly ever repeat."""
+MAX_MEMO_HEADS: Final = 1024
+"""Then the memo starts anew; with the limit above it holds at most 2 MiB of keys."""
+
+
+class Pool:
+    """Connections of one route's upstream."""
+
+    def __init__(
+        self, route: Route, limits: LimitSettings, on_open: Callable[[int], None], own: frozenset[tuple[str, int]]
+    ) -> None:
+        """Begin empty.
+
+        Args:
+            route: whose upstream it is.
+            limits: its number of connections, and how long they are kept.
+            on_open: gets +1 and -1 as connections open and close.
+            own: addresses this proxy listens on itself.
+        """
+        self._own = own
+        self._route = route
+        self._limits = limits
+        self._on_open = on_open
+        self._idle: list[UpstreamConnection] = []
+        self._connections: set[UpstreamConnection] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._memo: dict[bytes, ResponseHead] = {}
+        self._plain = PlainLines()
+        self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
+        self.max_head_bytes = limits.max_header_bytes or 1 << 24
+        self._max_headers = limits.max_headers or 1 << 20
+        self._max_connections = limits.upstream_max_connections or 1 << 30
+
+    def parse(self, raw: bytes) -> ResponseHead:
+        """Read a response head, or recall it: identical heads come in runs (one Date a second)."""
+        head = self._memo.get(raw)
+        if head is None:
+            head = parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
+            if len(raw) <= MAX_MEMO_BYTES:
+                if len(self._memo) >= MAX_MEMO_HEADS:
+                    self._memo.clear()
+                self._memo[raw] = head
+        return head
+
+    def keep_alive_of(self, announced_s: int) -> int:
+        """How long to keep an idle connection, ns: a second less than the upstream announces, else the setting."""
+        return max(self.keep_alive_ns, (announced_s - 1) * 1_000_000_000) if announced_s > 0 else self.keep_alive_ns
+
+    def acquire(self, now_ns: int, *, is_idempotent: bool) -> UpstreamConnection | None:
+        """Lend the most recently used idle connection that is young enough, if any."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            age_ns = now_ns - connection.idle_since_ns
+            if age_ns < connection.keep_alive_ns and not connection.transport.is_closing():
+                if is_idempotent or age_ns < POST_IDLE_NS:
+                    return connection
+                idle.append(connection)
+                return None
+            connection.abandon()
+        return None
+
+    def release(self, connection: UpstreamConnection, now_ns: int) -> None:
+        """Take a connection back, whose response ended where it should."""
+        if connection.transport.is_closing():
+            return
+        connection.is_reused = True
+        connection.idle_since_ns = now_ns
+        self._idle.append(connection)
+        if self._waiting:
+            self._wake()
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Strike out a connection that is closed or about to be; idempotent."""
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._on_open(-1)
+            if connection in self._idle:
+                self._idle.remove(connection)
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
+        """Open a connection, or wait for one when the limit is reached.
+
+        Raises:
+            UpstreamError: one of `errors.unreached`, `upstream_timeout`, or `overloaded` when the limit held too long.
+        """
+        is_full = False
+        try:
+            async with asyncio.timeout(self._limits.timeout_connect_s or None):
+                while len(self._connections) + self._opening >= self._max_connections:
+                    is_full = True
+                    waiter = asyncio.get_running_loop().create_future()
+                    self._waiting.append(waiter)
+                    await self._turn(waiter)
+                    idle = self.acquire(time.monotonic_ns(), is_idempotent=is_idempotent)
+                    if idle is not None:
+                        return idle
+                is_full = False
+                return await self._connect()
+        except TimeoutError as error:
+            if is_full:
+                raise UpstreamError(
+                    "overloaded", f"all {self._max_connections} upstream connections are busy"
+                ) from error
+            raise UpstreamError(
+                "upstream_timeout", f"no connection after {self._limits.timeout_connect_s:g} s"
+            ) from error
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UpstreamError(unreached(error), f"cannot connect to the upstream: {reason}") from error
+
+    async def _turn(self, waiter: "asyncio.Future[None]") -> None:
+        """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled():
+                self._wake()
+            raise
+
+    async def _connect(self) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        address = self._route.address
+        self._opening += 1
+        try:
+            if address.scheme == "unix":
+                _, connection = await loop.create_unix_connection(lambda: UpstreamConnection(self), address.path)
+            else:
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self),
+                    address.host,
+                    address.port,
+                    ssl=self._route.tls,
+                    server_hostname=self._route.server_name,
+                )
+        except BaseException:
+            self._opening -= 1
+            self._wake()
+            raise
+        self._opening -= 1
+        if self._is_ourselves(connection.transport):
+            connection.transport.abort()
+            raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
+        self._connections.add(connection)
+        self._on_open(1)
+        return connection
+
+    def _is_ourselves(self, transport: asyncio.Transport) -> bool:
+        """Whether the peer is one of our own listeners: what a name leads to may change after the start (P19)."""
+        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not isinstance(peer, tuple) or not (peer[0] == own[0] or is_loopback(peer[0])):
+            return False  # another machine
+        host, port = peer[:2]
+        return any(port == mine and listen in (host, "0.0.0.0", "::") for listen, mine in self._own)  # noqa: S104
+
+    def expire(self, now_ns: int) -> None:
+        """Close connections that were idle too long; called once a second."""
+        for connection in [c for c in self._idle if now_ns - c.idle_since_ns >= c.keep_alive_ns]:
+            connection.abandon()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in list(self._connections):
+            connection.abandon()

@@ -1,0 +1,151 @@
+"""Where an exchange becomes a record: ids and clocks at its start, ring and counters at its end. Both engines share it.
+
+The worker does four things with a record: copy bytes into the ring, stamp an id, stamp the clock, count. All of them
+are here. A record can be refused (the ring is full), which the ring counts; it never fails the request.
+"""
+
+import secrets
+import time
+from struct import Struct
+from typing import Final
+
+from proxy.http1.websocket_frames import Message
+from proxy.ring.counters import CounterLayout
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.websocket_message import KIND_MESSAGE, encode_message
+from proxy.worker.routes import Route
+
+_ID: Final = Struct(">QQ")
+_VARIANT: Final = 1 << 63
+
+NO_SLOT: Final = -2
+"""The in-flight table was full when the exchange became old: it is not tried again."""
+
+
+class Recorder:
+    """Makes exchanges and records them."""
+
+    __slots__ = (
+        "_base",
+        "_cells",
+        "_counter",
+        "_inflight",
+        "_layout",
+        "_offset_ns",
+        "_ring",
+    )
+
+    def __init__(
+        self, ring: RingWriter, cells: "memoryview[int]", layout: CounterLayout, inflight: InflightWriter
+    ) -> None:
+        """Write to the three areas of one segment; `cells` are the u64 counters that `layout` describes."""
+        self._ring = ring
+        self._cells = cells
+        self._layout = layout
+        self._inflight = inflight
+        self._base = _VARIANT | secrets.randbits(42) << 20
+        self._counter = 0
+        self._offset_ns = 0
+        self.sample_clock()
+
+    def sample_clock(self) -> None:
+        """Compare wall and monotonic clock; called once a second, so that a stepped wall clock is followed."""
+        self._offset_ns = time.time_ns() - time.monotonic_ns()
+
+    def begin(self, now_ns: int, client: bytes) -> Exchange:
+        """Start an exchange at the monotonic `now_ns`, with a fresh UUIDv7 (RFC 9562 §5.7)."""
+        wall_ns = now_ns + self._offset_ns
+        ms, rest_ns = divmod(wall_ns, 1_000_000)
+        self._counter = counter = (self._counter + 1) & 0xF_FFFF
+        record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
+        text = record_id.hex()
+        id_text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode()
+        return Exchange(record_id, id_text, now_ns, wall_ns, client)
+
+    def finish(self, exchange: Exchange, now_ns: int) -> None:
+        """Record an exchange whose last bytes are about to be released, or whose end is known."""
+        exchange.ended_ns = now_ns - exchange.started_ns
+        layout = self._layout
+        cells = self._cells
+        route = exchange.route if exchange.route != NO_ROUTE else layout.no_route
+        cells[layout.request_cell(route, exchange.method, exchange.status)] += 1
+        window = exchange.request_body
+        size = len(exchange.request_whole) if window is None else window.size
+        if size:
+            cells[layout.request_bytes + route] += size
+        window = exchange.response_body
+        size = len(exchange.response_whole) if window is None else window.size
+        if size:
+            cells[layout.response_bytes + route] += size
+        if exchange.is_recorded:
+            ring = self._ring
+            header, sections = exchange.encode(ring.pressure())
+            ring.push(KIND_EXCHANGE, header, sections)
+        if exchange.slot >= 0:
+            # After the push: killed in between, the exchange is in both and stored once; before it, it was in neither.
+            self._inflight.clear(exchange.slot)
+            exchange.slot = -1
+
+    def message(self, exchange: Exchange, direction: int, message: Message, traceparent: bytes) -> None:
+        """Record a WebSocket message; a ring under pressure keeps what it was, not what it said."""
+        now_ns = time.time_ns()
+        self._counter = counter = (self._counter + 1) & 0xF_FFFF
+        ms, rest_ns = divmod(now_ns, 1_000_000)
+        record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
+        if self._ring.pressure():
+            message = message._replace(data=b"")
+        header, sections = encode_message(
+            record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access
+        )
+        self._ring.push(KIND_MESSAGE, header, sections)
+
+    def show(self, exchange: Exchange) -> None:
+        """Note an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
+        if not exchange.is_recorded:
+            exchange.slot = NO_SLOT
+            return
+        head, sections = exchange.request_head, [exchange.request_whole]
+        if exchange.flags & FLAG_BODIES_OFF:
+            sections = []
+        elif exchange.request_body is not None:
+            exchange.request_body.collect(sections)
+        if exchange.flags & FLAG_HEADS_OFF:
+            head = head.partition(b"\r\n")[0] + b"\r\n\r\n"  # what the record's own fields say
+        slot = self._inflight.fill(
+            exchange.id,
+            exchange.started_at_ns // 1000,
+            exchange.route,
+            exchange.client,
+            head,
+            b"".join(sections),
+        )
+        exchange.slot = slot if slot >= 0 else NO_SLOT
+
+    def count_upstream_error(self, route: Route, code: str) -> None:
+        """Count a failure of a route's upstream by its error code."""
+        cell = self._layout.upstream_error_cell(route.index, code.removeprefix("upstream_"))
+        if cell is not None:
+            self._cells[cell] += 1
+
+    def count_retry(self) -> None:
+        """Count a request that is sent to its upstream a second time."""
+        self._cells[self._layout.upstream_retries] += 1
+
+    def count_auth_failure(self, code: str) -> None:
+        """Count a call that the key check refused."""
+        self._cells[self._layout.auth_failure_cell(code)] += 1
+
+    def count_connection(self, side: str, change: int) -> None:
+        """Count open connections of one side, `downstream` or `upstream`."""
+        cell = self._layout.connections_downstream if side == "downstream" else self._layout.connections_upstream
+        self._cells[cell] += change
+
+    def count_refused_connection(self) -> None:
+        """Count a connection that was turned away before a byte of it was read."""
+        self._cells[self._layout.refused_connections] += 1
+
+    def set_in_flight(self, count: int) -> None:
+        """Publish how many exchanges are running; called by the tick."""
+        self._cells[self._layout.requests_in_flight] = count

@@ -1,0 +1,350 @@
+"""The reference engine: the complete data plane on aiohttp, to be read first. Chosen with `--engine reference`.
+
+It shares routes, heads, capture and recorder with the default engine (`connection.py`) and differs only in I/O, so
+the two can judge each other: the same requests through both, every difference explained
+(tests/proxy/worker/test_engines.py). It costs several times the CPU per request (bench/README.md), opens no upgrades,
+and leaves limits and deadlines to aiohttp.
+
+One exchange is one call of `handle`: read the head, find the route, stream the request up and the response down with a
+copy of both kept in windows, record before the last bytes go out.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from aiohttp import (
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientResponseError,
+    ClientSession,
+    ClientTimeout,
+    DummyCookieJar,
+    InvalidURL,
+    TCPConnector,
+    UnixConnector,
+    web,
+)
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
+from yarl import URL
+
+from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, unreached
+from proxy.http1.forwarded import TrustedProxies, forwarded_lines
+from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.http1.request_line import parse_request_line
+from proxy.http1.response_head import ResponseHead, parse_response_head
+from proxy.ring.body_window import Window
+from proxy.ring.exchange import (
+    ERROR_INDEX,
+    FLAG_HTTP10,
+    FLAG_OWN_RESPONSE,
+    FLAG_REQUEST_COMPLETE,
+    OUTCOME_INDEX,
+    Exchange,
+)
+from proxy.settings.model import Settings
+from proxy.worker.key_auth import Gate
+from proxy.worker.opt_out import lower, make_opt_out
+from proxy.worker.recorder import Recorder
+from proxy.worker.routes import Route, RouteTable
+from storage.record import Outcome
+
+log = logging.getLogger(__name__)
+
+_OWN_FRAMING: Final = frozenset(("content-length", "transfer-encoding"))
+_AUTO_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+"""What aiohttp's client would add by itself."""
+
+
+class ReferenceEngine:
+    """All connections of one process, served by aiohttp."""
+
+    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
+        """Wire up; sessions are opened by `start`."""
+        self._limits = settings.proxy.limits
+        self._routes = routes
+        self._opt_out = make_opt_out(settings.capture.opt_out_header, routes)
+        self.recorder = recorder
+        self._gate = gate
+        self._instance = instance.encode()
+        self._trusted = TrustedProxies(settings.proxy.trusted_proxies)
+        self._via = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
+        self._id_header = settings.proxy.record_id_header
+        self._sessions: list[ClientSession] = []
+        self._server = web.Server(self.handle, auto_decompress=False)
+        self.in_flight: set[Exchange] = set()
+
+    async def start(self) -> None:
+        """Open one client session per route."""
+        for route in self._routes.routes:
+            self._sessions.append(_session(route, self._limits.timeout_connect_s, self._limits.timeout_first_byte_s))
+
+    @property
+    def protocol_factory(self) -> Callable[[], asyncio.Protocol]:
+        """What a listening socket makes per connection."""
+        return self._server
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let running exchanges finish, then close."""
+        await self._server.shutdown(timeout_s)
+        for session in self._sessions:
+            await session.close()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one exchange."""
+        peer = (request.remote or "").encode()
+        exchange = self.recorder.begin(time.monotonic_ns(), peer)
+        self.in_flight.add(exchange)
+        try:
+            return await self._exchange(request, exchange, peer)
+        except Refused as refusal:
+            return await self._answer_error(request, exchange, refusal.code, refusal.message, Outcome.REJECTED)
+        except UpstreamError as error:
+            outcome = Outcome.UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else Outcome.UPSTREAM_ERROR
+            return await self._answer_error(request, exchange, error.code, error.message, outcome)
+        except (asyncio.CancelledError, ConnectionResetError):
+            self._finish(exchange, Outcome.CLIENT_CLOSED, exchange.status or 499)
+            raise
+        finally:
+            self.in_flight.discard(exchange)
+
+    async def _exchange(self, request: web.BaseRequest, exchange: Exchange, peer: bytes) -> web.StreamResponse:
+        raw = _raw_head(request)
+        exchange.request_head = raw
+        line, _, rest = raw.partition(b"\r\n")
+        method, target, authority, is_http10 = parse_request_line(line, is_tls=request.secure)
+        exchange.method = method
+        block = line[-8:] + b"\r\n" + rest
+        head = parse_request_head(
+            block,
+            max_headers=self._limits.max_headers or 1 << 20,
+            max_line_bytes=self._limits.max_header_line_bytes or 1 << 24,
+        )
+        exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (0 if request.body_exists else FLAG_REQUEST_COMPLETE)
+        head.is_websocket = False
+        if authority is not None:
+            head.host = authority
+        is_trusted = self._trusted.has(peer.decode())
+        if is_trusted and head.forwarded_for:
+            exchange.client = self._trusted.client(peer.decode(), head.forwarded_for).encode()
+        if self._opt_out is not None:
+            head.opt_out = self._opt_out.level_of(block)
+        route = self._find_route(exchange, head, target)
+        lines = route.render(head, self._instance, self._via)
+        lines += forwarded_lines(head, peer, b"http", head.host, is_trusted=is_trusted)
+        if not head.request_id:
+            lines += b"X-Request-Id: %b\r\n" % exchange.id_text
+        upstream = await self._send(request, exchange, route, route.target(target), lines)
+        try:
+            return await self._relay(request, exchange, route, upstream)
+        finally:
+            upstream.release()
+
+    def _find_route(self, exchange: Exchange, head: RequestHead, target: bytes) -> Route:
+        """Admit the request, and record it at most at the level it asks for, refused or not."""
+        opt_out, level = self._opt_out, head.opt_out
+        if opt_out is None or level is None:
+            return self._admit(exchange, head, target, head.host)
+        try:
+            route = self._admit(exchange, head, target, head.host)
+        finally:
+            lower(exchange, level)
+        return opt_out.twin(route, level)
+
+    def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, host: bytes) -> Route:
+        route = self._routes.match(host, target)
+        if route is None:
+            raise Refused("no_route", f"no route for host {host[:80]!r} and path {target[:80]!r}")
+        exchange.route = route.index
+        exchange.flags |= route.flags
+        exchange.is_recorded = route.is_recorded
+        if target == b"*":
+            raise Refused("bad_request", "the reference engine cannot forward the target *")
+        if self._instance in head.hops:
+            raise Refused("loop_detected", "this request has passed this proxy before")
+        limit = self._limits.max_body_bytes
+        if 0 < limit < head.content_length:
+            raise Refused("body_too_large", f"body of {head.content_length} bytes, the limit is {limit}")
+        if route.access is not None:
+            self._gate.refresh()  # there is no tick here
+            self._gate.admit(exchange, route.access, head, exchange.client)
+        return route
+
+    async def _send(
+        self, request: web.BaseRequest, exchange: Exchange, route: Route, target: bytes, lines: bytes
+    ) -> ClientResponse:
+        headers = _multidict(lines)
+        length = headers.pop("Content-Length", None)
+        headers.pop("Transfer-Encoding", None)
+        has_body = request.body_exists
+        if length is not None:
+            headers["Content-Length"] = length
+        if has_body:
+            exchange.request_body = Window(route.request_window_bytes, route.tail_bytes)
+        exchange.upstream = route.address_text
+        exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
+        scheme = "https" if route.tls else "http"
+        url = URL(f"{scheme}://{route.address.authority}{target.decode('ascii')}", encoded=True)
+        body = self._request_body(request, exchange) if has_body else None
+        try:
+            return await self._sessions[route.index].request(
+                exchange.method.decode(), url, headers=headers, data=body, allow_redirects=False, ssl=route.tls or True
+            )
+        except TimeoutError as error:
+            self.recorder.count_upstream_error(route, "upstream_timeout")
+            raise UpstreamError("upstream_timeout", "no answer in time") from error
+        except ClientError as error:
+            code = _failure(error)
+            if isinstance(error, ClientConnectorError):
+                exchange.sent_ns = -1
+            self.recorder.count_upstream_error(route, code)
+            raise UpstreamError(code, f"cannot reach the upstream: {error}") from error
+
+    async def _request_body(self, request: web.BaseRequest, exchange: Exchange) -> AsyncIterator[bytes]:
+        window = exchange.request_body
+        assert window is not None
+        async for data in request.content.iter_any():
+            window.add(data)
+            yield data
+        exchange.flags |= FLAG_REQUEST_COMPLETE
+
+    async def _relay(
+        self, request: web.BaseRequest, exchange: Exchange, route: Route, upstream: ClientResponse
+    ) -> web.StreamResponse:
+        raw = _raw_response_head(upstream)
+        head = parse_response_head(raw, max_headers=self._limits.max_headers or 1 << 20)
+        exchange.first_byte_ns = time.monotonic_ns() - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        response = self._response(exchange, head, upstream.reason or "")
+        window = exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
+        if head.body_length(exchange.method) == 0:
+            exchange.response_body = None
+            exchange.done_ns = time.monotonic_ns() - exchange.started_ns
+            self._finish(exchange, Outcome.OK, head.status)
+            await response.prepare(request)
+            await response.write_eof()
+            return response
+        writer = await response.prepare(request)
+        try:
+            await self._copy(upstream, response, window, exchange, head.content_length)
+        except (ClientError, TimeoutError) as error:
+            exchange.error = ERROR_INDEX["upstream_timeout" if isinstance(error, TimeoutError) else "upstream_reset"]
+            self._finish(exchange, Outcome.TRUNCATED, head.status)
+            log.debug("the upstream broke off", extra={"error": str(error)})
+            _reset(request, writer)
+            return response
+        await response.write_eof()
+        return response
+
+    async def _copy(
+        self, upstream: ClientResponse, response: web.StreamResponse, window: Window, exchange: Exchange, length: int
+    ) -> None:
+        """Pass the body on chunk by chunk; the record goes before the chunk that completes it."""
+        is_recorded = False
+        async for data in upstream.content.iter_any():
+            window.add(data)
+            if 0 <= length <= window.size and not is_recorded:
+                is_recorded = True
+                exchange.done_ns = time.monotonic_ns() - exchange.started_ns
+                self._finish(exchange, Outcome.OK, exchange.status)
+            await response.write(data)
+        if not is_recorded:
+            exchange.done_ns = time.monotonic_ns() - exchange.started_ns
+            self._finish(exchange, Outcome.OK, exchange.status)
+
+    def _response(self, exchange: Exchange, head: ResponseHead, reason: str) -> web.StreamResponse:
+        response = web.StreamResponse(status=head.status, reason=reason, headers=_multidict(head.fields))
+        if head.content_length >= 0 and head.status != 204:
+            response.headers["Content-Length"] = str(head.content_length)
+        elif head.body_length(exchange.method) < 0:
+            response.enable_chunked_encoding()
+        if self._id_header:
+            response.headers[self._id_header] = exchange.id_text.decode()
+        return response
+
+    def _finish(self, exchange: Exchange, outcome: Outcome, status: int) -> None:
+        if exchange.ended_ns < 0:
+            exchange.outcome = OUTCOME_INDEX[outcome]
+            exchange.status = status
+            self.recorder.finish(exchange, time.monotonic_ns())
+
+    async def _answer_error(
+        self, request: web.BaseRequest, exchange: Exchange, code: str, message: str, outcome: Outcome
+    ) -> web.StreamResponse:
+        head, body = error_response(code, message, close=False)
+        exchange.error = ERROR_INDEX[code]
+        exchange.flags |= FLAG_OWN_RESPONSE
+        exchange.response_head = head
+        exchange.response_body = Window(len(body), 0)
+        exchange.response_body.add(body)
+        headers = _multidict(head.partition(b"\r\n")[2][:-2])
+        if self._id_header:
+            headers[self._id_header] = exchange.id_text.decode()
+        self._finish(exchange, outcome, STATUS_OF[code])
+        return web.Response(status=STATUS_OF[code], headers=headers, body=body)
+
+
+def _session(route: Route, connect_s: float, first_byte_s: float) -> ClientSession:
+    timeout = ClientTimeout(total=None, sock_connect=connect_s or None, sock_read=first_byte_s or None)
+    if route.address.scheme == "unix":
+        connector: TCPConnector | UnixConnector = UnixConnector(path=route.address.path, limit=0)
+    else:
+        connector = TCPConnector(limit=0)
+    return ClientSession(
+        connector=connector,
+        timeout=timeout,
+        auto_decompress=False,
+        skip_auto_headers=_AUTO_HEADERS,
+        cookie_jar=DummyCookieJar(),
+    )
+
+
+def _failure(error: ClientError) -> str:
+    """Name why a request to the upstream failed."""
+    if isinstance(error, ClientConnectorDNSError | InvalidURL):
+        return "upstream_unresolved"
+    if isinstance(error, OSError):
+        return unreached(error)
+    return "upstream_bad_response" if isinstance(error, ClientResponseError) else "upstream_reset"
+
+
+def _multidict(lines: bytes) -> CIMultiDict[str]:
+    headers: CIMultiDict[str] = CIMultiDict()
+    for line in lines.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            headers.add(name.decode("ascii"), value.strip(b" \t").decode("utf-8", "surrogateescape"))
+    return headers
+
+
+def _raw_head(request: web.BaseRequest) -> bytes:
+    """Write the head as it came; aiohttp keeps names and values as bytes, so only white space may differ."""
+    version = request.version
+    line = f"{request.method} {request._message.path} HTTP/{version.major}.{version.minor}\r\n"
+    return line.encode() + _raw_fields(request.raw_headers)
+
+
+def _raw_response_head(response: ClientResponse) -> bytes:
+    line = f"HTTP/1.1 {response.status} {response.reason or ''}\r\n"
+    return line.encode("latin-1") + _raw_fields(response.raw_headers)
+
+
+def _raw_fields(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n"
+
+
+def _reset(request: web.BaseRequest, writer: AbstractStreamWriter | None) -> None:
+    """End the connection so that the client cannot take the truncated answer for a finished one (P14)."""
+    transport = request.transport
+    if transport is not None:
+        raw_socket = transport.get_extra_info("socket")
+        if raw_socket is not None:
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        transport.abort()

@@ -1,0 +1,219 @@
+"""Routes: which upstream a request goes to, and what is added to it on the way.
+
+Compiled once from the settings into bytes, so that the request path only joins them. Matching looks at the raw path, as
+the upstream will see it. Where more than one route exists the normalised path (percent-decoded, dot segments removed)
+must lead to the same one: a path that two readers could route differently is refused, not guessed (http.md, P10).
+"""
+
+import logging
+import ssl
+from collections.abc import Sequence
+from copy import copy
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from proxy.http1.errors import Refused
+from proxy.http1.field_lines import UPGRADE_LINES
+from proxy.http1.request_head import RequestHead
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
+from proxy.settings.addresses import UpstreamAddress, parse_upstream
+from proxy.settings.model import CaptureLevel, RouteSettings, Settings
+from proxy.worker.key_access import compile_access
+
+log = logging.getLogger(__name__)
+
+CAPTURE_FLAGS: Final[dict[CaptureLevel, int]] = {
+    "none": FLAG_BODIES_OFF | FLAG_HEADS_OFF,
+    "meta": FLAG_BODIES_OFF | FLAG_HEADS_OFF,
+    "headers": FLAG_BODIES_OFF,
+    "body": 0,
+}
+"""Level → the flags of exchanges recorded at it."""
+
+
+class Route:
+    """One route, compiled."""
+
+    __slots__ = (
+        "_host_line",
+        "_path",
+        "_set_lines",
+        "_set_names",
+        "access",
+        "address",
+        "address_text",
+        "flags",
+        "host",
+        "id",
+        "index",
+        "is_recorded",
+        "path",
+        "request_window_bytes",
+        "response_window_bytes",
+        "server_name",
+        "strip_bytes",
+        "tail_bytes",
+        "tls",
+    )
+
+    def __init__(self, index: int, route: RouteSettings, settings: Settings) -> None:
+        """Compile `route`, the `index`-th of the settings."""
+        self.index = index
+        self.id = route.id
+        self.path = route.path.encode()
+        self.host = route.host.lower().encode()
+        self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
+        self.address: UpstreamAddress = parse_upstream(route.upstream)
+        self.address_text = _address_text(self.address)
+        self.tls = _tls_context(route) if self.address.scheme == "https" else None
+        self.server_name = self.address.host if self.tls else None
+        self._host_line = self._fixed_host(route)
+        self._set_lines = b"".join(
+            f"{name}: {value}\r\n".encode("latin-1") for name, value in route.set_request_headers.items()
+        )
+        self._set_names = frozenset(name.lower().encode() for name in route.set_request_headers)
+        self.access = compile_access(route)
+        level = route.capture or settings.capture.level
+        self.is_recorded = level != "none"
+        self.flags = CAPTURE_FLAGS[level]
+        keeps_bodies = level == "body"
+        self.request_window_bytes = settings.capture.request_body_bytes if keeps_bodies else 0
+        self.response_window_bytes = settings.capture.response_body_bytes if keeps_bodies else 0
+        self.tail_bytes = settings.capture.tail_bytes if keeps_bodies else 0
+        if keeps_bodies and route.provider not in ("auto", "none"):
+            # Of a coded body only the head window can be read, and the counts are at its end.
+            self.request_window_bytes = max(self.request_window_bytes, settings.capture.llm_body_bytes)
+            self.response_window_bytes = max(self.response_window_bytes, settings.capture.llm_body_bytes)
+
+    def lowered(self, level: CaptureLevel) -> "Route":
+        """Copy the route with a level below `body`, or its own if that is lower; all else is the same."""
+        route = copy(self)
+        route.flags |= CAPTURE_FLAGS[level]
+        route.is_recorded = self.is_recorded and level != "none"
+        route.request_window_bytes = route.response_window_bytes = route.tail_bytes = 0
+        return route
+
+    def _fixed_host(self, route: RouteSettings) -> bytes | None:
+        """The Host sent upstream, or None for the client's own (interface.md, `upstream_host`)."""
+        if route.upstream_host:
+            return b"Host: %b\r\n" % route.upstream_host.encode()
+        if self.address.scheme == "https":
+            return b"Host: %b\r\n" % self.address.authority.encode()
+        return None
+
+    def render(self, head: RequestHead, hop: bytes, via: bytes) -> bytes:
+        """Build the field lines for the upstream that do not depend on the connection or the request line.
+
+        Ours come last: whatever a client names in Connection was taken out before (P1).
+        """
+        host = self._host_line or b"Host: %b\r\n" % (head.host or self.address.authority.encode())
+        if head.is_chunked:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            framing = b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
+        request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
+        hops = b", ".join([*head.hops, hop]) if head.hops else hop
+        fields = head.render(self._set_names)
+        if self.access is not None:
+            fields = self.access.without_key(fields)
+        if head.is_websocket:
+            via += UPGRADE_LINES
+        return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
+            host, fields, self._set_lines, request_id, hops, via, framing,
+        )  # fmt: skip
+
+    def target(self, target: bytes) -> bytes:
+        """Take the route's prefix off a target, where the route says so."""
+        if not self.strip_bytes or target == b"*":
+            return target
+        rest = target[self.strip_bytes :]
+        return rest if rest.startswith(b"/") else b"/" + rest
+
+
+class RouteTable:
+    """All routes in match order."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        """Keep the routes; the first that matches wins."""
+        self.routes: Final = tuple(routes)
+        only = self.routes[0] if len(self.routes) == 1 else None
+        self.catch_all: Final = only if only is not None and only.path == b"/" and not only.host else None
+        """The one route that takes everything, when there is nothing to decide."""
+
+    def match(self, host: bytes, target: bytes) -> Route | None:
+        """Find the route of a request.
+
+        Raises:
+            Refused: `bad_request` when raw and normalised path lead to different routes.
+        """
+        name = _host_name(host)
+        path = target.partition(b"?")[0]
+        found = self._first(name, path)
+        is_plain = not (b"%" in path or b"/." in path or b"//" in path or b"\\" in path or b";" in path)
+        if not is_plain and self._first(name, normalise(path)) is not found:
+            raise Refused("bad_request", f"ambiguous path {path[:80]!r}: other readings of it change its route")
+        return found
+
+    def _first(self, name: bytes, path: bytes) -> Route | None:
+        for route in self.routes:
+            if (not route.host or route.host == name) and _has_prefix(path, route.path):
+                return route
+        return None
+
+
+def compile_routes(settings: Settings) -> RouteTable:
+    """Compile the effective routes of the settings.
+
+    Raises:
+        OSError: a CA file cannot be read.
+        ssl.SSLError: it holds no certificate.
+    """
+    for route in settings.routes:
+        if not route.tls_verify and route.upstream.startswith("https:"):
+            log.warning("the certificate of this route's upstream is not checked", extra={"route": route.id})
+    return RouteTable([Route(index, route, settings) for index, route in enumerate(settings.routes)])
+
+
+def normalise(path: bytes) -> bytes:
+    """Bring a path into the form a lenient server might see.
+
+    Decoded, slashes merged, parameters of segments left out (servlet containers read `/..;x/` as `/../`), dot segments
+    resolved.
+    """
+    kept: list[bytes] = []
+    segments = [part.partition(b";")[0] for part in unquote_to_bytes(path).replace(b"\\", b"/").split(b"/")]
+    for segment in segments:
+        if segment == b"..":
+            kept[-1:] = []
+        elif segment not in (b"", b"."):
+            kept.append(segment)
+    end = b"/" if kept and segments[-1] in (b"", b".", b"..") else b""
+    return b"/" + b"/".join(kept) + end
+
+
+def _has_prefix(path: bytes, prefix: bytes) -> bool:
+    return path.startswith(prefix) or (prefix.endswith(b"/") and path == prefix[:-1] and prefix != b"/") or path == b"*"
+
+
+def _address_text(address: UpstreamAddress) -> bytes:
+    """host:port, or the socket's path, as records show it."""
+    if address.scheme == "unix":
+        return address.path.encode()
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}".encode()
+
+
+def _host_name(host: bytes) -> bytes:
+    """Take the port off a Host value."""
+    if host.startswith(b"["):
+        return host.partition(b"]")[0].lower() + b"]"
+    return host.partition(b":")[0].lower()
+
+
+def _tls_context(route: RouteSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=route.upstream_ca_file or None)
+    context.set_alpn_protocols(["http/1.1"])
+    if not route.tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,204 @@
+"""The data plane of one process: an engine with its recorder, and the listeners it serves. Two engines, one face.
+
+Built by the roots `worker.py` and `single.py`; which engine is a setting.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from proxy.http1.forwarded import TrustedProxies
+from proxy.process.listeners import BACKLOG
+from proxy.process.memfd import read_document
+from proxy.process.tls import server_context
+from proxy.ring.counters import CounterLayout
+from proxy.ring.descriptor import write_descriptor
+from proxy.ring.directory import ring_directory
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import INFLIGHT_BYTES
+from proxy.settings.model import Settings, thaw
+from proxy.worker.downstream import Downstream
+from proxy.worker.engine import Engine
+from proxy.worker.key_auth import Gate
+from proxy.worker.opt_out_downstream import OptingDownstream
+from proxy.worker.recorder import Recorder
+from proxy.worker.routes import RouteTable
+
+log = logging.getLogger(__name__)
+
+DRAIN_STEP_S: Final = 0.02
+"""How often a draining process looks whether the last exchange is done."""
+HANDSHAKE_S: Final = 5.0
+"""Accepted TLS connections are not seen before their handshake is done: a retiring process waits so long for them."""
+
+
+def make_segment(settings: Settings, fd: int | None = None) -> Segment:
+    """Make this process' segment, or adopt the anonymous one behind `fd`; it is held until closed.
+
+    Raises:
+        SegmentError: there is no space for it, or it may not be made.
+    """
+    if fd is not None:
+        segment = Segment.from_fd(fd)
+        segment.hold()
+        return segment
+    layout = CounterLayout(len(settings.routes))
+    directory = ring_directory(settings.ring.directory, Path(settings.data_dir), settings.ring.bytes + INFLIGHT_BYTES)
+    segment = Segment.create(
+        directory,
+        write_descriptor(msgspec.to_builtins(settings)),
+        ring_bytes=settings.ring.bytes,
+        counter_cells=layout.size,
+    )
+    segment.hold()
+    return segment
+
+
+class DataPlane:
+    """Accepts on listening sockets; the engine behind it is a subclass's."""
+
+    def __init__(self, protocol_factory: Callable[[], asyncio.Protocol], tls: ssl.SSLContext | None) -> None:
+        """Serve connections with what the factory makes, over TLS when there is a context."""
+        self._protocol_factory = protocol_factory
+        self._tls = tls
+        self._servers: dict[int, asyncio.Server] = {}
+
+    async def start(self) -> None:
+        """Start what the engine runs beside connections."""
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Accept connections on a listening socket, ours or a dead worker's; the socket stays the caller's."""
+        duplicate = listener.dup()
+        duplicate.setblocking(False)
+        self._servers[listener.fileno()] = await asyncio.get_running_loop().create_server(
+            self._protocol_factory, sock=duplicate, backlog=BACKLOG, ssl=self._tls
+        )
+
+    def release(self, listener: socket.socket) -> None:
+        """Stop accepting on one socket: its own worker is back."""
+        server = self._servers.pop(listener.fileno(), None)
+        if server is not None:
+            server.close()
+
+    async def retire(self, deadline: asyncio.Event) -> None:
+        """Accept nothing more, and return when the last client has left or `deadline` is set; then `drain` ends it."""
+        self.stop_listening()
+
+    def stop_listening(self) -> None:
+        """Accept nothing more."""
+        for server in self._servers.values():
+            server.close()
+
+    async def drain(self) -> None:
+        """Stop listening, let exchanges finish within the time allowed, cut off the rest."""
+        raise AssertionError("bug: an engine drains in its own way")
+
+
+class ProtocolPlane(DataPlane):
+    """The default engine, on raw protocols."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        routes: RouteTable,
+        recorder: Recorder,
+        gate: Gate,
+        tasks: asyncio.TaskGroup,
+        instance: str,
+    ) -> None:
+        """Wire the engine; its tick and the opening of upstream connections run in `tasks`."""
+        tls = tls_of(settings)
+        self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
+        self._lull_looks = 2 if tls is None else round(HANDSHAKE_S / DRAIN_STEP_S)
+        self._tasks = tasks
+        self._tick: asyncio.Task[None] | None = None
+        self.engine = engine = Engine(settings, routes, recorder, gate, tasks, instance)
+        connection = Downstream if engine.opt_out is None else OptingDownstream
+        super().__init__(lambda: connection(engine), tls)
+
+    async def start(self) -> None:
+        """Start the engine's tick."""
+        self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
+
+    async def retire(self, deadline: asyncio.Event) -> None:
+        """See `DataPlane.retire`: each client hears with its next answer that the connection ends."""
+        self.stop_listening()
+        self.engine.keeps_alive = False
+        empty = 0
+        while not deadline.is_set() and empty < self._lull_looks:
+            empty = 0 if self.engine.connections else empty + 1
+            await asyncio.sleep(DRAIN_STEP_S)
+
+    async def drain(self) -> None:
+        """See `DataPlane.drain`; what is cut off is recorded as `shutdown`."""
+        self.stop_listening()
+        self.engine.drain()
+        try:
+            async with asyncio.timeout(self._drain_timeout_s):
+                while self._is_busy():  # noqa: ASYNC110 - an event would cost every request a check
+                    await asyncio.sleep(DRAIN_STEP_S)
+        except TimeoutError:
+            log.warning("exchanges were cut off at the drain timeout", extra={"count": len(self.engine.in_flight)})
+        self.engine.abort()
+        if self._tick is not None:
+            self._tick.cancel()
+
+    def _is_busy(self) -> bool:
+        return bool(self.engine.in_flight) or any(c.is_flushing for c in self.engine.connections)
+
+
+class ReferencePlane(DataPlane):
+    """The reference engine, on aiohttp."""
+
+    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
+        """Wire the engine; aiohttp is imported only when it is asked for."""
+        from proxy.worker.reference import ReferenceEngine
+
+        self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
+        self._engine = ReferenceEngine(settings, routes, recorder, gate, instance)
+        super().__init__(self._engine.protocol_factory, tls_of(settings))
+
+    async def start(self) -> None:
+        """Open the client sessions."""
+        await self._engine.start()
+
+    async def drain(self) -> None:
+        """See `DataPlane.drain`."""
+        self.stop_listening()
+        await self._engine.drain(self._drain_timeout_s)
+
+
+def tls_of(settings: Settings) -> ssl.SSLContext | None:
+    """Make the data port's TLS context, if the settings have a certificate."""
+    return server_context(settings.proxy.tls_cert_file, settings.proxy.tls_key_file)
+
+
+def data_plane(
+    settings: Settings,
+    routes: RouteTable,
+    segment: Segment,
+    wake: Callable[[], None],
+    tasks: asyncio.TaskGroup,
+    instance: str,
+) -> DataPlane:
+    """Make the engine the settings name, recording into `segment`."""
+    layout = CounterLayout(len(routes.routes))
+    recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
+    trusted = TrustedProxies(settings.proxy.trusted_proxies)
+    gate = Gate(routes, segment.cells, Path(settings.data_dir), trusted, recorder)
+    if settings.proxy.engine == "reference":
+        return ReferencePlane(settings, routes, recorder, gate, instance)
+    return ProtocolPlane(settings, routes, recorder, gate, tasks, instance)
+
+
+def read_settings(fd: int) -> Settings:
+    """Thaw the settings behind an inherited descriptor."""
+    return thaw(read_document(fd))

@@ -1,0 +1,339 @@
+"""Bad input on both sides of the data port, line by line, over real sockets: whole, and byte by byte.
+
+The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with the rule it belongs to. What each rule
+says, and which tests hold it, stands in `test_every_rule_has_a_test`, which fails when one of them is renamed.
+"""
+
+import contextlib
+import re
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
+from storage.record import Outcome
+from tests.fuzz.parsers import Judge
+from tests.fuzz.strict import read_requests
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import outcome
+from tests.proxy.worker.vectors.conformance import CONFORMANCE_PASSAGES, CONFORMANCE_REFUSALS, LAST, UNFINISHED
+from tests.proxy.worker.vectors.requests import PASSAGES, REFUSALS, Passage, Refusal
+from tests.proxy.worker.vectors.responses import LIES, Lie
+from tests.support.client import Client
+from tests.support.plane import Plane, eventually, running_plane, settings_for
+from tests.support.recording import Recording
+from tests.support.upstream import read_head, scripted
+
+WHOLE, BYTES = "whole", "bytes"
+MAX_SINGLE_BYTES = 1200
+"""Longer input arrives in pieces of this size in place of single bytes."""
+GOOD = b"GET /good HTTP/1.1\r\nHost: a\r\n\r\n"
+ROOT = Path(__file__).parents[2]
+
+RULES = {
+    "P1": ("hop-by-hop fields go, ours cannot be named away", "proxy/test_heads.py::test_only_what_steers"),
+    "P2": ("one framing, exactly read, written anew", "proxy/test_response_head.py::test_bodies_are_framed_anew"),
+    "P3": ("no malformed lines, names, values", "proxy/test_heads.py::test_what_two_parsers"),
+    "P4": ("chunks are read strictly; extensions, trailers go", "proxy/test_chunked.py::test_malformed_bodies"),
+    "P5": ("Expect: 100-continue or 417", "proxy/test_connection.py::test_expect_continue_is_passed_on"),
+    "P6": ("HEAD, 1xx, 204, 304 have no body", "proxy/test_answering.py::test_answers_without_a_body"),
+    "P7": ("only websocket upgrades", "proxy/test_bad_input.py::test_an_unasked_upgrade_never_leaves"),
+    "P8": ("target forms", "proxy/test_target.py::test_a_request_line_is_brought_into_origin_form"),
+    "P9": ("one valid Host", "proxy/test_target.py::test_any_other_host_is_refused"),
+    "P10": ("path bytes stay; routes are not fooled", "proxy/test_bad_input.py::test_a_path_that_two_readers"),
+    "P11": ("nothing else is added or changed", "proxy/test_transparency.py::test_targets_methods_and_codings"),
+    "P12": ("nothing is shared between clients", "proxy/test_bad_input.py::test_nothing_is_shared_between_clients"),
+    "P13": ("one retry, never of a POST", "proxy/test_upstream.py::test_what_may_have_been_done"),
+    "P14": ("an upstream that dies is visible", "proxy/test_answering.py::test_a_cut_response_is_visibly_cut"),
+    "P15": ("a client that leaves is logged", "proxy/test_client_side.py::test_a_client_that_leaves_while_waiting"),
+    "P16": ("back-pressure, early answers", "proxy/test_answering.py::test_an_early_answer_reaches"),
+    "P17": ("deadlines and limits", "proxy/test_connection.py::test_a_slow_head_is_refused"),
+    "P18": ("X-Forwarded-For, trusted proxies, twins", "proxy/test_connection.py::test_the_client_behind_a_trusted"),
+    "P19": ("loops", "proxy/test_connection.py::test_a_request_that_passed_before_is_refused"),
+    "P20": ("pipelining is sequential and bounded", "proxy/test_bad_input.py::test_ten_thousand_pipelined"),
+    "P21": ("interim answers are never final", "proxy/test_answering.py::test_interim_answers_are_never"),
+    "P22": ("no injected lines in responses", "proxy/test_response_head.py::test_a_head_that_cannot_be_right"),
+}
+"""Rule → what it says, and the test that is closest to it beside the vectors below."""
+
+
+def test_every_rule_has_a_test() -> None:
+    """Each rule is held by a test of its own, and most by vectors too; each vector belongs to a rule."""
+    for number in range(1, 23):
+        path, _, name = RULES[f"P{number}"][1].partition("::")
+        assert re.search(rf"\ndef {name}\w*\(", (ROOT / path).read_text()), f"P{number}: no {name} in {path}"
+    in_vectors = {vector.rule for vectors in (REFUSALS, PASSAGES, LIES) for vector in vectors}
+    assert in_vectors <= RULES.keys()
+    assert len(in_vectors) >= 14
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    """What the upstream of this module is sent."""
+    return Recording()
+
+
+@pytest.fixture(scope="module")
+def plane(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """One plane for all request vectors: what one of them leaves behind would disturb the next."""
+    directory = tmp_path_factory.mktemp("plane")
+    with scripted(recording) as url, running_plane(settings_for(url), directory) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """The parsers of others."""
+    found = Judge()
+    yield found
+    found.close()
+
+
+def say(client: Client, raw: bytes, manner: str) -> None:
+    """Send bytes at once, or one by one, as far as the other side takes them."""
+    client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    size = len(raw) if manner == WHOLE else 1 if len(raw) <= MAX_SINGLE_BYTES else MAX_SINGLE_BYTES
+    try:
+        for at in range(0, len(raw), max(1, size)):
+            client.send(raw[at : at + size])
+    except OSError:
+        assert manner == BYTES, "refused and closed before it was read"
+
+
+@pytest.mark.parametrize("manner", [WHOLE, BYTES])
+@pytest.mark.parametrize("vector", [*REFUSALS, *CONFORMANCE_REFUSALS], ids=lambda vector: vector.name)
+def test_bad_requests_are_refused(plane: Plane, recording: Recording, vector: Refusal, manner: str) -> None:
+    """The status fits, the connection ends, no whole message is at the upstream, and there is one record."""
+    recording.take()
+    with plane.connect() as client:
+        say(client, vector.raw, manner)
+        answer = client.answer()
+        assert (answer.status, answer.field("Connection"), answer.is_complete) == (vector.status, "close", True)
+        assert client.is_ended()
+    record = plane.exchange()
+    assert (record.status, outcome(record)) == (vector.status, Outcome.REJECTED)
+    for requests in recording.read():
+        assert vector.is_begun
+        assert (requests.messages, requests.objection) == ([], "")
+
+
+@pytest.mark.parametrize("manner", [WHOLE, BYTES])
+@pytest.mark.parametrize("vector", [*PASSAGES, *CONFORMANCE_PASSAGES, *LAST], ids=lambda vector: vector.name)
+def test_strange_requests_are_forwarded_as_what_they_are(
+    plane: Plane, recording: Recording, judge: Judge, vector: Passage, manner: str
+) -> None:
+    """Every parser of the upstream reads the messages that were sent and recorded, and nothing else."""
+    recording.take()
+    with plane.connect() as client:
+        say(client, vector.raw, manner)
+        for method, _, _ in vector.messages:
+            assert client.answer(method.decode()).status == 200
+        assert vector not in LAST or client.is_ended()
+    records = plane.exchanges(len(vector.messages))
+    forwarded = recording.take()
+    found = [read_requests(raw, is_canonical=True) for raw in forwarded]
+    for raw, requests in zip(forwarded, found, strict=True):
+        assert judge.disagreement(raw, [message.identity for message in requests.messages]) == ""
+    messages = [message for requests in found for message in requests.messages]
+    assert [message.identity for message in messages] == vector.messages
+    assert not any(requests.rest or requests.objection for requests in found)
+    assert [record.request_window for record in records] == [body for _, _, body in vector.messages]
+    assert all(record.flags & FLAG_REQUEST_COMPLETE for record in records)
+    if vector.host:
+        assert [message.values(b"host") for message in messages] == [[vector.host]] * len(messages)
+
+
+@pytest.mark.parametrize("manner", [WHOLE, BYTES])
+@pytest.mark.parametrize("vector", REFUSALS[::9], ids=lambda vector: vector.name)
+def test_a_bad_request_after_a_good_one_is_refused_alone(
+    plane: Plane, recording: Recording, vector: Refusal, manner: str
+) -> None:
+    """What came before a bad request on the same connection is answered; nothing after it is read."""
+    recording.take()
+    with plane.connect() as client:
+        say(client, GOOD + vector.raw, manner)
+        assert client.answer().status == 200
+        assert client.answer().status == vector.status
+        assert client.is_ended()
+    plane.exchanges(2)
+    messages = [message.target for requests in recording.read() for message in requests.messages]
+    assert messages == [b"/good"]
+
+
+def test_unfinished_heads_are_waited_for(plane: Plane, recording: Recording) -> None:
+    """Wherever a head is cut there is no answer and nothing at the upstream, until the rest comes."""
+    recording.take()
+    whole = b"GET /hello HTTP/1.1\r\nHost: example.com\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(plane.connect()) for _ in UNFINISHED]
+        for client, head in zip(clients, UNFINISHED, strict=True):
+            client.send(head)
+        assert plane.call(GOOD) == b"ok"
+        plane.exchange()
+        readable, _, _ = select.select([client.socket for client in clients], [], [], 0)
+        assert readable == []
+        assert [message.target for requests in recording.read() for message in requests.messages] == [b"/good"]
+        for client, head in zip(clients, UNFINISHED, strict=True):
+            client.send(whole[len(head) :])
+            assert client.answer().status == 200
+    assert {record.request_head for record in plane.exchanges(len(UNFINISHED))} == {whole}
+
+
+def test_ten_thousand_pipelined_requests(plane: Plane, recording: Recording) -> None:
+    """They are answered in order, one after the other, each recorded."""
+    recording.take()
+    with plane.connect() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        for begin in range(0, 10_000, 500):
+            client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(begin, begin + 500)))
+            assert all(client.answer().body == b"ok" for _ in range(500))
+            assert [e.request_head.split(b" ")[1] for e in plane.exchanges(500)] == [
+                b"/%d" % n for n in range(begin, begin + 500)
+            ]
+    messages = [message.target for requests in recording.read() for message in requests.messages]
+    assert messages == [b"/%d" % n for n in range(10_000)]
+
+
+@pytest.mark.parametrize("line", [b"HEAD / HTTP/1.2", b"HEAD a HTTP/1.1", b"HEAD /" + b"x" * 9000])
+def test_no_refusal_of_head_has_a_body(plane: Plane, line: bytes) -> None:
+    """A client that asked with HEAD reads no body, so there must be none, however little of it could be read."""
+    with plane.connect() as client:
+        client.send(line + b"\r\nHost: a\r\n\r\n")
+        assert client.answer("HEAD").status in (400, 414, 505)
+        assert client.is_ended()
+    plane.exchange()
+
+
+# Upstreams that lie.
+
+
+def liar(lie: Lie, manner: str) -> Callable[[socket.socket, int], None]:
+    """An upstream that lies on its first connection, and is honest after that."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if number == 0:
+            read_head(connection)
+            step = 1 if manner == BYTES and len(lie.raw) <= MAX_SINGLE_BYTES else max(1, len(lie.raw))
+            for at in range(0, len(lie.raw), step):
+                connection.sendall(lie.raw[at : at + step])
+            if lie.end == "reset":
+                time.sleep(0.05)  # a reset overtakes what was sent before it
+                Client(connection).reset()
+            if lie.end != "stay":
+                return
+        while read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhonest")
+
+    return upstream
+
+
+@pytest.mark.parametrize("manner", [WHOLE, BYTES])
+@pytest.mark.parametrize("lie", LIES, ids=lambda lie: lie.name)
+def test_lies_of_an_upstream(start: Start, lie: Lie, manner: str) -> None:
+    """A right answer, a 502, or a visibly broken one; what was lied on is not used again."""
+    plane = start(liar(lie, manner))
+    with plane.connect() as client:
+        client.send(lie.method + b" / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = client.answer(lie.method.decode())
+        assert b"evil" not in answer.head
+        record = plane.exchange()
+        assert record.status == answer.status
+        if lie.is_broken:
+            assert (answer.status, answer.is_complete) == (lie.expected, False)
+            assert outcome(record) is Outcome.TRUNCATED
+            return
+        if lie.expected == 502:
+            assert (answer.status, outcome(record)) == (502, Outcome.UPSTREAM_ERROR)
+        else:
+            assert (answer.status, answer.body, answer.is_complete) == (*lie.expected, True)  # type: ignore[misc]
+        if not lie.is_kept:  # bytes that are still on their way cannot be told from an answer to what follows
+            eventually(lambda: plane.counters().connections_upstream == 0)
+        client.send(GOOD)
+        assert client.answer().body == b"honest"
+    second = plane.exchange()
+    assert (second.connect_ns < 0) is lie.is_kept
+
+
+@pytest.mark.parametrize("manner", [WHOLE, BYTES])
+def test_an_answer_before_the_request_is_finished(start: Start, manner: str) -> None:
+    """It is passed on, and nothing more of the request is read as another one."""
+    lie = Lie("early", "P16", b"HTTP/1.1 413 Large\r\nContent-Length: 3\r\n\r\nbig", (413, b"big"))
+    plane = start(liar(lie, manner))
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + GOOD)
+        answer = client.answer()
+        assert (answer.status, answer.body, answer.field("Connection")) == (413, b"big", "close")
+        assert client.is_ended()
+    record = plane.exchange()
+    assert not record.flags & FLAG_REQUEST_COMPLETE
+    assert plane.unread == 0
+
+
+# Rules that no other test names.
+
+
+def test_an_unasked_upgrade_never_leaves(plane: Plane, recording: Recording) -> None:
+    """h2c is neither offered to the upstream nor agreed to; what follows is HTTP."""
+    recording.take()
+    with plane.connect() as client:
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n"
+            b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n\r\n"
+        )
+        answer = client.answer()
+        assert (answer.status, answer.field("Upgrade")) == (200, None)
+        client.send(GOOD)
+        assert client.answer().status == 200
+    plane.exchanges(2)
+    (raw,) = recording.take()
+    assert not re.search(rb"(?i)upgrade|http2-settings|h2c", raw)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/a/%2e%2e/admin/x",
+        b"/a/../admin/x",
+        b"/a/..%2fadmin/x",
+        b"/%61dmin/x",
+        b"//admin/x",
+        b"/a/%2E./admin/",
+        b"/a/..;/admin/x",
+        b"/a/..%3bx/admin/x",
+        b"/admin;x/y",
+        b"/admin/..;/x",
+    ],
+)
+def test_a_path_that_two_readers_could_route_differently_is_refused(tmp_path: Path, path: bytes) -> None:
+    """Dot segments, encoded letters and slashes do not lead past a route that stands before the catch-all."""
+    recording = Recording()
+    with scripted(recording) as url:
+        settings = settings_for(url)
+        admin = msgspec.structs.replace(settings.routes[0], id="admin", path="/admin/")
+        settings = msgspec.structs.replace(settings, routes=(admin, *settings.routes))
+        with running_plane(settings, tmp_path) as plane, plane.connect() as client:
+            client.send(b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.answer().status == 400
+            plane.exchange()
+    assert recording.take() == []
+
+
+def test_nothing_is_shared_between_clients(plane: Plane, recording: Recording) -> None:
+    """Neither cookies nor answers of one client reach another, though both use one upstream connection."""
+    recording.take()
+    for name in (b"first", b"second"):
+        with plane.connect() as client:
+            client.send(b"GET /same HTTP/1.1\r\nHost: a\r\nCookie: who=" + name + b"\r\n\r\n")
+            assert client.answer().field("Set-Cookie") is None
+    with plane.connect() as client:
+        client.send(b"GET /same HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.answer()
+    plane.exchanges(3)
+    messages = [message for requests in recording.read() for message in requests.messages]
+    assert [message.values(b"cookie") for message in messages] == [[b"who=first"], [b"who=second"], []]

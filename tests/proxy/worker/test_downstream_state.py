@@ -1,0 +1,312 @@
+"""The two directions of a client connection: who waits for whom, and what happens when the client leaves."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
+from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
+from proxy.worker.server import ProtocolPlane
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.support.plane import Loop, Plane, eventually
+from tests.support.script import OK, Script
+from tests.support.upstream import read_head
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_leaves_while_waiting_is_499(start: Start, loop: Loop) -> None:
+    """The upstream is cut off within a second when its client is gone, and the exchange is recorded once."""
+    ended: list[float] = []
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        try:
+            connection.recv(1)
+        except ConnectionResetError:
+            pass
+        ended.append(time.monotonic())
+
+    plane = start(upstream, loop=loop)
+    with plane.connect() as client:
+        client.send(GET)
+        eventually(lambda: plane.counters().connections_upstream)
+        time.sleep(0.02)
+        left = time.monotonic()
+        client.reset()
+    exchange = plane.exchange()
+    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
+    eventually(lambda: ended)
+    assert ended[0] - left < 1
+    assert plane.counters().requests == {("0", "GET", "4xx"): 1}
+
+
+def test_a_client_that_leaves_in_mid_response_keeps_the_status_it_saw(start: Start) -> None:
+    """The status is what was sent; the outcome says that the client left, and what it got is counted."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        connection.recv(1)
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.send(GET)
+        client.head()
+        client.reset()
+    exchange = plane.exchange()
+    assert (exchange.status, outcome(exchange), exchange.response_bytes) == (200, Outcome.CLIENT_CLOSED, 4)
+
+
+def test_a_client_that_leaves_in_mid_upload_is_499(start: Start) -> None:
+    """An upload that breaks off is recorded with what came of it, and never looks complete to the upstream."""
+    seen: list[bytes] = []
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        try:
+            while data := connection.recv(100):
+                seen.append(data)
+        except ConnectionResetError:
+            pass
+
+    plane = start(upstream)
+    for leave in ("reset", "finish_sending"):
+        with plane.connect() as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
+            eventually(lambda: seen)
+            getattr(client, leave)()
+            exchange = plane.exchange()
+        assert (exchange.status, outcome(exchange), exchange.request_bytes) == (499, Outcome.CLIENT_CLOSED, 4)
+        assert not exchange.flags & FLAG_REQUEST_COMPLETE
+        assert seen.pop() == b"half"
+
+
+def test_a_client_that_leaves_while_connecting_leaves_nothing(start: Start) -> None:
+    """Opening an upstream connection ends with the client that wanted it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        plane = start(f"http://127.0.0.1:{full.getsockname()[1]}")
+        with plane.connect() as client:
+            client.send(GET)
+            eventually(lambda: plane.counters().connections_downstream)
+            time.sleep(0.05)
+        assert plane.exchange().status == 499
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_half_closed_client_gets_its_answer(start: Start) -> None:
+    """A client that only sends no more is answered, all that it asked before, and then closed."""
+    script = Script()
+    plane = start(script)
+    with plane.connect() as client:
+        client.send(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /cut HT")
+        client.finish_sending()
+        assert client.answer().body == b"ok"
+        assert client.answer().body == b"ok"
+        assert client.is_ended()
+    assert script.targets == [b"/1", b"/2"]
+    plane.exchanges(2)
+
+
+def test_a_half_closed_client_is_not_waited_for_forever(start: Start) -> None:
+    """After a second without an answer a half-closed client counts as gone."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.recv(1)
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.send(GET)
+        client.finish_sending()
+        exchange = plane.exchange()
+    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
+    assert exchange.ended_ns < 2_000_000_000
+
+
+def test_the_end_of_sending_drops_no_waiting_request(start: Start) -> None:
+    """Requests that wait until their client reads are answered, although it has closed its sending side."""
+    plane = start(Script())
+    engine = plane.plane.engine  # type: ignore[attr-defined]
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == 200
+        (connection,) = plane.run(lambda: list(engine.connections))
+        plane.run(connection.pause_writing)
+        client.send(GET + GET)
+        eventually(lambda: connection._buffer)
+        client.finish_sending()
+        eventually(lambda: connection._eof_ns)
+        plane.run(connection.resume_writing)
+        assert [client.answer().status for _ in range(2)] == [200, 200]
+        assert client.is_ended()
+    plane.exchanges(3)
+
+
+BUFFERED_BYTES = 24_000_000
+"""More than the kernel holds for a client that does not read, with our own buffers."""
+
+
+def _written(plane: Plane) -> int:
+    assert isinstance(plane.plane, ProtocolPlane)
+    engine = plane.plane.engine
+    return plane.run(lambda: sum(c._transport.get_write_buffer_size() for c in engine.connections))
+
+
+def _endless(sent: list[int]) -> Callable[[socket.socket, int], None]:
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        while read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BUFFERED_BYTES)
+            left = BUFFERED_BYTES
+            while left:
+                left -= connection.send(b"x" * min(65536, left))
+                sent[0] = BUFFERED_BYTES - left
+
+    return upstream
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_slow_reader_holds_the_upstream_back(start: Start, loop: Loop) -> None:
+    """What a client does not take is not read from the upstream either; later it gets all of it."""
+    sent = [0]
+    plane = start(_endless(sent), loop=loop)
+    with plane.connect() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.send(GET)
+        _settle(sent)
+        assert sent[0] < BUFFERED_BYTES
+        assert _written(plane) < 600_000
+        answer = client.answer()
+        assert (len(answer.body), answer.is_complete) == (BUFFERED_BYTES, True)
+    exchange = plane.exchange()
+    assert exchange.response_bytes == BUFFERED_BYTES
+    assert (len(exchange.response_window), len(exchange.response_tail)) == (65536, 16384)
+
+
+def test_requests_of_a_client_that_does_not_read_wait(start: Start) -> None:
+    """Answers that nobody takes are not piled up: the next request begins when the ones before have drained."""
+    sent = [0]
+    size, count = 100_000, 200
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while read_head(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+            sent[0] += 1
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        for _ in range(count):
+            client.send(GET)
+            time.sleep(0.002)  # one packet each: a request that comes after an answer that was not taken
+        _settle(sent)
+        assert sent[0] < count
+        assert _written(plane) < 500_000
+        assert [len(client.answer().body) for _ in range(count)] == [size] * count
+    plane.exchanges(count)
+
+
+def _settle(sent: list[int]) -> None:
+    """Wait until an upstream sends no more."""
+    before = -1
+    while before != sent[0] or not sent[0]:
+        before = sent[0]
+        time.sleep(0.15)
+
+
+def test_a_client_that_takes_nothing_is_given_up(start: Start) -> None:
+    """A write that makes no progress for too long ends the connection."""
+    plane = start(_endless([0]), timeout_write_stall_s=0.3)
+    with plane.connect() as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.send(GET)
+        exchange = plane.exchange()
+        assert (exchange.status, outcome(exchange)) == (200, Outcome.CLIENT_CLOSED)
+
+
+def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> None:
+    """A request body is not buffered beyond its bounds; later it passes in full."""
+    may_read = threading.Event()
+    size = 40_000_000
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        read_head(connection)
+        may_read.wait(10)
+        left = size
+        while left and (data := connection.recv(1 << 20)):
+            left -= len(data)
+        connection.sendall(OK)
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        client.socket.settimeout(0.3)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        block = b"x" * 65536
+        sent = 0
+        try:
+            while sent < size:
+                sent += client.socket.send(block[: size - sent])
+        except TimeoutError:
+            pass
+        assert sent < size
+        may_read.set()
+        client.socket.settimeout(5)
+        client.send(b"x" * (size - sent))
+        assert client.answer().status == 200
+    assert plane.exchange().request_bytes == size
+
+
+LOOP_READ_BYTES = 256_000
+"""What uvloop reads at once; reading pauses only after it."""
+
+
+def test_connections_over_the_limit_get_503(start: Start) -> None:
+    """Above the limit a connection is turned away unread and unrecorded; below it again all is well."""
+    plane = start(Script(), max_connections=1)
+    with plane.connect() as first:
+        first.send(GET)
+        assert first.answer().status == 200
+        with plane.connect() as second:
+            answer = second.answer()
+            assert (answer.status, answer.field("Retry-After")) == (503, "1")
+            assert second.is_ended()
+    eventually(lambda: plane.counters().connections_downstream == 0)
+    assert plane.call(GET) == b"ok"
+    plane.exchanges(2)
+    assert plane.counters().refused_connections == 1
+
+
+def test_read_ahead_is_bounded(start: Start) -> None:
+    """A client that pipelines while it waits is read ahead only so far; nothing of it is dropped."""
+    script = Script()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        if number == 0:
+            read_head(connection)
+            time.sleep(0.3)
+            connection.sendall(OK)
+        script(connection, number)
+
+    plane = start(upstream)
+    one = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n"
+
+    def held() -> list[int]:
+        return plane.run(lambda: [len(c._buffer) for c in plane.plane.engine.connections if c._paused])  # type: ignore[attr-defined]
+
+    with plane.connect() as client:
+        client.send(GET + one * 120)
+        assert MAX_READ_AHEAD_BYTES < eventually(held)[0] <= MAX_READ_AHEAD_BYTES + LOOP_READ_BYTES
+        assert [client.answer().status for _ in range(121)] == [200] * 121
+    plane.exchanges(121)

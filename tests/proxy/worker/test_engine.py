@@ -1,0 +1,212 @@
+"""What the connections of one worker share: the tick, the in-flight table, draining, counters, the memo of heads."""
+
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from proxy.http1.forwarded import TrustedProxies
+from proxy.ring.counters import CounterLayout
+from proxy.ring.inflight import InflightWriter
+from proxy.ring.ring import RingWriter
+from proxy.ring.segment import Segment
+from proxy.settings.model import Settings
+from proxy.worker.engine import Engine
+from proxy.worker.key_auth import Gate
+from proxy.worker.recorder import Recorder
+from proxy.worker.routes import compile_routes
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.support.plane import Loop, eventually, settings_for
+from tests.support.script import OK, Script
+from tests.support.upstream import read_head, running, service
+
+
+def _answers_after(pause_s: float, connection: socket.socket) -> None:
+    while read_head(connection):
+        time.sleep(pause_s)
+        connection.sendall(OK)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_old_exchange_is_shown_while_it_runs(start: Start, loop: Loop) -> None:
+    """After a tenth of a second a running exchange is in the in-flight table, with its body; its end clears it."""
+    plane = start(lambda connection, _: _answers_after(0.4, connection), loop=loop)
+    with plane.connect() as client:
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+        client.send(head + b"body")
+        assert plane.in_flight() == []
+        assert eventually(plane.in_flight) == [head]
+        assert plane.counters().requests_in_flight == 1
+        assert client.answer().status == 200
+        assert plane.in_flight() == []
+        eventually(lambda: plane.counters().requests_in_flight == 0)
+    plane.exchange()
+
+
+def test_a_quick_exchange_is_never_shown(start: Start) -> None:
+    """The table is for what takes long."""
+    plane = start(Script())
+    for _ in range(20):
+        plane.call(GET)
+        assert plane.in_flight() == []
+    plane.exchanges(20)
+
+
+def test_more_old_exchanges_than_slots_are_served_all_the_same(start: Start) -> None:
+    """Beyond the table's slots exchanges are only counted as overflow."""
+    plane = start(lambda connection, _: _answers_after(0.5, connection))
+    clients = [plane.connect() for _ in range(70)]
+    for client in clients:
+        client.send(GET)
+    eventually(lambda: len(plane.in_flight()) == 64)
+    for client in clients:
+        assert client.answer().status == 200
+        client.socket.close()
+    plane.exchanges(70)
+    assert plane.in_flight() == []
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_draining_lets_exchanges_finish_and_closes_the_idle(start: Start, loop: Loop) -> None:
+    """Idle connections close at once; a running exchange ends in order and is the last of its connection."""
+    plane = start(lambda connection, _: _answers_after(0.2, connection), loop=loop, drain_timeout_s=3)
+    with plane.connect() as idle, plane.connect() as used, plane.connect() as busy, plane.connect() as partial:
+        used.send(GET)
+        assert used.answer().status == 200
+        partial.send(b"GET / HT")
+        busy.send(GET + GET)
+        eventually(lambda: plane.counters().connections_downstream == 4)
+        time.sleep(0.05)
+        plane.stop()
+        assert idle.is_ended()
+        assert used.is_ended()
+        answer = busy.answer()
+        assert (answer.body, answer.is_complete) == (b"ok", True)
+        assert busy.is_ended()
+        assert partial.is_ended()
+    assert [outcome(e) for e in plane.exchanges(2)] == [Outcome.OK] * 2
+
+
+def test_what_does_not_finish_in_time_is_cut_off(start: Start) -> None:
+    """At the end of the time for draining the rest is recorded as `shutdown`."""
+    plane = start(lambda connection, _: _answers_after(1, connection), drain_timeout_s=0.1)
+    with plane.connect() as client:
+        client.send(GET)
+        eventually(lambda: plane.counters().connections_upstream)
+        plane.stop()
+        assert client.is_ended()
+    exchange = plane.exchange()
+    assert (exchange.status, outcome(exchange)) == (503, Outcome.SHUTDOWN)
+
+
+def test_counters_say_what_happened(start: Start) -> None:
+    """Requests, bytes and connections are counted by route, method and status class."""
+    with running(service()) as url:
+        plane = start(url)
+        with plane.connect() as client:
+            for raw in (
+                b"GET /bytes/1000 HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"GET /bytes/70000?chunked HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"POST /status/404 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
+                b"DELETE /status/503 HTTP/1.1\r\nHost: a\r\n\r\n",
+                b"PROPFIND /status/301 HTTP/1.1\r\nHost: a\r\n\r\n",
+            ):
+                client.send(raw)
+                client.answer()
+            counted = plane.counters()
+            assert (counted.connections_downstream, counted.connections_upstream) == (1, 1)
+        assert counted.requests == {
+            ("0", "GET", "2xx"): 2,
+            ("0", "POST", "4xx"): 1,
+            ("0", "DELETE", "5xx"): 1,
+            ("0", "OTHER", "3xx"): 1,
+        }
+        exchanges = plane.exchanges(5)
+        assert counted.request_bytes == {"0": 10}
+        assert counted.response_bytes == {"0": sum(e.response_bytes for e in exchanges)}
+        eventually(lambda: plane.counters().connections_downstream == 0)
+
+
+def test_many_clients_at_once(start: Start) -> None:
+    """Concurrent exchanges do not disturb each other: each client gets its own bytes, each has one record."""
+    with running(service()) as url:
+        plane = start(url, upstream_max_connections=7)
+        clients = [plane.connect() for _ in range(25)]
+        for turn in range(4):
+            for number, client in enumerate(clients):
+                client.send(b"GET /echo/%d-%d HTTP/1.1\r\nHost: a\r\n\r\n" % (turn, number))
+            for number, client in enumerate(clients):
+                assert b'"/echo/%d-%d"' % (turn, number) in client.answer().body
+        for client in clients:
+            client.socket.close()
+        exchanges = plane.exchanges(100)
+        assert len({e.id for e in exchanges}) == 100
+        for exchange in exchanges:
+            assert b'"%b"' % exchange.request_head.split(b" ")[1] in exchange.response_window
+
+
+async def test_heads_are_read_once_and_the_memo_is_bounded(tmp_path: Path) -> None:
+    """Equal heads are one value; the memo starts anew when it is full, and keeps no long ones."""
+    settings = settings_for("http://127.0.0.1:1")
+    engine, segment = _engine(settings, tmp_path)
+    assert engine.parse(GET[6:]) is engine.parse(GET[6:])
+    long = b"HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 4000 + b"\r\n\r\n"
+    assert engine.parse(long) is not engine.parse(long)
+    for number in range(3000):
+        engine.parse(b"HTTP/1.1\r\nHost: a\r\nA: %d\r\n\r\n" % number)
+    assert len(engine._memo) <= 1024
+    head, route = engine.parse(GET[6:]), engine.routes.routes[0]
+    assert engine.render(head, route) is engine.render(head, route)
+    segment.unlink()
+    segment.close()
+
+
+async def test_a_tick_survives_what_one_connection_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An error in one step is logged, and the tick goes on."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
+
+    class Broken:
+        exchange = None
+
+        def check(self, now_ns: int) -> None:
+            raise RuntimeError("bug: on purpose")
+
+    engine.connections.add(Broken())  # type: ignore[arg-type]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.7):
+            await engine.tick()
+    assert sum("tick failed" in message for message in caplog.messages) >= 2
+    segment.unlink()
+    segment.close()
+
+
+def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
+    layout = CounterLayout(1)
+    segment = Segment.create(directory, b"{}", ring_bytes=1 << 20, counter_cells=layout.size, inflight_slots=8)
+    recorder = Recorder(RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment))
+    routes = compile_routes(settings)
+    gate = Gate(routes, segment.cells, directory, TrustedProxies(()), recorder)
+    return Engine(settings, routes, recorder, gate, asyncio.TaskGroup(), "me"), segment
+
+
+def test_a_full_ring_never_fails_a_request(start: Start) -> None:
+    """Records that find no room are counted as refused; every client is answered."""
+    plane = start(Script(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60000), ring_bytes=1 << 20)
+    with plane.connect() as client:
+        for _ in range(800):
+            client.send(GET)
+            assert len(client.answer().body) == 60000
+    first = plane.exchanges(10)
+    assert {len(e.response_window) for e in first} == {60000}
+    pushed, refused = plane.reader.pushed, plane.reader.refused
+    assert pushed + refused == 800
+    assert refused
+    later = plane.exchanges(pushed - 10)
+    sheds = [e.shed for e in first + later]
+    assert sheds == sorted(sheds)
+    assert set(sheds) == {0, 1, 2}
+    assert {e.response_bytes for e in later} == {60000}

@@ -1,0 +1,97 @@
+"""The pool by itself: whom a connection is lent to, who waits, who is woken."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from proxy.http1.errors import UpstreamError
+from proxy.settings.model import LimitSettings, RouteSettings, Settings
+from proxy.worker.pool import Pool
+from proxy.worker.routes import Route
+from proxy.worker.upstream import UpstreamConnection
+from tests.support.script import OK
+
+
+def _pool(url: str, opened: list[int], **limits: float) -> Pool:
+    settings = LimitSettings(**limits)  # type: ignore[arg-type]
+    return Pool(Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append, frozenset())
+
+
+async def _serve(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> tuple[asyncio.Server, str]:
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
+    """No wake-up is wasted on a request whose client is gone."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await _serve(lambda _, writer: writers.append(writer))
+    opened: list[int] = []
+    pool = _pool(url, opened, upstream_max_connections=1, timeout_connect_s=2)
+    async with server:
+        first = await pool.open(is_idempotent=True)
+        async with asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(pool.open(is_idempotent=True), name="leaving")
+            staying = tasks.create_task(pool.open(is_idempotent=True), name="staying")
+            await asyncio.sleep(0.01)
+            first.is_reused = True
+            pool.release(first, time.monotonic_ns())
+            leaving.cancel()
+            async with asyncio.timeout(1):
+                assert await staying is first
+        pool.close()
+        for writer in writers:
+            writer.close()
+    assert sum(opened) == 0
+
+
+async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
+    """Whoever waits for a place is woken when the connection in it could not be opened."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
+    pool = _pool(url, [], upstream_max_connections=1, timeout_connect_s=2)
+
+    async def fail() -> str:
+        with pytest.raises(UpstreamError) as caught:
+            await pool.open(is_idempotent=True)
+        return caught.value.code
+
+    async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
+        codes = [tasks.create_task(fail(), name=f"open {number}") for number in range(3)]
+    assert [task.result() for task in codes] == ["upstream_refused"] * 3
+
+
+async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections() -> None:
+    """A connection idle for a second is lent to idempotent requests only."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await _serve(lambda _, writer: writers.append(writer))
+    pool = _pool(url, [])
+    async with server:
+        connection = await pool.open(is_idempotent=True)
+        now_ns = time.monotonic_ns()
+        pool.release(connection, now_ns)
+        late_ns = now_ns + 1_000_000_000
+        assert pool.acquire(late_ns, is_idempotent=False) is None
+        assert pool.acquire(late_ns, is_idempotent=True) is connection
+        pool.release(connection, now_ns)
+        assert pool.acquire(late_ns - 1, is_idempotent=False) is connection
+        pool.release(connection, now_ns)
+        pool.expire(now_ns + pool.keep_alive_ns)
+        assert pool.acquire(late_ns, is_idempotent=True) is None
+        for writer in writers:
+            writer.close()
+
+
+def test_identical_heads_are_read_once() -> None:
+    """The memo of heads is bounded, and long heads are not kept."""
+    pool = _pool("http://127.0.0.1:1", [])
+    assert pool.parse(OK[:-2]) is pool.parse(OK[:-2])
+    long = b"HTTP/1.1 200 OK\r\nA: " + b"b" * 4000 + b"\r\n\r\n"
+    assert pool.parse(long) is not pool.parse(long)
+    for number in range(3000):
+        pool.parse(b"HTTP/1.1 200 OK\r\nA: %d\r\n\r\n" % number)
+    assert len(pool._memo) <= 1024
+    assert UpstreamConnection(pool).owner is None

@@ -1,0 +1,93 @@
+"""Ids, clocks and counters of exchanges."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from proxy.ring.counters import CounterLayout
+from proxy.ring.inflight import InflightReader, InflightWriter
+from proxy.ring.ring import RingReader, RingWriter, Section
+from proxy.ring.segment import Segment
+from proxy.worker.recorder import NO_SLOT, Recorder
+
+LAYOUT = CounterLayout(1)
+
+
+@pytest.fixture
+def segment(tmp_path: Path) -> Iterator[Segment]:
+    """A small segment."""
+    made = Segment.create(tmp_path, b"{}", ring_bytes=1 << 16, counter_cells=LAYOUT.size, inflight_slots=1)
+    yield made
+    made.unlink()
+    made.close()
+
+
+@pytest.fixture
+def recorder(segment: Segment) -> Recorder:
+    """A recorder on it."""
+    return Recorder(RingWriter(segment, lambda: None), segment.counters, LAYOUT, InflightWriter(segment))
+
+
+def test_ids_are_uuids_in_order_of_time(recorder: Recorder) -> None:
+    """Ids are UUIDv7, unique, rising, and carry the wall clock; the text is the same id."""
+    before_ms = time.time_ns() // 1_000_000
+    made = [recorder.begin(time.monotonic_ns(), b"c") for _ in range(2000)]
+    after_ms = time.time_ns() // 1_000_000
+    ids = [exchange.id for exchange in made]
+    assert ids == sorted(set(ids))
+    for exchange in made:
+        uuid = UUID(bytes=exchange.id)
+        assert (uuid.version, uuid.variant) == (7, "specified in RFC 4122")
+        assert str(uuid).encode() == exchange.id_text
+        assert before_ms - 1 <= int.from_bytes(exchange.id[:6], "big") <= after_ms + 1
+        assert abs(exchange.started_at_ns // 1_000_000 - before_ms) < 5000
+
+
+def test_an_exchange_is_pushed_and_counted(recorder: Recorder, segment: Segment) -> None:
+    """Finishing pushes one record, with its duration, and counts it; without a response it counts as none."""
+    exchange = recorder.begin(1000, b"c")
+    exchange.request_whole = b"12345"
+    recorder.finish(exchange, 3000)
+    assert exchange.ended_ns == 2000
+    assert RingReader(segment).pushed == 1
+    snapshot = LAYOUT.read(segment.counters)
+    assert snapshot.requests == {("", "OTHER", "none"): 1}
+    assert snapshot.request_bytes == {"": 5}
+
+
+def test_a_full_table_is_asked_once(recorder: Recorder, segment: Segment) -> None:
+    """An exchange that found no slot is not tried again, and finishing it frees none."""
+    first, second, hidden = (recorder.begin(0, b"c") for _ in range(3))
+    hidden.is_recorded = False
+    recorder.show(hidden)
+    assert InflightReader(segment).scan() == []
+    recorder.show(first)
+    recorder.show(second)
+    assert (first.slot, second.slot, hidden.slot) == (0, NO_SLOT, NO_SLOT)
+    recorder.finish(second, 1)
+    recorder.finish(hidden, 1)
+    assert len(InflightReader(segment).scan()) == 1
+    recorder.finish(first, 1)
+    assert InflightReader(segment).scan() == []
+    assert RingReader(segment).pushed == 2
+
+
+def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None:
+    """A kill at any moment of the end finds it in the ring or in the table."""
+
+    class WatchedRing(RingWriter):
+        def push(self, kind: int, header: bytes, sections: Sequence[Section]) -> bool:
+            shown.append(len(table.scan()))
+            return super().push(kind, header, sections)
+
+    table = InflightReader(segment)
+    shown: list[int] = []
+    recorder = Recorder(WatchedRing(segment, lambda: None), segment.counters, LAYOUT, InflightWriter(segment))
+    exchange = recorder.begin(time.monotonic_ns(), b"c")
+    recorder.show(exchange)
+    recorder.finish(exchange, time.monotonic_ns())
+    assert shown == [1]
+    assert (table.scan(), exchange.slot) == ([], -1)

@@ -1,0 +1,203 @@
+"""Routes: which one a request takes, and what the upstream gets."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.http1.errors import Refused
+from proxy.http1.field_lines import name_of
+from proxy.http1.request_head import RequestHead
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
+from proxy.settings.model import CaptureSettings, RouteSettings, Settings
+from proxy.worker.routes import Route, RouteTable, normalise
+
+UPSTREAM = "http://up:81"
+
+
+def route(index: int = 0, **settings: Any) -> Route:
+    return Route(index, RouteSettings(**{"id": f"r{index}", "upstream": UPSTREAM, **settings}), Settings())
+
+
+def table(*routes: dict[str, Any]) -> RouteTable:
+    return RouteTable([route(index, **settings) for index, settings in enumerate(routes)])
+
+
+TABLE = table({"path": "/v1/", "host": "api.local"}, {"path": "/v1/"}, {"path": "/exact"}, {"path": "/"})
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "index"),
+    [
+        (b"a", b"/v1/x", 1),
+        (b"a", b"/v1", 1),
+        (b"a", b"/v1?q=/../x", 1),
+        (b"a", b"/v10", 3),
+        (b"a", b"/V1/x", 3),
+        (b"api.local", b"/v1/x", 0),
+        (b"API.Local:8080", b"/v1/x", 0),
+        (b"api.local", b"/other", 3),
+        (b"a", b"/exactly", 2),
+        (b"a", b"/", 3),
+        (b"", b"/v1/", 1),
+        (b"[::1]:80", b"/", 3),
+        (b"a", b"/v1/a%20b", 1),
+        (b"a", b"/v1/./x", 1),
+        (b"a", b"/v1//x", 1),
+        (b"a", b"/other/%2e%2e/x", 3),
+    ],
+)
+def test_the_first_route_whose_host_and_path_match_is_taken(host: bytes, target: bytes, index: int) -> None:
+    """Prefixes of the raw path, narrowed by host without port, in the order written."""
+    found = TABLE.match(host, target)
+    assert found is not None
+    assert found.index == index
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/v1/../admin",
+        b"/v1/%2e%2e/admin",
+        b"/v1/.%2E/admin",
+        b"/v1%2fx",
+        b"/%761/x",
+        b"//v1/x",
+        b"/./v1/x",
+        b"/x/../v1/x",
+        b"/v1/..%5cadmin",
+        b"/x\\..\\v1\\y",
+        b"/v1\\x",
+        b"/x%5c..%5cv1/y",
+    ],
+)
+def test_a_path_that_two_readers_could_route_differently_is_refused(target: bytes) -> None:
+    """Encoded, doubled, back or dotted separators may not lead to another route than the raw path (P10)."""
+    with pytest.raises(Refused) as caught:
+        TABLE.match(b"a", target)
+    assert caught.value.code == "bad_request"
+
+
+def test_no_route_is_none() -> None:
+    """Without a catch-all, some requests have no route."""
+    assert table({"path": "/v1/"}).match(b"a", b"/v2") is None
+    assert table({"host": "b"}).match(b"a", b"/") is None
+
+
+def test_options_of_the_server_takes_the_first_route_of_its_host() -> None:
+    """`*` has no path to match."""
+    found = TABLE.match(b"a", b"*")
+    assert found is not None
+    assert found.index == 1
+    assert route(path="/v1/", strip_prefix=True).target(b"*") == b"*"
+
+
+def test_one_route_for_everything_is_known() -> None:
+    """The common case needs no matching at all."""
+    assert table({}).catch_all is not None
+    assert table({"host": "a"}).catch_all is None
+    assert table({"path": "/v1"}).catch_all is None
+    assert TABLE.catch_all is None
+
+
+@given(st.binary(max_size=40).map(lambda path: b"/" + path))
+def test_a_normal_path_stays_as_it_is(path: bytes) -> None:
+    """Normalising, as often as one likes, ends in a path without dots, doubles or backslashes."""
+    normal = normalise(path.replace(b"%", b""))
+    assert normalise(normal) == normal
+    assert b"//" not in normal
+    assert b"\\" not in normal
+    assert b"/../" not in normal + b"/"
+
+
+@pytest.mark.parametrize(
+    ("path", "normal"),
+    [
+        (b"/", b"/"),
+        (b"/a/", b"/a/"),
+        (b"/a/.", b"/a/"),
+        (b"/a/b/..", b"/a/"),
+        (b"/../..", b"/"),
+        (b"/%61%2Fb", b"/a/b"),
+        (b"/a/..;x/b;y=/", b"/b/"),
+        (b"/a/b/..;", b"/a/"),
+    ],
+)
+def test_normal_forms(path: bytes, normal: bytes) -> None:
+    """Dot segments are resolved, at the end they leave a slash, above the root they are nothing."""
+    assert normalise(path) == normal
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "expected"),
+    [
+        ("/v1/", b"/v1/x?y", b"/x?y"),
+        ("/v1/", b"/v1", b"/"),
+        ("/v1/", b"/v1?y", b"/?y"),
+        ("/v1", b"/v1/x", b"/x"),
+        ("/v1/", b"/v1//x", b"//x"),
+        ("/", b"/x", b"/x"),
+    ],
+)
+def test_a_stripped_prefix_leaves_a_path(path: str, target: bytes, expected: bytes) -> None:
+    """Only the prefix goes; what is left begins with a slash and is otherwise untouched."""
+    assert route(path=path, strip_prefix=True).target(target) == expected
+    assert route(path=path).target(target) == target
+
+
+@pytest.mark.parametrize(
+    ("settings", "client", "expected"),
+    [
+        ({}, b"client:1", b"client:1"),
+        ({}, b"", b"up:81"),
+        ({"upstream": "unix:/run/a.sock"}, b"client", b"client"),
+        ({"upstream": "unix:/run/a.sock"}, b"", b"localhost"),
+        ({"upstream": "https://up"}, b"client", b"up"),
+        ({"upstream": "https://up:444"}, b"client", b"up:444"),
+        ({"upstream_host": "fixed:9"}, b"client", b"fixed:9"),
+        ({"upstream": "https://up", "upstream_host": "fixed"}, b"client", b"fixed"),
+        ({"upstream": "http://[::1]:81"}, b"", b"[::1]:81"),
+    ],
+)
+def test_the_host_sent_upstream(settings: dict[str, Any], client: bytes, expected: bytes) -> None:
+    """The client's for http and unix, the upstream's own for https, or a literal (`upstream_host`)."""
+    head = RequestHead(False)
+    head.host = client
+    assert route(**settings).render(head, b"me", b"").split(b"\r\n")[0] == b"Host: " + expected
+
+
+def test_set_request_headers_replace_the_clients() -> None:
+    """A field that the route sets comes once, with the route's value, whatever the client sent."""
+    head = RequestHead(False)
+    head.host = b"a"
+    head.hops = [b"other"]
+    head.request_id = b"r1"
+    head.content_length = 3
+    head.lines = [b"AUTHORIZATION: client", b"X: 1", b"x-Set: client"]
+    rendered = route(set_request_headers={"Authorization": "ours", "X-Set": "s"}).render(head, b"me", b"Via: 1.1 v\r\n")
+    assert rendered.split(b"\r\n") == [
+        b"Host: a", b"X: 1", b"Authorization: ours", b"X-Set: s", b"X-Request-Id: r1", b"X-Sidelog-Hop: other, me",
+        b"Via: 1.1 v", b"Content-Length: 3", b"",
+    ]  # fmt: skip
+    assert [name_of(line) for line in head.lines] == [b"authorization", b"x", b"x-set"]
+
+
+@pytest.mark.parametrize(
+    ("level", "flags", "is_recorded", "window"),
+    [
+        ("body", 0, True, 11),
+        ("headers", FLAG_BODIES_OFF, True, 0),
+        ("meta", FLAG_BODIES_OFF | FLAG_HEADS_OFF, True, 0),
+        ("none", FLAG_BODIES_OFF | FLAG_HEADS_OFF, False, 0),
+    ],
+)
+def test_the_capture_level_of_a_route(level: str, flags: int, is_recorded: bool, window: int) -> None:
+    """The route's own level wins over the general one, and decides windows and flags."""
+    settings = Settings(
+        capture=CaptureSettings(level="headers", request_body_bytes=11, response_body_bytes=11, tail_bytes=11)
+    )
+    found = Route(0, RouteSettings(id="r", upstream=UPSTREAM, capture=level), settings)  # type: ignore[arg-type]
+    assert (found.flags, found.is_recorded) == (flags, is_recorded)
+    assert (found.request_window_bytes, found.response_window_bytes, found.tail_bytes) == (window,) * 3
+    assert Route(0, RouteSettings(id="r", upstream=UPSTREAM), settings).flags == FLAG_BODIES_OFF

@@ -1,0 +1,118 @@
+"""A process' data plane: its segment, and the sockets it accepts on, its own and a dead worker's."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.ring.segment import Segment, SegmentError
+from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze
+from proxy.worker.server import DataPlane, make_segment, read_settings
+
+
+class Greeter(asyncio.Protocol):
+    """Says hello and closes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(b"hello")
+        transport.close()
+
+
+def greeted(address: tuple[str, int]) -> bytes:
+    """Connect once; what the server said, or nothing within half a second."""
+    with socket.create_connection(address, timeout=0.5) as client:
+        try:
+            return client.recv(100)
+        except TimeoutError:
+            return b""
+
+
+@pytest.fixture
+def listeners() -> Iterator[list[socket.socket]]:
+    """Two listening sockets of the supervisor."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    yield sockets
+    for listener in sockets:
+        listener.close()
+
+
+async def test_a_dead_workers_socket_is_adopted_and_released(listeners: list[socket.socket]) -> None:
+    """The plane accepts on both, then only on its own again; a released socket stays open for its owner."""
+    plane = DataPlane(Greeter, None)
+    addresses = [listener.getsockname() for listener in listeners]
+    await plane.listen(listeners[0])
+    await plane.listen(listeners[1])
+    assert [await asyncio.to_thread(greeted, address) for address in addresses] == [b"hello", b"hello"]
+    plane.release(listeners[1])
+    plane.release(listeners[1])
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(greeted, addresses[0]) == b"hello"
+    assert await asyncio.to_thread(greeted, addresses[1]) == b""
+    plane.stop_listening()
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(greeted, addresses[0]) == b""
+
+
+async def test_the_last_one_to_close_ends_the_queue(listeners: list[socket.socket]) -> None:
+    """Once plane and owner have closed a socket, a connection is refused."""
+    plane = DataPlane(Greeter, None)
+    address = listeners[0].getsockname()
+    await plane.listen(listeners[0])
+    listeners[0].close()
+    assert await asyncio.to_thread(greeted, address) == b"hello"
+    plane.stop_listening()
+    await asyncio.sleep(0)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.to_thread(greeted, address)
+
+
+def settings(tmp_path: Path, directory: Path) -> Settings:
+    """One route, a small ring."""
+    return Settings(
+        data_dir=str(tmp_path),
+        proxy=ProxySettings(stage="test"),
+        ring=RingSettings(bytes=1 << 20, directory=str(directory)),
+        routes=(RouteSettings(id="a", upstream="http://x"),),
+    )
+
+
+def test_a_segment_is_made_and_held(tmp_path: Path) -> None:
+    """In the ring directory, described, and alive until it is closed."""
+    segment = make_segment(settings(tmp_path, tmp_path / "rings"))
+    assert segment.path is not None
+    assert segment.path.parent.parent == tmp_path / "rings"
+    assert b'"stage": "test"' in segment.descriptor
+    other = Segment.attach(segment.path)
+    assert other.producer_alive()
+    segment.close()
+    assert not other.producer_alive()
+    other.close()
+
+
+def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path) -> None:
+    """The supervisor's memory file becomes this process' ring; a second holder is refused."""
+    made = Segment.create(None, b"{}", ring_bytes=1 << 16, counter_cells=1, inflight_slots=1)
+    adopted = make_segment(settings(tmp_path, tmp_path), made.fd)
+    assert adopted.source == made.source
+    assert made.producer_alive()
+    with pytest.raises(SegmentError, match="held by another producer"):
+        make_segment(settings(tmp_path, tmp_path), made.fd)
+    adopted.close()
+    assert not made.producer_alive()
+    made.close()
+
+
+def test_settings_are_read_whatever_the_offset(tmp_path: Path) -> None:
+    """Siblings share the file offset of the descriptor."""
+    expected = settings(tmp_path, tmp_path)
+    (tmp_path / "settings").write_bytes(freeze(expected))
+    fd = os.open(tmp_path / "settings", os.O_RDONLY)
+    os.lseek(fd, 10, os.SEEK_SET)
+    assert read_settings(fd) == expected
+    assert read_settings(fd) == expected
+    os.close(fd)

@@ -1,0 +1,45 @@
+"""What the kernel tells about a connection that stands still."""
+
+import asyncio
+import socket
+
+from proxy.worker.socket_queues import has_vanished, unsent_bytes
+from tests.support.client import Client
+from tests.support.plane import eventually
+
+
+async def _connected() -> tuple[asyncio.Transport, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        own, _ = listener.accept()
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, own)
+    return transport, peer
+
+
+async def test_a_reset_is_seen_without_reading() -> None:
+    """An orderly end is none: the peer may still want its answer."""
+    transport, peer = await _connected()
+    transport.pause_reading()
+    assert not has_vanished(transport)
+    peer.shutdown(socket.SHUT_WR)
+    assert not has_vanished(transport)
+    Client(peer).reset()
+    await asyncio.to_thread(eventually, lambda: has_vanished(transport))
+    transport.abort()
+    assert not has_vanished(transport)
+    assert unsent_bytes(transport) == 0
+
+
+async def test_what_was_not_taken_is_counted() -> None:
+    """Ours and the kernel's together, less what the peer's kernel has: nothing once all is read."""
+    transport, peer = await _connected()
+    size = 20_000_000
+    with peer:
+        transport.write(bytes(size))
+        assert size // 2 < unsent_bytes(transport) <= size
+        left = size
+        while left:
+            left -= len(await asyncio.to_thread(peer.recv, 1 << 20))
+        await asyncio.to_thread(eventually, lambda: not unsent_bytes(transport))
+        transport.abort()
+    await asyncio.sleep(0)

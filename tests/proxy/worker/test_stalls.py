@@ -1,0 +1,110 @@
+"""Peers that take no bytes, or vanish while nothing of them is read: the tick asks the kernel (`proxy/worker/socket_queues.py`)."""
+
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.support.client import Client
+from tests.support.plane import Loop, eventually
+from tests.support.script import OK
+from tests.support.upstream import read_head
+
+
+def _upload(client: Client, size: int) -> None:
+    """Send a body as far as the other side takes it."""
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+    client.socket.settimeout(0.2)
+    with contextlib.suppress(OSError):
+        client.send(bytes(size))
+    client.socket.settimeout(5)
+
+
+@pytest.mark.parametrize("size", [40_000_000, 400_000], ids=["in part", "whole"])
+def test_an_upstream_that_takes_nothing_is_given_up(start: Start, size: int) -> None:
+    """It has the time of a write stall, not of a first byte; then the client has its answer."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        read_head(connection)
+        may_end.wait(10)
+
+    plane = start(upstream, timeout_write_stall_s=0.4)
+    with plane.connect() as client:
+        _upload(client, size)
+        if size < 1_000_000:  # of a larger one bytes are still on their way: whether they meet a reset is not ours
+            assert client.answer().status == 504
+        exchange = plane.exchange()
+    may_end.set()
+    assert (exchange.status, outcome(exchange)) == (504, Outcome.UPSTREAM_TIMEOUT)
+    assert bool(exchange.flags & FLAG_REQUEST_COMPLETE) is (size < 1_000_000)
+
+
+def test_an_upstream_that_takes_little_is_waited_for(start: Start) -> None:
+    """Each byte it takes gives it more time."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        read_head(connection)
+        for _ in range(12):
+            connection.recv(65536, socket.MSG_WAITALL)
+            time.sleep(0.1)
+        while not connection.recv(1 << 20).endswith(b"."):
+            pass
+        connection.sendall(OK)
+
+    plane = start(upstream, timeout_write_stall_s=0.5)
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + bytes(8_999_999) + b".")
+        assert client.answer().status == 200
+    assert plane.exchange().request_bytes == 9_000_000
+
+
+def test_a_tunnel_whose_upstream_takes_nothing_is_ended(start: Start) -> None:
+    """A WebSocket may be silent for days, but not refuse what it is sent."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        may_end.wait(10)
+
+    plane = start(upstream, timeout_write_stall_s=0.4)
+    with plane.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        assert client.head().startswith(b"HTTP/1.1 101")
+        client.socket.settimeout(0.2)
+        with contextlib.suppress(OSError):
+            client.send(b"\x82\x7f" + (40_000_000).to_bytes(8, "big") + bytes(40_000_000))
+        exchange = plane.exchange()
+    may_end.set()
+    assert (exchange.status, outcome(exchange)) == (101, Outcome.TRUNCATED)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_client_that_vanishes_while_it_is_not_read_is_noticed(start: Start, loop: Loop) -> None:
+    """Its reset is seen within a second, though nothing more of it is read for now (P15, P20)."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        may_end.wait(10)
+
+    plane = start(upstream, loop=loop)
+    with plane.connect() as client:
+        client.send(GET + GET * 20_000)
+        eventually(lambda: plane.run(lambda: [c._paused for c in plane.plane.engine.connections]) == [1])  # type: ignore[attr-defined]
+        left = time.monotonic()
+        client.reset()
+        exchange = plane.exchange()
+        assert time.monotonic() - left < 1
+    may_end.set()
+    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)

@@ -1,0 +1,295 @@
+"""The upstream side of the default engine: when a connection is kept, lent again, retried, waited for, given up."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from proxy.worker.server import ProtocolPlane
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, error, outcome
+from tests.proxy.worker.test_responding import POST
+from tests.support.plane import Plane, eventually
+from tests.support.script import OK, Script
+from tests.support.upstream import read_head, running, service
+
+PUT = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+POST_EMPTY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+
+
+def idle(plane: Plane) -> int:
+    assert isinstance(plane.plane, ProtocolPlane)
+    pool = plane.plane.engine.pools[0]
+    return plane.run(lambda: len(pool._idle))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK + b"surplus",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nbody",
+        b"HTTP/1.1 304 Not Modified\r\n\r\nbody",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nsurplus",
+    ],
+)
+def test_a_connection_that_cannot_be_trusted_is_not_kept(start: Start, answer: bytes) -> None:
+    """Surplus bytes, `close` or HTTP/1.0 end the connection; the surplus never becomes anybody's response."""
+    script = Script(answer)
+    plane = start(script)
+    with plane.connect() as client:
+        for _ in range(3):
+            client.send(GET)
+            assert client.answer().body in (b"", b"ok")
+    assert script.connections == 3
+    assert [outcome(e) for e in plane.exchanges(3)] == [Outcome.OK] * 3
+
+
+def test_late_surplus_closes_an_idle_connection(start: Start) -> None:
+    """Bytes that nobody asked for, while idle, close the connection."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(OK)
+        time.sleep(0.05)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        connection.recv(1)
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().body == b"ok"
+        eventually(lambda: plane.counters().connections_upstream == 0)
+        client.send(GET)
+        assert client.answer().body == b"ok"
+    plane.exchanges(2)
+
+
+def test_an_http10_upstream_may_keep_alive(start: Start) -> None:
+    """HTTP/1.0 with `Connection: keep-alive` and a length is kept."""
+    script = Script(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
+    plane = start(script)
+    for _ in range(2):
+        assert plane.call(GET) == b"ok"
+    assert script.connections == 1
+    plane.exchanges(2)
+
+
+def _dies_on_reuse(raw: list[bytes], closing: bytes = b"") -> Callable[[socket.socket, int], None]:
+    """Answer the first request of each connection; break off at the second, without having read it or after it."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        raw.append(read_head(connection))
+        connection.sendall(OK)
+        if number == 0:
+            raw.append(read_head(connection))
+            connection.sendall(closing)
+            return
+        while head := read_head(connection):
+            raw.append(head)
+            connection.sendall(OK)
+
+    return upstream
+
+
+@pytest.mark.parametrize("request_bytes", [GET, PUT])
+def test_a_stale_connection_is_retried_once_for_idempotent_requests(start: Start, request_bytes: bytes) -> None:
+    """A reused connection that closes without an answer costs the client nothing, and is counted."""
+    raw: list[bytes] = []
+    plane = start(_dies_on_reuse(raw))
+    with plane.connect() as client:
+        for _ in range(2):
+            client.send(request_bytes)
+            assert client.answer().status == 200
+    assert len(raw) == 3
+    assert [e.status for e in plane.exchanges(2)] == [200, 200]
+    assert plane.counters().upstream_retries == 1
+
+
+@pytest.mark.parametrize("request_bytes", [POST, POST_EMPTY, b"PUT" + POST[4:]])
+def test_what_may_have_been_done_is_never_sent_twice(start: Start, request_bytes: bytes) -> None:
+    """A POST, and anything with a body, is answered 502 when its reused connection dies."""
+    raw: list[bytes] = []
+    plane = start(_dies_on_reuse(raw))
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == 200
+        client.send(request_bytes)
+        assert client.answer().status == 502
+    assert len(raw) == 2
+    assert [error(e) for e in plane.exchanges(2)] == ["", "upstream_reset"]
+    assert plane.counters().upstream_retries == 0
+
+
+@pytest.mark.parametrize("closing", [b"HTTP/1.1 2", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+def test_a_connection_that_began_to_answer_is_not_stale(start: Start, closing: bytes) -> None:
+    """A retry needs an upstream that sent nothing at all, not even an interim answer."""
+    raw: list[bytes] = []
+    plane = start(_dies_on_reuse(raw, closing))
+    with plane.connect() as client:
+        client.send(GET)
+        client.answer()
+        client.send(GET)
+        assert client.answer().status == 502
+    assert len(raw) == 2
+    plane.exchanges(2)
+
+
+def test_a_fresh_connection_that_dies_is_not_retried(start: Start) -> None:
+    """One retry, and only of a reused connection."""
+    heads: list[bytes] = []
+    plane = start(lambda connection, number: heads.append(read_head(connection)))
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().status == 502
+    assert len(heads) == 1
+    plane.exchange()
+
+
+def test_idle_connections_expire(start: Start) -> None:
+    """An idle upstream connection is closed after its time, checked once a second, and not lent when it is over."""
+    script = Script()
+    plane = start(script, upstream_keep_alive_s=0.1)
+    plane.call(GET)
+    time.sleep(0.12)
+    plane.call(GET)
+    assert script.connections == 2
+    eventually(lambda: plane.counters().connections_upstream == 0)
+    plane.exchanges(2)
+
+
+def test_an_announced_timeout_prolongs_the_time(start: Start) -> None:
+    """`Keep-Alive: timeout` is believed, less a second."""
+    script = Script(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60\r\nContent-Length: 2\r\n\r\nok")
+    plane = start(script, upstream_keep_alive_s=0.1)
+    plane.call(GET)
+    time.sleep(0.12)
+    plane.call(GET)
+    assert script.connections == 1
+    plane.exchanges(2)
+
+
+def test_the_last_used_connection_is_lent_first(start: Start) -> None:
+    """Concurrent requests open connections; afterwards one of them does all the work."""
+    with running(service()) as url:
+        plane = start(url)
+        clients = [plane.connect() for _ in range(3)]
+        for client in clients:
+            client.send(b"GET /slow?s=0.1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        for client in clients:
+            assert client.answer().body == b"slow"
+            client.socket.close()
+        assert eventually(lambda: idle(plane)) == 3
+        for _ in range(5):
+            plane.call(GET)
+        assert idle(plane) == 3
+        plane.exchanges(8)
+
+
+def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
+    """With all upstream connections busy a request waits for one, and is answered 503 after the connect timeout."""
+    go_on = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while read_head(connection):
+            go_on.wait(5)
+            connection.sendall(OK)
+
+    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=0.4)
+    with plane.connect() as first, plane.connect() as second, plane.connect() as third:
+        first.send(GET)
+        eventually(lambda: plane.counters().connections_upstream)
+        second.send(GET)
+        answer = second.answer()
+        assert (answer.status, answer.field("X-Sidelog-Error"), answer.field("Retry-After")) == (503, "overloaded", "1")
+        third.send(GET)
+        time.sleep(0.05)
+        go_on.set()
+        assert first.answer().status == third.answer().status == 200
+    refused, *_ = plane.exchanges(3)
+    assert (outcome(refused), error(refused)) == (Outcome.UPSTREAM_ERROR, "overloaded")
+
+
+def test_a_paused_connection_is_lent_as_new(start: Start) -> None:
+    """A response that ended while its client was slow leaves a connection that is read from again."""
+    numbers: list[int] = []
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while read_head(connection):
+            numbers.append(number)
+            if len(numbers) > 1:
+                connection.sendall(OK)
+
+    plane = start(upstream)
+    engine = plane.plane.engine  # type: ignore[attr-defined]
+
+    def answer_while_paused(answer: bytes) -> None:
+        """What happens when the write of a first part fills the client's buffer, with the rest read already."""
+        (client,) = engine.connections
+        upstream = client._upstream
+        client.pause_writing()
+        upstream.data_received(answer)
+        client.resume_writing()
+
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    for answer in (OK, chunked):
+        numbers.clear()
+        with plane.connect() as client:
+            client.send(GET)
+            eventually(lambda: numbers)
+            plane.run(partial(answer_while_paused, answer))
+            assert client.answer().body == b"ok"
+            client.send(GET)
+            assert client.answer().body == b"ok"
+        assert numbers == [0, 0]
+    plane.exchanges(4)
+
+
+def test_unix_sockets_are_upstreams_too(start: Start, tmp_path: Path) -> None:
+    """An upstream behind a path is reached, and recorded as that path."""
+    path = str(tmp_path / "app.sock")
+    script = Script()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                script(connection, 0)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        plane = start(f"unix:{path}")
+        assert plane.call(GET) == b"ok"
+        exchange = plane.exchange()
+        plane.stop()
+        thread.join()
+    assert exchange.upstream == path.encode()
+    assert b"\r\nHost: a\r\n" in script.requests[0]
+
+
+def test_a_name_that_cannot_exist_is_502(start: Start) -> None:
+    """A host name that no resolver takes fails its requests, not the worker."""
+    plane = start("http://a..b:80")
+    with plane.connect() as client:
+        for _ in range(2):
+            client.send(GET)
+            assert client.answer().field("X-Sidelog-Error") == "upstream_unresolved"
+    plane.exchanges(2)
+
+
+def test_a_socket_path_that_cannot_exist_is_502(start: Start) -> None:
+    """A path beyond what the kernel takes fails its requests, not the worker."""
+    plane = start("unix:/" + "a" * 200)
+    for _ in range(2):
+        with plane.connect() as client:
+            client.send(GET)
+            assert client.answer().field("X-Sidelog-Error") == "upstream_refused"
+    plane.exchanges(2)
