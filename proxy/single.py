@@ -11,7 +11,6 @@ import signal
 
 from proxy.admin_port import admin_port
 from proxy.collector import ControlPlane, control_plane, log_each
-from proxy.notify import notify
 from proxy.process import malloc
 from proxy.process.data_dir import DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals
@@ -19,6 +18,7 @@ from proxy.process.listeners import Listeners
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import Settings
+from proxy.supervisor.sd_notify import notify
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import data_plane, make_segment, read_settings
 from storage.errors import SchemaTooNew, StorageMisconfigured

@@ -12,7 +12,7 @@ from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
 from proxy.settings.model import Settings
 from proxy.settings.sources import ENV_PREFIX, leaves
-from proxy.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
+from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"

@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from proxy.children import Child, Shared, Worker
 from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.ring.segment_layout import SegmentError
+from proxy.supervisor.children import Child, Shared, Worker
 
 log = logging.getLogger("proxy.supervisor")
 
@@ -100,7 +100,7 @@ class Reload:
         level = self._shared.settings["log"]["level"]
         try:
             self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [sys.executable, "-m", "proxy.reread", *arguments, "--log-level", level],
+                [sys.executable, "-m", "proxy.supervisor.reload_config", *arguments, "--log-level", level],
                 pass_fds=(self._source_fd, self._read_fd),
                 process_group=0,  # a hangup of the whole group is for the supervisor
             )

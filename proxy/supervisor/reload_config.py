@@ -1,4 +1,4 @@
-"""Reads the configuration once more for a running supervisor: `python -m proxy.reread`.
+"""Reads the configuration once more for a running supervisor: `python -m proxy.supervisor.reload_config`.
 
 A process of its own, so that the supervisor stays small and nothing in a configuration can stop it. It reads what
 `serve` read, in the same order: file, environment and flags as at the start. What is wrong is one line in the log.
@@ -16,7 +16,7 @@ from proxy.process.memfd import read_document, write_document
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, freeze
 
-log = logging.getLogger("proxy.reread")
+log = logging.getLogger("proxy.supervisor.reload_config")
 
 
 def main(argv: list[str]) -> int:

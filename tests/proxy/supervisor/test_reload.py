@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from proxy.process.memfd import anonymous_file, hand_over, read_document
-from proxy.reload import NEEDS_RESTART, merge
 from proxy.settings.model import ProxySettings, RouteSettings, Settings, thaw
 from proxy.settings.sources import leaves
+from proxy.supervisor.reload import NEEDS_RESTART, merge
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def plain(settings: Settings) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def reread(source: object) -> tuple[subprocess.CompletedProcess[str], bytes]:
     try:
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "proxy.reread", "--log-level", "info"),
+                *(sys.executable, "-m", "proxy.supervisor.reload_config", "--log-level", "info"),
                 *("--source-fd", str(source_fd), "--settings-fd", str(settings_fd)),
             ],
             pass_fds=(source_fd, settings_fd),

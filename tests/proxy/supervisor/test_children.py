@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.children import BACKOFF_MAX_S, STABLE_S, Child, Collector, Shared, Worker
 from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import open_listeners
@@ -18,6 +17,7 @@ from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment, SegmentError
 from proxy.ring.segment_layout import INFLIGHT_BYTES
 from proxy.settings.model import RouteSettings, Settings
+from proxy.supervisor.children import BACKOFF_MAX_S, STABLE_S, Child, Collector, Shared, Worker
 
 
 class TestChild(Child):
@@ -184,7 +184,7 @@ def test_a_configured_ring_directory_must_hold_all_rings(shared: Shared) -> None
 @pytest.fixture
 def anonymous(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     """A worker whose rings the supervisor holds."""
-    monkeypatch.setattr("proxy.children.ring_directory", lambda *_: None)
+    monkeypatch.setattr("proxy.supervisor.children.ring_directory", lambda *_: None)
     worker = Worker(shared, 0)
     yield worker
     for source in list(worker.rings):

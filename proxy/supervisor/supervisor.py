@@ -20,17 +20,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.children import Child, Collector, Shared, Worker
-from proxy.health_port import HealthPort
-from proxy.notify import notify
 from proxy.process.control_channel import HOPELESS_EXIT
 from proxy.process.data_dir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
 from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
 from proxy.process.logs import set_up_log
 from proxy.process.memfd import read_document
 from proxy.process.wakeup import Wakeup
-from proxy.reload import Reload
 from proxy.ring.segment_layout import SegmentError
+from proxy.supervisor.children import Child, Collector, Shared, Worker
+from proxy.supervisor.health_port import HealthPort
+from proxy.supervisor.reload import Reload
+from proxy.supervisor.sd_notify import notify
 
 log = logging.getLogger("proxy.supervisor")
 

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.children import Child, Collector, Worker
 from proxy.process.control_channel import HOPELESS_EXIT
 from proxy.process.data_dir import DataDir, read_state, take
 from proxy.process.listeners import Listeners, open_listeners
 from proxy.process.memfd import hand_over
 from proxy.settings.model import RouteSettings, Settings
-from proxy.supervisor import Supervisor, announce
+from proxy.supervisor.children import Child, Collector, Worker
+from proxy.supervisor.supervisor import Supervisor, announce
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_all_start_and_a_stop_drains_them(supervised: Supervisor) -> None:
 def test_readiness_is_announced_once_all_are_ready(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """READY=1 comes once, also when a child is started again later; STOPPING=1 at the stop."""
     told: list[str] = []
-    monkeypatch.setattr("proxy.supervisor.notify", told.append)
+    monkeypatch.setattr("proxy.supervisor.supervisor.notify", told.append)
 
     def steps() -> None:
         until(lambda: "READY=1" in told)
@@ -164,7 +164,7 @@ def test_a_dead_worker_is_started_again_and_adopted_meanwhile(
         monkeypatch.undo()
 
     supervised._limits = {**supervised._limits, "drain_timeout_s": 0}
-    monkeypatch.setattr("proxy.supervisor.KILL_AFTER_S", 0.1)
+    monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 0.1)
     run(supervised, steps)
     assert told[:2] == [(1, "adopt 0"), (1, "release 0")]
 
@@ -173,8 +173,8 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A worker that does not end is named, and killed when its time is over."""
-    monkeypatch.setattr("proxy.supervisor.SLOW_STOP_S", 0.05)
-    monkeypatch.setattr("proxy.supervisor.KILL_AFTER_S", 1.0)
+    monkeypatch.setattr("proxy.supervisor.supervisor.SLOW_STOP_S", 0.05)
+    monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 1.0)
     supervised._limits = {**supervised._limits, "drain_timeout_s": 0}
 
     def steps() -> None:
@@ -260,7 +260,7 @@ def test_the_status_goes_to_the_log(supervised: Supervisor, caplog: pytest.LogCa
 def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """New workers are ready before the old ones retire; the collector follows; the manager hears of both ends."""
     told: list[str] = []
-    monkeypatch.setattr("proxy.supervisor.notify", lambda text: told.append(text.partition("\n")[0]))
+    monkeypatch.setattr("proxy.supervisor.supervisor.notify", lambda text: told.append(text.partition("\n")[0]))
     old = supervised._children
     ready_at_retirement: list[bool] = []
     tell = Worker.tell
@@ -335,7 +335,7 @@ def test_a_collector_that_does_not_hand_over_is_killed_in_time(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one starts with the new settings all the same."""
-    monkeypatch.setattr("proxy.supervisor.COLLECTOR_STOP_S", 0.2)
+    monkeypatch.setattr("proxy.supervisor.supervisor.COLLECTOR_STOP_S", 0.2)
     hung = 0
 
     def steps() -> None:
@@ -352,7 +352,7 @@ def test_a_collector_that_does_not_hand_over_is_killed_in_time(
 
 def test_a_child_that_does_not_end_is_killed_in_time(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that never drains does not keep the others from ending."""
-    monkeypatch.setattr("proxy.supervisor.KILL_AFTER_S", 0.1)
+    monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 0.1)
     supervised._limits = {**supervised._limits, "drain_timeout_s": 0.1}
 
     def steps() -> None:
