@@ -9,8 +9,8 @@ import logging
 import os
 import signal
 
-from proxy.admin_port import admin_port
-from proxy.collector import ControlPlane, control_plane, log_each
+from proxy.collector.admin_port import admin_port
+from proxy.collector.control_plane import ControlPlane, control_plane, log_each
 from proxy.process import malloc
 from proxy.process.data_dir import DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals

@@ -14,11 +14,11 @@ from typing import Final, cast
 import msgspec
 
 from bench.micro.measure import Measure, measured
+from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.descriptor import read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, CapturedExchange, Exchange
 from proxy.settings.model import RouteSettings, Settings
-from proxy.sources import Source
 from storage.record import new_id
 
 ROUND_OPERATIONS: Final = 300

@@ -15,11 +15,11 @@ import msgspec
 
 from bench.micro.enrich import SETTINGS, entry
 from bench.micro.measure import Measure, measured
-from proxy.drain import LOOP_BYTES
+from proxy.collector.drain import LOOP_BYTES
+from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.descriptor import read_descriptor, write_descriptor
 from proxy.ring.exchange import CapturedExchange
-from proxy.sources import Source
 
 ROUNDS: Final = 7
 MEBIBYTE: Final = 1 << 20

@@ -3,7 +3,7 @@
 import json
 import os
 
-from proxy.admin_token import rotate_token
+from proxy.collector.admin_token import rotate_token
 from proxy.commands.client import client_from_environment, data_directory, read_token
 from proxy.commands.output import CommandError, complain, say, say_json
 

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from proxy.collector.sources import Source
 from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
 from proxy.enrich.calls import CallReader
 from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
@@ -34,7 +35,6 @@ from proxy.ring.exchange import (
 from proxy.ring.inflight import InflightExchange
 from proxy.ring.websocket_message import CapturedMessage
 from proxy.settings.model import Settings
-from proxy.sources import Source
 from storage.record import (
     OUTCOMES,
     Body,

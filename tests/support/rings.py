@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.drain import Drain
+from proxy.collector.drain import Drain
+from proxy.collector.sources import Sources
 from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
@@ -18,7 +19,6 @@ from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings
-from proxy.sources import Sources
 from proxy.worker.recorder import Recorder
 from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage

@@ -162,7 +162,7 @@ class Sidelog:
         self.process = None
 
     def pids(self, role: str) -> list[int]:
-        """Process ids of one role, `proxy.worker.__main__` or `proxy.collector`, below this supervisor."""
+        """Process ids of one role, `proxy.worker.__main__` or `proxy.collector.control_plane`, below this supervisor."""
         assert self.process is not None
         found = []
         for entry in Path("/proc").iterdir():

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import msgspec
 
+from proxy.collector.sources import Source
 from proxy.ring.body_window import Window
 from proxy.ring.descriptor import read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
 from proxy.settings.model import CaptureSettings, RouteSettings, Settings
-from proxy.sources import Source
 from storage.record import Outcome, new_id
 
 _counter = iter(range(1, 1 << 20))

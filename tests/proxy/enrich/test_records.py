@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.body_window import Window
 from proxy.ring.counters import CounterLayout
@@ -32,7 +33,6 @@ from proxy.ring.exchange import (
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
-from proxy.sources import Source
 from storage.record import Entry, Outcome, Position, Record, format_id
 
 S = 1_000_000_000

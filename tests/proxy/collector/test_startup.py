@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector import ControlPlane, control_plane
-from proxy.keeping import SPOOL_DIRECTORY
+from proxy.collector.control_plane import ControlPlane, control_plane
+from proxy.collector.retention import SPOOL_DIRECTORY
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.ring.directory import ring_directory
@@ -32,7 +32,7 @@ class Place:
     """A data directory, a live worker's ring, and a store that can be taken away."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("proxy.arrival.RETRY_S", 0.01)
+        monkeypatch.setattr("proxy.collector.startup.RETRY_S", 0.01)
         self.path = path
         self.settings = Settings(
             routes=SETTINGS.routes,

@@ -13,14 +13,14 @@ from typing import Final, Protocol
 
 import msgspec
 
+from proxy.collector.internal_events import OwnRecords
+from proxy.collector.sources import Source, Sources
 from proxy.enrich.bodies import TooLong
-from proxy.own_records import OwnRecords
 from proxy.process.wakeup import Wakeup
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.ring import RingEntry
 from proxy.ring.segment import SegmentError, boot_id
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
-from proxy.sources import Source, Sources
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import OWN, PAST, SPOOL, fold, is_ahead

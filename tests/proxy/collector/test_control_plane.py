@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector import control_plane
+from proxy.collector.control_plane import control_plane
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.ring.directory import ring_directory

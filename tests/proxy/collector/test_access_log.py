@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.access_log import AccessLog, open_access_log
+from proxy.collector.access_log import AccessLog, open_access_log
 from storage.record import Entry
 from tests.storage.samples import make_record
 from tests.support.plane import eventually

@@ -18,11 +18,11 @@ from typing import Final
 
 from api.dialects.fanout import Fanout
 from api.stream.tail import Tail
-from proxy.drain import Drain
-from proxy.keeping import SPOOL_DIRECTORY, load_spool
+from proxy.collector.drain import Drain
+from proxy.collector.retention import SPOOL_DIRECTORY, load_spool
+from proxy.collector.tail_offset import begin_tail, make_tail, read_secret
 from proxy.process.data_dir import DataDir
 from proxy.settings.model import Settings
-from proxy.tailing import begin_tail, make_tail, read_secret
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable

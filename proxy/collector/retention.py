@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from proxy.drain import Drain
+from proxy.collector.drain import Drain
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.ledger import SPOOL

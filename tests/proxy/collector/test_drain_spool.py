@@ -10,7 +10,7 @@ import pytest
 from storage.errors import StorageUnavailable
 from storage.memory import MemoryStorage
 from storage.record import Batch
-from tests.proxy.test_drain import eventful_worker, events, told
+from tests.proxy.collector.test_drain import eventful_worker, events, told
 from tests.support.rings import RingWorker, collecting, rows
 
 

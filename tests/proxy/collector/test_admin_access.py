@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin_access import credentials_of, scope_of
-from proxy.admin_token import AdminToken
+from proxy.collector.admin_access import credentials_of, scope_of
+from proxy.collector.admin_token import AdminToken
 from proxy.settings.model import AdminHostSettings, AdminSettings, Settings, TokenSettings
 
 READER = TokenSettings(name="grafana", sha256=sha256(b"reader-token").hexdigest(), projects=("p",))

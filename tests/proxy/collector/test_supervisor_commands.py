@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.orders import Orders
+from proxy.collector.supervisor_commands import Orders
 from proxy.process.control_channel import Control
 
 

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from proxy.collector.sources import Source
 from proxy.enrich.credit import KeyBook
 from proxy.ring.key_snapshot import encode_snapshot, write_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
-from proxy.sources import Source
 from storage.base import Storage
 from storage.errors import StorageError
 

@@ -7,9 +7,9 @@ Heard from the first moment on, also while the store cannot be opened yet. The f
 import asyncio
 import os
 
+from proxy.collector.sources import Sources
+from proxy.collector.status import StatusView
 from proxy.process.control_channel import Control
-from proxy.sources import Sources
-from proxy.status import StatusView
 
 
 class Orders:

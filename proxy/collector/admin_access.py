@@ -1,7 +1,7 @@
 """Who may ask the admin port, and what they see of it, read from the settings."""
 
 from api.access.principal import Credential, Credentials, Principal
-from proxy.admin_token import AdminToken
+from proxy.collector.admin_token import AdminToken
 from proxy.settings.model import AdminHostSettings, Settings, TokenSettings
 from storage.query import Scope
 

@@ -17,8 +17,8 @@ from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.open_app import make_open_app
 from api.services import RouteInfo, Services, StreamServices
-from proxy.admin_access import credentials_of, scope_of
-from proxy.admin_token import AdminToken
+from proxy.collector.admin_access import credentials_of, scope_of
+from proxy.collector.admin_token import AdminToken
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.process.tls import server_context
 from proxy.process.version import VERSION
@@ -26,7 +26,7 @@ from proxy.settings.addresses import parse_address
 from proxy.settings.model import Settings
 
 if TYPE_CHECKING:
-    from proxy.collector import ControlPlane
+    from proxy.collector.control_plane import ControlPlane
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.keeping import describe_retention, load_spool, make_retention
+from proxy.collector.retention import describe_retention, load_spool, make_retention
 from proxy.settings.model import RetentionSettings, Settings, SpoolSettings, StorageSettings
 from storage.ledger import SPOOL
 from storage.memory import MemoryStorage

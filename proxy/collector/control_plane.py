@@ -21,15 +21,18 @@ from api.dialects.fanout import Fanout
 from api.metrics.metrics import Metrics
 from api.metrics.store_metrics import StoreFigures
 from api.stream.tail import Tail
-from proxy.access_log import AccessLog, open_access_log
-from proxy.admin_port import admin_port
-from proxy.arrival import Beginning, begun, meet
-from proxy.drain import Drain
+from proxy.collector.access_log import AccessLog, open_access_log
+from proxy.collector.admin_port import admin_port
+from proxy.collector.drain import Drain
+from proxy.collector.key_publisher import KeyPublisher
+from proxy.collector.retention import describe_retention, make_retention
+from proxy.collector.sources import Source, Sources
+from proxy.collector.startup import Beginning, begun, meet
+from proxy.collector.status import StatusView
+from proxy.collector.supervisor_commands import Orders
+from proxy.collector.tail_offset import follow_tail
 from proxy.enrich.credit import KeyBook
 from proxy.enrich.records import RecordBuilder
-from proxy.keeping import describe_retention, make_retention
-from proxy.key_publisher import KeyPublisher
-from proxy.orders import Orders
 from proxy.process import malloc
 from proxy.process.control_channel import HOPELESS_EXIT, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
@@ -39,9 +42,6 @@ from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished, ring_directory
 from proxy.settings.model import Settings, StorageSettings
-from proxy.sources import Source, Sources
-from proxy.status import StatusView
-from proxy.tailing import follow_tail
 from proxy.worker.server import read_settings
 from storage.base import Storage
 from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from proxy.collector.internal_events import MAX_DEFERRED, OwnRecords
 from proxy.enrich.records import RecordBuilder
-from proxy.own_records import MAX_DEFERRED, OwnRecords
 from storage.ledger import OWN
 from storage.memory import MemoryStorage
 from storage.record import Position

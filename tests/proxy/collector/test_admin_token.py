@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin_token import AdminToken, rotate_token
 from proxy.cli import main
+from proxy.collector.admin_token import AdminToken, rotate_token
 from proxy.process.data_dir import TOKEN_FILE
 
 

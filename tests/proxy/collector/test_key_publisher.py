@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from proxy.collector.key_publisher import KeyPublisher
+from proxy.collector.sources import Sources
 from proxy.enrich.credit import KeyBook
-from proxy.key_publisher import KeyPublisher
 from proxy.ring.key_snapshot import SNAPSHOT_FILE, read_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
-from proxy.sources import Sources
 from storage.errors import StorageUnavailable
 from storage.keys import ApiKey, KeyChanges
 from storage.memory import MemoryStorage

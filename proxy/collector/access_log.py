@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
-from proxy.access_lines import CommonFormatter, Formatter, JsonFormatter
+from proxy.collector.access_lines import CommonFormatter, Formatter, JsonFormatter
 from storage.record import Entry
 
 log = logging.getLogger(__name__)

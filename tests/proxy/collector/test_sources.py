@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from proxy.collector.sources import Source, Sources
 from proxy.ring.counters import CounterLayout
 from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import HEAD, RELEASED
-from proxy.sources import Source, Sources
 from storage.ledger import Reading
 from storage.memory import MemoryStorage
 from storage.record import Position
-from tests.proxy.test_drain import events
+from tests.proxy.collector.test_drain import events
 from tests.support.rings import SETTINGS, RingWorker, collecting, rows
 
 LAYOUT = CounterLayout(len(SETTINGS.routes))

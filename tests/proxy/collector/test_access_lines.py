@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.access_lines import CommonFormatter, JsonFormatter
+from proxy.collector.access_lines import CommonFormatter, JsonFormatter
 from storage.record import Entry, Payload, format_id
 from tests.storage.samples import START_US, make_record
 

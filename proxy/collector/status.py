@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from api.metrics.metrics import WorkerTotals
+from proxy.collector.sources import Source, Sources
 from proxy.process.version import VERSION
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.inflight import InflightExchange
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
-from proxy.sources import Source, Sources
 from storage.record import Record, ToolCall
 from storage.writer.writer import Writer
 

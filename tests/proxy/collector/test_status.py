@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from api.openapi.status_shape import StatusShown
+from proxy.collector.status import StatusView
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.segment_layout import HEAD
-from proxy.status import StatusView
 from storage.memory import MemoryStorage
 from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from api.dialects.fanout import Place
 from api.native.records import encode_record
 from api.stream.tail import Interest, Tail
+from proxy.collector.tail_offset import MARGIN, MARK_NAME, follow_tail, keep_tail, open_fanout, open_tail, raise_offset
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.load import load
 from proxy.settings.model import Settings, StorageSettings
-from proxy.tailing import MARGIN, MARK_NAME, follow_tail, keep_tail, open_fanout, open_tail, raise_offset
 from storage.backends import open_storage
 from storage.query import Filter
 from tests.api.samples import make_batch, make_record
@@ -75,7 +75,7 @@ async def test_a_shared_store_is_followed_while_somebody_listens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What another sidecar commits becomes the head; without listeners the store is left alone."""
-    monkeypatch.setattr("proxy.tailing.POLL_S", 0.001)
+    monkeypatch.setattr("proxy.collector.tail_offset.POLL_S", 0.001)
     async with await open_storage("memory:", tmp_path) as storage:
         tail = Tail(storage, tick_s=0.001)
         await storage.commit(make_batch(make_record(1)))
@@ -118,7 +118,7 @@ async def test_news_is_followed_without_waiting_for_the_next_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Word of a commit of another sidecar wakes the tail, however long it would have slept."""
-    monkeypatch.setattr("proxy.tailing.POLL_S", 3600.0)
+    monkeypatch.setattr("proxy.collector.tail_offset.POLL_S", 3600.0)
     url = await postgres.database(tmp_path)
     storage = StorageSettings(url=url, listen_url=url)
     async with await open_storage(url, tmp_path) as ours, await open_storage(url, tmp_path, notify_as="b") as theirs:
