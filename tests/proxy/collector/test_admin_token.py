@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli import main
+from proxy.cli.app import main
 from proxy.collector.admin_token import AdminToken, rotate_token
 from proxy.process.data_dir import TOKEN_FILE
 

@@ -1,0 +1,230 @@
+"""The command line: what each command takes, and how each way of ending becomes an exit code.
+
+Strategy: only declarations stand here; what a command does is in `proxy/commands/`, imported when it runs, so that
+`sidelog version` does not pay for the proxy. Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130
+interrupted. A user's mistake is one line on stderr, never a traceback.
+"""
+
+import os
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from proxy.cli.db_app import db_app
+from proxy.cli.keys_app import keys_app
+from proxy.cli.options import Config, DataDir, Json, Url
+from proxy.cli.records_app import records_app
+
+
+def _end(code: object) -> None:
+    """Turn what a command returned into the exit code."""
+    raise typer.Exit(code if isinstance(code, int) else 0)
+
+
+app = typer.Typer(
+    name="sidelog",
+    help="A logging reverse proxy that keeps a complete, redacted, searchable record of every exchange.",
+    no_args_is_help=True,
+    add_completion=False,  # its two options alone would cost every start the import of their validators
+    pretty_exceptions_enable=False,
+    result_callback=_end,
+)
+config_app = typer.Typer(help="Check or show the configuration.", no_args_is_help=True)
+token_app = typer.Typer(help="The admin token.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(token_app, name="token")
+app.add_typer(keys_app, name="keys")
+app.add_typer(db_app, name="db")
+app.add_typer(records_app)
+
+Upstream = Annotated[
+    str | None,
+    Option("--upstream", metavar="URL", help="catch-all route `default`: http, https, or unix:/path"),
+]
+Listen = Annotated[str | None, Option("--listen", metavar="HOST:PORT", help="address of the data port, host:port")]
+AdminListen = Annotated[
+    str | None, Option("--admin-listen", metavar="HOST:PORT", help="address of the admin port, host:port")
+]
+StorageUrl = Annotated[
+    str | None,
+    Option(
+        "--storage",
+        metavar="URL",
+        help="sqlite:///FILE (relative to the data directory; four slashes: absolute), "
+        "postgresql://USER:PASSWORD@HOST/DATABASE or memory:",
+    ),
+]
+Workers = Annotated[
+    int | None, Option("--workers", metavar="N", help="worker processes; 0 = everything in one process")
+]
+Engine = Annotated[
+    str | None, Option("--engine", metavar="E", help="`reference` (aiohttp) is for reading and comparison")
+]
+LogLevel = Annotated[str | None, Option("--log-level", metavar="L", help="least severe level shown")]
+
+
+def _overrides(**options: str | int | None) -> dict[str, str]:
+    """Name what was given on the command line by its setting: `proxy__listen` is `proxy.listen`."""
+    return {name.replace("__", "."): str(value) for name, value in options.items() if value is not None}
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    upstream: Upstream = None,
+    listen: Listen = None,
+    admin_listen: AdminListen = None,
+    storage: StorageUrl = None,
+    data_dir: DataDir = None,
+    workers: Workers = None,
+    engine: Engine = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Run the proxy.
+
+    Example: sidelog serve --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080
+    """
+    from proxy.cli.commands import serve as command
+
+    overrides = _overrides(
+        proxy__upstream=upstream,
+        proxy__listen=listen,
+        admin__listen=admin_listen,
+        storage__url=storage,
+        data_dir=data_dir,
+        proxy__workers=workers,
+        proxy__engine=engine,
+        log__level=log_level,
+    )
+    command.run(overrides, config)
+
+
+@app.command()
+def demo(
+    listen: Annotated[str, Option("--listen", metavar="HOST:PORT", help="Data port.")] = "127.0.0.1:8080",
+    admin_listen: Annotated[str, Option("--admin-listen", metavar="HOST:PORT", help="Admin port.")] = "127.0.0.1:8090",
+    data_dir: DataDir = None,
+) -> int:
+    """Run a demo upstream with sample traffic, and the proxy in front of it.
+
+    Example: sidelog demo --listen 127.0.0.1:8888
+    """
+    from proxy.demo.run import main as run
+
+    return run(listen, admin_listen, data_dir)
+
+
+@config_app.command("check")
+def config_check(
+    config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False
+) -> int:
+    """Validate the configuration; every problem is reported at once.
+
+    Example: sidelog config check --config sidelog.toml
+    """
+    from proxy.cli.commands import config as command
+
+    return command.check(_overrides(proxy__upstream=upstream, data_dir=data_dir), config, as_json=as_json)
+
+
+@config_app.command("show")
+def config_show(
+    config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False
+) -> int:
+    """Print the effective configuration, secrets redacted.
+
+    Example: sidelog config show --config sidelog.toml --json
+    """
+    from proxy.cli.commands import config as command
+
+    return command.show(_overrides(proxy__upstream=upstream, data_dir=data_dir), config, as_json=as_json)
+
+
+@token_app.command("show")
+def token_show(data_dir: DataDir = None, as_json: Json = False) -> int:
+    """Print the admin token of a data directory.
+
+    Example: curl -H "Authorization: Bearer $(sidelog token show)" http://127.0.0.1:8090/api/status
+    """
+    from proxy.cli.commands import health as command
+
+    return command.show_token(data_dir, as_json=as_json)
+
+
+@token_app.command("rotate")
+def token_rotate(data_dir: DataDir = None, as_json: Json = False) -> int:
+    """Replace the admin token; a running sidelog takes the new one at once, and sessions end.
+
+    Example: sidelog token rotate --data-dir /var/lib/sidelog
+    """
+    from proxy.cli.commands import health as command
+
+    return command.rotate(data_dir, as_json=as_json)
+
+
+@app.command()
+def health(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> int:
+    """Exit 0 when sidelog is ready; for container checks.
+
+    Example: sidelog health --url http://127.0.0.1:8090
+    """
+    from proxy.cli.commands import health as command
+
+    return command.health(url, data_dir, as_json=as_json)
+
+
+@app.command()
+def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False) -> int:
+    """Check this machine and the settings, and say how to mend what is wrong.
+
+    Example: sidelog doctor --config sidelog.toml
+    """
+    from proxy.cli.commands import doctor as command
+    from proxy.settings.load import load
+    from proxy.settings.model import Settings, SettingsError
+
+    problems: list[str] = []
+    overrides = _overrides(proxy__upstream=upstream, data_dir=data_dir)
+    try:
+        settings = load(overrides, os.environ, config)
+    except SettingsError as error:
+        problems, settings = error.problems, Settings()
+    return command.run(settings, problems, as_json=as_json)
+
+
+@app.command()
+def version(as_json: Json = False) -> int:
+    """Print versions: sidelog, Python, the libraries that matter.
+
+    Example: sidelog version --json
+    """
+    from proxy.cli.commands import version as command
+
+    return command.run(as_json=as_json)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code; usage errors and interruption are typer's, everything else ours."""
+    try:
+        app(args=arguments, prog_name="sidelog")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except Exception as error:
+        return _failed(error)
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    """Report a user's mistake in plain words; anything else is a bug and keeps its traceback."""
+    from proxy.cli.commands.output import CommandError, complain
+    from proxy.settings.model import SettingsError
+
+    if isinstance(error, SettingsError):
+        for problem in error.problems:
+            complain(f"sidelog: {problem}")
+        return 2
+    if isinstance(error, CommandError):
+        complain(f"sidelog: {error}")
+        return error.exit_code
+    raise error

@@ -1,0 +1,208 @@
+"""The admin API as the commands use it: where it is, with which token, one request at a time.
+
+Strategy: blocking, standard library only, never through a proxy of the environment. Address and token come from the
+options, else from the data directory a running sidelog keeps (`state.json`, `admin-token`).
+"""
+
+import http.client
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from proxy.cli.commands.output import CommandError
+from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, read_state
+from proxy.process.tls import client_context
+
+TIMEOUT_S: Final = 30.0
+"""A query's time budget in the server is far below this."""
+MAX_ANSWER_BYTES: Final = 256 << 20
+"""1000 records, or one exchange with its bodies, are far below this."""
+
+
+def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
+    """Find the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data."""
+    return Path(
+        option
+        or environ.get("SIDELOG_DATA_DIR")
+        or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        or "sidelog-data"
+    )
+
+
+def read_token(directory: Path) -> str:
+    """Read the admin token of a data directory."""
+    path = directory / TOKEN_FILE
+    try:
+        return path.read_text("ascii").strip()
+    except FileNotFoundError:
+        raise CommandError(
+            f"there is no {path}; it is made at the first start (choose the directory with --data-dir)"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read {path}: {error}") from error
+
+
+def admin_url_of(state: Mapping[str, Any]) -> str | None:
+    """Where the sidelog of a data directory has, or had, its admin port; None when it never ran."""
+    url = state.get("admin_url")
+    return url if isinstance(url, str) and url else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An admin port and the token for it."""
+
+    url: str
+    token: str
+    cert_file: str = ""
+    """The admin port's own certificate, trusted beside the system's."""
+
+    def get(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Answer:
+        """GET a path of the admin port, whatever its status.
+
+        Raises:
+            CommandError: nobody answers, or not in HTTP.
+        """
+        return self.send("GET", path + (f"?{urlencode(parameters, doseq=True)}" if parameters else ""))
+
+    def send(self, method: str, target: str, content: object = None) -> Answer:
+        """Send a request, with `content` as JSON unless it is None; answers whatever the status.
+
+        Raises:
+            CommandError: nobody answers, or not in HTTP.
+        """
+        headers = {"Accept": "application/json", "Connection": "close"}
+        payload = None
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+            payload = json.dumps(content).encode()
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        connection = _connection(self.url, self.cert_file)
+        try:
+            connection.request(method, urlsplit(self.url).path.rstrip("/") + target, payload, headers)
+            response = connection.getresponse()
+            body = response.read(MAX_ANSWER_BYTES)
+            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandError(
+                f"no answer from {self.url}: {str(error) or type(error).__name__}; is sidelog running?"
+            ) from error
+        finally:
+            connection.close()
+
+    @contextmanager
+    def stream(
+        self, path: str, parameters: Mapping[str, str | list[str]], headers: Mapping[str, str], timeout_s: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """GET a path and give the answer to be read piece by piece.
+
+        Args:
+            path: of the admin port.
+            parameters: of the query.
+            headers: beside the token.
+            timeout_s: of every read.
+
+        Raises:
+            CommandError: the server refused, in its own words.
+            OSError: nobody answers, or the connection broke.
+            http.client.HTTPException: the answer ended early.
+        """
+        connection = _connection(self.url, self.cert_file)
+        connection.timeout = timeout_s
+        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        target = f"{urlsplit(self.url).path.rstrip('/')}{path}?{urlencode(parameters, doseq=True)}"
+        try:
+            connection.request("GET", target, headers={**headers, **authorization})
+            response = connection.getresponse()
+            if response.status >= 400:
+                answer = Answer(response.status, {}, response.read(MAX_ANSWER_BYTES))
+                raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+            yield response
+        finally:
+            connection.close()
+
+    def get_json(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Any:
+        """GET JSON; refusals become errors with the server's own words."""
+        return self._read(self.get(path, parameters))
+
+    def send_json(self, method: str, target: str, content: object = None) -> Any:
+        """Send a request and read the JSON answered, None when there is none; refusals as in `get_json`."""
+        return self._read(self.send(method, target, content))
+
+    def _read(self, answer: Answer) -> Any:
+        if answer.status >= 400:
+            raise CommandError(refusal(answer), exit_code=2 if answer.status == 400 else 1)
+        if answer.status == 204:
+            return None
+        try:
+            return json.loads(answer.body)
+        except ValueError as error:
+            raise CommandError(f"{self.url} answered something that is not JSON; is it the admin port?") from error
+
+
+def connect(url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]) -> Client:
+    """Make a client from options and, for what is not given, from the data directory."""
+    directory = data_directory(option, environ)
+    url = url or environ.get("SIDELOG_URL")
+    token = token or environ.get("SIDELOG_TOKEN")
+    try:
+        state = read_state(directory)
+    except OSError as error:
+        raise CommandError(f"cannot read {directory / STATE_FILE}: {error.strerror}") from error
+    if url is None and (url := admin_url_of(state)) is None:
+        raise CommandError(
+            f"sidelog has not run with the data directory {directory}: its {STATE_FILE} names no admin port; "
+            "give --url, or --data-dir"
+        )
+    if token is None:  # without a token file the port may still be open (admin.auth = "off")
+        token = read_token(directory) if (directory / TOKEN_FILE).exists() else ""
+    return Client(url, token, str(state.get("admin_cert_file") or ""))
+
+
+def refusal(answer: Answer) -> str:
+    """Say what an error answer says: RFC 9457's detail, or the message of one of the dialects."""
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        document = None
+    detail = None
+    if isinstance(document, dict):
+        error = document.get("error")
+        inner = error.get("message") if isinstance(error, dict) else error
+        detail = document.get("detail") or inner or document.get("message") or document.get("title")
+    mend = "; give --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
+    return f"{detail or http.client.responses.get(answer.status, 'error')} (status {answer.status}){mend}"
+
+
+def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise CommandError(f"{url!r} is not a URL: {error}", exit_code=2) from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise CommandError(f"{url!r} is not a URL such as http://127.0.0.1:8090", exit_code=2)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=client_context(cert_file))
+    return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+
+
+def client_from_environment(url: str | None, token: str | None, data_dir: str | None) -> Client:
+    """Make a client as every command does that talks to a running sidelog."""
+    return connect(url, token, data_dir, os.environ)

@@ -1,0 +1,76 @@
+"""`sidelog config check` and `config show`: is it valid, and what is in effect."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from proxy.cli.commands.output import complain, say, say_json
+from proxy.settings.load import load
+from proxy.settings.model import SettingsError, redacted
+
+
+def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
+    """Validate; every problem on its own line. Returns the exit code: 0, or 2 with problems."""
+    try:
+        settings = load(overrides, os.environ, config)
+    except SettingsError as error:
+        if as_json:
+            say_json({"ok": False, "problems": error.problems})
+        else:
+            for problem in error.problems:
+                complain(problem)
+        return 2
+    if as_json:
+        say_json({"ok": True, "problems": []})
+    else:
+        count = len(settings.routes)
+        say(f"valid: {count} route{'s' if count != 1 else ''}, data directory {settings.data_dir}")
+    return 0
+
+
+def show(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
+    """Print the effective settings without secrets, as TOML or JSON."""
+    shown = redacted(load(overrides, os.environ, config))
+    if as_json:
+        say_json(shown)
+    else:
+        say(f"# data directory: {shown.pop('data_dir')}")
+        say(to_toml(shown))
+    return 0
+
+
+def to_toml(tree: Mapping[str, Any]) -> str:
+    """Write settings as TOML: tables, then lists of tables; leaves hold what JSON and TOML write alike."""
+    return "\n".join(_table(tree, "")).strip("\n")
+
+
+def _table(tree: Mapping[str, Any], prefix: str) -> list[str]:
+    lines = [f"{key} = {_value(value)}" for key, value in tree.items() if not _is_table(key, value)]
+    for key, value in tree.items():
+        if not _is_table(key, value):
+            continue
+        for header, table in _headed(f"{prefix}{key}", value):
+            lines += ["", header, *_table(table, f"{prefix}{key}.")]
+    return lines
+
+
+def _is_table(key: str, value: object) -> bool:
+    """Tell a section from a setting that is itself a table, such as the headers a route sets."""
+    is_list_of_tables = (
+        isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, dict) for item in value)
+    )
+    return is_list_of_tables or (isinstance(value, dict) and key != "set_request_headers")
+
+
+def _headed(name: str, value: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    return [(f"[{name}]", value)] if isinstance(value, dict) else [(f"[[{name}]]", item) for item in value]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, dict):
+        inner = ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    # DEL is the one character TOML wants escaped and JSON does not.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,87 @@
+"""`sidelog db status|migrate|vacuum`: the store itself, opened beside a sidelog that may be running.
+
+`status` writes nothing: a store whose layout is older than this program is described as far as that goes, because
+opening it to write brings it up to date.
+"""
+
+from datetime import UTC, datetime
+
+from proxy.cli.commands.output import say, say_json
+from proxy.cli.commands.store import check_exists, settings_of, with_store
+from proxy.settings.model import Settings
+from storage.base import Storage
+from storage.errors import SchemaTooOld
+
+__all__ = ["migrate", "settings_of", "status", "vacuum"]
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """Print what the store holds."""
+    check_exists(settings)
+    try:
+        found = with_store(settings, _describe, is_read_only=True)
+    except SchemaTooOld as old:
+        found = {"layout": old.layout, "newest_layout": old.newest}
+        found["mend"] = "run `sidelog db migrate`, or start sidelog"
+    _print(found, as_json=as_json)
+    return 0
+
+
+def migrate(settings: Settings, *, as_json: bool) -> int:
+    """Bring the store to the newest layout; opening does it."""
+    check_exists(settings)
+    try:
+        before = with_store(settings, _layout, is_read_only=True)
+    except SchemaTooOld as old:
+        before = old.layout
+
+    async def read(storage: Storage) -> dict[str, object]:
+        info = await storage.info()
+        return {"location": info.location, "layout_before": before, "layout": info.schema_version}
+
+    _print(with_store(settings, read), as_json=as_json)
+    return 0
+
+
+def vacuum(settings: Settings, *, as_json: bool) -> int:
+    """Give free space back."""
+    check_exists(settings)
+
+    async def read(storage: Storage) -> dict[str, object]:
+        before = (await storage.info()).size_bytes
+        await storage.vacuum()
+        after = await storage.info()
+        return {"location": after.location, "size_bytes_before": before, "size_bytes": after.size_bytes}
+
+    _print(with_store(settings, read), as_json=as_json)
+    return 0
+
+
+async def _layout(storage: Storage) -> int:
+    return (await storage.info()).schema_version
+
+
+async def _describe(storage: Storage) -> dict[str, object]:
+    info, state = await storage.info(), await storage.retention()
+    floor_us = state.purge_floor_us
+    return {
+        "backend": info.backend,
+        "location": info.location,
+        "layout": info.schema_version,
+        "records": info.rows,
+        "last_seq": info.last_seq,
+        "size_bytes": info.size_bytes,
+        "used_bytes": state.used_bytes,
+        "purged_before": datetime.fromtimestamp(floor_us / 1e6, UTC).isoformat() if floor_us else None,
+        "purged_through_seq": state.purged_through_seq,
+        "retention_lag_s": state.lag_s,
+    }
+
+
+def _print(found: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        say_json(found)
+        return
+    width = max(map(len, found))
+    for name, value in found.items():
+        say(f"{name.replace('_', ' '):{width}}  {'-' if value is None else value}")

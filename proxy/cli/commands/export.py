@@ -1,0 +1,93 @@
+"""`sidelog export`: a filter's records as a file, streamed from the API with a progress bar on stderr.
+
+An export that ended early is said and fails: a file that was written with exit code 0 is whole.
+"""
+
+import http.client
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.output import CommandError, complain
+
+PIECE_BYTES: Final = 1 << 16
+READ_TIMEOUT_S: Final = 120.0
+REPORT_EVERY_S: Final = 0.5
+BAR_CHARACTERS: Final = 24
+
+
+def run(client: Client, parameters: Mapping[str, str | list[str]], output: Path | None) -> int:
+    """Write the export to a file, or to standard output."""
+    if output is None:
+        _copy(client, parameters, sys.stdout.buffer)
+        return 0
+    try:
+        with output.open("wb") as file:
+            _copy(client, parameters, file)
+    except OSError as error:
+        raise CommandError(f"cannot write {output}: {error.strerror or error}") from error
+    return 0
+
+
+def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: BinaryIO) -> None:
+    progress = _Progress(_expected_lines(client, parameters) if sys.stderr.isatty() else None)
+    try:
+        with client.stream("/api/export", parameters, {}, READ_TIMEOUT_S) as response:
+            while piece := response.read1(PIECE_BYTES):
+                file.write(piece)
+                progress.add(piece)
+        file.flush()
+    except BrokenPipeError:
+        return  # whoever reads our output has had enough
+    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise CommandError(
+            f"the export broke off after {progress.text()}: {error}; what was written is not whole"
+        ) from error
+    finally:
+        progress.end()
+
+
+def _expected_lines(client: Client, parameters: Mapping[str, str | list[str]]) -> int | None:
+    """How many records there will be, a line each; None when they are too many to be counted now."""
+    filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies")}
+    summary = client.get_json("/api/summary", filters)
+    return (summary["exchanges"] + summary["events"] or None) if summary["complete"] else None
+
+
+class _Progress:
+    """A bar on stderr, when that is a terminal, that says how much has come."""
+
+    def __init__(self, expected_lines: int | None) -> None:
+        self._expected_lines = expected_lines
+        self._bytes = self._lines = 0
+        self._shown_s = time.monotonic()
+        self._is_shown = False
+
+    def add(self, piece: bytes) -> None:
+        """Count a piece, and show it now and then."""
+        self._bytes += len(piece)
+        self._lines += piece.count(b"\n")
+        now_s = time.monotonic()
+        if sys.stderr.isatty() and now_s - self._shown_s >= REPORT_EVERY_S:
+            self._shown_s, self._is_shown = now_s, True
+            sys.stderr.write(f"\r\x1b[K{self._bar()}{self.text()}")
+            sys.stderr.flush()
+
+    def _bar(self) -> str:
+        if self._expected_lines is None:
+            return ""
+        share = min(1.0, self._lines / self._expected_lines)
+        return f"{'━' * round(share * BAR_CHARACTERS):{BAR_CHARACTERS}} {share:4.0%}  "
+
+    def text(self) -> str:
+        """Say how much has come."""
+        return f"{self._bytes / 1e6:,.1f} MB, {self._lines:,} lines"
+
+    def end(self) -> None:
+        """Leave the last figures behind."""
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            complain(self.text())

@@ -1,0 +1,53 @@
+"""`sidelog health` and `sidelog token show|rotate`: what a container check and a person at a shell need."""
+
+import json
+import os
+
+from proxy.cli.commands.client import client_from_environment, data_directory, read_token
+from proxy.cli.commands.output import CommandError, complain, say, say_json
+from proxy.collector.admin_token import rotate_token
+
+
+def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
+    """Ask /readyz; returns 0 when it is ready, 1 when it is not, or nobody answers."""
+    answer = client_from_environment(url, "", data_dir).get("/readyz")
+    is_ready = answer.status == 200
+    if as_json:
+        try:
+            detail = json.loads(answer.body)
+        except ValueError:
+            detail = answer.body.decode("utf-8", "replace").strip()
+        say_json({"ready": is_ready, "status": answer.status, "detail": detail})
+    elif is_ready:
+        say("ready")
+    else:
+        complain(f"not ready (status {answer.status})")
+    return 0 if is_ready else 1
+
+
+def show_token(data_dir: str | None, *, as_json: bool) -> int:
+    """Print the admin token; a directory without one is an error."""
+    token = read_token(data_directory(data_dir, os.environ))
+    if not token:
+        raise CommandError("the token file is empty; remove it and start sidelog again to get a new one")
+    _say_token(token, as_json=as_json)
+    return 0
+
+
+def rotate(data_dir: str | None, *, as_json: bool) -> int:
+    """Replace the admin token and print the new one; the directory must be one a sidelog has run in."""
+    directory = data_directory(data_dir, os.environ)
+    read_token(directory)
+    try:
+        token = rotate_token(directory)
+    except OSError as error:
+        raise CommandError(f"cannot replace the token in {directory}: {error.strerror}") from error
+    _say_token(token, as_json=as_json)
+    return 0
+
+
+def _say_token(token: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"token": token})
+    else:
+        say(token)

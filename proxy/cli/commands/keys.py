@@ -1,0 +1,139 @@
+"""`sidelog keys`: API keys of the proxied service, through the admin API of a running sidelog.
+
+The secret is printed once, alone on its line on stdout, so that a script can take it; all other words about a new key
+go to stderr.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, console, say, say_json, visible
+
+_AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def members(
+    name: str,
+    scopes: list[str] | None,
+    agents: list[str] | None,
+    expires: str | None,
+    *,
+    is_disabled: bool,
+    project: str | None,
+    user: str | None,
+) -> dict[str, object]:
+    """Make the API's members of options; what was not given is left out."""
+    given = {
+        "name": name,
+        "scopes": scopes or None,
+        "agents": agents or None,
+        "expires_at": None if expires is None else moment(expires, datetime.now(UTC)),
+        "disabled": is_disabled or None,
+        "project": project,
+        "user_id": user,
+    }
+    return {member: value for member, value in given.items() if value is not None}
+
+
+def moment(text: str, now: datetime) -> str:
+    """Turn `30d` into the time that is so far from now; any other text is the API's to judge."""
+    age = _AGE.fullmatch(text.strip())
+    if age is None:
+        return text
+    try:
+        return (now + timedelta(seconds=int(age[1]) * _UNIT_S[age[2]])).isoformat()
+    except OverflowError as error:
+        raise CommandError(f"--expires is {text!r}, expected a time before the year 10000", exit_code=2) from error
+
+
+def create(client: Client, given: Mapping[str, object], *, as_json: bool) -> int:
+    """Create a key and print its secret."""
+    key = client.send_json("POST", "/api/keys", given)
+    if as_json:
+        say_json(key)
+        return 0
+    complain(f"created key {key['id']} ({visible(key['name'])}); its secret is shown only now:")
+    say(key["secret"])
+    return 0
+
+
+def list_keys(client: Client, *, as_json: bool) -> int:
+    """Print all keys, oldest first."""
+    keys = client.get_json("/api/keys")["keys"]
+    if as_json:
+        say_json(keys)
+    elif keys:
+        _print_table(keys)
+    else:
+        complain("there are no keys")
+    return 0
+
+
+def switch(client: Client, key: str, *, is_disabled: bool, as_json: bool) -> int:
+    """Disable or enable a key."""
+    found = _find(client, key)
+    changed = client.send_json("PATCH", f"/api/keys/{quote(found['id'], safe='')}", {"disabled": is_disabled})
+    if as_json:
+        say_json(changed)
+    else:
+        say(f"{'disabled' if is_disabled else 'enabled'} key {changed['id']} ({visible(changed['name'])})")
+    return 0
+
+
+def delete(client: Client, key: str, *, as_json: bool) -> int:
+    """Delete a key."""
+    found = _find(client, key)
+    client.send_json("DELETE", f"/api/keys/{quote(found['id'], safe='')}")
+    if as_json:
+        say_json({"deleted": found["id"]})
+    else:
+        say(f"deleted key {found['id']} ({visible(found['name'])})")
+    return 0
+
+
+def _find(client: Client, text: str) -> dict[str, Any]:
+    """Find a key by its id, or by its name when only one has it."""
+    keys: list[dict[str, Any]] = client.get_json("/api/keys")["keys"]
+    found = [key for key in keys if key["id"] == text] or [key for key in keys if key["name"] == text]
+    if len(found) != 1:
+        raise CommandError(f"{len(found) or 'no'} keys are called {text!r}; `sidelog keys list` shows their ids")
+    return found[0]
+
+
+def _print_table(keys: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    titles = ("id", "name", "secret", "state", "scopes", "agents", "project", "expires", "last used")
+    shown = len(titles) if out.width >= WIDE_COLUMNS else 4
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles[:shown]:
+        table.add_column(title, no_wrap=title in ("id", "secret", "state"))
+    for key in keys:
+        state = "disabled" if key["disabled"] else _state(key["expires_at"])
+        cells = (
+            key["id"], key["name"], f"····{key['last4']}", state, _list(key["scopes"]), _list(key["agents"]),
+            key["project"], key["expires_at"] or "never", key["last_used_at"] or "never",
+        )  # fmt: skip
+        style = "" if state == "active" else "yellow"
+        table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells[:shown]))
+    out.print(table)
+    if shown < len(titles):
+        complain("a wider terminal, or --json, shows the rest")
+
+
+def _state(expires_at: str | None) -> str:
+    is_over = expires_at is not None and datetime.fromisoformat(expires_at) <= datetime.now(UTC)
+    return "expired" if is_over else "active"
+
+
+def _list(values: list[str] | str | None) -> str:
+    if values is None:
+        return "all"
+    return values if isinstance(values, str) else ", ".join(values) or "none"

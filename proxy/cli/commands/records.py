@@ -1,0 +1,142 @@
+"""`sidelog query` and `sidelog get`: records of a running sidelog, read through its admin API.
+
+Strategy: the API's JSON is passed on as it is with `--json`; tables show a few fields of it. Pages are fetched one by
+one, so that a long answer starts at once and needs no memory.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from proxy.cli.commands.client import Client, refusal
+from proxy.cli.commands.curl import curl_of
+from proxy.cli.commands.output import CommandError, complain, say, say_json, visible, visible_line
+
+PAGE_RECORDS: Final = 1000
+"""The API's largest page."""
+
+_PARTS: Final = frozenset(
+    {"request", "response", "timeline", "data", "usage", "tools", "stream", "started_at", "ended_at"}
+)
+"""Shown in their own places, or not for people."""
+_NAME_CHARACTERS: Final = 18
+
+
+def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int, *, as_json: bool) -> int:
+    """Print up to `limit` records, newest first unless asked otherwise: NDJSON, or a table."""
+    records = pages(client, parameters, limit)
+    if as_json:
+        for record in records:
+            say_json(record, is_line=True)
+        return 0
+    rows = list(records)
+    if not rows:
+        complain("no records match")
+        return 0
+    from proxy.cli.commands.listing import print_records
+
+    print_records(rows)
+    return 0
+
+
+def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int) -> Iterator[dict[str, Any]]:
+    """Yield up to `limit` records, following cursors; a page cut by the server's time budget is followed too."""
+    cursor: str | None = None
+    while limit > 0:
+        page = dict(parameters) | {"limit": str(min(limit, PAGE_RECORDS))}
+        if cursor:
+            page["cursor"] = cursor
+        answer = client.get_json("/api/records", page)
+        records = answer["records"]
+        yield from records
+        limit -= len(records)
+        cursor = answer.get("next_cursor")
+        if not cursor:
+            return
+
+
+def get(client: Client, record_id: str, *, as_json: bool) -> int:
+    """Print one exchange: its fields, heads and bodies."""
+    record = client.get_json(f"/api/records/{quote(record_id, safe='')}")
+    if as_json:
+        say_json(record)
+        return 0
+    _print_members({name: value for name, value in record.items() if name not in _PARTS and not name.endswith("_us")})
+    _print_members(_timings(record), "timings")
+    _print_members(record.get("usage") or {}, "usage")
+    _print_members(record.get("stream") or {}, "stream")
+    for call in record.get("tools") or []:
+        _print_members(call, "tool call")
+    for half in ("request", "response"):
+        if message := record.get(half):
+            say(f"\n{half}")
+            _print_message(message)
+    if record.get("data") is not None:
+        say("\ndata")
+        say_json(record["data"])
+    return 0
+
+
+def _timings(record: Mapping[str, Any]) -> dict[str, str]:
+    """Begin, end, and every duration there is, in milliseconds."""
+    shown = {name: record[f"{name}_at"] for name in ("started", "ended") if record.get(f"{name}_at")}
+    for name, value in record.items():
+        if value is not None and name.endswith("_us") and not name.endswith("_at_us"):
+            shown[name.removesuffix("_us").replace("_", " ")] = f"{value / 1000:,.3f} ms"
+    return shown
+
+
+def _print_members(members: Mapping[str, Any], title: str = "") -> None:
+    """Print what is known, a line each; nothing at all when nothing is."""
+    known = {name: value for name, value in members.items() if value is not None and value != "" and value != []}
+    if title and known:
+        say(f"\n{title}")
+    for name, value in known.items():
+        say(f"{'  ' if title else ''}{name:{_NAME_CHARACTERS}} {visible_line(_plain(value))}")
+
+
+def get_curl(client: Client, record_id: str) -> int:
+    """Print the command that sends the request again; what it lacks is said on stderr."""
+    line = curl_of(client.get_json(f"/api/records/{quote(record_id, safe='')}"))
+    for note in line.notes:
+        complain(f"sidelog: {visible(note)}")
+    if not line.command:
+        return 1
+    say(line.command)
+    return 0
+
+
+def download(client: Client, record_id: str, part: str) -> int:
+    """Write a file of one record to stdout, nothing else: `request-body`, `response-body` or `har`."""
+    answer = client.get(f"/api/records/{quote(record_id, safe='')}/{part}")
+    if answer.status >= 400:
+        raise CommandError(refusal(answer))
+    sys.stdout.buffer.write(answer.body)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _print_message(message: Mapping[str, Any]) -> None:
+    say(f"  {visible_line(message['start_line'] or '')}")
+    for name, value in message["headers"]:
+        say(f"  {visible_line(name)}: {visible_line(value)}")
+    body = message["body"]
+    if body is None:
+        return
+    say("")
+    if body["omitted"]:
+        say(f"  [{body['size']} bytes, not kept: {body['omitted']}]")
+        return
+    for window in ("head", "tail"):
+        if body[window]:
+            say(visible(body[window]))
+        if window == "head" and body["truncated"]:
+            say(f"  [… of {body['size']} bytes]")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return "yes" if value is True else "no" if value is False else str(value)

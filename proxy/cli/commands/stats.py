@@ -1,0 +1,82 @@
+"""`sidelog stats`: totals of a filter, what is frequent in it, and its latency percentiles, from the API's summary."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.output import console, say, say_json, visible
+
+FACETS: Final = ("level", "project", "container", "service")
+BAR_CHARACTERS: Final = 24
+_COUNTS: Final = ("calls", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
+
+
+def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool) -> int:
+    """Print the totals."""
+    summary = client.get_json("/api/summary", filters)
+    facets = client.get_json("/api/facets", {**filters, "name": ",".join(FACETS)})["facets"]
+    if as_json:
+        say_json({**summary, "by": facets})
+        return 0
+    _print_totals(summary)
+    for name, values in ({"status": _status_values(summary)} | facets | summary["top"]).items():
+        _print_values(name, values)
+    _print_usage(summary["usage"])
+    if not summary["complete"]:
+        say("\nThe time budget ended the count: these are lower bounds.")
+    return 0
+
+
+def _print_totals(summary: Mapping[str, Any]) -> None:
+    rate = summary["rate_per_s"]
+    say(f"exchanges   {summary['exchanges']:>12,}" + (f"   {rate:.2f}/s" if rate is not None else ""))
+    say(f"events      {summary['events']:>12,}")
+    say(f"bytes       {summary['request_bytes']:>12,} in   {summary['response_bytes']:,} out")
+    for name, title in (("duration_ms", "duration"), ("first_byte_ms", "first byte")):
+        say(f"{title:12}" + "   ".join(f"{key} {_ms(value)}" for key, value in summary[name].items()))
+
+
+def _print_usage(usage: Mapping[str, Any] | None) -> None:
+    """Print tokens and cost by model, and of all; nothing where no model was called."""
+    from rich.table import Table
+
+    if usage is None or not usage["calls"]:
+        return
+    table = Table(title="models", title_justify="left", box=None, pad_edge=False, title_style="bold")
+    table.add_column("", no_wrap=True, overflow="ellipsis", min_width=12)
+    for name in ("calls", "input", "cached", "output", "reasoning", "cost"):
+        table.add_column(name, justify="right")
+    for row in (*usage["models"], {**usage, "provider": "all", "model": None}):
+        name = " ".join(visible(part) for part in (row["provider"], row["model"]) if part)
+        counts = (row[key] for key in _COUNTS)
+        table.add_row(name, *(f"{count:,}" for count in counts), f"${row['cost_usd']:,.4f}" if row["priced"] else "–")
+    out = console()
+    out.print()
+    out.print(table)
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.1f} ms"
+
+
+def _status_values(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"value": name, "count": count} for name, count in sorted(summary["status"].items())]
+
+
+def _print_values(name: str, values: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    if not values:
+        return
+    most = max(value["count"] or 0 for value in values) or 1
+    table = Table(title=name, title_justify="left", box=None, pad_edge=False, show_header=False, title_style="bold")
+    table.add_column(no_wrap=True, overflow="ellipsis", min_width=12)
+    table.add_column(justify="right")
+    table.add_column()
+    for value in values:
+        count = value["count"]
+        bar = "━" * round(BAR_CHARACTERS * (count or 0) / most)
+        table.add_row(visible(str(value["value"])), "–" if count is None else f"{count:,}", bar)
+    out = console()
+    out.print()
+    out.print(table)

@@ -1,0 +1,91 @@
+"""The store itself, for commands that do not go through a running sidelog: which one it is, opened and closed.
+
+Strategy: the settings say which, as they would for `serve`; where they say nothing, the store of the last start does
+(`state.json`). Opened read-only it is not changed, not even brought up to date.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from proxy.cli.commands.doctor import sqlite_path
+from proxy.cli.commands.output import CommandError
+from proxy.process.data_dir import STORAGE_URL_NAME, read_state
+from proxy.settings.load import load
+from proxy.settings.model import Settings, SettingsError, StorageSettings
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
+
+T = TypeVar("T")
+
+_PLACEHOLDER_UPSTREAM: Final = "http://127.0.0.1:1"
+"""Settings need something to proxy to; these commands do not."""
+
+
+def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str, str]) -> Settings:
+    """Load the settings as `serve` would, also where nothing to proxy to is configured.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    overrides = {} if data_dir is None else {"data_dir": data_dir}
+    try:
+        settings = load(overrides, environ, config)
+    except SettingsError as error:
+        if not any(problem.startswith("routes: there is nothing") for problem in error.problems):
+            raise
+        settings = load({**overrides, "proxy.upstream": _PLACEHOLDER_UPSTREAM}, environ, config)
+    last = read_state(Path(settings.data_dir)).get(STORAGE_URL_NAME)
+    if not last or settings.storage.url != StorageSettings().url:
+        return settings
+    return msgspec.structs.replace(settings, storage=msgspec.structs.replace(settings.storage, url=str(last)))
+
+
+def check_exists(settings: Settings) -> None:
+    """Look for a store that can be opened beside, or without, a running sidelog.
+
+    Raises:
+        CommandError: it ends with its process, or was never made.
+    """
+    if settings.storage.url.startswith("memory"):
+        raise CommandError("the store is in memory: it ends with its process, there is nothing to look at")
+    path = sqlite_path(settings)
+    if path is not None and not path.exists():
+        raise CommandError(f"there is no {path} yet; it is made at the first start")
+
+
+async def open_store(settings: Settings, *, is_read_only: bool) -> Storage:
+    """Open the settings' store; the caller closes it. Raises as `storage.backends.open_storage`."""
+    return await open_storage(
+        settings.storage.url,
+        Path(settings.data_dir),
+        durability=settings.storage.durability,
+        is_read_only=is_read_only,
+    )
+
+
+def with_store(settings: Settings, work: Callable[[Storage], Awaitable[T]], *, is_read_only: bool = False) -> T:
+    """Do something with the settings' store and close it.
+
+    Raises:
+        CommandError: it cannot be opened.
+        SchemaTooOld: it has an older layout, and was to be read only.
+    """
+
+    async def run() -> T:
+        async with await open_store(settings, is_read_only=is_read_only) as storage:
+            return await work(storage)
+
+    try:
+        return asyncio.run(run())
+    except (StorageUnavailable, SchemaTooNew) as error:
+        raise CommandError(str(error)) from error
+
+
+def layout_error(error: SchemaTooOld) -> CommandError:
+    """Say how a store of an older layout is read."""
+    return CommandError(f"{error}; run `sidelog db migrate`, or start sidelog")

@@ -1,0 +1,102 @@
+"""`sidelog tail`: new records as they are stored, over the API's event stream, resumed without a gap.
+
+Strategy: the stream's ids say where we are. When the connection ends, for whatever reason, the next one carries the
+last id, and the server sends what was missed, from its store if need be. What cannot be sent any more it says
+(`gap`), and so do we. Standard: WHATWG HTML §9.2 (event streams).
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.listing import line_of
+from proxy.cli.commands.output import CommandError, complain, say, say_json
+
+READ_TIMEOUT_S: Final = 45.0
+"""Three heartbeats of the server: after that the connection is taken for dead."""
+RETRY_S: Final = 1.0
+MAX_RETRY_S: Final = 10.0
+
+
+class Event(NamedTuple):
+    """One event of a stream."""
+
+    name: str
+    id: str
+    data: str
+
+
+def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool) -> int:
+    """Print records until interrupted, or until the server ends the stream for good."""
+    last_id = ""
+    retry_s = RETRY_S
+    is_connected = False
+    while True:
+        try:
+            for event in _events(client, filters, last_id):
+                is_connected, retry_s = True, RETRY_S
+                last_id = event.id or last_id
+                if not _show(event, as_json=as_json):
+                    return 0
+            reason = "the stream ended"
+        except (OSError, http.client.HTTPException) as error:
+            if not is_connected:
+                raise CommandError(f"no answer from {client.url}: {error}; is sidelog running?") from error
+            reason = str(error) or type(error).__name__
+        complain(f"disconnected ({reason}); resuming")
+        time.sleep(retry_s)
+        retry_s = min(2 * retry_s, MAX_RETRY_S)
+
+
+def _events(client: Client, filters: Mapping[str, str | list[str]], last_id: str) -> Iterator[Event]:
+    headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+    with client.stream("/api/records/stream", filters, headers, READ_TIMEOUT_S) as response:
+        yield Event("open", "", "")
+        yield from parse_events(response)
+
+
+def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
+    """Read events from the lines of a stream; comments and unfinished events are left out."""
+    name, event_id = "message", ""
+    data: list[str] = []
+    for raw in lines:
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if not line:
+            if data:
+                yield Event(name, event_id, "\n".join(data))
+            name, data = "message", []
+            continue
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "event":
+            name = value
+        elif field == "id":
+            event_id = value
+        elif field == "data":
+            data.append(value)
+
+
+def _show(event: Event, *, as_json: bool) -> bool:
+    """Print one event; False when it is the last."""
+    match event.name:
+        case "open":
+            return True
+        case "message":
+            record: dict[str, Any] = json.loads(event.data)
+            if as_json:
+                say_json(record, is_line=True)
+            else:
+                say(line_of(record))
+        case "gap":
+            complain(f"gap: records are missing here, {event.data}")
+        case "reset":
+            complain("the store was replaced; going on with what is new")
+        case "scope-destroyed":
+            complain(f"the scope was destroyed: {event.data}")
+            return False
+        case _:
+            complain(f"{event.name}: {event.data}")
+    return True

@@ -1,0 +1,38 @@
+"""`sidelog version`: this program, the interpreter, and the libraries whose versions matter in a bug report."""
+
+import platform
+import sqlite3
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from typing import Final
+
+from proxy.cli.commands.output import say, say_json
+from proxy.process.version import VERSION
+
+LIBRARIES: Final = (
+    "aiohttp",
+    "httptools",
+    "uvloop",
+    "msgspec",
+    "orjson",
+    "aiosqlite",
+    "google-re2",
+    "prometheus-client",
+)
+
+
+def run(*, as_json: bool) -> int:
+    """Print versions."""
+    versions = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
+    for name in LIBRARIES:
+        try:
+            versions[name] = installed_version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    if as_json:
+        say_json({"version": VERSION, "libraries": versions})
+    else:
+        say(f"sidelog {VERSION}")
+        for name, text in versions.items():
+            say(f"  {name} {text}")
+    return 0

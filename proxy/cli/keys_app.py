@@ -1,0 +1,88 @@
+"""The `sidelog keys` commands, declared; what they do is in `proxy/cli/commands/keys.py`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Option
+
+from proxy.cli.options import Json, Many, with_client
+
+if TYPE_CHECKING:
+    from proxy.cli.commands.client import Client
+
+keys_app = typer.Typer(help="API keys of the proxied service.", no_args_is_help=True)
+
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, or its name when only one has it.")]
+
+
+@keys_app.command("create")
+@with_client
+def keys_create(
+    admin: "Client",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
+    scope: Annotated[Many, Option(metavar="TEXT …", help="Scope it opens; may be repeated. Default: all.")] = None,
+    agent: Annotated[Many, Option(metavar="TEXT …", help="Agent it may call; may be repeated. Default: all.")] = None,
+    expires: Annotated[
+        str | None, Option(metavar="TEXT", help="RFC 3339 time, or from now: 12h, 30d. Default: never.")
+    ] = None,
+    disabled: Annotated[bool, Option("--disabled", metavar="", help="Create it switched off.")] = False,
+    project: Annotated[str | None, Option(metavar="TEXT", help="Project of the records it makes.")] = None,
+    user: Annotated[str | None, Option(metavar="TEXT", help="User of the records it makes.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Create a key and print its secret, this once.
+
+    Example: sidelog keys create "Mobile app" --scope agent --expires 30d
+    """
+    from proxy.cli.commands import keys as command
+
+    members = command.members(name, scope, agent, expires, is_disabled=disabled, project=project, user=user)
+    return command.create(admin, members, as_json=as_json)
+
+
+@keys_app.command("list")
+@with_client
+def keys_list(admin: "Client", as_json: Json = False) -> int:
+    """List the keys.
+
+    Example: sidelog keys list --json
+    """
+    from proxy.cli.commands import keys as command
+
+    return command.list_keys(admin, as_json=as_json)
+
+
+@keys_app.command("disable")
+@with_client
+def keys_disable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
+    """Switch a key off; takes effect within a second.
+
+    Example: sidelog keys disable "Mobile app"
+    """
+    from proxy.cli.commands import keys as command
+
+    return command.switch(admin, key, is_disabled=True, as_json=as_json)
+
+
+@keys_app.command("enable")
+@with_client
+def keys_enable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
+    """Switch a key on again.
+
+    Example: sidelog keys enable "Mobile app"
+    """
+    from proxy.cli.commands import keys as command
+
+    return command.switch(admin, key, is_disabled=False, as_json=as_json)
+
+
+@keys_app.command("delete")
+@with_client
+def keys_delete(admin: "Client", key: KeyId, as_json: Json = False) -> int:
+    """Delete a key for good; records keep its name.
+
+    Example: sidelog keys delete "Mobile app"
+    """
+    from proxy.cli.commands import keys as command
+
+    return command.delete(admin, key, as_json=as_json)

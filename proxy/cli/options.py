@@ -1,0 +1,153 @@
+"""Options that several commands share, and the native filters, declared once for every command that takes them.
+
+`with_filters` puts one option per filter into a command's signature, so that `query`, `tail`, `stats` and `export`
+take the same ones under the same names as the API; the command gets them together, as `filters`. `with_reader` and
+`with_client` do the same for the options that say which sidelog is meant; the command gets a client, as `admin`.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from typer import Option
+
+FILTER_PANEL: Final = "Filters (those that can be repeated take alternatives)"
+SOURCE_PANEL: Final = "Which sidelog"
+
+Config = Annotated[Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="TOML file.")]
+DataDir = Annotated[str | None, Option("--data-dir", metavar="DIR", help="where everything that lasts is kept")]
+Json = Annotated[bool, Option("--json", metavar="", help="JSON for programs.")]
+Url = Annotated[
+    str | None,
+    Option(
+        "--url",
+        metavar="URL",
+        help="Admin port; default: SIDELOG_URL, else from the data directory.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
+]
+Token = Annotated[
+    str | None,
+    Option(
+        "--token",
+        metavar="T",
+        help="Default: SIDELOG_TOKEN, else from the data directory.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
+]
+SourceDataDir = Annotated[
+    str | None,
+    Option(
+        "--data-dir",
+        metavar="DIR",
+        help="Of the sidelog to read from; its store is read itself when it does not run. Default: SIDELOG_DATA_DIR, "
+        "STATE_DIRECTORY, ./sidelog-data.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
+]
+SourceConfig = Annotated[
+    Path | None,
+    Option(
+        "--config",
+        metavar="FILE",
+        envvar="SIDELOG_CONFIG",
+        help="TOML file that names the store, when nothing runs.",
+        rich_help_panel=SOURCE_PANEL,
+    ),
+]
+Command = Callable[..., int]
+Many = list[str] | None
+Filters = dict[str, str | list[str]]
+"""Filter name → value, or alternatives; only what was given."""
+
+_KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
+_ONE: Final = str | None
+_FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
+    ("since", _ONE, "Inclusive; ISO 8601, or relative: 15m, 24h."),
+    ("until", _ONE, "Exclusive."),
+    ("status", Many, "404, 5xx, lists."),
+    ("method", Many, "GET, POST, …"),
+    ("host", Many, "Authority the client asked for."),
+    ("path", _ONE, "Part of the path, upper and lower case alike."),
+    ("route", Many, "Route id."),
+    ("service", Many, "Service of the route."),
+    ("project", Many, "Project of the route."),
+    ("container", Many, "Container of the route."),
+    ("client", Many, "Client (organisation) of the route."),
+    ("key", Many, "Id of an API key of the proxied service."),
+    ("level", Many, "debug, info, warn, error."),
+    ("kind", _ONE, "exchange (default), event, all."),
+    ("source", Many, "backend or edge."),
+    ("outcome", Many, "ok, upstream_error, client_closed, …"),
+    ("error_type", Many, "Error code."),
+    ("trace_id", _ONE, "W3C trace id."),
+    ("provider", Many, "LLM provider."),
+    ("model", Many, "LLM model, as requested."),
+    ("tool", Many, "Name of an MCP tool that was called."),
+    ("q", _ONE, "Text in path, error or bodies."),
+    ("min_latency_ms", int | None, "At least this long."),
+    ("max_latency_ms", int | None, "At most this long."),
+)
+"""The native filters of the API (`api/http/params.py`); a test compares the names."""
+
+
+def _option(kind: object, text: str) -> Any:
+    metavar = "TEXT" if kind == _ONE else "TEXT …" if kind == Many else "N"
+    return Option(help=text, metavar=metavar, rich_help_panel=FILTER_PANEL)
+
+
+def with_filters(command: Command) -> Command:
+    """Give a command that takes `filters` an option for each filter."""
+    options = [_keyword(name, kind, _option(kind, text)) for name, kind, text in _FILTERS]
+
+    def run(**given: Any) -> int:
+        filters: Filters = {}
+        for name, _, _ in _FILTERS:
+            value = given.pop(name)
+            if value:
+                filters[name] = value if isinstance(value, list) else str(value)
+        return command(filters=filters, **given)
+
+    return _declared(run, command, "filters", options)
+
+
+def with_reader(command: Command) -> Command:
+    """Give a command that takes `admin` the options that say where to read: a running sidelog, else its store."""
+
+    def run(url: str | None, token: str | None, data_dir: str | None, config: Path | None, **given: Any) -> int:
+        from proxy.cli.commands.reading import reading_client
+
+        with reading_client(url, token, data_dir, config) as admin:
+            return command(admin=admin, **given)
+
+    sources = {"url": Url, "token": Token, "data_dir": SourceDataDir, "config": SourceConfig}
+    return _declared(run, command, "admin", [_keyword(name, kind) for name, kind in sources.items()])
+
+
+def with_client(command: Command) -> Command:
+    """Give a command that takes `admin` the options that say which running sidelog is meant."""
+
+    def run(url: str | None, token: str | None, data_dir: str | None, **given: Any) -> int:
+        from proxy.cli.commands.client import client_from_environment
+
+        return command(admin=client_from_environment(url, token, data_dir), **given)
+
+    sources = {"url": Url, "token": Token, "data_dir": DataDir}
+    return _declared(run, command, "admin", [_keyword(name, kind) for name, kind in sources.items()])
+
+
+def _keyword(name: str, kind: Any, option: Any = None) -> inspect.Parameter:
+    annotation = kind if option is None else Annotated[kind, option]
+    return inspect.Parameter(name, _KEYWORD, default=None, annotation=annotation)
+
+
+def _declared(run: Command, command: Command, replaced: str, options: list[inspect.Parameter]) -> Command:
+    """Show `run` to typer as the command with options in the place of one parameter."""
+    signature = inspect.signature(command)
+    own = [p.replace(kind=_KEYWORD) for p in signature.parameters.values() if p.name != replaced]
+    functools.update_wrapper(run, command)
+    run.__signature__ = inspect.Signature([*own, *options], return_annotation=int)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*own, *options]} | {"return": int}
+    return run

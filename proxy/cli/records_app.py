@@ -1,0 +1,120 @@
+"""The commands that read records, declared: get, query, tail, stats, export. What they do is in `proxy/commands/`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Option
+
+from proxy.cli.options import Filters, Json, with_client, with_filters, with_reader
+
+if TYPE_CHECKING:
+    from proxy.cli.commands.client import Client
+
+records_app = typer.Typer()
+
+Ndjson = Annotated[bool, Option("--json", metavar="", help="One JSON object a line.")]
+
+
+@records_app.command()
+@with_reader
+def get(
+    admin: "Client",
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="Record id, in any of its spellings.")],
+    raw: Annotated[bool, Option("--raw", metavar="", help="Only the stored bytes of the response body.")] = False,
+    request: Annotated[bool, Option("--request", metavar="", help="With --raw: of the request body.")] = False,
+    curl: Annotated[bool, Option("--curl", metavar="", help="A curl line that sends the request again.")] = False,
+    har: Annotated[bool, Option("--har", metavar="", help="An HTTP Archive (HAR 1.2) of this exchange.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Show one exchange: fields, heads, bodies, timings and usage.
+
+    Example: sidelog get 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl
+    """
+    from proxy.cli.commands import records
+
+    if raw + curl + har + as_json > 1 or (request and not raw):
+        raise typer.BadParameter("--raw, --curl, --har and --json exclude each other; --request goes with --raw")
+    if raw:
+        return records.download(admin, record_id, "request-body" if request else "response-body")
+    if har:
+        return records.download(admin, record_id, "har")
+    if curl:
+        return records.get_curl(admin, record_id)
+    return records.get(admin, record_id, as_json=as_json)
+
+
+@records_app.command()
+@with_filters
+@with_reader
+def query(
+    filters: Filters,
+    admin: "Client",
+    order: Annotated[str | None, Option(metavar="ORDER", help="desc (newest first, default) or asc.")] = None,
+    limit: Annotated[int, Option(min=1, metavar="N", help="Most records to print.")] = 100,
+    as_json: Ndjson = False,
+) -> int:
+    """Search records; options that can be repeated are alternatives.
+
+    Example: sidelog query --status 5xx --since 15m
+    """
+    from proxy.cli.commands import records
+
+    parameters = filters | ({"order": order} if order else {})
+    return records.query(admin, parameters, limit, as_json=as_json)
+
+
+@records_app.command()
+@with_filters
+@with_client
+def tail(
+    filters: Filters,
+    admin: "Client",
+    as_json: Ndjson = False,
+) -> int:
+    """Follow new records as they are stored; goes on without a gap when the connection or sidelog itself restarts.
+
+    Example: sidelog tail --level warn --level error
+    """
+    from proxy.cli.commands import tail as command
+
+    return command.run(admin, filters, as_json=as_json)
+
+
+@records_app.command()
+@with_filters
+@with_reader
+def stats(
+    filters: Filters,
+    admin: "Client",
+    as_json: Json = False,
+) -> int:
+    """Totals of a filter: by status, level, project, container, service; latency percentiles.
+
+    Example: sidelog stats --since 24h --route default
+    """
+    from proxy.cli.commands import stats as command
+
+    return command.run(admin, filters, as_json=as_json)
+
+
+@records_app.command()
+@with_filters
+@with_reader
+def export(
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="har, ndjson or csv.")],
+    filters: Filters,
+    admin: "Client",
+    output: Annotated[
+        Path | None, Option("--output", "-o", metavar="FILE", help="File; default: standard output.")
+    ] = None,
+    bodies: Annotated[bool, Option("--bodies", metavar="", help="NDJSON: heads and bodies too.")] = False,
+) -> int:
+    """Write all records of a filter to a file, oldest first, with a progress bar on stderr.
+
+    Example: sidelog export csv --since 24h -o yesterday.csv
+    """
+    from proxy.cli.commands import export as command
+
+    parameters = filters | {"format": format} | ({"bodies": "true"} if bodies else {})
+    return command.run(admin, parameters, output)

@@ -1,0 +1,189 @@
+"""Commands that talk to a running sidelog: over a real socket, with a stand-in for the admin port."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from proxy.cli.app import app
+from proxy.cli.commands.output import visible
+
+TOKEN = "t0ken"
+
+
+def record(seq: int) -> dict[str, Any]:
+    """Make a record as the native API shows it."""
+    return {
+        "id": f"0190b5b4-0000-7000-8000-{seq:012x}", "kind": "exchange", "started_at": "2026-11-20T08:00:00.123Z",
+        "started_at_us": 1, "level": "error", "outcome": "ok", "status": 500 + seq, "method": "GET",
+        "host": "app", "path": f"/p\x1b[31m/{seq}", "duration_us": 1500, "request_complete": True, "stream": None,
+    }  # fmt: skip
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """Make a body as the native API shows it."""
+    return {"head": "", "tail": "", "size": 0, "truncated": False, "omitted": None} | fields
+
+
+class Admin(BaseHTTPRequestHandler):
+    """Answers like the admin port, for 5 records in pages of 2."""
+
+    is_ready = True
+
+    def do_GET(self) -> None:
+        """Answer one request."""
+        parts = urlsplit(self.path)
+        parameters = parse_qs(parts.query)
+        if parts.path == "/readyz":
+            return self.answer(200 if type(self).is_ready else 503, {"ready": type(self).is_ready})
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.answer(401, {"title": "Unauthorized", "status": 401, "detail": "no token"})
+        if parts.path == "/api/records":
+            if "status" in parameters and parameters["status"] != ["404", "5xx"]:
+                return self.answer(400, {"title": "Bad Request", "detail": "status is 'x', expected a status"})
+            start = int(parameters.get("cursor", ["0"])[0])
+            count = min(int(parameters["limit"][0]), 2)
+            rows = [record(seq) for seq in range(start, min(start + count, 5))]
+            following = str(start + count) if start + count < 5 else None
+            return self.answer(200, {"records": rows, "next_cursor": following, "complete": True})
+        if parts.path.endswith("/response-body"):
+            return self.answer_bytes(200, b"\x00raw\xff")
+        if parts.path == f"/api/records/{record(1)['id']}":
+            request = {"start_line": "GET /p HTTP/1.1", "headers": [["host", "app"]], "body": None}
+            kept = body(head="first", tail="last\x1b", size=999, truncated=True)
+            response = {"start_line": "HTTP/1.1 200 OK", "headers": [], "body": kept}
+            return self.answer(200, record(1) | {"request": request, "response": response, "timeline": []})
+        return self.answer(404, {"error": {"message": "no such record"}})
+
+    def answer(self, status: int, document: object) -> None:
+        """Answer JSON."""
+        self.answer_bytes(status, json.dumps(document).encode())
+
+    def answer_bytes(self, status: int, content: bytes) -> None:
+        """Answer bytes."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Run the stand-in and describe it in a data directory, which the environment names."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    (tmp_path / "state.json").write_text(json.dumps({"admin_url": f"http://127.0.0.1:{server.server_port}"}))
+    (tmp_path / "admin-token").write_text(f"{TOKEN}\n")
+    for name in list(os.environ):
+        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # must not be asked
+    yield tmp_path
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_query_follows_cursors_up_to_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    """NDJSON over several pages: never more than asked, and all when there are fewer."""
+    assert app.main(["query", "--json", "--limit", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line)["status"] for line in lines] == [500, 501, 502]
+    assert app.main(["query", "--json", "--limit", "100", "--status", "404", "--status", "5xx"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_query_table_shows_records_without_their_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has one line per record; an escape sequence in a path is made visible; no colour off a terminal."""
+    assert app.main(["query"]) == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 6
+    assert "\x1b" not in out
+    assert "app/p\\x1b[31m/4" in out
+    assert "1.5" in out
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_get_shows_heads_and_bodies(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fields, both heads, both windows and the true size; --json is the API's own document."""
+    assert app.main(["get", record(1)["id"]]) == 0
+    out = capsys.readouterr().out
+    assert "GET /p HTTP/1.1" in out
+    assert "host: app" in out
+    assert out.index("first") < out.index("of 999 bytes") < out.index("last\\x1b")
+    assert app.main(["get", record(1)["id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["response"]["body"]["size"] == 999
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_get_raw_writes_exactly_the_stored_bytes(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Nothing is decoded or added; what is missing is an error on stderr."""
+    assert app.main(["get", "--raw", record(1)["id"]]) == 0
+    assert capfdbinary.readouterr().out == b"\x00raw\xff"
+    assert app.main(["get", "--raw", "--request", "x"]) == 1
+    assert b"no such record" in capfdbinary.readouterr().err
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_refusals_are_the_servers_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bad parameter is usage (2); an unknown record and a wrong token are failures (1)."""
+    assert app.main(["query", "--status", "x"]) == 2
+    assert "status is 'x', expected a status" in capsys.readouterr().err
+    assert app.main(["get", "nothing"]) == 1
+    assert "no such record" in capsys.readouterr().err
+    assert app.main(["get", "nothing", "--token", "wrong"]) == 1
+    assert "give --token" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_health_is_the_readiness(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 when ready; 1 when not ready, in words or JSON."""
+    assert app.main(["health"]) == 0
+    assert capsys.readouterr().out == "ready\n"
+    monkeypatch.setattr(Admin, "is_ready", False)
+    assert app.main(["health"]) == 1
+    assert app.main(["health", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"ready": False, "status": 503, "detail": {"ready": False}}
+
+
+def test_token_is_printed(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the data directory, as text or JSON; without one the place where it would be is named."""
+    assert app.main(["token", "show"]) == 0
+    assert capsys.readouterr().out == f"{TOKEN}\n"
+    assert app.main(["token", "show", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"token": TOKEN}
+    (data_dir / "admin-token").write_text("")
+    assert app.main(["token", "show"]) == 1
+    assert app.main(["token", "show", "--data-dir", str(data_dir / "none")]) == 1
+    assert "admin-token" in capsys.readouterr().err
+
+
+def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stopped sidelog, a directory it never ran in, a broken state file, and what is no URL."""
+    assert app.main(["health", "--url", "http://127.0.0.1:1"]) == 1
+    assert "is sidelog running?" in capsys.readouterr().err
+    assert app.main(["query", "--data-dir", str(data_dir / "none")]) == 1
+    assert "has not run with the data directory" in capsys.readouterr().err
+    assert app.main(["query", "--url", "127.0.0.1:8090"]) == 2
+    assert app.main(["query", "--url", "http://h:x"]) == 2
+    (data_dir / "state.json").write_text("{")
+    assert app.main(["query"]) == 1
+    assert "state.json" in capsys.readouterr().err
+
+
+def test_control_characters_are_made_visible() -> None:
+    """C0, C1 and direction overrides are spelt out; tabs, line feeds and letters stay."""
+    assert visible("a\tb\nü\x1b\x9b\u202e") == "a\tb\nü\\x1b\\x9b\\u202e"

@@ -1,0 +1,176 @@
+"""The curl line of a record sends what was recorded, and says what it cannot."""
+
+import base64
+import http.server
+import os
+import shlex
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from proxy.cli.commands.curl import curl_of
+
+HOSTILE = (
+    "plain",
+    "it's",
+    '"quoted"',
+    "$(touch x)",
+    "`id`",
+    "a b\tc",
+    "@/etc/passwd",
+    "-o x",
+    "!!",
+    "ü€",
+    "\\",
+    "*?[a]",
+)
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    """A whole body of text as the API shows one."""
+    text = changes.get("head", "")
+    whole = {"encoding": "utf-8", "head": text, "tail": "", "size": len(text.encode())}
+    return {**whole, "truncated": False, "coding": None, "omitted": None, **changes}
+
+
+def record(headers: list[list[str]] | None = None, content: dict[str, Any] | None = None, **changes: Any) -> Any:
+    """A record as the API shows one."""
+    shown: dict[str, Any] = {"kind": "exchange", "method": "GET", "scheme": "http", "host": "app", "path": "/p"}
+    shown |= {"query": None, "http_version": "1.1", "outcome": "ok", "status": 200}
+    return shown | {"request": {"headers": headers or [], "body": content}} | changes
+
+
+class Heard(http.server.BaseHTTPRequestHandler):
+    """Remembers the last request."""
+
+    last: dict[str, Any] = {}  # noqa: RUF012 - of the one server of a test
+
+    def answer(self) -> None:
+        """Read everything and answer shortly."""
+        length = int(self.headers.get("Content-Length") or 0)
+        Heard.last = {
+            "line": self.requestline,
+            "headers": [[name, value.encode("latin-1").decode()] for name, value in self.headers.items()],
+            "body": self.rfile.read(length),
+        }
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = answer
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A server that remembers; its authority."""
+    if shutil.which("curl") is None:
+        assert not os.environ.get("CI"), "curl is required in CI"
+        pytest.skip("there is no curl")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Heard) as made:
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"127.0.0.1:{made.server_port}"
+        made.shutdown()
+        thread.join()
+
+
+def replay(line: str) -> dict[str, Any]:
+    """Run a line in a shell; return what arrived."""
+    Heard.last = {}
+    subprocess.run(["sh", "-c", line], check=True, capture_output=True, timeout=20)
+    return Heard.last
+
+
+def arrived(server: str, shown: Any) -> dict[str, Any]:
+    """Replay a record of which nothing is missing."""
+    line = curl_of({**shown, "host": server})
+    assert line.notes == []
+    return replay(line.command)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_values_arrive_as_they_were(server: str, value: str) -> None:
+    """Header, query and body reach the server byte for byte, whatever a shell or curl would make of them."""
+    headers = [["x-value", value.strip()], ["user-agent", "mine/1"], ["content-type", "text/plain"]]
+    query = "a=" + value.translate(str.maketrans(" \tü€", "++++"))
+    got = arrived(server, record(headers, body(head=value + "\r\nend"), method="POST", query=query))
+    assert got["line"] == f"POST /p?{query} HTTP/1.1"
+    assert got["body"].decode() == value + "\r\nend"
+    assert ["x-value", value.strip()] in got["headers"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"])
+def test_methods_arrive_and_nothing_is_added(server: str, method: str) -> None:
+    """Without headers and body, only Host comes; the path is not tidied up."""
+    got = arrived(server, record(method=method, path="/a/../b//%2e"))
+    assert got["line"] == f"{method} /a/../b//%2e HTTP/1.1"
+    assert [name for name, _ in got["headers"]] == ["Host"]
+    assert got["body"] == b""
+
+
+def test_repeated_and_empty_headers_arrive(server: str) -> None:
+    """Each field line is one of its own, an empty one is there, and what a connection needs is curl's business."""
+    headers = [["x-a", "1"], ["x-a", "2"], ["x-empty", ""], ["connection", "close"], ["accept", "*/*"]]
+    got = arrived(server, record(headers))
+    kept = [pair for pair in got["headers"] if pair[0] != "Host"]
+    assert kept == [["x-a", "1"], ["x-a", "2"], ["x-empty", ""], ["accept", "*/*"]]
+
+
+def test_bytes_arrive(server: str) -> None:
+    """A body that is no text is sent as its bytes."""
+    raw = bytes(range(256))
+    content = body(encoding="base64", head=base64.b64encode(raw).decode(), size=256)
+    assert arrived(server, record([["content-type", "x/y"]], content, method="PUT"))["body"] == raw
+
+
+def test_an_old_version_stays_old(server: str) -> None:
+    """HTTP/1.0 is asked as HTTP/1.0."""
+    assert arrived(server, record(http_version="1.0"))["line"].endswith("HTTP/1.0")
+
+
+@pytest.mark.parametrize(
+    ("shown", "words", "note"),
+    [
+        (record([["authorization", "Bearer [REDACTED]"]]), "authorization: Bearer <authorization>", "authorization"),
+        (record(query="key=[REDACTED:1a2b]"), "http://app/p?key=REDACTED", "URL held a secret"),
+        (record(content=body(head='{"k": "[REDACTED]"}')), '{"k": "[REDACTED]"}', "body held a secret"),
+        (record(content=body(head="short", size=99)), "short", "5 are left"),
+        (record(content=body(head="x", size=99, truncated=True)), "@request-body", "in part only"),
+        (record(content=body(size=99, omitted="level")), "@request-body", "not kept (level)"),
+        (record(content=body(head="x", coding="gzip", size=21)), "--data-raw x", "sent as gzip"),
+        (record(request=None), "--url http://app/p", "neither headers nor body"),
+        (record(status=101, outcome="ok"), "--url http://app/p", "upgraded"),
+    ],
+)
+def test_what_is_missing_is_marked_and_said(shown: Any, words: str, note: str) -> None:
+    """A secret is a placeholder, a cut body a file, and each has its note."""
+    line = curl_of(shown)
+    assert words in " ".join(shlex.split(line.command.replace("\\\n", "")))
+    assert any(note in text for text in line.notes), line.notes
+
+
+def test_a_coding_that_was_undone_is_not_claimed() -> None:
+    """A body that is sent decoded has no Content-Encoding."""
+    shown = record([["Content-Encoding", "gzip"]], body(head="x", coding="gzip", size=21), method="POST")
+    assert "ncoding" not in curl_of(shown).command
+
+
+def test_an_answer_is_asked_for_in_codings_curl_can_undo() -> None:
+    """Accept-Encoding becomes --compressed, so that the terminal gets text."""
+    command = curl_of(record([["Accept-Encoding", "gzip, zstd"]])).command
+    assert "--compressed" in command
+    assert "zstd" not in command
+
+
+def test_an_event_is_no_exchange() -> None:
+    """There is no command for it."""
+    line = curl_of({"kind": "event"})
+    assert line.command == ""
+    assert line.notes

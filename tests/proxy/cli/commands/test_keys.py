@@ -1,0 +1,118 @@
+"""`sidelog keys`: over a real admin port, with a store in memory."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+
+from api.app import make_app
+from api.services import Services
+from proxy.cli.app import app
+from proxy.cli.commands.keys import moment
+from proxy.cli.commands.output import CommandError
+from storage.memory import MemoryStorage
+from tests.api.conftest import TOKEN, World
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryStorage]:
+    """An admin port in a thread; the environment tells commands where it is."""
+    store = MemoryStorage()
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        services: Services = World(store).services()
+        runner = web.AppRunner(make_app(services))
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        stop = asyncio.Event()
+        started.set_result((f"http://127.0.0.1:{runner.addresses[0][1]}", asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="admin")
+    thread.start()
+    url, loop, stop = started.result(10)
+    monkeypatch.setenv("SIDELOG_URL", url)
+    monkeypatch.setenv("SIDELOG_TOKEN", TOKEN)
+    yield store
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+
+
+def run(*arguments: str) -> int:
+    """Run one command."""
+    return app.main(["keys", *arguments])
+
+
+def test_a_key_is_created_listed_switched_and_deleted(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """The secret stands alone on stdout, once; a key is found by its name or id."""
+    assert run("create", "Production Key", "--scope", "agent", "--project", "shop", "--expires", "30d") == 0
+    printed = capsys.readouterr()
+    secret = printed.out.strip()
+    assert secret.startswith("sk_")
+    assert "Production Key" in printed.err
+    assert secret not in printed.err
+    assert run("list") == 0
+    table = capsys.readouterr().out
+    assert "Production Key" in table
+    assert f"····{secret[-4:]}" in table
+    assert "active" in table
+    assert secret not in table
+    assert run("disable", "Production Key") == 0
+    assert capsys.readouterr().out.startswith("disabled key")
+    assert run("list", "--json") == 0
+    (key,) = json.loads(capsys.readouterr().out)
+    assert (key["disabled"], key["scopes"], key["agents"], key["project"]) == (True, ["agent"], "all", "shop")
+    assert run("enable", key["id"], "--json") == 0
+    assert json.loads(capsys.readouterr().out)["disabled"] is False
+    assert run("delete", key["id"]) == 0
+    assert capsys.readouterr().out.startswith("deleted key")
+    assert run("list") == 0
+    assert capsys.readouterr().err.strip() == "there are no keys"
+
+
+def test_json_has_the_secret_beside_the_key(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """For programs, the answer of the API as it is."""
+    assert run("create", "n", "--agent", "a", "--agent", "b", "--disabled", "--user", "ann", "--json") == 0
+    key = json.loads(capsys.readouterr().out)
+    assert key["secret"].startswith("sk_")
+    assert (key["agents"], key["disabled"], key["user_id"]) == (["a", "b"], True, "ann")
+    assert run("delete", "n", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"deleted": key["id"]}
+
+
+def test_mistakes_are_one_line(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown key, an ambiguous name, and what the API refuses."""
+    assert run("disable", "nobody") == 1
+    assert "no keys are called 'nobody'" in capsys.readouterr().err
+    for _ in range(2):
+        assert run("create", "twin") == 0
+    capsys.readouterr()
+    assert run("delete", "twin") == 1
+    assert "2 keys are called 'twin'" in capsys.readouterr().err
+    assert run("create", "n", "--expires", "soon") == 2
+    assert "expires_at is 'soon'" in capsys.readouterr().err
+
+
+def test_names_cannot_move_the_cursor(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+    """A direction override in a name is shown, not obeyed."""
+    assert run("create", "a\u202eb") == 0
+    assert run("list") == 0
+    assert "a\\u202eb" in capsys.readouterr().out
+
+
+def test_an_age_is_a_time_from_now() -> None:
+    """Any other text is passed on for the API to judge."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert moment("12h", now) == "2026-01-01T12:00:00+00:00"
+    assert moment("2w", now) == "2026-01-15T00:00:00+00:00"
+    assert moment("2030-01-01", now) == "2030-01-01"
+    with pytest.raises(CommandError, match="10000"):
+        moment("999999w", now)

@@ -1,0 +1,127 @@
+"""Commands that read, where nothing runs: they read the store itself, and change nothing."""
+
+import csv
+import io
+import json
+import os
+import shlex
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.cli.app import app
+from proxy.process.data_dir import is_taken, take, update_state
+from storage.backends import open_storage
+from storage.record import Batch, Entry, format_id
+from storage.sqlite import schema
+from tests.api.native.test_export import PAYLOAD
+from tests.api.samples import make_record
+
+RECORDS = 30
+
+
+@pytest.fixture
+async def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A data directory with a store of 30 exchanges, every third of which failed; their ids."""
+    for name in list(os.environ):
+        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
+    records = [make_record(n, method="POST", status=503 if n % 3 == 0 else 200) for n in range(RECORDS)]
+    async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
+        await store.commit(Batch("side-1", [Entry(record, PAYLOAD) for record in records]))
+    return [format_id(record.id) for record in records]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Every command ends its thread."""
+    before = threading.active_count()
+    yield
+    assert threading.active_count() == before
+
+
+def output(capsys: pytest.CaptureFixture[str], command: str) -> str:
+    """Run a command that succeeds; return what it printed."""
+    capsys.readouterr()
+    assert app.main(shlex.split(command)) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def test_every_reading_command_reads_the_store(ids: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """query, get, stats and export answer as over the API, filters included."""
+    lines = output(capsys, "query --json --status 5xx").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ids[::3][::-1]
+    assert ids[0] in output(capsys, "query --limit 1000")
+    assert "POST /v1/users?page=1" in output(capsys, f"get {ids[0]}")
+    assert "service.test/v1/users/0" in output(capsys, f"get {ids[0]} --curl")
+    assert json.loads(output(capsys, f"get {ids[0]} --har"))["log"]["entries"][0]["response"]["status"] == 503
+    assert json.loads(output(capsys, "stats --json"))["status"] == {"2xx": 20, "5xx": 10}
+    rows = list(csv.DictReader(io.StringIO(output(capsys, "export csv --status 200"), newline="")))
+    assert len(rows) == 20
+    assert len(output(capsys, "export ndjson --bodies").splitlines()) == RECORDS
+
+
+def test_raw_bytes_come_from_the_store(ids: list[str], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """`get --raw` writes what is stored of a body."""
+    assert app.main(["get", ids[1], "--raw"]) == 0
+    assert capfdbinary.readouterr().out == b"\x89PNG\x00\xff\xfe"
+
+
+def test_refusals_are_those_of_the_api(ids: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A bad value is usage (2), an unknown record a failure (1), each in the API's words."""
+    assert app.main(["query", "--status", "6xx"]) == 2
+    assert "status is '6xx'" in capsys.readouterr().err
+    assert app.main(["get", ids[0][:-1] + "x"]) == 1
+    assert "there is no record" in capsys.readouterr().err
+
+
+def test_nothing_in_the_store_changes(ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is byte for byte what it was."""
+    before = (tmp_path / "sidelog.db").read_bytes()
+    for command in ("query", "stats", "export ndjson", f"get {ids[0]}", "db status"):
+        output(capsys, command)
+    assert (tmp_path / "sidelog.db").read_bytes() == before
+
+
+@pytest.mark.usefixtures("ids")
+def test_the_store_of_the_last_start_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`state.json` names it, a configuration names another, and what is in memory is gone."""
+    (tmp_path / "sidelog.db").rename(tmp_path / "other.db")
+    assert app.main(["query"]) == 1
+    update_state(tmp_path, storage_url="sqlite:///other.db")
+    assert len(output(capsys, "query --json").splitlines()) == RECORDS
+    file = tmp_path / "c.toml"
+    file.write_text('[storage]\nurl = "sqlite:///third.db"\n')
+    assert app.main(["query", "--config", str(file)]) == 1
+    update_state(tmp_path, storage_url="memory:", admin_url="http://127.0.0.1:1")
+    assert app.main(["query"]) == 1
+    assert "is sidelog running?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("ids")
+def test_a_running_sidelog_is_asked_and_not_passed_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While the lock is held the store is left alone, also when the admin port does not answer."""
+    update_state(tmp_path, admin_url="http://127.0.0.1:1")
+    assert not is_taken(tmp_path)
+    taken = take(tmp_path)
+    try:
+        assert is_taken(tmp_path)
+        assert app.main(["query"]) == 1
+        assert "is sidelog running?" in capsys.readouterr().err
+    finally:
+        os.close(taken.lock_fd)
+    assert len(output(capsys, "query --json").splitlines()) == RECORDS
+
+
+@pytest.mark.usefixtures("ids")
+def test_an_older_layout_says_how_it_is_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not brought up to date behind one's back."""
+    scripts = schema.migrations()
+    monkeypatch.setattr(schema, "migrations", lambda: [*scripts, ""])
+    assert app.main(["query"]) == 1
+    assert "sidelog db migrate" in capsys.readouterr().err

@@ -1,0 +1,186 @@
+"""The command line: exit codes, plain words for mistakes, settings handed on, help that matches the declarations."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from proxy.cli.app import app
+from proxy.cli.commands import serve
+from proxy.cli.commands.config import to_toml
+from proxy.process.version import VERSION
+from proxy.settings.load import load
+from proxy.settings.model import redacted, thaw
+from proxy.settings.sources import FLAGS, leaves
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run each command in an empty directory, without settings from outside."""
+    for name in list(os.environ):
+        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    """`version --json` prints what pyproject.toml says, and the libraries."""
+    assert app.main(["version", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["version"] == VERSION == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert shown["libraries"]["python"] == sys.version.split()[0]
+    assert app.main(["version"]) == 0
+    assert f"sidelog {VERSION}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["serve", "--workers", "x"], ["get"], ["query", "--limit", "0"], []])
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Unknown commands and options, bad values, missing arguments."""
+    assert app.main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["query"], ["get"], ["config", "show"], ["token", "show"], ["demo"]]
+)
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """--help explains and ends with 0."""
+    assert app.main([*command, "--help"]) == 0
+    assert "Usage: sidelog" in capsys.readouterr().out
+
+
+def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
+    """Each flag of a setting carries the description declared with that setting."""
+    command: Any = typer.main.get_command(app.app)
+    options = command.commands["serve"].params
+    helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "--help")}
+    declared = dict(leaves())
+    assert helps == {flag: declared[name].type.__metadata__[0].description for name, flag in FLAGS.items()}
+
+
+def test_settings_mistakes_end_with_2_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """`serve` names setting, value and flag on stderr, all mistakes at once, and starts nothing."""
+    assert app.main(["serve", "--listen", "nowhere", "--workers", "99"]) == 2
+    problems = capsys.readouterr().err
+    assert "proxy.listen" in problems
+    assert "(--workers)" in problems
+    assert "--upstream URL" in problems
+
+
+def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process replaces itself; the supervisor finds the frozen settings in the descriptor it is told."""
+    seen: dict[str, Any] = {}
+
+    def execv(program: str, arguments: list[str]) -> None:
+        descriptor = int(arguments[-1])
+        seen.update(program=program, arguments=arguments, document=os.read(descriptor, 1 << 20))
+        os.close(descriptor)
+
+    monkeypatch.setattr(os, "execv", execv)
+    flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--workers", "2", "--engine", "reference"]
+    flags += ["--admin-listen", "127.0.0.1:0", "--storage", "memory:", "--data-dir", "d", "--log-level", "debug"]
+    app.main(["serve", *flags])
+    settings = thaw(seen["document"])
+    assert seen["program"] == sys.executable
+    assert seen["arguments"][1:4] == ["-m", "proxy.supervisor", "--source-fd"]
+    source_fd = int(seen["arguments"][4])
+    source = json.loads(os.pread(source_fd, 1 << 20, 0))
+    os.close(source_fd)
+    assert (source["config"], source["overrides"]["proxy.workers"]) == (None, "2")
+    assert settings.proxy.listen == settings.admin.listen == "127.0.0.1:0"
+    assert (settings.proxy.workers, settings.proxy.engine, settings.log.level) == (2, "reference", "debug")
+    assert (settings.storage.url, settings.data_dir) == ("memory:", str(Path("d").absolute()))
+
+
+@pytest.mark.parametrize("has_memfd", [True, False])
+def test_settings_descriptor_is_inherited(monkeypatch: pytest.MonkeyPatch, has_memfd: bool) -> None:
+    """A child reads the whole document from the descriptor, with and without anonymous memory files."""
+    if not has_memfd:
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+    settings = load({"proxy.upstream": "http://app", "proxy.stage": "x" * 100}, {}, None)
+    descriptor = serve.settings_descriptor(settings)
+    try:
+        code = f"import os, sys; sys.stdout.buffer.write(os.read({descriptor}, 1 << 20))"
+        run = subprocess.run([sys.executable, "-c", code], pass_fds=[descriptor], capture_output=True, check=True)
+    finally:
+        os.close(descriptor)
+    assert thaw(run.stdout) == settings
+
+
+def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A valid file is valid, in words and JSON; what is shown holds no secret; a bad one names its lines."""
+    path = tmp_path / "c.toml"
+    path.write_text('[[routes]]\nid = "a"\nupstream = "http://a"\nset_request_headers = { authorization = "s3cret" }\n')
+    assert app.main(["config", "check", "--config", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("valid: 1 route")
+    assert app.main(["config", "show", "--config", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "s3cret" not in shown
+    assert tomllib.loads(shown)["routes"][0]["set_request_headers"] == {"authorization": "[REDACTED]"}
+    assert app.main(["config", "show", "--json", "--config", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["routes"][0]["id"] == "a"
+    path.write_text("[proxy]\nnope = 1\n")
+    assert app.main(["config", "check", "--json", "--config", str(path)]) == 2
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert f"proxy.nope: unknown setting ({path}:2)" in problems
+    assert app.main(["config", "check", "--config", str(path)]) == 2
+    assert "proxy.nope" in capsys.readouterr().err
+
+
+def test_shown_toml_means_the_same_settings() -> None:
+    """The TOML of `config show` reads back as the values it was made from, odd characters included."""
+    settings = load({"proxy.upstream": "http://a", "proxy.stage": 'ü"\\\x7f\t'}, {}, None)
+    shown = redacted(settings)
+    assert tomllib.loads(to_toml(shown)) == json.loads(json.dumps(shown))
+
+
+def test_module_runs_as_a_program() -> None:
+    """`python -m proxy` is the command line; nothing of the data plane is imported for `version`."""
+    code = (
+        "import sys; from proxy.cli.app import main; code = main(['version']);"
+        "assert not {'httptools', 'uvloop', 'aiohttp', 'proxy.settings'} & set(sys.modules); sys.exit(code)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    run = subprocess.run([sys.executable, "-m", "proxy", "token", "show"], cwd=ROOT, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (1, "") or "sidelog-data" in os.listdir(ROOT)
+    assert "Traceback" not in run.stderr
+
+
+def test_reader_that_leaves_is_no_traceback() -> None:
+    """A closed pipe ends the command quietly."""
+    command = [sys.executable, "-m", "proxy", "config", "show", "--upstream", "http://a"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
+        assert process.wait(30) in (0, 1)
+
+
+def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is 130, as shells expect."""
+
+    def interrupted(**_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("proxy.cli.commands.version.run", interrupted)
+    assert app.main(["version"]) == 130
+
+
+def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only mistakes of the user are put in plain words."""
+
+    def broken(**_: object) -> int:
+        raise RuntimeError("bug: broken")
+
+    monkeypatch.setattr("proxy.cli.commands.version.run", broken)
+    with pytest.raises(RuntimeError, match="bug: broken"):
+        app.main(["version"])

@@ -1,0 +1,84 @@
+"""`sidelog db`: what it prints, what it changes, and what it refuses."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from proxy.cli.app import main
+from storage.record import Batch, Entry
+from storage.sqlite.schema import migrations
+from storage.sqlite.store import SqliteStorage
+from tests.storage.samples import make_body, make_payload, make_record
+
+
+@pytest.fixture
+async def data_dir(tmp_path: Path) -> Path:
+    """A data directory with a store of 40 records, half of them purged and their space free."""
+    async with await SqliteStorage.open(tmp_path / "sidelog.db") as store:
+        for hour in (10, 20):
+            entries = []
+            for number in range(20):
+                payload = make_payload(number)
+                payload.response_body = make_body(bytes((number * place * place) % 251 for place in range(20_000)))
+                entries.append(Entry(make_record(started_at_us=hour * 3_600_000_000), payload))
+            await store.commit(Batch("sidecar-1", entries))
+        await store.raise_floors(15 * 3_600_000_000, 0)
+        while not (await store.purge(100)).is_done:
+            pass
+    return tmp_path
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    """Run a command and read its JSON."""
+    assert main([*arguments, "--json"]) == 0
+    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_status_describes_the_store(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Records, layout, size and retention are shown, as JSON and for reading."""
+    found = asked(capsys, "db", "status", "--data-dir", str(data_dir))
+    assert (found["backend"], found["records"], found["last_seq"]) == ("sqlite", 20, 40)
+    assert found["purged_before"] == "1970-01-01T15:00:00+00:00"
+    assert found["purged_through_seq"] == 20
+    assert found["layout"] == len(migrations())
+    assert main(["db", "status", "--data-dir", str(data_dir)]) == 0
+    assert "retention lag s" in capsys.readouterr().out
+
+
+def test_status_changes_no_old_store_and_migrate_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of an older layout is described as it is; `migrate` brings it up to date."""
+    with closing(sqlite3.connect(tmp_path / "sidelog.db")) as connection:
+        connection.execute("PRAGMA user_version = 0")
+        connection.execute("CREATE TABLE something (x)")
+    directory = ("--data-dir", str(tmp_path))
+    assert asked(capsys, "db", "status", *directory)["layout"] == 0
+    assert asked(capsys, "db", "status", *directory)["newest_layout"] == len(migrations())
+    found = asked(capsys, "db", "migrate", *directory)
+    assert (found["layout_before"], found["layout"]) == (0, len(migrations()))
+    assert asked(capsys, "db", "status", *directory)["records"] == 0
+
+
+def test_vacuum_gives_space_back(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is smaller afterwards, and the records are there."""
+    before = (data_dir / "sidelog.db").stat().st_size
+    found = asked(capsys, "db", "vacuum", "--data-dir", str(data_dir))
+    assert (data_dir / "sidelog.db").stat().st_size < before
+    assert found["size_bytes"] == (data_dir / "sidelog.db").stat().st_size
+    assert asked(capsys, "db", "status", "--data-dir", str(data_dir))["records"] == 20
+
+
+@pytest.mark.parametrize("command", ["status", "migrate", "vacuum"])
+def test_a_store_that_is_not_there_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a file, and for a store in memory, the command fails with one line and makes nothing."""
+    assert main(["db", command, "--data-dir", str(tmp_path)]) == 1
+    assert "there is no" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("SIDELOG_STORAGE__URL", "memory:")
+    assert main(["db", command, "--data-dir", str(tmp_path)]) == 1
+    assert "in memory" in capsys.readouterr().err

@@ -1,0 +1,146 @@
+"""What is promised of every command there is: help with an example, no colour and no traceback in a pipe, exit codes.
+
+The table of commands is read from the application itself, so a new command is in these tests by being declared.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from proxy.cli.app import app
+
+ROOT = Path(__file__).parents[3]
+
+
+def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, with the words that call it."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+        return
+    for name, child in inner.items():
+        yield from walk(child, (*path, name))
+
+
+COMMANDS = dict(walk(typer.main.get_command(app.app)))
+NAMES = [" ".join(path) for path in COMMANDS]
+JSON_NAMES = [
+    " ".join(path)
+    for path, command in COMMANDS.items()
+    if path != ("tail",) and any(option.name == "as_json" for option in command.params)
+]
+ENDLESS = ("serve", "demo", "tail")
+"""These run until they are told to stop, and have tests of their own."""
+ARGUMENTS = {"get": "0192f3c4", "export": "csv", "keys create": "x", "keys disable": "x", "keys enable": "x"} | {
+    "keys delete": "x",
+    "config check": "--upstream http://a",
+    "config show": "--upstream http://a",
+}
+WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "doctor": 1}
+"""What commands end with where no sidelog ever ran; the others need one and end with 1."""
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and nothing in the environment that concerns us."""
+    for name in list(os.environ):
+        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words_of(name: str) -> list[str]:
+    """A call of a command with what it cannot do without."""
+    return shlex.split(f"{name} {ARGUMENTS.get(name, '')}")
+
+
+def test_the_documented_commands_are_there() -> None:
+    """The table of commands in full; whoever adds one adds it here and to the README."""
+    assert sorted(NAMES) == sorted(
+        (
+            *("serve", "demo", "tail", "query", "get", "stats", "export", "health", "doctor", "version"),
+            *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
+            *("config check", "config show", "token show", "token rotate"),
+            *("db status", "db migrate", "db vacuum"),
+        )
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_has_an_example_that_is_a_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--help ends with 0, explains every option, and its example is one that this program would take."""
+    command = COMMANDS[tuple(name.split())]
+    assert app.main([*name.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"Usage: sidelog {name}" in out
+    assert "\x1b" not in out
+    found = re.search(r"Example: (.+)", command.help)
+    assert found is not None
+    inner = re.search(r"\$\((sidelog [^)]+)\)", found[1])  # `curl … $(sidelog token show)`
+    words = shlex.split(inner[1] if inner else found[1])
+    assert words[: len(name.split()) + 1] == ["sidelog", *name.split()]
+    command.make_context(name, words[len(name.split()) + 1 :], resilient_parsing=False)
+    undescribed = [option.name for option in command.params if not getattr(option, "help", None)]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_usage_ends_with_2(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that does not exist is said on stderr, whichever the command."""
+    assert app.main([*name.split(), "--no-such-option"]) == 2
+    captured = capsys.readouterr()
+    assert "--no-such-option" in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ENDLESS])
+def test_in_an_empty_directory_each_ends_as_documented(
+    name: str, empty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0 or 1, one clear line on stderr, nothing coloured, and no file is left behind."""
+    assert app.main(words_of(name)) == WITHOUT_SIDELOG.get(name, 1)
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    if name not in WITHOUT_SIDELOG:
+        assert captured.out == ""
+        assert captured.err.startswith("sidelog: ")
+        assert len(captured.err.splitlines()) == 1
+    assert list(empty.iterdir()) == []
+
+
+@pytest.mark.usefixtures("empty")
+@pytest.mark.parametrize("name", JSON_NAMES)
+def test_json_is_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a command prints with --json, if anything, is JSON, also when it fails."""
+    assert app.main([*words_of(name), "--json"]) in (0, 1)
+    out = capsys.readouterr().out
+    assert out == "" or json.loads(out)
+
+
+@pytest.mark.parametrize("name", ["config show", "doctor"])
+def test_a_reader_that_leaves_is_no_error_message(name: str, empty: Path) -> None:
+    """A closed pipe ends the command quietly."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as gone:
+        done = subprocess.run(
+            [sys.executable, "-m", "proxy", *words_of(name)],
+            cwd=empty,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            text=True,
+            timeout=60,
+            stdout=gone,
+            stderr=subprocess.PIPE,
+        )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
