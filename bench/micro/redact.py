@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bench.micro.measure import Measure, measured
-from proxy.enrich.bodies import make_body
-from proxy.enrich.redact import Redactor
+from proxy.enrich.http.bodies import make_body
+from proxy.enrich.redact.redactor import Redactor
 
 ROUND_OPERATIONS: Final = 500
 

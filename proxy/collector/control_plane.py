@@ -31,7 +31,7 @@ from proxy.collector.startup import Beginning, begun, meet
 from proxy.collector.status import StatusView
 from proxy.collector.supervisor_commands import Orders
 from proxy.collector.tail_offset import follow_tail
-from proxy.enrich.credit import KeyBook
+from proxy.enrich.attribution import KeyBook
 from proxy.enrich.records import RecordBuilder
 from proxy.process import malloc
 from proxy.process.control_channel import HOPELESS_EXIT, Control

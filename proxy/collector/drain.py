@@ -15,7 +15,7 @@ import msgspec
 
 from proxy.collector.internal_events import OwnRecords
 from proxy.collector.sources import Source, Sources
-from proxy.enrich.bodies import TooLong
+from proxy.enrich.http.bodies import TooLong
 from proxy.process.wakeup import Wakeup
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.ring import RingEntry

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.collector.sources import Source
-from proxy.enrich.credit import KeyBook
+from proxy.enrich.attribution import KeyBook
 from proxy.ring.key_snapshot import encode_snapshot, write_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
 from storage.base import Storage

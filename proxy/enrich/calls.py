@@ -6,13 +6,13 @@ came out of a body is redacted like any other before it stands in a column.
 
 from collections.abc import Sequence
 
-from proxy.enrich.bodies import TooLong, Windows
-from proxy.enrich.facts import Facts
-from proxy.enrich.llm import Call, read_call, shape_of
-from proxy.enrich.mcp import McpReader
-from proxy.enrich.prices import Prices
-from proxy.enrich.reading import Shape
-from proxy.enrich.redact import Redactor
+from proxy.enrich.http.bodies import TooLong, Windows
+from proxy.enrich.http.head_facts import Facts
+from proxy.enrich.llm.call import Shape
+from proxy.enrich.llm.prices import Prices
+from proxy.enrich.llm.reader import Call, read_call, shape_of
+from proxy.enrich.mcp.reader import McpReader
+from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
 from storage.record import Outcome, Record, Stream, level_of
 

@@ -12,15 +12,15 @@ from typing import Final, Literal
 import msgspec
 
 from proxy.collector.sources import Source
-from proxy.enrich.bodies import Windows, open_body, store_body, unread_body
+from proxy.enrich.attribution import KeyBook, credit, credit_message, credit_running
 from proxy.enrich.calls import CallReader
-from proxy.enrich.credit import KeyBook, credit, credit_message, credit_running
-from proxy.enrich.decode import MAX_OUTPUT_BYTES
-from proxy.enrich.facts import TRACEPARENT, Facts, FactsMemo
-from proxy.enrich.mcp import is_mcp
-from proxy.enrich.messages import MessageReader
-from proxy.enrich.redact import Redactor
-from proxy.enrich.request_lines import RequestLine, RequestLines
+from proxy.enrich.http.bodies import Windows, open_body, store_body, unread_body
+from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
+from proxy.enrich.http.head_facts import TRACEPARENT, Facts, FactsMemo
+from proxy.enrich.http.request_lines import RequestLine, RequestLines
+from proxy.enrich.mcp.reader import is_mcp
+from proxy.enrich.redact.redactor import Redactor
+from proxy.enrich.websocket_messages import MessageReader
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (
     ERROR_CODES,

@@ -1,0 +1,71 @@
+"""The first line of a request, in the columns of a record and redacted.
+
+Clients ask for the same things again, so lines without a query are remembered, bounded in number and length; those
+with one seldom come twice. A line that is none (RFC 9112 §3) leaves every column null.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+
+from proxy.enrich.http.head_facts import text_of
+from proxy.enrich.redact.redactor import Redactor
+
+MAX_MEMO_LINES: Final = 4096
+MAX_MEMO_LINE_BYTES: Final = 256
+"""With the limit of lines at most about 4 MiB, texts and objects included."""
+
+_USERINFO: Final = re.compile(rb"://[^/?#@]*@")
+"""Credentials in an absolute-form target: such a request is refused, but recorded."""
+_ABSOLUTE: Final = re.compile(r"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class RequestLine(msgspec.Struct, frozen=True, gc=False):
+    """A request line as it is stored."""
+
+    redacted: bytes
+    """All of it, without the CRLF."""
+    method: str | None = None
+    authority: str | None = None
+    """Of a target in absolute form, where it wins over Host (RFC 9112 §3.2.2)."""
+    path: str | None = None
+    """Raw, redacted."""
+    query: str | None = None
+    """Raw, redacted, without the question mark; None when there was no question mark."""
+
+
+class RequestLines:
+    """Reads request lines, and remembers them."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        """Redact with `redactor`."""
+        self._redactor = redactor
+        self._memo: dict[bytes, RequestLine] = {}
+
+    def read(self, raw: bytes) -> RequestLine:
+        """Read a line, given without its CRLF."""
+        # 0.7 us less for a line that is known (bench/micro, enrich).
+        line = self._memo.get(raw)
+        if line is None:
+            line = self._read(raw)
+            if len(raw) <= MAX_MEMO_LINE_BYTES and b"?" not in raw:
+                if len(self._memo) >= MAX_MEMO_LINES:
+                    self._memo.clear()
+                self._memo[raw] = line
+        return line
+
+    def _read(self, raw: bytes) -> RequestLine:
+        parts = raw.split(b" ")
+        if len(parts) != 3 or b"\n" in raw or b"\r" in raw:  # a bare LF or CR: fields may be hidden behind it
+            return RequestLine(self._redactor.redact_head(raw))
+        method, target, version = parts
+        path, mark, query = target.partition(b"?")
+        if b"=" in target or b"@" in target or self._redactor.is_suspicious(target):
+            path = _USERINFO.sub(b"://[REDACTED]@", self._redactor.redact_path(path))
+            query = self._redactor.redact_query(query)
+            raw = b"%b %b%b%b %b" % (method, path, mark, query, version)
+        authority, path_text = None, text_of(path)
+        if path_text[:1] != "/" and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
+            authority, path_text = absolute[1], absolute[2] or "/"
+        return RequestLine(raw, text_of(method), authority, path_text, text_of(query) if mark else None)

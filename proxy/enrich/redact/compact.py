@@ -1,0 +1,63 @@
+"""Leave out what nobody reads: base64 payloads and long arrays of numbers in JSON, before the stored size counts.
+
+Strategy: lexical, on redacted text; a payload is replaced by a small object that says what was there: JSON stays
+JSON. Works on event streams and lines alike, and on windows that are cut: a payload that runs out of the window is
+replaced too. Everything is linear in the text.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from typing import Final
+
+from proxy.enrich.redact.json_keys import compile_bytes
+
+MIN_BASE64_CHARACTERS: Final = 1024
+"""Shorter ones are keys, hashes and small icons: left to be seen."""
+MIN_NUMBERS: Final = 64
+"""Embeddings have 256 and more."""
+MIN_TEXT_BYTES: Final = 1024
+"""Shorter text is not worth a look."""
+_RUN_CHARACTERS: Final = 200
+_RUN_NUMBERS: Final = 20
+"""What is looked for first, in google-re2, where a long repetition costs memory (64 KB of JSON: 40 µs, not 1.1 ms)."""
+
+_BASE64: Final = re.compile(
+    rb'"((?:data:[^",\\]{0,128},)?)((?:[A-Za-z0-9+/_=\-]|\\/){%d,}+)("|\Z)' % MIN_BASE64_CHARACTERS
+)
+_NUMBER: Final = rb"\s*+-?[0-9][0-9.eE+\-]*+\s*+"
+_NUMBERS: Final = re.compile(rb"\[((?:%b,){%d,}+%b)(\]|\Z)" % (_NUMBER, MIN_NUMBERS - 1, rb"(?:%b)?" % _NUMBER))
+
+
+_CANDIDATE: Final = compile_bytes(
+    rb"[A-Za-z0-9+/_=\\-]{%d}|\[(?:\s*-?[0-9][0-9.eE+\-]*\s*,){%d}" % (_RUN_CHARACTERS, _RUN_NUMBERS)
+)
+
+
+def compact(text: bytes) -> bytes:
+    """Replace long payloads; the same object comes back when there are none."""
+    if len(text) <= MIN_TEXT_BYTES or _CANDIDATE.search(text) is None:
+        return text
+    return _BASE64.sub(_without_base64, _NUMBERS.sub(_without_numbers, text))
+
+
+def _without_base64(found: re.Match[bytes]) -> bytes:
+    content = found[2].replace(b"\\/", b"/")
+    if not found[3]:
+        return b'{"omitted": "base64", "truncated": true, "characters": %d}' % len(content)
+    try:
+        raw = base64.b64decode(content.translate(bytes.maketrans(b"-_", b"+/")) + b"==", validate=False)
+    except binascii.Error:
+        return found[0]
+    digest = hashlib.sha256(raw).hexdigest().encode()
+    kind = b'"type": "%b", ' % found[1][5:-1].partition(b";")[0] if found[1] else b""
+    return b'{"omitted": "base64", %b"bytes": %d, "sha256": "%b"}' % (kind, len(raw), digest)
+
+
+def _without_numbers(found: re.Match[bytes]) -> bytes:
+    numbers = found[1].rstrip()
+    count = numbers.count(b",") + (0 if numbers.endswith(b",") else 1)
+    if not found[2]:
+        return b'{"omitted": "numbers", "truncated": true, "count": %d}' % count
+    return b'{"omitted": "numbers", "count": %d}' % count

@@ -1,0 +1,60 @@
+"""Redact multipart bodies (RFC 7578): parts with a secret name, and JSON inside the others.
+
+Strategy: cut at the boundary, never parse further than a part's `name`. A part that is cut off at the end of the window
+is redacted to the end.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from proxy.enrich.redact.json_keys import MARK
+
+_BOUNDARY: Final = re.compile(rb"""boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;,"]{1,200}))""", re.IGNORECASE)
+_NAME: Final = re.compile(rb"""(?<![\w*])name\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]+))""", re.IGNORECASE)
+_CHARSET_PREFIX: Final = re.compile(rb"[\w-]*'[\w-]*'")
+_HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
+
+
+def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
+    """Return the boundary by the header, else by the body's first line; None when there is none."""
+    found = _BOUNDARY.search(content_type)
+    if found is not None:
+        return found[1] or found[2]
+    first = body[:200].partition(b"\n")[0].rstrip()
+    return first[2:] if first.startswith(b"--") and len(first) > 2 else None
+
+
+def redact_multipart(
+    body: bytes, boundary: bytes, is_secret: Callable[[bytes], bool], redact_content: Callable[[bytes], bytes]
+) -> tuple[bytes, bool]:
+    """Replace the content of secret parts, and let `redact_content` see that of the others.
+
+    Returns:
+        The body, and whether it ended within a secret part.
+    """
+    first, *parts = body.split(b"--" + boundary)
+    pieces = [redact_content(first)]
+    is_secret_last = False
+    for part in parts:
+        end = _HEADERS_END.search(part)
+        is_secret_last = False
+        if end is None:  # the closing delimiter, or headers that are cut off before any content
+            pieces.append(part)
+            continue
+        headers, content = part[: end.end()], part[end.end() :]
+        if any(is_secret(name) for name in _names(headers)):
+            is_secret_last = True
+            pieces.append(headers + MARK + _line_end(content))
+        else:
+            pieces.append(headers + redact_content(content))
+    return (b"--" + boundary).join(pieces), is_secret_last
+
+
+def _names(headers: bytes) -> list[bytes]:
+    """Names of a part; `name*=utf-8''x` (RFC 5987) without its charset."""
+    return [_CHARSET_PREFIX.sub(b"", found[1] or found[2] or b"", count=1) for found in _NAME.finditer(headers)]
+
+
+def _line_end(content: bytes) -> bytes:
+    return b"\r\n" if content.endswith(b"\r\n") else b"\n" if content.endswith(b"\n") else b""

@@ -1,0 +1,102 @@
+"""From windows to the stored body: decoded, redacted, cut, in this order."""
+
+import gzip
+from typing import Any
+
+import pytest
+
+from proxy.enrich.http.bodies import TooLong, make_body, open_body
+from proxy.enrich.redact.redactor import Redactor
+from storage.record import Body
+
+REDACTOR = Redactor()
+
+
+def made(head: bytes, tail: bytes = b"", size: int = -1, **more: Any) -> Body:
+    """Make a body with few words."""
+    options: dict[str, Any] = {"content_type": b"application/json", "content_encoding": b"", "max_bytes": 1000}
+    size = len(head) + len(tail) if size < 0 else size
+    return make_body(head, tail, size, redactor=REDACTOR, **(options | more))
+
+
+def test_small_body_is_kept_whole() -> None:
+    """Head and tail that meet become one, redacted."""
+    assert made(b'{"token": "S', b'S", "a": 1}') == Body(b'{"token": "[REDACTED]", "a": 1}', b"", 23, False, None, None)
+
+
+def test_gap_between_the_windows_is_truncation() -> None:
+    """Both windows are kept with the true size."""
+    body = made(b'{"a": 1, "b": "', b'xy", "token": "S"}', 9999)
+    assert body == Body(b'{"a": 1, "b": "', b'"token": "[REDACTED]"}', 9999, True, None, None)
+
+
+def test_coded_body_is_stored_decoded() -> None:
+    """The coding is noted, the size stays that of the wire."""
+    packed = gzip.compress(b'{"token": "S"}')
+    body = made(packed[:9], packed[9:], content_encoding=b"GZip")
+    assert body == Body(b'{"token": "[REDACTED]"}', b"", len(packed), False, "gzip", None)
+
+
+def test_truncated_coded_body_is_its_decodable_prefix() -> None:
+    """Of a coded stream only the head is read, and it counts as truncated."""
+    text = b"".join(b"line %d\n" % number for number in range(20_000))
+    packed = gzip.compress(text)
+    body = made(packed[:5000], packed[-100:], len(packed), content_encoding=b"gzip", max_bytes=1 << 20)
+    assert body.truncated
+    assert body.tail == b""
+    assert body.head
+    assert text.startswith(body.head)
+
+
+@pytest.mark.parametrize("coding", [b"compress", b"gzip"])
+def test_what_cannot_be_decoded_is_not_stored(coding: bytes) -> None:
+    """Undecoded bytes were not redacted: only their size is kept."""
+    assert made(b"password=S", content_encoding=coding) == Body(b"", b"", 10, True, coding.decode(), "coding")
+
+
+@pytest.mark.parametrize("reason", ["level", "shed"])
+def test_body_that_was_not_captured_says_why(reason: str) -> None:
+    """Nothing is kept but the size and the reason."""
+    assert made(b"", b"", 5, omitted=reason) == Body(b"", b"", 5, True, None, reason)
+
+
+def test_long_body_is_cut_after_redaction() -> None:
+    """The head is cut first and a tail is kept; both together are never longer than allowed."""
+    text = b'{"token": "S"}' + b"x" * 5000 + b"END"
+    body = made(text)
+    assert body.head.startswith(b'{"token": "[REDACTED]"}')
+    assert body.tail.endswith(b"END")
+    assert len(body.head) + len(body.tail) == 1000
+    assert body.truncated
+    windows = made(b"h" * 900, b"\n" + b"t" * 899, 5000)
+    assert (len(windows.head), len(windows.tail)) == (100, 900)
+    assert made(b"h" * 900, b"\n" + b"t" * 1999, 5000).head == b""
+    assert made(text, max_bytes=0) == Body(b"", b"", len(text), True, None, None)
+
+
+def test_of_a_huge_window_only_so_much_is_redacted() -> None:
+    """The rest could not be stored anyway; the end is kept, and it counts as cut."""
+    text = b'{"a": "' + b"word " * 200_000 + b'", "usage": 7}'
+    body = made(text, max_bytes=81920)
+    assert body.truncated
+    assert body.size == len(text)
+    assert body.tail.endswith(b'"usage": 7}')
+    assert len(body.head) + len(body.tail) <= 81920
+
+
+def test_a_body_that_unpacks_to_too_much_is_left_to_the_caller() -> None:
+    """With a limit, what is longer or was coded more than once is not opened here; without one it is."""
+    text = b"".join(b"%d," % number for number in range(3000))[:10_000]
+    once, twice = gzip.compress(text), gzip.compress(gzip.compress(text))
+    for packed, coding, limit in ((once, b"gzip", 9_999), (once, b"gzip", 10_000), (twice, b"gzip, gzip", 60_000)):
+        with pytest.raises(TooLong):
+            open_body(packed, b"", len(packed), coding, limit)
+        opened = open_body(packed, b"", len(packed), coding)
+        assert opened is not None
+        assert opened.head == text
+    opened = open_body(once, b"", len(once), b"gzip", 10_001)
+    assert opened is not None
+    assert (opened.head, opened.is_truncated) == (text, False)
+    plain = open_body(text, b"", len(text), b"", 100)
+    assert plain is not None
+    assert plain.head == text

@@ -1,0 +1,150 @@
+"""Decoding of copies: right, bounded, and never an exception."""
+
+import gzip
+import os
+import zlib
+
+import brotli  # type: ignore[import-untyped]
+import pytest
+from backports import zstd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, MAX_RATIO, Decoded, codings_of, decode
+
+
+def raw_deflate(data: bytes) -> bytes:
+    """Compress without the zlib wrapper, as some servers do."""
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush()
+
+
+ENCODERS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "raw": raw_deflate,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+}
+codings = pytest.mark.parametrize("coding", list(ENCODERS))
+
+
+def named(coding: str) -> str:
+    """Return the name a coding has on the wire."""
+    return "deflate" if coding == "raw" else coding
+
+
+@codings
+@given(data=st.binary(max_size=2000))
+def test_round_trip(coding: str, data: bytes) -> None:
+    """What was compressed comes back whole."""
+    assert decode(ENCODERS[coding](data), [named(coding)]) == Decoded(data, True)
+
+
+@codings
+@given(cut=st.integers(0, 2000))
+def test_truncated_input_gives_the_decodable_prefix(coding: str, cut: int) -> None:
+    """A prefix of the data, said to be incomplete, or nothing at all."""
+    data = b"".join(b"line %d of some text\n" % number for number in range(1000))
+    packed = ENCODERS[coding](data)
+    decoded = decode(packed[:cut], [named(coding)])
+    if decoded is not None and cut and cut < len(packed):
+        assert data.startswith(decoded.data)
+        assert not decoded.is_complete
+
+
+@codings
+def test_half_of_the_input_gives_some_of_the_output(coding: str) -> None:
+    """A long stream that was cut is readable up to about there."""
+    data = os.urandom(200_000).hex().encode()
+    packed = ENCODERS[coding](data)
+    decoded = decode(packed[: len(packed) // 2], [named(coding)])
+    assert decoded is not None
+    assert len(decoded.data) > len(data) // 4, "zstd comes in blocks of 128 KiB"
+    assert data.startswith(decoded.data)
+
+
+@codings
+@pytest.mark.parametrize("size", [100_000, 30 << 20])
+def test_bombs_are_bounded(coding: str, size: int) -> None:
+    """Never more than the output cap, nor more than the ratio allows; the prefix is kept."""
+    packed = ENCODERS[coding](bytes(size))
+    decoded = decode(packed, [named(coding)])
+    assert decoded is not None
+    assert not decoded.is_complete or size <= MAX_RATIO * len(packed)
+    assert len(decoded.data) <= min(MAX_OUTPUT_BYTES, MAX_RATIO * len(packed))
+
+
+def test_bomb_in_a_bomb_is_bounded_by_the_outer_input() -> None:
+    """Each stage is bounded by what came over the wire, not by the stage before."""
+    packed = gzip.compress(gzip.compress(bytes(30 << 20)))
+    decoded = decode(packed, ["gzip", "gzip"])
+    assert decoded is None or len(decoded.data) <= MAX_RATIO * len(packed)
+
+
+@pytest.mark.parametrize("names", [["gzip"], ["deflate"], ["br"], ["zstd"], ["gzip", "br"], ["zstd", "deflate"]])
+@given(data=st.binary(max_size=300))
+def test_random_bytes_never_raise(names: list[str], data: bytes) -> None:
+    """Anything may claim to be coded."""
+    decoded = decode(data, names)
+    assert decoded is None or len(decoded.data) <= MAX_RATIO * len(data)
+
+
+@codings
+@given(position=st.integers(0, 100_000), value=st.integers(0, 255))
+def test_damage_never_raises(coding: str, position: int, value: int) -> None:
+    """One changed byte gives some output or none."""
+    data = os.urandom(3000).hex().encode()
+    packed = bytearray(ENCODERS[coding](data))
+    packed[position % len(packed)] = value
+    decode(bytes(packed), [named(coding)])
+
+
+def test_damage_in_the_middle_keeps_what_came_before() -> None:
+    """The stored copy ends where the damage is."""
+    data = os.urandom(20_000).hex().encode()
+    packed = bytearray(gzip.compress(data))
+    packed[12_000:12_100] = bytes(100)
+    decoded = decode(bytes(packed), ["gzip"])
+    assert decoded is not None
+    assert not decoded.is_complete
+    assert decoded.data[:1000] == data[:1000]
+
+
+def test_chained_codings_are_undone_in_reverse() -> None:
+    """Content-Encoding lists them in the order they were applied (RFC 9110 §8.4)."""
+    packed = brotli.compress(gzip.compress(b"text"))
+    assert codings_of(b"GZIP, identity,, br ") == ["gzip", "br"]
+    assert decode(packed, codings_of(b"gzip, br")) == Decoded(b"text", True)
+    assert decode(packed, ["br", "gzip"]) is None
+
+
+def test_unknown_or_too_many_codings_are_not_decoded() -> None:
+    """What cannot be read cannot be redacted, so there is nothing to return."""
+    assert decode(b"x", ["compress"]) is None
+    assert decode(gzip.compress(b"x"), ["gzip"] * 5) is None
+    assert decode(b"x", []) == Decoded(b"x", True)
+    assert decode(b"", ["gzip"]) == Decoded(b"", True)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_further_members_are_read(coding: str) -> None:
+    """gzip members and zstd frames may follow each other, at any distance; padding after them is left out."""
+    for size in (10, 4095, 4096, 4097, 5000):
+        first, second = os.urandom(size), os.urandom(size)
+        packed = ENCODERS[coding](first) + ENCODERS[coding](second)
+        assert decode(packed, [coding]) == Decoded(first + second, True)
+    assert decode(gzip.compress(b"a") + bytes(9000), ["gzip"]) == Decoded(b"a", True)
+    for pad in range(40):  # the second member's magic falls on both sides of the edge of a piece
+        filler = os.urandom(4080 - pad)
+        packed = gzip.compress(filler, 0) + gzip.compress(b"tail")
+        assert decode(packed, ["gzip"]) == Decoded(filler + b"tail", True)
+
+
+def test_zstd_windows_above_the_standard_are_refused() -> None:
+    """A frame that wants more than 8 MiB of memory to decode is not decoded (RFC 9659)."""
+    options: dict[int, int] = {zstd.CompressionParameter.window_log: 27}
+    compressor = zstd.ZstdCompressor(options=options)
+    packed = compressor.compress(os.urandom(1 << 20)) + compressor.flush()
+    assert decode(packed, ["zstd"]) is None

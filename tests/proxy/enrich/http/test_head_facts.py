@@ -1,0 +1,82 @@
+"""What a head says for the columns of a record, together with its redacted form."""
+
+import pytest
+
+from proxy.enrich.http.head_facts import MAX_MEMO_HEADS, FactsMemo, text_of
+from proxy.enrich.redact.redactor import Redactor
+
+TRACE = b"0af7651916cd43dd8448eb211c80319c"
+SPAN = b"b7ad6b7169203331"
+
+
+def memo() -> FactsMemo:
+    return FactsMemo(Redactor())
+
+
+def test_every_fact_is_read() -> None:
+    """Columns come from the fields, whatever their case and blanks; secrets are redacted in place."""
+    facts = memo().read(
+        b"\r\nHost: a:81\r\nUSER-AGENT:  u/1 \r\nAuthorization: Bearer s\r\nX-Request-Id: r-1\r\nContent-Type: a/b\r\n"
+        b"Content-Encoding: gzip\r\ntraceparent: 00-" + TRACE + b"-" + SPAN + b"-01\r\n\r\n"
+    )
+    assert (facts.host, facts.user_agent, facts.request_id) == ("a:81", "u/1", "r-1")
+    assert (facts.trace_id, facts.span_id) == (TRACE.decode(), SPAN.decode())
+    assert (facts.content_type, facts.content_encoding) == (b"a/b", b"gzip")
+    assert b"Authorization: [REDACTED]" in facts.redacted
+    assert b"Bearer" not in facts.redacted
+    assert facts.redacted.startswith(b"\r\nHost: a:81\r\n")
+    assert not facts.redacted.endswith(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"00-" + b"0" * 32 + b"-" + SPAN + b"-01",
+        b"00-" + TRACE + b"-" + b"0" * 16 + b"-01",
+        b"00-" + TRACE.upper() + b"-" + SPAN + b"-01",
+        b"00-" + TRACE[:-1] + b"-" + SPAN + b"-01",
+        b"00-" + TRACE + b"-" + SPAN,
+        b"nonsense",
+        b"",
+    ],
+)
+def test_an_invalid_traceparent_is_no_trace(value: bytes) -> None:
+    """Only W3C's form counts; all-zero ids are invalid."""
+    facts = memo().read(b"\r\ntraceparent: " + value + b"\r\n\r\n")
+    assert (facts.trace_id, facts.span_id) == (None, None)
+
+
+def test_nothing_is_known_of_nothing() -> None:
+    """A head without fields, or cut anywhere, gives what is there."""
+    whole = b"\r\nHost: abc\r\nUser-Agent: u\r\n\r\n"
+    for end in range(len(whole) + 1):
+        facts = memo().read(whole[:end])
+        assert facts.host is None or "abc".startswith(facts.host)
+        assert facts.request_id is None
+    assert memo().read(b"").redacted == b""
+
+
+def test_an_odd_head_is_redacted_too() -> None:
+    """What was refused for its line ends is stored without its secrets."""
+    facts = memo().read(b"\r\nHost: a\nAuthorization: secret\r\n\r\n")
+    assert b"secret" not in facts.redacted
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [(b"plain", "plain"), (b"\xc3\xa4", "\u00e4"), (b"\xff\\", "\\xff\\\\"), (b"a\\", "a\\"), (b"", "")],
+)
+def test_bytes_become_text_without_loss(raw: bytes, text: str) -> None:
+    """UTF-8, else escaped, backslashes doubled then."""
+    assert text_of(raw) == text
+
+
+def test_the_memory_is_bounded_and_right() -> None:
+    """Equal heads are one value; heads that differ are never mixed up, also when the memory starts anew."""
+    facts = memo()
+    assert facts.read(b"\r\nHost: a\r\n\r\n") is facts.read(b"\r\nHost: a\r\n\r\n")
+    for number in range(MAX_MEMO_HEADS * 2):
+        assert facts.read(b"\r\nHost: a\r\nX: %d\r\n\r\n" % number).redacted == b"\r\nHost: a\r\nX: %d" % number
+    assert len(facts._memo) <= MAX_MEMO_HEADS
+    long = b"\r\nX: " + b"y" * 4000 + b"\r\n\r\n"
+    assert facts.read(long) is not facts.read(long)

@@ -1,0 +1,66 @@
+"""Request lines in the columns of a record."""
+
+import pytest
+
+from proxy.enrich.http.request_lines import MAX_MEMO_LINES, RequestLine, RequestLines
+from proxy.enrich.redact.redactor import Redactor
+
+KEY = b"sk-" + b"proj-" + b"a1B2" * 12
+
+
+def read(raw: bytes) -> RequestLine:
+    """Read a line without a memory of others."""
+    return RequestLines(Redactor()).read(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"GET / HTTP/1.1", RequestLine(b"GET / HTTP/1.1", "GET", None, "/", None)),
+        (b"GET /a? HTTP/1.1", RequestLine(b"GET /a? HTTP/1.1", "GET", None, "/a", "")),
+        (b"GET /a?b=c?d HTTP/1.0", RequestLine(b"GET /a?b=c?d HTTP/1.0", "GET", None, "/a", "b=c?d")),
+        (b"OPTIONS * HTTP/1.1", RequestLine(b"OPTIONS * HTTP/1.1", "OPTIONS", None, "*", None)),
+        (b"GET http://h:1 HTTP/1.1", RequestLine(b"GET http://h:1 HTTP/1.1", "GET", "h:1", "/", None)),
+        (b"GET HTTP://h/a?b HTTP/1.1", RequestLine(b"GET HTTP://h/a?b HTTP/1.1", "GET", "h", "/a", "b")),
+        (b"CONNECT h:443 HTTP/1.1", RequestLine(b"CONNECT h:443 HTTP/1.1", "CONNECT", None, "h:443", None)),
+        (b"GET /a b HTTP/1.1", RequestLine(b"GET /a b HTTP/1.1")),
+        (b"GET /a\nX: y HTTP/1.1", RequestLine(b"GET /a\nX: y HTTP/1.1")),
+        (b"", RequestLine(b"")),
+    ],
+)
+def test_columns(raw: bytes, expected: RequestLine) -> None:
+    """Method, authority, path and query as sent; what is no request line leaves them null."""
+    assert read(raw) == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET /a?api_key=hunter22 HTTP/1.1",
+        b"GET /a;token=hunter22/b HTTP/1.1",
+        b"GET http://me:hunter22@h/a HTTP/1.1",
+        b"GET /" + KEY + b" HTTP/1.1",
+        b"GET /a b?password=hunter22 HTTP/1.1",
+    ],
+)
+def test_secrets_are_in_no_column(raw: bytes) -> None:
+    """Neither in the line nor in a part of it, the first time and when the line comes again."""
+    lines = RequestLines(Redactor())
+    for _ in range(2):
+        line = lines.read(raw)
+        text = line.redacted + repr((line.authority, line.path, line.query)).encode()
+        assert b"hunter22" not in text
+        assert KEY not in text
+        assert b"REDACTED" in line.redacted
+
+
+def test_lines_are_remembered_within_bounds() -> None:
+    """A line that comes again is not read again; those with a query, long ones, and too many are not kept."""
+    lines = RequestLines(Redactor())
+    assert lines.read(b"GET /a HTTP/1.1") is lines.read(b"GET /a HTTP/1.1")
+    assert lines.read(b"GET /a?b HTTP/1.1") is not lines.read(b"GET /a?b HTTP/1.1")
+    long = b"GET /" + b"x" * 300 + b" HTTP/1.1"
+    assert lines.read(long) is not lines.read(long)
+    for number in range(2 * MAX_MEMO_LINES):
+        lines.read(b"GET /%d HTTP/1.1" % number)
+    assert len(lines._memo) <= MAX_MEMO_LINES

@@ -1,0 +1,234 @@
+"""Tool calls of both protocol eras, as they pass on the wire."""
+
+import json
+
+import pytest
+
+from proxy.ring.inflight import InflightExchange
+from storage.record import Outcome, new_id
+from tests.proxy.enrich.exchanges import source
+from tests.proxy.enrich.mcp.mcp_world import NEW, OLD, SESSION, World, answer, ask, details, events, only
+
+
+def test_call_answered_as_json() -> None:
+    """Name, arguments, result, label, latency, price and metadata of a plain call; it is no LLM call."""
+    entry = World(tool_cost_usd={"add": 0.002}).pass_on(ask(), answer(structuredContent={"sum": 3}))
+    call = only(entry)
+    assert (call.tool_name, call.server_label, call.status, call.latency_us) == ("add", "tools", "success", 5000)
+    assert (json.loads(call.arguments or b""), json.loads(call.result or b"")["structuredContent"]) == (
+        {"a": 1, "b": 2}, {"sum": 3},
+    )  # fmt: skip
+    assert (call.cost_usd, call.rpc_id, call.record_id) == (0.002, "1", entry.record.id)
+    metadata = json.loads(call.metadata)
+    assert (metadata["method"], metadata["protocol_version"], metadata["transport"]) == (
+        "tools/call",
+        "2025-06-18",
+        "http",
+    )
+    assert call.session not in (None, "s-1")
+    assert "s-1" not in call.metadata.decode()
+    assert entry.record.provider is None
+
+
+def test_call_answered_by_events() -> None:
+    """Progress precedes the answer; the latency ends with the answer's chunk, not with the stream."""
+    progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
+    stream = events(progress, answer("7"))
+    timeline = [(len(events(progress)), 2000), (len(stream), 40_000)]
+    call = only(
+        World().pass_on(
+            ask("7"),
+            stream + b": later\r\n\r\n",
+            content_type="text/event-stream",
+            timeline=[*timeline, (len(stream) + 11, 90_000)],
+        )
+    )
+    assert (call.status, call.latency_us, call.rpc_id) == ("success", 40_000, '"7"')
+    assert json.loads(call.metadata)["transport"] == "sse"
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "kind", "code"),
+    [
+        (answer(text="unknown tool: x", isError=True), 200, "tool_error", None),
+        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}}, 200, "invalid_params", "-32602"),
+        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}}, 400, "invalid_params", "-32602"),
+        ({"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no"}}, 404, "method_not_found", "-32601"),
+        ({"jsonrpc": "2.0", "id": None, "error": {"code": -32800, "message": "x"}}, 200, "cancelled", "-32800"),
+        ({"jsonrpc": "2.0", "id": 1, "error": {"code": "odd"}}, 200, "server_error", "odd"),
+        (b"bad gateway", 502, "http_502", None),
+        (b"", 404, "http_404", None),
+    ],
+)
+def test_three_levels_of_failure(reply: object, status: int, kind: str, code: str | None) -> None:
+    """The tool's, JSON-RPC's and the transport's failures are told apart; none of them costs anything."""
+    call = only(World(tool_cost_usd={"add": 1}).pass_on(ask(), reply, status=status))
+    error = details(call)
+    assert (call.status, call.cost_usd) == ("error", 0)
+    assert (error["is_bifrost_error"], error["status_code"]) == (False, status)
+    assert (error["error"]["type"], error["error"].get("code")) == (kind, code)
+
+
+def test_upstream_that_failed() -> None:
+    """The proxy's own answer is no result."""
+    call = only(World().pass_on(ask(), b"", status=504, outcome=Outcome.UPSTREAM_TIMEOUT))
+    assert details(call)["error"]["type"] == "upstream_timeout"
+    stopped = only(World().pass_on(ask(), b"", outcome=Outcome.TRUNCATED, request_headers=NEW))
+    assert details(stopped)["error"]["type"] == "truncated"
+
+
+def test_batch_is_matched_by_id() -> None:
+    """One row per element, whatever the order of the answers; `1` and `"1"` are two ids; notifications make none."""
+    batch = [
+        ask(1, "a"),
+        {"method": "notifications/x", "jsonrpc": "2.0"},
+        ask("1", "b"),
+        {"method": "ping", "id": 9},
+        ask(2, "c"),
+    ]
+    replies = [answer(2, "for c"), answer("1", "for b"), answer(1, "for a", isError=True)]
+    for reply, kind in ((json.dumps(replies).encode(), "application/json"), (events(*replies), "text/event-stream")):
+        calls = World().pass_on(batch, reply, content_type=kind).tool_calls
+        assert [(call.position, call.tool_name, call.status) for call in calls] == [
+            (0, "a", "error"), (1, "b", "success"), (2, "c", "success"),
+        ]  # fmt: skip
+        assert [f"for {call.tool_name}".encode() in (call.result or b"") for call in calls] == [True] * 3
+
+
+def test_server_and_client_names() -> None:
+    """Old era: from `initialize`, per session; new era: from `_meta`. The default route is labelled by the server."""
+    world = World(id="default")
+    start = {"method": "initialize", "id": 0, "jsonrpc": "2.0", "params": {"clientInfo": {"name": "inspector"}}}
+    reply = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "result": {"protocolVersion": "2025-06-18", "serverInfo": {"name": "demo-tools"}},
+    }
+    world.pass_on(start, reply, request_headers="", response_headers=SESSION)
+    call = only(world.pass_on(ask(), answer(), request_headers=SESSION))
+    metadata = json.loads(call.metadata)
+    assert (call.server_label, metadata["client"], metadata["protocol_version"]) == (
+        "demo-tools",
+        "inspector",
+        "2025-06-18",
+    )
+    meta = {"io.modelcontextprotocol/serverInfo": {"name": "new-tools", "version": "1"}}
+    call = only(world.pass_on(ask(), answer(_meta=meta, resultType="input_required"), request_headers=NEW))
+    assert (call.server_label, call.status) == ("new-tools", "success")
+    assert json.loads(call.metadata)["result_type"] == "input_required"
+
+
+INFO = "io.modelcontextprotocol"
+
+
+@pytest.mark.parametrize("method", ["server/discover", "tools/call"])
+def test_names_without_a_session(method: str) -> None:
+    """An endpoint that once named its server labels the calls that fail, too; the client names itself in each call."""
+    world = World(id="default")
+    named = {"resultType": "complete", "content": [], "_meta": {f"{INFO}/serverInfo": {"name": "srv", "version": "1"}}}
+    reply = {"jsonrpc": "2.0", "id": 1, "result": named}
+    world.pass_on(ask() | {"method": method}, reply, request_headers=NEW)
+    error = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32602, "message": "no"}}
+    asked = ask(2, _meta={f"{INFO}/clientInfo": {"name": "cli", "version": "1"}})
+    call = only(world.pass_on(asked, error, request_headers=NEW, status=400))
+    assert (call.server_label, call.status, json.loads(call.metadata)["client"]) == ("srv", "error", "cli")
+    call = only(world.pass_on(ask(3), error | {"id": 3}, "/other/mcp", request_headers=NEW, status=400))
+    assert (call.server_label, "client" in json.loads(call.metadata)) == ("default", False)
+
+
+def test_link_to_the_llm_call() -> None:
+    """Only where the client states it."""
+    world = World()
+    assert (
+        only(world.pass_on(ask(), answer(), request_headers=OLD + "x-llm-request-id: r-1\r\n")).llm_request_id == "r-1"
+    )
+    assert only(world.pass_on(ask(_meta={"llm_request_id": "r-2"}), answer())).llm_request_id == "r-2"
+    assert only(world.pass_on(ask(), answer())).llm_request_id is None
+
+
+def test_client_that_leaves_with_its_answer() -> None:
+    """Closing on the response is the older clients' way; closing before it is an interruption."""
+    entry = World().pass_on(ask(), events(answer()), content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED)
+    assert (entry.record.outcome, entry.record.level, only(entry).status) == ("ok", "info", "success")
+    entry = World().pass_on(ask(), b": ping\n\n", content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED)
+    assert (entry.record.outcome, details(only(entry))["error"]["type"]) == ("client_closed", "client_closed")
+
+
+def test_windows_with_a_missing_middle() -> None:
+    """The name comes from the head, `isError` from either window."""
+    big = answer(text="x" * 50_000)
+    big["result"]["isError"] = True
+    entry = World().pass_on(ask(arguments={"text": "y" * 50_000}), big, windows=(2000, 1000))
+    call = only(entry)
+    assert (call.tool_name, call.status, call.rpc_id) == ("add", "error", "1")
+    assert json.loads(call.result or b"")["omitted"] == "truncated"
+    fine = only(World().pass_on(ask(), answer(text="x" * 50_000), windows=(2000, 1000)))
+    assert fine.status == "success"
+
+
+def test_values_are_redacted_and_compacted() -> None:
+    """Names, looks and payloads are dealt with as in bodies; the search text shows no more than that."""
+    secret, image = "ghp_" + "aB3" * 12, "QUJD" * 1000
+    call = only(
+        World().pass_on(
+            ask(arguments={"password": "hunter2", "note": f"use {secret}"}),
+            answer(text=f"Bearer {secret}", data=image),
+        )
+    )
+    shown = (call.arguments or b"") + (call.result or b"") + call.search.encode()
+    assert secret.encode() not in shown
+    assert secret.lower().encode() not in shown
+    assert b"hunter2" not in shown
+    assert image.encode() not in shown
+    assert b"[REDACTED]" in shown
+    failed = only(World().pass_on(ask(name=secret), answer(text=f"no {secret}", isError=True)))
+    assert secret not in failed.tool_name
+    assert secret.encode() not in (failed.error_details or b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "provider", "expected"),
+    [
+        ("/rpc", "", "auto", 0),
+        ("/rpc", "", "mcp", 1),
+        ("/rpc", SESSION, "auto", 1),
+        ("/api/mcp", "", "auto", 1),
+        ("/mcp", OLD, "none", 0),
+        ("/mcp", OLD, "openai", 0),
+    ],
+)
+def test_what_is_looked_at(path: str, headers: str, provider: str, expected: int) -> None:
+    """Headers, the end of the path, or the route's setting make an exchange one of MCP."""
+    entry = World(provider=provider).pass_on(ask(), answer(), path, request_headers=headers)
+    assert len(entry.tool_calls) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"[]", b"[1,2]", b"nonsense", b'{"method": 5}', b"[" * 50_000, b'{"a":' * 50_000,
+        b'{"method":"tools/call","id":{"x":1}}', b'{"method":"tools/call","id":null,"params":{}}',
+        b'{"method":"tools/call","params":[],"id":"' + b"9" * 5000 + b'"}',
+        json.dumps([ask(n) for n in range(2000)]).encode(), b"\xff\xfe{\x00",
+    ],
+)  # fmt: skip
+def test_hostile_messages_cost_nothing_else(body: bytes) -> None:
+    """Whatever is sent and answered, there is a record."""
+    for kind in ("application/json", "text/event-stream"):
+        for windows in ((65536, 16384), (1000, 500)):
+            entry = World().pass_on(body, body, content_type=kind, windows=windows)
+            assert entry.record.status == 200
+            assert len(entry.tool_calls) <= 300
+
+
+def test_call_in_flight_is_processing() -> None:
+    """The slot's head and the beginning of the body name the tool, also when the body is longer than the slot."""
+    world = World()
+    descriptor = source(world.settings).descriptor
+    for body in (json.dumps(ask()).encode(), json.dumps(ask(arguments={"x": "y" * 5000})).encode()[:2048]):
+        flying = InflightExchange(
+            record_id=new_id(1, 2, 3), started_at_us=5, route=0, client_ip=b"10.0.0.1",
+            head=b"POST /mcp HTTP/1.1\r\nHost: x\r\n" + OLD.encode() + b"\r\n", head_truncated=False, body=body,
+        )  # fmt: skip
+        (call,) = world.builder.running_tools(flying, descriptor)
+        assert (call.tool_name, call.status, call.latency_us, call.server_label) == ("add", "processing", None, "tools")

@@ -1,0 +1,170 @@
+"""Redaction of JSON: against a model that parses, on everything JSON can be."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.enrich.redact.json_keys import End, JsonRedactor
+from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
+
+NAMES = set(SecretNames(BUILT_IN))
+REDACTOR = JsonRedactor(NAMES)
+MARK = "[REDACTED]"
+
+texts = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), max_size=12)
+keys = st.one_of(texts, st.sampled_from([*BUILT_IN, "accessToken", "PASSWORD", "max_tokens", "Api_Key"]))
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False), texts
+)
+documents = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(keys, inner, max_size=4),
+        st.dictionaries(keys, inner, max_size=3).map(json.dumps),  # JSON inside a string
+        st.dictionaries(keys, inner, max_size=3).map(lambda value: json.dumps(value, ensure_ascii=False, indent=1)),
+    ),
+    max_leaves=12,
+)
+
+
+def model(value: Any) -> Any:
+    """Redact by parsing, strings that hold JSON included."""
+    if isinstance(value, dict):
+        return {
+            key: MARK if is_secret(key) and not (inner is None or isinstance(inner, bool)) else model(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [model(inner) for inner in value]
+    return ["inner", model(parsed)] if (parsed := inner_of(value)) is not None else value
+
+
+def parsed_alike(value: Any) -> Any:
+    """Parse strings that hold JSON as the model does, without redacting."""
+    if isinstance(value, dict):
+        return {key: inner if inner == MARK else parsed_alike(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [parsed_alike(inner) for inner in value]
+    return ["inner", parsed_alike(parsed)] if (parsed := inner_of(value)) is not None else value
+
+
+def inner_of(value: Any) -> Any:
+    """Return the object a string holds, else None."""
+    if not isinstance(value, str) or not value.startswith("{"):
+        return None
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def is_secret(key: str) -> bool:
+    """Judge a key as the redactor must."""
+    return normalise(key.encode()) in NAMES
+
+
+@given(documents, st.booleans(), st.sampled_from([None, 0, 2]))
+def test_same_as_parsing(document: Any, is_ascii: bool, indent: int | None) -> None:
+    """Valid JSON in, valid JSON out, equal to redacting the parsed document; twice is the same as once."""
+    text = json.dumps(document, ensure_ascii=is_ascii, indent=indent).encode()
+    shown, end = REDACTOR.redact(text)
+    assert parsed_alike(json.loads(shown)) == model(document)
+    assert end is End.OUTSIDE
+    assert REDACTOR.redact(shown)[0] == shown
+
+
+@given(st.dictionaries(texts.filter(lambda key: not is_secret(key)), scalars, max_size=5))
+def test_document_without_secrets_comes_back_itself(document: dict[str, Any]) -> None:
+    """Not even a copy is made."""
+    text = json.dumps(document).encode()
+    assert REDACTOR.redact(text)[0] is text
+
+
+@given(st.binary(max_size=300), st.integers(0, 3))
+def test_any_bytes_around_a_secret(noise: bytes, where: int) -> None:
+    """Whatever stands before or behind, the string of a secret key is gone."""
+    planted = b'"password": "S3CRET-VALUE"'
+    text = (planted + noise, noise + planted, noise + planted + noise, noise + b"\n" + planted)[where]
+    shown, _ = REDACTOR.redact(text)
+    assert b"S3CRET-VALUE" not in shown or b"S3CRET-VALUE" in noise
+    assert REDACTOR.redact(shown)[0] == shown
+
+
+@given(documents, st.data())
+def test_any_cut_loses_the_same_secrets(document: Any, data: st.DataObject) -> None:
+    """A document cut anywhere keeps nothing of a string whose key was seen."""
+    text = json.dumps({"a": document, "password": "S3CRET-VALUE", "b": document}).encode()
+    cut = data.draw(st.integers(0, len(text)))
+    assert b"S3C" not in REDACTOR.redact(text[:cut])[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (rb'{"p\u0061ssw\u006Frd" : "S"}', rb'{"p\u0061ssw\u006Frd" : "[REDACTED]"}'),
+        (b'{"token":1.0E5,"x":1.0E5,"y":123456789012345678901234567890}',
+         b'{"token":"[REDACTED]","x":1.0E5,"y":123456789012345678901234567890}'),
+        (b'{"secret":null,"token":true,"pwd":false,"sig":""}',
+         b'{"secret":null,"token":true,"pwd":false,"sig":"[REDACTED]"}'),
+        (b'{"session":{"a":["]}",{}],"b":"\\""},"x":1}', b'{"session":"[REDACTED]","x":1}'),
+        (b'{"cookie":["S","S"],"x":1}', b'{"cookie":"[REDACTED]","x":1}'),
+        (b'{"password":"a\\\\","x":"S"}', b'{"password":"[REDACTED]","x":"S"}'),
+        (b'{"password":"a\\"S","x":1}', b'{"password":"[REDACTED]","x":1}'),
+        (rb'{"a":"{\"password\":\"S\\\"S\\\\\",\"x\":1}"}', rb'{"a":"{\"password\":\"[REDACTED]\",\"x\":1}"}'),
+        (rb'{"a":"{\"b\":\"{\\\"pwd\\\":\\\"S\\\"}\"}"}', rb'{"a":"{\"b\":\"{\\\"pwd\\\":\\\"[REDACTED]\\\"}\"}"}'),
+        (rb'{"a":"{\n  \"pwd\" : 12\n}"}', rb'{"a":"{\n  \"pwd\" : \"[REDACTED]\"\n}"}'),
+        (rb'{"a":"{\"session\":{\"b\":[1","c":"S"}', rb'{"a":"{\"session\":\"[REDACTED]\"","c":"S"}'),
+        (b'{"password": hunter two, "x": 1}', b'{"password": "[REDACTED]", "x": 1}'),
+        (b"{\"password\": 'S, S', \"x\": 1}", b'{"password": "[REDACTED]", "x": 1}'),
+        (b'{"password": }', b'{"password": }'),
+        (b'{"a":1}\n{"token":"S"}\n', b'{"a":1}\n{"token":"[REDACTED]"}\n'),
+        (b'{"token":"S\n{"password":"S","a":1}\n', b'{"token":"[REDACTED]"password":"[REDACTED]","a":1}\n'),
+        (b'{"x":"password","y":"token"}', b'{"x":"password","y":"token"}'),
+    ],
+)  # fmt: skip
+def test_spellings_and_values(text: bytes, expected: bytes) -> None:
+    """Escaped names, every kind of value, JSON in strings, what is not quite JSON; other bytes stay."""
+    assert REDACTOR.redact(text) == (expected, End.OUTSIDE)
+    assert REDACTOR.redact(expected)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "end"),
+    [
+        (b'{"password": "S', b'{"password": "[REDACTED]"', End.IN_STRING),
+        (b'{"password": "S\\', b'{"password": "[REDACTED]"', End.IN_STRING),
+        (b'{"password": \\', b'{"password": "[REDACTED]"', End.IN_STRING),
+        (b'{"password": ', b'{"password": ', End.IN_STRING),
+        (b'{"session": {"a": "S', b'{"session": "[REDACTED]"', End.IN_CONTAINER),
+        (b'{"session": [1, ', b'{"session": "[REDACTED]"', End.IN_CONTAINER),
+        (b'{"password": \'S', b'{"password": "[REDACTED]"', End.IN_STRING),
+        (b'{"password": 12', b'{"password": "[REDACTED]"', End.OUTSIDE),
+        (b'{"password"', b'{"password"', End.OUTSIDE),
+    ],
+)
+def test_text_that_ends_within_a_value_says_so(text: bytes, expected: bytes, end: End) -> None:
+    """The value is gone to the end, and the caller learns that the rest of it may follow."""
+    assert REDACTOR.redact(text) == (expected, end)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b'"token":', b'"token":"\\" ', b'"token":\'a', b'"token":[', b'"token":{"', b'\\"token\\":\\"', b'"' + b"\\" * 50],
+)
+def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes) -> None:
+    """Half a megabyte of beginnings ends at once; a search that starts over each time would meet the time limit."""
+    text = unit * (500_000 // len(unit))
+    shown, _ = REDACTOR.redact(text)
+    assert len(shown) <= 3 * len(text)
+
+
+def test_name_beyond_ascii_and_with_signs() -> None:
+    """Configured names are matched literally, whatever they are made of."""
+    redactor = JsonRedactor(SecretNames(["pässwort", "a.b*c"]))
+    assert redactor.redact('{"Pässwort": "S", "a.b*c": "S", "aXbbc": 1}'.encode())[0] == (
+        '{"Pässwort": "[REDACTED]", "a.b*c": "[REDACTED]", "aXbbc": 1}'.encode()
+    )

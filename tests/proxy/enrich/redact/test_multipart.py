@@ -1,0 +1,66 @@
+"""Multipart bodies: secret parts lose their content, the others their JSON secrets."""
+
+import pytest
+
+from proxy.enrich.redact.multipart import boundary_of
+from proxy.enrich.redact.redactor import Redactor
+
+TYPE = b"multipart/form-data; boundary=B"
+
+
+def part(disposition: bytes, content: bytes, end: bytes = b"\r\n") -> bytes:
+    """Make one part with its delimiter."""
+    return end.join(
+        (b"--B", b"Content-Disposition: form-data; " + disposition, b"Content-Type: x/y", b"", content, b"")
+    )
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'name="password"',
+        b"name=Pass-Word",
+        b'filename="a.txt"; name="access_token"',
+        b"name*=utf-8''password",
+        b'name="u[pwd]"',
+    ],
+)
+def test_secret_part_is_redacted(disposition: bytes, end: bytes) -> None:
+    """The name decides, in every way it can be written; the parts around stay byte for byte."""
+    around = part(b'name="a"', b"\x00\xff--", end), part(b'name="file"; filename="token"', b"kept", end)
+    body = around[0] + part(disposition, b"S\r\nS", end) + around[1] + b"--B--" + end
+    expected = around[0] + part(disposition, b"[REDACTED]", end) + around[1] + b"--B--" + end
+    assert Redactor().redact_body(body, b"", TYPE, False)[0] == expected
+    assert Redactor().redact_body(expected, b"", TYPE, False)[0] == expected
+
+
+def test_json_in_a_part_is_redacted_by_its_keys() -> None:
+    """Other parts keep everything but the secrets of their JSON."""
+    body = part(b'name="meta"', b'{"token": "S", "a": 1}') + b"--B--"
+    assert b'{"token": "[REDACTED]", "a": 1}' in Redactor().redact_body(body, b"", TYPE, False)[0]
+
+
+def test_part_cut_off_is_redacted_to_the_end() -> None:
+    """A secret part without its end is gone, and so is its rest in the tail window."""
+    head, tail = part(b'name="password"', b"S" * 50)[:-20], b"S" * 300 + b"\r\n" + part(b'name="a"', b"kept")
+    shown, rest = Redactor().redact_body(head, tail, TYPE, True)
+    assert shown.endswith(b"[REDACTED]")
+    assert rest == part(b'name="a"', b"kept")
+    assert Redactor().redact_body(head, b"S" * 900, TYPE, True)[1] == b""
+
+
+def test_boundary_comes_from_the_header_or_the_first_line() -> None:
+    """Quoted, bare, or missing; a missing one is read off the body, for the tail window too."""
+    assert boundary_of(b'multipart/x; Boundary="a b"', b"") == b"a b"
+    assert boundary_of(b"multipart/x; boundary=ab; c=d", b"") == b"ab"
+    assert boundary_of(b"multipart/x", b"--ab\r\nX: y") == b"ab"
+    assert boundary_of(b"multipart/x", b"no delimiter") is None
+    body = part(b'name="password"', b"S")
+    assert b"S\r\n" not in Redactor().redact_body(body, body, b"multipart/form-data", True)[1]
+
+
+def test_headers_cut_off_are_kept() -> None:
+    """A part that ends within its headers has no content yet."""
+    body = b'preamble--B\r\nContent-Disposition: form-data; name="pass"'
+    assert Redactor().redact_body(body, b"", TYPE, True)[0] == body

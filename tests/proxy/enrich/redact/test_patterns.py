@@ -1,0 +1,191 @@
+"""Secrets by their looks: what is found, what is left, and what text is left alone."""
+
+import base64
+import hashlib
+import json
+import random
+import string
+import sysconfig
+import uuid
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import proxy
+from proxy.enrich.redact.patterns import has_encoded_secret, redact_patterns
+from proxy.enrich.redact.redactor import Redactor
+from tests.proxy.enrich.redact.secrets import make_secrets
+
+SECRETS = make_secrets()
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_every_kind_is_found(kind: str) -> None:
+    """Alone, in prose, in JSON, behind an escaped line end, in a query, with escaped letters: nothing of it stays."""
+    secret = SECRETS[kind]
+    escaped = json.dumps(secret)[1:-1]
+    places = {
+        "alone": secret,
+        "prose": f"my key is {secret}, keep it",
+        "json": json.dumps({"note": f"see:\n{secret}\n"}),
+        "query": f"/x?q={secret}",
+        "letters": "".join(chr(92) + f"u{ord(c):04x}" if c in "sAeg" else c for c in escaped),
+    }
+    for place, text in places.items():
+        redacted = redact_patterns(text.encode())
+        assert b"[REDACTED]" in redacted, place
+        for piece in (secret, secret[10:30], secret[-15:]):
+            if len(piece) >= 15:
+                assert piece.encode() not in redacted, place
+        assert redact_patterns(redacted) == redacted, place
+    assert has_encoded_secret("".join(f"%{ord(c):02x}" for c in secret).encode())
+    assert has_encoded_secret(quote(quote("".join(f"%{ord(c):02x}" for c in secret))).encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Authorization: Bearer abcdefghij0123456789", "Authorization: Bearer [REDACTED]"),
+        ("curl -H 'authorization: bearer AbCdEfGhIjKlMnOp1'", "curl -H 'authorization: bearer [REDACTED]'"),
+        ("Basic dXNlcjpwYXNzd29yZA==", "Basic [REDACTED]"),
+        ("postgres://user:p4ss@db:5432/x", "postgres://[REDACTED]@db:5432/x"),
+        ("https://x/?api_key=hunter2000&a=1", "https://x/?api_key=[REDACTED]&a=1"),
+        ("https://x/?a=1&X-Amz-Signature=0123456789abcdef", "https://x/?a=1&X-Amz-Signature=[REDACTED]"),
+        ("aws_secret_access_key = " + "a1/B" * 10, "aws_secret_access_key = [REDACTED]"),
+        ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
+        ("https://hooks.slack.com/services/T0/B0/abcdefgh12345678", "https://hooks.slack.com/services/[REDACTED]"),
+    ],
+)
+def test_the_words_around_a_secret_stay(text: str, expected: str) -> None:
+    """A reader sees what was there."""
+    assert redact_patterns(text.encode()).decode() == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-learn-and-some-longer-words-joined-together",
+        "task-0a1b2c3d4e5f60718293a4b5",
+        "the bearer authentication-scheme of RFC 6750",
+        "basic authentication", "Basic understanding of things",
+        "http://host:8080/path@2x.png", "mailto:someone@example.com", "https://example.com/?page=2&sort=token",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "eyJ is how JSON begins in base64", "AKIA is a prefix", "git@github.com:owner/name.git",
+    ],
+)  # fmt: skip
+def test_lookalikes_stay(text: str) -> None:
+    """What only begins like a secret is left alone, as the same object."""
+    raw = text.encode()
+    assert redact_patterns(raw) is raw
+
+
+WORDS = tuple(
+    word
+    for line in (
+        "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they",
+        "one you were all her she there would their we him been has when who will no more if out so up said what its",
+        "than into them can only other time new some could these two may first then do any like my now over such our",
+        "token secret password key bearer basic session signature request-response state-of-the-art e-mail sk task",
+    )
+    for word in line.split()
+)
+
+
+def ordinary_texts() -> list[str]:
+    """Prose, identifiers, hashes, numbers, addresses, documents, and all source code of this program."""
+    g = random.Random(7)
+    texts: list[str] = []
+    for number in range(3000):
+        texts.append(" ".join(g.choice(WORDS) for _ in range(g.randrange(5, 60))))
+        texts.append("-".join(g.choice(WORDS) for _ in range(g.randrange(2, 9))))
+        raw = g.randbytes(g.choice((16, 20, 32, 64)))
+        texts += [raw.hex(), base64.b64encode(raw).decode(), str(uuid.UUID(bytes=raw[:16]))]
+        texts.append(hashlib.sha256(raw).hexdigest()[: g.randrange(7, 40)])
+        texts.append(f"https://example.com/{g.choice(WORDS)}/{number}?page={number}&q={g.choice(WORDS)}#{number}")
+        texts.append(json.dumps({"id": raw.hex(), "etag": f'W/"{raw.hex()}"', "n": number, "text": g.choice(WORDS)}))
+        texts.append("".join(g.choice(string.ascii_letters + string.digits + "-_") for _ in range(g.randrange(4, 120))))
+        texts.append(f"2026-11-20T10:{number % 60:02}:00Z {g.choice(WORDS)}@{g.choice(WORDS)}.example took {number} ms")
+    root = Path(proxy.__file__).parents[2]
+    for package in ("proxy", "storage", "api"):
+        for file in sorted((root / package).rglob("*.py")):
+            texts += file.read_text().splitlines()
+    return texts
+
+
+def test_ordinary_text_is_left_alone() -> None:
+    """Of ordinary lines, at most one in a thousand is changed; a redactor that changes everything fails here."""
+    texts = ordinary_texts()
+    changed = [text for text in texts if redact_patterns(text.encode()) != text.encode()]
+    assert len(texts) > 30_000
+    assert len(changed) <= len(texts) // 1000, changed[:20]
+
+
+@pytest.mark.parametrize(
+    ("root", "pattern", "at_least"),
+    [
+        ("stdlib", "*.py", 80_000),
+        ("purelib", "*.dist-info/METADATA", 5_000),
+        ("purelib", "*.dist-info/**/*LICEN*", 2_000),
+    ],
+    ids=["sources of the standard library", "descriptions of packages", "licences"],
+)
+def test_text_that_people_wrote_is_left_alone(root: str, pattern: str, at_least: int) -> None:
+    """Of what is installed here, at most one line in a thousand is changed: 0 of 300 000, 6 of 61 000 when measured."""
+    files = [file for file in sorted(Path(sysconfig.get_paths()[root]).glob(pattern)) if file.is_file()]
+    lines = [line for file in files for line in file.read_bytes().splitlines()]
+    changed = [line for line in lines if redact_patterns(line) != line]
+    assert len(lines) > at_least
+    assert len(changed) <= len(lines) // 1000, changed[:20]
+
+
+def test_patterns_can_be_switched_off() -> None:
+    """Then only names count."""
+    text = json.dumps({"note": SECRETS["github"], "password": "x"}).encode()
+    redactor = Redactor(patterns=False)
+    assert SECRETS["github"].encode() in redactor.redact_body(text, b"", b"application/json", False)[0]
+    assert b'"password": "[REDACTED]"' in redactor.redact_body(text, b"", b"application/json", False)[0]
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize("content_type", [b"text/plain", b"application/json", b"text/event-stream"])
+def test_no_half_secret_survives_a_window(kind: str, content_type: bytes) -> None:
+    """Wherever a window ends or begins within a secret, no part of eight characters of it is kept."""
+    secret = json.dumps(SECRETS[kind])[1:-1].encode()
+    text = b'{"note": "before ' + secret + b' after"}\n' + b'{"more": 1}\n'
+    redactor = Redactor()
+    begin = text.index(secret)
+    for cut in range(begin + 8, begin + len(secret), 7):
+        head, tail = redactor.redact_body(text[:cut], text[cut + 1 :], content_type, True)
+        kept = head + b"|" + tail
+        parts = [secret[place : place + 12] for place in range(32 if kind == "pem" else 13, len(secret) - 40)]
+        assert [part for part in parts if part in kept] == [], (cut - begin, kept)
+
+
+def test_hostile_text_is_linear() -> None:
+    """A megabyte of what nearly matches costs milliseconds, not minutes."""
+    for piece in (
+        b"sk-",
+        b"://a:",
+        b"-----BEGIN PRIVATE KEY-----",
+        b"eyJ",
+        b"bearer ",
+        b"?token=",
+        b"\\u0073",
+        b"%73",
+        b"-",
+    ):
+        text = piece * (1_000_000 // len(piece))
+        assert len(redact_patterns(text)) <= len(text)
+        has_encoded_secret(text[:100_000])
+
+
+@pytest.mark.parametrize("piece", ['"password": "hunter%d", ', "ghp_%036d "])
+def test_a_text_full_of_secrets_is_cut(piece: str) -> None:
+    """So many are taken out one by one; what follows goes as a whole, and nothing of any is left."""
+    text = ("{" + "".join(piece % number for number in range(3000))).encode()
+    redacted, _ = Redactor().redact_body(text, b"", b"application/json", False)
+    assert 400 < redacted.count(b"[REDACTED]") < 600
+    assert redacted.endswith(b"[REDACTED]")
+    assert b"hunter" not in redacted
+    assert b"0000" not in redacted

@@ -1,0 +1,58 @@
+"""Secrets that a stream splits over its frames."""
+
+import json
+
+import pytest
+
+from proxy.enrich.redact.redactor import Redactor
+from tests.proxy.enrich.redact.secrets import make_secrets
+
+SECRETS = make_secrets(2)
+
+
+def chat(*pieces: str) -> bytes:
+    """A chat stream with these pieces."""
+    chunks = ({"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces)
+    return b"".join(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks)
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_split_secret_is_taken_out(kind: str, size: int) -> None:
+    """The mark stands where the secret began; the frames stay JSON, and the words around it stay."""
+    secret = SECRETS[kind]
+    pieces = ["key: ", *(secret[place : place + size] for place in range(0, len(secret), size)), " end"]
+    body, _ = Redactor().redact_body(chat(*pieces), b"", b"text/event-stream", False)
+    frames = [json.loads(line[6:]) for line in body.splitlines() if line]
+    joined = "".join(frame["choices"][0]["delta"]["content"] for frame in frames)
+    assert joined == "key: [REDACTED] end"
+    assert len(frames) == len(pieces)
+
+
+def test_lines_and_other_members() -> None:
+    """Lines of JSON and the arguments of tools are joined by themselves."""
+    secret = SECRETS["github"]
+    lines = [{"response": secret[:9]}, {"partial_json": "x"}, {"response": secret[9:]}]
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    redacted, _ = Redactor().redact_body(body, b"", b"application/x-ndjson", False)
+    assert [json.loads(line) for line in redacted.splitlines()] == [
+        {"response": "[REDACTED]"}, {"partial_json": "x"}, {"response": ""},
+    ]  # fmt: skip
+
+
+def test_halves_at_the_edges_of_windows() -> None:
+    """A key that begins in the last frames of the head, or goes on in the tail, leaves nothing."""
+    secret = SECRETS["openai"]
+    head, tail = chat("key ", secret[:6], secret[6:14]), chat("x", secret[30:40], secret[40:50], " end")
+    first, second = Redactor().redact_body(head, b"data: cut\n\n" + tail, b"text/event-stream", True)
+    assert secret[:8].encode() not in first
+    assert secret[6:14].encode() not in first
+    assert secret[30:40].encode() not in second
+    assert secret[40:50].encode() not in second
+    assert b" end" in second
+
+
+def test_streams_without_secrets_are_the_same_object() -> None:
+    """Nothing is copied for nothing."""
+    body = chat("hello ", "world")
+    assert Redactor().redact_body(body, b"", b"text/event-stream", False)[0] is body
