@@ -1,6 +1,7 @@
-"""Root for `workers = 0`: everything in one process and one loop, for small containers, debugging and tests.
+"""The only process of `workers = 0`, `python -m proxy.single`: everything in one process and one loop, for small
+containers, debugging and tests.
 
-The same objects as in the processes of `worker.py` and `collector.py`, wired directly: data plane, ring, drain, writer,
+The same objects as in worker and collector, wired directly: data plane, ring, drain, writer,
 admin port. The ring is a file as always, so that a kill loses no more than with several processes.
 """
 
@@ -8,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
@@ -17,10 +19,11 @@ from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.listeners import Listeners
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
-from proxy.settings.model import Settings
+from proxy.settings.model import Settings, read_settings
 from proxy.supervisor.sd_notify import notify
+from proxy.supervisor.startup import Ground, run_root
 from proxy.worker.routes import compile_routes
-from proxy.worker.server import data_plane, make_segment, read_settings
+from proxy.worker.server import data_plane, make_segment
 from storage.errors import SchemaTooNew, StorageMisconfigured
 
 log = logging.getLogger(__name__)
@@ -73,20 +76,24 @@ async def _ping_watchdog() -> None:
         await asyncio.sleep(period_s)
 
 
-def run_single(settings_fd: int, data: DataDir, listeners: Listeners) -> int:
+def run_single(ground: Ground) -> int:
     """Run everything here until SIGTERM or SIGINT; return the exit code.
 
     Raises:
-        SegmentError: there is no place for the ring.
+        SharedMemoryError: there is no place for the ring.
     """
-    settings = read_settings(settings_fd)
+    settings = read_settings(ground.settings_fd)
     set_up_log(settings.log.level, role="sidelog")
     malloc.tune()
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(settings, data, listeners))
+            runner.run(_serve(settings, ground.data, ground.listeners))
     except* (SchemaTooNew, StorageMisconfigured) as group:
         code = 1
         log_each(group)
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(run_root("proxy.single", sys.argv[1:], run_single))

@@ -1,20 +1,15 @@
-"""Root of the collector process: `python -m proxy.collector`. Drains rings, writes the store, serves the admin port.
+"""The parts of a collector, made and connected: drain, enrichment, writer, tail, retention.
 
 Start order: settings, store (or what is known of one that is away, `arrival.py`), positions, rings, writer, drain,
 admin port, `ready`. Stop order: the workers are gone
 when `drain` arrives, so the rings are emptied, the writer settles what it has, the admin port closes, then the store.
 """
 
-import argparse
 import asyncio
-import gc
 import logging
-import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from api.dialects.fanout import Fanout
@@ -22,29 +17,24 @@ from api.metrics.metrics import Metrics
 from api.metrics.store_metrics import StoreFigures
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
-from proxy.collector.admin_port import admin_port
 from proxy.collector.drain import Drain
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.retention import describe_retention, make_retention
 from proxy.collector.sources import Source, Sources
 from proxy.collector.startup import Beginning, begun, meet
 from proxy.collector.status import StatusView
-from proxy.collector.supervisor_commands import Orders
 from proxy.collector.tail_offset import follow_tail
 from proxy.enrich.attribution import KeyBook
 from proxy.enrich.records import RecordBuilder
 from proxy.process import malloc
-from proxy.process.control_channel import HOPELESS_EXIT, Control
-from proxy.process.data_dir import TOKEN_FILE, DataDir
-from proxy.process.event_loop import new_event_loop, stop_signals
-from proxy.process.logs import set_up_log
+from proxy.process.data_dir import DataDir
+from proxy.process.shared_memory import ring_directory
 from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
-from proxy.ring.segment import remove_unfinished, ring_directory
+from proxy.ring.directory import remove_unfinished
 from proxy.settings.model import Settings, StorageSettings
-from proxy.worker.server import read_settings
 from storage.base import Storage
-from storage.errors import SchemaTooNew, StorageError, StorageMisconfigured
+from storage.errors import StorageError
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
 from storage.record import Batch
@@ -268,79 +258,6 @@ async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, wr
         )
 
 
-async def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    data_dir = Path(settings.data_dir)
-    data = DataDir(data_dir, options.instance, (data_dir / TOKEN_FILE).read_text().strip(), options.lock_fd)
-    listener = socket.socket(fileno=options.admin_fd)
-    metrics = None if options.metrics_fd is None else socket.socket(fileno=options.metrics_fd)
-    control = Control(socket.socket(fileno=options.control_fd))
-    wakeup = Wakeup(*options.wake_fds)
-    orders = Orders(control)
-    await orders.rings_known()
-    async with (
-        control_plane(settings, data, wakeup, orders.follow) as plane,
-        admin_port(settings, data, plane, listener, metrics),
-    ):
-        control.send("ready")
-        tune_garbage_collection()
-        with stop_signals(lambda: None):  # the supervisor says when; a second signal still ends us at once
-            await orders.stopping.wait()
-        if orders.is_handing_over:
-            plane.is_handing_over = True
-            return
-        plane.status.is_draining = True
-        await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
-
-
-def tune_garbage_collection() -> None:
-    """Look for cycles rarely: a batch is thousands of short-lived tuples, none of which can be in one.
-
-    A GET costs 21.5 us of CPU in the collector without looking, 23.9 with the default thresholds (bench/micro).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
-    """Wait until no worker can push any more; at once when the supervisor has stopped them in order."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            sources = plane.sources.attached
-            while any(s.segment.producer_alive() for s in sources.values()):  # noqa: ASYNC110 - a lock sends no event
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        log.warning("a worker is still running; what it pushes stays in its ring")
-
-
-def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="proxy.collector", description="started by the supervisor")
-    parser.add_argument("--settings-fd", type=int, required=True)
-    parser.add_argument("--control-fd", type=int, required=True)
-    parser.add_argument("--admin-fd", type=int, required=True)
-    parser.add_argument("--metrics-fd", type=int)
-    parser.add_argument("--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True)
-    parser.add_argument("--instance", required=True)
-    parser.add_argument("--lock-fd", type=int, required=True)
-    return parser.parse_args(argv)
-
-
-def main(argv: list[str]) -> int:
-    """Run a collector until it is told to drain, or its supervisor is gone."""
-    options = _options(argv)
-    settings = read_settings(options.settings_fd)
-    set_up_log(settings.log.level, role="collector")
-    malloc.tune()
-    code = 0
-    try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(options, settings))
-    except* (SchemaTooNew, StorageMisconfigured) as group:
-        code = HOPELESS_EXIT
-        log_each(group)
-    return code
-
-
 def log_each(group: BaseExceptionGroup[StorageError]) -> None:
     """Say what ended us, one line each."""
     for error in group.exceptions:
@@ -348,7 +265,3 @@ def log_each(group: BaseExceptionGroup[StorageError]) -> None:
             log_each(error)
         else:
             log.error("%s", error)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -19,7 +19,7 @@ from proxy.enrich.http.bodies import TooLong
 from proxy.process.wakeup import Wakeup
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.ring import RingEntry
-from proxy.ring.segment import SegmentError, boot_id
+from proxy.ring.segment_layout import SegmentError, boot_id
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from storage.base import Storage
 from storage.errors import StorageUnavailable

@@ -1,0 +1,1 @@
+"""From raw bytes to a redacted record: heads, bodies, secrets, LLM and MCP calls. Pure."""

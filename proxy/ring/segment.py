@@ -14,13 +14,12 @@ opens the file itself, by path or through `/proc/self/fd/N`, and never asks thro
 
 import fcntl
 import os
-import tempfile
 import time
 from mmap import mmap
 from pathlib import Path
 from typing import Final
 
-from proxy.ring.directory import remove_unfinished, ring_directory, segments_in
+from proxy.process.memfd import anonymous_file
 from proxy.ring.segment_layout import (
     HEADER_BYTES,
     HELD_SINCE_US,
@@ -28,15 +27,14 @@ from proxy.ring.segment_layout import (
     PRODUCER_PID,
     SLOT_BYTES,
     SegmentError,
-    boot_id,
     checked_header,
     new_header,
 )
 
-__all__ = ["Segment", "SegmentError", "boot_id", "remove_unfinished", "ring_directory", "segments_in"]
-
 _MADV_POPULATE_WRITE: Final = 23
 """madvise(2), Linux 5.14; the standard library has no name for it."""
+INFLIGHT_SLOTS: Final = 1024
+"""Exchanges that can be noted as in flight at once; more are counted as overflow."""
 _HOLD_ATTEMPTS: Final = 100
 _HOLD_PAUSE_S: Final = 0.001
 
@@ -104,13 +102,12 @@ class Segment:
         *,
         ring_bytes: int,
         counter_cells: int,
-        inflight_slots: int = 1024,
+        inflight_slots: int = INFLIGHT_SLOTS,
     ) -> "Segment":
         """Make a segment with a new source uuid, all bytes allocated and zero.
 
         With a directory the file is `<source hex>.ring`, mode 0600, and the maker holds it from the first moment, so
-        that no consumer takes it for abandoned. Without one it is an anonymous memory file, *not* held: its maker
-        hands `fd` to the producer, which opens it with `from_fd` and calls `hold`.
+        that no consumer takes it for abandoned. Without one it is an anonymous memory file, not held.
 
         Args:
             directory: an existing directory, private to this user; None for an anonymous file.
@@ -145,13 +142,27 @@ class Segment:
     def _create_anonymous(cls, header: bytes, descriptor: bytes, total: int) -> "Segment":
         fd = -1
         try:
-            fd = _anonymous_file()
+            fd = anonymous_file("sidelog-ring")
             _fill(fd, header, descriptor, total)
             return cls(fd, None)
         except OSError as exc:
             if fd >= 0:
                 os.close(fd)
             raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}") from exc
+
+    @classmethod
+    def create_in(cls, fd: int, descriptor: bytes, *, ring_bytes: int, counter_cells: int) -> "Segment":
+        """Make a segment in an empty anonymous file somebody else made; `fd` stays the caller's to close.
+
+        Raises:
+            SegmentError: no memory for it.
+        """
+        header, total = new_header(os.urandom(16), len(descriptor), counter_cells, INFLIGHT_SLOTS, ring_bytes)
+        try:
+            _fill(fd, header, descriptor, total)
+        except OSError as exc:
+            raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}") from exc
+        return cls.from_fd(fd)
 
     @classmethod
     def from_fd(cls, fd: int) -> "Segment":
@@ -255,14 +266,6 @@ class Segment:
             self.mapping.close()
         except BufferError:
             pass
-
-
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("sidelog-ring", os.MFD_CLOEXEC)
-    fd, name = tempfile.mkstemp(prefix="sidelog-ring-")
-    os.unlink(name)
-    return fd
 
 
 def _fill(fd: int, header: bytes, descriptor: bytes, total: int) -> None:

@@ -12,11 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from proxy.process.shared_memory import SharedMemoryError
+
 MAGIC: Final = b"sidelogR"
 LAYOUT_VERSION: Final = 1
 PAGE: Final = 4096
-INFLIGHT_BYTES: Final = 5 << 20
-"""What a segment takes beside its ring: the in-flight table of 1 024 slots, with the header pages."""
 SLOT_BYTES: Final = 4096
 """Size of one slot of the in-flight table."""
 
@@ -51,7 +51,7 @@ HEADER_BYTES: Final = _STATIC.size + _CRC.size
 """What `checked_header` needs of a file."""
 
 
-class SegmentError(OSError):
+class SegmentError(SharedMemoryError):
     """A segment cannot be made, held or read: no space, no permission, or a damaged header."""
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from proxy.process.memfd import read_document
 from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "freeze",
     "parse_address",
     "parse_upstream",
+    "read_settings",
     "redacted",
     "thaw",
 ]
@@ -340,6 +342,11 @@ def freeze(settings: Settings) -> bytes:
 def thaw(document: bytes) -> Settings:
     """Read what `freeze` wrote; raises `msgspec.ValidationError` for anything else."""
     return _decoder.decode(document)
+
+
+def read_settings(fd: int) -> Settings:
+    """Thaw the settings behind an inherited descriptor."""
+    return thaw(read_document(fd))
 
 
 def redacted(settings: Settings) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A child inherits exactly the descriptors it needs: settings, its end of the cont
 the supervisor's death as the end of its control line.
 """
 
+import os
 import socket
 import subprocess
 import sys
@@ -15,12 +16,9 @@ from typing import Any, Final
 from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import Listeners
+from proxy.process.memfd import anonymous_file
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, ring_directory
 from proxy.process.wakeup import Wakeup
-from proxy.ring.counters import CounterLayout
-from proxy.ring.descriptor import write_descriptor
-from proxy.ring.directory import ring_directory
-from proxy.ring.segment import Segment
-from proxy.ring.segment_layout import INFLIGHT_BYTES
 
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
@@ -38,14 +36,14 @@ class Shared:
     listeners: Listeners
     wakeup: Wakeup
 
-    def needs_anonymous_rings(self, workers: int = 1) -> bool:
-        """Whether shared memory is missing or too small for the rings, so that we must hold them.
+    def check_ring_directory(self, workers: int) -> None:
+        """Make sure that a configured ring directory can hold the rings of so many workers.
 
         Raises:
-            SegmentError: the configured directory cannot be used, or is too small for that many.
+            SharedMemoryError: it cannot be used, or is too small.
         """
-        needed = workers * (self.settings["ring"]["bytes"] + INFLIGHT_BYTES)
-        return ring_directory(self.settings["ring"]["directory"], self.data.path, needed) is None
+        needed = workers * (self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES)
+        ring_directory(self.settings["ring"]["directory"], self.data.path, needed)
 
 
 class Child:
@@ -143,8 +141,9 @@ class Worker(Child):
         self.index = index
         self.name = f"worker {index}"
         self._adopted: set[int] = set()
-        self.rings: dict[str, Segment] = {}
-        """Anonymous segments by source hex: the newest is the running worker's, older ones are still being drained."""
+        self.rings: dict[str, int] = {}
+        """Files of anonymous rings by source hex: the newest is the running worker's, older ones still hold records."""
+        self._spare_fd: int | None = None
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
         """See `Child.command`."""
@@ -157,40 +156,46 @@ class Worker(Child):
             *("--listen-fds", ",".join(map(str, listen)), "--wake-fds", ",".join(map(str, wake))),
             *("--index", str(self.index), "--instance", shared.data.instance),
         ]
-        descriptors = [shared.settings_fd, *listen, *wake]
-        if shared.needs_anonymous_rings():
-            segment = self._new_ring()
-            arguments += ["--ring-fd", str(segment.fd)]
-            descriptors.append(segment.fd)
-        return arguments, descriptors
-
-    def _new_ring(self) -> Segment:
-        settings = self.shared.settings
-        segment = Segment.create(
-            None,
-            write_descriptor(settings),
-            ring_bytes=settings["ring"]["bytes"],
-            counter_cells=CounterLayout(len(settings["routes"])).size,
-        )
-        self.rings[segment.source.hex()] = segment
-        return segment
+        self._spare_fd = anonymous_file("sidelog-ring")
+        arguments += ["--spare-ring-fd", str(self._spare_fd)]
+        return arguments, [shared.settings_fd, *listen, *wake, self._spare_fd]
 
     def start(self) -> None:
         """Start it; what it had adopted is forgotten with it."""
         self._adopted.clear()
+        self._close_spare()
         super().start()
 
-    @property
-    def offered_rings(self) -> list[Segment]:
-        """The rings a collector may look at: one that its worker does not hold yet would be taken for abandoned."""
-        segments = list(self.rings.values())
-        return segments if self.is_ready or self._process is None else segments[:-1]
+    def poll(self) -> int | None:
+        """See `Child.poll`; a worker that ended before it had a ring leaves none."""
+        code = super().poll()
+        if code is not None:
+            self._close_spare()
+        return code
+
+    def on_ring(self, source: str, *, is_anonymous: bool) -> None:
+        """Keep the spare file if the worker made its ring in it: until the collector has emptied it."""
+        if is_anonymous and self._spare_fd is not None:
+            self.rings[source] = self._spare_fd
+            self._spare_fd = None
+        self._close_spare()
+
+    def _close_spare(self) -> None:
+        if self._spare_fd is not None:
+            os.close(self._spare_fd)
+            self._spare_fd = None
 
     def forget_ring(self, source: str) -> None:
         """Let go of an anonymous ring that the collector has emptied."""
-        segment = self.rings.pop(source, None)
-        if segment is not None:
-            segment.close()
+        fd = self.rings.pop(source, None)
+        if fd is not None:
+            os.close(fd)
+
+    def forget_rings(self) -> None:
+        """Let go of all rings: the worker never served."""
+        for source in list(self.rings):
+            self.forget_ring(source)
+        self._close_spare()
 
     def adopt(self, index: int) -> None:
         """Let this worker accept on the socket of a dead one too."""
@@ -242,6 +247,6 @@ class Collector(Child):
 
     def offer_rings(self, workers: Sequence[Worker]) -> None:
         """Send the descriptors of all anonymous rings; the collector keeps those it does not know yet."""
-        descriptors = [segment.fd for worker in workers for segment in worker.offered_rings]
+        descriptors = [fd for worker in workers for fd in worker.rings.values()]
         for start in range(0, max(1, len(descriptors)), MAX_DESCRIPTORS):
             self.tell("rings", descriptors[start : start + MAX_DESCRIPTORS])

@@ -1,9 +1,9 @@
-"""Reload: new settings for running processes, without a lost connection or record. stdlib only.
+"""Reload: new settings for running processes, without a lost connection or record. Standard library only.
 
-Strategy: the configuration is read and checked by a process of its own (`reread.py`). When it is valid, new workers
-start on the same sockets beside the old ones; once all of them are ready they take over, and the old ones *retire*:
-they accept nothing more, and end when their last client has left. A worker that does not start takes the reload back.
-The collector follows last: rings describe themselves, so either can be ahead.
+Strategy: the configuration is read and checked by a process of its own (`reload_config.py`). When it is valid, new
+workers start on the same sockets beside the old ones; once all of them are ready they take over, and the old ones
+*retire*: they accept nothing more, and end when their last client has left. A worker that does not start takes the
+reload back. The collector follows last: rings describe themselves, so either can be ahead.
 
 Invariant: at any moment some generation of workers accepts on every socket.
 """
@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from proxy.process.memfd import anonymous_file, hand_over, read_document
-from proxy.ring.segment_layout import SegmentError
+from proxy.process.shared_memory import SharedMemoryError
 from proxy.supervisor.children import Child, Shared, Worker
 
 log = logging.getLogger("proxy.supervisor")
@@ -62,7 +62,7 @@ class Reload:
 
         Args:
             shared: what the running children were started with.
-            source_fd: what `reread.py` needs to find the configuration.
+            source_fd: what `reload_config.py` needs to find the configuration.
             start: starts a child and listens to it; one that could not be started is due again.
             take_over: told of new workers, all of them ready.
             refuse: told that nothing changes, with those new workers that accept already.
@@ -128,8 +128,8 @@ class Reload:
         fd = hand_over(json.dumps(settings).encode(), "sidelog-settings")
         self._next = shared = replace(self._shared, settings=settings, settings_fd=fd)
         try:
-            shared.needs_anonymous_rings(settings["proxy"]["workers"])
-        except SegmentError as error:
+            shared.check_ring_directory(settings["proxy"]["workers"])
+        except SharedMemoryError as error:
             self._give_up(str(error))
             return
         self.starting = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
@@ -153,8 +153,7 @@ class Reload:
         for worker in self.starting:
             if worker not in ready:
                 worker.kill()
-                for source in list(worker.rings):
-                    worker.forget_ring(source)
+                worker.forget_rings()
         self.starting = []
         assert self._next is not None
         os.close(self._next.settings_fd)

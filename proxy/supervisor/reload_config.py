@@ -21,7 +21,7 @@ log = logging.getLogger("proxy.supervisor.reload_config")
 
 def main(argv: list[str]) -> int:
     """Write the frozen settings to the given descriptor; 2 when they are not valid."""
-    parser = argparse.ArgumentParser(prog="proxy.reread", description="started by the supervisor")
+    parser = argparse.ArgumentParser(prog="proxy.supervisor.reload_config", description="started by the supervisor")
     for name in ("--source-fd", "--settings-fd"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--log-level", required=True)

@@ -1,4 +1,4 @@
-"""Root process: `python -m proxy.supervisor`. Binds the sockets, starts and keeps workers and collector. stdlib only.
+"""Keeps one collector and the workers running, and stops them in order. Standard library only.
 
 It does as little as possible, so that it cannot break: it waits for signals and children, and never touches traffic,
 configuration files or the store; for a reload (`reload.py`) a process of its own reads them. Start order: lock the data
@@ -7,32 +7,27 @@ and closes the store. A child that dies is started again, the first time at once
 worker *adopts* its listening socket, because the kernel keeps giving it its share of new connections (SO_REUSEPORT).
 """
 
-import argparse
-import json
 import logging
 import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from proxy.process.control_channel import HOPELESS_EXIT
-from proxy.process.data_dir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
-from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
+from proxy.process.data_dir import DataDir
+from proxy.process.listeners import Listeners
 from proxy.process.logs import set_up_log
-from proxy.process.memfd import read_document
 from proxy.process.wakeup import Wakeup
-from proxy.ring.segment_layout import SegmentError
 from proxy.supervisor.children import Child, Collector, Shared, Worker
 from proxy.supervisor.health_port import HealthPort
 from proxy.supervisor.reload import Reload
 from proxy.supervisor.sd_notify import notify
+from proxy.supervisor.startup import write_addresses
 
-log = logging.getLogger("proxy.supervisor")
+log = logging.getLogger(__name__)
 
 COLLECTOR_STOP_S: Final = 60.0
 """The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
@@ -51,12 +46,12 @@ class Supervisor:
         """Prepare the children; nothing is started yet.
 
         Raises:
-            SegmentError: the configured ring directory cannot be used.
+            SharedMemoryError: the configured ring directory cannot be used.
         """
         self._limits = settings["proxy"]["limits"]
         self._listeners = listeners
         shared = Shared(settings, settings_fd, data, listeners, Wakeup.create())
-        shared.needs_anonymous_rings(settings["proxy"]["workers"])  # raises when they have no place
+        shared.check_ring_directory(settings["proxy"]["workers"])
         self._collector = Collector(shared)
         self._workers = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
         self._leaving: list[Worker] = []
@@ -161,6 +156,9 @@ class Supervisor:
         for line in lines:
             if line == "ready":
                 self._on_ready(child)
+            elif line.startswith("ring ") and isinstance(child, Worker):
+                _, source, kind = line.split(" ")
+                child.on_ring(source, is_anonymous=kind == "anonymous")
             elif line.startswith("retired "):
                 for worker in self._all_workers:
                     worker.forget_ring(line.removeprefix("retired "))
@@ -244,7 +242,7 @@ class Supervisor:
         settings = shared.settings
         self._limits = settings["proxy"]["limits"]
         set_up_log(settings["log"]["level"], role="supervisor")
-        note_places(shared.data, self._listeners, settings)
+        write_addresses(shared.data, self._listeners, settings)
         self._is_announced = False
         self._hand_over_by_s = time.monotonic() + COLLECTOR_STOP_S
         self._collector.hand_over(shared)
@@ -295,58 +293,3 @@ class Supervisor:
     def _has_stop_signal(self) -> bool:
         self._signals = [n for n in self._signals if n in (signal.SIGTERM, signal.SIGINT)]
         return bool(self._signals)
-
-
-def main(argv: list[str]) -> int:
-    """Run until stopped; problems at start are one line on stderr and exit code 1."""
-    parser = argparse.ArgumentParser(prog="proxy.supervisor", description="started by `sidelog serve`")
-    parser.add_argument("--settings-fd", type=int, required=True)
-    parser.add_argument("--source-fd", type=int, required=True, help="where the settings came from, for a reload")
-    options = parser.parse_args(argv)
-    settings: dict[str, Any] = json.loads(read_document(options.settings_fd))
-    set_up_log(settings["log"]["level"], role="supervisor")
-    try:
-        os.umask(0o077)
-        data = take(Path(settings["data_dir"]), settings["proxy"]["instance"])
-        listeners = open_listeners(settings)
-        announce(data, listeners, settings)
-        if settings["proxy"]["workers"] == 0:
-            from proxy.single import run_single  # this process becomes everything; otherwise it stays stdlib-only
-
-            return run_single(options.settings_fd, data, listeners)
-        return Supervisor(settings, options.settings_fd, options.source_fd, data, listeners).run()
-    except (DataDirError, ListenError, SegmentError) as error:
-        sys.stderr.write(f"sidelog: {error}\n")
-        return 1
-
-
-def announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
-    """Write where ports and store are: into `state.json` for the command line, and to the log."""
-    admin_url = note_places(data, listeners, settings)
-    proxy_host, proxy_port = listeners.data_address
-    scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
-    extra = {"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url}
-    for name, listener in (("metrics", listeners.metrics), ("health", listeners.health)):
-        if listener is not None:
-            host, port = url_address(listener)
-            extra[name] = f"http://{host}:{port}"
-    log.info("sidelog is starting", extra=extra)
-
-
-def note_places(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> str:
-    """Write where admin port and store are into `state.json`; return the admin port's URL."""
-    host, port = listeners.admin_address
-    cert_file = settings["admin"]["tls_cert_file"]
-    admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
-    url = settings["storage"]["url"]
-    found = {
-        "admin_url": admin_url,
-        "admin_cert_file": cert_file,
-        STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",
-    }
-    update_state(data.path, **found)
-    return admin_url
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

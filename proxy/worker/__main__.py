@@ -1,4 +1,4 @@
-"""Root of a worker process: `python -m proxy.worker`. Builds the data plane on inherited sockets, serves, drains.
+"""A worker process: `python -m proxy.worker`. Builds the data plane on inherited sockets, serves, drains.
 
 Start order: settings, segment, recorder, engine, listeners, `ready`. Stop order is the reverse: listeners close,
 running exchanges finish within `drain_timeout_s`, the rest is recorded as `shutdown`, the segment is let go. What it
@@ -15,21 +15,22 @@ import sys
 from proxy.process.control_channel import Control
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
+from proxy.process.shared_memory import SharedMemoryError
 from proxy.process.wakeup import Wakeup
-from proxy.ring.segment import SegmentError
-from proxy.settings.model import Settings
+from proxy.settings.model import Settings, read_settings
 from proxy.worker.routes import compile_routes
-from proxy.worker.server import DataPlane, data_plane, make_segment, read_settings
+from proxy.worker.server import DataPlane, data_plane, make_segment
 
 log = logging.getLogger(__name__)
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    segment = make_segment(settings, options.ring_fd)
+    segment = make_segment(settings, options.spare_ring_fd)
     wakeup = Wakeup(*options.wake_fds)
     sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
     control = Control(socket.socket(fileno=options.control_fd))
     stopping, leaving = asyncio.Event(), asyncio.Event()
+    control.send(f"ring {segment.source.hex()} {'anonymous' if segment.path is None else 'file'}")
     try:
         async with asyncio.TaskGroup() as tasks:
             plane = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance)
@@ -94,7 +95,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--listen-fds", type=_descriptors, required=True)
     parser.add_argument("--wake-fds", type=_descriptors, required=True)
-    parser.add_argument("--ring-fd", type=int)
+    parser.add_argument("--spare-ring-fd", type=int)
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--instance", required=True)
     return parser.parse_args(argv)
@@ -112,7 +113,7 @@ def main(argv: list[str]) -> int:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(options, settings))
-    except SegmentError as error:
+    except SharedMemoryError as error:
         log.error("%s", error)
         return 1
     return 0

@@ -15,16 +15,14 @@ import msgspec
 
 from proxy.http1.forwarded import TrustedProxies
 from proxy.process.listeners import BACKLOG
-from proxy.process.memfd import read_document
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, ring_directory
 from proxy.process.tls import server_context
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
-from proxy.ring.directory import ring_directory
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
-from proxy.ring.segment_layout import INFLIGHT_BYTES
-from proxy.settings.model import Settings, thaw
+from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
@@ -40,24 +38,24 @@ HANDSHAKE_S: Final = 5.0
 """Accepted TLS connections are not seen before their handshake is done: a retiring process waits so long for them."""
 
 
-def make_segment(settings: Settings, fd: int | None = None) -> Segment:
-    """Make this process' segment, or adopt the anonymous one behind `fd`; it is held until closed.
+def make_segment(settings: Settings, spare_fd: int | None = None) -> Segment:
+    """Make this process' segment, in shared memory where it has room for it; it is held until closed.
+
+    Args:
+        settings: say how large it is and where it lies.
+        spare_fd: an empty anonymous file of the supervisor's, used where shared memory has no room: the supervisor
+            hands it to the collector. Without one an anonymous file of our own is used.
 
     Raises:
-        SegmentError: there is no space for it, or it may not be made.
+        SharedMemoryError: the configured directory has no room for it, or it may not be made.
     """
-    if fd is not None:
-        segment = Segment.from_fd(fd)
-        segment.hold()
-        return segment
-    layout = CounterLayout(len(settings.routes))
-    directory = ring_directory(settings.ring.directory, Path(settings.data_dir), settings.ring.bytes + INFLIGHT_BYTES)
-    segment = Segment.create(
-        directory,
-        write_descriptor(msgspec.to_builtins(settings)),
-        ring_bytes=settings.ring.bytes,
-        counter_cells=layout.size,
-    )
+    descriptor = write_descriptor(msgspec.to_builtins(settings))
+    cells, size = CounterLayout(len(settings.routes)).size, settings.ring.bytes
+    directory = ring_directory(settings.ring.directory, Path(settings.data_dir), size + RING_OVERHEAD_BYTES)
+    if directory is None and spare_fd is not None:
+        segment = Segment.create_in(spare_fd, descriptor, ring_bytes=size, counter_cells=cells)
+    else:
+        segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells)
     segment.hold()
     return segment
 
@@ -197,8 +195,3 @@ def data_plane(
     if settings.proxy.engine == "reference":
         return ReferencePlane(settings, routes, recorder, gate, instance)
     return ProtocolPlane(settings, routes, recorder, gate, tasks, instance)
-
-
-def read_settings(fd: int) -> Settings:
-    """Thaw the settings behind an inherited descriptor."""
-    return thaw(read_document(fd))

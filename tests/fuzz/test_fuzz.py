@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from proxy.http1 import chunked, request_head, response_head
+from proxy.http1 import chunked, request_head, response_head, websocket_frames
 from proxy.http1.forwarded import forwarded_lines
 from proxy.http1.request_head import RequestHead
-from proxy.worker.__main__ import routes
+from proxy.worker import downstream, routes
 from proxy.worker.responding import Answering
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
@@ -46,12 +46,12 @@ REQUEST_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "codings": lambda patch: patch.setitem(request_head._REQUEST_FIELDS, b"transfer-encoding", _reads_any_coding),
     "sizes": lambda patch: patch.setattr(chunked, "_SIZE_LINE", re.compile(rb"(?:0x)?([0-9A-Fa-f]{1,16})[^\r]*")),
     "trailers": lambda patch: patch.setattr(chunked, "_TRAILER_LINE", re.compile(rb".*", re.DOTALL)),
-    "syntax": lambda patch: patch.setattr(heads, "judge", lambda parser, head: None),
-    "essentials": lambda patch: patch.setattr(heads, "_ESSENTIAL", frozenset()),
-    "hosts": lambda patch: patch.setattr(heads, "check_host", lambda value: value),
+    "syntax": lambda patch: patch.setattr(request_head, "judge", lambda parser, head: None),
+    "essentials": lambda patch: patch.setattr(request_head, "_ESSENTIAL", frozenset()),
+    "hosts": lambda patch: patch.setattr(request_head, "check_host", lambda value: value),
     "repeats": lambda patch: patch.setattr(Answering, "_may_be_repeated", lambda self, exchange: True),
     "no repeats": lambda patch: patch.setattr(Answering, "_may_be_repeated", lambda self, exchange: False),
-    "twins": lambda patch: patch.setattr(heads, "_TWINS", frozenset()),
+    "twins": lambda patch: patch.setattr(request_head, "_TWINS", frozenset()),
 }
 
 RESPONSE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
@@ -72,8 +72,8 @@ ROUTE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 TUNNEL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "masks": lambda patch: patch.setattr(websocket, "_unmask", lambda data, mask, offset: data),
-    "frames": lambda patch: patch.setattr(websocket, "_MAX_CONTROL_BYTES", 1 << 20),
+    "masks": lambda patch: patch.setattr(websocket_frames, "_unmask", lambda data, mask, offset: data),
+    "frames": lambda patch: patch.setattr(websocket_frames, "_MAX_CONTROL_BYTES", 1 << 20),
     "one side": lambda patch: patch.setattr(Tunnel, "watch_upstream", lambda self, data: None),
     "bytes": lambda patch: patch.setattr(Answering, "tunnel_data", lambda self, data: self._transport.write(data[1:])),
     "upgrades": lambda patch: patch.setattr(
@@ -82,8 +82,8 @@ TUNNEL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 TLS_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "schemes": lambda patch: patch.setattr(connection, "forwarded_lines", _lines_of_plain_http),
-    "flags": lambda patch: patch.setattr(connection, "FLAG_TLS", 0),
+    "schemes": lambda patch: patch.setattr(downstream, "forwarded_lines", _lines_of_plain_http),
+    "flags": lambda patch: patch.setattr(downstream, "FLAG_TLS", 0),
 }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from proxy.ring.directory import ring_directory
+from proxy.process.shared_memory import ring_directory
 
 Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,7 +162,7 @@ class Sidelog:
         self.process = None
 
     def pids(self, role: str) -> list[int]:
-        """Process ids of one role, `proxy.worker.__main__` or `proxy.collector.control_plane`, below this supervisor."""
+        """Process ids of one role, `proxy.worker` or `proxy.collector`, below this supervisor."""
         assert self.process is not None
         found = []
         for entry in Path("/proc").iterdir():

@@ -23,7 +23,8 @@ def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:
     source_fd = hand_over(json.dumps(source).encode(), "sidelog-source")
     sys.stdout.flush()
     sys.stderr.flush()
-    command = [sys.executable, "-m", "proxy.supervisor", "--source-fd", str(source_fd)]
+    root = "proxy.single" if settings.proxy.workers == 0 else "proxy.supervisor"
+    command = [sys.executable, "-m", root, "--source-fd", str(source_fd)]
     command += ["--settings-fd", str(settings_descriptor(settings))]
     os.execv(sys.executable, command)  # noqa: S606 — no shell is wanted, and both arguments are ours
 

@@ -1,0 +1,1 @@
+"""Facts of heads and bodies: what was asked, of whom, in which coding. Pure."""

@@ -1,0 +1,1 @@
+"""Calls of language models: provider, model, tokens, cost. One file a provider. Pure."""

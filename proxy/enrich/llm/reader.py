@@ -17,8 +17,8 @@ import msgspec
 from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter, split_array
 from proxy.enrich.formats.json_parts import decode, find_member, find_text, text_of
 from proxy.enrich.http.bodies import Windows
+from proxy.enrich.llm import anthropic, gemini, ollama, openai
 from proxy.enrich.llm.call import Reading, Shape
-from proxy.enrich.llm.reader import anthropic, gemini, ollama, openai
 from storage.record import Stream
 
 SHAPES: Final = {shape.provider: shape for shape in (openai.SHAPE, anthropic.SHAPE, gemini.SHAPE, ollama.SHAPE)}

@@ -1,0 +1,1 @@
+"""MCP tool calls: JSON-RPC, sessions, names, errors. Pure."""

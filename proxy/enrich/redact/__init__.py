@@ -1,0 +1,1 @@
+"""What is secret in a record is found and replaced here. Pure."""

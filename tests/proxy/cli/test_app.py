@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from proxy.cli.app import app
+from proxy.cli import app
 from proxy.cli.commands import serve
 from proxy.cli.commands.config import to_toml
 from proxy.process.version import VERSION
@@ -146,7 +146,7 @@ def test_module_runs_as_a_program() -> None:
     """`python -m proxy` is the command line; nothing of the data plane is imported for `version`."""
     code = (
         "import sys; from proxy.cli.app import main; code = main(['version']);"
-        "assert not {'httptools', 'uvloop', 'aiohttp', 'proxy.settings'} & set(sys.modules); sys.exit(code)"
+        "assert not {'httptools', 'uvloop', 'aiohttp', 'proxy.settings.model'} & set(sys.modules); sys.exit(code)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     run = subprocess.run([sys.executable, "-m", "proxy", "token", "show"], cwd=ROOT, capture_output=True, text=True)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import typer
 
-from proxy.cli.app import app
+from proxy.cli import app
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,8 +9,8 @@ import pytest
 
 from proxy.collector.control_plane import control_plane
 from proxy.process.data_dir import DataDir
+from proxy.process.shared_memory import ring_directory
 from proxy.process.wakeup import Wakeup
-from proxy.ring.directory import ring_directory
 from proxy.settings.model import RingSettings, Settings, StorageSettings
 from tests.support.rings import SETTINGS, RingWorker
 

@@ -13,8 +13,8 @@ import pytest
 from proxy.collector.control_plane import ControlPlane, control_plane
 from proxy.collector.retention import SPOOL_DIRECTORY
 from proxy.process.data_dir import DataDir
+from proxy.process.shared_memory import ring_directory
 from proxy.process.wakeup import Wakeup
-from proxy.ring.directory import ring_directory
 from proxy.ring.segment_layout import RELEASED
 from proxy.settings.model import RingSettings, Settings, StorageSettings
 from storage.backends import open_storage

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PRELUDE = """
 import threading
 from pathlib import Path
-from proxy import allocator
+from proxy.process import malloc
 
 def own_mib():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -31,13 +31,13 @@ def run(code: str) -> list[float]:
 def test_free_memory_below_what_lives_goes_back() -> None:
     """Blocks that are freed under one that stays are pages of the heap, until they are given back."""
     before, kept, after = run("""
-allocator.tune()
+malloc.tune()
 before = own_mib()
 blocks = [b"x" * 2000 + bytes([number % 256]) for number in range(20_000)]
 last = b"y" * 2000 + bytes(1)
 del blocks
 kept = own_mib()
-allocator.give_back()
+malloc.give_back()
 print(before, kept, own_mib())
 """)
     assert kept - before > 30
@@ -47,7 +47,7 @@ print(before, kept, own_mib())
 def test_threads_share_one_arena() -> None:
     """What a thread took and freed is there for the next one, so ten threads keep what one does."""
     arenas = run("""
-allocator.tune()
+malloc.tune()
 barrier = threading.Barrier(10)
 
 def work():

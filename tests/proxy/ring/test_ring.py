@@ -3,8 +3,8 @@
 import pytest
 
 from proxy.ring.ring import PREFIX, RingReader, RingWriter
-from proxy.ring.segment import Segment, SegmentError
-from proxy.ring.segment_layout import HEAD, PUSHED, SLEEPING
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import HEAD, PUSHED, SLEEPING, SegmentError
 from tests.proxy.ring.ringing import HEADER, idle, numbers, push
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 from proxy.ring.ring import PREFIX, WRAP, RingReader, RingWriter
-from proxy.ring.segment import Segment, SegmentError
-from proxy.ring.segment_layout import HEAD, RELEASED
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import HEAD, RELEASED, SegmentError
 from tests.proxy.ring.ringing import HEADER, idle, numbers, push
 
 

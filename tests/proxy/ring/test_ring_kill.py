@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.ring.directory import segments_in
 from proxy.ring.ring import RingReader, RingWriter
-from proxy.ring.segment import Segment, segments_in
+from proxy.ring.segment import Segment
 
 WRITER = """
 import struct, sys

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.ring.segment import Segment, SegmentError, boot_id, segments_in
-from proxy.ring.segment_layout import PAGE
+from proxy.ring.directory import segments_in
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import PAGE, SegmentError, boot_id
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ import pytest
 from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import open_listeners
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SharedMemoryError
 from proxy.process.wakeup import Wakeup
-from proxy.ring.segment import Segment, SegmentError
-from proxy.ring.segment_layout import INFLIGHT_BYTES
 from proxy.settings.model import RouteSettings, Settings
 from proxy.supervisor.children import BACKOFF_MAX_S, STABLE_S, Child, Collector, Shared, Worker
 
@@ -140,17 +139,18 @@ def test_a_start_that_fails_leaves_nothing_open(shared: Shared) -> None:
 
     class Roomless(TestChild):
         def command(self, control_fd: int) -> tuple[list[str], list[int]]:
-            raise SegmentError("no room")
+            raise SharedMemoryError("no room")
 
     before = set(os.listdir("/proc/self/fd"))
-    with pytest.raises(SegmentError):
+    with pytest.raises(SharedMemoryError):
         Roomless(shared).start()
     assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_command_of_a_worker(shared: Shared) -> None:
-    """It gets all data sockets, its index, settings and wake-up; no admin socket, no lock, and makes its own ring."""
-    arguments, descriptors = Worker(shared, 1).command(99)
+    """It gets all data sockets, index, settings, wake-up and a spare file for its ring; no admin socket, no lock."""
+    worker = Worker(shared, 1)
+    arguments, descriptors = worker.command(99)
     listen = [listener.fileno() for listener in shared.listeners.data]
     assert arguments[0] == "proxy.worker"
     assert option(arguments, "--listen-fds") == listen
@@ -158,8 +158,11 @@ def test_the_command_of_a_worker(shared: Shared) -> None:
     assert option(arguments, "--control-fd") == [99]
     assert arguments[arguments.index("--index") + 1] == "1"
     assert arguments[arguments.index("--instance") + 1] == "sl-1"
-    assert "--ring-fd" not in arguments
-    assert {*listen, shared.settings_fd, shared.wakeup.read_fd, shared.wakeup.write_fd} == set(descriptors)
+    assert option(arguments, "--spare-ring-fd") == [spare_of(worker)]
+    assert {*listen, spare_of(worker), shared.settings_fd, shared.wakeup.read_fd, shared.wakeup.write_fd} == set(
+        descriptors
+    )
+    worker.forget_rings()
 
 
 def test_the_command_of_a_collector(shared: Shared) -> None:
@@ -175,44 +178,56 @@ def test_the_command_of_a_collector(shared: Shared) -> None:
 
 def test_a_configured_ring_directory_must_hold_all_rings(shared: Shared) -> None:
     """One that is too small is an error that names it; it is asked for all workers at once."""
-    assert shared.needs_anonymous_rings(2) is False
+    shared.check_ring_directory(2)
     shared.settings["ring"]["bytes"] = 1 << 60
-    with pytest.raises(SegmentError, match=f"the rings need {2 * ((1 << 60) + INFLIGHT_BYTES)}"):
-        shared.needs_anonymous_rings(2)
+    with pytest.raises(SharedMemoryError, match=f"the rings need {2 * ((1 << 60) + RING_OVERHEAD_BYTES)}"):
+        shared.check_ring_directory(2)
+
+
+def spare_of(worker: Worker) -> int:
+    """Return the descriptor of a worker's spare file."""
+    assert worker._spare_fd is not None
+    return worker._spare_fd
 
 
 @pytest.fixture
-def anonymous(shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A worker whose rings the supervisor holds."""
-    monkeypatch.setattr("proxy.supervisor.children.ring_directory", lambda *_: None)
+def worker(shared: Shared) -> Iterator[Worker]:
+    """A worker that is about to start: it has a spare file for its ring."""
     worker = Worker(shared, 0)
+    worker.command(99)
     yield worker
-    for source in list(worker.rings):
-        worker.forget_ring(source)
+    worker.forget_rings()
 
 
-class FakeProcess:
-    """A process that runs."""
+def test_a_ring_in_the_spare_file_is_kept_until_it_is_emptied(worker: Worker) -> None:
+    """The worker says that its ring lies there; the collector says when it needs it no more."""
+    spare = spare_of(worker)
+    worker.on_ring("ab", is_anonymous=True)
+    assert worker.rings == {"ab": spare}
+    worker.on_ring("ab", is_anonymous=True)
+    assert worker.rings == {"ab": spare}
+    worker.command(99)
+    worker.on_ring("cd", is_anonymous=True)
+    assert list(worker.rings) == ["ab", "cd"]
+    worker.forget_ring("ab")
+    assert list(worker.rings) == ["cd"]
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(spare)
+    worker.forget_ring("unknown")
 
 
-def test_a_ring_is_offered_once_its_worker_holds_it(anonymous: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ring nobody holds looks abandoned: that of a worker that is still starting is not offered."""
-    monkeypatch.setattr(anonymous, "_process", FakeProcess())
-    arguments, descriptors = anonymous.command(99)
-    (first,) = anonymous.rings.values()
-    assert option(arguments, "--ring-fd") == [first.fd]
-    assert first.fd in descriptors
-    assert anonymous.offered_rings == []
-    anonymous.is_ready = True
-    assert anonymous.offered_rings == [first]
-    anonymous.is_ready = False
-    anonymous.command(99)
-    assert anonymous.offered_rings == [first]
-    monkeypatch.setattr(anonymous, "_process", None)
-    assert anonymous.offered_rings == list(anonymous.rings.values())
-    anonymous.forget_ring(first.source.hex())
-    assert first.source.hex() not in anonymous.rings
-    anonymous.forget_ring("unknown")
+def test_a_spare_file_nobody_needs_is_closed(worker: Worker) -> None:
+    """The ring lies in shared memory, or the worker ended before it had one."""
+    spare = spare_of(worker)
+    worker.on_ring("ab", is_anonymous=False)
+    assert worker.rings == {}
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(spare)
+    worker.command(99)
+    spare = spare_of(worker)
+    worker.forget_rings()
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(spare)
 
 
 def test_a_collector_is_told_about_rings_even_if_there_are_none(shared: Shared) -> None:
@@ -223,18 +238,14 @@ def test_a_collector_is_told_about_rings_even_if_there_are_none(shared: Shared) 
     collector.offer_rings([])
     assert theirs.receive() == (["rings"], [], False)
 
-    class ManyRings(Worker):
-        @property
-        def offered_rings(self) -> list[Segment]:
-            return [segment] * (MAX_DESCRIPTORS + 3)
-
-    segment = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=1)
-    collector.offer_rings([ManyRings(shared, 0)])
+    worker = Worker(shared, 0)
+    fd = os.open(os.devnull, os.O_RDONLY)
+    worker.rings = {str(number): fd for number in range(MAX_DESCRIPTORS + 3)}
+    collector.offer_rings([worker])
     lines, descriptors, _ = theirs.receive()
     assert (lines, len(descriptors)) == (["rings", "rings"], MAX_DESCRIPTORS + 3)
-    for fd in descriptors:
-        os.close(fd)
-    segment.close()
+    for descriptor in (fd, *descriptors):
+        os.close(descriptor)
     ours.close()
     theirs.close()
 

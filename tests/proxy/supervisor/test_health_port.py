@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.supervisor import health_port
 from proxy.supervisor.health_port import MAX_CONNECTIONS, MAX_HEAD_BYTES, HealthPort
-from proxy.supervisor.supervisor import health_port
 from tests.support.plane import eventually
 
 

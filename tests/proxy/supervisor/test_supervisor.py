@@ -18,7 +18,8 @@ from proxy.process.listeners import Listeners, open_listeners
 from proxy.process.memfd import hand_over
 from proxy.settings.model import RouteSettings, Settings
 from proxy.supervisor.children import Child, Collector, Worker
-from proxy.supervisor.supervisor import Supervisor, announce
+from proxy.supervisor.startup import _announce
+from proxy.supervisor.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
         os.kill(pid(supervised._workers[1]), signal.SIGSTOP)
 
     run(supervised, steps)
-    said = [record.getMessage() for record in caplog.records if record.name == "proxy.supervisor"]
+    said = [record.getMessage() for record in caplog.records if record.name == "proxy.supervisor.supervisor"]
     assert said[-2:] == [
         "the stop waits for worker 1",
         "worker 1 did not end in time and is killed; what was pushed stays in the rings",
@@ -393,7 +394,7 @@ def test_the_announcement_keeps_what_the_state_holds(
     data: DataDir, listeners: Listeners, settings: dict[str, Any]
 ) -> None:
     """The command line finds the admin port in the state, beside the instance."""
-    announce(data, listeners, settings)
+    _announce(data, listeners, settings)
     state = read_state(data.path)
     assert state["admin_url"] == f"http://127.0.0.1:{listeners.admin_address[1]}"
     assert state["instance"] == data.instance

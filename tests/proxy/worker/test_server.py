@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.ring.segment import Segment, SegmentError
-from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze
-from proxy.worker.server import DataPlane, make_segment, read_settings
+from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import SegmentError
+from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze, read_settings
+from proxy.worker.server import DataPlane, make_segment
 
 
 class Greeter(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""Peers that take no bytes, or vanish while nothing of them is read: the tick asks the kernel (`proxy/worker/socket_queues.py`)."""
+"""Peers that take no bytes, or vanish while nothing of them is read: the tick asks the kernel."""
 
 import contextlib
 import socket

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from proxy.cli.app import app
+from proxy.cli import app
 from proxy.cli.commands.output import visible
 
 TOKEN = "t0ken"

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.cli.app import app
+from proxy.cli import app
 from proxy.cli.commands import doctor
 from proxy.cli.commands.doctor import Finding
 from proxy.settings.load import load

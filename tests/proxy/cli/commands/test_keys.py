@@ -12,7 +12,7 @@ from aiohttp import web
 
 from api.app import make_app
 from api.services import Services
-from proxy.cli.app import app
+from proxy.cli import app
 from proxy.cli.commands.keys import moment
 from proxy.cli.commands.output import CommandError
 from storage.memory import MemoryStorage

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli.app import app
+from proxy.cli import app
 from proxy.process.data_dir import is_taken, take, update_state
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id

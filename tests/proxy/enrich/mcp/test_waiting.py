@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from proxy.enrich.mcp import sessions as mcp_sessions
 from proxy.enrich.mcp.sessions import Sessions
 from storage.record import Entry
 from tests.proxy.enrich.mcp.mcp_world import World, answer, ask, details, events, only
@@ -147,4 +148,4 @@ def test_waiting_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = world.builder.waiting_tools()[0]
     sessions.wait(("s", "1"), waiting)
     assert sessions.expire(waiting.created_at_us) == []
-    assert sessions.expire(waiting.created_at_us + sessions.PENDING_US) == [waiting]
+    assert sessions.expire(waiting.created_at_us + mcp_sessions.PENDING_US) == [waiting]

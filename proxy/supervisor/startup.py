@@ -1,0 +1,82 @@
+"""What a root process begins with: the data directory locked, the sockets bound, both told. Standard library only.
+
+Shared by the supervisor and by the single process of `workers = 0`.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy.process.data_dir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
+from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
+from proxy.process.logs import set_up_log
+from proxy.process.memfd import read_document
+from proxy.process.shared_memory import SharedMemoryError
+
+log = logging.getLogger("proxy.supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a root process stands on."""
+
+    settings: dict[str, Any]
+    """As frozen, plain values."""
+    settings_fd: int
+    source_fd: int
+    """Where the settings came from, for a reload."""
+    data: DataDir
+    listeners: Listeners
+
+
+def run_root(program: str, argv: list[str], run: Callable[[Ground], int]) -> int:
+    """Prepare the ground and run on it; a problem at the start is one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(prog=program, description="started by `sidelog serve`")
+    parser.add_argument("--settings-fd", type=int, required=True)
+    parser.add_argument("--source-fd", type=int, required=True, help="where the settings came from, for a reload")
+    options = parser.parse_args(argv)
+    settings: dict[str, Any] = json.loads(read_document(options.settings_fd))
+    set_up_log(settings["log"]["level"], role="supervisor")
+    try:
+        os.umask(0o077)
+        data = take(Path(settings["data_dir"]), settings["proxy"]["instance"])
+        listeners = open_listeners(settings)
+        _announce(data, listeners, settings)
+        return run(Ground(settings, options.settings_fd, options.source_fd, data, listeners))
+    except (DataDirError, ListenError, SharedMemoryError) as error:
+        sys.stderr.write(f"sidelog: {error}\n")
+        return 1
+
+
+def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
+    """Write where ports and store are: into `state.json` for the command line, and to the log."""
+    admin_url = write_addresses(data, listeners, settings)
+    proxy_host, proxy_port = listeners.data_address
+    scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
+    extra = {"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url}
+    for name, listener in (("metrics", listeners.metrics), ("health", listeners.health)):
+        if listener is not None:
+            host, port = url_address(listener)
+            extra[name] = f"http://{host}:{port}"
+    log.info("sidelog is starting", extra=extra)
+
+
+def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> str:
+    """Write where admin port and store are into `state.json`; return the admin port's URL."""
+    host, port = listeners.admin_address
+    cert_file = settings["admin"]["tls_cert_file"]
+    admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
+    url = settings["storage"]["url"]
+    found = {
+        "admin_url": admin_url,
+        "admin_cert_file": cert_file,
+        STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",
+    }
+    update_state(data.path, **found)
+    return admin_url
