@@ -1,0 +1,238 @@
+"""The plan of the house: what CONTRIBUTING.md promises of files, functions, folders, imports and citations holds.
+
+`make check` runs this file, all but the import of each module by itself, which takes a quarter of a minute.
+"""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import grimp
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGES: Final = ("proxy", "storage", "api")
+
+MAX_FILE_LINES: Final = 400
+MAX_FUNCTION_LINES: Final = 50
+MAX_ENTRIES: Final = 16
+WIDE_FOLDERS: Final = {"proxy": 14} | dict.fromkeys(
+    ("proxy/cli/commands", "storage/sqlite", "storage/postgres", "api/ui/pages", "api/ui/lib", "api/ui/record"), 24
+)
+"""Folders with another limit than the rest: the plan says why in `docs/decisions/0001-a-package-per-process.md`."""
+
+LONG_FILES: Final[dict[str, str]] = {}
+"""Files over the limit: the decision that says why."""
+
+TESTED_ELSEWHERE: Final = {
+    "storage/sqlite": "the conformance suite, tests/contract, runs over every backend",
+    "storage/postgres": "the same",
+    "proxy/cli": "tests/proxy/cli and tests/e2e run the commands as processes, or through `main`",
+}
+"""Files and folders whose modules need no test that imports them, and why."""
+
+_DOCUMENT: Final = re.compile(r"(?<![\w/.-])((?:[\w.-]+/)*[\w-]+\.(?:md|py|toml|json|js|css|sql|yaml))(?![\w/-])")
+_RULE: Final = re.compile(r"\bP(\d{1,2})\b")
+_ELSEWHERE: Final = frozenset({"http-parser", "llhttp"})
+
+
+@cache
+def tracked() -> tuple[Path, ...]:
+    """Return the files of the tree that git knows, relative to its root."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return tuple(Path(name) for name in listed.split("\0") if name and (ROOT / name).is_file())
+
+
+@cache
+def python_files() -> tuple[tuple[Path, str, ast.Module], ...]:
+    """Return every Python file with its text and its tree."""
+    found = []
+    for path in tracked():
+        if path.suffix == ".py":
+            text = (ROOT / path).read_text()
+            found.append((path, text, ast.parse(text)))
+    return tuple(found)
+
+
+def modules() -> list[str]:
+    """Return the names of all modules of the product."""
+    return sorted(
+        ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+        for path in tracked()
+        if path.suffix == ".py" and path.parts[0] in PACKAGES
+    )
+
+
+def test_files_are_short() -> None:
+    """No file is over the limit but the listed ones, each with the decision that says why."""
+    long = {str(path): text.count("\n") for path, text, _ in python_files() if text.count("\n") > MAX_FILE_LINES}
+    assert {path: lines for path, lines in long.items() if path not in LONG_FILES} == {}
+    assert sorted(LONG_FILES) == sorted(long)
+    assert all((ROOT / decision).is_file() for decision in LONG_FILES.values())
+
+
+def test_functions_are_short() -> None:
+    """No function is over the limit."""
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, _, tree in python_files()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or node.lineno) - node.lineno >= MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_folders_are_small() -> None:
+    """A reader sees what is in a folder of the product at one glance."""
+    entries: dict[str, set[str]] = defaultdict(set)
+    for path in tracked():
+        if path.parts[0] in PACKAGES:
+            for parent in path.parents[:-1]:
+                entries[str(parent)].add(path.parts[len(parent.parts)])
+    counts = {folder: len(names - {"__init__.py"}) for folder, names in entries.items()}
+    assert {f: n for f, n in counts.items() if n > WIDE_FOLDERS.get(f, MAX_ENTRIES)} == {}
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    """No module imports itself by way of others, type checking included."""
+    graph = grimp.build_graph(*PACKAGES)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    # What is imported by nothing, or imports nothing, is in no circle: taken away until only circles are left.
+    while free := [m for m, targets in imported.items() if not targets]:
+        for module in free:
+            del imported[module]
+        imported = {module: targets - set(free) for module, targets in imported.items()}
+    importers = Counter(target for targets in imported.values() for target in targets)
+    while free := [m for m in imported if not importers[m]]:
+        for module in free:
+            importers.subtract(imported.pop(module))
+    assert sorted(imported) == []
+
+
+def test_every_module_has_its_tests() -> None:
+    """A test below `tests/<its folder>` imports it, or has its name; where it is tested otherwise is listed."""
+    tested: dict[str, set[str]] = defaultdict(set)
+    for path, _, tree in python_files():
+        if path.parts[0] == "tests":
+            for folder in path.parents[:-2]:
+                tested[str(folder.relative_to("tests"))] |= _imports(tree) | {path.stem.removeprefix("test_")}
+    missing = []
+    for path, _, tree in python_files():
+        if path.parts[0] not in PACKAGES or path.name in ("__init__.py", "__main__.py") or not _has_code(tree):
+            continue
+        name = ".".join(path.with_suffix("").parts)
+        if {name, path.stem}.isdisjoint(tested[str(path.parent)]) and not _is_excused(path):
+            missing.append(str(path))
+    assert missing == []
+    assert [place for place in TESTED_ELSEWHERE if not (ROOT / place).exists()] == []
+
+
+def _is_excused(path: Path) -> bool:
+    return any(str(place) in TESTED_ELSEWHERE for place in (path, *path.parents))
+
+
+def _imports(tree: ast.Module) -> set[str]:
+    """Return the full names of all that a module imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _has_code(tree: ast.Module) -> bool:
+    """Whether a module defines a function; declarations are tested by those that use them."""
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(tree))
+
+
+def test_what_is_cited_exists() -> None:
+    """Documents, files and rules that the code and its documents name are in the repository."""
+    names = {path.name for path in tracked()}
+    paths = {str(path) for path in tracked()}
+    rules = set(re.findall(r"^#+ P(\d+)\b", (ROOT / "proxy/http1/RULES.md").read_text(), re.MULTILINE))
+    missing = []
+    for path in tracked():
+        if path.suffix not in (".py", ".md") or path.parts[0] in ("tests", "deploy") or path.name == "CHANGELOG.md":
+            continue
+        for number, line in enumerate(_prose(ROOT / path), 1):
+            cited = _DOCUMENT.findall(line) if path.suffix == ".py" or path.parts[0] == "docs" else []
+            missing += [f"{path}:{number} {name}" for name in cited if not _exists(name, path, names, paths)]
+            if path.parts[0] == "proxy":
+                missing += [f"{path}:{number} P{rule}" for rule in _RULE.findall(line) if rule not in rules]
+    assert missing == []
+
+
+def _prose(path: Path) -> list[str]:
+    """Return the lines of a file with all but docstrings and comments blanked, in a Python file."""
+    text = path.read_text()
+    if path.suffix != ".py":
+        return text.splitlines()
+    lines = text.splitlines()
+    shown = [line[line.index("# ") :] if "# " in line else "" for line in lines]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                shown[number] = lines[number]
+    return shown
+
+
+def _exists(cited: str, by: Path, names: set[str], paths: set[str]) -> bool:
+    if "/" not in cited:
+        return cited in names or cited in ("state.json", "pyproject.toml", "openapi.json")
+    return cited in paths or str(by.parent / cited) in paths or any(path.endswith(f"/{cited}") for path in paths)
+
+
+@pytest.mark.parametrize("word", ["seed 00", "house.md", "headroom.md"])
+def test_words_of_the_workshop_stay_out(word: str) -> None:
+    """What was written for those who built it says nothing to those who read it."""
+    here = str(Path(__file__).relative_to(ROOT))
+    texts = (".py", ".md", ".js", ".html", ".toml", ".yaml")
+    found = [
+        str(path)
+        for path in tracked()
+        if path.suffix in texts and str(path) != here and word in (ROOT / path).read_text().lower()
+    ]
+    assert found == []
+
+
+def test_the_supervisor_needs_the_standard_library_only() -> None:
+    """A process that keeps the others alive imports nothing that is installed."""
+    code = (
+        "import sys; before = set(sys.modules); import proxy.supervisor.__main__;"
+        "mine = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names);"
+        "print(sorted(mine))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "['proxy']"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_each_module_can_be_imported_by_itself() -> None:
+    """None relies on another one having been imported before it."""
+    code = """
+import importlib, os, sys, traceback
+import aiohttp.web, asyncpg, httptools, msgspec, orjson, prometheus_client, re2, rich.table, typer, uvloop
+failed = []
+for name in sys.argv[1:]:
+    pid = os.fork()
+    if not pid:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(pid, 0)[1]:
+        failed.append(name)
+print(failed)
+"""
+    names = [name for name in modules() if not name.endswith("__main__")]
+    run = subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() == "[]", run.stderr
