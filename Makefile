@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format lock bench bench-micro fuzz long clean
+.PHONY: help setup run test check lint format lock coverage profile bench bench-micro fuzz long clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,7 @@ check: $(VENV)/.dev ## format, lint, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > .lint-imports.log || (cat .lint-imports.log; exit 1)
 	@$(BIN)/codespell
+	@$(BIN)/python -m pytest -q -p no:xdist -p no:cacheprovider tests/test_house.py -k 'not by_itself' > .house.log || (cat .house.log; exit 1)
 
 lint: check ## the same as check
 
@@ -48,6 +49,21 @@ format: $(VENV)/.dev ## format and mend what can be mended
 lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra postgres pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+
+# Rooms without I/O: every branch of them is to be taken by their own tests.
+PURE := proxy/http1 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \
+	storage/query.py storage/aggregates.py storage/ledger.py api/http api/stream/sse.py
+
+coverage: $(VENV)/.dev ## branch coverage of the pure rooms, by their own tests
+	@$(BIN)/coverage run --branch --source=proxy,storage,api -m pytest -q -p no:xdist \
+		tests/proxy/http1 tests/proxy/ring tests/proxy/settings tests/proxy/enrich tests/storage/relational tests/storage/test_*.py \
+		tests/api/http tests/api/stream tests/contract
+	@$(BIN)/coverage report --show-missing --skip-covered --include="$$(printf '%s*,' $(PURE))"
+
+SCENARIO ?= getvar
+
+profile: $(VENV)/.dev ## sample workers and collector under load, SCENARIO=getvar
+	@$(BIN)/python -m bench.macro.profile --scenario $(SCENARIO)
 
 bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with nginx, HAProxy and aiohttp where installed
 	@$(BIN)/python -m bench.micro
