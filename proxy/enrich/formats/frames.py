@@ -103,12 +103,10 @@ class SseSplitter:
             self._take_line(data[start : found.start()], at + found.start(), frames)
             start = found.end()
         self._after_cr = data.endswith(b"\r")
-        if len(data) - start > self._max:  # of a line without end only so much is held, and one byte to tell
-            self._rest = bytearray(data[start : start + self._max + 1])
-            at += len(data) - start - len(self._rest)
-        else:
-            self._rest = bytearray(data[start:])
-        self._at = at + start
+        # Of a line without end no more is held than shows that it is too long, a byte order mark not counted.
+        mark = _BYTE_ORDER_MARK if self._is_first and data.startswith(_BYTE_ORDER_MARK, start) else b""
+        self._rest = bytearray(data[start : start + len(mark) + self._max + 1])
+        self._at = at + len(data) - len(self._rest)
 
     def _take_line(self, line: bytes, end: int, frames: list[Frame]) -> None:
         if self._skips:

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter, split_array
@@ -66,6 +66,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
+@example([b"\xef\xbb\xbf", b"yyyyyyyyyy", b"data: x", b"\n"], [18], 6)
 @given(st.lists(FRAGMENTS, max_size=20), st.lists(st.integers(0, 60), max_size=4), st.sampled_from([6, 1 << 20]))
 def test_any_stream_splits_alike(fragments: list[bytes], cuts: list[int], limit: int) -> None:
     """Whatever the stream, the limit and the cuts: the same frames."""
