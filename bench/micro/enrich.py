@@ -8,15 +8,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import SimpleNamespace
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from bench.micro.measure import Measure, measured
-from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
-from proxy.ring.descriptor import read_descriptor, write_descriptor
+from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, CapturedExchange, Exchange
 from proxy.settings.model import RouteSettings, Settings
 from storage.record import new_id
@@ -59,7 +57,7 @@ def entry(
 
 def measures() -> Iterator[Measure]:
     """Measure plain exchanges, an LLM call plain and streamed, and a tool call."""
-    source = cast(Source, SimpleNamespace(descriptor=read_descriptor(write_descriptor(msgspec.to_builtins(SETTINGS)))))
+    descriptor = read_descriptor(write_descriptor(msgspec.to_builtins(SETTINGS)))
     answer = json.dumps({"model": "gpt-4o", "choices": [{"message": {"content": "hi"}}], "usage": USAGE}).encode()
     arguments = {"name": "add", "arguments": {"a": 1, "b": 2}}
     call = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": arguments}).encode()
@@ -73,12 +71,12 @@ def measures() -> Iterator[Measure]:
     }
     for name, (header, sections) in cases.items():
         builder = RecordBuilder("bench", SETTINGS)
-        build = partial(_build, builder, header, sections, source)
+        build = partial(_build, builder, header, sections, descriptor)
         yield measured(name, _repeated(build), clock=time.process_time_ns)
 
 
-def _build(builder: RecordBuilder, header: bytes, sections: bytes, source: Source) -> object:
-    return builder.build(CapturedExchange(header, sections), source)
+def _build(builder: RecordBuilder, header: bytes, sections: bytes, descriptor: Descriptor) -> object:
+    return builder.build(CapturedExchange(header, sections), descriptor)
 
 
 def _repeated(run: Callable[[], object]) -> Callable[[], int]:

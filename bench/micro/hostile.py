@@ -8,17 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
-from types import SimpleNamespace
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from bench.micro.enrich import SETTINGS, entry
 from bench.micro.measure import Measure, measured
 from proxy.collector.drain import LOOP_BYTES
-from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
-from proxy.ring.descriptor import read_descriptor, write_descriptor
+from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import CapturedExchange
 
 ROUNDS: Final = 7
@@ -36,13 +34,13 @@ _LOOK_S: Final = 0.001
 
 def measures() -> Iterator[Measure]:
     """Measure each body just short enough for the loop, then with a mebibyte each way, then the loop beside that."""
-    source = cast(Source, SimpleNamespace(descriptor=read_descriptor(write_descriptor(msgspec.to_builtins(SETTINGS)))))
+    descriptor = read_descriptor(write_descriptor(msgspec.to_builtins(SETTINGS)))
     for size, where in ((LOOP_BYTES // 2 - 1024, "on the loop"), (MEBIBYTE, "in a thread")):
         for name, (path, content_type, piece) in BODIES.items():
-            build = partial(_build, _packed(path, content_type, piece * (size // len(piece))), source)
+            build = partial(_build, _packed(path, content_type, piece * (size // len(piece))), descriptor)
             yield measured(f"{name}, {2 * size // 1024} KiB, {where}", build, clock=time.process_time_ns, rounds=ROUNDS)
     path, content_type, piece = BODIES["carriage returns"]
-    build = partial(_build, _packed(path, content_type, piece * MEBIBYTE), source)
+    build = partial(_build, _packed(path, content_type, piece * MEBIBYTE), descriptor)
     yield _latest("the loop beside 2 MiB in a thread, latest", build)
 
 
@@ -50,8 +48,8 @@ def _packed(path: str, content_type: str, body: bytes) -> tuple[bytes, bytes]:
     return entry("POST", path, body, body, content_type)
 
 
-def _build(packed: tuple[bytes, bytes], source: Source) -> int:
-    RecordBuilder("bench", SETTINGS).build(CapturedExchange(*packed), source)
+def _build(packed: tuple[bytes, bytes], descriptor: Descriptor) -> int:
+    RecordBuilder("bench", SETTINGS).build(CapturedExchange(*packed), descriptor)
     return 1
 
 

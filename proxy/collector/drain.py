@@ -8,7 +8,7 @@ leads to exactly one step of its source's position: a record, or a drop with its
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -17,7 +17,9 @@ from proxy.collector.internal_events import OwnRecords
 from proxy.collector.sources import Source, Sources
 from proxy.enrich.http.bodies import TooLong
 from proxy.process.wakeup import Wakeup
+from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
+from proxy.ring.inflight import InflightExchange
 from proxy.ring.ring import RingEntry
 from proxy.ring.segment_layout import SegmentError, boot_id
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
@@ -54,7 +56,7 @@ _PSEUDO_SOURCES: Final = (OWN, PAST, SPOOL)
 class Builder(Protocol):
     """Makes records; see `proxy.enrich.records`."""
 
-    def build(self, captured: CapturedExchange, source: Source, limit_bytes: int = ...) -> Entry:
+    def build(self, captured: CapturedExchange, descriptor: Descriptor, limit_bytes: int = ...) -> Entry:
         """Make the record of an exchange.
 
         Raises:
@@ -62,11 +64,11 @@ class Builder(Protocol):
         """
         ...
 
-    def message(self, captured: CapturedMessage, source: Source) -> Entry:
+    def message(self, captured: CapturedMessage, descriptor: Descriptor) -> Entry:
         """Make the event of a WebSocket message."""
         ...
 
-    def lost(self, source: Source) -> list[Entry]:
+    def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
         """Make the records of what a dead worker's in-flight table still shows."""
         ...
 
@@ -290,7 +292,7 @@ class Drain:
     async def _close(self, source: Source) -> None:
         """Record what the dead worker left in flight, and close its position, in one batch."""
         lost = []
-        for entry in self._builder.lost(source):
+        for entry in self._builder.lost(source.in_flight(), source.descriptor):
             try:
                 if await self._storage.get(entry.record.id) is None:
                     lost.append(entry)
@@ -376,9 +378,9 @@ class Drain:
         if kind == KIND_EXCHANGE:
             if len(sections) > LOOP_BYTES:
                 raise TooLong
-            return self._builder.build(CapturedExchange(header, sections), source, LOOP_BYTES)
+            return self._builder.build(CapturedExchange(header, sections), source.descriptor, LOOP_BYTES)
         if kind == KIND_MESSAGE:
-            return self._builder.message(decode_message(header, sections), source)
+            return self._builder.message(decode_message(header, sections), source.descriptor)
         raise ValueError(f"unknown ring entry kind {kind}")
 
     async def _build_apart(self, source: Source, raw: RingEntry) -> Entry:
@@ -386,7 +388,7 @@ class Drain:
 
         When this is cancelled the entry stays in the ring.
         """
-        return await asyncio.to_thread(self._builder.build, CapturedExchange(raw[1], raw[2]), source)
+        return await asyncio.to_thread(self._builder.build, CapturedExchange(raw[1], raw[2]), source.descriptor)
 
 
 class _Gathered:

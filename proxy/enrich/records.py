@@ -11,7 +11,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from proxy.collector.sources import Source
 from proxy.enrich.attribution import KeyBook, credit, credit_message, credit_running
 from proxy.enrich.calls import CallReader
 from proxy.enrich.http.bodies import Windows, open_body, store_body, unread_body
@@ -82,18 +81,18 @@ class RecordBuilder:
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
-    def build(self, captured: CapturedExchange, source: Source, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
+    def build(self, captured: CapturedExchange, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
         """Make the record of a finished exchange, with its payload where the route's level keeps one.
 
         Raises:
             TooLong: a body is longer, once decoded, than `limit_bytes`, or prices are to be loaded first, and the
                 caller has set a limit. It can be called again with none.
         """
-        labels = _labels(source.descriptor, captured.route)
+        labels = _labels(descriptor, captured.route)
         raw_line, block = _split(captured.request_head)
         line = self._lines.read(raw_line)
         facts = self._requests.read(block)
-        record = self._record(captured, source.descriptor, labels, facts, line)
+        record = self._record(captured, descriptor, labels, facts, line)
         if record.status == SWITCHING_PROTOCOLS:
             record.data = msgspec.json.encode({"close_code": captured.close_code or None})
         if captured.access or labels.auth:
@@ -169,16 +168,16 @@ class RecordBuilder:
             return None
         return unread_body(size, facts.content_encoding, _omitted(captured) or "coding")
 
-    def message(self, captured: CapturedMessage, source: Source) -> Entry:
+    def message(self, captured: CapturedMessage, descriptor: Descriptor) -> Entry:
         """Make the event of a WebSocket message; it shares the trace of its exchange, or that one's id."""
-        labels = _labels(source.descriptor, captured.route)
+        labels = _labels(descriptor, captured.route)
         trace = TRACEPARENT.fullmatch(captured.traceparent)
         at_us = captured.at_ns // 1000
         record = Record(
             0, captured.id, self._instance, "event", at_us, at_us, "debug", _OK, None,
             None, "http", None, None, None, None, 0, None, None, None, None, None, 0, 0, True, None, None,
             labels.id or None, labels.service, labels.container, labels.project, labels.client, None,
-            source.descriptor.source, source.descriptor.stage,
+            descriptor.source, descriptor.stage,
             trace[1].decode() if trace else captured.exchange_id.hex(), None, None, None, None, "none",
             "websocket_message", msgspec.json.encode(self._messages.describe(captured)),
         )  # fmt: skip
@@ -186,12 +185,12 @@ class RecordBuilder:
             credit_message(record, captured.access, labels, self._book)
         return Entry(record)
 
-    def lost(self, source: Source) -> list[Entry]:
+    def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
         """Make records of what a dead worker left in its in-flight table: outcome `worker_lost`, no status."""
         entries = []
         ended_at_us = now_us()
-        for exchange in source.in_flight():
-            record = self.running(exchange, source.descriptor)
+        for exchange in exchanges:
+            record = self.running(exchange, descriptor)
             record.outcome = Outcome.WORKER_LOST.value
             record.level = "error"
             record.ended_at_us = ended_at_us

@@ -7,6 +7,8 @@ streams: CR, LF or CRLF, one byte order mark, comments, several data lines), NDJ
 """
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 MAX_FRAME_BYTES: Final = 1 << 20
@@ -205,3 +207,11 @@ def split_array(data: bytes, *, start: int = 0, is_inside: bool = False) -> list
             if depth < floor:
                 break
     return frames
+
+
+def time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
+    """Return when the chunk with the byte before `offset` came, in µs since the start of the exchange."""
+    if offset < 0 or not timeline:
+        return None
+    place = bisect_left(timeline, (offset, 0))
+    return timeline[place][1] if place < len(timeline) else None

@@ -6,7 +6,6 @@ columns, never without a record. Times of frames come from the chunk timeline (c
 """
 
 import re
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -14,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter, split_array
+from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter, split_array, time_at
 from proxy.enrich.formats.json_parts import decode, find_member, find_text, text_of
 from proxy.enrich.http.bodies import Windows
 from proxy.enrich.llm import anthropic, gemini, ollama, openai
@@ -215,14 +214,6 @@ def _read_answer(reading: Reading, shape: Shape, body: Windows) -> None:
         reading.finish_reason = reading.finish_reason or reason
     shape.read(reading, b"{%b}" % b",".join(members))
     reading.is_settled = True  # an object of counts that is whole is final: there is one in a document
-
-
-def time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
-    """When the chunk with the byte before `offset` came, µs."""
-    if offset < 0 or not timeline:
-        return None
-    place = bisect_left(timeline, (offset, 0))
-    return timeline[place][1] if place < len(timeline) else None
 
 
 def _longest_gap_us(timeline: Sequence[tuple[int, int]]) -> int | None:

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.http.bodies import Windows
 from proxy.enrich.http.head_facts import Facts
-from proxy.enrich.llm.reader import time_at
 from proxy.enrich.mcp.errors import failure_of, transport_failure
 from proxy.enrich.mcp.jsonrpc import Answered, Asked, read_answers, read_cancellations, read_requests, text_member
 from proxy.enrich.mcp.names import INFO, OLDEST_STREAM, endpoint_of, linked_call, name_in, session_of

@@ -5,7 +5,7 @@ from typing import Any
 
 from proxy.enrich.records import RecordBuilder
 from storage.record import Record
-from tests.proxy.enrich.exchanges import exchange, settings, source
+from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 
 COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 
@@ -14,7 +14,7 @@ def record_of(path: str, body: object, answer: object, *, route: dict[str, Any] 
     """Build the record of an exchange whose bodies are JSON unless they are bytes."""
     given = settings(**(route or {}))
     raw = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (body, answer)]
-    return RecordBuilder("i", given).build(exchange(path, raw[0], raw[1], **more), source(given)).record
+    return RecordBuilder("i", given).build(exchange(path, raw[0], raw[1], **more), descriptor_of(given)).record
 
 
 def facts_of(record: Record) -> tuple[Any, ...]:

@@ -1,14 +1,12 @@
 """Exchanges as a worker hands them over, from bytes on the wire."""
 
 import time
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from proxy.collector.sources import Source
 from proxy.ring.body_window import Window
-from proxy.ring.descriptor import read_descriptor, write_descriptor
+from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
 from proxy.settings.model import CaptureSettings, RouteSettings, Settings
 from storage.record import Outcome, new_id
@@ -22,9 +20,9 @@ def settings(**route: Any) -> Settings:
     return Settings(routes=(RouteSettings(**options),), capture=CaptureSettings())
 
 
-def source(given: Settings) -> Source:
-    """A source that only describes itself."""
-    return cast(Source, SimpleNamespace(descriptor=read_descriptor(write_descriptor(msgspec.to_builtins(given)))))
+def descriptor_of(given: Settings) -> Descriptor:
+    """What a ring of a worker with these settings says about itself."""
+    return read_descriptor(write_descriptor(msgspec.to_builtins(given)))
 
 
 def exchange(

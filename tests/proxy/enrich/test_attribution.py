@@ -163,7 +163,7 @@ def test_the_builder_credits_and_hides_the_key() -> None:
     given = exchanges.settings(**ROUTE)
     builder = RecordBuilder("i", given, book_of(KEY))
     captured = _captured(f"X-Secret: {SECRET}\r\n", ACCESS.pack(False, KEY_ID))
-    entry = builder.build(captured, exchanges.source(given))
+    entry = builder.build(captured, exchanges.descriptor_of(given))
     assert (entry.record.key_id, entry.record.project, entry.record.keyed) == (KEY.id, "of-route", True)
     assert entry.payload is not None
     assert SECRET.encode() not in entry.payload.request_head
@@ -173,10 +173,10 @@ def test_the_builder_credits_and_hides_the_key() -> None:
 def test_the_builder_leaves_other_routes_alone() -> None:
     """A route without keys makes plain records; one that was refused before the check is keyed all the same."""
     plain = exchanges.settings()
-    record = RecordBuilder("i", plain).build(_captured("", b""), exchanges.source(plain)).record
+    record = RecordBuilder("i", plain).build(_captured("", b""), exchanges.descriptor_of(plain)).record
     assert (record.keyed, record.key_id, record.auth_code) == (False, None, None)
     keyed = exchanges.settings(**ROUTE)
-    record = RecordBuilder("i", keyed).build(_captured("", b""), exchanges.source(keyed)).record
+    record = RecordBuilder("i", keyed).build(_captured("", b""), exchanges.descriptor_of(keyed)).record
     assert (record.keyed, record.key_id) == (True, None)
 
 
@@ -188,5 +188,5 @@ def test_what_runs_is_shown_with_its_key() -> None:
         record_id=new_id(1, 2, 3), started_at_us=1, route=0, client_ip=b"10.0.0.1", head=head, head_truncated=False,
         body=b"",
     )  # fmt: skip
-    record = RecordBuilder("i", given, book_of(KEY)).running(running, exchanges.source(given).descriptor)
+    record = RecordBuilder("i", given, book_of(KEY)).running(running, exchanges.descriptor_of(given))
     assert (record.key_name, record.keyed) == ("Production Key", True)

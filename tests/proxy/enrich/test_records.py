@@ -15,7 +15,7 @@ from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.body_window import Window
 from proxy.ring.counters import CounterLayout
-from proxy.ring.descriptor import write_descriptor
+from proxy.ring.descriptor import read_descriptor, write_descriptor
 from proxy.ring.exchange import (
     ERROR_INDEX,
     FLAG_BODIES_OFF,
@@ -89,7 +89,7 @@ def exchange(**fields: Any) -> Exchange:
 
 def build(source: Source, made: Exchange, pressure: int = 0) -> Entry:
     header, sections = made.encode(pressure)
-    return RecordBuilder("me", SETTINGS).build(CapturedExchange(header, b"".join(sections)), source)
+    return RecordBuilder("me", SETTINGS).build(CapturedExchange(header, b"".join(sections)), source.descriptor)
 
 
 def columns(record: Record) -> dict[str, Any]:
@@ -288,7 +288,7 @@ def test_running_and_lost_exchanges(source: Source) -> None:
         "rid",
         False,
     )
-    (entry,) = builder.lost(source)
+    (entry,) = builder.lost(source.in_flight(), source.descriptor)
     assert (entry.record.outcome, entry.record.level, entry.record.status) == ("worker_lost", "error", None)
     assert entry.record.id == ID
     assert entry.record.ended_at_us > entry.record.started_at_us
@@ -312,18 +312,8 @@ def test_no_bytes_make_a_record_fail(head: bytes, body: bytes) -> None:
     """Any head and any body become a record that can be encoded."""
     made = exchange(request_head=head, response_head=head, request_whole=body, response_whole=body)
     header, sections = made.encode(0)
-    entry = RecordBuilder("me", SETTINGS).build(CapturedExchange(header, b"".join(sections)), _NO_SOURCE)
+    entry = RecordBuilder("me", SETTINGS).build(
+        CapturedExchange(header, b"".join(sections)), read_descriptor(b"damaged")
+    )
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry.record))
     assert (entry.record.request_bytes, entry.record.response_bytes) == (len(body), len(body))
-
-
-class _NoSource:
-    """A ring whose description was damaged."""
-
-    def __init__(self) -> None:
-        from proxy.ring.descriptor import read_descriptor
-
-        self.descriptor = read_descriptor(b"damaged")
-
-
-_NO_SOURCE: Any = _NoSource()

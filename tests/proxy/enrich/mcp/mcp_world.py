@@ -5,7 +5,7 @@ from typing import Any
 
 from proxy.enrich.records import RecordBuilder
 from storage.record import Entry, ToolCall
-from tests.proxy.enrich.exchanges import exchange, settings, source
+from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 
 SESSION = "mcp-session-id: s-1\r\n"
 OLD = SESSION + "mcp-protocol-version: 2025-06-18\r\n"
@@ -40,7 +40,7 @@ class World:
         """Build the entry of an exchange whose bodies are JSON unless they are bytes."""
         raw = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (body, reply)]
         made = exchange(path, raw[0], raw[1], **({"request_headers": OLD} | more))
-        return self.builder.build(made, source(self.settings))
+        return self.builder.build(made, descriptor_of(self.settings))
 
 
 def only(entry: Entry) -> ToolCall:

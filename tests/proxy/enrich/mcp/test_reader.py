@@ -6,7 +6,7 @@ import pytest
 
 from proxy.ring.inflight import InflightExchange
 from storage.record import Outcome, new_id
-from tests.proxy.enrich.exchanges import source
+from tests.proxy.enrich.exchanges import descriptor_of
 from tests.proxy.enrich.mcp.mcp_world import NEW, OLD, SESSION, World, answer, ask, details, events, only
 
 
@@ -224,7 +224,7 @@ def test_hostile_messages_cost_nothing_else(body: bytes) -> None:
 def test_call_in_flight_is_processing() -> None:
     """The slot's head and the beginning of the body name the tool, also when the body is longer than the slot."""
     world = World()
-    descriptor = source(world.settings).descriptor
+    descriptor = descriptor_of(world.settings)
     for body in (json.dumps(ask()).encode(), json.dumps(ask(arguments={"x": "y" * 5000})).encode()[:2048]):
         flying = InflightExchange(
             record_id=new_id(1, 2, 3), started_at_us=5, route=0, client_ip=b"10.0.0.1",
