@@ -79,7 +79,7 @@ class Stream(msgspec.Struct, gc=False):
 
 
 class Record(msgspec.Struct, gc=False):
-    """One row. The field order is the construction order of the collector's hot path: append, never reorder."""
+    """One row. The collector's hot path builds it by position, in the order of the fields: append, never reorder."""
 
     seq: int
     """Row id in commit order, dense, from 1; 0 until the store has assigned it."""
@@ -93,73 +93,73 @@ class Record(msgspec.Struct, gc=False):
     """Request head complete, or the moment of refusal."""
     ended_at_us: int
     """Last byte handed to the transport, or the failure."""
-    level: Level
+    level: Level = "info"
     """Severity, from status and outcome (see `level_of`)."""
-    outcome: str
+    outcome: str = Outcome.OK.value
     """One of `Outcome`; `ok` means complete as HTTP, whatever the status."""
-    status: int | None
+    status: int | None = None
     """What the client got; 499 only when it left before a response head was sent."""
-    method: str | None
+    method: str | None = None
     """Request method, null when the head was unreadable."""
-    scheme: str
+    scheme: str = "http"
     """`http` or `https`, as the client connected."""
-    host: str | None
+    host: str | None = None
     """Authority the client asked for."""
-    path: str | None
+    path: str | None = None
     """Raw path as sent, without the query."""
-    query: str | None
+    query: str | None = None
     """Raw query without the question mark, redacted."""
-    http_version: str | None
+    http_version: str | None = None
     """`1.0` or `1.1`."""
-    duration_us: int
+    duration_us: int = 0
     """From start to end, monotonic."""
-    connect_us: int | None
+    connect_us: int | None = None
     """Time spent opening an upstream connection; null when one was reused or none was reached."""
-    first_byte_us: int | None
+    first_byte_us: int | None = None
     """From start to the first byte of the upstream's response head."""
-    upstream_us: int | None
+    upstream_us: int | None = None
     """From the head being written to the upstream to the end of its response."""
-    upstream_sent_at_us: int | None
+    upstream_sent_at_us: int | None = None
     """Head written to the upstream."""
-    upstream_done_at_us: int | None
+    upstream_done_at_us: int | None = None
     """End of the upstream's response."""
-    request_bytes: int
+    request_bytes: int = 0
     """Body bytes received from the client, on the wire without framing."""
-    response_bytes: int
+    response_bytes: int = 0
     """Body bytes sent to the client, on the wire without framing."""
-    request_complete: bool
+    request_complete: bool = True
     """False when the answer came, or the client left, before the request was finished."""
-    client_ip: str | None
+    client_ip: str | None = None
     """The client's address after the trusted-proxy rule."""
-    upstream: str | None
+    upstream: str | None = None
     """host:port (or socket path) really used."""
-    route_id: str | None
+    route_id: str | None = None
     """Configured route; null when none matched."""
-    service: str | None
+    service: str | None = None
     """`serviceName` of the route."""
-    container: str | None
+    container: str | None = None
     """Container of the route."""
-    project: str | None
+    project: str | None = None
     """Project of the route, key or trusted header."""
-    client: str | None
+    client: str | None = None
     """Client (organisation) of the route."""
-    user_id: str | None
+    user_id: str | None = None
     """User of the key or trusted header."""
-    source: str
+    source: str = "backend"
     """`backend` or `edge`: where this proxy stands."""
-    stage: str | None
+    stage: str | None = None
     """Deployment stage from the configuration."""
-    trace_id: str | None
+    trace_id: str | None = None
     """W3C trace id (32 hex), null without a valid `traceparent`."""
-    span_id: str | None
+    span_id: str | None = None
     """W3C parent id (16 hex), null without a valid `traceparent`."""
-    request_id: str | None
+    request_id: str | None = None
     """The X-Request-Id accepted from the client, or the one made for it."""
-    user_agent: str | None
+    user_agent: str | None = None
     """User-Agent as sent."""
-    error_type: str | None
+    error_type: str | None = None
     """The provider's or the proxy's error code."""
-    shed: Shed
+    shed: Shed = "none"
     """What the worker left out under pressure."""
     name: str | None = None
     """Events: the event's name."""

@@ -24,7 +24,7 @@ from proxy.collector.sources import Source, Sources
 from proxy.collector.startup import Beginning, begun, meet
 from proxy.collector.status import StatusView
 from proxy.collector.tail_offset import follow_tail
-from proxy.enrich.attribution import KeyBook
+from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
 from proxy.process import malloc
 from proxy.process.data_dir import DataDir
@@ -200,7 +200,7 @@ def _wire(settings: Settings, data: DataDir, beginning: Beginning) -> ControlPla
         keys.announce(source)
 
     sources = Sources(directory, on_found, effective)
-    book = KeyBook()
+    book = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, book)
     builder = RecordBuilder(data.instance, settings, book)
     builder.await_answers(beginning.waiting)

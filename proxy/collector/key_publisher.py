@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.collector.sources import Source
-from proxy.enrich.attribution import KeyBook
+from proxy.enrich.attribution import KeyIndex
 from proxy.ring.key_snapshot import encode_snapshot, write_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
 from storage.base import Storage
@@ -31,7 +31,7 @@ USES_EVERY_S: Final = 10.0
 class KeyPublisher:
     """Keeps workers and records informed of the keys."""
 
-    def __init__(self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], book: KeyBook) -> None:
+    def __init__(self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], book: KeyIndex) -> None:
         """Publish into a data directory.
 
         Args:
@@ -97,4 +97,4 @@ class KeyPublisher:
         except StorageError as error:
             log.warning("the last use of keys is not stored yet: %s", error)
             for key_id, at_us in uses.items():
-                self._book.use(key_id, at_us)
+                self._book.note_use(key_id, at_us)

@@ -1,8 +1,8 @@
-"""WebSocket messages made readable: inflated, redacted, as text where they are text (RFC 6455, RFC 7692).
+"""Make WebSocket messages readable: inflated, redacted, as text where they are text (RFC 6455, RFC 7692).
 
-permessage-deflate may refer back to all messages before, so each direction of each connection has an inflater that
-follows it, in a bounded table. A message that was copied only in part, or came too early for us, breaks that thread:
-the text is then unknown (null) until messages can be read on their own again.
+permessage-deflate may refer back to all messages before, so each direction of each connection has an inflater, in a
+bounded table. Behind a message that was captured only in part, or not at all, the text is unknown (null) until messages
+can be inflated on their own again.
 """
 
 import base64
@@ -16,11 +16,11 @@ from proxy.http1.websocket_frames import Opcode, close_code
 from proxy.ring.websocket_message import IN, CapturedMessage
 
 MAX_INFLATERS: Final = 512
-"""Directions followed at once, about 40 KiB each; the ones longest quiet are forgotten first."""
+"""One per direction, about 40 KiB each; the least recently used is evicted first."""
 MAX_TEXT_BYTES: Final = 65536
-"""What a compressed copy may inflate to: a bomb costs no more than this."""
+"""Bound of what a compressed copy may inflate to."""
 _TAIL: Final = b"\x00\x00\xff\xff"
-"""What the sender leaves off the end of each message (RFC 7692 §7.2.2)."""
+"""Removed by the sender from the end of each message (RFC 7692 §7.2.1)."""
 
 _NAMES: Final = {
     Opcode.TEXT: "text",
@@ -32,16 +32,15 @@ _NAMES: Final = {
 
 
 class MessageReader:
-    """Reads captured messages; remembers the compression of connections. Not thread-safe."""
+    """Reads captured messages; keeps the inflaters of connections. Not thread-safe."""
 
     def __init__(self, redactor: Redactor) -> None:
-        """Redact with `redactor`."""
         self._redactor = redactor
         self._inflaters: OrderedDict[tuple[bytes, int], Any] = OrderedDict()
 
     def describe(self, message: CapturedMessage) -> dict[str, object]:
-        """Make the event's data: direction, opcode, size, and the text, binary copy or close code."""
-        shown: dict[str, object] = {
+        """Return the event's data: direction, opcode, size, and the text, binary copy or close code."""
+        fields: dict[str, object] = {
             "direction": "in" if message.direction == IN else "out",
             "opcode": _NAMES.get(Opcode(message.opcode), "other"),
             "size": message.size,
@@ -49,18 +48,18 @@ class MessageReader:
         data = self._inflate(message) if message.is_compressed else message.data
         is_whole = data is not None and (message.is_compressed or len(data) == message.size)
         if message.opcode == Opcode.CLOSE:
-            shown["code"] = close_code(Frame(message.opcode, message.size, message.data, is_compressed=False))
+            fields["code"] = close_code(Frame(message.opcode, message.size, message.data, is_compressed=False))
             data = message.data[2:]
         if data is None:
-            shown["text"] = None
+            fields["text"] = None
         elif message.opcode == Opcode.BINARY:
-            shown["base64"] = base64.b64encode(data).decode()
+            fields["base64"] = base64.b64encode(data).decode()
         else:
             redacted, _ = self._redactor.redact_body(data, b"", b"", is_truncated=not is_whole)
-            shown["text"] = redacted.decode("utf-8", "replace")
+            fields["text"] = redacted.decode("utf-8", "replace")
         if message.size > len(message.data):
-            shown["truncated"] = True
-        return shown
+            fields["truncated"] = True
+        return fields
 
     def _inflate(self, message: CapturedMessage) -> bytes | None:
         key = (message.exchange_id, message.direction)

@@ -1,1 +1,1 @@
-"""Facts of heads and bodies: what was asked, of whom, in which coding. Pure."""
+"""Heads and bodies of a captured exchange: parsed, content codings undone, redacted. Pure."""

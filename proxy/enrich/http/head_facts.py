@@ -1,8 +1,9 @@
-"""What a head says that a record has columns for, together with the head's redacted form.
+"""Read heads: the fields that a record has columns for, and the redacted form of the whole head.
 
-Clients and upstreams repeat their heads, apart from the first line, so both are kept in a memo by the bytes after it;
-and heads that differ repeat most of their lines, so those are kept too. Both memos are bounded in entries and in the
-size of each.
+Clients and upstreams repeat their heads, apart from the first line, so both are memoised by the bytes after it; and
+heads that differ repeat most of their lines, so lines are memoised too. Both memos are bounded in entries and in the
+size of each. Tolerant, because refused requests are stored too: lines may end with CRLF, LF or CR, a line that begins
+with a blank continues the one before (RFC 9112 §5.2), and a line without a colon is left out.
 """
 
 import re
@@ -10,7 +11,6 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from proxy.enrich.http.heads import field_of, parse_head
 from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_HEADS: Final = 2048
@@ -29,15 +29,19 @@ _WANTED: Final = frozenset(
 )
 _SESSION: Final = b"mcp-session-id"
 _VARYING: Final = frozenset((b"traceparent", b"x-request-id", b"date", b"content-length", b"etag"))
-"""Differ from message to message: remembering them would only push others out."""
+"""Differ from message to message: memoising them would only push others out."""
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # W3C Trace Context §3.2: version, trace id, parent id, flags; all-zero ids are invalid.
 TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 
+Field = tuple[bytes, bytes]
+"""Lower-case name, value without surrounding blanks."""
 
-class Facts(msgspec.Struct, frozen=True, gc=False):
-    """A head without its first line."""
+
+class HeadFacts(msgspec.Struct, frozen=True, gc=False):
+    """The fields of a head that a record has columns for."""
 
     redacted: bytes
     """From the CRLF that ends the first line, without the final empty line."""
@@ -46,19 +50,19 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     trace_id: str | None
     span_id: str | None
     request_id: str | None
-    """Only when it is one we accept (RFC-like token of at most 128 characters)."""
+    """Only one of at most 128 word characters, dots and hyphens."""
     content_type: bytes
     content_encoding: bytes
     mcp_session: bytes = b""
-    """Not redacted: never stored, only compared and hashed."""
+    """Not redacted: it is hashed, never stored."""
     mcp_version: bytes = b""
-    """Revision of the Model Context Protocol, when the head names one."""
+    """Revision of the Model Context Protocol."""
     llm_request_id: str | None = None
-    """The LLM call that a tool call belongs to, as stated by the client."""
+    """The LLM call that the client says a tool call belongs to."""
 
 
 class _Line(NamedTuple):
-    """A field line that was read before."""
+    """A memoised field line."""
 
     redacted: bytes
     name: bytes
@@ -66,17 +70,15 @@ class _Line(NamedTuple):
     value: bytes
 
 
-class FactsMemo:
-    """Reads heads, and remembers them."""
+class HeadReader:
+    """Reads heads, from the CRLF that ends the first line on. Not thread-safe."""
 
     def __init__(self, redactor: Redactor) -> None:
-        """Redact with `redactor`."""
         self._redactor = redactor
-        self._memo: dict[bytes, Facts] = {}
+        self._memo: dict[bytes, HeadFacts] = {}
         self._lines: dict[bytes, _Line] = {}
 
-    def read(self, block: bytes) -> Facts:
-        """Read a head from the CRLF that ends its first line on; an incomplete one gives what is there."""
+    def read(self, block: bytes) -> HeadFacts:
         facts = self._memo.get(block)
         if facts is None:
             facts = self._read(block)
@@ -86,7 +88,7 @@ class FactsMemo:
                 self._memo[block] = facts
         return facts
 
-    def _read(self, block: bytes) -> Facts:
+    def _read(self, block: bytes) -> HeadFacts:
         lines = block.removesuffix(b"\r\n\r\n").split(b"\r\n")
         known = self._lines
         kept = [b""]
@@ -94,7 +96,7 @@ class FactsMemo:
         for raw in lines[1:]:
             line = known.get(raw) or self._read_line(raw)
             if line is None:
-                return self._read_odd(block)
+                return self._read_malformed(block)
             kept.append(line.redacted)
             name = line.name
             if name:
@@ -102,13 +104,13 @@ class FactsMemo:
         return _facts(b"\r\n".join(kept), found)
 
     def _read_line(self, raw: bytes) -> _Line | None:
-        """Read and remember a field line; None for what is not a well-formed one."""
+        """Return a well-formed field line, or None."""
         raw_name, colon, value = raw.partition(b":")
         if not colon or not _FIELD_NAME.fullmatch(raw_name) or b"\n" in value or b"\r" in value:
             return None
         name = raw_name.lower()
         redacted = self._redactor.redact_field(raw)
-        if redacted is not raw and name != _SESSION:  # a session is only compared, never stored
+        if redacted is not raw and name != _SESSION:  # a session is hashed, never stored
             value = redacted.partition(b":")[2]
         line = _Line(redacted, name if name in _WANTED else b"", value.strip(b" \t"))
         if len(raw) <= MAX_MEMO_LINE_BYTES and name not in _VARYING:
@@ -117,19 +119,19 @@ class FactsMemo:
             self._lines[raw] = line
         return line
 
-    def _read_odd(self, block: bytes) -> Facts:
-        """Read the head of a refused request, whose lines may end and continue in any way."""
+    def _read_malformed(self, block: bytes) -> HeadFacts:
+        """Read the head of a refused request, whose lines may be folded or end in any way."""
         redacted = self._redactor.redact_head(block)
         _, fields = parse_head(redacted)
         found = {name: value for name in _WANTED if (value := field_of(fields, name)) is not None}
         return _facts(redacted.removesuffix(b"\r\n\r\n"), found)
 
 
-def _facts(redacted: bytes, found: dict[bytes, bytes]) -> Facts:
+def _facts(redacted: bytes, found: dict[bytes, bytes]) -> HeadFacts:
     host, agent = found.get(b"host"), found.get(b"user-agent")
     request_id, linked = found.get(b"x-request-id", b""), found.get(b"x-llm-request-id", b"")
     trace = TRACEPARENT.fullmatch(found[b"traceparent"]) if b"traceparent" in found else None
-    return Facts(
+    return HeadFacts(
         redacted,
         None if host is None else text_of(host),
         None if agent is None else text_of(agent),
@@ -142,6 +144,35 @@ def _facts(redacted: bytes, found: dict[bytes, bytes]) -> Facts:
         found.get(b"mcp-protocol-version", b""),
         linked.decode() if linked and _REQUEST_ID.fullmatch(linked) else None,
     )
+
+
+def split_head(head: bytes) -> tuple[bytes, bytes]:
+    """Split a head at the end of its first line; the rest begins with the CRLF."""
+    cut = head.find(b"\r\n")
+    return (head[:cut], head[cut:]) if cut >= 0 else (head, b"")
+
+
+def parse_head(head: bytes) -> tuple[bytes, list[Field]]:
+    """Split a head into its start line and its fields, in order; repeated fields stay apart."""
+    lines = head.split(b"\r\n")
+    if head.count(b"\n") + head.count(b"\r") != 2 * (len(lines) - 1):
+        lines = _LINE_END.split(head)
+    fields: list[Field] = []
+    for line in lines[1:]:
+        if line[:1] in (b" ", b"\t") and fields:
+            name, value = fields[-1]
+            fields[-1] = (name, value + b" " + line.strip())
+            continue
+        raw_name, colon, value = line.partition(b":")
+        if colon:
+            fields.append((raw_name.strip().lower(), value.strip()))
+    return lines[0], fields
+
+
+def field_of(fields: list[Field], name: bytes) -> bytes | None:
+    """Return the value of a field by its lower-case name, repeated ones joined with a comma; None without it."""
+    values = [value for field, value in fields if field == name]
+    return b", ".join(values) if values else None
 
 
 def text_of(raw: bytes) -> str:

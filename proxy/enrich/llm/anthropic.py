@@ -1,8 +1,8 @@
-"""The Anthropic shape: messages, plain and streamed.
+"""Anthropic: messages, plain and streamed.
 
 The counts of a stream are cumulative: `message_start` has the input's, each `message_delta` those so far, perhaps with
-the input's again. They overwrite, they are never added up. `input_tokens` counts only what no cache knew; ours counts
-all of the input.
+the input's again. They replace, they are never added up. `input_tokens` counts only what was read from no cache; ours
+counts all of the input.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, is_object, text_of
-from proxy.enrich.llm.call import Reading, Shape
+from proxy.enrich.llm.call import CallUsage, Provider
 
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"')
@@ -27,7 +27,7 @@ class _Document(msgspec.Struct, gc=False):
     error: msgspec.Raw = _RAW
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _Counts(msgspec.Struct, gc=False):
     input_tokens: Any = None
     output_tokens: Any = None
     cache_creation_input_tokens: Any = None
@@ -40,61 +40,52 @@ class _Details(msgspec.Struct, gc=False):
 
 
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_COUNTS: Final = msgspec.json.Decoder(_Usage)
+_COUNTS: Final = msgspec.json.Decoder(_Counts)
 _DETAILS: Final = msgspec.json.Decoder(_Details)
 
 
 def is_wanted(data: bytes) -> bool:
-    """Whether a frame is one of those that carry counts, a reason, the end or an error."""
     return any(part in data for part in _WANTED)
 
 
-def read(reading: Reading, data: bytes) -> None:
-    """Read a frame or an answer."""
+def read(usage: CallUsage, data: bytes) -> None:
     document = decode(_DOCUMENT, data)
     if document is None:
         return
     if document.type == "message_stop":
-        reading.is_finished = True
+        usage.is_finished = True
     elif document.type == "error" or is_object(document.error):
         error = decode(_DOCUMENT, document.error)
-        reading.error_type = (error and text_of(error.type)) or "error"
-        reading.is_finished = True
+        usage.fail(error and error.type)
     else:
-        _read_message(reading, document)
+        _read_message(usage, document)
         for inner in (document.message, document.delta):
             if is_object(inner) and (found := decode(_DOCUMENT, inner)) is not None:
-                _read_message(reading, found)
-        if is_object(document.usage) and reading.finish_reason is not None:
-            reading.is_settled = True
+                _read_message(usage, found)
+        if is_object(document.usage) and usage.finish_reason is not None:
+            usage.is_settled = True
 
 
-def _read_message(reading: Reading, message: _Document) -> None:
-    if model := text_of(message.model):
-        reading.resolved_model = model
-    reading.finish_reason = text_of(message.stop_reason) or reading.finish_reason
-    usage = decode(_COUNTS, message.usage) if is_object(message.usage) else None
-    if usage is None:
+def _read_message(usage: CallUsage, message: _Document) -> None:
+    usage.set_resolved_model(message.model)
+    usage.finish_reason = text_of(message.stop_reason) or usage.finish_reason
+    counts = decode(_COUNTS, message.usage) if is_object(message.usage) else None
+    if counts is None:
         return
-    details = decode(_DETAILS, usage.output_tokens_details)
-    counts = {
-        "uncached_tokens": count_of(usage.input_tokens),
-        "output_tokens": count_of(usage.output_tokens),
-        "cache_write_tokens": count_of(usage.cache_creation_input_tokens),
-        "cache_read_tokens": count_of(usage.cache_read_input_tokens),
-        "reasoning_tokens": None if details is None else count_of(details.thinking_tokens),
-    }
-    for name, value in counts.items():
-        if value is not None:
-            setattr(reading, name, value)
-    if reading.uncached_tokens is not None:
-        reading.input_tokens = (
-            reading.uncached_tokens + (reading.cache_write_tokens or 0) + (reading.cache_read_tokens or 0)
-        )
+    details = decode(_DETAILS, counts.output_tokens_details)
+    usage.update(
+        uncached_tokens=count_of(counts.input_tokens),
+        output_tokens=count_of(counts.output_tokens),
+        cache_write_tokens=count_of(counts.cache_creation_input_tokens),
+        cache_read_tokens=count_of(counts.cache_read_input_tokens),
+        reasoning_tokens=None if details is None else count_of(details.thinking_tokens),
+    )
+    if usage.uncached_tokens is not None:
+        usage.input_tokens = usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
 
 
-SHAPE: Final = Shape(
-    provider="anthropic",
+PROVIDER: Final = Provider(
+    name="anthropic",
     is_wanted=is_wanted,
     read=read,
     content=re.compile(rb'"content_block_delta"|"content_block_start".*"tool_use"', re.DOTALL),

@@ -1,23 +1,25 @@
-"""What is read out of one LLM call, filled piece by piece by the shapes; and what a shape is."""
+"""What is read of one LLM call, and how one provider's API is read."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from proxy.enrich.formats.json_parts import text_of
+
 UsageState = Literal["complete", "partial", "absent"]
 
 
 @dataclass(slots=True)
-class Reading:
-    """What one call said about itself. Counts overwrite what was read before them; null is not known."""
+class CallUsage:
+    """What one call reported about itself. Counts replace those read before; null is not known."""
 
     model: str | None = None
     """As requested."""
     resolved_model: str | None = None
-    """As the answer names it."""
+    """As the response names it."""
     uncached_tokens: int | None = None
-    """Input that no cache knew, where the provider counts it apart."""
+    """Input read from no cache, where the provider counts it apart."""
     input_tokens: int | None = None
     """Cached ones included."""
     output_tokens: int | None = None
@@ -29,9 +31,25 @@ class Reading:
     finish_reason: str | None = None
     error_type: str | None = None
     is_finished: bool = False
-    """The stream's own terminator was seen, or the answer is whole."""
+    """The stream's own terminator was seen, or the response is whole."""
     is_settled: bool = False
     """Counts came with, or after, the reason why the output ended."""
+
+    def update(self, **counts: float | None) -> None:
+        """Replace the counts that are known."""
+        for name, value in counts.items():
+            if value is not None:
+                setattr(self, name, value)
+
+    def set_resolved_model(self, value: object) -> None:
+        """Note the model that a response names, if it does."""
+        if model := text_of(value):
+            self.resolved_model = model
+
+    def fail(self, *error_types: object) -> None:
+        """End the call with the first of these error types that is a text."""
+        self.error_type = next(filter(None, map(text_of, error_types)), "error")
+        self.is_finished = True
 
     @property
     def has_usage(self) -> bool:
@@ -48,18 +66,18 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """How one family of APIs words its answers."""
+class Provider:
+    """How the responses of one provider, and of all who copy its API, are read."""
 
-    provider: str
-    """Who is asked, unless the upstream's host tells better."""
+    name: str
+    """Whom the call is attributed to, unless the upstream's host is known to be another's."""
     is_wanted: Callable[[bytes], bool]
-    """Cheap byte tests: whether a frame says anything that `read` reads."""
-    read: Callable[[Reading, bytes], None]
-    """Read one frame, or one whole answer."""
+    """Cheap byte tests: whether `read` would find anything in a frame."""
+    read: Callable[[CallUsage, bytes], None]
+    """Reads one frame, or one whole response."""
     content: re.Pattern[bytes]
     """Found in the first frame that carries output."""
     members: tuple[bytes, ...]
-    """Members that are looked for in an answer whose middle is missing."""
+    """Members that are searched for in a response whose middle is missing."""
     reasons: tuple[bytes, ...]
     """Names of the reason why the output ended."""

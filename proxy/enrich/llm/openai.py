@@ -1,6 +1,6 @@
-"""The OpenAI shape: chat completions, completions, responses and embeddings, of OpenAI and all who copy it.
+"""OpenAI: chat completions, completions, responses and embeddings, there and wherever the API is copied.
 
-Any object called `usage` overwrites what was read before, wherever it comes: on the last chunk with `choices: []`
+Any object called `usage` replaces what was read before, wherever it comes: on the last chunk with `choices: []`
 (OpenAI), with `choices: null` (vLLM), on every chunk (continuous usage), on the finishing chunk (llama-server), under
 `x_groq` (Groq), under `response` (responses API).
 """
@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import amount_of, count_of, decode, is_object, text_of
-from proxy.enrich.llm.call import Reading, Shape
+from proxy.enrich.llm.call import CallUsage, Provider
 
 _RAW: Final = msgspec.Raw()
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
@@ -20,7 +20,7 @@ _TERMINATORS: Final = frozenset(("response.completed", "response.incomplete", "r
 
 
 class _Document(msgspec.Struct, gc=False):
-    """A chunk, an event of the responses API, or an answer."""
+    """A chunk, an event of the responses API, or a whole response."""
 
     object: Any = None
     type: Any = None
@@ -35,7 +35,7 @@ class _Document(msgspec.Struct, gc=False):
     incomplete_details: msgspec.Raw = _RAW
 
 
-class _Usage(msgspec.Struct, gc=False):
+class _Counts(msgspec.Struct, gc=False):
     prompt_tokens: Any = None
     completion_tokens: Any = None
     input_tokens: Any = None
@@ -54,29 +54,23 @@ class _Details(msgspec.Struct, gc=False):
     reasoning_tokens: Any = None
 
 
-class _Choice(msgspec.Struct, gc=False):
+class _Part(msgspec.Struct, gc=False):
+    """A choice, an error, or the details of an incomplete response."""
+
     finish_reason: Any = None
-
-
-class _Error(msgspec.Struct, gc=False):
     type: Any = None
     code: Any = None
-
-
-class _Reason(msgspec.Struct, gc=False):
     reason: Any = None
 
 
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
-_COUNTS: Final = msgspec.json.Decoder(_Usage)
+_COUNTS: Final = msgspec.json.Decoder(_Counts)
 _DETAILS: Final = msgspec.json.Decoder(_Details)
-_CHOICES: Final = msgspec.json.Decoder(list[_Choice])
-_ERROR: Final = msgspec.json.Decoder(_Error)
-_INCOMPLETE: Final = msgspec.json.Decoder(_Reason)
+_PART: Final = msgspec.json.Decoder(_Part)
+_PARTS: Final = msgspec.json.Decoder(list[_Part])
 
 
 def is_wanted(data: bytes) -> bool:
-    """Whether a frame has counts, a reason, an error, the end, or a whole response object."""
     return (
         data == b"[DONE]"
         or b'"error"' in data
@@ -86,10 +80,9 @@ def is_wanted(data: bytes) -> bool:
     )
 
 
-def read(reading: Reading, data: bytes) -> None:
-    """Read a frame or an answer."""
+def read(usage: CallUsage, data: bytes) -> None:
     if data == b"[DONE]":
-        reading.is_finished = True
+        usage.is_finished = True
         return
     document = decode(_DOCUMENT, data)
     if document is None:
@@ -97,76 +90,63 @@ def read(reading: Reading, data: bytes) -> None:
     if is_object(document.response):
         inner = decode(_DOCUMENT, document.response)
         if inner is not None:
-            _read_object(reading, inner)
-        reading.is_finished = reading.is_finished or document.type in _TERMINATORS
+            _read_object(usage, inner)
+        usage.is_finished = usage.is_finished or document.type in _TERMINATORS
         return
-    _read_object(reading, document)
+    _read_object(usage, document)
     if document.type == "error" or document.object == "error":
-        # The responses API and Mistral word an error as the document itself.
-        kind = text_of(document.type) if document.object == "error" else None
-        reading.error_type = reading.error_type or kind or text_of(document.code) or "error"
-        reading.is_finished = True
+        # The responses API and Mistral send an error as the document itself.
+        usage.fail(usage.error_type, document.type if document.object == "error" else None, document.code)
 
 
-def _read_object(reading: Reading, document: _Document) -> None:
-    if model := text_of(document.model):
-        reading.resolved_model = model
+def _read_object(usage: CallUsage, document: _Document) -> None:
+    usage.set_resolved_model(document.model)
     if is_object(document.error):
-        _read_error(reading, document.error)
+        error = decode(_PART, document.error) or _Part()
+        usage.fail(error.type, error.code)
     elif bytes(document.error)[:1] == b'"':
-        reading.error_type = "error"
-    reason = _reason(document)
-    reading.finish_reason = reason or reading.finish_reason
-    _read_usage(reading, document.usage)
+        usage.error_type = "error"
+    usage.finish_reason = _finish_reason(document) or usage.finish_reason
+    _read_counts(usage, document.usage)
     if is_object(document.x_groq) and (inner := decode(_DOCUMENT, document.x_groq)) is not None:
-        _read_usage(reading, inner.usage)
+        _read_counts(usage, inner.usage)
 
 
-def _reason(document: _Document) -> str | None:
+def _finish_reason(document: _Document) -> str | None:
     if document.object == "response":
         if is_object(document.incomplete_details):
-            found = decode(_INCOMPLETE, document.incomplete_details)
-            return None if found is None else text_of(found.reason)
+            return text_of((decode(_PART, document.incomplete_details) or _Part()).reason)
         return text_of(document.status) if document.status in ("completed", "failed", "cancelled") else None
     if bytes(document.choices)[:1] != b"[":
         return None
-    reasons = (text_of(choice.finish_reason) for choice in decode(_CHOICES, document.choices) or ())
+    reasons = (text_of(choice.finish_reason) for choice in decode(_PARTS, document.choices) or ())
     return next((reason for reason in reasons if reason), None)
 
 
-def _read_error(reading: Reading, raw: msgspec.Raw) -> None:
-    error = decode(_ERROR, raw)
-    reading.error_type = (error and (text_of(error.type) or text_of(error.code))) or "error"
-    reading.is_finished = True
-
-
-def _read_usage(reading: Reading, raw: msgspec.Raw) -> None:
-    usage = decode(_COUNTS, raw) if is_object(raw) else None
-    if usage is None:
+def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
+    counts = decode(_COUNTS, raw) if is_object(raw) else None
+    if counts is None:
         return
-    inputs = decode(_DETAILS, usage.prompt_tokens_details) or decode(_DETAILS, usage.input_tokens_details)
-    outputs = decode(_DETAILS, usage.completion_tokens_details) or decode(_DETAILS, usage.output_tokens_details)
+    inputs = decode(_DETAILS, counts.prompt_tokens_details) or decode(_DETAILS, counts.input_tokens_details)
+    outputs = decode(_DETAILS, counts.completion_tokens_details) or decode(_DETAILS, counts.output_tokens_details)
     inputs, outputs = inputs or _Details(), outputs or _Details()
-    counts = {
-        "input_tokens": _first(usage.prompt_tokens, usage.input_tokens),
-        "output_tokens": _first(usage.completion_tokens, usage.output_tokens),
-        "cache_read_tokens": _first(inputs.cached_tokens, usage.prompt_cache_hit_tokens),
-        "cache_write_tokens": count_of(inputs.cache_write_tokens),
-        "reasoning_tokens": count_of(outputs.reasoning_tokens),
-        "cost_usd": amount_of(usage.cost),
-    }
-    for name, value in counts.items():
-        if value is not None:
-            setattr(reading, name, value)
-    reading.is_settled = reading.is_settled or reading.finish_reason is not None
+    usage.update(
+        input_tokens=_first(counts.prompt_tokens, counts.input_tokens),
+        output_tokens=_first(counts.completion_tokens, counts.output_tokens),
+        cache_read_tokens=_first(inputs.cached_tokens, counts.prompt_cache_hit_tokens),
+        cache_write_tokens=count_of(inputs.cache_write_tokens),
+        reasoning_tokens=count_of(outputs.reasoning_tokens),
+        cost_usd=amount_of(counts.cost),
+    )
+    usage.is_settled = usage.is_settled or usage.finish_reason is not None
 
 
 def _first(*values: object) -> int | None:
     return next((count for value in values if (count := count_of(value)) is not None), None)
 
 
-SHAPE: Final = Shape(
-    provider="openai",
+PROVIDER: Final = Provider(
+    name="openai",
     is_wanted=is_wanted,
     read=read,
     content=re.compile(

@@ -1,26 +1,29 @@
-"""One LLM call out of the captured windows of an exchange: who was asked, for which model, what it used, how it went.
+"""Read an LLM call from an exchange: provider, model, usage, and how a streamed response was paced.
 
-Strategy: the shape by the route's setting, else by the path; the answer whole, or frame by frame behind cheap byte
-tests, or, where its middle is missing, by its members. Invariant: a call that cannot be read is a record without these
-columns, never without a record. Times of frames come from the chunk timeline (capture.md, rule 3).
+Strategy: the provider by the route's setting, else by the path; the response whole, or frame by frame behind cheap byte
+tests, or, where its middle is missing, by its members. Invariant: a call that cannot be read costs these columns, never
+the record. A frame has the time of the chunk that completed it.
 """
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter, split_array, time_at
+from proxy.enrich.formats.frames import Frame, LineSplitter, split_array, time_at
 from proxy.enrich.formats.json_parts import decode, find_member, find_text, text_of
-from proxy.enrich.http.bodies import Windows
+from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.llm import anthropic, gemini, ollama, openai
-from proxy.enrich.llm.call import Reading, Shape
-from storage.record import Stream
+from proxy.enrich.llm.call import CallUsage, Provider
+from storage.record import Record, Stream
 
-SHAPES: Final = {shape.provider: shape for shape in (openai.SHAPE, anthropic.SHAPE, gemini.SHAPE, ollama.SHAPE)}
+PROVIDERS: Final = {
+    provider.name: provider for provider in (openai.PROVIDER, anthropic.PROVIDER, gemini.PROVIDER, ollama.PROVIDER)
+}
 """By the value of a route's `provider`."""
 
 _SUFFIXES: Final = (
@@ -35,27 +38,27 @@ _PATHS: Final = re.compile(
 )
 _DEPLOYMENT: Final = re.compile(r"/deployments/([^/]{1,256})/")
 _HOSTS: Final = (
-    (b"openrouter.ai", "openrouter"),
-    (b"openai.azure.com", "azure"),
-    (b"services.ai.azure.com", "azure"),
-    (b"cognitiveservices.azure.com", "azure"),
-    (b"api.groq.com", "groq"),
-    (b"api.mistral.ai", "mistral"),
-    (b"api.deepseek.com", "deepseek"),
-    (b"api.together.xyz", "together"),
-    (b"api.fireworks.ai", "fireworks"),
-    (b"api.x.ai", "x-ai"),
-    (b"api.perplexity.ai", "perplexity"),
-    (b"api.cerebras.ai", "cerebras"),
+    ("openrouter.ai", "openrouter"),
+    ("openai.azure.com", "azure"),
+    ("services.ai.azure.com", "azure"),
+    ("cognitiveservices.azure.com", "azure"),
+    ("api.groq.com", "groq"),
+    ("api.mistral.ai", "mistral"),
+    ("api.deepseek.com", "deepseek"),
+    ("api.together.xyz", "together"),
+    ("api.fireworks.ai", "fireworks"),
+    ("api.x.ai", "x-ai"),
+    ("api.perplexity.ai", "perplexity"),
+    ("api.cerebras.ai", "cerebras"),
 )
-"""Upstreams that speak another's shape, by the end of their name."""
+"""Upstreams that copy another provider's API, by the end of their name."""
 _MAX_READ: Final = 256
-"""Frames of one stream that are read as they come; of the others only the last ones: later counts replace earlier."""
+"""Frames of one stream that are read in order; of the rest only the last ones: later counts replace earlier ones."""
 _LAST_READ: Final = 64
 _MAX_FRAMES: Final = 4000
-"""Frames of one stream that are looked at, beside the last ones."""
+"""Frames of one stream that are inspected, beside the last ones."""
 _FIRST_FRAMES: Final = 4
-"""So many frames are read in any case for the model's name: Azure's first one has none."""
+"""Frames read in any case for the model's name: Azure's first one has none."""
 
 
 class _Request(msgspec.Struct, gc=False):
@@ -66,64 +69,46 @@ _REQUEST: Final = msgspec.json.Decoder(_Request)
 
 
 class Call(NamedTuple):
-    """What the record of an LLM call says beyond that of any exchange."""
+    """An LLM call as it is recorded."""
 
     provider: str
-    reading: Reading
+    usage: CallUsage
     stream: Stream | None
 
 
-def shape_of(provider: str, method: str | None, path: str) -> Shape | None:
-    """Choose the shape of an exchange by its route's setting and its path; None when it is no LLM call."""
+def provider_of(setting: str, method: str | None, path: str) -> Provider | None:
+    """Return whose API an exchange uses, by its route's setting and its path; None when it is no LLM call."""
     if method != "POST":
         return None
-    if provider == "auto":
+    if setting == "auto":
         if not path.endswith(_SUFFIXES):
             return None
         found = _PATHS.search(path)
-        return None if found is None or found.lastgroup is None else SHAPES[found.lastgroup]
-    return SHAPES.get(provider)
+        return None if found is None or found.lastgroup is None else PROVIDERS[found.lastgroup]
+    return PROVIDERS.get(setting)
 
 
-def read_call(
-    shape: Shape,
-    path: str,
-    upstream: bytes,
-    request: Windows | None,
-    response: Windows | None,
-    content_type: bytes,
-    timeline: Sequence[tuple[int, int]],
-) -> Call | None:
-    """Read one call.
-
-    Args:
-        shape: as `shape_of` chose it.
-        path: raw path, without the query.
-        upstream: host:port that was asked.
-        request: the request's body, decoded; None when nothing of it was captured.
-        response: the response's body, decoded; None when nothing of it was captured.
-        content_type: of the response.
-        timeline: (byte offset, µs since the start) per chunk.
-
-    Returns:
-        None when neither a model nor a count can be found: it was something else.
-    """
-    reading = Reading(model=_requested_model(shape, path, request))
+def read_call(provider: Provider, record: Record, exchange: DecodedExchange) -> Call | None:
+    """Read the call of an exchange; None without a model and without a count: then it was something else."""
+    path = record.path or ""
+    usage = CallUsage(model=_requested_model(provider, path, exchange.request_body))
     stream = None
+    response = exchange.response_body
     if response is not None and response.head:
-        frames = _frames_of(response, content_type, shape)
+        frames = _frames_of(response, exchange.response.content_type, provider)
         if frames is None:
-            _read_answer(reading, shape, response)
+            _read_response(usage, provider, response)
         else:
-            stream = _read_stream(reading, shape, frames, timeline if response.is_plain else ())
-    if reading.model is None and reading.resolved_model is None and not reading.has_usage:
+            timeline = exchange.timeline if response.coding is None else []
+            stream = _read_stream(usage, provider, frames, timeline)
+    if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None
-    reading.model = reading.model or reading.resolved_model
-    return Call(_provider(shape, path, upstream), reading, stream)
+    usage.model = usage.model or usage.resolved_model
+    return Call(_provider_name(provider, path, record.upstream or ""), usage, stream)
 
 
-def _requested_model(shape: Shape, path: str, request: Windows | None) -> str | None:
-    if shape is gemini.SHAPE and (model := gemini.model_of(path)):
+def _requested_model(provider: Provider, path: str, request: DecodedBody | None) -> str | None:
+    if provider is gemini.PROVIDER and (model := gemini.model_of(path)):
         return model
     model = None
     if request is not None:
@@ -136,86 +121,71 @@ def _requested_model(shape: Shape, path: str, request: Windows | None) -> str | 
     return model or (None if deployment is None else deployment[1])
 
 
-def _provider(shape: Shape, path: str, upstream: bytes) -> str:
-    host = upstream.rpartition(b":")[0].lower()
+def _provider_name(provider: Provider, path: str, upstream: str) -> str:
+    host = upstream.rpartition(":")[0].lower()
     for end, name in _HOSTS:
         if host.endswith(end):
             return name
-    return "azure" if shape is openai.SHAPE and "/openai/deployments/" in path else shape.provider
+    return "azure" if provider is openai.PROVIDER and "/openai/deployments/" in path else provider.name
 
 
-def _frames_of(body: Windows, content_type: bytes, shape: Shape) -> Iterator[Frame] | None:
-    """Choose how an answer is split; None when it is one document."""
+def _frames_of(body: DecodedBody, content_type: bytes, provider: Provider) -> Iterator[Frame] | None:
+    """Split a streamed response; None when it is one document."""
     kind = content_type.lower()
     if b"event-stream" in kind:
-        return _split(SseSplitter, body)
+        return body.frames()
     if b"ndjson" in kind or b"jsonl" in kind:
-        return _split(LineSplitter, body)
-    if shape is gemini.SHAPE and body.head.lstrip()[:1] == b"[":
+        return body.frames(LineSplitter)
+    if provider is gemini.PROVIDER and body.head.lstrip()[:1] == b"[":
         return _split_array(body)
     return None
 
 
-def _split(kind: type[SseSplitter] | type[LineSplitter], body: Windows) -> Iterator[Frame]:
-    splitter = kind()
-    yield from splitter.feed(body.head)
-    if body.is_truncated:
-        if not body.tail:
-            return
-        splitter = kind(start=body.size - len(body.tail), is_inside=True)
-        yield from splitter.feed(body.tail)
-    yield from splitter.finish()
-
-
-def _split_array(body: Windows) -> Iterator[Frame]:
+def _split_array(body: DecodedBody) -> Iterator[Frame]:
     yield from split_array(body.head)
     if body.is_truncated and body.tail:
         yield from split_array(body.tail, start=body.size - len(body.tail), is_inside=True)
 
 
 def _read_stream(
-    reading: Reading, shape: Shape, frames: Iterator[Frame], timeline: Sequence[tuple[int, int]]
+    usage: CallUsage, provider: Provider, frames: Iterator[Frame], timeline: list[tuple[int, int]]
 ) -> Stream:
     number = read = 0
     last: deque[bytes] = deque(maxlen=_LAST_READ)
     first_content = -1
-    is_wanted, content = shape.is_wanted, shape.content.search
+    is_wanted, content = provider.is_wanted, provider.content.search
     for number, (_, data, end) in enumerate(frames, 1):
         if number > _MAX_FRAMES:
             last.append(data)
             continue
         if first_content < 0 and content(data) is not None:
             first_content = end
-        if is_wanted(data) or (reading.resolved_model is None and number <= _FIRST_FRAMES):
+        if is_wanted(data) or (usage.resolved_model is None and number <= _FIRST_FRAMES):
             read += 1
             if read > _MAX_READ:
                 last.append(data)
             else:
-                shape.read(reading, data)
+                provider.read(usage, data)
     for data in last:
         if is_wanted(data):
-            shape.read(reading, data)
-    return Stream(time_at(timeline, first_content), number, _longest_gap_us(timeline), reading.is_finished)
+            provider.read(usage, data)
+    gaps = (later[1] - earlier[1] for earlier, later in pairwise(timeline))
+    return Stream(time_at(timeline, first_content), number, max(gaps, default=None), usage.is_finished)
 
 
-def _read_answer(reading: Reading, shape: Shape, body: Windows) -> None:
+def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> None:
     """Read one document, whole or by the members that are left of it."""
     if not body.is_truncated:
-        shape.read(reading, body.head)
-        reading.is_finished = True
+        provider.read(usage, body.head)
+        usage.is_finished = True
         return
     members = []
-    for name in shape.members:
+    for name in provider.members:
         value = find_member(body.tail, name, last=True) or find_member(body.head, name)
         if value is not None:
             members.append(b'"%b":%b' % (name, value))
-    for name in shape.reasons:
+    for name in provider.reasons:
         reason = find_text(body.tail, name, last=True) or find_text(body.head, name)
-        reading.finish_reason = reading.finish_reason or reason
-    shape.read(reading, b"{%b}" % b",".join(members))
-    reading.is_settled = True  # an object of counts that is whole is final: there is one in a document
-
-
-def _longest_gap_us(timeline: Sequence[tuple[int, int]]) -> int | None:
-    gaps = (later[1] - earlier[1] for earlier, later in pairwise(timeline))
-    return max(gaps, default=None)
+        usage.finish_reason = usage.finish_reason or reason
+    provider.read(usage, b"{%b}" % b",".join(members))
+    usage.is_settled = True  # an object of counts that is whole is final: there is one in a document

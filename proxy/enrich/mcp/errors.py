@@ -1,7 +1,7 @@
-"""Why a tool call failed, in the shape of seed 003: by the transport, by JSON-RPC, or by the tool itself.
+"""Why a tool call failed, as the MCP logs API words it: by the transport, by JSON-RPC, or by the tool itself.
 
-The tool's own failure is a result with `isError` and HTTP 200, so the status alone tells nothing. In a result whose
-middle is missing, `isError` is looked for in both windows.
+The tool's own failure is a result with `isError` and HTTP 200, so the status alone is not enough. In a result whose
+middle is missing, `isError` is searched for in both windows.
 """
 
 from typing import Any, Final
@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import decode, find_member, text_of
-from proxy.enrich.mcp.jsonrpc import Answered
+from proxy.enrich.mcp.jsonrpc import RpcResponse
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Outcome, Record
 
@@ -36,7 +36,7 @@ class _Content(msgspec.Struct, gc=False):
 
 
 class _Result(msgspec.Struct, gc=False):
-    failed: Any = msgspec.field(default=None, name="isError")
+    is_error: Any = msgspec.field(default=None, name="isError")
     content: list[_Content] | None = None
 
 
@@ -44,39 +44,39 @@ _ERROR: Final = msgspec.json.Decoder(_Error)
 _RESULT: Final = msgspec.json.Decoder(_Result)
 
 
-def failure_of(answer: Answered, http_status: int | None, redactor: Redactor) -> Failure | None:
-    """Say what an answer says went wrong; None when nothing did."""
-    if answer.error and answer.error != b"null":
-        error = decode(_ERROR, answer.error) or _Error()
+def failure_of(response: RpcResponse, http_status: int | None, redactor: Redactor) -> Failure | None:
+    """Return what a response reports as its failure; None when it succeeded."""
+    if response.error and response.error != b"null":
+        error = decode(_ERROR, response.error) or _Error()
         code = error.code if isinstance(error.code, int) and not isinstance(error.code, bool) else None
         kind = _CODES.get(code, "server_error") if code is not None else "server_error"
         return _details(http_status, kind, text_of(error.code), _message(error.message, redactor))
-    if not answer.is_whole:
-        flag = find_member(answer.result, b"isError", last=True)
-        return _details(http_status, "tool_error", None, None) if flag == b"true" else _by_status(http_status)
-    result = decode(_RESULT, answer.result)
+    result = decode(_RESULT, response.result) if response.is_whole else None
     if result is None:
-        flag = find_member(answer.result, b"isError", last=True)
-        return _details(http_status, "tool_error", None, None) if flag == b"true" else _by_status(http_status)
-    if result.failed is True:
+        is_error = find_member(response.result, b"isError", last=True) == b"true"
+        return _details(http_status, "tool_error") if is_error else _by_status(http_status)
+    if result.is_error is True:
         text = next((part.text for part in result.content or () if isinstance(part.text, str)), None)
         return _details(http_status, "tool_error", None, _message(text, redactor))
     return _by_status(http_status)
 
 
-def transport_failure(record: Record, *, is_answer_missing: bool = False) -> Failure | None:
-    """Say how the exchange itself failed; None when it did not, unless an answer is known to be missing."""
+def transport_failure(record: Record) -> Failure | None:
+    """Return how the exchange itself failed; None when it did not."""
     if record.error_type is not None:
-        return _details(record.status, record.error_type, None, None)
+        return _details(record.status, record.error_type)
     if record.outcome != Outcome.OK:
-        return _details(record.status, record.outcome, None, None)
-    if record.status is not None and record.status >= 400:
-        return _by_status(record.status)
-    return _details(record.status, "no_answer", None, "the answer holds no response") if is_answer_missing else None
+        return _details(record.status, record.outcome)
+    return _by_status(record.status)
+
+
+def missing_response(status: int | None) -> Failure:
+    """Return the failure of a call in whose response there is none for it."""
+    return _details(status, "no_answer", None, "the answer holds no response")
 
 
 def _by_status(status: int | None) -> Failure | None:
-    return _details(status, f"http_{status}", None, None) if status is not None and status >= 400 else None
+    return _details(status, f"http_{status}") if status is not None and status >= 400 else None
 
 
 def _message(value: object, redactor: Redactor) -> str | None:
@@ -85,7 +85,7 @@ def _message(value: object, redactor: Redactor) -> str | None:
     return redactor.redact_text(value[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode())
 
 
-def _details(status: int | None, kind: str, code: str | None, message: str | None) -> Failure:
+def _details(status: int | None, kind: str, code: str | None = None, message: str | None = None) -> Failure:
     error = {"type": kind, "code": code, "message": message}
     details: Failure = {"is_bifrost_error": False}
     if status is not None:

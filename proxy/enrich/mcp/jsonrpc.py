@@ -1,4 +1,4 @@
-"""JSON-RPC messages out of captured bodies: single, in batches, or as frames of an event stream.
+"""Read JSON-RPC messages from captured bodies: single, in batches, or as frames of an event stream.
 
 Members stay undecoded until they are needed. Ids are kept as JSON text, because `7` and `"7"` are two ids. Standard:
 JSON-RPC 2.0 §4 to §6.
@@ -9,12 +9,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proxy.enrich.formats.frames import Frame, SseSplitter
-from proxy.enrich.formats.json_parts import decode, find_member, find_text, text_of
-from proxy.enrich.http.bodies import Windows
+from proxy.enrich.formats.json_parts import decode, find_member, find_text
+from proxy.enrich.http.bodies import DecodedBody
 
 MAX_MESSAGES: Final = 256
-"""Of one batch; the rest is not looked at."""
+"""Of one batch; the rest is not read."""
 MAX_ID_BYTES: Final = 256
 
 _RAW: Final = msgspec.Raw()
@@ -38,7 +37,7 @@ _CANCELLATION: Final = msgspec.json.Decoder(_Cancellation)
 _MESSAGES: Final = msgspec.json.Decoder(_Message | list[_Message])
 
 
-class Asked(NamedTuple):
+class RpcRequest(NamedTuple):
     """A request; a notification has an empty id."""
 
     id: str
@@ -48,9 +47,7 @@ class Asked(NamedTuple):
     is_whole: bool
 
 
-class Answered(NamedTuple):
-    """A response."""
-
+class RpcResponse(NamedTuple):
     id: str
     result: bytes
     """JSON, or what is left of it; empty when it is an error."""
@@ -61,54 +58,42 @@ class Answered(NamedTuple):
     """Offset in the body behind the message; -1 when the whole body is the message."""
 
 
-def read_requests(body: Windows) -> list[Asked]:
-    """Read the requests of a body, in order; notifications and answers to the server are left out."""
+def read_requests(body: DecodedBody) -> list[RpcRequest]:
+    """Return the requests of a body, in order; notifications and responses to the server are left out."""
     if body.is_truncated:
-        asked = _read_cut_request(body)
-        return [] if asked is None else [asked]
+        request = _read_truncated_request(body)
+        return [] if request is None else [request]
     return [
-        Asked(id_of(message.id), message.method, bytes(message.params), True)
+        RpcRequest(id_of(message.id), message.method, bytes(message.params), True)
         for message in _messages(body.head)
         if isinstance(message.method, str) and id_of(message.id)
     ]
 
 
-def read_cancellations(body: Windows) -> dict[str, Answered]:
-    """Read which requests a client takes back: each is answered, by id, with the error that says so."""
+def read_cancellations(body: DecodedBody) -> dict[str, RpcResponse]:
+    """Return, by id, the error responses that stand for requests which the client cancels."""
     if body.is_truncated or _CANCELLED.encode() not in body.head:
         return {}
     messages = (message for message in _messages(body.head) if message.method == _CANCELLED)
     params = (decode(_CANCELLATION, message.params) for message in messages)
     ids = (id_of(found.request) for found in params if found is not None)
-    return {rpc_id: Answered(rpc_id, b"", _CANCELLED_ERROR, True, -1) for rpc_id in ids if rpc_id}
+    return {rpc_id: RpcResponse(rpc_id, b"", _CANCELLED_ERROR, True, -1) for rpc_id in ids if rpc_id}
 
 
-def read_answers(body: Windows, content_type: bytes) -> Iterator[Answered]:
-    """Read the responses of a body, in order."""
+def read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
+    """Yield the responses of a body, in order."""
     if b"event-stream" in content_type.lower():
-        for frame in frames_of(body):
+        for frame in body.frames():
             if b'"result"' in frame.data or b'"error"' in frame.data:
-                yield from _answers(frame.data, frame.end)
+                yield from _responses(frame.data, frame.end)
     elif body.is_truncated:
-        yield _read_cut_answer(body)
+        yield _read_truncated_response(body)
     else:
-        yield from _answers(body.head, -1)
-
-
-def frames_of(body: Windows) -> Iterator[Frame]:
-    """Split an event stream, over its missing middle."""
-    splitter = SseSplitter()
-    yield from splitter.feed(body.head)
-    if body.is_truncated:
-        if not body.tail:
-            return
-        splitter = SseSplitter(start=body.size - len(body.tail), is_inside=True)
-        yield from splitter.feed(body.tail)
-    yield from splitter.finish()
+        yield from _responses(body.head, -1)
 
 
 def id_of(raw: msgspec.Raw) -> str:
-    """Write an id as JSON text; empty for null, none, and what cannot be one."""
+    """Return an id as JSON text; empty for null, none, and what cannot be one."""
     text = bytes(raw)
     if not text or len(text) > MAX_ID_BYTES or text[:1] in (b"n", b"{", b"[", b"t", b"f"):
         return ""
@@ -122,14 +107,14 @@ def _messages(data: bytes) -> list[_Message]:
     return found[:MAX_MESSAGES] if isinstance(found, list) else [found]
 
 
-def _answers(data: bytes, end: int) -> Iterator[Answered]:
+def _responses(data: bytes, end: int) -> Iterator[RpcResponse]:
     for message in _messages(data):
         result, error = bytes(message.result), bytes(message.error)
         if message.method is None and (result or error):
-            yield Answered(id_of(message.id), result, error, True, end)
+            yield RpcResponse(id_of(message.id), result, error, True, end)
 
 
-def _read_cut_request(body: Windows) -> Asked | None:
+def _read_truncated_request(body: DecodedBody) -> RpcRequest | None:
     method = find_text(body.head, b"method") or find_text(body.tail, b"method", last=True)
     # Members of the message itself come first or last, those of its arguments between them.
     rpc_id = find_member(body.tail, b"id", last=True) or find_member(body.head, b"id")
@@ -137,15 +122,10 @@ def _read_cut_request(body: Windows) -> Asked | None:
         return None
     start = body.head.find(b'"params"')
     raw_id = id_of(msgspec.Raw(rpc_id)) if rpc_id else ""
-    return Asked(raw_id, method, body.head[start:] if start >= 0 else b"", False)
+    return RpcRequest(raw_id, method, body.head[start:] if start >= 0 else b"", False)
 
 
-def _read_cut_answer(body: Windows) -> Answered:
+def _read_truncated_response(body: DecodedBody) -> RpcResponse:
     rpc_id = find_member(body.head[:512], b"id") or find_member(body.tail, b"id", last=True)
     raw_id = id_of(msgspec.Raw(rpc_id)) if rpc_id else ""
-    return Answered(raw_id, body.head + b"\n" + body.tail, b"", False, -1)
-
-
-def text_member(data: bytes, name: bytes) -> str | None:
-    """Find a text in what is left of a message."""
-    return text_of(find_text(data, name))
+    return RpcResponse(raw_id, body.head + b"\n" + body.tail, b"", False, -1)

@@ -1,29 +1,48 @@
-"""What is remembered between the exchanges of one MCP session: names, and calls that are answered on another stream.
+"""MCP sessions: which one an exchange belongs to, and what is kept of it from one exchange to the next.
 
-Everything is bounded and expires: a session that is forgotten costs a nicer name, a call that is forgotten becomes a
-row without an answer. Ids of calls are counted from 1 by every client, so they only mean something within a session.
+A session is known by a hash only. Where a revision has none, the endpoint stands in for it. Kept are the names that
+client and server give themselves, and calls whose response comes on another stream; both are bounded and expire: an
+evicted session costs a nicer name, an evicted call becomes a row without a response. Clients count request ids from 1,
+so an id only means something within its session.
 """
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qs
 
-from proxy.enrich.mcp.jsonrpc import Answered
-from storage.record import ToolCall
+import msgspec
+
+from proxy.enrich.formats.json_parts import decode, is_object, text_of
+from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.mcp.jsonrpc import RpcResponse
+from storage.record import Record, ToolCall
 
 MAX_SESSIONS: Final = 4096
 MAX_PENDING: Final = 1024
-"""Calls, and early answers, that wait for each other; with at most 64 KiB each, 64 MiB at the very worst."""
+"""Pending calls, and as many early responses; with at most 64 KiB each, 64 MiB at the very worst."""
 PENDING_US: Final = 3_600_000_000
-"""A call without an answer for an hour has none."""
+"""A call without a response for an hour gets none."""
 
 Key = tuple[str, str]
 """Hash of the session, JSON-RPC id."""
 
 
+class Info(msgspec.Struct, gc=False):
+    """A `clientInfo` or `serverInfo`."""
+
+    name: Any = None
+
+
+INFO: Final = msgspec.json.Decoder(Info)
+_META: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who talks to whom."""
+    """What client and server said about themselves."""
 
     server: str | None = None
     client: str | None = None
@@ -31,70 +50,110 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Early:
-    """An answer that came before its call was recorded."""
+class EarlyResponse:
+    """A response that came before its call was recorded."""
 
-    answer: Answered
+    response: RpcResponse
     at_us: int
 
 
 class Sessions:
-    """The memory of one collector. Not thread-safe."""
+    """Sessions, pending calls and early responses of one sidecar. Not thread-safe."""
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._pending: OrderedDict[Key, ToolCall] = OrderedDict()
-        self._early: OrderedDict[Key, Early] = OrderedDict()
+        self._early: OrderedDict[Key, EarlyResponse] = OrderedDict()
 
-    def session(self, name: str) -> Session:
-        """What is known of a session."""
+    def get(self, name: str) -> Session:
         return self._sessions.get(name, Session())
 
-    def learn(self, name: str, session: Session) -> None:
-        """Remember a session; the one longest unheard of is forgotten."""
+    def update(self, name: str, session: Session) -> None:
+        """Keep a session; the least recently updated one is evicted."""
         self._sessions[name] = session
         self._sessions.move_to_end(name)
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
 
-    def wait(self, key: Key, call: ToolCall) -> list[ToolCall]:
-        """Keep a call until its answer comes; returns those that are given up for it."""
+    def add_pending(self, key: Key, call: ToolCall) -> list[ToolCall]:
+        """Keep a call until its response comes; return the calls evicted for it."""
         self._pending[key] = call
-        given_up = []
+        evicted = []
         while len(self._pending) > MAX_PENDING:
-            given_up.append(self._pending.popitem(last=False)[1])
-        return given_up
+            evicted.append(self._pending.popitem(last=False)[1])
+        return evicted
 
-    def take(self, key: Key) -> ToolCall | None:
-        """Find the call that an answer belongs to; it waits no longer."""
+    def take_pending(self, key: Key) -> ToolCall | None:
+        """Return the pending call of a response; it is pending no longer."""
         return self._pending.pop(key, None)
 
-    def take_all(self, name: str) -> list[ToolCall]:
-        """Find all calls that wait in a session; they wait no longer."""
+    def take_all_pending(self, name: str) -> list[ToolCall]:
+        """Return all pending calls of a session; they are pending no longer."""
         keys = [key for key in self._pending if key[0] == name]
         return [self._pending.pop(key) for key in keys]
 
-    def keep_early(self, key: Key, early: Early) -> None:
-        """Keep an answer whose call is not recorded yet."""
+    def keep_early(self, key: Key, early: EarlyResponse) -> None:
+        """Keep a response whose call is not recorded yet."""
         self._early[key] = early
         if len(self._early) > MAX_PENDING:
             self._early.popitem(last=False)
 
-    def take_early(self, key: Key) -> Early | None:
-        """Find the answer that came before its call."""
+    def take_early(self, key: Key) -> EarlyResponse | None:
+        """Return the response that came before its call; it is kept no longer."""
         return self._early.pop(key, None)
 
     def expire(self, now_us: int) -> list[ToolCall]:
-        """Give up calls that have waited too long."""
-        given_up = []
+        """Return the calls that have been pending too long; they are pending no longer."""
+        evicted = []
         while self._pending:
             key, call = next(iter(self._pending.items()))
             if call.created_at_us + PENDING_US > now_us:
                 break
             del self._pending[key]
-            given_up.append(call)
-        return given_up
+            evicted.append(call)
+        return evicted
 
-    def waiting(self) -> list[ToolCall]:
-        """The calls that wait now."""
+    def pending(self) -> list[ToolCall]:
         return list(self._pending.values())
+
+
+def session_of(exchange: DecodedExchange) -> str | None:
+    """Return the hash of an exchange's session, which its headers, its query or its HTTP+SSE stream names."""
+    raw = exchange.request.mcp_session or exchange.response.mcp_session
+    if not raw:
+        head = exchange.request_head
+        raw = _session_in(head[: max(0, head.find(b"\r\n"))])
+    body = exchange.response_body
+    if not raw and body is not None and opens_sse_transport(body):
+        raw = _session_in(next((frame.data for frame in body.frames()), b""))
+    return hashlib.sha256(raw).hexdigest()[:16] if raw else None
+
+
+def opens_sse_transport(response: DecodedBody) -> bool:
+    """Whether this is the one stream of a session of the HTTP+SSE transport (revision 2024-11-05)."""
+    return response.head.startswith(b"event: endpoint")
+
+
+def endpoint_of(record: Record) -> str:
+    """Return what stands in for the session where a revision has none."""
+    return f"{record.host}{record.path}"
+
+
+def name_in(meta: msgspec.Raw, member: str) -> str | None:
+    """Return the name of a client or server in a `_meta`, where its member stands under a prefix that may change."""
+    for name, raw in (decode(_META, meta) or {}).items() if is_object(meta) else ():
+        if name.endswith(member) and (info := decode(INFO, raw)) is not None:
+            return text_of(info.name)
+    return None
+
+
+def _session_in(target: bytes) -> bytes:
+    query = target.partition(b"?")[2].partition(b" ")[0]
+    if b"ession" not in query:
+        return b""
+    try:
+        found = parse_qs(query, max_num_fields=64)
+    except ValueError:
+        return b""
+    values = found.get(b"session_id") or found.get(b"sessionId") or [b""]
+    return values[0]

@@ -1,4 +1,4 @@
-"""Leave out what nobody reads: base64 payloads and long arrays of numbers in JSON, before the stored size counts.
+"""Leave out what is not read: base64 payloads and long arrays of numbers in JSON, before the stored size counts.
 
 Strategy: lexical, on redacted text; a payload is replaced by a small object that says what was there: JSON stays
 JSON. Works on event streams and lines alike, and on windows that are cut: a payload that runs out of the window is
@@ -14,22 +14,20 @@ from typing import Final
 from proxy.enrich.redact.json_keys import compile_bytes
 
 MIN_BASE64_CHARACTERS: Final = 1024
-"""Shorter ones are keys, hashes and small icons: left to be seen."""
+"""Shorter ones are keys, hashes and small icons, which are kept."""
 MIN_NUMBERS: Final = 64
 """Embeddings have 256 and more."""
 MIN_TEXT_BYTES: Final = 1024
-"""Shorter text is not worth a look."""
+"""Shorter text is left alone."""
 _RUN_CHARACTERS: Final = 200
 _RUN_NUMBERS: Final = 20
-"""What is looked for first, in google-re2, where a long repetition costs memory (64 KB of JSON: 40 µs, not 1.1 ms)."""
+"""What is searched for first, in google-re2, where long repetitions cost memory (64 KB of JSON: 40 µs, not 1.1 ms)."""
 
 _BASE64: Final = re.compile(
     rb'"((?:data:[^",\\]{0,128},)?)((?:[A-Za-z0-9+/_=\-]|\\/){%d,}+)("|\Z)' % MIN_BASE64_CHARACTERS
 )
 _NUMBER: Final = rb"\s*+-?[0-9][0-9.eE+\-]*+\s*+"
 _NUMBERS: Final = re.compile(rb"\[((?:%b,){%d,}+%b)(\]|\Z)" % (_NUMBER, MIN_NUMBERS - 1, rb"(?:%b)?" % _NUMBER))
-
-
 _CANDIDATE: Final = compile_bytes(
     rb"[A-Za-z0-9+/_=\\-]{%d}|\[(?:\s*-?[0-9][0-9.eE+\-]*\s*,){%d}" % (_RUN_CHARACTERS, _RUN_NUMBERS)
 )

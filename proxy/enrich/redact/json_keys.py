@@ -102,7 +102,7 @@ class JsonRedactor:
             if replacement:
                 pieces += (text[kept:start], replacement)
                 kept = stop
-            # A string that was cut off took the next key's first quote for its last: look at that quote again.
+            # A string that was cut off took the next key's first quote for its last: search from that quote again.
             found = self._pattern.search(text, stop - 1 if text[stop - 1] == _QUOTE else stop)
         pieces.append(text[kept:])
         return b"".join(pieces), end
@@ -143,7 +143,7 @@ def _measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
         Where it stops, what stands in for it (empty: it stays), and where the text ended.
     """
     if start >= len(text):
-        return len(text), b"", End.IN_STRING  # the key was the last thing seen: the value comes first in the rest
+        return len(text), b"", End.IN_STRING  # the key was the last thing seen: its value comes next
     escape = b"\\" * run
     mark = b"".join((escape, b'"', MARK, escape, b'"'))
     depth = (run + 1).bit_length() - 1

@@ -28,7 +28,7 @@ def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
 def redact_multipart(
     body: bytes, boundary: bytes, is_secret: Callable[[bytes], bool], redact_content: Callable[[bytes], bytes]
 ) -> tuple[bytes, bool]:
-    """Replace the content of secret parts, and let `redact_content` see that of the others.
+    """Replace the content of secret parts, and that of the others by `redact_content`.
 
     Returns:
         The body, and whether it ended within a secret part.

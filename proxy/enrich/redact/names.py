@@ -54,17 +54,17 @@ _PARTS: Final = re.compile(rb"[\[\].]+")
 
 
 def normalise(name: bytes) -> bytes:
-    """Bring a name into the form in which names are compared."""
+    """Return a name in the form in which names are compared."""
     return name.strip().lower().translate(None, b"-_")
 
 
 def plain_parts(name: bytes) -> Iterable[bytes]:
-    """Give the compared form of a header name or JSON key."""
+    """Return the compared form of a header name or JSON key."""
     return (normalise(name),)
 
 
 def parameter_parts(name: bytes) -> Iterable[bytes]:
-    """Give the compared forms of a query or form parameter: decoded, the whole and each part of `user[password]`."""
+    """Return the compared forms of a query or form parameter: decoded, the whole and each part of `user[password]`."""
     for _ in range(_DECODE_ROUNDS):
         if b"%" not in name:
             break
@@ -74,27 +74,27 @@ def parameter_parts(name: bytes) -> Iterable[bytes]:
 
 
 class SecretNames:
-    """A set of names with a bounded memory of the spellings it has judged: most messages repeat a few names."""
+    """A set of names with a bounded memo of spellings: most messages repeat a few names."""
 
-    __slots__ = ("_judged", "_names", "_parts_of")
+    __slots__ = ("_memo", "_names", "_parts_of")
 
     def __init__(self, *groups: Iterable[str], parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts) -> None:
         """Unite groups of names, given in any spelling; a name is a secret's when one of its parts is in them."""
         self._names = frozenset(normalise(name.encode()) for group in groups for name in group)
         self._parts_of = parts_of
-        self._judged: dict[bytes, bool] = {}
+        self._memo: dict[bytes, bool] = {}
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the names in the compared form, sorted."""
         return iter(sorted(self._names))
 
     def has(self, name: bytes) -> bool:
-        """Tell whether a name, as it was written, is a secret's."""
-        verdict = self._judged.get(name)
-        if verdict is None:
-            verdict = not self._names.isdisjoint(self._parts_of(name))
+        """Whether a name, as it was written, is a secret's."""
+        is_secret = self._memo.get(name)
+        if is_secret is None:
+            is_secret = not self._names.isdisjoint(self._parts_of(name))
             if len(name) <= _MEMO_NAME_BYTES:
-                if len(self._judged) >= _MEMO_NAMES:
-                    self._judged.clear()
-                self._judged[name] = verdict
-        return verdict
+                if len(self._memo) >= _MEMO_NAMES:
+                    self._memo.clear()
+                self._memo[name] = is_secret
+        return is_secret

@@ -1,8 +1,8 @@
-r"""Secrets that are known by how they look: provider keys, tokens, private keys, credentials in URLs.
+r"""Secrets of known formats: provider keys, tokens, private keys, credentials in URLs.
 
-Strategy: one google-re2 pattern over all kinds, linear in the text and quick to say no; what it finds is looked at
-again (is this `sk-…` a key, or hyphenated words?) and replaced, except for the words that say what it was. A secret may
-be written with JSON escapes (`\u0073k-`) or percent-encoded: such text is also searched as it reads unescaped.
+Strategy: one google-re2 pattern over all kinds, linear in the text and quick to say no; what it finds is
+examined (is this `sk-…` a key, or hyphenated words?) and replaced, except for the words that say what it was. A secret
+may be written with JSON escapes (`\u0073k-`) or percent-encoded: such text is also searched as it reads unescaped.
 
 Invariant: redacting twice changes nothing. Ordinary text, code, hashes and UUIDs are left alone (a test measures it).
 """
@@ -90,12 +90,12 @@ def redact_patterns(text: bytes) -> bytes:
 def find_secrets(text: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield where secrets start and stop, and what stands in for each, in order.
 
-    After `MAX_HITS` things that look like one, the rest of the text counts as one.
+    After `MAX_HITS` candidates, the rest of the text counts as one.
     """
-    position = looks = 0
+    position = candidates = 0
     while (found := _FOUND.search(text, position)) is not None:
-        looks += 1
-        if looks > MAX_HITS:
+        candidates += 1
+        if candidates > MAX_HITS:
             yield found.start(), len(text), MARK
             return
         start, stop = found.start(), found.end()
@@ -133,7 +133,7 @@ def _unescape(found: re.Match[bytes]) -> bytes:
 
 
 def _replacement(found: bytes) -> bytes | None:
-    """Say what stands in for a match; None when it is no secret after all."""
+    """Return what replaces a match; None when it is no secret after all."""
     if found.startswith(b"://"):
         return b"://" + MARK + b"@"
     if found.startswith(b"-----"):
@@ -163,9 +163,5 @@ def _is_random(token: bytes) -> bool:
     """Tell a key from words with hyphens: a long run with a digit in it, or letters of both cases and digits mixed."""
     if any(len(run) >= 16 and not run.isalpha() for run in _RUN.findall(token)):
         return True
-    counts = (sum(map(bytes.isdigit, parts := _bytes_of(token))), sum(map(bytes.isupper, parts)))
-    return min(counts) >= 3
-
-
-def _bytes_of(token: bytes) -> list[bytes]:
-    return [token[place : place + 1] for place in range(len(token))]
+    letters = token.decode("latin-1")
+    return min(sum(map(str.isdigit, letters)), sum(map(str.isupper, letters))) >= 3

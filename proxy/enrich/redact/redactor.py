@@ -1,18 +1,19 @@
 """Redact what was captured, before it is written anywhere: by the names of headers, parameters and JSON keys.
 
-Strategy: heads line by line (`facts.py` remembers the lines, because clients repeat theirs); parameters part by part;
-bodies by their content type, lexically; after the names, by how known keys look (`patterns.py`). Bodies are first asked
-for any name or pattern at once, with one google-re2 pattern. What is not a secret value stays byte for byte.
+Strategy: heads line by line, parameters part by part, bodies by their content type, lexically; after the names, by the
+formats of known keys (`patterns.py`). Bodies are first searched for any name or pattern at once, with one google-re2
+pattern. What is not a secret value stays byte for byte.
 
 Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's edge what might be
 the rest of one is cut off (at most `EDGE_BYTES`, and whatever unbroken run of token characters follows).
 """
 
+import codecs
+import json
 import re
 from collections.abc import Iterable
 from typing import Final, Literal, TypeVar
 
-from proxy.enrich.redact.charset import to_utf8
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, key_pattern
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
 from proxy.enrich.redact.names import BUILT_IN, QUERY_ONLY, SecretNames, parameter_parts
@@ -28,7 +29,7 @@ from proxy.enrich.redact.patterns import (
 from proxy.enrich.redact.streamed import is_streamed, redact_split
 
 EDGE_BYTES: Final = 256
-"""How far from a window's edge half a secret is looked for (capture.md)."""
+"""How far from a window's edge half a secret is searched for: longer than nearly all keys."""
 
 _LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
 _URL_QUERY: Final = re.compile(rb"""[?#][^\s"<>]*""")
@@ -41,12 +42,14 @@ _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]
 """The rest of a private key whose beginning a window lacks."""
 _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
 
+_WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
 Text = TypeVar("Text", str, bytes)
 Kind = Literal["form", "multipart", "other"]
 
 
 class Redactor:
-    """Redacts with the built-in names and the configured ones. Not thread-safe: it remembers names."""
+    """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
 
     __slots__ = ("_any", "_form", "_has_patterns", "_headers", "_json", "_query")
 
@@ -74,8 +77,8 @@ class Redactor:
         cut = head.find(b"\r\n")
         line = head[:cut]
         if cut < 0 or b"\n" in line or b"\r" in line:
-            return self._redact_odd_head(head)
-        if b"=" in line or self.is_suspicious(line):
+            return self._redact_malformed_head(head)
+        if b"=" in line or self.may_hold_secret(line):
             line = self._redact_start_line(line)
         return line + self._redact_block(head[cut:])
 
@@ -85,23 +88,23 @@ class Redactor:
         if colon > 0 and self._headers.has(line[:colon]):
             return line[:colon] + b": " + MARK
         line = self._redact_value(line) if b"=" in line else line
-        return self.redact_loose(line)
+        return self.redact_by_pattern(line)
 
-    def redact_loose(self, text: bytes) -> bytes:
-        """Redact what looks like a secret, without regard to names."""
+    def redact_by_pattern(self, text: bytes) -> bytes:
+        """Redact known formats of secrets, without regard to names."""
         return redact_patterns(text) if self._has_patterns else text
 
     def redact_text(self, text: str | None) -> str | None:
         """Redact short text that came out of a body, such as the name of a model."""
         if text is None or len(text) < MIN_BYTES:
             return text
-        return self.redact_loose(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        return self.redact_by_pattern(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def redact_value(self, value: bytes) -> bytes:
         """Redact one JSON value that was taken out of a body."""
         return self._redact_window(value, "other", None)[0]
 
-    def is_suspicious(self, text: bytes) -> bool:
+    def may_hold_secret(self, text: bytes) -> bool:
         """Whether text must be redacted, when no name in it says so."""
         return self._has_patterns and len(text) >= MIN_BYTES and (b"%" in text or self._any.search(text) is not None)
 
@@ -209,18 +212,18 @@ class Redactor:
         """Redact header lines; the first line is the empty one behind the start line."""
         lines = block.split(b"\r\n")
         if block.count(b"\n") + block.count(b"\r") != 2 * (len(lines) - 1):
-            return self._redact_odd_head(block)
+            return self._redact_malformed_head(block)
         self._redact_lines(lines)
-        return self.redact_loose(b"\r\n".join(lines))
+        return self.redact_by_pattern(b"\r\n".join(lines))
 
-    def _redact_odd_head(self, head: bytes) -> bytes:
+    def _redact_malformed_head(self, head: bytes) -> bytes:
         """Redact the head of a refused request, whose lines may end in any way."""
         pieces = _LINE_END.split(head)
         lines = pieces[::2]
         lines[0] = self._redact_start_line(lines[0])
         self._redact_lines(lines)
         pieces[::2] = lines
-        return self.redact_loose(b"".join(pieces))
+        return self.redact_by_pattern(b"".join(pieces))
 
     def _redact_lines(self, lines: list[bytes]) -> None:
         """Redact all but the first line, in place."""
@@ -278,8 +281,29 @@ def _redact_subparts(part: bytes, names: SecretNames) -> bytes:
     return part
 
 
+def to_utf8(text: bytes) -> bytes | None:
+    """Return text in a wide charset (UTF-16, UTF-32) as UTF-8; None for what evidently is none.
+
+    JSON is UTF-8 (RFC 8259 §8.1), but parsers accept wide text and some clients send it; NULs would hide every name in
+    it. Wide text begins with a byte order mark or as JSON does, and decodes; a character cut off at its end is dropped.
+    """
+    start = text[:4]
+    if b"\x00" not in start and not start.startswith(_WIDE_MARKS):
+        return None
+    encoding = json.detect_encoding(start)
+    if not encoding.startswith(("utf-16", "utf-32")):
+        return None
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        plain = decoder.decode(text)
+    except UnicodeDecodeError:
+        return None
+    is_marked = start.startswith(_WIDE_MARKS)
+    return plain.encode("utf-8", "surrogatepass") if is_marked or plain.lstrip()[:1] in ("{", "[", '"') else None
+
+
 def _kind_of(content_type: bytes, head: bytes) -> Kind:
-    """Decide how a body is read; the content type is believed only as far as the body bears it out."""
+    """Decide how a body is read; the content type counts only as far as the body bears it out."""
     kind = content_type.lower()
     start = head[:64].lstrip()[:1]
     if b"multipart/" in kind:

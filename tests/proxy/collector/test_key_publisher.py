@@ -9,7 +9,7 @@ import pytest
 
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Sources
-from proxy.enrich.attribution import KeyBook
+from proxy.enrich.attribution import KeyIndex
 from proxy.ring.key_snapshot import SNAPSHOT_FILE, read_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
 from storage.errors import StorageUnavailable
@@ -53,7 +53,7 @@ class World:
         (directory / "rings").mkdir()
         self.worker = RingWorker(directory / "rings")
         self.sources = Sources(directory / "rings", lambda source: self.publisher.announce(source), {})
-        self.store, self.book, self.directory = Store(), KeyBook(), directory
+        self.store, self.book, self.directory = Store(), KeyIndex(), directory
         self.publisher = KeyPublisher(self.store, directory, self.sources.attached, self.book)
         self.sources.find()
 
@@ -114,7 +114,7 @@ async def test_a_number_is_never_given_twice(tmp_path: Path) -> None:
     async with world_in(tmp_path) as world:
         await world.publisher.refresh()
         first = world.generation
-        follower = KeyPublisher(world.store, tmp_path, world.sources.attached, KeyBook())
+        follower = KeyPublisher(world.store, tmp_path, world.sources.attached, KeyIndex())
         await follower.refresh()
         assert world.generation > first
 
@@ -151,11 +151,11 @@ async def test_uses_are_stored_together_and_kept_when_the_store_is_away(tmp_path
     async with world_in(tmp_path) as world:
         await world.store.create_key(KEY)
         await world.publisher.flush_uses()
-        world.book.use(KEY.id, 5)
-        world.book.use(KEY.id, 8)
+        world.book.note_use(KEY.id, 5)
+        world.book.note_use(KEY.id, 8)
         world.store.is_away = True
         await world.publisher.flush_uses()
-        world.book.use(KEY.id, 7)
+        world.book.note_use(KEY.id, 7)
         world.store.is_away = False
         await world.publisher.flush_uses()
         assert (await world.store.keys())[0].last_used_at_us == 8

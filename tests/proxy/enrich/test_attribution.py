@@ -1,4 +1,4 @@
-"""To whom a record is credited: the key as it was then, and the precedence of key, trusted header and route."""
+"""To whom a record is attributed: the key as it was then, and the precedence of key, trusted header and route."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.attribution import KeyBook, credit, credit_message, credit_running
+from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.errors import AUTH_CODES
 from proxy.ring.descriptor import RouteLabels
@@ -30,11 +30,11 @@ ROUTE = {
 }  # fmt: skip
 
 
-def book_of(*keys: ApiKey) -> KeyBook:
-    """Make a book of keys."""
-    book = KeyBook()
-    book.replace(keys)
-    return book
+def index_of(*keys: ApiKey) -> KeyIndex:
+    """Index these keys."""
+    index = KeyIndex()
+    index.replace(keys)
+    return index
 
 
 def labels(**changes: Any) -> RouteLabels:
@@ -43,52 +43,52 @@ def labels(**changes: Any) -> RouteLabels:
     return RouteLabels("r", None, None, "of-route", None, None, **(given | changes))
 
 
-def credited(
-    book: KeyBook, *, key_id: bytes = KEY_ID, is_trusted: bool = False, fields: bytes = b"", **changes: Any
+def attributed(
+    keys: KeyIndex, *, key_id: bytes = KEY_ID, is_trusted: bool = False, fields: bytes = b"", **changes: Any
 ) -> Record:
-    """Credit a record of such a route."""
+    """Attribute a record of such a route."""
     record = make_record(project="of-route", **changes)
     head = b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"
-    credit(record, ACCESS.pack(is_trusted, key_id), head, labels(), book)
+    attribute_exchange(record, ACCESS.pack(is_trusted, key_id), head, labels(), keys)
     return record
 
 
 def test_a_record_names_the_key_that_made_it() -> None:
     """Id, name and last characters; the call counts as a use."""
-    book = book_of(KEY)
-    record = credited(book)
+    keys = index_of(KEY)
+    record = attributed(keys)
     assert (record.key_id, record.key_name, record.key_last4) == (KEY.id, "Production Key", SECRET[-4:])
     assert (record.keyed, record.auth_code) == (True, None)
-    assert book.take_uses() == {KEY.id: record.started_at_us}
-    assert book.take_uses() == {}
+    assert keys.take_uses() == {KEY.id: record.started_at_us}
+    assert keys.take_uses() == {}
 
 
 def test_a_key_deleted_meanwhile_is_still_named() -> None:
     """The ring may hold calls that are older than the deletion."""
-    assert credited(book_of(deleted(KEY, 1))).key_name == "Production Key"
+    assert attributed(index_of(deleted(KEY, 1))).key_name == "Production Key"
 
 
 def test_a_key_nobody_knows_leaves_its_id() -> None:
     """The rest stays null: nothing is invented."""
-    record = credited(book_of())
+    record = attributed(index_of())
     assert (record.key_id, record.key_name, record.key_last4) == (KEY.id, None, None)
 
 
 @pytest.mark.parametrize("code", AUTH_CODES)
 def test_a_refusal_is_no_use_and_has_its_code(code: str) -> None:
     """The key stands on the record as far as it was known."""
-    book = book_of(KEY)
+    keys = index_of(KEY)
     is_known = code not in AUTH_CODES[:2]
-    record = credited(book, key_id=KEY_ID if is_known else NO_KEY, error_type=code, status=401)
+    record = attributed(keys, key_id=KEY_ID if is_known else NO_KEY, error_type=code, status=401)
     assert (record.auth_code, record.keyed) == (code, True)
     assert record.key_name == ("Production Key" if is_known else None)
-    assert book.take_uses() == {}
+    assert keys.take_uses() == {}
 
 
 def test_other_errors_have_no_code() -> None:
     """Neither ours nor the upstream's, with a good key."""
     for error in ("upstream_timeout", "keys_unavailable", "body_too_large"):
-        assert credited(book_of(KEY), error_type=error).auth_code is None
+        assert attributed(index_of(KEY), error_type=error).auth_code is None
 
 
 @given(
@@ -98,18 +98,18 @@ def test_other_errors_have_no_code() -> None:
 )
 def test_key_then_trusted_header_then_route(of_key: str | None, in_header: str, is_trusted: bool) -> None:
     """A header counts only from a trusted proxy; an empty one is none."""
-    book = book_of(ApiKey(id=KEY.id, name="n", last4="l", secret_sha256=b"x", project=of_key, user_id=of_key))
+    keys = index_of(ApiKey(id=KEY.id, name="n", last4="l", secret_sha256=b"x", project=of_key, user_id=of_key))
     fields = b"X-PROJECT: %b\r\nx-user: %b\r\n" % (in_header.encode(), in_header.encode())
-    record = credited(book, is_trusted=is_trusted, fields=fields)
-    believed = (in_header or None) if is_trusted else None
-    assert record.project == (of_key or believed or "of-route")
-    assert record.user_id == (of_key or believed)
+    record = attributed(keys, is_trusted=is_trusted, fields=fields)
+    trusted = (in_header or None) if is_trusted else None
+    assert record.project == (of_key or trusted or "of-route")
+    assert record.user_id == (of_key or trusted)
 
 
 def test_the_first_of_several_headers_counts_and_is_cut() -> None:
     """A name is text of at most 256 characters, whatever bytes it came as."""
     fields = b"x-user: " + b"\xff" * 100 + b"a" * 300 + b"\r\nx-user: second\r\n"
-    record = credited(book_of(), is_trusted=True, fields=fields)
+    record = attributed(index_of(), is_trusted=True, fields=fields)
     assert record.user_id is not None
     assert record.user_id.startswith("\\xff")
     assert len(record.user_id) == 256
@@ -117,10 +117,10 @@ def test_the_first_of_several_headers_counts_and_is_cut() -> None:
 
 def test_the_newest_use_is_noted() -> None:
     """Rings of several workers are read in any order."""
-    book = book_of(KEY)
+    keys = index_of(KEY)
     for at_us in (5, 9, 7):
-        book.use(KEY.id, at_us)
-    assert book.take_uses() == {KEY.id: 9}
+        keys.note_use(KEY.id, at_us)
+    assert keys.take_uses() == {KEY.id: 9}
 
 
 @pytest.mark.parametrize(
@@ -132,23 +132,23 @@ def test_a_message_belongs_to_the_key_of_its_handshake(
 ) -> None:
     """Its project is never that of a route when a header may have named another one."""
     record = make_record(kind="event", project="of-route")
-    book = book_of(ApiKey(id=KEY.id, name="n", last4="l", secret_sha256=b"x", project=of_key))
-    credit_message(record, ACCESS.pack(is_trusted, KEY_ID), labels(), book)
+    keys = index_of(ApiKey(id=KEY.id, name="n", last4="l", secret_sha256=b"x", project=of_key))
+    attribute_message(record, ACCESS.pack(is_trusted, KEY_ID), labels(), keys)
     assert (record.key_id, record.key_name, record.project) == (KEY.id, "n", project)
 
 
 def test_a_message_without_a_key_stays_the_routes() -> None:
     """Where keys are optional."""
     record = make_record(kind="event", project="of-route")
-    credit_message(record, ACCESS.pack(False, NO_KEY), labels(), book_of(KEY))
+    attribute_message(record, ACCESS.pack(False, NO_KEY), labels(), index_of(KEY))
     assert (record.key_id, record.project) == (None, "of-route")
 
 
-def test_an_exchange_in_flight_is_credited_by_its_head() -> None:
+def test_an_exchange_in_flight_is_attributed_by_its_head() -> None:
     """Its key is found by the secret; a wrong one is nobody's."""
     for value, name in ((SECRET, "Production Key"), (f"Bearer {SECRET}", "Production Key"), ("sk_x", None)):
         record = make_record()
-        credit_running(record, f"GET / HTTP/1.1\r\nX-Secret: {value}\r\n\r\n".encode(), labels(), book_of(KEY))
+        attribute_in_flight(record, f"GET / HTTP/1.1\r\nX-Secret: {value}\r\n\r\n".encode(), labels(), index_of(KEY))
         assert (record.key_name, record.keyed) == (name, True)
 
 
@@ -158,10 +158,10 @@ def _captured(fields: str, access: bytes) -> CapturedExchange:
     return captured
 
 
-def test_the_builder_credits_and_hides_the_key() -> None:
+def test_the_builder_attributes_and_hides_the_key() -> None:
     """The field that carries the key is redacted under whatever name the route gives it."""
     given = exchanges.settings(**ROUTE)
-    builder = RecordBuilder("i", given, book_of(KEY))
+    builder = RecordBuilder("i", given, index_of(KEY))
     captured = _captured(f"X-Secret: {SECRET}\r\n", ACCESS.pack(False, KEY_ID))
     entry = builder.build(captured, exchanges.descriptor_of(given))
     assert (entry.record.key_id, entry.record.project, entry.record.keyed) == (KEY.id, "of-route", True)
@@ -181,12 +181,12 @@ def test_the_builder_leaves_other_routes_alone() -> None:
 
 
 def test_what_runs_is_shown_with_its_key() -> None:
-    """Lists of exchanges in flight, and records of lost ones, are credited as well."""
+    """Lists of exchanges in flight, and records of lost ones, are attributed as well."""
     given = exchanges.settings(**ROUTE)
     head = f"GET / HTTP/1.1\r\nHost: a\r\nX-Secret: {SECRET}\r\n\r\n".encode()
     running = InflightExchange(
         record_id=new_id(1, 2, 3), started_at_us=1, route=0, client_ip=b"10.0.0.1", head=head, head_truncated=False,
         body=b"",
     )  # fmt: skip
-    record = RecordBuilder("i", given, book_of(KEY)).running(running, exchanges.descriptor_of(given))
+    record = RecordBuilder("i", given, index_of(KEY)).running(running, exchanges.descriptor_of(given))
     assert (record.key_name, record.keyed) == ("Production Key", True)

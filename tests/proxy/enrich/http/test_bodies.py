@@ -1,22 +1,24 @@
 """From windows to the stored body: decoded, redacted, cut, in this order."""
 
 import gzip
-from typing import Any
+from typing import Literal
 
 import pytest
 
-from proxy.enrich.http.bodies import TooLong, make_body, open_body
+from proxy.enrich.http.bodies import TooLong, decode_body, omitted_body, redacted_body
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
 
 REDACTOR = Redactor()
 
 
-def made(head: bytes, tail: bytes = b"", size: int = -1, **more: Any) -> Body:
-    """Make a body with few words."""
-    options: dict[str, Any] = {"content_type": b"application/json", "content_encoding": b"", "max_bytes": 1000}
+def made(head: bytes, tail: bytes = b"", size: int = -1, *, coding: bytes = b"", max_bytes: int = 1000) -> Body:
+    """Decode and redact a JSON body as the record builder does."""
     size = len(head) + len(tail) if size < 0 else size
-    return make_body(head, tail, size, redactor=REDACTOR, **(options | more))
+    decoded = decode_body(head, tail, size, coding)
+    if decoded is None:
+        return omitted_body(size, coding, "coding")
+    return redacted_body(decoded, b"application/json", REDACTOR, max_bytes)
 
 
 def test_small_body_is_kept_whole() -> None:
@@ -33,7 +35,7 @@ def test_gap_between_the_windows_is_truncation() -> None:
 def test_coded_body_is_stored_decoded() -> None:
     """The coding is noted, the size stays that of the wire."""
     packed = gzip.compress(b'{"token": "S"}')
-    body = made(packed[:9], packed[9:], content_encoding=b"GZip")
+    body = made(packed[:9], packed[9:], coding=b"GZip")
     assert body == Body(b'{"token": "[REDACTED]"}', b"", len(packed), False, "gzip", None)
 
 
@@ -41,7 +43,7 @@ def test_truncated_coded_body_is_its_decodable_prefix() -> None:
     """Of a coded stream only the head is read, and it counts as truncated."""
     text = b"".join(b"line %d\n" % number for number in range(20_000))
     packed = gzip.compress(text)
-    body = made(packed[:5000], packed[-100:], len(packed), content_encoding=b"gzip", max_bytes=1 << 20)
+    body = made(packed[:5000], packed[-100:], len(packed), coding=b"gzip", max_bytes=1 << 20)
     assert body.truncated
     assert body.tail == b""
     assert body.head
@@ -51,13 +53,13 @@ def test_truncated_coded_body_is_its_decodable_prefix() -> None:
 @pytest.mark.parametrize("coding", [b"compress", b"gzip"])
 def test_what_cannot_be_decoded_is_not_stored(coding: bytes) -> None:
     """Undecoded bytes were not redacted: only their size is kept."""
-    assert made(b"password=S", content_encoding=coding) == Body(b"", b"", 10, True, coding.decode(), "coding")
+    assert made(b"password=S", coding=coding) == Body(b"", b"", 10, True, coding.decode(), "coding")
 
 
 @pytest.mark.parametrize("reason", ["level", "shed"])
-def test_body_that_was_not_captured_says_why(reason: str) -> None:
+def test_body_that_was_not_captured_says_why(reason: Literal["level", "shed"]) -> None:
     """Nothing is kept but the size and the reason."""
-    assert made(b"", b"", 5, omitted=reason) == Body(b"", b"", 5, True, None, reason)
+    assert omitted_body(5, b"", reason) == Body(b"", b"", 5, True, None, reason)
 
 
 def test_long_body_is_cut_after_redaction() -> None:
@@ -90,13 +92,13 @@ def test_a_body_that_unpacks_to_too_much_is_left_to_the_caller() -> None:
     once, twice = gzip.compress(text), gzip.compress(gzip.compress(text))
     for packed, coding, limit in ((once, b"gzip", 9_999), (once, b"gzip", 10_000), (twice, b"gzip, gzip", 60_000)):
         with pytest.raises(TooLong):
-            open_body(packed, b"", len(packed), coding, limit)
-        opened = open_body(packed, b"", len(packed), coding)
+            decode_body(packed, b"", len(packed), coding, limit)
+        opened = decode_body(packed, b"", len(packed), coding)
         assert opened is not None
         assert opened.head == text
-    opened = open_body(once, b"", len(once), b"gzip", 10_001)
+    opened = decode_body(once, b"", len(once), b"gzip", 10_001)
     assert opened is not None
     assert (opened.head, opened.is_truncated) == (text, False)
-    plain = open_body(text, b"", len(text), b"", 100)
+    plain = decode_body(text, b"", len(text), b"", 100)
     assert plain is not None
     assert plain.head == text

@@ -1,16 +1,18 @@
 """What a head says for the columns of a record, together with its redacted form."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy.enrich.http.head_facts import MAX_MEMO_HEADS, FactsMemo, text_of
+from proxy.enrich.http.head_facts import MAX_MEMO_HEADS, HeadReader, field_of, parse_head, text_of
 from proxy.enrich.redact.redactor import Redactor
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 SPAN = b"b7ad6b7169203331"
 
 
-def memo() -> FactsMemo:
-    return FactsMemo(Redactor())
+def memo() -> HeadReader:
+    return HeadReader(Redactor())
 
 
 def test_every_fact_is_read() -> None:
@@ -80,3 +82,25 @@ def test_the_memory_is_bounded_and_right() -> None:
     assert len(facts._memo) <= MAX_MEMO_HEADS
     long = b"\r\nX: " + b"y" * 4000 + b"\r\n\r\n"
     assert facts.read(long) is not facts.read(long)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r"])
+def test_head_is_split(end: bytes) -> None:
+    """Start line, lower-case names, values without blanks, in order; folded lines join; junk is left out."""
+    head = end.join((b"GET / HTTP/1.1", b"Host:  a ", b"X: 1", b"  2", b"junk", b"x:3", b"", b""))
+    assert parse_head(head) == (b"GET / HTTP/1.1", [(b"host", b"a"), (b"x", b"1 2"), (b"x", b"3")])
+
+
+def test_repeated_fields_are_joined() -> None:
+    """field_of joins repeated fields and tells an absent one from an empty one."""
+    _, fields = parse_head(b"\r\nA: 1\r\nB:\r\nA: 2")
+    assert field_of(fields, b"a") == b"1, 2"
+    assert field_of(fields, b"b") == b""
+    assert field_of(fields, b"c") is None
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read(head: bytes) -> None:
+    """Nothing raises, and no name keeps an upper-case letter."""
+    _, fields = parse_head(head)
+    assert all(name == name.lower() for name, _ in fields)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.enrich.http.request_lines import MAX_MEMO_LINES, RequestLine, RequestLines
+from proxy.enrich.http.request_lines import MAX_MEMO_LINES, RequestLine, RequestLineReader
 from proxy.enrich.redact.redactor import Redactor
 
 KEY = b"sk-" + b"proj-" + b"a1B2" * 12
@@ -10,7 +10,7 @@ KEY = b"sk-" + b"proj-" + b"a1B2" * 12
 
 def read(raw: bytes) -> RequestLine:
     """Read a line without a memory of others."""
-    return RequestLines(Redactor()).read(raw)
+    return RequestLineReader(Redactor()).read(raw)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_columns(raw: bytes, expected: RequestLine) -> None:
 )
 def test_secrets_are_in_no_column(raw: bytes) -> None:
     """Neither in the line nor in a part of it, the first time and when the line comes again."""
-    lines = RequestLines(Redactor())
+    lines = RequestLineReader(Redactor())
     for _ in range(2):
         line = lines.read(raw)
         text = line.redacted + repr((line.authority, line.path, line.query)).encode()
@@ -56,7 +56,7 @@ def test_secrets_are_in_no_column(raw: bytes) -> None:
 
 def test_lines_are_remembered_within_bounds() -> None:
     """A line that comes again is not read again; those with a query, long ones, and too many are not kept."""
-    lines = RequestLines(Redactor())
+    lines = RequestLineReader(Redactor())
     assert lines.read(b"GET /a HTTP/1.1") is lines.read(b"GET /a HTTP/1.1")
     assert lines.read(b"GET /a?b HTTP/1.1") is not lines.read(b"GET /a?b HTTP/1.1")
     long = b"GET /" + b"x" * 300 + b" HTTP/1.1"

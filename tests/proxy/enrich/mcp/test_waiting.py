@@ -146,6 +146,6 @@ def test_waiting_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {details(call)["error"]["type"] for call in ended} == {"no_answer"}
     sessions = Sessions()
     waiting = world.builder.waiting_tools()[0]
-    sessions.wait(("s", "1"), waiting)
+    sessions.add_pending(("s", "1"), waiting)
     assert sessions.expire(waiting.created_at_us) == []
     assert sessions.expire(waiting.created_at_us + mcp_sessions.PENDING_US) == [waiting]

@@ -1,0 +1,83 @@
+"""A captured exchange made readable: both heads parsed, the content codings of both bodies undone."""
+
+import msgspec
+
+from proxy.enrich.http.bodies import DecodedBody, OmittedReason, decode_body
+from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
+from proxy.enrich.http.head_facts import HeadFacts, HeadReader, split_head
+from proxy.enrich.http.request_lines import RequestLine, RequestLineReader
+from proxy.enrich.redact.redactor import Redactor
+from proxy.ring.descriptor import RouteLabels
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange
+from proxy.ring.inflight import InflightExchange
+
+SWITCHING_PROTOCOLS = 101
+_NO_HEAD = HeadFacts(b"", None, None, None, None, None, b"", b"")
+
+
+class DecodedExchange(msgspec.Struct, gc=False):
+    """What both sides said; bodies are None where there is none, or none that can be read."""
+
+    labels: RouteLabels
+    line: RequestLine
+    request: HeadFacts
+    request_head: bytes
+    """As received, secrets included: never stored."""
+    status_line: bytes = b""
+    response: HeadFacts = _NO_HEAD
+    request_body: DecodedBody | None = None
+    response_body: DecodedBody | None = None
+    timeline: list[tuple[int, int]] = []
+    """(byte offset, µs since the start) per chunk of the response."""
+
+
+class ExchangeDecoder:
+    """Decodes exchanges; memoises heads. Not thread-safe."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._lines = RequestLineReader(redactor)
+        self._requests = HeadReader(redactor)
+        self._responses = HeadReader(redactor)
+
+    def decode(
+        self, captured: CapturedExchange, labels: RouteLabels, limit_bytes: int = MAX_OUTPUT_BYTES
+    ) -> DecodedExchange:
+        """Decode a finished exchange; of a route that keeps no heads, only the request's.
+
+        Raises:
+            TooLong: as `decode_body` does.
+        """
+        decoded = self._decode_request(captured.request_head, labels)
+        if captured.flags & FLAG_HEADS_OFF:
+            return decoded
+        decoded.status_line, block = split_head(captured.response_head)
+        decoded.response = response = self._responses.read(block)
+        decoded.timeline = captured.timeline
+        if captured.status == SWITCHING_PROTOCOLS or omitted_reason(captured) is not None:
+            return decoded
+        if size := captured.request_bytes:
+            decoded.request_body = decode_body(
+                captured.request_window, captured.request_tail, size, decoded.request.content_encoding, limit_bytes
+            )
+        if size := captured.response_bytes:
+            decoded.response_body = decode_body(
+                captured.response_window, captured.response_tail, size, response.content_encoding, limit_bytes
+            )
+        return decoded
+
+    def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
+        """Decode what is known of an exchange in flight: its head, and the beginning of its body."""
+        decoded = self._decode_request(exchange.head, labels)
+        decoded.request_body = DecodedBody(exchange.body, b"", len(exchange.body), False, None)
+        return decoded
+
+    def _decode_request(self, head: bytes, labels: RouteLabels) -> DecodedExchange:
+        line, block = split_head(head)
+        return DecodedExchange(labels, self._lines.read(line), self._requests.read(block), head)
+
+
+def omitted_reason(captured: CapturedExchange) -> OmittedReason | None:
+    """Return why nothing of the bodies was captured; None when it was."""
+    if captured.flags & FLAG_BODIES_OFF:
+        return "level"
+    return "shed" if captured.shed == SHED_BODIES else None
