@@ -11,11 +11,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from proxy.enrich.formats.json_parts import STRUCTURE
+
 MAX_FRAME_BYTES: Final = 1 << 20
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _ELEMENT_BEGINS: Final = re.compile(rb"\}\s*,\s*(?=\{)")
 
 
@@ -182,7 +183,7 @@ class LineSplitter:
 def split_array(data: bytes, *, start: int = 0, is_inside: bool = False) -> list[Frame]:
     """Split the objects of a JSON array that may be cut off at its end, or at its start when `is_inside`.
 
-    Linear: every byte is looked at once. An object that is cut off is left out.
+    Linear in the data. An object that is cut off is left out.
     """
     begin = 0
     if is_inside:
@@ -193,7 +194,7 @@ def split_array(data: bytes, *, start: int = 0, is_inside: bool = False) -> list
     frames: list[Frame] = []
     depth, opened = 0, -1
     floor = 0 if is_inside else 1
-    for match in _STRUCTURE.finditer(data, begin):
+    for match in STRUCTURE.finditer(data, begin):
         first = match.group()[:1]
         if first in (b"{", b"["):
             if depth == floor and first == b"{":

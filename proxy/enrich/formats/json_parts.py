@@ -1,7 +1,7 @@
 """Read parts of JSON that may be cut off, huge or hostile: what cannot be read is None, never an error.
 
 Strategy: whole documents are decoded into partial msgspec structs whose members stay undecoded (`Raw`) or of any type,
-so that one strange member costs only itself. Of documents that are cut, single members are found lexically: a name in
+so that one strange member costs only itself. Of truncated documents, single members are found lexically: a name in
 quotes followed by a colon cannot be text inside a string, where its quotes would be escaped.
 """
 
@@ -18,11 +18,11 @@ MAX_NUMBER: Final = (1 << 53) - 1
 MAX_TEXT_CHARACTERS: Final = 256
 """Longest name of a model, an error or a reason that is kept."""
 MAX_MEMBER_BYTES: Final = 16 * 1024
-"""Of an object that is looked for in a document that is cut; counts and errors are far shorter."""
+"""Of an object that is searched for in a truncated document; counts and errors are far shorter."""
 _MAX_CANDIDATES: Final = 8
 _AFTER_NAME: Final = re.compile(rb"\s*:\s*")
 _SCALAR: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|-?[0-9][0-9.eE+-]*+|true|false|null', re.DOTALL)
-_STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
+STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _FAILURES: Final = (msgspec.MsgspecError, RecursionError, ValueError)
 
 
@@ -65,13 +65,7 @@ def text_of(value: object) -> str | None:
 
 
 def find_member(data: bytes, name: bytes, *, last: bool = False) -> bytes | None:
-    """Find the value of a member in a part of a document: a scalar, or an object or array that is whole.
-
-    Args:
-        data: any part of a document.
-        name: the member's name as it is written in JSON.
-        last: take the last one that is whole, not the first.
-    """
+    """Return the first value of a member, or the `last`, in any part of a document: a scalar, or what is whole."""
     quoted = b'"' + name + b'"'
     place = len(data) if last else -1
     for _ in range(_MAX_CANDIDATES):
@@ -86,18 +80,16 @@ def find_member(data: bytes, name: bytes, *, last: bool = False) -> bytes | None
 
 
 def find_text(data: bytes, name: bytes, *, last: bool = False) -> str | None:
-    """Find a member that is a text; see `find_member`."""
     value = find_member(data, name, last=last)
     if value is None or value[:1] != b'"':
         return None
-    text = decode(_TEXT, value)
-    return text_of(text)
+    return text_of(decode(_TEXT, value))
 
 
 def _value_at(data: bytes, start: int) -> bytes | None:
     if data[start : start + 1] in (b"{", b"["):
         depth = 0
-        for found in _STRUCTURE.finditer(data, start, start + MAX_MEMBER_BYTES):
+        for found in STRUCTURE.finditer(data, start, start + MAX_MEMBER_BYTES):
             first = found.group()[:1]
             depth += first in (b"{", b"[")
             depth -= first in (b"}", b"]")

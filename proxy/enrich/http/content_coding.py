@@ -8,6 +8,7 @@ byte of input come out of any stage, and nothing raises. Standards: RFC 9110 §8
 import sys
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 try:
@@ -43,7 +44,7 @@ class _Stage(Protocol):
     """One decoder, fed piece by piece."""
 
     def feed(self, piece: bytes, room: int) -> bytes:
-        """Decode some bytes, about `room` at most, and keep what is left of the input; empty: give me more."""
+        """Decode about `room` bytes at most, and keep the rest of the input; empty when more input is needed."""
         ...
 
     @property
@@ -199,18 +200,10 @@ class _Brotli:
         return bool(self._decoder.is_finished())
 
 
-def _gzip() -> _Stage:
-    return _Zlib(zlib.MAX_WBITS | 16)
-
-
-def _deflate() -> _Stage:
-    return _Zlib(zlib.MAX_WBITS)
-
-
 _STAGES: Final[dict[str, Callable[[], _Stage]]] = {
-    "gzip": _gzip,
-    "x-gzip": _gzip,
-    "deflate": _deflate,
+    "gzip": partial(_Zlib, zlib.MAX_WBITS | 16),
+    "x-gzip": partial(_Zlib, zlib.MAX_WBITS | 16),
+    "deflate": partial(_Zlib, zlib.MAX_WBITS),
     "zstd": _Zstd,
 }
 _DAMAGE: Final[list[type[Exception]]] = [zlib.error, zstd.ZstdError]

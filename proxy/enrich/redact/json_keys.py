@@ -13,7 +13,7 @@ Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is w
 import re
 from collections.abc import Iterable
 from enum import Enum
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import re2
 
@@ -40,35 +40,14 @@ _KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
 _SINGLE_QUOTED: Final = re.compile(rb"'(?:[^'\\]|\\.)*'?", re.DOTALL)
 
 
-class Match(Protocol):
-    """What google-re2 found."""
+def compile_bytes(pattern: bytes) -> re.Pattern[bytes]:
+    """Compile a google-re2 pattern, whose interface is that of `re`, so that it searches in linear time.
 
-    def start(self) -> int:
-        """First byte of it."""
-        ...
-
-    def end(self) -> int:
-        """Byte behind it."""
-        ...
-
-    def group(self) -> bytes:
-        """The bytes of it."""
-        ...
-
-
-class Pattern(Protocol):
-    """A compiled google-re2 pattern."""
-
-    def search(self, text: bytes, pos: int = 0) -> Match | None:
-        """Find the leftmost match, in time linear in the text."""
-        ...
-
-
-def compile_bytes(pattern: bytes) -> Pattern:
-    """Compile a pattern that reads bytes as bytes: captured text is often not UTF-8, or cut within a character."""
+    It reads bytes as bytes: captured text is often not UTF-8, or cut within a character.
+    """
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
-    return cast(Pattern, re2.compile(pattern, options))
+    return cast("re.Pattern[bytes]", re2.compile(pattern, options))
 
 
 class JsonRedactor:
