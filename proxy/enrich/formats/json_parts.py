@@ -83,7 +83,8 @@ def find_text(data: bytes, name: bytes, *, last: bool = False) -> str | None:
     value = find_member(data, name, last=last)
     if value is None or value[:1] != b'"':
         return None
-    return text_of(decode(_TEXT, value))
+    text = decode(_TEXT, value)
+    return text_of(text)
 
 
 def _value_at(data: bytes, start: int) -> bytes | None:

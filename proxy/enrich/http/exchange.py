@@ -47,7 +47,8 @@ class ExchangeDecoder:
         Raises:
             TooLong: as `decode_body` does.
         """
-        decoded = self._decode_request(captured.request_head, labels)
+        line, block = split_head(captured.request_head)
+        decoded = DecodedExchange(labels, self._lines.read(line), self._requests.read(block), captured.request_head)
         if captured.flags & FLAG_HEADS_OFF:
             return decoded
         decoded.status_line, block = split_head(captured.response_head)
@@ -67,13 +68,10 @@ class ExchangeDecoder:
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
         """Decode what is known of an exchange in flight: its head, and the beginning of its body."""
-        decoded = self._decode_request(exchange.head, labels)
-        decoded.request_body = DecodedBody(exchange.body, b"", len(exchange.body), False, None)
-        return decoded
-
-    def _decode_request(self, head: bytes, labels: RouteLabels) -> DecodedExchange:
-        line, block = split_head(head)
-        return DecodedExchange(labels, self._lines.read(line), self._requests.read(block), head)
+        line, block = split_head(exchange.head)
+        body = DecodedBody(exchange.body, b"", len(exchange.body), False, None)
+        request = self._requests.read(block)
+        return DecodedExchange(labels, self._lines.read(line), request, exchange.head, request_body=body)
 
 
 def omitted_reason(captured: CapturedExchange) -> OmittedReason | None:
