@@ -68,8 +68,7 @@ def decode_body(
         TooLong: decoded, it has more than `limit_bytes`, and that is less than `MAX_OUTPUT_BYTES`, where it is cut.
     """
     is_truncated = len(head) + len(tail) < size
-    codings = codings_of(content_encoding) if content_encoding else ()
-    if not codings:
+    if not content_encoding or not (codings := codings_of(content_encoding)):
         if is_truncated:
             return DecodedBody(head, tail, size, True, None)
         return DecodedBody(head + tail, b"", size, False, None)

@@ -47,24 +47,26 @@ class ExchangeDecoder:
         Raises:
             TooLong: as `decode_body` does.
         """
-        line, block = split_head(captured.request_head)
-        decoded = DecodedExchange(labels, self._lines.read(line), self._requests.read(block), captured.request_head)
+        head = captured.request_head
+        line, block = split_head(head)
+        request = self._requests.read(block)
         if captured.flags & FLAG_HEADS_OFF:
-            return decoded
-        decoded.status_line, block = split_head(captured.response_head)
-        decoded.response = response = self._responses.read(block)
-        decoded.timeline = captured.timeline
-        if captured.status == SWITCHING_PROTOCOLS or omitted_reason(captured) is not None:
-            return decoded
-        if size := captured.request_bytes:
-            decoded.request_body = decode_body(
-                captured.request_window, captured.request_tail, size, decoded.request.content_encoding, limit_bytes
-            )
-        if size := captured.response_bytes:
-            decoded.response_body = decode_body(
-                captured.response_window, captured.response_tail, size, response.content_encoding, limit_bytes
-            )
-        return decoded
+            return DecodedExchange(labels, self._lines.read(line), request, head)
+        status_line, block = split_head(captured.response_head)
+        response = self._responses.read(block)
+        request_body = response_body = None
+        has_bodies = captured.shed != SHED_BODIES and not captured.flags & FLAG_BODIES_OFF
+        if has_bodies and captured.status != SWITCHING_PROTOCOLS:
+            if size := captured.request_bytes:
+                window, tail, coding = captured.request_window, captured.request_tail, request.content_encoding
+                request_body = decode_body(window, tail, size, coding, limit_bytes)
+            if size := captured.response_bytes:
+                window, tail, coding = captured.response_window, captured.response_tail, response.content_encoding
+                response_body = decode_body(window, tail, size, coding, limit_bytes)
+        return DecodedExchange(
+            labels, self._lines.read(line), request, head,
+            status_line, response, request_body, response_body, captured.timeline,
+        )  # fmt: skip
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
         """Decode what is known of an exchange in flight: its head, and the beginning of its body."""
