@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+REALWORLD := .venv-realworld
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format lock coverage profile bench bench-micro fuzz long clean
+.PHONY: help setup run test check lint format lock coverage profile bench bench-micro fuzz long realworld clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,7 +31,7 @@ run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy you
 	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
 
 test: check ## format, lint, types, layers, and the whole test suite
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long'
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long and not realworld'
 
 check: $(VENV)/.dev ## format, lint, types, layers
 	@$(BIN)/ruff format --check --quiet .
@@ -49,6 +50,7 @@ format: $(VENV)/.dev ## format and mend what can be mended
 lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra postgres pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra realworld pyproject.toml -o requirements-realworld.lock
 
 # Rooms without I/O: every branch of them is to be taken by their own tests.
 PURE := proxy/http1 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \
@@ -80,5 +82,18 @@ fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --see
 long: $(VENV)/.dev ## soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -m long
 
+$(REALWORLD)/.python: $(VENV)/.uv requirements-realworld.lock
+	@test -x $(REALWORLD)/bin/python || $(PYTHON) -m venv $(REALWORLD)
+	@VIRTUAL_ENV=$(REALWORLD) $(BIN)/uv pip sync --quiet --require-hashes requirements-realworld.lock
+	@touch $@
+
+# Without npm its programs are not there, and their tests say so.
+$(REALWORLD)/.npm: $(REALWORLD)/.python tests/realworld/npm/package.json tests/realworld/npm/package-lock.json
+	@mkdir -p $(REALWORLD)/npm && cp tests/realworld/npm/package*.json $(REALWORLD)/npm
+	@! command -v npm >/dev/null || (cd $(REALWORLD)/npm && npm ci --silent --no-audit --no-fund --ignore-scripts && touch ../.npm)
+
+realworld: $(VENV)/.dev $(REALWORLD)/.npm ## software nobody here wrote (git, Jupyter, npm …), direct and through sidelog
+	@$(BIN)/python -m pytest -q -m realworld tests/realworld
+
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
+	@rm -rf $(VENV) $(REALWORLD) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
