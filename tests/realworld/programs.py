@@ -5,11 +5,10 @@ system's. What is missing is a skip that says so, and a failure with `CI=true` o
 """
 
 import contextlib
+import http.client
 import os
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -96,12 +95,14 @@ def serving(
 
     def is_up() -> bool:
         assert server.poll() is None, log_path.read_text()
+        probe = http.client.HTTPConnection("127.0.0.1", port, timeout=5)  # follows no redirect
         try:
-            urllib.request.urlopen(url + ready_path, timeout=5).close()
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
+            probe.request("GET", ready_path, headers={"Connection": "close"})
+            probe.getresponse().read()
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            probe.close()
         return True
 
     try:
