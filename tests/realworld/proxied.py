@@ -46,7 +46,8 @@ class Proxied:
         assert ledger["dropped"] == {}
         assert ledger["stored"] == ledger["received"] >= len(records)
         assert self._witness.faults == []
-        assert Counter(map(_as_recorded, records)) == Counter(map(_comparable, self.exchanges))
+        recorded, seen = Counter(map(_as_recorded, records)), Counter(map(_comparable, self.exchanges))
+        assert (list(recorded - seen), list(seen - recorded)) == ([], []), "recorded, but not seen; seen, but not recorded"
         assert [record for record in records if record["outcome"] != "ok"] == []
         assert [record for record in records if not record["request_complete"]] == []
         return records
