@@ -39,15 +39,23 @@ class Proxied:
 
         return eventually(finished)
 
-    def check_record(self) -> list[dict[str, Any]]:
-        """Compare the record with what the witness saw; nothing is dropped. Return the record."""
-        records = self.records()
+    def check_record(self, *refused: tuple[str, str, int]) -> list[dict[str, Any]]:
+        """Compare the record with what the witness saw; nothing is dropped. Return the record.
+
+        Args:
+            refused: method, path and status of the requests that sidelog answers itself; no others.
+        """
+        everything = self.records()
+        rejected = [record for record in everything if record["outcome"] == "rejected"]
+        records = [record for record in everything if record["outcome"] != "rejected"]
+        assert [(record["method"], record["path"], record["status"]) for record in rejected] == list(refused)
         ledger = self.sidelog.settled_ledger()
         assert ledger["dropped"] == {}
-        assert ledger["stored"] == ledger["received"] >= len(records)
+        assert ledger["stored"] == ledger["received"] >= len(everything)
         assert self._witness.faults == []
         recorded, seen = Counter(map(_as_recorded, records)), Counter(map(_comparable, self.exchanges))
-        assert (list(recorded - seen), list(seen - recorded)) == ([], []), "recorded, but not seen; seen, but not recorded"
+        only_recorded, only_seen = recorded - seen, seen - recorded
+        assert recorded == seen, f"only recorded: {only_recorded}; only seen: {only_seen}"
         assert [record for record in records if record["outcome"] != "ok"] == []
         assert [record for record in records if not record["request_complete"]] == []
         return records
