@@ -62,7 +62,10 @@ async def test_refused_form(tmp_path: Path) -> None:
     with upload_server(tmp_path / "app") as url, proxied(tmp_path, url) as way:
         answers = []
         for place in (url, way.url):
-            async with aiohttp.ClientSession() as session, session.post(f"{place}/upload", data={"note": "x"}) as answer:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(f"{place}/upload", data={"note": "x"}) as answer,
+            ):
                 answers.append((answer.status, json.loads(await answer.text())))
         assert answers[0] == answers[1]
         assert [record["status"] for record in way.check_record()] == [422]

@@ -46,7 +46,14 @@ def execute_request(code: str) -> dict[str, Any]:
     name = uuid.uuid4().hex
     header = {"msg_id": name, "msg_type": "execute_request", "username": "", "session": name, "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
-    return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell", "buffers": []}
+    return {
+        "header": header,
+        "parent_header": {},
+        "metadata": {},
+        "content": content,
+        "channel": "shell",
+        "buffers": [],
+    }
 
 
 async def execute(socket: aiohttp.ClientWebSocketResponse, code: str) -> tuple[str, dict[str, str]]:
@@ -72,6 +79,8 @@ async def execute(socket: aiohttp.ClientWebSocketResponse, code: str) -> tuple[s
                 status = content["status"]
             case "status":
                 is_idle = content["execution_state"] == "idle"
+            case _:
+                pass
     return status, out
 
 

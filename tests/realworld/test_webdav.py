@@ -56,4 +56,4 @@ def test_litmus(tmp_path: Path) -> None:
         assert litmus(way.url, tmp_path / "proxied") == direct
         # A fragment is no part of a request target (RFC 9112 section 3.2): litmus wants it refused, by whomever.
         records = way.check_record(("DELETE", "/litmus/frag/#ment", 400))
-    assert METHODS <= {record["method"] for record in records}
+    assert {record["method"] for record in records} >= METHODS

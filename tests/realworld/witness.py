@@ -74,9 +74,9 @@ class Reading:
     def _read(self, reader: h11.Connection, other: h11.Connection) -> None:
         while True:
             event = reader.next_event()
+            if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
+                return  # more data is needed, or the exchange before has to end first
             match event:
-                case h11.ConnectionClosed() | h11.NEED_DATA | h11.PAUSED:
-                    return
                 case h11.Request():
                     self._request = event
                 case h11.Response() | h11.InformationalResponse(status_code=101):
@@ -85,6 +85,8 @@ class Reading:
                     self._request_bytes += len(event.data)
                 case h11.Data():
                     self._response_bytes += len(event.data)
+                case _:
+                    pass
             other.send(event)
 
 

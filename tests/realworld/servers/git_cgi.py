@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import BinaryIO
+from typing import IO
 
 READ_BYTES = 1 << 16
 
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             self._copy_body(backend.stdin)
             self._answer(backend.stdout)
 
-    def _copy_body(self, target: BinaryIO) -> None:
+    def _copy_body(self, target: IO[bytes]) -> None:
         """Write the request's body to the program, whatever its framing, and close that."""
         with target:
             if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
                 target.write(data)
                 left -= len(data)
 
-    def _answer(self, source: BinaryIO) -> None:
+    def _answer(self, source: IO[bytes]) -> None:
         """Send the program's head and body."""
         fields = {}
         while line := source.readline().decode().strip():
