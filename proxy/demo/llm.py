@@ -1,7 +1,7 @@
 """What the fake model providers share: the text they write, how they count tokens, how they read a request.
 
 Strategy: the answer follows from the prompt alone, a token is a word. Who offers tools has the first of them called.
-Nothing here knows a wire format; those are in `openai*.py`, `anthropic.py`, `gemini.py` and `ollama.py`.
+Nothing here knows a wire format; those are in `openai.py` and `anthropic.py`.
 """
 
 import hashlib

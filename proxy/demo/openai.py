@@ -1,15 +1,16 @@
-"""A fake OpenAI API: chat completions, responses and embeddings, plain and streamed, on their public wire formats.
+"""A fake OpenAI API of the demo: chat completions, plain and streamed, in words or as a call of a tool.
 
-Chat is in `openai_chat.py`. Model `gpt-busy` is always rate-limited, `gpt-broken` always fails, `gpt-faulty` fails in
-the middle of its streams, and a model whose name begins with neither `gpt`, `o` nor `text-embedding` does not exist.
+Usage in a stream comes only when `stream_options.include_usage` asks for it: then every chunk has `usage: null` and one
+more chunk, without choices, has the counts before `[DONE]`. With `continuous_usage_stats`, as vLLM has it, every chunk
+has the counts so far instead.
+
+Model `gpt-busy` is always rate-limited, `gpt-broken` always fails, `gpt-faulty` fails in the middle of its streams, and
+a model whose name begins with neither `gpt`, `o` nor `text-embedding` does not exist.
 """
 
 import asyncio
-import base64
 import json
-import struct
-import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from aiohttp import web
@@ -24,15 +25,16 @@ from proxy.demo.llm import (
     read_object,
     tool_arguments,
 )
-from proxy.demo.openai_chat import chat, data_frame, fault, legacy
 from proxy.demo.streams import PACE_S, event_stream
-
-Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 
 MODELS: Final = ("gpt-4o-mini", "gpt-4o", "o4-mini", "text-embedding-3-small")
 BUSY_MODEL: Final = "gpt-busy"
 BROKEN_MODEL: Final = "gpt-broken"
-DEFAULT_DIMENSIONS: Final = 256
+FAULTY_MODEL: Final = "gpt-faulty"
+
+Answer = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
+Step = tuple[dict[str, Any], str | None, int]
+"""What a chunk adds, why the output ended, tokens written so far."""
 
 
 def error(status: int, message: str, kind: str, code: str | None, param: str | None = None) -> web.Response:
@@ -68,121 +70,102 @@ def checked(answer: Answer, required: str) -> Callable[[web.Request], Awaitable[
     return handle
 
 
-def response_object(body: dict[str, Any], words: list[str], *, is_complete: bool) -> dict[str, Any]:
-    """Return the object of the responses API, before or after its text is there."""
-    prompt = count_tokens(body["input"])
-    usage = {
-        "input_tokens": prompt,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": len(words),
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": prompt + len(words),
-    }
-    return {
-        "id": answer_id("resp_", body),
-        "object": "response",
-        "created_at": CREATED,
-        "status": "completed" if is_complete else "in_progress",
-        "error": None,
-        "incomplete_details": None,
-        "instructions": body.get("instructions"),
-        "model": body["model"],
-        "output": [called_function(body) or output_item(body, words, is_complete=True)] if is_complete else [],
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": body.get("tools") or [],
-        "usage": usage if is_complete else None,
-    }
-
-
-def called_function(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the call of the first function offered, None without one, or when its output was just sent."""
-    tools, asked = body.get("tools"), body["input"]
-    is_answered = isinstance(asked, list) and asked[-1].get("type") == "function_call_output"
-    if not isinstance(tools, list) or not tools or is_answered:
+def fault(body: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what goes wrong in the middle of a stream, None when nothing does."""
+    if body["model"] != FAULTY_MODEL:
         return None
-    arguments = json.dumps(tool_arguments(tools[0].get("parameters"), asked))
-    call = {"type": "function_call", "call_id": answer_id("call_", body), "name": tools[0]["name"]}
-    return call | {"id": answer_id("fc_", body), "arguments": arguments, "status": "completed"}
+    return {"message": "the server had an error while processing your request", "code": "server_error"}
 
 
-def output_item(body: dict[str, Any], words: list[str], *, is_complete: bool) -> dict[str, Any]:
-    """Return the one message of a response."""
-    part = {"type": "output_text", "text": " ".join(words), "annotations": []}
+def chat_usage(body: dict[str, Any], completion: int) -> dict[str, Any]:
+    """Return the counts of a chat completion."""
+    prompt = count_tokens(body["messages"])
     return {
-        "id": answer_id("msg_", body),
-        "type": "message",
-        "role": "assistant",
-        "status": "completed" if is_complete else "in_progress",
-        "content": [part] if is_complete else [],
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": prompt // 2, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
 
 
-async def responses(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-    """POST /v1/responses"""
-    words = answer_words(body["input"])
+def called_tool(body: dict[str, Any]) -> dict[str, str] | None:
+    """Return the function that the answer calls: the first one offered, unless its result was just sent."""
+    tools, last = body.get("tools"), body["messages"][-1]
+    if not isinstance(tools, list) or not tools or last.get("role") == "tool":
+        return None
+    function = tools[0]["function"]
+    arguments = tool_arguments(function.get("parameters"), [last])
+    return {"name": function["name"], "arguments": json.dumps(arguments)}
+
+
+async def chat(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    """POST /v1/chat/completions"""
+    words, function = answer_words(body["messages"]), called_tool(body)
+    head = {"id": answer_id("chatcmpl-", body), "created": CREATED, "model": body["model"], "service_tier": "default"}
+    headers = {"x-request-id": answer_id("req_", body)}
     if body.get("stream"):
-        return await event_stream(request, response_frames(body, words, request.config_dict[PACE_S]))
-    return web.json_response(response_object(body, words, is_complete=True))
+        steps = word_steps(words) if function is None else tool_steps(answer_id("call_", body), function)
+        return await event_stream(request, chat_frames(head, steps, body, request.config_dict[PACE_S]), headers)
+    message: dict[str, Any] = {"role": "assistant", "content": " ".join(words), "refusal": None}
+    reason, count = "stop", len(words)
+    if function is not None:
+        call = {"id": answer_id("call_", body), "type": "function", "function": function}
+        message |= {"content": None, "tool_calls": [call]}
+        reason, count = "tool_calls", 1
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    answer = head | {"object": "chat.completion", "choices": [choice], "usage": chat_usage(body, count)}
+    return web.json_response(answer, headers=headers)
 
 
-async def response_frames(body: dict[str, Any], words: list[str], pace_s: float) -> AsyncIterator[bytes]:
-    """Yield the events of a response stream, numbered, the last one `response.completed` with the usage."""
-    number = 0
+def word_steps(words: list[str]) -> Iterator[Step]:
+    """Yield an answer word by word."""
+    yield {"role": "assistant", "content": ""}, None, 0
+    for count, piece in enumerate(pieces(words), 1):
+        yield {"content": piece}, None, count
+    yield {}, "stop", len(words)
 
-    def event(kind: str, **fields: object) -> bytes:
-        nonlocal number
-        value = {"type": kind, "sequence_number": number, **fields}
-        number += 1
-        return f"event: {kind}\n".encode() + data_frame(value)
 
-    yield event("response.created", response=response_object(body, words, is_complete=False))
-    yield event("response.in_progress", response=response_object(body, words, is_complete=False))
-    if (call := called_function(body)) is not None:
-        place = {"item_id": call["id"], "output_index": 0}
-        began = call | {"arguments": "", "status": "in_progress"}
-        yield event("response.output_item.added", output_index=0, item=began)
-        yield event("response.function_call_arguments.delta", **place, delta=call["arguments"])
-        yield event("response.function_call_arguments.done", **place, name=call["name"], arguments=call["arguments"])
-        yield event("response.output_item.done", output_index=0, item=call)
-        yield event("response.completed", response=response_object(body, words, is_complete=True))
-        return
-    item_id, text = answer_id("msg_", body), " ".join(words)
-    place = {"item_id": item_id, "output_index": 0, "content_index": 0}
-    empty = {"type": "output_text", "text": "", "annotations": []}
-    yield event("response.output_item.added", output_index=0, item=output_item(body, words, is_complete=False))
-    yield event("response.content_part.added", **place, part=empty)
-    for piece in pieces(words):
-        yield event("response.output_text.delta", **place, delta=piece, logprobs=[])
+def tool_steps(call_id: str, function: dict[str, str]) -> Iterator[Step]:
+    """Yield the call of a tool: its name, then its arguments in two parts."""
+    arguments = function["arguments"]
+    half = len(arguments) // 2
+    named = {"index": 0, "id": call_id, "type": "function", "function": function | {"arguments": ""}}
+    yield {"role": "assistant", "content": None, "tool_calls": [named]}, None, 0
+    for part in (arguments[:half], arguments[half:]):
+        yield {"tool_calls": [{"index": 0, "function": {"arguments": part}}]}, None, 1
+    yield {}, "tool_calls", 1
+
+
+async def chat_frames(
+    head: dict[str, Any], steps: Iterator[Step], body: dict[str, Any], pace_s: float
+) -> AsyncIterator[bytes]:
+    """Yield the frames of a chat stream, the last one `[DONE]`, or an error that ends it."""
+    options = body["stream_options"] if isinstance(body.get("stream_options"), dict) else {}
+    has_usage, is_continuous = bool(options.get("include_usage")), bool(options.get("continuous_usage_stats"))
+    common = head | {"object": "chat.completion.chunk"} | ({"usage": None} if has_usage else {})
+    count = 0
+    for delta, finish_reason, count in steps:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        running = {"usage": chat_usage(body, count)} if is_continuous else {}
+        yield data_frame(common | {"choices": [choice]} | running)
         await asyncio.sleep(pace_s)
-        if (found := fault(body)) is not None:
-            yield event("error", **found, param=None)
+        if count and (found := fault(body)) is not None:
+            yield data_frame({"error": found | {"type": "server_error", "param": None}})
             return
-    yield event("response.output_text.done", **place, text=text, logprobs=[])
-    yield event("response.content_part.done", **place, part=empty | {"text": text})
-    yield event("response.output_item.done", output_index=0, item=output_item(body, words, is_complete=True))
-    yield event("response.completed", response=response_object(body, words, is_complete=True))
+    if has_usage:
+        yield data_frame(common | {"choices": [], "usage": chat_usage(body, count)})
+    yield b"data: [DONE]\n\n"
 
 
-def vector(text: str, dimensions: int) -> list[float]:
-    """Return an embedding: numbers between -1 and 1 that follow from the text."""
-    return [zlib.crc32(f"{index}:{text}".encode(errors="replace")) / 2**31 - 1 for index in range(dimensions)]
-
-
-async def embeddings(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-    """POST /v1/embeddings; `encoding_format: base64`, which the official client asks for, is float32, little-endian."""
-    inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
-    given = body.get("dimensions")
-    dimensions = given if isinstance(given, int) and 1 <= given <= 3072 else DEFAULT_DIMENSIONS
-    data = []
-    for index, text in enumerate(inputs):
-        numbers = vector(str(text), dimensions)
-        packed = base64.b64encode(struct.pack(f"<{dimensions}f", *numbers)).decode()
-        embedding = packed if body.get("encoding_format") == "base64" else numbers
-        data.append({"object": "embedding", "index": index, "embedding": embedding})
-    tokens = count_tokens(body["input"])
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+def data_frame(value: dict[str, Any]) -> bytes:
+    """Return a frame without an event name."""
+    return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 
 
 async def models(request: web.Request) -> web.Response:
@@ -193,10 +176,4 @@ async def models(request: web.Request) -> web.Response:
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of this API."""
-    return [
-        web.post("/v1/chat/completions", checked(chat, "messages")),
-        web.post("/v1/completions", checked(legacy, "prompt")),
-        web.post("/v1/responses", checked(responses, "input")),
-        web.post("/v1/embeddings", checked(embeddings, "input")),
-        web.get("/v1/models", models),
-    ]
+    return [web.post("/v1/chat/completions", checked(chat, "messages")), web.get("/v1/models", models)]

@@ -99,17 +99,6 @@ def chat(draw: random.Random) -> Visit:
     return (Step(method="POST", path="/v1/chat/completions", body=body, headers={"Authorization": _KEY}),)
 
 
-def response(draw: random.Random) -> Visit:
-    """Ask the fake OpenAI's newer endpoint, or for an embedding."""
-    text = draw.choice(_QUESTIONS)
-    body: dict[str, Any]
-    if draw.random() < 0.4:
-        path, body = "/v1/embeddings", {"model": "text-embedding-3-small", "input": [text, "sidecar"]}
-    else:
-        path, body = "/v1/responses", {"model": "gpt-4o", "input": text, "stream": draw.random() < 0.5}
-    return (Step(method="POST", path=path, body=body, headers={"Authorization": _KEY}),)
-
-
 def message(draw: random.Random) -> Visit:
     """Ask the fake Anthropic: plain or streamed, sometimes overloaded, sometimes cut by max_tokens."""
     model = draw.choice(("claude-sonnet-4-5", "claude-haiku-4-5", "claude-haiku-4-5", "claude-busy"))
@@ -122,23 +111,6 @@ def message(draw: random.Random) -> Visit:
     }
     headers = {"x-api-key": "demo-key-not-a-secret-0002", "anthropic-version": "2023-06-01"}
     return (Step(method="POST", path="/v1/messages", body=body, headers=headers),)
-
-
-def content(draw: random.Random) -> Visit:
-    """Ask the fake Gemini: plain or streamed, sometimes for what is blocked."""
-    text = draw.choice((*_QUESTIONS, *_QUESTIONS, "Tell me something forbidden."))
-    method = draw.choice(("generateContent", "streamGenerateContent?alt=sse"))
-    path = f"/v1beta/models/{draw.choice(('gemini-2.5-flash', 'gemini-2.5-pro'))}:{method}"
-    body = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-    return (Step(method="POST", path=path, body=body, headers={"x-goog-api-key": "demo-key-not-a-secret-0003"}),)
-
-
-def local_chat(draw: random.Random) -> Visit:
-    """Ask the fake Ollama: in lines or whole, sometimes a model that breaks."""
-    model = draw.choice(("llama3.2", "llama3.2", "llama3.2", "llama-faulty"))
-    messages = [{"role": "user", "content": draw.choice(_QUESTIONS)}]
-    body = {"model": model, "messages": messages, "stream": draw.random() < 0.7}
-    return (Step(method="POST", path="/api/chat", body=body),)
 
 
 def tools(draw: random.Random) -> Visit:
@@ -179,12 +151,9 @@ MIX: Final[tuple[tuple[int, Callable[[random.Random], Visit]], ...]] = (
     (2, get("/api/old/users")),
     (1, get("/api/users/latest")),
     (4, watch),
-    (8, chat),
-    (4, response),
-    (6, message),
-    (3, content),
-    (2, local_chat),
-    (5, tools),
+    (12, chat),
+    (9, message),
+    (6, tools),
 )
 """(weight, visit)."""
 

@@ -12,10 +12,10 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from proxy.demo import anthropic, gemini, json_api, mcp, ollama, openai
+from proxy.demo import anthropic, json_api, mcp, openai
 from proxy.demo.streams import DEFAULT_PACE_S, PACE_S
 
-PARTS: Final = (json_api, openai, anthropic, gemini, ollama, mcp)
+PARTS: Final = (json_api, openai, anthropic, mcp)
 TIMEOUT_STOP_S: Final = 1.0
 """Streams that still run then are cut; it is a demo."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.demo.upstream import application
+from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from proxy.demo.upstream import application
 from storage.record import format_request_id, parse_id
 from tests.e2e.llm_cases import (
     CASES,
@@ -19,6 +18,7 @@ from tests.e2e.llm_cases import (
 )
 from tests.support.gate import FRAMES_HEADER, gated, open_gate
 from tests.support.llm_clients import Clients, heard, plain
+from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog
 from tests.support.upstream import running
 

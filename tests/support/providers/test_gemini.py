@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from proxy.demo.upstream import application
+from tests.support.providers.upstream import application
 
 Client = TestClient[web.Request, web.Application]
 MODELS = "/v1beta/models"

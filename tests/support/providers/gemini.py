@@ -14,8 +14,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from proxy.demo.llm import BadRequest, answer_id, answer_words, count_tokens, pieces, read_object, texts, tool_arguments
-from proxy.demo.openai import vector
 from proxy.demo.streams import PACE_S, event_stream
+from tests.support.providers.openai import vector
 
 FAULTY_MODEL: Final = "gemini-faulty"
 DIMENSIONS: Final = 64
