@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.process.data_dir import TOKEN_FILE
+from proxy.process.files import replace_file
 
 LOOK_EVERY_S: Final = 0.5
 
@@ -62,12 +63,5 @@ def rotate_token(data_path: Path) -> str:
         OSError: the directory or the file cannot be written.
     """
     token = secrets.token_urlsafe(32)
-    path = data_path / TOKEN_FILE
-    fresh = path.with_name(f".{TOKEN_FILE}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(token + "\n")
-        stream.flush()
-        os.fsync(descriptor)
-    fresh.replace(path)
+    replace_file(data_path / TOKEN_FILE, f"{token}\n".encode())
     return token

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from proxy.process.files import replace_file
+
 LOCK_WAIT_S: Final = 10.0
 """A sidelog that is draining gets this long to let go before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
@@ -106,7 +108,7 @@ def _token(path: Path) -> str:
     except FileNotFoundError:
         pass
     token = secrets.token_urlsafe(32)
-    _write(file, token + "\n")
+    replace_file(file, f"{token}\n".encode())
     return token
 
 
@@ -130,16 +132,6 @@ def update_state(path: Path, **members: Any) -> None:
         state = read_state(path)
         changed = {**state, **members}
         if changed != state:
-            _write(path / STATE_FILE, json.dumps(changed, indent=1) + "\n")
+            replace_file(path / STATE_FILE, (json.dumps(changed, indent=1) + "\n").encode())
     finally:
         os.close(directory)
-
-
-def _write(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(fd)
-    temporary.replace(file)

@@ -5,7 +5,6 @@ old file and renames it over it: a reader sees the old snapshot or the new one. 
 worker that starts while the store is away still knows the keys. Mode 0600.
 """
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from proxy.process.files import replace_file
 from storage.keys import ApiKey
 
 SNAPSHOT_FILE: Final = "keys.snapshot"
@@ -69,17 +69,7 @@ def write_snapshot(directory: Path, raw: bytes) -> None:
     Raises:
         OSError: it cannot be written; the old one is still there.
     """
-    unfinished = directory / f".{SNAPSHOT_FILE}.{os.getpid()}"
-    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as stream:
-            stream.write(raw)
-            stream.flush()
-            os.fsync(fd)
-        unfinished.replace(directory / SNAPSHOT_FILE)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    replace_file(directory / SNAPSHOT_FILE, raw)
 
 
 def read_snapshot(directory: Path) -> Mapping[bytes, KnownKey]:
