@@ -6,6 +6,7 @@ interrupted. A user's mistake is one line on stderr, never a traceback.
 """
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from proxy.cli.db_app import db_app
 from proxy.cli.keys_app import keys_app
 from proxy.cli.options import Config, DataDir, Json, Url
 from proxy.cli.records_app import records_app
+from proxy.process.own_packages import foreign_package
 
 
 def _end(code: object) -> None:
@@ -206,6 +208,9 @@ def version(as_json: Json = False) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; usage errors and interruption are typer's, everything else ours."""
+    if problem := foreign_package():
+        sys.stderr.write(f"sidelog: {problem}\n")
+        return 1
     try:
         app(args=arguments, prog_name="sidelog")
     except SystemExit as end:

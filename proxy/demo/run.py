@@ -2,7 +2,7 @@
 
 Start order: upstream, sidelog, traffic; stop order is the reverse, written once in `demonstrate` as nested contexts.
 Both children run in process groups of their own, so that Ctrl-C reaches only the demo, which then takes them down in
-order; tethers see to it that none outlives a demo that was killed.
+order; each is bound to the demo (`die_with_parent.py`), so that none outlives one that was killed.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import shlex
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from proxy.demo.tether import tethered
+from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.demo.traffic import trickle
+from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, parse_address
 
@@ -53,7 +54,7 @@ class Plan:
     def serve_command(self) -> list[str]:
         """The command that starts sidelog."""
         flags = ["--upstream", self.upstream_url, "--listen", self.listen, "--admin-listen", self.admin_listen]
-        return [sys.executable, "-m", "proxy", "serve", *flags, "--data-dir", str(self.data_directory)]
+        return module_command("proxy", "serve", *flags, "--data-dir", str(self.data_directory))
 
 
 def main(listen: str = DEFAULT_LISTEN, admin_listen: str = DEFAULT_ADMIN_LISTEN, data_dir: str | None = None) -> int:
@@ -79,7 +80,7 @@ async def demonstrate(listen: str, admin_listen: str, data_dir: str | None) -> i
     """Start everything in order, wait for the first reason to stop, stop everything in the reverse order."""
     outcome: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     on_signals(outcome)
-    async with child("demo upstream", sys.executable, "-m", "proxy.demo.upstream", is_read=True) as upstream:
+    async with child("demo upstream", module_command("proxy.demo.upstream"), is_read=True) as upstream:
         assert upstream.stdout is not None, "bug: its output is a pipe"
         port = (await upstream.stdout.readline()).decode().strip()
         if not port:
@@ -89,7 +90,7 @@ async def demonstrate(listen: str, admin_listen: str, data_dir: str | None) -> i
             check_free(address)
         if outcome.done():
             return outcome.result()
-        async with child("sidelog", *plan.serve_command) as serve, asyncio.TaskGroup() as group:
+        async with child("sidelog", plan.serve_command) as serve, asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(report_end(upstream, outcome), name="watch-upstream"),
                 group.create_task(report_end(serve, outcome), name="watch-serve"),
@@ -145,10 +146,13 @@ def check_free(address: str) -> None:
 
 
 @asynccontextmanager
-async def child(name: str, *command: str, is_read: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
+async def child(
+    name: str, command: Sequence[str], *, is_read: bool = False
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start a child tied to this process; at the end SIGTERM, wait, and SIGKILL only if that takes too long."""
     process = await asyncio.create_subprocess_exec(
-        *tethered(*command),
+        *bound_to_this_process(command),
+        env=module_environment(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE if is_read else None,
         start_new_session=True,

@@ -7,7 +7,6 @@ the supervisor's death as the end of its control line.
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import Listeners
 from proxy.process.memfd import anonymous_file
+from proxy.process.own_packages import module_command, module_environment
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, ring_directory
 from proxy.process.wakeup import Wakeup
 
@@ -63,7 +63,7 @@ class Child:
         self._failures = 0
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
-        """The arguments behind `python -m`, and the descriptors they name."""
+        """The module to run and its arguments, and the descriptors they name."""
         raise AssertionError("bug: every child has its own command")
 
     def start(self) -> None:
@@ -77,7 +77,9 @@ class Child:
             with theirs:
                 arguments, descriptors = self.command(theirs.fileno())
                 self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                    [sys.executable, "-m", *arguments], pass_fds=sorted({*descriptors, theirs.fileno()})
+                    module_command(*arguments),
+                    env=module_environment(),
+                    pass_fds=sorted({*descriptors, theirs.fileno()}),
                 )
         except OSError:
             ours.close()

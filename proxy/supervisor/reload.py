@@ -12,12 +12,12 @@ import json
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from proxy.process.memfd import anonymous_file, hand_over, read_document
+from proxy.process.own_packages import module_command, module_environment
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.supervisor.children import Child, Shared, Worker
 
@@ -100,7 +100,8 @@ class Reload:
         level = self._shared.settings["log"]["level"]
         try:
             self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [sys.executable, "-m", "proxy.supervisor.reload_config", *arguments, "--log-level", level],
+                module_command("proxy.supervisor.reload_config", *arguments, "--log-level", level),
+                env=module_environment(),
                 pass_fds=(self._source_fd, self._read_fd),
                 process_group=0,  # a hangup of the whole group is for the supervisor
             )

@@ -57,8 +57,9 @@ class Sidelog:
         self._scheme = "https" if tls_cert else "http"
         self._tls = ssl.create_default_context(cafile=str(tls_cert)) if tls_cert else None
         self.port, self.admin_port = free_port(), free_port()
+        self._program, self._directory = [sys.executable, "-m", "proxy"], ROOT
         self._command = [
-            *(sys.executable, "-m", "proxy", "serve", "--upstream", upstream, "--data-dir", str(data_dir)),
+            *("serve", "--upstream", upstream, "--data-dir", str(data_dir)),
             *("--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin_port}", *arguments),
         ]
         self._environ = {**os.environ, "SIDELOG_RING__BYTES": str(8 << 20), **(environ or {})}
@@ -74,6 +75,10 @@ class Sidelog:
         self._command[self._command.index("--upstream") + 1] = upstream
         self._command[self._command.index("--listen") + 1] = f"{listen_host}:{self.port}"
         self._command[self._command.index("--admin-listen") + 1] = f"{listen_host}:{self.admin_port}"
+
+    def start_in(self, directory: Path, program: list[str]) -> None:
+        """Start in another directory than the checkout, by the beginning of a command line, from the next start on."""
+        self._directory, self._program = directory, program
 
     @property
     def url(self) -> str:
@@ -116,8 +121,8 @@ class Sidelog:
         """Start all processes and wait until ready, if that `is_awaited`."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command,
-                cwd=ROOT,
+                [*self._program, *self._command],
+                cwd=self._directory,
                 env=self._environ,
                 stderr=log,
                 stdout=log if self.stdout is None else self.stdout,

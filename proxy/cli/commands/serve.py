@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from proxy.process.memfd import hand_over
+from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.load import load
-from proxy.settings.model import Settings, freeze
+from proxy.settings.model import freeze
 
 
 def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:
@@ -23,12 +24,7 @@ def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:
     source_fd = hand_over(json.dumps(source).encode(), "sidelog-source")
     sys.stdout.flush()
     sys.stderr.flush()
+    settings_fd = hand_over(freeze(settings), "sidelog-settings")
     root = "proxy.single" if settings.proxy.workers == 0 else "proxy.supervisor"
-    command = [sys.executable, "-m", root, "--source-fd", str(source_fd)]
-    command += ["--settings-fd", str(settings_descriptor(settings))]
-    os.execv(sys.executable, command)  # noqa: S606 — no shell is wanted, and both arguments are ours
-
-
-def settings_descriptor(settings: Settings) -> int:
-    """Write frozen settings into an inheritable descriptor; the caller owns it."""
-    return hand_over(freeze(settings), "sidelog-settings")
+    command = module_command(root, "--source-fd", str(source_fd), "--settings-fd", str(settings_fd))
+    os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours

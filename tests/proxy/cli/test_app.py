@@ -12,11 +12,11 @@ import pytest
 import typer
 
 from proxy.cli import app
-from proxy.cli.commands import serve
 from proxy.cli.commands.config import to_toml
+from proxy.process.memfd import hand_over
 from proxy.process.version import VERSION
 from proxy.settings.load import load
-from proxy.settings.model import redacted, thaw
+from proxy.settings.model import freeze, redacted, thaw
 from proxy.settings.sources import FLAGS, leaves
 
 ROOT = Path(__file__).parents[3]
@@ -79,19 +79,19 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
     """The process replaces itself; the supervisor finds the frozen settings in the descriptor it is told."""
     seen: dict[str, Any] = {}
 
-    def execv(program: str, arguments: list[str]) -> None:
+    def execve(program: str, arguments: list[str], environ: dict[str, str]) -> None:
         descriptor = int(arguments[-1])
         seen.update(program=program, arguments=arguments, document=os.read(descriptor, 1 << 20))
         os.close(descriptor)
 
-    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setattr(os, "execve", execve)
     flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--workers", "2", "--engine", "reference"]
     flags += ["--admin-listen", "127.0.0.1:0", "--storage", "memory:", "--data-dir", "d", "--log-level", "debug"]
     app.main(["serve", *flags])
     settings = thaw(seen["document"])
     assert seen["program"] == sys.executable
-    assert seen["arguments"][1:4] == ["-m", "proxy.supervisor", "--source-fd"]
-    source_fd = int(seen["arguments"][4])
+    assert seen["arguments"][1:5] == ["-P", "-m", "proxy.supervisor", "--source-fd"]
+    source_fd = int(seen["arguments"][5])
     source = json.loads(os.pread(source_fd, 1 << 20, 0))
     os.close(source_fd)
     assert (source["config"], source["overrides"]["proxy.workers"]) == (None, "2")
@@ -106,7 +106,7 @@ def test_settings_descriptor_is_inherited(monkeypatch: pytest.MonkeyPatch, has_m
     if not has_memfd:
         monkeypatch.delattr(os, "memfd_create", raising=False)
     settings = load({"proxy.upstream": "http://app", "proxy.stage": "x" * 100}, {}, None)
-    descriptor = serve.settings_descriptor(settings)
+    descriptor = hand_over(freeze(settings), "sidelog-settings")
     try:
         code = f"import os, sys; sys.stdout.buffer.write(os.read({descriptor}, 1 << 20))"
         run = subprocess.run([sys.executable, "-c", code], pass_fds=[descriptor], capture_output=True, check=True)

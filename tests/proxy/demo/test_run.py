@@ -38,7 +38,7 @@ fake, listen, admin_listen, data_dir = sys.argv[1:]
 class FakePlan(run.Plan):
     @property
     def serve_command(self):
-        return [sys.executable, fake, *super().serve_command[4:]]
+        return [sys.executable, fake, *super().serve_command[5:]]
 run.Plan = FakePlan
 sys.exit(run.main(listen, admin_listen, data_dir))
 """

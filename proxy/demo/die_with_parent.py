@@ -1,20 +1,23 @@
-"""Tie a program's life to that of the process that started it: `python -m proxy.demo.tether PID COMMAND...`.
+"""Run a program that ends when its parent does: `python -m proxy.demo.die_with_parent PID COMMAND...`.
 
 A demo that is killed with SIGKILL cannot stop its children. On Linux the kernel does (prctl(2), PR_SET_PDEATHSIG): it
 sends SIGTERM to the child when its parent ends. The setting survives exec, so this module sets it and becomes COMMAND.
-Elsewhere COMMAND runs untied.
+Elsewhere COMMAND runs on.
 """
 
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Final
+
+from proxy.process.own_packages import module_command
 
 PR_SET_PDEATHSIG: Final = 1
 
 
-def tie(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Ask for SIGTERM when the parent ends; ends this process at once when it already has."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -23,16 +26,16 @@ def tie(parent: int) -> None:
             raise SystemExit(1)
 
 
-def tethered(*command: str) -> list[str]:
-    """Return a command that runs `command` tied to this process."""
-    return [sys.executable, "-m", "proxy.demo.tether", str(os.getpid()), *command]
+def bound_to_this_process(command: Sequence[str]) -> list[str]:
+    """Return a command that runs `command` and ends when this process does."""
+    return module_command("proxy.demo.die_with_parent", str(os.getpid()), *command)
 
 
 def main() -> None:
-    """Tie, then become the command."""
+    """Ask the kernel, then become the command."""
     parent, program, *arguments = sys.argv[1:]
-    tie(int(parent))
-    os.execvp(program, [program, *arguments])  # noqa: S606 — the command comes from `tethered`
+    die_with_parent(int(parent))
+    os.execvp(program, [program, *arguments])  # noqa: S606 — the command comes from `bound_to_this_process`
 
 
 if __name__ == "__main__":

@@ -1,0 +1,54 @@
+"""Our own packages, wherever sidelog is started. stdlib only.
+
+The directory a person starts sidelog in may hold an `api/`, a `storage/` or a `secrets.py` of its own, and `-m` puts
+that directory first on the import path. So each process we start has a safe path (`-P`): the current directory is not
+on it. Where sidelog is not installed, the directory that holds its packages goes into the child's PYTHONPATH instead.
+
+Invariant: an installed sidelog never adds its site-packages to PYTHONPATH, where they would precede the standard library.
+"""
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Final
+
+ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+"""The directory that holds `proxy`, `storage` and `api`."""
+
+
+def leave_current_directory(path: list[str]) -> None:
+    """Take the entry that `python -m` put first off the import path, unless it is our own root.
+
+    To be called before anything else is imported, the standard library included.
+    """
+    if not sys.flags.safe_path and path and os.path.realpath(path[0]) != ROOT:
+        del path[0]
+
+
+def module_command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our modules in a process of its own, with `module_environment`."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def module_environment() -> dict[str, str]:
+    """Return our environment for `module_command`: the child finds our packages there if nowhere else."""
+    environ = dict(os.environ)
+    named = environ.get("PYTHONPATH", "")
+    # The first entry of our path may be the script's directory, or the current one: children have neither.
+    candidates = [*(sys.path if sys.flags.safe_path else sys.path[1:]), *named.split(os.pathsep)]
+    if ROOT not in map(os.path.realpath, filter(None, candidates)):
+        environ["PYTHONPATH"] = os.pathsep.join(filter(None, (ROOT, named)))
+    return environ
+
+
+def foreign_package() -> str | None:
+    """Return what is wrong when `api` or `storage` would be imported from elsewhere; None when all is well."""
+    for name in ("api", "storage"):
+        spec = find_spec(name)
+        origin = spec.origin if spec is not None else None
+        if origin is None or os.path.dirname(os.path.dirname(os.path.realpath(origin))) != ROOT:
+            return (
+                f"the package {name!r} would be imported from {origin or 'nowhere'}, not from {ROOT}: "
+                "remove that directory from PYTHONPATH, or rename the package"
+            )
+    return None
