@@ -21,7 +21,7 @@ from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import Settings, read_settings
 from proxy.supervisor.sd_notify import notify
-from proxy.supervisor.startup import Ground, run_root
+from proxy.supervisor.startup import RootContext, run_root
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import data_plane, make_segment
 from storage.errors import SchemaTooNew, StorageMisconfigured
@@ -69,26 +69,26 @@ def _answer_signals(plane: ControlPlane) -> None:
 
 
 async def _ping_watchdog() -> None:
-    """Tell the service manager that the loop runs, twice in each period it asks for."""
+    """Ping the service manager's watchdog, twice in each period it asks for."""
     period_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
     while period_s:
         notify("WATCHDOG=1")
         await asyncio.sleep(period_s)
 
 
-def run_single(ground: Ground) -> int:
+def run_single(context: RootContext) -> int:
     """Run everything here until SIGTERM or SIGINT; return the exit code.
 
     Raises:
         SharedMemoryError: there is no place for the ring.
     """
-    settings = read_settings(ground.settings_fd)
+    settings = read_settings(context.settings_fd)
     set_up_log(settings.log.level, role="sidelog")
     malloc.tune()
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(settings, ground.data, ground.listeners))
+            runner.run(_serve(settings, context.data, context.listeners))
     except* (SchemaTooNew, StorageMisconfigured) as group:
         code = 1
         log_each(group)

@@ -23,11 +23,17 @@ class StorageMisconfigured(StorageError):
 class SchemaTooNew(StorageError):
     """The store was written by a newer sidelog whose layout this one cannot read; nothing is touched."""
 
+    def __init__(self, layout: int, newest: int) -> None:
+        super().__init__(
+            f"this database was written by a newer sidelog (layout {layout}, this one supports up to {newest}); "
+            "upgrade sidelog"
+        )
+
 
 class SchemaTooOld(StorageError):
     """The store has an older layout, and was opened only to be read; nothing is touched."""
 
     def __init__(self, layout: int, newest: int) -> None:
-        super().__init__(f"the store has layout {layout}, this program reads {newest}")
+        super().__init__(f"this database was written by an older sidelog (layout {layout}, this one reads {newest})")
         self.layout = layout
         self.newest = newest

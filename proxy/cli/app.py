@@ -1,6 +1,6 @@
 """The command line: what each command takes, and how each way of ending becomes an exit code.
 
-Strategy: only declarations stand here; what a command does is in `proxy/commands/`, imported when it runs, so that
+Strategy: only declarations stand here; what a command does is in `proxy/cli/commands/`, imported when it runs, so that
 `sidelog version` does not pay for the proxy. Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130
 interrupted. A user's mistake is one line on stderr, never a traceback.
 """
@@ -14,9 +14,10 @@ from typer import Option
 
 from proxy.cli.db_app import db_app
 from proxy.cli.keys_app import keys_app
-from proxy.cli.options import Config, DataDir, Json, Url
+from proxy.cli.options import Config, DataDir, Json, Overrides, Url, with_settings
 from proxy.cli.records_app import records_app
 from proxy.process.own_packages import foreign_package
+from proxy.settings.flags import FLAGS
 
 
 def _end(code: object) -> None:
@@ -40,72 +41,25 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(records_app)
 
-Upstream = Annotated[
-    str | None,
-    Option("--upstream", metavar="URL", help="catch-all route `default`: http, https, or unix:/path"),
-]
-Listen = Annotated[str | None, Option("--listen", metavar="HOST:PORT", help="address of the data port, host:port")]
-AdminListen = Annotated[
-    str | None, Option("--admin-listen", metavar="HOST:PORT", help="address of the admin port, host:port")
-]
-StorageUrl = Annotated[
-    str | None,
-    Option(
-        "--storage",
-        metavar="URL",
-        help="sqlite:///FILE (relative to the data directory; four slashes: absolute), "
-        "postgresql://USER:PASSWORD@HOST/DATABASE or memory:",
-    ),
-]
-Workers = Annotated[
-    int | None, Option("--workers", metavar="N", help="worker processes; 0 = everything in one process")
-]
-Engine = Annotated[
-    str | None, Option("--engine", metavar="E", help="`reference` (aiohttp) is for reading and comparison")
-]
-LogLevel = Annotated[str | None, Option("--log-level", metavar="L", help="least severe level shown")]
-
-
-def _overrides(**options: str | int | None) -> dict[str, str]:
-    """Name what was given on the command line by its setting: `proxy__listen` is `proxy.listen`."""
-    return {name.replace("__", "."): str(value) for name, value in options.items() if value is not None}
-
 
 @app.command()
-def serve(
-    config: Config = None,
-    upstream: Upstream = None,
-    listen: Listen = None,
-    admin_listen: AdminListen = None,
-    storage: StorageUrl = None,
-    data_dir: DataDir = None,
-    workers: Workers = None,
-    engine: Engine = None,
-    log_level: LogLevel = None,
-) -> None:
+@with_settings(*FLAGS)
+def serve(overrides: Overrides, config: Config = None) -> int:
     """Run the proxy.
 
     Example: sidelog serve --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080
     """
     from proxy.cli.commands import serve as command
 
-    overrides = _overrides(
-        proxy__upstream=upstream,
-        proxy__listen=listen,
-        admin__listen=admin_listen,
-        storage__url=storage,
-        data_dir=data_dir,
-        proxy__workers=workers,
-        proxy__engine=engine,
-        log__level=log_level,
-    )
     command.run(overrides, config)
 
 
 @app.command()
 def demo(
-    listen: Annotated[str, Option("--listen", metavar="HOST:PORT", help="Data port.")] = "127.0.0.1:8080",
-    admin_listen: Annotated[str, Option("--admin-listen", metavar="HOST:PORT", help="Admin port.")] = "127.0.0.1:8090",
+    listen: Annotated[str, Option("--listen", metavar="HOST:PORT", help="address of the data port")] = "127.0.0.1:8080",
+    admin_listen: Annotated[
+        str, Option("--admin-listen", metavar="HOST:PORT", help="address of the admin port")
+    ] = "127.0.0.1:8090",
     data_dir: DataDir = None,
 ) -> int:
     """Run a demo upstream with sample traffic, and the proxy in front of it.
@@ -118,29 +72,27 @@ def demo(
 
 
 @config_app.command("check")
-def config_check(
-    config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
-    """Validate the configuration; every problem is reported at once.
+@with_settings("proxy.upstream", "data_dir")
+def config_check(overrides: Overrides, config: Config = None, as_json: Json = False) -> int:
+    """Validate the configuration and report every problem at once.
 
     Example: sidelog config check --config sidelog.toml
     """
     from proxy.cli.commands import config as command
 
-    return command.check(_overrides(proxy__upstream=upstream, data_dir=data_dir), config, as_json=as_json)
+    return command.check(overrides, config, as_json=as_json)
 
 
 @config_app.command("show")
-def config_show(
-    config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False
-) -> int:
+@with_settings("proxy.upstream", "data_dir")
+def config_show(overrides: Overrides, config: Config = None, as_json: Json = False) -> int:
     """Print the effective configuration, secrets redacted.
 
     Example: sidelog config show --config sidelog.toml --json
     """
     from proxy.cli.commands import config as command
 
-    return command.show(_overrides(proxy__upstream=upstream, data_dir=data_dir), config, as_json=as_json)
+    return command.show(overrides, config, as_json=as_json)
 
 
 @token_app.command("show")
@@ -156,7 +108,7 @@ def token_show(data_dir: DataDir = None, as_json: Json = False) -> int:
 
 @token_app.command("rotate")
 def token_rotate(data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Replace the admin token; a running sidelog takes the new one at once, and sessions end.
+    """Replace the admin token. A running sidelog uses the new one at once; sessions of the web UI end.
 
     Example: sidelog token rotate --data-dir /var/lib/sidelog
     """
@@ -177,8 +129,9 @@ def health(url: Url = None, data_dir: DataDir = None, as_json: Json = False) -> 
 
 
 @app.command()
-def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Check this machine and the settings, and say how to mend what is wrong.
+@with_settings("proxy.upstream", "data_dir")
+def doctor(overrides: Overrides, config: Config = None, as_json: Json = False) -> int:
+    """Check this machine and the settings, and suggest a fix for each problem.
 
     Example: sidelog doctor --config sidelog.toml
     """
@@ -187,7 +140,6 @@ def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir =
     from proxy.settings.model import Settings, SettingsError
 
     problems: list[str] = []
-    overrides = _overrides(proxy__upstream=upstream, data_dir=data_dir)
     try:
         settings = load(overrides, os.environ, config)
     except SettingsError as error:
@@ -197,7 +149,7 @@ def doctor(config: Config = None, upstream: Upstream = None, data_dir: DataDir =
 
 @app.command()
 def version(as_json: Json = False) -> int:
-    """Print versions: sidelog, Python, the libraries that matter.
+    """Print the versions of sidelog, Python and its main libraries.
 
     Example: sidelog version --json
     """

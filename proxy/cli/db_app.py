@@ -6,12 +6,12 @@ import typer
 
 from proxy.cli.options import Config, DataDir, Json
 
-db_app = typer.Typer(help="The store's layout and space.", no_args_is_help=True)
+db_app = typer.Typer(help="The store: its layout and its size.", no_args_is_help=True)
 
 
 @db_app.command("status")
 def db_status(config: Config = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Show what the store holds, its layout, its size, and how far retention is. Changes nothing.
+    """Show the store's contents, layout, size and retention. Changes nothing.
 
     Example: sidelog db status --data-dir /var/lib/sidelog
     """
@@ -22,7 +22,7 @@ def db_status(config: Config = None, data_dir: DataDir = None, as_json: Json = F
 
 @db_app.command("migrate")
 def db_migrate(config: Config = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Bring the store to the newest layout; a start of sidelog does the same.
+    """Migrate the store to the newest layout; so does starting sidelog.
 
     Example: sidelog db migrate --data-dir /var/lib/sidelog
     """
@@ -33,7 +33,7 @@ def db_migrate(config: Config = None, data_dir: DataDir = None, as_json: Json = 
 
 @db_app.command("vacuum")
 def db_vacuum(config: Config = None, data_dir: DataDir = None, as_json: Json = False) -> int:
-    """Give free space back to the file system. Sidelog may run meanwhile.
+    """Return free space to the file system; sidelog may be running.
 
     Example: sidelog db vacuum --data-dir /var/lib/sidelog
     """

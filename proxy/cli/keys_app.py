@@ -12,25 +12,26 @@ if TYPE_CHECKING:
 
 keys_app = typer.Typer(help="API keys of the proxied service.", no_args_is_help=True)
 
-KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, or its name when only one has it.")]
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="Id of a key, or its name if that is unique.")]
 
 
 @keys_app.command("create")
 @with_client
 def keys_create(
     admin: "Client",
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What people call it.")],
-    scope: Annotated[Many, Option(metavar="TEXT …", help="Scope it opens; may be repeated. Default: all.")] = None,
-    agent: Annotated[Many, Option(metavar="TEXT …", help="Agent it may call; may be repeated. Default: all.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Display name.")],
+    scope: Annotated[Many, Option(metavar="TEXT …", help="Scope of the key; may be repeated. Default: all.")] = None,
+    agent: Annotated[Many, Option(metavar="TEXT …", help="Agent of the key; may be repeated. Default: all.")] = None,
     expires: Annotated[
-        str | None, Option(metavar="TEXT", help="RFC 3339 time, or from now: 12h, 30d. Default: never.")
+        str | None,
+        Option(metavar="TEXT", help="Expiry: RFC 3339, or relative to now: 12h, 30d. Default: never."),
     ] = None,
-    disabled: Annotated[bool, Option("--disabled", metavar="", help="Create it switched off.")] = False,
-    project: Annotated[str | None, Option(metavar="TEXT", help="Project of the records it makes.")] = None,
-    user: Annotated[str | None, Option(metavar="TEXT", help="User of the records it makes.")] = None,
+    disabled: Annotated[bool, Option("--disabled", metavar="", help="Create the key disabled.")] = False,
+    project: Annotated[str | None, Option(metavar="TEXT", help="Project of the records of its requests.")] = None,
+    user: Annotated[str | None, Option(metavar="TEXT", help="User of the records of its requests.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Create a key and print its secret, this once.
+    """Create a key and print its secret, which is not shown again.
 
     Example: sidelog keys create "Mobile app" --scope agent --expires 30d
     """
@@ -55,7 +56,7 @@ def keys_list(admin: "Client", as_json: Json = False) -> int:
 @keys_app.command("disable")
 @with_client
 def keys_disable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
-    """Switch a key off; takes effect within a second.
+    """Disable a key. Takes effect within a second.
 
     Example: sidelog keys disable "Mobile app"
     """
@@ -67,7 +68,7 @@ def keys_disable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
 @keys_app.command("enable")
 @with_client
 def keys_enable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
-    """Switch a key on again.
+    """Enable a key again.
 
     Example: sidelog keys enable "Mobile app"
     """
@@ -79,7 +80,7 @@ def keys_enable(admin: "Client", key: KeyId, as_json: Json = False) -> int:
 @keys_app.command("delete")
 @with_client
 def keys_delete(admin: "Client", key: KeyId, as_json: Json = False) -> int:
-    """Delete a key for good; records keep its name.
+    """Delete a key permanently. Records keep its name.
 
     Example: sidelog keys delete "Mobile app"
     """

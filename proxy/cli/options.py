@@ -3,6 +3,7 @@
 `with_filters` puts one option per filter into a command's signature, so that `query`, `tail`, `stats` and `export`
 take the same ones under the same names as the API; the command gets them together, as `filters`. `with_reader` and
 `with_client` do the same for the options that say which sidelog is meant; the command gets a client, as `admin`.
+`with_settings` gives a command the flags of settings; it gets them together, as `overrides`.
 """
 
 import functools
@@ -13,18 +14,25 @@ from typing import Annotated, Any, Final
 
 from typer import Option
 
-FILTER_PANEL: Final = "Filters (those that can be repeated take alternatives)"
+from proxy.settings.flags import FLAGS
+
+FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 SOURCE_PANEL: Final = "Which sidelog"
 
-Config = Annotated[Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="TOML file.")]
-DataDir = Annotated[str | None, Option("--data-dir", metavar="DIR", help="where everything that lasts is kept")]
-Json = Annotated[bool, Option("--json", metavar="", help="JSON for programs.")]
+Config = Annotated[
+    Path | None, Option("--config", metavar="FILE", envvar="SIDELOG_CONFIG", help="configuration file (TOML)")
+]
+DataDir = Annotated[
+    str | None,
+    Option(FLAGS["data_dir"].option, metavar=FLAGS["data_dir"].metavar, help=FLAGS["data_dir"].help),
+]
+Json = Annotated[bool, Option("--json", metavar="", help="print JSON")]
 Url = Annotated[
     str | None,
     Option(
         "--url",
         metavar="URL",
-        help="Admin port; default: SIDELOG_URL, else from the data directory.",
+        help="URL of the admin port. Default: SIDELOG_URL, else from the data directory.",
         rich_help_panel=SOURCE_PANEL,
     ),
 ]
@@ -32,8 +40,8 @@ Token = Annotated[
     str | None,
     Option(
         "--token",
-        metavar="T",
-        help="Default: SIDELOG_TOKEN, else from the data directory.",
+        metavar="TOKEN",
+        help="Admin token. Default: SIDELOG_TOKEN, else from the data directory.",
         rich_help_panel=SOURCE_PANEL,
     ),
 ]
@@ -42,7 +50,7 @@ SourceDataDir = Annotated[
     Option(
         "--data-dir",
         metavar="DIR",
-        help="Of the sidelog to read from; its store is read itself when it does not run. Default: SIDELOG_DATA_DIR, "
+        help="Data directory to read from; its store is read directly when no sidelog runs. Default: SIDELOG_DATA_DIR, "
         "STATE_DIRECTORY, ./sidelog-data.",
         rich_help_panel=SOURCE_PANEL,
     ),
@@ -53,11 +61,13 @@ SourceConfig = Annotated[
         "--config",
         metavar="FILE",
         envvar="SIDELOG_CONFIG",
-        help="TOML file that names the store, when nothing runs.",
+        help="Configuration file that names the store, when no sidelog runs.",
         rich_help_panel=SOURCE_PANEL,
     ),
 ]
 Command = Callable[..., int]
+Overrides = dict[str, str]
+"""Dotted setting → text of its flag; only what was given."""
 Many = list[str] | None
 Filters = dict[str, str | list[str]]
 """Filter name → value, or alternatives; only what was given."""
@@ -67,10 +77,10 @@ _ONE: Final = str | None
 _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("since", _ONE, "Inclusive; ISO 8601, or relative: 15m, 24h."),
     ("until", _ONE, "Exclusive."),
-    ("status", Many, "404, 5xx, lists."),
+    ("status", Many, "404, 5xx, or a list."),
     ("method", Many, "GET, POST, …"),
-    ("host", Many, "Authority the client asked for."),
-    ("path", _ONE, "Part of the path, upper and lower case alike."),
+    ("host", Many, "Host and port the client requested."),
+    ("path", _ONE, "Part of the path, case-insensitive."),
     ("route", Many, "Route id."),
     ("service", Many, "Service of the route."),
     ("project", Many, "Project of the route."),
@@ -111,6 +121,27 @@ def with_filters(command: Command) -> Command:
         return command(filters=filters, **given)
 
     return _declared(run, command, "filters", options)
+
+
+def with_settings(*settings: str) -> Callable[[Command], Command]:
+    """Give a command that takes `overrides` the flags of these settings."""
+
+    def declare(command: Command) -> Command:
+        names = {setting.replace(".", "__"): setting for setting in settings}
+
+        def run(**given: Any) -> int:
+            texts = {setting: given.pop(name) for name, setting in names.items()}
+            overrides: Overrides = {setting: text for setting, text in texts.items() if text is not None}
+            return command(overrides=overrides, **given)
+
+        flags = {name: FLAGS[setting] for name, setting in names.items()}
+        options = [
+            _keyword(name, _ONE, Option(flag.option, metavar=flag.metavar, help=flag.help))
+            for name, flag in flags.items()
+        ]
+        return _declared(run, command, "overrides", options)
+
+    return declare
 
 
 def with_reader(command: Command) -> Command:

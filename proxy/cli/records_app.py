@@ -1,4 +1,4 @@
-"""The commands that read records, declared: get, query, tail, stats, export. What they do is in `proxy/commands/`."""
+"""The commands that read records: get, query, tail, stats, export. What they do is in `proxy/cli/commands/`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 records_app = typer.Typer()
 
-Ndjson = Annotated[bool, Option("--json", metavar="", help="One JSON object a line.")]
+Ndjson = Annotated[bool, Option("--json", metavar="", help="Print one JSON object per line.")]
 
 
 @records_app.command()
 @with_reader
 def get(
     admin: "Client",
-    record_id: Annotated[str, typer.Argument(metavar="ID", help="Record id, in any of its spellings.")],
-    raw: Annotated[bool, Option("--raw", metavar="", help="Only the stored bytes of the response body.")] = False,
-    request: Annotated[bool, Option("--request", metavar="", help="With --raw: of the request body.")] = False,
-    curl: Annotated[bool, Option("--curl", metavar="", help="A curl line that sends the request again.")] = False,
-    har: Annotated[bool, Option("--har", metavar="", help="An HTTP Archive (HAR 1.2) of this exchange.")] = False,
+    record_id: Annotated[str, typer.Argument(metavar="ID", help="Record id: with or without dashes, or req_…")],
+    raw: Annotated[bool, Option("--raw", metavar="", help="Print only the stored bytes of the response body.")] = False,
+    request: Annotated[bool, Option("--request", metavar="", help="With --raw: the request body instead.")] = False,
+    curl: Annotated[bool, Option("--curl", metavar="", help="Print a curl command that repeats the request.")] = False,
+    har: Annotated[bool, Option("--har", metavar="", help="Print the exchange as an HTTP Archive (HAR 1.2).")] = False,
     as_json: Json = False,
 ) -> int:
-    """Show one exchange: fields, heads, bodies, timings and usage.
+    """Show one exchange: fields, headers, bodies, timings and usage.
 
     Example: sidelog get 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl
     """
     from proxy.cli.commands import records
 
     if raw + curl + har + as_json > 1 or (request and not raw):
-        raise typer.BadParameter("--raw, --curl, --har and --json exclude each other; --request goes with --raw")
+        raise typer.BadParameter("--raw, --curl, --har and --json are mutually exclusive; --request requires --raw")
     if raw:
         return records.download(admin, record_id, "request-body" if request else "response-body")
     if har:
@@ -51,10 +51,10 @@ def query(
     filters: Filters,
     admin: "Client",
     order: Annotated[str | None, Option(metavar="ORDER", help="desc (newest first, default) or asc.")] = None,
-    limit: Annotated[int, Option(min=1, metavar="N", help="Most records to print.")] = 100,
+    limit: Annotated[int, Option(min=1, metavar="N", help="Maximum number of records.")] = 100,
     as_json: Ndjson = False,
 ) -> int:
-    """Search records; options that can be repeated are alternatives.
+    """Search records; the values of a repeated option are alternatives.
 
     Example: sidelog query --status 5xx --since 15m
     """
@@ -72,7 +72,7 @@ def tail(
     admin: "Client",
     as_json: Ndjson = False,
 ) -> int:
-    """Follow new records as they are stored; goes on without a gap when the connection or sidelog itself restarts.
+    """Follow new records as they are stored; resumes without a gap when the connection breaks or sidelog restarts.
 
     Example: sidelog tail --level warn --level error
     """
@@ -89,7 +89,7 @@ def stats(
     admin: "Client",
     as_json: Json = False,
 ) -> int:
-    """Totals of a filter: by status, level, project, container, service; latency percentiles.
+    """Show totals by status, level, project, container and service, and latency percentiles.
 
     Example: sidelog stats --since 24h --route default
     """
@@ -106,11 +106,11 @@ def export(
     filters: Filters,
     admin: "Client",
     output: Annotated[
-        Path | None, Option("--output", "-o", metavar="FILE", help="File; default: standard output.")
+        Path | None, Option("--output", "-o", metavar="FILE", help="Output file; default: standard output.")
     ] = None,
-    bodies: Annotated[bool, Option("--bodies", metavar="", help="NDJSON: heads and bodies too.")] = False,
+    bodies: Annotated[bool, Option("--bodies", metavar="", help="NDJSON: include headers and bodies.")] = False,
 ) -> int:
-    """Write all records of a filter to a file, oldest first, with a progress bar on stderr.
+    """Export all matching records, oldest first, with a progress bar on stderr.
 
     Example: sidelog export csv --since 24h -o yesterday.csv
     """

@@ -13,7 +13,7 @@ from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
 from proxy.collector.supervisor_commands import Orders
 from proxy.process import malloc
-from proxy.process.control_channel import HOPELESS_EXIT, Control
+from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> int:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(options, settings))
     except* (SchemaTooNew, StorageMisconfigured) as group:
-        code = HOPELESS_EXIT
+        code = EXIT_CONFIG
         log_each(group)
     return code
 

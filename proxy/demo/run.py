@@ -12,6 +12,7 @@ import shlex
 import signal
 import socket
 import sys
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.demo.traffic import trickle
 from proxy.process.own_packages import module_command, module_environment
+from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
-from proxy.settings.model import SettingsError, parse_address
+from proxy.settings.model import SettingsError
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8080"
 DEFAULT_ADMIN_LISTEN: Final = "127.0.0.1:8090"
@@ -163,7 +165,7 @@ async def child(
         await stop(name, process)
 
 
-async def stop(name: str, process: asyncio.subprocess.Process) -> None:
+async def stop(name: str, process: Process) -> None:
     """End a child in good order; does nothing when it has ended."""
     if process.returncode is not None:
         return
@@ -199,7 +201,7 @@ def decide(outcome: asyncio.Future[int], code: int) -> None:
         outcome.set_result(code)
 
 
-async def report_end(process: asyncio.subprocess.Process, outcome: asyncio.Future[int]) -> None:
+async def report_end(process: Process, outcome: asyncio.Future[int]) -> None:
     """Make a child's own end the outcome; one killed by a signal counts as 128 + its number, as in a shell."""
     code = await process.wait()
     decide(outcome, code if code >= 0 else 128 - code)

@@ -12,7 +12,7 @@ from typing import Final
 
 MAX_DESCRIPTORS: Final = 64
 """Descriptors in one message; as many as there can be workers."""
-HOPELESS_EXIT: Final = 78
+EXIT_CONFIG: Final = 78
 """Exit code of a child that would end in the same way if it were started again (EX_CONFIG of sysexits.h)."""
 
 

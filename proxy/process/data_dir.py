@@ -40,7 +40,7 @@ class DataDir:
     """Holds the lock as long as it is open."""
 
 
-def take(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -> DataDir:
+def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -> DataDir:
     """Make the directory if need be, lock it, and read or make instance name and token.
 
     Raises:
@@ -82,8 +82,8 @@ def _lock(path: Path, wait_s: float) -> int:
             time.sleep(0.05)
 
 
-def is_taken(path: Path) -> bool:
-    """Whether a sidelog runs with this data directory, or is about to end; True also where we may not look."""
+def is_in_use(path: Path) -> bool:
+    """Return whether a sidelog runs with this data directory; True also where the lock cannot be read."""
     try:
         fd = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -4,7 +4,7 @@ The directory a person starts sidelog in may hold an `api/`, a `storage/` or a `
 that directory first on the import path. So each process we start has a safe path (`-P`): the current directory is not
 on it. Where sidelog is not installed, the directory that holds its packages goes into the child's PYTHONPATH instead.
 
-Invariant: an installed sidelog never adds its site-packages to PYTHONPATH, where they would precede the standard library.
+Invariant: an installed sidelog never puts its site-packages into PYTHONPATH, before the standard library.
 """
 
 import os

@@ -75,13 +75,13 @@ def parse_upstream(text: str) -> UpstreamAddress:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach a listener on this host."""
+    """Return whether only this machine can reach a listener on this host."""
     address = _ip(host)
     return host.lower() in _LOCAL_NAMES if address is None else address.is_loopback
 
 
 def leads_to(upstream: UpstreamAddress, listen: tuple[str, int]) -> bool:
-    """Tell whether an upstream is evidently our own listener, without asking DNS (the peer is checked again later)."""
+    """Return whether an upstream is evidently our own listener, without DNS (the peer is checked again later)."""
     if upstream.scheme == "unix" or upstream.port != listen[1]:
         return False
     host, own = upstream.host, listen[0].lower()

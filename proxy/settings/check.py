@@ -44,6 +44,7 @@ _PORTS: Final = {
     "admin.health_listen": "the supervisor's health",
 }
 
+NO_UPSTREAM: Final = "no upstream configured: use --upstream URL or add [[routes]]"
 _LEAST_BYTES: Final = 256
 """A limit on heads below this would refuse every request."""
 
@@ -60,7 +61,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_sizes(settings)
     yield from _check_opt_out(settings)
     if not settings.routes:
-        yield "routes", "there is nothing to proxy to; give --upstream URL, [proxy].upstream or a [[routes]] table"
+        yield "routes", NO_UPSTREAM
     yield from _check_route_ids(settings)
     own = [address for _, address in _listeners(settings)]
     for name, route in _named_routes(settings):
@@ -164,7 +165,7 @@ def _check_sizes(settings: Settings) -> Iterator[Problem]:
     for name in ("max_header_bytes", "max_header_line_bytes"):
         size = getattr(limits, name)
         if 0 < size < _LEAST_BYTES:
-            yield f"proxy.limits.{name}", f"expected 0 (off) or at least {_LEAST_BYTES} bytes, got {size}"
+            yield f"proxy.limits.{name}", f"expected 0 or at least {_LEAST_BYTES} bytes, got {size}"
     heads = (capture.request_body_bytes, capture.response_body_bytes)
     if any(route.provider not in ("auto", "none") for route in settings.routes):
         heads = (max(heads[0], capture.llm_body_bytes), max(heads[1], capture.llm_body_bytes))

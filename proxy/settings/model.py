@@ -3,7 +3,7 @@
 Strategy: frozen msgspec structs. The supervisor's parent loads and validates them completely (`load`), then hands them
 to every process as one JSON document (`freeze`, `thaw`) through a descriptor, so that all of them see the same
 settings and only one reads files. Invariant: a key that stands here has an effect; unknown keys are errors.
-Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the name says so. 0 switches a limit off.
+Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the name says so.
 """
 
 from typing import Annotated, Any, Literal
@@ -12,34 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from proxy.process.memfd import read_document
-from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
-
-__all__ = [
-    "AdminHostSettings",
-    "AdminSettings",
-    "CaptureLevel",
-    "CaptureSettings",
-    "LimitSettings",
-    "LogSettings",
-    "ProxySettings",
-    "RedactSettings",
-    "RetentionSettings",
-    "RingSettings",
-    "RouteSettings",
-    "Settings",
-    "SettingsError",
-    "SpoolSettings",
-    "StorageSettings",
-    "TailSettings",
-    "TokenSettings",
-    "UpstreamAddress",
-    "freeze",
-    "parse_address",
-    "parse_upstream",
-    "read_settings",
-    "redacted",
-    "thaw",
-]
+from proxy.settings.flags import FLAGS
 
 CaptureLevel = Literal["none", "meta", "headers", "body"]
 
@@ -54,56 +27,71 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+def _help(description: str, **bounds: Any) -> Meta:
+    return Meta(description=description, **bounds)
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What all sections are."""
 
 
 class LimitSettings(_Section, frozen=True):
-    """[proxy.limits]: where a request or a connection ends; 0 = off."""
+    """[proxy.limits]: what a request or a connection may take."""
 
-    max_header_bytes: Annotated[int, Meta(ge=0, le=16 * MIB, description="a whole head, larger: 431")] = 32768
-    max_header_line_bytes: Annotated[int, Meta(ge=0, le=16 * MIB, description="one line of it: 431, or 414")] = 8192
-    max_headers: Annotated[int, Meta(ge=0, le=100_000, description="fields of a head, more: 431")] = 100
-    max_body_bytes: Annotated[int, Meta(ge=0, description="a request body, larger: 413")] = 0
-    max_connections: Annotated[int, Meta(ge=0, description="open client connections per worker, more: 503")] = 10000
-    max_connections_per_client: Annotated[int, Meta(ge=0, description="of one address per worker, more: 503")] = 0
-    timeout_headers_s: Annotated[float, Meta(ge=0, description="a request head, from its first byte: 408")] = 10
-    timeout_body_idle_s: Annotated[float, Meta(ge=0, description="between bytes of a request body: 408")] = 30
-    timeout_keep_alive_s: Annotated[float, Meta(ge=0, description="idle client connection between requests")] = 75
-    timeout_connect_s: Annotated[float, Meta(ge=0, description="opening an upstream connection: 504")] = 5
-    timeout_first_byte_s: Annotated[float, Meta(ge=0, description="until the upstream's answer begins: 504")] = 300
-    timeout_write_stall_s: Annotated[float, Meta(ge=0, description="a peer that takes no bytes")] = 30
-    timeout_upstream_idle_s: Annotated[
-        float, Meta(ge=0, description="between bytes of a response; off, because streams may be silent")
+    max_header_bytes: Annotated[int, _help("a whole head, larger: 431; 0: 16 MiB", ge=0, le=16 * MIB)] = 32768
+    max_header_line_bytes: Annotated[
+        int,
+        _help("one line of a head, longer: 431, or 414 for the request line; 0: 16 MiB", ge=0, le=16 * MIB),
+    ] = 8192
+    max_headers: Annotated[int, _help("fields of a head, more: 431; 0: unlimited", ge=0, le=100_000)] = 100
+    max_body_bytes: Annotated[int, _help("request body, larger: 413; 0: unlimited", ge=0)] = 0
+    max_connections: Annotated[int, _help("open client connections per worker, more: 503; 0: unlimited", ge=0)] = 10000
+    max_connections_per_client: Annotated[
+        int, _help("open connections per client address and worker, more: 503; 0: unlimited", ge=0)
     ] = 0
-    upstream_keep_alive_s: Annotated[float, Meta(ge=0, description="idle upstream connections are kept this long")] = 4
-    upstream_max_connections: Annotated[int, Meta(ge=0, description="upstream connections per worker and route")] = 512
-    drain_delay_s: Annotated[float, Meta(ge=0, description="not ready but still accepting, after SIGTERM")] = 0
-    drain_timeout_s: Annotated[float, Meta(ge=0, description="exchanges may take this long to finish then")] = 30
+    timeout_headers_s: Annotated[
+        float, _help("time to receive a request head, from its first byte: 408; 0: no timeout", ge=0)
+    ] = 10
+    timeout_body_idle_s: Annotated[float, _help("time between reads of a request body: 408; 0: no timeout", ge=0)] = 30
+    timeout_keep_alive_s: Annotated[
+        float, _help("time a client connection may be idle between requests; 0: no timeout", ge=0)
+    ] = 75
+    timeout_connect_s: Annotated[float, _help("time to connect to the upstream: 504; 0: no timeout", ge=0)] = 5
+    timeout_first_byte_s: Annotated[float, _help("time until the response begins: 504; 0: no timeout", ge=0)] = 300
+    timeout_write_stall_s: Annotated[float, _help("time a peer may read nothing; 0: no timeout", ge=0)] = 30
+    timeout_upstream_idle_s: Annotated[
+        float, _help("time between reads of a response; 0: no timeout, as streams may be silent", ge=0)
+    ] = 0
+    upstream_keep_alive_s: Annotated[
+        float, _help("time an upstream connection is kept idle; 0: not, unless the upstream announces a time", ge=0)
+    ] = 4
+    upstream_max_connections: Annotated[int, _help("upstream connections per worker and route; 0: unlimited", ge=0)] = (
+        512
+    )
+    drain_delay_s: Annotated[
+        float, _help("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
+    ] = 0
+    drain_timeout_s: Annotated[float, _help("time for requests in flight to finish then; 0: cut them off", ge=0)] = 30
 
 
 class ProxySettings(_Section, frozen=True):
     """[proxy]: the data port."""
 
-    listen: Annotated[str, Meta(description="address of the data port, host:port")] = "0.0.0.0:8080"
-    workers: Annotated[int, Meta(ge=0, le=64, description="worker processes; 0 = everything in one process")] = 1
-    upstream: Annotated[str, Meta(description="catch-all route `default`: http, https, or unix:/path")] = ""
-    engine: Annotated[
-        Literal["protocol", "reference"], Meta(description="`reference` (aiohttp) is for reading and comparison")
-    ] = "protocol"
-    source: Annotated[Literal["backend", "edge"], Meta(description="where this proxy stands, shown on records")] = (
-        "backend"
-    )
-    stage: Annotated[str, Meta(max_length=128, description="deployment stage shown on records")] = ""
-    trusted_proxies: Annotated[tuple[str, ...], Meta(description="CIDRs whose X-Forwarded-For is believed")] = ()
-    tls_cert_file: Annotated[str, Meta(description="PEM certificate chain: TLS on the data port")] = ""
-    tls_key_file: Annotated[str, Meta(description="PEM key of it; empty: in the same file")] = ""
-    via: Annotated[str, Meta(description="pseudonym in Via; empty: no Via is added")] = ""
-    record_id_header: Annotated[str, Meta(description="response header with the record id; empty: none")] = (
-        "X-Sidelog-Id"
-    )
+    listen: Annotated[str, _help(FLAGS["proxy.listen"].help)] = "0.0.0.0:8080"
+    workers: Annotated[int, _help(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
+    upstream: Annotated[str, _help(FLAGS["proxy.upstream"].help)] = ""
+    engine: Annotated[Literal["protocol", "reference"], _help(FLAGS["proxy.engine"].help)] = "protocol"
+    source: Annotated[
+        Literal["backend", "edge"], _help("where this proxy stands, shown on records: backend or edge")
+    ] = "backend"
+    stage: Annotated[str, _help("deployment stage shown on records", max_length=128)] = ""
+    trusted_proxies: Annotated[tuple[str, ...], _help("CIDRs whose X-Forwarded-For, -Proto and -Host are trusted")] = ()
+    tls_cert_file: Annotated[str, _help("PEM certificate chain: TLS on the data port")] = ""
+    tls_key_file: Annotated[str, _help("PEM private key; empty: in the same file")] = ""
+    via: Annotated[str, _help("pseudonym in Via; empty: no Via header")] = ""
+    record_id_header: Annotated[str, _help("response header with the record id; empty: none")] = "X-Sidelog-Id"
     instance: Annotated[
-        str, Meta(max_length=64, description="name of this sidecar; empty: random, made once, kept in state.json")
+        str, _help("name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64)
     ] = ""
     limits: LimitSettings = LimitSettings()
 
@@ -111,25 +99,29 @@ class ProxySettings(_Section, frozen=True):
 class AdminSettings(_Section, frozen=True):
     """[admin]: the port of the API, the UI and the metrics."""
 
-    listen: Annotated[str, Meta(description="address of the admin port, host:port")] = "127.0.0.1:8090"
-    auth: Annotated[Literal["token", "off"], Meta(description="`off` is accepted only on a loopback address")] = "token"
-    tls_cert_file: Annotated[str, Meta(description="PEM certificate chain: TLS on the admin port")] = ""
-    tls_key_file: Annotated[str, Meta(description="PEM key of it; empty: in the same file")] = ""
-    allowed_hosts: Annotated[
-        tuple[str, ...], Meta(description="extra Host names beside loopback and the listen address")
-    ] = ()
-    fanout: Annotated[
-        bool, Meta(description="snapshot cursors over all tenants for admins; LOGS_ADMIN_FANOUT=true does it too")
-    ] = False
-    max_streams_per_token: Annotated[int, Meta(ge=0, description="open streams of one token, more: 429; 0 = off")] = 20
+    listen: Annotated[str, _help(FLAGS["admin.listen"].help)] = "127.0.0.1:8090"
+    auth: Annotated[Literal["token", "off"], _help("off is accepted only on a loopback address")] = "token"
+    tls_cert_file: Annotated[str, _help("PEM certificate chain: TLS on the admin port")] = ""
+    tls_key_file: Annotated[str, _help("PEM private key; empty: in the same file")] = ""
+    allowed_hosts: Annotated[tuple[str, ...], _help("Host names accepted beside loopback and the listen address")] = ()
+    fanout: Annotated[bool, _help("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
+    max_streams_per_token: Annotated[int, _help("open live streams per token, more: 429; 0: unlimited", ge=0)] = 20
     max_stream_opens_per_minute: Annotated[
-        int, Meta(ge=0, description="streams one token opens within a minute, more: 429; 0 = off")
+        int, _help("live streams a token may open per minute, more: 429; 0: unlimited", ge=0)
     ] = 60
     metrics_listen: Annotated[
-        str, Meta(description="a further address, open and plain HTTP, with only /metrics, /healthz and /readyz")
+        str,
+        _help(
+            "host:port of a further address with only /metrics, /healthz and /readyz, without "
+            "token or TLS: for a Prometheus on another host"
+        ),
     ] = ""
     health_listen: Annotated[
-        str, Meta(description="address of the supervisor's own /healthz and /readyz, open and plain HTTP")
+        str,
+        _help(
+            "host:port of the supervisor's own /healthz and /readyz, without token or TLS: served "
+            "even while the collector restarts"
+        ),
     ] = ""
 
 
@@ -137,12 +129,10 @@ class TailSettings(_Section, frozen=True):
     """[tail]: the live streams of the admin port."""
 
     ring_entries: Annotated[
-        int, Meta(ge=2, le=1_000_000, description="entries kept in memory for streams; older ones come from the store")
+        int, _help("entries kept in memory; older ones are read from the store", ge=2, le=1_000_000)
     ] = 5000
-    heartbeat_s: Annotated[float, Meta(ge=0.1, le=3600, description="a comment line this often keeps streams open")] = (
-        15
-    )
-    cursor_ttl_s: Annotated[int, Meta(ge=1, le=86_400, description="age at which the fan-out's cursors expire")] = 900
+    heartbeat_s: Annotated[float, _help("interval of the comment lines that keep streams open", ge=0.1, le=3600)] = 15
+    cursor_ttl_s: Annotated[int, _help("age at which the fan-out's cursors expire", ge=1, le=86_400)] = 900
 
 
 class StorageSettings(_Section, frozen=True):
@@ -150,149 +140,168 @@ class StorageSettings(_Section, frozen=True):
 
     url: Annotated[
         str,
-        Meta(
-            description="sqlite:///FILE (relative to the data directory; four slashes: absolute), "
-            "postgresql://USER:PASSWORD@HOST/DATABASE or memory:"
-        ),
+        _help(FLAGS["storage.url"].help),
     ] = "sqlite:///sidelog.db"
-    durability: Annotated[Literal["fast", "safe"], Meta(description="`safe` syncs each commit to disk")] = "safe"
-    queue_max_bytes: Annotated[int, Meta(ge=MIB, le=16 * GIB, description="batches waiting for the store")] = 16 * MIB
-    batch_max_records: Annotated[int, Meta(ge=1, le=100_000, description="records of one transaction")] = 3000
-    batch_max_bytes: Annotated[int, Meta(ge=64 * KIB, le=GIB, description="bytes of one transaction")] = 8 * MIB
-    batch_max_age_ms: Annotated[int, Meta(ge=1, le=60_000, description="a batch closes at this age")] = 200
+    durability: Annotated[Literal["fast", "safe"], _help("safe, or fast: commits are not synced to disk")] = "safe"
+    queue_max_bytes: Annotated[int, _help("size of the batches waiting for the store", ge=MIB, le=16 * GIB)] = 16 * MIB
+    batch_max_records: Annotated[int, _help("commit a batch at this many records", ge=1, le=100_000)] = 3000
+    batch_max_bytes: Annotated[int, _help("or at this many bytes", ge=64 * KIB, le=GIB)] = 8 * MIB
+    batch_max_age_ms: Annotated[
+        int, _help("or at this age; 1000 for more than 10 sidecars on one Postgres", ge=1, le=60_000)
+    ] = 200
     listen_url: Annotated[
-        str, Meta(description="Postgres: URL of the server itself, to hear of other sidecars' commits at once")
+        str,
+        _help(
+            "Postgres, on all sidecars or none: URL of the server itself, also where `url` is "
+            "that of a pooler; live streams then see other sidecars' commits at once instead of "
+            "after 250 ms, and those commits wait for each other"
+        ),
     ] = ""
 
 
 class RingSettings(_Section, frozen=True):
     """[ring]: shared memory between a worker and the collector."""
 
-    bytes: Annotated[int, Meta(ge=MIB, le=64 * GIB, description="size of each worker's ring")] = 64 * MIB
-    directory: Annotated[
-        str, Meta(description="empty: /dev/shm, or an anonymous memory file where that is too small")
-    ] = ""
+    bytes: Annotated[int, _help("size of each worker's ring", ge=MIB, le=64 * GIB)] = 64 * MIB
+    directory: Annotated[str, _help("empty: /dev/shm, or an anonymous memory file where that is too small")] = ""
 
 
 class RetentionSettings(_Section, frozen=True):
-    """[retention]: how much of the past is kept; whole hours go, the oldest first; 0 = no limit."""
+    """[retention]: what is kept; whole hours are deleted, the oldest first."""
 
-    max_age_days: Annotated[float, Meta(ge=0, le=36500, description="records older than this go")] = 30
-    body_max_age_days: Annotated[float, Meta(ge=0, le=36500, description="bodies may go earlier than records")] = 30
-    max_bytes: Annotated[int, Meta(ge=0, description="cap of the store's size; oldest go first")] = 10 * GIB
+    max_age_days: Annotated[float, _help("age of records; 0: unlimited", ge=0, le=36500)] = 30
+    body_max_age_days: Annotated[
+        float,
+        _help("age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500),
+    ] = 30
+    max_bytes: Annotated[int, _help("size of the store; 0: unlimited", ge=0)] = 10 * GIB
 
 
 class SpoolSettings(_Section, frozen=True):
-    """[spool]: on disk, in the data directory: batches that wait for a store that is away (durability `safe`)."""
+    """[spool]: batches on disk while the store is unavailable (durability safe)."""
 
-    max_bytes: Annotated[int, Meta(ge=4 * MIB, le=1024 * GIB, description="budget, made up of whole segments")] = GIB
+    max_bytes: Annotated[
+        int,
+        _help("at least 4 MiB; segments are 16 MiB or a quarter of it, whichever is less", ge=4 * MIB, le=1024 * GIB),
+    ] = GIB
 
 
 class CaptureSettings(_Section, frozen=True):
     """[capture]: what is kept of an exchange."""
 
-    level: Annotated[CaptureLevel, Meta(description="each level adds to the one before")] = "body"
-    request_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="head window of request bodies")] = 65536
-    response_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="head window of response bodies")] = 65536
-    tail_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="tail window: the end of a long stream")] = 16384
+    level: Annotated[CaptureLevel, _help("none, meta, headers or body: each adds to the one before")] = "body"
+    request_body_bytes: Annotated[int, _help("kept from the beginning of a request body", ge=0, le=64 * MIB)] = 65536
+    response_body_bytes: Annotated[int, _help("kept from the beginning of a response body", ge=0, le=64 * MIB)] = 65536
+    tail_bytes: Annotated[int, _help("kept from the end of a body: how a long stream ended", ge=0, le=64 * MIB)] = 16384
     llm_body_bytes: Annotated[
-        int, Meta(ge=0, le=64 * MIB, description="least head window where a route names its provider")
+        int, _help("minimum kept from the beginning on routes that name their provider", ge=0, le=64 * MIB)
     ] = 1 << 20
-    stored_body_bytes: Annotated[int, Meta(ge=0, le=64 * MIB, description="stored per body, after decoding")] = 81920
+    stored_body_bytes: Annotated[int, _help("stored per body, after decoding", ge=0, le=64 * MIB)] = 81920
     websocket_message_bytes: Annotated[
-        int, Meta(ge=0, le=MIB, description="copied of each WebSocket message; 0 = messages are not recorded")
+        int, _help("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
     ] = 4096
     opt_out_header: Annotated[
-        str, Meta(description="request header whose value (none, meta, headers) lowers the level; empty: not allowed")
+        str,
+        _help(
+            "request header that lowers the level of its request (none, meta or headers); it is "
+            "forwarded; empty: not allowed"
+        ),
     ] = ""
 
 
 class RedactSettings(_Section, frozen=True):
-    """[redact]: names whose values are never stored, added to the built-in list; case, - and _ do not matter."""
+    """[redact]: added to the built-in names; case, - and _ do not matter."""
 
-    headers: Annotated[tuple[str, ...], Meta(description="header names")] = ()
-    query: Annotated[tuple[str, ...], Meta(description="query and form parameters")] = ()
-    json_keys: Annotated[tuple[str, ...], Meta(description="keys of JSON bodies, multipart and form fields")] = ()
-    patterns: Annotated[bool, Meta(description="also what looks like a key, a token or credentials, anywhere")] = True
+    headers: Annotated[tuple[str, ...], _help("header names")] = ()
+    query: Annotated[tuple[str, ...], _help("query and form parameters")] = ()
+    json_keys: Annotated[tuple[str, ...], _help("keys of JSON bodies, form and multipart fields")] = ()
+    patterns: Annotated[bool, _help("also what looks like a key, a token or credentials, anywhere")] = True
 
 
 class LogSettings(_Section, frozen=True):
     """[log]: sidelog's own log, on stderr, and a line per exchange on stdout."""
 
-    level: Annotated[Literal["debug", "info", "warn", "error"], Meta(description="least severe level shown")] = "info"
+    level: Annotated[Literal["debug", "info", "warn", "error"], _help(FLAGS["log.level"].help)] = "info"
     access: Annotated[
-        Literal["off", "json", "common"], Meta(description="access log on stdout: JSON lines, or NCSA combined")
+        Literal["off", "json", "common"],
+        _help("access log on stdout: json, or common (NCSA combined); redacted"),
     ] = "off"
 
 
 class RouteSettings(_Section, frozen=True):
     """[[routes]]: first match wins, in the order written."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=128, description="name of the route, shown on records")]
-    upstream: Annotated[str, Meta(description="http://host:port, https://host or unix:/path")]
-    path: Annotated[str, Meta(description="prefix of the raw path")] = "/"
-    host: Annotated[str, Meta(description="only requests for this host; empty: all")] = ""
-    strip_prefix: Annotated[bool, Meta(description="take `path` off before forwarding")] = False
+    id: Annotated[str, _help("required; name of the route, shown on records", min_length=1, max_length=128)]
+    upstream: Annotated[str, _help("required; http://…, https://… or unix:/path")]
+    path: Annotated[str, _help("prefix of the raw path")] = "/"
+    host: Annotated[str, _help("only requests for this host; empty: all")] = ""
+    strip_prefix: Annotated[bool, _help("remove `path` before forwarding")] = False
     upstream_host: Annotated[
         str,
-        Meta(description="Host sent upstream; empty: the client's (http, unix) or the upstream's own name (https)"),
+        _help("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)"),
     ] = ""
-    service: Annotated[str, Meta(max_length=256, description="serviceName on records")] = ""
-    container: Annotated[str, Meta(max_length=256, description="container on records")] = ""
-    project: Annotated[str, Meta(max_length=256, description="project on records")] = ""
-    client: Annotated[str, Meta(max_length=256, description="client (organisation) on records")] = ""
-    location: Annotated[str, Meta(max_length=256, description="region of the target, on records")] = ""
+    service: Annotated[str, _help("service name on records", max_length=256)] = ""
+    container: Annotated[str, _help("container on records", max_length=256)] = ""
+    project: Annotated[str, _help("project on records", max_length=256)] = ""
+    client: Annotated[str, _help("client (organisation) on records", max_length=256)] = ""
+    location: Annotated[str, _help("region of the upstream, on records", max_length=256)] = ""
     provider: Annotated[
         Literal["auto", "openai", "anthropic", "gemini", "ollama", "mcp", "none"],
-        Meta(description="what the route speaks, for models, tokens and tools; `auto`: by path and headers"),
+        _help("openai, anthropic, gemini, ollama, mcp or none; auto: by path and headers"),
     ] = "auto"
     tool_cost_usd: Annotated[
-        dict[str, Annotated[float, Meta(ge=0)]], Meta(description="MCP: price of a successful call, by tool")
+        dict[str, Annotated[float, Meta(ge=0)]],
+        _help("MCP: price of a successful call in US dollars, by tool"),
     ] = {}
     project_header: Annotated[
-        str, Meta(description="request header that names the project; believed only from trusted_proxies")
+        str,
+        _help(
+            "request header that names the project, trusted only from trusted_proxies; the "
+            "project of the caller's API key takes precedence"
+        ),
     ] = ""
-    user_header: Annotated[
-        str, Meta(description="request header that names the user; believed only from trusted_proxies")
-    ] = ""
-    auth: Annotated[Literal["off", "optional", "required"], Meta(description="whether callers need an API key")] = "off"
-    key_header: Annotated[str, Meta(description="request header with the key")] = "api-key"
-    scope: Annotated[str, Meta(max_length=128, description="scope a key needs here; empty: any")] = ""
-    agent: Annotated[str, Meta(max_length=128, description="agent a key must be allowed to call; empty: any")] = ""
+    user_header: Annotated[str, _help("request header that names the user, with the same precedence")] = ""
+    auth: Annotated[
+        Literal["off", "optional", "required"],
+        _help("whether callers need an API key (sidelog keys): off, optional or required"),
+    ] = "off"
+    key_header: Annotated[str, _help("request header with the API key; sidelog's own keys are not forwarded")] = (
+        "api-key"
+    )
+    scope: Annotated[str, _help("scope the key needs; empty: any", max_length=128)] = ""
+    agent: Annotated[str, _help("agent the key must be allowed to call; empty: any", max_length=128)] = ""
     set_request_headers: Annotated[
-        dict[str, str], Meta(description='headers set on forwarded requests; "env:NAME" reads the environment')
+        dict[str, str], _help('headers set on forwarded requests; "env:NAME" reads the environment')
     ] = {}
-    tls_verify: Annotated[bool, Meta(description="check the certificate of an https upstream")] = True
-    upstream_ca_file: Annotated[str, Meta(description="PEM file to check it against; empty: the system's")] = ""
-    capture: Annotated[
-        Literal["", "none", "meta", "headers", "body"], Meta(description="overrides [capture].level")
-    ] = ""
+    tls_verify: Annotated[bool, _help("check the certificate of an https upstream")] = True
+    upstream_ca_file: Annotated[str, _help("PEM file to check it against; empty: the system's")] = ""
+    capture: Annotated[Literal["", "none", "meta", "headers", "body"], _help("overrides [capture].level")] = ""
     """Never empty after `load`."""
 
 
 class TokenSettings(_Section, frozen=True):
     """[[tokens]]: further credentials of the admin port."""
 
-    name: Annotated[str, Meta(description="name of the token, for limits and logs")]
-    token: Annotated[str, Meta(description='the secret, or "env:NAME"')] = ""
-    token_file: Annotated[str, Meta(description="file that holds the secret")] = ""
-    sha256: Annotated[str, Meta(description="SHA-256 of the secret in hexadecimal")] = ""
+    name: Annotated[str, _help("name of the token, for limits and logs")]
+    token: Annotated[str, _help('the secret, or "env:NAME"')] = ""
+    token_file: Annotated[str, _help("file that holds the secret")] = ""
+    sha256: Annotated[str, _help("SHA-256 of the secret in hexadecimal")] = ""
     """Always set after `load`, the other two never."""
     role: Annotated[
-        Literal["reader", "admin"], Meta(description="`admin` sees and changes everything; `reader` reads its scope")
+        Literal["reader", "admin"], _help("`admin` sees and changes everything; `reader` reads its scope")
     ] = "reader"
-    projects: Annotated[tuple[str, ...], Meta(description="what it may see; empty: all")] = ()
-    containers: Annotated[tuple[str, ...], Meta(description="what it may see; empty: all")] = ()
-    clients: Annotated[tuple[str, ...], Meta(description="what it may see; empty: all")] = ()
+    projects: Annotated[tuple[str, ...], _help("what it may see; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], _help("what it may see; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], _help("what it may see; empty: all")] = ()
 
 
 class AdminHostSettings(_Section, frozen=True):
     """[[admin_hosts]]: names of the admin port that carry a scope, on top of the token's."""
 
-    name: Annotated[str, Meta(description="host name, lower case, without port")]
-    projects: Annotated[tuple[str, ...], Meta(description="what is shown under this name; empty: all")] = ()
-    containers: Annotated[tuple[str, ...], Meta(description="what is shown under this name; empty: all")] = ()
-    clients: Annotated[tuple[str, ...], Meta(description="what is shown under this name; empty: all")] = ()
+    name: Annotated[str, _help("host name, lower case, without port")]
+    projects: Annotated[tuple[str, ...], _help("what is shown under this name; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], _help("what is shown under this name; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], _help("what is shown under this name; empty: all")] = ()
 
 
 _ALWAYS_OPEN = ("proxy.listen", "admin.listen")
@@ -301,7 +310,7 @@ _ALWAYS_OPEN = ("proxy.listen", "admin.listen")
 class Settings(_Section, frozen=True):
     """Everything, as it is in effect."""
 
-    data_dir: Annotated[str, Meta(min_length=1, description="where everything that lasts is kept")] = "sidelog-data"
+    data_dir: Annotated[str, _help(FLAGS["data_dir"].help, min_length=1)] = "sidelog-data"
     """Absolute after `load`."""
     proxy: ProxySettings = ProxySettings()
     admin: AdminSettings = AdminSettings()
@@ -313,8 +322,8 @@ class Settings(_Section, frozen=True):
     capture: CaptureSettings = CaptureSettings()
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()
-    tokens: Annotated[tuple[TokenSettings, ...], Meta(description="further credentials of the admin port")] = ()
-    admin_hosts: Annotated[tuple[AdminHostSettings, ...], Meta(description="names of the admin port with a scope")] = ()
+    tokens: Annotated[tuple[TokenSettings, ...], _help("further credentials of the admin port")] = ()
+    admin_hosts: Annotated[tuple[AdminHostSettings, ...], _help("names of the admin port with a scope")] = ()
     routes: tuple[RouteSettings, ...] = ()
     """In match order; after `load` with [proxy].upstream as the last, catch-all route `default`."""
 

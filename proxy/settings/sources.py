@@ -16,21 +16,10 @@ from typing import Final
 
 import msgspec
 
+from proxy.settings.flags import FLAGS
 from proxy.settings.model import RouteSettings, Settings
 
 ENV_PREFIX: Final = "SIDELOG_"
-
-FLAGS: Final[Mapping[str, str]] = {
-    "data_dir": "--data-dir",
-    "proxy.upstream": "--upstream",
-    "proxy.listen": "--listen",
-    "proxy.workers": "--workers",
-    "proxy.engine": "--engine",
-    "admin.listen": "--admin-listen",
-    "storage.url": "--storage",
-    "log.level": "--log-level",
-}
-"""Setting → flag of `sidelog serve`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +113,7 @@ def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
     known = {name for name, _ in leaves()} - {"routes"}
     found: Found = {}
     for name, text in overrides.items():
-        origin = FLAGS.get(name, "command line")
+        origin = FLAGS[name].option if name in FLAGS else "command line"
         if name in known:
             found[name] = Given(text, origin, is_text=True)
         else:

@@ -2,13 +2,13 @@
 
 import sys
 
-from proxy.supervisor.startup import Ground, run_root
+from proxy.supervisor.startup import RootContext, run_root
 from proxy.supervisor.supervisor import Supervisor
 
 
-def supervise(ground: Ground) -> int:
-    """Keep collector and workers running until told to stop; return the exit code."""
-    return Supervisor(ground.settings, ground.settings_fd, ground.source_fd, ground.data, ground.listeners).run()
+def supervise(context: RootContext) -> int:
+    """Keep collector and workers running until a stop signal; return the exit code."""
+    return Supervisor(context.settings, context.settings_fd, context.source_fd, context.data, context.listeners).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The child processes of the supervisor: how each is started, watched and told what to do. stdlib only.
+"""The child processes of the supervisor: how each is started, watched and controlled. stdlib only.
 
 A child inherits exactly the descriptors it needs: settings, its end of the control line, sockets, wake-up. It notices
 the supervisor's death as the end of its control line.
@@ -123,13 +123,13 @@ class Child:
             self.exit_code = self._process.wait()
             self._process = None
 
-    def tell(self, line: str, descriptors: list[int] | None = None) -> None:
-        """Send a line, if there is somebody to hear it."""
+    def send(self, line: str, descriptors: list[int] | None = None) -> None:
+        """Send a line, if the child is connected."""
         if self.control is not None:
             self.control.send(line, descriptors)
 
     def describe(self) -> dict[str, object]:
-        """What an operator wants to know."""
+        """Return what an operator wants to know."""
         pid = self._process.pid if self._process is not None else None
         return {"name": self.name, "pid": pid, "ready": self.is_ready, "failures": self._failures}
 
@@ -148,7 +148,6 @@ class Worker(Child):
         self._spare_fd: int | None = None
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
-        """See `Child.command`."""
         shared = self.shared
         listen = [listener.fileno() for listener in shared.listeners.data]
         wake = [shared.wakeup.read_fd, shared.wakeup.write_fd]
@@ -163,13 +162,12 @@ class Worker(Child):
         return arguments, [shared.settings_fd, *listen, *wake, self._spare_fd]
 
     def start(self) -> None:
-        """Start it; what it had adopted is forgotten with it."""
+        """Start it, with no adopted sockets."""
         self._adopted.clear()
         self._close_spare()
         super().start()
 
     def poll(self) -> int | None:
-        """See `Child.poll`; a worker that ended before it had a ring leaves none."""
         code = super().poll()
         if code is not None:
             self._close_spare()
@@ -187,29 +185,29 @@ class Worker(Child):
             os.close(self._spare_fd)
             self._spare_fd = None
 
-    def forget_ring(self, source: str) -> None:
+    def close_ring(self, source: str) -> None:
         """Let go of an anonymous ring that the collector has emptied."""
         fd = self.rings.pop(source, None)
         if fd is not None:
             os.close(fd)
 
-    def forget_rings(self) -> None:
+    def close_rings(self) -> None:
         """Let go of all rings: the worker never served."""
         for source in list(self.rings):
-            self.forget_ring(source)
+            self.close_ring(source)
         self._close_spare()
 
     def adopt(self, index: int) -> None:
         """Let this worker accept on the socket of a dead one too."""
         if index not in self._adopted:
             self._adopted.add(index)
-            self.tell(f"adopt {index}")
+            self.send(f"adopt {index}")
 
     def release(self, index: int) -> None:
         """The worker that owns the socket is back."""
         if index in self._adopted:
             self._adopted.discard(index)
-            self.tell(f"release {index}")
+            self.send(f"release {index}")
 
 
 class Collector(Child):
@@ -219,7 +217,6 @@ class Collector(Child):
     is_handing_over = False
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
-        """See `Child.command`."""
         shared = self.shared
         admin = shared.listeners.admin.fileno()
         wake = [shared.wakeup.read_fd, shared.wakeup.write_fd]
@@ -240,10 +237,9 @@ class Collector(Child):
         """End it in order, leaving the rings as they are; the next one starts with other settings."""
         self.shared = shared
         self.is_handing_over = True
-        self.tell("hand-over")
+        self.send("hand-over")
 
     def start(self) -> None:
-        """Start it."""
         self.is_handing_over = False
         super().start()
 
@@ -251,4 +247,4 @@ class Collector(Child):
         """Send the descriptors of all anonymous rings; the collector keeps those it does not know yet."""
         descriptors = [fd for worker in workers for fd in worker.rings.values()]
         for start in range(0, max(1, len(descriptors)), MAX_DESCRIPTORS):
-            self.tell("rings", descriptors[start : start + MAX_DESCRIPTORS])
+            self.send("rings", descriptors[start : start + MAX_DESCRIPTORS])

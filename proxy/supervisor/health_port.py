@@ -1,8 +1,8 @@
 """The supervisor's own `/healthz` and `/readyz`, over its selector: answered whatever the collector does. stdlib only.
 
-Strategy: nothing here waits. A connection gets so many bytes and so much time to ask, its answer fits the socket's
+Strategy: nothing here waits. A request has a limit of bytes and of time, its answer fits the socket's
 buffer, and then it is closed; where too many are open the oldest gives way, so that those who hold them open keep out
-nobody. The request is judged by its first line alone, because all that is asked is one of two questions (RFC 9112 §3).
+nobody. Only the request line is read, because only two paths exist (RFC 9112 §3).
 
 Invariant: memory and work per wake-up are bounded, whoever connects; no error of a connection leaves this module.
 """
@@ -19,8 +19,8 @@ Readiness = Callable[[], tuple[bool, dict[str, object]]]
 
 MAX_CONNECTIONS: Final = 32
 MAX_HEAD_BYTES: Final = 4096
-PATIENCE_S: Final = 2.0
-"""From the accepted connection to its end; a probe asks at once."""
+REQUEST_TIMEOUT_S: Final = 2.0
+"""From the accepted connection to its end; probes send their request at once."""
 _ACCEPTED_AT_ONCE: Final = 8
 """Of one wake-up: then the supervisor's own affairs have their turn."""
 _REASONS: Final = {
@@ -72,7 +72,7 @@ class HealthPort:
             if len(self._connections) >= MAX_CONNECTIONS:
                 self._close(next(iter(self._connections.values())))
             accepted.setblocking(False)
-            connection = _Connection(accepted, time.monotonic() + PATIENCE_S)
+            connection = _Connection(accepted, time.monotonic() + REQUEST_TIMEOUT_S)
             self._connections[accepted] = connection
             self._selector.register(accepted, selectors.EVENT_READ, lambda c=connection: self._read(c))
             self._read(connection)  # a probe has often sent its request already

@@ -27,7 +27,7 @@ NEEDS_RESTART: Final = (
     *("data_dir", "proxy.listen", "proxy.workers", "proxy.instance", "storage.url", "ring.directory"),
     *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
 )
-"""Settings that are the ground a running sidelog stands on: sockets, number of processes, where records are."""
+"""What a running sidelog cannot change: its sockets, its number of processes, where records are."""
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -48,7 +48,7 @@ def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any
 
 
 class Reload:
-    """One reload at a time; another one asked for meanwhile follows. Driven by the supervisor's loop: never waits."""
+    """One reload at a time; another one requested meanwhile follows. Driven by the supervisor's loop: never waits."""
 
     def __init__(
         self,
@@ -58,40 +58,40 @@ class Reload:
         take_over: Callable[[Shared, list[Worker]], None],
         refuse: Callable[[list[Worker]], None],
     ) -> None:
-        """Nothing is asked for yet.
+        """No reload is requested yet.
 
         Args:
             shared: what the running children were started with.
             source_fd: what `reload_config.py` needs to find the configuration.
             start: starts a child and listens to it; one that could not be started is due again.
-            take_over: told of new workers, all of them ready.
-            refuse: told that nothing changes, with those new workers that accept already.
+            take_over: called with the new workers once all of them are ready.
+            refuse: called when nothing changes, with those new workers that already accept.
         """
         self._shared = shared
         self._source_fd = source_fd
         self._start = start
         self._take_over = take_over
         self._refuse = refuse
-        self._is_asked = False
+        self._is_requested = False
         self._reader: subprocess.Popen[bytes] | None = None
         self._read_fd = -1
         self._next: Shared | None = None
         self.starting: list[Worker] = []
         """New workers that are not all ready yet."""
 
-    def ask(self) -> None:
-        """Reload, now or after the one that is under way."""
-        self._is_asked = True
-        self.tend()
+    def request(self) -> None:
+        """Reload, now or after the one in progress."""
+        self._is_requested = True
+        self.advance()
 
-    def tend(self) -> None:
-        """Go on as far as possible."""
+    def advance(self) -> None:
+        """Take every step that is possible now."""
         if self._reader is not None and self._reader.poll() is not None:
             self._on_read(self._reader.returncode)
         if self.starting:
-            self._look_at_successors()
-        if self._is_asked and self._reader is None and not self.starting:
-            self._is_asked = False
+            self._check_new_workers()
+        if self._is_requested and self._reader is None and not self.starting:
+            self._is_requested = False
             self._read()
 
     def _read(self) -> None:
@@ -107,7 +107,7 @@ class Reload:
             )
         except OSError as error:
             os.close(self._read_fd)
-            log.error("the configuration cannot be read again: %s", error)
+            log.error("cannot read the configuration, keeping the current settings: %s", error)
             self._refuse([])
 
     def _on_read(self, code: int) -> None:
@@ -115,32 +115,32 @@ class Reload:
         document = read_document(self._read_fd)
         os.close(self._read_fd)
         if code:
-            if code != 2:  # then it has said why
-                log.error("the configuration could not be read again, the settings in force stay")
+            if code != 2:  # then it has logged why
+                log.error("cannot read the configuration, keeping the current settings")
             self._refuse([])
             return
         settings, kept = merge(self._shared.settings, json.loads(document))
         if kept:
-            log.warning("these settings need a restart and stay as they are: %s", ", ".join(kept))
-        self._raise_successors(settings)
+            log.warning("these settings change only with a restart: %s", ", ".join(kept))
+        self._start_new_workers(settings)
 
-    def _raise_successors(self, settings: dict[str, Any]) -> None:
+    def _start_new_workers(self, settings: dict[str, Any]) -> None:
         """Start one new worker per socket."""
         fd = hand_over(json.dumps(settings).encode(), "sidelog-settings")
         self._next = shared = replace(self._shared, settings=settings, settings_fd=fd)
         try:
             shared.check_ring_directory(settings["proxy"]["workers"])
         except SharedMemoryError as error:
-            self._give_up(str(error))
+            self._cancel(str(error))
             return
         self.starting = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
         for worker in self.starting:
             self._start(worker)
 
-    def _look_at_successors(self) -> None:
+    def _check_new_workers(self) -> None:
         failed = [worker for worker in self.starting if not worker.is_running()]
         if failed:
-            self._give_up(f"{failed[0].name} does not start with the new ones")
+            self._cancel(f"{failed[0].name} does not start with the new ones")
         elif all(worker.is_ready for worker in self.starting):
             workers, shared, self.starting, self._next = self.starting, self._next, [], None
             assert shared is not None
@@ -148,13 +148,13 @@ class Reload:
             self._shared = shared
             self._take_over(shared, workers)
 
-    def _give_up(self, reason: str) -> None:
-        log.error("the settings in force stay: %s", reason)
+    def _cancel(self, reason: str) -> None:
+        log.error("keeping the current settings: %s", reason)
         ready = [worker for worker in self.starting if worker.is_ready]
         for worker in self.starting:
             if worker not in ready:
                 worker.kill()
-                worker.forget_rings()
+                worker.close_rings()
         self.starting = []
         assert self._next is not None
         os.close(self._next.settings_fd)

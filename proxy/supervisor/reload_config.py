@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = load(source["overrides"], os.environ, Path(source["config"]) if source["config"] else None)
     except SettingsError as error:
-        log.error("the configuration is not valid, the settings in force stay: %s", "; ".join(error.problems))
+        log.error("invalid configuration, keeping the current settings: %s", "; ".join(error.problems))
         return 2
     write_document(options.settings_fd, freeze(settings))
     return 0

@@ -1,4 +1,4 @@
-"""What a root process begins with: the data directory locked, the sockets bound, both told. Standard library only.
+"""How a root process starts: lock the data directory, bind the sockets, announce both. Standard library only.
 
 Shared by the supervisor and by the single process of `workers = 0`.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy.process.data_dir import STORAGE_URL_NAME, DataDir, DataDirError, take, update_state
+from proxy.process.data_dir import STORAGE_URL_NAME, DataDir, DataDirError, lock_data_dir, update_state
 from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
 from proxy.process.logs import set_up_log
 from proxy.process.memfd import read_document
@@ -23,8 +23,8 @@ log = logging.getLogger("proxy.supervisor")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What a root process stands on."""
+class RootContext:
+    """What a root process starts with."""
 
     settings: dict[str, Any]
     """As frozen, plain values."""
@@ -35,8 +35,8 @@ class Ground:
     listeners: Listeners
 
 
-def run_root(program: str, argv: list[str], run: Callable[[Ground], int]) -> int:
-    """Prepare the ground and run on it; a problem at the start is one line on stderr and exit code 1."""
+def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -> int:
+    """Prepare a root process and run it; a problem at the start is one line on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog=program, description="started by `sidelog serve`")
     parser.add_argument("--settings-fd", type=int, required=True)
     parser.add_argument("--source-fd", type=int, required=True, help="where the settings came from, for a reload")
@@ -45,10 +45,10 @@ def run_root(program: str, argv: list[str], run: Callable[[Ground], int]) -> int
     set_up_log(settings["log"]["level"], role="supervisor")
     try:
         os.umask(0o077)
-        data = take(Path(settings["data_dir"]), settings["proxy"]["instance"])
+        data = lock_data_dir(Path(settings["data_dir"]), settings["proxy"]["instance"])
         listeners = open_listeners(settings)
         _announce(data, listeners, settings)
-        return run(Ground(settings, options.settings_fd, options.source_fd, data, listeners))
+        return run(RootContext(settings, options.settings_fd, options.source_fd, data, listeners))
     except (DataDirError, ListenError, SharedMemoryError) as error:
         sys.stderr.write(f"sidelog: {error}\n")
         return 1

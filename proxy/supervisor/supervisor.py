@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from proxy.process.control_channel import HOPELESS_EXIT
+from proxy.process.control_channel import EXIT_CONFIG
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import Listeners
 from proxy.process.logs import set_up_log
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 COLLECTOR_STOP_S: Final = 60.0
 """The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
 SLOW_STOP_S: Final = 3.0
-"""A stop that waits longer than this for a child says for which."""
+"""A stop that waits longer than this for a child logs which one."""
 KILL_AFTER_S: Final = 5.0
 """A child gets this long beyond its own timeouts before it is killed."""
 
@@ -82,14 +82,14 @@ class Supervisor:
                 end.setblocking(False)
             signal.set_wakeup_fd(write_end.fileno(), warn_on_full_buffer=False)
             try:
-                return self._keep(read_end)
+                return self._run_until_stopped(read_end)
             finally:
                 signal.set_wakeup_fd(-1)
                 if self._health is not None:
                     self._health.close()
                 self._selector.close()
 
-    def _keep(self, read_end: socket.socket) -> int:
+    def _run_until_stopped(self, read_end: socket.socket) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, lambda signum, _: self._signals.append(signum))
         self._selector.register(read_end, selectors.EVENT_READ)
@@ -98,7 +98,7 @@ class Supervisor:
         while not self._is_stopping:
             self._wait(read_end, self._next_start_s())
             self._handle_signals()
-            self._tend()
+            self._advance()
         return self._stop(read_end)
 
     def _start(self, child: Child) -> None:
@@ -115,7 +115,7 @@ class Supervisor:
             self._collector.offer_rings(self._all_workers)
 
     def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
-        """Sleep until a signal, a child's line, somebody who asks for our health, or the time is over."""
+        """Sleep until a signal, a line of a child, a health request, or the timeout."""
         due_s = None if self._health is None else self._health.due_s()
         if due_s is not None:
             timeout_s = due_s if timeout_s is None else min(timeout_s, due_s)
@@ -161,7 +161,7 @@ class Supervisor:
                 child.on_ring(source, is_anonymous=kind == "anonymous")
             elif line.startswith("retired "):
                 for worker in self._all_workers:
-                    worker.forget_ring(line.removeprefix("retired "))
+                    worker.close_ring(line.removeprefix("retired "))
 
     def _on_ready(self, child: Child) -> None:
         child.is_ready = True
@@ -180,12 +180,12 @@ class Supervisor:
                 self._is_stopping = True
             elif number == signal.SIGHUP:
                 notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
-                self._reload.ask()
+                self._reload.request()
             elif number == signal.SIGUSR1:
                 children = [*self._children, *self._reload.starting, *self._leaving]
                 log.info("status", extra={"children": [child.describe() for child in children]})
 
-    def _tend(self) -> None:
+    def _advance(self) -> None:
         """Restart what has died and is due; let a survivor adopt a dead worker's socket."""
         now = time.monotonic()
         for child in self._children:
@@ -195,7 +195,7 @@ class Supervisor:
             if child.is_due(now) and not self._is_stopping:
                 self._start(child)
         if not self._is_stopping:
-            self._reload.tend()
+            self._reload.advance()
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
             self._hand_over_by_s = None
@@ -205,7 +205,7 @@ class Supervisor:
             notify("WATCHDOG=1")
 
     def _on_death(self, child: Child, code: int, now: float) -> None:
-        if code == HOPELESS_EXIT:  # it has said why
+        if code == EXIT_CONFIG:  # it has logged why
             self._is_stopping = True
             return
         if child.control is not None:
@@ -214,7 +214,7 @@ class Supervisor:
             self._start(child)
             return
         delay_s = child.schedule_restart(now)
-        log.error("%s ended; starting it again", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
+        log.error("%s ended; restarting it", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
         if isinstance(child, Worker):
             self._collector.offer_rings(self._workers)
             survivor = next((w for w in self._workers if w is not child and w.is_ready), None)
@@ -234,9 +234,9 @@ class Supervisor:
     def _take_over(self, shared: Shared, workers: list[Worker]) -> None:
         """Let new workers serve from now on, and the old ones serve out; the collector follows."""
         for worker in self._leaving:
-            worker.tell("drain")  # a generation later, the patience with its last clients is at an end
+            worker.send("drain")  # a generation later, the patience with its last clients is at an end
         for worker in self._workers:
-            worker.tell("retire")
+            worker.send("retire")
         self._leaving += self._workers
         self._workers = workers
         settings = shared.settings
@@ -251,22 +251,22 @@ class Supervisor:
     def _refuse(self, ready: list[Worker]) -> None:
         """Go on as before; new workers that already accepted serve those clients out."""
         for worker in ready:
-            worker.tell("retire")
+            worker.send("retire")
         self._leaving += ready
         notify("READY=1")
 
     def _stop(self, read_end: socket.socket) -> int:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
         notify("STOPPING=1")
-        self._collector.tell("not-ready")
+        self._collector.send("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
         for listener in self._listeners.data:
             listener.close()  # so that the last worker to close it ends the queue of new connections
         workers = self._all_workers
         for worker in workers:
-            worker.tell("drain")
+            worker.send("drain")
         self._reap(read_end, workers, self._limits["drain_timeout_s"] + KILL_AFTER_S)
-        self._collector.tell("drain")
+        self._collector.send("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
         return 0 if not self._has_stop_signal() and self._collector.exit_code == 0 else 1
 
@@ -277,17 +277,17 @@ class Supervisor:
 
     def _reap(self, read_end: socket.socket, children: Sequence[Child], timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
-        tell_at = time.monotonic() + SLOW_STOP_S
+        warn_at = time.monotonic() + SLOW_STOP_S
         while running := [child for child in children if child.is_running()]:
             names, left = ", ".join(child.name for child in running), deadline - time.monotonic()
             if left <= 0 or self._has_stop_signal():
-                log.error("%s did not end in time and is killed; what was pushed stays in the rings", names)
+                log.error("%s did not stop in time and is killed; its records stay in the ring", names)
                 for child in children:
                     child.kill()
                 return
-            if time.monotonic() >= tell_at:
-                tell_at = deadline
-                log.warning("the stop waits for %s", names, extra={"at_most_s": round(left, 1)})
+            if time.monotonic() >= warn_at:
+                warn_at = deadline
+                log.warning("waiting for %s to stop", names, extra={"at_most_s": round(left, 1)})
             self._wait(read_end, min(left, 0.5))
 
     def _has_stop_signal(self) -> bool:

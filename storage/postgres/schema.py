@@ -38,7 +38,7 @@ async def migrate(connection: Connection) -> int:
             raise StorageUnavailable(f"the database keeps text as {encoding}, {_ENCODING} is needed")
         version = await read_version(connection)
         if version > len(scripts):
-            raise SchemaTooNew(f"the store has layout {version}, this program knows {len(scripts)}")
+            raise SchemaTooNew(version, len(scripts))
         if version == 0:
             # Not asked for when it is there already: that needs a right on the whole database.
             await connection.execute(
@@ -61,7 +61,7 @@ async def check_layout(connection: Connection) -> int:
     async with transaction(connection, "BEGIN READ ONLY"):
         version = await read_version(connection)
     if version > newest:
-        raise SchemaTooNew(f"the store has layout {version}, this program knows {newest}")
+        raise SchemaTooNew(version, newest)
     if version < newest:
         raise SchemaTooOld(version, newest)
     return version

@@ -96,7 +96,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _refuse_newer(version: int, scripts: list[str]) -> None:
     if version > len(scripts):
-        raise SchemaTooNew(f"the store has layout {version}, this program knows {len(scripts)}")
+        raise SchemaTooNew(version, len(scripts))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -127,7 +127,7 @@ def test_a_store_of_a_newer_layout_is_refused_untouched(tmp_path: Path, workers:
     before = (data_dir / "sidelog.db").read_bytes()
     code, (line,) = refusal(data_dir, "--workers", workers)
     assert code == 1
-    assert "the store has layout 999" in json.loads(line)["message"]
+    assert "written by a newer sidelog (layout 999, " in json.loads(line)["message"]
     assert (data_dir / "sidelog.db").read_bytes() == before
 
 

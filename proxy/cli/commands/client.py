@@ -25,7 +25,7 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 
 
 def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
-    """Find the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data."""
+    """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY, ./sidelog-data."""
     return Path(
         option
         or environ.get("SIDELOG_DATA_DIR")
@@ -40,15 +40,13 @@ def read_token(directory: Path) -> str:
     try:
         return path.read_text("ascii").strip()
     except FileNotFoundError:
-        raise CommandError(
-            f"there is no {path}; it is made at the first start (choose the directory with --data-dir)"
-        ) from None
+        raise CommandError(f"no admin token at {path}, it is created at the first start; pass --data-dir") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"cannot read {path}: {error}") from error
 
 
 def admin_url_of(state: Mapping[str, Any]) -> str | None:
-    """Where the sidelog of a data directory has, or had, its admin port; None when it never ran."""
+    """Return the URL of the admin port in a `state.json`; None when no sidelog ever ran there."""
     url = state.get("admin_url")
     return url if isinstance(url, str) and url else None
 
@@ -73,18 +71,18 @@ class Client:
     """The admin port's own certificate, trusted beside the system's."""
 
     def get(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Answer:
-        """GET a path of the admin port, whatever its status.
+        """GET a path of the admin port; a status of 400 or more is no error.
 
         Raises:
-            CommandError: nobody answers, or not in HTTP.
+            CommandError: there is no HTTP response.
         """
         return self.send("GET", path + (f"?{urlencode(parameters, doseq=True)}" if parameters else ""))
 
     def send(self, method: str, target: str, content: object = None) -> Answer:
-        """Send a request, with `content` as JSON unless it is None; answers whatever the status.
+        """Send a request, with `content` as JSON unless it is None; a status of 400 or more is no error.
 
         Raises:
-            CommandError: nobody answers, or not in HTTP.
+            CommandError: there is no HTTP response.
         """
         headers = {"Accept": "application/json", "Connection": "close"}
         payload = None
@@ -101,7 +99,7 @@ class Client:
             return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)
         except (OSError, http.client.HTTPException) as error:
             raise CommandError(
-                f"no answer from {self.url}: {str(error) or type(error).__name__}; is sidelog running?"
+                f"no response from {self.url}: {str(error) or type(error).__name__}; is sidelog running?"
             ) from error
         finally:
             connection.close()
@@ -110,18 +108,12 @@ class Client:
     def stream(
         self, path: str, parameters: Mapping[str, str | list[str]], headers: Mapping[str, str], timeout_s: float
     ) -> Iterator[http.client.HTTPResponse]:
-        """GET a path and give the answer to be read piece by piece.
-
-        Args:
-            path: of the admin port.
-            parameters: of the query.
-            headers: beside the token.
-            timeout_s: of every read.
+        """GET a path and yield the response, to be read piece by piece; `timeout_s` is that of each read.
 
         Raises:
-            CommandError: the server refused, in its own words.
-            OSError: nobody answers, or the connection broke.
-            http.client.HTTPException: the answer ended early.
+            CommandError: the server refused, with its message.
+            OSError: the server cannot be reached, or the connection broke.
+            http.client.HTTPException: the response ended early.
         """
         connection = _connection(self.url, self.cert_file)
         connection.timeout = timeout_s
@@ -138,11 +130,11 @@ class Client:
             connection.close()
 
     def get_json(self, path: str, parameters: Mapping[str, str | list[str]] | None = None) -> Any:
-        """GET JSON; refusals become errors with the server's own words."""
+        """GET JSON; a refusal is raised as a CommandError with the server's message."""
         return self._read(self.get(path, parameters))
 
     def send_json(self, method: str, target: str, content: object = None) -> Any:
-        """Send a request and read the JSON answered, None when there is none; refusals as in `get_json`."""
+        """Send a request and return the JSON of the response, None when it has none; refusals as in `get_json`."""
         return self._read(self.send(method, target, content))
 
     def _read(self, answer: Answer) -> Any:
@@ -153,11 +145,11 @@ class Client:
         try:
             return json.loads(answer.body)
         except ValueError as error:
-            raise CommandError(f"{self.url} answered something that is not JSON; is it the admin port?") from error
+            raise CommandError(f"the response of {self.url} is not JSON; is it the admin port?") from error
 
 
 def connect(url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]) -> Client:
-    """Make a client from options and, for what is not given, from the data directory."""
+    """Return a client made from options and, for what is not given, from the data directory."""
     directory = data_directory(option, environ)
     url = url or environ.get("SIDELOG_URL")
     token = token or environ.get("SIDELOG_TOKEN")
@@ -166,17 +158,16 @@ def connect(url: str | None, token: str | None, option: str | None, environ: Map
     except OSError as error:
         raise CommandError(f"cannot read {directory / STATE_FILE}: {error.strerror}") from error
     if url is None and (url := admin_url_of(state)) is None:
-        raise CommandError(
-            f"sidelog has not run with the data directory {directory}: its {STATE_FILE} names no admin port; "
-            "give --url, or --data-dir"
-        )
+        if (directory / STATE_FILE).exists():
+            raise CommandError(f"{directory / STATE_FILE} names no admin port; pass --url")
+        raise CommandError(f"no sidelog data in {directory}; pass --data-dir or --url")
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
         token = read_token(directory) if (directory / TOKEN_FILE).exists() else ""
     return Client(url, token, str(state.get("admin_cert_file") or ""))
 
 
 def refusal(answer: Answer) -> str:
-    """Say what an error answer says: RFC 9457's detail, or the message of one of the dialects."""
+    """Return the message of an error response: RFC 9457's detail, or the message of one of the dialects."""
     try:
         document = json.loads(answer.body)
     except ValueError:
@@ -186,8 +177,8 @@ def refusal(answer: Answer) -> str:
         error = document.get("error")
         inner = error.get("message") if isinstance(error, dict) else error
         detail = document.get("detail") or inner or document.get("message") or document.get("title")
-    mend = "; give --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
-    return f"{detail or http.client.responses.get(answer.status, 'error')} (status {answer.status}){mend}"
+    fix = "; pass --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
+    return f"{detail or http.client.responses.get(answer.status, 'error')}{fix}"
 
 
 def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
@@ -204,5 +195,5 @@ def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
 
 
 def client_from_environment(url: str | None, token: str | None, data_dir: str | None) -> Client:
-    """Make a client as every command does that talks to a running sidelog."""
+    """Return the client of a command that talks to a running sidelog."""
     return connect(url, token, data_dir, os.environ)

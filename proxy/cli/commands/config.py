@@ -57,7 +57,7 @@ def _table(tree: Mapping[str, Any], prefix: str) -> list[str]:
 
 
 def _is_table(key: str, value: object) -> bool:
-    """Tell a section from a setting that is itself a table, such as the headers a route sets."""
+    """Return whether this is a section, not a setting that is itself a table, such as the headers a route sets."""
     is_list_of_tables = (
         isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, dict) for item in value)
     )

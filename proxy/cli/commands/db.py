@@ -83,5 +83,6 @@ def _print(found: dict[str, object], *, as_json: bool) -> None:
         say_json(found)
         return
     width = max(map(len, found))
-    for name, value in found.items():
+    for key, value in found.items():
+        name = "fix" if key == "mend" else key
         say(f"{name.replace('_', ' '):{width}}  {'-' if value is None else value}")

@@ -1,6 +1,6 @@
 """`sidelog export`: a filter's records as a file, streamed from the API with a progress bar on stderr.
 
-An export that ended early is said and fails: a file that was written with exit code 0 is whole.
+An export that ended early fails with a message: a file written with exit code 0 is complete.
 """
 
 import http.client
@@ -41,24 +41,22 @@ def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: Binar
                 progress.add(piece)
         file.flush()
     except BrokenPipeError:
-        return  # whoever reads our output has had enough
+        return  # the reader of our output has closed it
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise CommandError(
-            f"the export broke off after {progress.text()}: {error}; what was written is not whole"
-        ) from error
+        raise CommandError(f"the export failed after {progress.text()}: {error}; the file is incomplete") from error
     finally:
         progress.end()
 
 
 def _expected_lines(client: Client, parameters: Mapping[str, str | list[str]]) -> int | None:
-    """How many records there will be, a line each; None when they are too many to be counted now."""
+    """Return the number of records, a line each; None when there are too many to be counted in time."""
     filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies")}
     summary = client.get_json("/api/summary", filters)
     return (summary["exchanges"] + summary["events"] or None) if summary["complete"] else None
 
 
 class _Progress:
-    """A bar on stderr, when that is a terminal, that says how much has come."""
+    """A bar on stderr, when that is a terminal: how much has been received."""
 
     def __init__(self, expected_lines: int | None) -> None:
         self._expected_lines = expected_lines
@@ -83,7 +81,7 @@ class _Progress:
         return f"{'━' * round(share * BAR_CHARACTERS):{BAR_CHARACTERS}} {share:4.0%}  "
 
     def text(self) -> str:
-        """Say how much has come."""
+        """Return how much has been received."""
         return f"{self._bytes / 1e6:,.1f} MB, {self._lines:,} lines"
 
     def end(self) -> None:

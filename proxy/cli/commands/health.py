@@ -1,4 +1,4 @@
-"""`sidelog health` and `sidelog token show|rotate`: what a container check and a person at a shell need."""
+"""`sidelog health` and `sidelog token show|rotate`: what a container check and an operator need."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from proxy.collector.admin_token import rotate_token
 
 
 def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Ask /readyz; returns 0 when it is ready, 1 when it is not, or nobody answers."""
+    """Request /readyz; return 0 when sidelog is ready, 1 when it is not or cannot be reached."""
     answer = client_from_environment(url, "", data_dir).get("/readyz")
     is_ready = answer.status == 200
     if as_json:
@@ -21,7 +21,7 @@ def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
     elif is_ready:
         say("ready")
     else:
-        complain(f"not ready (status {answer.status})")
+        complain("not ready")
     return 0 if is_ready else 1
 
 

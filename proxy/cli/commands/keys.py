@@ -1,7 +1,7 @@
 """`sidelog keys`: API keys of the proxied service, through the admin API of a running sidelog.
 
-The secret is printed once, alone on its line on stdout, so that a script can take it; all other words about a new key
-go to stderr.
+The secret is printed once, alone on its line on stdout, so that a script can take it; everything else about a new key
+goes to stderr.
 """
 
 import re
@@ -27,7 +27,7 @@ def members(
     project: str | None,
     user: str | None,
 ) -> dict[str, object]:
-    """Make the API's members of options; what was not given is left out."""
+    """Return the members of the API's request; options that were not given are left out."""
     given = {
         "name": name,
         "scopes": scopes or None,
@@ -41,7 +41,7 @@ def members(
 
 
 def moment(text: str, now: datetime) -> str:
-    """Turn `30d` into the time that is so far from now; any other text is the API's to judge."""
+    """Return the time that is `30d` from now; any other text is left for the API to judge."""
     age = _AGE.fullmatch(text.strip())
     if age is None:
         return text
@@ -57,7 +57,7 @@ def create(client: Client, given: Mapping[str, object], *, as_json: bool) -> int
     if as_json:
         say_json(key)
         return 0
-    complain(f"created key {key['id']} ({visible(key['name'])}); its secret is shown only now:")
+    complain(f"created key {key['id']} ({visible(key['name'])}); its secret is not shown again:")
     say(key["secret"])
     return 0
 
@@ -70,7 +70,7 @@ def list_keys(client: Client, *, as_json: bool) -> int:
     elif keys:
         _print_table(keys)
     else:
-        complain("there are no keys")
+        complain("no keys")
     return 0
 
 
@@ -101,7 +101,7 @@ def _find(client: Client, text: str) -> dict[str, Any]:
     keys: list[dict[str, Any]] = client.get_json("/api/keys")["keys"]
     found = [key for key in keys if key["id"] == text] or [key for key in keys if key["name"] == text]
     if len(found) != 1:
-        raise CommandError(f"{len(found) or 'no'} keys are called {text!r}; `sidelog keys list` shows their ids")
+        raise CommandError(f"{len(found) or 'no'} keys are named {text!r}; `sidelog keys list` shows their ids")
     return found[0]
 
 
@@ -125,7 +125,7 @@ def _print_table(keys: list[dict[str, Any]]) -> None:
         table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells[:shown]))
     out.print(table)
     if shown < len(titles):
-        complain("a wider terminal, or --json, shows the rest")
+        complain("use a wider terminal or --json for the other columns")
 
 
 def _state(expires_at: str | None) -> str:

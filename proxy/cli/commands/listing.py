@@ -1,7 +1,7 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
 Strategy: a wide terminal shows everything; on a narrow one the date, the host and the outcome go (its colour stays),
-and the id is written without hyphens, so that it is still whole and can be given to `sidelog get`.
+and the id is written without hyphens, so that it still fits and can be passed to `sidelog get`.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from rich.text import Text
 from proxy.cli.commands.output import WIDE_COLUMNS, console, visible_line
 
 _WIDE: Final = ("time", "status", "ms", "method", "target", "outcome", "id")
-_NARROW: Final = ("time", "st", "ms", "request", "id")
+_NARROW: Final = ("time", "code", "ms", "request", "id")
 _STYLES: Final = {"error": "red", "warn": "yellow"}
 _LINE_WIDTHS: Final = (23, 3, 9, 7)
 _NARROW_LINE_WIDTHS: Final = (8, 3, 9)
@@ -37,7 +37,7 @@ def print_records(rows: list[dict[str, Any]]) -> None:
         out.width = max(out.width, needed)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for title, width in zip(titles, widths, strict=True):
-        is_number = title in ("status", "st", "ms")
+        is_number = title in ("status", "code", "ms")
         table.add_column(title, justify="right" if is_number else "left", width=max(1, width), no_wrap=True)
     for row in cells:
         table.add_row(*row)

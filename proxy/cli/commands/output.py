@@ -1,7 +1,7 @@
-"""How commands speak: results on stdout, everything else on stderr, colour only on a terminal.
+"""Output of the commands: results on stdout, everything else on stderr, colour only on a terminal.
 
 Invariant: text from records or files reaches a terminal only with its control characters made visible, so that a
-logged request cannot move the cursor or retitle the window of whoever reads it.
+logged request cannot move the cursor or retitle the reader's window.
 """
 
 import json

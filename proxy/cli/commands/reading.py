@@ -1,4 +1,4 @@
-"""Where `query`, `get`, `stats` and `export` read: from a running sidelog, or when none runs, from the store itself.
+"""Where `query`, `get`, `stats` and `export` read: from a running sidelog, or from the store when none is running.
 
 Strategy: the store is opened read-only and shown by the same application as ever, on a loopback port of this process
 and for as long as the command takes, so that filters, pages, exports and errors cannot differ. The token for it is
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.cli.commands.client import Client, connect, data_directory
 from proxy.cli.commands.output import CommandError, complain
 from proxy.cli.commands.store import check_exists, layout_error, open_store, settings_of
-from proxy.process.data_dir import is_taken
+from proxy.process.data_dir import is_in_use
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
@@ -34,14 +34,14 @@ _STOP_S: Final = 5.0
 def reading_client(
     url: str | None, token: str | None, data_dir: str | None, config: Path | None = None
 ) -> Iterator[Client]:
-    """Make a client for reading; what it needs is closed at the end.
+    """Yield a client for reading; what it needs is closed at the end.
 
     Raises:
-        CommandError: nothing runs, and there is no store to read either.
-        SettingsError: nothing runs, and the settings that would name the store are wrong.
+        CommandError: no sidelog is running, and there is no store to read either.
+        SettingsError: no sidelog is running, and the settings that would name the store are wrong.
     """
     directory = data_directory(data_dir, os.environ)
-    if url or os.environ.get("SIDELOG_URL") or is_taken(directory):
+    if url or os.environ.get("SIDELOG_URL") or is_in_use(directory):
         yield connect(url, token, data_dir, os.environ)
         return
     settings = settings_of(config, str(directory), os.environ)
@@ -51,7 +51,7 @@ def reading_client(
         yield connect(url, token, data_dir, os.environ)  # one whose data directory is elsewhere; or its error is better
         return
     if sys.stderr.isatty():
-        complain(f"nothing runs with {directory}: reading its store")
+        complain(f"no sidelog is running with {directory}: reading its store")
     with _served(settings) as client:
         yield client
 
@@ -76,7 +76,7 @@ def _served(settings: Settings) -> Iterator[Client]:
 
 
 def _run(settings: Settings, token: str, started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
-    """Live on the thread: open, tell where, close when told."""
+    """Run on the thread: open the store, publish the address, close when asked to."""
 
     async def serve() -> None:
         from aiohttp import web

@@ -89,7 +89,7 @@ def _timings(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _print_members(members: Mapping[str, Any], title: str = "") -> None:
-    """Print what is known, a line each; nothing at all when nothing is."""
+    """Print the members that have a value, a line each."""
     known = {name: value for name, value in members.items() if value is not None and value != "" and value != []}
     if title and known:
         say(f"\n{title}")
@@ -98,7 +98,7 @@ def _print_members(members: Mapping[str, Any], title: str = "") -> None:
 
 
 def get_curl(client: Client, record_id: str) -> int:
-    """Print the command that sends the request again; what it lacks is said on stderr."""
+    """Print the command that sends the request again; what it lacks is reported on stderr."""
     line = curl_of(client.get_json(f"/api/records/{quote(record_id, safe='')}"))
     for note in line.notes:
         complain(f"sidelog: {visible(note)}")
@@ -127,13 +127,13 @@ def _print_message(message: Mapping[str, Any]) -> None:
         return
     say("")
     if body["omitted"]:
-        say(f"  [{body['size']} bytes, not kept: {body['omitted']}]")
+        say(f"  [{body['size']} bytes, not stored: {body['omitted']}]")
         return
     for window in ("head", "tail"):
         if body[window]:
             say(visible(body[window]))
         if window == "head" and body["truncated"]:
-            say(f"  [… of {body['size']} bytes]")
+            say(f"  [truncated: {body['size']} bytes in total]")
 
 
 def _plain(value: Any) -> str:

@@ -23,7 +23,7 @@ def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool
         _print_values(name, values)
     _print_usage(summary["usage"])
     if not summary["complete"]:
-        say("\nThe time budget ended the count: these are lower bounds.")
+        say("\nThe query ran out of time: these counts are lower bounds.")
     return 0
 
 

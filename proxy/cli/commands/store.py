@@ -14,6 +14,7 @@ import msgspec
 from proxy.cli.commands.doctor import sqlite_path
 from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import STORAGE_URL_NAME, read_state
+from proxy.settings.check import NO_UPSTREAM
 from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError, StorageSettings
 from storage.backends import open_storage
@@ -36,7 +37,7 @@ def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str,
     try:
         settings = load(overrides, environ, config)
     except SettingsError as error:
-        if not any(problem.startswith("routes: there is nothing") for problem in error.problems):
+        if not any(NO_UPSTREAM in problem for problem in error.problems):
             raise
         settings = load({**overrides, "proxy.upstream": _PLACEHOLDER_UPSTREAM}, environ, config)
     last = read_state(Path(settings.data_dir)).get(STORAGE_URL_NAME)
@@ -52,10 +53,10 @@ def check_exists(settings: Settings) -> None:
         CommandError: it ends with its process, or was never made.
     """
     if settings.storage.url.startswith("memory"):
-        raise CommandError("the store is in memory: it ends with its process, there is nothing to look at")
+        raise CommandError("the store is in memory and ends with its process: there is nothing to read")
     path = sqlite_path(settings)
     if path is not None and not path.exists():
-        raise CommandError(f"there is no {path} yet; it is made at the first start")
+        raise CommandError(f"there is no {path} yet; it is created at the first start")
 
 
 async def open_store(settings: Settings, *, is_read_only: bool) -> Storage:
@@ -87,5 +88,5 @@ def with_store(settings: Settings, work: Callable[[Storage], Awaitable[T]], *, i
 
 
 def layout_error(error: SchemaTooOld) -> CommandError:
-    """Say how a store of an older layout is read."""
+    """Return the error for a store of an older layout, with what to do."""
     return CommandError(f"{error}; run `sidelog db migrate`, or start sidelog")

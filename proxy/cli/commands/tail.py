@@ -1,8 +1,8 @@
 """`sidelog tail`: new records as they are stored, over the API's event stream, resumed without a gap.
 
 Strategy: the stream's ids say where we are. When the connection ends, for whatever reason, the next one carries the
-last id, and the server sends what was missed, from its store if need be. What cannot be sent any more it says
-(`gap`), and so do we. Standard: WHATWG HTML §9.2 (event streams).
+last id, and the server sends what was missed, from its store if need be. Records it can no longer
+send are announced by an event (`gap`), and reported. Standard: WHATWG HTML §9.2 (event streams).
 """
 
 import http.client
@@ -44,9 +44,9 @@ def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool
             reason = "the stream ended"
         except (OSError, http.client.HTTPException) as error:
             if not is_connected:
-                raise CommandError(f"no answer from {client.url}: {error}; is sidelog running?") from error
+                raise CommandError(f"no response from {client.url}: {error}; is sidelog running?") from error
             reason = str(error) or type(error).__name__
-        complain(f"disconnected ({reason}); resuming")
+        complain(f"disconnected from {client.url} ({reason}); reconnecting")
         time.sleep(retry_s)
         retry_s = min(2 * retry_s, MAX_RETRY_S)
 
@@ -93,7 +93,7 @@ def _show(event: Event, *, as_json: bool) -> bool:
         case "gap":
             complain(f"gap: records are missing here, {event.data}")
         case "reset":
-            complain("the store was replaced; going on with what is new")
+            complain("the store was replaced; continuing with new records")
         case "scope-destroyed":
             complain(f"the scope was destroyed: {event.data}")
             return False

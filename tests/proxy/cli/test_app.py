@@ -15,9 +15,10 @@ from proxy.cli import app
 from proxy.cli.commands.config import to_toml
 from proxy.process.memfd import hand_over
 from proxy.process.version import VERSION
+from proxy.settings.flags import FLAGS
 from proxy.settings.load import load
 from proxy.settings.model import freeze, redacted, thaw
-from proxy.settings.sources import FLAGS, leaves
+from proxy.settings.sources import leaves
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,7 +64,7 @@ def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
     options = command.commands["serve"].params
     helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "--help")}
     declared = dict(leaves())
-    assert helps == {flag: declared[name].type.__metadata__[0].description for name, flag in FLAGS.items()}
+    assert helps == {flag.option: declared[name].type.__metadata__[0].description for name, flag in FLAGS.items()}
 
 
 def test_settings_mistakes_end_with_2_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:

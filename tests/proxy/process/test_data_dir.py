@@ -7,13 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from proxy.process.data_dir import STATE_FILE, TOKEN_FILE, DataDir, DataDirError, read_state, take, update_state
+from proxy.process.data_dir import (
+    STATE_FILE,
+    TOKEN_FILE,
+    DataDir,
+    DataDirError,
+    lock_data_dir,
+    read_state,
+    update_state,
+)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[DataDir]:
     """A directory that is taken."""
-    taken = take(tmp_path / "a" / "data")
+    taken = lock_data_dir(tmp_path / "a" / "data")
     yield taken
     os.close(taken.lock_fd)
 
@@ -40,11 +48,11 @@ def test_everything_in_it_is_private(data: DataDir) -> None:
 
 def test_token_and_instance_are_made_once(tmp_path: Path) -> None:
     """The second start finds what the first made; another directory has others."""
-    first = take(tmp_path / "data")
+    first = lock_data_dir(tmp_path / "data")
     os.close(first.lock_fd)
-    second = take(tmp_path / "data")
+    second = lock_data_dir(tmp_path / "data")
     os.close(second.lock_fd)
-    other = take(tmp_path / "other")
+    other = lock_data_dir(tmp_path / "other")
     os.close(other.lock_fd)
     assert (second.token, second.instance) == (first.token, first.instance)
     assert len(first.token) >= 43  # 256 bits in base64
@@ -55,11 +63,11 @@ def test_token_and_instance_are_made_once(tmp_path: Path) -> None:
 def test_a_token_file_of_the_operator_is_used(tmp_path: Path) -> None:
     """What was put there before the first start is the token; an empty file is replaced."""
     (tmp_path / TOKEN_FILE).write_text(" chosen\n")
-    taken = take(tmp_path)
+    taken = lock_data_dir(tmp_path)
     os.close(taken.lock_fd)
     assert taken.token == "chosen"
     (tmp_path / TOKEN_FILE).write_text("\n")
-    taken = take(tmp_path)
+    taken = lock_data_dir(tmp_path)
     os.close(taken.lock_fd)
     assert len(taken.token) >= 43
 
@@ -67,7 +75,7 @@ def test_a_token_file_of_the_operator_is_used(tmp_path: Path) -> None:
 def test_a_named_instance_is_kept(tmp_path: Path) -> None:
     """A name that was configured once is the name until another is configured."""
     for configured, expected in (("named", "named"), ("", "named"), ("renamed", "renamed")):
-        taken = take(tmp_path, configured)
+        taken = lock_data_dir(tmp_path, configured)
         os.close(taken.lock_fd)
         assert taken.instance == expected
     assert read_state(tmp_path)["instance"] == "renamed"
@@ -76,22 +84,22 @@ def test_a_named_instance_is_kept(tmp_path: Path) -> None:
 def test_a_second_taker_is_refused(data: DataDir) -> None:
     """The message names the directory; once the first has let go, it can be taken."""
     with pytest.raises(DataDirError, match=f"data directory {data.path} is in use by another sidelog"):
-        take(data.path, wait_s=0)
+        lock_data_dir(data.path, wait_s=0)
     descriptors = set(os.listdir("/proc/self/fd"))
     with pytest.raises(DataDirError):
-        take(data.path, wait_s=0.1)
+        lock_data_dir(data.path, wait_s=0.1)
     assert set(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_whoever_inherits_the_lock_holds_it(tmp_path: Path) -> None:
     """A collector that outlives its supervisor keeps a new start waiting."""
-    first = take(tmp_path)
+    first = lock_data_dir(tmp_path)
     inherited = os.dup(first.lock_fd)
     os.close(first.lock_fd)
     with pytest.raises(DataDirError, match="in use"):
-        take(tmp_path, wait_s=0)
+        lock_data_dir(tmp_path, wait_s=0)
     os.close(inherited)
-    os.close(take(tmp_path, wait_s=0).lock_fd)
+    os.close(lock_data_dir(tmp_path, wait_s=0).lock_fd)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b"null"])
@@ -99,7 +107,7 @@ def test_a_damaged_state_file_is_empty_and_replaced(tmp_path: Path, content: byt
     """A state that cannot be read costs the instance name, never the start."""
     (tmp_path / STATE_FILE).write_bytes(content)
     assert read_state(tmp_path) == {}
-    taken = take(tmp_path)
+    taken = lock_data_dir(tmp_path)
     os.close(taken.lock_fd)
     assert read_state(tmp_path) == {"instance": taken.instance}
 
@@ -109,18 +117,18 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, name: str) -> 
     """A file stands in its place, or on the way."""
     (tmp_path / "file").write_text("")
     with pytest.raises(DataDirError, match=f"data directory {tmp_path / name}: "):
-        take(tmp_path / name)
+        lock_data_dir(tmp_path / name)
 
 
 def test_a_token_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A directory where the token should be, or bytes that are no text, are an error and no traceback."""
     (tmp_path / TOKEN_FILE).mkdir()
     with pytest.raises(DataDirError, match=f"data directory {tmp_path}: "):
-        take(tmp_path)
+        lock_data_dir(tmp_path)
     (tmp_path / TOKEN_FILE).rmdir()
     (tmp_path / TOKEN_FILE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataDirError, match=r"admin-token holds no text"):
-        take(tmp_path)
+        lock_data_dir(tmp_path)
 
 
 def test_nothing_temporary_is_left(data: DataDir) -> None:

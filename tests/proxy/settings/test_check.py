@@ -34,7 +34,7 @@ def refusal(environ: dict[str, str]) -> str:
         ("PROXY__RECORD_ID_HEADER", "x:y", "proxy.record_id_header: expected a token"),
         ("PROXY__INSTANCE", "a b", "proxy.instance: expected letters"),
         ("PROXY__STAGE", "a\nb", "proxy.stage: must not hold CR"),
-        ("PROXY__LIMITS__MAX_HEADER_BYTES", "10", "expected 0 (off) or at least 256 bytes, got 10"),
+        ("PROXY__LIMITS__MAX_HEADER_BYTES", "10", "expected 0 or at least 256 bytes, got 10"),
         ("PROXY__LIMITS__TIMEOUT_CONNECT_S", "-1", "proxy.limits.timeout_connect_s: expected `float` >= 0"),
         ("ADMIN__ALLOWED_HOSTS", '["a/b"]', "admin.allowed_hosts: expected a host name"),
         ("RING__BYTES", "1048575", "ring.bytes: expected `int` >= 1048576"),

@@ -1,7 +1,6 @@
 """Settings as values: defaults, freezing, what is shown; and the example file that documents them."""
 
 import tomllib
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,8 +8,7 @@ import pytest
 from proxy.settings.load import load
 from proxy.settings.model import RouteSettings, Settings, SettingsError, freeze, redacted, thaw
 from proxy.settings.sources import fields_of, leaves
-
-EXAMPLE = Path(__file__).parents[3] / "deploy" / "example.toml"
+from tests.support.example_config import EXAMPLE, WIDTH, render
 
 
 def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
@@ -40,6 +38,12 @@ def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> N
             field.default_factory() if field.default is msgspec.NODEFAULT and not field.required else field.default
         )
         assert field.required or route[key] == default
+
+
+def test_example_file_is_written_from_the_declarations() -> None:
+    """Help and order are those declared; `python -m tests.support.example_config` writes the file anew."""
+    assert EXAMPLE.read_text() == render()
+    assert max(map(len, EXAMPLE.read_text().splitlines())) <= WIDTH
 
 
 def test_example_file_explains_every_table_and_loads() -> None:

@@ -76,15 +76,15 @@ def test_a_child_speaks_and_obeys(child: TestChild) -> None:
     """Lines travel both ways; its exit code is told once."""
     assert heard(child) == (["ready"], False)
     assert child.poll() is None
-    child.tell("say retired 00")
+    child.send("say retired 00")
     assert heard(child) == (["retired 00"], False)
     child.is_ready = True
-    child.tell("exit 7")
+    child.send("exit 7")
     assert heard(child) == ([], True)
     while (code := child.poll()) is None:
         pass
     assert (code, child.exit_code, child.is_ready, child.poll()) == (7, 7, False, None)
-    child.tell("nobody hears this")
+    child.send("nobody hears this")
 
 
 def test_the_end_of_the_line_ends_the_child(child: TestChild) -> None:
@@ -162,7 +162,7 @@ def test_the_command_of_a_worker(shared: Shared) -> None:
     assert {*listen, spare_of(worker), shared.settings_fd, shared.wakeup.read_fd, shared.wakeup.write_fd} == set(
         descriptors
     )
-    worker.forget_rings()
+    worker.close_rings()
 
 
 def test_the_command_of_a_collector(shared: Shared) -> None:
@@ -196,7 +196,7 @@ def worker(shared: Shared) -> Iterator[Worker]:
     worker = Worker(shared, 0)
     worker.command(99)
     yield worker
-    worker.forget_rings()
+    worker.close_rings()
 
 
 def test_a_ring_in_the_spare_file_is_kept_until_it_is_emptied(worker: Worker) -> None:
@@ -209,11 +209,11 @@ def test_a_ring_in_the_spare_file_is_kept_until_it_is_emptied(worker: Worker) ->
     worker.command(99)
     worker.on_ring("cd", is_anonymous=True)
     assert list(worker.rings) == ["ab", "cd"]
-    worker.forget_ring("ab")
+    worker.close_ring("ab")
     assert list(worker.rings) == ["cd"]
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(spare)
-    worker.forget_ring("unknown")
+    worker.close_ring("unknown")
 
 
 def test_a_spare_file_nobody_needs_is_closed(worker: Worker) -> None:
@@ -225,7 +225,7 @@ def test_a_spare_file_nobody_needs_is_closed(worker: Worker) -> None:
         os.fstat(spare)
     worker.command(99)
     spare = spare_of(worker)
-    worker.forget_rings()
+    worker.close_rings()
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(spare)
 

@@ -87,5 +87,5 @@ def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, document) == (2, b"")
     (line,) = done.stderr.splitlines()
     assert json.loads(line)["level"] == "error"
-    for word in ("not valid", "proxy.nope", "proxy.workers", "--upstream"):
+    for word in ("invalid configuration", "proxy.nope", "proxy.workers", "--upstream"):
         assert word in line

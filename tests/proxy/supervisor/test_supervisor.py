@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.process.control_channel import HOPELESS_EXIT
-from proxy.process.data_dir import DataDir, read_state, take
+from proxy.process.control_channel import EXIT_CONFIG
+from proxy.process.data_dir import DataDir, lock_data_dir, read_state
 from proxy.process.listeners import Listeners, open_listeners
 from proxy.process.memfd import hand_over
 from proxy.settings.model import RouteSettings, Settings
@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[DataDir]:
     """A data directory of our own."""
-    taken = take(tmp_path / "data")
+    taken = lock_data_dir(tmp_path / "data")
     yield taken
     os.close(taken.lock_fd)
 
@@ -155,7 +155,7 @@ def test_a_dead_worker_is_started_again_and_adopted_meanwhile(
 ) -> None:
     """The survivor hears `adopt`, and `release` once the owner is ready again."""
     told: list[tuple[int, str]] = []
-    monkeypatch.setattr(Worker, "tell", lambda self, line, fds=None: told.append((self.index, line)))
+    monkeypatch.setattr(Worker, "send", lambda self, line, fds=None: told.append((self.index, line)))
 
     def steps() -> None:
         until(lambda: all(child.is_ready for child in supervised._children))
@@ -185,8 +185,8 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
     run(supervised, steps)
     said = [record.getMessage() for record in caplog.records if record.name == "proxy.supervisor.supervisor"]
     assert said[-2:] == [
-        "the stop waits for worker 1",
-        "worker 1 did not end in time and is killed; what was pushed stays in the rings",
+        "waiting for worker 1 to stop",
+        "worker 1 did not stop in time and is killed; its records stay in the ring",
     ]
     assert supervised._workers[1].exit_code == -signal.SIGKILL
 
@@ -196,8 +196,8 @@ def test_a_child_that_cannot_do_better_ends_everything(supervised: Supervisor) -
 
     def steps() -> None:
         until(lambda: all(child.is_ready for child in supervised._children))
-        supervised._collector.tell(f"exit {HOPELESS_EXIT}")
-        until(lambda: supervised._collector.exit_code == HOPELESS_EXIT)
+        supervised._collector.send(f"exit {EXIT_CONFIG}")
+        until(lambda: supervised._collector.exit_code == EXIT_CONFIG)
         until(lambda: all(not pid(child) for child in supervised._workers))
 
     assert run(supervised, steps) == 1
@@ -228,11 +228,11 @@ def test_a_child_that_cannot_be_started_is_tried_again(supervised: Supervisor, m
 def test_a_retired_ring_is_let_go(supervised: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The collector's word reaches the worker that has the ring."""
     forgotten: list[str] = []
-    monkeypatch.setattr(Worker, "forget_ring", lambda self, source: forgotten.append(source))
+    monkeypatch.setattr(Worker, "close_ring", lambda self, source: forgotten.append(source))
 
     def steps() -> None:
         until(lambda: all(child.is_ready for child in supervised._children))
-        supervised._collector.tell("say retired 00ff")
+        supervised._collector.send("say retired 00ff")
         until(lambda: forgotten)
 
     assert run(supervised, steps) == 0
@@ -264,17 +264,17 @@ def test_a_reload_replaces_every_child(supervised: Supervisor, monkeypatch: pyte
     monkeypatch.setattr("proxy.supervisor.supervisor.notify", lambda text: told.append(text.partition("\n")[0]))
     old = supervised._children
     ready_at_retirement: list[bool] = []
-    tell = Worker.tell
+    send = Worker.send
 
     def watched(worker: Worker, line: str, descriptors: list[int] | None = None) -> None:
         if line == "retire":
             ready_at_retirement.append(all_ready(supervised))
-        tell(worker, line, descriptors)
+        send(worker, line, descriptors)
 
     def steps() -> None:
         until(lambda: "READY=1" in told)
         before = [pid(child) for child in old]
-        monkeypatch.setattr(Worker, "tell", watched)
+        monkeypatch.setattr(Worker, "send", watched)
         os.kill(os.getpid(), signal.SIGHUP)
         until(lambda: told.count("READY=1") == 2 and not supervised._leaving)
         assert not {pid(child) for child in supervised._children} & set(before)
@@ -324,7 +324,7 @@ def test_workers_that_do_not_start_take_a_reload_back(
         with monkeypatch.context() as failing:
             failing.setattr(Worker, "start", start_or_fail)
             os.kill(os.getpid(), signal.SIGHUP)
-            until(lambda: any("the settings in force stay" in text for text in caplog.messages))
+            until(lambda: any("keeping the current settings" in text for text in caplog.messages))
         assert [pid(worker) for worker in supervised._workers] == before
         os.kill(os.getpid(), signal.SIGHUP)
         until(lambda: [pid(worker) for worker in supervised._workers] != before and all_ready(supervised))

@@ -123,7 +123,7 @@ def test_get_shows_heads_and_bodies(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "GET /p HTTP/1.1" in out
     assert "host: app" in out
-    assert out.index("first") < out.index("of 999 bytes") < out.index("last\\x1b")
+    assert out.index("first") < out.index("999 bytes in total") < out.index("last\\x1b")
     assert app.main(["get", record(1)["id"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["response"]["body"]["size"] == 999
 
@@ -145,7 +145,7 @@ def test_refusals_are_the_servers_own_words(capsys: pytest.CaptureFixture[str]) 
     assert app.main(["get", "nothing"]) == 1
     assert "no such record" in capsys.readouterr().err
     assert app.main(["get", "nothing", "--token", "wrong"]) == 1
-    assert "give --token" in capsys.readouterr().err
+    assert "pass --token" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("data_dir")
@@ -176,7 +176,7 @@ def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixt
     assert app.main(["health", "--url", "http://127.0.0.1:1"]) == 1
     assert "is sidelog running?" in capsys.readouterr().err
     assert app.main(["query", "--data-dir", str(data_dir / "none")]) == 1
-    assert "has not run with the data directory" in capsys.readouterr().err
+    assert "no sidelog data in" in capsys.readouterr().err
     assert app.main(["query", "--url", "127.0.0.1:8090"]) == 2
     assert app.main(["query", "--url", "http://h:x"]) == 2
     (data_dir / "state.json").write_text("{")

@@ -62,7 +62,7 @@ def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> N
         for proxy in (msgspec.structs.replace(settings.proxy, limits=limits) for limits in (few, many))
     )
     assert (well.state, ill.state) == ("ok", "warn")
-    assert f"ulimit -n {2 * 10**9 + 64}" in ill.mend
+    assert f"ulimit -n {2 * 10**9 + 64}" in ill.fix
 
 
 def test_ring_space(settings: Settings, tmp_path: Path) -> None:
@@ -141,11 +141,11 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
         proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{listener.getsockname()[1]}")
         data, admin = doctor.check_ports(msgspec.structs.replace(settings, proxy=proxy))
         assert (data.state, admin.state) == ("fail", "ok")
-        assert "--listen" in data.mend
+        assert "--listen" in data.fix
         admin_settings = msgspec.structs.replace(settings.admin, health_listen=proxy.listen)
         *_, health = doctor.check_ports(msgspec.structs.replace(settings, admin=admin_settings))
     assert (health.state, health.name) == ("fail", "health port")
-    assert "admin.health_listen" in health.mend
+    assert "admin.health_listen" in health.fix
 
 
 def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
@@ -168,7 +168,7 @@ def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
     for _ in range(2):
         findings = list(doctor.check_storage(with_url(settings, postgres.url("postgres"))))
         assert states(findings) == ["ok"]
-        assert "will be made at the first start" in findings[0].text
+        assert "will be created at the first start" in findings[0].text
 
 
 def test_a_postgres_that_is_away_is_a_failure(settings: Settings, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_key_is_created_listed_switched_and_deleted(admin: MemoryStorage, caps
     assert run("delete", key["id"]) == 0
     assert capsys.readouterr().out.startswith("deleted key")
     assert run("list") == 0
-    assert capsys.readouterr().err.strip() == "there are no keys"
+    assert capsys.readouterr().err.strip() == "no keys"
 
 
 def test_json_has_the_secret_beside_the_key(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,12 +91,12 @@ def test_json_has_the_secret_beside_the_key(admin: MemoryStorage, capsys: pytest
 def test_mistakes_are_one_line(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown key, an ambiguous name, and what the API refuses."""
     assert run("disable", "nobody") == 1
-    assert "no keys are called 'nobody'" in capsys.readouterr().err
+    assert "no keys are named 'nobody'" in capsys.readouterr().err
     for _ in range(2):
         assert run("create", "twin") == 0
     capsys.readouterr()
     assert run("delete", "twin") == 1
-    assert "2 keys are called 'twin'" in capsys.readouterr().err
+    assert "2 keys are named 'twin'" in capsys.readouterr().err
     assert run("create", "n", "--expires", "soon") == 2
     assert "expires_at is 'soon'" in capsys.readouterr().err
 

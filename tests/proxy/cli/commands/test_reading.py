@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cli import app
-from proxy.process.data_dir import is_taken, take, update_state
+from proxy.process.data_dir import is_in_use, lock_data_dir, update_state
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id
 from storage.sqlite import schema
@@ -105,10 +105,10 @@ def test_the_store_of_the_last_start_is_found(tmp_path: Path, capsys: pytest.Cap
 def test_a_running_sidelog_is_asked_and_not_passed_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """While the lock is held the store is left alone, also when the admin port does not answer."""
     update_state(tmp_path, admin_url="http://127.0.0.1:1")
-    assert not is_taken(tmp_path)
-    taken = take(tmp_path)
+    assert not is_in_use(tmp_path)
+    taken = lock_data_dir(tmp_path)
     try:
-        assert is_taken(tmp_path)
+        assert is_in_use(tmp_path)
         assert app.main(["query"]) == 1
         assert "is sidelog running?" in capsys.readouterr().err
     finally:

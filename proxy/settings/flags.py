@@ -1,0 +1,34 @@
+"""The flags of `sidelog serve`: which setting each one sets, and its help. Standard library only.
+
+Apart from the declarations in `model.py`, which take the help from here, so that the command line can show it without
+importing them. Invariant: a flag is the setting of that name and nothing else.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+
+class Flag(NamedTuple):
+    """One flag."""
+
+    option: str
+    metavar: str
+    help: str
+
+
+FLAGS: Final[Mapping[str, Flag]] = {
+    "proxy.upstream": Flag("--upstream", "URL", "catch-all route `default`: http://…, https://… or unix:/path"),
+    "proxy.listen": Flag("--listen", "HOST:PORT", "address of the data port, host:port; [::1]:8080 for IPv6"),
+    "admin.listen": Flag("--admin-listen", "HOST:PORT", "address of the admin port, host:port"),
+    "storage.url": Flag(
+        "--storage",
+        "URL",
+        "sqlite:///FILE (relative to the data directory; four slashes: absolute), "
+        "postgresql://USER:PASSWORD@HOST/DATABASE, which sidecars may share, or memory:",
+    ),
+    "data_dir": Flag("--data-dir", "DIR", "data directory: the store, the admin token and everything else that lasts"),
+    "proxy.workers": Flag("--workers", "N", "number of worker processes; 0: everything in one process"),
+    "proxy.engine": Flag("--engine", "NAME", "protocol, or reference (aiohttp): for reading, tests and comparison"),
+    "log.level": Flag("--log-level", "LEVEL", "minimum severity: debug, info, warn or error"),
+}
+"""Setting → its flag, in the order of `--help`."""

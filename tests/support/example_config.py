@@ -1,0 +1,86 @@
+"""deploy/example.toml, written from the settings' declarations: `python -m tests.support.example_config`.
+
+Every table and setting with its default and help, in the order declared. `[[tokens]]` and `[[admin_hosts]]` are
+commented out; one of `[[routes]]` is written, because a configuration without any is not valid.
+"""
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import FieldInfo
+
+from proxy.settings.model import AdminHostSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.sources import fields_of, section_of
+
+EXAMPLE: Final = Path(__file__).parents[2] / "deploy" / "example.toml"
+COLUMN: Final = 40
+"""Of the help."""
+WIDTH: Final = 120
+HEAD: Final = """\
+# Every setting of sidelog with its default. Precedence: this file < environment < flags.
+# Environment: SIDELOG_ and the dotted name in capitals, two underscores between levels (SIDELOG_PROXY__LISTEN); lists
+# and tables as JSON or TOML values. The data directory is set by --data-dir or SIDELOG_DATA_DIR.
+# `sidelog config check --config FILE` reports every mistake at once; `sidelog config show` prints what is in effect.
+"""
+TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str]]] = {
+    "tokens": (TokenSettings, {"name": "grafana", "token_file": "/run/secrets/grafana", "projects": ("proj_a",)}, "# "),
+    "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
+    "routes": (RouteSettings, {"id": "app", "upstream": "http://127.0.0.1:3000"}, ""),
+}
+"""List of tables → its struct, values of the example, and what each of its lines begins with."""
+
+
+def render() -> str:
+    """Return the text of the file."""
+    lines = [HEAD.rstrip()]
+    for name, field in fields_of(Settings).items():
+        if (section := section_of(field.type)) is not None:
+            lines += _section(name, section)
+        elif name in TABLES:
+            struct, values, mark = TABLES[name]
+            lines += ["", *(mark + line for line in (_header(f"[[{name}]]", struct), *_settings(struct, values)))]
+    return "\n".join(lines) + "\n"
+
+
+def _section(name: str, section: type[msgspec.Struct]) -> Iterator[str]:
+    yield ""
+    yield _header(f"[{name}]", section)
+    yield from _settings(section, {})
+    for key, field in fields_of(section).items():
+        if (inner := section_of(field.type)) is not None:
+            yield from _section(f"{name}.{key}", inner)
+
+
+def _header(header: str, section: type[msgspec.Struct]) -> str:
+    help_text = str(section.__doc__).partition(": ")[2].removesuffix(".")
+    return f"{header:{COLUMN}}# {help_text}"
+
+
+def _settings(section: type[msgspec.Struct], values: Mapping[str, object]) -> Iterator[str]:
+    for key, field in fields_of(section).items():
+        if section_of(field.type) is not None:
+            continue
+        setting = f"{key} = {_toml(values[key] if key in values else _default(field))}"
+        first, *more = textwrap.wrap(_help(field), WIDTH - COLUMN - 2)
+        yield f"{setting:{COLUMN - 2}}  # {first}"
+        yield from (f"{'':{COLUMN}}# {line}" for line in more)
+
+
+def _help(field: FieldInfo) -> str:
+    return str(field.type.__metadata__[0].description)
+
+
+def _default(field: FieldInfo) -> object:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+if __name__ == "__main__":
+    EXAMPLE.write_text(render())
