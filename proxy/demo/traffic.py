@@ -89,7 +89,7 @@ def watch(draw: random.Random) -> Visit:
 
 
 def chat(draw: random.Random) -> Visit:
-    """Ask the fake OpenAI: plain or streamed, with and without usage, sometimes the busy model."""
+    """Ask the OpenAI-shaped model: plain or streamed, with and without usage, sometimes the busy model."""
     model = draw.choice(("gpt-4o-mini", "gpt-4o-mini", "gpt-4o", "gpt-busy", "gpt-4o"))
     body: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": draw.choice(_QUESTIONS)}]}
     if draw.random() < 0.6:
@@ -100,7 +100,7 @@ def chat(draw: random.Random) -> Visit:
 
 
 def message(draw: random.Random) -> Visit:
-    """Ask the fake Anthropic: plain or streamed, sometimes overloaded, sometimes cut by max_tokens."""
+    """Ask the Anthropic-shaped model: plain or streamed, sometimes overloaded, sometimes cut by max_tokens."""
     model = draw.choice(("claude-sonnet-4-5", "claude-haiku-4-5", "claude-haiku-4-5", "claude-busy"))
     body = {
         "max_tokens": draw.choice((10, 1024)),

@@ -8,14 +8,15 @@ import argparse
 import asyncio
 import signal
 import sys
+from types import ModuleType
 from typing import Final
 
 from aiohttp import WSMsgType, web
 
-from proxy.demo import anthropic, json_api, mcp, openai
+from proxy.demo import json_api, mcp, models
 from proxy.demo.streams import DEFAULT_PACE_S, PACE_S
 
-PARTS: Final = (json_api, openai, anthropic, mcp)
+PARTS: Final[tuple[ModuleType, ...]] = (json_api, models, mcp)
 TIMEOUT_STOP_S: Final = 1.0
 """Streams that still run then are cut; it is a demo."""
 
@@ -34,18 +35,18 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
 
 async def index(request: web.Request) -> web.Response:
     """GET /: what there is."""
-    found = {f"{route.method} {route.path}" for part in PARTS for route in part.routes()}
-    return web.json_response({"service": "sidelog demo upstream", "endpoints": sorted({*found, "GET /ws"})})
+    found = {f"{route.method} {route.resource.canonical}" for route in request.app.router.routes() if route.resource}
+    return web.json_response({"service": "sidelog demo upstream", "endpoints": sorted(found)})
 
 
-def application(pace_s: float = DEFAULT_PACE_S) -> web.Application:
+def application(pace_s: float = DEFAULT_PACE_S, parts: tuple[ModuleType, ...] = PARTS) -> web.Application:
     """Return the upstream; `pace_s` is the pause between two frames of its streams, seconds."""
     app = web.Application()
     app[PACE_S] = pace_s
     app[mcp.SESSIONS] = mcp.Sessions()
     app.router.add_get("/", index)
     app.router.add_get("/ws", echo)
-    for part in PARTS:
+    for part in parts:
         app.router.add_routes(part.routes())
     return app
 

@@ -101,11 +101,16 @@ class World:
         if "rotate" in line:
             shutil.copytree(self.sidelog.data_dir, data_dir)
         line = EXAMPLE_ID.sub(self.record_id, line)
-        line = line.replace("127.0.0.1:3000", urlsplit(self._upstream).netloc).replace("/var/lib/sidelog", str(data_dir))
+        line = line.replace("127.0.0.1:3000", urlsplit(self._upstream).netloc).replace(
+            "/var/lib/sidelog", str(data_dir)
+        )
         line = re.sub(r":(?:8080|8888)\b", f":{port}", line).replace(":8090", f":{admin_port}")
         environ = {**self._environ, "SIDELOG_DATA_DIR": str(data_dir)}
         if is_new:
-            environ |= {"SIDELOG_ADMIN__LISTEN": f"127.0.0.1:{admin_port}", "SIDELOG_PROXY__LISTEN": f"127.0.0.1:{port}"}
+            environ |= {
+                "SIDELOG_ADMIN__LISTEN": f"127.0.0.1:{admin_port}",
+                "SIDELOG_PROXY__LISTEN": f"127.0.0.1:{port}",
+            }
         return line, environ
 
     def run(self, line: str) -> subprocess.CompletedProcess[str]:

@@ -1,1 +1,1 @@
-"""Fakes of model providers beyond those of the demo, on their public wire formats."""
+"""Fakes of model providers, on their public wire formats."""

@@ -13,8 +13,17 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.llm import BadRequest, answer_id, answer_words, count_tokens, pieces, read_object, texts, tool_arguments
 from proxy.demo.streams import PACE_S, event_stream
+from tests.support.providers.llm import (
+    BadRequest,
+    answer_id,
+    answer_words,
+    count_tokens,
+    pieces,
+    read_object,
+    texts,
+    tool_arguments,
+)
 from tests.support.providers.openai import vector
 
 FAULTY_MODEL: Final = "gemini-faulty"

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.llm import BadRequest, answer_words, count_tokens, pieces, read_object, tool_arguments
 from proxy.demo.streams import PACE_S, event_stream
+from tests.support.providers.llm import BadRequest, answer_words, count_tokens, pieces, read_object, tool_arguments
 from tests.support.providers.openai import vector
 
 CREATED_AT: Final = "2026-01-01T00:00:00Z"

@@ -1,6 +1,6 @@
-"""What the demo's fake OpenAI API lacks: responses, embeddings and the older completions, on their wire formats.
+"""The rest of the fake OpenAI API: responses, embeddings and the older completions, on their wire formats.
 
-The models that fail are those of `proxy/demo/openai.py`.
+The models that fail are those of `openai_chat.py`.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.llm import CREATED, answer_id, answer_words, count_tokens, pieces, tool_arguments
-from proxy.demo.openai import checked, data_frame, fault
 from proxy.demo.streams import PACE_S, event_stream
+from tests.support.providers.llm import CREATED, answer_id, answer_words, count_tokens, pieces, tool_arguments
+from tests.support.providers.openai_chat import checked, data_frame, fault
 
 DEFAULT_DIMENSIONS: Final = 256
 

@@ -1,14 +1,11 @@
-"""The demo upstream with every provider: what sidelog reads and the demo does not show."""
+"""An upstream with every provider that sidelog reads, beside the JSON API and MCP of the demo."""
 
 from aiohttp import web
 
-from proxy.demo import upstream
-from tests.support.providers import gemini, ollama, openai
+from proxy.demo import json_api, mcp, upstream
+from tests.support.providers import anthropic, gemini, ollama, openai, openai_chat
 
 
 def application(pace_s: float) -> web.Application:
     """Return the upstream; `pace_s` is the pause between two frames of its streams, seconds."""
-    app = upstream.application(pace_s)
-    for part in (openai, gemini, ollama):
-        app.router.add_routes(part.routes())
-    return app
+    return upstream.application(pace_s, (json_api, openai_chat, openai, anthropic, gemini, ollama, mcp))

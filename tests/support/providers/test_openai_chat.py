@@ -1,4 +1,4 @@
-"""The demo's fake OpenAI API, on its public wire format."""
+"""Chat of the fake OpenAI API, on its public wire format."""
 
 import json
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from proxy.demo.upstream import application
+from tests.support.providers.upstream import application
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "one two three"}]}
 

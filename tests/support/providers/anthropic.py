@@ -13,8 +13,16 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.llm import BadRequest, answer_id, answer_words, count_tokens, pieces, read_object, tool_arguments
 from proxy.demo.streams import PACE_S, event_stream
+from tests.support.providers.llm import (
+    BadRequest,
+    answer_id,
+    answer_words,
+    count_tokens,
+    pieces,
+    read_object,
+    tool_arguments,
+)
 
 OVERLOADED: Final = 529
 """This API's own status for being overloaded."""

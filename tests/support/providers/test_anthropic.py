@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from proxy.demo.upstream import application
+from tests.support.providers.upstream import application
 
 BODY = {
     "max_tokens": 1000,

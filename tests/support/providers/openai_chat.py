@@ -1,4 +1,4 @@
-"""A fake OpenAI API of the demo: chat completions, plain and streamed, in words or as a call of a tool.
+"""Chat of the fake OpenAI API: chat completions, plain and streamed, in words or as a call of a tool.
 
 Usage in a stream comes only when `stream_options.include_usage` asks for it: then every chunk has `usage: null` and one
 more chunk, without choices, has the counts before `[DONE]`. With `continuous_usage_stats`, as vLLM has it, every chunk
@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.demo.llm import (
+from proxy.demo.streams import PACE_S, event_stream
+from tests.support.providers.llm import (
     CREATED,
     BadRequest,
     answer_id,
@@ -25,7 +26,6 @@ from proxy.demo.llm import (
     read_object,
     tool_arguments,
 )
-from proxy.demo.streams import PACE_S, event_stream
 
 MODELS: Final = ("gpt-4o-mini", "gpt-4o", "o4-mini", "text-embedding-3-small")
 BUSY_MODEL: Final = "gpt-busy"
