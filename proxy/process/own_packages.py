@@ -1,6 +1,6 @@
 """Our own packages, wherever sidelog is started. stdlib only.
 
-The directory a person starts sidelog in may hold an `api/`, a `storage/` or a `secrets.py` of its own, and `-m` puts
+The current directory may hold packages called `api` or `storage`, or a module `secrets`, of its own, and `-m` puts
 that directory first on the import path. So each process we start has a safe path (`-P`): the current directory is not
 on it. Where sidelog is not installed, the directory that holds its packages goes into the child's PYTHONPATH instead.
 

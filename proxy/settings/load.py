@@ -1,7 +1,7 @@
 """Put the settings together from their sources and report everything that is wrong with them at once.
 
-Strategy: flatten each source (`settings_sources`), lay one over the other, convert value by value so that one bad
-value does not hide the next, build the structs, then run the checks that look at meaning (`settings_check`).
+Strategy: flatten each source (`sources.py`), lay one over the other, convert value by value so that one bad
+value does not hide the next, build the structs, then run the checks that look at meaning (`check.py`).
 Invariant: what `load` returns is complete and valid; nothing is looked up in files or environment later.
 """
 
@@ -65,7 +65,7 @@ def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: 
 def _built_in(environ: Mapping[str, str]) -> Found:
     directory = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # systemd gives a list; the first is ours
     found = {"data_dir": Given(directory, "STATE_DIRECTORY", is_text=True)} if directory else {}
-    if environ.get("LOGS_ADMIN_FANOUT", "").lower() in ("true", "1", "yes"):  # seed 001's own switch
+    if environ.get("LOGS_ADMIN_FANOUT", "").lower() in ("true", "1", "yes"):  # the proxy logs' own switch
         found["admin.fanout"] = Given(True, "LOGS_ADMIN_FANOUT", is_text=False)
     return found
 

@@ -308,4 +308,4 @@ async function* streamLogs(parameters) {
 }
 export const client = { proxyLogs: { logs: { listIterator, streamLogs, getStats: async () => (await get('/stats')).json() } } };
 """  # noqa: E501
-"""The SDK of seed 001 as its samples use it, over `fetch`: only what the document says of the endpoints."""
+"""The SDK of the proxy logs as its samples use it, over `fetch`: only what the document says of the endpoints."""

@@ -111,7 +111,7 @@ def test_javascript(running: Sidelog, tmp_path: Path, sample: str, lines: list[s
     ],
 )
 def test_python(running: Sidelog, tmp_path: Path, sample: str, lines: list[str]) -> None:
-    """`requests`, as in seed 004; a naive local time is read as UTC."""
+    """`requests`, as in the Requests API; a naive local time is read as UTC."""
     if importlib.util.find_spec("requests") is None:
         (tmp_path / "requests.py").write_text(REQUESTS)
     (tmp_path / "sample.py").write_text(adapted(sample, running))
@@ -121,7 +121,7 @@ def test_python(running: Sidelog, tmp_path: Path, sample: str, lines: list[str])
 
 
 def test_java(running: Sidelog, tmp_path: Path) -> None:
-    """`java.net.http`, as in seed 004."""
+    """`java.net.http`, as in the Requests API."""
     samples = {"ListRequests": CLIENT_LIST_JAVA, "GetRequestDetails": CLIENT_DETAIL_JAVA}
     gson = tmp_path / "com/google/gson"
     gson.mkdir(parents=True)
@@ -137,7 +137,7 @@ def test_java(running: Sidelog, tmp_path: Path) -> None:
 
 
 def test_go(running: Sidelog, tmp_path: Path) -> None:
-    """What the Go samples of seed 004 send: a local time whose `+` is not escaped, the token bare, `Go-http-client`."""
+    """The Go samples of the Requests API: a local time with an unescaped `+`, the token bare, `Go-http-client`."""
     week_ago = datetime.now(timezone(timedelta(hours=2))) - timedelta(days=7)
     time = week_ago.isoformat(timespec="seconds")
     assert time.endswith("+02:00")
@@ -153,7 +153,7 @@ def test_go(running: Sidelog, tmp_path: Path) -> None:
     [(PROXY_LOGS_JS, 2 * NUMBER), (PROXY_STATS_JS, 2), (PROXY_STREAM_JS, 10)],
 )
 def test_the_sdk_of_the_proxy_logs(running: Sidelog, tmp_path: Path, sample: str, expected: int) -> None:
-    """Seed 001's loops over pages, figures and live frames, over a client made of its endpoints."""
+    """The loops of the proxy logs over pages, figures and live frames, over a client made of its endpoints."""
     node = need("node")
     (tmp_path / "sdk.mjs").write_text(adapted(SDK_JS, running))
     (tmp_path / "sample.mjs").write_text(sample)
@@ -193,14 +193,14 @@ def test_the_sdk_of_the_proxy_logs(running: Sidelog, tmp_path: Path, sample: str
     ],
 )
 def test_curl(running: Sidelog, tmp_path: Path, arguments: list[str], member: str) -> None:
-    """The command lines of the documents; seed 004 sends the token bare."""
+    """The command lines of the documents; the Requests API sends the token bare."""
     words = [adapted(word, running).replace("SECRET", running.token) for word in arguments]
     answer = json.loads(run(running, need("curl"), "-sS", *words, cwd=tmp_path))
     assert isinstance(answer[member], list), answer
 
 
 def test_curl_follows_the_stream(running: Sidelog, tmp_path: Path) -> None:
-    """Seed 001's live tail, resumed from its beginning: frames as the document shows them."""
+    """The live tail of the proxy logs, resumed from its beginning: frames as the document shows them."""
     url = f"http://127.0.0.1:{running.admin_port}/api/proxy-logs/_logs/stream?projectId=proj_a1b2c3d4"
     headers = ["-H", f"Authorization: Bearer {running.token}", "-H", "Last-Event-ID: 0"]
     command = [need("curl"), "-sSN", "--max-time", "2", *headers, url]

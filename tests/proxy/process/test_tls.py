@@ -1,0 +1,50 @@
+"""TLS contexts: what our ports offer, and whom a client on this machine trusts."""
+
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+
+from proxy.process.tls import client_context, server_context
+from tests.support.certificate import self_signed
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[str | None, str | None]:
+    """Shake hands over a socket pair; return protocol version and ALPN as the client sees them."""
+    ours, theirs = socket.socketpair()
+
+    def accept() -> None:
+        try:
+            server.wrap_socket(theirs, server_side=True).close()
+        except OSError:
+            theirs.close()
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        with ours, client.wrap_socket(ours, server_hostname="localhost") as secured:
+            return secured.version(), secured.selected_alpn_protocol()
+    finally:
+        thread.join()
+
+
+def test_no_certificate_is_no_tls() -> None:
+    """A port without `tls_cert_file` speaks plain HTTP; one that cannot be read is an error."""
+    assert server_context("", "") is None
+    with pytest.raises(OSError, match="No such file"):
+        server_context("/does/not/exist", "")
+
+
+def test_the_admin_port_is_trusted_by_its_own_certificate(tmp_path: Path) -> None:
+    """TLS 1.2 at least, HTTP/1.1 only; without the certificate the client refuses."""
+    cert, key = self_signed(tmp_path)
+    server = server_context(str(cert), str(key))
+    assert server is not None
+    assert server.minimum_version is ssl.TLSVersion.TLSv1_2
+    client = client_context(str(cert))
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    assert handshake(server, client) == ("TLSv1.3", "http/1.1")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(server, client_context(""))

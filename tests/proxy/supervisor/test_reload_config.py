@@ -1,0 +1,55 @@
+"""How the configuration of a running sidelog is read again."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from proxy.process.memfd import anonymous_file, hand_over, read_document
+from proxy.process.own_packages import module_command, module_environment
+from proxy.settings.model import thaw
+
+
+def reread(source: object) -> tuple[subprocess.CompletedProcess[str], bytes]:
+    """Run the reading process."""
+    source_fd, settings_fd = hand_over(json.dumps(source).encode(), "test"), anonymous_file("test")
+    try:
+        done = subprocess.run(
+            module_command(
+                *("proxy.supervisor.reload_config", "--log-level", "info"),
+                *("--source-fd", str(source_fd), "--settings-fd", str(settings_fd)),
+            ),
+            pass_fds=(source_fd, settings_fd),
+            env={**module_environment(), "SIDELOG_PROXY__STAGE": "from-the-environment"},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        return done, read_document(settings_fd)
+    finally:
+        os.close(source_fd)
+        os.close(settings_fd)
+
+
+def test_the_configuration_is_read_as_at_the_start(tmp_path: Path) -> None:
+    """File, environment and flags, each over the one before."""
+    file = tmp_path / "c.toml"
+    file.write_text('[proxy]\nstage = "file"\nvia = "file"\nlisten = "127.0.0.1:1"\n')
+    flags = {"proxy.upstream": "http://a", "proxy.listen": "127.0.0.1:2"}
+    done, document = reread({"overrides": flags, "config": str(file)})
+    assert (done.returncode, done.stderr) == (0, "")
+    settings = thaw(document)
+    proxy = settings.proxy
+    assert (proxy.stage, proxy.via, proxy.listen) == ("from-the-environment", "file", "127.0.0.1:2")
+
+
+def test_what_is_wrong_is_one_line(tmp_path: Path) -> None:
+    """All problems together, and nothing is written."""
+    file = tmp_path / "c.toml"
+    file.write_text("[proxy]\nnope = 1\nworkers = 99\n")
+    done, document = reread({"overrides": {}, "config": str(file)})
+    assert (done.returncode, document) == (2, b"")
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["level"] == "error"
+    for word in ("invalid configuration", "proxy.nope", "proxy.workers", "--upstream"):
+        assert word in line
