@@ -72,7 +72,7 @@ def test_the_processes_are_named_by_their_role(tmp_path: Path, upstream: str) ->
         assert sidelog.process is not None
         supervisor = psutil.Process(sidelog.process.pid)
         assert "proxy.supervisor" in supervisor.cmdline()
-        roles = Counter(child.cmdline()[2] for child in supervisor.children())
+        roles = Counter(child.cmdline()[3] for child in supervisor.children())
         assert roles == {"proxy.worker": 2, "proxy.collector": 1}
 
 
@@ -98,7 +98,7 @@ def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, wo
             eventually(lambda: '"message": "status"' in sidelog.log)
             eventually(lambda: "reloaded: " in sidelog.log or "need a restart" in sidelog.log, 60)
             eventually(sidelog.is_ready, 60)
-            assert "starting it again" not in sidelog.log
+            assert "restarting it" not in sidelog.log
         reader.join(10)
     assert told - {b"RELOADING=1"} == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
     assert (b"RELOADING=1" in told) == (workers != "0")
