@@ -17,27 +17,27 @@ STATUS_OF: Final = {
     "no_route": 404,
     "method_not_allowed": 405,
     "upstream_refused": 502,
-    "upstream_unresolved": 502,
-    "upstream_untrusted": 502,
     "upstream_reset": 502,
     "upstream_bad_response": 502,
     "upstream_timeout": 504,
     "loop_detected": 508,
+    "keys_unavailable": 503,
     "method_unknown": 501,
     "version_not_supported": 505,
     "overloaded": 503,
-    "keys_unavailable": 503,
     "missing_token": 401,
     "invalid_token": 401,
     "disabled": 401,
     "expired": 401,
     "scope_denied": 403,
     "agent_denied": 403,
+    "upstream_unresolved": 502,
+    "upstream_untrusted": 502,
 }
-"""Error code → status (interface.md, data port)."""
-AUTH_CODES: Final = ("missing_token", "invalid_token", "disabled", "expired", "scope_denied", "agent_denied")
-"""Why a key does not open a route, in the order of evaluation (seed 002)."""
+"""Error code → status of the response. Rings store a code as its position in this table: only ever append."""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"
+AUTH_CODES: Final = tuple(code for code, status in STATUS_OF.items() if status in (401, 403))
+"""Why a key does not open a route, in the order of evaluation."""
 KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, *AUTH_CODES))
 """Refusals of a request that was read without doubt: the connection may go on."""
 

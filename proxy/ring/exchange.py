@@ -11,42 +11,15 @@ lengths.
 from struct import Struct
 from typing import Final
 
+from proxy.http1.errors import STATUS_OF
 from proxy.ring.body_window import Window
 from storage.record import OUTCOMES, Outcome
 
 KIND_EXCHANGE: Final = 1
 """Ring entry kind of an exchange."""
 
-ERROR_CODES: Final = (
-    "",
-    "bad_request",
-    "header_too_large",
-    "uri_too_long",
-    "body_too_large",
-    "timeout_headers",
-    "timeout_body",
-    "expectation_failed",
-    "no_route",
-    "method_not_allowed",
-    "upstream_refused",
-    "upstream_reset",
-    "upstream_bad_response",
-    "upstream_timeout",
-    "loop_detected",
-    "keys_unavailable",
-    "method_unknown",
-    "version_not_supported",
-    "overloaded",
-    "missing_token",
-    "invalid_token",
-    "disabled",
-    "expired",
-    "scope_denied",
-    "agent_denied",
-    "upstream_unresolved",
-    "upstream_untrusted",
-)
-"""The proxy's own error codes (`interface.md`); the index is the wire code, so only ever append."""
+ERROR_CODES: Final = ("", *STATUS_OF)
+"""The proxy's own error codes by their number in an entry; "" is none."""
 ERROR_INDEX: Final = {code: index for index, code in enumerate(ERROR_CODES)}
 OUTCOME_INDEX: Final = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 
