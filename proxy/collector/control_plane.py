@@ -31,7 +31,7 @@ from proxy.process.data_dir import DataDir
 from proxy.process.shared_memory import ring_directory
 from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
-from proxy.ring.directory import remove_unfinished
+from proxy.ring.segment import remove_unfinished
 from proxy.settings.model import Settings, StorageSettings
 from storage.base import Storage
 from storage.errors import StorageError

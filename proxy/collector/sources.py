@@ -20,10 +20,9 @@ import msgspec
 
 from proxy.ring.counters import CounterLayout, CounterSnapshot, fold
 from proxy.ring.descriptor import Descriptor, read_descriptor
-from proxy.ring.directory import segments_in
 from proxy.ring.inflight import InflightExchange, InflightReader
 from proxy.ring.ring import RingEntry, RingReader
-from proxy.ring.segment import Segment
+from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
 from storage.ledger import Reading
 from storage.record import Position

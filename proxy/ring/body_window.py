@@ -1,10 +1,17 @@
-"""Body windows: the first and the last kept bytes of a body, and its true size.
+"""What is kept of a body that streams by: its first and last bytes, its true size, the times of its chunks. Pure.
 
 Chunks are kept as the objects the transport gave, not copied: a window holds at most `head_bytes`, `tail_bytes` and one
 chunk. Only `collect` cuts them to size, when the exchange is recorded.
 """
 
 from collections import deque
+from typing import Final
+
+MAX_TIMELINE_ENTRIES: Final = 512
+"""Then every second entry is dropped, again and again: a day-long event stream keeps its shape."""
+
+Timeline = list[tuple[int, int]]
+"""(bytes of body up to and including the chunk, µs since the exchange began), rising."""
 
 
 class Window:
@@ -64,3 +71,10 @@ class Window:
         tail = b"".join(self._tail)[-self._tail_bytes :]
         sections.append(tail)
         return head_size, len(tail)
+
+
+def note_chunk(timeline: Timeline, size_bytes: int, at_us: int) -> None:
+    """Append one chunk of an event stream, thinning by halves when the timeline is full."""
+    if len(timeline) >= MAX_TIMELINE_ENTRIES:
+        del timeline[1::2]
+    timeline.append((size_bytes, at_us))

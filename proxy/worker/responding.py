@@ -15,9 +15,8 @@ from proxy.http1.chunked import LAST_CHUNK, frame
 from proxy.http1.errors import STATUS_OF, UpstreamError, error_response
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.response_head import ResponseHead
-from proxy.ring.body_window import Window
+from proxy.ring.body_window import Window, note_chunk
 from proxy.ring.exchange import ERROR_INDEX, FLAG_HTTP10, FLAG_OWN_RESPONSE, OK, OUTCOME_INDEX, Exchange
-from proxy.ring.timeline import note_chunk
 from proxy.worker.deadlines import Phase
 from proxy.worker.downstream_state import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, ClientSide
 from proxy.worker.tunnel import Tunnel

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from proxy.process.wakeup import Wakeup
-from proxy.ring.directory import segments_in
 from proxy.ring.ring import PREFIX
+from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
 from storage.ledger import OWN, PAST
 from storage.memory import MemoryStorage

@@ -8,8 +8,7 @@ import pytest
 
 from proxy.collector.sources import Source, Sources
 from proxy.ring.counters import CounterLayout
-from proxy.ring.directory import segments_in
-from proxy.ring.segment import Segment
+from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import HEAD, RELEASED
 from storage.ledger import Reading
 from storage.memory import MemoryStorage

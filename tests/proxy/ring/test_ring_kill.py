@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.ring.directory import segments_in
 from proxy.ring.ring import RingReader, RingWriter
-from proxy.ring.segment import Segment
+from proxy.ring.segment import Segment, segments_in
 
 WRITER = """
 import struct, sys
