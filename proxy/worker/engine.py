@@ -64,7 +64,7 @@ class Engine:
         self.max_headers: Final = limits.max_headers or 1 << 20
         self.max_body_bytes: Final = limits.max_body_bytes
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
-        self.opt_out: Final = make_opt_out(settings.capture.opt_out_header, routes)
+        self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.max_connections: Final = limits.max_connections or 1 << 30
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}

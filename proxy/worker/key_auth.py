@@ -1,25 +1,145 @@
-"""The key check of one worker: the snapshot it knows, and what an exchange is told before anything is forwarded.
+"""The check of API keys: who may call a route, decided before anything of a request is forwarded.
 
-Strategy: the collector raises a number in the segment's header page once a new snapshot is in place; the engine's tick
-compares it and reads the file anew, so requests never look at shared memory or files. The invariant: without a snapshot
-a route that requires keys is closed (`keys_unavailable`), never open.
+Strategy: the presented secret is hashed and the hash looked up. That needs no comparison in constant time: a look-up
+shows by its time at most something about SHA-256 values, which reveal nothing about secrets of 32 random bytes. A
+value is one of ours when it begins with `sk_`; such a value is judged even where keys are optional, and never
+forwarded. Other values may be the upstream's (Azure uses the same header) and pass where keys are optional.
+
+The collector raises a number in the segment's header page once a new snapshot of the keys is in place; the engine's
+tick compares it and reads the file anew, so requests never look at shared memory or files. The invariant: without a
+snapshot a route that requires keys is closed (`keys_unavailable`), never open.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from proxy.http1.errors import Refused
+from proxy.http1.errors import KEYS_UNAVAILABLE, Refused
 from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.request_head import RequestHead
 from proxy.ring.exchange import ACCESS, NO_KEY, Exchange
 from proxy.ring.key_snapshot import KnownKey, read_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
-from proxy.worker.key_access import Access, evaluate, explain
+from proxy.settings.model import RouteSettings
 from proxy.worker.recorder import Recorder
-from proxy.worker.routes import RouteTable
+from storage.keys import PREFIX, secret_digest
 
 log = logging.getLogger(__name__)
+
+PASSED: Final = ""
+
+_PREFIX: Final = PREFIX.encode()
+_BEARER: Final = b"bearer "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What one route asks of its callers, and whose word it takes."""
+
+    is_keyed: bool
+    """Whether keys are looked at."""
+    is_required: bool
+    """Whether a call without one is refused."""
+    header: bytes
+    """Lower-case name of the field with the key."""
+    scope: str
+    """Scope a key needs; empty: any."""
+    agent: str
+    """Agent a key must be allowed to call; empty: any."""
+    believes_headers: bool
+    """Whether a trusted proxy may name project or user."""
+
+    def presented(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Return the values of the key's field, without the word Bearer."""
+        start, size = self.header + b":", len(self.header) + 1
+        return [_value(line[size:]) for line in lines if line[:size].lower() == start]
+
+    def without_key(self, lines: bytes) -> bytes:
+        """Return field lines, each with its CRLF, without our keys.
+
+        Names with underscores count as well: CGI-style servers take them for the same field.
+        """
+        if not self.is_keyed:
+            return lines
+        return b"".join(line for line in lines.splitlines(keepends=True) if not self._is_own_line(line))
+
+    def _is_own_line(self, line: bytes) -> bool:
+        name, _, value = line.partition(b":")
+        return name.lower().replace(b"_", b"-") == self.header.replace(b"_", b"-") and is_own(_value(value))
+
+
+def compile_access(route: RouteSettings) -> Access | None:
+    """Return what a route asks of its callers; None when that is nothing."""
+    believes_headers = bool(route.project_header or route.user_header)
+    if route.auth == "off" and not believes_headers:
+        return None
+    return Access(
+        is_keyed=route.auth != "off",
+        is_required=route.auth == "required",
+        header=route.key_header.lower().encode(),
+        scope=route.scope,
+        agent=route.agent,
+        believes_headers=believes_headers,
+    )
+
+
+def is_own(value: bytes) -> bool:
+    """Return whether a value is, or lists, what looks like a key of ours."""
+    return _PREFIX in value and any(part.strip(b" \t").startswith(_PREFIX) for part in value.split(b","))
+
+
+def evaluate(
+    access: Access, presented: Sequence[bytes], keys: Mapping[bytes, KnownKey] | None, now_us: int
+) -> tuple[KnownKey | None, str]:
+    """Judge a call to a keyed route that presents these values; `keys` is None when there is no snapshot.
+
+    Returns:
+        The key that was presented, if it is known, and why the call is refused: one of `errors.AUTH_CODES`,
+        `keys_unavailable`, or `PASSED`.
+    """
+    if not access.is_required and not any(map(is_own, presented)):
+        return None, PASSED
+    if keys is None:
+        return None, KEYS_UNAVAILABLE
+    if not any(presented):
+        return None, "missing_token"
+    key = keys.get(secret_digest(presented[0])) if len(presented) == 1 else None
+    if key is None:
+        return None, "invalid_token"
+    return key, _objection(access, key, now_us)
+
+
+def _objection(access: Access, key: KnownKey, now_us: int) -> str:
+    if key.disabled:
+        return "disabled"
+    if key.expires_at_us is not None and key.expires_at_us <= now_us:
+        return "expired"
+    if access.scope and key.scopes is not None and access.scope not in key.scopes:
+        return "scope_denied"
+    if access.agent and key.agents is not None and access.agent not in key.agents:
+        return "agent_denied"
+    return PASSED
+
+
+def explain(access: Access, code: str) -> str:
+    """Return the message for the client: why a call is refused, and how to fix it."""
+    header = access.header.decode()
+    return {
+        KEYS_UNAVAILABLE: "API keys cannot be checked yet, try again",
+        "missing_token": f"no {header} header was sent; add the header {header}: {PREFIX}<your-secret>",
+        "invalid_token": f"the {header} header does not match any key",
+        "disabled": "the key is disabled",
+        "expired": "the key is past its expiry date",
+        "scope_denied": f"the key does not have the scope {access.scope!r}",
+        "agent_denied": f"the key's agent access does not include {access.agent!r}",
+    }[code]
+
+
+def _value(raw: bytes) -> bytes:
+    value = raw.strip(b" \t\r\n")
+    return value[len(_BEARER) :].strip(b" \t") if value[: len(_BEARER)].lower() == _BEARER else value
 
 
 class Gate:
@@ -27,35 +147,28 @@ class Gate:
 
     def __init__(
         self,
-        routes: RouteTable,
         cells: "memoryview[int]",
         directory: Path,
         trusted: TrustedProxies,
         recorder: Recorder,
+        *,
+        is_keyed: bool,
     ) -> None:
-        """Begin with the snapshot that is there, if any route asks for keys.
-
-        Args:
-            routes: of this worker.
-            cells: header page of its segment.
-            directory: the data directory.
-            trusted: proxies whose word is taken.
-            recorder: counts refusals.
-        """
+        """Begin with the snapshot in the data directory, if some route `is_keyed`; `cells` is the header page."""
         self._cells = cells
         self._directory = directory
         self._trusted = trusted
         self._recorder = recorder
         self._keys: Mapping[bytes, KnownKey] | None = None
-        self._is_needed = any(route.access is not None and route.access.is_keyed for route in routes.routes)
+        self._is_keyed = is_keyed
         self._generation = self._failed_generation = 0
-        if self._is_needed:
+        if self._is_keyed:
             self._load(cells[KEYS_GENERATION])
 
     def refresh(self) -> None:
         """Read the snapshot anew when the collector has replaced it; called by the tick."""
         generation = self._cells[KEYS_GENERATION]
-        if generation != self._generation and self._is_needed:
+        if generation != self._generation and self._is_keyed:
             self._load(generation)
 
     def _load(self, generation: int) -> None:
@@ -63,20 +176,20 @@ class Gate:
             self._keys = read_snapshot(self._directory)
         except FileNotFoundError as error:
             if generation:
-                self._complain(generation, error)
+                self._report(generation, error)
         except (OSError, ValueError) as error:
-            self._complain(generation, error)
+            self._report(generation, error)
         else:
             self._generation = generation
 
-    def _complain(self, generation: int, error: Exception) -> None:
-        """Say once per snapshot that it cannot be read; the one before stays in force, the next tick tries again."""
+    def _report(self, generation: int, error: Exception) -> None:
+        """Log once per snapshot that it cannot be read; the one before stays in force, the next tick tries again."""
         if self._failed_generation != generation or not generation:
             self._failed_generation = generation
             log.error("the key snapshot cannot be read: %s", error)
 
     def admit(self, exchange: Exchange, access: Access, head: RequestHead, peer: bytes) -> None:
-        """Check a call before it is forwarded, and note the key for its record.
+        """Check a call before it is forwarded, and store the key with its exchange.
 
         Raises:
             Refused: one of the six key codes, or `keys_unavailable`.

@@ -25,4 +25,4 @@ class OptingDownstream(Downstream):
         finally:
             lower(exchange, level)
         assert self._route is not None
-        self._route = opt_out.twin(self._route, level)
+        self._route = self._route.at_level(level)

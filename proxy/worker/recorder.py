@@ -15,7 +15,6 @@ from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, 
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.websocket_message import KIND_MESSAGE, encode_message
-from proxy.worker.routes import Route
 
 _ID: Final = Struct(">QQ")
 _VARIANT: Final = 1 << 63
@@ -123,9 +122,9 @@ class Recorder:
         )
         exchange.slot = slot if slot >= 0 else NO_SLOT
 
-    def count_upstream_error(self, route: Route, code: str) -> None:
+    def count_upstream_error(self, route: int, code: str) -> None:
         """Count a failure of a route's upstream by its error code."""
-        cell = self._layout.upstream_error_cell(route.index, code.removeprefix("upstream_"))
+        cell = self._layout.upstream_error_cell(route, code.removeprefix("upstream_"))
         if cell is not None:
             self._cells[cell] += 1
 

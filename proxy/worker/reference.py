@@ -69,7 +69,7 @@ class ReferenceEngine:
         """Wire up; sessions are opened by `start`."""
         self._limits = settings.proxy.limits
         self._routes = routes
-        self._opt_out = make_opt_out(settings.capture.opt_out_header, routes)
+        self._opt_out = make_opt_out(settings.capture.opt_out_header)
         self.recorder = recorder
         self._gate = gate
         self._instance = instance.encode()
@@ -155,7 +155,7 @@ class ReferenceEngine:
             route = self._admit(exchange, head, target, head.host)
         finally:
             lower(exchange, level)
-        return opt_out.twin(route, level)
+        return route.at_level(level)
 
     def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, host: bytes) -> Route:
         route = self._routes.match(host, target)
@@ -197,13 +197,13 @@ class ReferenceEngine:
                 exchange.method.decode(), url, headers=headers, data=body, allow_redirects=False, ssl=route.tls or True
             )
         except TimeoutError as error:
-            self.recorder.count_upstream_error(route, "upstream_timeout")
+            self.recorder.count_upstream_error(route.index, "upstream_timeout")
             raise UpstreamError("upstream_timeout", "no answer in time") from error
         except ClientError as error:
             code = _failure(error)
             if isinstance(error, ClientConnectorError):
                 exchange.sent_ns = -1
-            self.recorder.count_upstream_error(route, code)
+            self.recorder.count_upstream_error(route.index, code)
             raise UpstreamError(code, f"cannot reach the upstream: {error}") from error
 
     async def _request_body(self, request: web.BaseRequest, exchange: Exchange) -> AsyncIterator[bytes]:

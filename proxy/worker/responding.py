@@ -267,7 +267,7 @@ class Answering(ClientSide):
             self._unsent = [self._upstream_head]
             self._connect()
             return
-        self._engine.recorder.count_upstream_error(route, error.code)
+        self._engine.recorder.count_upstream_error(route.index, error.code)
         if not self._is_responding:
             outcome = _UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else _UPSTREAM_ERROR
             self._answer_error(error.code, error.message, outcome, close=not self.has_sent_request)

@@ -14,11 +14,11 @@ from urllib.parse import unquote_to_bytes
 
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import UPGRADE_LINES
-from proxy.http1.request_head import RequestHead
+from proxy.http1.request_head import OptOutLevel, RequestHead
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.settings.model import CaptureLevel, RouteSettings, Settings
-from proxy.worker.key_access import compile_access
+from proxy.worker.key_auth import compile_access
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Route:
 
     __slots__ = (
         "_host_line",
-        "_path",
+        "_lowered",
         "_set_lines",
         "_set_names",
         "access",
@@ -73,6 +73,7 @@ class Route:
         )
         self._set_names = frozenset(name.lower().encode() for name in route.set_request_headers)
         self.access = compile_access(route)
+        self._lowered: dict[OptOutLevel, Route] = {}
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
         self.flags = CAPTURE_FLAGS[level]
@@ -85,12 +86,14 @@ class Route:
             self.request_window_bytes = max(self.request_window_bytes, settings.capture.llm_body_bytes)
             self.response_window_bytes = max(self.response_window_bytes, settings.capture.llm_body_bytes)
 
-    def lowered(self, level: CaptureLevel) -> "Route":
-        """Copy the route with a level below `body`, or its own if that is lower; all else is the same."""
-        route = copy(self)
-        route.flags |= CAPTURE_FLAGS[level]
-        route.is_recorded = self.is_recorded and level != "none"
-        route.request_window_bytes = route.response_window_bytes = route.tail_bytes = 0
+    def at_level(self, level: OptOutLevel) -> "Route":
+        """Return the route at a level below `body`, or its own if that is lower; always the same object."""
+        route = self._lowered.get(level)
+        if route is None:
+            route = self._lowered[level] = copy(self)
+            route.flags |= CAPTURE_FLAGS[level]
+            route.is_recorded = self.is_recorded and level != "none"
+            route.request_window_bytes = route.response_window_bytes = route.tail_bytes = 0
         return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
@@ -139,6 +142,8 @@ class RouteTable:
         only = self.routes[0] if len(self.routes) == 1 else None
         self.catch_all: Final = only if only is not None and only.path == b"/" and not only.host else None
         """The one route that takes everything, when there is nothing to decide."""
+        self.is_keyed: Final = any(route.access is not None and route.access.is_keyed for route in self.routes)
+        """Whether a route asks for API keys."""
 
     def match(self, host: bytes, target: bytes) -> Route | None:
         """Find the route of a request.

@@ -191,7 +191,7 @@ def data_plane(
     layout = CounterLayout(len(routes.routes))
     recorder = Recorder(RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment))
     trusted = TrustedProxies(settings.proxy.trusted_proxies)
-    gate = Gate(routes, segment.cells, Path(settings.data_dir), trusted, recorder)
+    gate = Gate(segment.cells, Path(settings.data_dir), trusted, recorder, is_keyed=routes.is_keyed)
     if settings.proxy.engine == "reference":
         return ReferencePlane(settings, routes, recorder, gate, instance)
     return ProtocolPlane(settings, routes, recorder, gate, tasks, instance)

@@ -189,7 +189,7 @@ def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
     segment = Segment.create(directory, b"{}", ring_bytes=1 << 20, counter_cells=layout.size, inflight_slots=8)
     recorder = Recorder(RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment))
     routes = compile_routes(settings)
-    gate = Gate(routes, segment.cells, directory, TrustedProxies(()), recorder)
+    gate = Gate(segment.cells, directory, TrustedProxies(()), recorder, is_keyed=routes.is_keyed)
     return Engine(settings, routes, recorder, gate, asyncio.TaskGroup(), "me"), segment
 
 

@@ -48,25 +48,26 @@ def table(**route: Any) -> RouteTable:
 def test_the_least_of_what_is_asked_for_counts(fields: bytes, level: str | None) -> None:
     """Names in any case, lists, repetitions; what is unknown, or more than all there is, asks for nothing."""
     block = b"HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"
-    assert OptOut("X-Record", table()).level_of(block) == level
+    assert OptOut("X-Record").level_of(block) == level
 
 
 @pytest.mark.parametrize("own", ["none", "meta", "headers", "body"])
-def test_a_twin_never_captures_more_than_its_route(own: str) -> None:
+def test_a_lower_level_never_captures_more_than_its_route(own: str) -> None:
     """Flags only grow, windows only shrink, and what is not recorded stays so."""
     (route,) = table(capture=own).routes
     levels: tuple[Literal["none", "meta", "headers"], ...] = ("none", "meta", "headers")
     for level in levels:
-        twin = OptOut("a", table(capture=own)).twin(route, level)
-        assert twin.flags & route.flags == route.flags
-        assert twin.is_recorded <= route.is_recorded
-        assert (twin.request_window_bytes, twin.response_window_bytes, twin.tail_bytes) == (0, 0, 0)
-        assert (twin.index, twin.id, twin.address) == (route.index, route.id, route.address)
+        lowered = route.at_level(level)
+        assert route.at_level(level) is lowered
+        assert lowered.flags & route.flags == route.flags
+        assert lowered.is_recorded <= route.is_recorded
+        assert (lowered.request_window_bytes, lowered.response_window_bytes, lowered.tail_bytes) == (0, 0, 0)
+        assert (lowered.index, lowered.id, lowered.address) == (route.index, route.id, route.address)
 
 
 def test_without_the_setting_nothing_looks_for_it(start: Start) -> None:
     """The class that looks is not even used."""
-    assert make_opt_out("", table()) is None
+    assert make_opt_out("") is None
     plane = start(Script(OK)).plane
     assert isinstance(plane, ProtocolPlane)
     assert not isinstance(plane._protocol_factory(), OptingDownstream)
