@@ -18,7 +18,7 @@ from storage.record import OUTCOMES, Outcome
 KIND_EXCHANGE: Final = 1
 """Ring entry kind of an exchange."""
 
-ERROR_CODES: Final = ("", *STATUS_OF)
+ERROR_CODES: Final[tuple[str, ...]] = ("", *STATUS_OF)
 """The proxy's own error codes by their number in an entry; "" is none."""
 ERROR_INDEX: Final = {code: index for index, code in enumerate(ERROR_CODES)}
 OUTCOME_INDEX: Final = {outcome: index for index, outcome in enumerate(OUTCOMES)}

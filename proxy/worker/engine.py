@@ -8,22 +8,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.forwarded import TrustedProxies
+from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.ring.exchange import Exchange
 from proxy.settings.addresses import parse_address
 from proxy.settings.model import Settings
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
 from proxy.worker.key_auth import Gate
 from proxy.worker.opt_out import make_opt_out
-from proxy.worker.pool import MAX_MEMO_BYTES, MAX_MEMO_HEADS, Pool
+from proxy.worker.pool import Pool
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
-
-if TYPE_CHECKING:
-    from proxy.worker.downstream import Downstream
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +30,23 @@ _CLOCK_TICKS: Final = int(1 / TICK_S)
 """Once a second: resample the clock, expire idle upstream connections."""
 _DEADLINE_TICKS: Final = 5
 """Four times a second: deadlines of all connections, idle ones too (0.5 ms for 10 000)."""
+
+
+class Connection(Protocol):
+    """A client connection, as the engine and its server know it."""
+
+    @property
+    def is_flushing(self) -> bool:
+        """Whether bytes for the client are still in our buffer."""
+
+    def check(self, now_ns: int) -> None:
+        """Enforce the deadlines."""
+
+    def close_if_idle(self) -> None:
+        """Close now when nothing is under way; otherwise the running exchange is the last."""
+
+    def abort_for_shutdown(self) -> None:
+        """Record what runs as `shutdown`, and close."""
 
 
 class Engine:
@@ -61,7 +77,6 @@ class Engine:
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
         self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
-        self.max_headers: Final = limits.max_headers or 1 << 20
         self.max_body_bytes: Final = limits.max_body_bytes
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
@@ -71,19 +86,20 @@ class Engine:
         """Client address → open connections; kept only when there is a limit."""
         own = frozenset(parse_address(text) for text in settings.listens.values())
         self.pools: Final = tuple(Pool(route, limits, self._count_upstream, own) for route in routes.routes)
-        self.connections: Final[set[Downstream]] = set()
-        self.in_flight: Final[set[Downstream]] = set()
+        self.connections: Final[set[Connection]] = set()
+        self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False
         self.keeps_alive = True
         """Whether an answer may be followed by another on its connection; not from the last days of a worker on."""
-        self._memo: dict[bytes, RequestHead] = {}
+        self._max_headers = limits.max_headers or 1 << 20
         self._plain = PlainLines()
+        self.heads: Final = HeadMemo(self._parse)
 
     def _count_upstream(self, change: int) -> None:
         self.recorder.count_connection("upstream", change)
 
-    def admit(self, connection: "Downstream", peer: bytes) -> str:
-        """Count a new connection in, or say which limit it would exceed: then it is counted as refused."""
+    def register(self, connection: Connection, peer: bytes) -> str:
+        """Count a new connection in, or return which limit it would exceed: then it is counted as refused."""
         refusal = ""
         if len(self.connections) >= self.max_connections:
             refusal = f"{self.max_connections} connections are open, the limit"
@@ -98,7 +114,7 @@ class Engine:
             self._open_of[peer] = self._open_of.get(peer, 0) + 1
         return ""
 
-    def dismiss(self, connection: "Downstream", peer: bytes) -> None:
+    def unregister(self, connection: Connection, peer: bytes) -> None:
         """Count a closed connection out; one that was refused changes nothing."""
         if connection not in self.connections:
             return
@@ -108,27 +124,16 @@ class Engine:
         if left > 0:
             self._open_of[peer] = left
 
-    def parse(self, block: bytes) -> RequestHead:
-        """Read the field lines of a request, or recall them: a kept-alive client repeats itself.
-
-        Raises:
-            Refused: see `parse_request_head`.
-        """
-        head = self._memo.get(block)
-        if head is None:
-            head = parse_request_head(
-                block, max_headers=self.max_headers, max_line_bytes=self.max_line_bytes, plain=self._plain
-            )
-            if self.opt_out is not None:
-                head.opt_out = self.opt_out.level_of(block)
-            if len(block) <= MAX_MEMO_BYTES:
-                if len(self._memo) >= MAX_MEMO_HEADS:
-                    self._memo.clear()
-                self._memo[block] = head
+    def _parse(self, block: bytes) -> RequestHead:
+        head = parse_request_head(
+            block, max_headers=self._max_headers, max_line_bytes=self.max_line_bytes, plain=self._plain
+        )
+        if self.opt_out is not None:
+            head.opt_out = self.opt_out.level_of(block)
         return head
 
     def render(self, head: RequestHead, route: Route) -> bytes:
-        """Build, or recall, the field lines a head becomes for a route's upstream."""
+        """Return the field lines a head becomes for a route's upstream, built once."""
         lines = head.rendered.get(route.index)
         if lines is None:
             lines = head.rendered[route.index] = route.render(head, self.instance, self.via)
@@ -159,9 +164,8 @@ class Engine:
 
     def _show_old(self, now_ns: int) -> None:
         self.recorder.set_in_flight(len(self.in_flight))
-        for connection in self.in_flight:
-            exchange = connection.exchange
-            if exchange is not None and exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
+        for exchange in self.in_flight:
+            if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
                 self.recorder.show(exchange)
 
     def _enforce(self, now_ns: int) -> None:

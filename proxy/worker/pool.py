@@ -12,6 +12,7 @@ from typing import Final
 
 from proxy.http1.errors import UpstreamError, unreached
 from proxy.http1.field_lines import PlainLines
+from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.settings.addresses import is_loopback
 from proxy.settings.model import LimitSettings
@@ -21,11 +22,6 @@ from proxy.worker.upstream import UpstreamConnection
 POST_IDLE_NS: Final = 1_000_000_000
 """A request that must not be sent twice uses a pooled connection only if idle for less than this (P13)."""
 
-MAX_MEMO_BYTES: Final = 2048
-"""Longer heads are not memoised: they hardly ever repeat."""
-MAX_MEMO_HEADS: Final = 1024
-"""Then the memo starts anew; with the limit above it holds at most 2 MiB of keys."""
-
 
 class Pool:
     """Connections of one route's upstream."""
@@ -33,14 +29,7 @@ class Pool:
     def __init__(
         self, route: Route, limits: LimitSettings, on_open: Callable[[int], None], own: frozenset[tuple[str, int]]
     ) -> None:
-        """Begin empty.
-
-        Args:
-            route: whose upstream it is.
-            limits: its number of connections, and how long they are kept.
-            on_open: gets +1 and -1 as connections open and close.
-            own: addresses this proxy listens on itself.
-        """
+        """Begin empty; `on_open` gets +1 and -1 as connections open and close, `own` are addresses we listen on."""
         self._own = own
         self._route = route
         self._limits = limits
@@ -49,26 +38,22 @@ class Pool:
         self._connections: set[UpstreamConnection] = set()
         self._opening = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._memo: dict[bytes, ResponseHead] = {}
         self._plain = PlainLines()
-        self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
-        self.max_head_bytes = limits.max_header_bytes or 1 << 24
         self._max_headers = limits.max_headers or 1 << 20
+        self._max_head_bytes = limits.max_header_bytes or 1 << 24
+        self._responses = HeadMemo(self._parse)
+        self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self._max_connections = limits.upstream_max_connections or 1 << 30
 
-    def parse(self, raw: bytes) -> ResponseHead:
-        """Read a response head, or recall it: identical heads come in runs (one Date a second)."""
-        head = self._memo.get(raw)
-        if head is None:
-            head = parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
-            if len(raw) <= MAX_MEMO_BYTES:
-                if len(self._memo) >= MAX_MEMO_HEADS:
-                    self._memo.clear()
-                self._memo[raw] = head
-        return head
+    def _parse(self, raw: bytes) -> ResponseHead:
+        return parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
+
+    def new_connection(self) -> UpstreamConnection:
+        """Return a connection of this pool that is not connected yet."""
+        return UpstreamConnection(self, self._responses, self._max_head_bytes)
 
     def keep_alive_of(self, announced_s: int) -> int:
-        """How long to keep an idle connection, ns: a second less than the upstream announces, else the setting."""
+        """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting."""
         return max(self.keep_alive_ns, (announced_s - 1) * 1_000_000_000) if announced_s > 0 else self.keep_alive_ns
 
     def acquire(self, now_ns: int, *, is_idempotent: bool) -> UpstreamConnection | None:
@@ -82,7 +67,7 @@ class Pool:
                     return connection
                 idle.append(connection)
                 return None
-            connection.abandon()
+            connection.close()
         return None
 
     def release(self, connection: UpstreamConnection, now_ns: int) -> None:
@@ -95,8 +80,8 @@ class Pool:
         if self._waiting:
             self._wake()
 
-    def forget(self, connection: UpstreamConnection) -> None:
-        """Strike out a connection that is closed or about to be; idempotent."""
+    def remove(self, connection: UpstreamConnection) -> None:
+        """Remove a connection that is closed or about to be; idempotent."""
         if connection in self._connections:
             self._connections.remove(connection)
             self._on_open(-1)
@@ -124,7 +109,7 @@ class Pool:
                     is_full = True
                     waiter = asyncio.get_running_loop().create_future()
                     self._waiting.append(waiter)
-                    await self._turn(waiter)
+                    await self._wait_turn(waiter)
                     idle = self.acquire(time.monotonic_ns(), is_idempotent=is_idempotent)
                     if idle is not None:
                         return idle
@@ -142,7 +127,7 @@ class Pool:
             reason = getattr(error, "strerror", None) or error
             raise UpstreamError(unreached(error), f"cannot connect to the upstream: {reason}") from error
 
-    async def _turn(self, waiter: "asyncio.Future[None]") -> None:
+    async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
         """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""
         try:
             await waiter
@@ -157,10 +142,10 @@ class Pool:
         self._opening += 1
         try:
             if address.scheme == "unix":
-                _, connection = await loop.create_unix_connection(lambda: UpstreamConnection(self), address.path)
+                _, connection = await loop.create_unix_connection(self.new_connection, address.path)
             else:
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self),
+                    self.new_connection,
                     address.host,
                     address.port,
                     ssl=self._route.tls,
@@ -189,9 +174,9 @@ class Pool:
     def expire(self, now_ns: int) -> None:
         """Close connections that were idle too long; called once a second."""
         for connection in [c for c in self._idle if now_ns - c.idle_since_ns >= c.keep_alive_ns]:
-            connection.abandon()
+            connection.close()
 
     def close(self) -> None:
         """Close every connection."""
         for connection in list(self._connections):
-            connection.abandon()
+            connection.close()

@@ -26,7 +26,6 @@ from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
-from proxy.worker.opt_out_downstream import OptingDownstream
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import RouteTable
 
@@ -119,8 +118,7 @@ class ProtocolPlane(DataPlane):
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self.engine = engine = Engine(settings, routes, recorder, gate, tasks, instance)
-        connection = Downstream if engine.opt_out is None else OptingDownstream
-        super().__init__(lambda: connection(engine), tls)
+        super().__init__(lambda: Downstream(engine), tls)
 
     async def start(self) -> None:
         """Start the engine's tick."""

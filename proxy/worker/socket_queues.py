@@ -15,7 +15,7 @@ from typing import Final
 _INT: Final = struct.Struct("i")
 
 
-def has_vanished(transport: asyncio.Transport) -> bool:
+def is_reset_by_peer(transport: asyncio.Transport) -> bool:
     """Whether the peer has reset the connection; an orderly end cannot be told from a peer that only sends no more."""
     if transport.is_closing():
         return False

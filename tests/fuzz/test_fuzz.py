@@ -10,8 +10,8 @@ import pytest
 from proxy.http1 import chunked, request_head, response_head, websocket_frames
 from proxy.http1.forwarded import forwarded_lines
 from proxy.http1.request_head import RequestHead
-from proxy.worker import downstream, routes
-from proxy.worker.responding import Answering
+from proxy.worker import admission, relay, routes
+from proxy.worker.relay import Relay
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream import UpstreamConnection
@@ -49,13 +49,13 @@ REQUEST_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "syntax": lambda patch: patch.setattr(request_head, "judge", lambda parser, head: None),
     "essentials": lambda patch: patch.setattr(request_head, "_ESSENTIAL", frozenset()),
     "hosts": lambda patch: patch.setattr(request_head, "check_host", lambda value: value),
-    "repeats": lambda patch: patch.setattr(Answering, "_may_be_repeated", lambda self, exchange: True),
-    "no repeats": lambda patch: patch.setattr(Answering, "_may_be_repeated", lambda self, exchange: False),
+    "repeats": lambda patch: patch.setattr(Relay, "_may_be_retried", lambda self, exchange: True),
+    "no repeats": lambda patch: patch.setattr(Relay, "_may_be_retried", lambda self, exchange: False),
     "twins": lambda patch: patch.setattr(request_head, "_TWINS", frozenset()),
 }
 
 RESPONSE_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "ends": lambda patch: patch.setattr(Answering, "_reset", lambda self: self._transport.close()),
+    "ends": lambda patch: patch.setattr(Relay, "_reset", lambda self: self._transport.close()),
     "surplus": lambda patch: patch.setattr(UpstreamConnection, "_finish", _keeps_anything),
     "syntax": lambda patch: patch.setattr(response_head, "judge", lambda parser, head: None),
     "statuses": lambda patch: patch.setattr(
@@ -75,15 +75,15 @@ TUNNEL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "masks": lambda patch: patch.setattr(websocket_frames, "_unmask", lambda data, mask, offset: data),
     "frames": lambda patch: patch.setattr(websocket_frames, "_MAX_CONTROL_BYTES", 1 << 20),
     "one side": lambda patch: patch.setattr(Tunnel, "watch_upstream", lambda self, data: None),
-    "bytes": lambda patch: patch.setattr(Answering, "tunnel_data", lambda self, data: self._transport.write(data[1:])),
+    "bytes": lambda patch: patch.setattr(Relay, "tunnel_data", lambda self, data: self._transport.write(data[1:])),
     "upgrades": lambda patch: patch.setattr(
         response_head.ResponseHead, "is_websocket", property(lambda self: True, lambda self, value: None)
     ),
 }
 
 TLS_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "schemes": lambda patch: patch.setattr(downstream, "forwarded_lines", _lines_of_plain_http),
-    "flags": lambda patch: patch.setattr(downstream, "FLAG_TLS", 0),
+    "schemes": lambda patch: patch.setattr(admission, "forwarded_lines", _lines_of_plain_http),
+    "flags": lambda patch: patch.setattr(relay, "FLAG_TLS", 0),
 }
 
 
@@ -95,8 +95,8 @@ def _keeping_parameters(normalise: Callable[[bytes], bytes]) -> Callable[[bytes]
     return lambda path: normalise(path.replace(b";", b"%21"))
 
 
-def _keeps_anything(self: Any, owner: Any, now_ns: int, *, is_reusable: bool) -> None:
-    self.owner = None
+def _keeps_anything(self: Any, handler: Any, now_ns: int, *, is_reusable: bool) -> None:
+    self.handler = None
     self._pool.release(self, now_ns)
 
 

@@ -203,7 +203,7 @@ class _WirePool(Pool):
 
     async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
         """Open at once."""
-        connection = UpstreamConnection(self)
+        connection = self.new_connection()
         wire = Wire(self.world, connection)
         wire.route = self._route.index
         wire.connect()
@@ -274,7 +274,7 @@ class World:
     def leftovers(self) -> str:
         """What is still held for clients, all of which have gone."""
         engine = self.engine
-        busy = sum(connection.owner is not None for pool in engine.pools for connection in pool._connections)
+        busy = sum(connection.handler is not None for pool in engine.pools for connection in pool._connections)
         if engine.connections or engine.in_flight or busy:
             return f"left: {len(engine.connections)} clients, {len(engine.in_flight)} exchanges, {busy} upstreams"
         return ""

@@ -54,7 +54,7 @@ LIST = {
     "101 headers": "101 header fields",
     "33 KiB head": "head of 33 KiB",
     "9 KiB line": "field line of 9 KiB",
-    "one byte per packet": "proxy/test_bad_input.py::test_bad_requests_are_refused",
+    "one byte per packet": "proxy/worker/test_bad_input.py::test_bad_requests_are_refused",
     "Host missing": "host missing",
     "Host twice": "host twice",
     "Host with a comma": "host b'a, b'",
@@ -73,7 +73,7 @@ LIST = {
     "Upgrade: h2c": "h2c with a body that looks like a request",
     "refused upgrade, then smuggled bytes": "refused upgrade followed by a request",
     "Expect with other values": "expect of something else",
-    "10 000 pipelined requests": "proxy/test_bad_input.py::test_ten_thousand_pipelined_requests",
+    "10 000 pipelined requests": "proxy/worker/test_bad_input.py::test_ten_thousand_pipelined_requests",
     "body after a HEAD response": "HEAD with a body",
     "upstream: CL and TE": "length and chunked",
     "upstream: bad chunk": "bad chunk size",
@@ -86,7 +86,7 @@ LIST = {
     "upstream: endless header": "endless header",
     "upstream: 103, then 200": "103, then 200",
     "upstream: reset before the first byte": "reset before the first byte",
-    "upstream: answer before the request is finished": "proxy/test_bad_input.py::test_an_answer_before_the_request",
+    "upstream: answer before the request is finished": "proxy/worker/test_bad_input.py::test_an_answer_before_the_request",
     "upstream: bytes after the response": "bytes after a length",
 }
 """What the list says → the vector that holds it, or the test."""

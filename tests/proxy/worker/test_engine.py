@@ -153,13 +153,13 @@ async def test_heads_are_read_once_and_the_memo_is_bounded(tmp_path: Path) -> No
     """Equal heads are one value; the memo starts anew when it is full, and keeps no long ones."""
     settings = settings_for("http://127.0.0.1:1")
     engine, segment = _engine(settings, tmp_path)
-    assert engine.parse(GET[6:]) is engine.parse(GET[6:])
+    assert engine.heads.parse(GET[6:]) is engine.heads.parse(GET[6:])
     long = b"HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 4000 + b"\r\n\r\n"
-    assert engine.parse(long) is not engine.parse(long)
+    assert engine.heads.parse(long) is not engine.heads.parse(long)
     for number in range(3000):
-        engine.parse(b"HTTP/1.1\r\nHost: a\r\nA: %d\r\n\r\n" % number)
-    assert len(engine._memo) <= 1024
-    head, route = engine.parse(GET[6:]), engine.routes.routes[0]
+        engine.heads.parse(b"HTTP/1.1\r\nHost: a\r\nA: %d\r\n\r\n" % number)
+    assert len(engine.heads._known) <= 1024
+    head, route = engine.heads.parse(GET[6:]), engine.routes.routes[0]
     assert engine.render(head, route) is engine.render(head, route)
     segment.unlink()
     segment.close()
@@ -170,8 +170,6 @@ async def test_a_tick_survives_what_one_connection_does(tmp_path: Path, caplog: 
     engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
 
     class Broken:
-        exchange = None
-
         def check(self, now_ns: int) -> None:
             raise RuntimeError("bug: on purpose")
 

@@ -9,7 +9,6 @@ import pytest
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.model import CaptureSettings
 from proxy.worker.opt_out import OptOut, make_opt_out
-from proxy.worker.opt_out_downstream import OptingDownstream
 from proxy.worker.routes import RouteTable, compile_routes
 from proxy.worker.server import ProtocolPlane
 from tests.proxy.conftest import Start
@@ -66,11 +65,12 @@ def test_a_lower_level_never_captures_more_than_its_route(own: str) -> None:
 
 
 def test_without_the_setting_nothing_looks_for_it(start: Start) -> None:
-    """The class that looks is not even used."""
+    """No head has a level, whatever its fields are."""
     assert make_opt_out("") is None
     plane = start(Script(OK)).plane
     assert isinstance(plane, ProtocolPlane)
-    assert not isinstance(plane._protocol_factory(), OptingDownstream)
+    assert plane.engine.opt_out is None
+    assert plane.engine.heads.parse(b"HTTP/1.1\r\nHost: a\r\nX-Record: none\r\n\r\n").opt_out is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -11,7 +11,6 @@ from proxy.http1.errors import UpstreamError
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.pool import Pool
 from proxy.worker.routes import Route
-from proxy.worker.upstream import UpstreamConnection
 from tests.support.script import OK
 
 
@@ -88,10 +87,11 @@ async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections(
 def test_identical_heads_are_read_once() -> None:
     """The memo of heads is bounded, and long heads are not kept."""
     pool = _pool("http://127.0.0.1:1", [])
-    assert pool.parse(OK[:-2]) is pool.parse(OK[:-2])
+    parse = pool._responses.parse
+    assert parse(OK[:-2]) is parse(OK[:-2])
     long = b"HTTP/1.1 200 OK\r\nA: " + b"b" * 4000 + b"\r\n\r\n"
-    assert pool.parse(long) is not pool.parse(long)
+    assert parse(long) is not parse(long)
     for number in range(3000):
-        pool.parse(b"HTTP/1.1 200 OK\r\nA: %d\r\n\r\n" % number)
-    assert len(pool._memo) <= 1024
-    assert UpstreamConnection(pool).owner is None
+        parse(b"HTTP/1.1 200 OK\r\nA: %d\r\n\r\n" % number)
+    assert len(pool._responses._known) <= 1024
+    assert pool.new_connection().handler is None

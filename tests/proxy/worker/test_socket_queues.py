@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from proxy.worker.socket_queues import has_vanished, unsent_bytes
+from proxy.worker.socket_queues import is_reset_by_peer, unsent_bytes
 from tests.support.client import Client
 from tests.support.plane import eventually
 
@@ -20,13 +20,13 @@ async def test_a_reset_is_seen_without_reading() -> None:
     """An orderly end is none: the peer may still want its answer."""
     transport, peer = await _connected()
     transport.pause_reading()
-    assert not has_vanished(transport)
+    assert not is_reset_by_peer(transport)
     peer.shutdown(socket.SHUT_WR)
-    assert not has_vanished(transport)
+    assert not is_reset_by_peer(transport)
     Client(peer).reset()
-    await asyncio.to_thread(eventually, lambda: has_vanished(transport))
+    await asyncio.to_thread(eventually, lambda: is_reset_by_peer(transport))
     transport.abort()
-    assert not has_vanished(transport)
+    assert not is_reset_by_peer(transport)
     assert unsent_bytes(transport) == 0
 
 

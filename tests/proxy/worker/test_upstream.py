@@ -13,7 +13,7 @@ from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, error, outcome
-from tests.proxy.worker.test_responding import POST
+from tests.proxy.worker.test_relay import POST
 from tests.support.plane import Plane, eventually
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head, running, service
@@ -232,7 +232,7 @@ def test_a_paused_connection_is_lent_as_new(start: Start) -> None:
     def answer_while_paused(answer: bytes) -> None:
         """What happens when the write of a first part fills the client's buffer, with the rest read already."""
         (client,) = engine.connections
-        upstream = client._upstream
+        upstream = client._relay._upstream
         client.pause_writing()
         upstream.data_received(answer)
         client.resume_writing()

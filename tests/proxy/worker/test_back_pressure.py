@@ -9,6 +9,7 @@ import pytest
 
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
+from proxy.worker.downstream import Downstream
 from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
@@ -143,7 +144,7 @@ def test_the_end_of_sending_drops_no_waiting_request(start: Start) -> None:
         (connection,) = plane.run(lambda: list(engine.connections))
         plane.run(connection.pause_writing)
         client.send(GET + GET)
-        eventually(lambda: connection._buffer)
+        eventually(lambda: connection._reader.buffer)
         client.finish_sending()
         eventually(lambda: connection._eof_ns)
         plane.run(connection.resume_writing)
@@ -159,7 +160,11 @@ BUFFERED_BYTES = 24_000_000
 def _written(plane: Plane) -> int:
     assert isinstance(plane.plane, ProtocolPlane)
     engine = plane.plane.engine
-    return plane.run(lambda: sum(c._transport.get_write_buffer_size() for c in engine.connections))
+
+    def written() -> int:
+        return sum(c._transport.get_write_buffer_size() for c in engine.connections if isinstance(c, Downstream))
+
+    return plane.run(written)
 
 
 def _endless(sent: list[int]) -> Callable[[socket.socket, int], None]:
@@ -303,7 +308,7 @@ def test_read_ahead_is_bounded(start: Start) -> None:
     one = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n"
 
     def held() -> list[int]:
-        return plane.run(lambda: [len(c._buffer) for c in plane.plane.engine.connections if c._paused])  # type: ignore[attr-defined]
+        return plane.run(lambda: [len(c._reader.buffer) for c in plane.plane.engine.connections if c._paused])  # type: ignore[attr-defined]
 
     with plane.connect() as client:
         client.send(GET + one * 120)

@@ -1,0 +1,45 @@
+"""Where the body of a message ends: by length, by the chunked coding, or with its connection (RFC 9112 §6.3). Pure.
+
+One framer for requests and responses; what a head means for its body is the head's affair. Any split of the input gives
+the same body.
+"""
+
+from proxy.http1.chunked import ChunkedDecoder
+
+
+class BodyFramer:
+    """Cuts one body out of the bytes behind a head."""
+
+    __slots__ = ("_decoder", "_remaining", "is_done")
+
+    def __init__(self, length: int, *, is_chunked: bool) -> None:
+        """Begin a body of `length` bytes; -1 and not chunked is one that the end of the connection ends."""
+        self._decoder = ChunkedDecoder() if is_chunked else None
+        self._remaining = length
+        self.is_done = length == 0 and not is_chunked
+
+    @property
+    def ends_at_close(self) -> bool:
+        """Whether only the end of the connection ends the body."""
+        return self._decoder is None and self._remaining < 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what of the next bytes is body, without chunk framing, and what follows the body once it `is_done`.
+
+        Raises:
+            ChunkError: the chunked coding is malformed or over a limit; the framer is of no further use.
+        """
+        decoder = self._decoder
+        if decoder is not None:
+            pieces, rest = decoder.feed(data)
+            self.is_done = decoder.is_done
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces), rest
+        remaining = self._remaining
+        if remaining < 0:
+            return data, b""
+        if len(data) < remaining:
+            self._remaining = remaining - len(data)
+            return data, b""
+        self._remaining = 0
+        self.is_done = True
+        return data[:remaining], data[remaining:]

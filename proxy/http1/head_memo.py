@@ -1,0 +1,33 @@
+"""Heads that were read before: kept-alive clients repeat theirs, responses come in runs (one Date a second). Pure."""
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+Head = TypeVar("Head")
+
+MAX_MEMO_BYTES: Final = 2048
+"""Longer heads are not remembered: they hardly ever repeat."""
+MAX_MEMO_HEADS: Final = 1024
+"""Then the memo starts anew; with the limit above it holds at most 2 MiB of keys."""
+
+
+class HeadMemo(Generic[Head]):
+    """A parser of heads that remembers its results: equal bytes give the same, immutable value."""
+
+    __slots__ = ("_known", "_parse")
+
+    def __init__(self, parse: Callable[[bytes], Head]) -> None:
+        """Remember what `parse` returns; what it raises is raised each time."""
+        self._parse = parse
+        self._known: dict[bytes, Head] = {}
+
+    def parse(self, raw: bytes) -> Head:
+        """Return the head these bytes are."""
+        head = self._known.get(raw)
+        if head is None:
+            head = self._parse(raw)
+            if len(raw) <= MAX_MEMO_BYTES:
+                if len(self._known) >= MAX_MEMO_HEADS:
+                    self._known.clear()
+                self._known[raw] = head
+        return head

@@ -1,0 +1,124 @@
+"""The requests of one client connection, cut out of its bytes: head, body, next head (RFC 9112 §2, §9.3). Pure.
+
+Strategy: a head is cut at its empty line, within a bound, and judged: the request line here, the field lines by the
+parser handed in, which may remember them. Its body is framed by what it says. What follows a request stays in `buffer`
+until the next head is asked for, so pipelined requests are read one at a time (P20).
+
+The invariant: any split of the input gives the same requests, and what does not frame exactly is refused. After a
+refusal nothing more is read. Results are attributes, not values: a tuple costs 0.1 µs per request (measured).
+"""
+
+from collections.abc import Callable
+
+from proxy.http1.body_framing import BodyFramer
+from proxy.http1.chunked import ChunkError
+from proxy.http1.errors import Refused
+from proxy.http1.request_head import RequestHead
+from proxy.http1.request_line import FAST_REQUEST_LINE, MAX_REQUEST_LINE_BYTES, parse_request_line
+
+
+class RequestReader:
+    """Reads one request after the other."""
+
+    __slots__ = (
+        "_framer", "_is_tls", "_max_head_bytes", "_max_line_bytes", "_parse", "authority", "body", "buffer",
+        "is_body_due", "is_http10", "method", "raw", "target",
+    )  # fmt: skip
+
+    _framer: BodyFramer
+    """Of the body that is due."""
+
+    def __init__(
+        self, parse: Callable[[bytes], RequestHead], *, max_head_bytes: int, max_line_bytes: int, is_tls: bool
+    ) -> None:
+        """Begin before the first request; `parse` reads a block as `parse_request_head` takes it."""
+        self._parse = parse
+        self._max_head_bytes = max_head_bytes
+        self._max_line_bytes = max_line_bytes
+        self._is_tls = is_tls
+        self.buffer = b""
+        """Bytes that were not read yet."""
+        self.raw = b""
+        """The head read last; of one that is not complete, the first `max_line_bytes`."""
+        self.method = b""
+        """Its method, empty when its request line could not be read."""
+        self.target = b""
+        self.authority: bytes | None = None
+        """Of an absolute-form target."""
+        self.is_http10 = False
+        self.body = b""
+        """What came of a body of known length together with its head."""
+        self.is_body_due = False
+        """Whether there is more body to come of the request whose head was read last."""
+
+    def read_head(self, data: bytes) -> RequestHead | None:
+        """Return the head of the next request, None while it is not complete; `data` continues `buffer`.
+
+        Raises:
+            Refused: it can not be read; `raw` and `method` are what is known of it.
+        """
+        if self.buffer:
+            data = self.buffer + data
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 or end > self._max_head_bytes:
+            self._check_incomplete(data)
+            return None
+        self.raw = data[:end]
+        match = FAST_REQUEST_LINE.match(data)
+        if match is not None and match.end() <= MAX_REQUEST_LINE_BYTES:
+            self.method, self.target, minor = match.groups()
+            self.is_http10 = minor == b"0"
+            self.authority = None
+            line_end = match.end()
+        else:
+            self.method = b""
+            line_end = data.index(b"\r\n") + 2
+            self.method, self.target, self.authority, self.is_http10 = parse_request_line(
+                data[: line_end - 2], is_tls=self._is_tls
+            )
+        head = self._parse(data[line_end - 10 : end])
+        self.body = b""
+        self.is_body_due = False
+        if head.content_length > 0:
+            self.body = data[end : end + head.content_length]
+            end += len(self.body)
+            missing = head.content_length - len(self.body)
+            if missing:
+                self.is_body_due = True
+                self._framer = BodyFramer(missing, is_chunked=False)
+        elif head.is_chunked:
+            self.is_body_due = True
+            self._framer = BodyFramer(-1, is_chunked=True)
+        self.buffer = data[end:]
+        return head
+
+    def _check_incomplete(self, data: bytes) -> None:
+        """Refuse what can not become an acceptable head."""
+        self.buffer = data
+        self.raw = data[: self._max_line_bytes]
+        self.method = b""
+        if not data[:1].isalpha() and data[:1] not in b"\r\n":  # a TLS hello, for one: its end would never come
+            raise Refused("bad_request", f"a request does not begin with {data[:8]!r}")
+        if len(data) > MAX_REQUEST_LINE_BYTES and b"\r\n" not in data[: MAX_REQUEST_LINE_BYTES + 2]:
+            raise Refused("uri_too_long", f"request line over {MAX_REQUEST_LINE_BYTES} bytes")
+        if len(data) > self._max_head_bytes:
+            raise Refused("header_too_large", f"request head over {self._max_head_bytes} bytes")
+
+    def read_body(self, data: bytes) -> bytes:
+        """Return the body among the next bytes, without its framing; `data` continues `buffer`.
+
+        Raises:
+            Refused: `bad_request`, the chunked coding is malformed.
+        """
+        if self.buffer:
+            data = self.buffer + data
+            self.buffer = b""
+        framer = self._framer
+        try:
+            body, rest = framer.feed(data)
+        except ChunkError as error:
+            raise Refused("bad_request", str(error)) from error
+        if framer.is_done:
+            self.is_body_due = False
+            self.buffer = rest
+        return body

@@ -1,0 +1,81 @@
+"""What happens to a request before an upstream sees it: its route, whether it may pass, the head its upstream gets.
+
+Strategy: everything that depends on the head and the route alone is rendered once for as long as a client repeats its
+head. The invariant: whatever is refused here, nothing of it has been forwarded.
+"""
+
+from proxy.http1.errors import Refused
+from proxy.http1.forwarded import forwarded_lines
+from proxy.http1.request_head import RequestHead
+from proxy.http1.request_reader import RequestReader
+from proxy.ring.exchange import Exchange
+from proxy.worker.engine import Engine
+from proxy.worker.opt_out import lower
+from proxy.worker.routes import Route
+
+
+class Admission:
+    """Admits the requests of one client connection."""
+
+    __slots__ = ("_engine", "_peer", "_rendered", "_scheme")
+
+    def __init__(self, engine: Engine, peer: bytes, *, is_tls: bool) -> None:
+        """Admit what comes from the address `peer`."""
+        self._engine = engine
+        self._peer = peer
+        self._scheme = b"https" if is_tls else b"http"
+        self._rendered: tuple[RequestHead | None, Route | None, bytes, bytes] = (None, None, b"", b"")
+        """The last head, its route, the lines they became, and the client they came from."""
+
+    def admit(self, exchange: Exchange, request: RequestReader, head: RequestHead) -> tuple[Route, bytes]:
+        """Return the route of a request and the head for its upstream; note on the exchange what was found.
+
+        Raises:
+            Refused: no route, or not this way.
+        """
+        engine = self._engine
+        target, authority, level = request.target, request.authority, head.opt_out
+        if level is not None:
+            lower(exchange, level)
+        host = head.host if authority is None else authority
+        route = engine.routes.catch_all or engine.routes.match(host, target)
+        if route is None:
+            raise Refused("no_route", f"no route for host {host[:80]!r} and path {target[:80]!r}")
+        if level is not None:
+            route = route.at_level(level)
+        exchange.route = route.index
+        exchange.flags |= route.flags
+        exchange.is_recorded = route.is_recorded
+        if engine.instance in head.hops:
+            raise Refused("loop_detected", "this request has passed this proxy before")
+        if 0 < engine.max_body_bytes < head.content_length:
+            raise Refused(
+                "body_too_large", f"body of {head.content_length} bytes, the limit is {engine.max_body_bytes}"
+            )
+        if route.access is not None:
+            engine.gate.admit(exchange, route.access, head, self._peer)
+        rendered = self._rendered
+        if rendered[0] is not head or rendered[1] is not route or authority is not None:
+            rendered = self._rendered = self._render(head, route, authority)
+        exchange.client = rendered[3]
+        id_line = b"" if head.request_id else b"X-Request-Id: %b\r\n" % exchange.id_text
+        if route.strip_bytes:
+            target = route.target(target)
+        return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, rendered[2], id_line)
+
+    def _render(
+        self, head: RequestHead, route: Route, authority: bytes | None
+    ) -> tuple[RequestHead | None, Route | None, bytes, bytes]:
+        """Build the field lines for the upstream, and find the client, for as long as this head repeats."""
+        engine, peer = self._engine, self._peer
+        is_trusted = engine.trusted.has(peer.decode())
+        client = peer
+        if is_trusted and head.forwarded_for:
+            client = engine.trusted.client(peer.decode(), head.forwarded_for).encode()
+        if authority is not None:
+            lines = route.render(head.with_host(authority), engine.instance, engine.via)
+            lines += forwarded_lines(head, peer, self._scheme, authority, is_trusted=is_trusted)
+            return None, None, lines, client
+        lines = engine.render(head, route)
+        lines += forwarded_lines(head, peer, self._scheme, head.host, is_trusted=is_trusted)
+        return head, route, lines, client

@@ -1,0 +1,604 @@
+"""One exchange at a time, between a client connection and an upstream: the request up, the response down, the record.
+
+Strategy: the relay lives as long as its client connection and is begun anew for each request. An upstream connection
+calls it directly (`upstream.ResponseHandler`); it writes to the client's transport and asks its `Client` only where the
+two directions meet. The methods that run per request join bytes that were built before and keep no futures, tasks or
+timers; measured with bench/macro (bench/results).
+
+The invariant: an exchange is recorded exactly once, and before the last bytes of its response are handed to the
+transport, so a response that a client has received completely is in the ring. From then on the relay is free for the
+next one. Chunks of a response are written first and copied afterwards.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+import time
+from typing import Final, Protocol
+
+from proxy.http1.chunked import LAST_CHUNK, frame
+from proxy.http1.errors import KEEPS_CONNECTION, STATUS_OF, Refused, UpstreamError, error_response
+from proxy.http1.request_head import RequestHead
+from proxy.http1.request_line import IDEMPOTENT_METHODS
+from proxy.http1.request_reader import RequestReader
+from proxy.http1.response_head import ResponseHead
+from proxy.ring.body_window import Window, note_chunk
+from proxy.ring.exchange import (
+    ERROR_INDEX,
+    FLAG_HTTP10,
+    FLAG_OWN_RESPONSE,
+    FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
+    OK,
+    OUTCOME_INDEX,
+    Exchange,
+)
+from proxy.worker.admission import Admission
+from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Phase
+from proxy.worker.engine import Engine
+from proxy.worker.routes import Route
+from proxy.worker.socket_queues import unsent_bytes
+from proxy.worker.tunnel import Tunnel
+from proxy.worker.upstream import UpstreamConnection
+from storage.record import Outcome
+
+log = logging.getLogger(__name__)
+
+_REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
+_CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
+_SHUTDOWN: Final = OUTCOME_INDEX[Outcome.SHUTDOWN]
+_TRUNCATED: Final = OUTCOME_INDEX[Outcome.TRUNCATED]
+_UPSTREAM_ERROR: Final = OUTCOME_INDEX[Outcome.UPSTREAM_ERROR]
+_UPSTREAM_TIMEOUT: Final = OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT]
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER that turns a close into a reset, so that a truncated response never looks like a finished one (P14)."""
+
+
+BY_CLIENT, BY_UPSTREAM, BY_UNSENT = 1, 2, 4
+"""Why reading from the client is paused: it sent enough ahead, the upstream takes no more, there is none yet."""
+
+
+class Client(Protocol):
+    """What a relay asks of its client connection."""
+
+    @property
+    def has_sent_eof(self) -> bool:
+        """Whether the client has ended its side."""
+
+    def pause(self, reason: int) -> None:
+        """Read no more of the client for a reason."""
+
+    def resume(self, reason: int) -> None:
+        """Read on as far as this reason goes."""
+
+    def take_read_ahead(self) -> bytes:
+        """Return what was read behind the request; it is not read as requests any more."""
+
+    def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
+        """Go on to the next request, or close; `linger`: the client may still be sending."""
+
+
+class Relay:
+    """The exchanges of one client connection."""
+
+    __slots__ = (
+        "_admission", "_client", "_connecting", "_engine", "_flags", "_head", "_is_chunked_out", "_is_paused",
+        "_is_responding", "_is_retried", "_is_upload_paused", "_peer", "_phase", "_route", "_since_ns", "_transport",
+        "_unsent", "_unsent_bytes", "_upload_bytes", "_upstream", "_upstream_head", "exchange", "is_keep_alive",
+        "is_request_complete", "method", "tunnel",
+    )  # fmt: skip
+
+    def __init__(
+        self, engine: Engine, client: Client, transport: asyncio.Transport, peer: bytes, *, is_tls: bool
+    ) -> None:
+        """Relay for a client at the address `peer`, through its transport."""
+        # of the connection
+        self._engine = engine
+        self._client = client
+        self._transport = transport
+        self._peer = peer
+        self._flags = FLAG_TLS if is_tls else 0
+        self._admission = Admission(engine, peer, is_tls=is_tls)
+        self._is_paused = False
+        """Whether the client takes no more of the response for now."""
+        # of the exchange
+        self.exchange: Exchange | None = None
+        """What runs; None between two exchanges."""
+        self.method = b""
+        self.is_request_complete = True
+        self.is_keep_alive = False
+        """Whether the client's connection goes on after the exchange."""
+        self._phase = Phase.WAITING
+        self._since_ns = 0
+        self._head: RequestHead | None = None
+        self._route: Route | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._upstream_head = b""
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = self._upload_bytes = 0
+        self.tunnel: Tunnel | None = None
+        self._is_responding = self._is_chunked_out = self._is_retried = self._is_upload_paused = False
+
+    # The request.
+
+    def begin(self, request: RequestReader, head: RequestHead, now_ns: int) -> None:
+        """Start the exchange of a request whose head was read: send what is here of it, or refuse it."""
+        engine = self._engine
+        self.exchange = exchange = engine.recorder.begin(now_ns, self._peer)
+        exchange.request_head = request.raw
+        self.method = exchange.method = request.method
+        flags = self._flags | FLAG_HTTP10 if request.is_http10 else self._flags
+        self._head = head
+        self._is_responding = False
+        self.is_keep_alive = head.is_keep_alive and engine.keeps_alive
+        if head.content_length > 0 or head.is_chunked:
+            self.is_request_complete = False
+            exchange.flags = flags
+        else:
+            self.is_request_complete = True
+            exchange.flags = flags | FLAG_REQUEST_COMPLETE
+        try:
+            route, outgoing = self._admission.admit(exchange, request, head)
+        except Refused as refusal:
+            self.refuse(refusal)
+            return
+        self._route = route
+        self._upstream_head = outgoing
+        self._is_retried = False
+        engine.in_flight.add(exchange)
+        if not self.is_request_complete:
+            outgoing += self._begin_body(exchange, route, request)
+        self._phase = Phase.WAITING if self.is_request_complete else Phase.BODY
+        self._since_ns = now_ns
+        upstream = engine.pools[route.index].acquire(now_ns, is_idempotent=self.method in IDEMPOTENT_METHODS)
+        if upstream is not None:
+            self._upstream = upstream
+            exchange.upstream = route.address_text
+            exchange.sent_ns = now_ns - exchange.started_ns
+            upstream.begin(self, outgoing)
+        else:
+            self._connect(outgoing)
+
+    def _begin_body(self, exchange: Exchange, route: Route, request: RequestReader) -> bytes:
+        """Record and return the body that came with the head."""
+        body = request.body
+        if not request.is_body_due:
+            self.is_request_complete = True
+            exchange.flags |= FLAG_REQUEST_COMPLETE
+            if len(body) <= route.request_window_bytes:
+                exchange.request_whole = body
+                return body
+        exchange.request_body = Window(route.request_window_bytes, route.tail_bytes)
+        if body:
+            exchange.request_body.add(body)
+        return body
+
+    def forward_body(self, body: bytes, *, is_last: bool) -> None:
+        """Pass request body on, framed as the head said."""
+        exchange, head = self.exchange, self._head
+        assert exchange is not None
+        assert exchange.request_body is not None
+        assert head is not None
+        if self._phase is Phase.BODY:
+            self._since_ns = time.monotonic_ns()
+        if body:
+            exchange.request_body.add(body)
+        if head.is_chunked:
+            limit = self._engine.max_body_bytes
+            if 0 < limit < exchange.request_body.size:
+                self._send_error("body_too_large", f"body over the limit of {limit} bytes", _REJECTED, close=True)
+                return
+            body = frame(body) if body else b""
+            if is_last:
+                body += LAST_CHUNK
+        if is_last:
+            self.is_request_complete = True
+            exchange.flags |= FLAG_REQUEST_COMPLETE
+            if not self._is_responding:
+                self._phase = Phase.WAITING if self._connecting is None else Phase.CONNECTING
+                self._since_ns = time.monotonic_ns()
+        self._forward(body)
+
+    def forward_tunnel(self, tunnel: Tunnel, data: bytes) -> None:
+        """Pass on what the client says in an open tunnel."""
+        self._forward(data)
+        tunnel.watch_client(data)
+
+    def _forward(self, data: bytes) -> None:
+        if self._upstream is not None:
+            self._upstream.transport.write(data)
+        elif self._connecting is not None:
+            self._keep_unsent(data)
+
+    def _keep_unsent(self, data: bytes) -> None:
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        if self._unsent_bytes > MAX_READ_AHEAD_BYTES:
+            self._client.pause(BY_UNSENT)
+
+    def _connect(self, outgoing: bytes) -> None:
+        """Open an upstream connection for what is outgoing."""
+        self._unsent, self._unsent_bytes = [], 0
+        self._keep_unsent(outgoing)
+        if self.is_request_complete:
+            self._phase = Phase.CONNECTING
+        self._connecting = self._engine.tasks.create_task(self._open_upstream(), name="open upstream")
+
+    async def _open_upstream(self) -> None:
+        exchange, route = self.exchange, self._route
+        assert exchange is not None
+        assert route is not None
+        before_ns = time.monotonic_ns()
+        try:
+            upstream = await self._engine.pools[route.index].open(is_idempotent=self.method in IDEMPOTENT_METHODS)
+        except UpstreamError as error:
+            self._connecting = None
+            self.upstream_failed(error, is_stale=False)
+            return
+        except Exception:  # a fault of ours in one exchange must not end the others with the task group
+            log.exception("opening an upstream connection failed for a reason nobody thought of")
+            self._connecting = None
+            self.upstream_failed(UpstreamError("upstream_refused", "no upstream connection"), is_stale=False)
+            return
+        now_ns = time.monotonic_ns()
+        self._connecting = None
+        exchange.connect_ns = now_ns - before_ns
+        exchange.sent_ns = now_ns - exchange.started_ns
+        exchange.upstream = route.address_text
+        self._upstream = upstream
+        if self.is_request_complete:
+            self._phase = Phase.WAITING
+            self._since_ns = now_ns
+        unsent, self._unsent, self._unsent_bytes = b"".join(self._unsent), [], 0
+        upstream.begin(self, unsent)
+        self._client.resume(BY_UNSENT)
+
+    def pause_request(self) -> None:
+        """The upstream takes no more for now."""
+        self._is_upload_paused = True
+        self._client.pause(BY_UPSTREAM)
+        if self._phase is Phase.BODY:
+            self._phase = Phase.WAITING
+        if self._phase is not Phase.STREAMING:
+            self._since_ns = time.monotonic_ns()
+
+    def resume_request(self) -> None:
+        """The upstream takes bytes again."""
+        self._is_upload_paused = False
+        if self._phase is Phase.WAITING and not self.is_request_complete:
+            self._phase = Phase.BODY
+            self._since_ns = time.monotonic_ns()
+        self._client.resume(BY_UPSTREAM)
+
+    # The response.
+
+    def _unpause_upstream(self) -> None:
+        """Give back a connection that was paused while its last bytes were already being read."""
+        if self._upstream is not None and not self._upstream.transport.is_closing():
+            self._upstream.transport.resume_reading()
+
+    def send_informational(self, head: ResponseHead) -> None:
+        """Relay a 1xx; 100 only to a client that waits for it (RFC 9110 §15.2)."""
+        exchange, request = self.exchange, self._head
+        assert exchange is not None
+        assert request is not None
+        if not exchange.flags & FLAG_HTTP10 and (head.status != 100 or request.expects_continue):
+            self._transport.write(head.status_line + head.fields + b"\r\n")
+
+    def send_full_response(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
+        """Send a whole response in one write, recorded first."""
+        exchange, route = self.exchange, self._route
+        assert exchange is not None
+        assert route is not None
+        exchange.first_byte_ns = exchange.done_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        if len(body) <= route.response_window_bytes:
+            exchange.response_whole = body
+        else:
+            exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
+            exchange.response_body.add(body)
+        if self._is_paused:
+            self._unpause_upstream()
+        self._upstream = None
+        outgoing = b"".join((self._prefix(head, exchange), body))
+        self._record(exchange, now_ns)
+        self._transport.write(outgoing)
+        self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
+
+    def start_response(self, head: ResponseHead, raw: bytes, now_ns: int) -> None:
+        """Send the response head; its body will follow."""
+        exchange, route = self.exchange, self._route
+        assert exchange is not None
+        assert route is not None
+        exchange.first_byte_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        self._transport.write(self._prefix(head, exchange))
+        self._is_responding = True
+        self._phase = Phase.STREAMING
+        self._since_ns = now_ns
+        self._is_chunked_out = head.content_length < 0 and not exchange.flags & FLAG_HTTP10
+        exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
+        if head.is_event_stream:
+            exchange.timeline = []
+
+    def _prefix(self, head: ResponseHead, exchange: Exchange) -> bytes:
+        """Build the head for the client, up to the empty line."""
+        if not self.is_request_complete:
+            self.is_keep_alive = False
+        prefix = head.prefix
+        if exchange.flags & FLAG_HTTP10:
+            prefix = self._prefix_for_http10(head)
+        elif not self.is_keep_alive:
+            prefix += b"Connection: close\r\n"
+        return self._engine.head_end_format % (prefix, exchange.id_text)
+
+    def _prefix_for_http10(self, head: ResponseHead) -> bytes:
+        """HTTP/1.0 knows no chunks: without a length the end of the connection ends the body."""
+        length = head.content_length
+        if length < 0 and head.body_length(self.method) < 0:
+            self.is_keep_alive = False
+        framing = b"Content-Length: %d\r\n" % length if length >= 0 and head.status != 204 else b""
+        connection = b"Connection: keep-alive\r\n" if self.is_keep_alive else b"Connection: close\r\n"
+        return head.status_line + head.fields + framing + connection
+
+    def response_data(self, data: bytes) -> None:
+        """Send more body; nothing is held back. The copy is taken after the write."""
+        self._transport.write(frame(data) if self._is_chunked_out else data)
+        exchange = self.exchange
+        assert exchange is not None
+        assert exchange.response_body is not None
+        self._since_ns = now_ns = time.monotonic_ns()
+        exchange.response_body.add(data)
+        if exchange.timeline is not None:
+            note_chunk(exchange.timeline, exchange.response_body.size, (now_ns - exchange.started_ns) // 1000)
+
+    def response_end(self, data: bytes) -> None:
+        """Send the last of the body, recorded first."""
+        exchange = self.exchange
+        assert exchange is not None
+        assert exchange.response_body is not None
+        if self._is_paused:
+            self._unpause_upstream()
+        self._upstream = None
+        now_ns = time.monotonic_ns()
+        exchange.done_ns = now_ns - exchange.started_ns
+        if data:
+            exchange.response_body.add(data)
+            if exchange.timeline is not None:
+                note_chunk(exchange.timeline, exchange.response_body.size, exchange.done_ns // 1000)
+        if self._is_chunked_out:
+            data = frame(data) + LAST_CHUNK if data else LAST_CHUNK
+        self._record(exchange, now_ns)
+        if data:
+            self._transport.write(data)
+        self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
+
+    # Tunnels.
+
+    @property
+    def wants_websocket(self) -> bool:
+        """Whether the running request asked to become a WebSocket."""
+        return self._head is not None and self._head.is_websocket
+
+    def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
+        """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
+        exchange = self.exchange
+        assert exchange is not None
+        now_ns = time.monotonic_ns()
+        exchange.first_byte_ns = now_ns - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        self._is_responding = True
+        self.is_keep_alive = False
+        self._phase = Phase.TUNNEL
+        self.tunnel = Tunnel(exchange, self._engine.recorder, self._engine.max_message_bytes)
+        self._transport.write(self._engine.head_end_format % (head.prefix, exchange.id_text))
+        self._is_upload_paused = False
+        early = self._client.take_read_ahead()
+        if early:
+            self.forward_tunnel(self.tunnel, early)
+        if data:
+            self.tunnel_data(data)
+
+    def tunnel_data(self, data: bytes) -> None:
+        """Pass bytes of the upstream on."""
+        self._transport.write(data)
+        if self.tunnel is not None:
+            self.tunnel.watch_upstream(data)
+
+    def _end_tunnel(self, outcome: int) -> None:
+        """Record the session; without a close frame it was cut off by the side that `outcome` names."""
+        exchange, tunnel = self.exchange, self.tunnel
+        assert exchange is not None
+        assert tunnel is not None
+        exchange.outcome = OK if tunnel.has_closed else outcome
+        exchange.close_code = tunnel.close_code or 0
+        now_ns = time.monotonic_ns()
+        exchange.done_ns = now_ns - exchange.started_ns
+        self._record(exchange, now_ns)
+        self._drop_upstream()
+        self.tunnel = None
+        self._client.exchange_ended(now_ns, linger=False)
+
+    # Failures.
+
+    def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
+        """Retry, answer, or break off visibly, depending on how far the exchange got (P13, P14)."""
+        exchange, route = self.exchange, self._route
+        if exchange is None or route is None:
+            return
+        if self.tunnel is not None:
+            self._end_tunnel(_CLIENT_CLOSED if self._client.has_sent_eof else _TRUNCATED)
+            return
+        self._drop_upstream()
+        if is_stale and not self._is_responding and not self._is_retried and self._may_be_retried(exchange):
+            self._is_retried = True
+            self._engine.recorder.count_retry()
+            exchange.sent_ns = -1
+            self._connect(self._upstream_head)
+            return
+        self._engine.recorder.count_upstream_error(route.index, error.code)
+        if not self._is_responding:
+            outcome = _UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else _UPSTREAM_ERROR
+            self._send_error(error.code, error.message, outcome, close=not self.is_request_complete)
+            return
+        exchange.outcome = _TRUNCATED
+        exchange.error = ERROR_INDEX[error.code]
+        self._record(exchange, time.monotonic_ns())
+        self._reset()
+
+    def _reset(self) -> None:
+        """Break off so that what was sent of a response cannot pass for all of it (P14)."""
+        raw_socket = self._transport.get_extra_info("socket")
+        if raw_socket is not None:
+            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
+
+    def _may_be_retried(self, exchange: Exchange) -> bool:
+        return self.method in IDEMPOTENT_METHODS and exchange.request_body is None and not exchange.request_whole
+
+    def refuse(self, refusal: Refused) -> None:
+        """Respond with a refusal, after which the connection goes on where its framing is beyond doubt."""
+        close = refusal.code not in KEEPS_CONNECTION or not self.is_request_complete
+        self._send_error(refusal.code, refusal.message, _REJECTED, close=close)
+
+    def refuse_unread(self, request: RequestReader, refusal: Refused, now_ns: int) -> None:
+        """Refuse a request whose head could not be read, or did not become complete."""
+        self.exchange = exchange = self._engine.recorder.begin(now_ns, self._peer)
+        exchange.request_head = request.raw
+        exchange.method = request.method
+        # What it was meant to be shapes the response: none to HEAD has a body (P6).
+        self.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
+        self._is_responding = False
+        self._send_error(refusal.code, refusal.message, _REJECTED, close=True)
+
+    def _send_error(self, code: str, message: str, outcome: int, *, close: bool) -> None:
+        """Respond in place of the upstream."""
+        exchange = self.exchange
+        assert exchange is not None
+        self._drop_upstream()
+        if self._is_responding:
+            exchange.outcome = _TRUNCATED
+            self._record(exchange, time.monotonic_ns())
+            self._reset()
+            return
+        if close:
+            self.is_keep_alive = False
+        id_format = self._engine.record_id_format
+        head, body = error_response(
+            code,
+            message,
+            close=not self.is_keep_alive,
+            record_id_line=id_format % exchange.id_text if id_format else b"",
+        )
+        exchange.outcome = outcome
+        exchange.error = ERROR_INDEX[code]
+        exchange.status = STATUS_OF[code]
+        exchange.flags |= FLAG_OWN_RESPONSE
+        exchange.response_head = head
+        window = exchange.response_body = Window(len(body), 0)
+        window.add(body)
+        now_ns = time.monotonic_ns()
+        self._record(exchange, now_ns)
+        self._transport.write(head if self.method == b"HEAD" else head + body)
+        self._client.exchange_ended(now_ns, linger=close)
+
+    # Time, and the client's part.
+
+    def check(self, now_ns: int) -> None:
+        """Enforce the deadlines of the running exchange."""
+        deadlines = self._engine.deadlines
+        if self._is_upload_stalled(now_ns):
+            self._time_out_upstream("the upstream takes no more of the request")
+        elif deadlines.is_over(self._phase, self._since_ns, now_ns):
+            if self._phase is Phase.BODY:
+                self._send_error("timeout_body", "the request body did not go on in time", _REJECTED, close=True)
+            elif self._phase is Phase.WAITING:
+                self._time_out_upstream("no answer in time")
+            else:
+                self._time_out_upstream("the response stalled")
+
+    def _time_out_upstream(self, message: str) -> None:
+        self.upstream_failed(UpstreamError("upstream_timeout", message), is_stale=False)
+
+    def _is_upload_stalled(self, now_ns: int) -> bool:
+        """Whether the upstream has taken nothing for too long of what is on its way to it (P17).
+
+        Asked by the tick, while nothing is added to it: whatever goes is progress and gives more time. An upstream that
+        responds already may leave the rest alone (P16).
+        """
+        upstream, exchange = self._upstream, self.exchange
+        if upstream is None or exchange is None or exchange.request_body is None:
+            return False
+        if self._phase is not Phase.WAITING and not (self._phase is Phase.TUNNEL and self._is_upload_paused):
+            return False
+        unsent = unsent_bytes(upstream.transport)
+        if unsent != self._upload_bytes:
+            self._upload_bytes = unsent
+            self._since_ns = now_ns
+        limit_ns = self._engine.deadlines.write_stall_ns
+        return unsent > 0 and 0 < limit_ns <= now_ns - self._since_ns
+
+    def pause_response(self) -> None:
+        """The client takes no more for now: stop reading from the upstream."""
+        self._is_paused = True
+        if self._upstream is not None:
+            self._upstream.transport.pause_reading()
+
+    def resume_response(self) -> None:
+        """The client takes bytes again."""
+        self._is_paused = False
+        if self._upstream is not None:
+            self._upstream.transport.resume_reading()
+        self._since_ns = time.monotonic_ns() if self._phase is Phase.STREAMING else self._since_ns
+
+    def client_sent_eof(self) -> None:
+        """The client sends no more: what is tunnelled ends in this direction."""
+        if self.tunnel is not None and self._upstream is not None and self._upstream.transport.can_write_eof():
+            self._upstream.transport.write_eof()
+
+    def client_lost(self) -> None:
+        """The client is gone: cancel the upstream, record what there is (P15)."""
+        if self.tunnel is not None and self.exchange is not None:
+            self._end_tunnel(_CLIENT_CLOSED)
+        self._end_early(_CLIENT_CLOSED, 499)
+
+    def shut_down(self) -> None:
+        """The time for draining is over: record what runs, and close so that a cut response looks cut."""
+        is_cut = self.exchange is not None and self._is_responding
+        self._end_early(_SHUTDOWN, 503)
+        if is_cut:
+            self._reset()
+        else:
+            self._transport.abort()
+
+    # Ends.
+
+    def _end_early(self, outcome: int, status: int) -> None:
+        """Record the running exchange, if any, as cut short; `status` counts when no head had been sent."""
+        exchange = self.exchange
+        self._drop_upstream()
+        if exchange is None:
+            return
+        exchange.outcome = outcome
+        if not self._is_responding:
+            exchange.status = status
+        self._record(exchange, time.monotonic_ns())
+
+    def _record(self, exchange: Exchange, now_ns: int) -> None:
+        self.exchange = None
+        self._engine.in_flight.discard(exchange)
+        self._engine.recorder.finish(exchange, now_ns)
+
+    def _drop_upstream(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self._upstream is not None:
+            self._upstream.close()
+            self._upstream = None

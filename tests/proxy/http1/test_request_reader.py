@@ -1,0 +1,108 @@
+"""Requests are cut out of bytes that arrive whole, byte by byte, or with junk behind them; nothing else is."""
+
+from functools import partial
+
+import pytest
+
+from proxy.http1.errors import Refused
+from proxy.http1.request_head import parse_request_head
+from proxy.http1.request_reader import RequestReader
+
+GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"
+CHUNKED = b"PUT http://h/c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+OLD = b"HEAD /d HTTP/1.0\r\n\r\n"
+
+Seen = tuple[bytes, bytes, bytes | None, bool, bytes]
+
+
+def reader(*, is_tls: bool = False) -> RequestReader:
+    """Make a reader with small limits."""
+    parse = partial(parse_request_head, max_headers=10, max_line_bytes=200)
+    return RequestReader(parse, max_head_bytes=9500, max_line_bytes=200, is_tls=is_tls)
+
+
+def read(found: RequestReader, pieces: list[bytes]) -> list[Seen]:
+    """Feed pieces and return the complete requests: method, target, authority, HTTP/1.0, body."""
+    requests: list[Seen] = []
+    body: bytes | None = None
+    for piece in pieces:
+        data = piece
+        while data or found.buffer:
+            if body is None:
+                if found.read_head(data) is None:
+                    break
+                body = found.body
+            else:
+                body += found.read_body(data)
+            data = b""
+            if not found.is_body_due:
+                requests.append((found.method, found.target, found.authority, found.is_http10, body))
+                body = None
+    return requests
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 10, 1000])
+def test_any_split_gives_the_same_requests(step: int) -> None:
+    """Bodies of both framings, pipelined, and the beginning of a next request that stays in the buffer."""
+    raw = GET + POST + CHUNKED + OLD + GET + b"GET /junk"
+    found = reader()
+    assert read(found, [raw[at : at + step] for at in range(0, len(raw), step)]) == [
+        (b"GET", b"/a", None, False, b""),
+        (b"POST", b"/b", None, False, b"abcde"),
+        (b"PUT", b"/c", b"h", False, b"abcde"),
+        (b"HEAD", b"/d", None, True, b""),
+        (b"GET", b"/a", None, False, b""),
+    ]
+    assert found.buffer == b"GET /junk"
+
+
+def test_what_comes_with_the_head_is_given_with_it() -> None:
+    """A whole body leaves nothing due; of a part the rest is."""
+    found = reader()
+    assert found.read_head(POST + GET) is not None
+    assert (found.body, found.is_body_due, found.buffer) == (b"abcde", False, GET)
+    found = reader()
+    assert found.read_head(POST[:-2]) is not None
+    assert (found.body, found.is_body_due, found.buffer) == (b"abc", True, b"")
+    assert found.read_body(b"deGET") == b"de"
+    assert (found.is_body_due, found.buffer) == (False, b"GET")
+
+
+@pytest.mark.parametrize(
+    ("raw", "code", "method"),
+    [
+        (b"\x16\x03\x01", "bad_request", b""),
+        (b"GET /" + b"a" * 9000, "uri_too_long", b""),
+        (b"GET / HTTP/1.1\r\nA: " + b"b" * 10_000, "header_too_large", b""),
+        (b"GET / HTTP/1.1\r\nA: " + b"b" * 10_000 + b"\r\n\r\n", "header_too_large", b""),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "method_not_allowed", b""),
+        (b"GET / HTTP/1.1\r\n\r\n", "bad_request", b"GET"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 300 + b"\r\n\r\n", "header_too_large", b"GET"),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 100_000])
+def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str, method: bytes, step: int) -> None:
+    """The head so far is kept for the record, bounded where it is not complete."""
+    found = reader()
+    with pytest.raises(Refused) as refusal:
+        read(found, [raw[at : at + step] for at in range(0, len(raw), step)])
+    assert (refusal.value.code, found.method) == (code, method)
+    assert raw.startswith(found.raw)
+    assert found.raw
+
+
+def test_a_bad_chunk_is_refused() -> None:
+    """The framing of the connection is lost."""
+    found = reader()
+    assert found.read_head(CHUNKED.partition(b"3\r\n")[0]) is not None
+    with pytest.raises(Refused, match="invalid chunk size line"):
+        found.read_body(b"zz\r\n")
+
+
+def test_https_targets_need_tls() -> None:
+    """An absolute target names the scheme it came over."""
+    raw = b"GET https://h/ HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert reader(is_tls=True).read_head(raw) is not None
+    with pytest.raises(Refused):
+        reader().read_head(raw)
