@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.ring.counters import CounterLayout, CounterSnapshot, fold
+from proxy.ring.counters import CounterLayout, CounterSnapshot, add_counts
 from proxy.ring.descriptor import Descriptor, read_descriptor
 from proxy.ring.inflight import InflightExchange, InflightReader
 from proxy.ring.ring import RingEntry, RingReader
@@ -240,7 +240,7 @@ class Sources:
         self.attached.pop(source.id, None)
         counters = source.counters()
         if counters is not None:
-            self.gone = fold(self.gone, counters)
+            self.gone = add_counts(self.gone, counters)
         source.close(unlink=True)
         self.removed.add(source.id)
         self.on_removed(source.id)
@@ -251,7 +251,7 @@ class Sources:
         for source in self.attached.values():
             snapshot = source.counters()
             if snapshot is not None:
-                total = fold(total, snapshot, is_alive=source.segment.producer_alive())
+                total = add_counts(total, snapshot, is_alive=source.segment.producer_alive())
         return total
 
     def close(self) -> None:

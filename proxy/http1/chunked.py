@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 MAX_LINE_BYTES: Final = 4096
-"""Size line with its extensions (http.md, limits)."""
+"""Size line with its extensions (P4)."""
 MAX_TRAILER_BYTES: Final = 32768
 """All trailer fields together: the limit of a head."""
 
@@ -27,7 +27,7 @@ class ChunkError(ValueError):
 
 
 def frame(data: bytes) -> bytes:
-    """Write one non-empty piece of body as a chunk."""
+    """Return one non-empty piece of body as a chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -49,10 +49,7 @@ class ChunkedDecoder:
         return self._state == _DONE
 
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
-        """Take the next bytes.
-
-        Returns:
-            Pieces of body in order, and what follows the body (only once `is_done`).
+        """Return pieces of body among the next bytes, in order, and what follows the body (only once `is_done`).
 
         Raises:
             ChunkError: malformed or over a limit; the decoder is of no further use.

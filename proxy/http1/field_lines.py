@@ -1,7 +1,7 @@
 """Field lines: what requests and responses have in common. Pure.
 
 llhttp judges the syntax of a whole head (names, values, line endings, repeated or conflicting lengths); what it lets
-pass is refused by `heads.py` and `response_head.py` (http.md lists it). Most lines of most messages are forwarded as
+pass is refused by `request_head.py` and `response_head.py` (RULES.md). Most lines of most messages are forwarded as
 the bytes they came as, so they are remembered as such.
 """
 

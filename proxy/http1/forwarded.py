@@ -1,4 +1,4 @@
-"""Who the client is, and what the upstream is told about it (http.md, P18). Pure.
+"""Who the client is, and what the upstream is told about it (P18). Pure.
 
 X-Forwarded-For is appended to. Its earlier entries are believed only when the connection comes from a trusted proxy;
 the right-most entry that is not itself a trusted proxy is then the client.
@@ -20,7 +20,7 @@ class TrustedProxies:
         self._networks: list[Network] = [ipaddress.ip_network(network, strict=False) for network in networks]
 
     def has(self, address: str) -> bool:
-        """Tell whether an address is in one of the networks; anything that is no address is not."""
+        """Return whether an address is in one of the networks; anything that is no address is not."""
         if not self._networks:
             return False
         try:
@@ -32,7 +32,7 @@ class TrustedProxies:
         return any(ip in network for network in self._networks)
 
     def client(self, peer: str, forwarded_for: bytes) -> str:
-        """Find the client behind `peer`, which must be trusted: the right-most entry that is not."""
+        """Return the client behind `peer`, which must be trusted: the right-most entry that is not."""
         for entry in reversed(forwarded_for.decode("latin-1").split(",")):
             address = entry.strip()
             if not address:
@@ -48,7 +48,7 @@ class TrustedProxies:
 
 
 def forwarded_lines(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, *, is_trusted: bool) -> bytes:
-    """Write the X-Forwarded-* field lines for the upstream, each with its CRLF."""
+    """Return the X-Forwarded-* field lines for the upstream, each with its CRLF."""
     chain = head.forwarded_for + b", " + peer if head.forwarded_for else peer
     proto = head.forwarded_proto if is_trusted and head.forwarded_proto else scheme
     original = head.forwarded_host if is_trusted and head.forwarded_host else host

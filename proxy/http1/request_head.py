@@ -75,34 +75,30 @@ class RequestHead:
         """Route index → the field lines for its upstream, kept with the memoised head."""
 
     def render(self, without: frozenset[bytes] = frozenset()) -> bytes:
-        """Join the forwarded field lines, each with its CRLF, leaving out some lower-case names."""
+        """Return the forwarded field lines, each with its CRLF, leaving out some lower-case names."""
         lines = self.lines
         if without:
             lines = [line for line in lines if name_of(line) not in without]
         return b"\r\n".join(lines) + b"\r\n" if lines else b""
 
     def with_host(self, host: bytes) -> "RequestHead":
-        """Copy the head with another host: the authority of an absolute-form target (RFC 9112 §3.2.2)."""
+        """Return a copy with another host: the authority of an absolute-form target (RFC 9112 §3.2.2)."""
         copied = copy(self)
         copied.host = host
         copied.rendered = {}
         return copied
 
     def leave_out(self, names: set[bytes]) -> None:
-        """Forget the fields that Connection named (P1)."""
+        """Remove the fields that Connection named (P1)."""
         self.lines = [line for line in self.lines if name_of(line) not in names]
 
 
 def parse_request_head(
     block: bytes, *, max_headers: int, max_line_bytes: int, plain: PlainLines | None = None
 ) -> RequestHead:
-    r"""Read the field lines of a request.
+    r"""Read the field lines of a request: from the version to the empty line, `HTTP/1.1\r\nHost: a\r\n\r\n`.
 
-    Args:
-        block: from the version to the empty line: `HTTP/1.1\r\nHost: a\r\n\r\n`.
-        max_headers: limit of the number of field lines.
-        max_line_bytes: limit of each.
-        plain: lines known to be forwarded as they are; grows.
+    Lines that are forwarded as they are are remembered in `plain`.
 
     Raises:
         Refused: `bad_request`, `header_too_large` or `expectation_failed`.

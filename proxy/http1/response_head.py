@@ -60,12 +60,7 @@ class ResponseHead:
 
 
 def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | None = None) -> ResponseHead:
-    """Read a response head, status line to empty line.
-
-    Args:
-        head: all of it, as received.
-        max_headers: limit of the number of field lines.
-        plain: lines known to be forwarded as they are; grows.
+    """Read a response head, status line to empty line; lines forwarded as they are are remembered in `plain`.
 
     Raises:
         UpstreamError: `upstream_bad_response`.
@@ -94,7 +89,7 @@ def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | No
 
 
 def _is_forwarded(response: ResponseHead, line: bytes, dropped: set[bytes], plain: PlainLines) -> bool:
-    """Read one field line; tell whether it goes to the client."""
+    """Read one field line; return whether it goes to the client."""
     raw_name, _, value = line.partition(b":")
     name = raw_name.lower()
     if name in _RESPONSE_FIELDS:

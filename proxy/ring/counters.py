@@ -3,7 +3,7 @@
 Strategy: the number of routes fixes the layout; the worker adds to a cell in place (about 50 ns), the collector reads
 the page when it is asked for metrics. One more route, `no_route`, takes requests that no route matched.
 
-Invariant: counters only grow and outlive their worker (`fold`); gauges say what is now and die with it.
+Invariant: counters only grow and outlive their worker (`add_counts`); gauges say what is now and die with it.
 """
 
 from collections.abc import Sequence
@@ -101,11 +101,7 @@ class CounterLayout:
         return self.auth_failures + _AUTH_INDEX[code]
 
     def read(self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None) -> CounterSnapshot:
-        """Read a page.
-
-        Args:
-            cells: at least `size` cells.
-            names: of the routes, by index; without them an index is its own name.
+        """Read a page; without the names of the routes an index is its own name.
 
         Raises:
             ValueError: the page or the names do not fit this layout.
@@ -148,7 +144,7 @@ def _add(into: dict[Key, int], key: Key, count: int) -> None:
         into[key] = into.get(key, 0) + count
 
 
-def fold(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False) -> CounterSnapshot:
+def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False) -> CounterSnapshot:
     """Return the sum of two snapshots; gauges of `snapshot` are added only when its worker is alive."""
     total = CounterSnapshot(
         dict(base.requests),

@@ -44,7 +44,7 @@ NO_KEY: Final = bytes(16)
 
 SHED_NONE, SHED_TAIL, SHED_BODIES = range(3)
 SHED_WINDOW_BYTES: Final = 1024
-"""What is kept of each body when the ring is more than three quarters full (ring.md, fill policy)."""
+"""What is kept of each body when the ring is more than three quarters full (FORMAT.md)."""
 
 FIXED: Final = Struct("<16s q qqqqq QQ HH BBBB HHH IIIIIII".replace(" ", ""))
 TIMELINE_ENTRY: Final = Struct("<QQ")

@@ -65,15 +65,7 @@ class InflightWriter:
         self._free = list(range(segment.inflight_slots - 1, -1, -1))
 
     def fill(self, record_id: bytes, started_at_us: int, route: int, client_ip: bytes, head: bytes, body: bytes) -> int:
-        """Note an exchange.
-
-        Args:
-            record_id: 16 bytes.
-            started_at_us: Unix time in microseconds.
-            route: 0 to 2^32-1.
-            client_ip: kept up to `CLIENT_BYTES`.
-            head: kept up to `HEAD_BYTES`.
-            body: kept up to `BODY_BYTES`.
+        """Note an exchange, and as much of the last three as their limits allow.
 
         Returns:
             The slot, for `clear`; -1 (and counted as overflow) when none is free.

@@ -1,6 +1,6 @@
 """The ring between one worker and the collector: single producer, single consumer, in a segment of shared memory.
 
-Strategy: the producer writes an entry's bytes (`ring_entry.py`), then publishes them with one native 8-byte store of
+Strategy: the producer writes an entry's bytes (`entry.py`), then publishes them with one native 8-byte store of
 `head`. Offsets count bytes since the ring was made and never wrap. An entry that does not fit before the end of the
 buffer begins at its start; a marker fills the rest.
 
@@ -68,12 +68,9 @@ class RingWriter:
         *,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        """Start on a fresh segment.
+        """Start on a fresh segment, which stays the caller's to close.
 
-        Args:
-            segment: stays the caller's to close, after this writer's last push.
-            wake: called after a push that found the reader sleeping; must not raise.
-            now_us: Unix time in microseconds, for the times of refusals.
+        After a push that found the reader sleeping `wake` is called; it must not raise.
 
         Raises:
             SegmentError: the ring has been written before.
@@ -88,7 +85,7 @@ class RingWriter:
         self._easy = self._capacity * 3 // 4
 
     def pressure(self) -> int:
-        """Say how full the ring is: 0 normal, 1 above 75 %, 2 above 90 %."""
+        """Return how full the ring is: 0 normal, 1 above 75 %, 2 above 90 %."""
         # `_easy` is 75 % above the last `released` that was looked at: below it nothing shared has to be read.
         if self._head <= self._easy:
             return 0
@@ -101,10 +98,7 @@ class RingWriter:
     def push(self, kind: int, header: bytes, sections: Sequence[Section]) -> bool:
         """Append one entry, or count it as refused; never waits.
 
-        Args:
-            kind: 0 to 0xFFFE, for the consumer.
-            header: fixed part, at most 65 535 bytes; must tell the lengths of the sections.
-            sections: concatenated behind the header.
+        The header, at most 65 535 bytes, must tell the lengths of the sections that are concatenated behind it.
 
         Returns:
             Whether the entry is in the ring. One larger than half of it may be refused even when nothing is waiting.
@@ -216,9 +210,7 @@ class RingReader:
     def read(self, max_records: int, max_bytes: int) -> list[RingEntry]:
         """Return the next entries, oldest first; empty only when nothing is published beyond the cursor.
 
-        Args:
-            max_records: at most this many.
-            max_bytes: reading stops once this many bytes are reached; the last entry may exceed it.
+        Reading stops once `max_bytes` are reached; the last entry may exceed it.
 
         Raises:
             SegmentError: the header's positions are damaged.

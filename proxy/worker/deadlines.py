@@ -1,7 +1,7 @@
 """Deadlines of the data port. Pure: a phase, the moment it began or last moved, and the clock decide.
 
 There is no timer object per request: the engine's tick walks over the open connections a few times a second and asks
-here. A deadline is therefore met within a tick (`TICK_S`), never early (http.md, P17).
+here. A deadline is therefore met within a tick (`TICK_S`), never early (P17).
 """
 
 from enum import IntEnum
@@ -13,7 +13,7 @@ TICK_S: Final = 0.05
 """Half of the 100 ms after which an exchange is shown in flight."""
 
 INFLIGHT_AFTER_NS: Final = 100_000_000
-"""An exchange this old is noted in the in-flight table (ring.md)."""
+"""An exchange this old is noted in the in-flight table (ring/FORMAT.md)."""
 
 HALF_CLOSE_NS: Final = 700_000_000
 """A client that closed its sending side gets this long for the answer; then it counts as gone.
@@ -81,6 +81,6 @@ class Deadlines:
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
 
     def is_over(self, phase: Phase, since_ns: int, now_ns: int) -> bool:
-        """Tell whether a phase that began or last moved at `since_ns` has lasted too long."""
+        """Return whether a phase that began or last moved at `since_ns` has lasted too long."""
         limit_ns = self._limits_ns[phase]
         return limit_ns > 0 and now_ns - since_ns >= limit_ns

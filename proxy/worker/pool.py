@@ -57,7 +57,7 @@ class Pool:
         return max(self.keep_alive_ns, (announced_s - 1) * 1_000_000_000) if announced_s > 0 else self.keep_alive_ns
 
     def acquire(self, now_ns: int, *, is_idempotent: bool) -> UpstreamConnection | None:
-        """Lend the most recently used idle connection that is young enough, if any."""
+        """Return the most recently used idle connection that is young enough, if any."""
         idle = self._idle
         while idle:
             connection = idle.pop()

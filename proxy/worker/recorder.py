@@ -101,7 +101,7 @@ class Recorder:
         self._ring.push(KIND_MESSAGE, header, sections)
 
     def show(self, exchange: Exchange) -> None:
-        """Note an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
+        """Show an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
             return

@@ -1,7 +1,7 @@
 """The reference engine: the complete data plane on aiohttp, to be read first. Chosen with `--engine reference`.
 
-It shares routes, heads, capture and recorder with the default engine (`connection.py`) and differs only in I/O, so
-the two can judge each other: the same requests through both, every difference explained
+It shares routes, heads, capture and recorder with the default engine (`downstream.py`, `relay.py`) and differs only
+in I/O, so the two can judge each other: the same requests through both, every difference explained
 (tests/proxy/worker/test_engines.py). It costs several times the CPU per request (bench/README.md), opens no upgrades,
 and leaves limits and deadlines to aiohttp.
 

@@ -2,7 +2,7 @@
 
 Compiled once from the settings into bytes, so that the request path only joins them. Matching looks at the raw path, as
 the upstream will see it. Where more than one route exists the normalised path (percent-decoded, dot segments removed)
-must lead to the same one: a path that two readers could route differently is refused, not guessed (http.md, P10).
+must lead to the same one: a path that two readers could route differently is refused, not guessed (P10).
 """
 
 import logging
@@ -97,7 +97,7 @@ class Route:
         return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
-        """The Host sent upstream, or None for the client's own (interface.md, `upstream_host`)."""
+        """The Host sent upstream, or None for the client's own (the setting `upstream_host`)."""
         if route.upstream_host:
             return b"Host: %b\r\n" % route.upstream_host.encode()
         if self.address.scheme == "https":
@@ -105,7 +105,7 @@ class Route:
         return None
 
     def render(self, head: RequestHead, hop: bytes, via: bytes) -> bytes:
-        """Build the field lines for the upstream that do not depend on the connection or the request line.
+        """Return the field lines for the upstream that do not depend on the connection or the request line.
 
         Ours come last: whatever a client names in Connection was taken out before (P1).
         """
@@ -126,7 +126,7 @@ class Route:
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
-        """Take the route's prefix off a target, where the route says so."""
+        """Return a target without the route's prefix, where the route says so."""
         if not self.strip_bytes or target == b"*":
             return target
         rest = target[self.strip_bytes :]
@@ -146,7 +146,7 @@ class RouteTable:
         """Whether a route asks for API keys."""
 
     def match(self, host: bytes, target: bytes) -> Route | None:
-        """Find the route of a request.
+        """Return the route of a request, None if there is none.
 
         Raises:
             Refused: `bad_request` when raw and normalised path lead to different routes.
@@ -180,7 +180,7 @@ def compile_routes(settings: Settings) -> RouteTable:
 
 
 def normalise(path: bytes) -> bytes:
-    """Bring a path into the form a lenient server might see.
+    """Return a path in the form a lenient server might see.
 
     Decoded, slashes merged, parameters of segments left out (servlet containers read `/..;x/` as `/../`), dot segments
     resolved.
@@ -209,7 +209,7 @@ def _address_text(address: UpstreamAddress) -> bytes:
 
 
 def _host_name(host: bytes) -> bytes:
-    """Take the port off a Host value."""
+    """Return a Host value without its port."""
     if host.startswith(b"["):
         return host.partition(b"]")[0].lower() + b"]"
     return host.partition(b":")[0].lower()

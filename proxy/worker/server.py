@@ -1,6 +1,6 @@
 """The data plane of one process: an engine with its recorder, and the listeners it serves. Two engines, one face.
 
-Built by the roots `worker.py` and `single.py`; which engine is a setting.
+Built by `__main__.py` and `single.py`; which engine is a setting.
 """
 
 import asyncio
@@ -38,12 +38,10 @@ HANDSHAKE_S: Final = 5.0
 
 
 def make_segment(settings: Settings, spare_fd: int | None = None) -> Segment:
-    """Make this process' segment, in shared memory where it has room for it; it is held until closed.
+    """Return a new segment for this process, in shared memory where it has room for it; it is held until closed.
 
-    Args:
-        settings: say how large it is and where it lies.
-        spare_fd: an empty anonymous file of the supervisor's, used where shared memory has no room: the supervisor
-            hands it to the collector. Without one an anonymous file of our own is used.
+    Where shared memory has no room, `spare_fd` is used, an empty anonymous file of the supervisor, who hands it to the
+    collector; without one an anonymous file of our own.
 
     Raises:
         SharedMemoryError: the configured directory has no room for it, or it may not be made.
@@ -125,7 +123,7 @@ class ProtocolPlane(DataPlane):
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
 
     async def retire(self, deadline: asyncio.Event) -> None:
-        """See `DataPlane.retire`: each client hears with its next answer that the connection ends."""
+        """Announce to each client with its next response that the connection ends, and wait for the last to leave."""
         self.stop_listening()
         self.engine.keeps_alive = False
         empty = 0
@@ -134,7 +132,7 @@ class ProtocolPlane(DataPlane):
             await asyncio.sleep(DRAIN_STEP_S)
 
     async def drain(self) -> None:
-        """See `DataPlane.drain`; what is cut off is recorded as `shutdown`."""
+        """Let exchanges finish; what is cut off at the timeout is recorded as `shutdown`."""
         self.stop_listening()
         self.engine.drain()
         try:
@@ -167,7 +165,6 @@ class ReferencePlane(DataPlane):
         await self._engine.start()
 
     async def drain(self) -> None:
-        """See `DataPlane.drain`."""
         self.stop_listening()
         await self._engine.drain(self._drain_timeout_s)
 

@@ -1,4 +1,4 @@
-"""A WebSocket connection after its 101: raw bytes both ways, watched by two frame scanners (RFC 6455 §4, http.md).
+"""A WebSocket connection after its 101: raw bytes both ways, watched by two frame scanners (RFC 6455 §4, P7).
 
 The relay is byte-exact and knows nothing of frames; what the scanners see becomes event records and the exchange's
 close code. Back-pressure is that of any exchange: the transports of both sides pause each other.
@@ -39,14 +39,14 @@ class Tunnel:
         exchange.response_body = Window(0, 0)
 
     def watch_client(self, data: bytes) -> None:
-        """Note what the client sent."""
+        """Record what the client sent."""
         window = self._exchange.request_body
         assert window is not None
         window.add(data)
         self._watch(IN, data)
 
     def watch_upstream(self, data: bytes) -> None:
-        """Note what the upstream sent."""
+        """Record what the upstream sent."""
         window = self._exchange.response_body
         assert window is not None
         window.add(data)

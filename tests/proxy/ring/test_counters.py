@@ -4,7 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.ring.counters import AUTH_FAILURES, CLASSES, METHODS, UPSTREAM_ERRORS, CounterLayout, CounterSnapshot, fold
+from proxy.ring.counters import (
+    AUTH_FAILURES,
+    CLASSES,
+    METHODS,
+    UPSTREAM_ERRORS,
+    CounterLayout,
+    CounterSnapshot,
+    add_counts,
+)
 from proxy.ring.segment import Segment
 
 
@@ -118,7 +126,7 @@ def test_a_dead_worker_keeps_its_counters_and_loses_its_gauges() -> None:
     base = one.read(range(1, one.size + 1), ["a"])
     gone = two.read(range(1, two.size + 1), ["b", "a"])
     kept = one.read(range(1, one.size + 1), ["a"])
-    total = fold(base, gone)
+    total = add_counts(base, gone)
     assert base == kept
     for name in ("requests", "request_bytes", "response_bytes", "upstream_errors", "auth_failures"):
         left, right, both = (getattr(snapshot, name) for snapshot in (base, gone, total))
@@ -126,7 +134,7 @@ def test_a_dead_worker_keeps_its_counters_and_loses_its_gauges() -> None:
     assert total.refused_connections == base.refused_connections + gone.refused_connections
     assert total.upstream_retries == base.upstream_retries + gone.upstream_retries
     assert total.connections_downstream == base.connections_downstream
-    alive = fold(base, gone, is_alive=True)
+    alive = add_counts(base, gone, is_alive=True)
     assert alive.connections_downstream == base.connections_downstream + gone.connections_downstream
     assert alive.connections_upstream == base.connections_upstream + gone.connections_upstream
     assert alive.requests_in_flight == base.requests_in_flight + gone.requests_in_flight

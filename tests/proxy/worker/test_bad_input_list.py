@@ -86,7 +86,7 @@ LIST = {
     "upstream: endless header": "endless header",
     "upstream: 103, then 200": "103, then 200",
     "upstream: reset before the first byte": "reset before the first byte",
-    "upstream: answer before the request is finished": "proxy/worker/test_bad_input.py::test_an_answer_before_the_request",
+    "upstream: answer before the request is finished": "proxy/worker/test_bad_input.py::test_an_answer_before_the",
     "upstream: bytes after the response": "bytes after a length",
 }
 """What the list says → the vector that holds it, or the test."""
