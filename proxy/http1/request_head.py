@@ -10,6 +10,7 @@ Heads repeat on kept-alive connections, so a parsed head is an immutable value t
 import re
 from collections.abc import Callable
 from copy import copy
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import httptools
@@ -33,46 +34,28 @@ _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SESSION_PAIR: Final = re.compile(rb"(?:^|;)[ \t]*sidelog_session=[^;]*")
 
 
+@dataclass(slots=True, eq=False)
 class RequestHead:
     """What the field lines of one request say; independent of the request line and of the connection."""
 
-    __slots__ = (
-        "content_length",
-        "expects_continue",
-        "forwarded_for",
-        "forwarded_host",
-        "forwarded_proto",
-        "hops",
-        "host",
-        "is_chunked",
-        "is_keep_alive",
-        "is_websocket",
-        "lines",
-        "opt_out",
-        "rendered",
-        "request_id",
-    )
-
-    def __init__(self, is_http10: bool) -> None:
-        """Begin empty."""
-        self.is_keep_alive = not is_http10
-        self.content_length = -1
-        self.is_chunked = False
-        self.is_websocket = False
-        """It asks to become a WebSocket (RFC 6455 §4.1); any other upgrade is cut out and not offered (P7)."""
-        self.expects_continue = False
-        self.host = b""
-        self.forwarded_for = b""
-        self.forwarded_proto = b""
-        self.forwarded_host = b""
-        self.hops: list[bytes] = []
-        self.request_id = b""
-        self.opt_out: OptOutLevel | None = None
-        """Set by engines that allow it (`opt_out.py`)."""
-        self.lines: list[bytes] = []
-        """Forwarded field lines, without their CRLF."""
-        self.rendered: dict[int, bytes] = {}
-        """Route index → the field lines for its upstream, kept with the memoised head."""
+    is_keep_alive: bool
+    content_length: int = -1
+    is_chunked: bool = False
+    is_websocket: bool = False
+    """It asks to become a WebSocket (RFC 6455 §4.1); any other upgrade is cut out and not offered (P7)."""
+    expects_continue: bool = False
+    host: bytes = b""
+    forwarded_for: bytes = b""
+    forwarded_proto: bytes = b""
+    forwarded_host: bytes = b""
+    hops: list[bytes] = field(default_factory=list)
+    request_id: bytes = b""
+    opt_out: OptOutLevel | None = None
+    """Set by engines that allow it (`opt_out.py`)."""
+    lines: list[bytes] = field(default_factory=list)
+    """Forwarded field lines, without their CRLF."""
+    rendered: dict[int, bytes] = field(default_factory=dict)
+    """Route index → the field lines for its upstream, kept with the memoised head."""
 
     def render(self, without: frozenset[bytes] = frozenset()) -> bytes:
         """Return the forwarded field lines, each with its CRLF, leaving out some lower-case names."""
@@ -110,7 +93,7 @@ def parse_request_head(
     if len(lines) > max_headers:
         raise Refused("header_too_large", f"{len(lines)} header fields, the limit is {max_headers}")
     is_http10 = block.startswith(b"HTTP/1.0")
-    head = RequestHead(is_http10)
+    head = RequestHead(is_keep_alive=not is_http10)
     plain = plain or PlainLines()
     known = plain.known
     keep = head.lines.append

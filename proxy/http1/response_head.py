@@ -5,6 +5,7 @@ those are judged here. What cannot be right is a 502 and closes the connection: 
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 import httptools
@@ -15,42 +16,27 @@ from proxy.http1.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e]*)?")
 
 
+@dataclass(slots=True, eq=False)
 class ResponseHead:
     """What an upstream's response head says."""
 
-    __slots__ = (
-        "content_length",
-        "fields",
-        "has_no_body",
-        "is_chunked",
-        "is_event_stream",
-        "is_http10",
-        "is_keep_alive",
-        "is_websocket",
-        "keep_alive_s",
-        "prefix",
-        "status",
-        "status_line",
-    )
-
-    def __init__(self, status_line: bytes, status: int, is_http10: bool) -> None:
-        """Begin with the status line, in our version, with its CRLF."""
-        self.status_line = status_line
-        self.status = status
-        self.has_no_body = status < 200 or status in (204, 304)
-        """Whatever its framing says (P6, RFC 9112 §6.3); neither has any answer to HEAD."""
-        self.is_http10 = is_http10
-        self.is_keep_alive = not is_http10
-        self.keep_alive_s = -1
-        self.content_length = -1
-        self.is_chunked = False
-        self.fields = b""
-        """Forwarded field lines, each with its CRLF; framing is not among them."""
-        self.prefix = b""
-        """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
-        self.is_event_stream = False
-        self.is_websocket = False
-        """A 101 that agrees to a WebSocket."""
+    status_line: bytes
+    """In our version, with its CRLF."""
+    status: int
+    has_no_body: bool
+    """Whatever its framing says (P6, RFC 9112 §6.3); neither has any response to HEAD."""
+    is_http10: bool
+    is_keep_alive: bool
+    keep_alive_s: int = -1
+    content_length: int = -1
+    is_chunked: bool = False
+    fields: bytes = b""
+    """Forwarded field lines, each with its CRLF; framing is not among them."""
+    prefix: bytes = b""
+    """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
+    is_event_stream: bool = False
+    is_websocket: bool = False
+    """A 101 that agrees to a WebSocket."""
 
     def body_length(self, method: bytes) -> int:
         """Bytes of body that follow: 0 where HTTP allows none (RFC 9112 §6.3), -1 when chunked or until close."""
@@ -74,7 +60,10 @@ def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | No
         raise UpstreamError("upstream_bad_response", f"invalid status line {lines[0][:80]!r}")
     if len(lines) - 1 > max_headers:
         raise UpstreamError("upstream_bad_response", f"{len(lines) - 1} header fields, the limit is {max_headers}")
-    response = ResponseHead(b"HTTP/1.1" + lines[0][8:] + b"\r\n", int(match[2]), match[1] == b"0")
+    status, is_http10 = int(match[2]), match[1] == b"0"
+    response = ResponseHead(
+        b"HTTP/1.1" + lines[0][8:] + b"\r\n", status, status < 200 or status in (204, 304), is_http10, not is_http10
+    )
     plain = plain or PlainLines()
     known = plain.known
     dropped: set[bytes] = set()

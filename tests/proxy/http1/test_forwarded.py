@@ -62,7 +62,7 @@ def test_the_chain_is_appended_to_and_the_rest_believed_only_from_trusted_proxie
     is_trusted: bool, expected: bytes
 ) -> None:
     """X-Forwarded-For grows by the peer; Proto and Host are a trusted proxy's to say."""
-    head = RequestHead(False)
+    head = RequestHead(is_keep_alive=True)
     head.forwarded_for, head.forwarded_proto, head.forwarded_host = b"9.9.9.9", b"https", b"original"
     assert forwarded_lines(head, b"1.1.1.1", b"http", b"h:1", is_trusted=is_trusted) == expected
 
@@ -71,4 +71,4 @@ def test_without_earlier_entries_the_peer_is_the_chain() -> None:
     """A first proxy writes all three fields itself."""
     expected = b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n"
     for is_trusted in (False, True):
-        assert forwarded_lines(RequestHead(False), b"1.1.1.1", b"http", b"h", is_trusted=is_trusted) == expected
+        assert forwarded_lines(RequestHead(is_keep_alive=True), b"1.1.1.1", b"http", b"h", is_trusted=is_trusted) == expected

@@ -162,14 +162,14 @@ def test_a_stripped_prefix_leaves_a_path(path: str, target: bytes, expected: byt
 )
 def test_the_host_sent_upstream(settings: dict[str, Any], client: bytes, expected: bytes) -> None:
     """The client's for http and unix, the upstream's own for https, or a literal (`upstream_host`)."""
-    head = RequestHead(False)
+    head = RequestHead(is_keep_alive=True)
     head.host = client
     assert route(**settings).render(head, b"me", b"").split(b"\r\n")[0] == b"Host: " + expected
 
 
 def test_set_request_headers_replace_the_clients() -> None:
     """A field that the route sets comes once, with the route's value, whatever the client sent."""
-    head = RequestHead(False)
+    head = RequestHead(is_keep_alive=True)
     head.host = b"a"
     head.hops = [b"other"]
     head.request_id = b"r1"
