@@ -80,6 +80,10 @@ class Deadlines:
         self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in Phase)
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
 
+    def limit_s(self, phase: Phase) -> float:
+        """Return how long a phase may last, for messages."""
+        return self._limits_ns[phase] / 1e9
+
     def is_over(self, phase: Phase, since_ns: int, now_ns: int) -> bool:
         """Return whether a phase that began or last moved at `since_ns` has lasted too long."""
         limit_ns = self._limits_ns[phase]

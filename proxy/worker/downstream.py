@@ -138,7 +138,8 @@ class Downstream(asyncio.Protocol):
             relay.check(now_ns)
         elif deadlines.is_over(self._phase, self._since_ns, now_ns) and not self._transport.is_closing():
             if self._phase is Phase.HEAD:
-                refusal = Refused("timeout_headers", "the request head did not arrive in time")
+                message = f"timed out waiting for the request head ({deadlines.limit_s(Phase.HEAD):g} s)"
+                refusal = Refused("timeout_headers", message)
                 relay.refuse_unread(self._reader, refusal, now_ns)
             else:
                 self._transport.close()

@@ -198,7 +198,7 @@ class ReferenceEngine:
             )
         except TimeoutError as error:
             self.recorder.count_upstream_error(route.index, "upstream_timeout")
-            raise UpstreamError("upstream_timeout", "no answer in time") from error
+            raise UpstreamError("upstream_timeout", "timed out waiting for the response") from error
         except ClientError as error:
             code = _failure(error)
             if isinstance(error, ClientConnectorError):

@@ -239,7 +239,7 @@ class Relay:
             self.upstream_failed(error, is_stale=False)
             return
         except Exception:  # a fault of ours in one exchange must not end the others with the task group
-            log.exception("opening an upstream connection failed for a reason nobody thought of")
+            log.exception("unexpected error while opening an upstream connection")
             self._connecting = None
             self.upstream_failed(UpstreamError("upstream_refused", "no upstream connection"), is_stale=False)
             return
@@ -514,17 +514,19 @@ class Relay:
         """Enforce the deadlines of the running exchange."""
         deadlines = self._engine.deadlines
         if self._is_upload_stalled(now_ns):
-            self._time_out_upstream("the upstream takes no more of the request")
+            self._time_out_upstream("the upstream stopped reading the request", deadlines.write_stall_ns / 1e9)
         elif deadlines.is_over(self._phase, self._since_ns, now_ns):
+            limit_s = deadlines.limit_s(self._phase)
             if self._phase is Phase.BODY:
-                self._send_error("timeout_body", "the request body did not go on in time", _REJECTED, close=True)
+                message = f"timed out waiting for more of the request body ({limit_s:g} s)"
+                self._send_error("timeout_body", message, _REJECTED, close=True)
             elif self._phase is Phase.WAITING:
-                self._time_out_upstream("no answer in time")
+                self._time_out_upstream("timed out waiting for the response", limit_s)
             else:
-                self._time_out_upstream("the response stalled")
+                self._time_out_upstream("timed out waiting for more of the response", limit_s)
 
-    def _time_out_upstream(self, message: str) -> None:
-        self.upstream_failed(UpstreamError("upstream_timeout", message), is_stale=False)
+    def _time_out_upstream(self, message: str, limit_s: float) -> None:
+        self.upstream_failed(UpstreamError("upstream_timeout", f"{message} ({limit_s:g} s)"), is_stale=False)
 
     def _is_upload_stalled(self, now_ns: int) -> bool:
         """Whether the upstream has taken nothing for too long of what is on its way to it (P17).

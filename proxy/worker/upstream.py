@@ -224,8 +224,13 @@ class UpstreamConnection(asyncio.Protocol):
             handler.response_end(b"")
             return
         is_stale = self.is_reused and self._state == _HEAD and not self._buffer
-        reason = str(error) if error else "closed"
-        handler.upstream_failed(UpstreamError("upstream_reset", f"upstream connection: {reason}"), is_stale=is_stale)
+        if error is not None:
+            message = f"the connection to the upstream failed: {error}"
+        elif self._state == _HEAD:
+            message = "the upstream closed the connection before sending a complete response head"
+        else:
+            message = "the upstream closed the connection before the end of the response"
+        handler.upstream_failed(UpstreamError("upstream_reset", message), is_stale=is_stale)
 
     def pause_writing(self) -> None:
         """Our send buffer is full."""

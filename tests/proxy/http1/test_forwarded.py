@@ -71,4 +71,5 @@ def test_without_earlier_entries_the_peer_is_the_chain() -> None:
     """A first proxy writes all three fields itself."""
     expected = b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n"
     for is_trusted in (False, True):
-        assert forwarded_lines(RequestHead(is_keep_alive=True), b"1.1.1.1", b"http", b"h", is_trusted=is_trusted) == expected
+        head = RequestHead(is_keep_alive=True)
+        assert forwarded_lines(head, b"1.1.1.1", b"http", b"h", is_trusted=is_trusted) == expected
