@@ -28,7 +28,7 @@ def outcome(exchange: CapturedExchange) -> Outcome:
 
 
 def error(exchange: CapturedExchange) -> str:
-    return ERROR_CODES[exchange.error]
+    return str(ERROR_CODES[exchange.error])
 
 
 @pytest.mark.parametrize("loop", LOOPS)

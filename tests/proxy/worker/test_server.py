@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from proxy.process.memfd import anonymous_file
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import SegmentError
 from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze, read_settings
+from proxy.worker import server
 from proxy.worker.server import DataPlane, make_segment
 
 
@@ -95,17 +97,20 @@ def test_a_segment_is_made_and_held(tmp_path: Path) -> None:
     other.close()
 
 
-def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path) -> None:
-    """The supervisor's memory file becomes this process' ring; a second holder is refused."""
-    made = Segment.create(None, b"{}", ring_bytes=1 << 16, counter_cells=1, inflight_slots=1)
-    adopted = make_segment(settings(tmp_path, tmp_path), made.fd)
-    assert adopted.source == made.source
-    assert made.producer_alive()
+def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without room in shared memory the supervisor's file becomes this process' ring; a second holder is refused."""
+    monkeypatch.setattr(server, "ring_directory", lambda *_: None)
+    fd = anonymous_file("spare")
+    adopted = make_segment(settings(tmp_path, tmp_path), fd)
+    seen = Segment.from_fd(fd)
+    os.close(fd)
+    assert adopted.source == seen.source
+    assert seen.producer_alive()
     with pytest.raises(SegmentError, match="held by another producer"):
-        make_segment(settings(tmp_path, tmp_path), made.fd)
+        seen.hold()
     adopted.close()
-    assert not made.producer_alive()
-    made.close()
+    assert not seen.producer_alive()
+    seen.close()
 
 
 def test_settings_are_read_whatever_the_offset(tmp_path: Path) -> None:

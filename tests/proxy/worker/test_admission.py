@@ -1,0 +1,71 @@
+"""What a request becomes for its upstream, and why it is refused before one is asked."""
+
+import pytest
+
+from proxy.http1.errors import Refused
+from proxy.http1.request_reader import RequestReader
+from proxy.ring.exchange import FLAG_BODIES_OFF, Exchange
+from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RouteSettings, Settings
+from proxy.worker.admission import Admission
+from tests.fuzz.world import INSTANCE, World
+
+SETTINGS = Settings(
+    proxy=ProxySettings(limits=LimitSettings(max_body_bytes=10)),
+    capture=CaptureSettings(opt_out_header="X-Record"),
+    routes=(RouteSettings(id="default", path="/in/", upstream="http://up:81", strip_prefix=True),),
+)
+WORLD = World(SETTINGS)
+
+
+def admitted(target: str, *lines: str, admission: Admission | None = None) -> tuple[bytes, Exchange]:
+    """Admit a request; return the head for its upstream."""
+    engine = WORLD.engine
+    reader = RequestReader(engine.heads.parse, max_head_bytes=9999, max_line_bytes=999, is_tls=False)
+    fields = "".join(f"{line}\r\n" for line in lines)
+    head = reader.read_head(f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode())
+    assert head is not None
+    exchange = Exchange(b"i" * 16, b"the-id", 0, 0, b"10.0.0.1")
+    admission = admission or Admission(engine, b"10.0.0.1", is_tls=False)
+    return admission.admit(exchange, reader, head)[1], exchange
+
+
+def test_a_head_is_rendered_for_its_upstream() -> None:
+    """Target without the prefix, forwarding fields, an id of ours where the client has none."""
+    raw, exchange = admitted("/in/x?y", "A: b")
+    assert raw.startswith(b"GET /x?y HTTP/1.1\r\nHost: a\r\nA: b\r\n")
+    assert b"X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Proto: http\r\n" in raw
+    assert raw.endswith(b"X-Request-Id: the-id\r\n\r\n")
+    assert exchange.route == 0
+
+
+def test_repeated_heads_give_the_same_bytes() -> None:
+    """What is remembered of one request never shows in another."""
+    admission = Admission(WORLD.engine, b"10.0.0.1", is_tls=False)
+    first = admitted("/in/x", "A: 1", admission=admission)[0]
+    assert admitted("http://other/in/x", "A: 1", admission=admission)[0] != first
+    assert admitted("/in/x", "A: 1", admission=admission)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("target", "line", "code"),
+    [
+        ("/out", "A: b", "no_route"),
+        ("/in/x", f"X-Sidelog-Hop: {INSTANCE}", "loop_detected"),
+        ("/in/x", "Content-Length: 11", "body_too_large"),
+        ("/in/%2e%2e/out", "A: b", "bad_request"),
+    ],
+)
+def test_a_refusal_says_why(target: str, line: str, code: str) -> None:
+    """Whatever the level it asks to be recorded at."""
+    for lines in ((line,), (line, "X-Record: none")):
+        with pytest.raises(Refused) as refusal:
+            admitted(target, *lines)
+        assert refusal.value.code == code
+
+
+def test_a_level_is_lowered() -> None:
+    """The exchange is recorded at most at the level asked for."""
+    assert not admitted("/in/x", "X-Record: none")[1].is_recorded
+    exchange = admitted("/in/x", "X-Record: headers")[1]
+    assert exchange.is_recorded
+    assert exchange.flags & FLAG_BODIES_OFF
