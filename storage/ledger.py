@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 from storage.record import Position
 
-PAST = bytes(16)
+RETIRED_TOTALS = bytes(16)
 """Pseudo-source that carries the folded counts of sources that are gone."""
 
-OWN = bytes(15) + b"\x01"
+SOURCE_INTERNAL = bytes(15) + b"\x01"
 """Pseudo-source of the records the collector makes itself: events, and exchanges lost with their worker."""
 
 
-SPOOL = bytes(15) + b"\x02"
+SOURCE_SPOOL = bytes(15) + b"\x02"
 """The spool as a source: offset is the newest frame replayed, taken are all records of the frames up to it. What it
 lost was counted as stored when it was spooled: `stored` is therefore what to take off, a negative number."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ProducerCounts:
     """A living ring's own counters, since it was made."""
 
     pushed: int
@@ -45,31 +45,31 @@ class Ledger:
         return self.received == self.stored + self.spooled + self.waiting + sum(self.dropped.values())
 
 
-def balance(positions: Mapping[bytes, Position], readings: Mapping[bytes, Reading], spooled: int = 0) -> Ledger:
-    """Add up the positions of one sidecar, committed or spooled, and the readings of its living rings.
+def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, ProducerCounts], spooled: int = 0) -> Ledger:
+    """Add up the positions of one sidecar, committed or spooled, and the counts of its living rings.
 
-    All must be taken in one go, readings after positions, with no commit in between.
+    All must be taken in one go, counts after positions, with no commit in between.
 
     Args:
         positions: The higher of the store's and the spool's, by source; they count spooled records as stored.
-        readings: By source.
+        counts: By source.
         spooled: Records in the spool that are not replayed.
     """
     received = waiting = 0
     stored = -spooled
     dropped: dict[str, int] = {}
-    for source in positions.keys() | readings.keys():
+    for source in positions.keys() | counts.keys():
         position = positions.get(source, Position())
-        reading = readings.get(source)
+        counted = counts.get(source)
         refused = position.dropped.get("ring_full", 0)
-        if source == SPOOL:
+        if source == SOURCE_SPOOL:
             pass  # Its records were received by their own sources.
-        elif reading is None or position.closed:
+        elif counted is None or position.closed:
             received += position.received or position.taken + refused
         else:
-            received += reading.pushed + reading.refused
-            waiting += reading.pushed - position.taken
-            refused = reading.refused
+            received += counted.pushed + counted.refused
+            waiting += counted.pushed - position.taken
+            refused = counted.refused
         stored += position.stored
         for reason, count in position.dropped.items():
             if reason != "ring_full":
@@ -100,7 +100,7 @@ def _progress(position: Position) -> tuple[int, int, int, int, bool]:
     return position.offset, position.taken, position.received, dropped, position.closed
 
 
-def fold(past: Position, gone: Position) -> Position:
+def add_counts(past: Position, gone: Position) -> Position:
     """Add the counts of a closed source to the folded ones, so that its row can be removed."""
     dropped = dict(past.dropped)
     for reason, count in gone.dropped.items():

@@ -74,10 +74,10 @@ class ControlPlane:
     """Whether another collector goes on with the rings where this one stops."""
 
     async def ledger(self) -> Ledger:
-        """Read the accounting, positions and readings in one synchronous go, rings that were made just now included."""
+        """Read the accounting, positions and counters in one synchronous go, rings that were made just now included."""
         self.sources.find()
-        readings = {s.id: s.reading for s in self.sources.attached.values()}
-        return balance(self.drain.committed, readings, self.writer.spooled_records)
+        counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
+        return balance(self.drain.committed, counts, self.writer.spooled_records)
 
     def held_bytes(self) -> int:
         """Tell what is held of records that wait; as long as the spool is not empty, it comes back through us."""

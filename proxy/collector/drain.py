@@ -25,7 +25,7 @@ from proxy.ring.segment_layout import SegmentError, boot_id
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.ledger import OWN, PAST, SPOOL, fold, is_ahead
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, add_counts, is_ahead
 from storage.record import Batch, Entry, Position
 from storage.writer.writer import Writer
 
@@ -50,7 +50,7 @@ FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
 
 
-_PSEUDO_SOURCES: Final = (OWN, PAST, SPOOL)
+_PSEUDO_SOURCES: Final = (SOURCE_INTERNAL, RETIRED_TOTALS, SOURCE_SPOOL)
 
 
 class Builder(Protocol):
@@ -106,7 +106,7 @@ class Drain:
         self.committed = committed
         self._observe = observe
         self.own = OwnRecords(builder, writer, committed)
-        self._past = committed.get(PAST, Position(closed=True))
+        self._past = committed.get(RETIRED_TOTALS, Position(closed=True))
         self._is_stopping = False
         self._is_provisional = self._is_holding = False
         self._arrived: Callable[[], Collection[bytes]] | None = None
@@ -131,7 +131,7 @@ class Drain:
     def _meet(self, adopt: Callable[[], Collection[bytes]]) -> None:
         spooled = adopt()
         self._is_provisional, self._is_holding, self._arrived = False, False, None
-        self._past = self.committed.get(PAST, Position(closed=True))
+        self._past = self.committed.get(RETIRED_TOTALS, Position(closed=True))
         for source in list(self._sources.attached.values()):
             known = self.committed.get(source.id, Position())
             if known.closed:
@@ -173,8 +173,8 @@ class Drain:
                 source.reader.release(position.offset)
 
     def _retire(self, source_id: bytes, position: Position) -> None:
-        self._past = fold(self._past, position)
-        self._writer.advance(PAST, self._past)
+        self._past = add_counts(self._past, position)
+        self._writer.advance(RETIRED_TOTALS, self._past)
         self._writer.retire(source_id)
 
     def account_for_lost_rings(self, spooled: Collection[bytes] = ()) -> None:

@@ -1,7 +1,7 @@
 """Records the collector makes itself: events such as gaps, and the exchanges a dead worker left behind.
 
-They are a source of their own (`OWN`), whose position counts them. While a store that was away at the start has not
-come, it is not known how many there are already: events wait in memory then.
+They are a source of their own (`SOURCE_INTERNAL`), whose position counts them. While a store that was away at the start
+has not come, it is not known how many there are already: events wait in memory then.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from storage.ledger import OWN
+from storage.ledger import SOURCE_INTERNAL
 from storage.record import Entry, Position
 from storage.writer.writer import Writer
 
@@ -34,7 +34,7 @@ class OwnRecords:
         """Count on from the committed position."""
         self._builder = builder
         self._writer = writer
-        self._position = committed.get(OWN, Position())
+        self._position = committed.get(SOURCE_INTERNAL, Position())
         self._deferred: deque[tuple[str, dict[str, object]]] = deque(maxlen=MAX_DEFERRED)
         self.is_deferring = False
         """Whether events wait in memory."""
@@ -43,7 +43,7 @@ class OwnRecords:
 
     def begin(self, committed: Mapping[bytes, Position]) -> None:
         """Count on from a position that is known now, beginning with the events that have waited for it."""
-        self._position = committed.get(OWN, Position())
+        self._position = committed.get(SOURCE_INTERNAL, Position())
         self.is_deferring = False
         while self._deferred:
             self.add_event(*self._deferred.popleft())
@@ -52,7 +52,7 @@ class OwnRecords:
         """Put a record into the log."""
         old = self._position
         self._position = Position(0, old.taken + 1, old.stored + 1, old.received + 1, old.dropped, True)
-        self._writer.add(entry, SIZE_BYTES, OWN, self._position)
+        self._writer.add(entry, SIZE_BYTES, SOURCE_INTERNAL, self._position)
         self.observe([entry])
 
     def add_event(self, name: str, data: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 from proxy.collector.drain import Drain
 from proxy.settings.model import Settings
 from storage.base import Storage
-from storage.ledger import SPOOL
+from storage.ledger import SOURCE_SPOOL
 from storage.record import Position
 from storage.writer.retention import Floors, Limits, Retention
 from storage.writer.spool import SUFFIX, Spool
@@ -55,5 +55,5 @@ def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Pos
     if settings.storage.durability != "safe" and not any(directory.glob("*" + SUFFIX)):
         return None
     spool = Spool(directory, settings.spool.max_bytes)
-    spool.load(committed.get(SPOOL, Position()))
+    spool.load(committed.get(SOURCE_SPOOL, Position()))
     return spool

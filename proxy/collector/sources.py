@@ -24,7 +24,7 @@ from proxy.ring.inflight import InflightExchange, InflightReader
 from proxy.ring.ring import RingEntry, RingReader
 from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
-from storage.ledger import Reading
+from storage.ledger import ProducerCounts
 from storage.record import Position
 from storage.writer.batcher import Run, Steps
 
@@ -118,8 +118,8 @@ class Source:
     def finish(self) -> Position:
         """Close the position: the producer's own counts are final."""
         old = self.position
-        reading = self.reading
-        self.position = Position(old.offset, old.taken, old.stored, reading.pushed + reading.refused, old.dropped, True)
+        counts = self.producer_counts
+        self.position = Position(old.offset, old.taken, old.stored, counts.pushed + counts.refused, old.dropped, True)
         self.is_closing = True
         return self.position
 
@@ -137,12 +137,12 @@ class Source:
         return self.reader.refused - self.position.dropped.get("ring_full", 0)
 
     @property
-    def reading(self) -> Reading:
+    def producer_counts(self) -> ProducerCounts:
         """The producer's own counts; what was read of it when its header is damaged."""
         try:
-            return Reading(self.reader.pushed, self.reader.refused)
+            return ProducerCounts(self.reader.pushed, self.reader.refused)
         except SegmentError:
-            return Reading(self.position.taken, self.position.dropped.get("ring_full", 0))
+            return ProducerCounts(self.position.taken, self.position.dropped.get("ring_full", 0))
 
     @property
     def is_finished(self) -> bool:

@@ -123,7 +123,7 @@ class StatusView:
 
 
 def _describe_ring(source: Source) -> dict[str, object]:
-    reader, reading, counters = source.reader, source.reading, source.counters()
+    reader, counts, counters = source.reader, source.producer_counts, source.counters()
     is_alive, held_since_us = source.segment.producer_alive(), source.segment.cells[HELD_SINCE_US]
     return {
         "source": source.id.hex(),
@@ -134,8 +134,8 @@ def _describe_ring(source: Source) -> dict[str, object]:
         "in_flight": None if counters is None or not is_alive else counters.requests_in_flight,
         "capacity_bytes": source.segment.capacity,
         "used_bytes": reader.used_bytes,
-        "pushed": reading.pushed,
+        "pushed": counts.pushed,
         "taken": source.position.taken,
-        "refused": reading.refused,
+        "refused": counts.refused,
         "corrupt": reader.corrupt_records,
     }

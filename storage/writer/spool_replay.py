@@ -1,7 +1,7 @@
 """What the writer does with its spool: batches go there as frames, and come back as groups that are committed once.
 
-Strategy: a replayed group is a group of the pseudo-source `SPOOL`, whose position moves record by record in the same
-transactions, so a kill between two parts of a frame doubles nothing. The positions of the rings in a frame were
+Strategy: a replayed group is a group of the pseudo-source `SOURCE_SPOOL`, whose position moves record by record in the
+same transactions, so a kill between two parts of a frame doubles nothing. The positions of the rings in a frame were
 effective when it was written; replaying commits those that the store has not passed meanwhile with live batches.
 
 A store that was away from the start could not say what it has. Frames of such a time name the source of each record:
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from storage.base import Storage
-from storage.ledger import SPOOL, is_ahead
+from storage.ledger import SOURCE_SPOOL, is_ahead
 from storage.record import Batch, Body, Entry, Payload, Position, now_us
 from storage.writer.batcher import Group, Mark, Run
 from storage.writer.spool import Place, Spool, SpoolFull
@@ -46,7 +46,7 @@ class Spooling:
         self.spool = spool
         self._clock = clock
         self._known = dict(committed)
-        self._base = committed.get(SPOOL, Position(closed=True))
+        self._base = committed.get(SOURCE_SPOOL, Position(closed=True))
         self._file = PositionFile(spool.directory / POSITIONS_FILE)
         self._new_sources: set[tuple[int, bytes]] = set()
         """Periods and sources of which the store is known to have no more."""
@@ -72,7 +72,7 @@ class Spooling:
     def adopt(self, stored: Mapping[bytes, Position]) -> None:
         """Learn what the store has, which could not be asked before."""
         self._known = dict(stored)
-        self._base = stored.get(SPOOL, Position(closed=True))
+        self._base = stored.get(SOURCE_SPOOL, Position(closed=True))
         self.spool.settle(self._base)
         self._file.write(self._known)
 
@@ -83,7 +83,7 @@ class Spooling:
             stored: Positions in the store now.
             poison: How many dropped records the writer has added to the spool's position.
         """
-        position = stored.get(SPOOL)
+        position = stored.get(SOURCE_SPOOL)
         if position is None or (position.taken, position.offset) <= (self._base.taken, self._base.offset):
             return None
         moved = {s: p for s, p in stored.items() if s not in self._known or is_ahead(p, self._known[s])}
@@ -131,7 +131,7 @@ class Spooling:
         group = Group(self._clock())
         if place is None:
             # Nothing follows what is missing: it was damaged, and the end is known from the mark.
-            group.marks.append(Mark(0, SPOOL, _lost(base, self.spool.pending_records)))
+            group.marks.append(Mark(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records)))
             return group
         frame = place.frame
         base = _lost(base, max(0, frame.first_record - base.taken))
@@ -149,12 +149,12 @@ class Spooling:
                 group.entries.append(entry)
                 taken.append(frame.first_record + record + 1)
         if taken:
-            run = Run(SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken])
+            run = Run(SOURCE_SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken])
             group.runs.append(run)
             base = run.positions[-1]
         end = msgspec.structs.replace(base, offset=frame.number, taken=frame.end_record)
         settled = len(group.entries)
-        group.marks.append(Mark(settled, SPOOL, end))
+        group.marks.append(Mark(settled, SOURCE_SPOOL, end))
         for source, position in frame.positions.items():
             if source not in self._known or is_ahead(position, self._known[source]):
                 group.marks.append(Mark(settled, source, position))
@@ -177,11 +177,11 @@ class Spooling:
         for source in batch.retired:
             self._known.pop(source, None)
         self._file.write(self._known)
-        position = batch.positions.get(SPOOL)
+        position = batch.positions.get(SOURCE_SPOOL)
         if position is None:
             return 0
         # Without the writer's correction for poison, which it adds to every position anew.
-        marked = [mark.position for mark in part.marks if mark.source == SPOOL]
+        marked = [mark.position for mark in part.marks if mark.source == SOURCE_SPOOL]
         before = self._base.dropped.get("corrupt", 0)
         self._base = (marked or part.runs[-1].positions)[-1]
         self.spool.settle(position)

@@ -24,7 +24,7 @@ from typing import Final
 
 from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.ledger import OWN, PAST, SPOOL
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL
 from storage.record import Batch, Entry, Position
 from storage.writer.attempts import WriterCounters, WriterEvents
 from storage.writer.availability import Availability
@@ -199,7 +199,11 @@ class Writer:
     def adopt(self, stored: Mapping[bytes, Position]) -> None:
         """Learn what the store has, now that it can be asked: it is not given what it has already."""
         self._period = 0
-        self._stored = {source: position for source, position in stored.items() if source not in (OWN, PAST, SPOOL)}
+        self._stored = {
+            source: position
+            for source, position in stored.items()
+            if source not in (SOURCE_INTERNAL, RETIRED_TOTALS, SOURCE_SPOOL)
+        }
         self._backlog.close_open()
         for group in self._backlog.groups:
             group.forget(self._stored)
@@ -372,7 +376,7 @@ class Writer:
         """Read the oldest frame that the store does not have; None when it turns out to have it."""
         async with self._patience.bounded(is_pressed=self.is_full):
             stored = await self._storage.positions(self._instance)  # Behind a commit that may still run.
-            unheard = spooling.catch_up(stored, self._poison.get(SPOOL, 0))
+            unheard = spooling.catch_up(stored, self._poison.get(SOURCE_SPOOL, 0))
             if unheard is not None:
                 self._events.on_commit(Batch(self._instance, [], unheard), await self._storage.last_seq())
             return await spooling.next_group(self._storage) if unheard is None and spooling.has_pending else None

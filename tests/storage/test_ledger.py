@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from storage.ledger import OWN, PAST, Ledger, Reading, balance, fold
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, Ledger, ProducerCounts, add_counts, balance
 from storage.record import Position
 
 REASONS = ["poison", "corrupt"]
@@ -115,17 +115,17 @@ class History(RuleBasedStateMachine):
         """Closed and lost positions are folded into the past."""
         for source, ring in list(self.rings.items()):
             if ring.position.closed:
-                self.past = fold(self.past, self.rings.pop(source).position)
+                self.past = add_counts(self.past, self.rings.pop(source).position)
         for position in self.lost.values():
             received = position.taken + position.dropped.get("ring_full", 0)
-            self.past = fold(self.past, msgspec.structs.replace(position, received=received, closed=True))
+            self.past = add_counts(self.past, msgspec.structs.replace(position, received=received, closed=True))
         self.lost.clear()
 
     def ledger(self) -> Ledger:
         """The accounting now."""
         positions = {source: ring.position for source, ring in self.rings.items()} | self.lost
-        readings = {source: Reading(ring.pushed, ring.refused) for source, ring in self.rings.items()}
-        return balance(positions | {PAST: self.past, OWN: self.own}, readings)
+        readings = {source: ProducerCounts(ring.pushed, ring.refused) for source, ring in self.rings.items()}
+        return balance(positions | {RETIRED_TOTALS: self.past, SOURCE_INTERNAL: self.own}, readings)
 
     @invariant()
     def balances(self) -> None:
@@ -143,7 +143,7 @@ class History(RuleBasedStateMachine):
         for source, ring in self.rings.items():
             if ring.position.stored:
                 wrong = msgspec.structs.replace(ring.position, stored=ring.position.stored - 1)
-                readings = {other: Reading(r.pushed, r.refused) for other, r in self.rings.items()}
+                readings = {other: ProducerCounts(r.pushed, r.refused) for other, r in self.rings.items()}
                 positions = {other: r.position for other, r in self.rings.items()} | self.lost
                 assert not balance(positions | {source: wrong}, readings).is_balanced
 
@@ -159,7 +159,7 @@ def test_nothing_balances() -> None:
 
 def test_a_ring_that_nobody_has_read_waits() -> None:
     """What a worker pushed counts from the first moment, also what its ring refused."""
-    ledger = balance({}, {b"r" * 16: Reading(pushed=5, refused=2)})
+    ledger = balance({}, {b"r" * 16: ProducerCounts(pushed=5, refused=2)})
     assert ledger == Ledger(received=7, stored=0, spooled=0, waiting=5, dropped={"ring_full": 2})
     assert ledger.is_balanced
 
@@ -187,8 +187,8 @@ def test_folding_keeps_every_count_in_any_order(counts: list[tuple[int, int, int
     }
     past = Position(closed=True)
     for position in sources.values():
-        past = fold(past, position)
-    before, after = balance(sources, {}), balance({PAST: past}, {})
+        past = add_counts(past, position)
+    before, after = balance(sources, {}), balance({RETIRED_TOTALS: past}, {})
     assert after.is_balanced
     assert (after.received, after.stored) == (before.received, before.stored)
     assert {reason: count for reason, count in after.dropped.items() if count} == {

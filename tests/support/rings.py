@@ -20,7 +20,7 @@ from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings
 from proxy.worker.recorder import Recorder
-from storage.ledger import OWN, PAST, SPOOL, Ledger, balance, merge
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, Ledger, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
@@ -148,8 +148,8 @@ class Collecting:
     def ledger(self) -> Ledger:
         """The accounting, as the admin port shows it."""
         self.sources.find()
-        readings = {s.id: s.reading for s in self.sources.attached.values()}
-        return balance(self.drain.committed, readings, self.writer.spooled_records)
+        counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
+        return balance(self.drain.committed, counts, self.writer.spooled_records)
 
     async def until(self, is_true: Callable[[], object], timeout_s: float = 10.0) -> None:
         """Wait until something holds; the ledger balances at every look."""
@@ -164,7 +164,7 @@ class Collecting:
         """Wait until no ring is attached and all is committed; return the ledger."""
         self.sources.find()
         await self.until(lambda: not self.sources.attached and not self.writer.waiting_records)
-        await self.until(lambda: set(self.drain.committed) <= {PAST, OWN, SPOOL})
+        await self.until(lambda: set(self.drain.committed) <= {RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL})
         return self.ledger()
 
 
@@ -180,7 +180,7 @@ async def collecting(
     spool = None
     if spool_directory is not None:
         spool = Spool(spool_directory, 64 << 20)
-        spool.load(committed.get(SPOOL, Position()))
+        spool.load(committed.get(SOURCE_SPOOL, Position()))
     plane = Collecting(directory, store, committed, spool)
     wakeup = Wakeup.create()
     try:

@@ -11,7 +11,7 @@ from proxy.process.wakeup import Wakeup
 from proxy.ring.ring import PREFIX
 from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
-from storage.ledger import OWN, PAST
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
 from storage.memory import MemoryStorage
 from storage.record import Batch, Position, Record
 from storage.writer.writer import Writer
@@ -217,7 +217,7 @@ async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path) -> None:
         assert removed == [worker.source]
         assert plane.sources.counters().requests == {("shop", "GET", "2xx"): 6}
     positions = await store.positions(INSTANCE)
-    assert positions == {PAST: Position(taken=6, stored=6, received=6, closed=True)}
+    assert positions == {RETIRED_TOTALS: Position(taken=6, stored=6, received=6, closed=True)}
     assert not segments_in(tmp_path)
 
 
@@ -281,7 +281,7 @@ async def test_a_kill_at_any_commit_loses_and_doubles_nothing(tmp_path: Path, ha
         assert sum(ledger.dropped.values()) == 3
         assert told(stored) == ledger.dropped
         assert ledger.received == len(stored) + 3
-        assert set(await store.positions(INSTANCE)) == {PAST, OWN}
+        assert set(await store.positions(INSTANCE)) == {RETIRED_TOTALS, SOURCE_INTERNAL}
         if not has_died:
             break
     assert kills > 5

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from proxy.collector.internal_events import MAX_DEFERRED, OwnRecords
 from proxy.enrich.records import RecordBuilder
-from storage.ledger import OWN
+from storage.ledger import SOURCE_INTERNAL
 from storage.memory import MemoryStorage
 from storage.record import Position
 from storage.writer.writer import Writer
@@ -22,7 +22,7 @@ async def test_events_count_on_and_those_that_waited_come_first(tmp_path: Path) 
     for number in range(MAX_DEFERRED):
         own.add_gap("corrupt", number, 5, 6)
     assert writer.waiting_records == 0
-    own.begin({OWN: Position(0, 7, 7, 7, {}, True)})
+    own.begin({SOURCE_INTERNAL: Position(0, 7, 7, 7, {}, True)})
     own.add_gap("poison", 3)
     writer._is_closing = True
     await writer.run()
@@ -33,4 +33,4 @@ async def test_events_count_on_and_those_that_waited_come_first(tmp_path: Path) 
     assert gaps[-1]["fromMs"] == gaps[-1]["toMs"] > 0
     assert {record.level for record in stored} == {"error"}
     count = 7 + MAX_DEFERRED + 1
-    assert (await store.positions(INSTANCE))[OWN] == Position(0, count, count, count, {}, True)
+    assert (await store.positions(INSTANCE))[SOURCE_INTERNAL] == Position(0, count, count, count, {}, True)

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.collector.retention import describe_retention, load_spool, make_retention
 from proxy.settings.model import RetentionSettings, Settings, SpoolSettings, StorageSettings
-from storage.ledger import SPOOL
+from storage.ledger import SOURCE_SPOOL
 from storage.memory import MemoryStorage
 from storage.record import Batch, Entry, Position, now_us
 from storage.writer.spool import Spool
@@ -52,7 +52,7 @@ def test_what_the_store_has_is_passed_over(tmp_path: Path) -> None:
         batch = Batch("sidecar-1", [Entry(make_record())])
         spool.admit(spool.write(batch, opened_at_us=1, is_doubtful=False))
     spool.close()
-    again = load_spool(settings(), tmp_path, {SPOOL: Position(offset=1, taken=1)})
+    again = load_spool(settings(), tmp_path, {SOURCE_SPOOL: Position(offset=1, taken=1)})
     assert again is not None
     assert again.pending_records == 1
 

@@ -10,7 +10,7 @@ from proxy.collector.sources import Source, Sources
 from proxy.ring.counters import CounterLayout
 from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import HEAD, RELEASED
-from storage.ledger import Reading
+from storage.ledger import ProducerCounts
 from storage.memory import MemoryStorage
 from storage.record import Position
 from tests.proxy.collector.test_drain import events
@@ -44,7 +44,7 @@ def test_each_step_of_a_position_is_absolute(worker: RingWorker) -> None:
     assert (source.tell_drop(), source.position) == (("poison", 1), Position(ends[2], 3, 2, 0, {"poison": 1}))
     assert source.report_refusals(4) == Position(ends[2], 3, 2, 0, {"poison": 1, "ring_full": 4})
     assert source.tell_drop() is None
-    assert source.reading == Reading(3, 0)
+    assert source.producer_counts == ProducerCounts(3, 0)
     assert source.finish() == Position(ends[2], 3, 2, 3, {"poison": 1, "ring_full": 4}, closed=True)
     assert source.is_closing
     source.close(unlink=False)

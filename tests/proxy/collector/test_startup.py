@@ -19,7 +19,7 @@ from proxy.ring.segment_layout import RELEASED
 from proxy.settings.model import RingSettings, Settings, StorageSettings
 from storage.backends import open_storage
 from storage.errors import SchemaTooNew, StorageMisconfigured, StorageUnavailable
-from storage.ledger import OWN, SPOOL
+from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record, now_us
 from storage.sqlite.schema import migrations
@@ -183,7 +183,7 @@ async def test_a_ring_that_is_released_further_than_is_known_waits_for_the_store
 
 async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: Place) -> None:
     """The store knows positions of that name from another directory: own records and spool are counted behind them."""
-    old = {OWN: Position(0, 2, 2, 2, {}, True), SPOOL: Position(17, 500, closed=True)}
+    old = {SOURCE_INTERNAL: Position(0, 2, 2, 2, {}, True), SOURCE_SPOOL: Position(17, 500, closed=True)}
     events = [Entry(make_record(kind="event", started_at_us=now_us())) for _ in range(2)]
     async with await open_storage(place.settings.storage.url, place.path) as storage:
         await storage.commit(Batch(INSTANCE, events, old))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.ledger import SPOOL, Ledger, Reading, balance, merge
+from storage.ledger import SOURCE_SPOOL, Ledger, ProducerCounts, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
@@ -78,7 +78,7 @@ class Rig:
         """Start on what is there; at the end the writer is killed."""
         committed = await self.storage.positions("sidecar-1")
         self.spool = Spool(self.directory / "spool", SPOOL_BYTES)
-        self.spool.load(committed.get(SPOOL, Position()))
+        self.spool.load(committed.get(SOURCE_SPOOL, Position()))
         self.effective = merge(committed, self.spool.positions, self.spool.retired)
         self.position = self.effective.get(RING, Position())
         self.writer = Writer(
@@ -113,7 +113,7 @@ class Rig:
 
     def ledger(self) -> Ledger:
         """Read the accounting."""
-        readings = {RING: Reading(len(self.ring), 0)} if RING in self.effective or self.ring else {}
+        readings = {RING: ProducerCounts(len(self.ring), 0)} if RING in self.effective or self.ring else {}
         return balance(self.effective, readings, self.spool.pending_records)
 
     def check(self) -> None:

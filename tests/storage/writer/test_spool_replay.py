@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.ledger import PAST, SPOOL, Ledger
+from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
 from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
 from storage.writer.patience import Patience
@@ -84,7 +84,7 @@ class SlowReplay(FickleStore):
 
     async def commit(self, batch: Batch) -> int:
         """Commit, a frame when the gate is open."""
-        if SPOOL in batch.positions:
+        if SOURCE_SPOOL in batch.positions:
             self.waiting.set()
             await self.gate.wait()
         return await super().commit(batch)
@@ -250,7 +250,7 @@ async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
             rig.push(5)
             await rig.until(rig.is_settled)
             store.is_away = True
-            writer.advance(PAST, Position(0, 5, 5, 5, {}, True))
+            writer.advance(RETIRED_TOTALS, Position(0, 5, 5, 5, {}, True))
             writer.retire(RING)
             rig.position = Position()
             old, rig.ring = rig.ring, []
@@ -261,7 +261,7 @@ async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
             assert RING not in rig.effective
             assert rig.ledger().stored == 5
             await rig.until(lambda: not rig.spool.oldest)
-        assert set(await store.positions("sidecar-1")) == {PAST, SPOOL}
+        assert set(await store.positions("sidecar-1")) == {RETIRED_TOTALS, SOURCE_SPOOL}
         assert len(old) == 5
 
 
