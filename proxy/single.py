@@ -1,8 +1,8 @@
 """The only process of `workers = 0`, `python -m proxy.single`: everything in one process and one loop, for small
 containers, debugging and tests.
 
-The same objects as in worker and collector, wired directly: data plane, ring, drain, writer,
-admin port. The ring is a file as always, so that a kill loses no more than with several processes.
+The same objects as in worker and collector, wired directly: data plane, ring, drain, writer, admin port. The ring is a
+file as always, so that a kill loses no more than with several processes.
 """
 
 import asyncio
@@ -40,8 +40,8 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
                 admin_port(settings, data, plane, listeners.admin, listeners.metrics, listeners.health),
             ):
                 if segment.path is None:
-                    plane.sources.adopt(segment.fd)
-                _answer_signals(plane)
+                    plane.sources.attach_fd(segment.fd)
+                _handle_signals(plane)
                 async with asyncio.TaskGroup() as tasks:
                     watchdog = tasks.create_task(_ping_watchdog(), name="watchdog")
                     front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
@@ -50,9 +50,9 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
                     notify("READY=1")
                     await stopping.wait()
                     notify("STOPPING=1")
-                    plane.status.is_draining = True
+                    plane.status.start_draining()
                     await asyncio.sleep(settings.proxy.limits.drain_delay_s)
-                    listeners.data[0].close()  # new connections are refused at once instead of waiting for our end
+                    listeners.data[0].close()  # new connections are refused at once instead of waiting for our exit
                     await front.drain()
                     watchdog.cancel()
                 segment.let_go()
@@ -61,11 +61,11 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
         wakeup.close()
 
 
-def _answer_signals(plane: ControlPlane) -> None:
-    """Answer as the supervisor does; `stop_signals` takes the handlers away again."""
+def _handle_signals(plane: ControlPlane) -> None:
+    """Handle signals as the supervisor does; `stop_signals` removes the handlers."""
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, lambda: log.info("status", extra=plane.status.describe()))
-    loop.add_signal_handler(signal.SIGHUP, log.warning, "with proxy.workers = 0 new settings need a restart")
+    loop.add_signal_handler(signal.SIGHUP, log.warning, "proxy.workers = 0: new settings need a restart")
 
 
 async def _ping_watchdog() -> None:

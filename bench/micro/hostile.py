@@ -14,7 +14,7 @@ import msgspec
 
 from bench.micro.enrich import SETTINGS, entry
 from bench.micro.measure import Measure, measured
-from proxy.collector.drain import LOOP_BYTES
+from proxy.collector.slices import LOOP_BYTES
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import CapturedExchange

@@ -11,7 +11,7 @@ from typing import Final
 
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
-from proxy.collector.supervisor_commands import Orders
+from proxy.collector.supervisor_commands import SupervisorCommands
 from proxy.process import malloc
 from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
@@ -34,27 +34,27 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     metrics = None if options.metrics_fd is None else socket.socket(fileno=options.metrics_fd)
     control = Control(socket.socket(fileno=options.control_fd))
     wakeup = Wakeup(*options.wake_fds)
-    orders = Orders(control)
-    await orders.rings_known()
+    commands = SupervisorCommands(control)
+    await commands.rings_known()
     async with (
-        control_plane(settings, data, wakeup, orders.follow) as plane,
+        control_plane(settings, data, wakeup, commands.follow) as plane,
         admin_port(settings, data, plane, listener, metrics),
     ):
         control.send("ready")
         tune_garbage_collection()
-        with stop_signals(lambda: None):  # the supervisor says when; a second signal still ends us at once
-            await orders.stopping.wait()
-        if orders.is_handing_over:
+        with stop_signals(lambda: None):  # the supervisor decides; a second signal still ends us at once
+            await commands.stopping.wait()
+        if commands.is_handing_over:
             plane.is_handing_over = True
             return
-        plane.status.is_draining = True
+        plane.status.start_draining()
         await _await_workers(plane, settings.proxy.limits.drain_timeout_s + WORKERS_GONE_S)
 
 
 def tune_garbage_collection() -> None:
-    """Look for cycles rarely: a batch is thousands of short-lived tuples, none of which can be in one.
+    """Collect cycles rarely: a batch is thousands of short-lived tuples, none of which can be in one.
 
-    A GET costs 21.5 us of CPU in the collector without looking, 23.9 with the default thresholds (bench/micro).
+    A GET costs 21.5 us of CPU in the collector without collections, 23.9 with the default thresholds (bench/micro).
     """
     gc.collect()
     gc.freeze()
@@ -62,14 +62,14 @@ def tune_garbage_collection() -> None:
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
-    """Wait until no worker can push any more; at once when the supervisor has stopped them in order."""
+    """Wait until no worker can push any more, usually not at all: the supervisor has stopped them in order."""
     try:
         async with asyncio.timeout(timeout_s):
             sources = plane.sources.attached
             while any(s.segment.producer_alive() for s in sources.values()):  # noqa: ASYNC110 - a lock sends no event
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        log.warning("a worker is still running; what it pushes stays in its ring")
+        log.warning("timed out waiting for a worker to exit; what it pushes stays in its ring")
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -85,7 +85,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> int:
-    """Run a collector until it is told to drain, or its supervisor is gone."""
+    """Run a collector until it has to drain, or its supervisor is gone."""
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role="collector")

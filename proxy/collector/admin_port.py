@@ -1,4 +1,4 @@
-"""The admin port of a running collector: what its handlers get, and the server that answers.
+"""The admin port of a running collector: its server, and what its handlers need of this process.
 
 Wiring only; the application is `api/app.py`. What is served belongs to the collector, the listening socket to the
 caller.
@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from api.access.hosts import remember_server_name
+from api.access.principal import Credential, Credentials, Principal
 from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.open_app import make_open_app
 from api.services import RouteInfo, Services, StreamServices
-from proxy.collector.admin_access import credentials_of, scope_of
 from proxy.collector.admin_token import AdminToken
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.process.tls import server_context
 from proxy.process.version import VERSION
 from proxy.settings.addresses import parse_address
-from proxy.settings.model import Settings
+from proxy.settings.model import AdminHostSettings, Settings, TokenSettings
+from storage.query import Scope
 
 if TYPE_CHECKING:
     from proxy.collector.control_plane import ControlPlane
@@ -53,7 +54,6 @@ async def admin_port(
 
 
 def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Services:
-    """Hand the read plane what it needs of this process."""
     return Services(
         storage=plane.storage,
         credentials=credentials_of(settings, AdminToken(data.path, data.token)),
@@ -72,7 +72,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
         version=VERSION,
-        add_event=plane.drain.add_event,
+        add_event=plane.events.add_event,
         ledger=plane.ledger,
         status=plane.status.describe,
         in_flight=plane.status.in_flight,
@@ -90,6 +90,22 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         ),
         allowed_hosts=settings.admin.allowed_hosts,
     )
+
+
+def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
+    """Make the credentials of the admin port: the data directory's token and those of the settings."""
+    if settings.admin.auth == "off":
+        return Credentials()
+    others = [
+        Credential(bytes.fromhex(token.sha256), Principal(token.name, token.role, scope_of(token)))
+        for token in settings.tokens
+    ]
+    return Credentials(admin_token, others)
+
+
+def scope_of(source: TokenSettings | AdminHostSettings) -> Scope:
+    """Read the scope of a token or a name."""
+    return Scope(projects=source.projects, containers=source.containers, clients=source.clients)
 
 
 @asynccontextmanager

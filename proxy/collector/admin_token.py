@@ -11,49 +11,47 @@ from typing import Final
 from proxy.process.data_dir import TOKEN_FILE
 from proxy.process.files import replace_file
 
-LOOK_EVERY_S: Final = 0.5
+CHECK_EVERY_S: Final = 0.5
 
 log = logging.getLogger(__name__)
 
 
 class AdminToken:
-    """Called for the token as it is now; looks at the file twice a second at most."""
+    """Returns the current token; checks the file twice a second at most."""
 
     def __init__(self, data_path: Path, token: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with the token that was read at the start."""
         self._path = data_path / TOKEN_FILE
         self._token = token
         self._clock = clock
-        self._seen = self._mark()
-        self._looked_s = clock()
+        self._signature = self._stat()
+        self._checked_s = clock()
 
     def __call__(self) -> str:
-        """Give the token."""
         now_s = self._clock()
-        if now_s - self._looked_s >= LOOK_EVERY_S:
-            self._looked_s = now_s
-            mark = self._mark()
-            if mark is not None and mark != self._seen:
-                self._reload(mark)
+        if now_s - self._checked_s >= CHECK_EVERY_S:
+            self._checked_s = now_s
+            signature = self._stat()
+            if signature is not None and signature != self._signature:
+                self._reload(signature)
         return self._token
 
-    def _mark(self) -> tuple[int, int, int] | None:
+    def _stat(self) -> tuple[int, int, int] | None:
         try:
             status = os.stat(self._path)
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
 
-    def _reload(self, mark: tuple[int, int, int]) -> None:
+    def _reload(self, signature: tuple[int, int, int]) -> None:
         try:
             token = self._path.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            log.warning("the admin token could not be read again, the old one stays: %s", error)
+            log.warning("the admin token could not be read again, keeping the current one: %s", error)
             return
-        self._seen = mark
+        self._signature = signature
         if token and token != self._token:
             self._token = token
-            log.info("the admin token was rotated: sessions opened with the old one have ended")
+            log.info("the admin token was rotated, sessions opened with the old one have ended")
 
 
 def rotate_token(data_path: Path) -> str:

@@ -1,8 +1,8 @@
-"""The parts of a collector, made and connected: drain, enrichment, writer, tail, retention.
+"""The parts of a collector, built bottom up: rings, writer, drain, tail, retention.
 
-Start order: settings, store (or what is known of one that is away, `arrival.py`), positions, rings, writer, drain,
-admin port, `ready`. Stop order: the workers are gone
-when `drain` arrives, so the rings are emptied, the writer settles what it has, the admin port closes, then the store.
+Start order: settings, store (or what is known of one that is away, `startup.py`), positions, rings, writer, drain,
+admin port, `ready`. Stop order: the workers are gone when `drain` arrives, so the rings are emptied, the writer settles
+what it has, the admin port closes, then the store.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from api.dialects.fanout import Fanout
@@ -17,12 +18,13 @@ from api.metrics.metrics import Metrics
 from api.metrics.store_metrics import StoreFigures
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
+from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
+from proxy.collector.internal_events import InternalEvents
 from proxy.collector.key_publisher import KeyPublisher
-from proxy.collector.retention import describe_retention, make_retention
-from proxy.collector.sources import Source, Sources
-from proxy.collector.startup import Beginning, begun, meet
-from proxy.collector.status import StatusView
+from proxy.collector.sources import Sources
+from proxy.collector.startup import StartState, reconcile, started
+from proxy.collector.status import StatusView, worker_totals
 from proxy.collector.tail_offset import follow_tail
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
@@ -32,26 +34,24 @@ from proxy.process.shared_memory import ring_directory
 from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
-from proxy.settings.model import Settings, StorageSettings
+from proxy.settings.model import RetentionSettings, Settings, StorageSettings
 from storage.base import Storage
 from storage.errors import StorageError
 from storage.keys import ApiKey
 from storage.ledger import Ledger, balance
-from storage.record import Batch
-from storage.writer.attempts import WriterEvents
+from storage.writer.attempts import Availability, OnAttempt
 from storage.writer.backlog import BacklogLimits
-from storage.writer.retention import Retention
+from storage.writer.retention import Floors, Limits, Retention
 from storage.writer.spool import Spool
+from storage.writer.spool_replay import SpoolReplay
 from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
 CLOSE_S: Final = 10.0
 """Bounds each step of the stop: what is not stored by then stays in the rings for the next start."""
-WORKERS_GONE_S: Final = 5.0
-"""Beyond their drain timeout, before we stop without them."""
 HIGH_BYTES: Final = 4 * 1024 * 1024
-"""Held at once, they leave memory behind that is worth giving back."""
+"""Held at once, they leave free memory behind that is worth trimming."""
 
 
 @dataclass(slots=True)
@@ -60,6 +60,8 @@ class ControlPlane:
 
     storage: Storage
     writer: Writer
+    events: InternalEvents
+    committed: CommittedPositions
     drain: Drain
     sources: Sources
     status: StatusView
@@ -71,23 +73,23 @@ class ControlPlane:
     fanout: Fanout | None
     access_log: AccessLog | None
     is_handing_over: bool = False
-    """Whether another collector goes on with the rings where this one stops."""
+    """Whether another collector continues with the rings where this one stops."""
 
     async def ledger(self) -> Ledger:
         """Read the accounting, positions and counters in one synchronous go, rings that were made just now included."""
         self.sources.find()
         counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
-        return balance(self.drain.committed, counts, self.writer.spooled_records)
+        return balance(self.committed.positions, counts, self.writer.spooled_records)
 
     def held_bytes(self) -> int:
-        """Tell what is held of records that wait; as long as the spool is not empty, it comes back through us."""
+        """Size of records that wait; as long as the spool is not empty, it comes back through memory."""
         return max(self.writer.held_bytes, HIGH_BYTES if self.writer.spooled_records else 0)
 
     async def on_key_changed(self, change: str, key: ApiKey) -> None:
-        """Tell workers and the log of a key that was created, updated or deleted through the API."""
+        """Publish a key that was created, updated or deleted through the API, and log it."""
         await self.keys.refresh()
         data = {"change": change, "keyId": key.id, "keyName": key.name, "keyLast4": key.last4}
-        self.drain.add_event("key_changed", {**data, "disabled": key.disabled})
+        self.events.add_event("key_changed", {**data, "disabled": key.disabled})
 
     def is_ready(self) -> tuple[bool, dict[str, object]]:
         """Ready while not draining; a store that is away only degrades, the rings hold what comes."""
@@ -105,31 +107,31 @@ async def control_plane(
     wakeup: Wakeup,
     follow: Callable[[Sources, StatusView], None] = lambda sources, status: None,
 ) -> AsyncIterator[ControlPlane]:
-    """Start writer and drain, with the store or before it; on leaving, empty the rings, settle, and close in order.
+    """Start writer and drain, with the store or offline; on leaving, empty the rings, settle, and close in order.
 
-    Args:
-        settings: as frozen.
-        data: the owned data directory.
-        wakeup: its reading end is ours.
-        follow: attaches the anonymous rings there are, before those that are gone are accounted for.
+    `follow` attaches the anonymous rings there are, before those that are gone are accounted for.
 
     Raises:
-        SchemaTooNew: a newer sidelog wrote the store. In an exception group, like the next.
-        StorageMisconfigured: the address of the store can never work.
+        SchemaTooNew: as `started` does.
+        StorageMisconfigured: the same.
     """
-    async with begun(settings, data) as beginning, asyncio.TaskGroup() as tasks:
-        plane = _wire(settings, data, beginning)
+    async with started(settings, data) as state, asyncio.TaskGroup() as tasks:
+        plane = _build(settings, data, state)
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
         await plane.keys.refresh()
         follow(plane.sources, plane.status)
         plane.sources.find()
-        meeting = _meet(settings, data, beginning, plane, tasks)
+        if state.offline_since is None:
+            plane.committed.close_lost_rings(() if state.spool is None else state.spool.positions)
+        else:
+            plane.drain.start_offline(is_holding=state.spool is None)
+        tailing = tasks.create_task(_run_tail(settings, data, state, plane), name="tail")
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
         retaining = tasks.create_task(plane.retention.run(), name="retention")
         publishing = tasks.create_task(plane.keys.run(), name="keys")
-        keeping = tasks.create_task(malloc.keep_little(plane.held_bytes, HIGH_BYTES), name="memory")
+        trimming = tasks.create_task(malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES), name="memory")
         try:
             yield plane
         finally:
@@ -140,97 +142,87 @@ async def control_plane(
             await _settle(plane.drain, draining, plane.writer, writing)
             if plane.access_log is not None:
                 await asyncio.to_thread(plane.access_log.close)
-            meeting.cancel()
+            tailing.cancel()
             publishing.cancel()
-            keeping.cancel()
+            trimming.cancel()
             await plane.keys.flush_uses()
             plane.sources.close()
-            if beginning.spool is not None:
-                beginning.spool.close()
+            if state.spool is not None:
+                state.spool.close()
 
 
-def _meet(
-    settings: Settings, data: DataDir, beginning: Beginning, plane: ControlPlane, tasks: asyncio.TaskGroup
-) -> asyncio.Task[None]:
-    """Account for what was before this start, now or when the store has come; then keep the tail until cancelled."""
-    spool = beginning.spool
-    if beginning.period:
-        plane.drain.wait_for_store(is_holding=spool is None)
-    else:
-        plane.drain.account_for_lost_rings(() if spool is None else spool.positions)
-
-    async def keep() -> None:
-        if beginning.period:
-            await meet(settings, data, beginning, plane.writer, plane.drain)
-            plane.builder.await_answers(beginning.waiting)
-            await plane.keys.refresh()
-        await follow_tail(settings, plane.tail, plane.storage, data)
-
-    return tasks.create_task(keep(), name="tail")
+async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane: ControlPlane) -> None:
+    """Keep the tail, after an offline start as soon as the store is there."""
+    if state.offline_since is not None:
+        await reconcile(settings, data, state, plane.writer, plane.drain, plane.committed)
+        plane.builder.await_answers(state.waiting)
+        await plane.keys.refresh()
+    await follow_tail(settings, plane.tail, plane.storage, data)
 
 
-def _wire(settings: Settings, data: DataDir, beginning: Beginning) -> ControlPlane:
-    """Make the parts and connect them; nothing runs yet."""
-    storage, tail, spool, effective = beginning.storage, beginning.tail, beginning.spool, beginning.effective
-    metrics = Metrics(lambda: status.worker_totals(), tail, version=VERSION)
+def _build(settings: Settings, data: DataDir, state: StartState) -> ControlPlane:
+    """Build the parts, each from those before it; nothing runs yet."""
+    storage, tail, effective = state.storage, state.tail, state.effective
+    sources = Sources(ring_directory(settings.ring.directory, data.path, 0), effective)
+    metrics = Metrics(partial(worker_totals, sources, settings.ring.bytes), tail, version=VERSION)
+    index = KeyIndex()
+    keys = KeyPublisher(storage, data.path, sources.attached, index)
+    builder = RecordBuilder(data.instance, settings, index)
+    builder.await_answers(state.waiting)
+    writer = _build_writer(settings.storage, data, state, metrics.observe_batch)
+    access_log = open_access_log(settings.log.access)
+    events = InternalEvents(builder, writer, effective, None if access_log is None else access_log.observe)
+    committed = CommittedPositions(sources, writer, events, effective)
+    observe = metrics.observe if access_log is None else access_log.beside(metrics.observe)
+    drain = Drain(sources, builder, writer, storage, committed, events, observe)
+    retention = _build_retention(settings.retention, storage, events)
+    status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention)
+    writer.subscribe(committed, tail)
+    sources.subscribe(on_found=drain.on_found)
+    sources.subscribe(on_found=keys.announce)
+    metrics.watch_store(partial(_store_figures, writer, retention, state.spool))
+    if access_log is not None:
+        metrics.watch_access_log(access_log)
+    return ControlPlane(
+        storage, writer, events, committed, drain, sources, status, metrics, tail, retention, keys, builder,
+        state.fanout, access_log,
+    )  # fmt: skip
 
-    def on_commit(batch: Batch, last_seq: int) -> None:
-        drain.on_commit(batch, last_seq)
-        tail.on_commit(batch, last_seq)
 
-    writer = Writer(
-        storage,
+def _build_writer(settings: StorageSettings, data: DataDir, state: StartState, on_attempt: OnAttempt) -> Writer:
+    replay = None
+    if state.spool is not None:
+        replay = SpoolReplay(state.spool, state.committed, offline_since=state.offline_since)
+    return Writer(
+        state.storage,
         instance=data.instance,
         quarantine_directory=data.path / "quarantine",
-        limits=_limits(settings.storage),
-        events=WriterEvents(
-            on_commit=on_commit,
-            on_spooled=lambda batch: drain.on_spooled(batch),
-            on_attempt=metrics.observe_batch,
-            on_dropped=lambda reason, records: drain.own.add_gap(reason, records),
+        limits=BacklogLimits(
+            max_records=settings.batch_max_records,
+            max_bytes=settings.batch_max_bytes,
+            max_age_s=settings.batch_max_age_ms / 1000,
+            queue_max_bytes=settings.queue_max_bytes,
         ),
-        spool=spool,
-        committed=beginning.committed,
-        period=beginning.period,
-    )
-    directory = ring_directory(settings.ring.directory, data.path, 0)
-
-    def on_found(source: Source) -> None:
-        drain.on_found(source)
-        keys.announce(source)
-
-    sources = Sources(directory, on_found, effective)
-    book = KeyIndex()
-    keys = KeyPublisher(storage, data.path, sources.attached, book)
-    builder = RecordBuilder(data.instance, settings, book)
-    builder.await_answers(beginning.waiting)
-    access_log = open_access_log(settings.log.access)
-    observe = metrics.observe if access_log is None else access_log.beside(metrics.observe)
-    drain = Drain(sources, builder, writer, storage, effective, observe)
-    if access_log is not None:
-        drain.own.observe = access_log.observe
-        metrics.watch_access_log(access_log)
-    status = StatusView(settings, data.instance, sources, writer, builder)
-    status.store_reason = lambda: "" if beginning.late.is_admitted else beginning.late.reason
-    retention = make_retention(settings, storage, drain)
-    status.retention = lambda: describe_retention(retention)
-    metrics.watch_store(lambda: _store_figures(writer, retention, spool))
-    return ControlPlane(
-        storage, writer, drain, sources, status, metrics, tail, retention, keys, builder, beginning.fanout, access_log
+        spool=replay,
+        availability=Availability(is_up=state.offline_since is None),
+        on_attempt=on_attempt,
     )
 
 
-def _limits(settings: StorageSettings) -> BacklogLimits:
-    return BacklogLimits(
-        max_records=settings.batch_max_records,
-        max_bytes=settings.batch_max_bytes,
-        max_age_s=settings.batch_max_age_ms / 1000,
-        queue_max_bytes=settings.queue_max_bytes,
-    )
+def _build_retention(settings: RetentionSettings, storage: Storage, events: InternalEvents) -> Retention:
+    """Return the task that deletes what is too old or too much, and adds an event each time it has."""
+
+    def on_purged(rows: int, floors: Floors) -> None:
+        events.add_event(
+            "retention",
+            {"rows": rows, "purgedBeforeMs": floors.purge_us // 1000, "bodiesBeforeMs": floors.body_us // 1000},
+        )
+
+    limits = Limits.of(settings.max_age_days, settings.body_max_age_days, settings.max_bytes)
+    return Retention(storage, limits, on_purged)
 
 
 def _store_figures(writer: Writer, retention: Retention, spool: Spool | None) -> StoreFigures:
-    """Read the state of the way to the store, for the metrics."""
     return StoreFigures(
         is_up=writer.is_storage_up,
         oldest_unstored_s=writer.oldest_unstored_s,
@@ -253,13 +245,11 @@ async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, wr
     unsettled = await writer.close(CLOSE_S)
     writing.cancel()
     if unsettled:
-        log.warning(
-            "the store did not take everything in time; the rest stays in the rings", extra={"records": unsettled}
-        )
+        log.warning("timed out waiting for the store; unstored records stay in the rings", extra={"records": unsettled})
 
 
 def log_each(group: BaseExceptionGroup[StorageError]) -> None:
-    """Say what ended us, one line each."""
+    """Log the errors of a group, one line each."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             log_each(error)

@@ -1,9 +1,9 @@
 """The collector's part of the key check: workers get every change of a key within a second, the store its uses.
 
 Strategy: the store's key version is polled, because another sidecar of the same store may change keys; a change made
-here is published at once. Publishing is: know the keys (the book comes first, so that no record names a key it does not
-know), replace the snapshot file, then raise the generation in the header page of every ring. A worker that sees the new
-number finds the new file.
+here is published at once. Publishing is: update the index (first, so that no record names a key that is not in it),
+replace the snapshot file, then raise the generation in the header page of every ring. A worker that sees the new number
+finds the new file.
 """
 
 import asyncio
@@ -23,27 +23,20 @@ from storage.errors import StorageError
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.5
-"""With the workers' tick of 50 ms, and a look at the file, a change takes effect within a second."""
+"""With the workers' tick of 50 ms, and reading the file, a change takes effect within a second."""
 USES_EVERY_S: Final = 10.0
-"""How late the store may hear of a key's last use."""
+"""How late a key's last use may be stored."""
 
 
 class KeyPublisher:
-    """Keeps workers and records informed of the keys."""
+    """Publishes the keys to workers and records."""
 
-    def __init__(self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], book: KeyIndex) -> None:
-        """Publish into a data directory.
-
-        Args:
-            storage: has the keys.
-            directory: the data directory.
-            attached: rings of the workers, as they come and go.
-            book: kept up to date.
-        """
+    def __init__(self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], index: KeyIndex) -> None:
+        """Publish into the data directory and to the rings `attached` at that moment; `index` is kept up to date."""
         self._storage = storage
         self._directory = directory
         self._attached = attached
-        self._book = book
+        self._index = index
         self._version = -1
         self._generation = 0
         self._is_publishing = asyncio.Lock()
@@ -60,7 +53,7 @@ class KeyPublisher:
             await asyncio.sleep(POLL_S)
 
     async def refresh(self) -> None:
-        """Publish if the keys have changed; what fails is tried again at the next call."""
+        """Publish if the keys have changed; what fails is retried at the next call."""
         async with self._is_publishing:
             try:
                 version = await self._storage.key_version()
@@ -70,12 +63,12 @@ class KeyPublisher:
                 self._is_failing = False
             except (StorageError, OSError) as error:
                 if not self._is_failing:
-                    log.error("the keys cannot be published, workers keep the ones they know: %s", error)
+                    log.error("the keys cannot be published, workers keep the current ones: %s", error)
                 self._is_failing = True
 
     async def _publish(self) -> None:
         keys = await self._storage.keys()
-        self._book.replace(keys)
+        self._index.replace(keys)
         await asyncio.to_thread(write_snapshot, self._directory, encode_snapshot(keys))
         # Above every earlier one, also those of a collector before us: rings remember.
         self._generation = max(self._generation + 1, time.time_ns())
@@ -83,18 +76,18 @@ class KeyPublisher:
             self.announce(source)
 
     def announce(self, source: Source) -> None:
-        """Tell one worker which snapshot is in place, if any is."""
+        """Announce the current snapshot to one worker, if there is any."""
         if self._generation:
             source.segment.cells[KEYS_GENERATION] = self._generation
 
     async def flush_uses(self) -> None:
-        """Store when keys were used last; uses the store does not take are kept for the next time."""
-        uses = self._book.take_uses()
+        """Store when keys were used last; what the store does not take is kept for the next time."""
+        uses = self._index.take_uses()
         if not uses:
             return
         try:
             await self._storage.touch_keys(uses)
         except StorageError as error:
-            log.warning("the last use of keys is not stored yet: %s", error)
+            log.warning("the last use of keys could not be stored yet: %s", error)
             for key_id, at_us in uses.items():
-                self._book.note_use(key_id, at_us)
+                self._index.note_use(key_id, at_us)

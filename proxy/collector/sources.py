@@ -1,12 +1,12 @@
 """The rings a collector drains: found, attached, read up to a position, and let go when their worker is gone.
 
 Each source has the position that everything *added to the writer* so far amounts to; the committed one, which the
-ledger uses, is the writer's to tell. The order at the end of a source's life makes every step repeatable after a
+ledger uses, is in `CommittedPositions`. The order at the end of a source's life makes every step repeatable after a
 kill:
 
 1. the worker is dead, its ring read to the end, everything committed;
 2. one batch stores what the in-flight table still shows (`worker_lost`) and the position marked `closed`;
-3. after that commit the file is unlinked, and one more batch folds the counts into the past.
+3. after that commit the file is unlinked, and one more batch adds the counts to `RETIRED_TOTALS`.
 
 A ring file whose position is closed is only unlinked; a position without a ring file is a lost ring.
 """
@@ -26,7 +26,7 @@ from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
 from storage.ledger import ProducerCounts
 from storage.record import Position
-from storage.writer.batcher import Run, Steps
+from storage.writer.pending_batch import LazyPositions, SourceRun
 
 log = logging.getLogger(__name__)
 
@@ -35,24 +35,24 @@ class Source:
     """One attached ring."""
 
     def __init__(self, segment: Segment, position: Position) -> None:
-        """Go on behind a committed position."""
+        """Continue behind a committed position."""
         self.segment = segment
         self.id = segment.source
         self.descriptor: Descriptor = read_descriptor(segment.descriptor)
-        self.begin(position)
+        self.restart(position)
         self._inflight = InflightReader(segment)
         self._layout = CounterLayout(len(self.descriptor.routes))
         self.is_closing = False
         """The closing batch was added to the writer."""
 
-    def begin(self, position: Position) -> None:
-        """Go on behind another committed position: the store has told it."""
+    def restart(self, position: Position) -> None:
+        """Continue behind another committed position, which was read from the store."""
         self.position = position
         self.reader = RingReader(self.segment, start=position.offset, taken=position.taken)
         self._corrupt_before = 0
         # Released by a store that is no longer ours (it was replaced): those records are in its accounts.
         self.is_foreign = self.reader.cursor > position.offset
-        self._untold: dict[str, int] = {}
+        self._unreported: dict[str, int] = {}
 
     @property
     def boot_id(self) -> str:
@@ -69,47 +69,47 @@ class Source:
             log.error("damaged ring entries were skipped", extra={"count": damaged, "ring": self.id.hex()})
         if self.is_foreign and self.reader.cursor >= self.reader.head:
             self.is_foreign = False
-            counted = self.position.taken + len(entries) + sum(self._untold.values())
+            counted = self.position.taken + len(entries) + sum(self._unreported.values())
             self.drop(self.position.offset, "other_store", max(0, self.reader.pushed - counted))
         return entries
 
-    def take(self, ends: list[int]) -> Run:
+    def take(self, ends: list[int]) -> SourceRun:
         """Advance over consecutive entries that become records, by the offsets behind them; return their positions."""
-        steps = Steps(self.position, ends)
-        self.position = steps[-1]
-        return Run(self.id, steps)
+        positions = LazyPositions(self.position, ends)
+        self.position = positions[-1]
+        return SourceRun(self.id, positions)
 
     def drop(self, end: int, reason: str, count: int = 1) -> None:
-        """Advance to `end` over entries that cannot be stored. They count as waiting until `tell_drop`.
+        """Advance to `end` over entries that cannot be stored. They count as waiting until `report_drop`.
 
         After a kill in between the next reader misses them, and counts them as corrupt.
         """
         if count:
             self.position = msgspec.structs.replace(self.position, offset=end)
-            self._untold[reason] = self._untold.get(reason, 0) + count
+            self._unreported[reason] = self._unreported.get(reason, 0) + count
 
-    def tell_drop(self) -> tuple[str, int] | None:
+    def report_drop(self) -> tuple[str, int] | None:
         """Count what was dropped for one reason, and advance over damage that no entry follows; None: nothing left.
 
-        To be called when everything that was read is taken; a gap record tells of it in the same batch.
+        To be called when everything that was read is taken; a gap record reports it in the same batch.
         """
-        if not self._untold:
+        if not self._unreported:
             return None
-        reason, count = self._untold.popitem()
+        reason, count = self._unreported.popitem()
         old = self.position
         dropped = {**old.dropped, reason: old.dropped.get(reason, 0) + count}
         self.position = Position(self.reader.cursor, old.taken + count, old.stored, 0, dropped, False)
         return reason, count
 
     def report_refusals(self, count: int) -> Position:
-        """Count records the ring refused, which a gap record now tells about; return the position."""
+        """Count records the ring refused, which a gap record now reports; return the position."""
         old = self.position
         dropped = {**old.dropped, "ring_full": old.dropped.get("ring_full", 0) + count}
         self.position = Position(old.offset, old.taken, old.stored, 0, dropped, False)
         return self.position
 
-    def told(self, known: Position) -> None:
-        """Take over which refusals a gap record tells about that was committed unheard."""
+    def note_reported(self, known: Position) -> None:
+        """Take over the refusals that a gap record reported whose commit got no answer."""
         count = known.dropped.get("ring_full", 0)
         if count > self.position.dropped.get("ring_full", 0):
             dropped = {**self.position.dropped, "ring_full": count}
@@ -124,7 +124,7 @@ class Source:
         return self.position
 
     def give_up(self) -> Position:
-        """Close the position with what is known: the header's own counts cannot be trusted."""
+        """Close the position with what is known: the counts in the header cannot be trusted."""
         old = self.position
         received = old.taken + old.dropped.get("ring_full", 0)
         self.position = Position(old.offset, old.taken, old.stored, received, old.dropped, True)
@@ -151,7 +151,7 @@ class Source:
         return not self.segment.producer_alive() and reader.cursor >= reader.head and reader.taken >= reader.pushed
 
     def in_flight(self) -> list[InflightExchange]:
-        """What the worker noted as running, or left behind."""
+        """The exchanges that the worker runs, or left behind."""
         return self._inflight.scan()
 
     def counters(self) -> CounterSnapshot | None:
@@ -174,19 +174,26 @@ class Sources:
 
     directory: Path | None
     """Where rings are files; None when they are anonymous and arrive as descriptors."""
-    on_found: Callable[[Source], None]
-    """Told of every ring that is attached."""
     positions: dict[bytes, Position]
     """Committed positions by source, as the store had them at start."""
     attached: dict[bytes, Source] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
     """Files whose header cannot be trusted; they are left for the operator."""
-    gone: CounterSnapshot = field(default_factory=CounterSnapshot)
+    retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
-    on_removed: Callable[[bytes], None] = lambda source_id: None
-    """Told of every ring that is gone for good."""
     removed: set[bytes] = field(default_factory=set)
-    """Their sources: an anonymous one may be offered once more before its holder has heard."""
+    """Their sources: an anonymous one may be offered once more before its holder knows."""
+    _on_found: list[Callable[[Source], object]] = field(default_factory=list)
+    _on_removed: list[Callable[[bytes], object]] = field(default_factory=list)
+
+    def subscribe(
+        self, *, on_found: Callable[[Source], object] | None = None, on_removed: Callable[[bytes], object] | None = None
+    ) -> None:
+        """Notify somebody of every ring that is attached from now on, or is gone for good."""
+        if on_found is not None:
+            self._on_found.append(on_found)
+        if on_removed is not None:
+            self._on_removed.append(on_removed)
 
     def find(self) -> None:
         """Attach the ring files that are new."""
@@ -202,20 +209,16 @@ class Sources:
                 continue
             except SegmentError as error:
                 self.damaged.add(path.name)
-                log.error("a ring cannot be read and is left where it is: %s", error)
+                log.error("a ring cannot be read and is left in place: %s", error)
 
-    def adopt(self, fd: int) -> None:
-        """Attach the anonymous ring behind a descriptor, unless it is known; the descriptor stays the caller's."""
+    def attach_fd(self, fd: int) -> None:
+        """Attach the anonymous ring of a descriptor, unless it is known; the descriptor stays the caller's."""
         try:
             segment = Segment.from_fd(fd)
-        except SegmentError as error:
-            log.error("an anonymous ring cannot be read: %s", error)
-            return
-        if segment.source in self.attached or segment.source in self.removed:
-            segment.close()
-            return
-        try:
-            self._attach(segment)
+            if segment.source in self.attached or segment.source in self.removed:
+                segment.close()
+            else:
+                self._attach(segment)
         except SegmentError as error:
             log.error("an anonymous ring cannot be read: %s", error)
 
@@ -224,8 +227,7 @@ class Sources:
         if position.closed:
             segment.unlink()
             segment.close()
-            self.removed.add(segment.source)
-            self.on_removed(segment.source)
+            self._notify_removed(segment.source)
             return
         try:
             source = Source(segment, position)
@@ -233,21 +235,26 @@ class Sources:
             segment.close()
             raise
         self.attached[segment.source] = source
-        self.on_found(source)
+        for notify in self._on_found:
+            notify(source)
 
     def remove(self, source: Source) -> None:
         """Detach a source that is closed and committed, and unlink its file."""
         self.attached.pop(source.id, None)
         counters = source.counters()
         if counters is not None:
-            self.gone = add_counts(self.gone, counters)
+            self.retired_counters = add_counts(self.retired_counters, counters)
         source.close(unlink=True)
-        self.removed.add(source.id)
-        self.on_removed(source.id)
+        self._notify_removed(source.id)
+
+    def _notify_removed(self, source_id: bytes) -> None:
+        self.removed.add(source_id)
+        for notify in self._on_removed:
+            notify(source_id)
 
     def counters(self) -> CounterSnapshot:
-        """Add up the counters of all workers, living and gone."""
-        total = self.gone
+        """Return the sum of the counters of all workers, living and gone."""
+        total = self.retired_counters
         for source in self.attached.values():
             snapshot = source.counters()
             if snapshot is not None:

@@ -1,116 +1,133 @@
-"""How a collector begins: with its store, or without one that is away, which it meets later.
+"""The start of a collector: with its store, or offline when the store is away, to be reconciled with it later.
 
-Strategy: the store gets a moment to open. If it does not, everything else begins on what was noted of it beside the
-spool (`storage/writer/state_file.py`): rings are drained into the spool, the admin port answers, and what needs the
-store says that it is away. When it has come, what it really has is compared with what was assumed, at one point between
-two slices of the drain, and only then it is handed out.
+Strategy: the store gets a moment to open. If it does not, everything else starts from the positions that were kept
+beside the spool: rings are drained into the spool, the admin port answers, and what needs the store fails as
+unavailable. When it is open, its positions are compared with what was assumed, at one point between two slices of the
+drain, and only then it is enabled for everybody.
 
 Invariant: nothing is committed before the positions in the store are known.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from api.dialects.fanout import Fanout
 from api.stream.tail import Tail
+from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
-from proxy.collector.retention import SPOOL_DIRECTORY, load_spool
-from proxy.collector.tail_offset import begin_tail, make_tail, read_secret
+from proxy.collector.tail_offset import make_tail, read_secret, start_tail
 from proxy.process.data_dir import DataDir
 from proxy.settings.model import Settings
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
-from storage.ledger import merge
+from storage.ledger import SOURCE_SPOOL, merge
 from storage.record import Position, ToolCall, now_us
 from storage.tools import ToolStorage
-from storage.writer.deferred import RETRY_S, LateStorage
-from storage.writer.spool import Spool
-from storage.writer.state_file import POSITIONS_FILE, read_positions
+from storage.writer.deferred import RETRY_S, DeferredStorage
+from storage.writer.spool import SUFFIX, Spool
+from storage.writer.spool_replay import positions_file
 from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
-FIRST_LOOK_S: Final = 1.0
-"""How long the start waits for the store before it goes on without."""
+SPOOL_DIRECTORY: Final = "spool"
+"""In the data directory."""
+FIRST_ATTEMPT_S: Final = 1.0
+"""How long the start waits for the store before it continues offline."""
 ANSWER_S: Final = 5.0
-"""How long an open store may take to say what it has."""
+"""How long an open store may take to return its positions."""
 
 
 @dataclass(slots=True)
-class Beginning:
-    """What a collector begins with."""
+class StartState:
+    """What a collector starts from."""
 
-    late: LateStorage
+    deferred: DeferredStorage
     storage: Storage
     committed: dict[bytes, Position]
-    """As the store has them, or had when it was last heard of."""
+    """As they are in the store, or were when they were last known."""
     spool: Spool | None
     tail: Tail
     fanout: Fanout | None
-    period: int = 0
-    """Names the time without a store; 0 when it is there."""
+    offline_since: int | None = None
+    """When the start without a store was, Unix µs; None with the store."""
     waiting: list[ToolCall] = field(default_factory=list)
     """Tool calls whose answer was awaited when the last collector ended."""
 
     @property
     def effective(self) -> dict[bytes, Position]:
-        """Where every source is, in the store or the spool."""
+        """The position of every source, in the store or the spool."""
         spool = self.spool
         return self.committed if spool is None else merge(self.committed, spool.positions, spool.retired)
 
 
 @asynccontextmanager
-async def begun(settings: Settings, data: DataDir) -> AsyncIterator[Beginning]:
-    """Begin with the store or without it; opening goes on meanwhile, and on leaving the store is closed.
+async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState]:
+    """Start with the store or offline; opening continues meanwhile, and on leaving the store is closed.
 
     Raises:
         SchemaTooNew: a newer sidelog wrote the store. In an exception group, like the next.
         StorageMisconfigured: its address can never work.
     """
     notify_as = data.instance if settings.storage.listen_url else ""
-    opened = partial(
+    open_store = partial(
         open_storage, settings.storage.url, data.path, durability=settings.storage.durability, notify_as=notify_as
     )
-    late = LateStorage(opened, RETRY_S)
+    deferred = DeferredStorage(open_store, RETRY_S)
     try:
         async with asyncio.TaskGroup() as tasks:
-            opening = tasks.create_task(late.open(), name="opening")
+            opening = tasks.create_task(deferred.open(), name="opening")
             try:
-                yield await _begin(settings, data, late)
+                yield await _start(settings, data, deferred)
             finally:
                 opening.cancel()
     finally:
-        await late.close()
+        await deferred.close()
 
 
-async def _begin(settings: Settings, data: DataDir, late: LateStorage) -> Beginning:
-    if await late.tried(FIRST_LOOK_S):
-        storage = await late.opened()
+async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -> StartState:
+    if await deferred.first_attempt(FIRST_ATTEMPT_S):
+        storage = await deferred.opened()
         tail = make_tail(settings, storage)
-        answer = await _asked(settings, data, storage, tail)
+        answer = await _read_store(settings, data, storage, tail)
         if answer is not None:
-            late.admit()
+            deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
             fanout = _fanout(settings, answer.secret)
-            return Beginning(late, storage, answer.positions, spool, tail, fanout, waiting=answer.waiting)
-    return _begin_without(settings, data, late)
+            return StartState(deferred, storage, answer.positions, spool, tail, fanout, waiting=answer.waiting)
+    return _start_offline(settings, data, deferred)
 
 
-def _begin_without(settings: Settings, data: DataDir, late: LateStorage) -> Beginning:
-    storage, period = late.as_storage(), now_us()
-    noted = read_positions(data.path / SPOOL_DIRECTORY / POSITIONS_FILE)
-    committed = noted or {}
+def _start_offline(settings: Settings, data: DataDir, deferred: DeferredStorage) -> StartState:
+    storage, offline_since = deferred.as_storage(), now_us()
+    last_known = positions_file(data.path / SPOOL_DIRECTORY).value
+    committed = last_known or {}
     spool = load_spool(settings, data.path, committed)
-    if spool is not None and noted is None:
+    if spool is not None and last_known is None:
         # The name of this sidecar may be older than its directory: its position in the store is somewhere else.
-        spool.begin_at(period)
-    return Beginning(late, storage, committed, spool, make_tail(settings, storage), _fanout(settings, b""), period)
+        spool.start_at(offline_since)
+    tail, fanout = make_tail(settings, storage), _fanout(settings, b"")
+    return StartState(deferred, storage, committed, spool, tail, fanout, offline_since)
+
+
+def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]) -> Spool | None:
+    """Read what waits in the spool, behind what the store has of it; None with durability `fast`, which has none.
+
+    A spool that an earlier `safe` left is read too: its records are to be stored.
+    """
+    directory = data_dir / SPOOL_DIRECTORY
+    if settings.storage.durability != "safe" and not any(directory.glob("*" + SUFFIX)):
+        return None
+    spool = Spool(directory, settings.spool.max_bytes)
+    spool.load(committed.get(SOURCE_SPOOL, Position()))
+    return spool
 
 
 def _fanout(settings: Settings, secret: bytes) -> Fanout | None:
@@ -118,7 +135,7 @@ def _fanout(settings: Settings, secret: bytes) -> Fanout | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _StoreState:
     """What is needed of a store at the start."""
 
     positions: dict[bytes, Position]
@@ -126,44 +143,37 @@ class _Answer:
     waiting: list[ToolCall]
 
 
-async def _asked(settings: Settings, data: DataDir, storage: Storage, tail: Tail) -> _Answer | None:
-    """Ask the store for everything that is needed of it at the start, and begin the tail; None when it is away."""
+async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail: Tail) -> _StoreState | None:
+    """Read everything that is needed of the store at the start, and start the tail; None when it is away."""
     try:
         async with asyncio.timeout(ANSWER_S):
-            await begin_tail(tail, storage, data.path)
+            await start_tail(tail, storage, data.path)
             secret = await read_secret(storage) if settings.admin.fanout else b""
             waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
-            return _Answer(await storage.positions(data.instance), secret, waiting)
+            return _StoreState(await storage.positions(data.instance), secret, waiting)
     except (StorageUnavailable, TimeoutError) as error:
-        log.error("the store was opened and does not answer: %s", str(error) or f"nothing within {ANSWER_S:g} s")
+        log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {ANSWER_S:g} s")
     return None
 
 
-async def meet(
-    settings: Settings,
-    data: DataDir,
-    beginning: Beginning,
-    writer: Writer,
-    drain: Drain,
+async def reconcile(
+    settings: Settings, data: DataDir, state: StartState, writer: Writer, drain: Drain, committed: CommittedPositions
 ) -> None:
-    """Wait for the store and go on with it; everybody may use it then."""
-    storage = await beginning.late.opened()
-    while (answer := await _asked(settings, data, storage, beginning.tail)) is None:  # noqa: ASYNC110 - it sends no event
+    """Wait for the store after an offline start, and continue with it; everybody may use it then."""
+    storage = await state.deferred.opened()
+    while (answer := await _read_store(settings, data, storage, state.tail)) is None:  # noqa: ASYNC110 - sends no event
         await asyncio.sleep(RETRY_S)
-    stored, beginning.waiting = answer.positions, answer.waiting
-    if beginning.fanout is not None:
-        beginning.fanout.secret = answer.secret
-    has_met = asyncio.Event()
+    stored, state.waiting = answer.positions, answer.waiting
+    if state.fanout is not None:
+        state.fanout.secret = answer.secret
+    is_reconciled = asyncio.Event()
 
-    def adopt() -> Collection[bytes]:
-        writer.adopt(stored)
-        beginning.committed = stored
-        effective = beginning.effective
-        drain.committed.clear()
-        drain.committed.update(effective)
-        beginning.late.admit()
-        has_met.set()
-        return () if beginning.spool is None else beginning.spool.positions
+    def apply() -> None:
+        writer.reconcile(stored)
+        state.committed = stored
+        committed.reconcile(state.effective, () if state.spool is None else state.spool.positions)
+        state.deferred.enable()
+        is_reconciled.set()
 
-    drain.meet(adopt)
-    await has_met.wait()
+    drain.reconcile(apply)
+    await is_reconciled.wait()

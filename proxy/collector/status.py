@@ -1,11 +1,10 @@
-"""What the running processes look like from the collector, for status, metrics and lists of what is in flight.
+"""The state of the running processes as the collector sees it, for status, metrics and lists of exchanges in flight.
 
-Everything is read from shared memory and counters at the moment it is asked for; nothing here is kept up to date.
+Everything is read from shared memory and counters on request; nothing here is kept up to date.
 """
 
 import os
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 from api.metrics.metrics import WorkerTotals
@@ -16,22 +15,24 @@ from proxy.ring.inflight import InflightExchange
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
 from storage.record import Record, ToolCall
+from storage.writer.deferred import DeferredStorage
+from storage.writer.retention import Retention
 from storage.writer.writer import Writer
 
 
 class InflightBuilder(Protocol):
-    """Shows running exchanges as records; see `proxy.enrich.records`."""
+    """Makes records of running exchanges; implemented by `proxy.enrich.records`."""
 
     def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Record:
-        """Make a preliminary record."""
+        """Return a preliminary record."""
         ...
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
-        """Show its tool calls."""
+        """Return its tool calls."""
         ...
 
     def waiting_tools(self) -> list[ToolCall]:
-        """Show the tool calls that wait for another stream."""
+        """Return the tool calls that wait for another stream."""
         ...
 
 
@@ -39,42 +40,31 @@ class StatusView:
     """Reads the state of rings and writer."""
 
     def __init__(
-        self, settings: Settings, instance: str, sources: Sources, writer: Writer, builder: InflightBuilder
+        self,
+        settings: Settings,
+        instance: str,
+        sources: Sources,
+        writer: Writer,
+        builder: InflightBuilder,
+        deferred: DeferredStorage,
+        retention: Retention,
     ) -> None:
-        """Look at these parts."""
         self._settings = settings
         self._instance = instance
         self._sources = sources
         self._writer = writer
         self._builder = builder
+        self._deferred = deferred
+        self._retention = retention
         self._started_s = time.monotonic()
         self.is_draining = False
-        self.store_reason: Callable[[], str] = str
-        """Why the store has not been there since the start; empty when it was."""
-        self.retention: Callable[[], dict[str, object]] = dict
-        """Describes how far retention has come; set when there is one."""
 
-    def worker_totals(self) -> WorkerTotals:
-        """Add up the data plane's counters, for the metrics."""
-        counters = self._sources.counters()
-        attached = list(self._sources.attached.values())
-        return WorkerTotals(
-            requests=counters.requests,
-            request_bytes=counters.request_bytes,
-            response_bytes=counters.response_bytes,
-            connections_open={
-                "downstream": counters.connections_downstream,
-                "upstream": counters.connections_upstream,
-            },
-            requests_in_flight=counters.requests_in_flight,
-            upstream_errors=counters.upstream_errors,
-            auth_failures=counters.auth_failures,
-            ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},
-            ring_capacity_bytes=attached[0].segment.capacity if attached else self._settings.ring.bytes,
-        )
+    def start_draining(self) -> None:
+        """Report from now on that the process is about to end."""
+        self.is_draining = True
 
     def in_flight(self) -> list[Record]:
-        """Show the exchanges that have run for 100 ms or more."""
+        """Return the exchanges that have run for 100 ms or more."""
         return [
             self._builder.running(exchange, source.descriptor)
             for source in self._sources.attached.values()
@@ -83,7 +73,7 @@ class StatusView:
         ]
 
     def running_tools(self) -> list[ToolCall]:
-        """Show the tool calls of those exchanges, and those whose answer will come on another stream."""
+        """Return the tool calls of those exchanges, and those whose answer will come on another stream."""
         running = [
             call
             for source in self._sources.attached.values()
@@ -94,8 +84,9 @@ class StatusView:
         return running + self._builder.waiting_tools()
 
     def describe(self) -> dict[str, object]:
-        """Describe everything an operator asks for."""
-        writer = self._writer
+        """Return the members of the status."""
+        writer, deferred = self._writer, self._deferred
+        reason = "" if deferred.is_enabled else deferred.reason
         return {
             "version": VERSION,
             "instance": self._instance,
@@ -113,13 +104,40 @@ class StatusView:
                 "is_full": writer.is_full,
             },
             "collector": {"pid": os.getpid(), "uptime_s": round(time.monotonic() - self._started_s, 1)},
-            "storage": {
-                "up": writer.is_storage_up,
-                "reason": self.store_reason() or writer.availability.reason or None,
-            },
-            "retention": self.retention(),
+            "storage": {"up": writer.is_storage_up, "reason": reason or writer.availability.reason or None},
+            "retention": describe_retention(self._retention),
             "configuration": redacted(self._settings),
         }
+
+
+def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals:
+    """Return the sum of the data plane's counters, for the metrics; without a ring its capacity is the default."""
+    counters = sources.counters()
+    attached = list(sources.attached.values())
+    return WorkerTotals(
+        requests=counters.requests,
+        request_bytes=counters.request_bytes,
+        response_bytes=counters.response_bytes,
+        connections_open={"downstream": counters.connections_downstream, "upstream": counters.connections_upstream},
+        requests_in_flight=counters.requests_in_flight,
+        upstream_errors=counters.upstream_errors,
+        auth_failures=counters.auth_failures,
+        ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},
+        ring_capacity_bytes=attached[0].segment.capacity if attached else default_capacity_bytes,
+    )
+
+
+def describe_retention(retention: Retention) -> dict[str, object]:
+    """Return the state of retention as of its last round; times are Unix ms, None before the first one."""
+    state, looked_at_us = retention.state, retention.looked_at_us
+    oldest_us = None if state is None else state.oldest_us
+    return {
+        "looked_at_ms": None if looked_at_us is None else looked_at_us // 1000,
+        "oldest_ms": None if oldest_us is None else oldest_us // 1000,
+        "used_bytes": None if state is None else state.used_bytes,
+        "lag_s": retention.lag_s,
+        "rows_purged": retention.rows_purged,
+    }
 
 
 def _describe_ring(source: Source) -> dict[str, object]:

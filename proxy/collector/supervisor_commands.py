@@ -1,7 +1,7 @@
-"""What the supervisor tells the collector: which anonymous rings there are, and when to stop.
+"""The supervisor's commands to the collector: which anonymous rings there are, and when to stop.
 
-Heard from the first moment on, also while the store cannot be opened yet. The first line of a supervisor is always
-`rings`: only behind it is it known which committed positions have lost their ring.
+Received from the start on, also while the store cannot be opened yet. The first line of a supervisor is always `rings`:
+only behind it is it known which committed positions have lost their ring.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from proxy.collector.status import StatusView
 from proxy.process.control_channel import Control
 
 
-class Orders:
-    """Listens to the supervisor; when it is gone, the workers drain and so do we."""
+class SupervisorCommands:
+    """Listens to the supervisor; when it is gone, the workers drain and so does the collector."""
 
     def __init__(self, control: Control) -> None:
         """Listen on the running loop, until the supervisor is gone."""
         self.stopping = asyncio.Event()
         self.is_handing_over = False
-        """Whether another collector goes on where we stop: the workers stay."""
+        """Whether another collector continues where this one stops: the workers stay."""
         self._control = control
         self._has_rings = asyncio.Event()
         self._waiting: list[int] = []
@@ -28,23 +28,20 @@ class Orders:
         asyncio.get_running_loop().add_reader(control.fileno(), self._on_readable)
 
     async def rings_known(self) -> None:
-        """Wait for the first word about rings, or the supervisor's end."""
+        """Wait for the first `rings`, or the supervisor's end."""
         await self._has_rings.wait()
 
     def follow(self, sources: Sources, status: StatusView) -> None:
-        """Hand on what was said so far, and from now on what comes."""
+        """Forward what was received so far, and from now on what comes."""
         self._followers = sources, status
-        sources.on_removed = lambda source_id: self._say_retired(source_id)
-        self._hand_on()
-
-    def _say_retired(self, source_id: bytes) -> None:
-        self._control.send(f"retired {source_id.hex()}")
+        sources.subscribe(on_removed=lambda source_id: self._control.send(f"retired {source_id.hex()}"))
+        self._forward()
 
     def _on_readable(self) -> None:
         lines, descriptors, has_ended = self._control.receive()
         self._waiting += descriptors
         self._is_draining = self._is_draining or "not-ready" in lines or "drain" in lines
-        self._hand_on()
+        self._forward()
         if "rings" in lines or has_ended:
             self._has_rings.set()
         self.is_handing_over = self.is_handing_over or "hand-over" in lines
@@ -53,12 +50,13 @@ class Orders:
         if has_ended:
             asyncio.get_running_loop().remove_reader(self._control.fileno())
 
-    def _hand_on(self) -> None:
+    def _forward(self) -> None:
         if self._followers is None:
             return
         sources, status = self._followers
-        status.is_draining = status.is_draining or self._is_draining
+        if self._is_draining:
+            status.start_draining()
         waiting, self._waiting = self._waiting, []
         for fd in waiting:
-            sources.adopt(fd)
+            sources.attach_fd(fd)
             os.close(fd)

@@ -1,8 +1,8 @@
-"""The collector's part of live tails and cursors: what they keep in the store, so that no id is ever given twice.
+"""The collector's part of live tails and cursors: what they keep in the store, so that no id is ever used twice.
 
-Ids on the wire are K + entry number. K lives in the store, so that all sidecars of one store count alike; how far the
-ids went lives in `state.json`, outside the store. A store that is behind that mark at the start was emptied, replaced
-or restored: K is then raised above everything that was ever sent, and clients with older ids are told to start anew.
+Ids on the wire are K + entry number. K is kept in the store, so that all sidecars of one store count alike; the highest
+id is kept in `state.json`, outside the store. A store that is behind that mark at the start was emptied, replaced or
+restored: K is then raised above everything that was ever sent, and clients with older ids have to start over.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from api.dialects.fanout import Fanout
 from api.stream.tail import Tail
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.model import Settings
@@ -26,85 +25,67 @@ MARGIN: Final = 1_000_000
 """Above the mark: it may be `SAVE_EVERY_S` old, and no machine writes that many entries meanwhile."""
 SAVE_EVERY_S: Final = 5.0
 POLL_S: Final = 0.25
-"""How often a store that others write too is asked for its head, while somebody listens."""
-
+"""How often the head of a store that others write too is read, while there are subscribers."""
 GAP_S: Final = 0.02
-"""At least so long between two questions, however much news there is; streams go on every 100 ms."""
+"""At least so long between two reads of the head, however many commits there are; streams advance every 100 ms."""
 
 log = logging.getLogger(__name__)
 
 
 def raise_offset(offset: int, last_seq: int, mark: int) -> int:
-    """Compute K: as it was, or so much higher that the next id is above everything sent before."""
+    """Return K: as it was, or so much higher that the next id is above everything sent before."""
     head = offset + 2 * last_seq
     return offset if head >= mark else offset + (mark - head) + MARGIN
 
 
 def make_tail(settings: Settings, storage: Storage) -> Tail:
-    """Make the tail of a store that is to be asked yet: `begin_tail`."""
+    """Return the tail of a store, which `start_tail` starts."""
     tail = Tail(storage, max_entries=settings.tail.ring_entries)
     tail.is_begun = False
     return tail
 
 
-async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Tail:
-    """Make the tail of a store, its offset raised where it must be.
+async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
+    """Start a tail behind what the store has, its offset raised where it must be.
 
     Raises:
         StorageUnavailable: the store is away.
     """
-    tail = make_tail(settings, storage)
-    await begin_tail(tail, storage, data_path)
-    return tail
-
-
-async def begin_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
-    """Let a tail begin behind what a store has; see `open_tail`."""
     last_seq = await storage.last_seq()
     offset = int(await storage.meta(OFFSET_NAME) or 0)
     mark = read_state(data_path).get(MARK_NAME)
     raised = raise_offset(offset, last_seq, mark if isinstance(mark, int) else 0)
     if raised != offset:
-        log.warning("the store is behind what was streamed before: clients of streams start anew")
+        log.warning("the store is behind what was streamed before: clients of streams have to start over")
         await storage.put_meta(OFFSET_NAME, str(raised), replace=True)
     tail.begin(last_seq, raised)
 
 
-async def open_fanout(settings: Settings, storage: Storage) -> Fanout:
-    """Make the signer of the fan-out's cursors; its secret is the store's, made by whichever sidecar is first.
+async def read_secret(storage: Storage) -> bytes:
+    """Return the secret that signs the fan-out's cursors: the store's, made by whichever sidecar is first.
 
     Raises:
         StorageUnavailable: the store is away.
     """
-    return Fanout(secret=await read_secret(storage), ttl_s=settings.tail.cursor_ttl_s)
-
-
-async def read_secret(storage: Storage) -> bytes:
-    """Read the secret of the fan-out's cursors, or make it; see `open_fanout`."""
     return bytes.fromhex(await storage.put_meta(CURSOR_SIGNING_NAME, secrets.token_hex(32), replace=False))
 
 
 async def follow_tail(settings: Settings, tail: Tail, storage: Storage, data: DataDir) -> None:
-    """Keep the tail, until cancelled; with `listen_url` it hears of what other sidecars commit (see `keep_tail`)."""
+    """Run `keep_tail` until cancelled; with `listen_url` it is notified of what other sidecars commit."""
     news = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         if settings.storage.listen_url:
-            hearing = hear_commits(settings.storage.listen_url, data.instance, news.set)
-            tasks.create_task(hearing, name="hear commits")
+            listening = hear_commits(settings.storage.listen_url, data.instance, news.set)
+            tasks.create_task(listening, name="listen to commits")
         await keep_tail(tail, storage, data.path, is_shared=is_postgres(settings.storage.url), news=news)
 
 
 async def keep_tail(
     tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool, news: asyncio.Event | None = None
 ) -> None:
-    """Save how far ids went, every few seconds and at the end; follow what other sidecars write.
+    """Save the highest id, every few seconds and at the end; with `is_shared` follow what other sidecars write.
 
-    Args:
-        tail: the tail.
-        storage: asked for its head when `is_shared`.
-        data_path: where `state.json` is.
-        is_shared: whether others write to the store.
-        news: set when one of them has; without it, and beside it, the store is asked every `POLL_S`.
+    `news` is set when one of them has written; without it, and beside it, the head is read every `POLL_S`.
     """
     loop = asyncio.get_running_loop()
     saved_id, saved_s = -1, loop.time()
@@ -135,12 +116,12 @@ async def _follow(tail: Tail, storage: Storage) -> None:
     try:
         tail.note_head(await storage.last_seq())
     except StorageUnavailable as error:
-        log.debug("the head of the store is not known at present: %s", error)
+        log.debug("the head of the store cannot be read at present: %s", error)
 
 
 def save_mark(data_path: Path, mark: int) -> None:
-    """Write the mark; a disk that refuses only makes it older."""
+    """Write the highest id; on a disk that refuses, the older one stays."""
     try:
         update_state(data_path, **{MARK_NAME: mark})
     except OSError as error:
-        log.warning("how far streams went could not be saved: %s", error)
+        log.warning("the highest id of streams could not be saved: %s", error)

@@ -1,8 +1,8 @@
-"""What the C library keeps of memory that was freed: an outage fills the queue once, and that is not to last.
+"""Freed memory goes back to the kernel: an outage fills the queue once, and that is not to last.
 
 Strategy: with glibc all threads share one arena, because each arena keeps what its busiest moment took, and a frame of
 the spool is written and read in whichever thread is free. Blocks of a frame's size are mapped and unmapped each for
-itself. What is still left in between is given back at a quiet moment after much was held. Other C libraries are left
+itself. What is still left in between is given back when idle after much was held. Other C libraries are left
 alone: what is missing there is not called.
 """
 
@@ -18,34 +18,34 @@ MAPPED_BYTES: Final = 1024 * 1024
 """A block of this size is mapped for itself: larger than what a batch of every day needs."""
 KEPT_BYTES: Final = 8 * 1024 * 1024
 """What may stay free at the end of the heap without being given back at once: a batch takes and leaves as much."""
-LOOK_EVERY_S: Final = 5.0
+CHECK_EVERY_S: Final = 5.0
 
 
 def tune() -> None:
-    """Make the allocator keep little. Before any thread is started."""
+    """Make the allocator keep little freed memory. Before any thread is started."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for option, value in ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, MAPPED_BYTES), (_TRIM_THRESHOLD, KEPT_BYTES)):
             mallopt(option, value)
 
 
-def give_back() -> None:
+def trim() -> None:
     """Give free pages back to the kernel: 1 to 5 ms, without the interpreter's lock."""
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)
 
 
-class Ebb:
-    """Tells when much was held and next to nothing is left of it. Pure."""
+class HighWaterMark:
+    """Notices when much was held and next to nothing is left of it. Pure."""
 
     def __init__(self, high_bytes: int) -> None:
-        """Nothing was held yet. `high_bytes` and more is much, a quarter of it next to nothing."""
+        """`high_bytes` and more is much, a quarter of it next to nothing."""
         self._high_bytes = high_bytes
         self._was_high = False
 
     def note(self, held_bytes: int) -> bool:
-        """Take a look; true once after each time that much was held."""
+        """Return true once after each time that much was held."""
         if held_bytes >= self._high_bytes:
             self._was_high = True
         elif self._was_high and held_bytes * 4 <= self._high_bytes:
@@ -54,10 +54,10 @@ class Ebb:
         return False
 
 
-async def keep_little(held_bytes: Callable[[], int], high_bytes: int) -> None:
-    """Give memory back after each time that `high_bytes` were held; until cancelled."""
-    ebb = Ebb(high_bytes)
+async def trim_when_idle(held_bytes: Callable[[], int], high_bytes: int) -> None:
+    """Trim the heap after each time that `high_bytes` were held, until cancelled."""
+    mark = HighWaterMark(high_bytes)
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
-        if ebb.note(held_bytes()):
-            await asyncio.to_thread(give_back)
+        await asyncio.sleep(CHECK_EVERY_S)
+        if mark.note(held_bytes()):
+            await asyncio.to_thread(trim)

@@ -1,6 +1,7 @@
-"""What the writer has taken and not settled: the open group, and the closed ones in the order they came in.
+"""The writer's queue: the batch that is open, and the closed ones in the order in which they were opened.
 
-Pure: the clock is an argument. Bounded in bytes by its callers' heeding `is_full`.
+A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Bounded in bytes by its callers'
+heeding `is_full`.
 """
 
 from collections import deque
@@ -9,128 +10,139 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from storage.record import Entry, Position
-from storage.writer.batcher import Batcher, Group, Run
+from storage.writer.pending_batch import PendingBatch, SourceRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogLimits:
-    """When a group is closed, and when there are enough of them."""
+    """When a batch is closed, and when the queue is full."""
 
     max_records: int = 3000
-    """Entries in one group (3000: half the cost per row of 500, measured)."""
+    """Entries in one batch (3000: half the cost per row of 500, measured)."""
     max_bytes: int = 8 * 1024 * 1024
-    """Size of one group's entries."""
+    """Size of one batch's entries."""
     max_age_s: float = 0.2
-    """How long the first entry of a group waits for others."""
+    """How long the first entry of a batch waits for others."""
     queue_max_bytes: int = 16 * 1024 * 1024
     """Size of all entries from which it is full."""
 
 
 class Backlog:
-    """A queue of groups, the last of them open."""
+    """A queue of batches, the last of them open."""
 
     def __init__(self, limits: BacklogLimits) -> None:
-        """Begin empty."""
-        self._batcher = Batcher(max_records=limits.max_records, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
-        self._max_bytes = limits.queue_max_bytes
-        self._closed: deque[Group] = deque()
+        self._limits = limits
+        self._open: PendingBatch | None = None
+        self._closed: deque[PendingBatch] = deque()
         self._closed_bytes = 0
-        self._replay_bytes = min(limits.max_bytes, limits.queue_max_bytes // 2)
-        self._lent_bytes = 0
-        self._is_relieving = False
+        self._reserved_bytes = 0
+        self._is_spilling = False
 
     @property
     def size_bytes(self) -> int:
-        """Size of the entries in it, and of what it has lent."""
-        return self._closed_bytes + self._batcher.size_bytes + self._lent_bytes
+        """Size of the entries in it, and of what is reserved."""
+        open_bytes = 0 if self._open is None else self._open.size_bytes
+        return self._closed_bytes + open_bytes + self._reserved_bytes
 
     @contextmanager
-    def lending(self) -> Iterator[None]:
-        """Leave the room of one group, half of it all at most, to a group that comes from elsewhere."""
-        self._lent_bytes = self._replay_bytes
+    def reserve(self) -> Iterator[None]:
+        """Reserve the room of one batch, half of the queue at most, for a batch that comes from elsewhere."""
+        self._reserved_bytes = min(self._limits.max_bytes, self._limits.queue_max_bytes // 2)
         try:
             yield
         finally:
-            self._lent_bytes = 0
+            self._reserved_bytes = 0
 
     @property
     def is_full(self) -> bool:
         """Whether nothing should be added."""
-        return self.size_bytes >= self._max_bytes
+        return self.size_bytes >= self._limits.queue_max_bytes
 
-    def needs_relief(self) -> bool:
-        """Whether the oldest should go elsewhere: once it was full, until half of it is gone.
+    def should_spill(self) -> bool:
+        """Whether the oldest batches should go to the spool: once it was full, until half of it is gone.
 
-        Stopping any sooner would leave a store that is asked again no time to answer before it is full once more.
+        Stopping any sooner would leave a store that is retried no time to answer before the queue is full once more.
         """
         if self.is_full:
-            self._is_relieving = True
-        elif self.size_bytes * 2 <= self._max_bytes:
-            self._is_relieving = False
-        return self._is_relieving
+            self._is_spilling = True
+        elif self.size_bytes * 2 <= self._limits.queue_max_bytes:
+            self._is_spilling = False
+        return self._is_spilling
 
     @property
     def records(self) -> int:
-        """Entries in it; those of a group that is being cut in parts count until it is dropped."""
-        return self._batcher.records + sum(len(group.entries) for group in self._closed)
+        """Entries in it; those of a batch that is committed in parts count until it is removed."""
+        return self._open_records + sum(len(batch.entries) for batch in self._closed)
 
     @property
     def opened_at_s(self) -> float | None:
-        """When its oldest entry came in; None when it is empty."""
-        return self._closed[0].opened_at_s if self._closed else self._batcher.opened_at_s
+        """When its oldest entry was added; None when it is empty."""
+        oldest = self._closed[0] if self._closed else self._open
+        return None if oldest is None else oldest.opened_at_s
 
     @property
-    def groups(self) -> Iterator[Group]:
-        """The closed groups, oldest first."""
+    def batches(self) -> Iterator[PendingBatch]:
+        """The closed batches, oldest first."""
         return iter(self._closed)
 
-    def extend(self, entries: list[Entry], size_bytes: int, run: Run, now_s: float) -> bool:
-        """Add a run of entries; tells whether a group was opened or closed, so that there is something to wait for."""
-        room = self._batcher.room
+    def extend(self, entries: list[Entry], size_bytes: int, run: SourceRun, now_s: float) -> bool:
+        """Add a run of entries, at least one; return whether a batch was opened or closed by it."""
+        room = self._limits.max_records - self._open_records
         if len(entries) > room:
             here = size_bytes * room // len(entries)
-            self.extend(entries[:room], here, Run(run.source, run.positions[:room]), now_s)
-            self.extend(entries[room:], size_bytes - here, Run(run.source, run.positions[room:]), now_s)
+            self.extend(entries[:room], here, SourceRun(run.source, run.positions[:room]), now_s)
+            self.extend(entries[room:], size_bytes - here, SourceRun(run.source, run.positions[room:]), now_s)
             return True
-        opens = self._batcher.opened_at_s is None
-        group = self._batcher.extend(entries, size_bytes, run, now_s)
-        if group is not None:
-            self._enqueue(group)
-        return opens or group is not None
+        is_new = self._open is None
+        batch = self._opened(now_s)
+        batch.entries += entries
+        batch.runs.append(run)
+        batch.size_bytes += size_bytes
+        if len(batch.entries) < self._limits.max_records and batch.size_bytes < self._limits.max_bytes:
+            return is_new
+        self.close_open()
+        return True
 
     def advance(self, source: bytes, position: Position, now_s: float) -> None:
         """Move the position of a source without an entry."""
-        self._batcher.advance(source, position, now_s)
+        self._opened(now_s).move(source, position)
 
-    def retire(self, source: bytes, now_s: float) -> None:
-        """Remove the position of a source."""
-        self._batcher.retire(source, now_s)
+    def drop_source(self, source: bytes, now_s: float) -> None:
+        """Delete the position of a source, together with those that were moved just before."""
+        batch = self._opened(now_s)
+        batch.retired.append((len(batch.entries), source))
 
     def close_open(self) -> None:
-        """Close the open group, if there is one."""
-        group = self._batcher.take()
-        if group is not None:
-            self._enqueue(group)
+        """Close the open batch, if there is one."""
+        if self._open is not None:
+            self._closed.append(self._open)
+            self._closed_bytes += self._open.size_bytes
+            self._open = None
 
-    def oldest(self, now_s: float, *, at_once: bool = False) -> Group | None:
-        """Give the oldest group that is closed, or due by its age, or open when it is wanted `at_once`."""
-        if not self._closed and (due_at_s := self.due_at_s()) is not None and (at_once or due_at_s <= now_s):
+    def oldest(self, now_s: float, *, at_once: bool = False) -> PendingBatch | None:
+        """Return the oldest batch that is closed or due, or with `at_once` the open one; None without any."""
+        if not self._closed and (at_once or self.has_batch(now_s)):
             self.close_open()
         return self._closed[0] if self._closed else None
 
     def due_at_s(self) -> float | None:
-        """When the open group is closed for its age; None without one."""
-        return self._batcher.due_at_s()
+        """When the open batch is closed for its age; None without one."""
+        return None if self._open is None else self._open.opened_at_s + self._limits.max_age_s
 
-    def has_group(self, now_s: float) -> bool:
-        """Whether a group is closed or due."""
+    def has_batch(self, now_s: float) -> bool:
+        """Whether a batch is closed or due."""
         due_at_s = self.due_at_s()
         return bool(self._closed) or (due_at_s is not None and due_at_s <= now_s)
 
-    def drop_oldest(self) -> None:
-        """Let go of the oldest closed group: it is settled."""
+    def remove_oldest(self) -> None:
+        """Remove the oldest closed batch: it is settled."""
         self._closed_bytes -= self._closed.popleft().size_bytes
 
-    def _enqueue(self, group: Group) -> None:
-        self._closed.append(group)
-        self._closed_bytes += group.size_bytes
+    @property
+    def _open_records(self) -> int:
+        return 0 if self._open is None else len(self._open.entries)
+
+    def _opened(self, now_s: float) -> PendingBatch:
+        if self._open is None:
+            self._open = PendingBatch(now_s)
+        return self._open

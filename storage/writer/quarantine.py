@@ -1,14 +1,51 @@
-"""The last place of a record that a store refuses even escaped: a file of its own, for an operator to look at."""
+"""A record that the store refused: escaped so that every store takes it, and quarantined if that is refused too.
+
+An escaped record is changed as little as needed. Text is escaped reversibly: a backslash is doubled, NUL and lone
+surrogates are written as `\\uXXXX`. Numbers of more than 64 bits become null, or the nearest number that fits where
+null is not allowed. Bodies are left out, because what was refused may be in them.
+"""
 
 import logging
+import math
+import re
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
 from storage.errors import StorageRejected
-from storage.record import Entry, format_id
+from storage.record import LEVELS, Body, Entry, Payload, Record, ToolCall, format_id
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
+
+_MAX_INT: Final = (1 << 63) - 1
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+_ESCAPED: Final = re.compile("[\0\ud800-\udfff\\\\]")
+_ENUMS: Final[dict[str, tuple[str, ...]]] = {
+    "level": ("error", *LEVELS),
+    "kind": ("exchange", "event"),
+    "shed": ("none", "tail", "bodies"),
+}
+"""Closed sets; the first value replaces any that is not in them."""
+_NULLABLE: Final = frozenset(
+    field.encode_name
+    for field in msgspec.inspect.type_info(Record).fields  # type: ignore[attr-defined]
+    if isinstance(field.type, msgspec.inspect.UnionType) and field.type.includes_none
+)
+
+
+def escape(entry: Entry) -> Entry:
+    """Return a storable copy of an entry, under the same id."""
+    values = {name: _storable(name, value) for name, value in msgspec.structs.asdict(entry.record).items()}
+    payload = None if entry.payload is None else _without_bodies(entry.payload)
+    return Entry(Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls])
+
+
+def escape_text(text: str) -> str:
+    """Escape text when it holds NUL or a lone surrogate; other text is left alone."""
+    if _UNSTORABLE.search(text) is None:
+        return text
+    return _ESCAPED.sub(lambda match: "\\\\" if match[0] == "\\" else f"\\u{ord(match[0]):04x}", text)
 
 
 def quarantine(directory: Path, entry: Entry, error: StorageRejected) -> None:
@@ -19,6 +56,43 @@ def quarantine(directory: Path, entry: Entry, error: StorageRejected) -> None:
         path.touch(mode=0o600)
         path.write_bytes(msgspec.msgpack.encode(entry))
     except (OSError, ValueError, TypeError, OverflowError) as failure:
-        logger.error("record %s was refused (%s) and could not be kept: %s", entry.record.id.hex(), error, failure)
+        log.error("record %s was refused (%s) and could not be kept: %s", entry.record.id.hex(), error, failure)
     else:
-        logger.error("record %s was refused (%s) and is kept in %s", format_id(entry.record.id), error, path)
+        log.error("record %s was refused (%s) and is kept in %s", format_id(entry.record.id), error, path)
+
+
+def _storable(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        allowed = _ENUMS.get(name)
+        return escape_text(value) if allowed is None or value in allowed else allowed[0]
+    if isinstance(value, int):
+        if -_MAX_INT <= value <= _MAX_INT:
+            return value
+        return None if name in _NULLABLE else max(-_MAX_INT, min(value, _MAX_INT))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return None if name == "stream" else value
+
+
+def _escaped_call(call: ToolCall) -> ToolCall:
+    """Keep a call without its contents; numbers out of range become the nearest that are in it."""
+    changes: dict[str, Any] = {"arguments": None, "result": None, "error_details": None, "search": ""}
+    for name, value in msgspec.structs.asdict(call).items():
+        if isinstance(value, str) and name not in ("status", "search"):
+            changes[name] = escape_text(value)
+        elif isinstance(value, int):
+            changes[name] = max(-_MAX_INT, min(value, _MAX_INT))
+        elif isinstance(value, float) and not math.isfinite(value):
+            changes[name] = 0.0
+    return msgspec.structs.replace(call, **changes)
+
+
+def _without_bodies(payload: Payload) -> Payload:
+    request, response = _omitted(payload.request_body), _omitted(payload.response_body)
+    return Payload(payload.request_head, payload.response_head, request, response)
+
+
+def _omitted(body: Body | None) -> Body | None:
+    if body is None:
+        return None
+    return Body(b"", b"", max(0, min(body.size, _MAX_INT)), True, None, "poison")

@@ -5,10 +5,10 @@ opened and never inside one. A frame's records are written first and its header 
 completely or not at all. After a start, writing goes on in a new segment.
 
 Invariant: what is on disk, damage apart, is exactly the frames from the first that is not replayed to the newest; their
-numbers and record counts have no gaps, so damage is counted to the record by what follows it, or at the end by a mark,
-which tells how far the spool went.
+numbers and record counts have no gaps, so damage is counted to the record by what follows it, or at the end by the file
+that says where the spool ends.
 
-Files are used from one thread at a time; the index is changed on the event loop only (`admit`, `settle`).
+Files are used from one thread at a time; the index is changed on the event loop only (`append`, `settle`).
 """
 
 import errno
@@ -26,21 +26,21 @@ from storage.writer.spool_frames import (
     HEADER_BYTES,
     MAGIC,
     Frame,
-    Mark,
     Origins,
+    SpoolEnd,
     decode_entries,
     decode_head,
     encode_entries,
     encode_head,
-    read_mark,
-    write_mark,
+    end_decoder,
 )
+from storage.writer.state_file import StateFile
 
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 SUFFIX: Final = ".spool"
-MARK_FILE: Final = "mark"
+END_FILE: Final = "mark"
 
 
 class SpoolFull(Exception):
@@ -52,8 +52,8 @@ class FrameTooLarge(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A frame, and where it lies."""
+class FrameLocation:
+    """A frame, its segment and its offset in it."""
 
     frame: Frame
     path: Path
@@ -69,7 +69,7 @@ class _Segment:
 
 
 class Spool:
-    """Frames in order; made by `open_spool`."""
+    """Frames in order; `load` comes first."""
 
     def __init__(
         self,
@@ -79,24 +79,17 @@ class Spool:
         allocate: Callable[[int, int, int], None] = os.posix_fallocate,
         synchronize: Callable[[int], None] = os.fdatasync,
     ) -> None:
-        """Make an empty index over a directory; `load` reads what is there.
-
-        Args:
-            directory: Made when needed, 0700.
-            max_bytes: Budget of all segments.
-            allocate: Reserves the space of a new segment.
-            synchronize: Makes what was written to a segment last.
-        """
+        """Make an empty index over a directory, which is made when needed; `load` reads what is there."""
         self.directory = directory
+        self._end_file = StateFile(directory / END_FILE, end_decoder)
         self._allocate = allocate
         self._synchronize = synchronize
         self.segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
-        """Size of a segment."""
         self._max_segments = max_bytes // self.segment_bytes
 
         self._segment: _Segment | None = None
         self._paths: list[Path] = []
-        self._pending: deque[Place] = deque()
+        self._pending: deque[FrameLocation] = deque()
         self._next_number = 1
         self._end_record = 0
         self._settled_record = 0
@@ -111,7 +104,7 @@ class Spool:
 
     @property
     def pending_records(self) -> int:
-        """Records that wait to be replayed."""
+        """Records to be replayed."""
         return self._end_record - self._settled_record
 
     @property
@@ -120,48 +113,48 @@ class Spool:
         return len(self._paths) * self.segment_bytes
 
     @property
-    def oldest(self) -> Place | None:
+    def oldest(self) -> FrameLocation | None:
         """The frame that is replayed next."""
         return self._pending[0] if self._pending else None
 
     def frames(self) -> Iterator[Frame]:
-        """List the frames that wait, oldest first."""
-        return (place.frame for place in self._pending)
+        """The frames to be replayed, oldest first."""
+        return (location.frame for location in self._pending)
 
     def load(self, replayed: Position) -> None:
-        """Read the index from the files; frames that `replayed` covers are passed over, damage is skipped.
+        """Read the index from the files; frames that `replayed` covers and damage are skipped.
 
         Args:
             replayed: The spool's position in the store: offset is the newest replayed frame, taken are its records.
         """
-        self.look(replayed)
+        self.inspect(replayed)
         self.collect()
 
-    def look(self, replayed: Position) -> None:
-        """Read the index as `load` does, and change no file."""
+    def inspect(self, replayed: Position) -> None:
+        """Read the index as `load` does without changing any file."""
         last = replayed.offset
         self._paths = sorted(self.directory.glob("*" + SUFFIX)) if self.directory.is_dir() else []
-        places = [place for path in self._paths for place in _places(path)]
-        for place in sorted(places, key=lambda place: place.frame.number):
-            if place.frame.number > last:
-                self._pending.append(place)
-                last = place.frame.number
-                self._advance(place.frame)
-        mark = read_mark(self.directory / MARK_FILE)
-        self.began_at = max((place.frame.began_at for place in self._pending), default=0)
-        if mark is not None:
-            self.began_at = max(self.began_at, mark.began_at)
+        locations = [location for path in self._paths for location in _frames_in(path)]
+        for location in sorted(locations, key=lambda location: location.frame.number):
+            if location.frame.number > last:
+                self._pending.append(location)
+                last = location.frame.number
+                self._advance(location.frame)
+        end = self._end_file.value
+        self.began_at = max((location.frame.began_at for location in self._pending), default=0)
+        if end is not None:
+            self.began_at = max(self.began_at, end.began_at)
         self._settled_record = max(replayed.taken, self.began_at)
         self._end_record = max(self._settled_record, self._pending[-1].frame.end_record if self._pending else 0)
         self._next_number = last + 1
-        if mark is not None and mark.end_record > self._end_record:
-            self._end_record = mark.end_record
-            self._next_number = max(self._next_number, mark.next_number)
-            self.positions = mark.positions
-            self.retired = set(mark.retired)
+        if end is not None and end.end_record > self._end_record:
+            self._end_record = end.end_record
+            self._next_number = max(self._next_number, end.next_number)
+            self.positions = end.positions
+            self.retired = set(end.retired)
 
-    def begin_at(self, count: int) -> None:
-        """Count frames and records from a number that the store cannot know, as it could not be asked how far it is.
+    def start_at(self, count: int) -> None:
+        """Count frames and records from a number that the store cannot know: how far it is could not be read.
 
         Only for a spool in which nothing ever was. `count`: above what any other spool has reached.
         """
@@ -169,14 +162,16 @@ class Spool:
             self.began_at = self._settled_record = self._end_record = count
             self._next_number = count
 
-    def write(self, batch: Batch, *, opened_at_us: int, is_doubtful: bool, origins: Origins | None = None) -> Place:
-        """Write a frame; it counts once it is admitted.
+    def write(
+        self, batch: Batch, *, opened_at_us: int, is_doubtful: bool, origins: Origins | None = None
+    ) -> FrameLocation:
+        """Write a frame; it counts once it is appended to the index.
 
         Args:
             batch: What is in it.
             opened_at_us: When its oldest record came in.
             is_doubtful: Whether it may have been committed.
-            origins: Given while it is not known what the store has: then any of its records may have been.
+            origins: Given while it is not known what the store has: then any of its records may be in it.
 
         Raises:
             FrameTooLarge: It does not fit into a segment.
@@ -199,34 +194,34 @@ class Spool:
             return self._write(head, packed)
         except OSError as error:
             # The segment is suspect: what is in it stays to be replayed, a new one is tried once.
-            self._part(error)
+            self._abandon_segment(error)
         try:
             return self._write(head, packed)
         except OSError as error:
-            self._part(error)
+            self._abandon_segment(error)
             raise SpoolFull(f"the spool cannot be written: {error}") from error
 
-    def admit(self, place: Place) -> None:
-        """Count a frame that was written."""
-        self._pending.append(place)
-        self._next_number = place.frame.number + 1
-        self._end_record = place.frame.end_record
-        self._advance(place.frame)
+    def append(self, location: FrameLocation) -> None:
+        """Add a frame that was written to the index."""
+        self._pending.append(location)
+        self._next_number = location.frame.number + 1
+        self._end_record = location.frame.end_record
+        self._advance(location.frame)
 
-    def read(self, place: Place) -> list[Entry]:
-        """Read the records of a frame.
+    def read(self, location: FrameLocation) -> list[Entry]:
+        """Return the records of a frame.
 
         Raises:
             FrameDamaged: They cannot be read.
             OSError: The file cannot.
         """
-        frame = place.frame
-        with place.path.open("rb") as file:
-            file.seek(place.offset + HEADER_BYTES + frame.meta_bytes)
+        frame = location.frame
+        with location.path.open("rb") as file:
+            file.seek(location.offset + HEADER_BYTES + frame.meta_bytes)
             return decode_entries(frame, file.read(frame.records_bytes))
 
     def settle(self, position: Position) -> None:
-        """Take over how far the store has replayed it."""
+        """Remove from the index what is in the store, by the position of the spool there."""
         self._settled_record = max(self._settled_record, position.taken)
         self._end_record = max(self._end_record, self._settled_record)
         while self._pending and self._pending[0].frame.number <= position.offset:
@@ -235,7 +230,7 @@ class Spool:
             self.positions, self.retired = {}, set()
 
     def synchronize(self) -> None:
-        """Make what was written last. A segment that cannot be synced is suspect: it is left for another."""
+        """Sync what was written. A segment that cannot be synced is suspect and is not written any more."""
         segment = self._segment
         if segment is None or not segment.is_dirty:
             return
@@ -243,37 +238,37 @@ class Spool:
             self._synchronize(segment.fd)
             segment.is_dirty = False
         except OSError as error:
-            self._part(error)
+            self._abandon_segment(error)
 
     def collect(self) -> None:
-        """Delete the segments of which nothing waits."""
-        needed = {place.path for place in self._pending}
+        """Delete the segments that were replayed."""
+        needed = {location.path for location in self._pending}
         for path in list(self._paths):
             if path in needed:
                 continue
             if self._segment is not None and self._segment.path == path:
                 if self._segment.end == 0:
                     continue
-                self._leave()
+                self._close_segment()
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
                 self.errors += 1
-                log.warning("a segment of the spool that is done cannot be deleted: %s", error)
+                log.warning("a replayed segment of the spool cannot be deleted: %s", error)
                 return
             self._paths.remove(path)
 
     def close(self) -> None:
         """Sync and close; the files stay."""
         self.synchronize()
-        self._leave()
+        self._close_segment()
 
-    def _write(self, head: bytes, packed: bytes) -> Place:
+    def _write(self, head: bytes, packed: bytes) -> FrameLocation:
         size = len(head) + len(packed)
         if self._segment is not None and self._segment.end + size > self.segment_bytes:
             self.synchronize()
-            self._leave()
-        segment = self._segment or self._open()
+            self._close_segment()
+        segment = self._segment or self._open_segment()
         offset = segment.end
         _write_all(segment.fd, packed, offset + len(head))
         _write_all(segment.fd, head, offset)
@@ -285,9 +280,8 @@ class Spool:
         positions = {
             source: position for source, position in (self.positions | frame.positions).items() if source not in retired
         }
-        mark = Mark(frame.number + 1, frame.end_record, positions, list(retired), self.began_at)
-        write_mark(self.directory / MARK_FILE, mark)
-        return Place(frame, segment.path, offset)
+        self._end_file.write(SpoolEnd(frame.number + 1, frame.end_record, positions, list(retired), self.began_at))
+        return FrameLocation(frame, segment.path, offset)
 
     def _advance(self, frame: Frame) -> None:
         self.positions |= frame.positions
@@ -295,7 +289,7 @@ class Spool:
         for source in frame.retired:
             self.positions.pop(source, None)
 
-    def _open(self) -> _Segment:
+    def _open_segment(self) -> _Segment:
         if len(self._paths) >= self._max_segments:
             raise SpoolFull(f"the spool is full: {self._max_segments} segments of {self.segment_bytes} bytes")
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -315,12 +309,12 @@ class Spool:
         self._segment = _Segment(path, fd)
         return self._segment
 
-    def _part(self, error: OSError) -> None:
+    def _abandon_segment(self, error: OSError) -> None:
         self.errors += 1
-        log.error("a segment of the spool is suspect and was left: %s", error)
-        self._leave()
+        log.error("a segment of the spool is suspect, writing continues in another: %s", error)
+        self._close_segment()
 
-    def _leave(self) -> None:
+    def _close_segment(self) -> None:
         if self._segment is not None:
             os.close(self._segment.fd)
             self._segment = None
@@ -333,8 +327,8 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
-def _places(path: Path) -> Iterator[Place]:
-    """Find the undamaged frames of a segment."""
+def _frames_in(path: Path) -> Iterator[FrameLocation]:
+    """Yield the undamaged frames of a segment."""
     try:
         block = memoryview(path.read_bytes())
     except OSError as error:
@@ -344,10 +338,10 @@ def _places(path: Path) -> Iterator[Place]:
     while offset + HEADER_BYTES <= len(block):
         frame = decode_head(block[offset:])
         if frame is not None:
-            yield Place(frame, path, offset)
+            yield FrameLocation(frame, path, offset)
             offset += frame.size_bytes
             continue
-        # The end, or damage: whatever begins with the magic after it is looked at.
+        # The end, or damage: continue at the next magic.
         found = bytes(block[offset + 1 :]).find(MAGIC)
         if found < 0:
             return

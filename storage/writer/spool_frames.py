@@ -6,20 +6,18 @@ read at start without reading records, and a damaged record part loses no positi
 the end: segments are allocated as zeros.
 """
 
-import os
 import struct
 import sys
 import zlib
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from storage.record import Batch, Entry, Position
-from storage.writer.escape import escape
+from storage.writer.quarantine import escape
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,7 +27,7 @@ else:
 MAGIC: Final = b"SLs1"
 ALIGNMENT: Final = 64
 _LEVEL: Final = 1
-"""The fastest: the spool is written when everything is late already."""
+"""The fastest: the spool is written when the store is behind already."""
 _HEADER: Final = struct.Struct("<4sIIIQQIIQ")
 """Magic, checksum of the rest and of meta, length of meta and of records, number, first record, records, checksum of
 records, Unix µs when the oldest came in."""
@@ -41,22 +39,22 @@ class FrameDamaged(Exception):
 
 
 class Origins(msgspec.Struct):
-    """Where the records of a frame come from that was written before the store could say what it has."""
+    """The sources of a frame's records, kept when it was written before the positions in the store were known."""
 
-    period: int = 0
-    """Tells such times apart; 0: the store had said so."""
+    offline_since: int = msgspec.field(default=0, name="period")
+    """When that outage began, Unix µs; tells outages apart."""
     sources: list[bytes] = []
     source_of: bytes = b""
     """Index into `sources` of each record, two bytes each."""
 
     @classmethod
-    def of(cls, period: int, sources: Sequence[bytes]) -> "Origins":
-        """Note the source of each record."""
+    def of(cls, offline_since: int, sources: Sequence[bytes]) -> "Origins":
+        """Pack the source of each record."""
         distinct = {source: index for index, source in enumerate(dict.fromkeys(sources))}
-        return cls(period, list(distinct), array("H", [distinct[source] for source in sources]).tobytes())
+        return cls(offline_since, list(distinct), array("H", [distinct[source] for source in sources]).tobytes())
 
     def source(self, record: int) -> bytes:
-        """Tell where one record comes from."""
+        """Return the source of one record."""
         return self.sources[memoryview(self.source_of).cast("H")[record]]
 
 
@@ -85,7 +83,7 @@ class Frame:
     began_at: int
     """Value of `first_record` in the first frame of this spool: what is below was in another one."""
     origins: Origins | None
-    """None: nothing of it was in the store when it was written, an unheard commit apart."""
+    """None: nothing of it was in the store when it was written, but for a commit whose outcome is unknown."""
     meta_bytes: int
     records_bytes: int
     records_crc: int
@@ -102,8 +100,8 @@ class Frame:
         return -(-used // ALIGNMENT) * ALIGNMENT
 
 
-class Mark(msgspec.Struct):
-    """How far the spool went, kept beside it: damage at its end is counted by it."""
+class SpoolEnd(msgspec.Struct):
+    """Where the spool ends, kept beside it: damage at its end is counted by it."""
 
     next_number: int
     end_record: int
@@ -112,13 +110,13 @@ class Mark(msgspec.Struct):
     began_at: int = 0
 
 
-_mark_decoder: Final = msgspec.msgpack.Decoder(Mark)
+end_decoder: Final = msgspec.msgpack.Decoder(SpoolEnd)
 _entries_decoder: Final = msgspec.msgpack.Decoder(list[Entry])
 _meta_decoder: Final = msgspec.msgpack.Decoder(_Meta)
 
 
 def encode_entries(entries: list[Entry]) -> bytes:
-    """Write records; what cannot be written as it is, is escaped, as it would be for a store that refuses it."""
+    """Pack records; what cannot be packed as it is, is escaped, as it would be for a store that refuses it."""
     try:
         packed = msgspec.msgpack.encode(entries)
     except (ValueError, TypeError, OverflowError):
@@ -137,7 +135,7 @@ def encode_head(
     began_at: int = 0,
     origins: Origins | None = None,
 ) -> bytes:
-    """Write header and meta of a batch whose records are `packed`."""
+    """Return header and meta of a batch whose records are `packed`."""
     meta = msgspec.msgpack.encode(_Meta(batch.positions, batch.retired, is_doubtful, began_at, origins))
     fields = (len(meta), len(packed), number, first_record, len(batch.entries), zlib.crc32(packed), opened_at_us)
     unchecked = _HEADER.pack(MAGIC, 0, *fields)
@@ -145,7 +143,7 @@ def encode_head(
 
 
 def decode_head(block: memoryview) -> Frame | None:
-    """Read header and meta at the beginning of a block; None when there is no undamaged frame."""
+    """Return the frame at the beginning of a block; None when there is no undamaged one."""
     if len(block) < HEADER_BYTES:
         return None
     magic, crc, meta_bytes, records_bytes, number, first, records, records_crc, opened_at_us = _HEADER.unpack_from(
@@ -179,7 +177,7 @@ def decode_head(block: memoryview) -> Frame | None:
 
 
 def decode_entries(frame: Frame, packed: bytes) -> list[Entry]:
-    """Read the records of a frame.
+    """Return the records of a frame.
 
     Raises:
         FrameDamaged: They are not what was written.
@@ -193,27 +191,6 @@ def decode_entries(frame: Frame, packed: bytes) -> list[Entry]:
     if len(entries) != frame.records:
         raise FrameDamaged(f"spool frame {frame.number}: {len(entries)} records instead of {frame.records}")
     return entries
-
-
-def write_mark(path: Path, mark: Mark) -> None:
-    """Overwrite the mark; a torn one is ignored when it is read."""
-    packed = msgspec.msgpack.encode(mark)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.pwrite(fd, struct.pack("<II", len(packed), zlib.crc32(packed)) + packed, 0)
-    finally:
-        os.close(fd)
-
-
-def read_mark(path: Path) -> Mark | None:
-    """Read the mark; None when there is none, or a damaged one."""
-    try:
-        raw = path.read_bytes()
-        length, crc = struct.unpack_from("<II", raw)
-        packed = raw[8 : 8 + length]
-        return _mark_decoder.decode(packed) if zlib.crc32(packed) == crc else None
-    except (OSError, struct.error, msgspec.DecodeError):
-        return None
 
 
 def _encodable(entry: Entry) -> Entry:

@@ -1,83 +1,107 @@
-"""What the writer does with its spool: batches go there as frames, and come back as groups that are committed once.
+"""The writer's use of its spool: batches are spooled as frames, and replayed as batches that are committed once.
 
-Strategy: a replayed group is a group of the pseudo-source `SOURCE_SPOOL`, whose position moves record by record in the
-same transactions, so a kill between two parts of a frame doubles nothing. The positions of the rings in a frame were
-effective when it was written; replaying commits those that the store has not passed meanwhile with live batches.
+Strategy: a replayed batch belongs to the pseudo-source `SOURCE_SPOOL`, whose position moves record by record in the
+same transactions, so a kill between two parts of a frame doubles nothing. The positions of the rings in a frame were in
+effect when it was written; replaying commits those that the store has not passed meanwhile with live batches.
 
-A store that was away from the start could not say what it has. Frames of such a time name the source of each record:
-of every source the store may have the first ones, up to the batch whose commit nobody heard of, and no other. They are
-looked for by id until one is missing.
+When the store was away at the start, its positions are not known. Frames of such an outage name the source of each
+record: of every source the store may have the first ones, up to the batch whose commit got no answer, and no other.
+They are looked up by id until one is missing.
 
 Invariant: a record is in the spool or in the store. A frame whose commit may have happened before it was spooled says
-so, and is looked for in the store before it is committed.
+so, and is looked up in the store before it is committed.
 """
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from storage.base import Storage
 from storage.ledger import SOURCE_SPOOL, is_ahead
 from storage.record import Batch, Body, Entry, Payload, Position, now_us
-from storage.writer.batcher import Group, Mark, Run
-from storage.writer.spool import Place, Spool, SpoolFull
+from storage.writer.pending_batch import PendingBatch, PositionUpdate, SourceRun
+from storage.writer.spool import FrameLocation, Spool, SpoolFull
 from storage.writer.spool_frames import FrameDamaged, Origins
-from storage.writer.state_file import POSITIONS_FILE, PositionFile
+from storage.writer.state_file import StateFile
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 1.0
+POSITIONS_FILE: Final = "positions"
+RETRY_S: Final = 1.0
 """Pause after the spool could not take a frame: a disk that was full may have room again."""
 
 
-class Spooling:
-    """A spool in the hands of one writer."""
+def positions_file(directory: Path) -> StateFile[dict[bytes, Position]]:
+    """Return the file beside a spool that keeps the positions in the store, for a start while the store is away.
 
-    def __init__(self, spool: Spool, committed: Mapping[bytes, Position], clock: Callable[[], float]) -> None:
-        """Go on with a loaded spool.
+    It is written after the commit, so it may be a little behind: whoever relies on it looks up the records of one batch
+    beyond it.
+    """
+    return StateFile(directory / POSITIONS_FILE, msgspec.msgpack.Decoder(dict[bytes, Position]))
+
+
+class SpoolReplay:
+    """A spool, written and replayed by one writer."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        committed: Mapping[bytes, Position],
+        *,
+        offline_since: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Continue a spool.
 
         Args:
             spool: Loaded; closed by its owner.
             committed: Positions as they are in the store.
+            offline_since: Given when the store could not be read, Unix µs: `committed` may be behind by a batch.
             clock: Monotonic seconds.
         """
         self.spool = spool
         self._clock = clock
         self._known = dict(committed)
         self._base = committed.get(SOURCE_SPOOL, Position(closed=True))
-        self._file = PositionFile(spool.directory / POSITIONS_FILE)
+        self._offline_since = offline_since
+        self._positions_file = positions_file(spool.directory)
+        self._is_file_failing = False
         self._new_sources: set[tuple[int, bytes]] = set()
-        """Periods and sources of which the store is known to have no more."""
+        """Outages and sources of which the store is known to have no more."""
         self._full_until_s = 0.0
         self._synced_at_s = clock()
 
     @property
-    def is_taking(self) -> bool:
-        """Whether a frame may be tried."""
+    def is_writable(self) -> bool:
+        """Whether writing a frame may be tried."""
         return self._clock() >= self._full_until_s
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is something to replay."""
+        """Whether there is anything to replay."""
         return self.spool.oldest is not None or self.spool.pending_records > 0
 
     @property
     def oldest_s(self) -> float:
         """Age of the oldest record in the spool; 0 without one."""
-        place = self.spool.oldest
-        return 0.0 if place is None else max(0.0, (now_us() - place.frame.opened_at_us) / 1_000_000)
+        oldest = self.spool.oldest
+        return 0.0 if oldest is None else max(0.0, (now_us() - oldest.frame.opened_at_us) / 1_000_000)
 
-    def adopt(self, stored: Mapping[bytes, Position]) -> None:
-        """Learn what the store has, which could not be asked before."""
+    def reconcile(self, stored: Mapping[bytes, Position]) -> None:
+        """Continue from the positions in the store, which could not be read before."""
+        self._offline_since = None
         self._known = dict(stored)
         self._base = stored.get(SOURCE_SPOOL, Position(closed=True))
         self.spool.settle(self._base)
-        self._file.write(self._known)
+        self._write_positions()
 
     def catch_up(self, stored: Mapping[bytes, Position], poison: int) -> dict[bytes, Position] | None:
-        """Take over what a replay has stored though nobody heard of it; answers the positions it moved, None: nothing.
+        """Take over what a replay has stored without an answer; return the positions it moved, or None.
 
         Args:
             stored: Positions in the store now.
@@ -93,49 +117,53 @@ class Spooling:
         self.spool.settle(position)
         return moved
 
-    async def send(self, batch: Batch, age_s: float, *, is_doubtful: bool, origins: Origins | None = None) -> bool:
-        """Write a batch; False when there is no room at present. See `Spool.write` for `origins`.
+    async def send(self, part: PendingBatch, batch: Batch, *, is_doubtful: bool) -> bool:
+        """Write the batch made of `part`; False when there is no room at present.
 
         Raises:
-            FrameTooLarge: It must be cut.
+            FrameTooLarge: It must be split.
         """
-        opened_at_us = now_us() - round(age_s * 1_000_000)
+        opened_at_us = now_us() - round((self._clock() - part.opened_at_s) * 1_000_000)
+        origins = None
+        if self._offline_since is not None:
+            sources = [run.source for run in part.runs for _ in run.positions]
+            origins, is_doubtful = Origins.of(self._offline_since, sources), False
         try:
-            place = await asyncio.to_thread(
+            location = await asyncio.to_thread(
                 self.spool.write, batch, opened_at_us=opened_at_us, is_doubtful=is_doubtful, origins=origins
             )
         except SpoolFull as error:
             if self._full_until_s == 0.0:
-                log.error("the spool takes no more, rings fill up: %s", error)
+                log.error("the spool is full, records are kept in the rings: %s", error)
             self._full_until_s = self._clock() + RETRY_S
             return False
         self._full_until_s = 0.0
-        self.spool.admit(place)
+        self.spool.append(location)
         return True
 
     async def synchronize(self, every_s: float) -> None:
-        """Sync what was written, when the last time is long enough ago."""
+        """Sync what was written, at most once in `every_s`."""
         if self._clock() - self._synced_at_s >= every_s:
             self._synced_at_s = self._clock()
             await asyncio.to_thread(self.spool.synchronize)
 
-    async def next_group(self, storage: Storage) -> Group:
-        """Make the group of the oldest frame: what of it is not stored yet. Needs `has_pending`.
+    async def next_batch(self, storage: Storage) -> PendingBatch:
+        """Return what is not stored yet of the oldest frame. Needs `has_pending`.
 
         Raises:
             StorageUnavailable: The store was asked whether it has the frame, and is away.
         """
-        place, base = self.spool.oldest, self._base
+        location, base = self.spool.oldest, self._base
         if base.taken < self.spool.began_at:
             base = msgspec.structs.replace(base, taken=self.spool.began_at)
-        group = Group(self._clock())
-        if place is None:
-            # Nothing follows what is missing: it was damaged, and the end is known from the mark.
-            group.marks.append(Mark(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records)))
-            return group
-        frame = place.frame
+        pending = PendingBatch(self._clock())
+        if location is None:
+            # Nothing follows what is missing: it was damaged, and where the spool ended is known.
+            pending.updates.append(PositionUpdate(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records)))
+            return pending
+        frame = location.frame
         base = _lost(base, max(0, frame.first_record - base.taken))
-        entries = await self._entries(place)
+        entries = await self._entries(location)
         done = base.taken - frame.first_record
         if entries is None:
             base, entries = _lost(base, frame.records - done), []
@@ -146,24 +174,24 @@ class Spooling:
         taken = []
         for record, entry in enumerate(entries, done):
             if frame.origins is None or not await self._is_stored(frame.origins, record, entry, storage):
-                group.entries.append(entry)
+                pending.entries.append(entry)
                 taken.append(frame.first_record + record + 1)
         if taken:
-            run = Run(SOURCE_SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken])
-            group.runs.append(run)
+            run = SourceRun(SOURCE_SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken])
+            pending.runs.append(run)
             base = run.positions[-1]
         end = msgspec.structs.replace(base, offset=frame.number, taken=frame.end_record)
-        settled = len(group.entries)
-        group.marks.append(Mark(settled, SOURCE_SPOOL, end))
+        settled = len(pending.entries)
+        pending.updates.append(PositionUpdate(settled, SOURCE_SPOOL, end))
         for source, position in frame.positions.items():
             if source not in self._known or is_ahead(position, self._known[source]):
-                group.marks.append(Mark(settled, source, position))
-        group.retired = [(settled, source) for source in frame.retired]
-        return group
+                pending.updates.append(PositionUpdate(settled, source, position))
+        pending.retired = [(settled, source) for source in frame.retired]
+        return pending
 
     async def _is_stored(self, origins: Origins, record: int, entry: Entry, storage: Storage) -> bool:
-        """Whether a record of a time without a store is there already; asks until its source has shown a new one."""
-        key = (origins.period, origins.source(record))
+        """Whether a record of an outage is stored already; looked up until one of its source is missing."""
+        key = (origins.offline_since, origins.source(record))
         if key in self._new_sources:
             return False
         if await storage.get(entry.record.id) is not None:
@@ -171,49 +199,54 @@ class Spooling:
         self._new_sources.add(key)
         return False
 
-    def on_commit(self, part: Group, batch: Batch) -> int:
-        """Take over what a commit moved; answers how many records it counted as lost in the spool."""
+    def note_commit(self, part: PendingBatch, batch: Batch) -> int:
+        """Take over what a commit moved; return how many records it counted as lost in the spool."""
         self._known.update(batch.positions)
         for source in batch.retired:
             self._known.pop(source, None)
-        self._file.write(self._known)
+        self._write_positions()
         position = batch.positions.get(SOURCE_SPOOL)
         if position is None:
             return 0
         # Without the writer's correction for poison, which it adds to every position anew.
-        marked = [mark.position for mark in part.marks if mark.source == SOURCE_SPOOL]
+        updates = [update.position for update in part.updates if update.source == SOURCE_SPOOL]
         before = self._base.dropped.get("corrupt", 0)
-        self._base = (marked or part.runs[-1].positions)[-1]
+        self._base = (updates or part.runs[-1].positions)[-1]
         self.spool.settle(position)
         return self._base.dropped.get("corrupt", 0) - before
 
-    async def collect(self) -> None:
-        """Delete segments that are done."""
-        await asyncio.to_thread(self.spool.collect)
-
-    async def _entries(self, place: Place) -> list[Entry] | None:
+    def _write_positions(self) -> None:
         try:
-            return await asyncio.to_thread(self.spool.read, place)
+            self._positions_file.write(self._known)
+            self._is_file_failing = False
+        except OSError as error:  # what is left is an older state, which is safe
+            if not self._is_file_failing:
+                log.warning("the positions of the store cannot be written beside the spool: %s", error)
+            self._is_file_failing = True
+
+    async def _entries(self, location: FrameLocation) -> list[Entry] | None:
+        try:
+            return await asyncio.to_thread(self.spool.read, location)
         except (FrameDamaged, OSError) as error:
-            log.error("records in the spool are lost: %s", error, extra={"records": place.frame.records})
+            log.error("records in the spool are lost: %s", error, extra={"records": location.frame.records})
             return None
 
 
 async def is_committed(storage: Storage, batch: Batch) -> bool:
-    """Look whether a batch is stored already: a commit may have happened though nobody heard of it. Sets `seq` then."""
+    """Whether a batch was stored by a commit that got no answer; sets `seq` then."""
     if not batch.entries:
         return False  # Positions alone may be committed twice.
     await storage.positions(batch.instance)  # Behind a commit that may still run.
     first = await storage.get(batch.entries[0].record.id)
     if first is None or first.instance != batch.entries[0].record.instance:
         return False
-    for place, entry in enumerate(batch.entries):
-        entry.record.seq = first.seq + place
+    for index, entry in enumerate(batch.entries):
+        entry.record.seq = first.seq + index
     return True
 
 
 def without_bodies(entry: Entry) -> Entry:
-    """Leave the bodies of a record out that is too large for the spool."""
+    """Return a record that is too large for the spool without its bodies."""
     payload = entry.payload
     if payload is not None:
         request, response = (

@@ -143,7 +143,7 @@ def test_a_store_that_cannot_be_opened_is_waited_for(tmp_path: Path, workers: st
         assert process.stderr is not None
         while (line := json.loads(process.stderr.readline()))["level"] != "error":
             pass
-        assert line["message"].startswith("the store is away, it is asked again every 2 s: sqlite: ")
+        assert line["message"].startswith("the store is unavailable, retrying every 2 s: sqlite: ")
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         rest = process.stderr.read()

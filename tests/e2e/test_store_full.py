@@ -91,7 +91,7 @@ def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstrea
             await_more(load.completed, 20)
             with locked(tmp_path / "data" / "sidelog.db"):
                 eventually(lambda: balanced(sidelog)["dropped"].get("ring_full", 0) > 50, 60)
-                eventually(lambda: "the spool takes no more" in sidelog.log, 60)
+                eventually(lambda: "the spool is full" in sidelog.log, 60)
                 assert sum(file.stat().st_size for file in spool.glob("*.spool")) <= SPOOL_BYTES
                 await_more(load.completed, 50)
             eventually(lambda: balanced(sidelog)["spooled"] == 0, 40)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
+from proxy.collector.internal_events import InternalEvents
 from proxy.collector.sources import Sources
 from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
@@ -24,10 +26,12 @@ from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, Ledger
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
-from storage.writer.attempts import WriterEvents
+from storage.writer.attempts import Availability
 from storage.writer.backlog import BacklogLimits
 from storage.writer.spool import Spool
+from storage.writer.spool_replay import SpoolReplay
 from storage.writer.writer import Writer
+from tests.support.listeners import Listener
 
 INSTANCE = "sidecar-1"
 SETTINGS = Settings(routes=(RouteSettings(id="shop", upstream="http://127.0.0.1:1"),))
@@ -128,34 +132,31 @@ class Collecting:
             instance=INSTANCE,
             quarantine_directory=Path("unused"),
             limits=BacklogLimits(max_records=3, max_age_s=0.002, queue_max_bytes=64 << 20 if spool is None else 6000),
-            events=WriterEvents(
-                on_commit=self._on_commit,
-                on_spooled=lambda batch: self.drain.on_spooled(batch),
-                on_dropped=lambda reason, records: self.drain.own.add_gap(reason, records),
-            ),
-            spool=spool,
-            committed=dict(committed),
-            jitter=lambda: 0.0,
+            spool=None if spool is None else SpoolReplay(spool, committed),
+            availability=Availability(jitter=lambda: 0.0),
         )
-        self.sources = Sources(directory, lambda source: self.drain.on_found(source), effective)
+        self.sources = Sources(directory, effective)
         builder = RecordBuilder(INSTANCE, SETTINGS)
-        self.drain = Drain(self.sources, builder, self.writer, store, effective, self.observed.extend)
+        events = InternalEvents(builder, self.writer, effective)
+        self.committed = CommittedPositions(self.sources, self.writer, events, effective)
+        self.drain = Drain(self.sources, builder, self.writer, store, self.committed, events, self.observed.extend)
+        self.sources.subscribe(on_found=self.drain.on_found)
+        self.writer.subscribe(self.committed, Listener(on_commit=self._on_commit))
 
     def _on_commit(self, batch: Batch, last_seq: int) -> None:
-        self.drain.on_commit(batch, last_seq)
         assert self.ledger().is_balanced, self.ledger()
 
     def ledger(self) -> Ledger:
         """The accounting, as the admin port shows it."""
         self.sources.find()
         counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
-        return balance(self.drain.committed, counts, self.writer.spooled_records)
+        return balance(self.committed.positions, counts, self.writer.spooled_records)
 
     async def until(self, is_true: Callable[[], object], timeout_s: float = 10.0) -> None:
         """Wait until something holds; the ledger balances at every look."""
         deadline = time.monotonic() + timeout_s
         while not is_true():
-            assert time.monotonic() < deadline, (self.ledger(), self.drain.committed)
+            assert time.monotonic() < deadline, (self.ledger(), self.committed.positions)
             ledger = self.ledger()
             assert ledger.is_balanced, ledger
             await asyncio.sleep(0.002)
@@ -164,7 +165,7 @@ class Collecting:
         """Wait until no ring is attached and all is committed; return the ledger."""
         self.sources.find()
         await self.until(lambda: not self.sources.attached and not self.writer.waiting_records)
-        await self.until(lambda: set(self.drain.committed) <= {RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL})
+        await self.until(lambda: set(self.committed.positions) <= {RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL})
         return self.ledger()
 
 
@@ -185,7 +186,7 @@ async def collecting(
     wakeup = Wakeup.create()
     try:
         plane.sources.find()
-        plane.drain.account_for_lost_rings(() if spool is None else spool.positions)
+        plane.committed.close_lost_rings(() if spool is None else spool.positions)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(plane.writer.run(), name="writer")]
             if is_draining:

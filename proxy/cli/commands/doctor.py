@@ -202,7 +202,7 @@ def check_spool(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "spool", "empty")
         return
     spool = Spool(directory, settings.spool.max_bytes)
-    spool.look(Position())
+    spool.inspect(Position())
     text = f"up to {spool.pending_records} records wait for the store, in {len(segments)} segments, {taken >> 20} MiB"
     yield Finding("warn", "spool", text, "start sidelog; if it is running, find out why the store is unavailable")
 

@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector.control_plane import control_plane
+from proxy.collector.control_plane import _build_retention, control_plane
+from proxy.collector.status import describe_retention
 from proxy.process.data_dir import DataDir
 from proxy.process.shared_memory import ring_directory
 from proxy.process.wakeup import Wakeup
-from proxy.settings.model import RingSettings, Settings, StorageSettings
+from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
+from storage.memory import MemoryStorage
+from storage.record import Batch, Entry, now_us
+from tests.storage.samples import make_record
 from tests.support.rings import SETTINGS, RingWorker
+
+DAY_US = 86_400_000_000
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wak
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     async with control_plane(settings(tmp_path), data, wakeup) as plane:
         assert plane.is_ready() == (True, {"draining": False, "degraded": False})
-        plane.status.is_draining = True
+        plane.status.start_draining()
         assert plane.is_ready()[0] is False
     assert list(directory.iterdir()) == []
     async with control_plane(settings(tmp_path), data, wakeup) as plane:
@@ -61,7 +67,7 @@ async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wa
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     for expected in (3, 5):
         async with control_plane(
-            settings(tmp_path), data, wakeup, lambda sources, _: sources.adopt(worker.segment.fd)
+            settings(tmp_path), data, wakeup, lambda sources, _: sources.attach_fd(worker.segment.fd)
         ) as plane:
             async with asyncio.timeout(10):
                 while (await plane.ledger()).stored < expected:  # noqa: ASYNC110 - a commit sends no event
@@ -71,3 +77,38 @@ async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wa
         worker.record(2)
     assert expected == 5
     worker.die()
+
+
+class Events:
+    """Takes the events that a drain would write."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, object]]] = []
+
+    def add_event(self, name: str, data: dict[str, object]) -> None:
+        """Note an event."""
+        self.seen.append((name, data))
+
+
+@pytest.mark.parametrize(("max_age_days", "left"), [(2.0, 1), (0.0, 2)])
+async def test_retention_is_reported_as_an_event(max_age_days: float, left: int) -> None:
+    """What is older than the setting goes, and the log says how much and until when; 0 keeps everything."""
+    events = Events()
+    configured = Settings(retention=RetentionSettings(max_age_days=max_age_days, body_max_age_days=0, max_bytes=0))
+    async with MemoryStorage() as store:
+        old, new = make_record(started_at_us=now_us() - 3 * DAY_US), make_record(started_at_us=now_us())
+        await store.commit(Batch("sidecar-1", [Entry(old), Entry(new)]))
+        retention = _build_retention(configured.retention, store, events)  # type: ignore[arg-type]
+        assert describe_retention(retention)["looked_at_ms"] is None
+        await retention.tidy()
+        shown = describe_retention(retention)
+        assert shown["oldest_ms"] == (new if left == 1 else old).started_at_us // 1000
+        assert (shown["rows_purged"], shown["lag_s"], shown["used_bytes"]) == (2 - left, 0.0, 0)
+        assert (await store.info()).rows == left
+    if left == 2:
+        assert events.seen == []
+    else:
+        ((name, data),) = events.seen
+        assert (name, data["rows"]) == ("retention", 1)
+        assert isinstance(data["purgedBeforeMs"], int)
+        assert data["purgedBeforeMs"] % 3_600_000 == 0

@@ -92,8 +92,8 @@ async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
         await plane.until(lambda: plane.ledger().dropped.get("poison") == pushed)
         with monkeypatch.context() as patch:
             patch.setattr(Writer, "is_full", True)
-            await plane.drain._look_around()
-        await plane.drain._look_around()
+            await plane.drain._update_sources()
+        await plane.drain._update_sources()
         ledger = await plane.until_empty()
     assert told(await rows(store)) == ledger.dropped == {"poison": pushed, "ring_full": 1}
 
@@ -144,7 +144,7 @@ async def test_a_ring_whose_header_breaks_is_given_up_and_the_log_says_so(tmp_pa
         await plane.until(lambda: plane.ledger().stored == 2)
         worker.segment.cells[HEAD] = 1 << 60
         await plane.until(lambda: not plane.sources.attached)
-        await plane.until(lambda: worker.source not in plane.drain.committed)
+        await plane.until(lambda: worker.source not in plane.committed.positions)
         ledger = plane.ledger()
         assert (ledger.received, ledger.stored, ledger.waiting) == (3, 3, 0)
     (event,) = events(await rows(store), "unclean_start")
@@ -212,7 +212,7 @@ async def test_a_retired_ring_is_folded_into_the_past(tmp_path: Path) -> None:
     worker.die()
     async with collecting(tmp_path, store) as plane:
         removed: list[bytes] = []
-        plane.sources.on_removed = removed.append
+        plane.sources.subscribe(on_removed=removed.append)
         await plane.until_empty()
         assert removed == [worker.source]
         assert plane.sources.counters().requests == {("shop", "GET", "2xx"): 6}
@@ -300,10 +300,10 @@ async def test_two_dead_workers_may_go_in_the_same_moment(tmp_path: Path) -> Non
     first.show(first.begin())
     async with collecting(tmp_path, SlowStore(), is_draining=False) as plane:
         second.die()
-        await plane.drain._look_around()
+        await plane.drain._update_sources()
         first.die()
         assert plane.sources.attached.keys() == {first.source, second.source}
-        await plane.drain._look_around()
+        await plane.drain._update_sources()
         assert plane.sources.attached.keys() == {first.source}
         ledger = await plane.until_empty()
     assert (ledger.received, ledger.stored) == (1, 1)
@@ -314,12 +314,12 @@ async def test_anonymous_rings_are_drained_through_their_descriptor(tmp_path: Pa
     worker, store = RingWorker(None), MemoryStorage()
     ids = worker.record(3)
     async with collecting(None, store) as plane:
-        plane.sources.adopt(worker.segment.fd)
-        plane.sources.adopt(worker.segment.fd)
+        plane.sources.attach_fd(worker.segment.fd)
+        plane.sources.attach_fd(worker.segment.fd)
         await plane.until(lambda: plane.ledger().stored == 3)
         worker.segment.let_go()
         await plane.until_empty()
-        plane.sources.adopt(worker.segment.fd)
+        plane.sources.attach_fd(worker.segment.fd)
         assert not plane.sources.attached
         await plane.until_empty()
     worker.die()

@@ -1,9 +1,9 @@
-"""Records of our own: counted by their position, and kept back while nobody knows it."""
+"""The collector's own records: counted by their position, and deferred while it is not known."""
 
 import json
 from pathlib import Path
 
-from proxy.collector.internal_events import MAX_DEFERRED, OwnRecords
+from proxy.collector.internal_events import MAX_DEFERRED, InternalEvents
 from proxy.enrich.records import RecordBuilder
 from storage.ledger import SOURCE_INTERNAL
 from storage.memory import MemoryStorage
@@ -16,14 +16,14 @@ async def test_events_count_on_and_those_that_waited_come_first(tmp_path: Path) 
     """Each is stored once with the position behind it; of too many that wait the newest are kept."""
     store = MemoryStorage()
     writer = Writer(store, instance=INSTANCE, quarantine_directory=tmp_path)
-    own = OwnRecords(RecordBuilder(INSTANCE, SETTINGS), writer, {})
-    own.is_deferring = True
-    own.add_event("first", {})
+    events = InternalEvents(RecordBuilder(INSTANCE, SETTINGS), writer, {})
+    events.defer()
+    events.add_event("first", {})
     for number in range(MAX_DEFERRED):
-        own.add_gap("corrupt", number, 5, 6)
+        events.add_gap("corrupt", number, 5, 6)
     assert writer.waiting_records == 0
-    own.begin({SOURCE_INTERNAL: Position(0, 7, 7, 7, {}, True)})
-    own.add_gap("poison", 3)
+    events.restart({SOURCE_INTERNAL: Position(0, 7, 7, 7, {}, True)})
+    events.add_gap("poison", 3)
     writer._is_closing = True
     await writer.run()
     stored = await rows(store)

@@ -52,9 +52,10 @@ class World:
     def __init__(self, directory: Path) -> None:
         (directory / "rings").mkdir()
         self.worker = RingWorker(directory / "rings")
-        self.sources = Sources(directory / "rings", lambda source: self.publisher.announce(source), {})
+        self.sources = Sources(directory / "rings", {})
         self.store, self.book, self.directory = Store(), KeyIndex(), directory
         self.publisher = KeyPublisher(self.store, directory, self.sources.attached, self.book)
+        self.sources.subscribe(on_found=self.publisher.announce)
         self.sources.find()
 
     @property

@@ -41,9 +41,9 @@ def test_each_step_of_a_position_is_absolute(worker: RingWorker) -> None:
     assert list(source.take(ends[:1]).positions) == [Position(ends[0], 1, 1)]
     source.drop(ends[1], "poison")
     assert list(source.take(ends[2:]).positions) == [Position(ends[2], 2, 2)]
-    assert (source.tell_drop(), source.position) == (("poison", 1), Position(ends[2], 3, 2, 0, {"poison": 1}))
+    assert (source.report_drop(), source.position) == (("poison", 1), Position(ends[2], 3, 2, 0, {"poison": 1}))
     assert source.report_refusals(4) == Position(ends[2], 3, 2, 0, {"poison": 1, "ring_full": 4})
-    assert source.tell_drop() is None
+    assert source.report_drop() is None
     assert source.producer_counts == ProducerCounts(3, 0)
     assert source.finish() == Position(ends[2], 3, 2, 3, {"poison": 1, "ring_full": 4}, closed=True)
     assert source.is_closing
@@ -82,7 +82,8 @@ def test_files_are_found_once(tmp_path: Path, worker: RingWorker) -> None:
     """New rings are told about once; unfinished files are none; detaching leaves the files."""
     (tmp_path / "x.new").write_bytes(b"")
     found: list[bytes] = []
-    sources = Sources(tmp_path, lambda source: found.append(source.id), {})
+    sources = Sources(tmp_path, {})
+    sources.subscribe(on_found=lambda source: found.append(source.id))
     sources.find()
     sources.find()
     assert found == [worker.source]
@@ -99,7 +100,7 @@ def test_a_ring_whose_moving_part_is_damaged_is_left_alone(tmp_path: Path) -> No
     """Positions that are none of this ring's: it is not attached, not unlinked, and nothing stays open."""
     worker = RingWorker(tmp_path)
     worker.segment.cells[HEAD] = 1 << 50
-    sources = Sources(tmp_path, lambda source: None, {})
+    sources = Sources(tmp_path, {})
     before = set(os.listdir("/proc/self/fd"))
     sources.find()
     assert set(os.listdir("/proc/self/fd")) == before
@@ -113,12 +114,12 @@ def test_a_ring_whose_moving_part_is_damaged_is_left_alone(tmp_path: Path) -> No
 
 def test_a_descriptor_that_is_no_ring_is_refused(tmp_path: Path) -> None:
     """An anonymous file of something else, or with a damaged head, changes nothing."""
-    sources = Sources(None, lambda source: None, {})
+    sources = Sources(None, {})
     damaged = RingWorker(None)
     damaged.segment.cells[HEAD] = 1 << 50
-    sources.adopt(damaged.segment.fd)
+    sources.attach_fd(damaged.segment.fd)
     with (tmp_path / "file").open("wb") as other:
-        sources.adopt(other.fileno())
+        sources.attach_fd(other.fileno())
     assert not sources.attached
     damaged.die()
 
@@ -128,9 +129,9 @@ def test_an_anonymous_ring_that_was_closed_is_given_back(tmp_path: Path) -> None
     worker = RingWorker(None)
     worker.record()
     removed: list[bytes] = []
-    sources = Sources(None, lambda source: None, {worker.source: Position(8, 1, 1, 1, {}, closed=True)})
-    sources.on_removed = removed.append
-    sources.adopt(worker.segment.fd)
+    sources = Sources(None, {worker.source: Position(8, 1, 1, 1, {}, closed=True)})
+    sources.subscribe(on_removed=removed.append)
+    sources.attach_fd(worker.segment.fd)
     assert (removed, sources.attached) == ([worker.source], {})
     worker.die()
 
@@ -141,7 +142,7 @@ def test_counters_of_the_gone_are_kept_and_gauges_are_not(tmp_path: Path) -> Non
     for worker in workers:
         worker.record(2)
         worker.segment.counters[LAYOUT.requests_in_flight] = 5
-    sources = Sources(tmp_path, lambda source: None, {})
+    sources = Sources(tmp_path, {})
     sources.find()
     assert sources.counters().requests_in_flight == 10
     workers[0].die()

@@ -11,19 +11,20 @@ from pathlib import Path
 import pytest
 
 from proxy.collector.control_plane import ControlPlane, control_plane
-from proxy.collector.retention import SPOOL_DIRECTORY
+from proxy.collector.startup import SPOOL_DIRECTORY, load_spool
 from proxy.process.data_dir import DataDir
 from proxy.process.shared_memory import ring_directory
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment_layout import RELEASED
-from proxy.settings.model import RingSettings, Settings, StorageSettings
+from proxy.settings.model import RingSettings, Settings, SpoolSettings, StorageSettings
 from storage.backends import open_storage
 from storage.errors import SchemaTooNew, StorageMisconfigured, StorageUnavailable
 from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record, now_us
 from storage.sqlite.schema import migrations
-from storage.writer.state_file import POSITIONS_FILE
+from storage.writer.spool import Spool
+from storage.writer.spool_replay import POSITIONS_FILE
 from tests.storage.samples import make_record
 from tests.support.rings import INSTANCE, SETTINGS, RingWorker
 
@@ -191,11 +192,11 @@ async def test_a_name_that_is_older_than_its_directory_goes_on_counting(place: P
     ids = place.worker.record(30)
     for _ in range(2):
         async with place.collecting() as plane:
-            plane.drain.add_event("key_changed", {})
+            plane.events.add_event("key_changed", {})
             await taken(plane, place, 30)
     place.bring_back()
     async with place.collecting() as plane:
-        plane.drain.add_event("key_changed", {})
+        plane.events.add_event("key_changed", {})
         await settled(plane, 33)
     stored = await place.stored()
     assert Counter(record.id for record in stored if record.kind == "exchange") == Counter(ids)
@@ -280,3 +281,34 @@ async def test_an_address_that_cannot_be_read_ends_the_start(place: Place) -> No
     assert raised.group_contains(StorageMisconfigured, match="sslmode")
     place.worker.die()
     shutil.rmtree(place.path / "rings")
+
+
+def spool_settings(**storage: str) -> Settings:
+    """Make settings with a small spool."""
+    return Settings(storage=StorageSettings(**storage), spool=SpoolSettings(max_bytes=8 << 20))  # type: ignore[arg-type]
+
+
+def test_safe_has_a_spool_and_fast_has_none(tmp_path: Path) -> None:
+    """With `fast` there is no spool, except to store what an earlier `safe` left in it."""
+    spool = load_spool(spool_settings(durability="safe"), tmp_path, {})
+    assert spool is not None
+    assert spool.segment_bytes == 2 << 20
+    assert load_spool(spool_settings(durability="fast"), tmp_path, {}) is None
+    batch = Batch("sidecar-1", [Entry(make_record())])
+    spool.append(spool.write(batch, opened_at_us=1, is_doubtful=False))
+    spool.close()
+    left = load_spool(spool_settings(durability="fast"), tmp_path, {})
+    assert left is not None
+    assert left.pending_records == 1
+
+
+def test_what_the_store_has_is_passed_over(tmp_path: Path) -> None:
+    """The spool's position in the store tells what was replayed."""
+    spool = Spool(tmp_path / "spool", 8 << 20)
+    for _ in range(2):
+        batch = Batch("sidecar-1", [Entry(make_record())])
+        spool.append(spool.write(batch, opened_at_us=1, is_doubtful=False))
+    spool.close()
+    again = load_spool(spool_settings(), tmp_path, {SOURCE_SPOOL: Position(offset=1, taken=1)})
+    assert again is not None
+    assert again.pending_records == 1

@@ -6,16 +6,28 @@ from pathlib import Path
 import msgspec
 
 from api.openapi.status_shape import StatusShown
-from proxy.collector.status import StatusView
+from proxy.collector.status import StatusView, worker_totals
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.segment_layout import HEAD
+from storage.base import Storage
 from storage.memory import MemoryStorage
+from storage.writer.deferred import DeferredStorage
+from storage.writer.retention import Limits, Retention
 from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting
 
 
-def view_of(plane: Collecting) -> StatusView:
+async def view_of(plane: Collecting) -> StatusView:
     """The view of a running collector."""
-    return StatusView(SETTINGS, INSTANCE, plane.sources, plane.writer, RecordBuilder(INSTANCE, SETTINGS))
+
+    async def opened() -> Storage:
+        return plane.store
+
+    deferred = DeferredStorage(opened)
+    await deferred.open()
+    deferred.enable()
+    retention = Retention(plane.store, Limits())
+    builder = RecordBuilder(INSTANCE, SETTINGS)
+    return StatusView(SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention)
 
 
 async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> None:
@@ -23,7 +35,7 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
     worker = RingWorker(tmp_path)
     worker.record(3)
     async with collecting(tmp_path, MemoryStorage()) as plane:
-        view = view_of(plane)
+        view = await view_of(plane)
         await plane.until(lambda: plane.ledger().stored == 3)
         shown = msgspec.json.decode(msgspec.json.encode(view.describe()))
         (ring,) = shown["rings"]
@@ -55,7 +67,7 @@ async def test_a_damaged_ring_does_not_hide_the_others(tmp_path: Path) -> None:
     worker = RingWorker(tmp_path)
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
         worker.segment.cells[HEAD] = 1 << 60
-        assert view_of(plane).describe()["rings"]
+        assert (await view_of(plane)).describe()["rings"]
     worker.die()
 
 
@@ -64,10 +76,10 @@ async def test_what_runs_is_shown_while_its_worker_lives(tmp_path: Path) -> None
     worker = RingWorker(tmp_path)
     running = worker.show(worker.begin("/slow?token=secret"))
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
-        (record,) = view_of(plane).in_flight()
+        (record,) = (await view_of(plane)).in_flight()
         assert (record.id, record.path, record.query, record.status) == (running, "/slow", "token=[REDACTED]", None)
         worker.die()
-        assert view_of(plane).in_flight() == []
+        assert (await view_of(plane)).in_flight() == []
 
 
 async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
@@ -76,7 +88,7 @@ async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
     for worker in workers:
         worker.record(2)
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
-        totals = view_of(plane).worker_totals()
+        totals = worker_totals(plane.sources, 0)
         assert totals.requests == {("shop", "GET", "2xx"): 4}
         assert len(totals.ring_bytes) == 2
         assert all(used > 0 for used in totals.ring_bytes.values())

@@ -8,17 +8,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.dialects.fanout import Place
+from api.dialects.fanout import Fanout, Place
 from api.native.records import encode_record
 from api.stream.tail import Interest, Tail
-from proxy.collector.tail_offset import MARGIN, MARK_NAME, follow_tail, keep_tail, open_fanout, open_tail, raise_offset
+from proxy.collector.tail_offset import (
+    MARGIN,
+    MARK_NAME,
+    follow_tail,
+    keep_tail,
+    make_tail,
+    raise_offset,
+    read_secret,
+    start_tail,
+)
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.load import load
 from proxy.settings.model import Settings, StorageSettings
 from storage.backends import open_storage
+from storage.base import Storage
 from storage.query import Filter
 from tests.api.samples import make_batch, make_record
 from tests.support import postgres
+
+
+async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Tail:
+    """The tail of a store, started."""
+    tail = make_tail(settings, storage)
+    await start_tail(tail, storage, data_path)
+    return tail
+
+
+async def open_fanout(settings: Settings, storage: Storage) -> Fanout:
+    """A signer with the secret of a store."""
+    return Fanout(secret=await read_secret(storage), ttl_s=settings.tail.cursor_ttl_s)
 
 
 @given(offset=st.integers(0, 10**9), last_seq=st.integers(0, 10**9), mark=st.integers(0, 10**12))

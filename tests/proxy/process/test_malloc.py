@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.process.malloc import Ebb
+from proxy.process.malloc import HighWaterMark
 
 ROOT = Path(__file__).resolve().parents[3]
 PRELUDE = """
@@ -37,7 +37,7 @@ blocks = [b"x" * 2000 + bytes([number % 256]) for number in range(20_000)]
 last = b"y" * 2000 + bytes(1)
 del blocks
 kept = own_mib()
-malloc.give_back()
+malloc.trim()
 print(before, kept, own_mib())
 """)
     assert kept - before > 30
@@ -79,7 +79,7 @@ with tempfile.TemporaryDirectory() as directory:
         ([500, 100, 99, 0, 100, 0], [False, False, False, True, False, True]),
     ],
 )
-def test_the_ebb_is_told_once_after_each_flood(held: list[int], told: list[bool]) -> None:
+def test_a_high_water_mark_is_noticed_once(held: list[int], told: list[bool]) -> None:
     """Much was held, and a quarter of that or less is left."""
-    ebb = Ebb(100)
-    assert [ebb.note(size) for size in held] == told
+    mark = HighWaterMark(100)
+    assert [mark.note(size) for size in held] == told

@@ -15,11 +15,12 @@ from storage.errors import StorageUnavailable
 from storage.postgres import store as module
 from storage.query import EVERYTHING, Filter, RecordQuery
 from storage.record import Entry, Position
-from storage.writer.attempts import WriterEvents
+from storage.writer.attempts import Availability
 from storage.writer.backlog import BacklogLimits
 from storage.writer.writer import Writer
 from tests.storage.samples import SOURCE, make_batch, make_payload, make_record
 from tests.support import postgres
+from tests.support.listeners import Listener
 
 ALL = Filter(kind="all")
 
@@ -54,10 +55,10 @@ async def test_kills_of_the_server_lose_and_double_nothing(server: postgres.Serv
             instance="sidecar-1",
             quarantine_directory=tmp_path,
             limits=BacklogLimits(max_records=100, max_age_s=0.01),
-            events=WriterEvents(
-                on_commit=lambda batch, last_seq: seqs.extend(entry.record.seq for entry in batch.entries)
-            ),
-            jitter=lambda: 0.0,
+            availability=Availability(jitter=lambda: 0.0),
+        )
+        writer.subscribe(
+            Listener(on_commit=lambda batch, last_seq: seqs.extend(entry.record.seq for entry in batch.entries))
         )
         group.create_task(writer.run())
         added = 0

@@ -11,11 +11,13 @@ from storage.ledger import SOURCE_SPOOL, Ledger, ProducerCounts, balance, merge
 from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
-from storage.writer.attempts import WriterEvents
+from storage.writer.attempts import Availability
 from storage.writer.backlog import BacklogLimits
 from storage.writer.spool import Spool
+from storage.writer.spool_replay import SpoolReplay
 from storage.writer.writer import Writer
 from tests.storage.samples import make_payload, make_record
+from tests.support.listeners import Listener
 
 RING = b"r" * 16
 ALL = Filter(kind="all")
@@ -68,7 +70,7 @@ class Rig:
         self.storage = storage
         self.directory = directory
         limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=20 * ENTRY_BYTES)
-        self.options: dict[str, object] = {"limits": limits, "jitter": lambda: 0.0} | options
+        self.options: dict[str, object] = {"limits": limits} | options
         self.ring: list[Record] = []
         self.effective: dict[bytes, Position] = {}
         self.position = Position()
@@ -83,9 +85,12 @@ class Rig:
         self.position = self.effective.get(RING, Position())
         self.writer = Writer(
             self.storage, instance="sidecar-1", quarantine_directory=self.directory / "quarantine",
-            events=WriterEvents(on_commit=lambda batch, last_seq: self.take_over(batch), on_spooled=self.take_over),
-            spool=self.spool, committed=committed, **self.options,  # type: ignore[arg-type]
+            spool=SpoolReplay(self.spool, committed), availability=Availability(jitter=lambda: 0.0),
+            **self.options,  # type: ignore[arg-type]
         )  # fmt: skip
+        self.writer.subscribe(
+            Listener(on_commit=lambda batch, last_seq: self.take_over(batch), on_spooled=self.take_over)
+        )
         self.check()
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(self.writer.run(), name="writer")

@@ -9,7 +9,7 @@ from storage.errors import StorageMisconfigured, StorageRejected, StorageUnavail
 from storage.memory import MemoryStorage
 from storage.record import Batch
 from storage.tools import ToolStorage
-from storage.writer.deferred import LateStorage
+from storage.writer.deferred import DeferredStorage
 
 
 class Opening:
@@ -27,28 +27,28 @@ class Opening:
         return self.store
 
 
-async def test_it_is_opened_in_the_end_and_used_when_it_is_admitted(caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(caplog: pytest.LogCaptureFixture) -> None:
     """Until then every call says why it is away; the same reason is logged once."""
     opening = Opening(*[StorageUnavailable("refused") for _ in range(4)], StorageUnavailable("starting up"))
-    late = LateStorage(opening, retry_s=0.0)
-    storage = late.as_storage()
+    deferred = DeferredStorage(opening, retry_s=0.0)
+    storage = deferred.as_storage()
     with pytest.raises(StorageUnavailable, match="not answered yet"):
         await storage.last_seq()
-    await late.open()
-    assert await late.tried(0.0)
+    await deferred.open()
+    assert await deferred.first_attempt(0.0)
     with pytest.raises(StorageUnavailable, match="starting up"):
         await storage.commit(Batch("sidecar-1", []))
-    assert await late.opened() is opening.store
-    late.admit()
+    assert await deferred.opened() is opening.store
+    deferred.enable()
     assert await storage.last_seq() == 0
     assert isinstance(storage, ToolStorage)
     assert await storage.tool_calls_of(1) == []
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        "the store is away, it is asked again every 0 s",
-        "the store is away, it is asked again every 0 s",
-        "the store has come",
+        "the store is unavailable, retrying every 0 s",
+        "the store is unavailable, retrying every 0 s",
+        "the store is available now",
     ]
-    await late.close()
+    await deferred.close()
 
 
 async def test_the_first_look_is_bounded() -> None:
@@ -58,15 +58,15 @@ async def test_the_first_look_is_bounded() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    late = LateStorage(hang)
+    deferred = DeferredStorage(hang)
     async with asyncio.TaskGroup() as tasks:
-        opening = tasks.create_task(late.open())
-        assert not await late.tried(0.01)
+        opening = tasks.create_task(deferred.open())
+        assert not await deferred.first_attempt(0.01)
         opening.cancel()
-    await late.close()
+    await deferred.close()
 
 
 async def test_an_address_that_is_refused_is_not_tried_again() -> None:
     """It is the configuration's fault."""
     with pytest.raises(StorageMisconfigured, match="port"):
-        await LateStorage(Opening(StorageRejected("port"))).open()
+        await DeferredStorage(Opening(StorageRejected("port"))).open()

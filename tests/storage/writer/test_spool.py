@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from storage.record import Batch, Entry, Position
-from storage.writer.spool import MARK_FILE, FrameTooLarge, Place, Spool, SpoolFull
+from storage.writer.spool import END_FILE, FrameLocation, FrameTooLarge, Spool, SpoolFull
 from storage.writer.spool_frames import HEADER_BYTES, FrameDamaged
 from tests.storage.samples import make_body, make_full_record, make_payload, make_record
 
@@ -49,10 +49,10 @@ def opened(directory: Path, replayed: Position | None = None) -> Spool:
     return spool
 
 
-def put(spool: Spool, batch: Batch) -> Place:
-    """Write and admit a batch."""
+def put(spool: Spool, batch: Batch) -> FrameLocation:
+    """Write and append a batch."""
     place = spool.write(batch, opened_at_us=7, is_doubtful=False)
-    spool.admit(place)
+    spool.append(place)
     return place
 
 
@@ -144,10 +144,10 @@ def test_what_cannot_be_packed_is_escaped(tmp_path: Path) -> None:
 def test_damaged_records_are_told_and_the_others_read(tmp_path: Path, place: int, bad: set[int]) -> None:
     """A frame whose records are damaged keeps its position; all others are there."""
     spool = opened(tmp_path)
-    places = [put(spool, make_batch(number)) for number in (1, 2, 3)]
-    frame = places[place].frame
+    locations = [put(spool, make_batch(number)) for number in (1, 2, 3)]
+    frame = locations[place].frame
     spool.close()
-    damage(places[place].path, places[place].offset + HEADER_BYTES + frame.meta_bytes + frame.records_bytes // 2)
+    damage(locations[place].path, locations[place].offset + HEADER_BYTES + frame.meta_bytes + frame.records_bytes // 2)
     again = opened(tmp_path)
     assert again.pending_records == 9
     for number, found in enumerate(again._pending):
@@ -163,9 +163,9 @@ def test_damaged_records_are_told_and_the_others_read(tmp_path: Path, place: int
 def test_a_damaged_head_costs_its_frame_only(tmp_path: Path, place: int) -> None:
     """The frame is skipped, the next is found, and how many records are missing is known, at the end too."""
     spool = opened(tmp_path)
-    places = [put(spool, make_batch(number)) for number in (1, 2, 3)]
+    locations = [put(spool, make_batch(number)) for number in (1, 2, 3)]
     spool.close()
-    damage(places[place].path, places[place].offset + 20)
+    damage(locations[place].path, locations[place].offset + 20)
     again = opened(tmp_path)
     assert [frame.number for frame in again.frames()] == [number for number in (1, 2, 3) if number != place + 1]
     assert again.pending_records == 9
@@ -176,13 +176,13 @@ def test_a_damaged_head_costs_its_frame_only(tmp_path: Path, place: int) -> None
 
 
 def test_a_truncated_or_missing_file_is_no_reason_not_to_start(tmp_path: Path) -> None:
-    """A segment that was cut, an empty one and a damaged mark: what is left is read."""
+    """A segment that was cut, an empty one and a damaged end file: what is left is read."""
     spool = opened(tmp_path)
-    places = [put(spool, make_batch(number)) for number in (1, 2)]
+    locations = [put(spool, make_batch(number)) for number in (1, 2)]
     spool.close()
-    os.truncate(places[1].path, places[1].offset + 30)
+    os.truncate(locations[1].path, locations[1].offset + 30)
     (tmp_path / "00000000000000000009.spool").write_bytes(b"")
-    (tmp_path / MARK_FILE).write_bytes(b"\x05\x00")
+    (tmp_path / END_FILE).write_bytes(b"\x05\x00")
     again = opened(tmp_path)
     assert [frame.number for frame in again.frames()] == [1]
     assert again.pending_records == 3
@@ -193,13 +193,13 @@ def test_a_frame_half_written_is_not_there(tmp_path: Path) -> None:
     """A kill between a frame's records and its head leaves no trace of it."""
     spool = opened(tmp_path)
     first = put(spool, make_batch(1))
-    mark = (tmp_path / MARK_FILE).read_bytes()
+    end = (tmp_path / END_FILE).read_bytes()
     second = spool.write(make_batch(2), opened_at_us=7, is_doubtful=False)
     spool.close()
     with second.path.open("r+b") as file:
         file.seek(second.offset)
         file.write(bytes(HEADER_BYTES))
-    (tmp_path / MARK_FILE).write_bytes(mark)
+    (tmp_path / END_FILE).write_bytes(end)
     again = opened(tmp_path)
     assert [frame.number for frame in again.frames()] == [first.frame.number]
     assert again.pending_records == 3

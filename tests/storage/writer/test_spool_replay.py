@@ -1,6 +1,7 @@
 """Writer, spool and store together: whatever the store does, nothing is lost or doubled, and the ledger balances."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import time
@@ -12,7 +13,9 @@ import pytest
 from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, Ledger
 from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
-from storage.writer.patience import Patience
+from storage.writer.attempts import CommitTimeout
+from storage.writer.spool import Spool
+from storage.writer.spool_replay import SpoolReplay, positions_file
 from tests.storage.samples import make_body, make_payload
 from tests.storage.writer.spool_rig import ALL, ENTRY_BYTES, RING, SPOOL_BYTES, FickleStore, Rig
 
@@ -157,7 +160,7 @@ async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
 async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
     """A commit that does not end is cancelled after its time, and the spool takes over."""
     async with FickleStore() as store:
-        rig = Rig(store, tmp_path, patience=Patience(0.02))
+        rig = Rig(store, tmp_path, timeout=CommitTimeout(0.02))
         async with rig.running() as writer:
             store.hangs = True
             rig.push(100)
@@ -170,7 +173,7 @@ async def test_a_store_that_hangs_is_given_up(tmp_path: Path) -> None:
 async def test_a_store_that_hangs_is_not_waited_for_when_there_is_no_room(tmp_path: Path) -> None:
     """Whatever is being asked is given up when the queue is full, so the spool takes all that comes."""
     async with FickleStore() as store:
-        rig = Rig(store, tmp_path, patience=Patience(attempt_s=600.0, pressed_s=0.01))
+        rig = Rig(store, tmp_path, timeout=CommitTimeout(timeout_s=600.0, full_timeout_s=0.01))
         async with rig.running() as writer:
             store.hangs = True
             rig.push(5)
@@ -251,7 +254,7 @@ async def test_a_retired_source_does_not_come_back(tmp_path: Path) -> None:
             await rig.until(rig.is_settled)
             store.is_away = True
             writer.advance(RETIRED_TOTALS, Position(0, 5, 5, 5, {}, True))
-            writer.retire(RING)
+            writer.drop_source(RING)
             rig.position = Position()
             old, rig.ring = rig.ring, []
             await rig.until(lambda: not writer.is_storage_up)
@@ -270,7 +273,7 @@ async def test_whatever_happens_each_record_is_stored_once(tmp_path: Path, seed:
     """Outages, hangs, lost answers and kills in any order: everything pushed is stored once at the end."""
     chance = random.Random(seed)
     async with FickleStore() as store:
-        rig = Rig(store, tmp_path, patience=Patience(0.01))
+        rig = Rig(store, tmp_path, timeout=CommitTimeout(0.01))
         for _ in range(6):
             store.is_away = store.hangs = False
             async with rig.running():
@@ -327,3 +330,19 @@ async def test_a_replay_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
         await rig.until(rig.is_settled)
         assert writer.counters.records_quarantined == 0
     assert sorted(await store.stored_ids()) == sorted(record.id for record in rig.ring)
+
+
+def test_a_positions_file_that_cannot_be_written_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It only grows older; what was there stays."""
+    path = tmp_path / "spool"
+    path.write_text("no directory")
+    replay = SpoolReplay(Spool(path, 1 << 20), {})
+    for _ in range(3):
+        replay.reconcile({RING: Position()})
+    assert len(caplog.records) == 1
+    path.unlink()
+    replay.reconcile({RING: Position(8, 1, 1)})
+    assert positions_file(path).value == {RING: Position(8, 1, 1)}
+    assert len(os.listdir(path)) == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.collector.admin_access import credentials_of, scope_of
+from proxy.collector.admin_port import credentials_of, scope_of
 from proxy.collector.admin_token import AdminToken
 from proxy.settings.model import AdminHostSettings, AdminSettings, Settings, TokenSettings
 

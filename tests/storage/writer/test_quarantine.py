@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from storage.memory import MemoryStorage
 from storage.record import Batch, Body, Entry, Payload, Stream, ToolCall
-from storage.writer.escape import escape, escape_text
+from storage.writer.quarantine import escape, escape_text
 from tests.storage.samples import make_full_record, make_payload, make_record
 
 

@@ -1,12 +1,13 @@
-"""When a store that was away is asked again."""
+"""When a store that was away is asked again, and how long it is waited for."""
 
+import asyncio
 import gc
 import weakref
 
 import pytest
 
 from storage.errors import StorageUnavailable
-from storage.writer.availability import FIRST_PAUSE_S, MAX_PAUSE_S, Availability
+from storage.writer.attempts import FIRST_PAUSE_S, MAX_PAUSE_S, Availability, CommitTimeout
 
 
 @pytest.mark.parametrize(("chance", "share"), [(0.0, 0.5), (1.0, 1.0)])
@@ -54,3 +55,44 @@ def test_what_an_error_went_through_is_let_go_of() -> None:
         assert [batch() for batch in tried] == [None]
     finally:
         gc.enable()
+
+
+async def hang(limit: CommitTimeout, *, is_full: bool = False) -> None:
+    """Ask what is never answered."""
+    async with limit.bounded(is_full=is_full):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_full"),
+    [(CommitTimeout(0.01, 600.0), False), (CommitTimeout(600.0, 0.01), True)],
+    ids=["room", "none"],
+)
+async def test_an_answer_that_does_not_come_is_given_up(limit: CommitTimeout, is_full: bool) -> None:
+    """After the one time or the other; a later question has its own."""
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable, match="did not answer"):
+            await hang(limit, is_full=is_full)
+    async with limit.bounded(is_full=False):
+        await asyncio.sleep(0)
+
+
+async def test_a_full_queue_shortens_what_is_being_waited_for() -> None:
+    """It never lengthens it, and without a question it does nothing."""
+    timeout = CommitTimeout(600.0, 0.01)
+    timeout.shorten()
+    asyncio.get_running_loop().call_later(0.01, timeout.shorten)
+    asyncio.get_running_loop().call_later(0.015, timeout.shorten)
+    with pytest.raises(StorageUnavailable):
+        await hang(timeout)
+
+
+async def test_without_a_spool_it_is_endless() -> None:
+    """There is nothing else to do than to wait."""
+    timeout = CommitTimeout(None, 0.0)
+    has_answered = False
+    async with timeout.bounded(is_full=True):
+        timeout.shorten()
+        await asyncio.sleep(0.02)
+        has_answered = True
+    assert has_answered

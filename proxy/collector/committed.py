@@ -1,0 +1,101 @@
+"""The position of every source as it is committed, in the store or in the spool: what the ledger is computed from.
+
+Strategy: every commit moves them and releases what it covered in the rings. A source whose committed position is closed
+is gone for good: its ring is removed, and one more batch adds its counts to `RETIRED_TOTALS` and deletes its position.
+"""
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from proxy.collector.internal_events import InternalEvents
+from proxy.collector.sources import Sources
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, add_counts, is_ahead
+from storage.record import Batch, Position
+from storage.writer.writer import Writer
+
+_PSEUDO_SOURCES = (SOURCE_INTERNAL, RETIRED_TOTALS, SOURCE_SPOOL)
+
+
+class CommittedPositions:
+    """Follows the writer, as `WriterListener`."""
+
+    def __init__(
+        self, sources: Sources, writer: Writer, events: InternalEvents, positions: Mapping[bytes, Position]
+    ) -> None:
+        self._sources = sources
+        self._writer = writer
+        self._events = events
+        self.positions = dict(positions)
+        """By source, pseudo-sources included."""
+        self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
+
+    def on_commit(self, batch: Batch, _last_seq: int) -> None:
+        """Release what a commit covered, and remove rings that are closed."""
+        self.positions.update(batch.positions)
+        for source_id in batch.retired:
+            self.positions.pop(source_id, None)
+        for source_id, position in batch.positions.items():
+            if source_id in _PSEUDO_SOURCES:
+                continue
+            source = self._sources.attached.get(source_id)
+            if position.closed:
+                if source is not None:
+                    self._sources.remove(source)
+                self._retire(source_id, position)
+            elif source is not None:
+                source.reader.release(position.offset)
+
+    def on_spooled(self, batch: Batch) -> None:
+        """Release what was spooled; rings that are closed stay until the store has their positions."""
+        for source_id, position in batch.positions.items():
+            # The store may have become available meanwhile, and be further.
+            if source_id not in self.positions or is_ahead(position, self.positions[source_id]):
+                self.positions[source_id] = position
+        for source_id in batch.retired:
+            self.positions.pop(source_id, None)
+        for source_id, position in batch.positions.items():
+            source = self._sources.attached.get(source_id)
+            if source is not None:
+                source.reader.release(position.offset)
+
+    def on_dropped(self, reason: str, records: int) -> None:
+        """Report records that the writer dropped."""
+        self._events.add_gap(reason, records)
+
+    def reconcile(self, positions: Mapping[bytes, Position], spooled: Collection[bytes]) -> None:
+        """Continue from the positions in the store, which could not be read before; see `close_lost_rings`."""
+        self.positions.clear()
+        self.positions.update(positions)
+        self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
+        for source in list(self._sources.attached.values()):
+            known = self.positions.get(source.id, Position())
+            if known.closed:
+                self._sources.remove(source)
+            elif source.is_foreign or known.offset > source.position.offset:
+                source.restart(known)
+            else:
+                source.note_reported(known)
+        self._events.restart(self.positions)
+        self.close_lost_rings(spooled)
+
+    def close_lost_rings(self, spooled: Collection[bytes] = ()) -> None:
+        """Close positions whose ring is gone; called once, when the rings of the start are attached.
+
+        A closed one was unlinked in order before a kill; any other was lost with the machine (or its /dev/shm), and an
+        event reports it, because nobody knows how much it still held. Those in `spooled` are closed when the store has
+        everything of them.
+        """
+        for source_id, position in list(self.positions.items()):
+            if source_id in _PSEUDO_SOURCES or source_id in self._sources.attached or source_id in spooled:
+                continue
+            if not position.closed:
+                received = position.taken + position.dropped.get("ring_full", 0)
+                position = msgspec.structs.replace(position, received=received, closed=True)
+                self._events.add_unclean_start("ring_lost", source_id)
+            self._retire(source_id, position)
+
+    def _retire(self, source_id: bytes, position: Position) -> None:
+        self._retired_totals = add_counts(self._retired_totals, position)
+        self._writer.advance(RETIRED_TOTALS, self._retired_totals)
+        self._writer.drop_source(source_id)

@@ -1,0 +1,180 @@
+"""Commits a batch, in parts where the store refuses some of it, and notifies those who follow the commits.
+
+Strategy: a refused batch is split in halves until the refused record stands alone; every part is a transaction of its
+own that carries the exact positions of its entries, so a process that dies in between has neither lost nor doubled
+anything. The refused record is stored escaped under its id; only if that is refused too, it goes to a file and counts
+as `poison`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from storage.base import Storage
+from storage.errors import StorageRejected, StorageUnavailable
+from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL
+from storage.record import Batch, Position
+from storage.writer.attempts import (
+    Availability,
+    BatchOutcome,
+    CommitListener,
+    CommitTimeout,
+    OnAttempt,
+    WriterCounters,
+    WriterListener,
+)
+from storage.writer.pending_batch import PendingBatch
+from storage.writer.quarantine import escape, quarantine
+from storage.writer.spool import FrameTooLarge
+from storage.writer.spool_replay import SpoolReplay, is_committed
+
+log = logging.getLogger(__name__)
+
+
+class Committer:
+    """Commits one batch at a time."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        instance: str,
+        quarantine_directory: Path,
+        spool: SpoolReplay | None,
+        timeout: CommitTimeout,
+        availability: Availability,
+        on_attempt: OnAttempt,
+        clock: Callable[[], float],
+    ) -> None:
+        self._storage = storage
+        self._instance = instance
+        self._quarantine_directory = quarantine_directory
+        self._spool = spool
+        self._timeout = timeout
+        self._availability = availability
+        self._on_attempt = on_attempt
+        self._clock = clock
+        self._commit_listeners: tuple[CommitListener, ...] = ()
+        self._listeners: tuple[WriterListener, ...] = ()
+        self._stored: dict[bytes, Position] = {}
+        self.counters = WriterCounters()
+        self.poison: dict[bytes, int] = {}
+        """Source → records that were dropped and that its positions count as stored."""
+
+    def subscribe(self, feeder: WriterListener, *followers: CommitListener) -> None:
+        """Notify `feeder` of everything, and after it the others of commits."""
+        self._listeners = (*self._listeners, feeder)
+        self._commit_listeners = (*self._commit_listeners, feeder, *followers)
+
+    def reconcile(self, stored: Mapping[bytes, Position]) -> dict[bytes, Position]:
+        """Do not commit what the store has already, until `forget_stored`; return its positions of real sources."""
+        pseudo = (SOURCE_INTERNAL, RETIRED_TOTALS, SOURCE_SPOOL)
+        self._stored = {source: position for source, position in stored.items() if source not in pseudo}
+        return self._stored
+
+    def forget_stored(self) -> None:
+        """The batch that was being settled at `reconcile` is settled."""
+        self._stored = {}
+
+    async def settle(self, pending: PendingBatch, commit: Callable[[PendingBatch], Awaitable[bool]]) -> bool:
+        """Settle a batch by `commit`, in parts where it is refused or too large; False as soon as `commit` returns it.
+
+        Raises:
+            StorageRejected: the store refuses positions without entries, which is a bug.
+        """
+        parts = [pending]
+        while parts:
+            part = parts.pop()
+            try:
+                if not await commit(part):
+                    return False
+            except FrameTooLarge:
+                parts += reversed(part.split())
+            except StorageRejected as error:
+                self._note("rejected", len(part.entries))
+                if len(part.entries) > 1:
+                    parts += reversed(part.split())
+                elif not await self._settle_refused(part, error, commit):
+                    return False
+        return True
+
+    async def _settle_refused(
+        self, part: PendingBatch, error: StorageRejected, commit: Callable[[PendingBatch], Awaitable[bool]]
+    ) -> bool:
+        if not part.entries:
+            raise error  # Not a record's fault: a bug of the positions.
+        part.entries = [escape(part.entries[0])]
+        try:
+            is_settled = await commit(part)
+        except StorageRejected as second:
+            await asyncio.to_thread(quarantine, self._quarantine_directory, part.entries[0], second)
+            source = part.runs[0].source
+            self.poison[source] = self.poison.get(source, 0) + 1
+            self.counters.records_quarantined += 1
+            part.entries = []
+            is_settled = await commit(part)
+            if is_settled:
+                self._notify_dropped("poison", 1)
+            return is_settled
+        if is_settled:
+            self.counters.records_escaped += 1
+            log.warning("a record was stored escaped: %s", error)
+        return is_settled
+
+    def batch(self, part: PendingBatch) -> Batch:
+        """Return the batch of a part, without what is stored already."""
+        if self._stored:
+            part.discard_stored(self._stored)
+        return part.batch(self._instance, self.poison)
+
+    async def commit(self, part: PendingBatch, *, is_full: bool, is_doubtful: bool = False) -> None:
+        """Commit a part once, unless it is `is_doubtful` and an attempt before has done so.
+
+        Raises:
+            StorageUnavailable: it may have been committed or not.
+            StorageRejected: it was not committed.
+        """
+        batch = self.batch(part)
+        started_s = self._clock()
+        try:
+            async with self._timeout.bounded(is_full=is_full):
+                if is_doubtful and await is_committed(self._storage, batch):
+                    last_seq = await self._storage.last_seq()
+                else:
+                    last_seq = await self._storage.commit(batch)
+        except StorageUnavailable as error:
+            self.note_unavailable(error, len(batch.entries), self._clock() - started_s)
+            raise
+        self.counters.records_stored += len(batch.entries)
+        self.counters.last_flush_s = self._clock() - started_s
+        self._note("stored", len(batch.entries), self.counters.last_flush_s)
+        self._availability.note_up()
+        if self._spool is not None:
+            corrupt = self._spool.note_commit(part, batch)
+            if corrupt:
+                self._notify_dropped("corrupt", corrupt)
+        self.notify_commit(batch, last_seq)
+
+    def note_unavailable(self, error: StorageUnavailable, records: int = 0, took_s: float = 0.0) -> None:
+        """Count a request that the store did not answer."""
+        self._note("retried", records, took_s)
+        self._availability.note_down(error)
+
+    def note_spooled(self, batch: Batch) -> None:
+        """Count a batch that was spooled, and notify whoever feeds the writer."""
+        self._note("spooled", len(batch.entries))
+        for listener in self._listeners:
+            listener.on_spooled(batch)
+
+    def notify_commit(self, batch: Batch, last_seq: int) -> None:
+        """Notify everybody of a commit."""
+        for listener in self._commit_listeners:
+            listener.on_commit(batch, last_seq)
+
+    def _notify_dropped(self, reason: str, records: int) -> None:
+        for listener in self._listeners:
+            listener.on_dropped(reason, records)
+
+    def _note(self, outcome: BatchOutcome, records: int, took_s: float = 0.0) -> None:
+        self.counters.batches[outcome] += 1
+        self._on_attempt(outcome, records, took_s)
