@@ -22,9 +22,9 @@ _MAX_DIGITS: Final = 5
 async def _open_memory(
     url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str
 ) -> Storage:
-    from storage.memory import MemoryStorage
+    from storage.sqlite.store import SqliteStorage
 
-    return MemoryStorage()
+    return await SqliteStorage.open(None, durability=durability)
 
 
 async def _open_sqlite(

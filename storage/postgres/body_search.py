@@ -9,14 +9,13 @@ blocks are inflated on a thread, some at a time, and the rows found become one m
 import asyncio
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.index_keys import seq_between
-from storage.postgres.text import escape
 from storage.relational.payloads import Bodies
 from storage.relational.slices import Range
 from storage.relational.sql import DIMENSIONS, Where, lower_ascii
@@ -42,23 +41,6 @@ Place = tuple[int, int, int]
 """Seq, offset, length."""
 
 
-class Search(NamedTuple):
-    """The conditions of a filter on rows."""
-
-    text: str
-    parameters: tuple[Any, ...]
-    bodies: "BodySearch | None" = None
-
-    async def at(
-        self, connection: Connection, part: Range, ids: tuple[UUID, UUID], budget: Budget
-    ) -> tuple[Any, ...] | None:
-        """Complete the parameters for one slice; None when the budget ended the search of its bodies."""
-        if self.bodies is None:
-            return self.parameters
-        found = await self.bodies.find(connection, part, ids, budget)
-        return None if found is None else (*self.parameters[:-1], found)
-
-
 class BodySearch:
     """Looks for a text in the bodies of rows that match everything else."""
 
@@ -67,10 +49,12 @@ class BodySearch:
 
         Args:
             text: What to find, without regard to ASCII case.
-            where: Everything else, its first parameter numbered 1.
+            where: Everything else, its first parameter numbered 1, as it is stored.
             body_floor_us: Bodies of older rows are not shown.
         """
-        self._wanted = lower_ascii(text).encode()
+        self.text = lower_ascii(text)
+        """What is looked for."""
+        self._wanted = self.text.encode()
         number = len(where.parameters) + 1
         self._sql = (
             "SELECT seq, bodies_block, bodies_offset, bodies_length FROM sidelog.records "
@@ -79,6 +63,10 @@ class BodySearch:
         )
         self._parameters = where.parameters
         self._body_floor_us = body_floor_us
+
+    def condition(self, number: int) -> str:
+        """Write the condition on rows; its parameters, the first of this number, are the text and what `find` found."""
+        return _CONDITION.format(text=f"${number}", seqs=f"${number + 1}")
 
     async def find(
         self, connection: Connection, part: Range, ids: tuple[UUID, UUID], budget: Budget
@@ -108,21 +96,6 @@ class BodySearch:
                 if any(self._wanted in window.lower() for window in windows):
                     found.append(seq)
         return found
-
-
-def search(text: str, plain: Where, condition: Where, number: int, body_floor_us: int) -> Search:
-    """Add a text to the conditions of a filter.
-
-    Args:
-        text: What to find in path, error type or bodies.
-        plain: The other conditions, their first parameter numbered 1.
-        condition: The same, numbered as the statement needs it.
-        number: Of the next parameter there.
-        body_floor_us: Bodies of older rows are not shown.
-    """
-    added = _CONDITION.format(text=f"${number}", seqs=f"${number + 1}")
-    parameters: tuple[Any, ...] = (*condition.parameters, escape(lower_ascii(text)), [])
-    return Search(f"{condition.text} AND {added}", parameters, BodySearch(text, plain, body_floor_us))
 
 
 def _windows(bodies: Bodies) -> Iterable[bytes]:

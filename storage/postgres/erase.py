@@ -9,24 +9,21 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 from storage.postgres import rollups, usage
-from storage.postgres.codec import COLUMNS, PLACES, decode_rows
-from storage.postgres.connection import Budget, Connection, transaction
-from storage.postgres.dictionary import Names
+from storage.postgres.codec import COLUMNS, PLACES
+from storage.postgres.connection import Connection, transaction
 from storage.postgres.index_keys import by_seq, seq_among, seq_between, seq_beyond
 from storage.postgres.purge import LOCK
-from storage.postgres.ranges import id_range, seq_range
-from storage.postgres.scan import bounds, first_rows, row_where
-from storage.postgres.state import read_state
+from storage.postgres.session import PostgresSession
 from storage.postgres.tools import erase_calls
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.payloads import repack
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
+from storage.relational.scan import seq_range
 from storage.relational.slices import Range
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
@@ -44,30 +41,36 @@ _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
 _NAMES: Final = ("heads", "bodies")
 
 
-async def erase_slice(connection: Connection, begin: str, filter: Filter, from_seq: int, names: Names) -> Slice:
-    """Erase the first records of a filter from a `seq` on, in a transaction that starts with the text `begin`."""
-    async with transaction(connection, f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"):
-        state = await read_state(connection)
-        where = await row_where(connection, filter, state)
-        whole = await seq_range(connection, filter, state)
+async def erase_slice(session: PostgresSession, begin: str, filter: Filter, from_seq: int) -> Slice:
+    """Erase the first records of a filter from a `seq` on, in a transaction that starts with the text `begin`.
+
+    Args:
+        session: With a budget that does not end, before its transaction.
+        begin: Text that begins it.
+        filter: What to erase.
+        from_seq: Where to begin.
+    """
+    async with transaction(session.connection, f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"):
+        found = await session.rows_by_seq(filter)
+        whole = await seq_range(session, filter)
         first = max(from_seq, whole.first)
-        if where is None or first > whole.last:
+        if found is None or first > whole.last:
             return Slice(0, 0, None)
-        part = Range(first, min(first + (first_rows(filter) or _SCAN_ROWS) - 1, whole.last))
-        sql = f"{_SELECT} WHERE {where.text} AND {bounds(len(where.parameters) + 1)} {by_seq('asc')} LIMIT {SLICE_ROWS}"
-        ids = await id_range(connection, part)
-        parameters = await where.at(connection, part, ids, Budget(math.inf))
-        assert parameters is not None, "bug: a budget without end has ended"
-        rows = await connection.fetch(sql, *parameters, part.first, part.last, *ids)
+        part = Range(first, min(first + (found.first_rows or _SCAN_ROWS) - 1, whole.last))
+        where = await found.within(part)
+        assert where is not None, "bug: a budget without end has ended"
+        sql = f"{_SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT {SLICE_ROWS}"
+        rows = await session.fetch(sql, where.parameters)
         last = rows[-1][0] if len(rows) == SLICE_ROWS else part.last
         if rows:
-            await _remove(connection, rows, names)
+            await _remove(session, rows)
     events = sum(row[COLUMNS.index("kind")] for row in rows)
     return Slice(len(rows) - events, events, last + 1 if last < whole.last else None)
 
 
-async def _remove(connection: Connection, rows: Sequence[Any], names: Names) -> None:
-    records = await decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
+async def _remove(session: PostgresSession, rows: Sequence[Any]) -> None:
+    connection = session.connection
+    records = await session.records([row[: len(COLUMNS)] for row in rows])
     # First, as a batch does that has to note something in this row.
     await connection.execute("UPDATE sidelog.state SET erasures = erasures + 1")
     # Usage is kept by instance, which a batch has one of.

@@ -20,15 +20,14 @@ from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
 from storage.postgres.index_keys import by_seq
 from storage.postgres.partitions import Partition, listed
-from storage.postgres.ranges import id_range
-from storage.postgres.scan import bounds
-from storage.postgres.state import State, read_state
+from storage.postgres.session import PostgresSession, bounds, id_range, read_state
 from storage.postgres.tools import drop_calls
-from storage.postgres.totals import rows_total
 from storage.purge import Purged, RetentionState
 from storage.relational.payloads import BODIES, HEADS
+from storage.relational.session import State
 from storage.relational.slices import Range
 from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.relational.totals import rows_total
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""
@@ -45,9 +44,9 @@ _DROP_WAIT_MS: Final = 1000
 _DAY_MS: Final = DAY_US // 1000
 
 
-async def retention(connection: Connection) -> RetentionState:
-    """Tell how far retention has come."""
-    state = await read_state(connection)
+async def retention(session: PostgresSession) -> RetentionState:
+    """Read how far retention has come."""
+    connection, state = session.connection, await session.state()
     oldest_us = await connection.fetchval("SELECT min(min_started_at_us) FROM sidelog.spans")
     # Not the size of the files: what vacuum has freed in them is used again.
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
@@ -56,7 +55,7 @@ async def retention(connection: Connection) -> RetentionState:
         body_floor_us=state.body_floor_us,
         purged_through_seq=state.purged_through_seq,
         oldest_us=oldest_us,
-        used_bytes=await rows_total(connection, state) * ROW_BYTES + int(block_bytes),
+        used_bytes=await rows_total(session) * ROW_BYTES + int(block_bytes),
     )
 
 

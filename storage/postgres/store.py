@@ -9,17 +9,15 @@ counter's lock while its sidecar does not answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import asyncpg
 
-from storage.aggregates import FacetValue, Histogram, Summary
 from storage.errors import StorageMisconfigured, StorageUnavailable
-from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.postgres import by_id, keys, purge, read, tools, totals
+from storage.postgres import purge
 from storage.postgres.connection import (
     Address,
     Budget,
@@ -33,20 +31,15 @@ from storage.postgres.connection import (
 )
 from storage.postgres.dictionary import Names
 from storage.postgres.erase import erase_slice
-from storage.postgres.facets import facets
-from storage.postgres.histogram import histogram
-from storage.postgres.meta import put_meta, read_meta
 from storage.postgres.notices import notify
 from storage.postgres.schema import check_layout, migrate
-from storage.postgres.state import read_state
-from storage.postgres.summary import summary
+from storage.postgres.session import PostgresSession
 from storage.postgres.write import BatchStore, read_positions
-from storage.purge import Erased, Purged, RetentionState, bounded
-from storage.query import Count, Durability, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
-from storage.record import Batch, Payload, Position, Record, ToolCall
+from storage.purge import Purged, RetentionState, Slice
+from storage.query import Durability, Filter
+from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.tally import check_names
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+from storage.relational.store import RelationalStorage
 
 T = TypeVar("T")
 
@@ -67,7 +60,7 @@ _SIZE: Final = (
 )
 
 
-class PostgresStorage:
+class PostgresStorage(RelationalStorage[PostgresSession]):
     """`storage.base.Storage` over one Postgres database. Made by `open`, which returns it ready."""
 
     def __init__(
@@ -82,16 +75,16 @@ class PostgresStorage:
         lock_limit_s: float,
         notify_as: str,
     ) -> None:
+        super().__init__("postgres", address.location, schema_version)
         self._address = address
         self._statement_cache_size = statement_cache_size
-        self._schema_version = schema_version
         self._read_budget_s = read_budget_s
         self._begin_write = _begin_write(durability, lock_limit_s)
         self._begin_read = _begin_read()
 
         self._batches = BatchStore(notify(self._begin_write, notify_as) if notify_as else self._begin_write)
         self._names = Names()
-        self._known = KnownCounts()
+        self._known_counts = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)
         self._writing = asyncio.Lock()
         self._readers = [Link(address, statement_cache_size, self._names.forget) for _ in range(readers)]
@@ -148,93 +141,23 @@ class PostgresStorage:
         )
 
     async def commit(self, batch: Batch) -> int:
-        """See `storage.base.Storage.commit`."""
         async with self._write_connection() as connection:
             return await self._batches.store(connection, batch)
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
-        """See `storage.base.Storage.positions`."""
-        return await self._write(lambda connection: read_positions(connection, instance))
-
-    async def select(self, query: RecordQuery) -> Page:
-        """See `storage.base.Storage.select`."""
-        select = by_id.select if query.by == "id" else read.select
-        return await self._read(lambda connection, budget: select(connection, query, self._names, budget))
-
-    async def count(self, filter: Filter) -> Count:
-        """See `storage.base.Storage.count`."""
-        return await self._read(lambda connection, budget: totals.count(connection, filter, budget))
-
-    async def stats(self, scope: Scope) -> Stats:
-        """See `storage.base.Storage.stats`."""
-        return await self._read(lambda connection, budget: totals.stats(connection, scope, self._names, budget))
-
-    async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
-        """See `storage.base.Storage.facets`."""
-        check_names(names)
-        return await self._read(lambda connection, budget: facets(connection, filter, names, self._names, self._known))
-
-    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        """See `storage.base.Storage.histogram`."""
-        return await self._read(
-            lambda connection, budget: histogram(connection, filter, since_us, until_us, buckets, budget)
-        )
-
-    async def summary(self, filter: Filter) -> Summary:
-        """See `storage.base.Storage.summary`."""
-        return await self._read(
-            lambda connection, budget: summary(connection, filter, self._names, self._known, budget)
-        )
-
-    async def tool_calls(self, query: ToolQuery) -> ToolPage:
-        """See `storage.tools.ToolStorage.tool_calls`."""
-        return await self._read(lambda connection, budget: tools.tool_calls(connection, query, self._names, budget))
-
-    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
-        """See `storage.tools.ToolStorage.tool_stats`."""
-        return await self._read(lambda connection, budget: tools.tool_stats(connection, filter, budget))
-
-    async def tool_values(self, scope: Scope) -> ToolValues:
-        """See `storage.tools.ToolStorage.tool_values`."""
-        return await self._read(lambda connection, budget: tools.tool_values(connection, scope, self._names))
-
-    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        """See `storage.tools.ToolStorage.tool_call`."""
-        return await self._read(
-            lambda connection, budget: tools.tool_call(connection, record_id, position, self._names)
-        )
-
-    async def waiting_calls(self, instance: str) -> list[ToolCall]:
-        """See `storage.tools.ToolStorage.waiting_calls`."""
-        return await self._read(lambda connection, budget: tools.waiting_calls(connection, instance))
-
-    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
-        """See `storage.tools.ToolStorage.tool_calls_of`."""
-        return await self._read(lambda connection, budget: tools.tool_calls_of(connection, record_seq, self._names))
-
-    async def get(self, record_id: bytes) -> Record | None:
-        """See `storage.base.Storage.get`."""
-        return await self._read(lambda connection, budget: read.get(connection, record_id, self._names))
-
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """See `storage.base.Storage.payloads`."""
-        return await self._read(lambda connection, budget: read.payloads(connection, seqs))
+        return await self._write(lambda session: read_positions(session.connection, instance))
 
     async def retention(self) -> RetentionState:
-        """See `storage.base.Storage.retention`."""
-        return await self._read(lambda connection, budget: purge.retention(connection))
+        return await self._read(purge.retention)
 
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        """See `storage.base.Storage.raise_floors`."""
-        await self._write(lambda connection: purge.raise_floors(connection, purge_floor_us, body_floor_us))
+        await self._write(lambda session: purge.raise_floors(session.connection, purge_floor_us, body_floor_us))
 
     async def purge(self, max_rows: int) -> Purged:
-        """See `storage.base.Storage.purge`."""
         async with self._write_connection() as connection:
             return await purge.purge(connection, self._begin_write, max_rows)
 
     async def vacuum(self) -> None:
-        """See `storage.base.Storage.vacuum`."""
         with translated():
             # On a connection of its own, and without a limit: it takes as long as it takes, in nobody's way.
             link = Link(self._address, self._statement_cache_size, lambda: None)
@@ -245,75 +168,10 @@ class PostgresStorage:
             finally:
                 await link.close()
 
-    async def erase(self, filter: Filter) -> Erased:
-        """See `storage.base.Storage.erase`."""
-        through_seq = await self.last_seq()
-        filter = bounded(filter, through_seq)
-        exchanges = events = 0
-        next_seq: int | None = 0
-        while next_seq is not None:
-            async with self._write_connection() as connection:
-                done = await erase_slice(connection, self._begin_write, filter, next_seq, self._names)
-            exchanges += done.exchanges
-            events += done.events
-            next_seq = done.next_seq
-        return Erased(exchanges, events, through_seq)
-
-    async def last_seq(self) -> int:
-        """See `storage.base.Storage.last_seq`."""
-        return await self._read(lambda connection, budget: read.last_seq(connection))
-
-    async def keys(self) -> list[ApiKey]:
-        """See `storage.base.Storage.keys`."""
-        return await self._read(lambda connection, budget: keys.read_keys(connection), self._attentive)
-
-    async def key_version(self) -> int:
-        """See `storage.base.Storage.key_version`."""
-        return await self._read(lambda connection, budget: keys.read_version(connection), self._attentive)
-
-    async def create_key(self, key: ApiKey) -> None:
-        """See `storage.base.Storage.create_key`."""
-        await self._write(lambda connection: keys.create(connection, key))
-
-    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        """See `storage.base.Storage.update_key`."""
-        return await self._write(lambda connection: keys.update(connection, key_id, changes))
-
-    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        """See `storage.base.Storage.delete_key`."""
-        return await self._write(lambda connection: keys.delete(connection, key_id, at_us))
-
-    async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        """See `storage.base.Storage.touch_keys`."""
-        await self._write(lambda connection: keys.touch(connection, uses))
-
-    async def meta(self, name: str) -> str | None:
-        """See `storage.base.Storage.meta`."""
-        return await self._read(lambda connection, budget: read_meta(connection, name))
-
-    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
-        """See `storage.base.Storage.put_meta`."""
-        return await self._write(lambda connection: put_meta(connection, name, value, replace=replace))
-
-    async def info(self) -> StorageInfo:
-        """See `storage.base.Storage.info`."""
-        return await self._read(self._info)
-
     async def close(self) -> None:
-        """See `storage.base.Storage.close`."""
         async with self._writing:
             for link in (*self._readers, self._writer):
                 await link.close()
-
-    async def __aenter__(self) -> Self:
-        """See `storage.base.Storage`."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        """See `storage.base.Storage`."""
-        await self.close()
 
     @asynccontextmanager
     async def _write_connection(self) -> AsyncIterator[Connection]:
@@ -321,14 +179,17 @@ class PostgresStorage:
             async with self._writing, _limited(self._writer, WRITE_LIMIT_S) as connection:
                 yield connection
 
-    async def _write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _write(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
         async with self._write_connection() as connection, transaction(connection, self._begin_write):
-            return await work(connection)
+            return await work(self._session(connection, math.inf))
 
-    async def _read(
-        self, work: Callable[[Connection, Budget], Awaitable[T]], among: asyncio.LifoQueue[Link] | None = None
-    ) -> T:
-        links = self._idle if among is None else among
+    async def _read(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
+        return await self._read_among(self._idle, work)
+
+    async def _read_soon(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
+        return await self._read_among(self._attentive, work)
+
+    async def _read_among(self, links: asyncio.LifoQueue[Link], work: Callable[[PostgresSession], Awaitable[T]]) -> T:
         reader = await links.get()
         try:
             with translated():
@@ -336,20 +197,19 @@ class PostgresStorage:
                     _limited(reader, READ_LIMIT_S) as connection,
                     transaction(connection, self._begin_read),
                 ):
-                    return await work(connection, Budget(self._read_budget_s))
+                    return await work(self._session(connection, self._read_budget_s))
         finally:
             links.put_nowait(reader)
 
-    async def _info(self, connection: Connection, budget: Budget) -> StorageInfo:
-        state = await read_state(connection)
-        return StorageInfo(
-            backend="postgres",
-            location=self._address.location,
-            schema_version=self._schema_version,
-            rows=await totals.rows_total(connection, state),
-            last_seq=state.last_seq,
-            size_bytes=int(await connection.fetchval(_SIZE)),
-        )
+    async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
+        async with self._write_connection() as connection:
+            return await erase_slice(self._session(connection, math.inf), self._begin_write, filter, from_seq)
+
+    async def _size_bytes(self, session: PostgresSession) -> int:
+        return int(await session.connection.fetchval(_SIZE))
+
+    def _session(self, connection: Connection, budget_s: float) -> PostgresSession:
+        return PostgresSession(connection, self._names, self._known_counts, Budget(budget_s))
 
 
 @asynccontextmanager

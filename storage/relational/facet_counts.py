@@ -1,9 +1,9 @@
-"""What rollups count of the values of facets, by hour and day, remembered: a period is counted again when it changed.
+"""What rollups count of the values of facets, by hour and day, remembered: a range is counted again when it changed.
 
-Strategy: to count all combinations of a day takes milliseconds, and few days ever change. The stamp of a period is how
+Strategy: to count all combinations of a day takes milliseconds, and few days ever change. The stamp of a range is how
 many records the rollups hold of it and how often anything was erased from the store: a commit raises the first, an
 erasure the second, and retention takes whole hours, so equal stamps mean equal sums. A reader reads all stamps in the
-transaction of its answer and counts only the periods whose stamp is a new one.
+transaction of its answer and counts only the ranges whose stamp is a new one.
 
 Invariant: the answer is that of counting everything anew. Memory is bounded by the number of values.
 """
@@ -20,45 +20,45 @@ MAX_REMEMBERED: Final = 100_000
 
 Counts = dict[str, dict[int, int]]
 """Facet → value as stored, 0 for null → records."""
-Period = tuple[Tier, int]
+TimeRange = tuple[Tier, int]
 """An hour, or a day, since the epoch."""
 Stamp = tuple[int, int]
-"""Records in the rollups of a period, and erasures from the store."""
+"""Records in the rollups of a range, and erasures from the store."""
 
 
 class KnownCounts:
-    """The counts of periods, by question: the conditions and the facets. Callable from any thread."""
+    """The counts of ranges, by question: the conditions and the facets. Callable from any thread."""
 
     def __init__(self, max_values: int = MAX_REMEMBERED) -> None:
         self._max_values = max_values
-        self._known: OrderedDict[tuple[Hashable, Period], tuple[Stamp, Counts]] = OrderedDict()
+        self._known: OrderedDict[tuple[Hashable, TimeRange], tuple[Stamp, Counts]] = OrderedDict()
         self._values = 0
         self._lock = Lock()
 
-    def find(self, question: Hashable, stamps: Mapping[Period, Stamp]) -> tuple[list[Counts], list[Period]]:
-        """Answer the counts of periods that have not changed, and the periods to be counted."""
+    def find(self, question: Hashable, stamps: Mapping[TimeRange, Stamp]) -> tuple[list[Counts], list[TimeRange]]:
+        """Return the counts of ranges that have not changed, and the ranges to be counted."""
         found, missing = [], []
         with self._lock:
-            for period, stamp in stamps.items():
-                key = (question, period)
+            for range, stamp in stamps.items():
+                key = (question, range)
                 known = self._known.get(key)
                 if known is None or known[0] != stamp:
-                    missing.append(period)
+                    missing.append(range)
                 else:
                     self._known.move_to_end(key)
                     found.append(known[1])
         return found, missing
 
-    def learn(self, question: Hashable, period: Period, stamp: Stamp, counts: Counts) -> None:
-        """Remember the counts of a period; those that were not asked for longest are forgotten."""
+    def learn(self, question: Hashable, range: TimeRange, stamp: Stamp, counts: Counts) -> None:
+        """Remember the counts of a range; those that were not asked for longest are forgotten."""
         with self._lock:
-            self._forget((question, period))
-            self._known[question, period] = (stamp, counts)
+            self._forget((question, range))
+            self._known[question, range] = (stamp, counts)
             self._values += _size(counts)
             while self._values > self._max_values:
                 self._forget(next(iter(self._known)))
 
-    def _forget(self, key: tuple[Hashable, Period]) -> None:
+    def _forget(self, key: tuple[Hashable, TimeRange]) -> None:
         known = self._known.pop(key, None)
         if known is not None:
             self._values -= _size(known[1])
@@ -73,6 +73,11 @@ def merged(names: Iterable[str], parts: Iterable[Counts]) -> Counts:
             for value, count in values.items():
                 sums[value] = sums.get(value, 0) + count
     return counts
+
+
+def add_count(counts: dict[int, int], value: int, count: int) -> None:
+    """Count a stored value."""
+    counts[value] = counts.get(value, 0) + count
 
 
 def _size(counts: Counts) -> int:

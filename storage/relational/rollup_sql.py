@@ -1,4 +1,4 @@
-"""Rollups as SQL: the rows of a range of time, and which tables can tell at all. Pure.
+"""Rollups as SQL: the rows of a range of time, and which tables can tell at all.
 
 Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
 UNION ALL. Of both there are two; those by status have a twentieth of the rows, and are read wherever they can tell.
@@ -12,7 +12,8 @@ from typing import Final
 from storage.aggregates import BOUNDS_US
 from storage.query import Filter
 from storage.relational.rollups import LIMITED, LIMITED_BY_STATUS, STATUS_TABLES, TABLES
-from storage.relational.sql import Dialect, Where, texts
+from storage.relational.session import Session
+from storage.relational.sql import Dialect, Where, rollup_conditions, texts
 from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, without_time
 
 Tables = Mapping[Tier, tuple[str, str]]
@@ -52,6 +53,22 @@ def tables_for(filter: Filter, capped_dimensions: int) -> Tables | None:
     if can_count_by_status(filter, capped_dimensions):
         return STATUS_TABLES
     return TABLES if can_count(filter, capped_dimensions) else None
+
+
+async def rollup_where(session: Session, filter: Filter) -> Where | None:
+    """Build the conditions of a filter on rollups, its time apart; None when nothing can match."""
+    return rollup_conditions(filter, await session.ids_of(texts(filter)), session.dialect)
+
+
+def sums(measures: Sequence[str]) -> str:
+    """Write the sums of measures; some databases make larger numbers of them."""
+    return ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in measures)
+
+
+def during(where: Where, hours: Hours, dialect: Dialect) -> Where:
+    """Add bounds on the column `hour`."""
+    first, until = (dialect.placeholder(len(where.parameters) + place) for place in (1, 2))
+    return Where(f"{where.text} AND hour >= {first} AND hour < {until}", (*where.parameters, *hours.bounds))
 
 
 def _is_capped(filter: Filter, capped_dimensions: int) -> bool:

@@ -10,9 +10,9 @@ on `seq` and the order are not part of a clause: backends walk a filter in slice
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from storage.query import Filter, Scope
+from storage.query import Filter, Order, Scope
 from storage.record import LEVELS
 
 DIMENSIONS: Final = (
@@ -37,48 +37,64 @@ Texts = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where the SQL of two backends differs."""
+    """Where the SQL of two databases differs. Their indexes need some conditions in a form of their own."""
 
     placeholder: Callable[[int], str]
     """From the number of a parameter (from 1) to its mark."""
     path_contains: str
     """Condition that the raw path contains the lower-case text at the mark `{}`, without regard to ASCII case."""
     trace_id: str
-    """Condition that the trace id equals the mark `{}`, in the form the partial index on it needs."""
+    """Condition that the trace id equals the mark `{}`."""
     tool: str = ""
     """Condition that a record holds a call of one of the tools whose ids are the marks `{}`; empty: no tools here."""
     text_in: str = ""
     """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: only the path."""
+    tool_text: str = ""
+    """Condition that the folded text of a tool call contains the mark `{}`."""
+    tool_request: str = ""
+    """Condition that the id of a tool call's LLM request equals the mark `{}`."""
     schema: str = ""
     """What stands before the name of a table."""
     number: str = "{}"
     """How the mark `{}` of a number is written: some databases must be told how large it may be."""
+    record_columns: str = "*"
+    """The columns that records are decoded from."""
+    by_seq: Callable[[Order], str] = lambda order: f"ORDER BY seq {order}"
+    """How rows are ordered by `seq`."""
+    has_grouping_sets: bool = False
+    """Whether one pass can count the values of several columns, each by itself."""
+    has_arrays: bool = False
+    """Whether a parameter may be a list of numbers."""
+    row_lock: str = ""
+    """What follows the query of a row that is then changed."""
+    key_change: str = ""
+    """The statement that counts a change of an API key."""
+    meta_prefix: str = ""
+    """What stands before the names of values that belong to the store as a whole."""
+    from_id: Callable[[bytes], object] = bytes
+    """From the id of a record, of 16 bytes, to a parameter."""
+    to_id: Callable[[Any], bytes] = bytes
+    """Back again."""
+    unescape: Callable[[str], str] = str
+    """From text as it is stored to what it was; parameters are escaped by the session."""
 
+    def mark(self, number: int) -> str:
+        """Write the mark of a parameter that is a number."""
+        return self.number.format(self.placeholder(number))
 
-SQLITE: Final = Dialect(
-    placeholder=lambda number: "?",
-    path_contains="(path <> 0 AND instr(lower(path), {}) > 0)",
-    trace_id="(trace_id <> 0 AND trace_id = {})",
-    tool="seq IN (SELECT record_seq FROM tool_calls WHERE tool_name IN ({}))",
-    # Bodies last: the other two are cheap. Below the floor of bodies, those still there are not shown.
-    text_in="((path <> 0 AND instr(lower(path), {}) > 0) OR error_type IN (SELECT id FROM dictionary WHERE kind = 8 "
-    "AND instr(lower(value), {}) > 0) OR (bodies_block <> 0 AND started_at_us >= "
-    "(SELECT value FROM meta WHERE name = 'body_floor_us') "
-    "AND body_contains(bodies_block, bodies_offset, bodies_length, {})))",
-)
+    def one_of(self, column: str, numbers: Sequence[int], first_parameter: int) -> "Where":
+        """Write a condition that rows of some numbers fulfil, and others may: the reader leaves those out."""
+        if self.has_arrays:
+            return Where(f"{column} = ANY({self.placeholder(first_parameter)}::bigint[])", (list(numbers),))
+        least, most = self.placeholder(first_parameter), self.placeholder(first_parameter + 1)
+        return Where(f"{column} BETWEEN {least} AND {most}", (min(numbers), max(numbers)))
 
-POSTGRES: Final = Dialect(
-    placeholder=lambda number: f"${number}",
-    # The collation makes `lower` leave all but ASCII alone; NULL contains nothing.
-    path_contains='(strpos(lower(path COLLATE "C"), {}) > 0)',
-    trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
-    # First by the key of the index on `seq` (storage/postgres/index_keys.py).
-    tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
-    "AND seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({0})))",
-    # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
-    schema="sidelog.",
-    number="{}::bigint",
-)
+    def group_by(self, columns: Sequence[str], *common: str) -> str:
+        """Write the grouping that counts values of columns; with grouping sets the others are null in a row of one."""
+        if self.has_grouping_sets:
+            sets = (f"({', '.join((*common, column))})" for column in columns)
+            return f"GROUP BY GROUPING SETS ({', '.join(sets)})"
+        return f"GROUP BY {', '.join((*common, *columns))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,7 @@ class Where:
     """A clause without the word WHERE, never empty, and its parameters."""
 
     text: str
-    parameters: tuple[int | str, ...]
+    parameters: tuple[Any, ...]
 
 
 def texts(filter: Filter) -> Texts:

@@ -4,28 +4,12 @@ records. Pure.
 Invariant: every value is a bound parameter; a value without an id, or one that no store can hold, matches nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from storage.relational import sql
-from storage.relational.sql import MAX_INT, Texts, Where, is_storable
+from storage.relational.sql import MAX_INT, Dialect, Texts, Where, is_storable
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.tool_rows import STATUSES
 from storage.tools import ToolFilter
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """Where the SQL of two backends differs."""
-
-    marks: sql.Dialect
-    """How parameters are written."""
-    content: str
-    """Condition that the folded text of a call contains the mark `{}`."""
-    linked: str
-    """Condition that the id of its LLM request equals the mark `{0}`, in the form the partial index needs."""
-    escape: Callable[[str], str] = str
-    """From text to what is stored of it."""
 
 
 def texts(filter: ToolFilter) -> Texts:
@@ -110,11 +94,12 @@ class _Clause:
 
     def linked(self, ids: Sequence[str]) -> None:
         self._is_impossible |= not ids
-        self._conditions.append(f"({' OR '.join(self._dialect.linked.format(self._text(value)) for value in ids)})")
+        conditions = (self._dialect.tool_request.format(self._mark(value)) for value in ids)
+        self._conditions.append(f"({' OR '.join(conditions)})")
 
     def content(self, folded: str) -> None:
         self._is_impossible |= not is_storable(folded)
-        self._conditions.append(self._dialect.content.format(self._text(folded)))
+        self._conditions.append(self._dialect.tool_text.format(self._mark(folded)))
 
     def number(self, condition: str, value: int) -> None:
         self._conditions.append(condition.format(self._number(value)))
@@ -124,11 +109,8 @@ class _Clause:
         self._conditions.append(f"{column} IN ({', '.join(map(self._number, values))})")
 
     def _number(self, value: int) -> str:
-        return self._dialect.marks.number.format(self._mark(value))
-
-    def _text(self, value: str) -> str:
-        return self._mark(self._dialect.escape(value))
+        return self._dialect.number.format(self._mark(value))
 
     def _mark(self, value: int | str) -> str:
         self._parameters.append(value)
-        return self._dialect.marks.placeholder(len(self._parameters))
+        return self._dialect.placeholder(len(self._parameters))

@@ -1,4 +1,4 @@
-"""Use of language models: calls, tokens and cost by provider and model. Pure.
+"""Use of language models: calls, tokens and cost by provider and model; whole hours from a small rollup.
 
 Strategy: as in `storage.relational.rollups`, the calls of a batch are added up in memory, by hour and dimensions, and a
 backend merges the sums in its transaction; they are few, so there is no tier of days. Only records of LLM calls come
@@ -17,9 +17,13 @@ from typing import Any, Final
 from storage.aggregates import ModelUsage
 from storage.query import Filter
 from storage.record import Record
-from storage.relational.rollups import LIMITED, Limits
-from storage.relational.sql import Texts
-from storage.relational.time_ranges import HOUR_US
+from storage.relational.rollup_sql import can_count as has_rollups
+from storage.relational.rollup_sql import during, rollup_where, sums
+from storage.relational.rollups import LIMITED, OTHER, Limits
+from storage.relational.scan import scan
+from storage.relational.session import Rows, Session
+from storage.relational.sql import Texts, Where, texts
+from storage.relational.time_ranges import HOUR_US, Hours, hours_around, split
 
 DIMENSIONS: Final = (*LIMITED, "provider", "model")
 """What usage is counted by, besides time: the first of them are those of the rollups."""
@@ -108,10 +112,10 @@ class UsageSums:
     def add(self, record: Record, dimensions: Sequence[int]) -> None:
         """Count one call; its dimensions are ids in the order of `DIMENSIONS`, 0 for null."""
         key = (record.started_at_us // HOUR_US, *dimensions)
-        _add(self._sums.setdefault(key, [0] * len(MEASURES)), _measures_of(record))
+        _add(self._sums.setdefault(key, [0] * len(MEASURES)), measures_of(record))
 
     def admitted(self, limits: Limits) -> tuple[dict[Key, Measures], int]:
-        """Answer the sums within limits that know all `hours`, and the store's bits of dimensions that hold others."""
+        """Return the sums within limits that know all `hours`, and the store's bits of dimensions that hold others."""
         admitted: dict[Key, Measures] = {}
         capped = 0
         for (hour, *dimensions), measures in sorted(self._sums.items()):
@@ -130,11 +134,6 @@ class UsageTally:
     def add(self, provider: Any, model: Any, measures: Iterable[int]) -> None:
         """Add measures of one model, in the order of `MEASURES`."""
         _add(self._sums.setdefault((provider, model), [0] * len(MEASURES)), measures)
-
-    def count(self, record: Record) -> None:
-        """Add one record, if it is an LLM call."""
-        if is_call(record) and record.provider is not None:
-            self.add(record.provider, record.model, _measures_of(record))
 
     @property
     def ids(self) -> set[Any]:
@@ -162,8 +161,56 @@ def total(models: Iterable[ModelUsage]) -> ModelUsage:
     return _usage(None, None, measures)
 
 
-def scanned(schema: str) -> str:
-    """Write what sums the rows of LLM calls up by provider and model, up to FROM records."""
+async def usage(session: Session, filter: Filter, newest_us: int | None) -> tuple[list[ModelUsage] | None, bool]:
+    """Read the usage of a filter that is visible.
+
+    Returns:
+        The models, None when only a scan could tell and other aggregates need none; and whether that is all.
+    """
+    if filter.kind == "event":
+        return [], True
+    capped_dimensions = (await session.state()).capped_dimensions
+    tally, edges, complete = UsageTally(), [filter], True
+    if can_count(filter, texts(filter), capped_dimensions):
+        cut = split(filter, newest_us)
+        edges = cut.edges
+        await _add_hours(session, filter, cut.hours, tally)
+    elif has_rollups(filter, capped_dimensions) or is_counted(filter):
+        return None, True
+    for edge in edges:
+        complete &= await _add_rows(session, edge, tally)
+    text = await session.text_of(tally.ids - {OTHER})
+    return tally.models({**text, OTHER: OTHERS}), complete
+
+
+async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: UsageTally) -> None:
+    where = await rollup_where(session, conditioned(filter))
+    if where is None or hours.is_empty:
+        return
+    where = during(where, hours, session.dialect)
+    sql = (
+        f"SELECT provider, model, {sums(MEASURES)} FROM {session.dialect.schema}{TABLE} "
+        f"WHERE {where.text} GROUP BY 1, 2"
+    )
+    for provider, model, *measures in await session.fetch(sql, where.parameters):
+        tally.add(provider, model, measures)
+
+
+async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool:
+    hours = during(Where("1 = 1", ()), hours_around(filter.since_us, filter.until_us), session.dialect)
+    sql = f"SELECT 1 FROM {session.dialect.schema}{TABLE} WHERE {hours.text} LIMIT 1"
+    if not await session.fetch(sql, hours.parameters):
+        return True  # nobody called a model in those hours
+
+    def add(rows: Rows) -> None:
+        for provider, model, *measures in rows:
+            tally.add(provider, model or 0, map(int, measures))
+
+    return await scan(session, calls_of(filter), _SCANNED, " GROUP BY 1, 2", add)
+
+
+def _scanned() -> str:
+    """Write what sums the rows of LLM calls up by provider and model."""
     tokens = ", ".join(
         f"sum(CASE WHEN {name} > {_MAX_TOKENS} THEN {_MAX_TOKENS} ELSE coalesce({name}, 0) END)" for name in TOKENS
     )
@@ -174,11 +221,15 @@ def scanned(schema: str) -> str:
     )
     return (
         f"SELECT provider, model, count(*), sum(CASE WHEN {has_tokens} THEN 1 ELSE 0 END), count(cost_usd), {tokens}, "
-        f"sum({cost}) FROM {schema}records"
+        f"sum({cost})"
     )
 
 
-def _measures_of(record: Record) -> Measures:
+_SCANNED: Final = _scanned()
+
+
+def measures_of(record: Record) -> Measures:
+    """Measure one call."""
     tokens = [getattr(record, name) for name in TOKENS]
     has_tokens = any(count is not None for count in tokens)
     counts = (min(count or 0, _MAX_TOKENS) for count in tokens)

@@ -52,13 +52,15 @@ class Connection(aiosqlite.Connection):
         self._thread.join()
 
 
-async def connect(path: Path, *, busy_timeout_s: float, is_read_only: bool = False) -> Connection:
+async def connect(path: Path | None, *, busy_timeout_s: float, is_read_only: bool = False) -> Connection:
     """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its owner only.
 
-    With `is_read_only` the file must be there and is not changed.
+    With `is_read_only` the file must be there and is not changed. Without a path the database is in memory.
     """
 
     def opened() -> sqlite3.Connection:
+        if path is None:
+            return sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
         if is_read_only:
             url = f"{path.absolute().as_uri()}?mode=ro"
             return sqlite3.connect(url, uri=True, timeout=busy_timeout_s, isolation_level=None)
@@ -77,6 +79,35 @@ async def connect(path: Path, *, busy_timeout_s: float, is_read_only: bool = Fal
             # Its thread still has to say that it stopped, and finds no loop if ours ends before: microseconds.
             connection._thread.join()
             raise
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write in one transaction; it is rolled back when the body fails."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """See one state of the store in several statements."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def counter(connection: sqlite3.Connection, name: str) -> int:
+    """Read one of the store's single numbers."""
+    return int(connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
 
 
 @contextmanager

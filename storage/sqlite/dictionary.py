@@ -11,7 +11,7 @@ that uses a value started on a later day than the value's.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from storage.relational.sql import DIMENSIONS, TOOL_KINDS, Texts
@@ -70,7 +70,7 @@ class Names:
     def __init__(self) -> None:
         self._names: dict[int, str] = {}
 
-    def load(self, connection: sqlite3.Connection, ids: Iterable[int]) -> Mapping[int, str | None]:
+    def load(self, connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, str | None]:
         """Find the text of ids; 0 is null."""
         wanted = set(ids) - {0}
         known = self._names
@@ -107,7 +107,7 @@ def marks(values: Sequence[object]) -> str:
     return ", ".join("?" * len(values))
 
 
-def in_parts(values: list[T]) -> Iterator[list[T]]:
+def in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut a list into parts short enough for the parameters of one statement."""
     for start in range(0, len(values), 1000):
         yield values[start : start + 1000]

@@ -18,14 +18,17 @@ from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.payloads import BODIES, HEADS, repack
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
-from storage.relational.sql import SQLITE, conditions, texts
+from storage.relational.scan import seq_range
+from storage.relational.session import run_sync
+from storage.relational.slices import Range
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups, usage
-from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
-from storage.sqlite.dictionary import Names, find, in_parts, marks
-from storage.sqlite.read import seq_range
+from storage.sqlite.codec import COLUMNS, PLACES, Row
+from storage.sqlite.connection import transaction
+from storage.sqlite.dictionary import in_parts, marks
+from storage.sqlite.session import SqliteSession
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
@@ -38,20 +41,15 @@ _SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"
 _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
 
 
-def erase_slice(connection: sqlite3.Connection, filter: Filter, from_seq: int, names: Names) -> Slice:
+def erase_slice(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
     """Erase the first records of a filter from a `seq` on, in one transaction."""
+    connection = session.connection
     connection.execute("PRAGMA secure_delete = on")
-    connection.execute("BEGIN IMMEDIATE")
     try:
-        done = _erase(connection, filter, from_seq, names)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+        with transaction(connection):
+            return _erase(session, filter, from_seq)
     finally:
         connection.execute("PRAGMA secure_delete = off")
-    return done
 
 
 def empty_journal(connection: sqlite3.Connection) -> None:
@@ -59,24 +57,26 @@ def empty_journal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
 
 
-def _erase(connection: sqlite3.Connection, filter: Filter, from_seq: int, names: Names) -> Slice:
-    where, whole = conditions(filter, find(connection, texts(filter)), SQLITE), seq_range(connection, filter)
+def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
+    found, whole = run_sync(session.rows_by_seq(filter)), run_sync(seq_range(session, filter))
     first = max(from_seq, whole.first)
-    if where is None or first > whole.last:
+    if found is None or first > whole.last:
         return Slice(0, 0, None)
     last = min(first + _SCAN_ROWS - 1, whole.last)
-    sql = f"{_SELECT} WHERE {where.text} AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
-    rows = connection.execute(sql, (*where.parameters, first, last, SLICE_ROWS)).fetchall()
+    where = run_sync(found.within(Range(first, last)))
+    sql = f"{_SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT ?"
+    rows = session.connection.execute(sql, (*where.parameters, SLICE_ROWS)).fetchall()
     if len(rows) == SLICE_ROWS:
         last = rows[-1][0]
     if rows:
-        _remove(connection, rows, names)
+        _remove(session, rows)
     events = sum(row[COLUMNS.index("kind")] for row in rows)
     return Slice(len(rows) - events, events, last + 1 if last < whole.last else None)
 
 
-def _remove(connection: sqlite3.Connection, rows: list[Row], names: Names) -> None:
-    records = decode_rows(connection, [row[: len(COLUMNS)] for row in rows], names)
+def _remove(session: SqliteSession, rows: list[Row]) -> None:
+    connection = session.connection
+    records = run_sync(session.records([row[: len(COLUMNS)] for row in rows]))
     counts, used = Rollups(), UsageSums()
     for record, row in zip(records, rows, strict=True):
         if is_call(record):

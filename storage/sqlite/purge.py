@@ -4,14 +4,20 @@ Strategy: `spans` knows where old rows are, a block knows its newest record, so 
 the rollups of hours that are gone, then blocks, then repeated text that nothing uses, then pages are given back to the
 file system. A row above the floor keeps its block until it goes too. Each slice is a transaction of one kind of work,
 in steps of about a millisecond, that ends when its time is over or a batch waits: with its commit it holds the write
-connection for about 8 ms at the median. The journal is written back elsewhere (`storage.sqlite.journal`).
+connection for about 8 ms at the median.
+
+The journal: whoever commits when it has grown long writes it back, on the write connection's thread: some 25 ms, and a
+slice that does so makes the next batch wait. Slices leave it alone, and after a few of them a read connection writes it
+back on its own thread, which keeps neither a batch nor a slice from committing. Batches still do it themselves when it
+gets long for all that.
 
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when.
 """
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -19,9 +25,8 @@ from storage.purge import Purged, RetentionState
 from storage.relational.payloads import BODIES, HEADS
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.sqlite import rollups, usage
+from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import delete_unused
-from storage.sqlite.journal import left_alone
-from storage.sqlite.tiers import meta
 from storage.sqlite.tools import drop_details
 
 T = TypeVar("T")
@@ -58,7 +63,7 @@ class Turn:
         return self._is_wanted() or self._clock() >= self._ends_s
 
     def take(self, step: Callable[[int], int], step_items: int, max_items: int) -> int:
-        """Do steps of so many items, one at least, until none is left or the turn is over; answers how many it took."""
+        """Do steps of so many items, one at least, until none is left or the turn is over; returns how many."""
         items = 0
         while items < max_items:
             taken = step(min(step_items, max_items - items))
@@ -69,13 +74,13 @@ class Turn:
 
 
 def retention(connection: sqlite3.Connection) -> RetentionState:
-    """Tell how far retention has come."""
+    """Read how far retention has come."""
     oldest = connection.execute("SELECT min(min_started_at_us) FROM spans").fetchone()[0]
     pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
     return RetentionState(
-        purge_floor_us=meta(connection, "purge_floor_us"),
-        body_floor_us=meta(connection, "body_floor_us"),
-        purged_through_seq=meta(connection, "purged_through_seq"),
+        purge_floor_us=counter(connection, "purge_floor_us"),
+        body_floor_us=counter(connection, "body_floor_us"),
+        purged_through_seq=counter(connection, "purged_through_seq"),
         oldest_us=oldest,
         used_bytes=(pages - free) * size,
     )
@@ -107,20 +112,28 @@ def vacuum(connection: sqlite3.Connection, is_wanted: Callable[[], bool] = lambd
 
 
 def _transaction(connection: sqlite3.Connection, work: Callable[[], T]) -> T:
-    with left_alone(connection):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            done = work()
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-    return done
+    with journal_left_alone(connection), transaction(connection):
+        return work()
+
+
+@contextmanager
+def journal_left_alone(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let commits only append to the journal, however long it is. Outside a transaction."""
+    pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+
+
+def write_journal_back(connection: sqlite3.Connection) -> None:
+    """Write the journal into the file, as far as readers let us; waits for nobody. The next commit begins it anew."""
+    connection.execute("PRAGMA wal_checkpoint(passive)").fetchall()
 
 
 def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
-    floor_us, body_floor_us = meta(connection, "purge_floor_us"), meta(connection, "body_floor_us")
+    floor_us, body_floor_us = counter(connection, "purge_floor_us"), counter(connection, "body_floor_us")
     rows = _purge_rows(connection, floor_us, max_rows, turn)
     if rows:
         return Purged(rows, 0, is_done=False)

@@ -12,6 +12,7 @@ from typing import Final
 from storage.errors import SchemaTooNew, SchemaTooOld
 from storage.query import Durability
 from storage.sqlite.body_search import add_body_search
+from storage.sqlite.connection import transaction
 
 _PAGE_BYTES: Final = 8192
 _WRITE_CACHE_KIB: Final = 16_384
@@ -74,19 +75,13 @@ def prepare_sole_reader(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         version = _version(connection)
         _refuse_newer(version, scripts)
         for script in scripts[version:]:
             for statement in _statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(scripts)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
     return len(scripts)
 
 

@@ -17,6 +17,7 @@ from storage.relational.time_ranges import DAY_US
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups, usage
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
+from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.tools import insert_calls
 
@@ -42,18 +43,15 @@ class BatchStore:
         self._usage_limits = limits()
 
     def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
-        """Commit one batch; answers the newest seq of the store. After any exception nothing of it is stored."""
-        connection.execute("BEGIN IMMEDIATE")
+        """Commit one batch; returns the newest seq of the store. After any exception nothing of it is stored."""
         try:
-            last_seq = _counter(connection, "last_seq")
-            if batch.entries:
-                self._insert(connection, batch.entries, last_seq)
-            _write_positions(connection, batch)
-            connection.execute("COMMIT")
+            with transaction(connection):
+                last_seq = counter(connection, "last_seq")
+                if batch.entries:
+                    self._insert(connection, batch.entries, last_seq)
+                _write_positions(connection, batch)
         except BaseException:
             self.forget()
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             raise
         for entry in batch.entries:
             last_seq += 1
@@ -67,7 +65,7 @@ class BatchStore:
         self._usage_limits.forget()
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
-        packer = Packer(_counter(connection, "last_block"))
+        packer = Packer(counter(connection, "last_block"))
         counts, used = Rollups(), UsageSums()
         plain: list[Row] = []
         full: list[Row] = []
@@ -157,7 +155,3 @@ def _write_span(connection: sqlite3.Connection, entries: list[Entry], first_seq:
         first_seq = newest[1]
         bounds = [fold(pair) for fold, *pair in zip((min, max, min, max), bounds, newest[2:], strict=True)]
     connection.execute("INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)", (last_seq, first_seq, *bounds))
-
-
-def _counter(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])

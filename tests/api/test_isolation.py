@@ -20,11 +20,11 @@ from api.app import make_app, routes
 from api.services import RouteInfo
 from api.stream.tail import Tail
 from storage.keys import ApiKey
-from storage.memory import MemoryStorage
 from storage.query import Scope
 from storage.record import Batch, Entry, Record, ToolCall, format_id
 from tests.api.conftest import Client, World
 from tests.api.samples import make_body, make_event, make_in_flight, make_payload, make_record
+from tests.support.memory_store import MemoryStorage
 
 TOKEN = "reader-token"
 OWN: dict[str, str | None] = {"project": "proj_a", "container": "cnt_1", "client": "acme"}

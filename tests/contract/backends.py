@@ -7,6 +7,7 @@ from pathlib import Path
 from storage.backends import open_storage
 from storage.base import Storage
 from tests.support import postgres
+from tests.support.memory_store import MemoryStorage
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,10 @@ class Backend:
     """Opens the store that belongs to a directory."""
     is_durable: bool
     """Whether it is still there when it is opened again."""
+
+
+async def _model(directory: Path) -> Storage:
+    return MemoryStorage()
 
 
 async def _memory(directory: Path) -> Storage:
@@ -33,6 +38,7 @@ async def _postgres(directory: Path) -> Storage:
 
 
 BACKENDS = (
+    Backend("model", _model, is_durable=False),
     Backend("memory", _memory, is_durable=False),
     Backend("sqlite", _sqlite, is_durable=True),
     Backend("postgres", _postgres, is_durable=True),

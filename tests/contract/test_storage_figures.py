@@ -12,11 +12,11 @@ from storage.aggregates import FACETS, SAMPLE_ROWS
 from storage.base import Storage
 from storage.query import Filter, Scope
 from storage.record import Record
-from storage.relational import tally
 from storage.relational.time_ranges import HOUR_US
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import Reader, make_dataset
 from tests.storage.samples import START_US, make_batch, make_record
+from tests.support import memory_aggregates as model
 
 HOUR = START_US // HOUR_US * HOUR_US
 FILTERS = (
@@ -72,7 +72,7 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_facets_of_few_records_are_counted(reader: Reader, filter: Filter) -> None:
     """Every facet has the values of its records, most frequent first, with their counts whatever the filter."""
     found = reader.wait(reader.store.facets(filter, tuple(FACETS)))
-    assert found == tally.facets(reader.records, filter, tuple(FACETS))
+    assert found == model.facets(reader.records, filter, tuple(FACETS))
     assert all(value.count is not None for values in found.values() for value in values)
 
 
@@ -86,7 +86,7 @@ async def test_facets_of_many_records_are_counted_where_rollups_can_tell(backend
             await store.commit(make_batch(*records[start : start + 1000]))
         for filter, is_counted in ((Filter(), True), (Filter(since_us=HOUR), True), (Filter(since_us=HOUR - 1), False)):
             found = await store.facets(filter, ("status", "host"))
-            assert found == tally.facets(records, filter, ("status", "host"))
+            assert found == model.facets(records, filter, ("status", "host"))
             assert [value.count for value in found["status"]] == [SAMPLE_ROWS if is_counted else None]
             assert [value.count for value in found["host"]] == [None] * 3
         found = await store.facets(Filter(since_us=HOUR + 1), ("status", "host"))
@@ -127,7 +127,7 @@ def test_a_histogram_counts_each_step(
 ) -> None:
     """Steps cover the range without gaps, and count exactly the filter's records in it."""
     found = reader.wait(reader.store.histogram(filter, since_us, until_us, buckets))
-    assert found == tally.histogram(reader.records, filter, since_us, until_us, buckets)
+    assert found == model.histogram(reader.records, filter, since_us, until_us, buckets)
     assert len(found.buckets) <= buckets + 1
     starts = [bucket.start_us for bucket in found.buckets]
     assert all(after - before == found.step_us for before, after in itertools.pairwise(starts))
@@ -136,7 +136,7 @@ def test_a_histogram_counts_each_step(
 @pytest.mark.parametrize("filter", FILTERS)
 def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
     """Totals, percentiles and the most frequent values are those of the filter's records."""
-    assert reader.wait(reader.store.summary(filter)) == tally.summary(reader.records, filter)
+    assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
 
 
 @pytest.mark.parametrize("filter", FILTERS)

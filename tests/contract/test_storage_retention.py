@@ -9,11 +9,11 @@ from storage.aggregates import FACETS
 from storage.base import Storage
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope, matches
 from storage.record import Batch, Entry, Record
-from storage.relational import tally
 from storage.relational.time_ranges import HOUR_US
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import make_dataset
 from tests.storage.samples import START_US, make_payload, make_record
+from tests.support import memory_aggregates as model
 
 HOUR = START_US // HOUR_US * HOUR_US
 ALL = Filter(kind="all")
@@ -50,12 +50,12 @@ async def check(store: Storage, records: list[Record], floor_us: int, last_seq: 
         assert page.records == expected
         counted = await store.count(filter)
         assert (counted.exchanges + counted.events, counted.exact) == (len(expected), True)
-        assert await store.facets(filter, tuple(FACETS)) == tally.facets(left, filter, tuple(FACETS))
+        assert await store.facets(filter, tuple(FACETS)) == model.facets(left, filter, tuple(FACETS))
         summary = replace(await store.summary(filter), rate_per_s=None)
-        assert summary == replace(tally.summary(left, filter), rate_per_s=None)
+        assert summary == replace(model.summary(left, filter), rate_per_s=None)
         for steps in (1, 30):
             found = await store.histogram(filter, HOUR, HOUR + HOURS * HOUR_US, steps)
-            assert found == tally.histogram(left, filter, HOUR, HOUR + HOURS * HOUR_US, steps)
+            assert found == model.histogram(left, filter, HOUR, HOUR + HOURS * HOUR_US, steps)
     stats = await store.stats(EVERYTHING)
     assert stats.total == sum(1 if record.kind == "event" else 2 for record in left)
     assert (await store.info()).rows == len(left)

@@ -12,10 +12,10 @@ from storage.base import Storage
 from storage.errors import StorageRejected
 from storage.query import Count, Filter, Scope
 from storage.record import Record
-from storage.relational import tally
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import total
 from tests.storage.samples import START_US, make_batch, make_record
+from tests.support import memory_aggregates as model
 
 HOUR = START_US // HOUR_US * HOUR_US
 FILTERS = (
@@ -71,7 +71,7 @@ def make_calls(number: int = 120) -> list[Record]:
 async def check(store: Storage, records: list[Record]) -> None:
     """Every filter has the usage, and the number, that its records add up to."""
     for filter in FILTERS:
-        expected = tally.summary(records, filter)
+        expected = model.summary(records, filter)
         assert (await store.summary(filter)).models == expected.models, filter
         assert await store.count(filter) == Count(expected.exchanges, expected.events), filter
 
@@ -129,5 +129,5 @@ async def test_purged_calls_are_not_counted(store: Storage) -> None:
 async def check_range(store: Storage, records: list[Record], filter: Filter) -> None:
     """A range that begins below the floor has the usage from the floor on."""
     state = await store.retention()
-    expected = tally.summary(records, replace(filter, since_us=state.purge_floor_us))
+    expected = model.summary(records, replace(filter, since_us=state.purge_floor_us))
     assert (await store.summary(filter)).models == expected.models

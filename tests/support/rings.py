@@ -23,7 +23,6 @@ from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings
 from proxy.worker.recorder import Recorder
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL, Ledger, balance, merge
-from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
 from storage.writer.attempts import Availability

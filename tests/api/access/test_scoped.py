@@ -8,9 +8,9 @@ from api.access.principal import ADMIN, Principal
 from api.access.query_gate import QueryGate
 from api.access.scoped import ScopedStorage
 from api.http.errors import Refused
-from storage.memory import MemoryStorage
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope
 from tests.api.samples import make_batch, make_body, make_payload, make_record
+from tests.support.memory_store import MemoryStorage
 
 READER = Principal("reader", "reader", Scope(projects=("proj_a",)))
 

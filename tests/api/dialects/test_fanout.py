@@ -14,10 +14,10 @@ from api.access.principal import Credential, Principal
 from api.dialects.fanout import Fanout, Place
 from api.http.errors import Refused
 from api.services import Services
-from storage.memory import MemoryStorage
 from storage.query import Page, RecordQuery, Scope
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
+from tests.support.memory_store import MemoryStorage
 
 Start = Callable[[Services], Awaitable[Client]]
 PATH = "/api/proxy-logs/_logs"

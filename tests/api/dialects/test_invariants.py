@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from storage.memory import MemoryStorage
 from storage.record import Batch, Entry, Record, ToolCall, format_id, format_request_id, parse_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_event, make_record
+from tests.support.memory_store import MemoryStorage
 
 TEXTS = st.none() | st.sampled_from(["a", "b", "\u00e4 \U0001f600", "<script>", "unknown", ""])
 SMALL = st.none() | st.integers(0, 10**9)

@@ -9,10 +9,10 @@ import pytest
 from api.http.errors import Refused
 from api.http.paging import MAX_ROUNDS, freeze, read_whole_page
 from api.services import Services
-from storage.memory import MemoryStorage
 from storage.query import Count, Filter, Page, RecordQuery
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_event, make_record
+from tests.support.memory_store import MemoryStorage
 
 Start = Callable[[Services], Awaitable[Client]]
 

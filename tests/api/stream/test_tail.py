@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from api.dialects.entries import encode_entries
 from api.native.records import encode_record
 from api.stream.tail import Interest, Subscriber, Tail
-from storage.memory import MemoryStorage
 from storage.query import EVERYTHING, Filter, Page, RecordQuery, Scope, matches
 from storage.record import Record
 from tests.api.samples import make_batch, make_event, make_record
+from tests.support.memory_store import MemoryStorage
 from tests.support.sse import SseEvent, SseReader
 
 ENTRY_KINDS = frozenset(("request", "response", "event"))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageUnavailable
-from storage.memory import MemoryStorage
 from storage.record import Batch
 from tests.proxy.collector.test_drain import eventful_worker, events, told
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import RingWorker, collecting, rows
 
 

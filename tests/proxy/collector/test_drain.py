@@ -12,9 +12,9 @@ from proxy.ring.ring import PREFIX
 from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
-from storage.memory import MemoryStorage
 from storage.record import Batch, Position, Record
 from storage.writer.writer import Writer
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, MortalStore, RingWorker, collecting, rows
 
 

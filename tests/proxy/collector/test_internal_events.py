@@ -6,9 +6,9 @@ from pathlib import Path
 from proxy.collector.internal_events import MAX_DEFERRED, InternalEvents
 from proxy.enrich.records import RecordBuilder
 from storage.ledger import SOURCE_INTERNAL
-from storage.memory import MemoryStorage
 from storage.record import Position
 from storage.writer.writer import Writer
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, SETTINGS, rows
 
 

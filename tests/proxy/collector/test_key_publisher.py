@@ -14,7 +14,7 @@ from proxy.ring.key_snapshot import SNAPSHOT_FILE, read_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
 from storage.errors import StorageUnavailable
 from storage.keys import ApiKey, KeyChanges
-from storage.memory import MemoryStorage
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import RingWorker
 
 KEY = ApiKey(id="01920000-0000-7000-8000-000000000001", name="n", last4="aaaa", secret_sha256=bytes(32))

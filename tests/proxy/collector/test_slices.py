@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from proxy.ring.body_window import Window
-from storage.memory import MemoryStorage
 from tests.proxy.worker.vectors.bodies import HOSTILE, HostileBody
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import RingWorker, collecting, rows
 
 MAX_HOLD_S = 0.05

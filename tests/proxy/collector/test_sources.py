@@ -11,9 +11,9 @@ from proxy.ring.counters import CounterLayout
 from proxy.ring.segment import Segment, segments_in
 from proxy.ring.segment_layout import HEAD, RELEASED
 from storage.ledger import ProducerCounts
-from storage.memory import MemoryStorage
 from storage.record import Position
 from tests.proxy.collector.test_drain import events
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import SETTINGS, RingWorker, collecting, rows
 
 LAYOUT = CounterLayout(len(SETTINGS.routes))

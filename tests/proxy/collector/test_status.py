@@ -10,7 +10,6 @@ from proxy.collector.status import StatusView, worker_totals
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.segment_layout import HEAD
 from storage.base import Storage
-from storage.memory import MemoryStorage
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Limits, Retention
 from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting

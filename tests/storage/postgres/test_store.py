@@ -10,11 +10,14 @@ import pytest
 
 from storage.backends import open_storage
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.postgres import codec, connection, dictionary, read, scan
+from storage.postgres import codec, connection, dictionary
+from storage.postgres import session as session_module
 from storage.postgres import store as module
+from storage.postgres.session import PostgresSession
 from storage.postgres.store import PostgresStorage
 from storage.query import Durability, Filter, Order, RecordQuery, Scope
 from storage.record import Batch, Entry, Record
+from storage.relational import page as page_module
 from storage.relational import slices
 from storage.relational.rollups import Limits
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
@@ -125,13 +128,13 @@ async def test_safe_waits_for_the_disk(url: str, tmp_path: Path, durability: Dur
     """`safe` commits as the server is set up to, `fast` without waiting for its disk."""
     async with await open_storage(url, tmp_path, durability=durability) as store:
         assert isinstance(store, PostgresStorage)
-        assert await store._write(lambda raw: raw.fetchval("SHOW synchronous_commit")) == synchronous
+        assert await store._write(lambda session: session.connection.fetchval("SHOW synchronous_commit")) == synchronous
 
 
 async def test_readers_cannot_write(store: PostgresStorage) -> None:
     """A read connection refuses to change anything."""
     with pytest.raises(StorageUnavailable, match="read-only"):
-        await store._read(lambda raw, budget: raw.execute("DELETE FROM sidelog.meta"))
+        await store._read(lambda session: session.connection.execute("DELETE FROM sidelog.meta"))
 
 
 async def test_a_value_too_large_for_its_column_is_rejected(store: PostgresStorage) -> None:
@@ -183,7 +186,7 @@ async def test_a_search_of_bodies_that_is_cut_goes_on_at_its_cursor(
     slow: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bodies are searched within the budget too: page by page everything is found once."""
-    monkeypatch.setattr(scan, "SLICE_ROWS", 10)
+    monkeypatch.setattr(session_module, "SLICE_ROWS", 10)
     await slow.commit(Batch("sidecar-1", [Entry(make_record(), make_payload(number)) for number in range(50)]))
     wanted = Filter(text='"RESPONSE": 1', kind="all")
     page = await slow.select(RecordQuery(filter=wanted))
@@ -225,7 +228,7 @@ async def test_a_deep_offset_is_the_same_with_and_without_holes(
     store: PostgresStorage, monkeypatch: pytest.MonkeyPatch, order: Order, erased: tuple[str, ...]
 ) -> None:
     """Where every number is a row the offset is not read through; where some are gone it is."""
-    monkeypatch.setattr(read, "_FEW", 0)
+    monkeypatch.setattr(page_module, "_FEW", 0)
     records = [make_record(path=f"/{number}") for number in range(50)]
     await store.commit(make_batch(*records))
     for path in erased:
@@ -259,13 +262,13 @@ async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
 async def test_a_running_statement_is_ended(store: PostgresStorage) -> None:
     """The budget ends a statement in its middle, and the transaction goes on."""
 
-    async def work(raw: connection.Connection, _: connection.Budget) -> list[object]:
-        budget = connection.Budget(0.05)
+    async def work(session: PostgresSession) -> list[object]:
+        session = session.limited(0.05)
         return [
-            await budget.fetch(raw, "SELECT 1", ()) is None,
-            await budget.fetch(raw, "SELECT pg_sleep(20)", ()) is None,
-            await raw.fetchval("SELECT 2"),
-            await budget.fetch(raw, "SELECT 3", ()) is None,
+            await session.fetch_in_budget("SELECT 1", ()) is None,
+            await session.fetch_in_budget("SELECT pg_sleep(20)", ()) is None,
+            await session.connection.fetchval("SELECT 2"),
+            await session.fetch_in_budget("SELECT 3", ()) is None,
         ]
 
     assert await store._read(work) == [False, True, 2, True]
@@ -278,7 +281,7 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(
     async with await opened(url, readers=1) as store:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await store._read(lambda raw, budget: raw.fetchval("SELECT pg_sleep(20)"))
+                await store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(20)"))
         async with asyncio.timeout(5):
             assert await store.last_seq() == 0
         running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(20)%' AND pid <> pg_backend_pid()"
@@ -345,7 +348,7 @@ async def test_vacuum_gives_space_back(store: PostgresStorage, other: "Other[asy
 async def test_keys_are_read_beside_slow_answers(url: str) -> None:
     """Workers learn of changed keys while every other reader is busy."""
     async with await opened(url, readers=1) as store, asyncio.TaskGroup() as group:
-        slow = group.create_task(store._read(lambda raw, budget: raw.fetchval("SELECT pg_sleep(0.5)")))
+        slow = group.create_task(store._read(lambda session: session.connection.fetchval("SELECT pg_sleep(0.5)")))
         await asyncio.sleep(0)
         assert (await store.key_version(), await store.keys()) == (0, [])
         assert not slow.done()

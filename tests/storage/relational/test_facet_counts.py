@@ -1,9 +1,9 @@
 """What is remembered of facets is true, and bounded."""
 
-from storage.relational.facet_counts import KnownCounts, Period, merged
+from storage.relational.facet_counts import KnownCounts, TimeRange, merged
 
-ONE: Period = ("day", 1)
-TWO: Period = ("hour", 30)
+ONE: TimeRange = ("day", 1)
+TWO: TimeRange = ("hour", 30)
 
 
 def test_a_period_is_known_as_long_as_its_stamp_is_the_same() -> None:

@@ -4,12 +4,11 @@ from dataclasses import fields
 
 import pytest
 
+from storage.postgres.session import DIALECT as POSTGRES
 from storage.query import Filter, Scope
 from storage.record import Record
 from storage.relational.sql import (
     DIMENSIONS,
-    POSTGRES,
-    SQLITE,
     Dialect,
     Where,
     conditions,
@@ -17,6 +16,7 @@ from storage.relational.sql import (
     rollup_conditions,
     texts,
 )
+from storage.sqlite.session import DIALECT as SQLITE
 
 NUMBERED = Dialect(
     placeholder=lambda number: f"${number}",

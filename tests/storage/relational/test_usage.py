@@ -14,6 +14,7 @@ from storage.relational.usage import (
     total,
 )
 from tests.storage.samples import make_record
+from tests.support.memory_aggregates import count_usage
 
 NOTHING = (0,) * (len(DIMENSIONS) - 1)
 
@@ -21,11 +22,11 @@ NOTHING = (0,) * (len(DIMENSIONS) - 1)
 def test_only_calls_of_models_count() -> None:
     """Other exchanges, and events, are none; unknown tokens and costs are not zero but not counted."""
     tally = UsageTally()
-    tally.count(make_record())
-    tally.count(make_record(provider="openai", kind="event"))
-    tally.count(make_record(provider="openai", model="m", input_tokens=5, cost_usd=0.1))
-    tally.count(make_record(provider="openai", model="m", cost_usd=0.2))
-    tally.count(make_record(provider="openai", model="m"))
+    count_usage(tally, make_record())
+    count_usage(tally, make_record(provider="openai", kind="event"))
+    count_usage(tally, make_record(provider="openai", model="m", input_tokens=5, cost_usd=0.1))
+    count_usage(tally, make_record(provider="openai", model="m", cost_usd=0.2))
+    count_usage(tally, make_record(provider="openai", model="m"))
     (found,) = tally.models()
     assert (found.calls, found.counted, found.priced, found.input_tokens, found.cost_usd) == (3, 1, 2, 5, 0.3)
 
@@ -33,7 +34,7 @@ def test_only_calls_of_models_count() -> None:
 def test_what_is_claimed_does_not_overflow() -> None:
     """Absurd counts and costs are cut in sums, so that no store refuses them."""
     tally = UsageTally()
-    tally.count(make_record(provider="p", output_tokens=(1 << 63) - 1, cost_usd=1e300))
+    count_usage(tally, make_record(provider="p", output_tokens=(1 << 63) - 1, cost_usd=1e300))
     (found,) = tally.models()
     assert (found.output_tokens, found.cost_usd) == (10**12, 1000.0)
 
@@ -42,7 +43,7 @@ def test_the_total_is_that_of_all_models() -> None:
     """Also where there are none."""
     tally = UsageTally()
     for number in range(3):
-        tally.count(make_record(provider="p", model=f"m{number}", input_tokens=number, cost_usd=0.1))
+        count_usage(tally, make_record(provider="p", model=f"m{number}", input_tokens=number, cost_usd=0.1))
     assert (total(tally.models()).calls, total(tally.models()).input_tokens) == (3, 3)
     assert total(tally.models()).cost_usd == 0.3
     assert total([]).calls == 0

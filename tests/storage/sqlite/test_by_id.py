@@ -7,10 +7,13 @@ import pytest
 
 from storage.query import Filter, RecordQuery, Scope
 from storage.record import new_id
-from storage.sqlite import by_id
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.page import read_page
+from storage.relational.session import run_sync
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names
 from storage.sqlite.schema import prepare_reader
+from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 
@@ -49,7 +52,8 @@ async def test_an_index_has_the_rows_in_order(tmp_path: Path, filter: Filter, in
     prepare_reader(connection)
     budget = RecordingBudget(10)
     budget.plans = []
-    page = by_id.select(connection, RecordQuery(filter=filter, by="id", limit=3, offset=1), Names(), budget)
+    session = SqliteSession(connection, Names(), KnownCounts(), budget)
+    page = run_sync(read_page(session, RecordQuery(filter=filter, by="id", limit=3, offset=1)))
     connection.close()
     assert len(page.records) == 3
     assert budget.plans

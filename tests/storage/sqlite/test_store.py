@@ -16,6 +16,7 @@ from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Body, Entry, Payload, Record
 from storage.relational import slices
 from storage.sqlite import codec, connection, dictionary
+from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record
 
@@ -206,9 +207,9 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(path: Pat
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     async with await SqliteStorage.open(path, readers=1, read_budget_s=60.0) as store:
 
-        def work(raw: sqlite3.Connection, budget: connection.Budget) -> None:
-            budget.execute(raw, "SELECT 1", ())
-            budget.execute(raw, endless, ())
+        async def work(session: SqliteSession) -> None:
+            await session.fetch_in_budget("SELECT 1", ())
+            await session.fetch_in_budget(endless, ())
 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):

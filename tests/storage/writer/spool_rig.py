@@ -8,7 +8,6 @@ from pathlib import Path
 from storage.base import Storage
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, Ledger, ProducerCounts, balance, merge
-from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
 from storage.writer.attempts import Availability

@@ -6,7 +6,6 @@ import pytest
 
 from storage.base import Storage
 from storage.errors import StorageMisconfigured, StorageRejected, StorageUnavailable
-from storage.memory import MemoryStorage
 from storage.record import Batch
 from storage.tools import ToolStorage
 from storage.writer.deferred import DeferredStorage

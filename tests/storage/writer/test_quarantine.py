@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.memory import MemoryStorage
 from storage.record import Batch, Body, Entry, Payload, Stream, ToolCall
 from storage.writer.quarantine import escape, escape_text
 from tests.storage.samples import make_full_record, make_payload, make_record
+from tests.support.memory_store import MemoryStorage
 
 
 def unescape(text: str) -> str:

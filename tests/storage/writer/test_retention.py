@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from storage.memory import MemoryStorage
 from storage.purge import Purged, RetentionState
 from storage.query import Filter
 from storage.record import Batch, Entry
@@ -14,6 +13,7 @@ from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.store import SqliteStorage
 from storage.writer.retention import MAX_ROWS, MIN_ROWS, Floors, Limits, Retention, floors
 from tests.storage.samples import make_body, make_payload, make_record
+from tests.support.memory_store import MemoryStorage
 
 NOW = 480_000 * HOUR_US + 25 * 60_000_000
 HOUR = NOW // HOUR_US

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.memory import MemoryStorage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Position, Record
 from storage.writer.attempts import Availability

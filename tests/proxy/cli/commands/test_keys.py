@@ -15,8 +15,8 @@ from api.services import Services
 from proxy.cli import app
 from proxy.cli.commands.keys import moment
 from proxy.cli.commands.output import CommandError
-from storage.memory import MemoryStorage
 from tests.api.conftest import TOKEN, World
+from tests.support.memory_store import MemoryStorage
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The store without a disk: plain lists and dicts, gone with the process. For tests, demos, and to judge the others by.
+"""The model of a store: plain lists and dicts, to judge the backends by.
 
 Strategy: a batch is checked completely before anything of it is kept, so nothing has to be undone. There is no await
 inside a call, so calls are atomic. Filters are `storage.query.matches`, record by record.
@@ -15,14 +15,14 @@ import msgspec
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.memory_keys import MemoryKeys
-from storage.memory_tools import MemoryTools, page_of, stats_of, values_of
 from storage.purge import Erased, Purged, RetentionState
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
-from storage.relational import tally
 from storage.relational.by_id import id_number
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+from tests.support import memory_aggregates
+from tests.support.memory_keys import MemoryKeys
+from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
 
 _MAX_INT: Final = (1 << 63) - 1
 _UNKNOWN: Final = "unknown"
@@ -114,17 +114,17 @@ class MemoryStorage:
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """See `storage.base.Storage.facets`."""
         self._check_open()
-        return tally.facets(self._visible(), self._resolved(filter), names)
+        return memory_aggregates.facets(self._visible(), self._resolved(filter), names)
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         """See `storage.base.Storage.histogram`."""
         self._check_open()
-        return tally.histogram(self._visible(), self._resolved(filter), since_us, until_us, buckets)
+        return memory_aggregates.histogram(self._visible(), self._resolved(filter), since_us, until_us, buckets)
 
     async def summary(self, filter: Filter) -> Summary:
         """See `storage.base.Storage.summary`."""
         self._check_open()
-        return tally.summary(self._visible(), self._resolved(filter))
+        return memory_aggregates.summary(self._visible(), self._resolved(filter))
 
     async def get(self, record_id: bytes) -> Record | None:
         """See `storage.base.Storage.get`."""
@@ -261,7 +261,7 @@ class MemoryStorage:
         """See `storage.base.Storage.info`."""
         self._check_open()
         rows = len(self._visible())
-        return StorageInfo("memory", "memory:", schema_version=1, rows=rows, last_seq=self._last_seq, size_bytes=0)
+        return StorageInfo("model", "model:", schema_version=1, rows=rows, last_seq=self._last_seq, size_bytes=0)
 
     async def close(self) -> None:
         """See `storage.base.Storage.close`."""

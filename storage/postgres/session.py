@@ -1,0 +1,220 @@
+"""The session that shared reads run over, in Postgres: slices of `seq` with the partitions that can have them."""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Self
+from uuid import UUID
+
+from storage.postgres.body_search import SLICE_ROWS, BodySearch
+from storage.postgres.codec import COLUMNS, PLACES, decode_rows
+from storage.postgres.connection import Budget, Connection
+from storage.postgres.dictionary import Names, find
+from storage.postgres.index_keys import by_id, by_id_bucket, by_seq, id_between, id_bucket, seq_among, seq_between
+from storage.postgres.partitions import EVERY_ID, id_bounds
+from storage.postgres.text import escape, unescape
+from storage.query import Filter, Order
+from storage.record import Record
+from storage.relational.by_id import id_ms
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.session import Parameters, Rows, State
+from storage.relational.slices import Range
+from storage.relational.sql import Dialect, Texts, Where, conditions, is_storable, texts
+
+DIALECT: Final = Dialect(
+    placeholder=lambda number: f"${number}",
+    # The collation makes `lower` leave all but ASCII alone; NULL contains nothing.
+    path_contains='(strpos(lower(path COLLATE "C"), {}) > 0)',
+    trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
+    # First by the key of the index on `seq` (storage/postgres/index_keys.py).
+    tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
+    "AND seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({0})))",
+    # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
+    tool_text="strpos(search, {}) > 0",
+    tool_request="(hashtextextended(llm_request_id, 0) = hashtextextended({0}, 0) AND llm_request_id = {0})",
+    schema="sidelog.",
+    number="{}::bigint",
+    record_columns=", ".join(COLUMNS),
+    by_seq=by_seq,
+    has_grouping_sets=True,
+    has_arrays=True,
+    row_lock=" FOR UPDATE",
+    key_change="UPDATE sidelog.state SET key_version = key_version + 1",
+    from_id=lambda record_id: UUID(bytes=record_id),
+    to_id=lambda value: bytes(value.bytes),
+    unescape=unescape,
+)
+_STATE: Final = (
+    "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, key_version, erasures "
+    "FROM sidelog.counter, sidelog.state"
+)
+_IDS: Final = (
+    "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq >= "
+    "coalesce((SELECT max(first_seq) FROM sidelog.spans WHERE first_seq <= $1), $1)"
+)
+_PLACES: Final = (
+    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records "
+    f"WHERE {seq_among('$1')} AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
+)
+
+Ids = tuple[UUID, UUID]
+"""The least and the largest id."""
+
+
+async def read_state(connection: Connection) -> State:
+    """Read the state of the store as the running transaction sees it."""
+    row = await connection.fetchrow(_STATE)
+    assert row is not None, "bug: a migrated store has its row of state"
+    return State(*row)
+
+
+async def id_range(connection: Connection, part: Range) -> Ids:
+    """Find ids, both inclusive, between which all rows of a range are: other partitions need not be looked at."""
+    row = await connection.fetchrow(_IDS, part.first, part.last)
+    return EVERY_ID if row is None or row[0] is None else id_bounds(*row)
+
+
+def bounds(first_parameter: int) -> str:
+    """Write the condition on the rows of a slice: its first and last `seq`, its first and last id."""
+    first, last, least_id, most_id = (f"${first_parameter + place}" for place in range(4))
+    return f"{seq_between(first, last)} AND id BETWEEN {least_id} AND {most_id}"
+
+
+class PostgresSession:
+    """`storage.relational.session.Session` over a connection, inside a transaction."""
+
+    dialect: Final = DIALECT
+
+    def __init__(self, connection: Connection, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
+        self.connection = connection
+        self.known_counts = known_counts
+        self.budget = budget
+        self._names = names
+        self._state: State | None = None
+
+    def limited(self, seconds: float) -> Self:
+        return type(self)(self.connection, self._names, self.known_counts, Budget(seconds))
+
+    async def state(self) -> State:
+        if self._state is None:
+            self._state = await read_state(self.connection)
+        return self._state
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
+        return await self.connection.fetch(sql, *_escaped(parameters))
+
+    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
+        return await self.budget.fetch(self.connection, sql, _escaped(parameters))
+
+    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
+        await self.connection.executemany(sql, [_escaped(row) for row in rows])
+
+    async def ids_of(self, texts: Texts) -> dict[str, dict[str, int]]:
+        return await find(self.connection, texts)
+
+    async def text_of(self, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
+        return await self._names.load(self.connection, {number or None for number in ids})
+
+    async def seq_ends(self) -> Range:
+        least = await self.connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
+        return Range(1, 0) if least is None else Range(least, (await self.state()).last_seq)
+
+    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
+        found = await self._conditions(filter, first_parameter)
+        return None if found is None else Selection(self, *found, first_parameter)
+
+    async def rows_by_id(self, filter: Filter, whole: Range) -> "Selection | None":
+        found = await self._conditions(filter, 1)
+        return None if found is None else SelectionById(self, *found, whole, has_bucket=_has_bucket(filter))
+
+    async def records(self, rows: Rows) -> list[Record]:
+        return await decode_rows(self.connection, rows, self._names)
+
+    async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
+        ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))
+        return await self.connection.fetch(_PLACES, seqs, *ids, purge_floor_us)
+
+    async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
+        return [(number, data) for number, data in await self.connection.fetch(sql, ids)]
+
+    async def _conditions(self, filter: Filter, first_parameter: int) -> tuple[Where, BodySearch | None] | None:
+        ids = await find(self.connection, texts(filter))
+        others = replace(filter, text=None)
+        where = conditions(others, ids, DIALECT, first_parameter=first_parameter)
+        if where is None or not filter.text:
+            return None if where is None else (where, None)
+        plain = conditions(others, ids, DIALECT)
+        if plain is None or not is_storable(filter.text):
+            return None
+        search = BodySearch(
+            filter.text, Where(plain.text, _escaped(plain.parameters)), (await self.state()).body_floor_us
+        )
+        number = first_parameter + len(where.parameters)
+        return Where(f"{where.text} AND {search.condition(number)}", where.parameters), search
+
+
+class Selection:
+    """Rows in slices of `seq`."""
+
+    def __init__(
+        self, session: PostgresSession, where: Where, search: BodySearch | None, first_parameter: int = 1
+    ) -> None:
+        self._session = session
+        self._where = where
+        self._search = search
+        self._first_parameter = first_parameter
+
+    @property
+    def first_rows(self) -> int | None:
+        return None if self._search is None else SLICE_ROWS
+
+    def order_by(self, order: Order) -> str:
+        return by_seq(order)
+
+    async def within(self, part: Range) -> Where | None:
+        return await self._within(part, await id_range(self._session.connection, part))
+
+    async def _within(self, part: Range, ids: Ids) -> Where | None:
+        parameters: tuple[Any, ...] = self._where.parameters
+        if self._search is not None:
+            found = await self._search.find(self._session.connection, part, ids, self._session.budget)
+            if found is None:
+                return None
+            parameters = (*parameters, self._search.text, found)
+        text = f"{self._where.text} AND {bounds(self._first_parameter + len(parameters))}"
+        return Where(text, (*parameters, part.first, part.last, *ids))
+
+
+class SelectionById(Selection):
+    """Rows of a range of `seq` in slices of ids."""
+
+    def __init__(
+        self, session: PostgresSession, where: Where, search: BodySearch | None, whole: Range, *, has_bucket: bool
+    ) -> None:
+        super().__init__(session, where, search)
+        self._whole = whole
+        self._has_bucket = has_bucket
+
+    def order_by(self, order: Order) -> str:
+        return by_id_bucket(order) if self._has_bucket else by_id(order)
+
+    async def within(self, part: Range) -> Where | None:
+        ids = UUID(int=part.first), UUID(int=part.last)
+        where = await self._within(self._whole, ids)
+        if where is None or not self._has_bucket:
+            return where
+        number = len(where.parameters) + 1
+        buckets = (id_bucket(id_ms(each.bytes)) for each in ids)
+        return Where(f"{where.text} AND {id_between(number - 2, number)}", (*where.parameters, *buckets))
+
+
+def _has_bucket(filter: Filter) -> bool:
+    """Whether an index has the rows of a project, or those of a client's route, by the buckets of their ids."""
+    scope = filter.scope
+    return bool(filter.projects or scope.projects or (filter.routes and (filter.clients or scope.clients)))
+
+
+def _escaped(parameters: Parameters) -> tuple[Any, ...]:
+    return tuple([escape(value) if isinstance(value, str) else value for value in parameters])

@@ -1,0 +1,170 @@
+"""The values of facets: counted by rollups where they know the facet, else looked for in the newest rows.
+
+Where these are all rows of the filter, they count every facet exactly.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from storage.aggregates import (
+    FACETS,
+    MAX_FACET_VALUES,
+    ROLLUP_FACETS,
+    ROW_FACETS,
+    SAMPLE_ROWS,
+    FacetValue,
+    class_name,
+    most_frequent,
+)
+from storage.query import ROLLUP_METHODS, Filter
+from storage.record import LEVELS
+from storage.relational.facet_counts import Counts, Stamp, TimeRange, add_count, merged
+from storage.relational.rollup_sql import Tables, can_count, record_totals, rollup_where, sums, tables_for
+from storage.relational.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
+from storage.relational.scan import scan
+from storage.relational.session import Rows, Session
+from storage.relational.sql import KINDS, Dialect, Where
+from storage.relational.time_ranges import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
+from storage.relational.totals import count_hours
+
+_SAMPLE_S: Final = 0.01
+"""How long rows are looked for."""
+_WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
+
+
+async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
+    """Find the values of facets, whose names are checked."""
+    state = await session.state()
+    filter = state.visible(filter)
+    is_known = can_count(filter, state.capped_dimensions)
+    is_exact = is_known and has_whole_hours(filter)
+    is_long = is_known and not is_exact and await _has_many(session, filter)
+    sampled = [name for name in names if name not in ROLLUP_FACETS or not (is_exact or is_long)]
+    counts, is_whole = await _sample(session, filter, sampled) if sampled else ({}, False)
+    counted = [name for name in names if name in ROLLUP_FACETS and (is_exact or not is_whole)]
+    if counted:
+        wide = reduced(filter)
+        counts |= await count_values(session, wide, hours_inside(wide.since_us, wide.until_us), counted)
+    answer = {}
+    for name in names:
+        found = await named(session, name, counts[name], MAX_FACET_VALUES)
+        has_count = is_whole or (is_exact and name in ROLLUP_FACETS)
+        answer[name] = [FacetValue(value, count if has_count else None) for value, count in found]
+    return answer
+
+
+async def count_values(session: Session, filter: Filter, hours: Hours, names: Sequence[str]) -> Counts:
+    """Count the values of facets in the rollups of some hours."""
+    where = await rollup_where(session, filter)
+    if where is None or hours.is_empty:
+        return merged(names, ())
+    state = await session.state()
+    stamps: dict[TimeRange, Stamp] = {}
+    for part in parts(hours):
+        for number, records in await session.fetch(*record_totals(part, session.dialect)):
+            stamps[part.tier, number] = (records, state.erasures)
+    question = (where, tuple(names))
+    found, missing = session.known_counts.find(question, stamps)
+    tables = tables_for(filter, state.capped_dimensions) or TABLES
+    for tier in TABLES:
+        numbers = [number for missed, number in missing if missed == tier]
+        counted = await _count_ranges(session, tables, where, tier, numbers, names) if numbers else {}
+        for number, counts in counted.items():
+            session.known_counts.learn(question, (tier, number), stamps[tier, number], counts)
+            found.append(counts)
+    return merged(names, found)
+
+
+async def _count_ranges(
+    session: Session, tables: Tables, where: Where, tier: Tier, numbers: Sequence[int], names: Sequence[str]
+) -> dict[int, Counts]:
+    """Count each of some hours, or of some days."""
+    dialect = session.dialect
+    counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
+    for (table, column), columns, some in _passes(dialect, tables, tier, names):
+        wanted = [(name, columns.index(FACETS[name])) for name in some]
+        within = dialect.one_of(column, numbers, len(where.parameters) + 1)
+        rows = await session.fetch(
+            f"SELECT {column}, {', '.join(columns)}, {sums(('exchanges + events',))} FROM {dialect.schema}{table} "
+            f"WHERE {where.text} AND {within.text} {dialect.group_by(columns, column)}",
+            (*where.parameters, *within.parameters),
+        )
+        for number, *values, count in rows:
+            counts = counted.get(number)
+            if counts is None:
+                continue
+            for name, place in wanted:
+                value = values[place]
+                if value is not None:
+                    values_of = counts[name]
+                    values_of[value] = values_of.get(value, 0) + count
+    return counted
+
+
+def _passes(
+    dialect: Dialect, tables: Tables, tier: Tier, names: Sequence[str]
+) -> Iterator[tuple[tuple[str, str], Sequence[str], Sequence[str]]]:
+    """Part facets into passes: over which table, by which columns, and the facets counted in it.
+
+    What the smaller tables have is counted there. Of the others, the columns that begin the key need no sorting, which
+    takes longer than reading, unless the database counts each column by itself. SQLite, 10 million records of ten days,
+    ten facets: 8 ms so, 20 in one pass.
+    """
+    small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
+    large = [name for name in names if name not in small]
+    first = [] if dialect.has_grouping_sets else [name for name in large if FACETS[name] in LIMITED]
+    rest = [name for name in large if name not in first]
+    if small:
+        yield STATUS_TABLES[tier], [FACETS[name] for name in small], small
+    if first:
+        yield TABLES[tier], LIMITED[: 1 + max(LIMITED.index(FACETS[name]) for name in first)], first
+    if rest:
+        yield TABLES[tier], [FACETS[name] for name in rest], rest
+
+
+async def named(session: Session, name: str, counts: dict[int, int], limit: int) -> list[tuple[str, int]]:
+    """Return the most frequent stored values as text; null, `OTHER` and methods that clients invented are left out."""
+    column = FACETS[name]
+    if column == "status_class":
+        values = {class_name(value): count for value, count in counts.items() if value}
+    elif column in _WORDS:
+        values = {_WORDS[column][value]: count for value, count in counts.items()}
+    else:
+        # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
+        frequent = sorted(counts, key=lambda value: -counts[value])[: 4 * limit]
+        ids = [value for value in frequent if value > 0]
+        text = await session.text_of(ids)
+        values = {str(text[value]): counts[value] for value in ids}
+        if name == "method":
+            values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
+    return most_frequent(values, limit)
+
+
+async def _has_many(session: Session, filter: Filter) -> bool:
+    """Whether the whole hours of a filter have more rows than are looked at."""
+    found = await count_hours(session, filter, hours_inside(filter.since_us, filter.until_us))
+    return found.exchanges + found.events >= SAMPLE_ROWS
+
+
+async def _sample(session: Session, filter: Filter, names: Sequence[str]) -> tuple[Counts, bool]:
+    """Count values in the newest rows; returns also whether these are all rows there are."""
+    counts: Counts = {name: {} for name in names}
+    columns = ", ".join(f"{ROW_FACETS[name]} AS facet_{name}" for name in names)
+    groups = ", ".join(f"facet_{name}" for name in names)
+    # Grouped by the database: 3 instead of 20 ms.
+    select = f"SELECT {groups}, count(*) FROM (SELECT {columns}"
+    then = f" {session.dialect.by_seq('desc')} LIMIT {SAMPLE_ROWS}) AS newest GROUP BY {groups}"
+    found = 0
+
+    def add(rows: Rows) -> bool:
+        nonlocal found
+        for *values, count in rows:
+            found += count
+            for name, value in zip(names, values, strict=True):
+                add_count(counts[name], value or 0, count)
+        return found >= SAMPLE_ROWS
+
+    is_complete = await scan(session.limited(_SAMPLE_S), filter, select, then, add)
+    return counts, is_complete and found < SAMPLE_ROWS

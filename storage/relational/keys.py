@@ -1,0 +1,115 @@
+"""API keys, few rows that are read whole, and values that belong to the store as a whole.
+
+Each change of a key is one transaction with the version that tells of it. A key that changes is locked first, so that
+of two sidecars one changes what the other left.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from storage.keys import ApiKey, KeyChanges, KeyUpdate, changed, deleted
+from storage.relational.session import Session
+from storage.relational.sql import Dialect
+
+_COLUMNS: Final[tuple[str, ...]] = ApiKey.__struct_fields__
+_LISTS: Final = ("scopes", "agents")
+
+
+async def read_keys(session: Session) -> list[ApiKey]:
+    """List every key in the order of creation, deleted ones included."""
+    rows = await session.fetch(f"{_select(session.dialect)} ORDER BY created_at_us, id")
+    return [_key(row, session.dialect) for row in rows]
+
+
+async def create_key(session: Session, key: ApiKey) -> None:
+    """Insert a key."""
+    marks = ", ".join(map(session.dialect.placeholder, range(1, len(_COLUMNS) + 1)))
+    sql = f"INSERT INTO {session.dialect.schema}api_keys ({', '.join(_COLUMNS)}) VALUES ({marks})"
+    await session.execute_many(sql, [_row(key)])
+    await session.execute_many(session.dialect.key_change, [()])
+
+
+async def update_key(session: Session, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
+    """Change a key that is not deleted."""
+    return await _replace(session, key_id, lambda key: changed(key, changes))
+
+
+async def delete_key(session: Session, key_id: str, at_us: int) -> KeyUpdate | None:
+    """Delete a key that is not deleted."""
+    return await _replace(session, key_id, lambda key: deleted(key, at_us))
+
+
+async def touch_keys(session: Session, uses: Mapping[str, int]) -> None:
+    """Note the newest use of keys; unknown ones are left out."""
+    at, key_id, newest = map(session.dialect.placeholder, (1, 2, 3))
+    sql = (
+        f"UPDATE {session.dialect.schema}api_keys SET last_used_at_us = {at} "
+        f"WHERE id = {key_id} AND coalesce(last_used_at_us, 0) < {newest}"
+    )
+    # In order, so that two sidecars cannot wait for each other in a circle.
+    await session.execute_many(sql, [(at_us, key_id, at_us) for key_id, at_us in sorted(uses.items())])
+
+
+async def read_meta(session: Session, name: str) -> str | None:
+    """Read one value; None when there is none."""
+    dialect = session.dialect
+    sql = f"SELECT value FROM {dialect.schema}meta WHERE name = {dialect.placeholder(1)}"
+    rows = await session.fetch(sql, (dialect.meta_prefix + name,))
+    return dialect.unescape(str(rows[0][0])) if rows else None
+
+
+async def put_meta(session: Session, name: str, value: str, *, replace: bool) -> str:
+    """Keep one value, unless there is one and it shall not be replaced; returns what is kept."""
+    dialect = session.dialect
+    conflict = "DO UPDATE SET value = excluded.value" if replace else "DO NOTHING"
+    sql = (
+        f"INSERT INTO {dialect.schema}meta (name, value) "
+        f"VALUES ({dialect.placeholder(1)}, {dialect.placeholder(2)}) ON CONFLICT (name) {conflict}"
+    )
+    await session.execute_many(sql, [(dialect.meta_prefix + name, value)])
+    kept = await read_meta(session, name)
+    assert kept is not None
+    return kept
+
+
+async def _replace(session: Session, key_id: str, change: Callable[[ApiKey], ApiKey]) -> KeyUpdate | None:
+    dialect = session.dialect
+    living = f"WHERE id = {dialect.placeholder(1)} AND deleted_at_us IS NULL{dialect.row_lock}"
+    rows = await session.fetch(f"{_select(dialect)} {living}", (key_id,))
+    if not rows:
+        return None
+    before = _key(rows[0], dialect)
+    after = change(before)
+    columns = ", ".join(f"{column} = {dialect.placeholder(place)}" for place, column in enumerate(_COLUMNS, 1))
+    sql = f"UPDATE {dialect.schema}api_keys SET {columns} WHERE id = {dialect.placeholder(len(_COLUMNS) + 1)}"
+    await session.execute_many(sql, [(*_row(after), key_id)])
+    await session.execute_many(dialect.key_change, [()])
+    return KeyUpdate(before, after)
+
+
+def _select(dialect: Dialect) -> str:
+    return f"SELECT {', '.join(_COLUMNS)} FROM {dialect.schema}api_keys"
+
+
+def _row(key: ApiKey) -> tuple[Any, ...]:
+    values = msgspec.structs.asdict(key)
+    for name in _LISTS:
+        if values[name] is not None:
+            values[name] = msgspec.json.encode(values[name]).decode()
+    return tuple(values.values())
+
+
+def _key(row: Sequence[Any], dialect: Dialect) -> ApiKey:
+    values: dict[str, Any] = {
+        column: dialect.unescape(value) if isinstance(value, str) else value
+        for column, value in zip(_COLUMNS, row, strict=True)
+    }
+    for name in _LISTS:
+        if values[name] is not None:
+            values[name] = msgspec.json.decode(values[name], type=tuple[str, ...])
+    values["disabled"] = values["disabled"] == 1
+    return ApiKey(**values)

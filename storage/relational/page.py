@@ -1,0 +1,156 @@
+"""One page of a list, and single records with their payloads.
+
+Strategy: a filter is walked in slices, of `seq` or of ids, in the order of the query (`storage.relational.slices`), so
+that a time budget can end it anywhere with a cursor in hand. Bounds on time become bounds on `seq`, or on ids, first.
+
+Invariant: the first slice is searched whatever the budget, and an answer that was cut carries a cursor to go on. Rows
+that are committed while a read runs are left to the next one.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from storage.query import Filter, Page, RecordQuery
+from storage.record import Payload, Record
+from storage.relational.by_id import ID_BYTES, id_number, id_slices
+from storage.relational.payloads import NOWHERE, Unpacker
+from storage.relational.scan import seq_range, within_int
+from storage.relational.session import Selection, Session
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT, Dialect
+from storage.relational.time_ranges import hours_inside
+from storage.relational.totals import count_hours
+
+_FEW: Final = 1000
+"""Rows that are skipped by reading them rather than by finding out whether that can be avoided."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    rows: Selection
+    parts: Iterable[Range]
+    number: Callable[[Record], int]
+    """A record's place in the order, as cursors carry it."""
+    skip: int
+
+
+async def read_page(session: Session, query: RecordQuery) -> Page:
+    """Read one page of at least one record."""
+    filter = (await session.state()).visible(query.filter)
+    if query.limit <= 0:
+        return Page([], complete=True, next_after=None)
+    walk = await (_by_id if query.by == "id" else _by_seq)(session, filter, query)
+    return Page([], complete=True, next_after=None) if walk is None else await _gather(session, query, walk)
+
+
+async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
+    rows = await session.rows_by_seq(filter)
+    if rows is None:
+        return None
+    skip = _skipped(query)
+    whole = (await seq_range(session, filter)).following(query.after, query.order)
+    if skip > _FEW and await _is_dense(session, filter):
+        whole, skip = whole.without(skip, query.order), 0
+    return _Walk(rows, slices(whole, query.order, rows.first_rows), lambda record: record.seq, skip)
+
+
+async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
+    """Walk in the order of receipt: for readers that list what came in, not what was stored."""
+    whole = await seq_range(session, filter)
+    whole = Range(within_int(whole.first), within_int(whole.last))
+    rows = await session.rows_by_id(filter, whole)
+    if rows is None:
+        return None
+    mark = session.dialect.placeholder
+    # Between which milliseconds the ids of a range of `seq` are.
+    sql = (
+        f"SELECT coalesce(min(min_id_ms), 1), coalesce(max(max_id_ms), 0) FROM {session.dialect.schema}spans "
+        f"WHERE last_seq >= {mark(1)} AND first_seq <= {mark(2)}"
+    )
+    [(first_ms, last_ms)] = await session.fetch(sql, (whole.first, whole.last))
+    parts = id_slices(Range(first_ms, last_ms), query.order, query.after)
+    return _Walk(rows, parts, lambda record: id_number(record.id), _skipped(query))
+
+
+async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
+    rows: list[Sequence[Any]] = []
+    limit, edge, skip = min(query.limit, MAX_INT - 1), query.after, walk.skip
+    mark, schema = session.dialect.placeholder, session.dialect.schema
+    for part in walk.parts:
+        where = await walk.rows.within(part)
+        if where is None:
+            return Page(await session.records(rows), complete=False, next_after=None if skip else edge)
+        number = len(where.parameters) + 1
+        if skip:
+            skipped = f"SELECT 1 FROM {schema}records WHERE {where.text} LIMIT {mark(number)}"
+            sql = f"SELECT count(*) FROM ({skipped}) AS skipped"
+            passed = await session.fetch_in_budget(sql, (*where.parameters, skip))
+            if passed is None:
+                return Page([], complete=False, next_after=None)
+            if passed[0][0] < skip:
+                skip -= passed[0][0]
+                continue
+        sql = (
+            f"{_select(session.dialect)} WHERE {where.text} {walk.rows.order_by(query.order)} "
+            f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
+        )
+        # One row more than wanted tells whether there is a next page.
+        found = await session.fetch_in_budget(sql, (*where.parameters, limit + 1 - len(rows), skip))
+        if found is None:
+            return Page(await session.records(rows), complete=False, next_after=edge)
+        rows += found
+        skip = 0
+        if len(rows) > limit:
+            page = await session.records(rows[:limit])
+            return Page(page, complete=True, next_after=walk.number(page[-1]))
+        edge = part.last if query.order == "asc" else part.first
+    return Page(await session.records(rows), complete=True, next_after=None)
+
+
+async def _is_dense(session: Session, filter: Filter) -> bool:
+    """Whether every `seq` of a filter's range is one of its rows, so that an offset is a difference of `seq`."""
+    floor_us = (await session.state()).purge_floor_us
+    if filter != Filter(kind=filter.kind, since_us=floor_us or None):
+        return False
+    whole = await seq_range(session, filter)
+    counted = await count_hours(session, Filter(kind="all"), hours_inside(filter.since_us, None))
+    other = {"all": 0, "exchange": counted.events, "event": counted.exchanges}[filter.kind]
+    return not other and counted.exchanges + counted.events == whole.last - whole.first + 1
+
+
+async def read_record(session: Session, record_id: bytes) -> Record | None:
+    """Read one record by its id."""
+    if len(record_id) != ID_BYTES:
+        return None
+    dialect = session.dialect
+    floor_us = (await session.state()).purge_floor_us
+    sql = f"{_select(dialect)} WHERE id = {dialect.placeholder(1)} AND started_at_us >= {dialect.placeholder(2)}"
+    rows = await session.fetch(sql, (dialect.from_id(record_id), floor_us or -MAX_INT - 1))
+    return (await session.records(rows))[0] if rows else None
+
+
+async def read_payloads(session: Session, seqs: Sequence[int]) -> dict[int, Payload]:
+    """Read the payloads of some records."""
+    wanted = sorted({seq for seq in seqs if 0 < seq <= MAX_INT})
+    if not wanted:
+        return {}
+    state = await session.state()
+    places = await session.places(wanted, state.purge_floor_us or -MAX_INT - 1)
+    unpacker = Unpacker(await session.blocks(sorted({block for row in places for block in (row[1], row[4]) if block})))
+    found = {}
+    for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:
+        heads = (heads_block, heads_at, heads_length) if heads_block else NOWHERE
+        has_bodies = bodies_block and started_at_us >= state.body_floor_us
+        found[seq] = unpacker.payload(heads, (bodies_block, bodies_at, bodies_length) if has_bodies else NOWHERE)
+    return {seq: payload for seq, payload in found.items() if payload is not None}
+
+
+def _skipped(query: RecordQuery) -> int:
+    return min(max(query.offset, 0), MAX_INT)
+
+
+def _select(dialect: Dialect) -> str:
+    return f"SELECT {dialect.record_columns} FROM {dialect.schema}records"

@@ -1,0 +1,80 @@
+"""Rows of a filter, one statement per slice of `seq`, newest first, until the time budget ends it.
+
+Strategy: bounds on time become bounds on `seq` first (table `spans`). The range that is left is searched slice by slice
+(`storage.relational.slices`).
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Callable
+
+from storage.query import Filter
+from storage.relational.session import Parameters, Rows, Session
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT
+
+
+async def scan(
+    session: Session,
+    filter: Filter,
+    select: str,
+    then: str,
+    add: Callable[[Rows], bool | None],
+    *,
+    before: Parameters = (),
+) -> bool:
+    """Run `select` over the rows of a filter, slice by slice; False when the budget ended it.
+
+    Args:
+        session: To read from.
+        filter: Which rows.
+        select: Up to the name of the table of records, which is added.
+        then: What follows the conditions: grouping, order, limit.
+        add: Takes the rows of each slice; True ends the scan, for no more are needed.
+        before: Parameters of `select`, the first ones.
+    """
+    rows = await session.rows_by_seq(filter, len(before) + 1)
+    if rows is None:
+        return True
+    for part in slices(await seq_range(session, filter), "desc", rows.first_rows):
+        where = await rows.within(part)
+        if where is None:
+            return False
+        sql = f"{select} FROM {session.dialect.schema}records WHERE {where.text}{then}"
+        found = await session.fetch_in_budget(sql, (*before, *where.parameters))
+        if found is None:
+            return False
+        if add(found):
+            break
+    return True
+
+
+async def seq_range(session: Session, filter: Filter) -> Range:
+    """Find the rows that a filter's bounds on time and `seq` leave to be searched."""
+    if filter.since_us is None and filter.until_us is None:
+        whole = await session.seq_ends()
+    else:
+        mark, schema = session.dialect.placeholder, session.dialect.schema
+        sql = (
+            f"SELECT coalesce(min(first_seq), 1), coalesce(max(last_seq), 0) FROM {schema}spans "
+            f"WHERE max_started_at_us >= {mark(1)} AND min_started_at_us < {mark(2)}"
+        )
+        since = -MAX_INT if filter.since_us is None else within_int(filter.since_us)
+        until = MAX_INT if filter.until_us is None else within_int(filter.until_us)
+        [(first, last)] = await session.fetch(sql, (since, until))
+        whole = Range(first, last)
+    first = whole.first if filter.seq_after is None else max(whole.first, filter.seq_after + 1)
+    last = whole.last if filter.seq_until is None else min(whole.last, filter.seq_until)
+    return Range(first, last)
+
+
+async def start_range(session: Session) -> tuple[int | None, int | None]:
+    """Find about when the oldest and the newest record started; None without records."""
+    sql = f"SELECT min(min_started_at_us), max(max_started_at_us) FROM {session.dialect.schema}spans"
+    [(least, most)] = await session.fetch(sql)
+    return (None, None) if least is None else (max(least, (await session.state()).purge_floor_us), most)
+
+
+def within_int(value: int) -> int:
+    """Bound a number to what an integer column can hold."""
+    return max(min(value, MAX_INT), -MAX_INT)

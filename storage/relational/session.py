@@ -1,0 +1,139 @@
+"""What a read needs of a database: one transaction that sees one state of the store, and a budget of time.
+
+Strategy: reads are written once, as coroutines over a `Session`, and every backend has its own session. Where the
+driver is synchronous nothing in them ever suspends, and `run_sync` runs them to their end on the driver's thread.
+
+Invariant: the first query of a read that `fetch_in_budget` runs always ends, so that every read makes progress.
+"""
+
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
+
+from storage.query import Filter, Order
+from storage.record import Record
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.slices import Range
+from storage.relational.sql import Dialect, Texts, Where
+
+T = TypeVar("T")
+
+Parameters = Sequence[Any]
+Rows = Sequence[Any]
+"""Each a sequence of the values of its columns."""
+
+
+class State(NamedTuple):
+    """What is true of the store as a whole."""
+
+    last_seq: int
+    purge_floor_us: int
+    """Rows that started before are purged, or will be; 0 is none."""
+    body_floor_us: int
+    purged_through_seq: int
+    capped_dimensions: int
+    """Bit per dimension of which rollups hold `OTHER`."""
+    key_version: int
+    erasures: int
+    """Rises with every slice that is erased."""
+
+    def visible(self, filter: Filter) -> Filter:
+        """Narrow a filter to what retention has not given up."""
+        floor_us = self.purge_floor_us
+        if floor_us and (filter.since_us is None or filter.since_us < floor_us):
+            return replace(filter, since_us=floor_us)
+        return filter
+
+
+class Selection(Protocol):
+    """The rows of a filter, to be read slice by slice."""
+
+    @property
+    def first_rows(self) -> int | None:
+        """How many rows the first slice has; None for as many as usual."""
+        ...
+
+    def order_by(self, order: Order) -> str:
+        """Write the order of the rows."""
+        ...
+
+    async def within(self, part: Range) -> Where | None:
+        """Write the conditions on the rows of a slice; None when the budget ended the search for them."""
+        ...
+
+
+class Session(Protocol):
+    """One transaction, of one caller."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How SQL is written here."""
+        ...
+
+    @property
+    def known_counts(self) -> KnownCounts:
+        """What the store remembers of its rollups."""
+        ...
+
+    def limited(self, seconds: float) -> Self:
+        """Return the same transaction with a budget of its own."""
+        ...
+
+    async def state(self) -> State:
+        """Read the state of the store, once."""
+        ...
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
+        """Run a query and fetch everything, in the store's own time."""
+        ...
+
+    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
+        """Run a query and fetch everything; None when the budget ended it."""
+        ...
+
+    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
+        """Run a statement for each row of parameters."""
+        ...
+
+    async def ids_of(self, texts: Texts) -> Mapping[str, Mapping[str, int]]:
+        """Look up the dictionary ids of text, by column; unknown text is left out."""
+        ...
+
+    async def text_of(self, ids: Iterable[int | None]) -> Mapping[Any, str | None]:
+        """Look up the text of dictionary ids; null, or 0, is null."""
+        ...
+
+    async def seq_ends(self) -> Range:
+        """Find between which `seq`s all rows are."""
+        ...
+
+    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> Selection | None:
+        """Select rows in slices of `seq`, parameters numbered from the given one; None when nothing can match."""
+        ...
+
+    async def rows_by_id(self, filter: Filter, whole: Range) -> Selection | None:
+        """Select rows of a range of `seq` in slices of ids; None when nothing can match."""
+        ...
+
+    async def records(self, rows: Rows) -> list[Record]:
+        """Decode rows that have the dialect's `record_columns`."""
+        ...
+
+    async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
+        """Read where the payloads of some rows are: seq, block, offset and length of heads and of bodies, start."""
+        ...
+
+    async def blocks(self, ids: Sequence[int]) -> Iterable[tuple[int, bytes]]:
+        """Read blocks of payloads: ids and zstd frames."""
+        ...
+
+
+def run_sync(work: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends, outside of any event loop."""
+    iterator = work.__await__()
+    try:
+        next(iterator)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise AssertionError("bug: a read over a synchronous driver has suspended")

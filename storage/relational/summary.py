@@ -1,0 +1,137 @@
+"""Totals of a filter: whole hours from rollups, the rest from rows."""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from dataclasses import replace
+from typing import Final
+
+from storage.aggregates import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
+from storage.query import Filter
+from storage.record import LEVELS
+from storage.relational.facet_counts import Counts, add_count
+from storage.relational.facets import count_values, named
+from storage.relational.rollup_sql import (
+    bucket_of,
+    can_count,
+    can_count_by_status,
+    during,
+    rollup_rows,
+    rollup_where,
+    sums,
+    tables_for,
+)
+from storage.relational.rollups import MEASURES, STATUS_TABLES
+from storage.relational.scan import scan, start_range
+from storage.relational.session import Rows, Session
+from storage.relational.sql import KINDS
+from storage.relational.tally import Tally, extent
+from storage.relational.time_ranges import HOUR_US, Hours, split
+from storage.relational.usage import usage
+
+_EVENT: Final = KINDS.index("event")
+_STATUS_TABLE: Final = STATUS_TABLES["hour"][0]
+_WARN: Final = LEVELS.index("warn")
+_ROLLUP_TOPS: Final = TOPS[:-1]
+_SCAN_SUMS: Final = (
+    f"SELECT kind, coalesce(status / 100, 0), {bucket_of('duration_us')}, "
+    f"CASE WHEN coalesce(first_byte_us, -1) < 0 THEN -1 ELSE {bucket_of('first_byte_us')} END, "
+    "count(*), sum(request_bytes), sum(response_bytes)"
+)
+_SCAN_TOPS: Final = (
+    f"SELECT {', '.join(FACETS[name] for name in _ROLLUP_TOPS)}, "
+    "CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE 0 END, count(*)"
+)
+
+
+async def summary(session: Session, filter: Filter) -> Summary:
+    """Add up all records of a filter."""
+    tally = Tally()
+    tops: Counts = {name: {} for name in TOPS}
+    state = await session.state()
+    filter = state.visible(filter)
+    edges, complete = [filter], True
+    oldest_us, newest_us = await start_range(session)
+    if can_count(filter, state.capped_dimensions):
+        cut = split(filter, newest_us)
+        edges = cut.edges
+        await _add_hours(session, filter, cut.hours, tally)
+        tops |= await count_values(session, filter, cut.hours, _ROLLUP_TOPS)
+        complete = await _add_failures(session, filter, cut.hours, tops["error_type"])
+    for edge in edges:
+        complete &= await _add_sums(session, edge, tally)
+        complete &= complete and await _add_tops(session, edge, tops)
+    models, is_whole = await usage(session, filter, newest_us)
+    start, end = extent(filter, oldest_us, newest_us)
+    top = {
+        name: [FacetValue(*found) for found in await named(session, name, tops[name], MAX_TOP_VALUES)] for name in TOPS
+    }
+    return tally.summary(start, end, top, models, complete=complete and is_whole)
+
+
+async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Tally) -> None:
+    tables = tables_for(filter, (await session.state()).capped_dimensions)
+    where = await rollup_where(session, filter)
+    if tables is None or where is None or hours.is_empty:
+        return
+    rows, parameters = rollup_rows(tables, where, hours, ("status_class", *MEASURES), session.dialect)
+    sql = f"SELECT status_class, {sums(MEASURES)} FROM {rows} GROUP BY status_class"
+    for class_, *row in await session.fetch(sql, parameters):
+        tally.add_class(class_name(class_), row[0])
+        tally.events += row[1]
+        tally.request_bytes += row[2]
+        tally.response_bytes += row[3]
+        tally.add_buckets(row[4 : 4 + BUCKETS], row[4 + BUCKETS :])
+
+
+async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: dict[int, int]) -> bool:
+    """Count whole hours' failures, from the rollups by status where those have the filter's dimensions."""
+    if hours.is_empty or filter.kind == "event":
+        return True
+
+    def add(rows: Rows) -> None:
+        for value, count in rows:
+            add_count(counts, value or 0, count)
+
+    if can_count_by_status(filter, (await session.state()).capped_dimensions):
+        where = await rollup_where(session, filter)
+        if where is not None:
+            where = during(where, hours, session.dialect)
+            add(
+                await session.fetch(
+                    f"SELECT error_type, {sums(('exchanges',))} FROM {session.dialect.schema}{_STATUS_TABLE} "
+                    f"WHERE {where.text} AND level >= {_WARN} GROUP BY error_type",
+                    where.parameters,
+                )
+            )
+        return True
+    levels = tuple(level for level in ("warn", "error") if not filter.levels or level in filter.levels)
+    if not levels:
+        return True
+    first, until = (None if bound is None else bound * HOUR_US for bound in hours)
+    failures = replace(filter, kind="exchange", levels=levels, since_us=first, until_us=until)
+    return await scan(session, failures, "SELECT error_type, count(*)", " GROUP BY 1", add)
+
+
+async def _add_sums(session: Session, filter: Filter, tally: Tally) -> bool:
+    def add(rows: Rows) -> None:
+        for kind, class_, duration, first_byte, count, request_bytes, response_bytes in rows:
+            tally.request_bytes += int(request_bytes)
+            tally.response_bytes += int(response_bytes)
+            if kind == _EVENT:
+                tally.events += count
+                continue
+            tally.add_class(class_name(class_), count)
+            tally.duration[duration] += count
+            if first_byte >= 0:
+                tally.first_byte[first_byte] += count
+
+    return await scan(session, filter, _SCAN_SUMS, " GROUP BY 1, 2, 3, 4", add)
+
+
+async def _add_tops(session: Session, filter: Filter, tops: Counts) -> bool:
+    def add(rows: Rows) -> None:
+        for *values, count in rows:
+            for name, value in zip(TOPS, values, strict=True):
+                add_count(tops[name], value or 0, count)
+
+    return await scan(session, filter, _SCAN_TOPS, " GROUP BY 1, 2, 3, 4, 5", add)

@@ -1,0 +1,171 @@
+"""Reading tool calls: rows beside the records with indexes of their own, and rollups.
+
+Strategy: a page is one statement in the order of an index, within the time budget; statistics come from rollups, or
+from a walk over slices of rows. Rows below the purge floor, and arguments and results below the body floor, are not
+shown.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from typing import Any, Final
+
+import msgspec
+
+from storage.query import Scope
+from storage.record import ToolCall
+from storage.relational.by_id import ID_BYTES
+from storage.relational.session import Parameters, Rows, Session
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT, Dialect, Where
+from storage.relational.tool_rows import (
+    COLUMNS,
+    FIRST_REPEATED,
+    SORTS,
+    VALUES,
+    Row,
+    added,
+    make_call,
+    values_of,
+)
+from storage.relational.tool_sql import conditions, rollup_conditions, texts
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
+
+_STATS: Final = (
+    "SELECT status, count(*), sum(CASE WHEN latency_us >= 0 THEN 1 ELSE 0 END), "
+    # As floating point numbers: a sum of the largest integers would overflow.
+    "sum(CAST(CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END AS DOUBLE PRECISION)), sum(cost_usd)"
+)
+
+
+async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
+    """Read one page."""
+    where = await _where(session, query.filter)
+    if where is None or query.limit <= 0:
+        return ToolPage([], complete=True)
+    mark, number = session.dialect.placeholder, len(where.parameters) + 1
+    direction = "ASC" if query.order == "asc" else "DESC"
+    then = (
+        f"WHERE {where.text} ORDER BY {SORTS[query.sort]} {direction}, id {direction} "
+        f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
+    )
+    bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
+    await session.fetch_in_budget("SELECT 1", ())  # the first statement of a read is without limit: this is not it
+    rows = await session.fetch_in_budget(_select(session.dialect, then), (*where.parameters, *bounds))
+    return ToolPage([], complete=False) if rows is None else ToolPage(await _calls(session, rows), complete=True)
+
+
+async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCall | None:
+    """Read one call."""
+    if len(record_id) != ID_BYTES or not -1 < position <= MAX_INT:
+        return None
+    dialect, state = session.dialect, await session.state()
+    then = f"WHERE record_id = {dialect.placeholder(1)} AND position = {dialect.mark(2)}"
+    calls = await _visible(session, then, (dialect.from_id(record_id), position), state.purge_floor_us)
+    return calls[0] if calls else None
+
+
+async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:
+    """Read the calls stored with one record."""
+    then = f"WHERE record_seq = {session.dialect.placeholder(1)}"
+    seq = max(min(record_seq, MAX_INT), 0)
+    return await _visible(session, then, (seq,), (await session.state()).purge_floor_us)
+
+
+async def waiting_calls(session: Session, instance: str) -> list[ToolCall]:
+    """List the calls whose answer a sidecar awaits, oldest first."""
+    where = f"WHERE instance = {session.dialect.placeholder(1)} ORDER BY started_at_us"
+    rows = await session.fetch(f"SELECT data FROM {session.dialect.schema}waiting_calls {where}", (instance,))
+    return [msgspec.msgpack.decode(data, type=ToolCall) for (data,) in rows]
+
+
+async def tool_stats(session: Session, filter: ToolFilter) -> ToolStats:
+    """Count the calls of a filter."""
+    if not filter.has_only_rollup_dimensions:
+        return await _scanned(session, filter)
+    where = await _rollup_where(session, filter)
+    if where is None:
+        return ToolStats()
+    sql = f"SELECT status, sum(calls), sum(timed), sum(latency_us), sum(cost_usd) FROM {_rollups(session)}"
+    return added(ToolStats(), await session.fetch(f"{sql} WHERE {where.text} GROUP BY status", where.parameters))
+
+
+async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
+    where = await _where(session, filter)
+    if where is None:
+        return ToolStats()
+    table, mark = f"{session.dialect.schema}tool_calls", session.dialect.placeholder
+    # Two sub-selects: min and max in one select scan the table.
+    [(least, most)] = await session.fetch(f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})")
+    stats, number = ToolStats(), len(where.parameters) + 1
+    within = f"{where.text} AND id BETWEEN {mark(number)} AND {mark(number + 1)}"
+    for part in slices(Range(1, 0) if least is None else Range(least, most), "desc"):
+        sql = f"{_STATS} FROM {table} WHERE {within} GROUP BY status"
+        rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))
+        if rows is None:
+            return ToolStats(
+                stats.executions, stats.successes, stats.timed, stats.latency_us, stats.cost_usd, exact=False
+            )
+        stats = added(stats, rows)
+    return stats
+
+
+async def tool_values(session: Session, scope: Scope) -> ToolValues:
+    """List what a filter may name."""
+    where = await _rollup_where(session, ToolFilter(scope=scope))
+    if where is None:
+        return ToolValues([], [], [])
+    sql = f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} HAVING sum(calls) > 0"
+    rows = await session.fetch(sql, where.parameters)
+    text = await session.text_of({number for row in rows for number in row})
+    return values_of([text[number] for number in row] for row in rows)
+
+
+async def _visible(session: Session, then: str, parameters: Parameters, purge_floor_us: int) -> list[ToolCall]:
+    floor = session.dialect.placeholder(len(parameters) + 1)
+    sql = _select(session.dialect, f"{then} AND started_at_us >= {floor} ORDER BY position")
+    return await _calls(session, await session.fetch(sql, (*parameters, purge_floor_us)))
+
+
+async def _calls(session: Session, rows: Rows) -> list[ToolCall]:
+    text = await session.text_of({number for row in rows for number in row[FIRST_REPEATED:]})
+    body_floor_us = (await session.state()).body_floor_us
+    return [
+        make_call(
+            _plain(Row(*row[1:FIRST_REPEATED]), session.dialect),
+            [text[number] for number in row[FIRST_REPEATED:]],
+            body_floor_us,
+        )
+        for row in rows
+    ]
+
+
+def _plain(row: Row, dialect: Dialect) -> Row:
+    def text(value: Any) -> str | None:
+        return None if value is None or value == 0 else dialect.unescape(value)
+
+    return row._replace(
+        record_id=dialect.to_id(row.record_id),
+        llm_request_id=text(row.llm_request_id),
+        rpc_id=text(row.rpc_id),
+        session=text(row.session),
+        search=dialect.unescape(row.search),
+    )
+
+
+def _select(dialect: Dialect, then: str) -> str:
+    return f"SELECT {', '.join(COLUMNS)} FROM {dialect.schema}tool_calls {then}"
+
+
+def _rollups(session: Session) -> str:
+    return f"{session.dialect.schema}tool_rollups"
+
+
+async def _rollup_where(session: Session, filter: ToolFilter) -> Where | None:
+    ids = await session.ids_of(texts(filter))
+    return rollup_conditions(filter, ids, session.dialect, (await session.state()).purge_floor_us)
+
+
+async def _where(session: Session, filter: ToolFilter) -> Where | None:
+    state = await session.state()
+    ids = await session.ids_of(texts(filter))
+    return conditions(filter, ids, session.dialect, state.purge_floor_us, state.body_floor_us)

@@ -1,0 +1,142 @@
+"""The session that shared reads run over, in SQLite: plain calls behind coroutines that never suspend."""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from storage.query import Filter, Order
+from storage.record import Record
+from storage.relational.by_id import ID_BYTES
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.session import Parameters, Rows, State
+from storage.relational.slices import Range
+from storage.relational.sql import Dialect, Texts, Where, conditions, texts
+from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
+from storage.sqlite.connection import Budget
+from storage.sqlite.dictionary import Names, find, in_parts, marks
+
+DIALECT: Final = Dialect(
+    placeholder=lambda number: "?",
+    path_contains="(path <> 0 AND instr(lower(path), {}) > 0)",
+    trace_id="(trace_id <> 0 AND trace_id = {})",
+    tool="seq IN (SELECT record_seq FROM tool_calls WHERE tool_name IN ({}))",
+    # Bodies last: the other two are cheap. Below the floor of bodies, those still there are not shown.
+    text_in="((path <> 0 AND instr(lower(path), {}) > 0) OR error_type IN (SELECT id FROM dictionary WHERE kind = 8 "
+    "AND instr(lower(value), {}) > 0) OR (bodies_block <> 0 AND started_at_us >= "
+    "(SELECT value FROM meta WHERE name = 'body_floor_us') "
+    "AND body_contains(bodies_block, bodies_offset, bodies_length, {})))",
+    tool_text="instr(search, {}) > 0",
+    tool_request="(llm_request_id <> 0 AND llm_request_id = {})",
+    record_columns=", ".join(COLUMNS),
+    key_change="UPDATE meta SET value = value + 1 WHERE name = 'key_version'",
+    # Counters of the batches are in the same table.
+    meta_prefix="value:",
+)
+_STATE: Final = ", ".join(f"(SELECT value FROM meta WHERE name = '{name}')" for name in State._fields)
+_PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
+
+
+@dataclass(frozen=True, slots=True)
+class RowsBySeq:
+    """Rows in slices of `seq`."""
+
+    where: Where
+    first_rows: int | None = None
+
+    def order_by(self, order: Order) -> str:
+        return DIALECT.by_seq(order)
+
+    async def within(self, part: Range) -> Where:
+        return Where(f"{self.where.text} AND seq BETWEEN ? AND ?", (*self.where.parameters, part.first, part.last))
+
+
+@dataclass(frozen=True, slots=True)
+class RowsById:
+    """Rows in slices of ids."""
+
+    where: Where
+    first_rows: int | None = None
+
+    def order_by(self, order: Order) -> str:
+        return f"ORDER BY id {order}"
+
+    async def within(self, part: Range) -> Where:
+        ids = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
+        return Where(f"{self.where.text} AND id BETWEEN ? AND ?", (*self.where.parameters, *ids))
+
+
+class SqliteSession:
+    """`storage.relational.session.Session` over a connection, on its thread and inside a transaction."""
+
+    dialect: Final = DIALECT
+
+    def __init__(self, connection: sqlite3.Connection, names: Names, known_counts: KnownCounts, budget: Budget) -> None:
+        self.connection = connection
+        self.known_counts = known_counts
+        self._names = names
+        self._budget = budget
+        self._state: State | None = None
+
+    def limited(self, seconds: float) -> Self:
+        return type(self)(self.connection, self._names, self.known_counts, Budget(seconds))
+
+    async def state(self) -> State:
+        if self._state is None:
+            self._state = State(*self.connection.execute(f"SELECT {_STATE}").fetchone())
+        return self._state
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> list[Row] | None:
+        return self._budget.execute(self.connection, sql, tuple(parameters))
+
+    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
+        self.connection.executemany(sql, rows)
+
+    async def ids_of(self, texts: Texts) -> dict[str, dict[str, int]]:
+        return find(self.connection, texts)
+
+    async def text_of(self, ids: Iterable[int | None]) -> Mapping[int, str | None]:
+        return self._names.load(self.connection, {number or 0 for number in ids})
+
+    async def seq_ends(self) -> Range:
+        # Two sub-selects: min and max in one select scan the table.
+        sql = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
+        least, most = self.connection.execute(sql).fetchone()
+        return Range(1, 0) if least is None else Range(least, most)
+
+    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> RowsBySeq | None:
+        where = conditions(filter, find(self.connection, texts(filter)), DIALECT)
+        return None if where is None else RowsBySeq(where)
+
+    async def rows_by_id(self, filter: Filter, whole: Range) -> RowsById | None:
+        where = conditions(filter, find(self.connection, texts(filter)), DIALECT)
+        if where is None:
+            return None
+        text = where.text
+        if filter.projects or filter.scope.projects:
+            text += " AND project <> 0"  # Literal: it is the condition of the partial index.
+        if filter.clients or filter.scope.clients:
+            text += " AND client <> 0"
+        # The plus keeps SQLite from walking by seq and sorting.
+        return RowsById(Where(f"{text} AND +seq BETWEEN ? AND ?", (*where.parameters, whole.first, whole.last)))
+
+    async def records(self, rows: Rows) -> list[Record]:
+        return decode_rows(self.connection, rows, self._names)
+
+    async def places(self, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
+        places: list[Row] = []
+        for part in in_parts(seqs):
+            sql = f"{_PLACES} WHERE seq IN ({marks(part)}) AND started_at_us >= ?"
+            places += self.connection.execute(sql, (*part, purge_floor_us)).fetchall()
+        return places
+
+    async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
+        blocks: list[tuple[int, bytes]] = []
+        for part in in_parts(ids):
+            blocks += self.connection.execute(f"SELECT id, data FROM blocks WHERE id IN ({marks(part)})", part)
+        return blocks
