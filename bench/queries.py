@@ -19,7 +19,7 @@ from typing import Final
 from bench.generate import fill_up, make_days
 from bench.macro.machine import machine
 from bench.micro.postgres_write import make_database, running
-from bench.query_set import Query, figures, list_filters, lists, received, searches, totals
+from bench.query_set import Query, aggregates, by_id, list_filters, lists, searches, totals
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import RecordQuery
@@ -73,9 +73,9 @@ async def queries(storage: Storage) -> dict[str, Query]:
     return {
         **lists(storage, plain, last_seq),
         **lists(storage, searches(example), last_seq),
-        **received(storage, example),
+        **by_id(storage, example),
         **totals(storage, plain),
-        **figures(storage, oldest_us, newest_us),
+        **aggregates(storage, oldest_us, newest_us),
     }
 
 

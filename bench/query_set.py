@@ -78,7 +78,7 @@ def lists(storage: Storage, filters: dict[str, Filter], last_seq: int) -> dict[s
     return found
 
 
-def received(storage: Storage, middle: Record) -> dict[str, Query]:
+def by_id(storage: Storage, middle: Record) -> dict[str, Query]:
     """Ask for pages in the order of receipt: the first, and by cursor in the middle."""
     filters = {
         "all": Filter(),
@@ -97,7 +97,7 @@ def totals(storage: Storage, filters: dict[str, Filter]) -> dict[str, Query]:
     return {f"total, {name}": _total(storage, filter) for name, filter in filters.items()}
 
 
-def figures(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Query]:
+def aggregates(storage: Storage, oldest_us: int, newest_us: int) -> dict[str, Query]:
     """Ask for facets, stats, summary and histogram."""
     counted = ("status", "method", "route", "service", "project", "container", "client", "key", "level", "source")
     day_us = newest_us - DAY_US

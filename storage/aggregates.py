@@ -1,4 +1,4 @@
-"""What readers are told about many records at once: values of a facet, counts over time, totals and percentiles.
+"""Aggregates over many records: values of a facet, counts over time, totals and percentiles.
 
 Values and the arithmetic of histograms, no I/O. Latencies are kept as counts per bucket of `DURATION_BUCKETS_S`, by
 every backend, so percentiles are interpolated in one place and mean the same everywhere.

@@ -142,7 +142,7 @@ async def open_storage(
         data_dir: Where relative paths start.
         durability: `safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits.
         is_read_only: The store must be there with the newest layout, and nothing about it is changed.
-        notify_as: Name of this sidecar, to tell others of its commits (Postgres: NOTIFY); empty: not told.
+        notify_as: Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not.
 
     Raises:
         ValueError: See `check_url`.

@@ -97,7 +97,7 @@ class Storage(Protocol):
         ...
 
     async def retention(self) -> RetentionState:
-        """Tell how far retention has come."""
+        """Read how far retention has come."""
         ...
 
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:

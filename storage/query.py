@@ -1,7 +1,7 @@
 """What readers ask a store for: a filter, a page of it, and the counts around it. Values only, no I/O.
 
-`matches` is the meaning of a filter, written down once: the memory backend evaluates it, and every other backend is
-tested against it.
+`matches` is the meaning of a filter, written down once: the model of a store in the tests evaluates it, and
+every backend is tested against it.
 """
 
 from collections.abc import Iterable
@@ -136,9 +136,9 @@ class RecordQuery:
     by: OrderBy = "seq"
     order: Order = "desc"
     limit: int = 100
-    """0 answers an empty page."""
+    """0: an empty page."""
     offset: int = 0
-    """Rows to skip; prefer `after`. A search that its time budget ends while it skips answers without a cursor."""
+    """Rows to skip; prefer `after`. A search that its time budget ends while it skips returns no cursor."""
     after: int | None = None
     """Keyset cursor: `seq`, or the id as a number, of the last row of the page before; exclusive, towards `order`."""
 
@@ -192,7 +192,7 @@ class StorageInfo:
 
 
 def matches(filter: Filter, record: Record) -> bool:
-    """Tell whether a record is one of a filter's, the credential's scope included."""
+    """Return whether a record is one of a filter's, the credential's scope included."""
     return (
         filter.kind in ("all", record.kind)
         and _has_dimensions(filter, record)

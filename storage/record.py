@@ -358,7 +358,7 @@ def format_request_id(raw: bytes) -> str:
 def parse_id(text: str) -> bytes | None:
     """Read a record id in any of its spellings: UUID with or without hyphens, or `req_` and Crockford base32.
 
-    Returns None for anything else: the caller answers "not found", never an error.
+    Returns None for anything else: the caller replies "not found", never an error.
     """
     text = text.strip().lower()
     if text.startswith("req_") and len(text) == 30:

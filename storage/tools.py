@@ -1,4 +1,4 @@
-"""Tool calls as readers ask for them: filter, page, figures. Values only, no I/O.
+"""Tool calls as readers ask for them: filter, page, statistics. Values only, no I/O.
 
 `matches` is the meaning of a filter, written down once: the memory backend evaluates it, every other backend is tested
 against it. A call carries its own search text: what was said in arguments and result, folded, bounded.
@@ -69,7 +69,7 @@ class ToolPage:
 
 @dataclass(frozen=True, slots=True)
 class ToolStats:
-    """Figures of a filter."""
+    """Statistics of a filter."""
 
     executions: int = 0
     successes: int = 0
@@ -146,7 +146,7 @@ def awaited_calls(entry: Entry) -> list[ToolCall]:
 
 
 def matches(filter: ToolFilter, call: ToolCall) -> bool:
-    """Tell whether a call is one of a filter's, the credential's scope included."""
+    """Return whether a call is one of a filter's, the credential's scope included."""
     return (
         _has_dimensions(filter, call)
         and _is_within(call.started_at_us, filter.since_us, filter.until_us)

@@ -99,14 +99,14 @@ class RowEncoder:
         self._combinations: dict[Key, Combination] = {}
 
     def forget(self) -> None:
-        """Remember nothing: the server may not know what it told before."""
+        """Remember nothing: the server may have been replaced."""
         self._combinations.clear()
         self._dictionary.forget()
 
     async def learn(
         self, connection: Connection, records: Sequence[Record], day: int, more: Iterable[Value] = ()
     ) -> list[Combination]:
-        """Look up all repeated text of a batch, outside its transaction; answers the combination of each record.
+        """Look up all repeated text of a batch, outside its transaction; returns the combination of each record.
 
         Args:
             connection: To the database.

@@ -68,7 +68,7 @@ async def connect(address: Address, *, statement_cache_size: int) -> Connection:
 
 
 async def find_statement_cache_size(connection: Connection, address: Address) -> int:
-    """Tell how many statements may be kept prepared: none when a pooler stands between us and the server.
+    """Return how many statements may be kept prepared: none when a pooler stands between us and the server.
 
     The process id that a pooler tells at connect time is made up, the server's own answer is not.
     """
@@ -139,7 +139,7 @@ class Link:
         self.is_closed = False
 
     async def open(self) -> Connection:
-        """Answer the connection, connected; raises the driver's errors."""
+        """Return the connection, connected; raises the driver's errors."""
         if self.is_closed:
             raise StorageUnavailable("the store is closed")
         if self._connection is None or self._connection.is_closed():

@@ -53,12 +53,12 @@ class Dictionary:
         self.forget()
 
     def forget(self) -> None:
-        """Remember nothing: the server may not know what it told before."""
+        """Remember nothing: the server may have been replaced."""
         self._remembered = 0
         self.ids = {column: {None: None} for column in _KINDS}
 
     def begin(self, day: int) -> bool:
-        """Begin a batch whose newest row starts on a day, at the latest; answers whether everything was forgotten.
+        """Begin a batch whose newest row starts on a day, at the latest; returns whether everything was forgotten.
 
         So it is on a later day than that of the batch before, and when it has become too much.
         """
@@ -88,7 +88,7 @@ class Names:
         self._names: dict[int, str] = {}
 
     def forget(self) -> None:
-        """Remember nothing: the server may not know what it told before."""
+        """Remember nothing: the server may have been replaced."""
         self._names = {}
 
     async def load(self, connection: Connection, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
@@ -108,7 +108,7 @@ class Names:
 
 
 async def delete_unused(connection: Connection, day: int, max_values: int) -> int:
-    """Delete values that no row of a day, or of a later one, can use; answers how many."""
+    """Delete values that no row of a day, or of a later one, can use; returns how many."""
     status = await connection.execute(
         "DELETE FROM sidelog.dictionary WHERE used_day < $1 AND id = ANY(ARRAY("
         "SELECT id FROM sidelog.dictionary WHERE used_day < $1 ORDER BY digest LIMIT $2 FOR UPDATE SKIP LOCKED))",

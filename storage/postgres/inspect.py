@@ -1,4 +1,4 @@
-"""A look at a database that changes nothing in it, for `sidelog doctor`."""
+"""Inspection of a database that changes nothing in it, for `sidelog doctor`."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from storage.postgres.schema import migrations, read_version
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen."""
+class Inspection:
+    """What was found."""
 
     server_version: str
     encoding: str
@@ -23,8 +23,8 @@ class Look:
     is_read_only: bool
 
 
-async def look(address: Address) -> Look:
-    """Connect and look.
+async def inspect(address: Address) -> Inspection:
+    """Connect and inspect.
 
     Raises:
         StorageUnavailable: It cannot be reached, or does not let us in.
@@ -45,7 +45,7 @@ async def look(address: Address) -> Look:
         finally:
             await close(connection)
     assert row is not None, "bug: a database that does not list itself"
-    return Look(
+    return Inspection(
         server_version=row["version"],
         encoding=row["encoding"],
         layout=layout,

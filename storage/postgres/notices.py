@@ -36,7 +36,7 @@ async def hear(address: Address, own: str, on_news: Callable[[], object]) -> NoR
 
     Args:
         address: Of the server, not of a pooler.
-        own: The name under which our own commits are told: they are no news.
+        own: The name under which our own commits are announced: they are no news.
         on_news: Also called after each connect, for what came before.
     """
     pause_s, reason = RETRY_FIRST_S, ""
@@ -48,7 +48,7 @@ async def hear(address: Address, own: str, on_news: Callable[[], object]) -> NoR
         except (StorageUnavailable, StorageRejected) as error:
             if str(error) != reason:
                 reason = str(error)
-                log.warning("commits of other sidecars are not told at present, only looked for: %s", reason)
+                log.warning("commits of other sidecars are not announced at present, the store is polled: %s", reason)
         if asyncio.get_running_loop().time() - began_s > RETRY_MAX_S:
             pause_s, reason = RETRY_FIRST_S, ""
         await asyncio.sleep(pause_s)
@@ -72,7 +72,7 @@ async def _hear(address: Address, own: str, on_news: Callable[[], object]) -> No
         connection.add_termination_listener(lambda _: is_lost.set())
         await _check(connection)
         await connection.add_listener(CHANNEL, take)
-        log.info("commits of other sidecars are told")
+        log.info("commits of other sidecars are announced")
         on_news()
         while not await _is_set(is_lost, CHECK_S):
             await _check(connection)
@@ -90,7 +90,7 @@ async def _is_set(event: asyncio.Event, timeout_s: float) -> bool:
 
 
 async def _check(connection: Connection) -> None:
-    """Ask the server for its process: a pooler told another one at connect time.
+    """Ask the server for its process: a pooler reports another one at connect time.
 
     Raises:
         OSError: no answer in time, or a pooler.

@@ -11,7 +11,7 @@ from typing import Final
 
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
-from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
+from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, time_ranges_of
 from storage.relational.time_ranges import DAY_HOURS
 
 
@@ -56,7 +56,7 @@ async def delete_before(connection: Connection, hour: int) -> None:
 
 async def drop_empty(connection: Connection, hours: Iterable[int]) -> None:
     """Delete sums that have come down to nothing."""
-    periods = periods_of(hours)
+    periods = time_ranges_of(hours)
     for tables, _ in CUBES:
         for tier, (table, period) in tables.items():
             await connection.execute(

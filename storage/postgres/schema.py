@@ -22,7 +22,7 @@ def migrations() -> list[str]:
 
 
 async def migrate(connection: Connection) -> int:
-    """Bring the database to the newest layout; answers its version.
+    """Bring the database to the newest layout; returns its version.
 
     Raises:
         SchemaTooNew: A newer program wrote it.
@@ -51,7 +51,7 @@ async def migrate(connection: Connection) -> int:
 
 
 async def check_layout(connection: Connection) -> int:
-    """Answer the layout's version, changing nothing.
+    """Return the layout's version, changing nothing.
 
     Raises:
         SchemaTooNew: A newer program wrote it.

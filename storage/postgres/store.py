@@ -110,7 +110,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
     ) -> Self:
         """Open a database, making or bringing up to date its schema `sidelog`; read-only, that stays as it is.
 
-        The caller closes the store. With `notify_as` others are told of commits in that name (`notices.py`).
+        The caller closes the store. With `notify_as` commits are announced to others in that name (`notices.py`).
 
         Raises:
             StorageUnavailable: It cannot be opened at present.

@@ -141,7 +141,7 @@ async def erase_calls(connection: Connection, seqs: list[int]) -> None:
 
 
 async def drop_calls(connection: Connection, state: State) -> int:
-    """Delete calls below the purge floor, and arguments and results below that of bodies, a slice; answers how many."""
+    """Delete calls below the purge floor, and arguments and results below that of bodies, a slice; returns how many."""
     gone = await connection.execute(
         "DELETE FROM sidelog.tool_calls WHERE id = ANY(ARRAY("
         "SELECT id FROM sidelog.tool_calls WHERE started_at_us < $1 LIMIT $2))",

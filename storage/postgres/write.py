@@ -21,8 +21,6 @@ import asyncpg
 import msgspec
 
 from storage.postgres import partitions, rollups, usage
-from storage.postgres.blocks import COLUMNS as BLOCK_COLUMNS
-from storage.postgres.blocks import BlockIds, BlockRow, block_rows
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
 from storage.postgres.text import escape
@@ -36,6 +34,11 @@ from storage.relational.usage import UsageSums, is_call, limits
 
 logger = logging.getLogger(__name__)
 
+_BLOCK_COLUMNS: Final = ("id", "kind", "newest_started_at_us", "raw_bytes", "data")
+BlockRow = tuple[int, int, int, int, bytearray]
+
+_RESERVED_BITS: Final = 20
+_RESERVED: Final = 1 << _RESERVED_BITS
 _PREPARE_AGAIN_US: Final = 60_000_000
 Made = tuple[list[Row], Rollups, UsageSums, list[BlockRow]]
 _LOOP_ENTRIES: Final = 100
@@ -69,6 +72,39 @@ _PLACE: Final = (
 _RETIRE: Final = "DELETE FROM sidelog.ingest_position WHERE instance = $1 AND source = ANY($2::bytea[])"
 
 
+class _BlockIds:
+    """The ids of blocks that are reserved for one store.
+
+    Strategy: ids are reserved by the million from a sequence, before the transaction that uses them; above them is the
+    day, by which blocks are partitioned. They rise within a store and are never given twice; what is not used is left
+    out.
+    """
+
+    def __init__(self) -> None:
+        self._day = 0
+        self._last = 0
+        self._end = 0
+
+    def forget(self) -> None:
+        """Give up what is reserved: the server may not know of it."""
+        self._last = self._end = 0
+
+    async def packer(self, connection: Connection, entries: int, day: int) -> Packer:
+        """Make a packer with ids enough for so many entries, of a day since the epoch."""
+        # At most two blocks each: one of heads, one of bodies.
+        assert 2 * entries < _RESERVED, "bug: a batch of more entries than a reservation has ids for"
+        if self._day != day or self._end - self._last < 2 * entries:
+            number = await connection.fetchval("SELECT nextval('sidelog.block_reservation')")
+            self._day = day
+            self._last = (day << partitions.BLOCK_DAY_BITS) | (int(number) << _RESERVED_BITS)
+            self._end = self._last + _RESERVED - 1
+        return Packer(self._last)
+
+    def used(self, packer: Packer) -> None:
+        """Note the ids that a packer has given."""
+        self._last = packer.last_block
+
+
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
@@ -80,7 +116,7 @@ class BatchStore:
         """
         self._begin = begin
         self._rows = RowEncoder()
-        self._blocks = BlockIds()
+        self._blocks = _BlockIds()
         self._limits = Limits()
         self._usage_limits = limits()
         self._prepared_day: int | None = None
@@ -99,7 +135,7 @@ class BatchStore:
         self._prepared_day = None
 
     async def store(self, connection: Connection, batch: Batch) -> int:
-        """Commit one batch; answers the newest seq of the store. After an exception nothing of it is known stored."""
+        """Commit one batch; returns the newest seq of the store. After an exception nothing of it is known stored."""
         await self._prepare_day(connection)
         if self._doubtful:
             await self._resolve(connection)
@@ -125,7 +161,7 @@ class BatchStore:
             await self._place(connection, batch)
             if blocks:
                 await connection.copy_records_to_table(
-                    "blocks", schema_name="sidelog", columns=BLOCK_COLUMNS, records=blocks
+                    "blocks", schema_name="sidelog", columns=_BLOCK_COLUMNS, records=blocks
                 )
             await rollups.merge(connection, counts, self._limits)
             if used:
@@ -170,7 +206,7 @@ class BatchStore:
             if is_call(record):
                 used.add(record, self._rows.usage(record, combination))
         packer.finish()
-        return rows, counts, used, block_rows(packer)
+        return rows, counts, used, _block_rows(packer)
 
     async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
         if not rows:
@@ -212,7 +248,7 @@ class BatchStore:
             self._prepared_day = today
 
     async def _resolve(self, connection: Connection) -> None:
-        """Find out what became of the doubtful entries."""
+        """Look up what became of the doubtful entries."""
         ids = [UUID(bytes=entry.record.id) for entry in self._doubtful]
         async with transaction(connection, self._begin):
             await connection.fetchval(_LOCKED_COUNTER)
@@ -234,6 +270,11 @@ class BatchStore:
     async def _last_seq(self, connection: Connection) -> int:
         async with transaction(connection, self._begin):
             return int(await connection.fetchval(_LOCKED_COUNTER))
+
+
+def _block_rows(packer: Packer) -> list[BlockRow]:
+    """Make rows of finished blocks; without `seq`, which is not known when they are sent."""
+    return [(number, kind, newest_us, size, frame) for number, kind, _, _, newest_us, size, frame in packer.blocks]
 
 
 def _newest_day(entries: list[Entry]) -> int:

@@ -67,7 +67,7 @@ class Packer:
         self._started_at_us = 0
 
     def add(self, payload: Payload, seq: int, started_at_us: int) -> tuple[Place, Place]:
-        """Put one record's payload into the open blocks; answers where its heads and its bodies will be."""
+        """Put one record's payload into the open blocks; returns where its heads and its bodies will be."""
         self._seq, self._started_at_us = seq, started_at_us
         heads = self._put(HEADS, Heads(payload.request_head, payload.response_head, payload.timeline))
         if payload.request_body is None and payload.response_body is None:
@@ -123,7 +123,7 @@ class Packer:
 
 
 def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytearray]:
-    """Compress some slices (offset, length) of a block as a block of their own; answers its size and its frame."""
+    """Compress some slices (offset, length) of a block as a block of their own; returns its size and its frame."""
     block = zstd.decompress(frame)
     kept = b"".join(block[offset : offset + length] for offset, length in slices)
     return len(kept), bytearray(zstd.compress(kept, LEVEL))

@@ -77,7 +77,7 @@ class Admitted:
     """Bits of the dimensions that hold `OTHER`."""
 
     def by_table(self) -> Iterator[tuple[str, Sums]]:
-        """Answer what is to be added to each table."""
+        """Return what is to be added to each table."""
         for tables, hours in ((TABLES, self.hours), (STATUS_TABLES, self.statuses)):
             yield tables["hour"][0], hours
             yield tables["day"][0], by_day(hours)
@@ -91,7 +91,7 @@ def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
     return tuple(dimensions)
 
 
-def periods_of(hours: Iterable[int]) -> dict[Tier, list[int]]:
+def time_ranges_of(hours: Iterable[int]) -> dict[Tier, list[int]]:
     """Number the hours and the days of some hours, each once, in order."""
     known = set(hours)
     return {"hour": sorted(known), "day": sorted({hour // DAY_HOURS for hour in known})}
@@ -144,7 +144,7 @@ class Limits:
         self._hours[hour] = [known - {0} for known in values]
 
     def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
-        """Put `OTHER` for values beyond the limit; answers the dimensions, and the bits of those it was put in."""
+        """Put `OTHER` for values beyond the limit; returns the dimensions, and the bits of those it was put in."""
         kept, bits = list(dimensions), 0
         for bit, (place, values) in enumerate(zip(self._places, self._hours[hour], strict=True)):
             value = dimensions[place]
@@ -195,7 +195,7 @@ class Rollups:
             sums[_FIRST_BYTE + bisect_left(BOUNDS_US, first_byte_us)] += 1
 
     def admitted(self, limits: Limits, hosts: Mapping[str, int]) -> Admitted:
-        """Answer the sums by hour within limits that know all `hours`.
+        """Return the sums by hour within limits that know all `hours`.
 
         Args:
             limits: That apply.

@@ -29,7 +29,7 @@ class BodySearch:
         self._decode = msgspec.msgpack.Decoder(Bodies).decode
 
     def __call__(self, number: int, offset: int, length: int, text: str) -> bool:
-        """Tell whether a window of either body has the lower-case text, without regard to ASCII case."""
+        """Return whether a window of either body has the lower-case text, without regard to ASCII case."""
         row = self._connection.execute("SELECT data FROM blocks WHERE id = ?", (number,)).fetchone()
         if row is None:
             return False

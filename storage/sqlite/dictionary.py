@@ -36,7 +36,7 @@ class Dictionary:
         self._ids.clear()
 
     def begin(self, day: int) -> bool:
-        """Begin a batch whose newest row starts on a day, at the latest; answers whether everything was forgotten."""
+        """Begin a batch whose newest row starts on a day, at the latest; returns whether everything was forgotten."""
         is_later, self._day = day > self._day, day
         if is_later:
             self.forget()
@@ -86,7 +86,7 @@ class Names:
 
 
 def delete_unused(connection: sqlite3.Connection, day: int, max_values: int) -> int:
-    """Delete values that no row of a day, or of a later one, can use; answers how many."""
+    """Delete values that no row of a day, or of a later one, can use; returns how many."""
     sql = "DELETE FROM dictionary WHERE id IN (SELECT id FROM dictionary WHERE used_day < ? LIMIT ?)"
     return connection.execute(sql, (day, max_values)).rowcount
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, periods_of
+from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, time_ranges_of
 from storage.relational.time_ranges import DAY_HOURS
 from storage.sqlite.dictionary import find
 
@@ -50,14 +50,14 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
 
 
 def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:
-    """Delete sums of hours before one, and of days that ended before it, so many of each; answers how many went."""
+    """Delete sums of hours before one, and of days that ended before it, so many of each; returns how many went."""
     until = {"hour": hour, "day": hour // DAY_HOURS}
     return sum(connection.execute(sql, (until[tier], max_rows)).rowcount for tier, sql in _DELETIONS)
 
 
 def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
     """Delete sums that have come down to nothing."""
-    periods = periods_of(hours)
+    periods = time_ranges_of(hours)
     for tables, _ in CUBES:
         for tier, (table, period) in tables.items():
             sql = f"DELETE FROM {table} WHERE {period} = ? AND exchanges = 0 AND events = 0"

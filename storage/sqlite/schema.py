@@ -28,7 +28,7 @@ def migrations() -> list[str]:
 
 
 def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> int:
-    """Set up the write connection and bring the file to the newest layout; answers its version.
+    """Set up the write connection and bring the file to the newest layout; returns its version.
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
@@ -60,7 +60,7 @@ def prepare_reader(connection: sqlite3.Connection) -> None:
 
 
 def prepare_sole_reader(connection: sqlite3.Connection) -> int:
-    """Set up a connection to a file that must not be changed; answers its layout.
+    """Set up a connection to a file that must not be changed; returns its layout.
 
     Raises:
         SchemaTooNew: A newer program wrote the file.

@@ -162,7 +162,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         try:
             return await reader.run(lambda connection: work(connection, budget))
         finally:
-            # After a cancellation the thread may still be busy: it is told to stop, and the next read queues behind it.
+            # After a cancellation the thread may still be busy: it is asked to stop, and the next read waits behind it.
             budget.cancel()
             self._idle.put_nowait(reader)
 

@@ -31,6 +31,7 @@ from storage.writer.spool import Spool
 from storage.writer.spool_replay import SpoolReplay
 from storage.writer.writer import Writer
 from tests.support.listeners import Listener
+from tests.support.memory_store import MemoryStorage
 
 INSTANCE = "sidecar-1"
 SETTINGS = Settings(routes=(RouteSettings(id="shop", upstream="http://127.0.0.1:1"),))

@@ -157,11 +157,11 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
 def _check_postgres(url: str) -> Finding:
     """Connect to the database of a `postgresql:` URL and see whether it can be used."""
     from storage.postgres.connection import Address
-    from storage.postgres.inspect import look
+    from storage.postgres.inspect import inspect
 
     address = Address.of(urlsplit(url))
     try:
-        seen = asyncio.run(look(address))
+        seen = asyncio.run(inspect(address))
     except StorageUnavailable as error:
         fix = "check that Postgres is running, that storage.url is right, and that pg_hba.conf admits this user"
         return Finding("fail", "storage", f"{address.location}: {error}", fix)

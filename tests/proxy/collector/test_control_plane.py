@@ -13,9 +13,9 @@ from proxy.process.data_dir import DataDir
 from proxy.process.shared_memory import ring_directory
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
-from storage.memory import MemoryStorage
 from storage.record import Batch, Entry, now_us
 from tests.storage.samples import make_record
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import SETTINGS, RingWorker
 
 DAY_US = 86_400_000_000

@@ -12,6 +12,7 @@ from proxy.ring.segment_layout import HEAD
 from storage.base import Storage
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Limits, Retention
+from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting
 
 

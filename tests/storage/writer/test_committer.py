@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from storage.errors import StorageRejected
-from storage.memory import MemoryStorage
 from storage.record import Batch, Entry, Position
 from storage.writer.backlog import BacklogLimits
 from storage.writer.writer import Writer
 from tests.storage.samples import make_record
 from tests.storage.writer.test_writer import OTHER, RING, Feed, TestingStore, running, stored, until
+from tests.support.memory_store import MemoryStorage
 
 POISON = "\udc80"
 

@@ -9,6 +9,7 @@ from storage.errors import StorageMisconfigured, StorageRejected, StorageUnavail
 from storage.record import Batch
 from storage.tools import ToolStorage
 from storage.writer.deferred import DeferredStorage
+from tests.support.memory_store import MemoryStorage
 
 
 class Opening:

@@ -17,6 +17,7 @@ from storage.writer.backlog import BacklogLimits
 from storage.writer.writer import Writer
 from tests.storage.samples import make_payload, make_record
 from tests.support.listeners import Listener
+from tests.support.memory_store import MemoryStorage
 
 RING = b"r" * 16
 OTHER = b"o" * 16
