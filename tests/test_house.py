@@ -25,7 +25,6 @@ MAX_ENTRIES: Final = 16
 WIDE_FOLDERS: Final = {"proxy": 14} | dict.fromkeys(
     (
         "proxy/cli/commands",
-        "storage/relational",
         "storage/sqlite",
         "storage/postgres",
         "api/ui/pages",
@@ -42,7 +41,10 @@ LONG_FILES: Final[dict[str, str]] = {"proxy/worker/relay.py": "docs/decisions/00
 TESTED_ELSEWHERE: Final = {
     "storage/sqlite": "the conformance suite, tests/contract, runs over every backend",
     "storage/postgres": "the same",
-    "storage/relational": "the same, for what is not pure",
+    "storage/relational/reads": "the same",
+    "storage/relational/store.py": "the same",
+    "storage/relational/session.py": "the same",
+    "storage/relational/tally.py": "the same, against the model of tests/support",
     "proxy/cli": "tests/proxy/cli and tests/e2e run the commands as processes, or through `main`",
 }
 """Files and folders whose modules need no test that imports them, and why."""

@@ -22,8 +22,8 @@ from storage.postgres.tools import erase_calls
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.payloads import repack
+from storage.relational.reads.scan import seq_range
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
-from storage.relational.scan import seq_range
 from storage.relational.slices import Range
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS

@@ -24,10 +24,10 @@ from storage.postgres.session import PostgresSession, bounds, id_range, read_sta
 from storage.postgres.tools import drop_calls
 from storage.purge import Purged, RetentionState
 from storage.relational.payloads import BODIES, HEADS
+from storage.relational.reads.totals import rows_total
 from storage.relational.session import State
 from storage.relational.slices import Range
 from storage.relational.time_ranges import DAY_US, HOUR_US
-from storage.relational.totals import rows_total
 
 LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""

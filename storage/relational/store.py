@@ -13,7 +13,7 @@ from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, bounded
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Payload, Record, ToolCall
-from storage.relational import facets, histogram, keys, page, summary, tools, totals
+from storage.relational.reads import facets, histogram, keys, page, summary, tools, totals
 from storage.relational.session import Session
 from storage.relational.tally import check_names
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues

@@ -17,10 +17,10 @@ from typing import Any, Final
 from storage.aggregates import ModelUsage
 from storage.query import Filter
 from storage.record import Record
+from storage.relational.reads.scan import scan
 from storage.relational.rollup_sql import can_count as has_rollups
 from storage.relational.rollup_sql import during, rollup_where, sums
 from storage.relational.rollups import LIMITED, OTHER, Limits
-from storage.relational.scan import scan
 from storage.relational.session import Rows, Session
 from storage.relational.sql import Texts, Where, texts
 from storage.relational.time_ranges import HOUR_US, Hours, hours_around, split

@@ -17,8 +17,8 @@ from typing import Final
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.payloads import BODIES, HEADS, repack
+from storage.relational.reads.scan import seq_range
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
-from storage.relational.scan import seq_range
 from storage.relational.session import run_sync
 from storage.relational.slices import Range
 from storage.relational.time_ranges import HOUR_US

@@ -17,8 +17,8 @@ from storage.postgres.session import PostgresSession
 from storage.postgres.store import PostgresStorage
 from storage.query import Durability, Filter, Order, RecordQuery, Scope
 from storage.record import Batch, Entry, Record
-from storage.relational import page as page_module
 from storage.relational import slices
+from storage.relational.reads import page as page_module
 from storage.relational.rollups import Limits
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
 

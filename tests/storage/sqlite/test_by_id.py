@@ -8,7 +8,7 @@ import pytest
 from storage.query import Filter, RecordQuery, Scope
 from storage.record import new_id
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.page import read_page
+from storage.relational.reads.page import read_page
 from storage.relational.session import run_sync
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names

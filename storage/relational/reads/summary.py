@@ -9,7 +9,8 @@ from storage.aggregates import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue
 from storage.query import Filter
 from storage.record import LEVELS
 from storage.relational.facet_counts import Counts, add_count
-from storage.relational.facets import count_values, named
+from storage.relational.reads.facets import count_values, named
+from storage.relational.reads.scan import scan, start_range
 from storage.relational.rollup_sql import (
     bucket_of,
     can_count,
@@ -21,7 +22,6 @@ from storage.relational.rollup_sql import (
     tables_for,
 )
 from storage.relational.rollups import MEASURES, STATUS_TABLES
-from storage.relational.scan import scan, start_range
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS
 from storage.relational.tally import Tally, extent

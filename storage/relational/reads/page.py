@@ -17,12 +17,12 @@ from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
 from storage.relational.by_id import ID_BYTES, id_number, id_slices
 from storage.relational.payloads import NOWHERE, Unpacker
-from storage.relational.scan import seq_range, within_int
+from storage.relational.reads.scan import seq_range, within_int
+from storage.relational.reads.totals import count_hours
 from storage.relational.session import Selection, Session
 from storage.relational.slices import Range, slices
 from storage.relational.sql import MAX_INT, Dialect
 from storage.relational.time_ranges import hours_inside
-from storage.relational.totals import count_hours
 
 _FEW: Final = 1000
 """Rows that are skipped by reading them rather than by finding out whether that can be avoided."""

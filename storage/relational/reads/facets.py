@@ -21,13 +21,13 @@ from storage.aggregates import (
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
 from storage.relational.facet_counts import Counts, Stamp, TimeRange, add_count, merged
+from storage.relational.reads.scan import scan
+from storage.relational.reads.totals import count_hours
 from storage.relational.rollup_sql import Tables, can_count, record_totals, rollup_where, sums, tables_for
 from storage.relational.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
-from storage.relational.scan import scan
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS, Dialect, Where
 from storage.relational.time_ranges import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
-from storage.relational.totals import count_hours
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""

@@ -7,9 +7,9 @@ from typing import Final
 
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
+from storage.relational.reads.scan import scan, start_range
 from storage.relational.rollup_sql import can_count, during, rollup_rows, rollup_where, sums, tables_for
 from storage.relational.rollups import OTHER, STATUS_TABLES
-from storage.relational.scan import scan, start_range
 from storage.relational.session import Rows, Session, State
 from storage.relational.sql import KINDS, texts
 from storage.relational.time_ranges import Hours, hours_inside, split

@@ -7,9 +7,9 @@ from typing import Final
 
 from storage.aggregates import Histogram, class_name
 from storage.query import Filter
+from storage.relational.reads.scan import scan, seq_range, start_range
 from storage.relational.rollup_sql import Tables, bucket_of, rollup_rows, rollup_where, sums, tables_for
 from storage.relational.rollups import DURATIONS
-from storage.relational.scan import scan, seq_range, start_range
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS
 from storage.relational.tally import Tally, within
