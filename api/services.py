@@ -10,8 +10,8 @@ from api.access.principal import NOBODY, Credentials, Principal, is_visible
 from api.access.query_gate import QueryGate
 from api.access.scoped import ScopedStorage
 from api.access.sessions import Sessions
+from api.access.snapshot_cursor import SnapshotCursors
 from api.access.stream_limits import StreamLimits
-from api.dialects.fanout import Fanout
 from api.metrics.metrics import Metrics
 from api.stream.tail import Tail
 from storage.base import Storage
@@ -84,8 +84,8 @@ class Services:
     """Put an event of our own into the log."""
     version: str = ""
     """Of the program."""
-    fanout: Fanout | None = None
-    """Signs the cursors of seed 001's fan-out; None where it is off."""
+    fanout: SnapshotCursors | None = None
+    """Signs the cursors of the proxy logs' fan-out; None where it is off."""
     gate: QueryGate = field(default_factory=QueryGate)
     principal: Principal = NOBODY
     """Who is asking; set in the view a handler gets."""

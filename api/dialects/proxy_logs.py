@@ -9,10 +9,11 @@ from typing import Final
 
 from aiohttp import web
 
+from api.access.snapshot_cursor import SnapshotCursors
 from api.dialects.entries import Halves, encode_entries
 from api.dialects.entry_bodies import read_bodies, show_entry
 from api.dialects.entry_pages import EntryQuery, read_entry_page
-from api.dialects.fanout import Fanout, answer_snapshot
+from api.dialects.fanout import answer_snapshot
 from api.http.answers import encode_rows, json_answer
 from api.http.errors import BadParameter, Refused, Shape, phrase
 from api.http.paging import Frozen, freeze
@@ -140,7 +141,7 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
     return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})
 
 
-def fanout_for(services: Services, query: Query, read: EntryQuery) -> Fanout | None:
+def fanout_for(services: Services, query: Query, read: EntryQuery) -> SnapshotCursors | None:
     """Decide whether a page is one of a snapshot: fan-out is on, an admin asks, and for nothing that has no cursor.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from api.dialects.fanout import Fanout
+from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics
 from api.metrics.store_metrics import StoreFigures
 from api.stream.tail import Tail
@@ -70,7 +70,7 @@ class ControlPlane:
     retention: Retention
     keys: KeyPublisher
     builder: RecordBuilder
-    fanout: Fanout | None
+    fanout: SnapshotCursors | None
     access_log: AccessLog | None
     is_handing_over: bool = False
     """Whether another collector continues with the rings where this one stops."""

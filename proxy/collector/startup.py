@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from api.dialects.fanout import Fanout
+from api.access.snapshot_cursor import SnapshotCursors
 from api.stream.tail import Tail
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
@@ -55,7 +55,7 @@ class StartState:
     """As they are in the store, or were when they were last known."""
     spool: Spool | None
     tail: Tail
-    fanout: Fanout | None
+    fanout: SnapshotCursors | None
     offline_since: int | None = None
     """When the start without a store was, Unix µs; None with the store."""
     waiting: list[ToolCall] = field(default_factory=list)
@@ -130,8 +130,8 @@ def load_spool(settings: Settings, data_dir: Path, committed: Mapping[bytes, Pos
     return spool
 
 
-def _fanout(settings: Settings, secret: bytes) -> Fanout | None:
-    return Fanout(secret=secret, ttl_s=settings.tail.cursor_ttl_s) if settings.admin.fanout else None
+def _fanout(settings: Settings, secret: bytes) -> SnapshotCursors | None:
+    return SnapshotCursors(secret=secret, ttl_s=settings.tail.cursor_ttl_s) if settings.admin.fanout else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from api.access.principal import Credential, Credentials
+from api.access.snapshot_cursor import SnapshotCursors
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
-from api.dialects.fanout import Fanout
 from api.metrics.metrics import Metrics, WorkerTotals
 from api.services import RouteInfo, Services, StreamServices
 from api.stream.tail import Tail
@@ -43,7 +43,7 @@ class World:
     token: str | None = TOKEN
     credentials: list[Credential] = field(default_factory=list)
     host_scopes: dict[str, Scope] = field(default_factory=dict)
-    fanout: Fanout | None = None
+    fanout: SnapshotCursors | None = None
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     routes: dict[str, RouteInfo] = field(default_factory=dict)
     state_path: Path | None = None

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from api.dialects.fanout import Fanout
+from api.access.snapshot_cursor import SnapshotCursors
 from api.http.cursor import encode_cursor, encode_received_cursor
 from api.services import Services
 from storage.record import Batch, Entry, Record, ToolCall
@@ -95,7 +95,7 @@ async def full(request: pytest.FixtureRequest, tmp_path: Path, start: Start) -> 
         entries.append(Entry(record, None, [make_call(number, record, text)]))
     async with await request.param.open(tmp_path) as storage:
         await storage.commit(Batch("side-1", entries))
-        world = World(storage, fanout=Fanout(secret=bytes(32), ttl_s=900))
+        world = World(storage, fanout=SnapshotCursors(secret=bytes(32), ttl_s=900))
         yield await start(world.services())
 
 

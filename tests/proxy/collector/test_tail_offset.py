@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.dialects.fanout import Fanout, Place
+from api.access.snapshot_cursor import SnapshotCursors, SnapshotPosition
 from api.native.records import encode_record
 from api.stream.tail import Interest, Tail
 from proxy.collector.tail_offset import (
@@ -38,9 +38,9 @@ async def open_tail(settings: Settings, storage: Storage, data_path: Path) -> Ta
     return tail
 
 
-async def open_fanout(settings: Settings, storage: Storage) -> Fanout:
+async def open_fanout(settings: Settings, storage: Storage) -> SnapshotCursors:
     """A signer with the secret of a store."""
-    return Fanout(secret=await read_secret(storage), ttl_s=settings.tail.cursor_ttl_s)
+    return SnapshotCursors(secret=await read_secret(storage), ttl_s=settings.tail.cursor_ttl_s)
 
 
 @given(offset=st.integers(0, 10**9), last_seq=st.integers(0, 10**9), mark=st.integers(0, 10**12))
@@ -129,7 +129,7 @@ async def test_sidecars_of_one_store_read_each_other_s_cursors(tmp_path: Path) -
     """The secret is the store's: made once, whoever comes first."""
     async with await open_storage("memory:", tmp_path) as storage:
         one, other = await open_fanout(Settings(), storage), await open_fanout(Settings(), storage)
-        place = Place(5, int(one.now_s()), 3)
+        place = SnapshotPosition(5, int(one.now_s()), 3)
         assert other.decode(one.encode(place, b"x"), b"x") == place
         assert len(one.secret) == 32
     async with await open_storage("memory:", tmp_path) as storage:
