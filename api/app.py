@@ -13,7 +13,7 @@ from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.native import erase, export, figures, keys, login, records, scopes
+from api.native import aggregates, erase, export, keys, login, records
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of
@@ -46,7 +46,7 @@ class Route:
 
 
 def routes() -> tuple[Route, ...]:
-    """List every route; a path that is not here is 404, another method 405."""
+    """Return every route; a path that is not here is 404, another method 405."""
     assets = load_assets()
     return (
         Route("GET", "/v1/requests", gateway.list_requests),
@@ -60,9 +60,9 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/mcp-logs/stats", mcp_logs.stats),
         Route("GET", "/api/mcp-logs/filterdata", mcp_logs.filter_data),
         Route("GET", "/api/mcp-logs/{id}", mcp_logs.get_call),
-        Route("GET", "/api/facets", figures.facets),
-        Route("GET", "/api/histogram", figures.histogram),
-        Route("GET", "/api/summary", figures.summary),
+        Route("GET", "/api/facets", aggregates.facets),
+        Route("GET", "/api/histogram", aggregates.histogram),
+        Route("GET", "/api/summary", aggregates.summary),
         Route("GET", "/api/export", export.export),
         Route("GET", "/api/records", records.list_records),
         Route("DELETE", "/api/records", erase.erase_records),
@@ -71,7 +71,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/records/{id}/har", records.download_har),
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
-        Route("DELETE", "/api/scopes/containers/{id}", scopes.destroy_container),
+        Route("DELETE", "/api/scopes/containers/{id}", erase.destroy_container),
         Route("GET", "/api/ledger", health.ledger, is_global=True),
         Route("GET", "/api/status", health.status, is_global=True),
         Route("POST", "/logout", login.logout, for_readers=True),
@@ -96,7 +96,7 @@ def routes() -> tuple[Route, ...]:
 
 
 async def openapi(request: web.Request) -> web.Response:
-    """Answer this API's description, OpenAPI 3.1."""
+    """Return this description of the API, OpenAPI 3.1."""
     return web.Response(body=_description(services_of(request).version), content_type="application/json")
 
 

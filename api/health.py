@@ -1,25 +1,111 @@
 """Liveness, readiness, metrics, status and ledger: what probes, scrapers and operators ask."""
 
-from aiohttp import web
+from typing import Any
 
-from api.http.answers import json_answer
+from aiohttp import web
+from msgspec import UNSET, Struct, UnsetType
+
+from api.http.responses import ApiObject, json_response
 from api.services import services_of
 from storage.errors import StorageUnavailable
 
 
+class RingShown(Struct):
+    """A worker, as its ring shows it."""
+
+    source: str
+    worker_alive: bool
+    pid: int | None
+    """Of the worker, in its own name space; null for a ring of an earlier version."""
+    uptime_s: float | None
+    requests: int | None
+    in_flight: int | None
+    capacity_bytes: int
+    used_bytes: int
+    pushed: int
+    taken: int
+    refused: int
+    corrupt: int
+
+
+class CollectorShown(Struct):
+    """The process that serves the admin port."""
+
+    pid: int
+    uptime_s: float
+
+
+class WriterShown(Struct):
+    """The way to the store."""
+
+    waiting_records: int
+    oldest_unstored_s: float
+    batches: dict[str, int]
+    spooled_records: int
+    records_escaped: int
+    records_quarantined: int
+    last_flush_s: float
+    is_full: bool
+
+
+class StoreShown(Struct):
+    """Whether the store can be reached."""
+
+    up: bool
+    reason: str | None
+    """Why not."""
+
+
+class RetentionShown(Struct):
+    """How far retention has come, as of its last look."""
+
+    looked_at_ms: int | UnsetType | None = UNSET
+    oldest_ms: int | UnsetType | None = UNSET
+    used_bytes: int | UnsetType | None = UNSET
+    lag_s: float | UnsetType = UNSET
+    rows_purged: int | UnsetType = UNSET
+
+
+class StatusShown(Struct):
+    """The state of the processes, the queues and the store; all but the version may be left out."""
+
+    version: str
+    instance: str | UnsetType = UNSET
+    uptime_s: float | UnsetType = UNSET
+    draining: bool | UnsetType = UNSET
+    rings: list[RingShown] | UnsetType = UNSET
+    collector: CollectorShown | UnsetType = UNSET
+    writer: WriterShown | UnsetType = UNSET
+    storage: StoreShown | UnsetType = UNSET
+    retention: RetentionShown | UnsetType = UNSET
+    configuration: dict[str, Any] | UnsetType = UNSET
+    """The settings in force, secrets left out."""
+
+
+class LedgerShown(ApiObject):
+    """The accounting."""
+
+    received: int
+    stored: int
+    spooled: int
+    waiting: int
+    dropped: dict[str, int]
+    balanced: bool
+
+
 async def healthz(request: web.Request) -> web.Response:
-    """Answer 200: the process and its loop are alive."""
-    return json_answer({"status": "ok"})
+    """Return 200: the process and its event loop are alive."""
+    return json_response({"status": "ok"})
 
 
 async def readyz(request: web.Request) -> web.Response:
-    """Answer 200 when traffic may come, else 503, with the reasons."""
+    """Return 200 when sidelog is ready for traffic, else 503, with the reasons."""
     is_ready, members = services_of(request).is_ready()
-    return json_answer({"ready": is_ready, **members}, status=200 if is_ready else 503)
+    return json_response({"ready": is_ready, **members}, status=200 if is_ready else 503)
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Answer all metrics in the format the scraper accepts; a store that is away costs only the ledger's metrics."""
+    """Return all metrics in the format the scraper accepts; while the store is away those of the ledger are missing."""
     services = services_of(request)
     try:
         ledger = await services.ledger()
@@ -30,20 +116,12 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Answer what an operator wants to know about the processes and the store."""
-    return json_answer(services_of(request).status())
+    """Return the state of the processes, the queues and the store."""
+    return json_response(services_of(request).status())
 
 
 async def ledger(request: web.Request) -> web.Response:
-    """Answer the accounting, and whether it balances."""
+    """Return the accounting of all records, and whether it balances."""
     read = await services_of(request).ledger()
-    return json_answer(
-        {
-            "received": read.received,
-            "stored": read.stored,
-            "spooled": read.spooled,
-            "waiting": read.waiting,
-            "dropped": read.dropped,
-            "balanced": read.is_balanced,
-        }
-    )
+    shown = LedgerShown(read.received, read.stored, read.spooled, read.waiting, read.dropped, read.is_balanced)
+    return json_response(shown)

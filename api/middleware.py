@@ -1,4 +1,4 @@
-"""What every request passes: our names only, then the token; around both, errors in the words of the asked dialect."""
+"""What every request passes: the host name, then the token; around both, errors in the words of the asked dialect."""
 
 import logging
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from aiohttp.typedefs import Handler, Middleware
 from api.access import auth, hosts
 from api.access.principal import ADMIN, NOBODY, Principal, intersect
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
-from api.http.answers import json_answer
-from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, OutOfScope, Refused, Shape, phrase
+from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
+from api.http.responses import json_response
 from api.services import SERVICES, VIEW, Services, view_for
 from storage.errors import StorageUnavailable
 
-SHAPES: Final = (
-    ("/v1/", gateway.SHAPE),
-    ("/api/proxy-logs/", proxy_logs.SHAPE),
-    ("/api/clients/", client_requests.SHAPE),
-    ("/api/mcp-logs", mcp_logs.SHAPE),
+ERROR_FORMATS: Final = (
+    ("/v1/", gateway.ERRORS),
+    ("/api/proxy-logs/", proxy_logs.ERRORS),
+    ("/api/clients/", client_requests.ERRORS),
+    ("/api/mcp-logs", mcp_logs.ERRORS),
 )
-"""Path prefix → the dialect that words errors below it; the native API's shape elsewhere."""
+"""Path prefix → the dialect that words errors below it; the native API's format elsewhere."""
 
 SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -37,29 +37,31 @@ _log = logging.getLogger(__name__)
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Put the security headers on an answer before it starts; answers that say nothing about caching are not cached."""
+    """Set the security headers of a response; one that says nothing about caching is not cached."""
     response.headers.update(SECURITY_HEADERS)
     response.headers["Server"] = "sidelog"
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-def shape_of(path: str) -> Shape:
-    """Choose the error shape of a path."""
-    return next((shape for prefix, shape in SHAPES if path.startswith(prefix)), PROBLEM)
+def error_format_of(path: str) -> ErrorFormat:
+    """Return the error format of a path."""
+    return next((format for prefix, format in ERROR_FORMATS if path.startswith(prefix)), PROBLEM)
 
 
-def answer_refusal(shape: Shape, refused: Refused) -> web.Response:
-    """Word a refusal in a dialect; what a missing token is answered with differs between them."""
-    if refused.status == 401 and shape.unauthorized_status != 401:
-        refused = Refused(shape.unauthorized_status, shape.unauthorized_detail)
-    if shape.hides_what_is_foreign and isinstance(refused, OutOfScope):
+def refusal_response(format: ErrorFormat, refused: Refused) -> web.Response:
+    """Return a refusal in the words of a dialect; the status for a missing token differs between them."""
+    if refused.status == 401 and format.unauthorized_status != 401:
+        refused = Refused(format.unauthorized_status, format.unauthorized_detail)
+    if format.hides_what_is_foreign and isinstance(refused, OutOfScope):
         refused = Refused(404, "not found")
-    return json_answer(shape.body(refused), status=refused.status, headers=refused.headers, media_type=shape.media_type)
+    return json_response(
+        format.body(refused), status=refused.status, headers=refused.headers, media_type=format.media_type
+    )
 
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into an answer in the shape of the dialect."""
+    """Turn whatever a handler raises into a response in the format of the dialect."""
     try:
         return await handler(request)
     except Refused as error:
@@ -76,7 +78,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Exception:
         _log.exception("bug: a handler failed", extra={"path": request.path})
         refused = Refused(500, "internal error, see the log of sidelog")
-    return answer_refusal(shape_of(request.path), refused)
+    return refusal_response(error_format_of(request.path), refused)
 
 
 @web.middleware
@@ -106,7 +108,7 @@ class Rule:
 
 
 def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
-    """Make the middleware that finds out who asks, and shows the handler no more than that caller may see.
+    """Return the middleware that authenticates the caller, and shows the handler no more than it may see.
 
     Args:
         rules: by method and route pattern; HEAD follows GET.
@@ -119,7 +121,7 @@ def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
             raise Refused(403, "this request was caused by another site")
         services = request.app[SERVICES]
         rule = _rule_of(request, rules, open_paths)
-        principal = NOBODY if rule.is_open else _admit(request, services, rule)
+        principal = NOBODY if rule.is_open else _authorize(request, services, rule)
         request[VIEW] = view_for(services, principal)
         return await handler(request)
 
@@ -136,8 +138,8 @@ def _rule_of(request: web.Request, rules: Mapping[tuple[str, str], Rule], open_p
     return Rule(is_open=isinstance(error, web.HTTPMethodNotAllowed) and request.path in open_paths)
 
 
-def _admit(request: web.Request, services: Services, rule: Rule) -> Principal:
-    """Find out who asks, and whether they may.
+def _authorize(request: web.Request, services: Services, rule: Rule) -> Principal:
+    """Return who asks, if they may.
 
     Raises:
         Refused: 401 or 403.
@@ -154,7 +156,7 @@ def _admit(request: web.Request, services: Services, rule: Rule) -> Principal:
 
 
 def _authenticate(request: web.Request, services: Services) -> Principal:
-    """Accept a token or an open session.
+    """Return whose token or open session was presented.
 
     Raises:
         Refused: 401 without either, 403 for a session's cookie on a request that another site caused.

@@ -11,9 +11,8 @@ from api.access.query_gate import QueryGate
 from api.access.scoped import ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
-from api.access.stream_limits import StreamLimits
 from api.metrics.metrics import Metrics
-from api.stream.tail import Tail
+from api.stream.streams import StreamServices
 from storage.base import Storage
 from storage.keys import ApiKey
 from storage.ledger import Ledger
@@ -22,23 +21,12 @@ from storage.record import Record, ToolCall, now_us
 
 
 async def _ignore_key(change: str, key: ApiKey) -> None:
-    """Tell nobody."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamServices:
-    """What a stream needs."""
-
-    tail: Tail
-    limits: StreamLimits = field(default_factory=StreamLimits)
-    heartbeat_s: float = 15.0
-    stall_s: float = 30.0
-    """A client that takes no bytes for so long is closed."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteInfo:
-    """What answers say of a route beside what its records say."""
+    """What responses say of a route beside what its records say."""
 
     client: str | None = None
     project: str | None = None
@@ -48,7 +36,7 @@ class RouteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything outside a request that an answer is made of. Nothing here is owned: who made it closes it."""
+    """Everything outside a request that a response is made of. Nothing here is owned: who made it closes it."""
 
     storage: Storage
     credentials: Credentials
@@ -98,7 +86,7 @@ VIEW: Final = web.RequestKey("view", Services)
 
 
 def view_for(services: Services, principal: Principal) -> Services:
-    """Show the services to one caller: what lies outside its scope is not there."""
+    """Return the services as one caller may see them: what lies outside its scope is not there."""
 
     def in_flight() -> list[Record]:
         return [record for record in services.in_flight() if is_visible(record, principal.scope)]
@@ -113,5 +101,5 @@ def view_for(services: Services, principal: Principal) -> Services:
 
 
 def services_of(request: web.Request) -> Services:
-    """Fetch the services as the caller may see them; handlers do this once, at the top."""
+    """Return the services as the caller may see them; handlers do this once, at the top."""
     return request[VIEW]

@@ -9,17 +9,16 @@ from api.http.errors import Refused
 
 MAX_QUERIES: Final = 4
 """Queries that run at once: the store has that many readers."""
-QUEUE_S: Final = 2.0
-"""How long others wait for their turn before they are sent away."""
+MAX_WAIT_S: Final = 2.0
+"""How long others wait for their turn before they are refused."""
 
 
 class QueryGate:
     """Lets some queries run at once; the others wait a little, then are refused with 503."""
 
-    def __init__(self, max_queries: int = MAX_QUERIES, queue_s: float = QUEUE_S) -> None:
-        """Let `max_queries` run at once; others wait `queue_s` at most."""
+    def __init__(self, max_queries: int = MAX_QUERIES, max_wait_s: float = MAX_WAIT_S) -> None:
         self._turns = asyncio.Semaphore(max_queries)
-        self._queue_s = queue_s
+        self._max_wait_s = max_wait_s
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -29,7 +28,7 @@ class QueryGate:
             Refused: 503 with `Retry-After`, there was none in time.
         """
         try:
-            async with asyncio.timeout(self._queue_s):
+            async with asyncio.timeout(self._max_wait_s):
                 await self._turns.acquire()
         except TimeoutError:
             raise Refused(503, "too many queries are running, try again", headers={"Retry-After": "1"}) from None

@@ -5,24 +5,27 @@ method, also of one that is added to the store later, is refused. Payloads are f
 whose it is: a restricted caller gets those of records it was shown by the same view.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from api.access.principal import Principal, intersect, is_visible, narrow
 from api.access.query_gate import QueryGate
-from api.access.scoped_tools import ScopedTools
-from api.http.errors import OutOfScope
+from api.http.errors import OutOfScope, Refused
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.base import Storage
 from storage.keys import ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
-from storage.record import Payload, Record
+from storage.record import Payload, Record, ToolCall
+from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
+
+Asked = TypeVar("Asked")
+Found = TypeVar("Found")
 
 
-class ScopedStorage(ScopedTools):
-    """A store seen by one caller during one request."""
+class ScopedStorage:
+    """A store seen by one caller during one request; its methods mean what those of `storage.base.Storage` mean."""
 
     def __init__(self, storage: Storage, principal: Principal, gate: QueryGate) -> None:
         """Show `storage` to `principal`, a few queries of all callers at a time."""
@@ -37,49 +40,31 @@ class ScopedStorage(ScopedTools):
         return self._principal.scope
 
     async def select(self, query: RecordQuery) -> Page:
-        """Read one page, see `storage.base.Storage.select`."""
-        query = replace(query, filter=narrow(query.filter, self.scope))
-        async with self._gate.turn():
-            page = await self._storage.select(query)
+        page = await self._read(self._storage.select, replace(query, filter=narrow(query.filter, self.scope)))
         self._show(page.records)
         return page
 
     async def count(self, filter: Filter) -> Count:
-        """Count records, see `storage.base.Storage.count`."""
-        filter = narrow(filter, self.scope)
-        async with self._gate.turn():
-            return await self._storage.count(filter)
+        return await self._read(self._storage.count, narrow(filter, self.scope))
 
     async def stats(self, scope: Scope) -> Stats:
-        """Count entries, see `storage.base.Storage.stats`."""
-        scope = intersect(scope, self.scope)
-        async with self._gate.turn():
-            return await self._storage.stats(scope)
+        return await self._read(self._storage.stats, intersect(scope, self.scope))
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
-        """List values, see `storage.base.Storage.facets`."""
-        filter = narrow(filter, self.scope)
-        async with self._gate.turn():
-            return await self._storage.facets(filter, names)
+        return await self._read(lambda filter: self._storage.facets(filter, names), narrow(filter, self.scope))
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        """Count over time, see `storage.base.Storage.histogram`."""
         filter = narrow(filter, self.scope)
-        async with self._gate.turn():
-            return await self._storage.histogram(filter, since_us, until_us, buckets)
+        return await self._read(lambda filter: self._storage.histogram(filter, since_us, until_us, buckets), filter)
 
     async def summary(self, filter: Filter) -> Summary:
-        """Add up, see `storage.base.Storage.summary`."""
-        filter = narrow(filter, self.scope)
-        async with self._gate.turn():
-            return await self._storage.summary(filter)
+        return await self._read(self._storage.summary, narrow(filter, self.scope))
 
     async def erase(self, filter: Filter) -> Erased:
-        """Erase within what the caller may see, see `storage.base.Storage.erase`."""
         return await self._storage.erase(narrow(filter, self.scope))
 
     async def keys(self) -> list[ApiKey]:
-        """Read the API keys of the caller's projects, and those that made records it may see."""
+        """Return the API keys of the caller's projects, and those that made records it may see."""
         keys = await self._storage.keys()
         if self._principal.is_unrestricted:
             return keys
@@ -87,7 +72,7 @@ class ScopedStorage(ScopedTools):
         return [key for key in keys if key.id in shown or (key.project or "") in self.scope.projects]
 
     async def get(self, record_id: bytes) -> Record | None:
-        """Read one record; one that is out of scope is not there."""
+        """Return one record; one that is out of scope is not there."""
         record = await self._storage.get(record_id)
         if record is None or not is_visible(record, self.scope):
             return None
@@ -95,22 +80,55 @@ class ScopedStorage(ScopedTools):
         return record
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Read payloads, see `storage.base.Storage.payloads`."""
         if not self._principal.is_unrestricted:
             seqs = [seq for seq in seqs if seq in self._shown]
-        async with self._gate.turn():
-            return await self._storage.payloads(seqs)
+        return await self._read(self._storage.payloads, seqs)
 
     async def last_seq(self) -> int:
-        """Read the newest `seq`: a place, not a count of anybody's records."""
+        """Return the newest `seq`: a position, not a count of anybody's records."""
         return await self._storage.last_seq()
+
+    async def tool_calls(self, query: ToolQuery) -> ToolPage:
+        return await self._read(self._tools().tool_calls, replace(query, filter=self._narrow_tools(query.filter)))
+
+    async def tool_stats(self, filter: ToolFilter) -> ToolStats:
+        return await self._read(self._tools().tool_stats, self._narrow_tools(filter))
+
+    async def tool_values(self, scope: Scope) -> ToolValues:
+        return await self._read(self._tools().tool_values, intersect(scope, self.scope))
+
+    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
+        """Return one call; one that is out of scope is not there."""
+        tools = self._tools()
+        call = await self._read(lambda record_id: tools.tool_call(record_id, position), record_id)
+        return call if call is not None and is_visible(call, self.scope) else None
+
+    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
+        """Return the calls of one record that are in scope; none where the store keeps no calls."""
+        if not isinstance(self._storage, ToolStorage):
+            return []
+        calls = await self._read(self._storage.tool_calls_of, record_seq)
+        return [call for call in calls if is_visible(call, self.scope)]
+
+    async def _read(self, read: Callable[[Asked], Awaitable[Found]], asked: Asked) -> Found:
+        """Read when it is the caller's turn."""
+        async with self._gate.turn():
+            return await read(asked)
+
+    def _narrow_tools(self, filter: ToolFilter) -> ToolFilter:
+        return replace(filter, scope=intersect(filter.scope, self.scope))
+
+    def _tools(self) -> ToolStorage:
+        if not isinstance(self._storage, ToolStorage):
+            raise Refused(501, "this store keeps no tool calls")
+        return self._storage
 
     def _show(self, records: Sequence[Record]) -> None:
         if not self._principal.is_unrestricted:
             self._shown.update(record.seq for record in records)
 
     def __getattr__(self, name: str) -> Any:
-        """Hand everything else to callers from whom nothing is hidden.
+        """Give everything else to callers from whom nothing is hidden.
 
         Raises:
             OutOfScope: others ask.

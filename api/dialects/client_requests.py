@@ -1,22 +1,23 @@
-"""Seed 004, the Requests API: `GET /api/clients/{clientId}/proxies/{proxyId}/requests[/{requestId}]`.
+"""Requests API: `GET /api/clients/{clientId}/proxies/{proxyId}/requests[/{requestId}]`, see `api/dialects/README.md`.
 
-A proxy is a route, its id the route's. The projections are in `client_rows.py`; here parameters become a query and
-answers are put together. Rows are ordered by id, that is by receipt; those in flight stand where they were received,
-`processed: false`. The extension `cursor` / `nextCursor` pages by id: a row keeps its place when its exchange ends.
+A proxy is a route, its id the route's. The projections are in `client_rows.py`; here parameters become a query. Rows
+are ordered by id, that is by receipt; those in flight stand where they were received, `processed: false`. `cursor` and
+`nextCursor` page by id: a row keeps its place when its exchange ends.
 """
 
 from typing import Final
 
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from api.dialects.client_rows import project_detail, project_row
-from api.http.answers import encode_rows, json_answer
+from api.dialects.client_rows import ClientRequest, ClientRequestDetail, project_detail, project_row
 from api.http.cursor import decode_received_cursor, encode_received_cursor
-from api.http.errors import Refused, Shape
+from api.http.errors import ErrorFormat, Refused
 from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
+from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import read_time_us
-from api.native.in_flight import select_in_flight
+from api.native.records import select_in_flight
 from api.services import RouteInfo, Services, services_of
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record, parse_id
@@ -28,7 +29,27 @@ _SLICE_RECORDS: Final = 32
 """Records whose payloads are in memory at once."""
 _MESSAGE: Final = "Success"
 
-SHAPE: Final = Shape(body=lambda refused: {"message": refused.detail}, hides_what_is_foreign=True)
+
+class ClientRequestPage(ApiObject):
+    message: str
+    totalRequests: int
+    limitReached: bool
+    requests: list[ClientRequest]
+    nextCursor: str | UnsetType = UNSET
+
+
+class ClientRequestDetails(ApiObject):
+    message: str
+    requests: list[ClientRequestDetail]
+
+
+class ClientError(ApiObject):
+    message: str
+
+
+ERRORS: Final = ErrorFormat(
+    body=lambda refused: ClientError(refused.detail), schema=ClientError, hides_what_is_foreign=True
+)
 
 
 def read_filter(query: Query, client: str, proxy: str) -> Filter:
@@ -47,7 +68,7 @@ def read_filter(query: Query, client: str, proxy: str) -> Filter:
 
 
 async def list_requests(request: web.Request) -> web.Response:
-    """Answer the newest requests of a proxy."""
+    """List the requests of a proxy, newest first."""
     services = services_of(request)
     client, proxy = request.match_info["clientId"], request.match_info["proxyId"]
     filter = read_filter(request.query, client, proxy)
@@ -57,15 +78,14 @@ async def list_requests(request: web.Request) -> web.Response:
     rows, next_after = await _read_rows(services, filter, limit, after)
     if not rows and next_after is None:
         await _check_proxy(services, client, proxy)
-    answer: dict[str, object] = {
-        "message": _MESSAGE,
-        "totalRequests": len(rows),
-        "limitReached": next_after is not None,
-        "requests": await _show(services, rows, services.routes.get(proxy, RouteInfo())),
-    }
-    if next_after is not None and limit:
-        answer["nextCursor"] = encode_received_cursor(next_after)
-    return json_answer(answer)
+    shown = ClientRequestPage(
+        message=_MESSAGE,
+        totalRequests=len(rows),
+        limitReached=next_after is not None,
+        requests=await _show(services, rows, services.routes.get(proxy, RouteInfo())),
+        nextCursor=encode_received_cursor(next_after) if next_after is not None and limit else UNSET,
+    )
+    return json_response(shown)
 
 
 async def _read_rows(
@@ -88,14 +108,14 @@ async def _read_rows(
     return rows, page.next_after
 
 
-async def _show(services: Services, rows: list[Record], route: RouteInfo) -> list[object]:
+async def _show(services: Services, rows: list[Record], route: RouteInfo) -> list[ClientRequest]:
     """Project rows with the headers of their requests, some at a time."""
-    shown: list[object] = []
+    shown: list[ClientRequest] = []
     for first in range(0, len(rows), _SLICE_RECORDS):
         part = rows[first : first + _SLICE_RECORDS]
         payloads = await services.storage.payloads([record.seq for record in part if record.seq])
 
-        def project(record: Record, payloads: dict[int, Payload] = payloads) -> object:
+        def project(record: Record, payloads: dict[int, Payload] = payloads) -> ClientRequest:
             return project_row(record, payloads.get(record.seq), route.location, services.retention_s)
 
         shown += await encode_rows(part, project)
@@ -103,14 +123,14 @@ async def _show(services: Services, rows: list[Record], route: RouteInfo) -> lis
 
 
 async def get_request(request: web.Request) -> web.Response:
-    """Answer one request with headers and bodies."""
+    """Return one request with headers and bodies."""
     services = services_of(request)
     client, proxy = request.match_info["clientId"], request.match_info["proxyId"]
     record = await _find(services, Filter(clients=(client,), routes=(proxy,)), request.match_info["requestId"])
     payloads = await services.storage.payloads([record.seq]) if record.seq else {}
     route = services.routes.get(proxy, RouteInfo())
     shown = project_detail(record, payloads.get(record.seq), route.location, services.retention_s)
-    return json_answer({"message": _MESSAGE, "requests": [shown]})
+    return json_response(ClientRequestDetails(_MESSAGE, [shown]))
 
 
 async def _find(services: Services, filter: Filter, text: str) -> Record:

@@ -1,17 +1,18 @@
-"""How seed 004 shows a record: the list's nested blocks, and the detail's flat fields beside them.
+"""How the Requests API shows a record: the list's nested blocks, and the detail's flat fields beside them.
 
 Pure. Times are Unix milliseconds. In the nested blocks durations are seconds with three decimals, in the detail whole
-milliseconds, as the document has them. Sensitive headers, stored redacted, are left out of the list and marked in the
-detail. The twenty checks follow from route, key and outcome (dialect table, seed 004).
+milliseconds. Sensitive headers, stored redacted, are left out of the list and marked in the detail. The twenty checks
+follow from route, key and outcome. See `api/dialects/README.md`.
 """
 
 import base64
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 import orjson
 
+from api.http.responses import ApiObject
 from api.native.projection import decode_window, is_in_flight, split_head
 from storage.record import Body, Outcome, Payload, Record, format_id
 
@@ -24,92 +25,148 @@ _SYSTEM_OUTCOMES: Final = frozenset((Outcome.WORKER_LOST.value, Outcome.SHUTDOWN
 _CONFIG_ERRORS: Final = frozenset(("loop_detected", "upstream_unresolved", "upstream_untrusted"))
 
 
+class ProxyData(ApiObject):
+    stage: str | None
+    method: str | None
+    apiPath: str | None
+    receivedAt: int
+    sentAt: int | None
+    duration: float | None
+    status: int | None
+    message: str
+    arnBase: str
+    apiHeaders: dict[str, str]
+    apiParams: dict[str, str | list[str]]
+
+
+class TargetData(ApiObject):
+    sentAt: int
+    receivedAt: int | None
+    duration: float | None
+    status: int | None
+    location: str | None
+
+
+class ClientRequest(ApiObject):
+    pKey: str | None
+    sKey: str
+    userId: str | None
+    clientId: str | None
+    parentId: str | None
+    processed: bool
+    processedAt: int
+    TTL: int | None
+    proxyData: ProxyData
+    targetData: TargetData | None
+    validationData: dict[str, bool]
+
+
+class ClientRequestDetail(ApiObject):
+    """One request in full: flat members, and the blocks of the list."""
+
+    pKey: str | None
+    sKey: str
+    method: str | None
+    path: str | None
+    statusCode: int | None
+    duration: int | None
+    processedAt: int
+    requestHeaders: dict[str, str] | None
+    requestBody: Any
+    responseHeaders: dict[str, str] | None
+    responseBody: Any
+    userId: str | None
+    clientId: str | None
+    parentId: str | None
+    processed: bool
+    TTL: int | None
+    proxyData: ProxyData
+    targetData: TargetData | None
+    validationData: dict[str, bool]
+
+
 def project_row(
     record: Record, payload: Payload | None, location: str | None, retention_s: int | None
-) -> dict[str, object]:
-    """Show one request as the list does.
+) -> ClientRequest:
+    """Return one request as the list shows it.
 
     Args:
-        record: stored or in flight.
         payload: for the headers; None when nothing of them is kept.
         location: the route's.
         retention_s: how long records are kept; None is for ever.
     """
     received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
-    return {
-        "pKey": record.route_id,
-        "sKey": format_id(record.id),
-        "userId": record.user_id,
-        "clientId": record.client,
-        "parentId": record.client,
-        "processed": not is_in_flight(record),
-        "processedAt": received_ms,
-        "TTL": None if sent_ms is None or retention_s is None else sent_ms // 1000 + retention_s,
-        "proxyData": {
-            "stage": record.stage,
-            "method": record.method,
-            "apiPath": record.path,
-            "receivedAt": received_ms,
-            "sentAt": sent_ms,
-            "duration": _seconds(received_ms, sent_ms),
-            "status": record.status,
-            "message": message_of(record),
-            "arnBase": "",
-            "apiHeaders": {} if payload is None else headers_of(payload.request_head, shows_redacted=False),
-            "apiParams": parameters_of(record.query),
-        },
-        "targetData": target_of(record, location),
-        "validationData": checks_of(record),
-    }
+    return ClientRequest(
+        pKey=record.route_id,
+        sKey=format_id(record.id),
+        userId=record.user_id,
+        clientId=record.client,
+        parentId=record.client,
+        processed=not is_in_flight(record),
+        processedAt=received_ms,
+        TTL=None if sent_ms is None or retention_s is None else sent_ms // 1000 + retention_s,
+        proxyData=ProxyData(
+            stage=record.stage,
+            method=record.method,
+            apiPath=record.path,
+            receivedAt=received_ms,
+            sentAt=sent_ms,
+            duration=_seconds(received_ms, sent_ms),
+            status=record.status,
+            message=message_of(record),
+            arnBase="",
+            apiHeaders={} if payload is None else headers_of(payload.request_head, shows_redacted=False),
+            apiParams=parameters_of(record.query),
+        ),
+        targetData=target_of(record, location),
+        validationData=checks_of(record),
+    )
 
 
 def project_detail(
     record: Record, payload: Payload | None, location: str | None, retention_s: int | None
-) -> dict[str, object]:
-    """Show one request in full: the flat fields of the document's detail, and the list's blocks."""
-    received_ms, sent_ms = record.started_at_us // 1000, _sent_ms(record)
+) -> ClientRequestDetail:
+    """Return one request in full."""
     row = project_row(record, payload, location, retention_s)
-    return {
-        "pKey": row.pop("pKey"),
-        "sKey": row.pop("sKey"),
-        "method": record.method,
-        "path": record.path,
-        "statusCode": record.status,
-        "duration": None if sent_ms is None else sent_ms - received_ms,
-        "processedAt": row.pop("processedAt"),
-        "requestHeaders": None if payload is None else headers_of(payload.request_head, shows_redacted=True),
-        "requestBody": None if payload is None else body_of(payload.request_body, payload.request_head),
-        "responseHeaders": None if payload is None else headers_of(payload.response_head, shows_redacted=True),
-        "responseBody": None if payload is None else body_of(payload.response_body, payload.response_head),
-        **row,
-    }
+    sent_ms = row.proxyData.sentAt
+    return ClientRequestDetail(
+        method=record.method,
+        path=record.path,
+        statusCode=record.status,
+        duration=None if sent_ms is None else sent_ms - row.processedAt,
+        requestHeaders=None if payload is None else headers_of(payload.request_head, shows_redacted=True),
+        requestBody=None if payload is None else body_of(payload.request_body, payload.request_head),
+        responseHeaders=None if payload is None else headers_of(payload.response_head, shows_redacted=True),
+        responseBody=None if payload is None else body_of(payload.response_body, payload.response_head),
+        **msgspec.structs.asdict(row),
+    )
 
 
 def message_of(record: Record) -> str:
-    """Say in words how it went."""
+    """Return in words how it went."""
     if is_in_flight(record):
         return "Request in progress"
     failure = record.auth_code or record.error_type or (None if record.outcome == Outcome.OK else record.outcome)
     return "Request logged" if failure is None else failure.replace("_", " ").capitalize()
 
 
-def target_of(record: Record, location: str | None) -> dict[str, object] | None:
-    """Show the upstream's part; None when nothing was sent to it."""
+def target_of(record: Record, location: str | None) -> TargetData | None:
+    """Return the upstream's part; None when nothing was sent to it."""
     if record.upstream_sent_at_us is None:
         return None
     sent_ms = record.upstream_sent_at_us // 1000
     done_ms = None if record.upstream_done_at_us is None else record.upstream_done_at_us // 1000
-    return {
-        "sentAt": sent_ms,
-        "receivedAt": done_ms,
-        "duration": _seconds(sent_ms, done_ms),
-        "status": record.status if record.first_byte_us is not None else None,
-        "location": location,
-    }
+    return TargetData(
+        sentAt=sent_ms,
+        receivedAt=done_ms,
+        duration=_seconds(sent_ms, done_ms),
+        status=record.status if record.first_byte_us is not None else None,
+        location=location,
+    )
 
 
 def checks_of(record: Record) -> dict[str, bool]:
-    """Derive the twenty checks."""
+    """Return the twenty checks."""
     code, error = record.auth_code, record.error_type
     has_credential = code not in _NO_CREDENTIAL
     return {
@@ -137,7 +194,7 @@ def checks_of(record: Record) -> dict[str, bool]:
 
 
 def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:
-    """Show a stored head by lower-case name, repeated fields joined as RFC 9110 §5.3 does."""
+    """Return a stored head by lower-case name, repeated fields joined as RFC 9110 §5.3 does."""
     shown: dict[str, str] = {}
     for name, value in split_head(head)[1]:
         if shows_redacted or REDACTED not in value:
@@ -147,7 +204,7 @@ def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:
 
 
 def parameters_of(query: str | None) -> dict[str, str | list[str]]:
-    """Show query parameters: a string each, a list where a name is repeated."""
+    """Return query parameters: a string each, a list where a name is repeated."""
     found: dict[str, list[str]] = {}
     for name, value in parse_qsl(query or "", keep_blank_values=True, errors="backslashreplace"):
         found.setdefault(name, []).append(value)
@@ -155,7 +212,7 @@ def parameters_of(query: str | None) -> dict[str, str | list[str]]:
 
 
 def body_of(body: Body | None, head: bytes) -> object:
-    """Show a body: JSON as it stands when it is whole, text when it is text, else base64; None when not kept."""
+    """Return a body: JSON as it stands when it is whole, text when it is text, else base64; None when not kept."""
     if body is None or body.omitted is not None:
         return None
     media_type = headers_of(head, shows_redacted=True).get("content-type", "")

@@ -1,22 +1,59 @@
-"""Entries of seed 001, projected from records: two halves of an exchange, or one event.
+"""Entries of the proxy logs, made of records: two halves of an exchange, or one event, with bodies where asked for.
 
-Pure. Exchange `seq = n` is request entry `2n-1` and response entry `2n`; event `seq = n` is entry `2n`. All attributes
+ Exchange `seq = n` is request entry `2n-1` and response entry `2n`; event `seq = n` is entry `2n`. All attributes
 are shared between the halves, the request entry's time is the start, the response entry's the end.
 """
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from api.http.responses import ApiObject, JsonObject
 from api.http.times import format_time
-from api.native.projection import read_json
+from api.native.projection import decode_window, read_json
+from storage.base import Storage
 from storage.query import Count, Order
-from storage.record import Record, format_id
+from storage.record import Body, Level, Payload, Record, format_id
 
 _ENCODER: Final = msgspec.json.Encoder()
 EntryKind = Literal["request", "response", "event"]
+MAX_BODIES_BYTES: Final = 16 * 1024 * 1024
+"""Stored bytes of all bodies in one response; later ones are left out and say so."""
+_SLICE_RECORDS: Final = 32
+"""Records whose payloads are in memory at once: at most 5 MiB at the default caps."""
+
+
+class LogEntry(ApiObject):
+    id: int
+    traceId: str
+    tsMs: int
+    tsIso: str
+    kind: EntryKind
+    level: Level
+    projectId: str | None
+    containerId: str | None
+    serviceName: str | None
+    method: str | None
+    url: str | None
+    clientIp: str | None
+    status: int | None
+    data: JsonObject
+    source: str
+
+
+class LogEntryPage(ApiObject):
+    entries: list[LogEntry]
+    total: int
+    limit: int
+    offset: int
+    nextCursor: str | UnsetType | None = UNSET
+    totalCapped: bool | UnsetType = UNSET
+    complete: bool | UnsetType = UNSET
+    nextAfterId: int | UnsetType | None = UNSET
 
 
 class Entry(NamedTuple):
@@ -59,7 +96,7 @@ class Halves:
         return max(self.per_exchange, int(self.event))
 
     def total(self, count: Count) -> int:
-        """Count entries from records."""
+        """Return how many entries so many records make."""
         return self.per_exchange * count.exchanges + self.event * count.events
 
 
@@ -67,7 +104,7 @@ _EVERY_HALF: Final = Halves()
 
 
 def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Entry]:
-    """Turn records into their wanted entries, by rising or falling entry id, as the records come."""
+    """Return the wanted entries of records, by rising or falling entry id, as the records come."""
     exchange: list[EntryKind] = []
     if halves.request:
         exchange.append("request")
@@ -84,37 +121,37 @@ def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Entr
     return entries
 
 
-def project_entry(entry: Entry) -> dict[str, object]:
-    """Write an entry out with the keys of the document, in its order."""
+def project_entry(entry: Entry) -> LogEntry:
+    """Return an entry as it is shown."""
     record, kind = entry
     time_us = record.ended_at_us if kind == "response" else record.started_at_us
-    return {
-        "id": entry.id,
-        "traceId": trace_id_of(record),
-        "tsMs": time_us // 1000,
-        "tsIso": format_time(time_us),
-        "kind": kind,
-        "level": record.level,
-        "projectId": record.project,
-        "containerId": record.container,
-        "serviceName": record.service,
-        "method": record.method,
-        "url": url_of(record),
-        "clientIp": record.client_ip,
-        "status": record.status,
-        "data": data_of(record, kind),
-        "source": record.source,
-    }
+    return LogEntry(
+        id=entry.id,
+        traceId=trace_id_of(record),
+        tsMs=time_us // 1000,
+        tsIso=format_time(time_us),
+        kind=kind,
+        level=record.level,
+        projectId=record.project,
+        containerId=record.container,
+        serviceName=record.service,
+        method=record.method,
+        url=url_of(record),
+        clientIp=record.client_ip,
+        status=record.status,
+        data=data_of(record, kind),
+        source=record.source,
+    )
 
 
 def encode_entries(record: Record) -> list[tuple[int, str, bytes]]:
-    """Write a record's entries for the tail: id, kind and JSON of each, by rising id."""
+    """Return a record's entries for the tail: id, kind and JSON of each, by rising id."""
     entries = expand([record], _EVERY_HALF, "asc")
     return [(entry.id, entry.kind, _ENCODER.encode(project_entry(entry))) for entry in entries]
 
 
-def data_of(record: Record, kind: EntryKind) -> dict[str, object]:
-    """Show what belongs to one half only."""
+def data_of(record: Record, kind: EntryKind) -> JsonObject:
+    """Return what belongs to one half only."""
     if kind == "request":
         return {"bytesIn": record.request_bytes, "userAgent": record.user_agent}
     if kind == "response":
@@ -126,7 +163,7 @@ def data_of(record: Record, kind: EntryKind) -> dict[str, object]:
 
 
 def trace_id_of(record: Record) -> str:
-    """Show the W3C trace id in UUID form, else the record's own id."""
+    """Return the W3C trace id in UUID form, else the record's own id."""
     if record.trace_id is not None and len(record.trace_id) == 32:
         text = record.trace_id
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
@@ -134,7 +171,59 @@ def trace_id_of(record: Record) -> str:
 
 
 def url_of(record: Record) -> str | None:
-    """Join path and redacted query."""
     if record.path is None or record.query is None:
         return record.path
     return f"{record.path}?{record.query}"
+
+
+async def read_bodies(
+    storage: Storage, entries: list[Entry], wanted: frozenset[str], max_bytes: int = MAX_BODIES_BYTES
+) -> list[dict[str, object]]:
+    """Read the body members of `data` of each entry, in their order; empty for entries whose body was not asked for."""
+    fields: list[dict[str, object]] = []
+    left = max_bytes
+    for first in range(0, len(entries), _SLICE_RECORDS):
+        part = entries[first : first + _SLICE_RECORDS]
+        seqs = {entry.record.seq for entry in part if entry.kind in wanted}
+        payloads = await storage.payloads(sorted(seqs)) if seqs and left > 0 else {}
+        for entry in part:
+            shown, taken = _entry_fields(entry, payloads.get(entry.record.seq), wanted, left)
+            fields.append(shown)
+            left -= taken
+    return fields
+
+
+def show_entry(row: tuple[Entry, dict[str, object]]) -> LogEntry:
+    """Return an entry with its body beside its other data."""
+    entry, body = row
+    shown = project_entry(entry)
+    shown.data |= body
+    return shown
+
+
+def _entry_fields(
+    entry: Entry, payload: Payload | None, wanted: frozenset[str], left: int
+) -> tuple[dict[str, object], int]:
+    """Return one entry's body, and how many bytes it takes."""
+    if entry.kind not in wanted:
+        return {}, 0
+    is_request = entry.kind == "request"
+    body = None if payload is None else (payload.request_body if is_request else payload.response_body)
+    size = entry.record.request_bytes if is_request else entry.record.response_bytes
+    kept = 0 if body is None else len(body.head) + len(body.tail)
+    if kept > left:
+        body = None
+    return body_fields("requestBody" if is_request else "responseBody", body, size), 0 if body is None else kept
+
+
+def body_fields(name: str, body: Body | None, size: int) -> dict[str, object]:
+    """Return the members of a body: text when it is UTF-8, else base64; its true size; whether anything is missing."""
+    if body is None or body.omitted is not None:
+        absent: dict[str, object] = {name: None, "bodyBytes": size, "bodyTruncated": False}
+        return {**absent, "bodyOmitted": True} if size else absent
+    shown: dict[str, object] = {"bodyBytes": body.size, "bodyTruncated": body.truncated}
+    head = decode_window(body.head, cut_end=body.truncated)
+    tail = decode_window(body.tail, cut_start=body.truncated)
+    if head is None or tail is None:
+        return {name: base64.b64encode(body.head + body.tail).decode(), "bodyEncoding": "base64", **shown}
+    return {name: head + tail, **shown}

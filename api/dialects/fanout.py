@@ -12,10 +12,10 @@ import msgspec
 from aiohttp import web
 
 from api.access.snapshot_cursor import EXPIRED, SnapshotCursors, SnapshotExpired, SnapshotPosition
-from api.dialects.entry_bodies import read_bodies, show_entry
+from api.dialects.entries import LogEntry, LogEntryPage, read_bodies, show_entry
 from api.dialects.entry_pages import EntryPage, EntryQuery, read_entry_page
-from api.http.answers import encode_rows, json_answer
 from api.http.errors import Refused
+from api.http.responses import encode_rows, json_response, true_or_unset
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.query import Count, Filter, RecordQuery
@@ -27,7 +27,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 def binding_of(query: EntryQuery) -> bytes:
-    """Hash what a cursor is bound to: the filters, and which halves of exchanges are wanted."""
+    """Return a hash of what a cursor is bound to: the filters, and which halves of exchanges are wanted."""
     return hashlib.sha256(repr((query.filter, query.halves)).encode("utf-8", "backslashreplace")).digest()
 
 
@@ -38,7 +38,7 @@ async def answer_snapshot(
     query: EntryQuery,
     wanted: frozenset[str],
 ) -> web.StreamResponse:
-    """Answer one page of a snapshot with the cursor of the next, or the rest of it as lines.
+    """Return one page of a snapshot with the cursor of the next, or the rest of it as lines.
 
     Raises:
         BadParameter: a cursor that was tampered with.
@@ -57,16 +57,15 @@ async def answer_snapshot(
         return await _answer_lines(request, reader, binding, limit)
     rows, is_last = await reader.read(query.limit)
     total = await storage.count(reader.filter) if query.halves.uniform != 0 else Count(0, 0)
-    answer: dict[str, object] = {
-        "entries": rows,
-        "total": query.halves.total(total),
-        "limit": query.limit,
-        "offset": query.offset,
-        "nextCursor": None if is_last else cursors.encode(reader.position, binding),
-    }
-    if not total.exact:
-        answer["totalCapped"] = True
-    return json_answer(answer, headers={"X-Max-Seq": str(position.snapshot_seq)})
+    shown = LogEntryPage(
+        entries=rows,
+        total=query.halves.total(total),
+        limit=query.limit,
+        offset=query.offset,
+        nextCursor=None if is_last else cursors.encode(reader.position, binding),
+        totalCapped=true_or_unset(not total.exact),
+    )
+    return json_response(shown, headers={"X-Max-Seq": str(position.snapshot_seq)})
 
 
 class _SnapshotReader:
@@ -90,8 +89,8 @@ class _SnapshotReader:
         self._wanted = wanted
         self._is_first = is_first
 
-    async def read(self, limit: int) -> tuple[list[msgspec.Raw], bool]:
-        """Read so many entries, and tell whether the snapshot ends with them.
+    async def read(self, limit: int) -> tuple[list[LogEntry], bool]:
+        """Return so many entries, and whether the snapshot ends with them.
 
         Raises:
             SnapshotExpired: it is too old, or retention removed what comes next.
@@ -146,7 +145,7 @@ async def _answer_lines(
     trailer: dict[str, object] = {"__trailer": True}
     try:
         while True:
-            await response.write(b"".join(bytes(row) + b"\n" for row in rows))
+            await response.write(_ENCODER.encode_lines(rows))
             left = None if left is None else left - len(rows)
             if is_last or left == 0:
                 break

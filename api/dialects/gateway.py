@@ -1,17 +1,17 @@
-"""Seed 000, the LLM gateway's request log: `GET /v1/requests`, newest first by receipt, that is by id.
+"""Gateway requests, the request log of an LLM gateway: `GET /v1/requests`, newest first by receipt, that is by id.
 
-The projection is pure and stands apart from the handler. Every proxied request is a row; what is only known of LLM
-calls is null elsewhere. `max_seq` (first answer's `X-Max-Seq`) freezes offset pages.
+See `api/dialects/README.md`. Every proxied request is a row; what is only known of LLM calls is null elsewhere.
 """
 
 from typing import Final
 
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from api.http.answers import encode_rows, json_answer
-from api.http.errors import Refused, Shape
+from api.http.errors import ErrorFormat, Refused
 from api.http.paging import freeze, read_whole_page
 from api.http.params import Query, read_bool, read_clamped, read_int, read_optional_int, read_text
+from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import format_time
 from api.services import services_of
 from storage.query import Filter, RecordQuery
@@ -30,32 +30,63 @@ _ERROR_TYPES: Final = {
 }
 
 
-def error_body(refused: Refused) -> dict[str, object]:
+class GatewayRow(ApiObject):
+    id: str
+    timestamp: str
+    model: str | None
+    provider: str | None
+    status: int | None
+    latency_ms: int
+    input_tokens: int | None
+    output_tokens: int | None
+    project_id: str | None
+    error: str | None
+
+
+class GatewayPage(ApiObject):
+    total: int
+    limit: int
+    offset: int
+    data: list[GatewayRow]
+    total_capped: bool | UnsetType = UNSET
+    complete: bool | UnsetType = UNSET
+
+
+class GatewayErrorBody(ApiObject):
+    type: str
+    message: str
+
+
+class GatewayError(ApiObject):
+    error: GatewayErrorBody
+
+
+def error_body(refused: Refused) -> GatewayError:
     """Word an error as LLM providers do."""
-    return {"error": {"type": _ERROR_TYPES.get(refused.status, "api_error"), "message": refused.detail}}
+    return GatewayError(GatewayErrorBody(_ERROR_TYPES.get(refused.status, "api_error"), refused.detail))
 
 
-SHAPE: Final = Shape(body=error_body)
+ERRORS: Final = ErrorFormat(body=error_body, schema=GatewayError)
 
 
-def project_row(record: Record) -> dict[str, object]:
-    """Show one exchange as a row of the request log."""
-    return {
-        "id": format_request_id(record.id),
-        "timestamp": format_time(record.started_at_us),
-        "model": record.model,
-        "provider": record.provider,
-        "status": record.status,
-        "latency_ms": record.duration_us // 1000,
-        "input_tokens": record.input_tokens,
-        "output_tokens": record.output_tokens,
-        "project_id": record.project,
-        "error": error_of(record),
-    }
+def project_row(record: Record) -> GatewayRow:
+    """Return one exchange as a row of the request log."""
+    return GatewayRow(
+        id=format_request_id(record.id),
+        timestamp=format_time(record.started_at_us),
+        model=record.model,
+        provider=record.provider,
+        status=record.status,
+        latency_ms=record.duration_us // 1000,
+        input_tokens=record.input_tokens,
+        output_tokens=record.output_tokens,
+        project_id=record.project,
+        error=error_of(record),
+    )
 
 
 def error_of(record: Record) -> str | None:
-    """Name what failed: the provider's or proxy's own code, else how the exchange ended, else its status."""
+    """Return what failed: the provider's or proxy's own code, else how the exchange ended, else its status."""
     if record.error_type is not None:
         return record.error_type
     if record.outcome not in (Outcome.OK, Outcome.REJECTED):
@@ -82,20 +113,18 @@ def read_query(query: Query) -> tuple[RecordQuery, int | None]:
 
 
 async def list_requests(request: web.Request) -> web.Response:
-    """Answer one page and the number of all rows the filter matches."""
+    """List requests, newest first, and count those that match."""
     services = services_of(request)
     query, max_seq = read_query(request.query)
     frozen = freeze(query.filter, max_seq, await services.storage.last_seq())
     page = await read_whole_page(services.storage, frozen.page(query))
     count = await services.storage.count(frozen.counted)
-    answer: dict[str, object] = {
-        "total": count.exchanges,
-        "limit": query.limit,
-        "offset": query.offset,
-        "data": await encode_rows(page.records, project_row),
-    }
-    if not count.exact:
-        answer["total_capped"] = True
-    if not page.complete and len(page.records) < query.limit:
-        answer["complete"] = False
-    return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})
+    shown = GatewayPage(
+        total=count.exchanges,
+        limit=query.limit,
+        offset=query.offset,
+        data=await encode_rows(page.records, project_row),
+        total_capped=true_or_unset(not count.exact),
+        complete=UNSET if page.complete or len(page.records) == query.limit else False,
+    )
+    return json_response(shown, headers={"X-Max-Seq": str(frozen.max_seq)})

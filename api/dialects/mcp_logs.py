@@ -1,32 +1,26 @@
-"""Seed 003, the log of MCP tool calls: list, one call, figures, and the values to filter by.
+"""MCP logs, the log of tool calls: list, one call, totals, and the values to filter by; see `api/dialects/README.md`.
 
 Strict: what cannot be read is 400. Calls that run on this sidecar are merged in by the sort key, and counted.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, cast
 
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from api.dialects.mcp_rows import (
-    choose_running,
-    merge_page,
-    project_row,
-    project_stats,
-    project_values,
-    split_id,
-    stored_window,
-)
-from api.http.answers import encode_rows, json_answer
-from api.http.errors import BadParameter, Refused, Shape
+from api.http.errors import BadParameter, ErrorFormat, Refused
 from api.http.paging import out_of_time
 from api.http.params import MAX_INT64, Query, read_choice, read_int, read_list, read_text
+from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import read_time_us
+from api.native.tool_calls import US_PER_MS, ToolLog, project_call
 from api.services import Services, services_of
-from storage.query import EVERYTHING
-from storage.record import parse_id
-from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStorage
+from storage.query import EVERYTHING, Order
+from storage.record import ToolCall, parse_id
+from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, ToolStorage, matches, sort_key
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
@@ -37,12 +31,56 @@ _LAST_US: Final = 999
 """Bounds are compared at the millisecond that is shown: the end of it, for the upper one."""
 
 
-def error_body(refused: Refused) -> dict[str, object]:
-    """Word an error as the document does."""
-    return {"is_bifrost_error": False, "status_code": refused.status, "error": {"message": refused.detail}}
+class ToolTotals(ApiObject):
+    total_executions: int
+    success_rate: float
+    average_latency: float
+    total_cost: float
+    capped: bool | UnsetType = UNSET
 
 
-SHAPE: Final = Shape(body=error_body)
+class ToolPagination(ApiObject):
+    total_count: int
+    limit: int
+    offset: int
+    sort_by: ToolSort
+    order: Order
+    total_capped: bool | UnsetType = UNSET
+
+
+class ToolLogPage(ApiObject):
+    logs: list[ToolLog]
+    pagination: ToolPagination
+    stats: ToolTotals
+    has_logs: bool
+
+
+class ToolKey(ApiObject):
+    id: str
+    name: str | None
+
+
+class ToolFilterData(ApiObject):
+    """Values to filter by."""
+
+    tool_names: list[str]
+    server_labels: list[str]
+    virtual_keys: list[ToolKey]
+
+
+class ToolErrorBody(ApiObject):
+    message: str
+
+
+class ToolError(ApiObject):
+    is_bifrost_error: bool
+    status_code: int
+    error: ToolErrorBody
+
+
+ERRORS: Final = ErrorFormat(
+    body=lambda refused: ToolError(False, refused.status, ToolErrorBody(refused.detail)), schema=ToolError
+)
 
 
 def read_filter(query: Query) -> ToolFilter:
@@ -95,7 +133,7 @@ def _read_latency_us(query: Query, name: str) -> int | None:
 
 
 async def list_calls(request: web.Request) -> web.Response:
-    """Answer one page, the figures of the filter, and whether there is anything at all."""
+    """List tool calls, with the totals of the filter, and whether there are any at all."""
     services = services_of(request)
     tools = _tools(services)
     query = read_query(request.query)
@@ -109,29 +147,20 @@ async def list_calls(request: web.Request) -> web.Response:
     running = [call for call in running if (call.record_id, call.position) not in stored]
     stats = await tools.tool_stats(query.filter)
     has_logs = bool(all_running) or (await tools.tool_values(EVERYTHING)).is_used
-    pagination = {
-        "total_count": stats.executions + len(running),
-        "limit": query.limit,
-        "offset": query.offset,
-        "sort_by": query.sort,
-        "order": query.order,
-    }
-    return json_answer(
-        {
-            "logs": await encode_rows(merge_page(query, page.calls, running), project_row),
-            "pagination": pagination if stats.exact else pagination | {"total_capped": True},
-            "stats": project_stats(stats, len(running)),
-            "has_logs": has_logs,
-        }
+    pagination = ToolPagination(
+        total_count=stats.executions + len(running),
+        limit=query.limit,
+        offset=query.offset,
+        sort_by=query.sort,
+        order=query.order,
+        total_capped=true_or_unset(not stats.exact),
     )
+    logs = await encode_rows(merge_page(query, page.calls, running), project_call)
+    return json_response(ToolLogPage(logs, pagination, project_stats(stats, len(running)), has_logs))
 
 
 async def get_call(request: web.Request) -> web.Response:
-    """Answer one call, stored or running.
-
-    Raises:
-        Refused: 404, there is none.
-    """
+    """Return one tool call, stored or running."""
     services = services_of(request)
     text = request.match_info["id"]
     parts = split_id(text)
@@ -142,23 +171,70 @@ async def get_call(request: web.Request) -> web.Response:
         flying = (c for c in running if c.record_id == record_id and c.position == parts[1])
         call = call or next(flying, None)
         if call is not None:
-            return json_answer(project_row(call))
+            return json_response(project_call(call))
     raise Refused(404, f"there is no tool call {text[:100]!r}")
 
 
 async def stats(request: web.Request) -> web.Response:
-    """Answer the figures of a filter."""
+    """Return the totals of the tool calls that match."""
     services = services_of(request)
     filter = read_filter(request.query)
     running = choose_running(ToolQuery(filter=filter), services.running_tools())
-    return json_answer(project_stats(await _tools(services).tool_stats(filter), len(running)))
+    return json_response(project_stats(await _tools(services).tool_stats(filter), len(running)))
 
 
 async def filter_data(request: web.Request) -> web.Response:
-    """Answer what a filter may name."""
-    return json_answer(project_values(await _tools(services_of(request)).tool_values(EVERYTHING)))
+    """List the values to filter tool calls by."""
+    values = await _tools(services_of(request)).tool_values(EVERYTHING)
+    keys = [ToolKey(key.id, key.name) for key in values.keys]
+    return json_response(ToolFilterData(values.tool_names, values.server_labels, keys))
 
 
 def _tools(services: Services) -> ToolStorage:
-    """The scoped store, which answers for tool calls too (`api/access/scoped_tools.py`)."""
+    """Return the scoped store, which reads tool calls too."""
     return cast(ToolStorage, services.storage)
+
+
+def project_stats(stats: ToolStats, running: int) -> ToolTotals:
+    """Return the totals of a filter; rate and averages are those of finished calls, zero without any."""
+    finished = stats.executions
+    return ToolTotals(
+        total_executions=finished + running,
+        success_rate=100 * stats.successes / finished if finished else 0,
+        average_latency=stats.latency_us / stats.timed / US_PER_MS if stats.timed else 0,
+        total_cost=stats.cost_usd,
+        capped=true_or_unset(not stats.exact),
+    )
+
+
+def split_id(text: str) -> tuple[str, int] | None:
+    """Split an id into record id and position; None when what stands behind the dot is no position."""
+    name, dot, position = text.rpartition(".")
+    if not dot:
+        return text, 0
+    if not (position.isascii() and position.isdigit() and len(position) <= 9):
+        return None
+    return name, int(position)
+
+
+def choose_running(query: ToolQuery, running: Sequence[ToolCall]) -> list[ToolCall]:
+    """Return the running calls of a query, in its order."""
+    return _sorted([call for call in running if matches(query.filter, call)], query.sort, query.order)
+
+
+def stored_window(query: ToolQuery, running: int) -> tuple[int, int]:
+    """Return offset and limit of the stored calls that make a page together with some running ones."""
+    skipped = max(0, query.offset - running)
+    return skipped, query.offset + query.limit - skipped
+
+
+def merge_page(query: ToolQuery, stored: Sequence[ToolCall], running: Sequence[ToolCall]) -> list[ToolCall]:
+    """Return a page of the stored calls of `stored_window` and the chosen running ones."""
+    merged = _sorted([*stored, *running], query.sort, query.order) if running else list(stored)
+    first = query.offset - stored_window(query, len(running))[0]
+    return merged[first : first + query.limit]
+
+
+def _sorted(calls: list[ToolCall], sort: ToolSort, order: Order) -> list[ToolCall]:
+    # Stable in both directions: stored calls keep the order of the store.
+    return sorted(calls, key=lambda call: sort_key(sort, call), reverse=order == "desc")

@@ -1,7 +1,7 @@
-"""Seed 001, the proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`.
+"""Proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`; see `api/dialects/README.md`.
 
-Reads parameters and words answers; the projection is in `entries.py`, the page arithmetic in `entry_pages.py`, the
-fan-out in `fanout.py`: where it is off, or the caller is no admin, `cursor` is ignored, as the document says.
+Reads parameters and returns pages; entries are made in `entries.py`, the page arithmetic is in `entry_pages.py`, the
+fan-out in `fanout.py`: where it is off, or the caller is no admin, `cursor` is ignored.
 """
 
 from dataclasses import replace
@@ -10,12 +10,10 @@ from typing import Final
 from aiohttp import web
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.dialects.entries import Halves, encode_entries
-from api.dialects.entry_bodies import read_bodies, show_entry
+from api.dialects.entries import Halves, LogEntryPage, encode_entries, read_bodies, show_entry
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.dialects.fanout import answer_snapshot
-from api.http.answers import encode_rows, json_answer
-from api.http.errors import BadParameter, Refused, Shape, phrase
+from api.http.errors import BadParameter, ErrorFormat, Refused, phrase
 from api.http.paging import Frozen, freeze
 from api.http.params import (
     Query,
@@ -27,6 +25,7 @@ from api.http.params import (
     read_optional_int,
     read_text,
 )
+from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail import Interest
@@ -36,17 +35,30 @@ DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000
 
 
-def error_body(refused: Refused) -> dict[str, object]:
+class LogStats(ApiObject):
+    """Entries by dimension; those without a value count under `unknown`."""
+
+    total: int
+    byLevel: dict[str, int]
+    byProject: dict[str, int]
+    byContainer: dict[str, int]
+    byService: dict[str, int]
+
+
+class LogError(ApiObject):
+    statusCode: int
+    error: str
+    message: str
+
+
+def error_body(refused: Refused) -> LogError:
     """Word an error as the document does."""
-    return {
-        "statusCode": refused.status,
-        "error": refused.members.get("error", phrase(refused.status)),
-        "message": refused.detail,
-    }
+    return LogError(refused.status, refused.members.get("error", phrase(refused.status)), refused.detail)
 
 
-SHAPE: Final = Shape(
+ERRORS: Final = ErrorFormat(
     body=error_body,
+    schema=LogError,
     unauthorized_status=403,
     unauthorized_detail="Logs token missing or invalid / SNI gate denied",
 )
@@ -114,7 +126,7 @@ def read_wanted_bodies(query: Query) -> frozenset[str]:
 
 
 async def list_entries(request: web.Request) -> web.StreamResponse:
-    """Answer one page of entries, and the number of all that match; with fan-out, a page of a snapshot."""
+    """List log entries and count those that match; with fan-out, return a page of a snapshot."""
     services = services_of(request)
     storage = services.storage
     query, wanted = read_query(request.query), read_wanted_bodies(request.query)
@@ -124,25 +136,24 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
     frozen = freeze(query.filter, read_optional_int(request.query, "max_seq"), await storage.last_seq())
     is_possible = query.halves.uniform != 0
     count = await storage.count(frozen.counted) if is_possible else Count(0, 0)
-    answer: dict[str, object] = {
-        "entries": [],
-        "total": query.halves.total(count),
-        "limit": query.limit,
-        "offset": query.offset,
-    }
-    if not count.exact:
-        answer["totalCapped"] = True
+    shown = LogEntryPage(
+        entries=[],
+        total=query.halves.total(count),
+        limit=query.limit,
+        offset=query.offset,
+        totalCapped=true_or_unset(not count.exact),
+    )
     if is_possible:
         page = await read_entry_page(storage, narrow(query, frozen, count))
         bodies = await read_bodies(storage, page.entries, wanted)
-        answer["entries"] = await encode_rows(zip(page.entries, bodies, strict=True), show_entry)
+        shown.entries = await encode_rows(zip(page.entries, bodies, strict=True), show_entry)
         if not page.complete:
-            answer |= {"complete": False, "nextAfterId": page.next_after_id}
-    return json_answer(answer, headers={"X-Max-Seq": str(frozen.max_seq)})
+            shown.complete, shown.nextAfterId = False, page.next_after_id
+    return json_response(shown, headers={"X-Max-Seq": str(frozen.max_seq)})
 
 
 def fanout_for(services: Services, query: Query, read: EntryQuery) -> SnapshotCursors | None:
-    """Decide whether a page is one of a snapshot: fan-out is on, an admin asks, and for nothing that has no cursor.
+    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and cursors apply.
 
     Raises:
         BadParameter: a cursor beside what it cannot go with.
@@ -165,24 +176,18 @@ def narrow(query: EntryQuery, frozen: Frozen, count: Count) -> EntryQuery:
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Answer committed entries as they come, and on resume those the client has missed."""
+    """Stream log entries as they are stored; a client that resumes gets those it has missed."""
     services = services_of(request)
     halves = read_halves(request.query)
     wanted = {"request": halves.request, "response": halves.response, "event": halves.event}
     kinds = frozenset(kind for kind, is_wanted in wanted.items() if is_wanted)
     interest = Interest(encode_entries, read_filter(request.query, halves), kinds)
-    return await serve_stream(request, services, interest)
+    return await serve_stream(request, services.streams, services.principal, interest)
 
 
 async def stats(request: web.Request) -> web.Response:
-    """Answer entry counts by level, project, container and service."""
+    """Count log entries by level, project, container and service."""
     counted = await services_of(request).storage.stats(EVERYTHING)
-    return json_answer(
-        {
-            "total": counted.total,
-            "byLevel": counted.by_level,
-            "byProject": counted.by_project,
-            "byContainer": counted.by_container,
-            "byService": counted.by_service,
-        }
+    return json_response(
+        LogStats(counted.total, counted.by_level, counted.by_project, counted.by_container, counted.by_service)
     )

@@ -1,20 +1,21 @@
-"""Seed 002, the request logs page: `GET /api/request-logs`, the calls to routes that ask for an API key, newest first.
+"""Request logs: `GET /api/request-logs`, the calls to routes that ask for an API key, newest first.
 
-The projection is pure and stands apart from the handler. The window is fixed, as the document says: 30 days, or what
-retention keeps. The extension `cursor` pages by `seq`.
+See `api/dialects/README.md`. The window is fixed: 30 days, or what retention keeps. `cursor` pages by `seq`.
 """
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal, cast
 
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
-from api.http.answers import encode_rows, json_answer
 from api.http.cursor import decode_cursor, encode_cursor
 from api.http.errors import BadParameter
 from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
+from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import format_time
+from api.native.tool_calls import KeyShown
 from api.services import services_of
 from storage.base import Storage
 from storage.keys import ApiKey
@@ -24,35 +25,55 @@ from storage.record import Record
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 WINDOW_US: Final = 30 * 86_400 * 1_000_000
-"""The document's: "the visible window is fixed at the last 30 days"."""
 _STATUSES: Final = {"all": (), "2xx": (2,), "3xx": (3,), "4xx": (4,), "5xx": (5,)}
 _NO_STATUS: Final = (9,)
-"""A class no answer has: an unknown word matches nothing."""
+"""A class no response has: an unknown word matches nothing."""
 
 
-def project_row(record: Record) -> dict[str, object]:
-    """Show one call as a row of the page; name and last four characters are as they were when it was made."""
-    key = None if record.key_id is None else show_key(record.key_id, record.key_name, record.key_last4)
-    return {
-        "time": format_time(record.started_at_us),
-        "api_key": key,
-        "endpoint": record.path,
-        "method": record.method,
-        "status": record.status,
-        "error_code": record.auth_code,
-        "latency_ms": record.duration_us // 1000,
-    }
+ErrorCode = Literal["missing_token", "invalid_token", "disabled", "expired", "scope_denied", "agent_denied"]
 
 
-def show_key(key_id: str, name: str | None, last4: str | None) -> dict[str, object]:
-    """Show what a person knows a key by."""
-    return {"id": key_id, "name": name, "last4": last4}
+class RequestLog(ApiObject):
+    time: str
+    api_key: KeyShown | None
+    endpoint: str | None
+    method: str | None
+    status: int | None
+    error_code: ErrorCode | None
+    latency_ms: int
 
 
-def project_keys(keys: list[ApiKey], with_rows: frozenset[str]) -> list[dict[str, object]]:
-    """List the keys of the dropdown: those that are alive, and deleted ones that still have rows."""
+class KeyChoice(KeyShown):
+    """A key to filter by."""
+
+    deleted: bool
+
+
+class RequestLogPage(ApiObject):
+    logs: list[RequestLog]
+    keys: list[KeyChoice]
+    total: int
+    next_cursor: str | None
+    total_capped: bool | UnsetType = UNSET
+
+
+def project_row(record: Record) -> RequestLog:
+    """Return one call as a row of the page; name and last four characters are as they were when it was made."""
+    return RequestLog(
+        time=format_time(record.started_at_us),
+        api_key=None if record.key_id is None else KeyShown(record.key_id, record.key_name, record.key_last4),
+        endpoint=record.path,
+        method=record.method,
+        status=record.status,
+        error_code=cast(ErrorCode | None, record.auth_code),
+        latency_ms=record.duration_us // 1000,
+    )
+
+
+def project_keys(keys: list[ApiKey], with_rows: frozenset[str]) -> list[KeyChoice]:
+    """Return the keys to choose from: those that are alive, and deleted ones that still have rows."""
     return [
-        {**show_key(key.id, key.name, key.last4), "deleted": key.deleted_at_us is not None}
+        KeyChoice(key.id, key.name, key.last4, key.deleted_at_us is not None)
         for key in keys
         if key.deleted_at_us is None or key.id in with_rows
     ]
@@ -76,27 +97,26 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
     if cursor := query.get("cursor"):
         order, after = decode_cursor(cursor)
         if order != "desc":
-            raise BadParameter("cursor", cursor, "the next_cursor of an answer")
+            raise BadParameter("cursor", cursor, "the next_cursor of a response")
     return RecordQuery(filter=filter, limit=read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT), after=after)
 
 
 async def list_requests(request: web.Request) -> web.Response:
-    """Answer one page, the number of all rows the filter matches, and the keys to filter by."""
+    """List calls, newest first, count those that match, and list the keys to filter by."""
     services = services_of(request)
     query = read_query(request.query, services.now_us())
     page = await read_whole_page(services.storage, query)
     count = await count_rows(services.storage, query.filter)
     found = await services.storage.facets(Filter(), ("key",))
     with_rows = frozenset(value.value for value in found["key"])
-    answer: dict[str, object] = {
-        "logs": await encode_rows(page.records, project_row),
-        "keys": project_keys(await services.storage.keys(), with_rows),
-        "total": count.exchanges,
-        "next_cursor": None if page.next_after is None else encode_cursor("desc", page.next_after),
-    }
-    if not count.exact:
-        answer["total_capped"] = True
-    return json_answer(answer)
+    shown = RequestLogPage(
+        logs=await encode_rows(page.records, project_row),
+        keys=project_keys(await services.storage.keys(), with_rows),
+        total=count.exchanges,
+        next_cursor=None if page.next_after is None else encode_cursor("desc", page.next_after),
+        total_capped=true_or_unset(not count.exact),
+    )
+    return json_response(shown)
 
 
 async def count_rows(storage: Storage, filter: Filter) -> Count:

@@ -1,6 +1,6 @@
 """What a reader did wrong, and how the native API says so (RFC 9457 problem details).
 
-Handlers and parameter readers raise; `api/middleware.py` turns what was raised into the shape of the dialect whose
+Handlers and parameter readers raise; `api/middleware.py` turns what was raised into the error format of the API whose
 path was asked. A message names the parameter, the value and the limit, and shows at most `MAX_SHOWN_CHARACTERS` of a
 value.
 """
@@ -8,10 +8,12 @@ value.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 MAX_SHOWN_CHARACTERS: Final = 100
-"""Longest part of a client's value that is repeated in an answer."""
+"""Longest part of a client's value that is repeated in a response."""
 
 
 class Refused(Exception):
@@ -35,42 +37,49 @@ class BadParameter(Refused):
         )
 
 
-def problem(status: int, detail: str, members: Mapping[str, str]) -> dict[str, object]:
-    """Describe an error as RFC 9457 §3 does, `about:blank` being implied by the absent `type`."""
-    return {"title": phrase(status), "status": status, "detail": detail, **members}
+class OutOfScope(Refused):
+    """What the caller may not see: 403, or 404 in a dialect that does not tell that it exists."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "Caller is not permitted to read logs for this scope")  # the proxy logs' words
 
 
 def phrase(status: int) -> str:
-    """Name a status as the registry does; `Error` for one it does not know."""
+    """Return a status' name in the registry; `Error` for one it does not know."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
 
 
-class OutOfScope(Refused):
-    """What the caller may not see: 403, or 404 in a dialect that does not tell that it exists."""
-
-    def __init__(self) -> None:
-        super().__init__(403, "Caller is not permitted to read logs for this scope")  # seed 001's words
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """How one dialect words its errors."""
+class ErrorFormat:
+    """How one API words its errors."""
 
     body: Callable[[Refused], object]
-    """The JSON object of an answer."""
+    """The JSON object of a response."""
+    schema: Any
+    """Its type, for the API's description."""
     media_type: str = "application/json"
     unauthorized_status: int = 401
-    """What a missing or wrong token is answered with."""
+    """The status for a missing or wrong token."""
     unauthorized_detail: str = "a valid token is required"
     hides_what_is_foreign: bool = False
     """Whether what is out of scope is answered as if it did not exist."""
 
 
-PROBLEM: Final = Shape(
-    body=lambda refused: problem(refused.status, refused.detail, refused.members),
+class Problem(msgspec.Struct):
+    """RFC 9457: an error of the native API."""
+
+    title: str
+    status: int
+    detail: str
+
+
+PROBLEM: Final = ErrorFormat(
+    # `type` is left out: about:blank is implied (RFC 9457 §4.2.1).
+    body=lambda e: {"title": phrase(e.status), "status": e.status, "detail": e.detail, **e.members},
+    schema=Problem,
     media_type="application/problem+json",
 )
-"""The native API's shape."""
+"""The native API's."""

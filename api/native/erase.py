@@ -1,28 +1,55 @@
-"""`DELETE /api/records?<filter>`: erase by filter, for those who may see everything."""
+"""Erasure of what a filter matches, `DELETE /api/records`, and of a container, `DELETE /api/scopes/containers/{id}`."""
 
 from aiohttp import web
 
-from api.http.answers import json_answer
 from api.http.errors import BadParameter
 from api.http.params import FILTER_PARAMETERS, read_filter, refuse_unknown
+from api.http.responses import ApiObject, json_response
 from api.services import services_of
+from storage.query import Filter
+
+
+class Receipt(ApiObject):
+    """What was erased."""
+
+    exchanges: int
+    events: int
+    through_seq: int
+    erased_at_ms: int
+    filter: dict[str, list[str]]
+
+
+class ContainerReceipt(ApiObject):
+    """What was erased of a container."""
+
+    containerId: str
+    exchanges: int
+    events: int
+    through_seq: int
+    erased_at_ms: int
 
 
 async def erase_records(request: web.Request) -> web.Response:
-    """Erase what matches and answer a receipt; without any filter nothing is erased, and that is an error."""
+    """Erase the records that match; a request without any filter is refused."""
     services = services_of(request)
-    refuse_unknown(request.query, FILTER_PARAMETERS)
-    if not any(request.query.values()):
+    query = request.query
+    refuse_unknown(query, FILTER_PARAMETERS)
+    if not any(query.values()):
         raise BadParameter("filter", "", "at least one filter; kind=all and until=now name everything")
     at_us = services.now_us()
-    erased = await services.storage.erase(read_filter(request.query, at_us))
+    erased = await services.storage.erase(read_filter(query, at_us))
     services.streams.tail.forget()
-    return json_answer(
-        {
-            "exchanges": erased.exchanges,
-            "events": erased.events,
-            "through_seq": erased.through_seq,
-            "erased_at_ms": at_us // 1000,
-            "filter": {name: request.query.getall(name) for name in sorted(set(request.query))},
-        }
-    )
+    filter = {name: query.getall(name) for name in sorted(set(query))}
+    return json_response(Receipt(erased.exchanges, erased.events, erased.through_seq, at_us // 1000, filter))
+
+
+async def destroy_container(request: web.Request) -> web.Response:
+    """Erase all records of a container, and end the streams confined to it."""
+    services = services_of(request)
+    container = request.match_info["id"]
+    erased = await services.storage.erase(Filter(kind="all", containers=(container,)))
+    services.streams.tail.forget()
+    services.streams.tail.destroy_container(container)
+    services.add_event("scope_destroyed", {"containerId": container})
+    at_ms = services.now_us() // 1000
+    return json_response(ContainerReceipt(container, erased.exchanges, erased.events, erased.through_seq, at_ms))

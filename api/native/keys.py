@@ -1,20 +1,21 @@
 """API keys of the proxied service: list, create, change, delete. For the admin only.
 
-The secret is in the answer to its creation and nowhere else. Members are those of seed 002's key page; what is left out
-of a PATCH stays as it is, and null is a value: no expiry, all scopes. Unknown members are refused, because a
-restriction that is misspelt and ignored opens more than was meant.
+The secret is in the response to its creation and nowhere else. What is left out of a PATCH stays as it is,
+and null is a value: no expiry, all scopes. Unknown members are refused, because a restriction that is misspelt and
+ignored opens more than was meant.
 """
 
 import re
 import secrets
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from api.http.answers import json_answer
 from api.http.errors import BadParameter, Refused
+from api.http.responses import ApiObject, json_response
 from api.http.times import format_time, format_time_or_none, read_time_us
 from api.services import Services, services_of
 from storage.keys import MAX_KEYS, ApiKey, KeyChanges, new_secret, secret_digest
@@ -29,29 +30,72 @@ _ALL: Final = "all"
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a request may say about a key."""
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+"""Text is trimmed before it counts, so it needs one character that is no space."""
+_DATES: Final[dict[str, Any]] = {"anyOf": [{"format": "date-time"}, {"format": "date"}]}
 
-    name: str | UnsetType = UNSET
-    scopes: list[str] | UnsetType | None = UNSET
-    agents: list[str] | str | UnsetType | None = UNSET
-    expires_at: str | UnsetType | None = UNSET
+
+def _described(**schema: Any) -> Meta:
+    """Return a constraint for the API's description only: it is checked by hand, with messages of our own."""
+    return Meta(extra_json_schema=schema)
+
+
+Name = Annotated[str, _described(minLength=1, maxLength=MAX_NAME_CHARACTERS, pattern=_PRINTABLE)]
+Names = Annotated[list[Name], _described(maxItems=MAX_LIST_VALUES)]
+Text = Annotated[str, _described(minLength=1, maxLength=MAX_TEXT_CHARACTERS, pattern=_PRINTABLE)]
+Time = Annotated[str, _described(**_DATES)]
+
+
+class KeyChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a key may be changed to; null is a value: all scopes, all agents, no expiry."""
+
+    name: Name | UnsetType = UNSET
+    scopes: Names | UnsetType | None = UNSET
+    agents: Names | Annotated[str, _described(enum=["all"])] | UnsetType | None = UNSET
+    expires_at: Time | UnsetType | None = UNSET
     disabled: bool | UnsetType = UNSET
-    project: str | UnsetType | None = UNSET
-    user_id: str | UnsetType | None = UNSET
+    project: Text | UnsetType | None = UNSET
+    user_id: Text | UnsetType | None = UNSET
 
 
-_decoder: Final = msgspec.json.Decoder(_Body)
+class KeyCreation(KeyChange, kw_only=True):
+    """A new key; only its name is needed."""
+
+    name: Name
+
+
+class ApiKeyShown(ApiObject):
+    """An API key of the proxied service."""
+
+    id: str
+    name: str
+    last4: str
+    scopes: Sequence[str] | None
+    agents: Sequence[str] | str
+    expires_at: str | None
+    disabled: bool
+    project: str | None
+    user_id: str | None
+    created_at: str
+    last_used_at: str | None
+    secret: str | UnsetType = UNSET
+
+
+class ApiKeyList(ApiObject):
+    keys: list[ApiKeyShown]
+
+
+_decoder: Final = msgspec.json.Decoder(KeyChange)
 
 
 async def list_keys(request: web.Request) -> web.Response:
-    """Answer all keys that are not deleted, oldest first."""
+    """List the keys that are not deleted, oldest first."""
     keys = await services_of(request).storage.keys()
-    return json_answer({"keys": [key_json(key) for key in keys if key.deleted_at_us is None]})
+    return json_response(ApiKeyList([show_key(key) for key in keys if key.deleted_at_us is None]))
 
 
 async def create_key(request: web.Request) -> web.Response:
-    """Create a key; its secret is shown this once."""
+    """Create a key; its secret is only returned here."""
     services = services_of(request)
     changes = await _read_changes(request)
     if changes.name is UNSET:
@@ -63,11 +107,11 @@ async def create_key(request: web.Request) -> web.Response:
     key = _new_key(services, changes, secret)
     await services.storage.create_key(key)
     await services.on_key_changed("created", key)
-    return json_answer({**key_json(key), "secret": secret}, status=201, headers={"Location": f"/api/keys/{key.id}"})
+    return json_response(show_key(key, secret), status=201, headers={"Location": f"/api/keys/{key.id}"})
 
 
 async def change_key(request: web.Request) -> web.Response:
-    """Change the members that are given."""
+    """Change the given members of a key."""
     services = services_of(request)
     key_id = request.match_info["id"]
     update = await services.storage.update_key(key_id, await _read_changes(request))
@@ -75,7 +119,7 @@ async def change_key(request: web.Request) -> web.Response:
         raise _unknown(key_id)
     if update.after != update.before:
         await services.on_key_changed("updated", update.after)
-    return json_answer(key_json(update.after))
+    return json_response(show_key(update.after))
 
 
 async def delete_key(request: web.Request) -> web.Response:
@@ -89,21 +133,22 @@ async def delete_key(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def key_json(key: ApiKey) -> dict[str, object]:
-    """Show a key, never its hash."""
-    return {
-        "id": key.id,
-        "name": key.name,
-        "last4": key.last4,
-        "scopes": key.scopes,
-        "agents": _ALL if key.agents is None else key.agents,
-        "expires_at": format_time_or_none(key.expires_at_us),
-        "disabled": key.disabled,
-        "project": key.project,
-        "user_id": key.user_id,
-        "created_at": format_time(key.created_at_us),
-        "last_used_at": format_time_or_none(key.last_used_at_us),
-    }
+def show_key(key: ApiKey, secret: str | UnsetType = UNSET) -> ApiKeyShown:
+    """Return a key as it is shown, never its hash."""
+    return ApiKeyShown(
+        id=key.id,
+        name=key.name,
+        last4=key.last4,
+        scopes=key.scopes,
+        agents=_ALL if key.agents is None else key.agents,
+        expires_at=format_time_or_none(key.expires_at_us),
+        disabled=key.disabled,
+        project=key.project,
+        user_id=key.user_id,
+        created_at=format_time(key.created_at_us),
+        last_used_at=format_time_or_none(key.last_used_at_us),
+        secret=secret,
+    )
 
 
 def read_changes(raw: bytes) -> KeyChanges:

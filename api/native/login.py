@@ -1,5 +1,6 @@
 """Logging into the web UI: the token is exchanged once for a session cookie that scripts cannot read."""
 
+from typing import Annotated
 from urllib.parse import parse_qs
 
 import msgspec
@@ -11,10 +12,10 @@ from api.http.errors import Refused
 from api.services import services_of
 
 
-class Credentials(msgspec.Struct):
-    """The JSON body of `POST /login`."""
+class Login(msgspec.Struct):
+    """The token, to be exchanged for a session."""
 
-    token: str
+    token: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": r"\S"})]
 
 
 async def login(request: web.Request) -> web.Response:
@@ -52,14 +53,14 @@ async def logout(request: web.Request) -> web.Response:
 
 
 def read_token(content_type: str, body: bytes) -> str:
-    """Take the token out of a JSON or form body, or out of plain text.
+    """Return the token of a JSON or form body, or out of plain text.
 
     Raises:
         Refused: 400, there is none.
     """
     try:
         if content_type == "application/json":
-            token = msgspec.json.decode(body, type=Credentials).token
+            token = msgspec.json.decode(body, type=Login).token
         elif content_type == "application/x-www-form-urlencoded":
             token = parse_qs(body.decode()).get("token", [""])[0]
         else:

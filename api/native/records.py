@@ -1,22 +1,21 @@
 """The native API: pages of records with every filter, one record with heads and bodies, its bodies as downloads."""
 
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 from aiohttp import web
 
-from api.dialects.mcp_rows import project_row
-from api.http.answers import encode_rows, json_answer
 from api.http.cursor import encode_cursor
 from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
+from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.har import CREATOR, har_entry
-from api.native.in_flight import select_in_flight
 from api.native.projection import detail_json, record_json, usage_json
+from api.native.tool_calls import project_call
 from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail import Interest
-from storage.query import RecordQuery
+from storage.query import Filter, RecordQuery, matches
 from storage.record import Body, Record, ToolCall, format_id, parse_id
 from storage.tools import ToolStorage
 
@@ -24,8 +23,27 @@ _ENCODER: Final = msgspec.json.Encoder()
 BodySide = Literal["request", "response"]
 
 
+def _shown_record() -> Any:
+    """Return the type of `record_json`: a stored record, ids as text, times also as ISO, an event's payload parsed."""
+    changed: dict[str, Any] = {"seq": int | None, "id": str, "data": Any, "ended_at_us": int | None}
+    changed["duration_us"] = int | None
+    fields = [(field.name, changed.get(field.name, field.type)) for field in msgspec.structs.fields(Record)]
+    times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
+    derived = [("in_flight", bool), ("finish_reason", str | None)]
+    return msgspec.defstruct("RecordShown", [*fields, *derived, *times], forbid_unknown_fields=True)
+
+
+RecordShown: Any = _shown_record()
+
+
+class RecordPage(ApiObject):
+    records: list[RecordShown]
+    next_cursor: str | None
+    complete: bool
+
+
 async def list_records(request: web.Request) -> web.Response:
-    """Answer one page; with `in_flight=true` the newest one starts with exchanges in flight, beside `limit`."""
+    """List records; with `in_flight=true` the newest page starts with exchanges in flight, beside `limit`."""
     services = services_of(request)
     query = read_record_query(request.query, services.now_us())
     # Taken before the page, so that an exchange that ends in between is in one of them; then it is shown once.
@@ -34,22 +52,29 @@ async def list_records(request: web.Request) -> web.Response:
     stored = {record.id for record in page.records}
     shown = [record for record in flying if record.id not in stored]
     shown.extend(page.records)
-    return json_answer(
-        {
-            "records": await encode_rows(shown, record_json),
-            "next_cursor": None if page.next_after is None else encode_cursor(query.order, page.next_after),
-            "complete": page.complete,
-        }
-    )
+    cursor = None if page.next_after is None else encode_cursor(query.order, page.next_after)
+    return json_response(RecordPage(await encode_rows(shown, record_json), cursor, page.complete))
+
+
+def select_in_flight(filter: Filter, records: list[Record], limit: int) -> list[Record]:
+    """Return the exchanges in flight that match, newest first.
+
+    They are filtered as the store filters stored ones; a bound on the duration, not yet known, matches none.
+    """
+    if filter.min_duration_us is not None or filter.max_duration_us is not None:
+        return []
+    found = [record for record in records if matches(filter, record)]
+    found.sort(key=lambda record: record.id, reverse=True)
+    return found[:limit]
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """Answer committed records as they come, and on resume those the client has missed."""
+    """Stream records as they are stored; a client that resumes gets those it has missed."""
     services = services_of(request)
     refuse_unknown(request.query, FILTER_PARAMETERS | {"lastEventId"})
     filter = read_filter(request.query, services.now_us())
     interest = Interest(encode_record, filter, frozenset(("record",)))
-    return await serve_stream(request, services, interest)
+    return await serve_stream(request, services.streams, services.principal, interest)
 
 
 def encode_record(record: Record) -> list[tuple[int, str, bytes]]:
@@ -58,21 +83,21 @@ def encode_record(record: Record) -> list[tuple[int, str, bytes]]:
 
 
 def _in_flight(services: Services, query: RecordQuery) -> list[Record]:
-    """Choose the exchanges that belong before a page: only the newest one has any."""
+    """Return the exchanges that belong before a page: only the newest one has any."""
     if query.order == "asc" or query.after is not None:
         return []
     return select_in_flight(query.filter, services.in_flight(), query.limit)
 
 
 async def get_record(request: web.Request) -> web.Response:
-    """Answer one record with heads and bodies, also while it is in flight."""
+    """Return one record with heads and bodies, also while it is in flight."""
     services = services_of(request)
     record = await _find(services, request.match_info["id"])
     payloads = await services.storage.payloads([record.seq]) if record.seq else {}
     shown = detail_json(record, payloads.get(record.seq))
     shown["usage"] = usage_json(record)
-    shown["tools"] = [project_row(call) for call in await _tools_of(services, record)]
-    return json_answer(shown)
+    shown["tools"] = [project_call(call) for call in await _tools_of(services, record)]
+    return json_response(shown)
 
 
 async def _tools_of(services: Services, record: Record) -> list[ToolCall]:
@@ -83,17 +108,17 @@ async def _tools_of(services: Services, record: Record) -> list[ToolCall]:
 
 
 async def download_request_body(request: web.Request) -> web.Response:
-    """Answer the stored request body as a file."""
+    """Download the stored request body."""
     return await _download(request, "request")
 
 
 async def download_response_body(request: web.Request) -> web.Response:
-    """Answer the stored response body as a file."""
+    """Download the stored response body."""
     return await _download(request, "response")
 
 
 async def download_har(request: web.Request) -> web.Response:
-    """Answer one exchange as an archive of one entry; an event is none."""
+    """Download one finished exchange as a HAR file."""
     services = services_of(request)
     record = await _find(services, request.match_info["id"])
     if record.kind == "event" or not record.seq:
@@ -106,7 +131,7 @@ async def download_har(request: web.Request) -> web.Response:
 
 
 async def _download(request: web.Request, side: BodySide) -> web.Response:
-    """Answer the kept windows of a body, always as an attachment: what a service sent must not run on our origin."""
+    """Return the kept windows of a body, always as an attachment: what a service sent must not run on our origin."""
     services = services_of(request)
     record = await _find(services, request.match_info["id"])
     payloads = await services.storage.payloads([record.seq]) if record.seq else {}

@@ -1,7 +1,7 @@
 """The description of the whole admin port, made from the route table: OpenAPI 3.1 at `/openapi.json`.
 
 Pure. Paths, methods and access come from the routes, texts from the docstrings of their handlers, parameters and types
-from `operations.py` and `schemas.py`; so what is described cannot drift from what is served without a test saying so.
+from `operations.py`, where the handlers' own types are named; so what is described cannot drift from what is served.
 """
 
 import re
@@ -10,20 +10,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from api.openapi import schemas
+from api.middleware import error_format_of
 from api.openapi.operations import JSON, OPERATIONS, PAGE, Operation
 from api.openapi.parameters import Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
-_ERRORS: Final = (
-    ("/v1/", schemas.GatewayError, JSON),
-    ("/api/proxy-logs/", schemas.LogError, JSON),
-    ("/api/mcp-logs", schemas.ToolError, JSON),
-    ("/api/clients/", schemas.ClientError, JSON),
-    ("", schemas.Problem, "application/problem+json"),
-)
-"""Path prefix → how errors below it look; the first that matches."""
 
 
 class Described(Protocol):
@@ -70,7 +62,7 @@ def describe(routes: Iterable[Described], version: str) -> dict[str, Any]:
 
 
 def operation_of(method: str, path: str) -> Operation:
-    """Find how an operation is described; pages, and what is not described yet, as a page."""
+    """Return how an operation is described; pages, and what is not described yet, as a page."""
     return OPERATIONS.get((method, path), PAGE)
 
 
@@ -129,13 +121,13 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 def _responses(route: Described, operation: Operation, components: _Components) -> dict[str, Any]:
     answer = {"type": "object"} if operation.answer is None else components.schema(operation.answer)
     content = {name: {"schema": answer if name == JSON else {"type": "string"}} for name in operation.media_types}
-    responses: dict[str, Any] = {str(operation.status): {"description": "the answer"} | _content(content)}
-    kind, media_type = next((kind, media) for prefix, kind, media in _ERRORS if route.path.startswith(prefix))
+    responses: dict[str, Any] = {str(operation.status): {"description": "the response"} | _content(content)}
+    errors = error_format_of(route.path)
     statuses = {*operation.errors, 503, *((401,) if route.path == "/login" else ())}
     if not route.is_open:
         statuses |= {401, 403}
     for status in sorted(statuses | {421}):
-        error = {media_type: {"schema": components.schema(kind)}}
+        error = {errors.media_type: {"schema": components.schema(errors.schema)}}
         responses[str(status)] = {"description": _DESCRIPTIONS[status]} | _content(error)
     if route.path == "/readyz":
         responses["503"] = {"description": "not ready"} | _content(content)

@@ -1,4 +1,4 @@
-"""What each route takes and answers, for the API's description: one line an operation, in the order of the route table.
+"""What each route takes and returns, for the API's description: one line an operation, in the order of the route table.
 
 A route that is missing here fails a test; at run time it is described by its handler's docstring alone.
 """
@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from api import health
 from api.assets import TYPES
-from api.openapi import body_shapes, figure_shapes, schemas, status_shape
+from api.dialects import client_requests, entries, gateway, mcp_logs, proxy_logs, request_logs
+from api.native import aggregates, erase, keys, login, records, tool_calls
 from api.openapi.parameters import (
     BOOL,
     CURSOR,
@@ -38,7 +40,7 @@ class Operation:
     parameters: Mapping[str, Schema]
     """Query parameters."""
     answer: Any = None
-    """Type of the JSON answer; None when it is no JSON, or has no fixed members."""
+    """Type of the JSON response; None when it is no JSON, or has no fixed members."""
     media_types: tuple[str, ...] = (JSON,)
     status: int = 200
     errors: tuple[int, ...] = (400,)
@@ -64,9 +66,9 @@ _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/v1/requests"): Operation(
         {"limit": clamped(500, 50), "offset": whole(), "project_id": TEXT, "max_seq": whole(), "llm_only": BOOL},
-        schemas.GatewayPage,
+        gateway.GatewayPage,
         notes="Newest first by receipt. Pages shift while requests arrive, unless `max_seq` is the `X-Max-Seq` of the "
-        "first answer. `total_capped` marks a total that its time budget cut: a lower bound.",
+        "first response. `total_capped` marks a total that its time budget cut: a lower bound.",
     ),
     ("GET", "/api/proxy-logs/_logs"): Operation(
         {
@@ -75,10 +77,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             **{"includeRequestBody": BOOL, "includeResponseBody": BOOL, "cursor": TEXT, "max_seq": whole()},
             "order": one_of("asc", "desc"),
         },
-        schemas.LogEntryPage,
+        entries.LogEntryPage,
         errors=(400, 410),
     ),
-    ("GET", "/api/proxy-logs/_logs/stats"): Operation({}, schemas.LogStats, errors=()),
+    ("GET", "/api/proxy-logs/_logs/stats"): Operation({}, proxy_logs.LogStats, errors=()),
     ("GET", "/api/proxy-logs/_logs/stream"): Operation(
         {**ENTRY_FILTERS, **RESUME}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
     ),
@@ -87,7 +89,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "status": TEXT | {"description": "all, 2xx, 3xx, 4xx or 5xx; another word matches nothing"},
             **{"key": TEXT, "endpoint": TEXT, "limit": clamped(200, 50), "cursor": CURSOR_DOWN},
         },
-        schemas.RequestLogPage,
+        request_logs.RequestLogPage,
         notes="The calls of the last 30 days, or of a shorter retention. `total` is exact; where counting "
         "takes longer than the time budget it is a lower bound, and `total_capped` says so.",
     ),
@@ -97,26 +99,26 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             **{"limit": whole(1000, 50, minimum=1), "offset": whole()},
             **{"sort_by": one_of("timestamp", "latency", "cost"), "order": one_of("desc", "asc")},
         },
-        schemas.ToolLogPage,
+        mcp_logs.ToolLogPage,
     ),
-    ("GET", "/api/mcp-logs/stats"): Operation(TOOL_FILTERS, schemas.ToolStats),
-    ("GET", "/api/mcp-logs/filterdata"): Operation({}, schemas.ToolFilterData, errors=()),
-    ("GET", "/api/mcp-logs/{id}"): Operation({}, schemas.ToolLog, errors=(404,)),
+    ("GET", "/api/mcp-logs/stats"): Operation(TOOL_FILTERS, mcp_logs.ToolTotals),
+    ("GET", "/api/mcp-logs/filterdata"): Operation({}, mcp_logs.ToolFilterData, errors=()),
+    ("GET", "/api/mcp-logs/{id}"): Operation({}, tool_calls.ToolLog, errors=(404,)),
     ("GET", _CLIENT): Operation(
         {"limit": clamped(1000, 1000), "processedAfter": TIME, "processedBefore": TIME, "cursor": RECEIVED_CURSOR},
-        schemas.ClientRequestPage,
+        client_requests.ClientRequestPage,
         errors=(400, 404),
         notes="Newest first by receipt. Requests in flight on this sidecar are among them, `processed: false`; their "
         "place, and so their page, is the same when they end.",
     ),
-    ("GET", _CLIENT + "/{requestId}"): Operation({}, schemas.ClientRequestDetails, errors=(404,)),
-    ("GET", "/api/facets"): Operation({**FILTERS, "name": FACET_NAMES}, figure_shapes.FacetsShown),
+    ("GET", _CLIENT + "/{requestId}"): Operation({}, client_requests.ClientRequestDetails, errors=(404,)),
+    ("GET", "/api/facets"): Operation({**FILTERS, "name": FACET_NAMES}, aggregates.FacetsShown),
     ("GET", "/api/histogram"): Operation(
         {**FILTERS, "buckets": whole(500, 60, minimum=1)},
-        figure_shapes.HistogramShown,
+        aggregates.HistogramShown,
         notes="`since` must be before `until`.",
     ),
-    ("GET", "/api/summary"): Operation(FILTERS, figure_shapes.SummaryShown),
+    ("GET", "/api/summary"): Operation(FILTERS, aggregates.SummaryShown),
     ("GET", "/api/export"): Operation(
         {
             **FILTERS,
@@ -136,10 +138,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "limit": whole(1000, 100, minimum=1),
             **{"order": one_of("desc", "asc"), "cursor": CURSOR, "in_flight": BOOL},
         },
-        schemas.RecordPage,
+        records.RecordPage,
         notes="`order`, when given, must be that of the cursor.",
     ),
-    ("DELETE", "/api/records"): Operation(FILTERS, schemas.Receipt, notes="At least one filter is needed."),
+    ("DELETE", "/api/records"): Operation(FILTERS, erase.Receipt, notes="At least one filter is needed."),
     ("GET", "/api/records/stream"): Operation(
         {**FILTERS, **RESUME}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
     ),
@@ -147,15 +149,13 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/request-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("GET", "/api/records/{id}/response-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
-    ("DELETE", "/api/scopes/containers/{id}"): Operation({}, schemas.ContainerReceipt, errors=()),
-    ("GET", "/api/ledger"): Operation({}, schemas.LedgerShown, errors=()),
-    ("GET", "/api/status"): Operation({}, status_shape.StatusShown, errors=()),
+    ("DELETE", "/api/scopes/containers/{id}"): Operation({}, erase.ContainerReceipt, errors=()),
+    ("GET", "/api/ledger"): Operation({}, health.LedgerShown, errors=()),
+    ("GET", "/api/status"): Operation({}, health.StatusShown, errors=()),
     ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),
-    ("GET", "/api/keys"): Operation({}, schemas.ApiKeyList, errors=()),
-    ("POST", "/api/keys"): Operation(
-        {}, schemas.ApiKeyShown, status=201, errors=(400, 409, 413), body=body_shapes.KeyCreation
-    ),
-    ("PATCH", "/api/keys/{id}"): Operation({}, schemas.ApiKeyShown, errors=(400, 404, 413), body=body_shapes.KeyChange),
+    ("GET", "/api/keys"): Operation({}, keys.ApiKeyList, errors=()),
+    ("POST", "/api/keys"): Operation({}, keys.ApiKeyShown, status=201, errors=(400, 409, 413), body=keys.KeyCreation),
+    ("PATCH", "/api/keys/{id}"): Operation({}, keys.ApiKeyShown, errors=(400, 404, 413), body=keys.KeyChange),
     ("DELETE", "/api/keys/{id}"): Operation({}, media_types=(), status=204, errors=(404,)),
     ("GET", "/healthz"): Operation({}, errors=()),
     ("GET", "/readyz"): Operation({}, errors=()),
@@ -165,7 +165,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         media_types=(),
         status=204,
         errors=(400, 413),
-        body=body_shapes.Login,
+        body=login.Login,
         body_types=(JSON, _FORM, "text/plain"),
     ),
     ("GET", "/ui/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),

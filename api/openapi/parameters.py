@@ -1,7 +1,7 @@
 """How the query parameters of each operation are described: exactly what is accepted, as JSON Schema.
 
 Pure values. Two rules cannot be said in a schema and stand in the descriptions: numbers above a limit that is clamped
-count as the limit, and an empty filter is none. Everything else a schema refuses is answered with 400, and what it
+count as the limit, and an empty filter is none. Everything else a schema refuses is a 400, and what it
 allows is not: schemathesis holds both against the server.
 """
 
@@ -33,30 +33,30 @@ _BASE64: Final = "[A-Za-z0-9_-]"
 CURSOR: Final[Schema] = {
     "type": "string",
     "pattern": f"^(AQ[ABEF]{_BASE64}{{10}}[AQgw]|)$",
-    "description": "opaque: the next_cursor of an answer",
+    "description": "opaque: the next_cursor of a response",
 }
 CURSOR_DOWN: Final[Schema] = CURSOR | {"pattern": f"^(AQ[EF]{_BASE64}{{10}}[AQgw]|)$"}
 """Of a list that goes one way."""
 RECEIVED_CURSOR: Final[Schema] = {
     "type": "string",
     "pattern": f"^(A[g-v]{_BASE64}{{20}}[AEIMQUYcgkosw048]|)$",
-    "description": "opaque: the nextCursor of an answer",
+    "description": "opaque: the nextCursor of a response",
 }
 
 
 def whole(maximum: int = MAX_INT64, default: int | None = None, minimum: int = 0) -> Schema:
-    """Describe a whole number; outside of its bounds it is refused."""
+    """Return the schema of a whole number; outside of its bounds it is refused."""
     schema: Schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
     return schema if default is None else schema | {"default": default}
 
 
 def clamped(maximum: int, default: int | None = None) -> Schema:
-    """Describe a whole number that counts as `maximum` when it is above."""
+    """Return the schema of a whole number that counts as `maximum` when it is above."""
     return whole(default=default) | {"description": f"above {maximum} it is {maximum}"}
 
 
 def one_of(*values: str) -> Schema:
-    """Describe one of some words; the first is the default, also when it is empty."""
+    """Return the schema of one of some words; the first is the default, also when it is empty."""
     return {"type": "string", "enum": [*values, ""], "default": values[0]}
 
 
@@ -76,14 +76,14 @@ ENTRY_FILTERS: Final[dict[str, Schema]] = {
     "projectId": TEXT, "containerId": TEXT, "serviceName": COMMA_TEXTS, "level": COMMA_TEXTS, "kind": COMMA_TEXTS,
     "method": COMMA_TEXTS, "source": COMMA_TEXTS,
 }  # fmt: skip
-"""Seed 001's."""
+"""Those of the proxy logs."""
 
 TOOL_FILTERS: Final[dict[str, Schema]] = {
     "tool_names": COMMA_TEXTS, "server_labels": COMMA_TEXTS, "status": COMMA_TEXTS, "virtual_key_ids": COMMA_TEXTS,
     "llm_request_ids": COMMA_TEXTS, "start_time": TIME, "end_time": TIME, "min_latency": LATENCY_MS,
     "max_latency": LATENCY_MS, "content_search": TEXT,
 }  # fmt: skip
-"""Seed 003's."""
+"""Those of the MCP logs."""
 
 FACET_NAMES: Final[Schema] = {"type": "array", "items": {"type": "string", "enum": list(FACETS)}}
 RESUME: Final[dict[str, Schema]] = {"lastEventId": whole()}

@@ -1,46 +1,57 @@
 """Serving a stream of the tail over HTTP: resume, frames, heartbeats, and the end of clients that take nothing.
 
-A client that is slow holds a place and at most one chunk; nobody waits for it. One that takes no bytes for `STALL_S` is
+A client that is slow holds a place and at most one chunk; nobody waits for it. One that takes no bytes for `stall_s` is
 closed: by the kernel, which gives up on data that is not acknowledged (TCP_USER_TIMEOUT), or here, when our own buffer
-does not shrink. A client that left is noticed by the next write, or within `LOOK_S`.
+does not shrink. A client that left is noticed by the next write, or within `CHECK_INTERVAL_S`.
 """
 
 import asyncio
 import logging
 import socket
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aiohttp import web
 
-from api.access.principal import narrow
-from api.services import Services
+from api.access.principal import Principal, narrow
+from api.access.stream_limits import StreamLimits
 from api.stream.sse import HEARTBEAT, encode_retry, read_event_id
 from api.stream.tail import Interest, Subscriber, Tail
 from storage.errors import StorageUnavailable
 
-STALL_S: Final = 30.0
-LOOK_S: Final = 1.0
-"""How often an idle stream looks whether its client is still there."""
+CHECK_INTERVAL_S: Final = 1.0
+"""How often an idle stream checks whether its client is still there."""
 RETRY_MS: Final = 2000
 _HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Type": "text/event-stream"}
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamServices:
+    """What a stream needs."""
+
+    tail: Tail
+    limits: StreamLimits = field(default_factory=StreamLimits)
+    heartbeat_s: float = 15.0
+    stall_s: float = 30.0
+    """A client that takes no bytes for so long is closed."""
+
+
 class _Stalled(Exception):
     """The client takes no bytes."""
 
 
-async def serve_stream(request: web.Request, services: Services, interest: Interest) -> web.StreamResponse:
-    """Answer a stream until the client leaves, stalls, or the stream is ended; the caller's scope is put on it here.
+async def serve_stream(
+    request: web.Request, streams: StreamServices, principal: Principal, interest: Interest
+) -> web.StreamResponse:
+    """Serve a stream until the client leaves, stalls, or the stream is ended; the caller's scope is put on it here.
 
     Raises:
         Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
         StorageUnavailable: the store was away since the start.
     """
-    streams, principal = services.streams, services.principal
     if not streams.tail.is_begun:
         raise StorageUnavailable("streams begin with the store, which has not come yet")
     interest = replace(interest, filter=narrow(interest.filter, principal.scope))
@@ -103,7 +114,7 @@ class _Stream:
             chunks = await self._tail.read(subscriber.interest, subscriber.after_id)
         except StorageUnavailable as error:
             _log.warning("a stream waits for the store: %s", error)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_INTERVAL_S)
             chunks = []
         for chunk in chunks:
             if subscriber.ended is not None:
@@ -118,7 +129,7 @@ class _Stream:
         if chunks:
             await asyncio.sleep(0)  # others first: a write rarely waits
         else:
-            await self._tail.wait(subscriber, max(0.0, min(LOOK_S, self._beats_at_s - time.monotonic())))
+            await self._tail.wait(subscriber, max(0.0, min(CHECK_INTERVAL_S, self._beats_at_s - time.monotonic())))
             self._check_client()
 
     def _check_client(self) -> None:
@@ -161,7 +172,6 @@ class _ProgressWatch:
         self._timer = self._loop.call_later(stall_s / 8, self._look)
 
     def stop(self) -> None:
-        """Look no more."""
         self._timer.cancel()
 
     def _look(self) -> None:

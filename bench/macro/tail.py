@@ -25,7 +25,8 @@ from api.access.principal import Credentials
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.metrics.metrics import Metrics
-from api.services import Services, StreamServices
+from api.services import Services
+from api.stream.streams import StreamServices
 from api.stream.tail import Tail
 from bench.generate import make_record
 from storage.backends import open_storage

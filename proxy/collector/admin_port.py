@@ -17,7 +17,8 @@ from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.open_app import make_open_app
-from api.services import RouteInfo, Services, StreamServices
+from api.services import RouteInfo, Services
+from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.process.tls import server_context

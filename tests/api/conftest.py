@@ -13,7 +13,8 @@ from api.access.snapshot_cursor import SnapshotCursors
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.metrics.metrics import Metrics, WorkerTotals
-from api.services import RouteInfo, Services, StreamServices
+from api.services import RouteInfo, Services
+from api.stream.streams import StreamServices
 from api.stream.tail import Tail
 from storage.backends import open_storage
 from storage.base import Storage

@@ -107,7 +107,8 @@ def _application(storage: Storage, token: str) -> "Application":
     from api.access.principal import Credential, Credentials, Principal
     from api.app import make_app
     from api.metrics.metrics import Metrics
-    from api.services import Services, StreamServices
+    from api.services import Services
+    from api.stream.streams import StreamServices
     from api.stream.tail import Tail
     from storage.ledger import Ledger
 

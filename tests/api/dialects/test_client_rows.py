@@ -1,13 +1,15 @@
-"""Seed 004's projection: blocks, units, checks, headers and bodies."""
+"""The projection of the Requests API: blocks, units, checks, headers and bodies."""
 
 import json
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.dialects.client_rows import body_of, checks_of, headers_of, parameters_of, project_detail, project_row
+from api.dialects import client_rows
+from api.dialects.client_rows import body_of, checks_of, headers_of, parameters_of
 from storage.record import Body, format_id
 from tests.api.samples import START_US, make_body, make_in_flight, make_payload, make_record
 
@@ -21,6 +23,16 @@ CHECKS = [
 """The document's, in its order."""
 GOOD = dict.fromkeys(CHECKS, True) | {"systemError": False, "requestConfigError": False}
 UNSENT = {"upstream_sent_at_us": None, "upstream_done_at_us": None, "first_byte_us": None}
+
+
+def project_row(*args: Any) -> dict[str, Any]:
+    """Return a row of the list as a client reads it."""
+    return cast(dict[str, Any], msgspec.json.decode(msgspec.json.encode(client_rows.project_row(*args))))
+
+
+def project_detail(*args: Any) -> dict[str, Any]:
+    """Return a detail as a client reads it."""
+    return cast(dict[str, Any], msgspec.json.decode(msgspec.json.encode(client_rows.project_detail(*args))))
 
 
 def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:

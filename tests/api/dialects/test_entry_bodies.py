@@ -1,7 +1,6 @@
 """Bodies beside entries."""
 
-from api.dialects.entries import Halves
-from api.dialects.entry_bodies import read_bodies
+from api.dialects.entries import Halves, read_bodies
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from tests.api.conftest import World
 from tests.api.samples import make_batch, make_body, make_payload, make_record

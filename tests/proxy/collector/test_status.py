@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from api.openapi.status_shape import StatusShown
+from api.health import StatusShown
 from proxy.collector.status import StatusView, worker_totals
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.segment_layout import HEAD

@@ -5,7 +5,7 @@ import time
 
 import msgspec
 
-from api.http.answers import encode_rows
+from api.http.responses import encode_rows
 
 
 async def test_rows_become_one_list() -> None:

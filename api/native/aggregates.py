@@ -1,0 +1,178 @@
+"""Aggregates of many records: values of facets, counts over time, totals with percentiles.
+
+The store does the counting, from rollups where it can; here parameters become its arguments and its values JSON. One
+that had to be cut by the time budget says `complete: false`, and a count that cannot be told is null, never a
+guess.
+"""
+
+from typing import Final
+
+from aiohttp import web
+
+from api.http.errors import BadParameter
+from api.http.params import FILTER_PARAMETERS, Query, read_filter, read_int, read_list, refuse_unknown
+from api.http.responses import ApiObject, json_response
+from api.http.times import format_time
+from api.services import services_of
+from storage.aggregates import FACETS, FacetValue, HistogramBucket, ModelUsage, Percentiles
+from storage.relational.usage import total
+
+DEFAULT_BUCKETS: Final = 60
+MAX_BUCKETS: Final = 500
+"""More columns than a wide screen has room for."""
+MAX_MODELS: Final = 100
+"""Models of a summary that are listed; the totals are those of all."""
+DEFAULT_RANGE_US: Final = 3600 * 1_000_000
+"""A histogram without `since` shows the last hour."""
+
+
+class FacetsShown(ApiObject):
+    """Values to filter by, by facet, most frequent first."""
+
+    facets: dict[str, list[FacetValue]]
+
+
+class PercentilesShown(ApiObject):
+    """Milliseconds; null without exchanges."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class BucketShown(ApiObject):
+    """One step of a histogram."""
+
+    start: str
+    status: dict[str, int]
+    exchanges: int
+    events: int
+    duration_ms: PercentilesShown
+
+
+class HistogramShown(ApiObject):
+    since: str
+    until: str
+    step_s: float
+    complete: bool
+    buckets: list[BucketShown]
+
+
+class CallsShown(ApiObject):
+    """LLM calls: how many, how many of them with known tokens and a known cost, and the sums of those."""
+
+    calls: int
+    counted: int
+    priced: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: float
+
+
+class UsageShown(CallsShown):
+    """All calls, and by model those called most."""
+
+    models: list[ModelUsage]
+
+
+class SummaryShown(ApiObject):
+    exchanges: int
+    events: int
+    status: dict[str, int]
+    request_bytes: int
+    response_bytes: int
+    duration_ms: PercentilesShown
+    first_byte_ms: PercentilesShown
+    rate_per_s: float | None
+    top: dict[str, list[FacetValue]]
+    usage: UsageShown | None
+    complete: bool
+
+
+async def facets(request: web.Request) -> web.Response:
+    """List the values of facets (`name=route,status`; default all), with counts where they are known."""
+    services = services_of(request)
+    refuse_unknown(request.query, FILTER_PARAMETERS | {"name"})
+    found = await services.storage.facets(read_filter(request.query, services.now_us()), read_names(request.query))
+    return json_response(FacetsShown(found))
+
+
+def read_names(query: Query) -> tuple[str, ...]:
+    """Read which facets are wanted.
+
+    Raises:
+        BadParameter: there is no such facet.
+    """
+    names = read_list(query, "name") if "name" in query else ()
+    for name in names:
+        if name not in FACETS:
+            raise BadParameter("name", name, "some of " + ", ".join(FACETS))
+    return names or tuple(FACETS)
+
+
+async def histogram(request: web.Request) -> web.Response:
+    """Return counts by status class and latency percentiles over time, in at most `buckets` steps."""
+    services = services_of(request)
+    query, now_us = request.query, services.now_us()
+    refuse_unknown(query, FILTER_PARAMETERS | {"buckets"})
+    buckets = read_int(query, "buckets", DEFAULT_BUCKETS, maximum=MAX_BUCKETS)
+    filter = read_filter(query, now_us)
+    until_us = now_us if filter.until_us is None else filter.until_us
+    since_us = until_us - DEFAULT_RANGE_US if filter.since_us is None else filter.since_us
+    if buckets == 0 or since_us >= until_us:
+        raise BadParameter("buckets", query.get("buckets", ""), "at least 1, and since before until")
+    found = await services.storage.histogram(filter, since_us, until_us, buckets)
+    shown = HistogramShown(
+        since=format_time(since_us),
+        until=format_time(until_us),
+        step_s=found.step_us / 1_000_000,
+        complete=found.complete,
+        buckets=[_bucket(bucket) for bucket in found.buckets],
+    )
+    return json_response(shown)
+
+
+async def summary(request: web.Request) -> web.Response:
+    """Return totals, percentiles and the most frequent values of a filter."""
+    services = services_of(request)
+    refuse_unknown(request.query, FILTER_PARAMETERS)
+    found = await services.storage.summary(read_filter(request.query, services.now_us()))
+    shown = SummaryShown(
+        exchanges=found.exchanges,
+        events=found.events,
+        status=found.status_classes,
+        request_bytes=found.request_bytes,
+        response_bytes=found.response_bytes,
+        duration_ms=_percentiles(found.duration),
+        first_byte_ms=_percentiles(found.first_byte),
+        rate_per_s=found.rate_per_s,
+        top=found.top,
+        usage=None if found.models is None else _usage(found.models),
+        complete=found.complete,
+    )
+    return json_response(shown)
+
+
+def _usage(models: list[ModelUsage]) -> UsageShown:
+    """Return the use of language models: of all of them, and of those called most."""
+    whole = total(models)
+    counts = {name: getattr(whole, name) for name in CallsShown.__struct_fields__}
+    return UsageShown(**counts, models=models[:MAX_MODELS])
+
+
+def _bucket(bucket: HistogramBucket) -> BucketShown:
+    return BucketShown(
+        start=format_time(bucket.start_us),
+        status=bucket.status_classes,
+        exchanges=bucket.exchanges,
+        events=bucket.events,
+        duration_ms=_percentiles(bucket.duration),
+    )
+
+
+def _percentiles(found: Percentiles) -> PercentilesShown:
+    measured = (found.p50_us, found.p95_us, found.p99_us)
+    return PercentilesShown(*(None if value is None else value / 1000 for value in measured))
