@@ -350,7 +350,7 @@ _CROCKFORD_VALUES: Final = {c: i for i, c in enumerate(CROCKFORD)} | {"o": 0, "i
 
 
 def format_request_id(raw: bytes) -> str:
-    """Write a record id as `req_` and 26 lower-case Crockford base32 characters (seed 000)."""
+    """Write a record id as `req_` and 26 lower-case Crockford base32 characters (gateway requests)."""
     number = int.from_bytes(raw, "big")
     return "req_" + "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 

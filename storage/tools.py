@@ -14,7 +14,7 @@ from storage.query import EVERYTHING, Order, Scope
 from storage.record import Entry, ToolCall
 
 MAX_SEARCH_BYTES: Final = 16 * 1024
-"""Of the search text of one call (dialects.md, seed 003)."""
+"""Of the search text of one call (`api/dialects/README.md`)."""
 
 ToolSort = Literal["timestamp", "latency", "cost"]
 

@@ -11,7 +11,7 @@ from api.http.errors import Refused
 
 _WINDOW_S: Final = 60.0
 _DETAIL: Final = "Rate limit exceeded for log stream"
-"""Seed 001's words."""
+"""The proxy logs' words."""
 
 
 class StreamLimits:

@@ -17,7 +17,6 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from api.metrics.call_metrics import CallMetrics
-from api.metrics.store_metrics import StoreFigures, store_families
 from api.stream.tail import Tail
 from storage.ledger import Ledger
 from storage.record import DURATION_BUCKETS_S, Entry
@@ -60,13 +59,23 @@ class WorkerTotals:
     """Size of each ring."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreStatus:
+    """The way to the store, read at each scrape."""
+
+    is_up: bool
+    oldest_unstored_s: float
+    spool_bytes: int
+    spool_errors: int
+    retention_lag_s: float
+    records_purged: int
+
+
 class LossyLog(Protocol):
     """A log that would rather lose lines than wait."""
 
     @property
-    def dropped(self) -> int:
-        """Lines lost since the start."""
-        ...
+    def dropped(self) -> int: ...
 
 
 class Tally:
@@ -85,7 +94,7 @@ class Tally:
         self.total += value
 
     def buckets(self, unit: int) -> list[tuple[str, float]]:
-        """List (upper bound, cumulative count) as the exposition wants them, bounds divided by `unit`."""
+        """Return (upper bound, cumulative count) as the exposition wants them, bounds divided by `unit`."""
         shown: list[tuple[str, float]] = []
         running = 0
         for bound, count in zip(self.bounds, self.counts, strict=False):
@@ -104,11 +113,9 @@ class Metrics:
         "_flush",
         "_labels",
         "_ledger",
-        "_oldest_unstored_s",
         "_overflow",
         "_registry",
         "_routes",
-        "_storage_up",
         "_store",
         "_tail",
         "_totals",
@@ -130,9 +137,7 @@ class Metrics:
         self._batches: dict[str, int] = {}
         self._batch_records = Tally(BATCH_BUCKETS_RECORDS)
         self._flush = Tally(_DURATION_BOUNDS_US)
-        self._oldest_unstored_s: float | None = None
-        self._storage_up: bool | None = None
-        self._store: Callable[[], StoreFigures] | None = None
+        self._store: Callable[[], StoreStatus] | None = None
         self._access_log: LossyLog | None = None
         self._ledger: Ledger | None = None
         self._registry = CollectorRegistry()
@@ -162,16 +167,8 @@ class Metrics:
             self._batch_records.add(records)
             self._flush.add(round(duration_s * _US_PER_S))
 
-    def set_storage_up(self, is_up: bool) -> None:
-        """Note whether the last attempt reached the store."""
-        self._storage_up = is_up
-
-    def set_oldest_unstored_s(self, age_s: float) -> None:
-        """Note the age of the oldest record that waits, 0 when none does."""
-        self._oldest_unstored_s = age_s
-
-    def watch_store(self, read: Callable[[], StoreFigures]) -> None:
-        """Show the way to the store too, read at each scrape; what was set by hand is then not shown."""
+    def watch_store(self, read: Callable[[], StoreStatus]) -> None:
+        """Show the way to the store too, read at each scrape."""
         self._store = read
 
     def watch_access_log(self, access_log: LossyLog) -> None:
@@ -193,7 +190,7 @@ class Metrics:
         return encode(self._registry), content_type
 
     def collect(self) -> Iterator[Metric]:
-        """List all families; called by the registry at each scrape."""
+        """Return all families; called by the registry at each scrape."""
         yield from self._durations()
         yield from self._writer()
         yield from self.calls.collect()
@@ -204,7 +201,7 @@ class Metrics:
             yield from ledger_families(self._ledger)
         if self._access_log is not None:
             lost: dict[tuple[str, ...], int] = {(): self._access_log.dropped}
-            yield counters("access_log_dropped", "Lines of the access log that stdout did not take.", [], lost)
+            yield counters("access_log_dropped", "Access log lines that stdout did not take.", [], lost)
         build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version"])
         build.add_metric([self._version], 1)
         yield build
@@ -226,9 +223,9 @@ class Metrics:
 
     def _durations(self) -> Iterator[Metric]:
         names = (
-            ("request_duration", "Time from the request's head to the last byte of its answer."),
-            ("upstream_duration", "Time from the head written upstream to the end of the upstream's answer."),
-            ("time_to_first_byte", "Time from the request's head to the first byte of the upstream's answer."),
+            ("request_duration", "Time from the request head to the last byte of the response."),
+            ("upstream_duration", "Time from the head written upstream to the end of the upstream response."),
+            ("time_to_first_byte", "Time from the request head to the first byte of the upstream response."),
         )
         for index, (name, text) in enumerate(names):
             family = HistogramMetricFamily(f"sidelog_{name}_seconds", text, labels=["route"])
@@ -244,30 +241,21 @@ class Metrics:
         sizes = HistogramMetricFamily("sidelog_batch_records", "Records in one batch.")
         sizes.add_metric([], self._batch_records.buckets(1), self._batch_records.total)
         yield sizes
-        flush = HistogramMetricFamily("sidelog_flush_duration_seconds", "Time one commit took.")
+        flush = HistogramMetricFamily("sidelog_flush_duration_seconds", "Duration of a commit.")
         flush.add_metric([], self._flush.buckets(_US_PER_S), self._flush.total / _US_PER_S)
         yield flush
         if self._store is not None:
             yield from store_families(self._store())
-        else:
-            yield from self._set_by_hand()
         yield counters(
             "metric_overflow",
-            "Observations counted under another label for want of room.",
+            "Observations counted under the label other because the limit of labels was reached.",
             [],
             {(): self._overflow + self.calls.overflow},
         )
 
-    def _set_by_hand(self) -> Iterator[Metric]:
-        # What nobody has said is left out: a false 0 would raise an alarm, a false 1 would hide one.
-        if self._storage_up is not None:
-            yield gauge("storage_up", "Whether the last commit reached the store.", int(self._storage_up))
-        if self._oldest_unstored_s is not None:
-            yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", self._oldest_unstored_s)
-
 
 def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
-    """Show the data plane's counters."""
+    """Return the data plane's counters."""
     requests: dict[tuple[str, ...], int] = {}
     for (route, method, status), count in totals.requests.items():
         labels = (route, method if method in KNOWN_METHODS else "OTHER", status)
@@ -281,15 +269,28 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
         ["route", "reason"],
         {(route, reason): count for (route, reason), count in totals.upstream_errors.items()},
     )
-    yield counters("auth_failures", "Calls refused for their API key, by code.", ["code"], _keyed(totals.auth_failures))
+    yield counters(
+        "auth_failures", "Requests refused for their API key, by code.", ["code"], _keyed(totals.auth_failures)
+    )
     yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
     yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)
     yield gauge("ring_capacity_bytes", "Size of each worker's ring.", totals.ring_capacity_bytes)
 
 
+def store_families(status: StoreStatus) -> Iterator[Metric]:
+    """Return the metrics of the way to the store."""
+    yield gauge("storage_up", "Whether the last commit reached the store.", int(status.is_up))
+    yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", status.oldest_unstored_s)
+    yield gauge("spool_bytes", "Disk space used by the spool.", status.spool_bytes)
+    lag = "Age of rows that retention has hidden and not yet deleted."
+    yield gauge("retention_lag_seconds", lag, status.retention_lag_s)
+    yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): status.spool_errors})
+    yield counters("records_purged", "Rows deleted by retention since the start.", [], {(): status.records_purged})
+
+
 def tail_families(tail: Tail) -> Iterator[Metric]:
-    """Show the live streams."""
+    """Return the metrics of live streams."""
     dropped, sent = tail.counters.dropped_subscribers, tail.counters.events
     yield gauge("tail_subscribers", "Open live streams.", len(tail.subscribers))
     yield counters("tail_dropped_subscribers", "Streams closed because they took no bytes.", [], {(): dropped})
@@ -297,16 +298,16 @@ def tail_families(tail: Tail) -> Iterator[Metric]:
 
 
 def ledger_families(ledger: Ledger) -> Iterator[Metric]:
-    """Show the accounting, counted since the data directory was made."""
+    """Return the accounting, counted since the data directory was made."""
     yield counters("records_received", "Records made by the data plane and the collector.", [], {(): ledger.received})
     yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
     yield counters("records_dropped", "Records dropped, by reason.", ["reason"], _keyed(ledger.dropped))
-    yield gauge("records_waiting", "Records on their way to the store.", ledger.waiting)
+    yield gauge("records_waiting", "Records waiting to be stored.", ledger.waiting)
     yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 
 
 def counters(name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], int]) -> Metric:
-    """Make a counter family; the exposition adds `_total` to its name."""
+    """Return a counter family; the exposition adds `_total` to its name."""
     family = CounterMetricFamily("sidelog_" + name, text, labels=labels)
     for key, value in values.items():
         family.add_metric(list(key), value)
@@ -314,12 +315,10 @@ def counters(name: str, text: str, labels: list[str], values: Mapping[tuple[str,
 
 
 def gauge(name: str, text: str, value: float) -> Metric:
-    """Make a gauge without labels."""
     return GaugeMetricFamily("sidelog_" + name, text, value=value)
 
 
 def gauges(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-    """Make a gauge family with one label."""
     family = GaugeMetricFamily("sidelog_" + name, text, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)

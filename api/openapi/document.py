@@ -11,8 +11,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from api.middleware import error_format_of
-from api.openapi.operations import JSON, OPERATIONS, PAGE, Operation
-from api.openapi.parameters import Schema
+from api.openapi.operations import JSON, OPERATIONS, PAGE, Operation, Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")

@@ -14,8 +14,7 @@ from functools import partial
 from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.metrics.metrics import Metrics
-from api.metrics.store_metrics import StoreFigures
+from api.metrics.metrics import Metrics, StoreStatus
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
 from proxy.collector.committed import CommittedPositions
@@ -180,7 +179,7 @@ def _build(settings: Settings, data: DataDir, state: StartState) -> ControlPlane
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
-    metrics.watch_store(partial(_store_figures, writer, retention, state.spool))
+    metrics.watch_store(partial(_store_status, writer, retention, state.spool))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(
@@ -222,8 +221,8 @@ def _build_retention(settings: RetentionSettings, storage: Storage, events: Inte
     return Retention(storage, limits, on_purged)
 
 
-def _store_figures(writer: Writer, retention: Retention, spool: Spool | None) -> StoreFigures:
-    return StoreFigures(
+def _store_status(writer: Writer, retention: Retention, spool: Spool | None) -> StoreStatus:
+    return StoreStatus(
         is_up=writer.is_storage_up,
         oldest_unstored_s=writer.oldest_unstored_s,
         spool_bytes=0 if spool is None else spool.size_bytes,

@@ -61,7 +61,7 @@ CREDENTIALS = {
 
 
 def unauthorized(path: str) -> int:
-    """Seed 001 answers 403 where the others answer 401."""
+    """The proxy logs return 403 where the others answer 401."""
     return 403 if path.startswith("/api/proxy-logs/") else 401
 
 

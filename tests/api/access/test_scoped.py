@@ -55,7 +55,7 @@ async def test_other_methods_are_for_unrestricted_admins(principal: Principal) -
 
 async def test_only_so_many_queries_run_at_once() -> None:
     """The others wait a little and are then sent away, with a time to come back; a turn that ends is given on."""
-    gate = QueryGate(2, queue_s=0.02)
+    gate = QueryGate(2, max_wait_s=0.02)
     async with gate.turn():
         async with gate.turn():
             with pytest.raises(Refused) as caught:

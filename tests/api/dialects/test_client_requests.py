@@ -1,4 +1,4 @@
-"""Seed 004 over HTTP: list, detail, paging, requests in flight, and what is not found."""
+"""The Requests API over HTTP: list, detail, paging, requests in flight, and what is not found."""
 
 from typing import Any
 

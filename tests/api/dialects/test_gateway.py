@@ -1,4 +1,4 @@
-"""Seed 000 over HTTP."""
+"""Gateway requests over HTTP."""
 
 from typing import Any
 

@@ -76,7 +76,7 @@ async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> N
 
 
 def check_gateway(answer: dict[str, Any], exchanges: list[Record]) -> None:
-    """Seed 000: every exchange, newest first, unknown numbers null."""
+    """Gateway requests: every exchange, newest first, unknown numbers null."""
     assert answer["total"] == len(exchanges)
     assert [row["id"] for row in answer["data"]] == [format_request_id(record.id) for record in exchanges[::-1]]
     for row, record in zip(answer["data"], exchanges[::-1], strict=True):
@@ -88,7 +88,7 @@ def check_gateway(answer: dict[str, Any], exchanges: list[Record]) -> None:
 
 
 def check_entries(answer: dict[str, Any], log: list[Record]) -> None:
-    """Seed 001: ids rise and are pairs, both halves share everything but time and data."""
+    """Proxy logs: ids rise and are pairs, both halves share everything but time and data."""
     entries = answer["entries"]
     assert answer["total"] == len(entries) == sum(2 if record.kind == "exchange" else 1 for record in log)
     ids = [entry["id"] for entry in entries]
@@ -105,7 +105,7 @@ def check_entries(answer: dict[str, Any], log: list[Record]) -> None:
 
 
 def check_stats(stats: dict[str, Any], log: list[Record]) -> None:
-    """Seed 001: each dimension sums to the total, all four levels are there."""
+    """Proxy logs: each dimension sums to the total, all four levels are there."""
     total = sum(2 if record.kind == "exchange" else 1 for record in log)
     assert stats["total"] == total
     assert list(stats["byLevel"]) == ["debug", "info", "warn", "error"]
@@ -114,7 +114,7 @@ def check_stats(stats: dict[str, Any], log: list[Record]) -> None:
 
 
 def check_requests(rows: list[dict[str, Any]], exchanges: list[Record]) -> None:
-    """Seed 004: newest first by id, seconds that are the milliseconds, targets only where something was sent."""
+    """Requests API: newest first by id, seconds that are the milliseconds, targets only where something was sent."""
     assert [row["sKey"] for row in rows] == [format_id(record.id) for record in exchanges[::-1]]
     for row, record in zip(rows, exchanges[::-1], strict=True):
         proxy = row["proxyData"]
@@ -161,7 +161,7 @@ def make_tool_calls(shapes: list[dict[str, Any]]) -> list[ToolCall]:
 async def test_tool_calls_are_read_as_the_document_says(
     shapes: list[dict[str, Any]], sort: str, order: str, limit: int
 ) -> None:
-    """Seed 003: pages part the whole list, in order; figures are sums of its rows; ids lead back; milliseconds."""
+    """MCP logs: pages part the whole list, in order; figures are sums of its rows; ids lead back; milliseconds."""
     calls = make_tool_calls(shapes)
     ended = [call for call in calls if call.status != "processing"]
     world = World(MemoryStorage(), running_tools=[call for call in calls if call.status == "processing"])

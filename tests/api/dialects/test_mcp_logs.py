@@ -1,4 +1,4 @@
-"""Seed 003 over a real socket and each store that keeps tool calls."""
+"""MCP logs over a real socket and each store that keeps tool calls."""
 
 from collections.abc import Awaitable, Callable
 from itertools import count

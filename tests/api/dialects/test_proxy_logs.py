@@ -1,4 +1,4 @@
-"""Seed 001 over HTTP."""
+"""Proxy logs over HTTP."""
 
 from typing import Any
 

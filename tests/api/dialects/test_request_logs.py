@@ -1,4 +1,4 @@
-"""Seed 002: rows, filters, the dropdown's keys, and the window."""
+"""Request logs: rows, filters, the dropdown's keys, and the window."""
 
 from typing import Any
 

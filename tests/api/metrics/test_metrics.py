@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from api.metrics.metrics import MAX_ROUTES, Metrics, Tally, WorkerTotals
+from api.metrics.metrics import MAX_ROUTES, Metrics, StoreStatus, Tally, WorkerTotals
 from storage.ledger import Ledger
 from storage.record import Entry
 from tests.api.samples import make_event, make_record
@@ -26,6 +26,9 @@ TOTALS = WorkerTotals(
     ring_bytes={"0": 100},
     ring_capacity_bytes=67_108_864,
 )
+STORE = StoreStatus(
+    is_up=True, oldest_unstored_s=0.2, spool_bytes=4096, spool_errors=1, retention_lag_s=60.0, records_purged=7
+)
 
 
 def filled() -> Metrics:
@@ -35,8 +38,7 @@ def filled() -> Metrics:
     metrics.observe([Entry(make_record(2, route_id=None, first_byte_us=None, upstream_us=None))])
     metrics.observe([Entry(make_event(3))])
     metrics.observe_batch("stored", 120, 0.004)
-    metrics.set_storage_up(True)
-    metrics.set_oldest_unstored_s(0.2)
+    metrics.watch_store(lambda: STORE)
     return metrics
 
 
@@ -70,6 +72,8 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_flush_duration_seconds_bucket", "0.005"] == 1
     assert read["sidelog_storage_up",] == 1
     assert read["sidelog_oldest_unstored_seconds",] == 0.2
+    assert read["sidelog_spool_bytes",] == 4096
+    assert read["sidelog_records_purged_total",] == 7
     assert read["sidelog_build_info", "0.1.0"] == 1
     assert read["sidelog_request_duration_seconds_bucket", "0.1", "default"] == 0
     assert read["sidelog_request_duration_seconds_bucket", "0.25", "default"] == 1

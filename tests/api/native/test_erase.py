@@ -1,11 +1,17 @@
-"""`DELETE /api/records` erases what its filter names, and nothing without one."""
+"""Erasure by filter, never without one, and of a container: its records go, its streams end, others stay."""
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 from api.services import Services
+from api.stream.tail import Tail
 from storage.query import Filter
+from tests.api import samples
 from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import START_US, make_event
 from tests.storage.samples import make_batch, make_record
+from tests.support.sse import SseReader
 
 Start = Callable[[Services], Awaitable[Client]]
 
@@ -36,3 +42,42 @@ async def test_nothing_is_erased_by_mistake(world: World, start: Start) -> None:
     assert (await client.delete("/api/records?limit=1", headers=BEARER)).status == 400
     assert (await client.delete("/api/records?project=catalogue")).status == 401
     assert (await world.storage.count(Filter())).exchanges == 1
+
+
+async def test_a_container_is_forgotten(world: World, start: Start) -> None:
+    """Its records are erased, also from what streams replay; a stream of it ends, and the log says what was done."""
+    world.tail = tail = Tail(world.storage, tick_s=0.001)
+    client = await start(world.services())
+    path = "/api/proxy-logs/_logs/stream"
+    batch = samples.make_batch(
+        samples.make_record(1),
+        make_event(2),
+        samples.make_record(3, container="cnt_2"),
+        samples.make_record(4, container=None),
+    )
+    tail.on_commit(batch, await world.storage.commit(batch))
+    async with client.get(path, params={"containerId": "cnt_1"}, headers=BEARER) as stream:
+        response = await client.delete("/api/scopes/containers/cnt_1", headers=BEARER)
+        assert response.status == 200
+        assert await response.json() == {
+            "containerId": "cnt_1",
+            "exchanges": 1,
+            "events": 1,
+            "through_seq": 4,
+            "erased_at_ms": (START_US + 3_600_000_000) // 1000,
+        }
+        async with asyncio.timeout(10):
+            (event,) = SseReader().feed(await stream.content.read())
+        assert (event.name, json.loads(event.data)) == ("scope-destroyed", {"containerId": "cnt_1"})
+    assert world.events == [("scope_destroyed", {"containerId": "cnt_1"})]
+    records = (await (await client.get("/api/records?kind=all", headers=BEARER)).json())["records"]
+    assert [record["container"] for record in records] == [None, "cnt_2"]
+    async with client.get(path, headers=BEARER | {"Last-Event-ID": "0"}) as stream:
+        reader = SseReader()
+        seen: list[dict[str, object]] = []
+        async with asyncio.timeout(10):
+            while len(seen) < 4:
+                seen += [json.loads(event.data) for event in reader.feed(await stream.content.readany())]
+    assert {entry["containerId"] for entry in seen if "id" in entry} == {"cnt_2", None}
+    again = await (await client.delete("/api/scopes/containers/cnt_1", headers=BEARER)).json()
+    assert (again["exchanges"], again["events"]) == (0, 0)
