@@ -80,11 +80,11 @@ def routes() -> tuple[Route, ...]:
         Route("PATCH", "/api/keys/{id}", keys.change_key),
         Route("DELETE", "/api/keys/{id}", keys.delete_key),
         Route("GET", "/openapi.json", openapi, is_open=True),
-        Route("GET", "/docs", serve_page(assets.shell("docs.html", "docs.js")), is_open=True),
+        Route("GET", "/docs", serve_page(assets.shell("docs.html", "pages/docs.js")), is_open=True),
         Route("GET", "/healthz", health.healthz, is_open=True),
         Route("GET", "/readyz", health.readyz, is_open=True),
         Route("GET", "/metrics", health.metrics, is_open=True),
-        Route("GET", "/login", serve_page(assets.shell("login.html", "login.js")), is_open=True),
+        Route("GET", "/login", serve_page(assets.shell("login.html", "pages/login.js")), is_open=True),
         Route("POST", "/login", login.login, is_open=True),
         *(
             Route("GET", path, serve_page(assets.shell("index.html", "app.js", module)), is_open=True)
@@ -92,6 +92,7 @@ def routes() -> tuple[Route, ...]:
         ),
         Route("GET", "/ui/{name}", serve_asset(assets), is_open=True),
         Route("GET", "/ui/{version}/{name}", serve_asset(assets), is_open=True),
+        Route("GET", "/ui/{version}/{folder}/{name}", serve_asset(assets), is_open=True),
     )
 
 

@@ -6,10 +6,13 @@ and not one for every level of imports.
 """
 
 import hashlib
+import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
+from operator import itemgetter
 from typing import Final
 
 TYPES: Final = {
@@ -20,8 +23,8 @@ TYPES: Final = {
 }
 """Served endings and their media types; other files of the package are not served."""
 
-_IMPORT: Final = re.compile(rb'^(?:import|export)\b[^"]*"\./([\w.-]+)";$', re.MULTILINE)
-"""A static import of a neighbour; what is imported on demand is left to be asked for."""
+_IMPORT: Final = re.compile(rb'^(?:import|export)\b[^"]*"(\.{1,2}/[\w./-]+)";$', re.MULTILINE)
+"""A static import, relative to its file; what is imported on demand is left to be asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class Assets:
     """All files of the UI."""
 
     files: Mapping[str, Asset]
+    """By their path below the UI's folder: `app.js`, `lib/dom.js`."""
     version: str
     """Of all of them together."""
 
@@ -55,7 +59,8 @@ class Assets:
         rest = list(found)
         for name in rest:
             for imported in _IMPORT.findall(self.files[name].content):
-                if (module := imported.decode()) not in found:
+                module = posixpath.normpath(posixpath.join(posixpath.dirname(name), imported.decode()))
+                if module not in found:
                     found[module] = None
                     rest.append(module)
         return rest
@@ -65,12 +70,20 @@ def load_assets() -> Assets:
     """Read the UI's files."""
     files: dict[str, Asset] = {}
     version = hashlib.sha256()
-    for file in sorted(resources.files("api.ui").iterdir(), key=lambda file: file.name):
-        ending = file.name[file.name.rfind(".") :]
-        if ending in TYPES:
-            files[file.name] = asset = _asset(file.read_bytes(), ending)
-            version.update(f"{file.name} {asset.etag}\n".encode())
+    for name, file in sorted(_files(resources.files("api.ui"), ""), key=itemgetter(0)):
+        files[name] = asset = _asset(file.read_bytes(), posixpath.splitext(name)[1])
+        version.update(f"{name} {asset.etag}\n".encode())
     return Assets(files, version.hexdigest()[:12])
+
+
+def _files(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    """List the served files of a folder and of the folders in it, with their paths."""
+    for entry in folder.iterdir():
+        name = prefix + entry.name
+        if entry.is_dir():
+            yield from _files(entry, name + "/")
+        elif posixpath.splitext(name)[1] in TYPES:
+            yield name, entry
 
 
 def _asset(content: bytes, ending: str) -> Asset:

@@ -11,12 +11,12 @@ from aiohttp.typedefs import Handler
 from api.assets import Asset, Assets
 
 PAGES: Final = {
-    "/": "overview.js",
-    "/requests": "requests.js",
-    "/mcp-logs": "mcp-logs.js",
-    "/request-logs": "request-logs.js",
-    "/keys": "keys.js",
-    "/health": "health.js",
+    "/": "pages/overview.js",
+    "/requests": "pages/requests.js",
+    "/mcp-logs": "pages/mcp-logs.js",
+    "/request-logs": "pages/request-logs.js",
+    "/keys": "pages/keys.js",
+    "/health": "pages/health.js",
 }
 """Paths of the UI's pages and the module of each; all have one shell, whose script shows what the address says."""
 
@@ -26,10 +26,12 @@ _KEPT: Final = "public, max-age=31536000, immutable"
 
 
 def serve_asset(assets: Assets) -> Handler:
-    """Make the handler of `/ui/{version}/{name}` and of `/ui/{name}`, which always means the newest."""
+    """Make the handler of `/ui/{version}/{name}`, of the folders below, and of `/ui/{name}`, always the newest."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        asset = assets.files.get(request.match_info["name"])
+        folder = request.match_info.get("folder")
+        name = request.match_info["name"]
+        asset = assets.files.get(name if folder is None else f"{folder}/{name}")
         if asset is None:
             raise web.HTTPNotFound
         is_this = request.match_info.get("version") == assets.version

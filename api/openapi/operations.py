@@ -236,6 +236,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/ui/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
     ("GET", "/ui/{version}/{name}"): Operation({}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)),
+    ("GET", "/ui/{version}/{folder}/{name}"): Operation(
+        {}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)
+    ),
     ("GET", "/openapi.json"): Operation({}, errors=()),
 }
 """Method and path → operation; pages of the UI are not listed."""

@@ -1,11 +1,11 @@
 // The frame around every page: head, ledger strip, connection, shortcuts. Pages are chosen by the address.
 
-import { $, el } from "./dom.js";
-import { ask, onContact, Problem, send } from "./http.js";
+import { $, el } from "./lib/dom.js";
+import { ask, onContact, Problem, send } from "./lib/api.js";
 import { listenToKeys } from "./keyboard.js";
-import { drawLedger, drawUnknown } from "./ledger.js";
+import { drawLedger, drawUnknown } from "./lib/ledger.js";
 import { listen, show } from "./router.js";
-import { restoreTheme } from "./theme.js";
+import { restoreTheme } from "./lib/theme.js";
 
 const POLL_MS = 2000;
 const SHOWN_AFTER_MS = 3000;

@@ -1,10 +1,10 @@
 // Shortcuts: those of every page, then the page's own. None while typing, none with Ctrl, Alt or Meta.
 
-import { $, el } from "./dom.js";
-import { openDialog } from "./dialog.js";
-import { go } from "./address.js";
+import { $, el } from "./lib/dom.js";
+import { openDialog } from "./lib/dialog.js";
+import { go } from "./lib/address.js";
 import { pageKeys } from "./router.js";
-import { toggleTheme } from "./theme.js";
+import { toggleTheme } from "./lib/theme.js";
 
 const PLACES = { o: "/", r: "/requests", m: "/mcp-logs", l: "/request-logs", k: "/keys", h: "/health" };
 const GOING_MS = 1500;

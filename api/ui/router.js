@@ -1,15 +1,15 @@
 // Which page is shown: the one the address names, loaded when it is first asked for.
 
-import { followAddress } from "./address.js";
-import { el } from "./dom.js";
+import { followAddress } from "./lib/address.js";
+import { el } from "./lib/dom.js";
 
 const PAGES = {
-  "/": ["Overview", () => import("./overview.js")],
-  "/requests": ["Requests", () => import("./requests.js")],
-  "/mcp-logs": ["MCP logs", () => import("./mcp-logs.js")],
-  "/request-logs": ["Request logs", () => import("./request-logs.js")],
-  "/keys": ["Keys", () => import("./keys.js")],
-  "/health": ["Health", () => import("./health.js")],
+  "/": ["Overview", () => import("./pages/overview.js")],
+  "/requests": ["Requests", () => import("./pages/requests.js")],
+  "/mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
+  "/request-logs": ["Request logs", () => import("./pages/request-logs.js")],
+  "/keys": ["Keys", () => import("./pages/keys.js")],
+  "/health": ["Health", () => import("./pages/health.js")],
 };
 
 let shown = null; // {path, page, leaving}

@@ -90,6 +90,7 @@ def test_every_route_is_in_one_of_the_tables() -> None:
         *(("GET", path) for path in OPEN if not path.startswith("/ui/")),
         ("GET", "/ui/{name}"),
         ("GET", "/ui/{version}/{name}"),
+        ("GET", "/ui/{version}/{folder}/{name}"),
         ("POST", "/login"),
     }
 

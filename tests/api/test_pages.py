@@ -1,9 +1,12 @@
 """The web UI's files: served from a table, harmless by construction, and their pure parts run in node."""
 
+import fnmatch
 import os
+import posixpath
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,16 @@ from api.pages import PAGES
 from tests.api.conftest import Client
 
 UI = Path(__file__).parents[2] / "api" / "ui"
-SCRIPTS = sorted(path.name for path in UI.glob("*.js"))
+SCRIPTS = sorted(str(path.relative_to(UI)) for path in UI.rglob("*.js"))
+IMPORT = re.compile(r"^(?:import|export)\b[^\"]*\"(\.[^\"]+)\"", re.MULTILINE)
+IMPORT_ON_DEMAND = re.compile(r"\bimport\(\"(\.[^\"]+)\"\)")
+
+
+def imported(name: str, pattern: re.Pattern[str]) -> set[str]:
+    """Return what a script imports, as paths below the UI's folder."""
+    found = pattern.findall((UI / name).read_text())
+    return {posixpath.normpath(posixpath.join(posixpath.dirname(name), each)) for each in found}
+
 
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|setAttribute\(\"style\""
@@ -29,13 +41,21 @@ def test_every_file_of_the_ui_is_served_and_no_other() -> None:
     assert {"index.html", "login.html", "style.css", "icon.svg"} <= files.keys()
 
 
+def test_every_file_that_is_served_is_in_the_wheel() -> None:
+    """The patterns of the package data cover each folder of the UI."""
+    settings = tomllib.loads((UI.parents[1] / "pyproject.toml").read_text())
+    patterns = settings["tool"]["setuptools"]["package-data"]["api.ui"]
+    for name in load_assets().files:
+        matching = [each for each in patterns if each.count("/") == name.count("/") and fnmatch.fnmatch(name, each)]
+        assert matching, name
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_write_text_nodes_only_and_import_what_exists(name: str) -> None:
     """No way from a record to markup, and no dangling import."""
     text = (UI / name).read_text()
     assert not FORBIDDEN.search(text)
-    for imported in re.findall(r"(?:from |import\()\"\./([\w.-]+)\"", text):
-        assert imported in SCRIPTS
+    assert imported(name, IMPORT) | imported(name, IMPORT_ON_DEMAND) <= set(SCRIPTS)
     assert text.count("\n") <= 400
 
 
@@ -67,9 +87,9 @@ async def test_a_page_names_every_file_it_needs_for_good(client: Client, path: s
         assert address.startswith(f"/ui/{load_assets().version}/")
         file = await client.get(address)
         assert (file.status, "immutable" in file.headers["Cache-Control"]) == (200, True)
-    named = {address.rsplit("/", 1)[1] for address in addresses}
+    named = {address.split("/", 3)[3] for address in addresses}
     for name in [name for name in named if name.endswith(".js")]:
-        assert set(re.findall(r"^(?:import|export).*\"\./([\w.-]+)\"", (UI / name).read_text(), re.MULTILINE)) <= named
+        assert imported(name, IMPORT) <= named
     assert PAGES.get(path, "style.css") in named
 
 
@@ -92,9 +112,9 @@ PURE = """
 import { readFileSync } from "node:fs";
 import assert from "node:assert/strict";
 const load = (name) => import("data:text/javascript;base64," + readFileSync(name).toString("base64"));
-const { asCurl } = await load("curl.js");
-const { prettyJson, size, duration, count } = await load("format.js");
-const { parse, isId } = await load("query.js");
+const { asCurl } = await load("record/curl.js");
+const { prettyJson, size, duration, count } = await load("lib/format.js");
+const { parse, isId } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
 const pretty = prettyJson(text);

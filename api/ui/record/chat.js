@@ -1,9 +1,9 @@
 // An LLM call as a conversation: what was sent, then the answer of this call, parted by rules. Roles in a gutter.
 
-import { el } from "./dom.js";
+import { el } from "../lib/dom.js";
 import { answerOf, sentIn } from "./conversation.js";
-import { count, durationText, prettyJson } from "./format.js";
-import { marked } from "./redaction.js";
+import { count, durationText, prettyJson } from "../lib/format.js";
+import { marked } from "../lib/redaction.js";
 
 const ROLES = { __proto__: null, system: "System", user: "User", assistant: "Assistant", tool: "Tool result" };
 const SHORT = 600; // characters of an earlier message; the rest is a click away

@@ -1,7 +1,7 @@
 // Rows of the log and their columns. Which columns are shown is chosen by a person and kept in the address.
 
-import { el } from "./dom.js";
-import { count, duration, grade, moment, size } from "./format.js";
+import { el } from "../lib/dom.js";
+import { count, duration, grade, moment, size } from "../lib/format.js";
 
 const AXIS = { from: Math.log10(1000), to: Math.log10(30_000_000) }; // µs: 1 ms to 30 s
 

@@ -1,12 +1,12 @@
 // MCP logs: every tools/call that passed through. Four figures, the dialect's filters, rows that open in place.
 
-import { copy, el } from "./dom.js";
-import { count, duration, durationText, moment, money, prettyJson } from "./format.js";
-import { ask, wordsFor } from "./http.js";
-import { figure } from "./rows.js";
-import { periodControl, presetState, readPeriod } from "./period.js";
-import { marked } from "./redaction.js";
-import { address, change } from "./address.js";
+import { copy, el } from "../lib/dom.js";
+import { count, duration, durationText, moment, money, prettyJson } from "../lib/format.js";
+import { ask, wordsFor } from "../lib/api.js";
+import { figure } from "./log-rows.js";
+import { periodControl, presetState, readPeriod } from "../lib/time-range.js";
+import { marked } from "../lib/redaction.js";
+import { address, change } from "../lib/address.js";
 
 const PAGE = 50;
 const TYPING_MS = 300;

@@ -1,17 +1,17 @@
 // The sheet beside the list: one record in plain words, its phases, then tabs for what was said and what is known.
 
-import { copy, el } from "./dom.js";
+import { copy, el } from "../lib/dom.js";
 import { asCurl } from "./curl.js";
 import { chatTab } from "./chat.js";
 import { framesTab } from "./frames.js";
-import { ago, grade, moment } from "./format.js";
-import { ask, Problem, wordsFor } from "./http.js";
+import { ago, grade, moment } from "../lib/format.js";
+import { ask, Problem, wordsFor } from "../lib/api.js";
 import { messageTab } from "./message.js";
-import { messagesTab } from "./messages.js";
-import { plainWords } from "./plain.js";
-import { address, change } from "./address.js";
-import { tagOf } from "./rows.js";
-import { toolsTab } from "./tools.js";
+import { messagesTab } from "./websocket-messages.js";
+import { plainWords } from "../lib/explanations.js";
+import { address, change } from "../lib/address.js";
+import { tagOf } from "../pages/log-rows.js";
+import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
 

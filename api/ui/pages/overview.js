@@ -1,15 +1,15 @@
 // The overview: how much, how well, how fast; then what is failing, and who and what is most of it.
 
-import { el } from "./dom.js";
-import { BarChart } from "./bars.js";
-import { emptyState } from "./empty.js";
-import { count, duration, percent, short } from "./format.js";
-import { ask, queryOf, wordsFor } from "./http.js";
-import { latencyChart } from "./lines.js";
-import { fixedState, periodControl, periodText, PRESETS, presetState, readPeriod } from "./period.js";
-import { address, change, go } from "./address.js";
-import { searchBox } from "./searchbox.js";
-import { failing, keyList, modelList, topList, toolList } from "./tops.js";
+import { el } from "../lib/dom.js";
+import { BarChart } from "../lib/bar-chart.js";
+import { emptyState } from "./empty-state.js";
+import { count, duration, percent, short } from "../lib/format.js";
+import { ask, queryOf, wordsFor } from "../lib/api.js";
+import { latencyChart } from "../lib/line-chart.js";
+import { fixedState, periodControl, periodText, PRESETS, presetState, readPeriod } from "../lib/time-range.js";
+import { address, change, go } from "../lib/address.js";
+import { searchBox } from "../lib/search-box.js";
+import { failing, keyList, modelList, topList, toolList } from "./top-lists.js";
 
 const RENEW_MS = 10_000;
 const HOUR_MS = 3_600_000, DAY_MS = 24 * HOUR_MS;

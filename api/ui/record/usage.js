@@ -1,7 +1,7 @@
 // Tokens and cost of an LLM call: one bar of patterns, its parts, closed by a double rule under the cost.
 
-import { el } from "./dom.js";
-import { count, money } from "./format.js";
+import { el } from "../lib/dom.js";
+import { count, money } from "../lib/format.js";
 
 const STATES = { __proto__: null, complete: "complete, as the provider said", partial: "partial: the stream ended early", absent: "the answer names none" };
 

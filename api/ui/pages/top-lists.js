@@ -1,8 +1,8 @@
 // The lists of the overview: reasons of failures, models, tools, routes, keys. Shares are drawn on the rows' own rules.
 
-import { el } from "./dom.js";
-import { ago, count, grade, money, short } from "./format.js";
-import { tagOf } from "./rows.js";
+import { el } from "../lib/dom.js";
+import { ago, count, grade, money, short } from "../lib/format.js";
+import { tagOf } from "./log-rows.js";
 
 const ROWS = 6;
 

@@ -1,8 +1,8 @@
 // The form of a key: name, scopes, agents, expiry, project and user. A bad value is said where it stands.
 
-import { el } from "./dom.js";
-import { openDialog } from "./dialog.js";
-import { wordsFor } from "./http.js";
+import { el } from "../lib/dom.js";
+import { openDialog } from "../lib/dialog.js";
+import { wordsFor } from "../lib/api.js";
 
 const KNOWN_SCOPES = ["agent", "data_agent", "voice_agent"];
 const list = (text) => text.split(",").map((part) => part.trim()).filter(Boolean);

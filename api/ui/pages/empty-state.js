@@ -1,7 +1,7 @@
 // Nothing has passed through yet: one command, a live wait, where clients point, and the usual failures by their code.
 
-import { copy, el } from "./dom.js";
-import { dataPort, usualPort } from "./dataport.js";
+import { copy, el } from "../lib/dom.js";
+import { dataPort, usualPort } from "../lib/data-port.js";
 
 const TROUBLES = [
   ["error", "upstream_refused", "Your service does not listen where the route points. Start it, or set --upstream."],

@@ -1,10 +1,10 @@
 // Request logs: every call to a route that asks for an API key, of the last 30 days. Six columns, three filters.
 
-import { copy, el } from "./dom.js";
-import { count, moment } from "./format.js";
-import { ask, send, wordsFor } from "./http.js";
-import { keyFix } from "./plain.js";
-import { address, change, go } from "./address.js";
+import { copy, el } from "../lib/dom.js";
+import { count, moment } from "../lib/format.js";
+import { ask, send, wordsFor } from "../lib/api.js";
+import { keyFix } from "../lib/explanations.js";
+import { address, change, go } from "../lib/address.js";
 
 const PAGE = 50;
 const STATUSES = [["", "All statuses"], ["2xx", "2xx Success"], ["4xx", "4xx Client error"], ["5xx", "5xx Server error"]];

@@ -1,8 +1,8 @@
 // The tool calls of an exchange: arguments over result, each with its way to the MCP logs.
 
-import { el } from "./dom.js";
-import { durationText, prettyJson } from "./format.js";
-import { marked } from "./redaction.js";
+import { el } from "../lib/dom.js";
+import { durationText, prettyJson } from "../lib/format.js";
+import { marked } from "../lib/redaction.js";
 
 export function toolsTab(record) {
   return record.tools.map((call) => el("section", { class: "tool-call" },

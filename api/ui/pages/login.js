@@ -1,7 +1,7 @@
 // Exchange the token for a session. The printed address carries it in the fragment, which reaches no log and no Referer.
 
-import { $ } from "./dom.js";
-import { restoreTheme } from "./theme.js";
+import { $ } from "../lib/dom.js";
+import { restoreTheme } from "../lib/theme.js";
 
 function target() {
   const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);

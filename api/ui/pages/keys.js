@@ -1,11 +1,11 @@
 // The keys page: what each key may do and whether it works, and the one moment in which a secret is shown.
 
-import { dataPort } from "./dataport.js";
-import { copy, el } from "./dom.js";
-import { confirm, openDialog, toast } from "./dialog.js";
-import { ago, moment } from "./format.js";
-import { ask, Problem, send, wordsFor } from "./http.js";
-import { keyForm } from "./keyform.js";
+import { dataPort } from "../lib/data-port.js";
+import { copy, el } from "../lib/dom.js";
+import { confirm, openDialog, toast } from "../lib/dialog.js";
+import { ago, moment } from "../lib/format.js";
+import { ask, Problem, send, wordsFor } from "../lib/api.js";
+import { keyForm } from "./key-form.js";
 
 export function mount(main, signal) {
   const page = new KeysPage(main, signal);

@@ -1,20 +1,20 @@
 // The requests page: what is in the address is what is shown. Filters, histogram, log, live mode, and the sheet.
 
-import { el } from "./dom.js";
-import { BarChart } from "./bars.js";
-import { openDialog } from "./dialog.js";
+import { el } from "../lib/dom.js";
+import { BarChart } from "../lib/bar-chart.js";
+import { openDialog } from "../lib/dialog.js";
 import { Facets } from "./facets.js";
-import { count } from "./format.js";
-import { ask, Problem, queryOf, wordsFor } from "./http.js";
+import { count } from "../lib/format.js";
+import { ask, Problem, queryOf, wordsFor } from "../lib/api.js";
 import { Live } from "./live.js";
-import { liveBar } from "./livebar.js";
-import { fixedState, periodControl, periodLabel, PRESETS, presetState, readPeriod } from "./period.js";
-import { parse, toggled, without, words } from "./query.js";
-import { address, change } from "./address.js";
-import { columnTicks, DEFAULT_COLUMNS, headRow, narrowRow, noticeRow, readColumns, recordRow } from "./rows.js";
-import { searchBox } from "./searchbox.js";
-import { Sheet } from "./sheet.js";
-import { VirtualRows } from "./virtual.js";
+import { liveBar } from "./live-bar.js";
+import { fixedState, periodControl, periodLabel, PRESETS, presetState, readPeriod } from "../lib/time-range.js";
+import { parse, toggled, without, words } from "../lib/filter.js";
+import { address, change } from "../lib/address.js";
+import { columnTicks, DEFAULT_COLUMNS, headRow, narrowRow, noticeRow, readColumns, recordRow } from "./log-rows.js";
+import { searchBox } from "../lib/search-box.js";
+import { Sheet } from "../record/sheet.js";
+import { VirtualRows } from "../lib/virtual-rows.js";
 
 const PAGE = 100;
 const MAX_ROWS = 20_000; // older ones are a filter or a period away

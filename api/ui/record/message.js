@@ -1,9 +1,9 @@
 // One half of an exchange: start line, headers with redactions marked, body.
 
-import { el } from "./dom.js";
+import { el } from "../lib/dom.js";
 import { bodyView } from "./body.js";
-import { count } from "./format.js";
-import { marked, REDACTED } from "./redaction.js";
+import { count } from "../lib/format.js";
+import { marked, REDACTED } from "../lib/redaction.js";
 
 export function messageTab(record, side) {
   const part = record[side];

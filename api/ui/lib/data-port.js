@@ -1,6 +1,6 @@
 // Where clients reach the proxied service: address, route and header of the data port, as the settings say.
 
-import { ask } from "./http.js";
+import { ask } from "./api.js";
 
 const USUAL = { route: "default", upstream: "your service", path: "/", keyHeader: "api-key" };
 

@@ -1,7 +1,7 @@
 // The phases of an exchange on a line of time: one row each; a phase that was not reached says so.
 
-import { el } from "./dom.js";
-import { durationText } from "./format.js";
+import { el } from "../lib/dom.js";
+import { durationText } from "../lib/format.js";
 
 /** Cut the exchange into phases: [name, from, until, kind] in µs; null ends were not reached. */
 export function phasesOf(record) {

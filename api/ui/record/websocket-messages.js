@@ -1,10 +1,10 @@
 // The messages of a WebSocket session, both directions on one line of time. They share the trace of their exchange.
 
-import { el } from "./dom.js";
-import { durationText, moment, sizeText } from "./format.js";
-import { ask, wordsFor } from "./http.js";
+import { el } from "../lib/dom.js";
+import { durationText, moment, sizeText } from "../lib/format.js";
+import { ask, wordsFor } from "../lib/api.js";
 import { bytesOf, hexLines } from "./hex.js";
-import { marked } from "./redaction.js";
+import { marked } from "../lib/redaction.js";
 
 const PAGE = 200;
 

@@ -3,7 +3,7 @@
 // Pure. A message is {role, parts}; a part is {kind: text|thinking|call|result|other, text, name, id}. A body that was
 // cut or is of another form gives null: the raw view is always there.
 
-import { framesOf } from "./frames_text.js";
+import { framesOf } from "./event-stream.js";
 
 const read = (text) => { try { return JSON.parse(text); } catch { return null; } };
 const bodyText = (message) => (message?.body && message.body.encoding === "utf-8" && !message.body.omitted ? message.body.head + (message.body.truncated ? "" : message.body.tail) : null);

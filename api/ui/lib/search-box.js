@@ -1,7 +1,7 @@
 // The search box: filter words with suggestions, a pasted id that opens its record, and what is wrong said below.
 
 import { el } from "./dom.js";
-import { isId, NAMES, parse } from "./query.js";
+import { isId, NAMES, parse } from "./filter.js";
 
 const VALUES = {
   __proto__: null, // looked up by what is typed

@@ -1,9 +1,9 @@
 // The frames of an event stream on the line of time: a tick each, the longest silence hatched, then one row per frame.
 
-import { el } from "./dom.js";
-import { durationText, sizeText } from "./format.js";
-import { framesOf } from "./frames_text.js";
-import { marked } from "./redaction.js";
+import { el } from "../lib/dom.js";
+import { durationText, sizeText } from "../lib/format.js";
+import { framesOf } from "./event-stream.js";
+import { marked } from "../lib/redaction.js";
 
 const MAX_ROWS = 500;
 

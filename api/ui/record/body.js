@@ -1,10 +1,10 @@
 // A stored body: pretty JSON that folds and can be searched, raw text, or hex; and what of it was kept.
 
-import { el } from "./dom.js";
-import { prettyJson, sizeText } from "./format.js";
+import { el } from "../lib/dom.js";
+import { prettyJson, sizeText } from "../lib/format.js";
 import { hexLines, bytesOf } from "./hex.js";
-import { jsonTree } from "./tree.js";
-import { marked } from "./redaction.js";
+import { jsonTree } from "./json-tree.js";
+import { marked } from "../lib/redaction.js";
 
 const OMITTED = {
   __proto__: null,

@@ -1,8 +1,8 @@
 // The bar of the live mode: running, or paused since when, with how many came since and how many of them are bad.
 
-import { el } from "./dom.js";
-import { clockText, count } from "./format.js";
-import { spark } from "./lines.js";
+import { el } from "../lib/dom.js";
+import { clockText, count } from "../lib/format.js";
+import { spark } from "../lib/line-chart.js";
 
 const SPARK_MS = 1000;
 const SPARKS = 40;

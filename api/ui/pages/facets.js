@@ -1,9 +1,9 @@
 // The panel of filters with counts: every value that records of the period have, ticked when it is in the box.
 
-import { el } from "./dom.js";
-import { count } from "./format.js";
-import { ask } from "./http.js";
-import { toggled, valuesOf, without, parse } from "./query.js";
+import { el } from "../lib/dom.js";
+import { count } from "../lib/format.js";
+import { ask } from "../lib/api.js";
+import { toggled, valuesOf, without, parse } from "../lib/filter.js";
 
 const GROUPS = [["status", "Status"], ["method", "Method"], ["level", "Level"], ["route", "Route"], ["service", "Service"],
   ["project", "Project"], ["container", "Container"], ["client", "Client"], ["key", "Key"], ["source", "Source"],

@@ -1,9 +1,9 @@
 // Live mode of the log: takes records from the shared stream, holds them while paused, and says what was missed.
 
-import { el } from "./dom.js";
-import { clockText, count } from "./format.js";
-import { matches, needsServer } from "./query.js";
-import { RecordStream } from "./stream.js";
+import { el } from "../lib/dom.js";
+import { clockText, count } from "../lib/format.js";
+import { matches, needsServer } from "../lib/filter.js";
+import { RecordStream } from "../lib/record-stream.js";
 
 const MAX_NEWS = 5000; // held while paused; after that only the newest page is read again
 const DRAW_MS = 150;

@@ -1,10 +1,10 @@
 // Health: the ledger as a picture, then rings, queue, spool, store and retention. Curves begin when the page is opened.
 
-import { el } from "./dom.js";
-import { ago, clockText, count, durationText, grade, moment, sizeText } from "./format.js";
-import { ask, Problem, wordsFor } from "./http.js";
-import { ledgerBar, PARTS, partsOf } from "./ledger.js";
-import { spark } from "./lines.js";
+import { el } from "../lib/dom.js";
+import { ago, clockText, count, durationText, grade, moment, sizeText } from "../lib/format.js";
+import { ask, Problem, wordsFor } from "../lib/api.js";
+import { ledgerBar, PARTS, partsOf } from "../lib/ledger.js";
+import { spark } from "../lib/line-chart.js";
 
 const POLL_MS = 2000;
 const EVENTS_EVERY = 5; // polls
