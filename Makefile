@@ -6,7 +6,7 @@ REALWORLD := .venv-realworld
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint format lock coverage profile bench bench-micro fuzz long realworld clean
+.PHONY: help setup run test check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,7 +33,7 @@ run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy you
 test: check ## format, lint, types, layers, and the whole test suite
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long and not realworld'
 
-check: $(VENV)/.dev ## format, lint, types, layers
+check: $(VENV)/.dev $(if $(wildcard node_modules/.bin/tsc),ui-check) ## format, lint, types, layers, and the UI after make ui-setup
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
@@ -41,11 +41,21 @@ check: $(VENV)/.dev ## format, lint, types, layers
 	@$(BIN)/codespell
 	@$(BIN)/python -m pytest -q -p no:xdist -p no:cacheprovider tests/test_house.py -k 'not by_itself' > .house.log || (cat .house.log; exit 1)
 
+ui-setup: ## install what checks the web UI's scripts: prettier and the TypeScript compiler, where npm is there
+	@command -v npm >/dev/null || { echo "npm is not installed: the UI's scripts stay unchecked"; exit 0; }; \
+	npm install --no-package-lock --no-audit --no-fund --loglevel=error
+
+ui-check: ## format and types of the web UI's scripts, where node and its packages are there
+	@if ! command -v node >/dev/null; then echo "node is not installed: the UI's scripts stay unchecked"; \
+	elif ! [ -x node_modules/.bin/tsc ]; then echo "the UI's scripts stay unchecked: make ui-setup installs what checks them"; \
+	else node_modules/.bin/prettier --check --log-level=warn 'api/ui/**/*.{js,css,html}' && node_modules/.bin/tsc; fi
+
 lint: check ## the same as check
 
 format: $(VENV)/.dev ## format and mend what can be mended
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+	@! [ -x node_modules/.bin/prettier ] || node_modules/.bin/prettier --write --log-level=warn 'api/ui/**/*.{js,css,html}'
 
 lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra postgres pyproject.toml -o requirements.lock
