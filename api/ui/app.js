@@ -22,8 +22,12 @@ function drawConnection() {
   notice.hidden = awaySince === null || Date.now() - awaySince < SHOWN_AFTER_MS;
   if (notice.hidden) return;
   const seconds = Math.max(0, Math.ceil((nextTryAt - Date.now()) / 1000));
-  notice.replaceChildren(el("span", { class: "grade warn" }), el("strong", {}, `No connection to sidelog since ${new Date(awaySince).toLocaleTimeString()}.`),
-    ` Trying again in ${seconds} s. What is shown stays.`, el("button", { type: "button", onclick: () => readLedger() }, "Try now"));
+  notice.replaceChildren(
+    el("span", { class: "grade warn" }),
+    el("strong", {}, `No connection to sidelog since ${new Date(awaySince).toLocaleTimeString()}.`),
+    ` Trying again in ${seconds} s. What is shown stays.`,
+    el("button", { type: "button", onclick: () => readLedger() }, "Try now"),
+  );
 }
 
 async function readLedger() {
@@ -49,10 +53,12 @@ async function logOut() {
 
 restoreTheme();
 onContact((isThere) => {
-  awaySince = isThere ? null : awaySince ?? Date.now();
+  awaySince = isThere ? null : (awaySince ?? Date.now());
   drawConnection();
 });
-setInterval(() => { if (awaySince) drawConnection(); }, 1000);
+setInterval(() => {
+  if (awaySince) drawConnection();
+}, 1000);
 $("logout").addEventListener("click", logOut);
 listenToKeys();
 listen();

@@ -6,21 +6,49 @@ import { go } from "./lib/address.js";
 import { pageKeys } from "./router.js";
 import { toggleTheme } from "./lib/theme.js";
 
-const PLACES = { o: "/", r: "/requests", m: "/mcp-logs", l: "/request-logs", k: "/keys", h: "/health" };
+const PLACES = {
+  o: "/",
+  r: "/requests",
+  m: "/mcp-logs",
+  l: "/request-logs",
+  k: "/keys",
+  h: "/health",
+};
 const GOING_MS = 1500;
 const SHORTCUTS = [
-  ["/", "search"], ["?", "this list"], ["g then o r m l k h", "Overview, Requests, MCP logs, Request logs, Keys, Health"],
-  ["j k or ↓ ↑", "row down, up"], ["Enter", "open the row"], ["Esc", "close, then clear"], ["[ ]", "tab of the sheet"],
-  ["c", "copy as curl"], ["y", "copy link"], ["f", "filters"], ["l", "live"], ["Space", "pause or resume"],
-  ["e", "only errors"], ["1 … 5", "period"], ["z", "zoom into the brush"], ["Backspace", "zoom out"], ["t", "theme"],
+  ["/", "search"],
+  ["?", "this list"],
+  ["g then o r m l k h", "Overview, Requests, MCP logs, Request logs, Keys, Health"],
+  ["j k or ↓ ↑", "row down, up"],
+  ["Enter", "open the row"],
+  ["Esc", "close, then clear"],
+  ["[ ]", "tab of the sheet"],
+  ["c", "copy as curl"],
+  ["y", "copy link"],
+  ["f", "filters"],
+  ["l", "live"],
+  ["Space", "pause or resume"],
+  ["e", "only errors"],
+  ["1 … 5", "period"],
+  ["z", "zoom into the brush"],
+  ["Backspace", "zoom out"],
+  ["t", "theme"],
 ];
 
 let goingUntil = 0;
 
 function showShortcuts() {
   openDialog("Shortcuts", (close) => [
-    el("dl", { class: "shortcuts" }, SHORTCUTS.map(([keys, text]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, text)])),
-    el("div", { class: "buttons end" }, el("button", { type: "button", onclick: () => close() }, "Close")),
+    el(
+      "dl",
+      { class: "shortcuts" },
+      SHORTCUTS.map(([keys, text]) => [el("dt", {}, el("kbd", {}, keys)), el("dd", {}, text)]),
+    ),
+    el(
+      "div",
+      { class: "buttons end" },
+      el("button", { type: "button", onclick: () => close() }, "Close"),
+    ),
   ]);
 }
 
@@ -28,10 +56,13 @@ const EVERYWHERE = {
   "?": showShortcuts,
   t: toggleTheme,
   "/": () => document.querySelector("main input[type=search]")?.focus(),
-  g: () => { goingUntil = Date.now() + GOING_MS; },
+  g: () => {
+    goingUntil = Date.now() + GOING_MS;
+  },
 };
 
-const isField = (target) => target.matches?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
+const isField = (target) =>
+  target.matches?.("input:not([type=checkbox]), textarea, select, [contenteditable]");
 
 function onKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;

@@ -41,7 +41,10 @@ export async function show() {
     main.replaceChildren();
     mine.page = mount(main, leaving.signal);
   } catch (error) {
-    if (shown === mine) main.replaceChildren(el("p", { class: "failed" }, `The page could not be loaded: ${error.message}`));
+    if (shown === mine)
+      main.replaceChildren(
+        el("p", { class: "failed" }, `The page could not be loaded: ${error.message}`),
+      );
   }
 }
 
@@ -51,11 +54,25 @@ export function listen() {
   followAddress(() => (shown?.path === named() ? shown.page?.onAddress?.() : show()));
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
-    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.hasAttribute("download")) return;
+    if (
+      !link ||
+      event.button ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.shiftKey ||
+      link.hasAttribute("download")
+    )
+      return;
     const url = new URL(link.href);
-    if (url.origin !== location.origin || !(url.pathname in PAGES) || link.getAttribute("href").startsWith("#")) return;
+    if (
+      url.origin !== location.origin ||
+      !(url.pathname in PAGES) ||
+      link.getAttribute("href").startsWith("#")
+    )
+      return;
     event.preventDefault();
-    if (url.pathname + url.search !== location.pathname + location.search) history.pushState(null, "", url);
+    if (url.pathname + url.search !== location.pathname + location.search)
+      history.pushState(null, "", url);
     show();
   });
 }

@@ -15,7 +15,7 @@ PAIRS = [*product(TEXTS, GROUNDS), ("onaccent", "accent"), ("warn", "warnbg"), (
 def themes() -> dict[str, dict[str, str]]:
     """Read the custom properties of both themes."""
     blocks = re.findall(r"(:root[^{]*)\{([^}]*--bg[^}]*)\}", STYLE)
-    found = {selector.strip(): dict(re.findall(r"--(\w+): (#[0-9A-F]{6})", body)) for selector, body in blocks}
+    found = {selector.strip(): dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", body)) for selector, body in blocks}
     return {"light": found[":root"], "dark": found[':root[data-theme="dark"]']}
 
 

@@ -11,7 +11,9 @@ export function followAddress(listener) {
 export const address = () => Object.fromEntries(new URLSearchParams(location.search));
 
 function write(path, state, isStep) {
-  const given = Object.entries(state).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(state).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   const text = new URLSearchParams(given).toString();
   const target = path + (text ? "?" + text : "");
   if (target === location.pathname + location.search) return false;

@@ -2,7 +2,13 @@
 
 export class Problem extends Error {
   constructor(status, problem) {
-    super(problem.detail ?? problem.title ?? problem.error?.message ?? problem.message ?? `status ${status}`);
+    super(
+      problem.detail ??
+        problem.title ??
+        problem.error?.message ??
+        problem.message ??
+        `status ${status}`,
+    );
     this.status = status;
     this.parameter = problem.parameter ?? null;
   }
@@ -41,19 +47,32 @@ async function reach(path, options) {
 
 /** Write parameters as a query, leaving out what is not given. */
 export function queryOf(parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(parameters).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   return given.length ? "?" + new URLSearchParams(given) : "";
 }
 
 /** Ask for JSON; throws Problem for an answer that is an error, TypeError when there is none. */
 export async function ask(path, parameters = {}, signal = undefined) {
-  return answerOf(await reach(path + queryOf(parameters), { signal, headers: { accept: "application/json" } }));
+  return answerOf(
+    await reach(path + queryOf(parameters), { signal, headers: { accept: "application/json" } }),
+  );
 }
 
 /** Change something; answers the JSON of the answer, null when it has none. */
 export async function send(method, path, body) {
-  const headers = { accept: "application/json", ...(body !== undefined && { "content-type": "application/json" }) };
-  return answerOf(await reach(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }));
+  const headers = {
+    accept: "application/json",
+    ...(body !== undefined && { "content-type": "application/json" }),
+  };
+  return answerOf(
+    await reach(path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    }),
+  );
 }
 
 /** What to tell a person about a failure: null for one that was wanted. */

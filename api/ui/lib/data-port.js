@@ -10,13 +10,20 @@ export const usualPort = () => ({ url: `http://${location.hostname}:8080`, ...US
 /** Read the address of the data port; with `isKeyed` the route is one that asks for a key. */
 export async function dataPort({ isKeyed = false, signal } = {}) {
   try {
-    const { configuration: { proxy, routes } } = await ask("/api/status", {}, signal);
+    const {
+      configuration: { proxy, routes },
+    } = await ask("/api/status", {}, signal);
     const port = proxy.listen.slice(proxy.listen.lastIndexOf(":") + 1);
-    const host = /^(0\.0\.0\.0|\[::\]|\*|):/.test(proxy.listen) ? location.hostname : proxy.listen.slice(0, proxy.listen.lastIndexOf(":"));
+    const host = /^(0\.0\.0\.0|\[::\]|\*|):/.test(proxy.listen)
+      ? location.hostname
+      : proxy.listen.slice(0, proxy.listen.lastIndexOf(":"));
     const route = (isKeyed && routes.find(({ auth }) => auth && auth !== "off")) || routes.at(-1);
     return {
-      url: `${proxy.tls_cert_file ? "https" : "http"}://${host}:${port}`, route: route?.id ?? "none",
-      upstream: route?.upstream ?? "no route is configured", path: route?.path ?? "/", keyHeader: route?.key_header ?? USUAL.keyHeader,
+      url: `${proxy.tls_cert_file ? "https" : "http"}://${host}:${port}`,
+      route: route?.id ?? "none",
+      upstream: route?.upstream ?? "no route is configured",
+      path: route?.path ?? "/",
+      keyHeader: route?.key_header ?? USUAL.keyHeader,
     };
   } catch {
     return usualPort(); // a reader may not ask for it

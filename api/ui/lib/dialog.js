@@ -7,9 +7,17 @@ export function openDialog(title, make, { mustAnswer = false } = {}) {
   const before = document.activeElement;
   return new Promise((resolve) => {
     const dialog = el("dialog", { "aria-labelledby": "dialog-title" });
-    const close = (value) => { dialog.returned = value; dialog.close(); };
-    dialog.append(el("h2", { id: "dialog-title" }, title), ...[make(close)].flat(Infinity).filter(Boolean));
-    dialog.addEventListener("cancel", (event) => { if (mustAnswer) event.preventDefault(); });
+    const close = (value) => {
+      dialog.returned = value;
+      dialog.close();
+    };
+    dialog.append(
+      el("h2", { id: "dialog-title" }, title),
+      ...[make(close)].flat(Infinity).filter(Boolean),
+    );
+    dialog.addEventListener("cancel", (event) => {
+      if (mustAnswer) event.preventDefault();
+    });
     dialog.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && mustAnswer) event.preventDefault();
       event.stopPropagation();
@@ -28,9 +36,12 @@ export function openDialog(title, make, { mustAnswer = false } = {}) {
 export function confirm(title, text, verb) {
   return openDialog(title, (close) => [
     el("p", {}, text),
-    el("div", { class: "buttons end" },
+    el(
+      "div",
+      { class: "buttons end" },
       el("button", { type: "button", autofocus: true, onclick: () => close(false) }, "Cancel"),
-      el("button", { type: "button", class: "danger", onclick: () => close(true) }, verb)),
+      el("button", { type: "button", class: "danger", onclick: () => close(true) }, verb),
+    ),
   ]);
 }
 
@@ -40,5 +51,7 @@ export function toast(text) {
   box.textContent = text;
   box.hidden = false;
   clearTimeout(box.timer);
-  box.timer = setTimeout(() => { box.hidden = true; }, 3000);
+  box.timer = setTimeout(() => {
+    box.hidden = true;
+  }, 3000);
 }

@@ -23,7 +23,12 @@ export function duration(us) {
 /** [number, unit] of a size in bytes, decimal. */
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return UNKNOWN;
-  for (const [limit, divisor, unit] of [[1e3, 1, "B"], [1e6, 1e3, "kB"], [1e9, 1e6, "MB"], [Infinity, 1e9, "GB"]]) {
+  for (const [limit, divisor, unit] of [
+    [1e3, 1, "B"],
+    [1e6, 1e3, "kB"],
+    [1e9, 1e6, "MB"],
+    [Infinity, 1e9, "GB"],
+  ]) {
     if (bytes < limit) return [divisor === 1 ? String(bytes) : (bytes / divisor).toFixed(1), unit];
   }
   return UNKNOWN;
@@ -47,12 +52,18 @@ export function percent(part, whole) {
 }
 
 /** Money: four digits for one call, two for a sum. */
-export const money = (usd, digits = 4) => (usd === null || usd === undefined ? "no price" : `$${usd.toFixed(digits)}`);
+export const money = (usd, digits = 4) =>
+  usd === null || usd === undefined ? "no price" : `$${usd.toFixed(digits)}`;
 
 /** How long ago, in one unit. */
 export function ago(ms) {
   const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
-  for (const [limit, divisor, unit] of [[120, 1, "s"], [7200, 60, "min"], [172800, 3600, "h"], [Infinity, 86400, "d"]]) {
+  for (const [limit, divisor, unit] of [
+    [120, 1, "s"],
+    [7200, 60, "min"],
+    [172800, 3600, "h"],
+    [Infinity, 86400, "d"],
+  ]) {
     if (seconds < limit) return `${Math.floor(seconds / divisor)}\u00a0${unit}`;
   }
   return "";
@@ -64,7 +75,9 @@ const pad = (number, width = 2) => String(number).padStart(width, "0");
 export function moment(us) {
   const time = new Date(us / 1000);
   const isToday = Math.abs(Date.now() - time) < DAY_MS && time.getDate() === new Date().getDate();
-  const date = isToday ? "" : `${pad(time.getDate())} ${time.toLocaleString("en", { month: "short" })} `;
+  const date = isToday
+    ? ""
+    : `${pad(time.getDate())} ${time.toLocaleString("en", { month: "short" })} `;
   const clock = `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}`;
   const local = `${time.getFullYear()}-${pad(time.getMonth() + 1)}-${pad(time.getDate())} ${clock}`;
   const ms = `.${pad(time.getMilliseconds(), 3)}`;
@@ -72,12 +85,15 @@ export function moment(us) {
 }
 
 /** `11:42:07` of a Date, local. */
-export const clockText = (time) => `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}`;
+export const clockText = (time) =>
+  `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}`;
 
 /** `20 Nov 11:42` of a Date, local; for the ends of axes and periods. */
 export function dayText(time, withDay = true) {
   const clock = `${pad(time.getHours())}:${pad(time.getMinutes())}`;
-  return withDay ? `${time.getDate()} ${time.toLocaleString("en", { month: "short" })} ${clock}` : clock;
+  return withDay
+    ? `${time.getDate()} ${time.toLocaleString("en", { month: "short" })} ${clock}`
+    : clock;
 }
 
 /** `2026-11-20 11:42:07 local, …Z` for titles. */
@@ -87,19 +103,26 @@ export const momentTitle = (time) => moment(time.getTime() * 1000).title;
 export function grade(record) {
   if (record.in_flight) return "flying";
   if (record.level === "info" && record.error_type) return "error"; // an error inside a 200
-  if (record.level === "error" || record.level === "warn" || record.level === "debug") return record.level;
+  if (record.level === "error" || record.level === "warn" || record.level === "debug")
+    return record.level;
   return "info";
 }
 
 /** Indent JSON without touching its tokens: large numbers and repeated keys stay as they were sent. */
 export function prettyJson(text) {
   JSON.parse(text); // throws when it is none
-  let out = "", depth = 0;
+  let out = "",
+    depth = 0;
   const line = () => "\n" + "  ".repeat(depth);
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs)) {
-    if (token === "{" || token === "[") { depth += 1; out += token + line(); }
-    else if (token === "}" || token === "]") { depth -= 1; out = out.trimEnd(); out += (/[{[]$/.test(out) ? "" : line()) + token; }
-    else if (token === ",") out += token + line();
+    if (token === "{" || token === "[") {
+      depth += 1;
+      out += token + line();
+    } else if (token === "}" || token === "]") {
+      depth -= 1;
+      out = out.trimEnd();
+      out += (/[{[]$/.test(out) ? "" : line()) + token;
+    } else if (token === ",") out += token + line();
     else out += token === ":" ? ": " : token;
   }
   return out;

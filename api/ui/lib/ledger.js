@@ -22,12 +22,18 @@ export function ledgerBar(parts) {
   const isToScale = parts.stored === parts.received;
   for (const name of PARTS) {
     if (parts[name] <= 0) continue;
-    const part = el("span", { class: name === "stored" && !isToScale ? "stored broken" : name, title: `${name} ${count(parts[name])}` });
+    const part = el("span", {
+      class: name === "stored" && !isToScale ? "stored broken" : name,
+      title: `${name} ${count(parts[name])}`,
+    });
     if (name === "stored") part.style.flex = "1 1 0";
     else part.style.flexBasis = `${Math.round(LEAST_PX * (1 + 0.55 * Math.log10(parts[name])))}px`;
     bar.append(part);
   }
-  if (parts.missing !== 0) bar.append(el("span", { class: "missing", title: `${count(Math.abs(parts.missing))} unaccounted for` }));
+  if (parts.missing !== 0)
+    bar.append(
+      el("span", { class: "missing", title: `${count(Math.abs(parts.missing))} unaccounted for` }),
+    );
   return bar;
 }
 
@@ -38,7 +44,12 @@ export function drawLedger(ledger) {
   drawEquation(parts);
   const strip = $("strip");
   strip.className = parts.received === 0 ? "strip empty" : "strip";
-  strip.setAttribute("aria-label", parts.missing === 0 ? "Ledger, balanced: open Health" : "The ledger does not balance: open Health");
+  strip.setAttribute(
+    "aria-label",
+    parts.missing === 0
+      ? "Ledger, balanced: open Health"
+      : "The ledger does not balance: open Health",
+  );
   strip.replaceChildren(el("span", { class: "line" }), ledgerBar(parts));
 }
 
@@ -46,18 +57,32 @@ function drawEquation(parts) {
   const equation = $("equation");
   if (parts.missing !== 0) {
     equation.className = "equation wrong";
-    equation.replaceChildren(`${count(Math.abs(parts.missing))} unaccounted for. This is a bug in sidelog.`);
+    equation.replaceChildren(
+      `${count(Math.abs(parts.missing))} unaccounted for. This is a bug in sidelog.`,
+    );
     return;
   }
-  const shown = PARTS.filter((name) => parts[name] > 0 || (name === "stored" && parts.received === 0));
+  const shown = PARTS.filter(
+    (name) => parts[name] > 0 || (name === "stored" && parts.received === 0),
+  );
   const terms = (write) => shown.flatMap((name, index) => [index ? " + " : " = ", write(name)]);
   const part = (name) => el("span", { class: name }, `${name} `, el("b", {}, count(parts[name])));
   equation.className = "equation";
   equation.replaceChildren(
     el("span", { class: "long" }, "received ", el("b", {}, count(parts.received)), terms(part)),
-    el("span", { class: "short" }, el("b", {}, short(parts.received)), " = ", shown.map((name, index) => [
-      index ? " + " : "", name === "stored" ? "stored" : el("span", { class: name }, el("b", {}, short(parts[name])), ` ${name}`),
-    ])));
+    el(
+      "span",
+      { class: "short" },
+      el("b", {}, short(parts.received)),
+      " = ",
+      shown.map((name, index) => [
+        index ? " + " : "",
+        name === "stored"
+          ? "stored"
+          : el("span", { class: name }, el("b", {}, short(parts[name])), ` ${name}`),
+      ]),
+    ),
+  );
 }
 
 /** Show that the accounting could not be read, and when it was last. */

@@ -12,46 +12,89 @@ const RIGHT_PX = 34;
 export function runsOf(points) {
   const runs = [[]];
   for (const point of points) {
-    if (point === null) { if (runs.at(-1).length) runs.push([]); } else runs.at(-1).push(point);
+    if (point === null) {
+      if (runs.at(-1).length) runs.push([]);
+    } else runs.at(-1).push(point);
   }
-  return runs.filter((run) => run.length).map((run) => (run.length > 1 ? run : [[run[0][0] - 1.5, run[0][1]], [run[0][0] + 1.5, run[0][1]]]));
+  return runs
+    .filter((run) => run.length)
+    .map((run) =>
+      run.length > 1
+        ? run
+        : [
+            [run[0][0] - 1.5, run[0][1]],
+            [run[0][0] + 1.5, run[0][1]],
+          ],
+    );
 }
 
-export const pathOf = (points) => runsOf(points).map((run) => "M" + run.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L")).join("");
+export const pathOf = (points) =>
+  runsOf(points)
+    .map((run) => "M" + run.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L"))
+    .join("");
 
 /** Put the latency chart of /api/histogram into `host`; returns the function that shows new data. */
 export function latencyChart(host, { height, signal }) {
   let data = null;
   host.classList.add("chart");
   const redraw = drawAtWidth(host, (width) => data && draw(host, data, width, height), signal);
-  return (answer) => { data = answer; redraw(); };
+  return (answer) => {
+    data = answer;
+    redraw();
+  };
 }
 
 function draw(host, data, width, height) {
-  const left = 46, right = width - RIGHT_PX, top = 14, bottom = height - 18;
-  const values = data.buckets.flatMap((bucket) => LINES.map((name) => bucket.duration_ms[name])).filter((ms) => ms > 0);
+  const left = 46,
+    right = width - RIGHT_PX,
+    top = 14,
+    bottom = height - 18;
+  const values = data.buckets
+    .flatMap((bucket) => LINES.map((name) => bucket.duration_ms[name]))
+    .filter((ms) => ms > 0);
   const low = Math.max(0.1, 10 ** Math.floor(Math.log10(Math.min(...values, 10))));
   const high = Math.max(low * 100, 10 ** Math.ceil(Math.log10(Math.max(...values, 1000))));
-  const y = (ms) => bottom - (Math.log10(Math.max(ms, low) / low) / Math.log10(high / low)) * (bottom - top);
+  const y = (ms) =>
+    bottom - (Math.log10(Math.max(ms, low) / low) / Math.log10(high / low)) * (bottom - top);
   const drawing = svg("svg", { width, height, "aria-hidden": "true" });
   for (const decade of DECADES.filter((ms) => ms >= low && ms <= high)) {
-    drawing.append(svg("line", { x1: left, x2: right, y1: y(decade), y2: y(decade), class: "grid" }),
-      svg("text", { x: left - 6, y: y(decade) + 4, "text-anchor": "end", class: "axis" }, axisText(decade)));
+    drawing.append(
+      svg("line", { x1: left, x2: right, y1: y(decade), y2: y(decade), class: "grid" }),
+      svg(
+        "text",
+        { x: left - 6, y: y(decade) + 4, "text-anchor": "end", class: "axis" },
+        axisText(decade),
+      ),
+    );
   }
   const ends = [];
   for (const name of LINES) {
     const points = data.buckets.map((bucket, index) => {
       const ms = bucket.duration_ms[name];
-      return ms === null ? null : [left + ((index + 0.5) / data.buckets.length) * (right - left), y(ms)];
+      return ms === null
+        ? null
+        : [left + ((index + 0.5) / data.buckets.length) * (right - left), y(ms)];
     });
     drawing.append(svg("path", { d: pathOf(points), class: `line-${name}` }));
     const last = points.filter(Boolean).at(-1);
     if (last) ends.push([name, last[1]]);
   }
-  drawing.append(...endLabels(ends, right + 6), svg("line", { x1: left, x2: right, y1: bottom + 0.5, y2: bottom + 0.5, class: "base" }),
-    ...timeLabels(Date.parse(data.since), Date.parse(data.until), { left, right, y: height - 4, count: width < 500 ? 3 : 5 }));
-  const rows = data.buckets.filter((bucket) => bucket.duration_ms.p50 !== null)
-    .map((bucket) => [bucket.start, ...LINES.map((name) => durationText(bucket.duration_ms[name] * 1000))]);
+  drawing.append(
+    ...endLabels(ends, right + 6),
+    svg("line", { x1: left, x2: right, y1: bottom + 0.5, y2: bottom + 0.5, class: "base" }),
+    ...timeLabels(Date.parse(data.since), Date.parse(data.until), {
+      left,
+      right,
+      y: height - 4,
+      count: width < 500 ? 3 : 5,
+    }),
+  );
+  const rows = data.buckets
+    .filter((bucket) => bucket.duration_ms.p50 !== null)
+    .map((bucket) => [
+      bucket.start,
+      ...LINES.map((name) => durationText(bucket.duration_ms[name] * 1000)),
+    ]);
   host.replaceChildren(drawing, hiddenTable(el, "Latency over time", ["From", ...LINES], rows));
 }
 
@@ -60,7 +103,8 @@ const axisText = (ms) => (ms >= 1000 ? `${ms / 1000}\u00a0s` : `${ms}\u00a0ms`);
 /** Names at the right end, moved apart so that they can be read. */
 function endLabels(ends, x) {
   ends.sort((a, b) => a[1] - b[1]);
-  for (let index = 1; index < ends.length; index += 1) ends[index][1] = Math.max(ends[index][1], ends[index - 1][1] + 12);
+  for (let index = 1; index < ends.length; index += 1)
+    ends[index][1] = Math.max(ends[index][1], ends[index - 1][1] + 12);
   return ends.map(([name, y]) => svg("text", { x, y: y + 4, class: `axis name-${name}` }, name));
 }
 
@@ -70,13 +114,34 @@ export function spark(values, { width = 150, height = 28, kind = "line", isWhole
   const drawing = svg("svg", { width, height, class: "spark", "aria-hidden": "true" });
   const step = width / Math.max(1, values.length);
   if (kind === "line") {
-    const x = (index) => (isWhole ? (index * width) / Math.max(1, values.length - 1) : (index + 0.5) * step);
-    drawing.append(svg("path", { class: "line-p95", d: pathOf(values.map((value, index) => (value === null ? null : [x(index), height - 2 - (value / max) * (height - 4)]))) }));
+    const x = (index) =>
+      isWhole ? (index * width) / Math.max(1, values.length - 1) : (index + 0.5) * step;
+    drawing.append(
+      svg("path", {
+        class: "line-p95",
+        d: pathOf(
+          values.map((value, index) =>
+            value === null ? null : [x(index), height - 2 - (value / max) * (height - 4)],
+          ),
+        ),
+      }),
+    );
   } else {
     values.forEach((value, index) => {
-      if (value > 0) drawing.append(svg("rect", { x: index * step, y: height - 1 - (value / max) * (height - 2), width: Math.max(1, step - 1), height: Math.max(1.5, (value / max) * (height - 2)), class: `bar-${kind}` }));
+      if (value > 0)
+        drawing.append(
+          svg("rect", {
+            x: index * step,
+            y: height - 1 - (value / max) * (height - 2),
+            width: Math.max(1, step - 1),
+            height: Math.max(1.5, (value / max) * (height - 2)),
+            class: `bar-${kind}`,
+          }),
+        );
     });
   }
-  drawing.append(svg("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5, class: "base" }));
+  drawing.append(
+    svg("line", { x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5, class: "base" }),
+  );
   return drawing;
 }

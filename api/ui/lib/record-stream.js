@@ -12,15 +12,30 @@ const EVERYTHING = "kind=all";
 export class RecordStream {
   /** `tell(kind, data, id)`: kind is record, gap, reset, ended, lost or back. With a `query` of its own it is not shared. */
   constructor(tell, signal, query = null) {
-    Object.assign(this, { tell, signal, query: query ?? EVERYTHING, source: null, lastId: null, retry: 0 });
-    this.channel = query === null && "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
+    Object.assign(this, {
+      tell,
+      signal,
+      query: query ?? EVERYTHING,
+      source: null,
+      lastId: null,
+      retry: 0,
+    });
+    this.channel =
+      query === null && "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
     this.channel?.addEventListener("message", ({ data }) => this.take(data));
     signal.addEventListener("abort", () => this.stop());
     if (navigator.locks && this.channel) {
-      navigator.locks.request(NAME, { signal }, () => new Promise((resolve) => {
-        this.release = resolve;
-        this.open();
-      })).catch(() => {}); // the page was left while it waited
+      navigator.locks
+        .request(
+          NAME,
+          { signal },
+          () =>
+            new Promise((resolve) => {
+              this.release = resolve;
+              this.open();
+            }),
+        )
+        .catch(() => {}); // the page was left while it waited
     } else this.open();
   }
 
@@ -35,13 +50,17 @@ export class RecordStream {
 
   open() {
     if (this.signal.aborted) return;
-    const source = new EventSource(PATH + this.query + (this.lastId === null ? "" : `&lastEventId=${this.lastId}`));
+    const source = new EventSource(
+      PATH + this.query + (this.lastId === null ? "" : `&lastEventId=${this.lastId}`),
+    );
     this.source = source;
     source.onopen = () => this.share("back", null);
     source.onmessage = (event) => this.share("record", event.data, event.lastEventId);
     source.addEventListener("gap", (event) => this.share("gap", event.data, event.lastEventId));
     source.addEventListener("reset", (event) => this.share("reset", event.data, event.lastEventId));
-    source.addEventListener("scope-destroyed", (event) => this.share("ended", event.data, event.lastEventId));
+    source.addEventListener("scope-destroyed", (event) =>
+      this.share("ended", event.data, event.lastEventId),
+    );
     source.onerror = () => {
       this.share("lost", null);
       if (source.readyState !== EventSource.CLOSED) return; // it tries again by itself, with the last id

@@ -6,5 +6,11 @@ export const REDACTED = /(\[REDACTED(?::[0-9a-f]+)?\])/;
 
 /** Text with redactions as marked boxes. */
 export function marked(text) {
-  return text.split(REDACTED).map((piece, index) => (index % 2 ? el("span", { class: "redacted", title: "left out before it was stored" }, piece) : piece));
+  return text
+    .split(REDACTED)
+    .map((piece, index) =>
+      index % 2
+        ? el("span", { class: "redacted", title: "left out before it was stored" }, piece)
+        : piece,
+    );
 }

@@ -6,9 +6,14 @@ import { dayText, clockText } from "./format.js";
 export function svg(tag, attributes = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, String(value));
+    if (value !== null && value !== undefined && value !== false)
+      element.setAttribute(name, String(value));
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(
+    ...children
+      .flat(Infinity)
+      .filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -21,7 +26,9 @@ export function drawAtWidth(host, draw, signal) {
   });
   observer.observe(host);
   signal?.addEventListener("abort", () => observer.disconnect());
-  return () => { if (width > 0) draw(width); };
+  return () => {
+    if (width > 0) draw(width);
+  };
 }
 
 /** Round a maximum up to something whose quarters can be read. */
@@ -46,13 +53,39 @@ export function timeLabels(since, until, { left, right, y, count = 5 }) {
     const time = new Date(since + share * span);
     const text = isShort ? clockText(time) : dayText(time, span > 86_400_000);
     const anchor = index === 0 ? "start" : index === count - 1 ? "end" : "middle";
-    return svg("text", { x: left + share * (right - left), y, "text-anchor": anchor, class: "axis" }, text);
+    return svg(
+      "text",
+      { x: left + share * (right - left), y, "text-anchor": anchor, class: "axis" },
+      text,
+    );
   });
 }
 
 /** A hidden table with what a drawing shows, for those who cannot see it. */
 export function hiddenTable(el, caption, head, rows) {
-  return el("table", { class: "hidden" }, el("caption", {}, caption),
-    el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, String(cell)))))));
+  return el(
+    "table",
+    { class: "hidden" },
+    el("caption", {}, caption),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        head.map((name) => el("th", { scope: "col" }, name)),
+      ),
+    ),
+    el(
+      "tbody",
+      {},
+      rows.map((row) =>
+        el(
+          "tr",
+          {},
+          row.map((cell) => el("td", {}, String(cell))),
+        ),
+      ),
+    ),
+  );
 }

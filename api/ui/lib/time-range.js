@@ -5,9 +5,23 @@ import { el } from "./dom.js";
 import { dayText } from "./format.js";
 import { openDialog } from "./dialog.js";
 
-export const PRESETS = [["15m", 900], ["1h", 3600], ["3h", 10800], ["24h", 86400], ["7d", 604800]];
-const HOUR_MS = 3_600_000, DAY_MS = 24 * HOUR_MS;
-const LABELS = { "15m": "15 m", "1h": "1 h", "3h": "3 h", "24h": "24 h", "7d": "7 d", "30d": "30 d" };
+export const PRESETS = [
+  ["15m", 900],
+  ["1h", 3600],
+  ["3h", 10800],
+  ["24h", 86400],
+  ["7d", 604800],
+];
+const HOUR_MS = 3_600_000,
+  DAY_MS = 24 * HOUR_MS;
+const LABELS = {
+  "15m": "15 m",
+  "1h": "1 h",
+  "3h": "3 h",
+  "24h": "24 h",
+  "7d": "7 d",
+  "30d": "30 d",
+};
 const SECONDS = { __proto__: null, ...Object.fromEntries(PRESETS), "30d": 2592000 };
 
 /** Read the period of an address: its name (null when its ends are fixed), both ends in ms, and the API's words for it. */
@@ -15,11 +29,18 @@ export function readPeriod(state, preset = "1h") {
   const since = Date.parse(state.since ?? "");
   const until = Date.parse(state.until ?? "");
   if (since < until) {
-    return { name: null, since, until, parameters: { since: new Date(since).toISOString(), until: new Date(until).toISOString() } };
+    return {
+      name: null,
+      since,
+      until,
+      parameters: { since: new Date(since).toISOString(), until: new Date(until).toISOString() },
+    };
   }
   const name = state.period in SECONDS ? state.period : preset;
-  const now = Date.now(), length = SECONDS[name] * 1000;
-  if (length < DAY_MS) return { name, since: now - length, until: now, parameters: { since: name } };
+  const now = Date.now(),
+    length = SECONDS[name] * 1000;
+  if (length < DAY_MS)
+    return { name, since: now - length, until: now, parameters: { since: name } };
   const start = Math.floor((now - length) / HOUR_MS) * HOUR_MS;
   return { name, since: start, until: now, parameters: { since: new Date(start).toISOString() } };
 }
@@ -30,7 +51,9 @@ export const periodLabel = (name) => LABELS[name].replace(" ", "\u00a0");
 /** The state for a preset or for fixed ends. */
 export const presetState = (name) => ({ period: name, since: undefined, until: undefined });
 export const fixedState = (since, until) => ({
-  period: undefined, since: new Date(since).toISOString(), until: new Date(until).toISOString(),
+  period: undefined,
+  since: new Date(since).toISOString(),
+  until: new Date(until).toISOString(),
 });
 
 /** `20 Nov 08:42 – 11:42` */
@@ -41,10 +64,16 @@ export function periodText({ since, until }) {
 
 /** The segmented control. */
 export function periodControl(period, choose, names = PRESETS.map(([name]) => name)) {
-  const button = (label, isOn, onclick) => el("button", { type: "button", "aria-pressed": String(isOn), onclick }, label);
-  return el("div", { class: "segments periods", role: "group", "aria-label": "Period" },
-    names.map((name) => button(LABELS[name], name === period.name, () => choose(presetState(name)))),
-    button("Custom", period.name === null, () => askPeriod(period, choose)));
+  const button = (label, isOn, onclick) =>
+    el("button", { type: "button", "aria-pressed": String(isOn), onclick }, label);
+  return el(
+    "div",
+    { class: "segments periods", role: "group", "aria-label": "Period" },
+    names.map((name) =>
+      button(LABELS[name], name === period.name, () => choose(presetState(name))),
+    ),
+    button("Custom", period.name === null, () => askPeriod(period, choose)),
+  );
 }
 
 const localText = (ms) => {
@@ -53,18 +82,35 @@ const localText = (ms) => {
 };
 
 function askPeriod(period, choose) {
-  const field = (name, ms) => el("input", { type: "datetime-local", step: 1, name, required: true, value: localText(ms) });
-  const since = field("since", period.since), until = field("until", period.until);
+  const field = (name, ms) =>
+    el("input", { type: "datetime-local", step: 1, name, required: true, value: localText(ms) });
+  const since = field("since", period.since),
+    until = field("until", period.until);
   const bad = el("p", { class: "bad", role: "alert" });
-  openDialog("Period", (close) => el("form", {
-    onsubmit: (event) => {
-      event.preventDefault();
-      const [from, to] = [Date.parse(since.value), Date.parse(until.value)];
-      if (!(from < to)) { bad.textContent = "the end lies before the start"; return; }
-      close();
-      choose(fixedState(from, to));
-    },
-  }, el("label", {}, "From", since), el("label", {}, "Until", until), bad,
-  el("div", { class: "buttons end" }, el("button", { type: "button", onclick: () => close() }, "Cancel"),
-    el("button", { class: "primary" }, "Show"))));
+  openDialog("Period", (close) =>
+    el(
+      "form",
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          const [from, to] = [Date.parse(since.value), Date.parse(until.value)];
+          if (!(from < to)) {
+            bad.textContent = "the end lies before the start";
+            return;
+          }
+          close();
+          choose(fixedState(from, to));
+        },
+      },
+      el("label", {}, "From", since),
+      el("label", {}, "Until", until),
+      bad,
+      el(
+        "div",
+        { class: "buttons end" },
+        el("button", { type: "button", onclick: () => close() }, "Cancel"),
+        el("button", { class: "primary" }, "Show"),
+      ),
+    ),
+  );
 }

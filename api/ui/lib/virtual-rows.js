@@ -16,7 +16,9 @@ export class VirtualRows {
     this.observer.observe(scroller);
   }
 
-  stop() { this.observer.disconnect(); }
+  stop() {
+    this.observer.disconnect();
+  }
 
   /** Show these items. When `holds`, what is in sight stays in sight although rows came above it. */
   set(items, { holds = false } = {}) {
@@ -37,16 +39,22 @@ export class VirtualRows {
     this.draw();
   }
 
-  get first() { return Math.max(0, Math.floor(this.scroller.scrollTop / this.rowHeight) - OVERSCAN); }
+  get first() {
+    return Math.max(0, Math.floor(this.scroller.scrollTop / this.rowHeight) - OVERSCAN);
+  }
 
   draw() {
-    const shown = Math.ceil((this.scroller.clientHeight || innerHeight) / this.rowHeight) + 2 * OVERSCAN;
+    const shown =
+      Math.ceil((this.scroller.clientHeight || innerHeight) / this.rowHeight) + 2 * OVERSCAN;
     const first = Math.min(this.first, Math.max(0, this.items.length - shown));
     const items = this.items.slice(first, first + shown);
     const wanted = new Map(items.map((item, index) => [item.key, this.rowOf(item, first + index)]));
-    const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+    const focused = this.body.contains(document.activeElement)
+      ? document.activeElement.dataset.key
+      : null;
     for (const row of [...this.body.children]) {
-      if (row !== this.above && row !== this.below && wanted.get(row.dataset.key) !== row) row.remove();
+      if (row !== this.above && row !== this.below && wanted.get(row.dataset.key) !== row)
+        row.remove();
     }
     let place = this.above.nextSibling;
     for (const row of wanted.values()) {
@@ -56,7 +64,8 @@ export class VirtualRows {
     this.above.firstChild.style.height = `${first * this.rowHeight}px`;
     this.below.firstChild.style.height = `${Math.max(0, this.items.length - first - items.length) * this.rowHeight}px`;
     this.made = new Map(wanted);
-    if (focused && document.activeElement?.dataset?.key !== focused) wanted.get(focused)?.focus({ preventScroll: true });
+    if (focused && document.activeElement?.dataset?.key !== focused)
+      wanted.get(focused)?.focus({ preventScroll: true });
   }
 
   rowOf(item, index) {
@@ -70,10 +79,12 @@ export class VirtualRows {
   reveal(index, { withFocus = true } = {}) {
     const item = this.items[index];
     if (!item) return null;
-    const top = index * this.rowHeight, head = 30;
+    const top = index * this.rowHeight,
+      head = 30;
     const { scrollTop, clientHeight } = this.scroller;
     if (top < scrollTop) this.scroller.scrollTop = top;
-    else if (top + this.rowHeight > scrollTop + clientHeight - head) this.scroller.scrollTop = top + this.rowHeight + head - clientHeight;
+    else if (top + this.rowHeight > scrollTop + clientHeight - head)
+      this.scroller.scrollTop = top + this.rowHeight + head - clientHeight;
     this.draw();
     const row = this.made.get(item.key);
     if (withFocus) row?.focus({ preventScroll: true });

@@ -11,30 +11,59 @@ const typeOf = (schema) => {
   if (schema.enum) return schema.enum.filter((one) => one !== "" && one !== null).join(" | ");
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(" | ");
   if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
-  const bounds = [["from", schema.minimum], ["to", schema.maximum], ["default", schema.default]];
-  const told = bounds.filter(([, value]) => value !== undefined && !(Math.abs(value) > Number.MAX_SAFE_INTEGER)).map(([word, value]) => `${word} ${value}`);
+  const bounds = [
+    ["from", schema.minimum],
+    ["to", schema.maximum],
+    ["default", schema.default],
+  ];
+  const told = bounds
+    .filter(([, value]) => value !== undefined && !(Math.abs(value) > Number.MAX_SAFE_INTEGER))
+    .map(([word, value]) => `${word} ${value}`);
   return [schema.type ?? "anything", ...told].join(", ");
 };
 
 const parameters = (list) => {
   const rows = list.map((each) =>
-    make("tr", make("td", make("code", each.name)), make("td", each.in), make("td", typeOf(each.schema))));
-  const head = make("tr", ...["Parameter", "In", "Type"].map((word) => {
-    const cell = make("th", word);
-    cell.scope = "col";
-    return cell;
-  }));
+    make(
+      "tr",
+      make("td", make("code", each.name)),
+      make("td", each.in),
+      make("td", typeOf(each.schema)),
+    ),
+  );
+  const head = make(
+    "tr",
+    ...["Parameter", "In", "Type"].map((word) => {
+      const cell = make("th", word);
+      cell.scope = "col";
+      return cell;
+    }),
+  );
   return make("table", make("thead", head), make("tbody", ...rows));
 };
 
 const answers = (responses) =>
-  make("ul", ...Object.entries(responses).map(([status, response]) => {
-    const kinds = Object.entries(response.content ?? {}).map(([media, { schema }]) => `${media}: ${typeOf(schema)}`);
-    return make("li", make("code", status), ` ${response.description}`, kinds.length ? ` (${kinds.join("; ")})` : "");
-  }));
+  make(
+    "ul",
+    ...Object.entries(responses).map(([status, response]) => {
+      const kinds = Object.entries(response.content ?? {}).map(
+        ([media, { schema }]) => `${media}: ${typeOf(schema)}`,
+      );
+      return make(
+        "li",
+        make("code", status),
+        ` ${response.description}`,
+        kinds.length ? ` (${kinds.join("; ")})` : "",
+      );
+    }),
+  );
 
 const article = (path, method, operation) => {
-  const node = make("article", make("h2", make("code", `${method.toUpperCase()} ${path}`)), make("p", operation.summary));
+  const node = make(
+    "article",
+    make("h2", make("code", `${method.toUpperCase()} ${path}`)),
+    make("p", operation.summary),
+  );
   node.id = operation.operationId;
   if (operation.security?.length === 0) node.append(make("p", "Open: no token is needed."));
   if (operation.parameters.length) node.append(parameters(operation.parameters));
@@ -46,20 +75,33 @@ const article = (path, method, operation) => {
 const shape = (name, schema) => {
   const node = make("article", make("h2", make("code", name)), make("p", schema.description ?? ""));
   const members = Object.entries(schema.properties ?? {}).map(([member, type]) =>
-    make("tr", make("td", make("code", member)), make("td", typeOf(type)),
-      make("td", schema.required?.includes(member) ? "always" : "may be absent")));
+    make(
+      "tr",
+      make("td", make("code", member)),
+      make("td", typeOf(type)),
+      make("td", schema.required?.includes(member) ? "always" : "may be absent"),
+    ),
+  );
   node.append(make("table", make("tbody", ...members)));
   node.id = name;
   return node;
 };
 
 const contents = (paths) => {
-  const list = make("ul", ...Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => {
-      const link = make("a", make("code", `${method.toUpperCase()} ${path}`));
-      link.href = `#${operation.operationId}`;
-      return make("li", link, operation.summary === path ? " A page of the UI." : ` ${operation.summary}`);
-    })));
+  const list = make(
+    "ul",
+    ...Object.entries(paths).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, operation]) => {
+        const link = make("a", make("code", `${method.toUpperCase()} ${path}`));
+        link.href = `#${operation.operationId}`;
+        return make(
+          "li",
+          link,
+          operation.summary === path ? " A page of the UI." : ` ${operation.summary}`,
+        );
+      }),
+    ),
+  );
   const node = make("nav", make("h2", "Operations"), list);
   node.setAttribute("aria-label", "Operations");
   return node;
@@ -68,8 +110,11 @@ const contents = (paths) => {
 const show = (document_) => {
   const main = document.getElementById("operations");
   const nodes = Object.entries(document_.paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => article(path, method, operation)));
-  nodes.push(...Object.entries(document_.components.schemas).map(([name, schema]) => shape(name, schema)));
+    Object.entries(methods).map(([method, operation]) => article(path, method, operation)),
+  );
+  nodes.push(
+    ...Object.entries(document_.components.schemas).map(([name, schema]) => shape(name, schema)),
+  );
   main.replaceChildren(contents(document_.paths), ...nodes);
   document.getElementById("search").addEventListener("input", (event) => {
     const words = event.target.value.toLowerCase().split(/\s+/);
@@ -85,5 +130,6 @@ try {
   if (!response.ok) throw new Error(`status ${response.status}`);
   show(await response.json());
 } catch (error) {
-  document.getElementById("operations").textContent = `The description could not be loaded: ${error.message}`;
+  document.getElementById("operations").textContent =
+    `The description could not be loaded: ${error.message}`;
 }

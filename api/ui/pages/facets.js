@@ -5,9 +5,23 @@ import { count } from "../lib/format.js";
 import { ask } from "../lib/api.js";
 import { toggled, valuesOf, without, parse } from "../lib/filter.js";
 
-const GROUPS = [["status", "Status"], ["method", "Method"], ["level", "Level"], ["route", "Route"], ["service", "Service"],
-  ["project", "Project"], ["container", "Container"], ["client", "Client"], ["key", "Key"], ["source", "Source"],
-  ["host", "Host"], ["outcome", "Outcome"], ["provider", "Provider"], ["model", "Model"], ["error_type", "Error"]];
+const GROUPS = [
+  ["status", "Status"],
+  ["method", "Method"],
+  ["level", "Level"],
+  ["route", "Route"],
+  ["service", "Service"],
+  ["project", "Project"],
+  ["container", "Container"],
+  ["client", "Client"],
+  ["key", "Key"],
+  ["source", "Source"],
+  ["host", "Host"],
+  ["outcome", "Outcome"],
+  ["provider", "Provider"],
+  ["model", "Model"],
+  ["error_type", "Error"],
+];
 const SUMMED = new Set(["status", "route", "service", "project", "key"]);
 const TOP_VALUES = 10; // of a summary: beyond them a count is not known
 const FIRST = 8; // values before "more"
@@ -16,15 +30,28 @@ const GRADES = { __proto__: null, "4xx": "warn", "5xx": "error", warn: "warn", e
 /** Values with counts; those that rollups of hours cannot tell come from the summary, when it could count all. */
 async function readCounted(parameters, names, signal) {
   const { facets } = await ask("/api/facets", { ...parameters, name: names.join(",") }, signal);
-  const unknown = names.filter((name) => SUMMED.has(name) && facets[name]?.some((value) => value.count === null));
+  const unknown = names.filter(
+    (name) => SUMMED.has(name) && facets[name]?.some((value) => value.count === null),
+  );
   if (!unknown.length) return facets;
   const summary = await ask("/api/summary", parameters, signal);
   if (!summary.complete) return facets;
-  const status = Object.entries(summary.status).map(([value, number]) => ({ value, count: number }));
+  const status = Object.entries(summary.status).map(([value, number]) => ({
+    value,
+    count: number,
+  }));
   for (const name of unknown) {
-    const counts = new Map((name === "status" ? status : summary.top[name] ?? []).map((value) => [value.value, value.count]));
+    const counts = new Map(
+      (name === "status" ? status : (summary.top[name] ?? [])).map((value) => [
+        value.value,
+        value.count,
+      ]),
+    );
     const isAll = name === "status" || counts.size < TOP_VALUES;
-    facets[name] = facets[name].map(({ value }) => ({ value, count: counts.get(value) ?? (isAll ? 0 : null) }));
+    facets[name] = facets[name].map(({ value }) => ({
+      value,
+      count: counts.get(value) ?? (isAll ? 0 : null),
+    }));
   }
   return facets;
 }
@@ -34,17 +61,29 @@ const LEVELS = ["error", "warn", "info", "debug"];
 /** Values with an order of their own keep it, whatever the counts: a class of status is found where it was. */
 function inOrder(name, values) {
   if (name === "status") return values.toSorted((a, b) => (a.value < b.value ? -1 : 1));
-  return name === "level" ? values.toSorted((a, b) => LEVELS.indexOf(a.value) - LEVELS.indexOf(b.value)) : values;
+  return name === "level"
+    ? values.toSorted((a, b) => LEVELS.indexOf(a.value) - LEVELS.indexOf(b.value))
+    : values;
 }
 
 export class Facets {
   /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away. */
   constructor(host, choose, close) {
-    Object.assign(this, { host, choose, close, groups: {}, open: new Set(), names: new Map(), text: "" });
+    Object.assign(this, {
+      host,
+      choose,
+      close,
+      groups: {},
+      open: new Set(),
+      names: new Map(),
+      text: "",
+    });
   }
 
   /** Values seen of a filter, for suggestions. */
-  known(name) { return (Object.hasOwn(this.groups, name) ? this.groups[name] : []).map((value) => value.value); }
+  known(name) {
+    return (Object.hasOwn(this.groups, name) ? this.groups[name] : []).map((value) => value.value);
+  }
 
   /** Read the counts; a group that is filtered by is counted as if it were not. */
   async read(text, period, signal) {
@@ -73,31 +112,84 @@ export class Facets {
   draw() {
     const sections = GROUPS.map(([name, label]) => this.group(name, label)).filter(Boolean);
     this.host.replaceChildren(
-      el("div", { class: "facets-head" }, el("h2", {}, "Filters"),
-        this.text && el("button", { type: "button", class: "link", onclick: () => this.choose("") }, "Clear"),
-        el("button", { type: "button", class: "link narrow-only", onclick: () => this.close() }, "Done")),
-      ...(sections.length ? sections : [el("p", { class: "unit" }, "Nothing to choose from yet")]));
+      el(
+        "div",
+        { class: "facets-head" },
+        el("h2", {}, "Filters"),
+        this.text &&
+          el("button", { type: "button", class: "link", onclick: () => this.choose("") }, "Clear"),
+        el(
+          "button",
+          { type: "button", class: "link narrow-only", onclick: () => this.close() },
+          "Done",
+        ),
+      ),
+      ...(sections.length ? sections : [el("p", { class: "unit" }, "Nothing to choose from yet")]),
+    );
   }
 
   group(name, label) {
     const ticked = valuesOf(this.text, name);
     const found = this.groups[name] ?? [];
-    const missing = ticked.filter((value) => !found.some((other) => other.value === value)).map((value) => ({ value, count: 0 }));
+    const missing = ticked
+      .filter((value) => !found.some((other) => other.value === value))
+      .map((value) => ({ value, count: 0 }));
     const values = inOrder(name, [...found, ...missing]);
-    if (values.length === 0 || (values.length < 2 && !ticked.length && !["status", "route"].includes(name))) return null;
-    const all = this.open.has(name) ? values : values.filter((value, index) => index < FIRST || ticked.includes(value.value));
+    if (
+      values.length === 0 ||
+      (values.length < 2 && !ticked.length && !["status", "route"].includes(name))
+    )
+      return null;
+    const all = this.open.has(name)
+      ? values
+      : values.filter((value, index) => index < FIRST || ticked.includes(value.value));
     const more = values.length - all.length;
-    return el("fieldset", {}, el("legend", {}, label),
+    return el(
+      "fieldset",
+      {},
+      el("legend", {}, label),
       all.map((value) => this.line(name, value, ticked.includes(value.value))),
-      more > 0 && el("button", { type: "button", class: "link", onclick: () => { this.open.add(name); this.draw(); } }, `${more} more`));
+      more > 0 &&
+        el(
+          "button",
+          {
+            type: "button",
+            class: "link",
+            onclick: () => {
+              this.open.add(name);
+              this.draw();
+            },
+          },
+          `${more} more`,
+        ),
+    );
   }
 
   line(name, { value, count: number }, isTicked) {
-    const shown = name === "key" ? this.names.get(value) ?? value : value;
-    const mark = (name === "status" || name === "level") && el("span", { class: GRADES[value] ?? "" }, el("span", { class: "grade", "aria-hidden": "true" }));
-    return el("label", { class: number === 0 ? "facet zero" : "facet", title: shown },
-      el("input", { type: "checkbox", checked: isTicked, "data-facet": `${name}:${value}`, onchange: () => this.choose(toggled(this.text, name, value)) }),
-      mark, el("span", { class: "value" }, shown),
-      el("span", { class: "number", title: number === null ? "only a scan could tell" : null }, number === null ? "·" : count(number)));
+    const shown = name === "key" ? (this.names.get(value) ?? value) : value;
+    const mark =
+      (name === "status" || name === "level") &&
+      el(
+        "span",
+        { class: GRADES[value] ?? "" },
+        el("span", { class: "grade", "aria-hidden": "true" }),
+      );
+    return el(
+      "label",
+      { class: number === 0 ? "facet zero" : "facet", title: shown },
+      el("input", {
+        type: "checkbox",
+        checked: isTicked,
+        "data-facet": `${name}:${value}`,
+        onchange: () => this.choose(toggled(this.text, name, value)),
+      }),
+      mark,
+      el("span", { class: "value" }, shown),
+      el(
+        "span",
+        { class: "number", title: number === null ? "only a scan could tell" : null },
+        number === null ? "·" : count(number),
+      ),
+    );
   }
 }

@@ -5,23 +5,46 @@ import { openDialog } from "../lib/dialog.js";
 import { wordsFor } from "../lib/api.js";
 
 const KNOWN_SCOPES = ["agent", "data_agent", "voice_agent"];
-const list = (text) => text.split(",").map((part) => part.trim()).filter(Boolean);
+const list = (text) =>
+  text
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
 
 /** Ask for the values of a key and hand them to `save`; returns what it answered, or undefined when nothing was saved. */
 export function keyForm(title, key, save) {
   return openDialog(title, (close) => {
     const field = (name, attributes) => el("input", { name, autocomplete: "off", ...attributes });
-    const name = field("name", { required: true, maxlength: 128, value: key?.name ?? "", autofocus: true });
-    const scopes = field("scopes", { value: key?.scopes?.join(", ") ?? "", placeholder: "all scopes", list: "known-scopes" });
-    const agents = field("agents", { value: Array.isArray(key?.agents) ? key.agents.join(", ") : "", placeholder: "all agents" });
-    const expires = field("expires_at", { type: "date", value: key?.expires_at?.slice(0, 10) ?? "" });
+    const name = field("name", {
+      required: true,
+      maxlength: 128,
+      value: key?.name ?? "",
+      autofocus: true,
+    });
+    const scopes = field("scopes", {
+      value: key?.scopes?.join(", ") ?? "",
+      placeholder: "all scopes",
+      list: "known-scopes",
+    });
+    const agents = field("agents", {
+      value: Array.isArray(key?.agents) ? key.agents.join(", ") : "",
+      placeholder: "all agents",
+    });
+    const expires = field("expires_at", {
+      type: "date",
+      value: key?.expires_at?.slice(0, 10) ?? "",
+    });
     const project = field("project", { value: key?.project ?? "" });
     const user = field("user_id", { value: key?.user_id ?? "" });
     const bad = el("p", { class: "bad", role: "alert" });
     const button = el("button", { class: "primary", id: "save" }, key ? "Save" : "Create key");
     const values = () => ({
-      name: name.value, scopes: scopes.value.trim() ? list(scopes.value) : null, agents: agents.value.trim() ? list(agents.value) : "all",
-      expires_at: expiry(expires.value, key), project: project.value.trim() || null, user_id: user.value.trim() || null,
+      name: name.value,
+      scopes: scopes.value.trim() ? list(scopes.value) : null,
+      agents: agents.value.trim() ? list(agents.value) : "all",
+      expires_at: expiry(expires.value, key),
+      project: project.value.trim() || null,
+      user_id: user.value.trim() || null,
     });
     const submit = async (event) => {
       event.preventDefault();
@@ -34,12 +57,32 @@ export function keyForm(title, key, save) {
         button.disabled = false;
       }
     };
-    return el("form", { onsubmit: submit }, el("label", {}, "Name", name),
-      el("label", {}, "Scopes, separated by commas; empty for all", scopes), el("datalist", { id: "known-scopes" }, KNOWN_SCOPES.map((scope) => el("option", { value: scope }))),
+    return el(
+      "form",
+      { onsubmit: submit },
+      el("label", {}, "Name", name),
+      el("label", {}, "Scopes, separated by commas; empty for all", scopes),
+      el(
+        "datalist",
+        { id: "known-scopes" },
+        KNOWN_SCOPES.map((scope) => el("option", { value: scope })),
+      ),
       el("label", {}, "Agents it may call, separated by commas; empty for all", agents),
       el("label", {}, "Works until the end of (UTC); empty for ever", expires),
-      el("div", { class: "two" }, el("label", {}, "Project", project), el("label", {}, "User", user)), bad,
-      el("div", { class: "buttons end" }, el("button", { type: "button", onclick: () => close() }, "Cancel"), button));
+      el(
+        "div",
+        { class: "two" },
+        el("label", {}, "Project", project),
+        el("label", {}, "User", user),
+      ),
+      bad,
+      el(
+        "div",
+        { class: "buttons end" },
+        el("button", { type: "button", onclick: () => close() }, "Cancel"),
+        button,
+      ),
+    );
   });
 }
 

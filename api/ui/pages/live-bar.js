@@ -9,25 +9,53 @@ const SPARKS = 40;
 
 /** Draw the bar. `live` is {isPaused, since, news, isLost, ended}. */
 export function liveBar(live, { pause, resume, stop }) {
-  if (live.ended) return el("div", { class: "live-bar ended" }, el("strong", {}, "The stream has ended. "), live.ended, button("Close", stop));
+  if (live.ended)
+    return el(
+      "div",
+      { class: "live-bar ended" },
+      el("strong", {}, "The stream has ended. "),
+      live.ended,
+      button("Close", stop),
+    );
   if (!live.isPaused) {
-    return el("div", { class: "live-bar" }, el("span", { class: live.isLost ? "dot away" : "dot", "aria-hidden": "true" }),
-      el("strong", {}, live.isLost ? "Connecting again" : "Live"), el("span", { class: "unit" }, "newest on top, as they are stored"),
-      el("span", { class: "space" }), button(["Pause ", el("kbd", {}, "Space")], pause), button(["Stop ", el("kbd", {}, "L")], stop, "quiet"));
+    return el(
+      "div",
+      { class: "live-bar" },
+      el("span", { class: live.isLost ? "dot away" : "dot", "aria-hidden": "true" }),
+      el("strong", {}, live.isLost ? "Connecting again" : "Live"),
+      el("span", { class: "unit" }, "newest on top, as they are stored"),
+      el("span", { class: "space" }),
+      button(["Pause ", el("kbd", {}, "Space")], pause),
+      button(["Stop ", el("kbd", {}, "L")], stop, "quiet"),
+    );
   }
   const bad = live.news.filter((record) => record.level === "error").length;
   const refused = live.news.filter((record) => record.level === "warn").length;
   const seconds = Math.round((Date.now() - live.since) / 1000);
-  return el("div", { class: "live-bar paused" }, el("span", { class: "pause-mark", "aria-hidden": "true" }),
+  return el(
+    "div",
+    { class: "live-bar paused" },
+    el("span", { class: "pause-mark", "aria-hidden": "true" }),
     el("strong", {}, `Paused at ${clockText(new Date(live.since))}`),
-    el("span", { class: "news" }, el("b", {}, count(live.news.length) + (live.isFull ? "+" : "")), " new since",
+    el(
+      "span",
+      { class: "news" },
+      el("b", {}, count(live.news.length) + (live.isFull ? "+" : "")),
+      " new since",
       bad > 0 && el("span", { class: "error" }, " ", el("span", { class: "grade" }), count(bad)),
-      refused > 0 && el("span", { class: "warn" }, " ", el("span", { class: "grade" }), count(refused))),
-    el("span", { class: "space" }), spark(pace(live), { width: 160, height: 22, kind: "ok" }), el("span", { class: "unit" }, `${seconds} s`),
-    button(["Resume ", el("kbd", {}, "Space")], resume, "primary"), button(["Stop ", el("kbd", {}, "L")], stop, "quiet"));
+      refused > 0 &&
+        el("span", { class: "warn" }, " ", el("span", { class: "grade" }), count(refused)),
+    ),
+    el("span", { class: "space" }),
+    spark(pace(live), { width: 160, height: 22, kind: "ok" }),
+    el("span", { class: "unit" }, `${seconds} s`),
+    button(["Resume ", el("kbd", {}, "Space")], resume, "primary"),
+    button(["Stop ", el("kbd", {}, "L")], stop, "quiet"),
+  );
 }
 
-const button = (label, onclick, kind = "") => el("button", { type: "button", class: kind, onclick }, label);
+const button = (label, onclick, kind = "") =>
+  el("button", { type: "button", class: kind, onclick }, label);
 
 /** How many came in each second of the pause, of the last ones. */
 function pace(live) {

@@ -17,10 +17,24 @@ export class Live {
   }
 
   reset() {
-    Object.assign(this, { isPaused: false, since: null, news: [], isFull: false, isLost: false, lostAt: null, ended: null, queue: [], lastId: null, parameters: {}, hadContact: false });
+    Object.assign(this, {
+      isPaused: false,
+      since: null,
+      news: [],
+      isFull: false,
+      isLost: false,
+      lostAt: null,
+      ended: null,
+      queue: [],
+      lastId: null,
+      parameters: {},
+      hadContact: false,
+    });
   }
 
-  get isOn() { return this.stopping !== null; }
+  get isOn() {
+    return this.stopping !== null;
+  }
 
   start(parameters) {
     const query = needsServer(parameters) ? new URLSearchParams(parameters).toString() : null;
@@ -31,8 +45,14 @@ export class Live {
     this.reset();
     this.parameters = parameters;
     this.stopping = new AbortController();
-    this.stream = new RecordStream((kind, data, id) => this.take(kind, data, id), this.stopping.signal, query);
-    this.timer = setInterval(() => { if (this.isPaused) this.drawBar(); }, 1000);
+    this.stream = new RecordStream(
+      (kind, data, id) => this.take(kind, data, id),
+      this.stopping.signal,
+      query,
+    );
+    this.timer = setInterval(() => {
+      if (this.isPaused) this.drawBar();
+    }, 1000);
   }
 
   stop() {
@@ -63,14 +83,16 @@ export class Live {
       this.lostAt ??= Date.now();
       this.isLost = true;
     } else if (kind === "back") {
-      if (!this.hadContact) this.refresh(); // what came between the list and the stream
+      if (!this.hadContact)
+        this.refresh(); // what came between the list and the stream
       else if (this.lostAt) this.hold(resumedNotice(this.lostAt, this.lastId));
       Object.assign(this, { hadContact: true, lostAt: null, isLost: false });
     } else if (kind === "gap") this.hold(gapNotice(data));
     else if (kind === "reset") {
       this.hold(resetNotice(data));
       this.refresh();
-    } else if (kind === "ended") this.ended = `Container ${data.containerId} was forgotten here, with its records.`;
+    } else if (kind === "ended")
+      this.ended = `Container ${data.containerId} was forgotten here, with its records.`;
     this.drawBar();
     if (this.ended) this.stopping?.abort();
   }
@@ -91,16 +113,41 @@ export class Live {
 }
 
 let notices = 0;
-const notice = (grade, content) => ({ isNotice: true, id: `notice-${(notices += 1)}`, grade, content, level: "info", ended_at_us: Date.now() * 1000 });
+const notice = (grade, content) => ({
+  isNotice: true,
+  id: `notice-${(notices += 1)}`,
+  grade,
+  content,
+  level: "info",
+  ended_at_us: Date.now() * 1000,
+});
 
 function resumedNotice(lostAt, lastId) {
   const [from, to] = [clockText(new Date(lostAt)), clockText(new Date())];
-  return notice("resumed", () => `Connection lost at ${from}, back at ${to}, resumed after entry ${lastId ? count(lastId) : "0"}. Nothing was missed.`);
+  return notice(
+    "resumed",
+    () =>
+      `Connection lost at ${from}, back at ${to}, resumed after entry ${lastId ? count(lastId) : "0"}. Nothing was missed.`,
+  );
 }
 
 function gapNotice(data) {
-  return notice("gap", () => [el("strong", {}, data.count === null ? "Records are missing here " : `${count(data.count)} records are missing here `),
-    el("code", { class: "chip" }, data.reason ?? "gap"), " Every request was answered. Only their log records are not kept any more. ", el("a", { href: "/health" }, "Open in health")]);
+  return notice("gap", () => [
+    el(
+      "strong",
+      {},
+      data.count === null
+        ? "Records are missing here "
+        : `${count(data.count)} records are missing here `,
+    ),
+    el("code", { class: "chip" }, data.reason ?? "gap"),
+    " Every request was answered. Only their log records are not kept any more. ",
+    el("a", { href: "/health" }, "Open in health"),
+  ]);
 }
 
-const resetNotice = (data) => notice("resumed", () => `The numbering began anew (${data.reason ?? "another store"}). What follows is live.`);
+const resetNotice = (data) =>
+  notice(
+    "resumed",
+    () => `The numbering began anew (${data.reason ?? "another store"}). What follows is live.`,
+  );

@@ -5,7 +5,10 @@ import { count, duration, grade, moment, size } from "../lib/format.js";
 
 const AXIS = { from: Math.log10(1000), to: Math.log10(30_000_000) }; // µs: 1 ms to 30 s
 
-export const figure = ([number, unit]) => [number === "0" ? el("span", { class: "unit zero" }, number) : number, el("span", { class: "unit" }, unit)];
+export const figure = ([number, unit]) => [
+  number === "0" ? el("span", { class: "unit zero" }, number) : number,
+  el("span", { class: "unit" }, unit),
+];
 
 function along(us) {
   const place = (Math.log10(Math.max(us, 1)) - AXIS.from) / (AXIS.to - AXIS.from);
@@ -24,7 +27,13 @@ function phases(record) {
   body.style.width = `${Math.max(0, along(total) - along(first))}%`;
   const tick = el("span", { class: "tick" });
   tick.style.left = `${along(total)}%`;
-  return el("span", { class: "phase-bar " + grade(record), "aria-hidden": "true" }, waiting, body, record.level === "error" && tick);
+  return el(
+    "span",
+    { class: "phase-bar " + grade(record), "aria-hidden": "true" },
+    waiting,
+    body,
+    record.level === "error" && tick,
+  );
 }
 
 /** The kind tag of a record; plain HTTP has none. */
@@ -38,8 +47,12 @@ export function tagOf(record) {
 
 const OUTCOMES = {
   __proto__: null, // looked up by words from outside
-  upstream_error: "the upstream broke off or could not be reached", upstream_timeout: "the upstream took too long",
-  client_closed: "the client left", truncated: "the answer ended early", worker_lost: "the worker died", shutdown: "sidelog was stopped",
+  upstream_error: "the upstream broke off or could not be reached",
+  upstream_timeout: "the upstream took too long",
+  client_closed: "the client left",
+  truncated: "the answer ended early",
+  worker_lost: "the worker died",
+  shutdown: "sidelog was stopped",
 };
 
 /** One line about what happened: the reason of a failure, the model and tokens of a call, the text of a message. */
@@ -47,33 +60,54 @@ export function whatOf(record) {
   if (record.kind === "event") return eventText(record);
   const code = record.auth_code ?? record.error_type;
   const isBad = record.level === "error" || record.level === "warn";
-  const reason = record.outcome === "ok" ? null : [code && code !== record.outcome ? code : record.outcome, OUTCOMES[record.outcome]].filter(Boolean).join(" · ");
+  const reason =
+    record.outcome === "ok"
+      ? null
+      : [code && code !== record.outcome ? code : record.outcome, OUTCOMES[record.outcome]]
+          .filter(Boolean)
+          .join(" · ");
   if (reason) return reason;
   if (isBad && code) return code;
   if (record.model) {
-    const tokens = record.input_tokens === null ? "" : ` · ${count(record.input_tokens)} in · ${count(record.output_tokens ?? 0)} out`;
+    const tokens =
+      record.input_tokens === null
+        ? ""
+        : ` · ${count(record.input_tokens)} in · ${count(record.output_tokens ?? 0)} out`;
     return record.model + tokens;
   }
   return record.shed !== "none" ? `shed: ${record.shed} left out under pressure` : "";
 }
 
 function eventText(record) {
-  if (record.name !== "websocket_message") return record.data ? JSON.stringify(record.data).slice(0, 200) : "";
+  if (record.name !== "websocket_message")
+    return record.data ? JSON.stringify(record.data).slice(0, 200) : "";
   const data = record.data ?? {};
   return data.text ?? (data.base64 !== undefined ? `binary, ${data.size} B` : `${data.opcode}`);
 }
 
-const isWebSocketMessage = (record) => record.kind === "event" && record.name === "websocket_message";
+const isWebSocketMessage = (record) =>
+  record.kind === "event" && record.name === "websocket_message";
 
 function statusCell(record) {
-  if (isWebSocketMessage(record)) return el("td", { class: "status" }, el("span", { class: "unit" }, "msg"));
-  const status = record.in_flight ? "open" : record.status ?? "–";
-  return el("td", { class: "status " + grade(record) }, el("span", { class: "grade", "aria-hidden": "true" }), String(status));
+  if (isWebSocketMessage(record))
+    return el("td", { class: "status" }, el("span", { class: "unit" }, "msg"));
+  const status = record.in_flight ? "open" : (record.status ?? "–");
+  return el(
+    "td",
+    { class: "status " + grade(record) },
+    el("span", { class: "grade", "aria-hidden": "true" }),
+    String(status),
+  );
 }
 
 function startedCell(record) {
   const start = moment(record.started_at_us);
-  return el("td", { class: "started", title: start.title }, start.date + start.clock, el("span", { class: "unit" }, start.ms));
+  return el(
+    "td",
+    { class: "started", title: start.title },
+    start.date + start.clock,
+    el("span", { class: "unit" }, start.ms),
+  );
 }
 
 function methodCell(record) {
@@ -83,28 +117,81 @@ function methodCell(record) {
 
 function pathCell(record) {
   const tag = tagOf(record);
-  const name = record.kind === "event" ? (tag === "WS" ? record.route_id ?? "message" : record.name) : record.path ?? "unreadable request";
-  return el("td", { class: "path", title: name + (record.query === null ? "" : "?" + record.query) }, tag && el("span", { class: "tag" }, tag), name,
-    record.query !== null && el("span", { class: "unit" }, "?" + record.query));
+  const name =
+    record.kind === "event"
+      ? tag === "WS"
+        ? (record.route_id ?? "message")
+        : record.name
+      : (record.path ?? "unreadable request");
+  return el(
+    "td",
+    { class: "path", title: name + (record.query === null ? "" : "?" + record.query) },
+    tag && el("span", { class: "tag" }, tag),
+    name,
+    record.query !== null && el("span", { class: "unit" }, "?" + record.query),
+  );
 }
 
-const text = (name, value) => el("td", { class: name }, value ?? el("span", { class: "unit" }, "–"));
-const tokensOf = (record) => (record.input_tokens === null && record.output_tokens === null ? null : count((record.input_tokens ?? 0) + (record.output_tokens ?? 0)));
-const keyOf = (record) => (record.key_name === null ? null : [record.key_name, el("span", { class: "unit" }, ` ····${record.key_last4 ?? ""}`)]);
-const sizeOf = (record) => figure(size(isWebSocketMessage(record) ? record.data?.size : record.response_bytes));
+const text = (name, value) =>
+  el("td", { class: name }, value ?? el("span", { class: "unit" }, "–"));
+const tokensOf = (record) =>
+  record.input_tokens === null && record.output_tokens === null
+    ? null
+    : count((record.input_tokens ?? 0) + (record.output_tokens ?? 0));
+const keyOf = (record) =>
+  record.key_name === null
+    ? null
+    : [record.key_name, el("span", { class: "unit" }, ` ····${record.key_last4 ?? ""}`)];
+const sizeOf = (record) =>
+  figure(size(isWebSocketMessage(record) ? record.data?.size : record.response_bytes));
 
 export const COLUMNS = {
   __proto__: null, // looked up by words from the address
-  started: ["Started", startedCell], status: ["Status", statusCell], method: ["Method", methodCell], path: ["Path", pathCell],
-  what: ["What", (record) => el("td", { class: "what " + (record.level === "debug" ? "" : grade(record)) }, whatOf(record))],
-  route: ["Route", (record) => text("route", record.route_id)], service: ["Service", (record) => text("service", record.service)],
+  started: ["Started", startedCell],
+  status: ["Status", statusCell],
+  method: ["Method", methodCell],
+  path: ["Path", pathCell],
+  what: [
+    "What",
+    (record) =>
+      el(
+        "td",
+        { class: "what " + (record.level === "debug" ? "" : grade(record)) },
+        whatOf(record),
+      ),
+  ],
+  route: ["Route", (record) => text("route", record.route_id)],
+  service: ["Service", (record) => text("service", record.service)],
   key: ["Key", (record) => text("key", keyOf(record))],
-  model: ["Model", (record) => text("model", record.model)], tokens: ["Tokens", (record) => text("tokens", tokensOf(record))],
+  model: ["Model", (record) => text("model", record.model)],
+  tokens: ["Tokens", (record) => text("tokens", tokensOf(record))],
   phases: ["Phases", (record) => el("td", { class: "phases" }, phases(record))],
   size: ["Size", (record) => el("td", { class: "size" }, sizeOf(record))],
-  duration: ["Duration", (record) => el("td", { class: "duration" }, record.in_flight ? el("span", { class: "flying-text" }, "open") : record.kind === "event" ? "" : figure(duration(record.duration_us)))],
+  duration: [
+    "Duration",
+    (record) =>
+      el(
+        "td",
+        { class: "duration" },
+        record.in_flight
+          ? el("span", { class: "flying-text" }, "open")
+          : record.kind === "event"
+            ? ""
+            : figure(duration(record.duration_us)),
+      ),
+  ],
 };
-export const DEFAULT_COLUMNS = ["started", "status", "method", "path", "what", "route", "phases", "size", "duration"];
+export const DEFAULT_COLUMNS = [
+  "started",
+  "status",
+  "method",
+  "path",
+  "what",
+  "route",
+  "phases",
+  "size",
+  "duration",
+];
 const FIXED = new Set(["status", "path", "duration"]);
 
 /** Read the columns of an address. */
@@ -116,20 +203,42 @@ export function readColumns(text) {
 
 /** The chooser, a list of ticks; `choose` gets the new state of the address. */
 export function columnTicks(shown, choose) {
-  return Object.entries(COLUMNS).map(([name, [label]]) => el("label", { class: "tick-line" },
-    el("input", {
-      type: "checkbox", checked: shown.includes(name), disabled: FIXED.has(name),
-      onchange: (event) => choose(name, event.target.checked),
-    }), label));
+  return Object.entries(COLUMNS).map(([name, [label]]) =>
+    el(
+      "label",
+      { class: "tick-line" },
+      el("input", {
+        type: "checkbox",
+        checked: shown.includes(name),
+        disabled: FIXED.has(name),
+        onchange: (event) => choose(name, event.target.checked),
+      }),
+      label,
+    ),
+  );
 }
 
 /** The head of the table. */
-export const headRow = (columns) => el("tr", {}, columns.map((name) => el("th", { scope: "col", class: name }, COLUMNS[name][0])));
+export const headRow = (columns) =>
+  el(
+    "tr",
+    {},
+    columns.map((name) => el("th", { scope: "col", class: name }, COLUMNS[name][0])),
+  );
 
 /** The row of a record; `open` is called with it on click or Enter. */
 export function recordRow(record, columns, open) {
-  const row = el("tr", { tabindex: 0, "data-id": record.id, onclick: () => open(record) }, columns.map((name) => COLUMNS[name][1](record)));
-  row.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); open(record); } });
+  const row = el(
+    "tr",
+    { tabindex: 0, "data-id": record.id, onclick: () => open(record) },
+    columns.map((name) => COLUMNS[name][1](record)),
+  );
+  row.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") {
+      event.preventDefault();
+      open(record);
+    }
+  });
   return row;
 }
 
@@ -137,19 +246,54 @@ export function recordRow(record, columns, open) {
 export function narrowRow(record, open) {
   const start = moment(record.started_at_us);
   const tag = tagOf(record);
-  const reason = whatOf(record), what = reason || size(record.response_bytes).join("\u00a0");
-  const row = el("tr", { tabindex: 0, "data-id": record.id, class: "two-lines", onclick: () => open(record) },
+  const reason = whatOf(record),
+    what = reason || size(record.response_bytes).join("\u00a0");
+  const row = el(
+    "tr",
+    { tabindex: 0, "data-id": record.id, class: "two-lines", onclick: () => open(record) },
     statusCell(record),
-    el("td", { class: "path" }, el("span", { class: "line1" }, el("span", { class: "method" }, record.method ?? "", " "), record.path ?? record.name ?? "unreadable request",
-      record.query !== null && el("span", { class: "unit" }, "?" + record.query)),
-    el("span", { class: "line2 " + (reason ? grade(record) : "") }, tag && el("span", { class: "tag" }, tag), what)),
-    el("td", { class: "duration" }, el("span", { class: "line1" }, record.in_flight ? "open" : figure(duration(record.duration_us))),
-      el("span", { class: "line2", title: start.title }, start.clock)));
-  row.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); open(record); } });
+    el(
+      "td",
+      { class: "path" },
+      el(
+        "span",
+        { class: "line1" },
+        el("span", { class: "method" }, record.method ?? "", " "),
+        record.path ?? record.name ?? "unreadable request",
+        record.query !== null && el("span", { class: "unit" }, "?" + record.query),
+      ),
+      el(
+        "span",
+        { class: "line2 " + (reason ? grade(record) : "") },
+        tag && el("span", { class: "tag" }, tag),
+        what,
+      ),
+    ),
+    el(
+      "td",
+      { class: "duration" },
+      el(
+        "span",
+        { class: "line1" },
+        record.in_flight ? "open" : figure(duration(record.duration_us)),
+      ),
+      el("span", { class: "line2", title: start.title }, start.clock),
+    ),
+  );
+  row.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") {
+      event.preventDefault();
+      open(record);
+    }
+  });
   return row;
 }
 
 /** A row that is no record: a gap, a resumed connection, the end of the stream. */
 export function noticeRow(item, columns) {
-  return el("tr", { class: "notice-row " + item.grade }, el("td", { colspan: columns.length }, item.content()));
+  return el(
+    "tr",
+    { class: "notice-row " + item.grade },
+    el("td", { colspan: columns.length }, item.content()),
+  );
 }

@@ -14,10 +14,13 @@ async function logIn(token) {
   button.disabled = true;
   try {
     const response = await fetch("/login", {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }),
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ token }),
     });
     if (response.status === 204) return location.replace(target());
-    $("error").textContent = response.status === 401 ? "This is no token of this server" : (await response.json()).detail;
+    $("error").textContent =
+      response.status === 401 ? "This is no token of this server" : (await response.json()).detail;
   } catch {
     $("error").textContent = "sidelog does not answer";
   }

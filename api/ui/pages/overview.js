@@ -6,13 +6,21 @@ import { emptyState } from "./empty-state.js";
 import { count, duration, percent, short } from "../lib/format.js";
 import { ask, queryOf, wordsFor } from "../lib/api.js";
 import { latencyChart } from "../lib/line-chart.js";
-import { fixedState, periodControl, periodText, PRESETS, presetState, readPeriod } from "../lib/time-range.js";
+import {
+  fixedState,
+  periodControl,
+  periodText,
+  PRESETS,
+  presetState,
+  readPeriod,
+} from "../lib/time-range.js";
 import { address, change, go } from "../lib/address.js";
 import { searchBox } from "../lib/search-box.js";
 import { failing, keyList, modelList, topList, toolList } from "./top-lists.js";
 
 const RENEW_MS = 10_000;
-const HOUR_MS = 3_600_000, DAY_MS = 24 * HOUR_MS;
+const HOUR_MS = 3_600_000,
+  DAY_MS = 24 * HOUR_MS;
 const SAMPLE = 300; // newest records that tools and reasons are told from
 
 export function mount(main, signal) {
@@ -24,7 +32,11 @@ export function mount(main, signal) {
 class OverviewPage {
   constructor(main, signal) {
     Object.assign(this, { main, signal, isEmpty: null, reading: null });
-    this.box = searchBox({ submit: (filter) => go("/requests", { filter }), open: (record) => go("/requests", { record }), known: () => [] });
+    this.box = searchBox({
+      submit: (filter) => go("/requests", { filter }),
+      open: (record) => go("/requests", { record }),
+      known: () => [],
+    });
     this.when = el("span", { class: "unit" });
     this.periodHost = el("div");
     this.figures = el("dl", { class: "figures" });
@@ -32,17 +44,69 @@ class OverviewPage {
     this.latency = el("div", { class: "big-chart" });
     this.lists = el("div", { class: "lists" });
     this.bad = el("p", { class: "bad", role: "alert" });
-    this.data = el("div", { hidden: true }, el("div", { class: "page-head" }, el("h1", {}, "Overview ", this.when), el("div", { class: "tool-buttons" }, this.box.form, this.periodHost)), this.box.bad, this.bad, this.figures,
-      el("div", { class: "pair" }, section(["Requests per second", el("span", { class: "legend" }, key("", "2xx 3xx"), key("warn", "4xx"), key("error", "5xx"))], this.rate),
-        section(["Latency ", el("span", { class: "unit" }, "log scale, whole exchange, streams to the last byte")], this.latency)), this.lists);
+    this.data = el(
+      "div",
+      { hidden: true },
+      el(
+        "div",
+        { class: "page-head" },
+        el("h1", {}, "Overview ", this.when),
+        el("div", { class: "tool-buttons" }, this.box.form, this.periodHost),
+      ),
+      this.box.bad,
+      this.bad,
+      this.figures,
+      el(
+        "div",
+        { class: "pair" },
+        section(
+          [
+            "Requests per second",
+            el(
+              "span",
+              { class: "legend" },
+              key("", "2xx 3xx"),
+              key("warn", "4xx"),
+              key("error", "5xx"),
+            ),
+          ],
+          this.rate,
+        ),
+        section(
+          [
+            "Latency ",
+            el("span", { class: "unit" }, "log scale, whole exchange, streams to the last byte"),
+          ],
+          this.latency,
+        ),
+      ),
+      this.lists,
+    );
     this.empty = el("div", { hidden: true });
     main.append(this.data, this.empty);
-    this.chart = new BarChart(this.rate, { height: 168, unit: "rate", signal, zoom: (since, until) => change(fixedState(since, until)) });
+    this.chart = new BarChart(this.rate, {
+      height: 168,
+      unit: "rate",
+      signal,
+      zoom: (since, until) => change(fixedState(since, until)),
+    });
     this.showLatency = latencyChart(this.latency, { height: 168, signal });
-    const timer = setInterval(() => { if (!document.hidden && !this.chart.brush) this.read(); }, RENEW_MS);
-    signal.addEventListener("abort", () => { clearInterval(timer); clearInterval(this.waiting); });
-    this.keys = { ...Object.fromEntries(PRESETS.map(([name], index) => [String(index + 1), () => change(presetState(name))])),
-      z: () => this.chart.zoomIn(), Backspace: () => address().since && change(presetState("1h")), e: () => go("/requests", { filter: "level:error" }), l: () => go("/requests", { live: "1" }) };
+    const timer = setInterval(() => {
+      if (!document.hidden && !this.chart.brush) this.read();
+    }, RENEW_MS);
+    signal.addEventListener("abort", () => {
+      clearInterval(timer);
+      clearInterval(this.waiting);
+    });
+    this.keys = {
+      ...Object.fromEntries(
+        PRESETS.map(([name], index) => [String(index + 1), () => change(presetState(name))]),
+      ),
+      z: () => this.chart.zoomIn(),
+      Backspace: () => address().since && change(presetState("1h")),
+      e: () => go("/requests", { filter: "level:error" }),
+      l: () => go("/requests", { live: "1" }),
+    };
   }
 
   onAddress() {
@@ -58,8 +122,11 @@ class OverviewPage {
     const before = timeBefore(period);
     try {
       const summary = await ask("/api/summary", period.parameters, signal);
-      if (summary.exchanges === 0 && await this.isNothingYet(signal)) return this.showEmpty();
-      const [histogram, earlier] = await Promise.all([ask("/api/histogram", { ...period.parameters, buckets: 90 }, signal), ask("/api/summary", before, signal)]);
+      if (summary.exchanges === 0 && (await this.isNothingYet(signal))) return this.showEmpty();
+      const [histogram, earlier] = await Promise.all([
+        ask("/api/histogram", { ...period.parameters, buckets: 90 }, signal),
+        ask("/api/summary", before, signal),
+      ]);
       if (signal.aborted) return undefined;
       this.showData();
       this.periodHost.replaceChildren(periodControl(period, (some) => change(some)));
@@ -67,11 +134,16 @@ class OverviewPage {
       this.drawFigures(summary, earlier, period);
       this.chart.set(histogram);
       this.showLatency(histogram);
-      this.bad.textContent = summary.complete ? "" : "The counts are cut by the time budget: try a shorter period";
+      this.bad.textContent = summary.complete
+        ? ""
+        : "The counts are cut by the time budget: try a shorter period";
       await this.readLists(summary, period, signal);
     } catch (error) {
       const text = wordsFor(error);
-      if (text) { this.showData(); this.bad.textContent = `The figures could not be read: ${text}`; }
+      if (text) {
+        this.showData();
+        this.bad.textContent = `The figures could not be read: ${text}`;
+      }
     }
     return undefined;
   }
@@ -96,72 +168,158 @@ class OverviewPage {
     this.data.hidden = true;
     this.empty.hidden = false;
     emptyState(this.empty, this.signal);
-    this.waiting = setInterval(() => { if (!document.hidden) this.read(); }, 2000);
+    this.waiting = setInterval(() => {
+      if (!document.hidden) this.read();
+    }, 2000);
   }
 
   drawFigures(now, before, period) {
     const seconds = (period.until - period.since) / 1000;
     const rate = now.exchanges / seconds;
-    const bad = now.status["5xx"] ?? 0, badBefore = before.status["5xx"] ?? 0;
+    const bad = now.status["5xx"] ?? 0,
+      badBefore = before.status["5xx"] ?? 0;
     const share = bad / Math.max(1, now.exchanges) - badBefore / Math.max(1, before.exchanges);
     const points = `${share > 0 ? "▲" : "▼"} ${Math.abs(share * 100).toFixed(2)} pt on the time before`;
     const ms = (value) => duration(value === null ? null : value * 1000);
     this.figures.replaceChildren(
-      figure("Requests", [rate >= 10 ? rate.toFixed(1) : rate.toFixed(2), "/s"], `${count(now.exchanges)} in all`),
-      figure("Error share", percent(bad, now.exchanges), before.exchanges && Math.abs(share) >= 0.0005 ? points : `${count(bad)} of 5xx`, before.exchanges && share > 0.001 ? "error" : ""),
-      ...["p50", "p95", "p99"].map((name) => figure(name, ms(now.duration_ms[name]), trend(now.duration_ms[name], before.duration_ms[name]))),
-      figure("First byte p95", ms(now.first_byte_ms.p95), trend(now.first_byte_ms.p95, before.first_byte_ms.p95)),
-      figure("Refused", percent(now.status["4xx"] ?? 0, now.exchanges), `${count(now.status["4xx"] ?? 0)} of 4xx`));
+      figure(
+        "Requests",
+        [rate >= 10 ? rate.toFixed(1) : rate.toFixed(2), "/s"],
+        `${count(now.exchanges)} in all`,
+      ),
+      figure(
+        "Error share",
+        percent(bad, now.exchanges),
+        before.exchanges && Math.abs(share) >= 0.0005 ? points : `${count(bad)} of 5xx`,
+        before.exchanges && share > 0.001 ? "error" : "",
+      ),
+      ...["p50", "p95", "p99"].map((name) =>
+        figure(
+          name,
+          ms(now.duration_ms[name]),
+          trend(now.duration_ms[name], before.duration_ms[name]),
+        ),
+      ),
+      figure(
+        "First byte p95",
+        ms(now.first_byte_ms.p95),
+        trend(now.first_byte_ms.p95, before.first_byte_ms.p95),
+      ),
+      figure(
+        "Refused",
+        percent(now.status["4xx"] ?? 0, now.exchanges),
+        `${count(now.status["4xx"] ?? 0)} of 4xx`,
+      ),
+    );
   }
 
   /** Read what the lists are made of; one that cannot be read says so in its place and leaves the others alone. */
   async readLists(summary, period, signal) {
-    const link = (filter) => "/requests" + queryOf({ filter, period: period.name ?? undefined, ...(period.name ? {} : period.parameters) });
+    const link = (filter) =>
+      "/requests" +
+      queryOf({
+        filter,
+        period: period.name ?? undefined,
+        ...(period.name ? {} : period.parameters),
+      });
     const [failures, tools, keys] = await Promise.all([
-      this.readFailures(summary, period, signal).then((answer) => failing(answer.records, link, Boolean(answer.next_cursor)), unread("What is failing")),
-      this.readTools(period, signal).then(({ logs, pagination }) => toolList(logs, pagination.total_count), unread("Tools")),
-      this.readKeys(summary, signal).then((names) => keyList(summary.top.key, names, summary.exchanges, link), unread("Keys")),
+      this.readFailures(summary, period, signal).then(
+        (answer) => failing(answer.records, link, Boolean(answer.next_cursor)),
+        unread("What is failing"),
+      ),
+      this.readTools(period, signal).then(
+        ({ logs, pagination }) => toolList(logs, pagination.total_count),
+        unread("Tools"),
+      ),
+      this.readKeys(summary, signal).then(
+        (names) => keyList(summary.top.key, names, summary.exchanges, link),
+        unread("Keys"),
+      ),
     ]);
     if (signal.aborted) return;
     if (summary.usage) this.tokens(summary.usage);
-    const top = (title, name, look) => topList(title, name, summary.top[name], summary.exchanges, link, look);
-    this.lists.replaceChildren(...[failures, summary.usage && modelList(summary.usage, link), tools, top("Routes", "route", { wide: true }), keys, top("Services", "service"), top("Projects", "project")].filter(Boolean));
+    const top = (title, name, look) =>
+      topList(title, name, summary.top[name], summary.exchanges, link, look);
+    this.lists.replaceChildren(
+      ...[
+        failures,
+        summary.usage && modelList(summary.usage, link),
+        tools,
+        top("Routes", "route", { wide: true }),
+        keys,
+        top("Services", "service"),
+        top("Projects", "project"),
+      ].filter(Boolean),
+    );
   }
 
   async readFailures(summary, period, signal) {
-    return summary.exchanges ? ask("/api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal) : { records: [] };
+    return summary.exchanges
+      ? ask("/api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal)
+      : { records: [] };
   }
 
   readTools(period, signal) {
-    return ask("/api/mcp-logs", { start_time: new Date(period.since).toISOString(), end_time: new Date(period.until).toISOString(), limit: SAMPLE }, signal);
+    return ask(
+      "/api/mcp-logs",
+      {
+        start_time: new Date(period.since).toISOString(),
+        end_time: new Date(period.until).toISOString(),
+        limit: SAMPLE,
+      },
+      signal,
+    );
   }
 
   async readKeys(summary, signal) {
-    return summary.top.key?.length ? (await ask("/api/request-logs", { limit: 1 }, signal)).keys : [];
+    return summary.top.key?.length
+      ? (await ask("/api/request-logs", { limit: 1 }, signal)).keys
+      : [];
   }
 
   tokens({ calls, counted, priced, input_tokens, output_tokens, cost_usd }) {
     const note = calls ? `of ${count(calls)} LLM calls` : "no LLM calls";
-    this.figures.append(figure("Tokens", [short(input_tokens + output_tokens), ""], counted ? `${short(input_tokens)} in · ${short(output_tokens)} out` : note),
-      figure("Cost", [priced ? `$${cost_usd.toFixed(2)}` : "–", ""], priced < calls ? `${count(calls - priced)} calls without a price` : note));
+    this.figures.append(
+      figure(
+        "Tokens",
+        [short(input_tokens + output_tokens), ""],
+        counted ? `${short(input_tokens)} in · ${short(output_tokens)} out` : note,
+      ),
+      figure(
+        "Cost",
+        [priced ? `$${cost_usd.toFixed(2)}` : "–", ""],
+        priced < calls ? `${count(calls - priced)} calls without a price` : note,
+      ),
+    );
   }
 }
 
-const key = (grade, text) => el("span", {}, el("span", { class: `key ${grade}`, "aria-hidden": "true" }), text);
-const section = (title, host) => el("section", {}, el("div", { class: "section-head" }, el("h2", {}, title)), host);
+const key = (grade, text) =>
+  el("span", {}, el("span", { class: `key ${grade}`, "aria-hidden": "true" }), text);
+const section = (title, host) =>
+  el("section", {}, el("div", { class: "section-head" }, el("h2", {}, title)), host);
 
 /** The time as long before a period; of a day and more in whole hours, which are summed up already. */
 function timeBefore({ since, until }) {
   const step = until - since >= DAY_MS ? HOUR_MS : 1;
-  const [from, to] = [2 * since - until, since].map((ms) => new Date(Math.floor(ms / step) * step).toISOString());
+  const [from, to] = [2 * since - until, since].map((ms) =>
+    new Date(Math.floor(ms / step) * step).toISOString(),
+  );
   return { since: from, until: to };
 }
 
 /** Say in a section that its list could not be read; what was given up on purpose is left out. */
-const unread = (title) => (error) => (wordsFor(error) === null ? null : section(title, el("p", { class: "bad" }, wordsFor(error))));
+const unread = (title) => (error) =>
+  wordsFor(error) === null ? null : section(title, el("p", { class: "bad" }, wordsFor(error)));
 
 function figure(name, [number, unit], note, grade = "") {
-  return el("div", {}, el("dt", {}, name), el("dd", {}, el("span", { class: "number" }, number), el("span", { class: "unit" }, unit)), el("dd", { class: `note ${grade}` }, note));
+  return el(
+    "div",
+    {},
+    el("dt", {}, name),
+    el("dd", {}, el("span", { class: "number" }, number), el("span", { class: "unit" }, unit)),
+    el("dd", { class: `note ${grade}` }, note),
+  );
 }
 
 /** How a latency moved against the period before, in percent. */

@@ -17,8 +17,31 @@ export function grouped(values, nameOf) {
 }
 
 function list(title, note, head, rows, { wide = false } = {}) {
-  return el("section", { class: wide ? "list wide" : "list" }, el("div", { class: "section-head" }, el("h2", {}, title, " ", el("span", { class: "unit" }, note))),
-    el("table", {}, el("thead", {}, el("tr", {}, head.map((name, index) => el("th", { scope: "col", class: index ? "figure" : null }, name)))), el("tbody", {}, rows)));
+  return el(
+    "section",
+    { class: wide ? "list wide" : "list" },
+    el(
+      "div",
+      { class: "section-head" },
+      el("h2", {}, title, " ", el("span", { class: "unit" }, note)),
+    ),
+    el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          head.map((name, index) =>
+            el("th", { scope: "col", class: index ? "figure" : null }, name),
+          ),
+        ),
+      ),
+      el("tbody", {}, rows),
+    ),
+  );
 }
 
 function shareRow(cells, share) {
@@ -31,32 +54,92 @@ const cell = (...content) => el("td", {}, content);
 const number = (...content) => el("td", { class: "figure" }, content);
 
 export function failing(records, link, isCut) {
-  const reason = (record) => record.auth_code ?? record.error_type ?? (record.outcome === "ok" ? `http_${record.status}` : record.outcome);
+  const reason = (record) =>
+    record.auth_code ??
+    record.error_type ??
+    (record.outcome === "ok" ? `http_${record.status}` : record.outcome);
   const groups = grouped(records, (record) => `${record.level} ${record.status} ${reason(record)}`);
-  groups.sort((a, b) => Number(b[1][0].level === "error") - Number(a[1][0].level === "error") || b[1].length - a[1].length);
+  groups.sort(
+    (a, b) =>
+      Number(b[1][0].level === "error") - Number(a[1][0].level === "error") ||
+      b[1].length - a[1].length,
+  );
   const rows = groups.slice(0, ROWS + 2).map(([, members]) => {
     const where = grouped(members, (record) => record.path)[0]?.[0] ?? "";
     const newest = members.find((record) => record.path === where) ?? members[0];
     const code = reason(newest);
     const tag = tagOf(newest);
-    const filter = [newest.status === null ? "" : `status:${newest.status}`, newest.error_type ? `error_type:${newest.error_type}` : newest.outcome === "ok" ? "" : `outcome:${newest.outcome}`, `level:${newest.level}`].join(" ").trim();
-    return el("tr", {}, el("td", { class: "status " + grade(newest) }, el("span", { class: "grade", "aria-hidden": "true" }), String(newest.status ?? "–")),
-      cell(el("a", { href: link(filter) }, el("code", { class: `chip ${newest.level}` }, code))), el("td", { class: "where", title: where }, tag && el("span", { class: "tag" }, tag), el("span", { class: "unit" }, `${newest.method ?? ""} `), where),
-      number(count(members.length)), number(el("span", { class: "unit" }, ago(newest.started_at_us / 1000))));
+    const filter = [
+      newest.status === null ? "" : `status:${newest.status}`,
+      newest.error_type
+        ? `error_type:${newest.error_type}`
+        : newest.outcome === "ok"
+          ? ""
+          : `outcome:${newest.outcome}`,
+      `level:${newest.level}`,
+    ]
+      .join(" ")
+      .trim();
+    return el(
+      "tr",
+      {},
+      el(
+        "td",
+        { class: "status " + grade(newest) },
+        el("span", { class: "grade", "aria-hidden": "true" }),
+        String(newest.status ?? "–"),
+      ),
+      cell(el("a", { href: link(filter) }, el("code", { class: `chip ${newest.level}` }, code))),
+      el(
+        "td",
+        { class: "where", title: where },
+        tag && el("span", { class: "tag" }, tag),
+        el("span", { class: "unit" }, `${newest.method ?? ""} `),
+        where,
+      ),
+      number(count(members.length)),
+      number(el("span", { class: "unit" }, ago(newest.started_at_us / 1000))),
+    );
   });
-  if (!rows.length) rows.push(el("tr", {}, el("td", { colspan: 5, class: "unit" }, "Nothing failed in this period")));
+  if (!rows.length)
+    rows.push(
+      el("tr", {}, el("td", { colspan: 5, class: "unit" }, "Nothing failed in this period")),
+    );
   const note = isCut ? `of the newest ${records.length} failures and refusals` : "errors first";
-  const section = list("What is failing", note, ["Status", "Reason", "Where", "Count", "Last"], rows, { wide: true });
+  const section = list(
+    "What is failing",
+    note,
+    ["Status", "Reason", "Where", "Count", "Last"],
+    rows,
+    { wide: true },
+  );
   section.classList.add("failing");
-  if (records.length) section.querySelector(".section-head").append(el("a", { href: link("level:error,warn") }, "Open as a filter"));
+  if (records.length)
+    section
+      .querySelector(".section-head")
+      .append(el("a", { href: link("level:error,warn") }, "Open as a filter"));
   return section;
 }
 
 export function modelList({ models, calls }, link) {
   if (!models.length) return null;
-  const rows = models.slice(0, ROWS).map((one) => shareRow([
-    cell(one.model ? el("a", { href: link(`model:${one.model}`) }, one.model) : el("span", { class: "unit" }, one.provider)), number(count(one.calls)), number(short(one.input_tokens + one.output_tokens)),
-    number(one.priced ? money(one.cost_usd, 2) : el("span", { class: "unit" }, "no price"))], one.calls / models[0].calls));
+  const rows = models
+    .slice(0, ROWS)
+    .map((one) =>
+      shareRow(
+        [
+          cell(
+            one.model
+              ? el("a", { href: link(`model:${one.model}`) }, one.model)
+              : el("span", { class: "unit" }, one.provider),
+          ),
+          number(count(one.calls)),
+          number(short(one.input_tokens + one.output_tokens)),
+          number(one.priced ? money(one.cost_usd, 2) : el("span", { class: "unit" }, "no price")),
+        ],
+        one.calls / models[0].calls,
+      ),
+    );
   return list("Models", `${count(calls)} calls`, ["Model", "Calls", "Tokens", "Cost"], rows);
 }
 
@@ -66,17 +149,55 @@ export function toolList(logs, total) {
   const most = groups[0][1].length;
   const rows = groups.slice(0, ROWS).map(([name, members]) => {
     const failed = members.filter((log) => log.status === "error").length;
-    return shareRow([cell(el("a", { href: `/mcp-logs?tool_names=${encodeURIComponent(name)}` }, name)), number(count(members.length)), number(failed ? el("span", { class: "bad" }, count(failed)) : el("span", { class: "unit" }, "0"))], members.length / most);
+    return shareRow(
+      [
+        cell(el("a", { href: `/mcp-logs?tool_names=${encodeURIComponent(name)}` }, name)),
+        number(count(members.length)),
+        number(
+          failed ? el("span", { class: "bad" }, count(failed)) : el("span", { class: "unit" }, "0"),
+        ),
+      ],
+      members.length / most,
+    );
   });
-  const section = list("Tools", total > logs.length ? `of the newest ${count(logs.length)} calls` : `${count(total)} calls`, ["Tool", "Calls", "Failed"], rows);
-  section.querySelector(".section-head").append(el("a", { href: "/mcp-logs" }, `All ${groups.length}`));
+  const section = list(
+    "Tools",
+    total > logs.length ? `of the newest ${count(logs.length)} calls` : `${count(total)} calls`,
+    ["Tool", "Calls", "Failed"],
+    rows,
+  );
+  section
+    .querySelector(".section-head")
+    .append(el("a", { href: "/mcp-logs" }, `All ${groups.length}`));
   return section;
 }
 
 export function topList(title, name, values, total, link, look = {}) {
   if (!values?.length) return null;
-  return list(title, "", [title.slice(0, -1), "Requests", "Share"], values.slice(0, ROWS).map((value) => shareRow(
-    [cell(el("a", { href: link(`${name}:${/\s/.test(value.value) ? `"${value.value}"` : value.value}`) }, value.value)), number(count(value.count ?? 0)), number(`${((100 * (value.count ?? 0)) / Math.max(1, total)).toFixed(1)} %`)], (value.count ?? 0) / Math.max(1, values[0].count ?? 1))), look);
+  return list(
+    title,
+    "",
+    [title.slice(0, -1), "Requests", "Share"],
+    values.slice(0, ROWS).map((value) =>
+      shareRow(
+        [
+          cell(
+            el(
+              "a",
+              {
+                href: link(`${name}:${/\s/.test(value.value) ? `"${value.value}"` : value.value}`),
+              },
+              value.value,
+            ),
+          ),
+          number(count(value.count ?? 0)),
+          number(`${((100 * (value.count ?? 0)) / Math.max(1, total)).toFixed(1)} %`),
+        ],
+        (value.count ?? 0) / Math.max(1, values[0].count ?? 1),
+      ),
+    ),
+    look,
+  );
 }
 
 export function keyList(values, keys, total, link) {

@@ -18,38 +18,92 @@ const MAX_TREE = 262_144; // characters; larger bodies are shown as text
 export function bodyView(record, side) {
   const body = record[side].body;
   const wire = record[side + "_bytes"];
-  if (body === null) return [el("h3", {}, "Body ", el("span", { class: "unit" }, wire ? `${sizeText(wire)}, not kept` : "none sent"))];
-  if (body.omitted) return [el("h3", {}, "Body ", el("span", { class: "unit" }, `${sizeText(body.size)}, ${OMITTED[body.omitted] ?? "not kept: " + body.omitted}`))];
+  if (body === null)
+    return [
+      el(
+        "h3",
+        {},
+        "Body ",
+        el("span", { class: "unit" }, wire ? `${sizeText(wire)}, not kept` : "none sent"),
+      ),
+    ];
+  if (body.omitted)
+    return [
+      el(
+        "h3",
+        {},
+        "Body ",
+        el(
+          "span",
+          { class: "unit" },
+          `${sizeText(body.size)}, ${OMITTED[body.omitted] ?? "not kept: " + body.omitted}`,
+        ),
+      ),
+    ];
   const host = el("div", { class: "body" });
   const views = viewsOf(body);
-  const buttons = views.map(([name, make]) => el("button", {
-    type: "button", class: "link", "data-view": name.toLowerCase(), onclick: (event) => {
-      for (const other of buttons) other.setAttribute("aria-pressed", String(other === event.currentTarget));
-      host.replaceChildren(...make());
-    },
-  }, name));
-  const save = el("a", { href: `/api/records/${record.id}/${side}-body`, download: `${record.id}-${side}-body` }, "Download");
+  const buttons = views.map(([name, make]) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: "link",
+        "data-view": name.toLowerCase(),
+        onclick: (event) => {
+          for (const other of buttons)
+            other.setAttribute("aria-pressed", String(other === event.currentTarget));
+          host.replaceChildren(...make());
+        },
+      },
+      name,
+    ),
+  );
+  const save = el(
+    "a",
+    { href: `/api/records/${record.id}/${side}-body`, download: `${record.id}-${side}-body` },
+    "Download",
+  );
   buttons[0].setAttribute("aria-pressed", "true");
   host.replaceChildren(...views[0][1]());
-  return [el("h3", { class: "body-title" }, el("span", {}, "Body ", el("span", { class: "unit" }, keptNote(body))), el("span", { class: "views" }, buttons, save)), host];
+  return [
+    el(
+      "h3",
+      { class: "body-title" },
+      el("span", {}, "Body ", el("span", { class: "unit" }, keptNote(body))),
+      el("span", { class: "views" }, buttons, save),
+    ),
+    host,
+  ];
 }
 
 function keptNote(body) {
   const coding = body.coding ? `, ${body.coding} undone` : "";
   if (!body.truncated) return `${sizeText(body.size)}, all kept${coding}`;
-  const kept = body.encoding === "base64" ? bytesOf(body.head).length + bytesOf(body.tail).length : new TextEncoder().encode(body.head + body.tail).length;
+  const kept =
+    body.encoding === "base64"
+      ? bytesOf(body.head).length + bytesOf(body.tail).length
+      : new TextEncoder().encode(body.head + body.tail).length;
   return `${sizeText(kept)} of ${sizeText(body.size)} kept, head and tail${coding}`;
 }
 
 function viewsOf(body) {
-  const hex = ["Hex", () => [el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "head"))), ...(body.truncated ? [cut(), el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "tail")))] : [])]];
+  const hex = [
+    "Hex",
+    () => [
+      el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "head"))),
+      ...(body.truncated
+        ? [cut(), el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "tail")))]
+        : []),
+    ],
+  ];
   if (body.encoding === "base64") return [hex];
   const raw = ["Raw", () => [text(body.head), ...(body.truncated ? [cut(), text(body.tail)] : [])]];
   const pretty = body.truncated ? null : prettyView(body.head);
   return [...(pretty ? [["Pretty", pretty]] : []), raw, hex];
 }
 
-const bytesFor = (body, window) => (body.encoding === "base64" ? bytesOf(body[window]) : new TextEncoder().encode(body[window]));
+const bytesFor = (body, window) =>
+  body.encoding === "base64" ? bytesOf(body[window]) : new TextEncoder().encode(body[window]);
 const cut = () => el("p", { class: "cut" }, "not kept");
 const text = (content) => el("pre", { tabindex: 0 }, marked(content));
 
@@ -57,7 +111,11 @@ const text = (content) => el("pre", { tabindex: 0 }, marked(content));
 function prettyView(content) {
   if (!/^\s*[[{]/.test(content)) return null;
   let pretty;
-  try { pretty = prettyJson(content); } catch { return null; }
+  try {
+    pretty = prettyJson(content);
+  } catch {
+    return null;
+  }
   if (content.length > MAX_TREE) return () => [text(pretty)];
   return () => searchable(jsonTree(content));
 }
@@ -66,7 +124,11 @@ function prettyView(content) {
 function searchable(tree) {
   const found = el("span", { class: "unit" });
   const field = el("input", {
-    type: "search", class: "find", placeholder: "Find in this body", "aria-label": "Find in this body", oninput: () => {
+    type: "search",
+    class: "find",
+    placeholder: "Find in this body",
+    "aria-label": "Find in this body",
+    oninput: () => {
       const word = field.value.toLowerCase();
       let number = 0;
       for (const leaf of tree.querySelectorAll(".leaf, .name")) {
@@ -74,7 +136,8 @@ function searchable(tree) {
         leaf.classList.toggle("hit", isHit);
         if (!isHit) continue;
         number += 1;
-        for (let box = leaf.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;
+        for (let box = leaf.closest("details"); box; box = box.parentElement.closest("details"))
+          box.open = true;
       }
       found.textContent = word ? `${number} found` : "";
       tree.querySelector(".hit")?.scrollIntoView({ block: "nearest" });

@@ -5,50 +5,116 @@ import { answerOf, sentIn } from "./conversation.js";
 import { count, durationText, prettyJson } from "../lib/format.js";
 import { marked } from "../lib/redaction.js";
 
-const ROLES = { __proto__: null, system: "System", user: "User", assistant: "Assistant", tool: "Tool result" };
+const ROLES = {
+  __proto__: null,
+  system: "System",
+  user: "User",
+  assistant: "Assistant",
+  tool: "Tool result",
+};
 const SHORT = 600; // characters of an earlier message; the rest is a click away
 
 /** The tab of a call; null when the record is none. */
 export function chatTab(record) {
   if (!record.provider || record.provider === "mcp" || !record.request) return null;
-  const sent = sentIn(record), answer = answerOf(record);
+  const sent = sentIn(record),
+    answer = answerOf(record);
   if (sent === null && answer === null) return null;
   return ["chat", "Chat", () => [...(sent ? sentPart(sent) : []), ...answerPart(record, answer)]];
 }
 
 function sentPart({ messages, tools }) {
   const note = `${count(messages.length)} ${messages.length === 1 ? "message" : "messages"}${tools.length ? `, ${tools.length} tools offered: ${tools.slice(0, 6).join(", ")}${tools.length > 6 ? " …" : ""}` : ""}`;
-  return [el("h3", { class: "part" }, "Sent ", el("span", { class: "unit" }, note)), ...messages.map((message) => turn(message.role, message.parts, SHORT))];
+  return [
+    el("h3", { class: "part" }, "Sent ", el("span", { class: "unit" }, note)),
+    ...messages.map((message) => turn(message.role, message.parts, SHORT)),
+  ];
 }
 
 function answerPart(record, answer) {
   const stream = record.stream;
-  const note = stream ? `first token after ${durationText(stream.first_content_us)}, ${count(stream.frames)} frames` : durationText(record.duration_us);
+  const note = stream
+    ? `first token after ${durationText(stream.first_content_us)}, ${count(stream.frames)} frames`
+    : durationText(record.duration_us);
   const title = el("h3", { class: "part answer" }, "Answer of this call ", el("span", {}, note));
-  if (answer === null) return [title, el("p", { class: "unit" }, "The answer was not kept in a form that can be read here; see Response")];
+  if (answer === null)
+    return [
+      title,
+      el(
+        "p",
+        { class: "unit" },
+        "The answer was not kept in a form that can be read here; see Response",
+      ),
+    ];
   const finish = record.finish_reason;
-  const row = turn("assistant", answer.parts, Infinity, finish && el("span", { class: "tag" }, `stop: ${finish}`));
-  return [title, answer.error && el("p", { class: "complaint error" }, el("strong", {}, answer.error)), answer.parts.length > 0 || !answer.error ? row : null].filter(Boolean);
+  const row = turn(
+    "assistant",
+    answer.parts,
+    Infinity,
+    finish && el("span", { class: "tag" }, `stop: ${finish}`),
+  );
+  return [
+    title,
+    answer.error && el("p", { class: "complaint error" }, el("strong", {}, answer.error)),
+    answer.parts.length > 0 || !answer.error ? row : null,
+  ].filter(Boolean);
 }
 
 function turn(role, parts, limit, end = null) {
-  return el("div", { class: "turn " + role }, el("div", { class: "role" }, ROLES[role] ?? role),
-    el("div", { class: "said" }, parts.length ? parts.map((part) => partNode(part, limit)) : el("span", { class: "unit" }, "nothing"), end));
+  return el(
+    "div",
+    { class: "turn " + role },
+    el("div", { class: "role" }, ROLES[role] ?? role),
+    el(
+      "div",
+      { class: "said" },
+      parts.length
+        ? parts.map((part) => partNode(part, limit))
+        : el("span", { class: "unit" }, "nothing"),
+      end,
+    ),
+  );
 }
 
 function partNode(part, limit) {
   if (part.kind === "text") return el("div", { class: "prose" }, shortened(part.text, limit));
-  if (part.kind === "thinking") return el("details", { class: "thinking" }, el("summary", {}, "Thinking"), el("div", { class: "prose" }, marked(part.text)));
+  if (part.kind === "thinking")
+    return el(
+      "details",
+      { class: "thinking" },
+      el("summary", {}, "Thinking"),
+      el("div", { class: "prose" }, marked(part.text)),
+    );
   if (part.kind === "other") return el("p", { class: "unit" }, part.text);
   let text = part.text;
-  try { text = prettyJson(text); } catch { /* no JSON: shown as it came */ }
-  return el("div", { class: "tool-part" }, el("p", {}, part.kind === "call" && [el("span", { class: "tag" }, "CALL"), " "], el("code", {}, el("strong", {}, part.name ?? "")), part.id && el("span", { class: "unit mono" }, ` ${part.id}`)),
-    el("pre", { tabindex: 0 }, marked(text)));
+  try {
+    text = prettyJson(text);
+  } catch {
+    /* no JSON: shown as it came */
+  }
+  return el(
+    "div",
+    { class: "tool-part" },
+    el(
+      "p",
+      {},
+      part.kind === "call" && [el("span", { class: "tag" }, "CALL"), " "],
+      el("code", {}, el("strong", {}, part.name ?? "")),
+      part.id && el("span", { class: "unit mono" }, ` ${part.id}`),
+    ),
+    el("pre", { tabindex: 0 }, marked(text)),
+  );
 }
 
 function shortened(text, limit) {
   if (text.length <= limit) return marked(text);
   const box = el("span", {}, marked(text.slice(0, limit)), "… ");
-  box.append(el("button", { type: "button", class: "link", onclick: () => box.replaceChildren(...marked(text)) }, `Show all ${count(text.length)} characters`));
+  box.append(
+    el(
+      "button",
+      { type: "button", class: "link", onclick: () => box.replaceChildren(...marked(text)) },
+      `Show all ${count(text.length)} characters`,
+    ),
+  );
   return box;
 }

@@ -1,8 +1,17 @@
 // A record as a curl command line that repeats it; what was redacted is a placeholder to fill in.
 
 // What curl writes itself, or what belongs to one connection only.
-const LEFT_OUT = new Set(["host", "content-length", "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade",
-  "proxy-connection", "accept-encoding"]);
+const LEFT_OUT = new Set([
+  "host",
+  "content-length",
+  "connection",
+  "keep-alive",
+  "transfer-encoding",
+  "trailer",
+  "upgrade",
+  "proxy-connection",
+  "accept-encoding",
+]);
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const REDACTED = /\[REDACTED(?::[0-9a-f]+)?\]/g;
 
@@ -14,7 +23,8 @@ export function asCurl(record) {
   const url = `${record.scheme}://${record.host ?? "127.0.0.1"}${record.path ?? "/"}${query}`;
   const parts = ["curl --globoff --path-as-is"];
   if (record.method === "HEAD") parts.push("--head");
-  else if (record.method !== "GET" && TOKEN.test(record.method ?? "")) parts.push(`--request ${quote(record.method)}`);
+  else if (record.method !== "GET" && TOKEN.test(record.method ?? ""))
+    parts.push(`--request ${quote(record.method)}`);
   parts.push(`--url ${quote(url.replace(REDACTED, "REDACTED"))}`);
   for (const [name, value] of record.request?.headers ?? []) {
     if (!TOKEN.test(name) || LEFT_OUT.has(name.toLowerCase())) continue;

@@ -45,6 +45,16 @@ function branch(state, depth) {
   }
   state.at += 1;
   if (!lines.length) return el("span", { class: "leaf" }, opening + closing);
-  const note = el("span", { class: "unit folded" }, ` ${lines.length} ${opening === "{" ? "members" : "items"} ${closing}`);
-  return el("details", { open: depth < OPEN_LEVELS }, el("summary", {}, opening, note), el("div", { class: "inside" }, lines), closing);
+  const note = el(
+    "span",
+    { class: "unit folded" },
+    ` ${lines.length} ${opening === "{" ? "members" : "items"} ${closing}`,
+  );
+  return el(
+    "details",
+    { open: depth < OPEN_LEVELS },
+    el("summary", {}, opening, note),
+    el("div", { class: "inside" }, lines),
+    closing,
+  );
 }

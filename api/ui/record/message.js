@@ -7,13 +7,39 @@ import { marked, REDACTED } from "../lib/redaction.js";
 
 export function messageTab(record, side) {
   const part = record[side];
-  if (part === null) return [el("p", { class: "unit" }, record.in_flight ? "Not finished yet" : "Heads and bodies are not kept: the capture level of this route, or retention")];
+  if (part === null)
+    return [
+      el(
+        "p",
+        { class: "unit" },
+        record.in_flight
+          ? "Not finished yet"
+          : "Heads and bodies are not kept: the capture level of this route, or retention",
+      ),
+    ];
   const redacted = part.headers.filter(([, value]) => REDACTED.test(value)).length;
-  const note = part.headers.length === 0 ? "none kept" : `${count(part.headers.length)}${redacted ? `, ${redacted} redacted` : ""}`;
-  return [el("p", { class: "start-line" }, part.start_line ?? "no head"),
+  const note =
+    part.headers.length === 0
+      ? "none kept"
+      : `${count(part.headers.length)}${redacted ? `, ${redacted} redacted` : ""}`;
+  return [
+    el("p", { class: "start-line" }, part.start_line ?? "no head"),
     el("h3", {}, "Headers ", el("span", { class: "unit" }, note)),
-    el("dl", { class: "headers" }, part.headers.map(([name, value]) => [
-      el("dt", {}, name.toLowerCase()),
-      el("dd", {}, marked(value), name.toLowerCase() === "api-key" && record.key_name && el("span", { class: "unit" }, ` ${record.key_name} ····${record.key_last4}`)),
-    ])), ...bodyView(record, side)];
+    el(
+      "dl",
+      { class: "headers" },
+      part.headers.map(([name, value]) => [
+        el("dt", {}, name.toLowerCase()),
+        el(
+          "dd",
+          {},
+          marked(value),
+          name.toLowerCase() === "api-key" &&
+            record.key_name &&
+            el("span", { class: "unit" }, ` ${record.key_name} ····${record.key_last4}`),
+        ),
+      ]),
+    ),
+    ...bodyView(record, side),
+  ];
 }

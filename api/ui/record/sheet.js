@@ -15,9 +15,41 @@ import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
 
-const FACTS = ["outcome", "level", "route_id", "service", "project", "container", "client", "user_id", "upstream", "client_ip", "user_agent",
-  "http_version", "key_name", "key_id", "auth_code", "provider", "model", "resolved_model", "usage_state", "request_bytes", "response_bytes",
-  "request_id", "trace_id", "span_id", "source", "stage", "instance", "shed", "seq", "started_at", "ended_at", "upstream_sent_at", "upstream_done_at"];
+const FACTS = [
+  "outcome",
+  "level",
+  "route_id",
+  "service",
+  "project",
+  "container",
+  "client",
+  "user_id",
+  "upstream",
+  "client_ip",
+  "user_agent",
+  "http_version",
+  "key_name",
+  "key_id",
+  "auth_code",
+  "provider",
+  "model",
+  "resolved_model",
+  "usage_state",
+  "request_bytes",
+  "response_bytes",
+  "request_id",
+  "trace_id",
+  "span_id",
+  "source",
+  "stage",
+  "instance",
+  "shed",
+  "seq",
+  "started_at",
+  "ended_at",
+  "upstream_sent_at",
+  "upstream_done_at",
+];
 
 export class Sheet {
   /** `close()` and `move(step)` are what its buttons do. */
@@ -56,15 +88,36 @@ export class Sheet {
     const text = wordsFor(error);
     if (text === null) return;
     const isGone = error instanceof Problem && error.status === 404;
-    this.host.replaceChildren(el("p", { class: "complaint warn" }, text),
-      isGone && /^[0-9a-f]{32}$/i.test(id) ? el("p", {}, el("a", { href: `/requests?filter=trace_id:${id}&period=7d` }, "Look for it as a trace id")) : "",
-      el("div", { class: "buttons" }, button("Close", () => this.close(), { title: "Esc" })));
+    this.host.replaceChildren(
+      el("p", { class: "complaint warn" }, text),
+      isGone && /^[0-9a-f]{32}$/i.test(id)
+        ? el(
+            "p",
+            {},
+            el(
+              "a",
+              { href: `/requests?filter=trace_id:${id}&period=7d` },
+              "Look for it as a trace id",
+            ),
+          )
+        : "",
+      el(
+        "div",
+        { class: "buttons" },
+        button("Close", () => this.close(), { title: "Esc" }),
+      ),
+    );
   }
 
   draw(record, isWhole) {
     const scrolled = this.host.scrollTop;
-    this.host.replaceChildren(...this.headline(record), ...complaint(record), ...(record.kind === "event" ? [] : [waterfall(record)]),
-      this.actions(record, isWhole), ...usage(record));
+    this.host.replaceChildren(
+      ...this.headline(record),
+      ...complaint(record),
+      ...(record.kind === "event" ? [] : [waterfall(record)]),
+      this.actions(record, isWhole),
+      ...usage(record),
+    );
     if (isWhole) this.host.append(...this.tabsOf(record));
     else this.host.append(el("p", { class: "unit later" }, "Loading heads and bodies"));
     this.host.scrollTop = scrolled;
@@ -74,22 +127,87 @@ export class Sheet {
   headline(record) {
     const start = moment(record.started_at_us);
     const tag = tagOf(record);
-    const title = record.kind === "event" ? `event ${record.name}` : `${record.method ?? ""} ${record.path ?? "unreadable request"}`;
-    return [el("header", {},
-      el("h2", {}, el("span", { class: "status " + grade(record) }, el("span", { class: "grade", "aria-hidden": "true" }),
-        record.in_flight ? "open" : record.kind === "event" ? "" : String(record.status ?? "–")), " ", title,
-      record.query !== null && el("span", { class: "unit" }, "?" + record.query), tag && [" ", el("span", { class: "tag" }, tag)], record.model && el("span", { class: "model" }, ` ${record.model}`)),
-      el("p", { class: "unit under", title: start.title }, `${start.date}${start.clock}${start.ms} · ${ago(record.started_at_us / 1000)} ago · `, el("code", {}, record.id)),
-      el("div", { class: "buttons" }, button("↑", () => this.move(-1), { title: "Previous (k)", "aria-label": "Previous record" }),
-        button("↓", () => this.move(1), { title: "Next (j)", "aria-label": "Next record" }), button(["Close ", el("kbd", {}, "Esc")], () => this.close())))];
+    const title =
+      record.kind === "event"
+        ? `event ${record.name}`
+        : `${record.method ?? ""} ${record.path ?? "unreadable request"}`;
+    return [
+      el(
+        "header",
+        {},
+        el(
+          "h2",
+          {},
+          el(
+            "span",
+            { class: "status " + grade(record) },
+            el("span", { class: "grade", "aria-hidden": "true" }),
+            record.in_flight ? "open" : record.kind === "event" ? "" : String(record.status ?? "–"),
+          ),
+          " ",
+          title,
+          record.query !== null && el("span", { class: "unit" }, "?" + record.query),
+          tag && [" ", el("span", { class: "tag" }, tag)],
+          record.model && el("span", { class: "model" }, ` ${record.model}`),
+        ),
+        el(
+          "p",
+          { class: "unit under", title: start.title },
+          `${start.date}${start.clock}${start.ms} · ${ago(record.started_at_us / 1000)} ago · `,
+          el("code", {}, record.id),
+        ),
+        el(
+          "div",
+          { class: "buttons" },
+          button("↑", () => this.move(-1), {
+            title: "Previous (k)",
+            "aria-label": "Previous record",
+          }),
+          button("↓", () => this.move(1), { title: "Next (j)", "aria-label": "Next record" }),
+          button(["Close ", el("kbd", {}, "Esc")], () => this.close()),
+        ),
+      ),
+    ];
   }
 
   actions(record, isWhole) {
-    if (record.kind === "event") return el("div", { class: "actions" }, this.copyButton("Copy link", "link", () => location.href));
-    return el("div", { class: "actions" },
-      this.copyButton("Copy as curl", "curl", () => asCurl(this.record), { title: "c", disabled: !isWhole }), this.copyButton("Copy link", "link", () => location.href, { title: "y" }),
-      !record.in_flight && el("a", { class: "button", href: `/api/records/${encodeURIComponent(record.id)}/har`, download: `${record.id}.har`, title: "One exchange, for browsers’ network tools" }, "HAR file"),
-      record.trace_id && el("span", { class: "trace" }, "trace ", el("a", { href: `/requests?filter=trace_id:${record.trace_id}&period=7d` }, record.trace_id)));
+    if (record.kind === "event")
+      return el(
+        "div",
+        { class: "actions" },
+        this.copyButton("Copy link", "link", () => location.href),
+      );
+    return el(
+      "div",
+      { class: "actions" },
+      this.copyButton("Copy as curl", "curl", () => asCurl(this.record), {
+        title: "c",
+        disabled: !isWhole,
+      }),
+      this.copyButton("Copy link", "link", () => location.href, { title: "y" }),
+      !record.in_flight &&
+        el(
+          "a",
+          {
+            class: "button",
+            href: `/api/records/${encodeURIComponent(record.id)}/har`,
+            download: `${record.id}.har`,
+            title: "One exchange, for browsers’ network tools",
+          },
+          "HAR file",
+        ),
+      record.trace_id &&
+        el(
+          "span",
+          { class: "trace" },
+          "trace ",
+          el(
+            "a",
+            { href: `/requests?filter=trace_id:${record.trace_id}&period=7d` },
+            record.trace_id,
+          ),
+        ),
+    );
   }
 
   copyButton(label, name, text, attributes = {}) {
@@ -97,31 +215,61 @@ export class Sheet {
     return made;
   }
 
-  press(name) { this.host.querySelector(`[data-copy=${name}]`)?.click(); }
+  press(name) {
+    this.host.querySelector(`[data-copy=${name}]`)?.click();
+  }
 
   // --- tabs --------------------------------------------------------------------------------------------------
 
   tabsOf(record) {
     this.tabs = [
-      chatTab(record), record.status === 101 && ["messages", "Messages", () => messagesTab(record, this.signal)],
+      chatTab(record),
+      record.status === 101 && ["messages", "Messages", () => messagesTab(record, this.signal)],
       record.tools?.length > 0 && ["tools", "Tool calls", () => toolsTab(record)],
-      record.kind === "event" && ["event", "Event", () => [el("pre", { tabindex: 0 }, JSON.stringify(record.data, null, 2))]],
+      record.kind === "event" && [
+        "event",
+        "Event",
+        () => [el("pre", { tabindex: 0 }, JSON.stringify(record.data, null, 2))],
+      ],
       record.kind !== "event" && ["request", "Request", () => messageTab(record, "request")],
       record.kind !== "event" && ["response", "Response", () => messageTab(record, "response")],
       record.timeline?.length > 0 && ["frames", "Frames", () => framesTab(record)],
       ["facts", "Facts", () => facts(record)],
     ].filter(Boolean);
-    this.list = el("div", { class: "tabs", role: "tablist", "aria-label": "Parts of the record" }, this.tabs.map(([name, label]) => el("button", {
-      type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "tab-panel", onclick: () => change({ tab: name }, { isStep: false, isKnown: true }) ?? this.turnTo(name),
-    }, label)));
+    this.list = el(
+      "div",
+      { class: "tabs", role: "tablist", "aria-label": "Parts of the record" },
+      this.tabs.map(([name, label]) =>
+        el(
+          "button",
+          {
+            type: "button",
+            role: "tab",
+            id: `tab-${name}`,
+            "aria-controls": "tab-panel",
+            onclick: () =>
+              change({ tab: name }, { isStep: false, isKnown: true }) ?? this.turnTo(name),
+          },
+          label,
+        ),
+      ),
+    );
     this.panel = el("div", { id: "tab-panel", role: "tabpanel" });
     return [this.list, this.panel];
   }
 
   turnTo(name) {
     if (!this.tabs.length || !this.panel?.isConnected) return;
-    const standard = (this.record.level === "error" || this.record.status >= 400) && this.record.kind === "exchange" && !this.record.provider ? "response" : this.tabs[0][0];
-    const tab = this.tabs.find(([other]) => other === name) ?? this.tabs.find(([other]) => other === standard) ?? this.tabs[0];
+    const standard =
+      (this.record.level === "error" || this.record.status >= 400) &&
+      this.record.kind === "exchange" &&
+      !this.record.provider
+        ? "response"
+        : this.tabs[0][0];
+    const tab =
+      this.tabs.find(([other]) => other === name) ??
+      this.tabs.find(([other]) => other === standard) ??
+      this.tabs[0];
     if (this.panel.dataset.tab === tab[0]) return;
     this.panel.dataset.tab = tab[0];
     this.panel.setAttribute("aria-labelledby", `tab-${tab[0]}`);
@@ -144,19 +292,43 @@ export class Sheet {
   }
 }
 
-const button = (label, onclick, attributes = {}) => el("button", { type: "button", onclick, ...attributes }, label);
+const button = (label, onclick, attributes = {}) =>
+  el("button", { type: "button", onclick, ...attributes }, label);
 
 function complaint(record) {
   const plain = plainWords(record);
   if (!plain) return [];
-  const code = record.auth_code ?? record.error_type ?? (record.outcome === "ok" ? null : record.outcome);
-  return [el("div", { class: "complaint " + grade(record) }, el("span", { class: grade(record) }, el("span", { class: "grade", "aria-hidden": "true" })),
-    el("div", {}, el("strong", {}, plain.what), " ", code && el("code", { class: "chip" }, code), plain.next && el("p", {}, plain.next)))];
+  const code =
+    record.auth_code ?? record.error_type ?? (record.outcome === "ok" ? null : record.outcome);
+  return [
+    el(
+      "div",
+      { class: "complaint " + grade(record) },
+      el("span", { class: grade(record) }, el("span", { class: "grade", "aria-hidden": "true" })),
+      el(
+        "div",
+        {},
+        el("strong", {}, plain.what),
+        " ",
+        code && el("code", { class: "chip" }, code),
+        plain.next && el("p", {}, plain.next),
+      ),
+    ),
+  ];
 }
 
 function facts(record) {
-  const known = FACTS.filter((name) => record[name] !== null && record[name] !== undefined && record[name] !== "");
-  return [el("dl", { class: "headers" }, known.map((name) => [
-    el("dt", {}, name.replaceAll("_", " ")), el("dd", {}, String(record[name])),
-  ]))];
+  const known = FACTS.filter(
+    (name) => record[name] !== null && record[name] !== undefined && record[name] !== "",
+  );
+  return [
+    el(
+      "dl",
+      { class: "headers" },
+      known.map((name) => [
+        el("dt", {}, name.replaceAll("_", " ")),
+        el("dd", {}, String(record[name])),
+      ]),
+    ),
+  ];
 }

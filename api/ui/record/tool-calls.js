@@ -5,15 +5,58 @@ import { durationText, prettyJson } from "../lib/format.js";
 import { marked } from "../lib/redaction.js";
 
 export function toolsTab(record) {
-  return record.tools.map((call) => el("section", { class: "tool-call" },
-    el("h3", { class: "part" }, el("span", { class: call.status === "error" ? "error" : "" }, el("span", { class: "grade", "aria-hidden": "true" })), el("code", {}, call.tool_name), " ",
-      el("span", { class: "unit" }, [call.server_label, call.status, call.latency === null ? "" : durationText(Math.round(call.latency * 1000))].filter(Boolean).join(" · ")), " ",
-      el("a", { href: `/mcp-logs?tool_names=${encodeURIComponent(call.tool_name)}&period=30d&open=${encodeURIComponent(call.id)}` }, "Open in MCP logs")),
-    block("Arguments", call.arguments), block("Result", call.result), call.error_details && block("Error", call.error_details)));
+  return record.tools.map((call) =>
+    el(
+      "section",
+      { class: "tool-call" },
+      el(
+        "h3",
+        { class: "part" },
+        el(
+          "span",
+          { class: call.status === "error" ? "error" : "" },
+          el("span", { class: "grade", "aria-hidden": "true" }),
+        ),
+        el("code", {}, call.tool_name),
+        " ",
+        el(
+          "span",
+          { class: "unit" },
+          [
+            call.server_label,
+            call.status,
+            call.latency === null ? "" : durationText(Math.round(call.latency * 1000)),
+          ]
+            .filter(Boolean)
+            .join(" · "),
+        ),
+        " ",
+        el(
+          "a",
+          {
+            href: `/mcp-logs?tool_names=${encodeURIComponent(call.tool_name)}&period=30d&open=${encodeURIComponent(call.id)}`,
+          },
+          "Open in MCP logs",
+        ),
+      ),
+      block("Arguments", call.arguments),
+      block("Result", call.result),
+      call.error_details && block("Error", call.error_details),
+    ),
+  );
 }
 
 function block(title, value) {
   let text = typeof value === "string" ? value : JSON.stringify(value ?? null);
-  try { text = prettyJson(text); } catch { /* no JSON: shown as it came */ }
-  return el("div", { class: "tool-part" }, el("p", { class: "unit" }, title), el("pre", { tabindex: 0 }, marked(text)));
+  try {
+    text = prettyJson(text);
+  } catch {
+    /* no JSON: shown as it came */
+  }
+  return el(
+    "div",
+    { class: "tool-part" },
+    el("p", { class: "unit" }, title),
+    el("pre", { tabindex: 0 }, marked(text)),
+  );
 }

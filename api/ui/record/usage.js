@@ -3,32 +3,95 @@
 import { el } from "../lib/dom.js";
 import { count, money } from "../lib/format.js";
 
-const STATES = { __proto__: null, complete: "complete, as the provider said", partial: "partial: the stream ended early", absent: "the answer names none" };
+const STATES = {
+  __proto__: null,
+  complete: "complete, as the provider said",
+  partial: "partial: the stream ended early",
+  absent: "the answer names none",
+};
 
 /** The parts of a call's tokens: [kind, label, number], inputs first. */
 export function tokenParts(record) {
-  const input = record.input_tokens ?? 0, output = record.output_tokens ?? 0;
-  const cached = record.cache_read_tokens ?? 0, written = record.cache_write_tokens ?? 0, thinking = record.reasoning_tokens ?? 0;
+  const input = record.input_tokens ?? 0,
+    output = record.output_tokens ?? 0;
+  const cached = record.cache_read_tokens ?? 0,
+    written = record.cache_write_tokens ?? 0,
+    thinking = record.reasoning_tokens ?? 0;
   return {
-    input: [["cached", "from cache", cached], ["written", "written to cache", written], ["fresh", "new", Math.max(0, input - cached - written)]],
-    output: [["thinking", "thinking", thinking], ["visible", "visible", Math.max(0, output - thinking)]],
+    input: [
+      ["cached", "from cache", cached],
+      ["written", "written to cache", written],
+      ["fresh", "new", Math.max(0, input - cached - written)],
+    ],
+    output: [
+      ["thinking", "thinking", thinking],
+      ["visible", "visible", Math.max(0, output - thinking)],
+    ],
   };
 }
 
 export function usage(record) {
   if (!record.usage_state) return [];
-  const title = el("h3", {}, "Usage ", el("span", { class: "unit" }, STATES[record.usage_state] ?? record.usage_state));
-  if (record.input_tokens === null && record.output_tokens === null) return [el("section", { class: "usage" }, title)];
+  const title = el(
+    "h3",
+    {},
+    "Usage ",
+    el("span", { class: "unit" }, STATES[record.usage_state] ?? record.usage_state),
+  );
+  if (record.input_tokens === null && record.output_tokens === null)
+    return [el("section", { class: "usage" }, title)];
   const parts = tokenParts(record);
-  const bar = el("div", { class: "usage-bar", "aria-hidden": "true" }, [...parts.input, ...parts.output].filter(([, , number]) => number > 0).map(([kind, , number]) => {
-    const part = el("span", { class: "use " + kind });
-    part.style.flexGrow = number;
-    return part;
-  }));
-  const line = (name, note, number, kind = "") => el("div", { class: kind }, el("dt", {}, name), el("dd", { class: "unit" }, note), el("dd", { class: "figure" }, number));
-  const group = (name, total, list) => [line(name, "", total === null ? "–" : count(total), "group"),
-    list.filter(([, , number]) => number > 0).map(([kind, label, number]) => line([el("span", { class: "use key " + kind, "aria-hidden": "true" }), label], "", count(number)))];
+  const bar = el(
+    "div",
+    { class: "usage-bar", "aria-hidden": "true" },
+    [...parts.input, ...parts.output]
+      .filter(([, , number]) => number > 0)
+      .map(([kind, , number]) => {
+        const part = el("span", { class: "use " + kind });
+        part.style.flexGrow = number;
+        return part;
+      }),
+  );
+  const line = (name, note, number, kind = "") =>
+    el(
+      "div",
+      { class: kind },
+      el("dt", {}, name),
+      el("dd", { class: "unit" }, note),
+      el("dd", { class: "figure" }, number),
+    );
+  const group = (name, total, list) => [
+    line(name, "", total === null ? "–" : count(total), "group"),
+    list
+      .filter(([, , number]) => number > 0)
+      .map(([kind, label, number]) =>
+        line(
+          [el("span", { class: "use key " + kind, "aria-hidden": "true" }), label],
+          "",
+          count(number),
+        ),
+      ),
+  ];
   const finish = record.finish_reason;
-  return [el("section", { class: "usage" }, title, bar, el("dl", {}, group("Input", record.input_tokens, parts.input), group("Output", record.output_tokens, parts.output),
-    finish && line("Finish", "", finish), line("Cost", record.price_source ? `computed, ${record.price_source}` : "", money(record.cost_usd), "sum")))];
+  return [
+    el(
+      "section",
+      { class: "usage" },
+      title,
+      bar,
+      el(
+        "dl",
+        {},
+        group("Input", record.input_tokens, parts.input),
+        group("Output", record.output_tokens, parts.output),
+        finish && line("Finish", "", finish),
+        line(
+          "Cost",
+          record.price_source ? `computed, ${record.price_source}` : "",
+          money(record.cost_usd),
+          "sum",
+        ),
+      ),
+    ),
+  ];
 }

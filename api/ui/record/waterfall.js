@@ -7,12 +7,21 @@ import { durationText } from "../lib/format.js";
 export function phasesOf(record) {
   const total = record.duration_us;
   const connect = record.connect_us;
-  const sent = record.upstream_sent_at_us === null ? null : Math.max(0, record.upstream_sent_at_us - record.started_at_us);
+  const sent =
+    record.upstream_sent_at_us === null
+      ? null
+      : Math.max(0, record.upstream_sent_at_us - record.started_at_us);
   const first = record.first_byte_us;
   const failed = record.level === "error" ? "failed" : "wait";
   return [
-    ["Connect", connect === null ? null : 0, connect, "wait", record.upstream === null ? "no upstream" : "reused"],
-    ["Request sent", sent === null ? null : connect ?? 0, sent, "wait", "never sent"],
+    [
+      "Connect",
+      connect === null ? null : 0,
+      connect,
+      "wait",
+      record.upstream === null ? "no upstream" : "reused",
+    ],
+    ["Request sent", sent === null ? null : (connect ?? 0), sent, "wait", "never sent"],
     ["Waiting", sent, first ?? total, first === null ? failed : "wait", "never began"],
     [record.stream ? "Stream" : "Body", first, total, "body", "never came"],
   ];
@@ -21,19 +30,37 @@ export function phasesOf(record) {
 export function waterfall(record) {
   const total = Math.max(record.duration_us ?? 0, 1);
   const rows = phasesOf(record).map(([name, from, until, kind, absent]) => {
-    if (from === null || until === null) return line(name, el("span", { class: "unit" }, record.in_flight ? "not yet" : absent), "–");
+    if (from === null || until === null)
+      return line(name, el("span", { class: "unit" }, record.in_flight ? "not yet" : absent), "–");
     const bar = el("span", { class: "fall " + kind });
     bar.style.left = `${Math.min(100, (from / total) * 100)}%`;
     bar.style.width = `${Math.max(0.4, Math.min(100, (Math.max(0, until - from) / total) * 100))}%`;
     return line(name, el("span", { class: "track" }, bar), durationText(Math.max(0, until - from)));
   });
-  return el("dl", { class: "waterfall", "aria-label": "Phases" }, rows,
-    line("Total", el("span", { class: "unit" }, record.stream ? streamNote(record.stream) : ""), record.duration_us === null ? "open" : durationText(record.duration_us), "sum"));
+  return el(
+    "dl",
+    { class: "waterfall", "aria-label": "Phases" },
+    rows,
+    line(
+      "Total",
+      el("span", { class: "unit" }, record.stream ? streamNote(record.stream) : ""),
+      record.duration_us === null ? "open" : durationText(record.duration_us),
+      "sum",
+    ),
+  );
 }
 
-const line = (name, middle, figure, kind = "") => el("div", { class: kind }, el("dt", {}, name), el("dd", { class: "drawn" }, middle), el("dd", { class: "figure" }, figure));
+const line = (name, middle, figure, kind = "") =>
+  el(
+    "div",
+    { class: kind },
+    el("dt", {}, name),
+    el("dd", { class: "drawn" }, middle),
+    el("dd", { class: "figure" }, figure),
+  );
 
 function streamNote(stream) {
-  const gap = stream.longest_gap_us === null ? "" : `, longest gap ${durationText(stream.longest_gap_us)}`;
+  const gap =
+    stream.longest_gap_us === null ? "" : `, longest gap ${durationText(stream.longest_gap_us)}`;
   return `${stream.frames} frames${gap}${stream.finished ? "" : ", cut before its end"}`;
 }
