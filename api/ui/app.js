@@ -1,7 +1,7 @@
 // The frame around every page: head, ledger strip, connection, shortcuts. Pages are chosen by the address.
 
-import { $, el } from "./lib/dom.js";
-import { ask, onContact, Problem, send } from "./lib/api.js";
+import { $, button, el } from "./lib/dom.js";
+import { getJson, onConnectionChange, ApiError, sendJson } from "./lib/api.js";
 import { listenToKeys } from "./keyboard.js";
 import { drawLedger, drawUnknown } from "./lib/ledger.js";
 import { listen, show } from "./router.js";
@@ -25,17 +25,17 @@ function drawConnection() {
   notice.replaceChildren(
     el("span", { class: "grade warn" }),
     el("strong", {}, `No connection to sidelog since ${new Date(awaySince).toLocaleTimeString()}.`),
-    ` Trying again in ${seconds} s. What is shown stays.`,
-    el("button", { type: "button", onclick: () => readLedger() }, "Try now"),
+    ` Retrying in ${seconds} s.`,
+    button("Retry now", () => readLedger()),
   );
 }
 
 async function readLedger() {
   if (isHidden) return;
   try {
-    drawLedger(await ask("/api/ledger"));
+    drawLedger(await getJson("/api/ledger"));
   } catch (error) {
-    if (error instanceof Problem && error.status === 403) isHidden = true;
+    if (error instanceof ApiError && error.status === 403) isHidden = true;
     else drawUnknown();
   }
 }
@@ -47,12 +47,12 @@ async function poll() {
 }
 
 async function logOut() {
-  await send("POST", "/logout");
+  await sendJson("POST", "/logout");
   location.assign("/login");
 }
 
 restoreTheme();
-onContact((isThere) => {
+onConnectionChange((isThere) => {
   awaySince = isThere ? null : (awaySince ?? Date.now());
   drawConnection();
 });

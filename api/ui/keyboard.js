@@ -1,6 +1,6 @@
 // Shortcuts: those of every page, then the page's own. None while typing, none with Ctrl, Alt or Meta.
 
-import { $, el } from "./lib/dom.js";
+import { $, button, el } from "./lib/dom.js";
 import { openDialog } from "./lib/dialog.js";
 import { go } from "./lib/address.js";
 import { pageKeys } from "./router.js";
@@ -22,15 +22,15 @@ const SHORTCUTS = [
   ["j k or ↓ ↑", "row down, up"],
   ["Enter", "open the row"],
   ["Esc", "close, then clear"],
-  ["[ ]", "tab of the sheet"],
+  ["[ ]", "previous, next tab"],
   ["c", "copy as curl"],
   ["y", "copy link"],
   ["f", "filters"],
   ["l", "live"],
   ["Space", "pause or resume"],
-  ["e", "only errors"],
+  ["e", "errors only"],
   ["1 … 5", "period"],
-  ["z", "zoom into the brush"],
+  ["z", "zoom to the selection"],
   ["Backspace", "zoom out"],
   ["t", "theme"],
 ];
@@ -47,7 +47,7 @@ function showShortcuts() {
     el(
       "div",
       { class: "buttons end" },
-      el("button", { type: "button", onclick: () => close() }, "Close"),
+      button("Close", () => close()),
     ),
   ]);
 }
@@ -55,7 +55,8 @@ function showShortcuts() {
 const EVERYWHERE = {
   "?": showShortcuts,
   t: toggleTheme,
-  "/": () => document.querySelector("main input[type=search]")?.focus(),
+  "/": () =>
+    /** @type {HTMLInputElement} */ (document.querySelector("main input[type=search]"))?.focus(),
   g: () => {
     goingUntil = Date.now() + GOING_MS;
   },

@@ -22,7 +22,7 @@ const named = () => (location.pathname in PAGES ? location.pathname : "/");
 /** Show what the address says. */
 export async function show() {
   const path = named();
-  if (shown?.path === path && shown.page) return shown.page.onAddress?.();
+  if (shown?.path === path && shown.page) return shown.page.onAddress();
   shown?.leaving.abort();
   const leaving = new AbortController();
   const mine = { path, page: null, leaving };
@@ -35,15 +35,16 @@ export async function show() {
   }
   const main = document.querySelector("main");
   try {
-    const { mount } = await load();
+    const { Page } = await load();
     if (shown !== mine) return;
     main.className = "page" + path.replaceAll("/", "-");
     main.replaceChildren();
-    mine.page = mount(main, leaving.signal);
+    mine.page = new Page(main, leaving.signal);
+    mine.page.onAddress();
   } catch (error) {
     if (shown === mine)
       main.replaceChildren(
-        el("p", { class: "failed" }, `The page could not be loaded: ${error.message}`),
+        el("p", { class: "failed" }, `Could not load the page: ${error.message}`),
       );
   }
 }
@@ -51,9 +52,10 @@ export async function show() {
 /** Follow links between pages without loading anew. */
 export function listen() {
   addEventListener("popstate", show);
-  followAddress(() => (shown?.path === named() ? shown.page?.onAddress?.() : show()));
+  followAddress(() => (shown?.path === named() ? shown.page?.onAddress() : show()));
   document.addEventListener("click", (event) => {
-    const link = event.target.closest("a[href]");
+    if (!(event.target instanceof Element)) return;
+    const link = /** @type {HTMLAnchorElement | null} */ (event.target.closest("a[href]"));
     if (
       !link ||
       event.button ||

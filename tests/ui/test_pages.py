@@ -62,7 +62,7 @@ async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
     await site.page.wait_for(".events", "42")
     await site.page.wait_for(".events tr", "the ring was full")
     await site.page.wait_for(".events tr", '{"rows":7}')
-    await site.page.wait_for(".facts", "12 removed since the start")
+    await site.page.wait_for(".facts", "12 removed since start")
     await site.page.resize(375, 900)
     label = "getComputedStyle(document.querySelector('.processes td:nth-child(2)'), '::before').content"
     assert await site.page.evaluate(label) == '"PID"'
@@ -87,7 +87,7 @@ async def test_login_keeps_the_address_and_refuses_a_wrong_token(site: Site) -> 
     await page.until("location.pathname === '/login' && document.activeElement?.id === 'token'")
     await page.type("wrong")
     await page.press("Enter")
-    await page.wait_for("#error", "This is no token of this server")
+    await page.wait_for("#error", "This is not a token of this server")
     await page.evaluate("document.querySelector('#token').value = ''")
     await page.type(TOKEN)
     await page.press("Enter")

@@ -54,7 +54,7 @@ async def test_an_error_is_said_in_plain_words(site: Site) -> None:
     await open_record(site, "broken")
     await site.page.wait_for(".complaint", "took longer than")
     await site.page.wait_for(".complaint", "timeout_first_byte_s")
-    await site.page.wait_for(".waterfall", "never came")
+    await site.page.wait_for(".waterfall", "not received")
 
 
 async def test_a_failing_request_is_found_by_the_keyboard_alone(site: Site) -> None:

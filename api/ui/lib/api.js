@@ -1,6 +1,6 @@
-// The API, asked with the session's cookie. Without a session the login page keeps the present address.
+// The client of the API, with the session's cookie. Without a session the login page keeps the present address.
 
-export class Problem extends Error {
+export class ApiError extends Error {
   constructor(status, problem) {
     super(
       problem.detail ??
@@ -16,13 +16,13 @@ export class Problem extends Error {
 
 const listeners = new Set();
 
-/** Be told after every answer (true) and every silence (false). */
-export const onContact = (listener) => listeners.add(listener);
+/** Notify a listener after every response (true) and every failure to connect (false). */
+export const onConnectionChange = (listener) => listeners.add(listener);
 
-const tell = (isThere) => listeners.forEach((listener) => listener(isThere));
+const notify = (isThere) => listeners.forEach((listener) => listener(isThere));
 
 async function answerOf(response) {
-  tell(true);
+  notify(true);
   if (response.status === 401) {
     location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));
     return new Promise(() => {}); // the page is on its way out
@@ -32,7 +32,7 @@ async function answerOf(response) {
     if (response.ok) throw error; // cut off, or given up: never an empty answer
     return {};
   });
-  if (!response.ok) throw new Problem(response.status, answer);
+  if (!response.ok) throw new ApiError(response.status, answer);
   return answer;
 }
 
@@ -40,28 +40,28 @@ async function reach(path, options) {
   try {
     return await fetch(path, options);
   } catch (error) {
-    if (error.name !== "AbortError") tell(false);
+    if (error.name !== "AbortError") notify(false);
     throw error;
   }
 }
 
 /** Write parameters as a query, leaving out what is not given. */
-export function queryOf(parameters) {
+export function toQuery(parameters) {
   const given = Object.entries(parameters).filter(
     ([, value]) => value !== undefined && value !== null && value !== "",
   );
   return given.length ? "?" + new URLSearchParams(given) : "";
 }
 
-/** Ask for JSON; throws Problem for an answer that is an error, TypeError when there is none. */
-export async function ask(path, parameters = {}, signal = undefined) {
+/** Get JSON; throws ApiError for an answer that is an error, TypeError when there is none. */
+export async function getJson(path, parameters = {}, signal = undefined) {
   return answerOf(
-    await reach(path + queryOf(parameters), { signal, headers: { accept: "application/json" } }),
+    await reach(path + toQuery(parameters), { signal, headers: { accept: "application/json" } }),
   );
 }
 
-/** Change something; answers the JSON of the answer, null when it has none. */
-export async function send(method, path, body) {
+/** Send JSON; returns that of the response, null when it has none. */
+export async function sendJson(method, path, body) {
   const headers = {
     accept: "application/json",
     ...(body !== undefined && { "content-type": "application/json" }),
@@ -75,8 +75,8 @@ export async function send(method, path, body) {
   );
 }
 
-/** What to tell a person about a failure: null for one that was wanted. */
-export function wordsFor(error) {
+/** The text of a failure; null for a request that was cancelled. */
+export function errorText(error) {
   if (error.name === "AbortError") return null;
-  return error instanceof Problem ? error.message : "sidelog does not answer";
+  return error instanceof ApiError ? error.message : "cannot reach sidelog";
 }

@@ -1,11 +1,12 @@
 // Counts over time as stacked bars with a brush: 2xx and 3xx at the bottom, then 4xx, then 5xx on top.
 
-import { el } from "./dom.js";
+import { button, el } from "./dom.js";
 import { count, dayText, clockText, percent } from "./format.js";
 import { drawAtWidth, hiddenTable, niceMax, partsOf, svg, timeLabels } from "./svg.js";
 
 const good = (status) =>
   (status["1xx"] ?? 0) + (status["2xx"] ?? 0) + (status["3xx"] ?? 0) + (status.none ?? 0);
+/** @type {[string, (status: Record<string, number>) => number][]} */
 const STACK = [
   ["ok", good],
   ["warn", (status) => status["4xx"] ?? 0],
@@ -17,7 +18,11 @@ const LEAST_DRAG_PX = 4;
 /** Put a chart into `host`. `zoom(since, until)` is called with what was brushed. */
 export class BarChart {
   constructor(host, { height, hasAxis = true, unit = "count", zoom, signal }) {
-    Object.assign(this, { host, height, hasAxis, unit, zoom });
+    this.host = host;
+    this.height = height;
+    this.hasAxis = hasAxis;
+    this.unit = unit;
+    this.zoom = zoom;
     this.data = null;
     this.brush = null; // [first, last] bucket
     this.mark = null; // ms
@@ -188,7 +193,8 @@ export class BarChart {
       new Date(this.timeOf(this.brush[0])),
       new Date(this.timeOf(this.brush[1] + 1)),
     ];
-    const time = to - from < 300_000 ? clockText : (moment) => dayText(moment, false);
+    const time =
+      to.getTime() - from.getTime() < 300_000 ? clockText : (moment) => dayText(moment, false);
     const { all, bad } = this.total(...this.brush);
     const label = el(
       "div",
@@ -197,12 +203,7 @@ export class BarChart {
       bad > 0
         ? el("strong", { class: "bad" }, `${percent(bad, all).join("\u202f")} errors `)
         : `${count(all)} requests `,
-      el(
-        "button",
-        { type: "button", class: "link", onclick: () => this.zoomIn() },
-        "Zoom ",
-        el("kbd", {}, "↵"),
-      ),
+      button(["Zoom ", el("kbd", {}, "↵")], () => this.zoomIn(), { class: "link" }),
     );
     label.style.left = `${Math.min(Math.max(this.x(this.brush[0]) - 20, 0), Math.max(0, this.width - 250))}px`;
     label.addEventListener("pointerdown", (event) => event.stopPropagation());

@@ -1,18 +1,21 @@
 // Where clients reach the proxied service: address, route and header of the data port, as the settings say.
 
-import { ask } from "./api.js";
+import { getJson } from "./api.js";
 
 const USUAL = { route: "default", upstream: "your service", path: "/", keyHeader: "api-key" };
 
 /** What to show until the settings are known, and to callers who may not ask for them. */
 export const usualPort = () => ({ url: `http://${location.hostname}:8080`, ...USUAL });
 
-/** Read the address of the data port; with `isKeyed` the route is one that asks for a key. */
-export async function dataPort({ isKeyed = false, signal } = {}) {
+/**
+ * Load the address of the data port; with `isKeyed`, a route that requires a key.
+ * @param {{ isKeyed?: boolean, signal: AbortSignal }} options
+ */
+export async function dataPort({ isKeyed = false, signal }) {
   try {
     const {
       configuration: { proxy, routes },
-    } = await ask("/api/status", {}, signal);
+    } = await getJson("/api/status", {}, signal);
     const port = proxy.listen.slice(proxy.listen.lastIndexOf(":") + 1);
     const host = /^(0\.0\.0\.0|\[::\]|\*|):/.test(proxy.listen)
       ? location.hostname

@@ -1,10 +1,10 @@
 // A dialog over the page: focus stays inside, Esc closes it unless it must be answered.
 
-import { $, el } from "./dom.js";
+import { $, button, el } from "./dom.js";
 
 /** Open a dialog; `make(close)` gives its content. Returns when it is closed. */
 export function openDialog(title, make, { mustAnswer = false } = {}) {
-  const before = document.activeElement;
+  const before = /** @type {HTMLElement | null} */ (document.activeElement);
   return new Promise((resolve) => {
     const dialog = el("dialog", { "aria-labelledby": "dialog-title" });
     const close = (value) => {
@@ -39,19 +39,21 @@ export function confirm(title, text, verb) {
     el(
       "div",
       { class: "buttons end" },
-      el("button", { type: "button", autofocus: true, onclick: () => close(false) }, "Cancel"),
-      el("button", { type: "button", class: "danger", onclick: () => close(true) }, verb),
+      button("Cancel", () => close(false), { autofocus: true }),
+      button(verb, () => close(true), { class: "danger" }),
     ),
   ]);
 }
 
-/** Say something for a while. */
+let toastTimer = 0;
+
+/** Show a message for a while. */
 export function toast(text) {
   const box = $("toast");
   box.textContent = text;
   box.hidden = false;
-  clearTimeout(box.timer);
-  box.timer = setTimeout(() => {
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => {
     box.hidden = true;
   }, 3000);
 }

@@ -18,29 +18,37 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Show exactly these nodes, moving only what is not in place, so that focus and scrolling stay. */
-export function place(parent, nodes) {
-  const wanted = new Set(nodes);
-  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
-  nodes.forEach((node, index) => {
-    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
-  });
+/** Secondary text: units, notes, what is absent. */
+export const unit = (...content) => el("span", { class: "unit" }, content);
+
+/** A number and its unit; zero is set back. */
+export const quantity = ([number, name]) => [number === "0" ? unit(number) : number, unit(name)];
+
+/** One of the figures at the top of a page. */
+export const statistic = (name, [number, unitName], note, grade = "") =>
+  el(
+    "div",
+    {},
+    el("dt", {}, name),
+    el("dd", {}, el("span", { class: "number" }, number), unit(unitName)),
+    el("dd", { class: `note ${grade}` }, note),
+  );
+
+/** The mark of a grade; shape and colour come from the class of its parent. */
+export const gradeMark = () => el("span", { class: "grade", "aria-hidden": "true" });
+
+/** A button that submits nothing. */
+export const button = (label, onclick, attributes = {}) =>
+  el("button", { type: "button", onclick, ...attributes }, label);
+
+/** A table from the names of its columns and its rows; cells of the columns in `figures` are numbers. */
+export function table(attributes, names, body, figures = []) {
+  const heads = names.map((name) =>
+    el("th", { scope: "col", class: figures.includes(name) ? "figure" : null }, name),
+  );
+  return el("table", attributes, el("thead", {}, el("tr", {}, heads)), body);
 }
 
-/** Copy text, also on plain HTTP where there is no clipboard interface, and say so on the button. */
-export async function copy(text, button) {
-  if (navigator.clipboard) await navigator.clipboard.writeText(text);
-  else {
-    const area = el("textarea", { class: "hidden" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  const label = button.textContent;
-  button.textContent = "Copied";
-  setTimeout(() => {
-    button.textContent = label;
-  }, 1500);
-}
+/** The ruled head of a section: its title, a note, and what stands at the right end. */
+export const sectionHead = (title, note = "", ...end) =>
+  el("div", { class: "section-head" }, el("h2", {}, title, " ", note && unit(note)), end);

@@ -1,4 +1,4 @@
-// What went wrong, in plain words: what happened, whose side, and what to do next. Pure.
+// What went wrong: what happened, on whose side, and what to do next. Pure.
 
 const KEY_FIXES = {
   __proto__: null, // looked up by words from outside
@@ -32,86 +32,104 @@ const OURS = {
   __proto__: null,
   upstream_refused: (r) => [
     `${r.upstream ?? "The upstream"} refused the connection.`,
-    "Nothing listens there: start the service, or correct the upstream of the route.",
+    "Nothing is listening there: start the service, or correct the upstream of the route.",
   ],
   upstream_unresolved: () => [
-    "The upstream’s host name leads nowhere.",
-    "Correct the upstream of the route, or the name service of this machine.",
+    "The host name of the upstream could not be resolved.",
+    "Correct the upstream of the route, or check DNS on this machine.",
   ],
   upstream_untrusted: (r) => [
     `The certificate of ${r.upstream ?? "the upstream"} is not trusted.`,
-    "Set upstream_ca_file on the route to the authority that signed it.",
+    "Set upstream_ca_file on the route to the certificate authority that signed it.",
   ],
   upstream_reset: (r) => [
-    `${r.upstream ?? "The upstream"} closed the connection before it answered.`,
-    "It may have crashed, or its keep-alive is shorter than upstream_keep_alive_s.",
+    `${r.upstream ?? "The upstream"} closed the connection before sending a complete response head.`,
+    "It may have crashed, or its keep-alive timeout is shorter than upstream_keep_alive_s.",
   ],
   upstream_bad_response: (r) => [
-    `${r.upstream ?? "The upstream"} did not answer with valid HTTP.`,
-    "The answer could not be read; look at the service on that port.",
+    `${r.upstream ?? "The upstream"} sent an invalid HTTP response.`,
+    "Check which service is listening on that port.",
   ],
   upstream_timeout: (r) => [
-    `The upstream took longer than ${seconds(r.duration_us)} to answer.`,
-    `${r.upstream ?? "It"} accepted the request and was given up on: timeout_first_byte_s in [proxy.limits].`,
+    `The upstream took longer than ${seconds(r.duration_us)} to respond.`,
+    `${r.upstream ?? "It"} accepted the request but sent no response in time; see timeout_first_byte_s in [proxy.limits].`,
   ],
   no_route: () => ["No route matches this path.", "sidelog config show lists the routes."],
-  loop_detected: () => ["The request came back to sidelog.", "The upstream points at this proxy."],
+  loop_detected: () => [
+    "The request was sent back to sidelog.",
+    "The upstream points at this proxy.",
+  ],
   overloaded: () => [
-    "sidelog had no connection left for this request.",
+    "sidelog had reached its connection limit.",
     "See max_connections in [proxy.limits].",
   ],
   keys_unavailable: () => [
-    "The keys could not be read, so nothing was let through.",
-    "Open Health: the store is away.",
+    "The keys could not be read, so the request was refused.",
+    "Open Health: the store is unavailable.",
   ],
   header_too_large: () => [
-    "The request head is larger than allowed.",
+    "The request headers exceed the limit.",
     "See max_header_bytes in [proxy.limits].",
   ],
   body_too_large: () => [
-    "The request body is larger than allowed.",
+    "The request body exceeds the limit.",
     "See max_body_bytes in [proxy.limits].",
   ],
   timeout_headers: () => [
-    "The client did not finish its request head in time.",
+    "Timed out waiting for the rest of the request headers.",
     "See timeout_headers_s in [proxy.limits].",
   ],
   timeout_body: () => [
-    "The client stopped sending its body.",
+    "Timed out waiting for more of the request body.",
     "See timeout_body_idle_s in [proxy.limits].",
   ],
   bad_request: () => [
     "The request was not valid HTTP.",
-    "sidelog answered it itself; it never reached the upstream.",
+    "sidelog refused it; it was not sent to the upstream.",
   ],
 };
 const OUTCOMES = {
   __proto__: null,
   upstream_error: (r) => [
-    `${r.upstream ?? "The upstream"} broke off or could not be reached.`,
+    `${r.upstream ?? "The upstream"} closed the connection or could not be reached.`,
     null,
   ],
   upstream_timeout: OURS.upstream_timeout,
   client_closed: (r) => [
     r.first_byte_us === null
-      ? "The client left before an answer came."
-      : "The client left before the answer was complete.",
-    "The upstream is not to blame.",
+      ? "The client disconnected before the response started."
+      : "The client disconnected before the response was complete.",
+    "This is not an error of the upstream.",
   ],
-  rejected: () => ["sidelog answered this request itself.", "It never reached the upstream."],
+  rejected: () => ["sidelog refused this request.", "It was not sent to the upstream."],
   truncated: () => [
-    "The answer ended before it was complete.",
+    "The response ended before it was complete.",
     "The upstream closed the connection early.",
   ],
   worker_lost: () => [
     "The worker process died during this exchange.",
-    "What it had noted is shown.",
+    "What had been recorded by then is shown.",
   ],
   shutdown: () => ["sidelog was stopped during this exchange.", null],
 };
 
-/** {what, next} for a record that needs a person; null for one that went well. */
-export function plainWords(record) {
+const OUTCOME_TEXTS = {
+  __proto__: null, // looked up by words from outside
+  ok: "completed",
+  rejected: "refused by sidelog",
+  upstream_error: "upstream failed",
+  upstream_timeout: "upstream timed out",
+  client_closed: "client disconnected",
+  truncated: "response incomplete",
+  worker_lost: "worker died",
+  shutdown: "sidelog was stopped",
+};
+
+/** How an exchange ended, for people; filters and exports keep the machine's word. */
+export const outcomeText = (outcome) => OUTCOME_TEXTS[outcome] ?? String(outcome);
+
+/** {what, next} for a record that needs attention; null for one that succeeded. */
+export function explain(record) {
   if (record.kind === "event") return null;
   const pair = find(record);
   return pair ? { what: pair[0], next: pair[1] } : null;
@@ -124,16 +142,13 @@ function find(record) {
   const who = record.provider ?? record.upstream ?? "The upstream";
   if (record.status >= 500)
     return [
-      `${who} answered ${record.status}.`,
-      "The error is its own: the answer below says more.",
+      `${who} returned ${record.status}.`,
+      "The error came from the upstream; see the response below.",
     ];
   if (record.status === 429)
-    return [
-      `${who} limits how often it may be asked.`,
-      "Look for retry-after in the answer’s headers.",
-    ];
+    return [`${who} is rate limiting.`, "See retry-after in the response headers."];
   if (record.status >= 400)
-    return [`${who} refused this request with ${record.status}.`, "The answer below says why."];
-  if (record.error_type) return [`${who} failed inside a ${record.status} answer.`, null];
+    return [`${who} refused this request with ${record.status}.`, "See the response below."];
+  if (record.error_type) return [`${who} reported an error in a ${record.status} response.`, null];
   return null;
 }

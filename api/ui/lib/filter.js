@@ -80,14 +80,14 @@ export function parse(text) {
   const parameters = {};
   for (const { name, value } of words(text)) {
     if (!NAMES.includes(name))
-      return { error: `${name} is no filter; there are ${NAMES.join(", ")}` };
+      return { error: `${name} is not a filter; use one of ${NAMES.join(", ")}` };
     if (name.endsWith("_ms") && !/^[0-9]+$/.test(value))
-      return { error: `${name} takes whole milliseconds, for example 1500` };
+      return { error: `${name} must be whole milliseconds, for example 1500` };
     if (
       name === "status" &&
       !/^([1-5]xx|[1-9][0-9][0-9])(,([1-5]xx|[1-9][0-9][0-9]))*$/i.test(value)
     ) {
-      return { error: "status takes a code or a class, for example 404 or 5xx" };
+      return { error: "status must be a code or a class, for example 404 or 5xx" };
     }
     if (!(name in parameters)) parameters[name] = value;
     else if (LISTS.has(name)) parameters[name] += "," + value;
@@ -96,7 +96,7 @@ export function parse(text) {
   return { parameters };
 }
 
-const write = ({ name, value, isBare }) =>
+const write = ({ name, value, isBare = false }) =>
   (isBare ? "" : `${name}:`) + (/[\s"]/.test(value) ? `"${value.replaceAll('"', "")}"` : value);
 
 /** The values a filter has in the box. */

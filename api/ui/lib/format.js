@@ -3,13 +3,36 @@
 const THIN = "\u202f";
 const DAY_MS = 86400000;
 
+/** @typedef {[number, number, string]} Scale below the limit: the divisor and the unit */
+
+/** @type {Scale[]} */
+const SIZES = [
+  [1e3, 1, "B"],
+  [1e6, 1e3, "kB"],
+  [1e9, 1e6, "MB"],
+  [Infinity, 1e9, "GB"],
+];
+/** @type {Scale[]} */
+const AGES = [
+  [120, 1, "s"],
+  [7200, 60, "min"],
+  [172800, 3600, "h"],
+  [Infinity, 86400, "d"],
+];
+
+/** @typedef {[string, string]} Quantity a number and its unit */
+
+/** @type {Quantity} */
 export const UNKNOWN = ["–", ""];
 
 export function count(number) {
   return String(number).replace(/\B(?=(\d{3})+$)/g, THIN);
 }
 
-/** [number, unit] of a duration in µs. */
+/**
+ * A duration in µs.
+ * @returns {Quantity}
+ */
 export function duration(us) {
   if (us === null || us === undefined) return UNKNOWN;
   if (us === 0) return ["0", "ms"];
@@ -20,15 +43,13 @@ export function duration(us) {
   return [String(Math.round(us / 60_000_000)), "min"];
 }
 
-/** [number, unit] of a size in bytes, decimal. */
+/**
+ * A size in bytes, decimal.
+ * @returns {Quantity}
+ */
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return UNKNOWN;
-  for (const [limit, divisor, unit] of [
-    [1e3, 1, "B"],
-    [1e6, 1e3, "kB"],
-    [1e9, 1e6, "MB"],
-    [Infinity, 1e9, "GB"],
-  ]) {
+  for (const [limit, divisor, unit] of SIZES) {
     if (bytes < limit) return [divisor === 1 ? String(bytes) : (bytes / divisor).toFixed(1), unit];
   }
   return UNKNOWN;
@@ -44,7 +65,10 @@ export function short(number) {
   return `${(number / 1_000_000).toFixed(3)}\u00a0M`;
 }
 
-/** Share of a whole in percent, with enough digits to tell it from nothing. */
+/**
+ * Share of a whole in percent, with enough digits to tell it from zero.
+ * @returns {Quantity}
+ */
 export function percent(part, whole) {
   if (!whole) return UNKNOWN;
   const value = (100 * part) / whole;
@@ -58,12 +82,7 @@ export const money = (usd, digits = 4) =>
 /** How long ago, in one unit. */
 export function ago(ms) {
   const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
-  for (const [limit, divisor, unit] of [
-    [120, 1, "s"],
-    [7200, 60, "min"],
-    [172800, 3600, "h"],
-    [Infinity, 86400, "d"],
-  ]) {
+  for (const [limit, divisor, unit] of AGES) {
     if (seconds < limit) return `${Math.floor(seconds / divisor)}\u00a0${unit}`;
   }
   return "";
@@ -74,7 +93,8 @@ const pad = (number, width = 2) => String(number).padStart(width, "0");
 /** {date, clock, ms, title} of a start in µs: local, with the date when it is not today, UTC in the title. */
 export function moment(us) {
   const time = new Date(us / 1000);
-  const isToday = Math.abs(Date.now() - time) < DAY_MS && time.getDate() === new Date().getDate();
+  const isToday =
+    Math.abs(Date.now() - time.getTime()) < DAY_MS && time.getDate() === new Date().getDate();
   const date = isToday
     ? ""
     : `${pad(time.getDate())} ${time.toLocaleString("en", { month: "short" })} `;
@@ -96,6 +116,10 @@ export function dayText(time, withDay = true) {
     : clock;
 }
 
+/** `20 Nov 2026` of an ISO date. */
+export const dayOf = (text) =>
+  new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+
 /** `2026-11-20 11:42:07 local, …Z` for titles. */
 export const momentTitle = (time) => moment(time.getTime() * 1000).title;
 
@@ -106,6 +130,16 @@ export function grade(record) {
   if (record.level === "error" || record.level === "warn" || record.level === "debug")
     return record.level;
   return "info";
+}
+
+/** A value as indented JSON; text that is none stays as it is. */
+export function jsonText(value) {
+  const text = typeof value === "string" ? value : JSON.stringify(value ?? null);
+  try {
+    return prettyJson(text);
+  } catch {
+    return text;
+  }
 }
 
 /** Indent JSON without touching its tokens: large numbers and repeated keys stay as they were sent. */

@@ -90,7 +90,7 @@ export function drawUnknown() {
   const strip = $("strip");
   strip.className = "strip unknown";
   strip.replaceChildren(el("span", { class: "line" }), el("span", { class: "bar" }));
-  strip.setAttribute("aria-label", "Ledger unknown: sidelog does not answer");
+  strip.setAttribute("aria-label", "Ledger unknown: no connection to sidelog");
   $("equation").className = "equation";
   $("equation").textContent = lastRead ? `last read ${clockText(lastRead)}` : "not read yet";
 }

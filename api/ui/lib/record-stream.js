@@ -12,14 +12,12 @@ const EVERYTHING = "kind=all";
 export class RecordStream {
   /** `tell(kind, data, id)`: kind is record, gap, reset, ended, lost or back. With a `query` of its own it is not shared. */
   constructor(tell, signal, query = null) {
-    Object.assign(this, {
-      tell,
-      signal,
-      query: query ?? EVERYTHING,
-      source: null,
-      lastId: null,
-      retry: 0,
-    });
+    this.tell = tell;
+    this.signal = signal;
+    this.query = query ?? EVERYTHING;
+    this.source = null;
+    this.lastId = null;
+    this.retry = 0;
     this.channel =
       query === null && "BroadcastChannel" in globalThis ? new BroadcastChannel(NAME) : null;
     this.channel?.addEventListener("message", ({ data }) => this.take(data));

@@ -10,7 +10,7 @@ export function marked(text) {
     .split(REDACTED)
     .map((piece, index) =>
       index % 2
-        ? el("span", { class: "redacted", title: "left out before it was stored" }, piece)
+        ? el("span", { class: "redacted", title: "removed before it was stored" }, piece)
         : piece,
     );
 }

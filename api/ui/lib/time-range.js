@@ -62,6 +62,12 @@ export function periodText({ since, until }) {
   return `${dayText(from)} – ${dayText(to, from.toDateString() !== to.toDateString())}`;
 }
 
+/** Shortcuts for the presets: `1` is the shortest. */
+export const presetKeys = (choose) =>
+  Object.fromEntries(
+    PRESETS.map(([name], index) => [String(index + 1), () => choose(presetState(name))]),
+  );
+
 /** The segmented control. */
 export function periodControl(period, choose, names = PRESETS.map(([name]) => name)) {
   const button = (label, isOn, onclick) =>
@@ -95,7 +101,7 @@ function askPeriod(period, choose) {
           event.preventDefault();
           const [from, to] = [Date.parse(since.value), Date.parse(until.value)];
           if (!(from < to)) {
-            bad.textContent = "the end lies before the start";
+            bad.textContent = "the end must be after the start";
             return;
           }
           close();

@@ -4,10 +4,17 @@ import { el } from "./dom.js";
 
 const OVERSCAN = 8;
 
+const focusedKey = () => /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key;
+
 export class VirtualRows {
   /** `makeRow(item)` makes a `tr`; items have a `key`. Rows of items that are `isFleeting` are made anew each time. */
   constructor(scroller, body, makeRow) {
-    Object.assign(this, { scroller, body, makeRow, items: [], made: new Map(), rowHeight: 28 });
+    this.scroller = scroller;
+    this.body = body;
+    this.makeRow = makeRow;
+    this.items = [];
+    this.made = new Map();
+    this.rowHeight = 28;
     this.above = el("tr", { class: "spacer", "aria-hidden": "true" }, el("td"));
     this.below = el("tr", { class: "spacer", "aria-hidden": "true" }, el("td"));
     body.append(this.above, this.below);
@@ -49,9 +56,7 @@ export class VirtualRows {
     const first = Math.min(this.first, Math.max(0, this.items.length - shown));
     const items = this.items.slice(first, first + shown);
     const wanted = new Map(items.map((item, index) => [item.key, this.rowOf(item, first + index)]));
-    const focused = this.body.contains(document.activeElement)
-      ? document.activeElement.dataset.key
-      : null;
+    const focused = this.body.contains(document.activeElement) ? focusedKey() : null;
     for (const row of [...this.body.children]) {
       if (row !== this.above && row !== this.below && wanted.get(row.dataset.key) !== row)
         row.remove();
@@ -64,8 +69,7 @@ export class VirtualRows {
     this.above.firstChild.style.height = `${first * this.rowHeight}px`;
     this.below.firstChild.style.height = `${Math.max(0, this.items.length - first - items.length) * this.rowHeight}px`;
     this.made = new Map(wanted);
-    if (focused && document.activeElement?.dataset?.key !== focused)
-      wanted.get(focused)?.focus({ preventScroll: true });
+    if (focused && focusedKey() !== focused) wanted.get(focused)?.focus({ preventScroll: true });
   }
 
   rowOf(item, index) {

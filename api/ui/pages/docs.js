@@ -1,4 +1,6 @@
-// The API's own description as a page: one article per operation, made of text nodes only.
+// The description of the API as a page: an article per operation, made of text nodes only.
+
+export {}; // a module: it awaits at its top
 
 const make = (name, ...children) => {
   const node = document.createElement(name);
@@ -16,10 +18,10 @@ const typeOf = (schema) => {
     ["to", schema.maximum],
     ["default", schema.default],
   ];
-  const told = bounds
+  const described = bounds
     .filter(([, value]) => value !== undefined && !(Math.abs(value) > Number.MAX_SAFE_INTEGER))
     .map(([word, value]) => `${word} ${value}`);
-  return [schema.type ?? "anything", ...told].join(", ");
+  return [schema.type ?? "anything", ...described].join(", ");
 };
 
 const parameters = (list) => {
@@ -42,7 +44,7 @@ const parameters = (list) => {
   return make("table", make("thead", head), make("tbody", ...rows));
 };
 
-const answers = (responses) =>
+const responseList = (responses) =>
   make(
     "ul",
     ...Object.entries(responses).map(([status, response]) => {
@@ -65,9 +67,9 @@ const article = (path, method, operation) => {
     make("p", operation.summary),
   );
   node.id = operation.operationId;
-  if (operation.security?.length === 0) node.append(make("p", "Open: no token is needed."));
+  if (operation.security?.length === 0) node.append(make("p", "No token required."));
   if (operation.parameters.length) node.append(parameters(operation.parameters));
-  const details = make("details", make("summary", "Answers"), answers(operation.responses));
+  const details = make("details", make("summary", "Responses"), responseList(operation.responses));
   node.append(details);
   return node;
 };
@@ -79,7 +81,7 @@ const shape = (name, schema) => {
       "tr",
       make("td", make("code", member)),
       make("td", typeOf(type)),
-      make("td", schema.required?.includes(member) ? "always" : "may be absent"),
+      make("td", schema.required?.includes(member) ? "always present" : "may be absent"),
     ),
   );
   node.append(make("table", make("tbody", ...members)));
@@ -117,7 +119,7 @@ const show = (document_) => {
   );
   main.replaceChildren(contents(document_.paths), ...nodes);
   document.getElementById("search").addEventListener("input", (event) => {
-    const words = event.target.value.toLowerCase().split(/\s+/);
+    const words = /** @type {HTMLInputElement} */ (event.target).value.toLowerCase().split(/\s+/);
     for (const node of nodes) {
       const text = node.textContent.toLowerCase();
       node.hidden = !words.every((word) => text.includes(word));
@@ -131,5 +133,5 @@ try {
   show(await response.json());
 } catch (error) {
   document.getElementById("operations").textContent =
-    `The description could not be loaded: ${error.message}`;
+    `Could not load the description: ${error.message}`;
 }

@@ -1,21 +1,22 @@
-// Nothing has passed through yet: one command, a live wait, where clients point, and the usual failures by their code.
+// No requests yet: one command, a live wait, where clients point, and the usual failures by their code.
 
-import { copy, el } from "../lib/dom.js";
+import { button, el, gradeMark, unit } from "../lib/dom.js";
+import { copyButton } from "../lib/controls.js";
 import { dataPort, usualPort } from "../lib/data-port.js";
 
 const TROUBLES = [
   [
     "error",
     "upstream_refused",
-    "Your service does not listen where the route points. Start it, or set --upstream.",
+    "Your service is not listening at the upstream address. Start it, or set --upstream.",
   ],
   ["warn", "no_route", "The path matches no route. sidelog config show lists them."],
+  ["", "no record", "The client bypasses the proxy. Usual causes: NO_PROXY, or a fixed base URL."],
   [
     "",
-    "no answer at all",
-    "The client goes round the proxy. NO_PROXY or a pinned base URL are the usual causes.",
+    "still stuck",
+    "Run sidelog doctor. It checks ports, file descriptors, /dev/shm and the store.",
   ],
-  ["", "still stuck", "Run sidelog doctor. It checks ports, descriptors, /dev/shm and the store."],
 ];
 
 /** Show the recipe; the page turns into the overview by itself. */
@@ -33,27 +34,19 @@ function draw(host, { url, route, upstream }, signal) {
     "MCP client": `"url": "${url}/mcp"`,
   };
   const code = el("pre", { id: "recipe", tabindex: 0 }, examples.curl);
-  const copyCode = el(
-    "button",
-    { type: "button", class: "primary", onclick: () => copy(code.textContent, copyCode) },
-    "Copy",
-  );
+  const copyCode = copyButton("Copy", () => code.textContent, { class: "primary" });
   const tabs = el(
     "div",
     { class: "tabs", role: "group", "aria-label": "Client" },
     Object.keys(examples).map((name) =>
-      el(
-        "button",
-        {
-          type: "button",
-          "aria-pressed": String(name === "curl"),
-          onclick: (event) => {
-            code.textContent = examples[name];
-            for (const other of tabs.children)
-              other.setAttribute("aria-pressed", String(other === event.target));
-          },
-        },
+      button(
         name,
+        (event) => {
+          code.textContent = examples[name];
+          for (const other of tabs.children)
+            other.setAttribute("aria-pressed", String(other === event.target));
+        },
+        { "aria-pressed": String(name === "curl") },
       ),
     ),
   );
@@ -64,39 +57,25 @@ function draw(host, { url, route, upstream }, signal) {
     waited.textContent = `${Math.round((Date.now() - since) / 1000)} s`;
   }, 1000);
   signal.addEventListener("abort", () => clearInterval(host.timer));
-  const pointer = (name, text) => {
-    const button = el(
-      "button",
-      { type: "button", class: "link", onclick: () => copy(text, button) },
-      "Copy",
-    );
-    return el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, text), button);
-  };
-  host.replaceChildren(
-    el("h1", { class: "large" }, "Nothing has passed through yet"),
+  const pointer = (name, text) =>
     el(
-      "p",
+      "div",
       {},
-      "sidelog is listening. Send one request through it and this page fills itself, no reload needed.",
-    ),
+      el("dt", {}, name),
+      el("dd", { class: "mono" }, text),
+      copyButton("Copy", () => text),
+    );
+  host.replaceChildren(
+    el("h1", { class: "large" }, "No requests yet"),
+    el("p", {}, "sidelog is listening. Send a request through it and it appears here."),
     el(
       "div",
       { class: "path-line" },
-      el(
-        "div",
-        {},
-        el("span", { class: "unit" }, "Your client"),
-        el("strong", {}, "anything that speaks HTTP"),
-      ),
+      el("div", {}, unit("Your client"), el("strong", {}, "anything that speaks HTTP")),
       el("span", { class: "arrow", "aria-hidden": "true" }, "⟶"),
-      el("div", { class: "here" }, el("span", { class: "unit" }, "sidelog"), el("code", {}, url)),
+      el("div", { class: "here" }, unit("sidelog"), el("code", {}, url)),
       el("span", { class: "arrow", "aria-hidden": "true" }, "⟶"),
-      el(
-        "div",
-        {},
-        el("span", { class: "unit" }, `Your service, route ${route}`),
-        el("code", {}, upstream),
-      ),
+      el("div", {}, unit(`Your service, route ${route}`), el("code", {}, upstream)),
     ),
     el(
       "div",
@@ -113,7 +92,7 @@ function draw(host, { url, route, upstream }, signal) {
           el(
             "p",
             { class: "unit" },
-            "The answer is your service’s own. One header is added: ",
+            "The response comes from your service, with one header added: ",
             el("code", {}, "x-sidelog-id"),
             ". Paste its value into the search box to find the record.",
           ),
@@ -121,11 +100,11 @@ function draw(host, { url, route, upstream }, signal) {
         el(
           "li",
           {},
-          el("h2", {}, "See it here"),
+          el("h2", {}, "Find it here"),
           el(
             "p",
             { class: "waiting-box", role: "status" },
-            el("span", { class: "flying" }, el("span", { class: "grade" })),
+            el("span", { class: "flying" }, gradeMark()),
             "Waiting for the first request ",
             waited,
           ),
@@ -151,7 +130,7 @@ function draw(host, { url, route, upstream }, signal) {
         TROUBLES.map(([grade, name, text]) =>
           el("div", {}, el("code", { class: `chip ${grade}` }, name), el("p", {}, text)),
         ),
-        el("h2", { class: "unit" }, "No service at hand"),
+        el("h2", { class: "unit" }, "No service to try"),
         el(
           "p",
           {},

@@ -1,8 +1,9 @@
 // The panel of filters with counts: every value that records of the period have, ticked when it is in the box.
 
-import { el } from "../lib/dom.js";
+import { button, el, gradeMark } from "../lib/dom.js";
+import { outcomeText } from "../lib/explanations.js";
 import { count } from "../lib/format.js";
-import { ask } from "../lib/api.js";
+import { getJson } from "../lib/api.js";
 import { toggled, valuesOf, without, parse } from "../lib/filter.js";
 
 const GROUPS = [
@@ -29,12 +30,12 @@ const GRADES = { __proto__: null, "4xx": "warn", "5xx": "error", warn: "warn", e
 
 /** Values with counts; those that rollups of hours cannot tell come from the summary, when it could count all. */
 async function readCounted(parameters, names, signal) {
-  const { facets } = await ask("/api/facets", { ...parameters, name: names.join(",") }, signal);
+  const { facets } = await getJson("/api/facets", { ...parameters, name: names.join(",") }, signal);
   const unknown = names.filter(
     (name) => SUMMED.has(name) && facets[name]?.some((value) => value.count === null),
   );
   if (!unknown.length) return facets;
-  const summary = await ask("/api/summary", parameters, signal);
+  const summary = await getJson("/api/summary", parameters, signal);
   if (!summary.complete) return facets;
   const status = Object.entries(summary.status).map(([value, number]) => ({
     value,
@@ -69,15 +70,13 @@ function inOrder(name, values) {
 export class Facets {
   /** `choose(text)` gets the box with a value put in or taken out; `close()` folds the panel away. */
   constructor(host, choose, close) {
-    Object.assign(this, {
-      host,
-      choose,
-      close,
-      groups: {},
-      open: new Set(),
-      names: new Map(),
-      text: "",
-    });
+    this.host = host;
+    this.choose = choose;
+    this.close = close;
+    this.groups = {};
+    this.open = new Set();
+    this.names = new Map();
+    this.text = "";
   }
 
   /** Values seen of a filter, for suggestions. */
@@ -105,7 +104,7 @@ export class Facets {
   }
 
   async readNames(signal) {
-    const { keys } = await ask("/api/request-logs", { limit: 1 }, signal);
+    const { keys } = await getJson("/api/request-logs", { limit: 1 }, signal);
     for (const key of keys) this.names.set(key.id, `${key.name} ····${key.last4}`);
   }
 
@@ -116,15 +115,10 @@ export class Facets {
         "div",
         { class: "facets-head" },
         el("h2", {}, "Filters"),
-        this.text &&
-          el("button", { type: "button", class: "link", onclick: () => this.choose("") }, "Clear"),
-        el(
-          "button",
-          { type: "button", class: "link narrow-only", onclick: () => this.close() },
-          "Done",
-        ),
+        this.text && button("Clear", () => this.choose(""), { class: "link" }),
+        button("Done", () => this.close(), { class: "link narrow-only" }),
       ),
-      ...(sections.length ? sections : [el("p", { class: "unit" }, "Nothing to choose from yet")]),
+      ...(sections.length ? sections : [el("p", { class: "unit" }, "No values yet")]),
     );
   }
 
@@ -150,30 +144,27 @@ export class Facets {
       el("legend", {}, label),
       all.map((value) => this.line(name, value, ticked.includes(value.value))),
       more > 0 &&
-        el(
-          "button",
-          {
-            type: "button",
-            class: "link",
-            onclick: () => {
-              this.open.add(name);
-              this.draw();
-            },
-          },
+        button(
           `${more} more`,
+          () => {
+            this.open.add(name);
+            this.draw();
+          },
+          { class: "link" },
         ),
     );
   }
 
+  labelOf(name, value) {
+    if (name === "outcome") return outcomeText(value);
+    return (name === "key" && this.names.get(value)) || value;
+  }
+
   line(name, { value, count: number }, isTicked) {
-    const shown = name === "key" ? (this.names.get(value) ?? value) : value;
+    const shown = this.labelOf(name, value);
     const mark =
       (name === "status" || name === "level") &&
-      el(
-        "span",
-        { class: GRADES[value] ?? "" },
-        el("span", { class: "grade", "aria-hidden": "true" }),
-      );
+      el("span", { class: GRADES[value] ?? "" }, gradeMark());
     return el(
       "label",
       { class: number === 0 ? "facet zero" : "facet", title: shown },
@@ -187,7 +178,7 @@ export class Facets {
       el("span", { class: "value" }, shown),
       el(
         "span",
-        { class: "number", title: number === null ? "only a scan could tell" : null },
+        { class: "number", title: number === null ? "not counted" : null },
         number === null ? "·" : count(number),
       ),
     );

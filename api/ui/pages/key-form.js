@@ -2,7 +2,7 @@
 
 import { el } from "../lib/dom.js";
 import { openDialog } from "../lib/dialog.js";
-import { wordsFor } from "../lib/api.js";
+import { errorText } from "../lib/api.js";
 
 const KNOWN_SCOPES = ["agent", "data_agent", "voice_agent"];
 const list = (text) =>
@@ -53,7 +53,7 @@ export function keyForm(title, key, save) {
         const saved = await save(values());
         close(saved ?? true);
       } catch (error) {
-        bad.textContent = wordsFor(error) ?? "";
+        bad.textContent = errorText(error) ?? "";
         button.disabled = false;
       }
     };
@@ -67,8 +67,8 @@ export function keyForm(title, key, save) {
         { id: "known-scopes" },
         KNOWN_SCOPES.map((scope) => el("option", { value: scope })),
       ),
-      el("label", {}, "Agents it may call, separated by commas; empty for all", agents),
-      el("label", {}, "Works until the end of (UTC); empty for ever", expires),
+      el("label", {}, "Agents, separated by commas; empty for all", agents),
+      el("label", {}, "Expires at the end of (UTC); empty for never", expires),
       el(
         "div",
         { class: "two" },

@@ -1,23 +1,16 @@
 // The keys page: what each key may do and whether it works, and the one moment in which a secret is shown.
 
 import { dataPort } from "../lib/data-port.js";
-import { copy, el } from "../lib/dom.js";
-import { confirm, openDialog, toast } from "../lib/dialog.js";
-import { ago, moment } from "../lib/format.js";
-import { ask, Problem, send, wordsFor } from "../lib/api.js";
+import { button, el, gradeMark, table, unit } from "../lib/dom.js";
+import { confirm, toast } from "../lib/dialog.js";
+import { ago, dayOf, moment } from "../lib/format.js";
+import { getJson, ApiError, sendJson, errorText } from "../lib/api.js";
 import { keyForm } from "./key-form.js";
+import { showSecret } from "./key-secret.js";
 
-export function mount(main, signal) {
-  const page = new KeysPage(main, signal);
-  page.read();
-  return page;
-}
-
-const dayOf = (text) =>
-  new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
 const isExpired = (key) => key.expires_at !== null && Date.parse(key.expires_at) <= Date.now();
 
-class KeysPage {
+export class Page {
   constructor(main, signal) {
     this.signal = signal;
     this.note = el("span", { class: "unit" });
@@ -25,60 +18,47 @@ class KeysPage {
     this.empty = el(
       "div",
       { class: "nothing", hidden: true },
-      el("p", {}, el("strong", {}, "There is no key yet")),
+      el("p", {}, el("strong", {}, "No keys yet")),
       el(
         "p",
         {},
-        "A key lets a caller through a route that asks for one. Such a route has ",
+        "A key lets a client call a route that requires one. Such a route has ",
         el("code", { class: "chip" }, 'auth = "required"'),
-        " in its settings, and lets nobody through until there is a key.",
+        " in its settings and refuses every request until there is a key.",
       ),
     );
     this.bad = el("p", { class: "bad", role: "alert" });
-    const head = ["Name", "Ends in", "Scopes", "Agent access", "Expires", "Last used", "State", ""];
+    const names = ["Name", "Ends in", "Scopes", "Agent access", "Expires", "Last used", "State"];
+    const actions = el("span", { class: "hidden" }, "Actions");
+    this.table = table({ class: "managed keys" }, [...names, actions], this.body);
     main.append(
       el(
         "div",
         { class: "page-head" },
         el("div", {}, el("p", { class: "unit" }, "Developer"), el("h1", {}, "Keys ", this.note)),
-        el(
-          "button",
-          { type: "button", class: "primary", id: "create", onclick: () => this.create() },
-          "Create key",
-        ),
+        button("Create key", () => this.create(), { class: "primary", id: "create" }),
       ),
       this.bad,
-      (this.table = el(
-        "table",
-        { class: "managed keys" },
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            head.map((name) =>
-              el("th", { scope: "col" }, name || el("span", { class: "hidden" }, "Actions")),
-            ),
-          ),
-        ),
-        this.body,
-      )),
+      this.table,
       this.empty,
     );
     this.keys = { n: () => this.create() };
   }
 
+  onAddress() {
+    this.read();
+  }
+
   async read() {
     try {
-      const { keys } = await ask("/api/keys", {}, this.signal);
+      const { keys } = await getJson("/api/keys", {}, this.signal);
       this.draw(keys.toReversed());
       this.bad.textContent = "";
     } catch (error) {
-      const isRefused = error instanceof Problem && error.status === 403;
+      const isRefused = error instanceof ApiError && error.status === 403;
       this.bad.textContent = isRefused
-        ? "Keys are for the admin: this token may only read."
-        : (wordsFor(error) ?? "");
+        ? "Keys need the admin token: this token is read-only."
+        : (errorText(error) ?? "");
     }
   }
 
@@ -92,12 +72,7 @@ class KeysPage {
 
   row(key) {
     const state = isExpired(key)
-      ? el(
-          "span",
-          { class: "warn" },
-          el("span", { class: "grade", "aria-hidden": "true" }),
-          "expired",
-        )
+      ? el("span", { class: "warn" }, gradeMark(), "expired")
       : el(
           "label",
           { class: "switch" },
@@ -116,7 +91,7 @@ class KeysPage {
           { title: moment(Date.parse(key.last_used_at) * 1000).title },
           `${ago(Date.parse(key.last_used_at))} ago`,
         )
-      : el("span", { class: "unit" }, "never");
+      : unit("never");
     return el(
       "tr",
       { "data-key-id": key.id, class: key.disabled || isExpired(key) ? "useless" : null },
@@ -125,44 +100,36 @@ class KeysPage {
       el(
         "td",
         { class: "mono" },
-        key.scopes === null
-          ? el("span", { class: "unit" }, "all scopes")
-          : key.scopes.join(", ") || "none",
+        key.scopes === null ? unit("all scopes") : key.scopes.join(", ") || "none",
       ),
       el(
         "td",
         { class: "mono" },
-        key.agents === "all"
-          ? el("span", { class: "unit" }, "all agents")
-          : key.agents.join(", ") || "none",
+        key.agents === "all" ? unit("all agents") : key.agents.join(", ") || "none",
       ),
-      el("td", {}, key.expires_at ? dayOf(key.expires_at) : el("span", { class: "unit" }, "never")),
+      el("td", {}, key.expires_at ? dayOf(key.expires_at) : unit("never")),
       el("td", {}, used),
       el("td", {}, state),
       el(
         "td",
         { class: "doing" },
-        el("button", { type: "button", class: "link", onclick: () => this.edit(key) }, "Edit"),
-        el(
-          "button",
-          { type: "button", class: "link danger", onclick: () => this.remove(key) },
-          "Delete",
-        ),
+        button("Edit", () => this.edit(key), { class: "link" }),
+        button("Delete", () => this.remove(key), { class: "link danger" }),
       ),
     );
   }
 
   async change(key, changes) {
     try {
-      await send("PATCH", `/api/keys/${encodeURIComponent(key.id)}`, changes);
+      await sendJson("PATCH", `/api/keys/${encodeURIComponent(key.id)}`, changes);
     } catch (error) {
-      this.bad.textContent = wordsFor(error) ?? "";
+      this.bad.textContent = errorText(error) ?? "";
     }
     await this.read();
   }
 
   async create() {
-    const made = await keyForm("New key", null, (values) => send("POST", "/api/keys", values));
+    const made = await keyForm("New key", null, (values) => sendJson("POST", "/api/keys", values));
     if (!made) return;
     this.read();
     await showSecret(made, await dataPort({ isKeyed: true, signal: this.signal }));
@@ -171,7 +138,7 @@ class KeysPage {
   async edit(key) {
     if (
       await keyForm(`Edit ${key.name}`, key, (values) =>
-        send("PATCH", `/api/keys/${encodeURIComponent(key.id)}`, values),
+        sendJson("PATCH", `/api/keys/${encodeURIComponent(key.id)}`, values),
       )
     )
       this.read();
@@ -180,104 +147,16 @@ class KeysPage {
   async remove(key) {
     const isSure = await confirm(
       `Delete ${key.name} ····${key.last4}`,
-      "Calls with it are refused within a second. Its name stays on the log rows. This cannot be undone.",
+      "Requests with it are refused within a second. Logs keep its name. This cannot be undone.",
       "Delete key",
     );
     if (!isSure) return;
     try {
-      await send("DELETE", `/api/keys/${encodeURIComponent(key.id)}`);
+      await sendJson("DELETE", `/api/keys/${encodeURIComponent(key.id)}`);
       toast(`${key.name} was deleted`);
     } catch (error) {
-      this.bad.textContent = wordsFor(error) ?? "";
+      this.bad.textContent = errorText(error) ?? "";
     }
     this.read();
   }
-}
-
-function showSecret(key, port) {
-  return openDialog(
-    `${key.name} is ready`,
-    (close) => {
-      const { secret } = key;
-      const done = el(
-        "button",
-        {
-          type: "button",
-          id: "done",
-          disabled: true,
-          title: "Tick the box first",
-          onclick: () => close(),
-        },
-        "Done",
-      );
-      const tick = el("input", {
-        type: "checkbox",
-        id: "stored",
-        onchange: () => {
-          done.disabled = !tick.checked;
-        },
-      });
-      const copySecret = el(
-        "button",
-        {
-          type: "button",
-          class: "primary",
-          id: "copy-secret",
-          autofocus: true,
-          onclick: () => copy(secret, copySecret),
-        },
-        "Copy secret",
-      );
-      const copyHeader = el(
-        "button",
-        { type: "button", onclick: () => copy(`${port.keyHeader}: ${secret}`, copyHeader) },
-        "Copy as header",
-      );
-      return [
-        el(
-          "p",
-          {},
-          "This is the only time the secret is shown. sidelog keeps a hash of it and cannot show it again.",
-        ),
-        el(
-          "p",
-          { class: "secret", id: "secret" },
-          el("span", { class: "unit" }, secret.slice(0, 3)),
-          secret.slice(3, -4),
-          el("b", {}, secret.slice(-4)),
-        ),
-        el(
-          "div",
-          { class: "buttons" },
-          copySecret,
-          copyHeader,
-          el("span", { class: "unit ends" }, "Ends in ", el("code", {}, key.last4)),
-        ),
-        el(
-          "dl",
-          { class: "facts" },
-          el("dt", {}, "Scopes"),
-          el("dd", { class: "mono" }, key.scopes === null ? "all" : key.scopes.join(", ")),
-          el("dt", {}, "Agent access"),
-          el("dd", { class: "mono" }, key.agents === "all" ? "all" : key.agents.join(", ")),
-          el("dt", {}, "Expires"),
-          el("dd", {}, key.expires_at ? dayOf(key.expires_at) : "never"),
-          el("dt", {}, "Works from"),
-          el("dd", {}, "now, no restart needed"),
-        ),
-        el(
-          "pre",
-          { class: "recipe" },
-          `curl ${port.url}${port.path} \\\n  -H "${port.keyHeader}: $SIDELOG_KEY"`,
-        ),
-        el(
-          "div",
-          { class: "buttons between" },
-          el("label", { class: "tick-line" }, tick, "I have stored the secret"),
-          done,
-        ),
-      ];
-    },
-    { mustAnswer: true },
-  );
 }

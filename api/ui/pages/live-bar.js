@@ -1,6 +1,6 @@
 // The bar of the live mode: running, or paused since when, with how many came since and how many of them are bad.
 
-import { el } from "../lib/dom.js";
+import { button, el, gradeMark, unit } from "../lib/dom.js";
 import { clockText, count } from "../lib/format.js";
 import { spark } from "../lib/line-chart.js";
 
@@ -22,11 +22,11 @@ export function liveBar(live, { pause, resume, stop }) {
       "div",
       { class: "live-bar" },
       el("span", { class: live.isLost ? "dot away" : "dot", "aria-hidden": "true" }),
-      el("strong", {}, live.isLost ? "Connecting again" : "Live"),
-      el("span", { class: "unit" }, "newest on top, as they are stored"),
+      el("strong", {}, live.isLost ? "Reconnecting to sidelog" : "Live"),
+      unit("newest first, as they are stored"),
       el("span", { class: "space" }),
       button(["Pause ", el("kbd", {}, "Space")], pause),
-      button(["Stop ", el("kbd", {}, "L")], stop, "quiet"),
+      button(["Stop ", el("kbd", {}, "L")], stop, { class: "quiet" }),
     );
   }
   const bad = live.news.filter((record) => record.level === "error").length;
@@ -42,20 +42,16 @@ export function liveBar(live, { pause, resume, stop }) {
       { class: "news" },
       el("b", {}, count(live.news.length) + (live.isFull ? "+" : "")),
       " new since",
-      bad > 0 && el("span", { class: "error" }, " ", el("span", { class: "grade" }), count(bad)),
-      refused > 0 &&
-        el("span", { class: "warn" }, " ", el("span", { class: "grade" }), count(refused)),
+      bad > 0 && el("span", { class: "error" }, " ", gradeMark(), count(bad)),
+      refused > 0 && el("span", { class: "warn" }, " ", gradeMark(), count(refused)),
     ),
     el("span", { class: "space" }),
     spark(pace(live), { width: 160, height: 22, kind: "ok" }),
-    el("span", { class: "unit" }, `${seconds} s`),
-    button(["Resume ", el("kbd", {}, "Space")], resume, "primary"),
-    button(["Stop ", el("kbd", {}, "L")], stop, "quiet"),
+    unit(`${seconds} s`),
+    button(["Resume ", el("kbd", {}, "Space")], resume, { class: "primary" }),
+    button(["Stop ", el("kbd", {}, "L")], stop, { class: "quiet" }),
   );
 }
-
-const button = (label, onclick, kind = "") =>
-  el("button", { type: "button", class: kind, onclick }, label);
 
 /** How many came in each second of the pause, of the last ones. */
 function pace(live) {

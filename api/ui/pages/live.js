@@ -10,26 +10,26 @@ const DRAW_MS = 150;
 
 export class Live {
   /** `add(items)` puts items before the log, `refresh()` reads its newest page again, `draw()` shows the bar. */
-  constructor({ add, refresh, draw, ended }) {
-    Object.assign(this, { add, refresh, drawBar: draw, onEnded: ended });
+  constructor({ add, refresh, draw }) {
+    this.add = add;
+    this.refresh = refresh;
+    this.drawBar = draw;
     this.stopping = null;
     this.reset();
   }
 
   reset() {
-    Object.assign(this, {
-      isPaused: false,
-      since: null,
-      news: [],
-      isFull: false,
-      isLost: false,
-      lostAt: null,
-      ended: null,
-      queue: [],
-      lastId: null,
-      parameters: {},
-      hadContact: false,
-    });
+    this.isPaused = false;
+    this.since = null;
+    this.news = [];
+    this.isFull = false;
+    this.isLost = false;
+    this.lostAt = null;
+    this.ended = null;
+    this.queue = [];
+    this.lastId = null;
+    this.parameters = {};
+    this.hadContact = false;
   }
 
   get isOn() {
@@ -63,7 +63,10 @@ export class Live {
   }
 
   pause() {
-    Object.assign(this, { isPaused: true, since: Date.now(), news: [], isFull: false });
+    this.isPaused = true;
+    this.since = Date.now();
+    this.news = [];
+    this.isFull = false;
     this.drawBar();
   }
 
@@ -86,13 +89,15 @@ export class Live {
       if (!this.hadContact)
         this.refresh(); // what came between the list and the stream
       else if (this.lostAt) this.hold(resumedNotice(this.lostAt, this.lastId));
-      Object.assign(this, { hadContact: true, lostAt: null, isLost: false });
+      this.hadContact = true;
+      this.lostAt = null;
+      this.isLost = false;
     } else if (kind === "gap") this.hold(gapNotice(data));
     else if (kind === "reset") {
       this.hold(resetNotice(data));
       this.refresh();
     } else if (kind === "ended")
-      this.ended = `Container ${data.containerId} was forgotten here, with its records.`;
+      this.ended = `Container ${data.containerId} was destroyed, with its records.`;
     this.drawBar();
     if (this.ended) this.stopping?.abort();
   }
@@ -127,7 +132,7 @@ function resumedNotice(lostAt, lastId) {
   return notice(
     "resumed",
     () =>
-      `Connection lost at ${from}, back at ${to}, resumed after entry ${lastId ? count(lastId) : "0"}. Nothing was missed.`,
+      `Connection to sidelog lost at ${from}, restored at ${to}, resumed after entry ${lastId ? count(lastId) : "0"}. Nothing was missed.`,
   );
 }
 
@@ -141,13 +146,14 @@ function gapNotice(data) {
         : `${count(data.count)} records are missing here `,
     ),
     el("code", { class: "chip" }, data.reason ?? "gap"),
-    " Every request was answered. Only their log records are not kept any more. ",
-    el("a", { href: "/health" }, "Open in health"),
+    " All requests were proxied; only their log records are missing. ",
+    el("a", { href: "/health" }, "Open Health"),
   ]);
 }
 
 const resetNotice = (data) =>
   notice(
     "resumed",
-    () => `The numbering began anew (${data.reason ?? "another store"}). What follows is live.`,
+    () =>
+      `The stream restarted (${data.reason ?? "another store"}). Records below this line are older.`,
   );

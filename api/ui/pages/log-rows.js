@@ -1,14 +1,12 @@
 // Rows of the log and their columns. Which columns are shown is chosen by a person and kept in the address.
 
-import { el } from "../lib/dom.js";
+import { openDialog } from "../lib/dialog.js";
+import { outcomeText } from "../lib/explanations.js";
+import { kindTag } from "../lib/record-kind.js";
+import { button, quantity, el, gradeMark, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, size } from "../lib/format.js";
 
 const AXIS = { from: Math.log10(1000), to: Math.log10(30_000_000) }; // µs: 1 ms to 30 s
-
-export const figure = ([number, unit]) => [
-  number === "0" ? el("span", { class: "unit zero" }, number) : number,
-  el("span", { class: "unit" }, unit),
-];
 
 function along(us) {
   const place = (Math.log10(Math.max(us, 1)) - AXIS.from) / (AXIS.to - AXIS.from);
@@ -36,36 +34,15 @@ function phases(record) {
   );
 }
 
-/** The kind tag of a record; plain HTTP has none. */
-export function tagOf(record) {
-  if (record.kind === "event") return record.name === "websocket_message" ? "WS" : "EVENT";
-  if (record.provider === "mcp" || /(^|\/)mcp\/?$/.test(record.path ?? "")) return "MCP";
-  if (record.provider) return "LLM";
-  if (record.status === 101) return "WS";
-  return record.stream ? "SSE" : null;
-}
-
-const OUTCOMES = {
-  __proto__: null, // looked up by words from outside
-  upstream_error: "the upstream broke off or could not be reached",
-  upstream_timeout: "the upstream took too long",
-  client_closed: "the client left",
-  truncated: "the answer ended early",
-  worker_lost: "the worker died",
-  shutdown: "sidelog was stopped",
-};
-
 /** One line about what happened: the reason of a failure, the model and tokens of a call, the text of a message. */
-export function whatOf(record) {
-  if (record.kind === "event") return eventText(record);
+export function detailsOf(record) {
+  if (record.kind === "event") return eventDetails(record);
   const code = record.auth_code ?? record.error_type;
   const isBad = record.level === "error" || record.level === "warn";
   const reason =
     record.outcome === "ok"
       ? null
-      : [code && code !== record.outcome ? code : record.outcome, OUTCOMES[record.outcome]]
-          .filter(Boolean)
-          .join(" · ");
+      : [code, outcomeText(record.outcome)].filter(Boolean).join(" · ");
   if (reason) return reason;
   if (isBad && code) return code;
   if (record.model) {
@@ -75,10 +52,10 @@ export function whatOf(record) {
         : ` · ${count(record.input_tokens)} in · ${count(record.output_tokens ?? 0)} out`;
     return record.model + tokens;
   }
-  return record.shed !== "none" ? `shed: ${record.shed} left out under pressure` : "";
+  return record.shed !== "none" ? `overload: ${record.shed} not kept` : "";
 }
 
-function eventText(record) {
+function eventDetails(record) {
   if (record.name !== "websocket_message")
     return record.data ? JSON.stringify(record.data).slice(0, 200) : "";
   const data = record.data ?? {};
@@ -89,15 +66,9 @@ const isWebSocketMessage = (record) =>
   record.kind === "event" && record.name === "websocket_message";
 
 function statusCell(record) {
-  if (isWebSocketMessage(record))
-    return el("td", { class: "status" }, el("span", { class: "unit" }, "msg"));
+  if (isWebSocketMessage(record)) return el("td", { class: "status" }, unit("msg"));
   const status = record.in_flight ? "open" : (record.status ?? "–");
-  return el(
-    "td",
-    { class: "status " + grade(record) },
-    el("span", { class: "grade", "aria-hidden": "true" }),
-    String(status),
-  );
+  return el("td", { class: "status " + grade(record) }, gradeMark(), String(status));
 }
 
 function startedCell(record) {
@@ -106,7 +77,7 @@ function startedCell(record) {
     "td",
     { class: "started", title: start.title },
     start.date + start.clock,
-    el("span", { class: "unit" }, start.ms),
+    unit(start.ms),
   );
 }
 
@@ -116,34 +87,31 @@ function methodCell(record) {
 }
 
 function pathCell(record) {
-  const tag = tagOf(record);
+  const tag = kindTag(record);
   const name =
     record.kind === "event"
       ? tag === "WS"
         ? (record.route_id ?? "message")
         : record.name
-      : (record.path ?? "unreadable request");
+      : (record.path ?? "invalid request");
   return el(
     "td",
     { class: "path", title: name + (record.query === null ? "" : "?" + record.query) },
     tag && el("span", { class: "tag" }, tag),
     name,
-    record.query !== null && el("span", { class: "unit" }, "?" + record.query),
+    record.query !== null && unit("?" + record.query),
   );
 }
 
-const text = (name, value) =>
-  el("td", { class: name }, value ?? el("span", { class: "unit" }, "–"));
+const text = (name, value) => el("td", { class: name }, value ?? unit("–"));
 const tokensOf = (record) =>
   record.input_tokens === null && record.output_tokens === null
     ? null
     : count((record.input_tokens ?? 0) + (record.output_tokens ?? 0));
 const keyOf = (record) =>
-  record.key_name === null
-    ? null
-    : [record.key_name, el("span", { class: "unit" }, ` ····${record.key_last4 ?? ""}`)];
+  record.key_name === null ? null : [record.key_name, unit(` ····${record.key_last4 ?? ""}`)];
 const sizeOf = (record) =>
-  figure(size(isWebSocketMessage(record) ? record.data?.size : record.response_bytes));
+  quantity(size(isWebSocketMessage(record) ? record.data?.size : record.response_bytes));
 
 export const COLUMNS = {
   __proto__: null, // looked up by words from the address
@@ -152,12 +120,12 @@ export const COLUMNS = {
   method: ["Method", methodCell],
   path: ["Path", pathCell],
   what: [
-    "What",
+    "Details",
     (record) =>
       el(
         "td",
         { class: "what " + (record.level === "debug" ? "" : grade(record)) },
-        whatOf(record),
+        detailsOf(record),
       ),
   ],
   route: ["Route", (record) => text("route", record.route_id)],
@@ -177,7 +145,7 @@ export const COLUMNS = {
           ? el("span", { class: "flying-text" }, "open")
           : record.kind === "event"
             ? ""
-            : figure(duration(record.duration_us)),
+            : quantity(duration(record.duration_us)),
       ),
   ],
 };
@@ -201,21 +169,29 @@ export function readColumns(text) {
   return Object.keys(COLUMNS).filter((name) => given.includes(name) || FIXED.has(name));
 }
 
-/** The chooser, a list of ticks; `choose` gets the new state of the address. */
-export function columnTicks(shown, choose) {
-  return Object.entries(COLUMNS).map(([name, [label]]) =>
+/** Let a person choose the columns; `choose` gets them as the address holds them. */
+export function openColumnChooser(text, choose) {
+  const toggle = (name, isOn) => {
+    if (isOn) shown.add(name);
+    else shown.delete(name);
+    const columns = readColumns([...shown].join()).join();
+    choose(columns === DEFAULT_COLUMNS.join() ? undefined : columns);
+  };
+  const shown = new Set(readColumns(text));
+  const ticks = Object.entries(COLUMNS).map(([name, [label]]) => {
+    const tick = el("input", { type: "checkbox", checked: shown.has(name) });
+    tick.disabled = FIXED.has(name);
+    tick.addEventListener("change", () => toggle(name, tick.checked));
+    return el("label", { class: "tick-line" }, tick, label);
+  });
+  openDialog("Columns", (close) => [
+    ticks,
     el(
-      "label",
-      { class: "tick-line" },
-      el("input", {
-        type: "checkbox",
-        checked: shown.includes(name),
-        disabled: FIXED.has(name),
-        onchange: (event) => choose(name, event.target.checked),
-      }),
-      label,
+      "div",
+      { class: "buttons end" },
+      button("Done", () => close(), { class: "primary" }),
     ),
-  );
+  ]);
 }
 
 /** The head of the table. */
@@ -245,8 +221,8 @@ export function recordRow(record, columns, open) {
 /** The row of a record on a narrow screen: two lines. */
 export function narrowRow(record, open) {
   const start = moment(record.started_at_us);
-  const tag = tagOf(record);
-  const reason = whatOf(record),
+  const tag = kindTag(record);
+  const reason = detailsOf(record),
     what = reason || size(record.response_bytes).join("\u00a0");
   const row = el(
     "tr",
@@ -259,8 +235,8 @@ export function narrowRow(record, open) {
         "span",
         { class: "line1" },
         el("span", { class: "method" }, record.method ?? "", " "),
-        record.path ?? record.name ?? "unreadable request",
-        record.query !== null && el("span", { class: "unit" }, "?" + record.query),
+        record.path ?? record.name ?? "invalid request",
+        record.query !== null && unit("?" + record.query),
       ),
       el(
         "span",
@@ -275,7 +251,7 @@ export function narrowRow(record, open) {
       el(
         "span",
         { class: "line1" },
-        record.in_flight ? "open" : figure(duration(record.duration_us)),
+        record.in_flight ? "open" : quantity(duration(record.duration_us)),
       ),
       el("span", { class: "line2", title: start.title }, start.clock),
     ),

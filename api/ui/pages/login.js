@@ -3,6 +3,8 @@
 import { $ } from "../lib/dom.js";
 import { restoreTheme } from "../lib/theme.js";
 
+const tokenField = /** @type {HTMLInputElement} */ ($("token"));
+
 function target() {
   const next = new URL(new URLSearchParams(location.search).get("next") ?? "/", location.origin);
   return next.origin === location.origin ? next.pathname + next.search : "/";
@@ -10,7 +12,7 @@ function target() {
 
 async function logIn(token) {
   $("error").textContent = "";
-  const button = document.querySelector("#login button");
+  const button = /** @type {HTMLButtonElement} */ (document.querySelector("#login button"));
   button.disabled = true;
   try {
     const response = await fetch("/login", {
@@ -20,22 +22,24 @@ async function logIn(token) {
     });
     if (response.status === 204) return location.replace(target());
     $("error").textContent =
-      response.status === 401 ? "This is no token of this server" : (await response.json()).detail;
+      response.status === 401
+        ? "This is not a token of this server"
+        : (await response.json()).detail;
   } catch {
-    $("error").textContent = "sidelog does not answer";
+    $("error").textContent = "Cannot reach sidelog";
   }
   button.disabled = false;
-  $("token").select();
+  tokenField.select();
 }
 
 restoreTheme();
 $("login").addEventListener("submit", (event) => {
   event.preventDefault();
-  logIn($("token").value.trim());
+  logIn(tokenField.value.trim());
 });
 
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 if (token) {
   history.replaceState(null, "", location.pathname + location.search);
   logIn(token);
-} else $("token").focus();
+} else tokenField.focus();

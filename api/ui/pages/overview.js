@@ -1,16 +1,17 @@
-// The overview: how much, how well, how fast; then what is failing, and who and what is most of it.
+// The overview: rate, errors and latency; then what is failing, and the models, tools, routes and keys most used.
 
-import { el } from "../lib/dom.js";
+import { el, sectionHead, statistic, unit } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { emptyState } from "./empty-state.js";
 import { count, duration, percent, short } from "../lib/format.js";
-import { ask, queryOf, wordsFor } from "../lib/api.js";
+import { LatestRead } from "../lib/latest-read.js";
+import { getJson, toQuery, errorText } from "../lib/api.js";
 import { latencyChart } from "../lib/line-chart.js";
 import {
   fixedState,
   periodControl,
   periodText,
-  PRESETS,
+  presetKeys,
   presetState,
   readPeriod,
 } from "../lib/time-range.js";
@@ -19,19 +20,16 @@ import { searchBox } from "../lib/search-box.js";
 import { failing, keyList, modelList, topList, toolList } from "./top-lists.js";
 
 const RENEW_MS = 10_000;
-const HOUR_MS = 3_600_000,
-  DAY_MS = 24 * HOUR_MS;
-const SAMPLE = 300; // newest records that tools and reasons are told from
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const SAMPLE = 300; // newest records, from which tools and reasons are counted
 
-export function mount(main, signal) {
-  const page = new OverviewPage(main, signal);
-  page.onAddress();
-  return page;
-}
-
-class OverviewPage {
+export class Page {
   constructor(main, signal) {
-    Object.assign(this, { main, signal, isEmpty: null, reading: null });
+    this.main = main;
+    this.signal = signal;
+    this.isEmpty = null;
+    this.reads = new LatestRead(signal);
     this.box = searchBox({
       submit: (filter) => go("/requests", { filter }),
       open: (record) => go("/requests", { record }),
@@ -73,10 +71,7 @@ class OverviewPage {
           this.rate,
         ),
         section(
-          [
-            "Latency ",
-            el("span", { class: "unit" }, "log scale, whole exchange, streams to the last byte"),
-          ],
+          ["Latency ", unit("log scale; until the last byte, streams included")],
           this.latency,
         ),
       ),
@@ -99,9 +94,7 @@ class OverviewPage {
       clearInterval(this.waiting);
     });
     this.keys = {
-      ...Object.fromEntries(
-        PRESETS.map(([name], index) => [String(index + 1), () => change(presetState(name))]),
-      ),
+      ...presetKeys(change),
       z: () => this.chart.zoomIn(),
       Backspace: () => address().since && change(presetState("1h")),
       e: () => go("/requests", { filter: "level:error" }),
@@ -114,18 +107,15 @@ class OverviewPage {
   }
 
   async read() {
-    this.reading?.abort();
-    this.reading = new AbortController();
-    const { signal } = this.reading;
-    this.signal.addEventListener("abort", () => this.reading.abort(), { once: true });
+    const signal = this.reads.next();
     const period = readPeriod(address(), "1h");
     const before = timeBefore(period);
     try {
-      const summary = await ask("/api/summary", period.parameters, signal);
+      const summary = await getJson("/api/summary", period.parameters, signal);
       if (summary.exchanges === 0 && (await this.isNothingYet(signal))) return this.showEmpty();
       const [histogram, earlier] = await Promise.all([
-        ask("/api/histogram", { ...period.parameters, buckets: 90 }, signal),
-        ask("/api/summary", before, signal),
+        getJson("/api/histogram", { ...period.parameters, buckets: 90 }, signal),
+        getJson("/api/summary", before, signal),
       ]);
       if (signal.aborted) return undefined;
       this.showData();
@@ -136,20 +126,20 @@ class OverviewPage {
       this.showLatency(histogram);
       this.bad.textContent = summary.complete
         ? ""
-        : "The counts are cut by the time budget: try a shorter period";
+        : "Some records were not counted within the time limit: choose a shorter period";
       await this.readLists(summary, period, signal);
     } catch (error) {
-      const text = wordsFor(error);
+      const text = errorText(error);
       if (text) {
         this.showData();
-        this.bad.textContent = `The figures could not be read: ${text}`;
+        this.bad.textContent = `Could not load the figures: ${text}`;
       }
     }
     return undefined;
   }
 
   async isNothingYet(signal) {
-    const { records } = await ask("/api/records", { limit: 1, kind: "all" }, signal);
+    const { records } = await getJson("/api/records", { limit: 1, kind: "all" }, signal);
     return records.length === 0;
   }
 
@@ -176,48 +166,48 @@ class OverviewPage {
   drawFigures(now, before, period) {
     const seconds = (period.until - period.since) / 1000;
     const rate = now.exchanges / seconds;
-    const bad = now.status["5xx"] ?? 0,
-      badBefore = before.status["5xx"] ?? 0;
+    const bad = now.status["5xx"] ?? 0;
+    const badBefore = before.status["5xx"] ?? 0;
     const share = bad / Math.max(1, now.exchanges) - badBefore / Math.max(1, before.exchanges);
-    const points = `${share > 0 ? "▲" : "▼"} ${Math.abs(share * 100).toFixed(2)} pt on the time before`;
+    const points = `${share > 0 ? "▲" : "▼"} ${Math.abs(share * 100).toFixed(2)} pt vs the previous period`;
     const ms = (value) => duration(value === null ? null : value * 1000);
     this.figures.replaceChildren(
-      figure(
+      statistic(
         "Requests",
         [rate >= 10 ? rate.toFixed(1) : rate.toFixed(2), "/s"],
-        `${count(now.exchanges)} in all`,
+        `${count(now.exchanges)} in total`,
       ),
-      figure(
+      statistic(
         "Error share",
         percent(bad, now.exchanges),
-        before.exchanges && Math.abs(share) >= 0.0005 ? points : `${count(bad)} of 5xx`,
+        before.exchanges && Math.abs(share) >= 0.0005 ? points : `${count(bad)} with 5xx`,
         before.exchanges && share > 0.001 ? "error" : "",
       ),
       ...["p50", "p95", "p99"].map((name) =>
-        figure(
+        statistic(
           name,
           ms(now.duration_ms[name]),
           trend(now.duration_ms[name], before.duration_ms[name]),
         ),
       ),
-      figure(
+      statistic(
         "First byte p95",
         ms(now.first_byte_ms.p95),
         trend(now.first_byte_ms.p95, before.first_byte_ms.p95),
       ),
-      figure(
-        "Refused",
+      statistic(
+        "Client errors",
         percent(now.status["4xx"] ?? 0, now.exchanges),
-        `${count(now.status["4xx"] ?? 0)} of 4xx`,
+        `${count(now.status["4xx"] ?? 0)} with 4xx`,
       ),
     );
   }
 
-  /** Read what the lists are made of; one that cannot be read says so in its place and leaves the others alone. */
+  /** Load what the lists are made of; one that fails shows the error in its place and leaves the others alone. */
   async readLists(summary, period, signal) {
     const link = (filter) =>
       "/requests" +
-      queryOf({
+      toQuery({
         filter,
         period: period.name ?? undefined,
         ...(period.name ? {} : period.parameters),
@@ -255,12 +245,16 @@ class OverviewPage {
 
   async readFailures(summary, period, signal) {
     return summary.exchanges
-      ? ask("/api/records", { ...period.parameters, level: "error,warn", limit: SAMPLE }, signal)
+      ? getJson(
+          "/api/records",
+          { ...period.parameters, level: "error,warn", limit: SAMPLE },
+          signal,
+        )
       : { records: [] };
   }
 
   readTools(period, signal) {
-    return ask(
+    return getJson(
       "/api/mcp-logs",
       {
         start_time: new Date(period.since).toISOString(),
@@ -273,19 +267,19 @@ class OverviewPage {
 
   async readKeys(summary, signal) {
     return summary.top.key?.length
-      ? (await ask("/api/request-logs", { limit: 1 }, signal)).keys
+      ? (await getJson("/api/request-logs", { limit: 1 }, signal)).keys
       : [];
   }
 
   tokens({ calls, counted, priced, input_tokens, output_tokens, cost_usd }) {
     const note = calls ? `of ${count(calls)} LLM calls` : "no LLM calls";
     this.figures.append(
-      figure(
+      statistic(
         "Tokens",
         [short(input_tokens + output_tokens), ""],
         counted ? `${short(input_tokens)} in · ${short(output_tokens)} out` : note,
       ),
-      figure(
+      statistic(
         "Cost",
         [priced ? `$${cost_usd.toFixed(2)}` : "–", ""],
         priced < calls ? `${count(calls - priced)} calls without a price` : note,
@@ -296,8 +290,7 @@ class OverviewPage {
 
 const key = (grade, text) =>
   el("span", {}, el("span", { class: `key ${grade}`, "aria-hidden": "true" }), text);
-const section = (title, host) =>
-  el("section", {}, el("div", { class: "section-head" }, el("h2", {}, title)), host);
+const section = (title, host) => el("section", {}, sectionHead(title), host);
 
 /** The time as long before a period; of a day and more in whole hours, which are summed up already. */
 function timeBefore({ since, until }) {
@@ -308,19 +301,9 @@ function timeBefore({ since, until }) {
   return { since: from, until: to };
 }
 
-/** Say in a section that its list could not be read; what was given up on purpose is left out. */
+/** A section with the error of its list; null when the read was cancelled. */
 const unread = (title) => (error) =>
-  wordsFor(error) === null ? null : section(title, el("p", { class: "bad" }, wordsFor(error)));
-
-function figure(name, [number, unit], note, grade = "") {
-  return el(
-    "div",
-    {},
-    el("dt", {}, name),
-    el("dd", {}, el("span", { class: "number" }, number), el("span", { class: "unit" }, unit)),
-    el("dd", { class: `note ${grade}` }, note),
-  );
-}
+  errorText(error) === null ? null : section(title, el("p", { class: "bad" }, errorText(error)));
 
 /** How a latency moved against the period before, in percent. */
 function trend(now, before) {

@@ -1,10 +1,12 @@
-// Request logs: every call to a route that asks for an API key, of the last 30 days. Six columns, three filters.
+// Request logs: every call to a route that requires an API key, of the last 30 days. Six columns, three filters.
 
-import { copy, el } from "../lib/dom.js";
-import { count, moment } from "../lib/format.js";
-import { ask, send, wordsFor } from "../lib/api.js";
-import { keyFix } from "../lib/explanations.js";
 import { address, change, go } from "../lib/address.js";
+import { errorText, getJson, sendJson } from "../lib/api.js";
+import { copyButton, option, pager, searchField, select } from "../lib/controls.js";
+import { button, el, gradeMark, table, unit } from "../lib/dom.js";
+import { keyFix } from "../lib/explanations.js";
+import { count, moment } from "../lib/format.js";
+import { LatestRead } from "../lib/latest-read.js";
 
 const PAGE = 50;
 const STATUSES = [
@@ -13,47 +15,25 @@ const STATUSES = [
   ["4xx", "4xx Client error"],
   ["5xx", "5xx Server error"],
 ];
+const ALL_KEYS = ["", "All keys"];
+const COLUMNS = ["Time", "API key", "Endpoint", "Method", "Status", "Latency"];
 const HEADER = "api-key: sk_<your-secret>";
-const TYPING_MS = 300;
+const NO_FILTER = { status: "", key: "", endpoint: "" };
 
-export function mount(main, signal) {
-  const page = new RequestLogsPage(main, signal);
-  page.onAddress();
-  return page;
-}
-
-class RequestLogsPage {
+export class Page {
   constructor(main, signal) {
-    Object.assign(this, { signal, trail: [], key: undefined, reading: null });
+    this.reads = new LatestRead(signal);
+    this.trail = []; // cursors of the pages before
     this.total = el("p", { class: "unit" });
-    this.status = el(
-      "select",
-      {
-        "aria-label": "Status",
-        id: "status",
-        onchange: () => this.filter({ status: this.status.value }),
-      },
-      STATUSES.map(([value, label]) => el("option", { value }, label)),
+    this.status = select("status", "Status", STATUSES, (status) => this.filter({ status }));
+    this.key = select("key", "API key", [ALL_KEYS], (key) => this.filter({ key }));
+    this.endpoint = searchField("endpoint", "Search by endpoint", (endpoint) =>
+      this.filter({ endpoint }),
     );
-    this.keySelect = el(
-      "select",
-      {
-        "aria-label": "API key",
-        id: "key",
-        onchange: () => this.filter({ key: this.keySelect.value }),
-      },
-      el("option", { value: "" }, "All keys"),
-    );
-    this.endpoint = el("input", {
-      type: "search",
-      id: "endpoint",
-      placeholder: "Search by endpoint",
-      "aria-label": "Search by endpoint",
-      oninput: () => this.typed(),
-    });
     this.body = el("tbody", { id: "logs" });
     this.foot = el("div", { class: "pager" });
     this.bad = el("p", { class: "bad", role: "alert" });
+    const note = "Calls made with your API keys appear here. Logs are kept for 30 days.";
     main.append(
       el(
         "div",
@@ -63,58 +43,24 @@ class RequestLogsPage {
           {},
           el("p", { class: "unit" }, "Developer"),
           el("h1", {}, "Request logs"),
-          el(
-            "p",
-            { class: "under" },
-            "Calls made with your API keys appear here. Logs are kept for 30 days.",
-          ),
+          el("p", { class: "under" }, note),
         ),
         this.total,
       ),
-      el(
-        "div",
-        { class: "filters" },
-        this.status,
-        this.keySelect,
-        el(
-          "div",
-          { class: "search" },
-          el("span", { class: "lens", "aria-hidden": "true" }),
-          this.endpoint,
-        ),
-      ),
+      el("div", { class: "filters" }, this.status, this.key, this.endpoint.box),
       this.bad,
-      el(
-        "table",
-        { class: "managed logs" },
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            ["Time", "API key", "Endpoint", "Method", "Status", "Latency"].map((name) =>
-              el("th", { scope: "col" }, name),
-            ),
-          ),
-        ),
-        this.body,
-      ),
+      table({ class: "managed logs" }, COLUMNS, this.body),
       this.foot,
     );
-    this.keys = { Escape: () => this.filter({ status: "", key: "", endpoint: "" }) };
+    this.keys = { Escape: () => this.filter(NO_FILTER) };
   }
 
   onAddress() {
     const state = address();
+    const { input } = this.endpoint;
     this.status.value = state.status ?? "";
-    if (document.activeElement !== this.endpoint) this.endpoint.value = state.endpoint ?? "";
+    if (document.activeElement !== input) input.value = state.endpoint ?? "";
     this.read(state);
-  }
-
-  typed() {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.filter({ endpoint: this.endpoint.value.trim() }), TYPING_MS);
   }
 
   filter(some) {
@@ -123,79 +69,44 @@ class RequestLogsPage {
   }
 
   async read(state) {
-    this.reading?.abort();
-    this.reading = new AbortController();
-    const { signal } = this.reading;
-    this.signal.addEventListener("abort", () => this.reading.abort(), { once: true });
+    const signal = this.reads.next();
+    const { status, key, endpoint, cursor } = state;
+    const query = { status, key, endpoint, cursor, limit: PAGE };
     try {
-      const answer = await ask(
-        "/api/request-logs",
-        {
-          status: state.status,
-          key: state.key,
-          endpoint: state.endpoint,
-          cursor: state.cursor,
-          limit: PAGE,
-        },
-        signal,
-      );
+      const answer = await getJson("/api/request-logs", query, signal);
       if (!signal.aborted) this.draw(answer, state);
       this.bad.textContent = "";
     } catch (error) {
-      this.bad.textContent = wordsFor(error) ?? "";
+      this.bad.textContent = errorText(error) ?? "";
     }
   }
 
-  draw(answer, state) {
-    this.total.textContent = `${count(answer.total)}${answer.total_capped ? "+" : ""} calls in the last 30 days`;
-    const known = new Map(answer.keys.map((key) => [key.id, key]));
-    this.keySelect.replaceChildren(
-      el("option", { value: "" }, "All keys"),
-      ...answer.keys.map((key) =>
-        el(
-          "option",
-          { value: key.id },
-          `${key.name} ····${key.last4}${key.deleted ? " (deleted)" : ""}`,
-        ),
-      ),
-    );
-    this.keySelect.value = state.key ?? "";
-    this.body.replaceChildren(...answer.logs.map((log) => this.row(log, known)));
-    const isFiltered = state.status || state.key || state.endpoint;
+  draw({ logs, keys, total, total_capped: isCapped, next_cursor: next }, state) {
+    this.total.textContent = `${count(total)}${isCapped ? "+" : ""} calls in the last 30 days`;
+    const known = new Map(keys.map((key) => [key.id, key]));
+    const choices = keys.map(({ id, name, last4, deleted }) => [
+      id,
+      `${name} ····${last4}${deleted ? " (deleted)" : ""}`,
+    ]);
+    this.key.replaceChildren(...[ALL_KEYS, ...choices].map(option));
+    this.key.value = state.key ?? "";
+    this.body.replaceChildren(...logs.map((log) => this.row(log, known)));
+    const newer = () => change({ cursor: this.trail.pop() });
+    const older = () => {
+      this.trail.push(state.cursor);
+      change({ cursor: next });
+    };
+    const note = this.note(logs.length, total, state);
+    this.foot.replaceChildren(...pager(note, state.cursor && newer, next && older));
+  }
+
+  /** What stands below the rows: which ones they are, or why there are none. */
+  note(shown, total, { status, key, endpoint }) {
     const first = this.trail.length * PAGE + 1;
-    const note = answer.logs.length
-      ? `${count(first)}–${count(first + answer.logs.length - 1)} of ${count(answer.total)}`
-      : isFiltered
-        ? "No calls match"
-        : "Calls to routes with auth appear here";
-    const button = (label, isOff, onclick) =>
-      el("button", { type: "button", disabled: isOff, onclick }, label);
-    this.foot.replaceChildren(
-      el("p", { class: "unit" }, note),
-      isFiltered && !answer.logs.length
-        ? el(
-            "button",
-            {
-              type: "button",
-              class: "link",
-              onclick: () => this.filter({ status: "", key: "", endpoint: "" }),
-            },
-            "Clear the filters",
-          )
-        : "",
-      el(
-        "div",
-        { class: "buttons" },
-        button("Newer", !state.cursor, () => {
-          const before = this.trail.pop();
-          change({ cursor: before });
-        }),
-        button("Older", !answer.next_cursor, () => {
-          this.trail.push(state.cursor);
-          change({ cursor: answer.next_cursor });
-        }),
-      ),
-    );
+    if (shown) return `${count(first)}–${count(first + shown - 1)} of ${count(total)}`;
+    if (!status && !key && !endpoint) return "Calls to routes that require a key appear here";
+    const clear = button("Clear filters", () => this.filter(NO_FILTER), { class: "link" });
+    return ["No calls match ", clear];
   }
 
   row(log, known) {
@@ -209,11 +120,7 @@ class RequestLogsPage {
           el("span", { class: "unit mono" }, ` ····${key.last4}`),
           known.get(key.id)?.deleted && [" ", el("span", { class: "tag" }, "deleted")],
         ]
-      : el(
-          "span",
-          { class: "unit" },
-          log.error_code === "invalid_token" ? "no key matched" : "none sent",
-        );
+      : unit(log.error_code === "invalid_token" ? "no key matched" : "none sent");
     return el(
       "tr",
       {},
@@ -228,58 +135,49 @@ class RequestLogsPage {
       el(
         "td",
         { class: "outcome" },
-        el(
-          "span",
-          { class: "mono status " + grade },
-          el("span", { class: "grade", "aria-hidden": "true" }),
-          String(log.status ?? "–"),
-        ),
+        el("span", { class: "mono status " + grade }, gradeMark(), String(log.status ?? "–")),
         log.error_code && this.fix(log),
       ),
       el(
         "td",
         { class: "mono latency" },
         log.latency_ms < 1 ? "< 1" : count(log.latency_ms),
-        el("span", { class: "unit" }, "\u00a0ms"),
+        unit("\u00a0ms"),
       ),
     );
   }
 
+  /** The code of a refused call, how to fix it, and the one action that does. */
   fix(log) {
-    const action = (label, onclick) =>
-      el("button", { type: "button", class: "link act", onclick }, label);
+    const action = (label, onclick) => button(label, onclick, { class: "link act" });
     const actions = {
       __proto__: null, // looked up by a word from outside
-      missing_token: () => {
-        const button = action("Copy header", () => copy(HEADER, button));
-        return button;
-      },
+      missing_token: () => copyButton("Copy header", () => HEADER, { class: "link act" }),
       scope_denied: () => action("Edit key", () => go("/keys")),
       agent_denied: () => action("Edit key", () => go("/keys")),
       disabled: () => action("Enable key", (event) => this.enable(log, event.target)),
       expired: () => action("New key", () => go("/keys")),
     };
-    const text = keyFix(log.error_code);
+    const isMissing = log.error_code === "missing_token";
+    const text = isMissing
+      ? ["Add the header — ", el("code", { class: "chip" }, HEADER)]
+      : keyFix(log.error_code);
     return [
       el("code", { class: "chip warn code" }, log.error_code),
-      el(
-        "span",
-        { class: "fix" },
-        log.error_code === "missing_token"
-          ? ["Add the header — ", el("code", { class: "chip" }, HEADER)]
-          : text,
-      ),
+      el("span", { class: "fix" }, text),
       actions[log.error_code]?.(),
     ];
   }
 
-  async enable(log, button) {
+  async enable(log, pressed) {
     try {
-      await send("PATCH", `/api/keys/${encodeURIComponent(log.api_key.id)}`, { disabled: false });
-      button.textContent = "Enabled";
-      button.disabled = true;
+      await sendJson("PATCH", `/api/keys/${encodeURIComponent(log.api_key.id)}`, {
+        disabled: false,
+      });
+      pressed.textContent = "Enabled";
+      pressed.disabled = true;
     } catch (error) {
-      this.bad.textContent = wordsFor(error) ?? "";
+      this.bad.textContent = errorText(error) ?? "";
     }
   }
 }

@@ -1,29 +1,29 @@
 // The requests page: what is in the address is what is shown. Filters, histogram, log, live mode, and the sheet.
 
-import { el } from "../lib/dom.js";
+import { button, el } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
-import { openDialog } from "../lib/dialog.js";
 import { Facets } from "./facets.js";
-import { count } from "../lib/format.js";
-import { ask, Problem, queryOf, wordsFor } from "../lib/api.js";
+import { ApiError, errorText, getJson } from "../lib/api.js";
 import { Live } from "./live.js";
 import { liveBar } from "./live-bar.js";
+import { failureFoot, listFoot, noMatchFoot, skeleton } from "./list-foot.js";
+import { LoadedRecords } from "./loaded-records.js";
+import { openExport } from "./export-dialog.js";
+import { LatestRead } from "../lib/latest-read.js";
 import {
   fixedState,
   periodControl,
-  periodLabel,
-  PRESETS,
+  presetKeys,
   presetState,
   readPeriod,
 } from "../lib/time-range.js";
-import { parse, toggled, without, words } from "../lib/filter.js";
+import { parse, toggled } from "../lib/filter.js";
 import { address, change } from "../lib/address.js";
 import {
-  columnTicks,
-  DEFAULT_COLUMNS,
   headRow,
   narrowRow,
   noticeRow,
+  openColumnChooser,
   readColumns,
   recordRow,
 } from "./log-rows.js";
@@ -32,36 +32,25 @@ import { Sheet } from "../record/sheet.js";
 import { VirtualRows } from "../lib/virtual-rows.js";
 
 const PAGE = 100;
-const MAX_ROWS = 20_000; // older ones are a filter or a period away
 const SHORT_COLUMNS = ["started", "status", "method", "path", "phases", "duration"]; // beside an open sheet
 const NARROW = matchMedia("(max-width: 640px)");
 const WIDE = matchMedia("(min-width: 1500px)");
 const HEIGHTS = { wide: 28, narrow: 52 };
 
-export function mount(main, signal) {
-  const page = new RequestsPage(main, signal);
-  page.onAddress();
-  return page;
-}
-
-class RequestsPage {
+export class Page {
   constructor(main, signal) {
     this.signal = signal;
-    Object.assign(this, {
-      records: [],
-      flying: [],
-      cursor: null,
-      complete: true,
-      question: null,
-      shownQuestion: null,
-      shownLook: null,
-      hasFailed: null,
-    });
+    this.loaded = new LoadedRecords();
+    this.reads = new LatestRead(signal);
+    this.shownQuestion = null;
+    this.shownLook = null;
+    this.failure = null;
+    this.isLoadingOlder = false;
     this.build(main);
     this.virtual = new VirtualRows(this.log, this.body, (item) => this.row(item));
     this.live = new Live({
       add: (items) => this.add(items),
-      refresh: () => this.readNewest(),
+      refresh: () => this.loadNewest(),
       draw: () => this.drawLive(),
     });
     this.chart = new BarChart(this.chartHost, {
@@ -70,16 +59,10 @@ class RequestsPage {
       signal,
       zoom: (since, until) => change(fixedState(since, until)),
     });
-    this.sheet = new Sheet(this.aside, {
-      close: () => this.close(),
-      move: (step) => this.move(step),
-      signal,
-    });
     NARROW.addEventListener("change", () => this.renewRows(), { signal });
     signal.addEventListener("abort", () => {
       this.live.stop();
       this.virtual.stop();
-      this.question?.abort();
     });
     this.keys = this.shortcuts();
   }
@@ -91,28 +74,14 @@ class RequestsPage {
       known: (name) => this.facets.known(name),
     });
     this.periodHost = el("div", { class: "period-host" });
-    this.liveButton = el(
-      "button",
-      { type: "button", id: "live", onclick: () => this.toggleLive() },
-      "Go live ",
-      el("kbd", {}, "L"),
-    );
-    this.filtersButton = el(
-      "button",
-      { type: "button", id: "filters", onclick: () => this.toggleFacets() },
-      "Filters ",
-      el("kbd", {}, "F"),
-    );
-    const columns = el(
-      "button",
-      { type: "button", id: "columns", onclick: () => this.chooseColumns() },
-      "Columns",
-    );
-    const exporting = el(
-      "button",
-      { type: "button", id: "export", onclick: () => this.export() },
-      "Export",
-    );
+    this.liveButton = button(["Go live ", el("kbd", {}, "L")], () => this.toggleLive(), {
+      id: "live",
+    });
+    this.filtersButton = button(["Filters ", el("kbd", {}, "F")], () => this.toggleFacets(), {
+      id: "filters",
+    });
+    const columns = button("Columns", () => this.chooseColumns(), { id: "columns" });
+    const exporting = button("Export", () => this.export(), { id: "export" });
     this.panel = el("aside", { class: "facets", id: "facets", "aria-label": "Filters" });
     this.facets = new Facets(
       this.panel,
@@ -131,13 +100,8 @@ class RequestsPage {
       this.table,
       this.foot,
     );
-    this.aside = el("aside", {
-      class: "sheet",
-      id: "sheet",
-      "aria-label": "Record",
-      tabindex: "-1",
-      hidden: true,
-    });
+    const close = () => this.close();
+    this.sheet = new Sheet({ close, move: (step) => this.move(step), signal: this.signal });
     main.append(
       el("h1", { class: "hidden" }, "Requests"),
       el(
@@ -160,12 +124,10 @@ class RequestsPage {
         { class: "split" },
         this.panel,
         el("div", { class: "middle" }, this.chartHost, this.bar, this.log),
-        this.aside,
+        this.sheet.host,
       ),
     );
   }
-
-  // --- address -----------------------------------------------------------------------------------------------
 
   onAddress() {
     const state = address();
@@ -211,49 +173,41 @@ class RequestsPage {
     return read.error ? null : read.parameters;
   }
 
-  // --- reading -----------------------------------------------------------------------------------------------
-
   renew() {
-    this.question?.abort();
-    this.question = new AbortController();
-    Object.assign(this, {
-      records: [],
-      flying: [],
-      cursor: null,
-      complete: true,
-      isFirst: true,
-      hasFailed: null,
-    });
+    const signal = this.reads.next();
+    this.loaded.clear();
+    this.failure = null;
     const parameters = this.parameters();
     if (!parameters) return;
     if (this.live.isOn) this.live.parameters = parameters;
-    const { signal } = this.question;
     const later = setTimeout(() => this.drawSkeleton(), 150);
-    this.readNewest().finally(() => clearTimeout(later));
-    ask("/api/histogram", { ...parameters, ...this.period.parameters, buckets: 120 }, signal).then(
+    this.loadNewest().finally(() => clearTimeout(later));
+    getJson(
+      "/api/histogram",
+      { ...parameters, ...this.period.parameters, buckets: 120 },
+      signal,
+    ).then(
       (data) => this.chart.set(data),
       (error) => this.fail(error),
     );
-    if (!this.panel.hidden) this.readFacets(signal);
+    if (!this.panel.hidden) this.loadFacets(signal);
   }
 
-  readFacets(signal = this.question.signal) {
+  loadFacets(signal = this.reads.signal) {
     this.facetsOf = this.shownQuestion;
     this.facets
       .read(this.state.filter ?? "", this.period, signal)
       .catch((error) => this.fail(error));
   }
 
+  /** Load a page of records; null when it failed or is no longer wanted. */
   async page(more) {
     const parameters = this.parameters();
     if (!parameters) return null;
-    const { signal } = this.question;
+    const { signal } = this.reads;
+    const query = { ...parameters, ...this.period.parameters, limit: PAGE, ...more };
     try {
-      const answer = await ask(
-        "/api/records",
-        { ...parameters, ...this.period.parameters, limit: PAGE, ...more },
-        signal,
-      );
+      const answer = await getJson("/api/records", query, signal);
       return signal.aborted ? null : answer;
     } catch (error) {
       this.fail(error);
@@ -261,61 +215,36 @@ class RequestsPage {
     }
   }
 
-  async readNewest() {
+  async loadNewest() {
     const answer = await this.page({ in_flight: true });
     if (!answer) return;
-    const stored = answer.records.filter((record) => !record.in_flight);
-    this.flying = answer.records.filter((record) => record.in_flight);
-    const known = new Set(this.records.map((record) => record.id));
-    const fresh = stored.filter((record) => !known.has(record.id));
-    if (this.isFirst || fresh.length === stored.length) {
-      Object.assign(this, {
-        records: stored,
-        cursor: answer.next_cursor,
-        complete: answer.complete,
-        isFirst: false,
-      });
-    } else this.records = [...this.records, ...fresh].sort((a, b) => (b.seq ?? 0) - (a.seq ?? 0));
+    this.loaded.setNewest(answer);
     this.draw();
   }
 
-  async readOlder() {
-    if (this.isReading || !this.cursor) return;
-    this.isReading = true;
-    const answer = await this.page({ cursor: this.cursor });
-    this.isReading = false;
+  async loadOlder() {
+    if (this.isLoadingOlder || !this.loaded.cursor) return;
+    this.isLoadingOlder = true;
+    const answer = await this.page({ cursor: this.loaded.cursor });
+    this.isLoadingOlder = false;
     if (!answer) return;
-    const known = new Set(this.records.map((record) => record.id));
-    this.records = [...this.records, ...answer.records.filter((record) => !known.has(record.id))];
-    Object.assign(this, { cursor: answer.next_cursor, complete: answer.complete });
+    this.loaded.appendOlder(answer);
     this.draw();
   }
 
   add(items) {
-    const known = new Set(this.records.slice(0, 2000).map((record) => record.id));
-    const fresh = items
-      .filter((item) => !known.has(item.id))
-      .map((item) => ({ ...item, isNew: true }));
-    if (!fresh.length) return;
-    const ids = new Set(fresh.map((item) => item.id));
-    this.flying = this.flying.filter((record) => !ids.has(record.id));
-    this.records = [...fresh, ...this.records];
-    if (this.records.length > MAX_ROWS)
-      Object.assign(this, { records: this.records.slice(0, MAX_ROWS), cursor: null, isCut: true });
-    this.draw({ holds: true });
+    if (this.loaded.prepend(items)) this.draw({ holds: true });
   }
 
   fail(error) {
-    const text = wordsFor(error);
+    const text = errorText(error);
     if (text === null) return;
-    if (error instanceof Problem && error.status === 400) this.box.complain(text);
+    if (error instanceof ApiError && error.status === 400) this.box.complain(text);
     else {
-      this.hasFailed = text;
+      this.failure = text;
       this.drawFoot();
     }
   }
-
-  // --- showing -----------------------------------------------------------------------------------------------
 
   columns() {
     const columns = readColumns(this.state.columns);
@@ -353,7 +282,7 @@ class RequestsPage {
   }
 
   draw({ holds = false } = {}) {
-    const all = [...this.flying, ...this.records];
+    const { all } = this.loaded;
     const items = all.map((record, index) => ({
       key: record.id + (record.in_flight ? "*" : ""),
       record,
@@ -369,83 +298,16 @@ class RequestsPage {
 
   drawSkeleton() {
     this.table.hidden = true;
-    this.foot.replaceChildren(
-      el(
-        "div",
-        { class: "skeleton", "aria-label": "Loading" },
-        Array.from({ length: 12 }, () => el("div")),
-      ),
-    );
+    this.foot.replaceChildren(skeleton());
   }
 
   drawFoot() {
-    const number = this.records.length + this.flying.length;
-    if (this.hasFailed) {
-      return this.foot.replaceChildren(
-        el(
-          "p",
-          { class: "failed" },
-          el("span", { class: "error" }, el("span", { class: "grade" })),
-          `The records could not be read: ${this.hasFailed}. `,
-          el("button", { type: "button", class: "link", onclick: () => this.renew() }, "Try again"),
-        ),
-      );
-    }
-    if (number === 0)
-      return this.foot.replaceChildren(...(this.complete ? this.noMatch() : this.goOn(0)));
-    if (!this.cursor)
-      return this.foot.replaceChildren(
-        el(
-          "p",
-          { class: "unit" },
-          `${count(number)} shown, ${this.isCut ? "older ones are a shorter period away" : "end of the list"}`,
-        ),
-      );
-    this.foot.replaceChildren(...this.goOn(number));
-  }
-
-  goOn(number) {
-    const label = this.complete ? "Older records" : "Go on searching";
-    const note = this.complete
-      ? `${count(number)} shown`
-      : `Searched for 2 s and found ${count(number)}. There may be more.`;
-    return [
-      el("p", { class: "unit" }, note),
-      el("button", { type: "button", id: "older", onclick: () => this.readOlder() }, label),
-    ];
-  }
-
-  noMatch() {
-    const filters = words(this.state.filter ?? "");
-    const wider = PRESETS.map(([name]) => name)
-      .concat("30d")
-      .find((name) => readPeriod({ period: name }).since < this.period.since - 1000);
-    const button = (label, onclick) => el("button", { type: "button", onclick }, label);
-    return [
-      el(
-        "div",
-        { class: "nothing" },
-        el(
-          "p",
-          {},
-          el("strong", {}, filters.length ? "No requests match " : "No requests "),
-          filters.map((word) =>
-            el("code", { class: "chip" }, word.isBare ? word.value : `${word.name}:${word.value}`),
-          ),
-          this.period.name ? `in the last ${periodLabel(this.period.name)}` : "in this period",
-        ),
-        el(
-          "div",
-          { class: "buttons" },
-          wider &&
-            button(`Look at the last ${periodLabel(wider)}`, () => change(presetState(wider))),
-          filters.length > 0 &&
-            button(`Drop ${filters.at(-1).name}:${filters.at(-1).value}`, () =>
-              this.setFilter(without(this.state.filter, filters.at(-1).name)),
-            ),
-        ),
-      ),
-    ];
+    const { loaded, failure } = this;
+    if (failure) this.foot.replaceChildren(failureFoot(failure, () => this.renew()));
+    else if (loaded.isComplete && !loaded.all.length) {
+      const setFilter = (text) => this.setFilter(text);
+      this.foot.replaceChildren(noMatchFoot(this.state.filter ?? "", this.period, setFilter));
+    } else this.foot.replaceChildren(...[listFoot(loaded, () => this.loadOlder())].flat());
   }
 
   drawLive() {
@@ -463,8 +325,6 @@ class RequestsPage {
     );
   }
 
-  // --- the open record ---------------------------------------------------------------------------------------
-
   showRecord(id) {
     const known = this.virtual.items.find((item) => item.record.id === id)?.record;
     this.sheet.show(id, known, (record) => {
@@ -478,8 +338,8 @@ class RequestsPage {
       if (row.dataset.id === this.state.record) row.setAttribute("aria-current", "true");
       else row.removeAttribute("aria-current");
     }
-    if (!this.panel.hidden && this.facetsOf !== this.shownQuestion && this.question)
-      this.readFacets();
+    if (!this.panel.hidden && this.facetsOf !== this.shownQuestion && this.reads.signal)
+      this.loadFacets();
     if (!this.state.record) this.chart.setMark(null);
   }
 
@@ -495,67 +355,28 @@ class RequestsPage {
 
   move(step) {
     const { items } = this.virtual;
-    let at = this.indexOf(this.state.record ?? document.activeElement?.dataset?.id);
+    let at = this.indexOf(
+      this.state.record ?? /** @type {HTMLElement} */ (document.activeElement)?.dataset?.id,
+    );
     do at += step;
     while (items[at]?.record.isNotice);
-    if (at >= items.length - 5) this.readOlder();
+    if (at >= items.length - 5) this.loadOlder();
     if (!items[at]) return;
-    this.virtual.reveal(at, { withFocus: !this.aside.contains(document.activeElement) });
+    this.virtual.reveal(at, { withFocus: !this.sheet.host.contains(document.activeElement) });
     if (this.state.record) change({ record: items[at].record.id }, { isStep: false });
   }
 
-  // --- doing -------------------------------------------------------------------------------------------------
-
   chooseColumns() {
-    const choose = (name, isOn) => {
-      const shown = new Set(readColumns(this.state.columns));
-      if (isOn) shown.add(name);
-      else shown.delete(name);
-      const text = readColumns([...shown].join()).join();
-      change({ columns: text === DEFAULT_COLUMNS.join() ? undefined : text }, { isStep: false });
-    };
-    openDialog("Columns", (close) => [
-      columnTicks(readColumns(this.state.columns), choose),
-      el(
-        "div",
-        { class: "buttons end" },
-        el("button", { type: "button", class: "primary", onclick: () => close() }, "Done"),
-      ),
-    ]);
+    openColumnChooser(this.state.columns, (columns) => change({ columns }, { isStep: false }));
   }
 
   export() {
-    const parameters = { ...this.parameters(), ...this.period.parameters };
-    const link = (format, text) =>
-      el(
-        "a",
-        { href: "/api/export" + queryOf({ ...parameters, format }), download: `sidelog.${format}` },
-        el("strong", {}, format.toUpperCase()),
-        " ",
-        text,
-      );
-    openDialog("Export what is filtered", (close) => [
-      el(
-        "ul",
-        { class: "exports" },
-        el("li", {}, link("ndjson", "one record a line")),
-        el("li", {}, link("csv", "for a spreadsheet, formulas neutralised")),
-        el("li", {}, link("har", "for browsers’ network tools, with bodies")),
-      ),
-      el(
-        "div",
-        { class: "buttons end" },
-        el("button", { type: "button", onclick: () => close() }, "Close"),
-      ),
-    ]);
+    openExport({ ...this.parameters(), ...this.period.parameters });
   }
 
   shortcuts() {
-    const period = Object.fromEntries(
-      PRESETS.map(([name], index) => [String(index + 1), () => change(presetState(name))]),
-    );
     return {
-      ...period,
+      ...presetKeys(change),
       j: () => this.move(1),
       k: () => this.move(-1),
       ArrowDown: () => this.move(1),

@@ -1,8 +1,8 @@
 // The lists of the overview: reasons of failures, models, tools, routes, keys. Shares are drawn on the rows' own rules.
 
-import { el } from "../lib/dom.js";
+import { el, gradeMark, unit } from "../lib/dom.js";
 import { ago, count, grade, money, short } from "../lib/format.js";
-import { tagOf } from "./log-rows.js";
+import { kindTag } from "../lib/record-kind.js";
 
 const ROWS = 6;
 
@@ -20,11 +20,7 @@ function list(title, note, head, rows, { wide = false } = {}) {
   return el(
     "section",
     { class: wide ? "list wide" : "list" },
-    el(
-      "div",
-      { class: "section-head" },
-      el("h2", {}, title, " ", el("span", { class: "unit" }, note)),
-    ),
+    el("div", { class: "section-head" }, el("h2", {}, title, " ", unit(note))),
     el(
       "table",
       {},
@@ -68,7 +64,7 @@ export function failing(records, link, isCut) {
     const where = grouped(members, (record) => record.path)[0]?.[0] ?? "";
     const newest = members.find((record) => record.path === where) ?? members[0];
     const code = reason(newest);
-    const tag = tagOf(newest);
+    const tag = kindTag(newest);
     const filter = [
       newest.status === null ? "" : `status:${newest.status}`,
       newest.error_type
@@ -83,22 +79,17 @@ export function failing(records, link, isCut) {
     return el(
       "tr",
       {},
-      el(
-        "td",
-        { class: "status " + grade(newest) },
-        el("span", { class: "grade", "aria-hidden": "true" }),
-        String(newest.status ?? "–"),
-      ),
+      el("td", { class: "status " + grade(newest) }, gradeMark(), String(newest.status ?? "–")),
       cell(el("a", { href: link(filter) }, el("code", { class: `chip ${newest.level}` }, code))),
       el(
         "td",
         { class: "where", title: where },
         tag && el("span", { class: "tag" }, tag),
-        el("span", { class: "unit" }, `${newest.method ?? ""} `),
+        unit(`${newest.method ?? ""} `),
         where,
       ),
       number(count(members.length)),
-      number(el("span", { class: "unit" }, ago(newest.started_at_us / 1000))),
+      number(unit(ago(newest.started_at_us / 1000))),
     );
   });
   if (!rows.length)
@@ -117,7 +108,7 @@ export function failing(records, link, isCut) {
   if (records.length)
     section
       .querySelector(".section-head")
-      .append(el("a", { href: link("level:error,warn") }, "Open as a filter"));
+      .append(el("a", { href: link("level:error,warn") }, "Open in Requests"));
   return section;
 }
 
@@ -131,11 +122,11 @@ export function modelList({ models, calls }, link) {
           cell(
             one.model
               ? el("a", { href: link(`model:${one.model}`) }, one.model)
-              : el("span", { class: "unit" }, one.provider),
+              : unit(one.provider),
           ),
           number(count(one.calls)),
           number(short(one.input_tokens + one.output_tokens)),
-          number(one.priced ? money(one.cost_usd, 2) : el("span", { class: "unit" }, "no price")),
+          number(one.priced ? money(one.cost_usd, 2) : unit("no price")),
         ],
         one.calls / models[0].calls,
       ),
@@ -153,9 +144,7 @@ export function toolList(logs, total) {
       [
         cell(el("a", { href: `/mcp-logs?tool_names=${encodeURIComponent(name)}` }, name)),
         number(count(members.length)),
-        number(
-          failed ? el("span", { class: "bad" }, count(failed)) : el("span", { class: "unit" }, "0"),
-        ),
+        number(failed ? el("span", { class: "bad" }, count(failed)) : unit("0")),
       ],
       members.length / most,
     );
@@ -205,7 +194,7 @@ export function keyList(values, keys, total, link) {
   const section = topList("Keys", "key", values, total, link, { wide: true });
   for (const anchor of section?.querySelectorAll("tbody a") ?? []) {
     const key = names.get(anchor.textContent);
-    if (key) anchor.replaceChildren(key.name, el("span", { class: "unit" }, ` ····${key.last4}`));
+    if (key) anchor.replaceChildren(key.name, unit(` ····${key.last4}`));
   }
   return section;
 }

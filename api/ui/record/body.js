@@ -1,6 +1,6 @@
 // A stored body: pretty JSON that folds and can be searched, raw text, or hex; and what of it was kept.
 
-import { el } from "../lib/dom.js";
+import { button, el, unit } from "../lib/dom.js";
 import { prettyJson, sizeText } from "../lib/format.js";
 import { hexLines, bytesOf } from "./hex.js";
 import { jsonTree } from "./json-tree.js";
@@ -8,10 +8,10 @@ import { marked } from "../lib/redaction.js";
 
 const OMITTED = {
   __proto__: null,
-  level: "not kept: the capture level of this route",
-  shed: "not kept: left out under pressure",
-  coding: "not kept: its content coding could not be undone, so it could not be redacted",
-  retention: "not kept any more: retention",
+  level: "not kept: capture level of this route",
+  shed: "not kept: overload",
+  coding: "not kept: it could not be decoded and so not redacted",
+  retention: "deleted by retention",
 };
 const MAX_TREE = 262_144; // characters; larger bodies are shown as text
 
@@ -19,43 +19,27 @@ export function bodyView(record, side) {
   const body = record[side].body;
   const wire = record[side + "_bytes"];
   if (body === null)
-    return [
-      el(
-        "h3",
-        {},
-        "Body ",
-        el("span", { class: "unit" }, wire ? `${sizeText(wire)}, not kept` : "none sent"),
-      ),
-    ];
+    return [el("h3", {}, "Body ", unit(wire ? `${sizeText(wire)}, not kept` : "none sent"))];
   if (body.omitted)
     return [
       el(
         "h3",
         {},
         "Body ",
-        el(
-          "span",
-          { class: "unit" },
-          `${sizeText(body.size)}, ${OMITTED[body.omitted] ?? "not kept: " + body.omitted}`,
-        ),
+        unit(`${sizeText(body.size)}, ${OMITTED[body.omitted] ?? "not kept: " + body.omitted}`),
       ),
     ];
   const host = el("div", { class: "body" });
   const views = viewsOf(body);
   const buttons = views.map(([name, make]) =>
-    el(
-      "button",
-      {
-        type: "button",
-        class: "link",
-        "data-view": name.toLowerCase(),
-        onclick: (event) => {
-          for (const other of buttons)
-            other.setAttribute("aria-pressed", String(other === event.currentTarget));
-          host.replaceChildren(...make());
-        },
-      },
+    button(
       name,
+      (event) => {
+        for (const other of buttons)
+          other.setAttribute("aria-pressed", String(other === event.currentTarget));
+        host.replaceChildren(...make());
+      },
+      { class: "link", "data-view": name.toLowerCase() },
     ),
   );
   const save = el(
@@ -69,7 +53,7 @@ export function bodyView(record, side) {
     el(
       "h3",
       { class: "body-title" },
-      el("span", {}, "Body ", el("span", { class: "unit" }, keptNote(body))),
+      el("span", {}, "Body ", unit(keptNote(body))),
       el("span", { class: "views" }, buttons, save),
     ),
     host,
@@ -77,7 +61,7 @@ export function bodyView(record, side) {
 }
 
 function keptNote(body) {
-  const coding = body.coding ? `, ${body.coding} undone` : "";
+  const coding = body.coding ? `, ${body.coding} decoded` : "";
   if (!body.truncated) return `${sizeText(body.size)}, all kept${coding}`;
   const kept =
     body.encoding === "base64"
@@ -86,20 +70,22 @@ function keptNote(body) {
   return `${sizeText(kept)} of ${sizeText(body.size)} kept, head and tail${coding}`;
 }
 
+/** @typedef {[string, () => Node[]]} View a name, and what makes its nodes */
+
+/**
+ * The ways to show a body, the best one first.
+ * @returns {View[]}
+ */
 function viewsOf(body) {
-  const hex = [
-    "Hex",
-    () => [
-      el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "head"))),
-      ...(body.truncated
-        ? [cut(), el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, "tail")))]
-        : []),
-    ],
-  ];
+  const dump = (end) => el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, end)));
+  const ends = (make) => (body.truncated ? [make("head"), cut(), make("tail")] : [make("head")]);
+  /** @type {View} */
+  const hex = ["Hex", () => ends(dump)];
   if (body.encoding === "base64") return [hex];
-  const raw = ["Raw", () => [text(body.head), ...(body.truncated ? [cut(), text(body.tail)] : [])]];
+  /** @type {View} */
+  const raw = ["Raw", () => ends((end) => text(body[end]))];
   const pretty = body.truncated ? null : prettyView(body.head);
-  return [...(pretty ? [["Pretty", pretty]] : []), raw, hex];
+  return pretty ? [["Pretty", pretty], raw, hex] : [raw, hex];
 }
 
 const bytesFor = (body, window) =>

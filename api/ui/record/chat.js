@@ -1,8 +1,8 @@
 // An LLM call as a conversation: what was sent, then the answer of this call, parted by rules. Roles in a gutter.
 
-import { el } from "../lib/dom.js";
+import { button, el, unit } from "../lib/dom.js";
 import { answerOf, sentIn } from "./conversation.js";
-import { count, durationText, prettyJson } from "../lib/format.js";
+import { count, durationText, jsonText } from "../lib/format.js";
 import { marked } from "../lib/redaction.js";
 
 const ROLES = {
@@ -26,7 +26,7 @@ export function chatTab(record) {
 function sentPart({ messages, tools }) {
   const note = `${count(messages.length)} ${messages.length === 1 ? "message" : "messages"}${tools.length ? `, ${tools.length} tools offered: ${tools.slice(0, 6).join(", ")}${tools.length > 6 ? " …" : ""}` : ""}`;
   return [
-    el("h3", { class: "part" }, "Sent ", el("span", { class: "unit" }, note)),
+    el("h3", { class: "part" }, "Sent ", unit(note)),
     ...messages.map((message) => turn(message.role, message.parts, SHORT)),
   ];
 }
@@ -36,15 +36,11 @@ function answerPart(record, answer) {
   const note = stream
     ? `first token after ${durationText(stream.first_content_us)}, ${count(stream.frames)} frames`
     : durationText(record.duration_us);
-  const title = el("h3", { class: "part answer" }, "Answer of this call ", el("span", {}, note));
+  const title = el("h3", { class: "part answer" }, "Response of this call ", el("span", {}, note));
   if (answer === null)
     return [
       title,
-      el(
-        "p",
-        { class: "unit" },
-        "The answer was not kept in a form that can be read here; see Response",
-      ),
+      el("p", { class: "unit" }, "This response cannot be shown as a chat; see Response"),
     ];
   const finish = record.finish_reason;
   const row = turn(
@@ -68,9 +64,7 @@ function turn(role, parts, limit, end = null) {
     el(
       "div",
       { class: "said" },
-      parts.length
-        ? parts.map((part) => partNode(part, limit))
-        : el("span", { class: "unit" }, "nothing"),
+      parts.length ? parts.map((part) => partNode(part, limit)) : unit("nothing"),
       end,
     ),
   );
@@ -86,12 +80,7 @@ function partNode(part, limit) {
       el("div", { class: "prose" }, marked(part.text)),
     );
   if (part.kind === "other") return el("p", { class: "unit" }, part.text);
-  let text = part.text;
-  try {
-    text = prettyJson(text);
-  } catch {
-    /* no JSON: shown as it came */
-  }
+  const text = jsonText(part.text);
   return el(
     "div",
     { class: "tool-part" },
@@ -110,10 +99,10 @@ function shortened(text, limit) {
   if (text.length <= limit) return marked(text);
   const box = el("span", {}, marked(text.slice(0, limit)), "… ");
   box.append(
-    el(
-      "button",
-      { type: "button", class: "link", onclick: () => box.replaceChildren(...marked(text)) },
+    button(
       `Show all ${count(text.length)} characters`,
+      () => box.replaceChildren(...marked(text)),
+      { class: "link" },
     ),
   );
   return box;

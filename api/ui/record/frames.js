@@ -18,7 +18,11 @@ export function framesTab(record) {
     strip(record),
     text
       ? table(framesOf(text).slice(0, MAX_ROWS), timeline)
-      : el("p", { class: "unit" }, "The text of the frames was not kept whole; their times were."),
+      : el(
+          "p",
+          { class: "unit" },
+          "The text of the frames was not kept completely, only their times.",
+        ),
   ];
 }
 

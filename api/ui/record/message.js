@@ -1,6 +1,6 @@
 // One half of an exchange: start line, headers with redactions marked, body.
 
-import { el } from "../lib/dom.js";
+import { el, unit } from "../lib/dom.js";
 import { bodyView } from "./body.js";
 import { count } from "../lib/format.js";
 import { marked, REDACTED } from "../lib/redaction.js";
@@ -14,7 +14,7 @@ export function messageTab(record, side) {
         { class: "unit" },
         record.in_flight
           ? "Not finished yet"
-          : "Heads and bodies are not kept: the capture level of this route, or retention",
+          : "Headers and bodies are not kept: capture level of this route, or retention",
       ),
     ];
   const redacted = part.headers.filter(([, value]) => REDACTED.test(value)).length;
@@ -24,7 +24,7 @@ export function messageTab(record, side) {
       : `${count(part.headers.length)}${redacted ? `, ${redacted} redacted` : ""}`;
   return [
     el("p", { class: "start-line" }, part.start_line ?? "no head"),
-    el("h3", {}, "Headers ", el("span", { class: "unit" }, note)),
+    el("h3", {}, "Headers ", unit(note)),
     el(
       "dl",
       { class: "headers" },
@@ -36,7 +36,7 @@ export function messageTab(record, side) {
           marked(value),
           name.toLowerCase() === "api-key" &&
             record.key_name &&
-            el("span", { class: "unit" }, ` ${record.key_name} ····${record.key_last4}`),
+            unit(` ${record.key_name} ····${record.key_last4}`),
         ),
       ]),
     ),

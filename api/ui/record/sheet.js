@@ -1,16 +1,17 @@
 // The sheet beside the list: one record in plain words, its phases, then tabs for what was said and what is known.
 
-import { copy, el } from "../lib/dom.js";
+import { copyButton } from "../lib/controls.js";
+import { button, el, gradeMark, unit } from "../lib/dom.js";
 import { asCurl } from "./curl.js";
 import { chatTab } from "./chat.js";
 import { framesTab } from "./frames.js";
 import { ago, grade, moment } from "../lib/format.js";
-import { ask, Problem, wordsFor } from "../lib/api.js";
+import { getJson, ApiError, errorText } from "../lib/api.js";
 import { messageTab } from "./message.js";
 import { messagesTab } from "./websocket-messages.js";
-import { plainWords } from "../lib/explanations.js";
+import { explain, outcomeText } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
-import { tagOf } from "../pages/log-rows.js";
+import { kindTag } from "../lib/record-kind.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
@@ -53,8 +54,15 @@ const FACTS = [
 
 export class Sheet {
   /** `close()` and `move(step)` are what its buttons do. */
-  constructor(host, { close, move, signal }) {
-    Object.assign(this, { host, close, move, signal, id: null, record: null, tabs: [] });
+  constructor({ close, move, signal }) {
+    const attributes = { id: "sheet", "aria-label": "Record", tabindex: -1, hidden: true };
+    this.host = el("aside", { class: "sheet", ...attributes });
+    this.close = close;
+    this.move = move;
+    this.signal = signal;
+    this.id = null;
+    this.record = null;
+    this.tabs = [];
   }
 
   hide() {
@@ -73,7 +81,7 @@ export class Sheet {
     if (known) this.draw(known, false);
     else this.host.replaceChildren(el("p", { class: "unit" }, "Loading the record"));
     try {
-      const record = await ask(`/api/records/${encodeURIComponent(id)}`, {}, this.signal);
+      const record = await getJson(`/api/records/${encodeURIComponent(id)}`, {}, this.signal);
       if (this.id !== id) return;
       this.record = record;
       this.id = record.id;
@@ -85,9 +93,9 @@ export class Sheet {
   }
 
   fail(error, id) {
-    const text = wordsFor(error);
+    const text = errorText(error);
     if (text === null) return;
-    const isGone = error instanceof Problem && error.status === 404;
+    const isGone = error instanceof ApiError && error.status === 404;
     this.host.replaceChildren(
       el("p", { class: "complaint warn" }, text),
       isGone && /^[0-9a-f]{32}$/i.test(id)
@@ -97,7 +105,7 @@ export class Sheet {
             el(
               "a",
               { href: `/requests?filter=trace_id:${id}&period=7d` },
-              "Look for it as a trace id",
+              "Search for it as a trace id",
             ),
           )
         : "",
@@ -119,18 +127,18 @@ export class Sheet {
       ...usage(record),
     );
     if (isWhole) this.host.append(...this.tabsOf(record));
-    else this.host.append(el("p", { class: "unit later" }, "Loading heads and bodies"));
+    else this.host.append(el("p", { class: "unit later" }, "Loading headers and bodies"));
     this.host.scrollTop = scrolled;
     this.turnTo(address().tab);
   }
 
   headline(record) {
     const start = moment(record.started_at_us);
-    const tag = tagOf(record);
+    const tag = kindTag(record);
     const title =
       record.kind === "event"
         ? `event ${record.name}`
-        : `${record.method ?? ""} ${record.path ?? "unreadable request"}`;
+        : `${record.method ?? ""} ${record.path ?? "invalid request"}`;
     return [
       el(
         "header",
@@ -141,12 +149,12 @@ export class Sheet {
           el(
             "span",
             { class: "status " + grade(record) },
-            el("span", { class: "grade", "aria-hidden": "true" }),
+            gradeMark(),
             record.in_flight ? "open" : record.kind === "event" ? "" : String(record.status ?? "–"),
           ),
           " ",
           title,
-          record.query !== null && el("span", { class: "unit" }, "?" + record.query),
+          record.query !== null && unit("?" + record.query),
           tag && [" ", el("span", { class: "tag" }, tag)],
           record.model && el("span", { class: "model" }, ` ${record.model}`),
         ),
@@ -175,16 +183,17 @@ export class Sheet {
       return el(
         "div",
         { class: "actions" },
-        this.copyButton("Copy link", "link", () => location.href),
+        copyButton("Copy link", () => location.href, { "data-copy": "link" }),
       );
     return el(
       "div",
       { class: "actions" },
-      this.copyButton("Copy as curl", "curl", () => asCurl(this.record), {
+      copyButton("Copy as curl", () => asCurl(this.record), {
+        "data-copy": "curl",
         title: "c",
         disabled: !isWhole,
       }),
-      this.copyButton("Copy link", "link", () => location.href, { title: "y" }),
+      copyButton("Copy link", () => location.href, { "data-copy": "link", title: "y" }),
       !record.in_flight &&
         el(
           "a",
@@ -192,7 +201,7 @@ export class Sheet {
             class: "button",
             href: `/api/records/${encodeURIComponent(record.id)}/har`,
             download: `${record.id}.har`,
-            title: "One exchange, for browsers’ network tools",
+            title: "One exchange, for the network panel of a browser",
           },
           "HAR file",
         ),
@@ -208,11 +217,6 @@ export class Sheet {
           ),
         ),
     );
-  }
-
-  copyButton(label, name, text, attributes = {}) {
-    const made = button(label, () => copy(text(), made), { "data-copy": name, ...attributes });
-    return made;
   }
 
   press(name) {
@@ -240,17 +244,10 @@ export class Sheet {
       "div",
       { class: "tabs", role: "tablist", "aria-label": "Parts of the record" },
       this.tabs.map(([name, label]) =>
-        el(
-          "button",
-          {
-            type: "button",
-            role: "tab",
-            id: `tab-${name}`,
-            "aria-controls": "tab-panel",
-            onclick: () =>
-              change({ tab: name }, { isStep: false, isKnown: true }) ?? this.turnTo(name),
-          },
+        button(
           label,
+          () => change({ tab: name }, { isStep: false, isKnown: true }) ?? this.turnTo(name),
+          { role: "tab", id: `tab-${name}`, "aria-controls": "tab-panel" },
         ),
       ),
     );
@@ -292,11 +289,8 @@ export class Sheet {
   }
 }
 
-const button = (label, onclick, attributes = {}) =>
-  el("button", { type: "button", onclick, ...attributes }, label);
-
 function complaint(record) {
-  const plain = plainWords(record);
+  const plain = explain(record);
   if (!plain) return [];
   const code =
     record.auth_code ?? record.error_type ?? (record.outcome === "ok" ? null : record.outcome);
@@ -304,7 +298,7 @@ function complaint(record) {
     el(
       "div",
       { class: "complaint " + grade(record) },
-      el("span", { class: grade(record) }, el("span", { class: "grade", "aria-hidden": "true" })),
+      el("span", { class: grade(record) }, gradeMark()),
       el(
         "div",
         {},
@@ -327,7 +321,7 @@ function facts(record) {
       { class: "headers" },
       known.map((name) => [
         el("dt", {}, name.replaceAll("_", " ")),
-        el("dd", {}, String(record[name])),
+        el("dd", {}, name === "outcome" ? outcomeText(record.outcome) : String(record[name])),
       ]),
     ),
   ];

@@ -1,7 +1,7 @@
 // The tool calls of an exchange: arguments over result, each with its way to the MCP logs.
 
-import { el } from "../lib/dom.js";
-import { durationText, prettyJson } from "../lib/format.js";
+import { el, gradeMark, unit } from "../lib/dom.js";
+import { durationText, jsonText } from "../lib/format.js";
 import { marked } from "../lib/redaction.js";
 
 export function toolsTab(record) {
@@ -12,16 +12,10 @@ export function toolsTab(record) {
       el(
         "h3",
         { class: "part" },
-        el(
-          "span",
-          { class: call.status === "error" ? "error" : "" },
-          el("span", { class: "grade", "aria-hidden": "true" }),
-        ),
+        el("span", { class: call.status === "error" ? "error" : "" }, gradeMark()),
         el("code", {}, call.tool_name),
         " ",
-        el(
-          "span",
-          { class: "unit" },
+        unit(
           [
             call.server_label,
             call.status,
@@ -47,12 +41,7 @@ export function toolsTab(record) {
 }
 
 function block(title, value) {
-  let text = typeof value === "string" ? value : JSON.stringify(value ?? null);
-  try {
-    text = prettyJson(text);
-  } catch {
-    /* no JSON: shown as it came */
-  }
+  const text = jsonText(value);
   return el(
     "div",
     { class: "tool-part" },

@@ -1,13 +1,13 @@
 // Tokens and cost of an LLM call: one bar of patterns, its parts, closed by a double rule under the cost.
 
-import { el } from "../lib/dom.js";
+import { el, unit } from "../lib/dom.js";
 import { count, money } from "../lib/format.js";
 
 const STATES = {
   __proto__: null,
-  complete: "complete, as the provider said",
+  complete: "complete, as reported by the provider",
   partial: "partial: the stream ended early",
-  absent: "the answer names none",
+  absent: "no usage reported",
 };
 
 /** The parts of a call's tokens: [kind, label, number], inputs first. */
@@ -32,12 +32,7 @@ export function tokenParts(record) {
 
 export function usage(record) {
   if (!record.usage_state) return [];
-  const title = el(
-    "h3",
-    {},
-    "Usage ",
-    el("span", { class: "unit" }, STATES[record.usage_state] ?? record.usage_state),
-  );
+  const title = el("h3", {}, "Usage ", unit(STATES[record.usage_state] ?? record.usage_state));
   if (record.input_tokens === null && record.output_tokens === null)
     return [el("section", { class: "usage" }, title)];
   const parts = tokenParts(record);

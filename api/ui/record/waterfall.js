@@ -1,6 +1,6 @@
 // The phases of an exchange on a line of time: one row each; a phase that was not reached says so.
 
-import { el } from "../lib/dom.js";
+import { el, unit } from "../lib/dom.js";
 import { durationText } from "../lib/format.js";
 
 /** Cut the exchange into phases: [name, from, until, kind] in µs; null ends were not reached. */
@@ -21,9 +21,9 @@ export function phasesOf(record) {
       "wait",
       record.upstream === null ? "no upstream" : "reused",
     ],
-    ["Request sent", sent === null ? null : (connect ?? 0), sent, "wait", "never sent"],
-    ["Waiting", sent, first ?? total, first === null ? failed : "wait", "never began"],
-    [record.stream ? "Stream" : "Body", first, total, "body", "never came"],
+    ["Request sent", sent === null ? null : (connect ?? 0), sent, "wait", "not sent"],
+    ["Waiting", sent, first ?? total, first === null ? failed : "wait", "did not start"],
+    [record.stream ? "Stream" : "Body", first, total, "body", "not received"],
   ];
 }
 
@@ -31,7 +31,7 @@ export function waterfall(record) {
   const total = Math.max(record.duration_us ?? 0, 1);
   const rows = phasesOf(record).map(([name, from, until, kind, absent]) => {
     if (from === null || until === null)
-      return line(name, el("span", { class: "unit" }, record.in_flight ? "not yet" : absent), "–");
+      return line(name, unit(record.in_flight ? "not yet" : absent), "–");
     const bar = el("span", { class: "fall " + kind });
     bar.style.left = `${Math.min(100, (from / total) * 100)}%`;
     bar.style.width = `${Math.max(0.4, Math.min(100, (Math.max(0, until - from) / total) * 100))}%`;
@@ -43,7 +43,7 @@ export function waterfall(record) {
     rows,
     line(
       "Total",
-      el("span", { class: "unit" }, record.stream ? streamNote(record.stream) : ""),
+      unit(record.stream ? streamNote(record.stream) : ""),
       record.duration_us === null ? "open" : durationText(record.duration_us),
       "sum",
     ),
@@ -62,5 +62,5 @@ const line = (name, middle, figure, kind = "") =>
 function streamNote(stream) {
   const gap =
     stream.longest_gap_us === null ? "" : `, longest gap ${durationText(stream.longest_gap_us)}`;
-  return `${stream.frames} frames${gap}${stream.finished ? "" : ", cut before its end"}`;
+  return `${stream.frames} frames${gap}${stream.finished ? "" : ", cut off"}`;
 }

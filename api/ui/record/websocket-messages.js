@@ -1,8 +1,8 @@
 // The messages of a WebSocket session, both directions on one line of time. They share the trace of their exchange.
 
-import { el } from "../lib/dom.js";
+import { button, el, unit } from "../lib/dom.js";
 import { durationText, moment, sizeText } from "../lib/format.js";
-import { ask, wordsFor } from "../lib/api.js";
+import { getJson, errorText } from "../lib/api.js";
 import { bytesOf, hexLines } from "./hex.js";
 import { marked } from "../lib/redaction.js";
 
@@ -11,11 +11,7 @@ const PAGE = 200;
 export function messagesTab(record, signal) {
   const body = el("tbody", { id: "messages" });
   const note = el("p", { class: "unit" }, "Loading messages");
-  const more = el(
-    "button",
-    { type: "button", hidden: true, onclick: () => read() },
-    "Later messages",
-  );
+  const more = button("Load more messages", () => read(), { hidden: true });
   let cursor = null,
     number = 0;
 
@@ -23,7 +19,7 @@ export function messagesTab(record, signal) {
     more.disabled = true;
     const trace = record.trace_id ?? record.id.replaceAll("-", "");
     try {
-      const answer = await ask(
+      const answer = await getJson(
         "/api/records",
         { kind: "event", trace_id: trace, order: "asc", limit: PAGE, ...(cursor && { cursor }) },
         signal,
@@ -37,7 +33,7 @@ export function messagesTab(record, signal) {
         : "No messages were kept";
       more.hidden = cursor === null;
     } catch (error) {
-      note.textContent = wordsFor(error) ?? "";
+      note.textContent = errorText(error) ?? "";
     }
     more.disabled = false;
   }
@@ -86,11 +82,6 @@ function row(event, record) {
     el("td", {}, isIn ? "↑ in" : "↓ out"),
     el("td", {}, data.opcode ?? "–"),
     el("td", {}, sizeText(data.size ?? null)),
-    el(
-      "td",
-      { class: "data" },
-      marked(content),
-      data.truncated && el("span", { class: "unit" }, " cut"),
-    ),
+    el("td", { class: "data" }, marked(content), data.truncated && unit(" cut")),
   );
 }

@@ -1,0 +1,73 @@
+// Controls that several pages have: choices, search fields, pagers, copy buttons.
+
+import { button, el } from "./dom.js";
+
+/** Call `action` when nothing has called for it again within `ms`. */
+function debounced(action, ms) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(action, ms);
+  };
+}
+
+const TYPING_MS = 300;
+
+export const option = ([value, label]) => el("option", { value }, label);
+
+/** A choice; `choose` gets the value. */
+export function select(id, label, options, choose) {
+  const made = el("select", { id, "aria-label": label }, options.map(option));
+  made.addEventListener("change", () => choose(made.value));
+  return made;
+}
+
+/** A search field and the box it stands in; `search` gets the text once typing pauses. */
+export function searchField(id, label, search) {
+  const input = el("input", { type: "search", id, placeholder: label, "aria-label": label });
+  const submit = debounced(() => search(input.value.trim()), TYPING_MS);
+  input.addEventListener("input", submit);
+  const lens = el("span", { class: "lens", "aria-hidden": "true" });
+  return { input, box: el("div", { class: "search" }, lens, input) };
+}
+
+/** A note and the buttons to the page before and the next one; those without an action are disabled. */
+export const pager = (note, newer, older) => [
+  el("p", { class: "unit" }, note),
+  el(
+    "div",
+    { class: "buttons" },
+    button("Newer", newer, { disabled: !newer }),
+    button("Older", older, { disabled: !older }),
+  ),
+];
+
+/**
+ * A button that copies what `text()` returns and confirms it for a moment.
+ * @param {string} label
+ * @param {() => string} text
+ * @param {Record<string, unknown>} attributes
+ */
+export function copyButton(label, text, attributes = { class: "link" }) {
+  const made = button(
+    label,
+    async () => {
+      await copyText(text());
+      made.textContent = "Copied";
+      setTimeout(() => made.replaceChildren(label), 1500);
+    },
+    attributes,
+  );
+  return made;
+}
+
+/** Copy text, also on plain HTTP, where there is no clipboard interface. */
+async function copyText(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = el("textarea", { class: "hidden" });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}

@@ -1,0 +1,10 @@
+// What a record is, as its outlined tag says. Pure.
+
+/** The kind tag of a record; plain HTTP has none. */
+export function kindTag(record) {
+  if (record.kind === "event") return record.name === "websocket_message" ? "WS" : "EVENT";
+  if (record.provider === "mcp" || /(^|\/)mcp\/?$/.test(record.path ?? "")) return "MCP";
+  if (record.provider) return "LLM";
+  if (record.status === 101) return "WS";
+  return record.stream ? "SSE" : null;
+}
