@@ -19,7 +19,7 @@ export const pageKeys = () => shown?.page?.keys ?? {};
 
 const named = () => (location.pathname in PAGES ? location.pathname : "/");
 
-/** Show what the address says. */
+/** Show the page the address names. */
 export async function show() {
   const path = named();
   if (shown?.path === path && shown.page) return shown.page.onAddress();

@@ -131,7 +131,7 @@ assert.equal(count(1284402), "1\\u202f284\\u202f402");
 
 const read = parse('status:5xx status:404 "a b" method:post').parameters;
 assert.deepEqual(read, { status: "5xx,404", path: "a b", method: "post" });
-assert.match(parse("stat:5").error, /stat is no filter/);
+assert.match(parse("stat:5").error, /stat is not a filter/);
 assert.match(parse("a b").error, /twice/);
 assert.deepEqual(parse("  ").parameters, {});
 assert.ok(isId(" req_01j9xkz3p4q5r6s7t8u9v0w1x2 ") && !isId("/v1/users"));

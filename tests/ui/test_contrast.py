@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-STYLE = (Path(__file__).parents[2] / "api" / "ui" / "style.css").read_text()
+STYLE = (Path(__file__).parents[2] / "api" / "ui" / "lib" / "tokens.css").read_text()
 GROUNDS = ("bg", "surface", "sunken", "accentbg")
 TEXTS = ("ink", "ink2", "ink3", "accent", "warn", "error")
 PAIRS = [*product(TEXTS, GROUNDS), ("onaccent", "accent"), ("warn", "warnbg"), ("error", "errorbg"), ("ink", "errorbg")]

@@ -41,7 +41,7 @@ async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
     await site.page.wait_for(".failing tbody tr:first-child", "upstream_timeout")
     await site.page.wait_for(".list", "search_tickets")
     await site.page.wait_for(".lists", "claude-x")
-    await site.page.wait_for(".figures", "LLM calls")
+    await site.page.wait_for(".figures", "LLM call")
     await site.page.evaluate("document.querySelector('.big-chart').focus()")
     for key in ("ArrowRight", "ArrowRight", "Enter"):
         await site.page.press(key)

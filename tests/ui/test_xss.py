@@ -53,11 +53,12 @@ SCROLL_THROUGH = r"""(async () => {
 })()""".replace("INERT", INERT)
 
 SHOW_EVERY_TAB = r"""(async () => {
-  const { Sheet } = await import("/ui/sheet.js");
-  const host = document.querySelector("main");
-  host.replaceChildren();
-  host.hidden = true; // nothing is laid out, everything is made
-  const sheet = new Sheet(host, { close() {}, move() {}, signal: new AbortController().signal });
+  const { Sheet } = await import("/ui/newest/record/sheet.js");
+  const main = document.querySelector("main");
+  const sheet = new Sheet({ close() {}, move() {}, signal: new AbortController().signal });
+  const { host } = sheet;
+  main.replaceChildren(host);
+  main.hidden = true; // nothing is laid out, everything is made
   const read = async (path) => (await fetch(path)).text();
   const calls = JSON.parse(await read("/api/mcp-logs?limit=1000")).logs;
   const lines = (await read("/api/export?format=ndjson&bodies=true&kind=all")).trim().split("\n");
@@ -78,7 +79,7 @@ SHOW_EVERY_TAB = r"""(async () => {
 })()""".replace("INERT", INERT)
 
 SHOW_EVERY_CALL = r"""(async () => {
-  const { details } = await import("/ui/mcp-logs.js");
+  const { callDetails: details } = await import("/ui/newest/pages/mcp-call-details.js");
   const { logs } = JSON.parse(await (await fetch("/api/mcp-logs?limit=1000")).text());
   const host = document.body.appendChild(document.createElement("aside"));
   host.append(...logs.map(details));
@@ -252,7 +253,7 @@ async def test_nothing_runs_in_live_mode(empty_site: Site) -> None:
     await page.evaluate(
         f"history.pushState(null, '', '?record={session.id.hex()}'); dispatchEvent(new Event('popstate'))"
     )
-    more = "[...document.querySelectorAll('#sheet button')].find((one) => one.innerText === 'Later messages')"
+    more = "[...document.querySelectorAll('#sheet button')].find((one) => one.innerText === 'Load more messages')"
     messages = f"document.querySelectorAll('#messages tr').length === {len(PAYLOADS)}"
     await page.until(f"{messages} || (({more})?.click(), false)")
     assert await page.evaluate(INERT) == []

@@ -2,7 +2,7 @@
 
 let follow = () => {};
 
-/** Tell `listener` when the address was changed from here. */
+/** Notify `listener` when the address was changed from here. */
 export function followAddress(listener) {
   follow = listener;
 }
@@ -21,7 +21,7 @@ function write(path, state, isStep) {
   return true;
 }
 
-/** Change some of the state; a step can be undone with Back. The page is told unless it says it knows. */
+/** Change some of the state; a step can be undone with Back. The page is notified unless `isKnown`. */
 export function change(some, { isStep = true, isKnown = false } = {}) {
   if (write(location.pathname, { ...address(), ...some }, isStep) && !isKnown) follow();
 }

@@ -1,7 +1,7 @@
 // Counts over time as stacked bars with a brush: 2xx and 3xx at the bottom, then 4xx, then 5xx on top.
 
 import { button, el } from "./dom.js";
-import { count, dayText, clockText, percent } from "./format.js";
+import { clockText, count, countOf, dayText, percent } from "./format.js";
 import { drawAtWidth, hiddenTable, niceMax, partsOf, svg, timeLabels } from "./svg.js";
 
 const good = (status) =>
@@ -202,7 +202,7 @@ export class BarChart {
       `${time(from)} – ${time(to)} `,
       bad > 0
         ? el("strong", { class: "bad" }, `${percent(bad, all).join("\u202f")} errors `)
-        : `${count(all)} requests `,
+        : `${countOf(all, "request")} `,
       button(["Zoom ", el("kbd", {}, "↵")], () => this.zoomIn(), { class: "link" }),
     );
     label.style.left = `${Math.min(Math.max(this.x(this.brush[0]) - 20, 0), Math.max(0, this.width - 250))}px`;
@@ -222,7 +222,6 @@ export class BarChart {
   table() {
     const busy = this.data.buckets.filter((bucket) => bucket.exchanges > 0);
     return hiddenTable(
-      el,
       "Requests by status over time",
       ["From", "2xx 3xx", "4xx", "5xx"],
       busy.map((bucket) => [bucket.start, ...STACK.map(([, read]) => read(bucket.status))]),

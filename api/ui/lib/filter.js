@@ -64,7 +64,6 @@ const WORD = /(?:([A-Za-z_]+):)?(?:"([^"]*)"|(\S+))/g;
 
 /** Whether the text is a record's id; 32 hex digits may also be a trace id. */
 export const isId = (text) => ID.test(text.trim()) || HEX.test(text.trim());
-export const isHex = (text) => HEX.test(text.trim());
 
 /** The words of the box: [{name, value}]; a bare word is a path. */
 export function words(text) {

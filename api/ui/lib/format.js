@@ -29,6 +29,9 @@ export function count(number) {
   return String(number).replace(/\B(?=(\d{3})+$)/g, THIN);
 }
 
+/** `1 call`, `2 calls`. */
+export const countOf = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+
 /**
  * A duration in µs.
  * @returns {Quantity}
@@ -120,10 +123,7 @@ export function dayText(time, withDay = true) {
 export const dayOf = (text) =>
   new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-/** `2026-11-20 11:42:07 local, …Z` for titles. */
-export const momentTitle = (time) => moment(time.getTime() * 1000).title;
-
-/** Which mark a record gets: the shape tells it without colour. */
+/** The mark of a record, which can be read by its shape, without colour. */
 export function grade(record) {
   if (record.in_flight) return "flying";
   if (record.level === "info" && record.error_type) return "error"; // an error inside a 200

@@ -1,6 +1,5 @@
 // Percentiles over time on a log axis; lines are named at their right end. Where nothing was measured the line breaks.
 
-import { el } from "./dom.js";
 import { durationText } from "./format.js";
 import { drawAtWidth, hiddenTable, svg, timeLabels } from "./svg.js";
 
@@ -9,7 +8,7 @@ const DECADES = [0.1, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
 const RIGHT_PX = 34;
 
 /** Split points into runs without holes; a point alone becomes a short dash. */
-export function runsOf(points) {
+function runsOf(points) {
   const runs = [[]];
   for (const point of points) {
     if (point === null) {
@@ -28,7 +27,7 @@ export function runsOf(points) {
     );
 }
 
-export const pathOf = (points) =>
+const pathOf = (points) =>
   runsOf(points)
     .map((run) => "M" + run.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L"))
     .join("");
@@ -95,7 +94,7 @@ function draw(host, data, width, height) {
       bucket.start,
       ...LINES.map((name) => durationText(bucket.duration_ms[name] * 1000)),
     ]);
-  host.replaceChildren(drawing, hiddenTable(el, "Latency over time", ["From", ...LINES], rows));
+  host.replaceChildren(drawing, hiddenTable("Latency over time", ["From", ...LINES], rows));
 }
 
 const axisText = (ms) => (ms >= 1000 ? `${ms / 1000}\u00a0s` : `${ms}\u00a0ms`);

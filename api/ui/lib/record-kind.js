@@ -1,4 +1,4 @@
-// What a record is, as its outlined tag says. Pure.
+// The kind of a record, for its outlined tag. Pure.
 
 /** The kind tag of a record; plain HTTP has none. */
 export function kindTag(record) {

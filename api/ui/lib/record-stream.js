@@ -1,7 +1,7 @@
 // Records as they are committed: one event stream per browser, shared between tabs.
 //
-// Whoever holds the lock has the stream and tells the others over a channel; when that tab goes, the next one takes over
-// behind the last id anybody has seen, so nothing is missed or told twice. Without locks (plain HTTP on another host)
+// The tab that holds the lock has the stream and passes it on over a channel; when it closes, the next one takes over
+// behind the last id anybody has seen, so nothing is missed or delivered twice. Without locks (plain HTTP on another host)
 // each tab has its own.
 
 const NAME = "sidelog-records";
@@ -10,9 +10,9 @@ const PATH = "/api/records/stream?";
 const EVERYTHING = "kind=all";
 
 export class RecordStream {
-  /** `tell(kind, data, id)`: kind is record, gap, reset, ended, lost or back. With a `query` of its own it is not shared. */
-  constructor(tell, signal, query = null) {
-    this.tell = tell;
+  /** `notify(kind, data, id)`: kind is record, gap, reset, ended, lost or back. With a `query` of its own it is not shared. */
+  constructor(notify, signal, query = null) {
+    this.notify = notify;
     this.signal = signal;
     this.query = query ?? EVERYTHING;
     this.source = null;
@@ -76,9 +76,9 @@ export class RecordStream {
     if (this.signal.aborted) return;
     if (kind === "reset") this.lastId = null;
     if (id) {
-      if (this.lastId !== null && kind === "record" && Number(id) <= Number(this.lastId)) return; // told by two leaders
+      if (this.lastId !== null && kind === "record" && Number(id) <= Number(this.lastId)) return; // delivered by two leaders
       this.lastId = id;
     }
-    this.tell(kind, text ? JSON.parse(text) : null, id);
+    this.notify(kind, text ? JSON.parse(text) : null, id);
   }
 }

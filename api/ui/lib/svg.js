@@ -1,5 +1,6 @@
 // Small SVG drawings: nodes, scales, time axes. Sizes are CSS pixels; a drawing is made anew when its width changes.
 
+import { el, table } from "./dom.js";
 import { dayText, clockText } from "./format.js";
 
 /** Make an SVG element from attributes and children; text becomes text nodes. */
@@ -62,30 +63,14 @@ export function timeLabels(since, until, { left, right, y, count = 5 }) {
 }
 
 /** A hidden table with what a drawing shows, for those who cannot see it. */
-export function hiddenTable(el, caption, head, rows) {
-  return el(
-    "table",
-    { class: "hidden" },
-    el("caption", {}, caption),
-    el(
-      "thead",
-      {},
-      el(
-        "tr",
-        {},
-        head.map((name) => el("th", { scope: "col" }, name)),
-      ),
-    ),
-    el(
-      "tbody",
-      {},
-      rows.map((row) =>
-        el(
-          "tr",
-          {},
-          row.map((cell) => el("td", {}, String(cell))),
-        ),
-      ),
-    ),
+export function hiddenTable(caption, names, rows) {
+  const cells = (row) => row.map((cell) => el("td", {}, String(cell)));
+  const body = el(
+    "tbody",
+    {},
+    rows.map((row) => el("tr", {}, cells(row))),
   );
+  const made = table({ class: "hidden" }, names, body);
+  made.prepend(el("caption", {}, caption));
+  return made;
 }

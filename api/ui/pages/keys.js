@@ -3,7 +3,7 @@
 import { dataPort } from "../lib/data-port.js";
 import { button, el, gradeMark, table, unit } from "../lib/dom.js";
 import { confirm, toast } from "../lib/dialog.js";
-import { ago, dayOf, moment } from "../lib/format.js";
+import { ago, countOf, dayOf, moment } from "../lib/format.js";
 import { getJson, ApiError, sendJson, errorText } from "../lib/api.js";
 import { keyForm } from "./key-form.js";
 import { showSecret } from "./key-secret.js";
@@ -64,7 +64,7 @@ export class Page {
 
   draw(keys) {
     const useless = keys.filter((key) => key.disabled || isExpired(key)).length;
-    this.note.textContent = `${keys.length} ${keys.length === 1 ? "key" : "keys"}${useless ? `, ${useless} not usable` : ""}`;
+    this.note.textContent = `${countOf(keys.length, "key")}${useless ? `, ${useless} not usable` : ""}`;
     this.empty.hidden = keys.length > 0;
     this.table.hidden = keys.length === 0;
     this.body.replaceChildren(...keys.map((key) => this.row(key)));

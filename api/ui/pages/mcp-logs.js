@@ -4,7 +4,7 @@ import { address, change } from "../lib/address.js";
 import { errorText, getJson } from "../lib/api.js";
 import { option, pager, searchField, select } from "../lib/controls.js";
 import { button, el, gradeMark, quantity, statistic, unit } from "../lib/dom.js";
-import { count, duration, moment, money, UNKNOWN } from "../lib/format.js";
+import { count, countOf, duration, moment, money, UNKNOWN } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { periodControl, readPeriod } from "../lib/time-range.js";
 import { callDetails, errorCode } from "./mcp-call-details.js";
@@ -140,7 +140,7 @@ export class Page {
 
   draw({ logs, pagination, stats, has_logs: hasLogs }) {
     this.figures.replaceChildren(...statistics(stats));
-    this.total.textContent = `${count(pagination.total_count)} logs`;
+    this.total.textContent = countOf(pagination.total_count, "log");
     this.headRow.replaceChildren(...COLUMNS.map((name) => headCell(name, pagination)));
     this.body.replaceChildren(...logs.flatMap((log) => rows(log)));
     this.showOpen();

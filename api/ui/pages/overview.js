@@ -3,7 +3,7 @@
 import { el, sectionHead, statistic, unit } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { emptyState } from "./empty-state.js";
-import { count, duration, percent, short } from "../lib/format.js";
+import { count, countOf, duration, percent, short } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { getJson, toQuery, errorText } from "../lib/api.js";
 import { latencyChart } from "../lib/line-chart.js";
@@ -272,7 +272,7 @@ export class Page {
   }
 
   tokens({ calls, counted, priced, input_tokens, output_tokens, cost_usd }) {
-    const note = calls ? `of ${count(calls)} LLM calls` : "no LLM calls";
+    const note = calls ? `of ${countOf(calls, "LLM call")}` : "no LLM calls";
     this.figures.append(
       statistic(
         "Tokens",
@@ -282,7 +282,7 @@ export class Page {
       statistic(
         "Cost",
         [priced ? `$${cost_usd.toFixed(2)}` : "–", ""],
-        priced < calls ? `${count(calls - priced)} calls without a price` : note,
+        priced < calls ? `${countOf(calls - priced, "call")} without a price` : note,
       ),
     );
   }

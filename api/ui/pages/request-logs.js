@@ -5,7 +5,7 @@ import { errorText, getJson, sendJson } from "../lib/api.js";
 import { copyButton, option, pager, searchField, select } from "../lib/controls.js";
 import { button, el, gradeMark, table, unit } from "../lib/dom.js";
 import { keyFix } from "../lib/explanations.js";
-import { count, moment } from "../lib/format.js";
+import { count, countOf, moment } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 
 const PAGE = 50;
@@ -82,7 +82,7 @@ export class Page {
   }
 
   draw({ logs, keys, total, total_capped: isCapped, next_cursor: next }, state) {
-    this.total.textContent = `${count(total)}${isCapped ? "+" : ""} calls in the last 30 days`;
+    this.total.textContent = `${isCapped ? `${count(total)}+ calls` : countOf(total, "call")} in the last 30 days`;
     const known = new Map(keys.map((key) => [key.id, key]));
     const choices = keys.map(({ id, name, last4, deleted }) => [
       id,

@@ -2,13 +2,13 @@
 
 import { button, el } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
-import { Facets } from "./facets.js";
+import { Facets } from "../list/facets.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
-import { Live } from "./live.js";
-import { liveBar } from "./live-bar.js";
-import { failureFoot, listFoot, noMatchFoot, skeleton } from "./list-foot.js";
-import { LoadedRecords } from "./loaded-records.js";
-import { openExport } from "./export-dialog.js";
+import { Live } from "../list/live.js";
+import { liveBar } from "../list/live-bar.js";
+import { failureFoot, listFoot, noMatchFoot, skeleton } from "../list/foot.js";
+import { LoadedRecords } from "../list/loaded-records.js";
+import { openExport } from "../list/export-dialog.js";
 import { LatestRead } from "../lib/latest-read.js";
 import {
   fixedState,
@@ -26,10 +26,10 @@ import {
   openColumnChooser,
   readColumns,
   recordRow,
-} from "./log-rows.js";
+} from "../list/rows.js";
 import { searchBox } from "../lib/search-box.js";
 import { Sheet } from "../record/sheet.js";
-import { VirtualRows } from "../lib/virtual-rows.js";
+import { VirtualRows } from "../list/virtual-rows.js";
 
 const PAGE = 100;
 const SHORT_COLUMNS = ["started", "status", "method", "path", "phases", "duration"]; // beside an open sheet

@@ -1,13 +1,13 @@
 // The lists of the overview: reasons of failures, models, tools, routes, keys. Shares are drawn on the rows' own rules.
 
 import { el, gradeMark, unit } from "../lib/dom.js";
-import { ago, count, grade, money, short } from "../lib/format.js";
+import { ago, count, countOf, grade, money, short } from "../lib/format.js";
 import { kindTag } from "../lib/record-kind.js";
 
 const ROWS = 6;
 
 /** Group values by a name, largest first: [[name, members]]. */
-export function grouped(values, nameOf) {
+function grouped(values, nameOf) {
   const groups = new Map();
   for (const value of values) {
     const name = nameOf(value);
@@ -131,7 +131,7 @@ export function modelList({ models, calls }, link) {
         one.calls / models[0].calls,
       ),
     );
-  return list("Models", `${count(calls)} calls`, ["Model", "Calls", "Tokens", "Cost"], rows);
+  return list("Models", countOf(calls, "call"), ["Model", "Calls", "Tokens", "Cost"], rows);
 }
 
 export function toolList(logs, total) {
@@ -151,7 +151,7 @@ export function toolList(logs, total) {
   });
   const section = list(
     "Tools",
-    total > logs.length ? `of the newest ${count(logs.length)} calls` : `${count(total)} calls`,
+    total > logs.length ? `of the newest ${count(logs.length)} calls` : countOf(total, "call"),
     ["Tool", "Calls", "Failed"],
     rows,
   );

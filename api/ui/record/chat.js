@@ -2,7 +2,7 @@
 
 import { button, el, unit } from "../lib/dom.js";
 import { answerOf, sentIn } from "./conversation.js";
-import { count, durationText, jsonText } from "../lib/format.js";
+import { count, countOf, durationText, jsonText } from "../lib/format.js";
 import { marked } from "../lib/redaction.js";
 
 const ROLES = {
@@ -24,7 +24,7 @@ export function chatTab(record) {
 }
 
 function sentPart({ messages, tools }) {
-  const note = `${count(messages.length)} ${messages.length === 1 ? "message" : "messages"}${tools.length ? `, ${tools.length} tools offered: ${tools.slice(0, 6).join(", ")}${tools.length > 6 ? " …" : ""}` : ""}`;
+  const note = `${countOf(messages.length, "message")}${tools.length ? `, ${tools.length} tools offered: ${tools.slice(0, 6).join(", ")}${tools.length > 6 ? " …" : ""}` : ""}`;
   return [
     el("h3", { class: "part" }, "Sent ", unit(note)),
     ...messages.map((message) => turn(message.role, message.parts, SHORT)),
@@ -34,7 +34,7 @@ function sentPart({ messages, tools }) {
 function answerPart(record, answer) {
   const stream = record.stream;
   const note = stream
-    ? `first token after ${durationText(stream.first_content_us)}, ${count(stream.frames)} frames`
+    ? `first token after ${durationText(stream.first_content_us)}, ${countOf(stream.frames, "frame")}`
     : durationText(record.duration_us);
   const title = el("h3", { class: "part answer" }, "Response of this call ", el("span", {}, note));
   if (answer === null)

@@ -8,7 +8,7 @@ import { marked } from "../lib/redaction.js";
 const MAX_ROWS = 500;
 
 /** When the byte at an offset had come, µs since the start; null when that is not known. */
-export const timeAt = (timeline, offset) => timeline.find(([end]) => end > offset)?.[1] ?? null;
+const timeAt = (timeline, offset) => timeline.find(([end]) => end > offset)?.[1] ?? null;
 
 export function framesTab(record) {
   const { timeline } = record;

@@ -72,7 +72,7 @@ export class Sheet {
     this.id = this.record = null;
   }
 
-  /** Show a record: at once what the list row knows, then all of it. `found(record)` is told when it came. */
+  /** Show a record: at once what the list row knows, then all of it. `found(record)` is called once it is loaded. */
   async show(id, known, found) {
     if (id === this.id) return this.turnTo(address().tab);
     this.id = id;

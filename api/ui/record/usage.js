@@ -11,7 +11,7 @@ const STATES = {
 };
 
 /** The parts of a call's tokens: [kind, label, number], inputs first. */
-export function tokenParts(record) {
+function tokenParts(record) {
   const input = record.input_tokens ?? 0,
     output = record.output_tokens ?? 0;
   const cached = record.cache_read_tokens ?? 0,

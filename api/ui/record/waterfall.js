@@ -1,10 +1,10 @@
-// The phases of an exchange on a line of time: one row each; a phase that was not reached says so.
+// The phases of an exchange on a line of time: one row each; a phase that was not reached is marked.
 
 import { el, unit } from "../lib/dom.js";
 import { durationText } from "../lib/format.js";
 
 /** Cut the exchange into phases: [name, from, until, kind] in µs; null ends were not reached. */
-export function phasesOf(record) {
+function phasesOf(record) {
   const total = record.duration_us;
   const connect = record.connect_us;
   const sent =

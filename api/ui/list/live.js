@@ -1,4 +1,4 @@
-// Live mode of the log: takes records from the shared stream, holds them while paused, and says what was missed.
+// Live mode of the log: takes records from the shared stream, holds them while paused, and reports what was missed.
 
 import { el } from "../lib/dom.js";
 import { clockText, count } from "../lib/format.js";

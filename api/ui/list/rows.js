@@ -35,7 +35,7 @@ function phases(record) {
 }
 
 /** One line about what happened: the reason of a failure, the model and tokens of a call, the text of a message. */
-export function detailsOf(record) {
+function detailsOf(record) {
   if (record.kind === "event") return eventDetails(record);
   const code = record.auth_code ?? record.error_type;
   const isBad = record.level === "error" || record.level === "warn";
@@ -149,7 +149,7 @@ export const COLUMNS = {
       ),
   ],
 };
-export const DEFAULT_COLUMNS = [
+const DEFAULT_COLUMNS = [
   "started",
   "status",
   "method",

@@ -1,6 +1,6 @@
 // A long table of which only the visible rows exist: two spacers keep the height, rows are made once per item.
 
-import { el } from "./dom.js";
+import { el } from "../lib/dom.js";
 
 const OVERSCAN = 8;
 
