@@ -66,7 +66,6 @@ class HistogramBucket:
 
     @property
     def exchanges(self) -> int:
-        """Exchanges of all status classes."""
         return sum(self.status_classes.values())
 
 

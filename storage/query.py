@@ -27,7 +27,6 @@ class Scope:
 
     @property
     def is_everything(self) -> bool:
-        """Whether nothing is restricted."""
         return not (self.projects or self.containers or self.clients)
 
 

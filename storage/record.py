@@ -335,7 +335,6 @@ def new_id(now_ns: int, nonce: int, counter: int) -> bytes:
 
 
 def now_us() -> int:
-    """Wall clock in Unix microseconds."""
     return time.time_ns() // 1000
 
 

@@ -28,7 +28,6 @@ class Principal:
 
     @property
     def is_unrestricted(self) -> bool:
-        """Whether nothing is hidden from it."""
         return self.scope.is_everything
 
 
@@ -57,11 +56,9 @@ class Credentials:
 
     @property
     def are_off(self) -> bool:
-        """Whether anybody may do anything."""
         return self.admin_token() is None
 
     def all(self) -> list[Credential]:
-        """List the credentials that are valid now."""
         token = self.admin_token()
         return [Credential(b"" if token is None else token_digest(token), ADMIN), *self.others]
 

@@ -50,7 +50,6 @@ class CallMetrics:
             self._cost[key] = self._cost.get(key, 0.0) + record.cost_usd
 
     def observe_tools(self, calls: Sequence[ToolCall]) -> None:
-        """Count tool calls that have ended."""
         for call in calls:
             if call.status == "processing":
                 continue
@@ -62,7 +61,6 @@ class CallMetrics:
             self._calls[*key, call.status] = self._calls.get((*key, call.status), 0) + 1
 
     def collect(self) -> Iterator[Metric]:
-        """List the families."""
         yield _family("llm_tokens", "Tokens of LLM calls.", ("provider", "model", "type"), self._tokens)
         yield _family("llm_cost_usd", "Cost of LLM calls in US dollars.", ("provider", "model"), self._cost)
         yield _family("mcp_tool_calls", "Tool calls that have ended.", ("server", "tool", "status"), self._calls)

@@ -172,7 +172,6 @@ class Metrics:
         self._store = read
 
     def watch_access_log(self, access_log: LossyLog) -> None:
-        """Show what the access log has lost, too."""
         self._access_log = access_log
 
     def render(self, accept: str, ledger: Ledger | None) -> tuple[bytes, str]:
@@ -255,7 +254,6 @@ class Metrics:
 
 
 def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
-    """Return the data plane's counters."""
     requests: dict[tuple[str, ...], int] = {}
     for (route, method, status), count in totals.requests.items():
         labels = (route, method if method in KNOWN_METHODS else "OTHER", status)
@@ -279,7 +277,6 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
 
 
 def store_families(status: StoreStatus) -> Iterator[Metric]:
-    """Return the metrics of the way to the store."""
     yield gauge("storage_up", "Whether the last commit reached the store.", int(status.is_up))
     yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", status.oldest_unstored_s)
     yield gauge("spool_bytes", "Disk space used by the spool.", status.spool_bytes)
@@ -290,7 +287,6 @@ def store_families(status: StoreStatus) -> Iterator[Metric]:
 
 
 def tail_families(tail: Tail) -> Iterator[Metric]:
-    """Return the metrics of live streams."""
     dropped, sent = tail.counters.dropped_subscribers, tail.counters.events
     yield gauge("tail_subscribers", "Open live streams.", len(tail.subscribers))
     yield counters("tail_dropped_subscribers", "Streams closed because they took no bytes.", [], {(): dropped})

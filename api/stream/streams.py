@@ -109,7 +109,6 @@ class _Stream:
             self._tail.leave(subscriber)
 
     async def _go_on(self, subscriber: Subscriber) -> None:
-        """Write what there is, or wait a while for something."""
         try:
             chunks = await self._tail.read(subscriber.interest, subscriber.after_id)
         except StorageUnavailable as error:
@@ -138,7 +137,6 @@ class _Stream:
             raise ConnectionResetError("the client left")
 
     async def _write(self, content: bytes) -> None:
-        """Write, as long as the client takes some of what is pending."""
         transport = self._request.transport
         if transport is None:
             raise ConnectionResetError("the client left")

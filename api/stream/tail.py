@@ -143,7 +143,6 @@ class Tail:
 
     @property
     def head_id(self) -> int:
-        """The newest committed entry id."""
         return 2 * self._committed_seq
 
     def on_commit(self, batch: Batch, last_seq: int) -> None:
@@ -192,7 +191,6 @@ class Tail:
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Count a subscriber out."""
         self.subscribers.pop(id(subscriber), None)
 
     def close(self) -> None:
@@ -309,7 +307,6 @@ class Tail:
             self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
 
     def _tick(self) -> None:
-        """Encode what came, a slice at a time, then publish it."""
         target_seq = self._committed_seq
         if not self._encode_until(target_seq):
             self._timer = asyncio.get_running_loop().call_soon(self._tick)

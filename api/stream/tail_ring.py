@@ -89,7 +89,6 @@ class TailRing:
         self.trim()
 
     def clear(self) -> None:
-        """Forget everything."""
         self._slots.clear()
         self._entries = self.size_bytes = 0
 

@@ -79,13 +79,11 @@ class JsonFormatter:
     """One JSON object a line; `time` is the request's start, UTC."""
 
     def __init__(self) -> None:
-        """Remember no second yet."""
         self._encode = msgspec.json.Encoder().encode
         self._second = -1
         self._prefix = ""
 
     def __call__(self, entry: Entry) -> bytes:
-        """Write the line of an exchange."""
         record = entry.record
         second, us = divmod(record.started_at_us, 1_000_000)
         if second != self._second:
@@ -113,12 +111,10 @@ class CommonFormatter:
     """
 
     def __init__(self) -> None:
-        """Remember no second yet."""
         self._second = -1
         self._time = ""
 
     def __call__(self, entry: Entry) -> bytes:
-        """Write the line of an exchange."""
         record = entry.record
         second = record.ended_at_us // 1_000_000
         if second != self._second:
@@ -166,7 +162,6 @@ def _text(value: str | None) -> str:
 
 
 def _word(value: str | None) -> str:
-    """Show a column without quotes, which a blank would end."""
     return _UNSAFE_WORD.sub(_escape, value) if value else "-"
 
 

@@ -105,7 +105,6 @@ def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
 
 
 def scope_of(source: TokenSettings | AdminHostSettings) -> Scope:
-    """Read the scope of a token or a name."""
     return Scope(projects=source.projects, containers=source.containers, clients=source.clients)
 
 

@@ -60,7 +60,6 @@ class CommittedPositions:
                 source.reader.release(position.offset)
 
     def on_dropped(self, reason: str, records: int) -> None:
-        """Report records that the writer dropped."""
         self._events.add_gap(reason, records)
 
     def reconcile(self, positions: Mapping[bytes, Position], spooled: Collection[bytes]) -> None:

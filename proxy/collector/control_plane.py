@@ -248,7 +248,6 @@ async def _settle(drain: Drain, draining: asyncio.Task[None], writer: Writer, wr
 
 
 def log_each(group: BaseExceptionGroup[StorageError]) -> None:
-    """Log the errors of a group, one line each."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
             log_each(error)

@@ -133,7 +133,6 @@ class Drain:
         self._is_woken.set()
 
     async def _sleep(self) -> None:
-        """Wait for a push, a stop, or the time bound."""
         self._is_woken.clear()
         sources = list(self._sources.attached.values())
         is_quiet = min((source.reader.sleep_flag(True) for source in sources), default=True)  # sets every flag

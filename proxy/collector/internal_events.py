@@ -57,7 +57,6 @@ class InternalEvents:
             self.add_event(*self._deferred.popleft())
 
     def add(self, entry: Entry) -> None:
-        """Add a record to the log."""
         old = self._position
         self._position = Position(0, old.taken + 1, old.stored + 1, old.received + 1, old.dropped, True)
         self._writer.add(entry, SIZE_BYTES, SOURCE_INTERNAL, self._position)
@@ -65,7 +64,6 @@ class InternalEvents:
             self._observe([entry])
 
     def add_event(self, name: str, data: dict[str, object]) -> None:
-        """Add an event to the log."""
         if self._is_deferring:
             self._deferred.append((name, data))
         else:

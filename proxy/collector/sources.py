@@ -35,7 +35,6 @@ class Source:
     """One attached ring."""
 
     def __init__(self, segment: Segment, position: Position) -> None:
-        """Continue behind a committed position."""
         self.segment = segment
         self.id = segment.source
         self.descriptor: Descriptor = read_descriptor(segment.descriptor)
@@ -196,7 +195,6 @@ class Sources:
             self._on_removed.append(on_removed)
 
     def find(self) -> None:
-        """Attach the ring files that are new."""
         if self.directory is None:
             return
         known = {source.segment.path for source in self.attached.values()}

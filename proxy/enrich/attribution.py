@@ -30,7 +30,6 @@ class KeyIndex:
         self._uses: dict[str, int] = {}
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
-        """Index these keys, and no others."""
         self._by_id = {UUID(key.id).bytes: key for key in keys}
         self._by_hash = {key.secret_sha256: key for key in self._by_id.values() if key.secret_sha256 is not None}
 
@@ -43,7 +42,6 @@ class KeyIndex:
         return self._by_hash.get(secret_digest(secret))
 
     def note_use(self, key_id: str, at_us: int) -> None:
-        """Note a call that was admitted."""
         if self._uses.get(key_id, 0) < at_us:
             self._uses[key_id] = at_us
 

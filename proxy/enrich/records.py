@@ -228,7 +228,6 @@ def _labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
 
 
 def _label_columns(descriptor: Descriptor, labels: RouteLabels) -> dict[str, Any]:
-    """Return the columns that ring and route add to a record."""
     return {
         "route_id": labels.id or None,
         "service": labels.service,

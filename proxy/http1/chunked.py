@@ -37,7 +37,6 @@ class ChunkedDecoder:
     __slots__ = ("_buffer", "_remaining", "_state", "_trailer_bytes")
 
     def __init__(self) -> None:
-        """Begin before the first size line."""
         self._state = _SIZE
         self._remaining = 0
         self._buffer = b""

@@ -22,7 +22,6 @@ class HeadMemo(Generic[Head]):
         self._known: dict[bytes, Head] = {}
 
     def parse(self, raw: bytes) -> Head:
-        """Return the head these bytes are."""
         head = self._known.get(raw)
         if head is None:
             head = self._parse(raw)

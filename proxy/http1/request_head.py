@@ -111,7 +111,6 @@ def parse_request_head(
 
 
 def _check_request(head: RequestHead, hosts: int, dropped: set[bytes], *, is_http10: bool) -> None:
-    """Judge what only the whole head can tell."""
     if hosts > 1 or (hosts == 0 and not is_http10):
         raise Refused("bad_request", f"{hosts} Host fields, exactly one is needed")
     if is_http10 and head.is_chunked:

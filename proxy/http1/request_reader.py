@@ -93,7 +93,6 @@ class RequestReader:
         return head
 
     def _check_incomplete(self, data: bytes) -> None:
-        """Refuse what can not become an acceptable head."""
         self.buffer = data
         self.raw = data[: self._max_line_bytes]
         self.method = b""

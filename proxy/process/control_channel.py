@@ -63,5 +63,4 @@ class Control:
         return lines, descriptors, has_ended
 
     def close(self) -> None:
-        """Close this end."""
         self.socket.close()

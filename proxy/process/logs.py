@@ -50,7 +50,6 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def __init__(self, role: str) -> None:
-        """Name the process on every line."""
         super().__init__()
         self._role = role
 
@@ -74,7 +73,6 @@ class TextFormatter(logging.Formatter):
     """Lines for a person."""
 
     def __init__(self, role: str) -> None:
-        """Name the process on every line."""
         super().__init__(f"%(asctime)s %(levelname)-7s {role}: %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:

@@ -26,7 +26,6 @@ def hand_over(document: bytes, name: str) -> int:
 
 
 def write_document(fd: int, document: bytes) -> None:
-    """Write a document into an empty file."""
     view = memoryview(document)
     offset = 0
     while offset < len(view):

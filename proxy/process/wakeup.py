@@ -34,13 +34,11 @@ class Wakeup:
             pass
 
     def clear(self) -> None:
-        """Take back what was notified so far."""
         try:
             os.read(self.read_fd, 4096)
         except BlockingIOError:
             pass
 
     def close(self) -> None:
-        """Close both descriptors."""
         for fd in {self.read_fd, self.write_fd}:
             os.close(fd)

@@ -29,7 +29,6 @@ class Window:
         self._tail_size = 0
 
     def add(self, data: bytes) -> None:
-        """Take the next piece of the body."""
         length = len(data)
         self.size += length
         room = self._room

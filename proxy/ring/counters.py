@@ -97,7 +97,6 @@ class CounterLayout:
         return None if index is None else self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
 
     def auth_failure_cell(self, code: str) -> int:
-        """Return the cell of a code of the key check."""
         return self.auth_failures + _AUTH_INDEX[code]
 
     def read(self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None) -> CounterSnapshot:

@@ -52,7 +52,6 @@ class Child:
     name = "child"
 
     def __init__(self, shared: Shared) -> None:
-        """Not started yet."""
         self.shared = shared
         self.control: Control | None = None
         self.is_ready = False
@@ -108,23 +107,19 @@ class Child:
         return delay_s
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time to start again."""
         return self.due_at is not None and now >= self.due_at
 
     def is_running(self) -> bool:
-        """Whether the process is alive."""
         self.poll()
         return self._process is not None
 
     def kill(self) -> None:
-        """End the process at once and wait for it."""
         if self._process is not None:
             self._process.kill()
             self.exit_code = self._process.wait()
             self._process = None
 
     def send(self, line: str, descriptors: list[int] | None = None) -> None:
-        """Send a line, if the child is connected."""
         if self.control is not None:
             self.control.send(line, descriptors)
 
@@ -138,7 +133,6 @@ class Worker(Child):
     """One worker: its listening socket, and its ring where that is anonymous."""
 
     def __init__(self, shared: Shared, index: int) -> None:
-        """Not started yet."""
         super().__init__(shared)
         self.index = index
         self.name = f"worker {index}"
@@ -162,7 +156,6 @@ class Worker(Child):
         return arguments, [shared.settings_fd, *listen, *wake, self._spare_fd]
 
     def start(self) -> None:
-        """Start it, with no adopted sockets."""
         self._adopted.clear()
         self._close_spare()
         super().start()
@@ -204,7 +197,6 @@ class Worker(Child):
             self.send(f"adopt {index}")
 
     def release(self, index: int) -> None:
-        """The worker that owns the socket is back."""
         if index in self._adopted:
             self._adopted.discard(index)
             self.send(f"release {index}")

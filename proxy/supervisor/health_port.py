@@ -52,7 +52,6 @@ class HealthPort:
         return None if oldest is None else max(0.0, oldest.ends_s - time.monotonic())
 
     def expire(self) -> None:
-        """Close the connections whose time is over."""
         now_s = time.monotonic()
         for connection in [c for c in self._connections.values() if c.ends_s <= now_s]:
             self._close(connection)
@@ -89,7 +88,6 @@ class HealthPort:
             self._close(connection)
 
     def _body(self, status: int, path: bytes) -> tuple[int, bytes]:
-        """Answer the final status and the body."""
         members: dict[str, object] = {"status": "ok"}
         if status != 200:
             members = {"error": _REASONS[status].lower()}

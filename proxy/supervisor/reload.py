@@ -80,12 +80,10 @@ class Reload:
         """New workers that are not all ready yet."""
 
     def request(self) -> None:
-        """Reload, now or after the one in progress."""
         self._is_requested = True
         self.advance()
 
     def advance(self) -> None:
-        """Take every step that is possible now."""
         if self._reader is not None and self._reader.poll() is not None:
             self._on_read(self._reader.returncode)
         if self.starting:
@@ -125,7 +123,6 @@ class Reload:
         self._start_new_workers(settings)
 
     def _start_new_workers(self, settings: dict[str, Any]) -> None:
-        """Start one new worker per socket."""
         fd = hand_over(json.dumps(settings).encode(), "sidelog-settings")
         self._next = shared = replace(self._shared, settings=settings, settings_fd=fd)
         try:

@@ -65,7 +65,6 @@ class Deadlines:
     __slots__ = ("_limits_ns", "write_stall_ns")
 
     def __init__(self, limits: LimitSettings) -> None:
-        """Read the timeouts of the settings."""
         seconds = {
             Phase.IDLE: limits.timeout_keep_alive_s,
             Phase.HEAD: limits.timeout_headers_s,

@@ -156,7 +156,6 @@ class Engine:
                     pool.expire(now_ns)
 
     def _guard(self, step: Callable[[int], None], now_ns: int) -> None:
-        """A tick must survive whatever one connection does."""
         try:
             step(now_ns)
         except Exception:

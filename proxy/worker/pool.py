@@ -177,6 +177,5 @@ class Pool:
             connection.close()
 
     def close(self) -> None:
-        """Close every connection."""
         for connection in list(self._connections):
             connection.close()

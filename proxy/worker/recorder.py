@@ -133,7 +133,6 @@ class Recorder:
         self._cells[self._layout.upstream_retries] += 1
 
     def count_auth_failure(self, code: str) -> None:
-        """Count a call that the key check refused."""
         self._cells[self._layout.auth_failure_cell(code)] += 1
 
     def count_connection(self, side: str, change: int) -> None:

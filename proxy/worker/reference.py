@@ -81,7 +81,6 @@ class ReferenceEngine:
         self.in_flight: set[Exchange] = set()
 
     async def start(self) -> None:
-        """Open one client session per route."""
         for route in self._routes.routes:
             self._sessions.append(_session(route, self._limits.timeout_connect_s, self._limits.timeout_first_byte_s))
 
@@ -91,13 +90,11 @@ class ReferenceEngine:
         return self._server
 
     async def drain(self, timeout_s: float) -> None:
-        """Let running exchanges finish, then close."""
         await self._server.shutdown(timeout_s)
         for session in self._sessions:
             await session.close()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Serve one exchange."""
         peer = (request.remote or "").encode()
         exchange = self.recorder.begin(time.monotonic_ns(), peer)
         self.in_flight.add(exchange)
@@ -307,7 +304,6 @@ def _session(route: Route, connect_s: float, first_byte_s: float) -> ClientSessi
 
 
 def _failure(error: ClientError) -> str:
-    """Name why a request to the upstream failed."""
     if isinstance(error, ClientConnectorDNSError | InvalidURL):
         return "upstream_unresolved"
     if isinstance(error, OSError):

@@ -163,7 +163,6 @@ class Relay:
             self._connect(outgoing)
 
     def _begin_body(self, exchange: Exchange, route: Route, request: RequestReader) -> bytes:
-        """Record and return the body that came with the head."""
         body = request.body
         if not request.is_body_due:
             self.is_request_complete = True
@@ -220,7 +219,6 @@ class Relay:
             self._client.pause(BY_UNSENT)
 
     def _connect(self, outgoing: bytes) -> None:
-        """Open an upstream connection for what is outgoing."""
         self._unsent, self._unsent_bytes = [], 0
         self._keep_unsent(outgoing)
         if self.is_request_complete:
@@ -257,7 +255,6 @@ class Relay:
         self._client.resume(BY_UNSENT)
 
     def pause_request(self) -> None:
-        """The upstream takes no more for now."""
         self._is_upload_paused = True
         self._client.pause(BY_UPSTREAM)
         if self._phase is Phase.BODY:
@@ -266,7 +263,6 @@ class Relay:
             self._since_ns = time.monotonic_ns()
 
     def resume_request(self) -> None:
-        """The upstream takes bytes again."""
         self._is_upload_paused = False
         if self._phase is Phase.WAITING and not self.is_request_complete:
             self._phase = Phase.BODY
@@ -327,7 +323,6 @@ class Relay:
             exchange.timeline = []
 
     def _prefix(self, head: ResponseHead, exchange: Exchange) -> bytes:
-        """Build the head for the client, up to the empty line."""
         if not self.is_request_complete:
             self.is_keep_alive = False
         prefix = head.prefix
@@ -358,7 +353,6 @@ class Relay:
             note_chunk(exchange.timeline, exchange.response_body.size, (now_ns - exchange.started_ns) // 1000)
 
     def response_end(self, data: bytes) -> None:
-        """Send the last of the body, recorded first."""
         exchange = self.exchange
         assert exchange is not None
         assert exchange.response_body is not None
@@ -406,7 +400,6 @@ class Relay:
             self.tunnel_data(data)
 
     def tunnel_data(self, data: bytes) -> None:
-        """Pass bytes of the upstream on."""
         self._transport.write(data)
         if self.tunnel is not None:
             self.tunnel.watch_upstream(data)
@@ -478,7 +471,6 @@ class Relay:
         self._send_error(refusal.code, refusal.message, _REJECTED, close=True)
 
     def _send_error(self, code: str, message: str, outcome: int, *, close: bool) -> None:
-        """Respond in place of the upstream."""
         exchange = self.exchange
         assert exchange is not None
         self._drop_upstream()
@@ -553,7 +545,6 @@ class Relay:
             self._upstream.transport.pause_reading()
 
     def resume_response(self) -> None:
-        """The client takes bytes again."""
         self._is_paused = False
         if self._upstream is not None:
             self._upstream.transport.resume_reading()

@@ -209,7 +209,6 @@ def _address_text(address: UpstreamAddress) -> bytes:
 
 
 def _host_name(host: bytes) -> bytes:
-    """Return a Host value without its port."""
     if host.startswith(b"["):
         return host.partition(b"]")[0].lower() + b"]"
     return host.partition(b":")[0].lower()

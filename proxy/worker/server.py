@@ -88,7 +88,6 @@ class DataPlane:
         self.stop_listening()
 
     def stop_listening(self) -> None:
-        """Accept nothing more."""
         for server in self._servers.values():
             server.close()
 
@@ -119,7 +118,6 @@ class ProtocolPlane(DataPlane):
         super().__init__(lambda: Downstream(engine), tls)
 
     async def start(self) -> None:
-        """Start the engine's tick."""
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
 
     async def retire(self, deadline: asyncio.Event) -> None:
@@ -161,7 +159,6 @@ class ReferencePlane(DataPlane):
         super().__init__(self._engine.protocol_factory, tls_of(settings))
 
     async def start(self) -> None:
-        """Open the client sessions."""
         await self._engine.start()
 
     async def drain(self) -> None:

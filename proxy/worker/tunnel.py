@@ -39,14 +39,12 @@ class Tunnel:
         exchange.response_body = Window(0, 0)
 
     def watch_client(self, data: bytes) -> None:
-        """Record what the client sent."""
         window = self._exchange.request_body
         assert window is not None
         window.add(data)
         self._watch(IN, data)
 
     def watch_upstream(self, data: bytes) -> None:
-        """Record what the upstream sent."""
         window = self._exchange.response_body
         assert window is not None
         window.add(data)

@@ -14,7 +14,6 @@ _MAX_REMEMBERED: Final = 10_000
 
 @lru_cache(_MAX_REMEMBERED)
 def pack(text: str) -> bytes:
-    """Write an address."""
     for family in _FAMILIES.values():
         try:
             packed = socket.inet_pton(family, text)

@@ -20,7 +20,6 @@ _decoder: Final[msgspec.json.Decoder[Origin]] = msgspec.json.Decoder(Origin)
 
 
 def pack(values: Sequence[str | None]) -> str:
-    """Write the fields as a JSON array."""
     return msgspec.json.encode(values).decode()
 
 

@@ -49,7 +49,6 @@ class Partition(NamedTuple):
 
 
 def day_of(now_us: int) -> int:
-    """Number a moment's day since the epoch."""
     return now_us // (1000 * _DAY_MS)
 
 

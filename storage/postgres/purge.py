@@ -45,7 +45,6 @@ _DAY_MS: Final = DAY_US // 1000
 
 
 async def retention(session: PostgresSession) -> RetentionState:
-    """Read how far retention has come."""
     connection, state = session.connection, await session.state()
     oldest_us = await connection.fetchval("SELECT min(min_started_at_us) FROM sidelog.spans")
     # Not the size of the files: what vacuum has freed in them is used again.

@@ -55,7 +55,6 @@ async def delete_before(connection: Connection, hour: int) -> None:
 
 
 async def drop_empty(connection: Connection, hours: Iterable[int]) -> None:
-    """Delete sums that have come down to nothing."""
     periods = time_ranges_of(hours)
     for tables, _ in CUBES:
         for tier, (table, period) in tables.items():

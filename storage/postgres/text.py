@@ -17,7 +17,6 @@ _CODE: Final = re.compile("\1[\2\3]{2}")
 
 
 def escape(text: str) -> str:
-    """Write text without NUL."""
     # The first look costs 40 ns where the pattern costs 200, and nearly all text passes it.
     return text if text.isprintable() else _ODD.sub(lambda match: _CODES[match[0]], text)
 

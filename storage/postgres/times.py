@@ -24,7 +24,6 @@ _decoder: Final = msgspec.msgpack.Decoder(_Packed)
 
 
 def pack(record: Record) -> bytes:
-    """Pack the times of a record."""
     start, sent, done = record.started_at_us, record.upstream_sent_at_us, record.upstream_done_at_us
     upstream = record.upstream_us
     if upstream is not None and sent is not None and done is not None:

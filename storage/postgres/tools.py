@@ -93,7 +93,6 @@ class Calls:
         await _merge(connection, self._sums)
 
     async def insert(self, connection: Connection, first_seq: int) -> None:
-        """Insert the rows, after the records."""
         if self._rows:
             await self._insert(connection, first_seq)
         if self._awaited:

@@ -33,10 +33,8 @@ async def merge(connection: Connection, sums: UsageSums, limits: Limits, instanc
 
 
 async def drop_empty(connection: Connection, hours: Sequence[int]) -> None:
-    """Delete sums that have come down to nothing."""
     await connection.execute(f"DELETE FROM sidelog.{TABLE} WHERE hour = ANY($1::bigint[]) AND calls = 0", hours)
 
 
 async def delete_before(connection: Connection, hour: int) -> None:
-    """Delete sums of hours before one."""
     await connection.execute(f"DELETE FROM sidelog.{TABLE} WHERE hour < $1", hour)

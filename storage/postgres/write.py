@@ -248,7 +248,6 @@ class BatchStore:
             self._prepared_day = today
 
     async def _resolve(self, connection: Connection) -> None:
-        """Look up what became of the doubtful entries."""
         ids = [UUID(bytes=entry.record.id) for entry in self._doubtful]
         async with transaction(connection, self._begin):
             await connection.fetchval(_LOCKED_COUNTER)
@@ -305,7 +304,6 @@ async def read_positions(connection: Connection, instance: str) -> dict[bytes, P
 
 
 def _is_long(entries: list[Entry]) -> bool:
-    """Whether encoding a batch would hold the loop."""
     if len(entries) > _LOOP_ENTRIES:
         return True
     payloads = [entry.payload for entry in entries if entry.payload is not None]

@@ -65,7 +65,6 @@ class KnownCounts:
 
 
 def merged(names: Iterable[str], parts: Iterable[Counts]) -> Counts:
-    """Add counts up."""
     counts: Counts = {name: {} for name in names}
     for part in parts:
         for name, values in part.items():
@@ -76,7 +75,6 @@ def merged(names: Iterable[str], parts: Iterable[Counts]) -> Counts:
 
 
 def add_count(counts: dict[int, int], value: int, count: int) -> None:
-    """Count a stored value."""
     counts[value] = counts.get(value, 0) + count
 
 

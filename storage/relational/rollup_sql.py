@@ -23,7 +23,6 @@ _CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound 
 
 
 def bucket_of(column: str) -> str:
-    """Write the expression of a latency's bucket."""
     return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
 
 
@@ -111,7 +110,6 @@ def record_totals(part: Part, dialect: Dialect) -> tuple[str, tuple[int | str, .
 
 
 def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
-    """Write the bounds of a part, adding their parameters."""
     bounds = ""
     for sign, bound in ((">=", part.first), ("<", part.until)):
         if bound is not None:

@@ -77,7 +77,6 @@ class Admitted:
     """Bits of the dimensions that hold `OTHER`."""
 
     def by_table(self) -> Iterator[tuple[str, Sums]]:
-        """Return what is to be added to each table."""
         for tables, hours in ((TABLES, self.hours), (STATUS_TABLES, self.statuses)):
             yield tables["hour"][0], hours
             yield tables["day"][0], by_day(hours)
@@ -98,7 +97,6 @@ def time_ranges_of(hours: Iterable[int]) -> dict[Tier, list[int]]:
 
 
 def by_day(hours: Sums) -> Sums:
-    """Add the sums of hours up to those of days."""
     days: Sums = {}
     for (hour, *key), counts in hours.items():
         _merge(days, (hour // DAY_HOURS, *key), counts)
@@ -176,7 +174,6 @@ class Rollups:
         return {host for *_, host, _ in self._sums if host is not None}
 
     def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:
-        """Count one record."""
         first_byte_us = record.first_byte_us
         key = (
             record.started_at_us // HOUR_US, dimensions, record.status or 0, error_type, record.host, record.keyed,

@@ -26,7 +26,6 @@ class Range:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no row in it."""
         return self.first > self.last
 
     def following(self, after: int | None, order: Order) -> "Range":

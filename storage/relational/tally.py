@@ -28,19 +28,16 @@ class Tally:
     first_byte: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
     def add_class(self, name: str, exchanges: int) -> None:
-        """Count exchanges of one status class."""
         if exchanges:
             self.status_classes[name] = self.status_classes.get(name, 0) + exchanges
 
     def add_buckets(self, duration: Sequence[int], first_byte: Sequence[int] = ()) -> None:
-        """Count latencies by bucket."""
         for bucket, count in enumerate(duration):
             self.duration[bucket] += count
         for bucket, count in enumerate(first_byte):
             self.first_byte[bucket] += count
 
     def bucket(self, start_us: int) -> HistogramBucket:
-        """Show it as one step of a histogram."""
         return HistogramBucket(
             start_us=start_us,
             status_classes=dict(sorted(self.status_classes.items())),
@@ -86,7 +83,6 @@ def check_names(names: Sequence[str]) -> None:
 
 
 def within(filter: Filter, since_us: int, until_us: int) -> Filter:
-    """Narrow a filter to a range of time."""
     since = since_us if filter.since_us is None else max(since_us, filter.since_us)
     until = until_us if filter.until_us is None else min(until_us, filter.until_us)
     return replace(filter, since_us=since, until_us=until)

@@ -28,7 +28,6 @@ class Hours(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no hour in it."""
         return self.first is not None and self.until is not None and self.first >= self.until
 
     @property

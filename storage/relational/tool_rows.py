@@ -60,7 +60,6 @@ class _Detail(msgspec.Struct, array_like=True, gc=False):
 
 
 def row_of(call: ToolCall) -> Row:
-    """Make the row of a call."""
     detail = _Detail(call.arguments, call.result, call.error_details, call.metadata)
     return Row(
         record_id=call.record_id,

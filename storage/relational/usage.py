@@ -52,7 +52,6 @@ def is_call(record: Record) -> bool:
 
 
 def calls_of(filter: Filter) -> Filter:
-    """Narrow a filter to LLM calls."""
     return replace(filter, is_llm=True, kind="exchange")
 
 
@@ -154,7 +153,6 @@ class UsageTally:
 
 
 def total(models: Iterable[ModelUsage]) -> ModelUsage:
-    """Add up the usage of all models."""
     measures: Measures = [0] * len(MEASURES)
     for model in models:
         _add(measures, (*(getattr(model, name) for name in MEASURES[:-1]), round(model.cost_usd * _NANO)))
@@ -229,7 +227,6 @@ _SCANNED: Final = _scanned()
 
 
 def measures_of(record: Record) -> Measures:
-    """Measure one call."""
     tokens = [getattr(record, name) for name in TOKENS]
     has_tokens = any(count is not None for count in tokens)
     counts = (min(count or 0, _MAX_TOKENS) for count in tokens)

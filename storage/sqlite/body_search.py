@@ -48,5 +48,4 @@ class BodySearch:
 
 
 def add_body_search(connection: sqlite3.Connection) -> None:
-    """Make the function known to a connection."""
     connection.create_function(FUNCTION, 4, BodySearch(connection))

@@ -77,7 +77,6 @@ class Shape:
         self._group = f"{self._one}{f', {row}' * (_GROUP_ROWS - 1)}"
 
     def insert(self, connection: sqlite3.Connection, rows: list[Row]) -> None:
-        """Insert rows of this shape."""
         grouped = len(rows) - len(rows) % _GROUP_ROWS
         connection.executemany(self._group, (_flat(rows, start) for start in range(0, grouped, _GROUP_ROWS)))
         connection.executemany(self._one, rows[grouped:])

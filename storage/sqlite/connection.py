@@ -153,7 +153,6 @@ class Budget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether the time is over."""
         return self._is_cancelled or time.monotonic() >= self._deadline
 
     def execute(

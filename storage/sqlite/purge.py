@@ -74,7 +74,6 @@ class Turn:
 
 
 def retention(connection: sqlite3.Connection) -> RetentionState:
-    """Read how far retention has come."""
     oldest = connection.execute("SELECT min(min_started_at_us) FROM spans").fetchone()[0]
     pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
     return RetentionState(

@@ -56,7 +56,6 @@ def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> i
 
 
 def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
-    """Delete sums that have come down to nothing."""
     periods = time_ranges_of(hours)
     for tables, _ in CUBES:
         for tier, (table, period) in tables.items():

@@ -53,7 +53,6 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> in
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
-    """Set up a read connection."""
     add_body_search(connection)
     for pragma in ("query_only = on", f"cache_size = -{_READ_CACHE_KIB}", "temp_store = memory"):
         connection.execute(f"PRAGMA {pragma}")

@@ -33,7 +33,6 @@ def merge(connection: sqlite3.Connection, sums: UsageSums, limits: Limits, *, si
 
 
 def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
-    """Delete sums that have come down to nothing."""
     connection.executemany(f"DELETE FROM {TABLE} WHERE hour = ? AND calls = 0", [(hour,) for hour in hours])
 
 

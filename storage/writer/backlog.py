@@ -55,7 +55,6 @@ class Backlog:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing should be added."""
         return self.size_bytes >= self._limits.queue_max_bytes
 
     def should_spill(self) -> bool:

@@ -83,11 +83,9 @@ class DeferredStorage:
 
     @property
     def is_enabled(self) -> bool:
-        """Whether everybody may use it."""
         return self._is_enabled
 
     async def close(self) -> None:
-        """Close the store, if it was opened."""
         if self._store is not None:
             await self._store.close()
 

@@ -43,7 +43,6 @@ class Limits:
 
     @classmethod
     def of(cls, max_age_days: float, body_max_age_days: float, max_bytes: int) -> "Limits":
-        """Read the settings."""
         return cls(
             max_age_us=round(max_age_days * _DAY_US),
             body_max_age_us=round(body_max_age_days * _DAY_US),

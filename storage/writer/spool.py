@@ -202,7 +202,6 @@ class Spool:
             raise SpoolFull(f"the spool cannot be written: {error}") from error
 
     def append(self, location: FrameLocation) -> None:
-        """Add a frame that was written to the index."""
         self._pending.append(location)
         self._next_number = location.frame.number + 1
         self._end_record = location.frame.end_record
@@ -241,7 +240,6 @@ class Spool:
             self._abandon_segment(error)
 
     def collect(self) -> None:
-        """Delete the segments that were replayed."""
         needed = {location.path for location in self._pending}
         for path in list(self._paths):
             if path in needed:
@@ -328,7 +326,6 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 
 
 def _frames_in(path: Path) -> Iterator[FrameLocation]:
-    """Yield the undamaged frames of a segment."""
     try:
         block = memoryview(path.read_bytes())
     except OSError as error:

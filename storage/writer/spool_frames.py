@@ -49,7 +49,6 @@ class Origins(msgspec.Struct):
 
     @classmethod
     def of(cls, offline_since: int, sources: Sequence[bytes]) -> "Origins":
-        """Pack the source of each record."""
         distinct = {source: index for index, source in enumerate(dict.fromkeys(sources))}
         return cls(offline_since, list(distinct), array("H", [distinct[source] for source in sources]).tobytes())
 

@@ -78,12 +78,10 @@ class SpoolReplay:
 
     @property
     def is_writable(self) -> bool:
-        """Whether writing a frame may be tried."""
         return self._clock() >= self._full_until_s
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is anything to replay."""
         return self.spool.oldest is not None or self.spool.pending_records > 0
 
     @property

@@ -165,7 +165,6 @@ class LineSplitter:
         return frames
 
     def finish(self) -> list[Frame]:
-        """Return the last line when it has no end."""
         frames: list[Frame] = []
         self._take_line(bytes(self._rest), self._at + len(self._rest), frames)
         self._rest.clear()

@@ -36,7 +36,6 @@ class CallUsage:
     """Counts came with, or after, the reason why the output ended."""
 
     def update(self, **counts: float | None) -> None:
-        """Replace the counts that are known."""
         for name, value in counts.items():
             if value is not None:
                 setattr(self, name, value)

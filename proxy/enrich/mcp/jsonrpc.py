@@ -81,7 +81,6 @@ def read_cancellations(body: DecodedBody) -> dict[str, RpcResponse]:
 
 
 def read_responses(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
-    """Yield the responses of a body, in order."""
     if b"event-stream" in content_type.lower():
         for frame in body.frames():
             if b'"result"' in frame.data or b'"error"' in frame.data:

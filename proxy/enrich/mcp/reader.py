@@ -286,7 +286,6 @@ class McpReader:
         return call
 
     def _stored_value(self, value: bytes) -> bytes | None:
-        """Redact, compact and bound a JSON value."""
         if not value:
             return None
         stored = compact(self._redactor.redact_value(value))
@@ -311,7 +310,6 @@ def _apply_session(call: ToolCall, labels: RouteLabels, known: Session) -> None:
 
 
 def _without_response(call: ToolCall) -> ToolCall:
-    """End a call whose response never came."""
     call.status = "error"
     call.error_details = msgspec.json.encode(
         {"is_bifrost_error": False, "error": {"type": "no_answer", "message": "no answer was seen on any stream"}}

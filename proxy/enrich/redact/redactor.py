@@ -83,7 +83,6 @@ class Redactor:
         return line + self._redact_block(head[cut:])
 
     def redact_field(self, line: bytes) -> bytes:
-        """Redact one well-formed field line."""
         colon = line.find(b":")
         if colon > 0 and self._headers.has(line[:colon]):
             return line[:colon] + b": " + MARK
@@ -200,7 +199,6 @@ class Redactor:
         return b"&".join(parts)
 
     def _redact_start_line(self, line: bytes) -> bytes:
-        """Redact the query of a request line, well-formed or not."""
         target, space, version = line.rpartition(b" ")
         if not version.startswith(b"HTTP/"):
             target, space, version = line, b"", b""
@@ -226,7 +224,6 @@ class Redactor:
         return self.redact_by_pattern(b"".join(pieces))
 
     def _redact_lines(self, lines: list[bytes]) -> None:
-        """Redact all but the first line, in place."""
         is_secret_before = False
         is_secret = self._headers.has
         for index in range(1, len(lines)):

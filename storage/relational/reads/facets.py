@@ -80,7 +80,6 @@ async def count_values(session: Session, filter: Filter, hours: Hours, names: Se
 async def _count_ranges(
     session: Session, tables: Tables, where: Where, tier: Tier, numbers: Sequence[int], names: Sequence[str]
 ) -> dict[int, Counts]:
-    """Count each of some hours, or of some days."""
     dialect = session.dialect
     counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
     for (table, column), columns, some in _passes(dialect, tables, tier, names):

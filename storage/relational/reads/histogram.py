@@ -22,7 +22,6 @@ _MEASURES: Final = ("exchanges", "events", *DURATIONS)
 
 
 async def histogram(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-    """Count records over time."""
     state = await session.state()
     wanted = state.visible(within(filter, since_us, until_us))
     tables = tables_for(wanted, state.capped_dimensions)

@@ -26,7 +26,6 @@ async def read_keys(session: Session) -> list[ApiKey]:
 
 
 async def create_key(session: Session, key: ApiKey) -> None:
-    """Insert a key."""
     marks = ", ".join(map(session.dialect.placeholder, range(1, len(_COLUMNS) + 1)))
     sql = f"INSERT INTO {session.dialect.schema}api_keys ({', '.join(_COLUMNS)}) VALUES ({marks})"
     await session.execute_many(sql, [_row(key)])
@@ -34,12 +33,10 @@ async def create_key(session: Session, key: ApiKey) -> None:
 
 
 async def update_key(session: Session, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-    """Change a key that is not deleted."""
     return await _replace(session, key_id, lambda key: changed(key, changes))
 
 
 async def delete_key(session: Session, key_id: str, at_us: int) -> KeyUpdate | None:
-    """Delete a key that is not deleted."""
     return await _replace(session, key_id, lambda key: deleted(key, at_us))
 
 

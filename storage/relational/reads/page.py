@@ -38,7 +38,6 @@ class _Walk:
 
 
 async def read_page(session: Session, query: RecordQuery) -> Page:
-    """Read one page of at least one record."""
     filter = (await session.state()).visible(query.filter)
     if query.limit <= 0:
         return Page([], complete=True, next_after=None)
@@ -122,7 +121,6 @@ async def _is_dense(session: Session, filter: Filter) -> bool:
 
 
 async def read_record(session: Session, record_id: bytes) -> Record | None:
-    """Read one record by its id."""
     if len(record_id) != ID_BYTES:
         return None
     dialect = session.dialect
@@ -133,7 +131,6 @@ async def read_record(session: Session, record_id: bytes) -> Record | None:
 
 
 async def read_payloads(session: Session, seqs: Sequence[int]) -> dict[int, Payload]:
-    """Read the payloads of some records."""
     wanted = sorted({seq for seq in seqs if 0 < seq <= MAX_INT})
     if not wanted:
         return {}

@@ -44,7 +44,6 @@ _SCAN_TOPS: Final = (
 
 
 async def summary(session: Session, filter: Filter) -> Summary:
-    """Add up all records of a filter."""
     tally = Tally()
     tops: Counts = {name: {} for name in TOPS}
     state = await session.state()

@@ -38,7 +38,6 @@ _STATS: Final = (
 
 
 async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
-    """Read one page."""
     where = await _where(session, query.filter)
     if where is None or query.limit <= 0:
         return ToolPage([], complete=True)
@@ -55,7 +54,6 @@ async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
 
 
 async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCall | None:
-    """Read one call."""
     if len(record_id) != ID_BYTES or not -1 < position <= MAX_INT:
         return None
     dialect, state = session.dialect, await session.state()
@@ -65,7 +63,6 @@ async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCa
 
 
 async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:
-    """Read the calls stored with one record."""
     then = f"WHERE record_seq = {session.dialect.placeholder(1)}"
     seq = max(min(record_seq, MAX_INT), 0)
     return await _visible(session, then, (seq,), (await session.state()).purge_floor_us)
@@ -79,7 +76,6 @@ async def waiting_calls(session: Session, instance: str) -> list[ToolCall]:
 
 
 async def tool_stats(session: Session, filter: ToolFilter) -> ToolStats:
-    """Count the calls of a filter."""
     if not filter.has_only_rollup_dimensions:
         return await _scanned(session, filter)
     where = await _rollup_where(session, filter)
@@ -110,7 +106,6 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
 
 
 async def tool_values(session: Session, scope: Scope) -> ToolValues:
-    """List what a filter may name."""
     where = await _rollup_where(session, ToolFilter(scope=scope))
     if where is None:
         return ToolValues([], [], [])
