@@ -50,7 +50,7 @@ def serve_page(asset: Asset) -> Handler:
 
 
 def _answer(request: web.Request, asset: Asset, keeping: str) -> web.Response:
-    """Answer a file, or 304 when the browser has it."""
+    """Return a file, or 304 when the browser has it."""
     etags = {tag.value for tag in request.if_none_match or ()}
     headers = {"ETag": f'"{asset.etag}"', "Cache-Control": keeping}
     if asset.etag in etags:

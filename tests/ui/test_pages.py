@@ -115,7 +115,7 @@ async def test_the_theme_can_be_turned_and_stays(site: Site) -> None:
 
 
 async def test_request_logs_say_what_to_do(site: Site) -> None:
-    """Request logs: six columns, code chip with its fix, and the one action that mends it."""
+    """Request logs have six columns, code chip with its fix, and the one action that mends it."""
     await site.open("/request-logs")
     await site.page.wait_for("#logs tr", "Toggle it back on, or use a different key")
     heads = await site.page.evaluate("[...document.querySelectorAll('thead th')].map((e) => e.innerText)")
