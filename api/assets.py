@@ -67,7 +67,6 @@ class Assets:
 
 
 def load_assets() -> Assets:
-    """Read the UI's files."""
     files: dict[str, Asset] = {}
     version = hashlib.sha256()
     for name, file in sorted(_files(resources.files("api.ui"), ""), key=itemgetter(0)):

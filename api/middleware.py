@@ -44,7 +44,6 @@ async def add_security_headers(request: web.Request, response: web.StreamRespons
 
 
 def error_format_of(path: str) -> ErrorFormat:
-    """Return the error format of a path."""
     return next((format for prefix, format in ERROR_FORMATS if path.startswith(prefix)), PROBLEM)
 
 

@@ -73,7 +73,6 @@ class KeyUpdate:
 
 
 def changed(key: ApiKey, changes: KeyChanges) -> ApiKey:
-    """Apply changes to a key."""
     given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not UNSET}
     return msgspec.structs.replace(key, **given)
 

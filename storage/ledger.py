@@ -80,7 +80,6 @@ def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, Producer
 
 
 def is_ahead(position: Position, other: Position) -> bool:
-    """Whether one position of a source is later than another."""
     return _progress(position) > _progress(other)
 
 

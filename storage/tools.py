@@ -99,7 +99,6 @@ class ToolValues:
 
     @property
     def is_used(self) -> bool:
-        """Whether any call is stored in the scope."""
         return bool(self.tool_names)
 
 
@@ -136,12 +135,10 @@ class ToolStorage(Protocol):
 
 
 def ended_calls(entry: Entry) -> list[ToolCall]:
-    """List the calls of an entry that become rows."""
     return [call for call in entry.tool_calls if call.status != "processing"]
 
 
 def awaited_calls(entry: Entry) -> list[ToolCall]:
-    """List the calls of an entry whose answer is awaited."""
     return [call for call in entry.tool_calls if call.status == "processing"]
 
 

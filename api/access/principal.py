@@ -119,7 +119,6 @@ class Located(Protocol):
 
 
 def is_visible(record: Located, scope: Scope) -> bool:
-    """Tell whether a record, or a route, lies in a scope."""
     return (
         (not scope.projects or record.project in scope.projects)
         and (not scope.containers or record.container in scope.containers)

@@ -111,7 +111,6 @@ class ScopedStorage:
         return [call for call in calls if is_visible(call, self.scope)]
 
     async def _read(self, read: Callable[[Asked], Awaitable[Found]], asked: Asked) -> Found:
-        """Read when it is the caller's turn."""
         async with self._gate.turn():
             return await read(asked)
 

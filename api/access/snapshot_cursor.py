@@ -73,7 +73,6 @@ class SnapshotCursors:
         return position
 
     def check_age(self, position: SnapshotPosition) -> None:
-        """Raise SnapshotExpired when a snapshot is too old."""
         if self.now_s() - position.created_s > self.ttl_s:
             raise SnapshotExpired
 

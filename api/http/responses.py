@@ -54,5 +54,4 @@ def json_response(
     headers: Mapping[str, str] | None = None,
     media_type: str = "application/json",
 ) -> web.Response:
-    """Return a value as JSON."""
     return web.Response(body=_ENCODER.encode(content), status=status, headers=headers, content_type=media_type)

@@ -36,7 +36,6 @@ class CallMetrics:
         self._calls: dict[tuple[str, str, str], int] = {}
 
     def observe(self, record: Record) -> None:
-        """Count the tokens and the cost of an LLM call."""
         if record.provider is None or record.usage_state in (None, "absent"):
             return
         key = self._admitted(

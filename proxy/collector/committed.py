@@ -31,7 +31,6 @@ class CommittedPositions:
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
 
     def on_commit(self, batch: Batch, _last_seq: int) -> None:
-        """Release what a commit covered, and remove rings that are closed."""
         self.positions.update(batch.positions)
         for source_id in batch.retired:
             self.positions.pop(source_id, None)

@@ -43,7 +43,6 @@ class KeyPublisher:
         self._is_failing = False
 
     async def run(self) -> None:
-        """Follow the store's keys until cancelled."""
         flushed_s = time.monotonic()
         while True:
             await self.refresh()

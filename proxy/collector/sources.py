@@ -150,7 +150,6 @@ class Source:
         return not self.segment.producer_alive() and reader.cursor >= reader.head and reader.taken >= reader.pushed
 
     def in_flight(self) -> list[InflightExchange]:
-        """The exchanges that the worker runs, or left behind."""
         return self._inflight.scan()
 
     def counters(self) -> CounterSnapshot | None:

@@ -63,7 +63,6 @@ class StartState:
 
     @property
     def effective(self) -> dict[bytes, Position]:
-        """The position of every source, in the store or the spool."""
         spool = self.spool
         return self.committed if spool is None else merge(self.committed, spool.positions, spool.retired)
 

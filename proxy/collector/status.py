@@ -60,7 +60,6 @@ class StatusView:
         self.is_draining = False
 
     def start_draining(self) -> None:
-        """Report from now on that the process is about to end."""
         self.is_draining = True
 
     def in_flight(self) -> list[Record]:
@@ -84,7 +83,6 @@ class StatusView:
         return running + self._builder.waiting_tools()
 
     def describe(self) -> dict[str, object]:
-        """Return the members of the status."""
         writer, deferred = self._writer, self._deferred
         reason = "" if deferred.is_enabled else deferred.reason
         return {

@@ -16,7 +16,6 @@ class SupervisorCommands:
     """Listens to the supervisor; when it is gone, the workers drain and so does the collector."""
 
     def __init__(self, control: Control) -> None:
-        """Listen on the running loop, until the supervisor is gone."""
         self.stopping = asyncio.Event()
         self.is_handing_over = False
         """Whether another collector continues where this one stops: the workers stay."""

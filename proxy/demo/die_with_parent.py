@@ -32,7 +32,6 @@ def bound_to_this_process(command: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Ask the kernel, then become the command."""
     parent, program, *arguments = sys.argv[1:]
     die_with_parent(int(parent))
     os.execvp(program, [program, *arguments])  # noqa: S606 — the command comes from `bound_to_this_process`

@@ -38,7 +38,6 @@ def user(number: int) -> dict[str, object]:
 
 
 def problem(status: int, detail: str, **more: object) -> web.Response:
-    """Return an error answer as problem details."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
     headers = {"Retry-After": "5"} if status in (429, 503) else None
     return web.json_response(body, status=status, headers=headers, content_type="application/problem+json")
@@ -148,7 +147,6 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 async def prices(request: web.Request, first: int, count: int) -> AsyncIterator[bytes]:
-    """Yield the frames of the stream of prices."""
     yield b"retry: 2000\n: prices follow\n\n"
     for number in range(first, first + count):
         data = json.dumps({"symbol": "DEMO", "price": 100 + number % 17})
@@ -157,7 +155,6 @@ async def prices(request: web.Request, first: int, count: int) -> AsyncIterator[
 
 
 def routes() -> list[web.RouteDef]:
-    """Return the routes of this API."""
     return [
         web.get("/api/users", list_users),
         web.post("/api/users", create_user),

@@ -61,11 +61,9 @@ class Sessions:
         return name
 
     def is_open(self, name: str) -> bool:
-        """Tell whether a session exists."""
         return name in self._open
 
     def close(self, name: str) -> None:
-        """Forget a session."""
         self._open.pop(name, None)
 
 
@@ -73,12 +71,10 @@ SESSIONS: Final = web.AppKey("mcp_sessions", Sessions)
 
 
 def rpc_error(code: int, message: str, request_id: object = None) -> dict[str, Any]:
-    """Return a JSON-RPC error message."""
     return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message}}
 
 
 def text_result(text: str, *, is_error: bool = False, **more: object) -> dict[str, Any]:
-    """Return a tool's result."""
     return {"content": [{"type": "text", "text": text}], "isError": is_error, **more}
 
 
@@ -100,7 +96,6 @@ def call_tool(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def respond(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer to one request of an open session."""
     params = message.get("params") or {}
     result: dict[str, Any]
     match message["method"]:
@@ -141,7 +136,6 @@ async def post(request: web.Request) -> web.StreamResponse:
 
 
 def is_message(message: object) -> TypeGuard[dict[str, Any]]:
-    """Tell whether something is a request or a notification."""
     return isinstance(message, dict) and isinstance(message.get("method"), str)
 
 
@@ -198,7 +192,6 @@ async def messages(request: web.Request, token: object, answer: dict[str, Any]) 
 
 
 def frame(message: dict[str, Any]) -> bytes:
-    """Return one message as an event."""
     return f"event: message\ndata: {json.dumps(message)}\n\n".encode()
 
 

@@ -106,5 +106,4 @@ async def _message_frames(
 
 
 def routes() -> list[web.RouteDef]:
-    """Return the routes of both models."""
     return [web.post("/v1/chat/completions", chat), web.post("/v1/messages", messages)]

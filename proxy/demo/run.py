@@ -54,7 +54,6 @@ class Plan:
 
     @property
     def serve_command(self) -> list[str]:
-        """The command that starts sidelog."""
         flags = ["--upstream", self.upstream_url, "--listen", self.listen, "--admin-listen", self.admin_listen]
         return module_command("proxy", "serve", *flags, "--data-dir", str(self.data_directory))
 

@@ -35,5 +35,4 @@ async def event_stream(
 
 
 async def pause(request: web.Request) -> None:
-    """Wait as long as a frame takes."""
     await asyncio.sleep(request.config_dict[PACE_S])

@@ -78,7 +78,6 @@ def log_in(draw: random.Random) -> Visit:
 
 
 def failure(draw: random.Random) -> Visit:
-    """Ask for an error."""
     return (Step(method="GET", path=f"/api/errors/{draw.choice((500, 500, 502, 503, 403, 404, 409, 422))}"),)
 
 

@@ -68,7 +68,6 @@ async def serve(port: int) -> None:
 
 
 def main() -> None:
-    """Serve until stopped."""
     parser = argparse.ArgumentParser(prog="python -m proxy.demo.upstream", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: a free one, printed as the first line")
     asyncio.run(serve(parser.parse_args().port))

@@ -38,7 +38,6 @@ class KeyIndex:
         return self._by_id.get(key_id)
 
     def find(self, secret: bytes) -> ApiKey | None:
-        """Return a key that is not deleted by its secret."""
         return self._by_hash.get(secret_digest(secret))
 
     def note_use(self, key_id: str, at_us: int) -> None:

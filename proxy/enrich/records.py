@@ -176,7 +176,6 @@ class RecordBuilder:
         return self._in_flight(exchange, descriptor, self._decode_in_flight(exchange, descriptor))
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
-        """Return the tool calls of an exchange in flight."""
         decoded = self._decode_in_flight(exchange, descriptor)
         return self._calls.mcp.in_flight(self._in_flight(exchange, descriptor, decoded), decoded)
 

@@ -20,7 +20,6 @@ class BodyFramer:
 
     @property
     def ends_at_close(self) -> bool:
-        """Whether only the end of the connection ends the body."""
         return self._decoder is None and self._remaining < 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:

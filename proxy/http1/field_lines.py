@@ -48,7 +48,6 @@ class PlainLines:
     __slots__ = ("known",)
 
     def __init__(self) -> None:
-        """Know none yet."""
         self.known: set[bytes] = set()
 
     def remember(self, name: bytes, line: bytes) -> None:
@@ -81,7 +80,6 @@ def judge(parser: Callable[[object], object], head: bytes) -> str | None:
 
 
 def name_of(line: bytes) -> bytes:
-    """Return the lower-case name of a field line."""
     return line.partition(b":")[0].lower()
 
 

@@ -26,7 +26,6 @@ class Control:
         self._buffer = b""
 
     def fileno(self) -> int:
-        """Descriptor to wait on."""
         return self.socket.fileno()
 
     def send(self, line: str, descriptors: list[int] | None = None) -> bool:

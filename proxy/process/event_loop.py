@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Make the loop."""
     try:
         import uvloop
     except ImportError:

@@ -54,7 +54,6 @@ class JsonFormatter(logging.Formatter):
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write time, level, role, logger, message, the extra fields, and the exception if there is one."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{stamp}.{int(record.msecs):03d}Z",
@@ -76,7 +75,6 @@ class TextFormatter(logging.Formatter):
         super().__init__(f"%(asctime)s %(levelname)-7s {role}: %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Append the extra fields as key=value."""
         extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
         return f"{super().format(record)} {extra}".rstrip()
 

@@ -33,5 +33,4 @@ def write_document(fd: int, document: bytes) -> None:
 
 
 def read_document(fd: int) -> bytes:
-    """Read the whole document behind an inherited descriptor."""
     return os.pread(fd, os.fstat(fd).st_size, 0)

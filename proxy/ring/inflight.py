@@ -106,7 +106,6 @@ class InflightReader:
 
     @property
     def overflow(self) -> int:
-        """Exchanges that found no free slot."""
         return self._header[INFLIGHT_OVERFLOW]
 
     def scan(self) -> list[InflightExchange]:

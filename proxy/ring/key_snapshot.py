@@ -42,7 +42,6 @@ _decoder: Final = msgspec.msgpack.Decoder(_Snapshot)
 
 
 def encode_snapshot(keys: Iterable[ApiKey]) -> bytes:
-    """Write the keys that are not deleted."""
     known = [
         KnownKey(key.secret_sha256, UUID(key.id).bytes, key.scopes, key.agents, key.expires_at_us, key.disabled)
         for key in keys

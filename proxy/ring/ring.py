@@ -357,7 +357,6 @@ class RingReader:
 
     @property
     def refused(self) -> int:
-        """Entries the producer could not push."""
         return self._cells[REFUSED_RECORDS]
 
     @property

@@ -354,7 +354,6 @@ def thaw(document: bytes) -> Settings:
 
 
 def read_settings(fd: int) -> Settings:
-    """Thaw the settings behind an inherited descriptor."""
     return thaw(read_document(fd))
 
 

@@ -43,7 +43,6 @@ def section_of(kind: object) -> type[msgspec.Struct] | None:
 
 
 def fields_of(section: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    """Declared settings of a section by name."""
     return {field.name: field for field in msgspec.structs.fields(section)}
 
 

@@ -124,7 +124,6 @@ class Child:
             self.control.send(line, descriptors)
 
     def describe(self) -> dict[str, object]:
-        """Return what an operator wants to know."""
         pid = self._process.pid if self._process is not None else None
         return {"name": self.name, "pid": pid, "ready": self.is_ready, "failures": self._failures}
 
@@ -191,7 +190,6 @@ class Worker(Child):
         self._close_spare()
 
     def adopt(self, index: int) -> None:
-        """Let this worker accept on the socket of a dead one too."""
         if index not in self._adopted:
             self._adopted.add(index)
             self.send(f"adopt {index}")

@@ -52,7 +52,6 @@ class Access:
     """Whether a trusted proxy may name project or user."""
 
     def presented(self, lines: Sequence[bytes]) -> list[bytes]:
-        """Return the values of the key's field, without the word Bearer."""
         start, size = self.header + b":", len(self.header) + 1
         return [_value(line[size:]) for line in lines if line[:size].lower() == start]
 

@@ -123,13 +123,11 @@ class Recorder:
         exchange.slot = slot if slot >= 0 else NO_SLOT
 
     def count_upstream_error(self, route: int, code: str) -> None:
-        """Count a failure of a route's upstream by its error code."""
         cell = self._layout.upstream_error_cell(route, code.removeprefix("upstream_"))
         if cell is not None:
             self._cells[cell] += 1
 
     def count_retry(self) -> None:
-        """Count a request that is sent to its upstream a second time."""
         self._cells[self._layout.upstream_retries] += 1
 
     def count_auth_failure(self, code: str) -> None:

@@ -86,7 +86,6 @@ class ReferenceEngine:
 
     @property
     def protocol_factory(self) -> Callable[[], asyncio.Protocol]:
-        """What a listening socket makes per connection."""
         return self._server
 
     async def drain(self, timeout_s: float) -> None:

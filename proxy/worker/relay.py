@@ -176,7 +176,6 @@ class Relay:
         return body
 
     def forward_body(self, body: bytes, *, is_last: bool) -> None:
-        """Pass request body on, framed as the head said."""
         exchange, head = self.exchange, self._head
         assert exchange is not None
         assert exchange.request_body is not None
@@ -202,7 +201,6 @@ class Relay:
         self._forward(body)
 
     def forward_tunnel(self, tunnel: Tunnel, data: bytes) -> None:
-        """Pass on what the client says in an open tunnel."""
         self._forward(data)
         tunnel.watch_client(data)
 
@@ -376,7 +374,6 @@ class Relay:
 
     @property
     def wants_websocket(self) -> bool:
-        """Whether the running request asked to become a WebSocket."""
         return self._head is not None and self._head.is_websocket
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
@@ -503,7 +500,6 @@ class Relay:
     # Time, and the client's part.
 
     def check(self, now_ns: int) -> None:
-        """Enforce the deadlines of the running exchange."""
         deadlines = self._engine.deadlines
         if self._is_upload_stalled(now_ns):
             self._time_out_upstream("the upstream stopped reading the request", deadlines.write_stall_ns / 1e9)

@@ -44,7 +44,6 @@ class Partition(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Its own name, without its schema."""
         return f"{self.table}_{_EPOCH + timedelta(days=self.day):%Y%m%d}"
 
 

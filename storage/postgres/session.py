@@ -63,7 +63,6 @@ Ids = tuple[UUID, UUID]
 
 
 async def read_state(connection: Connection) -> State:
-    """Read the state of the store as the running transaction sees it."""
     row = await connection.fetchrow(_STATE)
     assert row is not None, "bug: a migrated store has its row of state"
     return State(*row)

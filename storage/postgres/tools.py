@@ -70,7 +70,6 @@ class Calls:
     """The calls of one batch."""
 
     def __init__(self, entries: Sequence[Entry], ids: Ids, instance: int) -> None:
-        """Make their rows, without the seq of their records."""
         self._places: list[int] = []
         self._rows: list[Row] = []
         self._sums: dict[tuple[int, ...], list[float]] = {}
@@ -89,7 +88,6 @@ class Calls:
                 _add(self._sums, dict(zip(COLUMNS, row, strict=True)), instance, 1)
 
     async def merge(self, connection: Connection) -> None:
-        """Add the counts to the rollups, inside the batch's transaction."""
         await _merge(connection, self._sums)
 
     async def insert(self, connection: Connection, first_seq: int) -> None:

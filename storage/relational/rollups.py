@@ -165,12 +165,10 @@ class Rollups:
 
     @property
     def hours(self) -> set[int]:
-        """Hours that something was counted in."""
         return {key[0] for key in self._sums}
 
     @property
     def hosts(self) -> set[str]:
-        """Hosts of which something was counted."""
         return {host for *_, host, _ in self._sums if host is not None}
 
     def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:

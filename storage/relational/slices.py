@@ -37,7 +37,6 @@ class Range:
         return Range(self.first, min(self.last, after - 1))
 
     def without(self, rows: int, order: Order) -> "Range":
-        """Leave out the first rows, in an order."""
         return Range(self.first + rows, self.last) if order == "asc" else Range(self.first, self.last - rows)
 
 

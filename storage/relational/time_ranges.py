@@ -107,7 +107,6 @@ def split(filter: Filter, newest_us: int | None) -> Split:
 
 
 def without_time(filter: Filter) -> Filter:
-    """Leave a filter's range of time out."""
     return replace(filter, since_us=None, until_us=None)
 
 

@@ -100,12 +100,10 @@ class UsageSums:
         self._sums: dict[Key, Measures] = {}
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
         return bool(self._sums)
 
     @property
     def hours(self) -> set[int]:
-        """Hours that something was counted in."""
         return {key[0] for key in self._sums}
 
     def add(self, record: Record, dimensions: Sequence[int]) -> None:
@@ -136,7 +134,6 @@ class UsageTally:
 
     @property
     def ids(self) -> set[Any]:
-        """Everything that providers and models are written as."""
         return {part for key in self._sums for part in key}
 
     def models(self, text: Mapping[Any, str | None] | None = None) -> list[ModelUsage]:

@@ -106,7 +106,6 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def counter(connection: sqlite3.Connection, name: str) -> int:
-    """Read one of the store's single numbers."""
     return int(connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0])
 
 

@@ -59,7 +59,6 @@ class Turn:
 
     @property
     def is_over(self) -> bool:
-        """Whether the slice is to end with the step it is at."""
         return self._is_wanted() or self._clock() >= self._ends_s
 
     def take(self, step: Callable[[int], int], step_items: int, max_items: int) -> int:

@@ -24,7 +24,6 @@ IdOf = Callable[[sqlite3.Connection, str, str | None], int]
 
 
 def insert_calls(connection: sqlite3.Connection, entries: Iterable[Entry], first_seq: int, id_of: IdOf) -> None:
-    """Insert the calls of a batch's entries, inside its transaction."""
     called = [(seq, entry) for seq, entry in enumerate(entries, first_seq) if entry.tool_calls]
     if not called:
         return

@@ -97,7 +97,6 @@ class Availability:
             log.warning("the store is unavailable, nothing is lost yet: %s", error)
 
     def note_up(self) -> None:
-        """The store took a batch."""
         self.retry_at_s = 0.0
         self._pause_s = FIRST_PAUSE_S
         self.reason = ""

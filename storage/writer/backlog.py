@@ -103,7 +103,6 @@ class Backlog:
         return True
 
     def advance(self, source: bytes, position: Position, now_s: float) -> None:
-        """Move the position of a source without an entry."""
         self._opened(now_s).move(source, position)
 
     def drop_source(self, source: bytes, now_s: float) -> None:
@@ -112,7 +111,6 @@ class Backlog:
         batch.retired.append((len(batch.entries), source))
 
     def close_open(self) -> None:
-        """Close the open batch, if there is one."""
         if self._open is not None:
             self._closed.append(self._open)
             self._closed_bytes += self._open.size_bytes
@@ -129,7 +127,6 @@ class Backlog:
         return None if self._open is None else self._open.opened_at_s + self._limits.max_age_s
 
     def has_batch(self, now_s: float) -> bool:
-        """Whether a batch is closed or due."""
         due_at_s = self.due_at_s()
         return bool(self._closed) or (due_at_s is not None and due_at_s <= now_s)
 

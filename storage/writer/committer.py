@@ -156,7 +156,6 @@ class Committer:
         self.notify_commit(batch, last_seq)
 
     def note_unavailable(self, error: StorageUnavailable, records: int = 0, took_s: float = 0.0) -> None:
-        """Count a request that the store did not answer."""
         self._note("retried", records, took_s)
         self._availability.note_down(error)
 
@@ -167,7 +166,6 @@ class Committer:
             listener.on_spooled(batch)
 
     def notify_commit(self, batch: Batch, last_seq: int) -> None:
-        """Notify everybody of a commit."""
         for listener in self._commit_listeners:
             listener.on_commit(batch, last_seq)
 

@@ -77,7 +77,6 @@ class DeferredStorage:
         return self._store
 
     def enable(self) -> None:
-        """Let everybody use the store, which is open."""
         assert self._store is not None
         self._is_enabled = True
 
@@ -95,7 +94,6 @@ class DeferredStorage:
         return await getattr(self._store, name)(*arguments, **options)
 
     def as_storage(self) -> Storage:
-        """Return it as the protocol that it implements dynamically."""
         return cast(Storage, self)
 
 

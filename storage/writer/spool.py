@@ -104,12 +104,10 @@ class Spool:
 
     @property
     def pending_records(self) -> int:
-        """Records to be replayed."""
         return self._end_record - self._settled_record
 
     @property
     def size_bytes(self) -> int:
-        """Disk space taken."""
         return len(self._paths) * self.segment_bytes
 
     @property

@@ -53,7 +53,6 @@ class Origins(msgspec.Struct):
         return cls(offline_since, list(distinct), array("H", [distinct[source] for source in sources]).tobytes())
 
     def source(self, record: int) -> bytes:
-        """Return the source of one record."""
         return self.sources[memoryview(self.source_of).cast("H")[record]]
 
 

@@ -94,7 +94,6 @@ class Writer:
 
     @property
     def spooled_records(self) -> int:
-        """Records in the spool that are not replayed yet."""
         return 0 if self._spool is None else self._spool.spool.pending_records
 
     @property

@@ -35,7 +35,6 @@ def decode(decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msg
 
 
 def is_object(member: msgspec.Raw) -> bool:
-    """Whether an undecoded member is an object."""
     return bytes(member)[:1] == b"{"
 
 

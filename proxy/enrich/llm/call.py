@@ -52,7 +52,6 @@ class CallUsage:
 
     @property
     def has_usage(self) -> bool:
-        """Whether any count is known."""
         return self.input_tokens is not None or self.output_tokens is not None
 
     @property

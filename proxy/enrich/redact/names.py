@@ -54,7 +54,6 @@ _PARTS: Final = re.compile(rb"[\[\].]+")
 
 
 def normalise(name: bytes) -> bytes:
-    """Return a name in the form in which names are compared."""
     return name.strip().lower().translate(None, b"-_")
 
 
@@ -85,7 +84,6 @@ class SecretNames:
         self._memo: dict[bytes, bool] = {}
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the names in the compared form, sorted."""
         return iter(sorted(self._names))
 
     def has(self, name: bytes) -> bool:

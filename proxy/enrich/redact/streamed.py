@@ -21,7 +21,6 @@ Edit = tuple[int, int, bytes]
 
 
 def is_streamed(content_type: bytes) -> bool:
-    """Whether a body is made of frames."""
     return b"event-stream" in content_type or b"ndjson" in content_type or b"jsonl" in content_type
 
 

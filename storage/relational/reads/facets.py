@@ -35,7 +35,6 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 
 
 async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
-    """Find the values of facets, whose names are checked."""
     state = await session.state()
     filter = state.visible(filter)
     is_known = can_count(filter, state.capped_dimensions)
@@ -56,7 +55,6 @@ async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict
 
 
 async def count_values(session: Session, filter: Filter, hours: Hours, names: Sequence[str]) -> Counts:
-    """Count the values of facets in the rollups of some hours."""
     where = await rollup_where(session, filter)
     if where is None or hours.is_empty:
         return merged(names, ())
