@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
-from storage.postgres import address, packed_origin, times
+from storage.postgres import packing
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.index_keys import id_bucket
@@ -52,7 +52,7 @@ ROW_COLUMNS: Final = (
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
 _FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
-_PACKED: Final = (*packed_origin.FIELDS, *times.FIELDS)
+_PACKED: Final = (*packing.ORIGIN_FIELDS, *packing.TIME_FIELDS)
 COLUMNS: Final = (*(field for field in _FIELDS if field not in _PACKED), "origin", "times")
 """Columns of a record, in the order `decode_rows` expects: that of its fields, then what is packed."""
 _MAX_COMBINATIONS: Final = 10_000
@@ -154,11 +154,11 @@ class RowEncoder:
             ids["resolved_model"][record.resolved_model],
             ids["usage_state"][record.usage_state],
             ids["price_source"][record.price_source],
-            record.first_byte_us, times.pack(record),
+            record.first_byte_us, packing.pack_times(record),
             record.request_bytes, record.response_bytes, record.request_complete,
             *(_NO_PLACE if heads is NOWHERE else heads),
             *(_NO_PLACE if bodies is NOWHERE else bodies),
-            None if record.client_ip is None else address.pack(escape(record.client_ip)),
+            None if record.client_ip is None else packing.pack_address(escape(record.client_ip)),
             None if record.path is None else escape(record.path),
             None if record.query is None else escape(record.query),
             None if record.trace_id is None else escape(record.trace_id),
@@ -216,7 +216,7 @@ def _request_id(record: Record) -> str | None:
 
 
 def _origin(key: Key) -> str:
-    return packed_origin.pack(key[len(_COMBINED) :])
+    return packing.pack_origin(key[len(_COMBINED) :])
 
 
 async def decode_rows(connection: Connection, rows: Sequence[Any], names: Names) -> list[Record]:
@@ -231,7 +231,7 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     for place in _REPEATED_PLACES:
         values[place] = text[values[place]]
     if values[_CLIENT_IP] is not None:
-        values[_CLIENT_IP] = unescape(address.unpack(values[_CLIENT_IP]))
+        values[_CLIENT_IP] = unescape(packing.unpack_address(values[_CLIENT_IP]))
     if values[_REQUEST_ID] == _OWN_ID:
         values[_REQUEST_ID] = str(values[_ID])
     for place in _TEXT_PLACES:
@@ -244,8 +244,8 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
     # None where retention was quicker than this reader: the row is gone too.
-    values += packed_origin.unpack(values[_ORIGIN]) if values[_ORIGIN] else (None,) * len(packed_origin.FIELDS)
-    values += times.unpack(values[_TIMES], values[_STARTED], values[_DURATION])
+    values += packing.unpack_origin(values[_ORIGIN]) if values[_ORIGIN] else (None,) * len(packing.ORIGIN_FIELDS)
+    values += packing.unpack_times(values[_TIMES], values[_STARTED], values[_DURATION])
     return Record(*_in_order(values))
 
 
