@@ -7,8 +7,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from api.access.principal import NOBODY, Credentials, Principal, is_visible
-from api.access.query_gate import QueryGate
-from api.access.scoped import ScopedStorage
+from api.access.scoped import QueryGate, ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics

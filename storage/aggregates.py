@@ -134,12 +134,7 @@ def class_name(number: int) -> str:
 
 
 def percentile_us(counts: Sequence[int], share: float) -> int | None:
-    """Interpolate a percentile linearly within its bucket; of the open bucket, its lower bound is all that is known.
-
-    Args:
-        counts: Measurements per bucket, `BUCKETS` of them.
-        share: 0.95 for the 95th percentile.
-    """
+    """Interpolate a percentile linearly within its bucket; of the open bucket, its lower bound is all that is known."""
     total = sum(counts)
     if total <= 0:
         return None
@@ -153,7 +148,6 @@ def percentile_us(counts: Sequence[int], share: float) -> int | None:
 
 
 def percentiles(counts: Sequence[int]) -> Percentiles:
-    """Interpolate the three percentiles shown everywhere."""
     return Percentiles(percentile_us(counts, 0.50), percentile_us(counts, 0.95), percentile_us(counts, 0.99))
 
 

@@ -17,21 +17,6 @@ LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 Kind = Literal["exchange", "event"]
 Shed = Literal["none", "tail", "bodies"]
 
-DropReason = Literal[
-    "ring_full", "spool_full", "io_error", "poison", "corrupt", "too_large", "shutdown_deadline", "other_store"
-]
-DROP_REASONS: Final[tuple[DropReason, ...]] = (
-    "ring_full",
-    "spool_full",
-    "io_error",
-    "poison",
-    "corrupt",
-    "too_large",
-    "shutdown_deadline",
-    "other_store",
-)
-"""The closed list: every record that is received and not stored is counted under exactly one of them."""
-
 
 class Outcome(StrEnum):
     """How an exchange ended, apart from its status; the order is the wire code in the ring."""

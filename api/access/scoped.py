@@ -5,12 +5,13 @@ method, also of one that is added to the store later, is refused. Payloads are f
 whose it is: a restricted caller gets those of records it was shown by the same view.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from api.access.principal import Principal, intersect, is_visible, narrow
-from api.access.query_gate import QueryGate
 from api.http.errors import OutOfScope, Refused
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.base import Storage
@@ -20,8 +21,38 @@ from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record, ToolCall
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
 
+MAX_QUERIES: Final = 4
+"""Queries that run at once: the store has that many readers."""
+MAX_WAIT_S: Final = 2.0
+"""How long others wait for their turn before they are refused."""
+
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
+
+
+class QueryGate:
+    """Lets some queries run at once; the others wait a little, then are refused with 503."""
+
+    def __init__(self, max_queries: int = MAX_QUERIES, max_wait_s: float = MAX_WAIT_S) -> None:
+        self._turns = asyncio.Semaphore(max_queries)
+        self._max_wait_s = max_wait_s
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn and hold it.
+
+        Raises:
+            Refused: 503 with `Retry-After`, there was none in time.
+        """
+        try:
+            async with asyncio.timeout(self._max_wait_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Refused(503, "too many queries are running, try again", headers={"Retry-After": "1"}) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 class ScopedStorage:

@@ -57,7 +57,6 @@ def decode_received_cursor(text: str) -> int:
 
 
 def to_text(raw: bytes) -> str:
-    """Write bytes so that they need no escaping in a URL."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 

@@ -15,7 +15,6 @@ MAX_ROUNDS: Final = 4
 
 
 def out_of_time() -> Refused:
-    """Refuse a page that cannot be found in time."""
     return Refused(503, "the page could not be found within the time budget", headers={"Retry-After": "5"})
 
 

@@ -168,7 +168,6 @@ class Metrics:
             self._flush.add(round(duration_s * _US_PER_S))
 
     def watch_store(self, read: Callable[[], StoreStatus]) -> None:
-        """Show the way to the store too, read at each scrape."""
         self._store = read
 
     def watch_access_log(self, access_log: LossyLog) -> None:

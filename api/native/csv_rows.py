@@ -4,6 +4,8 @@ A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`
 front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them.
 """
 
+import csv
+import io
 from collections.abc import Sequence
 from typing import Final
 
@@ -47,10 +49,6 @@ def _cell(value: object) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return ",".join(_quoted(cell) for cell in cells) + "\r\n"
-
-
-def _quoted(cell: str) -> str:
-    if any(character in cell for character in ',"\r\n'):
-        return '"' + cell.replace('"', '""') + '"'
-    return cell
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()

@@ -76,5 +76,4 @@ class InternalEvents:
         self.add_event("gap", {"count": count, "reason": reason, **times})
 
     def add_unclean_start(self, reason: str, source_id: bytes) -> None:
-        """Report that an unknown number of records of a ring may be lost."""
         self.add_event("unclean_start", {"count": None, "reason": reason, "ring": source_id.hex()})

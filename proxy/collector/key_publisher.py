@@ -75,7 +75,6 @@ class KeyPublisher:
             self.announce(source)
 
     def announce(self, source: Source) -> None:
-        """Announce the current snapshot to one worker, if there is any."""
         if self._generation:
             source.segment.cells[KEYS_GENERATION] = self._generation
 

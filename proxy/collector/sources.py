@@ -153,7 +153,6 @@ class Source:
         return self._inflight.scan()
 
     def counters(self) -> CounterSnapshot | None:
-        """The worker's counters; None when its page does not fit its own description."""
         try:
             return self._layout.read(self.segment.counters, [route.id for route in self.descriptor.routes])
         except ValueError:
@@ -250,7 +249,6 @@ class Sources:
             notify(source_id)
 
     def counters(self) -> CounterSnapshot:
-        """Return the sum of the counters of all workers, living and gone."""
         total = self.retired_counters
         for source in self.attached.values():
             snapshot = source.counters()

@@ -72,7 +72,6 @@ class StatusView:
         ]
 
     def running_tools(self) -> list[ToolCall]:
-        """Return the tool calls of those exchanges, and those whose answer will come on another stream."""
         running = [
             call
             for source in self._sources.attached.values()

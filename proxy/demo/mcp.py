@@ -154,7 +154,6 @@ def batch(request: web.Request, messages: list[object]) -> web.Response:
 
 
 def initialize(request: web.Request, message: dict[str, Any]) -> web.Response:
-    """Open a session and say what this server can do."""
     result = {
         "protocolVersion": PROTOCOL_VERSION,
         "capabilities": {"tools": {"listChanged": False}},
@@ -183,7 +182,6 @@ def progress_token(message: dict[str, Any]) -> object:
 
 
 async def messages(request: web.Request, token: object, answer: dict[str, Any]) -> AsyncIterator[bytes]:
-    """Yield two progress notifications, then the response."""
     for done in (1, 2):
         params = {"progressToken": token, "progress": done, "total": 2}
         yield frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})

@@ -21,7 +21,6 @@ _QUOTED_WORDS: Final = 12
 
 
 def _answer(body: Mapping[str, Any]) -> tuple[list[str], int]:
-    """Return the words of the answer and the number of words asked."""
     asked = [word for message in body["messages"] for word in str(message["content"]).split()]
     return [*_TEXT.split(), *asked[:_QUOTED_WORDS]], len(asked)
 

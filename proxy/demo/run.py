@@ -245,7 +245,6 @@ def url_of(address: str) -> str:
 
 
 def welcome(plan: Plan, token: str) -> str:
-    """Return what a person needs to know, and three commands to try."""
     proxy_url, admin_url = url_of(plan.listen), url_of(plan.admin_listen)
     token_path = str(plan.data_directory / "admin-token")
     token_file = shlex.quote(min(token_path, os.path.relpath(token_path), key=len))

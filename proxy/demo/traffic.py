@@ -53,7 +53,6 @@ Visit = tuple[Step, ...]
 
 
 def get(path: str) -> Callable[[random.Random], Visit]:
-    """Return a visit of one GET."""
     return lambda _: (Step(method="GET", path=path),)
 
 
@@ -72,7 +71,6 @@ def new_user(draw: random.Random) -> Visit:
 
 
 def log_in(draw: random.Random) -> Visit:
-    """Send a password, which no record may hold."""
     body = {"user": f"guest.{draw.randint(1, 99)}", "password": "correct horse battery staple"}
     return (Step(method="POST", path="/api/login", body=body),)
 

@@ -94,7 +94,6 @@ class RecordBuilder:
         return Entry(record, self._payload(captured, exchange), calls)
 
     def _record(self, captured: CapturedExchange, descriptor: Descriptor, exchange: DecodedExchange) -> Record:
-        """Fill the columns that the ring entry and the request's head hold."""
         flags, status, outcome = captured.flags, captured.status or None, _OUTCOMES[captured.outcome]
         labels, line, facts = exchange.labels, exchange.line, exchange.request
         level: Level = "info"
@@ -213,7 +212,6 @@ class RecordBuilder:
         return self._calls.mcp.pending()
 
     def event(self, name: str, data: dict[str, object]) -> Entry:
-        """Build an internal event, such as a gap or an unclean start."""
         self._counter += 1
         at_us = now_us()
         record_id = new_id(time.time_ns(), self._nonce, self._counter)

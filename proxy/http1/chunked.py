@@ -44,7 +44,6 @@ class ChunkedDecoder:
 
     @property
     def is_done(self) -> bool:
-        """Whether the last chunk and the trailer section were read."""
         return self._state == _DONE
 
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:

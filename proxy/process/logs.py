@@ -80,7 +80,6 @@ class TextFormatter(logging.Formatter):
 
 
 def set_up_log(level: str, role: str) -> None:
-    """Send this process' log to stderr at the level of the settings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextFormatter(role) if sys.stderr.isatty() else JsonFormatter(role))
     handler.addFilter(RateLimit())

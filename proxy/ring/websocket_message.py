@@ -52,7 +52,6 @@ def encode_message(
     traceparent: bytes,
     access: bytes = b"",
 ) -> tuple[bytes, list[bytes]]:
-    """Pack the entry header and collect the sections."""
     header = FIXED.pack(
         record_id,
         exchange_id,

@@ -108,7 +108,6 @@ def from_environment(environ: Mapping[str, str], problems: list[str]) -> Found:
 
 
 def from_flags(overrides: Mapping[str, str], problems: list[str]) -> Found:
-    """Take dotted settings as given on the command line."""
     known = {name for name, _ in leaves()} - {"routes"}
     found: Found = {}
     for name, text in overrides.items():

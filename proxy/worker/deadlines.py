@@ -80,7 +80,6 @@ class Deadlines:
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
 
     def limit_s(self, phase: Phase) -> float:
-        """Return how long a phase may last, for messages."""
         return self._limits_ns[phase] / 1e9
 
     def is_over(self, phase: Phase, since_ns: int, now_ns: int) -> bool:

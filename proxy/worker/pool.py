@@ -49,7 +49,6 @@ class Pool:
         return parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
 
     def new_connection(self) -> UpstreamConnection:
-        """Return a connection of this pool that is not connected yet."""
         return UpstreamConnection(self, self._responses, self._max_head_bytes)
 
     def keep_alive_of(self, announced_s: int) -> int:

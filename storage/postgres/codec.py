@@ -108,11 +108,7 @@ class RowEncoder:
     ) -> list[Combination]:
         """Look up all repeated text of a batch, outside its transaction; returns the combination of each record.
 
-        Args:
-            connection: To the database.
-            records: Of the batch.
-            day: Since the epoch, that its newest row starts on at the latest.
-            more: Other values it needs the ids of.
+        `day`, since the epoch, is the latest that its newest row starts on; `more` are other values it needs ids of.
         """
         if self._dictionary.begin(day) or len(self._combinations) > _MAX_COMBINATIONS:
             self._combinations.clear()
@@ -132,7 +128,6 @@ class RowEncoder:
         return self._dictionary.ids
 
     def usage(self, record: Record, combination: Combination) -> tuple[int, ...]:
-        """Make the dimensions by which the use of models is counted."""
         ids = self._dictionary.ids
         return (
             *combination.rollup[: len(LIMITED)], ids["provider"][record.provider] or 0, ids["model"][record.model] or 0,

@@ -109,7 +109,6 @@ async def abandon(connection: Connection) -> None:
 
 
 async def close(connection: Connection) -> None:
-    """Take leave of the server, for a short time at most."""
     try:
         async with asyncio.timeout(_CLOSE_S):
             await connection.close()
@@ -153,7 +152,6 @@ class Link:
             self._connection.terminate()
 
     async def close(self) -> None:
-        """Close the connection for good. Idempotent."""
         self.is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():

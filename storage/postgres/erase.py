@@ -12,7 +12,7 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 from collections.abc import Sequence
 from typing import Any, Final
 
-from storage.postgres import rollups, usage
+from storage.postgres import rollups
 from storage.postgres.codec import COLUMNS, PLACES
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.index_keys import by_seq, seq_among, seq_between, seq_beyond
@@ -83,8 +83,8 @@ async def _remove(session: PostgresSession, rows: Sequence[Any]) -> None:
         if is_call(record):
             used.setdefault(row[_INSTANCE], UsageSums()).add(record, [row[place] or 0 for place in _USAGE_PLACES])
     for instance, sums in sorted(used.items()):
-        await usage.merge(connection, sums, limits(), instance, sign=-1)
-        await usage.drop_empty(connection, sorted(sums.hours))
+        await rollups.merge_usage(connection, sums, limits(), instance, sign=-1)
+        await rollups.drop_empty_usage(connection, sorted(sums.hours))
     for _, of_instance in sorted(counts.items()):
         await rollups.merge(connection, of_instance, Limits(), sign=-1)
     await rollups.drop_empty(connection, (record.started_at_us // HOUR_US for record in records))

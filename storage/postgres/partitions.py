@@ -71,7 +71,6 @@ async def listed(connection: Connection) -> list[Partition]:
 
 
 async def prepare(connection: Connection, today: int) -> None:
-    """Make the partitions around a day that do not exist yet."""
     async with transaction(connection, "BEGIN READ ONLY"):
         existing = set(await listed(connection))
     for day in range(today - DAYS_BEFORE, today + DAYS_AFTER + 1):

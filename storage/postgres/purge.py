@@ -15,7 +15,7 @@ from typing import Final
 
 import asyncpg
 
-from storage.postgres import rollups, usage
+from storage.postgres import rollups
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
 from storage.postgres.index_keys import by_seq
@@ -81,7 +81,7 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
             return Purged(rows, 0, is_done=False)
         hour = state.purge_floor_us // HOUR_US
         await rollups.delete_before(connection, hour)
-        await usage.delete_before(connection, hour)
+        await rollups.delete_usage_before(connection, hour)
         blocks = await drop_calls(connection, state) + await _purge_blocks(connection, state)
         values = 0 if blocks else await delete_unused(connection, state.purge_floor_us // DAY_US, max_rows)
     return Purged(0, blocks, is_done=not blocks and not values)

@@ -11,17 +11,18 @@ from typing import Final
 
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
+from storage.relational import usage
 from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, time_ranges_of
 from storage.relational.time_ranges import DAY_HOURS
 
 
-def _merging(table: str, keys: Sequence[str]) -> str:
-    columns = (*keys, *MEASURES)
+def _merging(table: str, keys: Sequence[str], measures: Sequence[str] = MEASURES) -> str:
+    columns = (*keys, *measures)
     arrays = ", ".join(f"${place}::bigint[]" for place in range(1, len(columns) + 1))
     return (
         f"INSERT INTO sidelog.{table} AS known ({', '.join(columns)}) "
         f"SELECT * FROM unnest({arrays}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-        + ", ".join(f"{measure} = known.{measure} + excluded.{measure}" for measure in MEASURES)
+        + ", ".join(f"{measure} = known.{measure} + excluded.{measure}" for measure in measures)
     )
 
 
@@ -67,3 +68,32 @@ async def drop_empty(connection: Connection, hours: Iterable[int]) -> None:
 async def _send(connection: Connection, sql: str, rows: Sequence[tuple[int, ...]]) -> None:
     if rows:
         await connection.execute(sql, *map(list, zip(*rows, strict=True)))
+
+
+# The rollup of the use of language models.
+
+_USAGE_MERGE: Final = _merging(usage.TABLE, ("hour", *usage.DIMENSIONS, "instance"), usage.MEASURES)
+_USAGE_COUNTED_APART: Final = (
+    f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM sidelog.{usage.TABLE} WHERE hour = $1"
+)
+
+
+async def merge_usage(
+    connection: Connection, sums: usage.UsageSums, limits: Limits, instance: int, *, sign: int = 1
+) -> None:
+    """Add sums to the table, inside the batch's transaction; take them off with a sign of -1."""
+    for hour in limits.unknown(sums.hours):
+        limits.learn(hour, await connection.fetch(_USAGE_COUNTED_APART, hour))
+    rows, capped = sums.admitted(limits)
+    if capped:
+        await connection.execute(_CAP, capped)
+    written = [(*key, instance, *(sign * measure for measure in measures)) for key, measures in sorted(rows.items())]
+    await _send(connection, _USAGE_MERGE, written)
+
+
+async def drop_empty_usage(connection: Connection, hours: Sequence[int]) -> None:
+    await connection.execute(f"DELETE FROM sidelog.{usage.TABLE} WHERE hour = ANY($1::bigint[]) AND calls = 0", hours)
+
+
+async def delete_usage_before(connection: Connection, hour: int) -> None:
+    await connection.execute(f"DELETE FROM sidelog.{usage.TABLE} WHERE hour < $1", hour)

@@ -56,7 +56,6 @@ Ids = dict[str, dict[str | None, int | None]]
 
 
 def texts_of(entries: Iterable[Entry]) -> set[Value]:
-    """Name the repeated text of all calls, by column."""
     return {
         (column, text)
         for entry in entries

@@ -20,7 +20,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from storage.postgres import partitions, rollups, usage
+from storage.postgres import partitions, rollups
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
 from storage.postgres.text import escape
@@ -101,7 +101,6 @@ class _BlockIds:
         return Packer(self._last)
 
     def used(self, packer: Packer) -> None:
-        """Note the ids that a packer has given."""
         self._last = packer.last_block
 
 
@@ -165,7 +164,7 @@ class BatchStore:
                 )
             await rollups.merge(connection, counts, self._limits)
             if used:
-                await usage.merge(connection, used, self._usage_limits, instance)
+                await rollups.merge_usage(connection, used, self._usage_limits, instance)
             await calls.merge(connection)
             last_seq = await self._insert(connection, entries, rows, sum(len(row[-1]) for row in blocks))
             await calls.insert(connection, last_seq - len(entries) + 1)

@@ -75,7 +75,6 @@ class Packer:
         return heads, self._put(BODIES, Bodies(payload.request_body, payload.response_body))
 
     def finish(self) -> None:
-        """Close the open blocks, after the last payload."""
         self._close(HEADS)
         self._close(BODIES)
 

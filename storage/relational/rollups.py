@@ -91,7 +91,6 @@ def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
 
 
 def time_ranges_of(hours: Iterable[int]) -> dict[Tier, list[int]]:
-    """Number the hours and the days of some hours, each once, in order."""
     known = set(hours)
     return {"hour": sorted(known), "day": sorted({hour // DAY_HOURS for hour in known})}
 

@@ -53,7 +53,6 @@ class Split:
 
 
 def hours_inside(since_us: int | None, until_us: int | None) -> Hours:
-    """Find the whole hours inside a range of time."""
     return Hours(
         None if since_us is None else -(-_bounded(since_us) // HOUR_US),
         None if until_us is None else _bounded(until_us) // HOUR_US,
@@ -61,7 +60,6 @@ def hours_inside(since_us: int | None, until_us: int | None) -> Hours:
 
 
 def hours_around(since_us: int | None, until_us: int | None) -> Hours:
-    """Find the hours that a range of time touches."""
     return Hours(
         None if since_us is None else _bounded(since_us) // HOUR_US,
         None if until_us is None else -(-_bounded(until_us) // HOUR_US),

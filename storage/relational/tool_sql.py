@@ -13,7 +13,6 @@ from storage.tools import ToolFilter
 
 
 def texts(filter: ToolFilter) -> Texts:
-    """Name the dictionary values a filter needs, by column."""
     wanted: Texts = {}
     for column, values in _dimensions(filter):
         if values:

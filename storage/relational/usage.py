@@ -84,7 +84,6 @@ def can_count(filter: Filter, texts: Texts, capped_dimensions: int) -> bool:
 
 
 def counts_calls(filter: Filter) -> bool:
-    """Whether a filter can only match records that the rollup has."""
     return filter.kind == "exchange" and (filter.is_llm or bool(filter.providers) or bool(filter.models))
 
 
@@ -205,7 +204,6 @@ async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool
 
 
 def _scanned() -> str:
-    """Write what sums the rows of LLM calls up by provider and model."""
     tokens = ", ".join(
         f"sum(CASE WHEN {name} > {_MAX_TOKENS} THEN {_MAX_TOKENS} ELSE coalesce({name}, 0) END)" for name in TOKENS
     )

@@ -1,7 +1,7 @@
 """Text in captured bodies, as a function that SQL calls row by row: `body_contains(block, offset, length, text)`.
 
 Strategy: rows are walked in the order of `seq`, so neighbours are in the same block: the last one is kept inflated.
-The walk itself, in slices within a time budget, is that of any other condition (`read.py`).
+The walk itself, in slices within a time budget, is that of any other condition (`storage/relational/reads/scan.py`).
 """
 
 import sqlite3

@@ -119,7 +119,6 @@ class RowEncoder:
         self._dictionary.forget()
 
     def begin(self, day: int) -> None:
-        """Begin a batch whose newest row starts on a day, at the latest."""
         if self._dictionary.begin(day):
             self._combinations.clear()
 

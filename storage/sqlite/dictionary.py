@@ -103,7 +103,6 @@ def find(connection: sqlite3.Connection, wanted: Texts) -> dict[str, dict[str, i
 
 
 def marks(values: Sequence[object]) -> str:
-    """Write as many parameter marks as there are values."""
     return ", ".join("?" * len(values))
 
 

@@ -24,7 +24,7 @@ from storage.relational.slices import Range
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
-from storage.sqlite import rollups, usage
+from storage.sqlite import rollups
 from storage.sqlite.codec import COLUMNS, PLACES, Row
 from storage.sqlite.connection import transaction
 from storage.sqlite.dictionary import in_parts, marks
@@ -85,8 +85,8 @@ def _remove(session: SqliteSession, rows: list[Row]) -> None:
     rollups.merge(connection, counts, Limits(), sign=-1)
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'erasures'")
     rollups.drop_empty(connection, {record.started_at_us // HOUR_US for record in records})
-    usage.merge(connection, used, limits(), sign=-1)
-    usage.drop_empty(connection, used.hours)
+    rollups.merge_usage(connection, used, limits(), sign=-1)
+    rollups.drop_empty_usage(connection, used.hours)
     for part in in_parts([row[0] for row in rows]):
         connection.execute(f"DELETE FROM records WHERE seq IN ({marks(part)})", part)
     for place, (_, name) in enumerate(_KINDS):

@@ -24,7 +24,7 @@ from typing import Final, TypeVar
 from storage.purge import Purged, RetentionState
 from storage.relational.payloads import BODIES, HEADS
 from storage.relational.time_ranges import DAY_US, HOUR_US
-from storage.sqlite import rollups, usage
+from storage.sqlite import rollups
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import delete_unused
 from storage.sqlite.tools import drop_details
@@ -136,8 +136,8 @@ def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
     if rows:
         return Purged(rows, 0, is_done=False)
     hour = floor_us // HOUR_US
-    for step in (partial(rollups.delete_before, connection, hour), partial(usage.delete_before, connection, hour)):
-        if turn.take(step, _STEP_ROWS, max_rows):
+    for delete in (rollups.delete_before, rollups.delete_usage_before):
+        if turn.take(partial(delete, connection, hour), _STEP_ROWS, max_rows):
             return Purged(0, 0, is_done=False)
     for kind, floor in ((HEADS, floor_us), (BODIES, body_floor_us)):
         blocks = turn.take(partial(_delete_blocks, connection, kind, floor), _STEP_BLOCKS, _ALL)

@@ -6,17 +6,18 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from storage.relational import usage
 from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, time_ranges_of
 from storage.relational.time_ranges import DAY_HOURS
 from storage.sqlite.dictionary import find
 
 
-def _upsert(table: str, keys: Sequence[str]) -> str:
-    columns = (*keys, *MEASURES)
+def _upsert(table: str, keys: Sequence[str], measures: Sequence[str] = MEASURES) -> str:
+    columns = (*keys, *measures)
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-        + ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in MEASURES)
+        + ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in measures)
     )
 
 
@@ -61,3 +62,31 @@ def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
         for tier, (table, period) in tables.items():
             sql = f"DELETE FROM {table} WHERE {period} = ? AND exchanges = 0 AND events = 0"
             connection.executemany(sql, [(number,) for number in periods[tier]])
+
+
+# The rollup of the use of language models.
+
+_USAGE_UPSERT: Final = _upsert(usage.TABLE, ("hour", *usage.DIMENSIONS), usage.MEASURES)
+_USAGE_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {usage.TABLE} WHERE hour = ?"
+_USAGE_DELETE: Final = deletion(usage.TABLE, ("hour", *usage.DIMENSIONS))
+
+
+def merge_usage(connection: sqlite3.Connection, sums: usage.UsageSums, limits: Limits, *, sign: int = 1) -> None:
+    """Add sums to the table, inside the batch's transaction; take them off with a sign of -1."""
+    for hour in limits.unknown(sums.hours):
+        limits.learn(hour, connection.execute(_USAGE_COUNTED_APART, (hour,)))
+    rows, capped = sums.admitted(limits)
+    if capped:
+        connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (capped,))
+    connection.executemany(
+        _USAGE_UPSERT, [(*key, *(sign * measure for measure in measures)) for key, measures in rows.items()]
+    )
+
+
+def drop_empty_usage(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
+    connection.executemany(f"DELETE FROM {usage.TABLE} WHERE hour = ? AND calls = 0", [(hour,) for hour in hours])
+
+
+def delete_usage_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:
+    """Delete sums of hours before one, so many; returns how many."""
+    return connection.execute(_USAGE_DELETE, (hour, max_rows)).rowcount

@@ -15,7 +15,7 @@ from storage.relational.payloads import NOWHERE, Packer
 from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US
 from storage.relational.usage import UsageSums, is_call, limits
-from storage.sqlite import rollups, usage
+from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import Dictionary
@@ -92,7 +92,7 @@ class BatchStore:
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
         rollups.merge(connection, counts, self._limits)
         if used:
-            usage.merge(connection, used, self._usage_limits)
+            rollups.merge_usage(connection, used, self._usage_limits)
         packer.finish()
         connection.executemany(_INSERT_BLOCK, packer.blocks)
         _write_span(connection, entries, last_seq + 1)

@@ -40,7 +40,6 @@ class Backlog:
 
     @property
     def size_bytes(self) -> int:
-        """Size of the entries in it, and of what is reserved."""
         open_bytes = 0 if self._open is None else self._open.size_bytes
         return self._closed_bytes + open_bytes + self._reserved_bytes
 

@@ -122,7 +122,6 @@ class Committer:
         return is_settled
 
     def batch(self, part: PendingBatch) -> Batch:
-        """Return the batch of a part, without what is stored already."""
         if self._stored:
             part.discard_stored(self._stored)
         return part.batch(self._instance, self.poison)

@@ -35,7 +35,6 @@ _NULLABLE: Final = frozenset(
 
 
 def escape(entry: Entry) -> Entry:
-    """Return a storable copy of an entry, under the same id."""
     values = {name: _storable(name, value) for name, value in msgspec.structs.asdict(entry.record).items()}
     payload = None if entry.payload is None else _without_bodies(entry.payload)
     return Entry(Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls])

@@ -112,7 +112,6 @@ class Spool:
 
     @property
     def oldest(self) -> FrameLocation | None:
-        """The frame that is replayed next."""
         return self._pending[0] if self._pending else None
 
     def frames(self) -> Iterator[Frame]:

@@ -88,7 +88,6 @@ class Frame:
 
     @property
     def end_record(self) -> int:
-        """How many records were spooled with it."""
         return self.first_record + self.records
 
     @property

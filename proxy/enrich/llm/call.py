@@ -41,7 +41,6 @@ class CallUsage:
                 setattr(self, name, value)
 
     def set_resolved_model(self, value: object) -> None:
-        """Note the model that a response names, if it does."""
         if model := text_of(value):
             self.resolved_model = model
 

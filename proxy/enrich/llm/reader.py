@@ -174,7 +174,6 @@ def _read_stream(
 
 
 def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> None:
-    """Read one document, whole or by the members that are left of it."""
     if not body.is_truncated:
         provider.read(usage, body.head)
         usage.is_finished = True

@@ -232,7 +232,6 @@ class McpReader:
     def _end_pending(
         self, record: Record, exchange: DecodedExchange, responses: dict[str, RpcResponse], session: str
     ) -> list[ToolCall]:
-        """End the calls whose responses came on a stream of their session."""
         ended: list[ToolCall] = []
         for rpc_id, response in responses.items():
             if b'"serverInfo"' in response.result[:_INFO_BYTES]:

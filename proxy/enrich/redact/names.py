@@ -87,7 +87,6 @@ class SecretNames:
         return iter(sorted(self._names))
 
     def has(self, name: bytes) -> bool:
-        """Whether a name, as it was written, is a secret's."""
         is_secret = self._memo.get(name)
         if is_secret is None:
             is_secret = not self._names.isdisjoint(self._parts_of(name))

@@ -100,7 +100,6 @@ class Redactor:
         return self.redact_by_pattern(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def redact_value(self, value: bytes) -> bytes:
-        """Redact one JSON value that was taken out of a body."""
         return self._redact_window(value, "other", None)[0]
 
     def may_hold_secret(self, text: bytes) -> bool:
@@ -108,7 +107,6 @@ class Redactor:
         return self._has_patterns and len(text) >= MIN_BYTES and (b"%" in text or self._any.search(text) is not None)
 
     def redact_query(self, query: Text) -> Text:
-        """Redact a raw query, without its question mark."""
         if isinstance(query, bytes):
             return self._redact_parameters(query, self._query)
         raw = query.encode("utf-8", "surrogatepass")

@@ -20,7 +20,6 @@ _LISTS: Final = ("scopes", "agents")
 
 
 async def read_keys(session: Session) -> list[ApiKey]:
-    """List every key in the order of creation, deleted ones included."""
     rows = await session.fetch(f"{_select(session.dialect)} ORDER BY created_at_us, id")
     return [_key(row, session.dialect) for row in rows]
 

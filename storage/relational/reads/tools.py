@@ -69,7 +69,6 @@ async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:
 
 
 async def waiting_calls(session: Session, instance: str) -> list[ToolCall]:
-    """List the calls whose answer a sidecar awaits, oldest first."""
     where = f"WHERE instance = {session.dialect.placeholder(1)} ORDER BY started_at_us"
     rows = await session.fetch(f"SELECT data FROM {session.dialect.schema}waiting_calls {where}", (instance,))
     return [msgspec.msgpack.decode(data, type=ToolCall) for (data,) in rows]

@@ -5,8 +5,7 @@ import asyncio
 import pytest
 
 from api.access.principal import ADMIN, Principal
-from api.access.query_gate import QueryGate
-from api.access.scoped import ScopedStorage
+from api.access.scoped import QueryGate, ScopedStorage
 from api.http.errors import Refused
 from storage.query import EVERYTHING, Filter, RecordQuery, Scope
 from tests.api.samples import make_batch, make_body, make_payload, make_record
