@@ -101,9 +101,8 @@ def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, 
         return "", [f"--data-binary @{BODY_FILE}"]
     if body["encoding"] == "base64":
         return f"printf %s {shlex.quote(body['head'])} | base64 -d | ", ["--data-binary @-"]
-    kept = len(body["head"].encode())
-    if body["coding"] is None and kept != body["size"]:
-        notes.append(f"of the body's {body['size']} bytes {kept} are left after secrets and payloads were taken out")
+    if body["coding"] is None and len(body["head"].encode()) != body["size"]:
+        notes.append("secrets were removed from the body; this is not the original")
     elif _REDACTED.search(body["head"]):
         notes.append("the body held a secret: replace [REDACTED]")
     return "", [f"--data-raw {shlex.quote(body['head'])}"]
