@@ -134,6 +134,8 @@ class World:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                # Whoever runs the tests in the background has them started with interrupts ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
 
             def is_shown() -> bool:

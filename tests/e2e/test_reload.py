@@ -107,7 +107,7 @@ def test_what_needs_a_restart_is_named_and_stays(tmp_path: Path, upstream: str) 
     with Sidelog(tmp_path / "data", upstream, "--config", str(config)) as sidelog:
         write(config, '[proxy]\nworkers = 3\nstage = "new"\n[storage]\nurl = "memory:"\n[ring]\nbytes = 4194304\n')
         reload(sidelog)
-        (line,) = [text for text in sidelog.log.splitlines() if "need a restart" in text]
+        (line,) = [text for text in sidelog.log.splitlines() if "only with a restart" in text]
         assert "proxy.workers, storage.url" in line
         assert answered(sidelog) == 200
         sidelog.settled_ledger()

@@ -40,7 +40,7 @@ def nothing_left() -> Iterator[None]:
     """Every command ends its thread."""
     before = threading.active_count()
     yield
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # one of an earlier test may have been about to end
 
 
 def output(capsys: pytest.CaptureFixture[str], command: str) -> str:

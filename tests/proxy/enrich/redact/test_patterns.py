@@ -106,7 +106,7 @@ def ordinary_texts() -> list[str]:
         texts.append(json.dumps({"id": raw.hex(), "etag": f'W/"{raw.hex()}"', "n": number, "text": g.choice(WORDS)}))
         texts.append("".join(g.choice(string.ascii_letters + string.digits + "-_") for _ in range(g.randrange(4, 120))))
         texts.append(f"2026-11-20T10:{number % 60:02}:00Z {g.choice(WORDS)}@{g.choice(WORDS)}.example took {number} ms")
-    root = Path(proxy.__file__).parents[2]
+    root = Path(proxy.__file__).parents[1]
     for package in ("proxy", "storage", "api"):
         for file in sorted((root / package).rglob("*.py")):
             texts += file.read_text().splitlines()
