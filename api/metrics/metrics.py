@@ -293,7 +293,6 @@ def tail_families(tail: Tail) -> Iterator[Metric]:
 
 
 def ledger_families(ledger: Ledger) -> Iterator[Metric]:
-    """Return the accounting, counted since the data directory was made."""
     yield counters("records_received", "Records made by the data plane and the collector.", [], {(): ledger.received})
     yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
     yield counters("records_dropped", "Records dropped, by reason.", ["reason"], _keyed(ledger.dropped))

@@ -119,7 +119,6 @@ class TailRing:
 
 
 def encode_frames(record: Record, encode: Encode, offset: int) -> tuple[Frame, ...]:
-    """Write a record's frames as they go to clients."""
     return tuple(
         Frame(entry_id, kind, encode_event(content, event_id=offset + entry_id))
         for entry_id, kind, content in encode(record)

@@ -62,7 +62,6 @@ def one_user(draw: random.Random) -> Visit:
 
 
 def new_user(draw: random.Random) -> Visit:
-    """Create a user, sometimes an incomplete one, and delete it again."""
     number = draw.randint(1, 999)
     body = {"name": f"Guest {number}", "email": f"guest.{number}@example.com"}
     if draw.random() < 0.2:

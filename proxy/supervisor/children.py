@@ -178,7 +178,6 @@ class Worker(Child):
             self._spare_fd = None
 
     def close_ring(self, source: str) -> None:
-        """Let go of an anonymous ring that the collector has emptied."""
         fd = self.rings.pop(source, None)
         if fd is not None:
             os.close(fd)

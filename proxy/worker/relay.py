@@ -86,8 +86,8 @@ class Relay:
     __slots__ = (
         "_admission", "_client", "_connecting", "_engine", "_flags", "_head", "_is_chunked_out", "_is_paused",
         "_is_responding", "_is_retried", "_is_upload_paused", "_peer", "_phase", "_route", "_since_ns", "_transport",
-        "_unsent", "_unsent_bytes", "_upload_bytes", "_upstream", "_upstream_head", "exchange", "is_keep_alive",
-        "is_request_complete", "method", "tunnel",
+        "_unsent", "_unsent_bytes", "_upload_bytes", "_upstream", "_upstream_head", "exchange", "is_continue_due",
+        "is_keep_alive", "is_request_complete", "method", "tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -108,6 +108,7 @@ class Relay:
         """What runs; None between two exchanges."""
         self.method = b""
         self.is_request_complete = True
+        self.is_continue_due = False
         self.is_keep_alive = False
         """Whether the client's connection goes on after the exchange."""
         self._phase = Phase.WAITING
@@ -136,9 +137,11 @@ class Relay:
         self.is_keep_alive = head.is_keep_alive and engine.keeps_alive
         if head.content_length > 0 or head.is_chunked:
             self.is_request_complete = False
+            self.is_continue_due = head.expects_continue
             exchange.flags = flags
         else:
             self.is_request_complete = True
+            self.is_continue_due = False
             exchange.flags = flags | FLAG_REQUEST_COMPLETE
         try:
             route, outgoing = self._admission.admit(exchange, request, head)
@@ -279,6 +282,8 @@ class Relay:
         exchange, request = self.exchange, self._head
         assert exchange is not None
         assert request is not None
+        if head.status == 100:
+            self.is_continue_due = False
         if not exchange.flags & FLAG_HTTP10 and (head.status != 100 or request.expects_continue):
             self._transport.write(head.status_line + head.fields + b"\r\n")
 

@@ -22,6 +22,7 @@ from proxy.ring.descriptor import write_descriptor
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
+from proxy.ring.segment_layout import SegmentError
 from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
@@ -49,10 +50,17 @@ def make_segment(settings: Settings, spare_fd: int | None = None) -> Segment:
     descriptor = write_descriptor(msgspec.to_builtins(settings))
     cells, size = CounterLayout(len(settings.routes)).size, settings.ring.bytes
     directory = ring_directory(settings.ring.directory, Path(settings.data_dir), size + RING_OVERHEAD_BYTES)
-    if directory is None and spare_fd is not None:
+    segment: Segment | None = None
+    if directory is not None or spare_fd is None:
+        try:
+            segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells)
+        except SegmentError as error:
+            if settings.ring.directory or spare_fd is None:
+                raise
+            log.warning("%s; the ring is in anonymous memory instead", error)
+    if segment is None:
+        assert spare_fd is not None, "bug: without a spare file an error is raised"
         segment = Segment.create_in(spare_fd, descriptor, ring_bytes=size, counter_cells=cells)
-    else:
-        segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells)
     segment.hold()
     return segment
 

@@ -25,6 +25,8 @@ class ResponseHandler(Protocol):
     method: bytes
     is_request_complete: bool
     """Whether the connection has been given all of the request."""
+    is_continue_due: bool
+    """Whether the request waits for a 100: without one, nobody has promised to read its body."""
 
     @property
     def wants_websocket(self) -> bool:
@@ -192,7 +194,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self, handler: ResponseHandler, now_ns: int, *, is_reusable: bool) -> None:
         """Part from the handler before it is notified: it may want this very connection for its next request."""
         self.handler = None
-        if is_reusable and handler.is_request_complete:
+        if is_reusable and handler.is_request_complete and not handler.is_continue_due:
             self._pool.release(self, now_ns)
         else:
             self.close()

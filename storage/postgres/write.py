@@ -255,7 +255,6 @@ class BatchStore:
         self._doubtful = []
 
     def _unsettled(self, entries: list[Entry]) -> list[Entry]:
-        """Leave out the entries that are stored, telling them their seq."""
         fresh = []
         for entry in entries:
             seq = self._settled.pop(entry.record.id, None)

@@ -38,7 +38,6 @@ class State(NamedTuple):
     """Rises with every slice that is erased."""
 
     def visible(self, filter: Filter) -> Filter:
-        """Narrow a filter to what retention has not given up."""
         floor_us = self.purge_floor_us
         if floor_us and (filter.since_us is None or filter.since_us < floor_us):
             return replace(filter, since_us=floor_us)

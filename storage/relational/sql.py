@@ -79,7 +79,6 @@ class Dialect:
     """From text as it is stored to what it was; parameters are escaped by the session."""
 
     def mark(self, number: int) -> str:
-        """Write the mark of a parameter that is a number."""
         return self.number.format(self.placeholder(number))
 
     def one_of(self, column: str, numbers: Sequence[int], first_parameter: int) -> "Where":

@@ -89,7 +89,6 @@ def within(filter: Filter, since_us: int, until_us: int) -> Filter:
 
 
 def extent(filter: Filter, oldest_us: int | None, newest_us: int | None) -> tuple[int | None, int | None]:
-    """Find the part of a filter's range in which the store has records."""
     if oldest_us is None or newest_us is None:
         return None, None
     start = oldest_us if filter.since_us is None else max(oldest_us, filter.since_us)

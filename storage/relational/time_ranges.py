@@ -67,7 +67,6 @@ def hours_around(since_us: int | None, until_us: int | None) -> Hours:
 
 
 def parts(hours: Hours) -> Iterator[Part]:
-    """Cut hours into whole days and what is left at both ends."""
     if hours.is_empty:
         return
     first, until = hours

@@ -96,7 +96,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """See one state of the store in several statements."""
     connection.execute("BEGIN")
     try:
         yield

@@ -89,7 +89,6 @@ class PendingBatch:
         self.updates.append(update)
 
     def split(self) -> tuple["PendingBatch", "PendingBatch"]:
-        """Split in the middle. Needs two entries at least."""
         middle = len(self.entries) // 2
         assert middle
         before, after = _split_runs(self.runs, middle)

@@ -93,7 +93,6 @@ class Sessions:
         return [self._pending.pop(key) for key in keys]
 
     def keep_early(self, key: Key, early: EarlyResponse) -> None:
-        """Keep a response whose call is not recorded yet."""
         self._early[key] = early
         if len(self._early) > MAX_PENDING:
             self._early.popitem(last=False)

@@ -76,5 +76,4 @@ async def start_range(session: Session) -> tuple[int | None, int | None]:
 
 
 def within_int(value: int) -> int:
-    """Bound a number to what an integer column can hold."""
     return max(min(value, MAX_INT), -MAX_INT)

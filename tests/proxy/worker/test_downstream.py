@@ -288,6 +288,30 @@ def test_expect_continue_is_passed_on_and_answered_by_the_upstream(start: Start)
     assert (exchange.status, exchange.request_bytes) == (200, 4)
 
 
+def test_a_body_nobody_asked_for_is_never_the_next_request(start: Start) -> None:
+    """Refused without a 100, the body lies unread at the upstream: the next client gets its own answer (P5)."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"expect: 100-continue" in head.lower():
+                connection.sendall(b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")
+            else:
+                target = head.split(b" ")[1]
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(target), target))
+
+    plane = start(upstream)
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+    fields = b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(smuggled)
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\n" + fields + smuggled)
+        assert client.answer().status == 417
+        client.send(b"GET /same-client HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.answer().body == b"/same-client"
+    with plane.connect() as client:
+        client.send(b"GET /next-client HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.answer().body == b"/next-client"
+
+
 def test_http10_clients_get_a_close_and_no_chunks(start: Start) -> None:
     """An HTTP/1.0 client is told the length or sees the end of the connection; keep-alive only where it asked."""
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"

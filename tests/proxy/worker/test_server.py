@@ -1,6 +1,7 @@
 """A process' data plane: its segment, and the sockets it accepts on, its own and a dead worker's."""
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ async def test_the_last_one_to_close_ends_the_queue(listeners: list[socket.socke
         await asyncio.to_thread(greeted, address)
 
 
-def settings(tmp_path: Path, directory: Path) -> Settings:
+def settings(tmp_path: Path, directory: Path | str) -> Settings:
     """One route, a small ring."""
     return Settings(
         data_dir=str(tmp_path),
@@ -111,6 +112,29 @@ def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path, monkeypatch: p
     adopted.close()
     assert not seen.producer_alive()
     seen.close()
+
+
+def test_a_ring_that_no_longer_fits_lies_in_the_spare_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker took the room between the look and the allocation; a configured directory must have it."""
+    monkeypatch.setattr(server, "ring_directory", lambda *_: tmp_path)
+
+    def no_space(fd: int, total: int) -> None:
+        if not os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.ftruncate(fd, total)
+
+    monkeypatch.setattr("proxy.ring.segment.allocate", no_space)
+    fd = anonymous_file("spare")
+    made = make_segment(settings(tmp_path, ""), fd)
+    seen = Segment.from_fd(fd)
+    assert made.source == seen.source
+    assert list(tmp_path.glob("*.new")) == []
+    seen.close()
+    made.close()
+    os.ftruncate(fd, 0)
+    with pytest.raises(SegmentError, match="No space left"):
+        make_segment(settings(tmp_path, tmp_path), fd)
+    os.close(fd)
 
 
 def test_settings_are_read_whatever_the_offset(tmp_path: Path) -> None:
