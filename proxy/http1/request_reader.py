@@ -47,7 +47,7 @@ class RequestReader:
         """Of an absolute-form target."""
         self.is_http10 = False
         self.body = b""
-        """What came of a body of known length together with its head."""
+        """What came of a body of known length together with its head; of a request without a body an earlier one's."""
         self.is_body_due = False
         """Whether there is more body to come of the request whose head was read last."""
 
@@ -77,16 +77,15 @@ class RequestReader:
                 data[: line_end - 2], is_tls=self._is_tls
             )
         head = self._parse(data[line_end - 10 : end])
-        self.body = b""
-        self.is_body_due = False
-        if head.content_length > 0:
-            self.body = data[end : end + head.content_length]
-            end += len(self.body)
-            missing = head.content_length - len(self.body)
-            if missing:
-                self.is_body_due = True
-                self._framer = BodyFramer(missing, is_chunked=False)
+        length = head.content_length
+        if length > 0:
+            self.body = body = data[end : end + length]
+            end += len(body)
+            self.is_body_due = is_body_due = len(body) < length
+            if is_body_due:
+                self._framer = BodyFramer(length - len(body), is_chunked=False)
         elif head.is_chunked:
+            self.body = b""
             self.is_body_due = True
             self._framer = BodyFramer(-1, is_chunked=True)
         self.buffer = data[end:]

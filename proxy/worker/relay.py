@@ -303,8 +303,15 @@ class Relay:
         if self._is_paused:
             self._unpause_upstream()
         self._upstream = None
-        outgoing = b"".join((self._prefix(head, exchange), body))
-        self._record(exchange, now_ns)
+        engine = self._engine
+        if self.is_request_complete and self.is_keep_alive and not exchange.flags & FLAG_HTTP10:
+            outgoing = engine.head_end_format % (head.prefix, exchange.id_text) + body
+        else:
+            outgoing = self._prefix(head, exchange) + body
+        # `_record` and the case of `_prefix` that nearly all take, written out: 0.2 µs of 21 (bench/macro, get).
+        self.exchange = None
+        engine.in_flight.discard(exchange)
+        engine.recorder.finish(exchange, now_ns)
         self._transport.write(outgoing)
         self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
 
