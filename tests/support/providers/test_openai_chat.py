@@ -1,36 +1,12 @@
 """Chat of the fake OpenAI API, on its public wire format."""
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
-from tests.support.providers.upstream import application
+from tests.support.providers.streams import Client, data_of
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "one two three"}]}
-
-Client = TestClient[web.Request, web.Application]
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    """A client of the demo upstream, which does not pause between frames."""
-    async with TestClient(TestServer(application(pace_s=0))) as found:
-        yield found
-
-
-async def data_of(client: Client, path: str, body: dict[str, Any]) -> list[str]:
-    """Return the data of every frame of a stream, checking that each line is well-formed."""
-    answer = await client.post(path, json=body)
-    assert (answer.status, answer.content_type) == (200, "text/event-stream")
-    text = await answer.text()
-    assert text.endswith("\n\n")
-    frames = [frame.split("\n") for frame in text.removesuffix("\n\n").split("\n\n")]
-    assert all(line.startswith(("data: ", "event: ")) for frame in frames for line in frame)
-    return [frame[-1].removeprefix("data: ") for frame in frames]
 
 
 async def test_a_completion_has_message_and_usage(client: Client) -> None:
