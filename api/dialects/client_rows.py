@@ -5,15 +5,16 @@ milliseconds. Sensitive headers, stored redacted, are left out of the list and m
 follow from route, key and outcome. See `api/dialects/README.md`.
 """
 
-import base64
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
 import orjson
+from msgspec import UNSET, UnsetType
 
 from api.http.responses import ApiObject
-from api.native.projection import decode_window, is_in_flight, split_head
+from api.native.cut_bodies import Kept, joined_text, kept_of
+from api.native.projection import is_in_flight, split_head
 from storage.record import Body, Outcome, Payload, Record, format_id
 
 REDACTED: Final = "[REDACTED]"
@@ -83,6 +84,8 @@ class ClientRequestDetail(ApiObject):
     proxyData: ProxyData
     targetData: TargetData | None
     validationData: dict[str, bool]
+    requestBodyCut: Kept | UnsetType = UNSET
+    responseBodyCut: Kept | UnsetType = UNSET
 
 
 def project_row(
@@ -138,6 +141,8 @@ def project_detail(
         requestBody=None if payload is None else body_of(payload.request_body, payload.request_head),
         responseHeaders=None if payload is None else headers_of(payload.response_head, shows_redacted=True),
         responseBody=None if payload is None else body_of(payload.response_body, payload.response_head),
+        requestBodyCut=UNSET if payload is None else _cut_of(payload.request_body),
+        responseBodyCut=UNSET if payload is None else _cut_of(payload.response_body),
         **msgspec.structs.asdict(row),
     )
 
@@ -219,10 +224,12 @@ def body_of(body: Body | None, head: bytes) -> object:
     whole = body.head + body.tail
     if not body.truncated and ("json" in media_type.lower() or not media_type) and _is_json(whole):
         return msgspec.Raw(whole)  # not parsed: numbers keep every digit
-    parts = decode_window(body.head, cut_end=body.truncated), decode_window(body.tail, cut_start=body.truncated)
-    if parts[0] is None or parts[1] is None:
-        return {"encoding": "base64", "data": base64.b64encode(whole).decode()}
-    return parts[0] + parts[1]
+    encoding, text = joined_text(body)
+    return {"encoding": encoding, "data": text} if encoding == "base64" else text
+
+
+def _cut_of(body: Body | None) -> Kept | UnsetType:
+    return kept_of(body) if body is not None and body.truncated and body.omitted is None else UNSET
 
 
 def _is_json(text: bytes) -> bool:

@@ -4,7 +4,6 @@
 are shared between the halves, the request entry's time is the start, the response entry's the end.
 """
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -14,7 +13,8 @@ from msgspec import UNSET, UnsetType
 
 from api.http.responses import ApiObject, JsonObject
 from api.http.times import format_time
-from api.native.projection import decode_window, read_json
+from api.native.cut_bodies import joined_text
+from api.native.projection import read_json
 from storage.base import Storage
 from storage.query import Count, Order
 from storage.record import Body, Level, Payload, Record, format_id
@@ -221,9 +221,10 @@ def body_fields(name: str, body: Body | None, size: int) -> dict[str, object]:
     if body is None or body.omitted is not None:
         absent: dict[str, object] = {name: None, "bodyBytes": size, "bodyTruncated": False}
         return {**absent, "bodyOmitted": True} if size else absent
-    shown: dict[str, object] = {"bodyBytes": body.size, "bodyTruncated": body.truncated}
-    head = decode_window(body.head, cut_end=body.truncated)
-    tail = decode_window(body.tail, cut_start=body.truncated)
-    if head is None or tail is None:
-        return {name: base64.b64encode(body.head + body.tail).decode(), "bodyEncoding": "base64", **shown}
-    return {name: head + tail, **shown}
+    encoding, text = joined_text(body)
+    shown: dict[str, object] = {name: text, "bodyBytes": body.size, "bodyTruncated": body.truncated}
+    if encoding == "base64":
+        shown["bodyEncoding"] = encoding
+    if body.truncated:
+        shown["bodyKept"] = {"head": len(body.head), "tail": len(body.tail)}
+    return shown

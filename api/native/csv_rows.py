@@ -1,7 +1,8 @@
 """Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
 
 A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, TAB or CR) gets an apostrophe in
-front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them.
+front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them. Bodies
+are columns where they are asked for, and the column beside each says how it is written and what of it is missing.
 """
 
 import csv
@@ -10,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from api.http.times import format_time
-from storage.record import Record, format_id
+from api.native.cut_bodies import describe_loss, joined_text
+from storage.record import Body, Payload, Record, format_id
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -22,12 +24,15 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
-def header() -> str:
+BODY_COLUMNS: Final = ("request_body", "request_body_note", "response_body", "response_body_note")
+
+
+def header(*, with_bodies: bool = False) -> str:
     """Write the first line."""
-    return _line(COLUMNS)
+    return _line(COLUMNS + BODY_COLUMNS if with_bodies else COLUMNS)
 
 
-def row(record: Record) -> str:
+def row(record: Record, payload: Payload | None = None, *, with_bodies: bool = False) -> str:
     """Write one record; what is not known is an empty cell."""
     special: dict[str, object] = {
         "id": format_id(record.id),
@@ -37,7 +42,20 @@ def row(record: Record) -> str:
         "first_byte_ms": None if record.first_byte_us is None else record.first_byte_us / 1000,
     }
     cells = (special[name] if name in special else getattr(record, name) for name in COLUMNS)
-    return _line([_cell(value) for value in cells])
+    bodies: tuple[str, ...] = ()
+    if with_bodies:
+        known = (None, None) if payload is None else (payload.request_body, payload.response_body)
+        bodies = tuple(cell for body in known for cell in _body_cells(body))
+    return _line([_cell(value) for value in (*cells, *bodies)])
+
+
+def _body_cells(body: Body | None) -> tuple[str, str]:
+    """Write a body and what there is to say of it: base64, or what is missing."""
+    if body is None:
+        return "", ""
+    encoding, text = joined_text(body)
+    notes = ("base64" if encoding == "base64" else "", describe_loss(body))
+    return "" if body.omitted else text, ", ".join(note for note in notes if note)
 
 
 def _cell(value: object) -> str:

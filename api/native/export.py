@@ -49,7 +49,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     if format == "har":
         filter = replace(filter, kind="exchange")  # an archive knows nothing else
     bounded = replace(filter, seq_until=await services.storage.last_seq())
-    with_payloads = format == "har" or (format == "ndjson" and read_bool(query, "bodies"))
+    with_payloads = read_bool(query, "bodies") or format == "har"
     limit = PAGE_RECORDS_WITH_BODIES if with_payloads else PAGE_RECORDS
     page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
     response = web.StreamResponse(
@@ -60,7 +60,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(_begin(format))
+        await response.write(_begin(format, with_bodies=with_payloads))
         await _write_pages(services, response, page, format, with_payloads=with_payloads)
         await response.write(_end(format))
     await response.write_eof()
@@ -84,7 +84,7 @@ async def _write_pages(
     with_payloads: bool,
 ) -> None:
     """Write page after page, waiting for the client at each record: a slow one holds one page and no query."""
-    write = _writer(format)
+    write = _writer(format, with_bodies=with_payloads)
     separator = b""
     while True:
         page = await services.storage.select(query)
@@ -97,13 +97,15 @@ async def _write_pages(
         query = replace(query, after=page.next_after)
 
 
-def _writer(format: Format) -> Writer:
+def _writer(format: Format, *, with_bodies: bool) -> Writer:
     """Choose how one record is written."""
     match format:
         case "ndjson":
             return _ndjson_line
         case "csv":
-            return lambda record, payload: csv_rows.row(record).encode("utf-8", "replace")
+            return lambda record, payload: csv_rows.row(record, payload, with_bodies=with_bodies).encode(
+                "utf-8", "replace"
+            )
         case "har":
             return lambda record, payload: _ENCODER.encode(har_entry(record, payload))
 
@@ -113,9 +115,9 @@ def _ndjson_line(record: Record, payload: Payload | None) -> bytes:
     return _ENCODER.encode(shown) + b"\n"
 
 
-def _begin(format: Format) -> bytes:
+def _begin(format: Format, *, with_bodies: bool) -> bytes:
     if format == "csv":
-        return csv_rows.header().encode()
+        return csv_rows.header(with_bodies=with_bodies).encode()
     if format == "har":
         return b'{"log":{"version":"1.2","creator":' + _ENCODER.encode(CREATOR) + b',"entries":[\n'
     return b""

@@ -1,14 +1,16 @@
 """HAR 1.2: an exchange as an entry of an HTTP Archive, as browsers and their tools read it. Pure.
 
 Standard: the HAR 1.2 specification (W3C Web Performance, historical draft). Values are the stored ones: redacted, and
-of a truncated body what was kept, which `comment` says. Times are milliseconds, -1 where a phase was not reached.
+of a cut body both ends with a mark between them, and `comment` says so. Times are milliseconds, -1 where a phase was
+not reached.
 """
 
 from typing import Final
 from urllib.parse import parse_qsl
 
 from api.http.times import format_time
-from api.native.projection import body_json, split_head
+from api.native.cut_bodies import describe_loss, joined_text
+from api.native.projection import split_head
 from storage.record import Body, Payload, Record, format_id
 
 CREATOR: Final = {"name": "sidelog", "version": "1"}
@@ -73,10 +75,10 @@ def _field(headers: list[list[str]], name: str) -> str:
 
 
 def _post_data(body: Body, media_type: str) -> dict[str, object]:
-    shown = body_json(body)
-    data: dict[str, object] = {"mimeType": media_type, "params": [], "text": _text(shown)}
-    comment = _comment(body, is_base64=shown["encoding"] == "base64")
-    return {**data, "comment": comment} if comment else data
+    encoding, text = joined_text(body)
+    notes = [note for note in (describe_loss(body), encoding if encoding == "base64" else "") if note]
+    data: dict[str, object] = {"mimeType": media_type, "params": [], "text": text}
+    return {**data, "comment": ", ".join(notes)} if notes else data
 
 
 def _content(record: Record, payload: Payload | None, media_type: str) -> dict[str, object]:
@@ -84,29 +86,12 @@ def _content(record: Record, payload: Payload | None, media_type: str) -> dict[s
     body = None if payload is None else payload.response_body
     if body is None:
         return content
-    shown = body_json(body)
-    content["text"] = _text(shown)
-    if shown["encoding"] == "base64":
-        content["encoding"] = "base64"
-    comment = _comment(body, is_base64=False)
-    if comment:
-        content["comment"] = comment
+    encoding, content["text"] = joined_text(body)
+    if encoding == "base64":
+        content["encoding"] = encoding
+    if loss := describe_loss(body):
+        content["comment"] = loss
     return content
-
-
-def _text(shown: dict[str, object]) -> str:
-    return f"{shown['head']}{shown['tail']}"
-
-
-def _comment(body: Body, *, is_base64: bool) -> str:
-    notes = []
-    if body.omitted is not None:
-        notes.append(f"not kept: {body.omitted}")
-    elif body.truncated:
-        notes.append(f"truncated: {len(body.head)} first and {len(body.tail)} last bytes of {body.size}")
-    if is_base64:
-        notes.append("base64")
-    return ", ".join(notes)
 
 
 def _timings(record: Record) -> dict[str, float]:

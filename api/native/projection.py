@@ -76,12 +76,17 @@ def split_head(head: bytes) -> tuple[str | None, list[list[str]]]:
 
 
 def body_json(body: Body) -> dict[str, object]:
-    """Show one body: its windows as text when they are UTF-8, else in base64, and its true size on the wire."""
+    """Show one body: its windows as text when they are UTF-8, else in base64, and its true size on the wire.
+
+    When it is `truncated`, bytes are missing between the first `head_bytes` and the last `tail_bytes`.
+    """
     encoding, head, tail = encode_windows(body)
     return {
         "encoding": encoding,
         "head": head,
         "tail": tail,
+        "head_bytes": len(body.head),
+        "tail_bytes": len(body.tail),
         "size": body.size,
         "truncated": body.truncated,
         "coding": body.coding,

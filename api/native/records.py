@@ -9,6 +9,7 @@ from api.http.cursor import encode_cursor
 from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
+from api.native.cut_bodies import joined_bytes
 from api.native.har import CREATOR, har_entry
 from api.native.projection import detail_json, record_json, usage_json
 from api.native.tool_calls import project_call
@@ -131,7 +132,7 @@ async def download_har(request: web.Request) -> web.Response:
 
 
 async def _download(request: web.Request, side: BodySide) -> web.Response:
-    """Return the kept windows of a body, always as an attachment: what a service sent must not run on our origin."""
+    """Return what was kept of a body, always as an attachment: what a service sent must not run on our origin."""
     services = services_of(request)
     record = await _find(services, request.match_info["id"])
     payloads = await services.storage.payloads([record.seq]) if record.seq else {}
@@ -142,14 +143,14 @@ async def _download(request: web.Request, side: BodySide) -> web.Response:
     if body.omitted is not None:
         raise Refused(404, f"the {side} body of record {format_id(record.id)} was not kept: {body.omitted}")
     return web.Response(
-        body=body.head + body.tail,
+        body=joined_bytes(body),
         content_type="application/octet-stream",
         headers=_download_headers(body, f"{format_id(record.id)}-{side}-body"),
     )
 
 
 def _download_headers(body: Body, name: str) -> dict[str, str]:
-    """Name the file, and say what is missing between the two windows."""
+    """Name the file, and say how long the two windows beside the mark of a cut body are."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     if body.truncated:
         headers["X-Sidelog-Truncated"] = f"head={len(body.head)}, tail={len(body.tail)}, size={body.size}"

@@ -108,7 +108,7 @@ def export(
     output: Annotated[
         Path | None, Option("--output", "-o", metavar="FILE", help="Output file; default: standard output.")
     ] = None,
-    bodies: Annotated[bool, Option("--bodies", metavar="", help="NDJSON: include headers and bodies.")] = False,
+    bodies: Annotated[bool, Option("--bodies", metavar="", help="Include bodies (NDJSON, CSV).")] = False,
 ) -> int:
     """Export all matching records, oldest first, with a progress bar on stderr.
 

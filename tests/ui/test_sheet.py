@@ -49,6 +49,16 @@ async def test_a_binary_body_is_shown_as_hex(site: Site) -> None:
     await site.page.wait_for("pre.hex", "000010  10 11 12 13")
 
 
+async def test_a_cut_body_says_how_much_was_kept_and_where_it_was_cut(site: Site) -> None:
+    """Both ends are apart, with the mark between them."""
+    await open_record(site, "cut")
+    await site.page.click("#tab-response")
+    await site.page.wait_for(".body-title", "cut: first 13\u00a0B and last 7\u00a0B of 5.0\u00a0MB kept")
+    parts = "[...document.querySelector('#tab-panel .body').children].map((part) => part.textContent)"
+    shown = await site.page.evaluate(parts)
+    assert shown == ["the beginning", "about 5.0\u00a0MB were not kept", "the end"]
+
+
 async def test_an_error_is_said_in_plain_words(site: Site) -> None:
     """What happened, the code, and the setting; the phase that was not reached says so."""
     await open_record(site, "broken")

@@ -140,6 +140,11 @@ async def fill(storage: Storage) -> dict[str, Record]:
     )
     binary = Entry(record_of(110, path="/image"), payload_of(None, bytes(range(256))))
     socket = socket_session(100)
+    cut = Entry(record_of(105, path="/long"), payload_of(None, b""))
+    assert cut.payload is not None
+    cut.payload.response_body = Body(
+        head=b"the beginning", tail=b"the end", size=5_000_000, truncated=True, coding=None, omitted=None
+    )
     refused = Entry(
         record_of(
             90,
@@ -156,12 +161,13 @@ async def fill(storage: Storage) -> dict[str, Record]:
     )
     await storage.create_key(KEY)
     tool = tool_call(80)
-    batch = [*entries, stream, broken, binary, *socket, tool, tool_call(70, "error"), refused]
+    batch = [*entries, stream, broken, binary, cut, *socket, tool, tool_call(70, "error"), refused]
     await storage.commit(Batch(instance="side-1", entries=batch))
     return {
         "stream": stream.record,
         "broken": broken.record,
         "binary": binary.record,
+        "cut": cut.record,
         "socket": socket[0].record,
         "refused": refused.record,
         "tool": tool.record,

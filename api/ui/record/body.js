@@ -2,6 +2,7 @@
 
 import { button, el, unit } from "../lib/dom.js";
 import { prettyJson, sizeText } from "../lib/format.js";
+import { cutMark, keptNote } from "./cut.js";
 import { hexLines, bytesOf } from "./hex.js";
 import { jsonTree } from "./json-tree.js";
 import { marked } from "../lib/redaction.js";
@@ -60,16 +61,6 @@ export function bodyView(record, side) {
   ];
 }
 
-function keptNote(body) {
-  const coding = body.coding ? `, ${body.coding} decoded` : "";
-  if (!body.truncated) return `${sizeText(body.size)}, all kept${coding}`;
-  const kept =
-    body.encoding === "base64"
-      ? bytesOf(body.head).length + bytesOf(body.tail).length
-      : new TextEncoder().encode(body.head + body.tail).length;
-  return `${sizeText(kept)} of ${sizeText(body.size)} kept, head and tail${coding}`;
-}
-
 /** @typedef {[string, () => Node[]]} View a name, and what makes its nodes */
 
 /**
@@ -78,7 +69,10 @@ function keptNote(body) {
  */
 function viewsOf(body) {
   const dump = (end) => el("pre", { tabindex: 0, class: "hex" }, hexLines(bytesFor(body, end)));
-  const ends = (make) => (body.truncated ? [make("head"), cut(), make("tail")] : [make("head")]);
+  const ends = (make) =>
+    body.truncated
+      ? [body.head && make("head"), cutMark(body), body.tail && make("tail")].filter(Boolean)
+      : [make("head")];
   /** @type {View} */
   const hex = ["Hex", () => ends(dump)];
   if (body.encoding === "base64") return [hex];
@@ -90,7 +84,6 @@ function viewsOf(body) {
 
 const bytesFor = (body, window) =>
   body.encoding === "base64" ? bytesOf(body[window]) : new TextEncoder().encode(body[window]);
-const cut = () => el("p", { class: "cut" }, "not kept");
 const text = (content) => el("pre", { tabindex: 0 }, marked(content));
 
 /** The way to show JSON; null when it is none. */

@@ -2,6 +2,7 @@
 
 import { button, el, unit } from "../lib/dom.js";
 import { answerOf, sentIn } from "./conversation.js";
+import { cutMark } from "./cut.js";
 import { count, countOf, durationText, jsonText } from "../lib/format.js";
 import { marked } from "../lib/redaction.js";
 
@@ -53,6 +54,7 @@ function answerPart(record, answer) {
     title,
     answer.error && el("p", { class: "complaint error" }, el("strong", {}, answer.error)),
     answer.parts.length > 0 || !answer.error ? row : null,
+    record.response.body.truncated && cutMark(record.response.body),
   ].filter(Boolean);
 }
 

@@ -133,7 +133,15 @@ def _print_message(message: Mapping[str, Any]) -> None:
         if body[window]:
             say(visible(body[window]))
         if window == "head" and body["truncated"]:
-            say(f"  [truncated: {body['size']} bytes in total]")
+            say(f"  [cut: {_kept(body)}]")
+
+
+def _kept(body: Mapping[str, Any]) -> str:
+    """Say what was kept of a cut body; a sidelog of before did not count it."""
+    counts = [(name, body.get(f"{window}_bytes")) for name, window in (("first", "head"), ("last", "tail"))]
+    ends = " and ".join(f"the {name} {count:,}" for name, count in counts if count)
+    coding = f" of {body['coding']}" if body.get("coding") else ""
+    return f"{ends or 'parts'} bytes kept, of {body['size']:,} bytes{coding}"
 
 
 def _plain(value: Any) -> str:

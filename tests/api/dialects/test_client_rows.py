@@ -209,6 +209,16 @@ def test_the_detail_has_flat_fields_beside_the_blocks() -> None:
     assert [bare[name] for name in ("requestHeaders", "requestBody", "responseHeaders", "responseBody")] == [None] * 4
 
 
+def test_the_detail_says_which_body_was_cut() -> None:
+    """Bytes kept of bytes seen, beside the body; a body that is whole, or was not kept at all, says nothing."""
+    cut = make_body(b"ab", tail=b"z", size=90, truncated=True)
+    shown = project_detail(make_record(1), make_payload(cut, make_body(b"whole")), None, None)
+    assert shown["requestBodyCut"] == {"head": 2, "tail": 1, "size": 90}
+    assert "responseBodyCut" not in shown
+    gone = make_body(b"", size=90, truncated=True, omitted="shed")
+    assert "requestBodyCut" not in project_detail(make_record(1), make_payload(gone), None, None)
+
+
 def test_sensitive_headers_are_absent_in_the_list() -> None:
     """In the detail they are marked."""
     head = b"GET / HTTP/1.1\r\nAuthorization: [REDACTED]\r\nAccept: a\r\nACCEPT: b"
@@ -227,7 +237,11 @@ def test_sensitive_headers_are_absent_in_the_list() -> None:
         (make_body(b"hello \xc3\xa9"), "text/plain", "hello \u00e9"),
         (make_body(b"\xff\x00"), "image/png", {"encoding": "base64", "data": "/wA="}),
         (make_body(b"[" * 200_000 + b"]" * 200_000), "application/json", None),
-        (make_body(b"{}", truncated=True, size=9), "application/json", "{}"),
+        (
+            make_body(b"{}", truncated=True, size=9),
+            "application/json",
+            "{}\n[cut: the first 2 of 9 bytes were kept]",
+        ),
         (make_body(b"", omitted="level", size=5), "text/plain", "null"),
         (None, "text/plain", "null"),
     ],

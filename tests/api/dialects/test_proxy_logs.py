@@ -166,7 +166,9 @@ async def test_bodies_come_on_request(world: World, client: Client) -> None:
         "bytesIn": 412, "userAgent": "curl/8", "requestBody": '{"a": 1}', "bodyBytes": 8, "bodyTruncated": False,
     }  # fmt: skip
     assert (data[1]["responseBody"], data[1]["bodyEncoding"], data[1]["bodyBytes"]) == ("/wA=", "base64", 2)
-    assert (data[2]["requestBody"], data[2]["bodyTruncated"], data[2]["bodyBytes"]) == ("abz", True, 90)
+    assert data[2]["requestBody"] == "ab\n[cut: the first 3 and the last 2 of 90 bytes were kept]\nz"
+    assert (data[2]["bodyTruncated"], data[2]["bodyBytes"], data[2]["bodyKept"]) == (True, 90, {"head": 3, "tail": 2})
+    assert "bodyKept" not in data[0]
     assert (data[3]["responseBody"], data[3]["bodyOmitted"]) == (None, True)
     assert (data[4]["requestBody"], data[4]["bodyBytes"], data[4].get("bodyOmitted")) == (None, 0, None)
     assert (data[5]["responseBody"], data[5]["bodyBytes"], data[5]["bodyOmitted"]) == (None, 9, True)

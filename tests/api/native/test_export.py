@@ -1,5 +1,6 @@
 """Exports: whole, resumable, constant in memory, and harmless in a spreadsheet."""
 
+import base64
 import csv
 import io
 import json
@@ -12,7 +13,7 @@ from api.native import csv_rows
 from api.native.har import har_entry
 from storage.record import Batch, Body, Entry, Payload
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_record
+from tests.api.samples import make_batch, make_body, make_payload, make_record
 
 PAYLOAD = Payload(
     b"POST /v1/users?page=1 HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json",
@@ -69,6 +70,29 @@ def test_formulas_are_neutralised(start: str) -> None:
     assert shown["user_agent"] == "plain, with comma"
 
 
+async def test_csv_has_bodies_where_they_are_asked_for(client: Client, world: World) -> None:
+    """As text or base64, and beside each what is missing of it."""
+    cut = make_body(b"=ab", tail=b"z", size=90, truncated=True)
+    await world.storage.commit(
+        make_batch(
+            (make_record(1), make_payload(cut, make_body(b"\xff\x00"))),
+            (make_record(2), make_payload(make_body(b"{}"), make_body(b"", size=7, omitted="coding"))),
+            make_record(3),
+        )
+    )
+    text = await fetch(client, "format=csv&bodies=true")
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert tuple(header) == csv_rows.COLUMNS + csv_rows.BODY_COLUMNS
+    mark = "cut: the first 3 and the last 1 of 90 bytes were kept"
+    assert [row[-4:] for row in rows] == [
+        [f"'=ab\n[{mark}]\nz", mark, "/wA=", "base64"],
+        ["{}", "", "", "not kept: coding"],
+        ["", "", "", ""],
+    ]
+    plain = await fetch(client, "format=csv")
+    assert tuple(next(csv.reader(io.StringIO(plain, newline="")))) == csv_rows.COLUMNS
+
+
 async def test_har_has_the_required_members(client: Client, world: World) -> None:
     """The archive is JSON with everything HAR 1.2 requires, and no events."""
     await fill(world, 60)
@@ -95,7 +119,8 @@ def check_entry(entry: dict[str, Any]) -> None:
     assert response["statusText"] == "Created all right"
     assert response["redirectURL"] == "/x"
     assert response["content"]["encoding"] == "base64"
-    assert "truncated" in response["content"]["comment"]
+    assert response["content"]["comment"].startswith("cut: the first ")
+    base64.b64decode(response["content"]["text"], validate=True)
     assert all(entry["timings"][name] >= -1 for name in ("blocked", "dns", "connect", "send", "wait", "receive"))
 
 

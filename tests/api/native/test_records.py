@@ -113,14 +113,14 @@ async def test_the_detail_shows_heads_and_bodies(world: World, client: Client) -
     assert detail["request"]["start_line"] == "GET /v1/users HTTP/1.1"
     assert detail["request"]["headers"][-2:] == [["X-A", "1"], ["X-A", "2"]]
     assert detail["request"]["body"] == {
-        "encoding": "utf-8", "head": '{"ü": 1}', "tail": "", "size": 9,
+        "encoding": "utf-8", "head": '{"ü": 1}', "tail": "", "head_bytes": 9, "tail_bytes": 0, "size": 9,
         "truncated": False, "coding": None, "omitted": None,
     }  # fmt: skip
     body = detail["response"]["body"]
     assert (body["encoding"], base64.b64decode(body["head"]), base64.b64decode(body["tail"])) == (
         "base64", b"\x00\xff", b"z",
     )  # fmt: skip
-    assert (body["size"], body["truncated"]) == (70, True)
+    assert (body["size"], body["truncated"], body["head_bytes"], body["tail_bytes"]) == (70, True, 2, 1)
 
 
 async def test_a_record_without_payload_and_one_in_flight_have_details(world: World, client: Client) -> None:
@@ -171,7 +171,7 @@ async def test_bodies_are_downloaded_as_attachments(world: World, client: Client
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "X-Sidelog-Truncated" not in response.headers
     response = await client.get(f"{base}/response-body", headers=BEARER)
-    assert await response.read() == b"headtail"
+    assert await response.read() == b"head\n[cut: the first 4 and the last 4 of 100 bytes were kept]\ntail"
     assert response.headers["X-Sidelog-Truncated"] == "head=4, tail=4, size=100"
 
 

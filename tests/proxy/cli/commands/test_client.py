@@ -56,7 +56,7 @@ class Admin(BaseHTTPRequestHandler):
             return self.answer_bytes(200, b"\x00raw\xff")
         if parts.path == f"/api/records/{record(1)['id']}":
             request = {"start_line": "GET /p HTTP/1.1", "headers": [["host", "app"]], "body": None}
-            kept = body(head="first", tail="last\x1b", size=999, truncated=True)
+            kept = body(head="first", tail="last\x1b", size=999, truncated=True) | {"head_bytes": 5, "tail_bytes": 5}
             response = {"start_line": "HTTP/1.1 200 OK", "headers": [], "body": kept}
             return self.answer(200, record(1) | {"request": request, "response": response, "timeline": []})
         return self.answer(404, {"error": {"message": "no such record"}})
@@ -123,7 +123,8 @@ def test_get_shows_heads_and_bodies(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "GET /p HTTP/1.1" in out
     assert "host: app" in out
-    assert out.index("first") < out.index("999 bytes in total") < out.index("last\\x1b")
+    mark = "[cut: the first 5 and the last 5 bytes kept, of 999 bytes]"
+    assert out.index("first") < out.index(mark) < out.index("last\\x1b")
     assert app.main(["get", record(1)["id"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["response"]["body"]["size"] == 999
 

@@ -1,0 +1,68 @@
+"""A stored body as one text or one run of bytes: where something is missing, a mark says so and how much was kept.
+
+Pure. Head and tail are never joined without the mark, so that a reader, or a program, cannot take two ends for a whole.
+The mark is ASCII and stands on a line of its own. Its numbers are bytes as stored: after decoding and redaction; the
+size is that on the wire.
+"""
+
+import base64
+from typing import Literal
+
+from api.http.responses import ApiObject
+from api.native.projection import decode_window
+from storage.record import Body
+
+Encoding = Literal["utf-8", "base64"]
+
+
+class Kept(ApiObject):
+    """What was kept of a cut body, bytes."""
+
+    head: int
+    """Of its beginning."""
+    tail: int
+    """Of its end."""
+    size: int
+    """The whole body, as it was on the wire."""
+
+
+def kept_of(body: Body) -> Kept:
+    return Kept(len(body.head), len(body.tail), body.size)
+
+
+def describe_kept(body: Body) -> str:
+    """Say what was kept of a cut body: `the first 10 and the last 5 of 100 bytes`."""
+    ends = [f"the {name} {len(window)}" for name, window in (("first", body.head), ("last", body.tail)) if window]
+    shown = " and ".join(ends) or "none"
+    if body.coding is not None:
+        return f"{shown} bytes (decoded; {body.size} bytes of {body.coding} on the wire)"
+    return f"{shown} of {body.size} bytes"
+
+
+def describe_loss(body: Body) -> str:
+    """Say what is missing of a body, and why; empty when nothing is."""
+    if body.omitted is not None:
+        return f"not kept: {body.omitted}"
+    return f"cut: {describe_kept(body)} were kept" if body.truncated else ""
+
+
+def joined_text(body: Body) -> tuple[Encoding, str]:
+    """Write a body as text when it is UTF-8, else in base64; a cut one with its mark inside."""
+    if not body.truncated:
+        whole = body.head + body.tail
+        text = decode_window(whole)
+        return ("base64", base64.b64encode(whole).decode()) if text is None else ("utf-8", text)
+    head, tail = decode_window(body.head, cut_end=True), decode_window(body.tail, cut_start=True)
+    if head is None or tail is None:
+        return "base64", base64.b64encode(joined_bytes(body)).decode()
+    return "utf-8", head + _mark(body) + tail
+
+
+def joined_bytes(body: Body) -> bytes:
+    """Return the kept bytes of a body; both ends as they are, with the mark between them when it was cut."""
+    return body.head + _mark(body).encode() + body.tail if body.truncated else body.head + body.tail
+
+
+def _mark(body: Body) -> str:
+    before, after = "\n" if body.head else "", "\n" if body.tail else ""
+    return f"{before}[{describe_loss(body)}]{after}"
