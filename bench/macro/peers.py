@@ -56,6 +56,8 @@ class Place:
     port: int
     upstream_port: int
     core: int
+    tree: Path = Path()
+    """The source tree sidelog is started from."""
 
 
 def free_port() -> int:
@@ -157,7 +159,11 @@ def started(name: str, place: Place) -> Iterator[Peer]:
     log = place.directory / "output.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["taskset", "-c", str(place.core), *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            ["taskset", "-c", str(place.core), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=place.tree,
         )
         try:
             url = f"http://127.0.0.1:{place.port}"

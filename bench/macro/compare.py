@@ -1,0 +1,137 @@
+"""Two source trees under the same load in short turns: what a change cost, told apart from the machine's noise.
+
+A tree is a checkout, for example `git worktree add ../before COMMIT`. Both run at once, one of them idle, on the core
+of the proxy; turns alternate (A B B A), so that a drift of the machine hits both alike. Per scenario and role it prints
+the mean ratio now / before over the pairs of turns, with its standard error. Writes one JSON file where asked to.
+"""
+
+import argparse
+import math
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.macro import measure
+from bench.macro.machine import machine
+from bench.macro.peers import Peer, Place, free_port, started
+from bench.macro.run import CONNECTIONS, Bench, measured
+from bench.macro.scenarios import SCENARIOS, Scenario, chosen
+
+ROLES: Final = ("worker", "collector")
+HERE: Final = Path(__file__).parents[2]
+
+
+class Comparison(msgspec.Struct, kw_only=True, frozen=True):
+    """One role under one scenario; CPU µs a request (collector: a stored record), medians over the turns."""
+
+    scenario: str
+    role: str
+    before_us: float
+    now_us: float
+    ratio: float
+    """Now / before, mean over the pairs of turns."""
+    error: float
+    """Its standard error; 0 for a single pair."""
+
+
+class Report(msgspec.Struct, kw_only=True, frozen=True):
+    """What is written."""
+
+    command: str
+    machine: dict[str, str]
+    load_average: tuple[float, float, float]
+    comparisons: list[Comparison]
+
+
+def compared(scenario: str, role: str, pairs: Sequence[tuple[float, float]]) -> Comparison:
+    """Sum up pairs of (before, now), µs."""
+    ratios = [now / before for before, now in pairs]
+    error = statistics.stdev(ratios) / math.sqrt(len(ratios)) if len(ratios) > 1 else 0.0
+    return Comparison(
+        scenario=scenario,
+        role=role,
+        before_us=round(statistics.median(before for before, _ in pairs), 2),
+        now_us=round(statistics.median(now for _, now in pairs), 2),
+        ratio=round(statistics.fmean(ratios), 4),
+        error=round(error, 4),
+    )
+
+
+def load_in_turns(bench: Bench, before: Peer, now: Peer, scenario: Scenario, turns: int) -> Iterator[Comparison]:
+    """Load both in turns, before first in every other pair."""
+    costs: dict[str, list[tuple[float, float]]] = {role: [] for role in ROLES}
+    for turn in range(turns):
+        order = (before, now) if turn % 2 == 0 else (now, before)
+        runs = {peer.name: measured(bench, peer, scenario, turn, CONNECTIONS) for peer in order}
+        for role in ROLES:
+            costs[role].append((runs[before.name].cpu_us[role], runs[now.name].cpu_us[role]))
+    for role in ROLES:
+        yield compared(scenario.name, role, costs[role])
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    found = argparse.ArgumentParser(prog="python -m bench.macro.compare", description=__doc__)
+    found.add_argument("before", type=Path, help="the source tree to compare with")
+    found.add_argument("--now", type=Path, default=HERE, help="the source tree that is judged (default: this one)")
+    names = [*(scenario.name for scenario in SCENARIOS), "all"]
+    found.add_argument("--scenario", default="all", choices=names, help="one of %(choices)s")
+    found.add_argument("--turns", type=int, default=8, help="of each tree per scenario (default 8)")
+    found.add_argument("--seconds", type=float, default=1.0, help="of load per turn, whole seconds (default 1)")
+    found.add_argument("--json", type=Path, help="file to write (default: none)")
+    return found
+
+
+def markdown(comparisons: Sequence[Comparison]) -> str:
+    """Return the table."""
+    lines = ["| scenario | role | before, µs | now, µs | now / before |", "|---|---|---:|---:|---:|"]
+    lines += [
+        f"| {each.scenario} | {each.role} | {each.before_us:.1f} | {each.now_us:.1f} "
+        f"| {each.ratio:.3f} ± {each.error:.3f} |"
+        for each in comparisons
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare, print, write; 1 when a tree cannot be started."""
+    options = parser().parse_args(arguments)
+    cores = sorted(os.sched_getaffinity(0))
+    comparisons: list[Comparison] = []
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        bench = Bench(directory=directory, load_core=cores[-1], seconds=options.seconds)
+        upstream_port = free_port()
+
+        def start(system: str, folder: str, core: int, tree: Path, port: int) -> Peer:
+            place = Place(directory=directory / folder, port=port, upstream_port=upstream_port, core=core, tree=tree)
+            return replace(stack.enter_context(started(system, place)), name=folder)
+
+        start("upstream", "upstream", cores[-1], HERE, upstream_port)
+        before = start("sidelog", "before", cores[0], options.before.resolve(), free_port())
+        now = start("sidelog", "now", cores[0], options.now.resolve(), free_port())
+        measure.pin(os.getpid(), {cores[-1]})
+        for scenario in chosen(options.scenario):
+            for comparison in load_in_turns(bench, before, now, scenario, options.turns):
+                comparisons.append(comparison)
+                print(markdown([comparison]).splitlines()[-1], file=sys.stderr)
+        os.sched_setaffinity(0, cores)
+    print(markdown(comparisons))
+    if options.json:
+        command = f"python -m bench.macro.compare BEFORE --scenario {options.scenario}"
+        command += f" --turns {options.turns} --seconds {options.seconds:g}"
+        report = Report(command=command, machine=machine(), load_average=os.getloadavg(), comparisons=comparisons)
+        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
