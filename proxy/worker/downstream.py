@@ -34,7 +34,7 @@ class Downstream(asyncio.Protocol):
         """Belong to an engine."""
         self._engine = engine
         self._peer = b""
-        self._phase = Phase.FRESH
+        self._phase: int = Phase.FRESH
         """What is waited for between two exchanges."""
         self._since_ns = 0
         self._paused = 0
@@ -137,7 +137,7 @@ class Downstream(asyncio.Protocol):
         elif relay.exchange is not None:
             relay.check(now_ns)
         elif deadlines.is_over(self._phase, self._since_ns, now_ns) and not self._transport.is_closing():
-            if self._phase is Phase.HEAD:
+            if self._phase == Phase.HEAD:
                 message = f"timed out waiting for the request head ({deadlines.limit_s(Phase.HEAD):g} s)"
                 refusal = Refused("timeout_headers", message)
                 relay.refuse_unread(self._reader, refusal, now_ns)
@@ -175,7 +175,7 @@ class Downstream(asyncio.Protocol):
         """The client takes bytes again."""
         self._stalled_ns = 0
         self._relay.resume_response()
-        if self._relay.exchange is None and self._reader.buffer and self._phase is not Phase.LINGERING:
+        if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
             self._go_on()
 
     # Requests.
@@ -184,7 +184,7 @@ class Downstream(asyncio.Protocol):
         """Take bytes from the client: a head, a body, or the next requests."""
         relay = self._relay
         if relay.exchange is None:
-            if self._phase is Phase.LINGERING:
+            if self._phase == Phase.LINGERING:
                 self._lingered_bytes += len(data)
                 if self._lingered_bytes > MAX_LINGER_BYTES:
                     self._transport.close()
@@ -224,7 +224,7 @@ class Downstream(asyncio.Protocol):
                 break
             if reader.is_body_due:
                 self._read_body(b"")
-            if relay.exchange is not None or self._phase is Phase.LINGERING or self._stalled_ns or not reader.buffer:
+            if relay.exchange is not None or self._phase == Phase.LINGERING or self._stalled_ns or not reader.buffer:
                 break
             data = b""
         self._is_reading = False
@@ -233,8 +233,8 @@ class Downstream(asyncio.Protocol):
 
     def _await_head(self, now_ns: int) -> None:
         """Wait for the rest of a head; the first request shares the time of its connection (P17)."""
-        if self._phase is not Phase.HEAD:
-            if self._phase is not Phase.FRESH:
+        if self._phase != Phase.HEAD:
+            if self._phase != Phase.FRESH:
                 self._since_ns = now_ns
             self._phase = Phase.HEAD
 

@@ -111,7 +111,7 @@ class Relay:
         self.is_continue_due = False
         self.is_keep_alive = False
         """Whether the client's connection goes on after the exchange."""
-        self._phase = Phase.WAITING
+        self._phase: int = Phase.WAITING
         self._since_ns = 0
         self._head: RequestHead | None = None
         self._route: Route | None = None
@@ -183,7 +183,7 @@ class Relay:
         assert exchange is not None
         assert exchange.request_body is not None
         assert head is not None
-        if self._phase is Phase.BODY:
+        if self._phase == Phase.BODY:
             self._since_ns = time.monotonic_ns()
         if body:
             exchange.request_body.add(body)
@@ -258,14 +258,14 @@ class Relay:
     def pause_request(self) -> None:
         self._is_upload_paused = True
         self._client.pause(BY_UPSTREAM)
-        if self._phase is Phase.BODY:
+        if self._phase == Phase.BODY:
             self._phase = Phase.WAITING
-        if self._phase is not Phase.STREAMING:
+        if self._phase != Phase.STREAMING:
             self._since_ns = time.monotonic_ns()
 
     def resume_request(self) -> None:
         self._is_upload_paused = False
-        if self._phase is Phase.WAITING and not self.is_request_complete:
+        if self._phase == Phase.WAITING and not self.is_request_complete:
             self._phase = Phase.BODY
             self._since_ns = time.monotonic_ns()
         self._client.resume(BY_UPSTREAM)
@@ -517,10 +517,10 @@ class Relay:
             self._time_out_upstream("the upstream stopped reading the request", deadlines.write_stall_ns / 1e9)
         elif deadlines.is_over(self._phase, self._since_ns, now_ns):
             limit_s = deadlines.limit_s(self._phase)
-            if self._phase is Phase.BODY:
+            if self._phase == Phase.BODY:
                 message = f"timed out waiting for more of the request body ({limit_s:g} s)"
                 self._send_error("timeout_body", message, _REJECTED, close=True)
-            elif self._phase is Phase.WAITING:
+            elif self._phase == Phase.WAITING:
                 self._time_out_upstream("timed out waiting for the response", limit_s)
             else:
                 self._time_out_upstream("timed out waiting for more of the response", limit_s)
@@ -537,7 +537,7 @@ class Relay:
         upstream, exchange = self._upstream, self.exchange
         if upstream is None or exchange is None or exchange.request_body is None:
             return False
-        if self._phase is not Phase.WAITING and not (self._phase is Phase.TUNNEL and self._is_upload_paused):
+        if self._phase != Phase.WAITING and not (self._phase == Phase.TUNNEL and self._is_upload_paused):
             return False
         unsent = unsent_bytes(upstream.transport)
         if unsent != self._upload_bytes:
@@ -556,7 +556,7 @@ class Relay:
         self._is_paused = False
         if self._upstream is not None:
             self._upstream.transport.resume_reading()
-        self._since_ns = time.monotonic_ns() if self._phase is Phase.STREAMING else self._since_ns
+        self._since_ns = time.monotonic_ns() if self._phase == Phase.STREAMING else self._since_ns
 
     def client_sent_eof(self) -> None:
         """The client sends no more: what is tunnelled ends in this direction."""

@@ -19,7 +19,7 @@ S = 1_000_000_000
         (Phase.STREAMING, "timeout_upstream_idle_s"),
     ],
 )
-def test_a_phase_ends_at_its_setting(phase: Phase, setting: str) -> None:
+def test_a_phase_ends_at_its_setting(phase: int, setting: str) -> None:
     """A deadline is met exactly, never early, and can be switched off."""
     deadlines = Deadlines(LimitSettings(**{setting: 2.5}))  # type: ignore[arg-type]
     assert not deadlines.is_over(phase, 10 * S, 12 * S + S // 2 - 1)
@@ -33,7 +33,7 @@ def test_phases_without_a_setting() -> None:
     assert not deadlines.is_over(Phase.CONNECTING, 0, 1 << 62)
     assert deadlines.is_over(Phase.LINGERING, 0, S)
     assert deadlines.write_stall_ns == S * 3 // 2
-    for phase in Phase:
+    for phase in range(Phase.FRESH + 1):
         deadlines.is_over(phase, 0, 1)
 
 
