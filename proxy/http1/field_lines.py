@@ -31,8 +31,9 @@ UPGRADE_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 """The only upgrade that is passed on, in both directions (P7)."""
 
 MAX_PLAIN_LINES: Final = 4096
+MAX_HOST_LINES: Final = 1024
 MAX_PLAIN_LINE_BYTES: Final = 256
-"""With the limit above at most 1 MiB of lines are remembered."""
+"""With the limits above at most 1.5 MiB of lines are remembered."""
 _VARYING: Final = frozenset(
     (b"traceparent", b"tracestate", b"authorization", b"if-none-match", b"date", b"etag", b"age")
 )
@@ -45,10 +46,12 @@ class PlainLines:
     A look-up costs 0.03 µs where reading a line costs 0.3 (bench/micro): it matters for heads that differ in one line.
     """
 
-    __slots__ = ("known",)
+    __slots__ = ("hosts", "known")
 
     def __init__(self) -> None:
         self.known: set[bytes] = set()
+        self.hosts: dict[bytes, bytes] = {}
+        """Host lines and the host each names: one is in every request."""
 
     def remember(self, name: bytes, line: bytes) -> None:
         """Remember a line with this lower-case name, if it is likely to come again."""
@@ -56,6 +59,13 @@ class PlainLines:
             if len(self.known) >= MAX_PLAIN_LINES:
                 self.known.clear()
             self.known.add(line)
+
+    def remember_host(self, line: bytes, host: bytes) -> None:
+        """Remember that a Host line names this host, which was checked."""
+        if len(line) <= MAX_PLAIN_LINE_BYTES:
+            if len(self.hosts) >= MAX_HOST_LINES:
+                self.hosts.clear()
+            self.hosts[line] = host
 
 
 class _Sink:

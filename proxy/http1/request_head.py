@@ -95,13 +95,17 @@ def parse_request_head(
     is_http10 = block.startswith(b"HTTP/1.0")
     head = RequestHead(is_keep_alive=not is_http10)
     plain = plain or PlainLines()
-    known = plain.known
+    known, known_hosts = plain.known, plain.hosts
     keep = head.lines.append
     dropped: set[bytes] = set()
     hosts = 0
     for line in lines:
         if line in known:
             keep(line)
+            continue
+        if line in known_hosts:
+            hosts += 1
+            head.host = known_hosts[line]
             continue
         if len(line) > max_line_bytes:
             raise Refused("header_too_large", f"header field of {len(line)} bytes, the limit is {max_line_bytes}")
@@ -132,7 +136,12 @@ def _request_field(head: RequestHead, line: bytes, dropped: set[bytes], plain: P
     reader = _REQUEST_FIELDS.get(name)
     if reader is not None:
         reader(head, line, value.strip(b" \t"), dropped)
-        return name == b"host"
+        if name == b"host":
+            plain.remember_host(line, head.host)
+            return True
+        if name == b"cookie" and head.lines and head.lines[-1] is line:
+            plain.remember(name, line)
+        return False
     if b"_" not in name or name.replace(b"_", b"-") not in _TWINS:
         head.lines.append(line)
         plain.remember(name, line)

@@ -311,3 +311,26 @@ def test_arbitrary_field_lines_are_refused_or_forwarded_alike(fields: bytes) -> 
         _, raw = result
         assert read_by_httptools(raw).messages <= 1
         assert len(read_by_aiohttp(raw)) == 1
+
+
+def test_host_and_cookie_lines_are_remembered() -> None:
+    """They repeat in heads that differ elsewhere; a cookie of the admin port's is cut out each time."""
+    known = PlainLines()
+    for number in range(2):
+        head = read(b"HTTP/1.1\r\nHost: a.test\r\nCookie: a=1\r\nX-Request-Id: %d\r\n\r\n" % number, known)
+        assert (head.host, head.request_id) == (b"a.test", b"%d" % number)
+        assert head.lines == [b"Cookie: a=1"]
+    assert known.hosts == {b"Host: a.test": b"a.test"}
+    assert known.known == {b"Cookie: a=1"}
+    for _ in range(2):
+        head = read(b"HTTP/1.1\r\nHost: a.test\r\nCookie: sidelog_session=x; a=1\r\n\r\n", known)
+        assert head.lines == [b"Cookie: a=1"]
+    assert b"Cookie: sidelog_session=x; a=1" not in known.known
+
+
+def test_two_remembered_hosts_are_refused() -> None:
+    """What was remembered is counted like what was read."""
+    known = PlainLines()
+    read(b"HTTP/1.1\r\nHost: a.test\r\n\r\n", known)
+    with pytest.raises(Refused, match="2 Host fields"):
+        read(b"HTTP/1.1\r\nHost: a.test\r\nHost: a.test\r\n\r\n", known)
