@@ -115,6 +115,8 @@ def download(client: Client, record_id: str, part: str) -> int:
         raise CommandError(refusal(answer))
     sys.stdout.buffer.write(answer.body)
     sys.stdout.buffer.flush()
+    if cut := answer.headers.get("x-sidelog-truncated"):
+        complain(f"sidelog: the body was cut: {cut} (bytes)")
     return 0
 
 

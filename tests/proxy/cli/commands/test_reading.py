@@ -65,9 +65,12 @@ def test_every_reading_command_reads_the_store(ids: list[str], capsys: pytest.Ca
 
 
 def test_raw_bytes_come_from_the_store(ids: list[str], capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """`get --raw` writes what is stored of a body."""
+    """`get --raw` writes what is stored of a body; that it was cut is said in it and beside it."""
     assert app.main(["get", ids[1], "--raw"]) == 0
-    assert capfdbinary.readouterr().out == b"\x89PNG\x00\xff\xfe"
+    written = capfdbinary.readouterr()
+    mark = b"\n[cut: the first 6 and the last 1 of 100 bytes were kept]\n"
+    assert written.out == b"\x89PNG\x00\xff" + mark + b"\xfe"
+    assert b"the body was cut: head=6, tail=1, size=100" in written.err
 
 
 def test_refusals_are_those_of_the_api(ids: list[str], capsys: pytest.CaptureFixture[str]) -> None:
