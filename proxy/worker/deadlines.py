@@ -23,6 +23,9 @@ With the period of the deadlines' tick it stays below the second in which an ups
 LINGER_NS: Final = 1_000_000_000
 """How long unread input is drained after an answer that ends the connection (P16)."""
 
+LATE_BODY_NS: Final = 1_000_000_000
+"""How long the end of an exchange is put off for the body of its request (P24)."""
+
 MAX_LINGER_BYTES: Final = 65536
 """How much of it."""
 
@@ -59,6 +62,8 @@ class Phase:
     """Nothing: a WebSocket may be silent for days."""
     FRESH: Final = 8
     """The first byte of a new connection; what comes then shares its time (P17)."""
+    ENDING: Final = 9
+    """More of a request whose end is known already (P24)."""
 
 
 class Deadlines:
@@ -77,6 +82,7 @@ class Deadlines:
             Phase.LINGERING: LINGER_NS / 1e9,
             Phase.TUNNEL: 0.0,
             Phase.FRESH: limits.timeout_headers_s,
+            Phase.ENDING: LATE_BODY_NS / 1e9,
         }
         self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in range(len(seconds)))
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)

@@ -1,18 +1,22 @@
-"""What only the kernel knows of a connection: whether its peer is gone, and how much the peer has not taken yet.
+"""What only the kernel knows of a connection: whether its peer is gone, how much it has not taken, what it sent last.
 
-Asked by the tick about connections that stand still, never on the way of a byte. A loop tells neither: it sees a reset
-only while it reads, and is asked for more to send only after a third of the kernel's own buffer, up to megabytes, has
-gone, so that a slow peer would look like one that takes nothing.
+Asked about connections that stand still or are lost, never on the way of a byte. A loop tells none of it: it sees a
+reset only while it reads, and is asked for more to send only after a third of the kernel's own buffer, up to megabytes,
+has gone, so that a slow peer would look like one that takes nothing.
 """
 
 import asyncio
 import fcntl
+import os
 import select
 import struct
 import termios
 from typing import Final
 
 _INT: Final = struct.Struct("i")
+
+MAX_LAST_BYTES: Final = 1 << 18
+"""As much as one read of the loop."""
 
 
 def is_reset_by_peer(transport: asyncio.Transport) -> bool:
@@ -30,3 +34,22 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
         return 0
     queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(_INT.size))
     return transport.get_write_buffer_size() + int(_INT.unpack(queued)[0])
+
+
+def last_bytes(transport: asyncio.Transport) -> bytes:
+    """Return what a lost peer sent before and nobody has read; called in `connection_lost`, while the socket is open.
+
+    A loop that fails to write gives up without reading on: the answer of a peer that refuses an upload and closes would
+    be lost. Nothing over TLS, whose state went with the connection.
+    """
+    if transport.get_extra_info("ssl_object") is not None:
+        return b""
+    pieces, size = [], 0
+    try:
+        descriptor = transport.get_extra_info("socket").fileno()
+        while size < MAX_LAST_BYTES and (piece := os.read(descriptor, MAX_LAST_BYTES - size)):
+            pieces.append(piece)
+            size += len(piece)
+    except OSError:
+        pass  # nothing more: the reset itself, or an empty queue
+    return b"".join(pieces)

@@ -13,6 +13,7 @@ from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead
+from proxy.worker.socket_queues import last_bytes
 
 _HEAD, _BODY, _TUNNEL = range(3)
 
@@ -216,7 +217,12 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Notify the handler of what the end of the connection means in this state (P14)."""
+        """Notify the handler of what the end of the connection means in this state (P14).
+
+        A failure to send is no failure to answer: what came before it is read first (P16).
+        """
+        if error is not None and self.handler is not None and (data := last_bytes(self.transport)):
+            self.data_received(data)
         handler = self.handler
         self.handler = None
         self._pool.remove(self)

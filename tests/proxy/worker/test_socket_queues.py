@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from proxy.worker.socket_queues import is_reset_by_peer, unsent_bytes
+from proxy.worker.socket_queues import is_reset_by_peer, last_bytes, unsent_bytes
 from tests.support.client import Client
 from tests.support.plane import eventually
 
@@ -43,3 +43,16 @@ async def test_what_was_not_taken_is_counted() -> None:
         await asyncio.to_thread(eventually, lambda: not unsent_bytes(transport))
         transport.abort()
     await asyncio.sleep(0)
+
+
+async def test_what_a_lost_peer_sent_last_can_be_read() -> None:
+    """The kernel keeps it over the reset, until the socket is closed; of a live peer without news there is nothing."""
+    transport, peer = await _connected()
+    transport.pause_reading()
+    assert last_bytes(transport) == b""
+    peer.sendall(b"last words")
+    Client(peer).reset()
+    await asyncio.to_thread(eventually, lambda: is_reset_by_peer(transport))
+    assert last_bytes(transport) == b"last words"
+    assert last_bytes(transport) == b""
+    transport.abort()

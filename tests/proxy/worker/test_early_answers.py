@@ -1,0 +1,240 @@
+"""Answers that are there before the request is: the client gets them, and the record what the client was sending."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
+from proxy.settings.model import CaptureSettings
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
+from tests.support.plane import Loop, Plane
+from tests.support.script import OK
+from tests.support.upstream import read_head
+
+CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search"}}).encode()
+REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlong"
+
+
+def post(size: int, *fields: bytes) -> bytes:
+    """The head of an upload."""
+    return b"POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (size, b"".join(fields))
+
+
+def refuse(connection: socket.socket, number: int) -> None:
+    """Read the head, answer, and close with the body unread: the kernel resets the connection."""
+    read_head(connection)
+    connection.sendall(REFUSAL)
+
+
+@pytest.fixture
+def refusing() -> str:
+    """An address where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        return f"http://127.0.0.1:{gone.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_body_of_a_request_to_a_dead_upstream_is_recorded(start: Start, refusing: str, loop: Loop) -> None:
+    """Most clients send head and body in two writes: the failure is known before the second is here."""
+    plane = start(refusing, loop=loop)
+    with plane.connect() as client:
+        for _ in range(3):
+            client.send(post(len(CALL)))
+            time.sleep(0.02)  # the refusal comes in between
+            client.send(CALL)
+            answer = client.answer()
+            assert (answer.status, answer.field("Connection")) == (502, None)
+    for exchange in plane.exchanges(3):
+        assert (exchange.request_window, error(exchange)) == (CALL, "upstream_refused")
+        assert exchange.flags & FLAG_REQUEST_COMPLETE
+
+
+def test_a_chunked_body_is_recorded_too(start: Start, refusing: str) -> None:
+    """The end of a body without a length is its last chunk."""
+    plane = start(refusing)
+    with plane.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        time.sleep(0.02)
+        client.send(b"4\r\nbody\r\n0\r\n\r\n" + GET)
+        assert [client.answer().status for _ in range(2)] == [502, 502]
+    assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body", b""]
+
+
+def test_a_long_body_is_read_as_far_as_it_is_kept(start: Start, refusing: str) -> None:
+    """The answer waits for the window, not for the end of an upload."""
+    plane = start(refusing, capture=CaptureSettings(request_body_bytes=1000, tail_bytes=0))
+    with plane.connect() as client:
+        client.send(post(10_000_000))
+        time.sleep(0.02)
+        client.send(bytes(2000))
+        answer = client.answer()
+        assert (answer.status, answer.field("Connection")) == (502, "close")
+    exchange = plane.exchange()
+    assert exchange.request_window == bytes(1000)
+    assert not exchange.flags & FLAG_REQUEST_COMPLETE
+
+
+def test_a_body_that_does_not_come_is_waited_for_a_second(start: Start, refusing: str) -> None:
+    """A client that sends nothing more has its answer nevertheless; it may be waiting for it."""
+    plane = start(refusing)
+    with plane.connect() as client:
+        client.send(post(100) + b"part")
+        assert client.answer().status == 502
+    assert plane.exchange().request_window == b"part"
+
+
+@pytest.mark.parametrize(
+    ("fields", "capture"),
+    [((b"Expect: 100-continue\r\n",), CaptureSettings()), ((), CaptureSettings(level="headers"))],
+    ids=["nobody asked for it", "nothing is kept"],
+)
+def test_a_body_that_is_not_wanted_is_not_waited_for(
+    start: Start, refusing: str, fields: tuple[bytes, ...], capture: CaptureSettings
+) -> None:
+    """Who waits for a 100 sends no body before it, and a level without bodies keeps none."""
+    plane = start(refusing, capture=capture)
+    with plane.connect() as client:
+        client.send(post(4, *fields))
+        assert client.answer().status == 502
+        (connection,) = plane.plane.engine.connections  # type: ignore[attr-defined]
+        assert not connection._relay._has_waited
+    plane.exchange()
+
+
+def test_a_client_that_leaves_while_its_body_is_waited_for_is_recorded(start: Start, refusing: str) -> None:
+    """Its answer was not sent."""
+    plane = start(refusing)
+    with plane.connect() as client:
+        client.send(post(100) + b"part")
+        time.sleep(0.05)
+    exchange = plane.exchange()
+    assert (exchange.status, outcome(exchange), exchange.request_window) == (499, Outcome.CLIENT_CLOSED, b"part")
+
+
+def test_what_stalls_is_cut_off_at_a_stop(start: Start, refusing: str) -> None:
+    """A stop does not wait for bodies longer than its own time."""
+    plane = start(refusing)
+    with plane.connect() as client:
+        client.send(post(100) + b"part")
+        time.sleep(0.05)
+        plane.stop()
+        exchange = plane.exchange()
+    assert outcome(exchange) in (Outcome.SHUTDOWN, Outcome.UPSTREAM_ERROR)
+
+
+ANSWERS = {
+    "in one write": (b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno", b"no"),
+    "in chunks": (b"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", b"no"),
+    "empty": (b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", b""),
+}
+
+
+@pytest.mark.parametrize(("answer", "body"), ANSWERS.values(), ids=ANSWERS)
+def test_the_body_behind_an_early_answer_is_recorded(start: Start, answer: bytes, body: bytes) -> None:
+    """An upstream that answers from the head alone takes nothing from the record."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(answer)
+        connection.recv(100)
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.send(post(len(CALL)))
+        time.sleep(0.05)
+        client.send(CALL)
+        found = client.answer()
+        assert (found.status, found.body, found.is_complete) == (401, body, True)
+    exchange = plane.exchange()
+    assert (exchange.request_window, exchange.status, outcome(exchange)) == (CALL, 401, Outcome.OK)
+
+
+def test_the_beginning_of_an_early_answer_is_not_held(start: Start) -> None:
+    """A service may stream its response while it reads the request."""
+    seen = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
+        seen.wait(10)
+        assert connection.recv(4) == b"body"
+        connection.sendall(b"lf")
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.send(post(4))
+        assert client.head().startswith(b"HTTP/1.1 200")
+        assert client._exactly(2) == (b"ha", True)
+        seen.set()
+        client.send(b"body")
+        assert client._exactly(2) == (b"lf", True)
+    exchange = plane.exchange()
+    assert (exchange.request_window, exchange.response_window) == (b"body", b"half")
+
+
+def upload(plane: Plane, size: int) -> tuple[int, bytes]:
+    """Send an upload as most clients do: all of it, and the answer is read when that ends, well or not."""
+    with plane.connect() as client:
+        with contextlib.suppress(OSError):
+            client.send(post(size))
+            client.send(bytes(size))
+        answer = client.answer("POST")
+        return answer.status, answer.body
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("size", [200_000, 5_000_000])
+def test_an_answer_before_a_reset_is_relayed(start: Start, size: int, loop: Loop) -> None:
+    """What the upstream sent is read before the failure to send to it counts."""
+    plane = start(refuse, loop=loop)
+    found = [upload(plane, size) for _ in range(25)]
+    assert found == [(413, b"long")] * 25
+    assert {(exchange.status, outcome(exchange)) for exchange in plane.exchanges(25)} == {(413, Outcome.OK)}
+
+
+def reset_after(answer: bytes) -> Callable[[socket.socket, int], None]:
+    """Answer some bytes to the head, and close with the body unread."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(answer)
+
+    return upstream
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 413 Content", REFUSAL[:-2]])
+def test_half_an_answer_before_a_reset_is_none(start: Start, answer: bytes) -> None:
+    """What breaks off is a failure, however early it began."""
+    plane = start(reset_after(answer))
+    with plane.connect() as client, contextlib.suppress(OSError):
+        client.send(post(5_000_000))
+        client.send(bytes(5_000_000))
+        assert client.answer().status == 502 or answer == REFUSAL[:-2]
+    exchange = plane.exchange()
+    expected = Outcome.TRUNCATED if answer == REFUSAL[:-2] else Outcome.UPSTREAM_ERROR
+    assert (outcome(exchange), error(exchange)) == (expected, "upstream_reset")
+
+
+def test_the_connection_goes_on_behind_a_body_that_came(start: Start) -> None:
+    """An early answer to a request that became complete costs its client no connection."""
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        while read_head(connection):
+            connection.sendall(OK)
+            connection.recv(4)
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        for _ in range(2):
+            client.send(post(4))
+            time.sleep(0.05)
+            client.send(b"body")
+            assert client.answer().status == 200
+    assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
