@@ -6,7 +6,7 @@ REALWORLD := .venv-realworld
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clean
+.PHONY: help setup run test retest check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,14 @@ run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy you
 
 test: check ## format, lint, types, layers, and the whole test suite
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long and not realworld'
+
+MAX_RETESTS := 10
+
+retest: $(VENV)/.dev ## run alone, one at a time, what failed in the last make test: at most ten tests
+	@failed=$$(grep -c '": true' .pytest_cache/v/cache/lastfailed 2>/dev/null); \
+	if [ "$${failed:-0}" -eq 0 ] || [ "$$failed" -gt $(MAX_RETESTS) ]; then \
+	echo "$${failed:-0} failed tests in the last run, at least 1 and at most $(MAX_RETESTS) are run again"; exit 1; fi; \
+	$(BIN)/python -m pytest -q -p no:xdist -m 'not long and not realworld' --last-failed --last-failed-no-failures=none
 
 check: $(VENV)/.dev $(if $(wildcard node_modules/.bin/tsc),ui-check) ## format, lint, types, layers, and the UI after make ui-setup
 	@$(BIN)/ruff format --check --quiet .
