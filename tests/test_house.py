@@ -58,6 +58,7 @@ TESTED_ELSEWHERE: Final = {
     "proxy/enrich/websocket_messages.py": "tests/proxy/enrich/test_records.py and tests/e2e/test_websocket.py",
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",
     "proxy/worker/reference.py": "tests/proxy/worker/test_engines.py holds it against the other engine",
+    "proxy/worker/tls_downstream.py": "tests/proxy/network/test_tls_accept.py, over both event loops",
     "proxy/worker/tunnel.py": "tests/fuzz and tests/e2e/test_websocket.py",
     "proxy/cli": "tests/proxy/cli and tests/e2e run the commands as processes, or through `main`",
 }

@@ -53,6 +53,10 @@ class WorkerTotals:
     """(route, reason) → failures."""
     auth_failures: Mapping[str, int] = field(default_factory=dict)
     """Code of the key check → calls it refused."""
+    connections_refused: int = 0
+    """Above a limit of connections."""
+    tls_failures: Mapping[str, int] = field(default_factory=dict)
+    """Reason → connections of the TLS data port that were never secured."""
     ring_bytes: Mapping[str, int] = field(default_factory=dict)
     """Worker → bytes waiting in its ring."""
     ring_capacity_bytes: int = 0
@@ -269,6 +273,9 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
     yield counters(
         "auth_failures", "Requests refused for their API key, by code.", ["code"], _keyed(totals.auth_failures)
     )
+    yield counters("connections_refused", "Client connections above a limit.", [], {(): totals.connections_refused})
+    failed = "Connections of the TLS data port whose handshake failed, by reason."
+    yield counters("tls_failures", failed, ["reason"], _keyed(totals.tls_failures))
     yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
     yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)

@@ -18,6 +18,9 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "C
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes; "none" is an exchange without a response, or a status outside of 100 to 599."""
 UPSTREAM_ERRORS: Final = ("refused", "unresolved", "untrusted", "reset", "bad_response", "timeout")
+TLS_FAILURES: Final = ("plain_http", "not_tls", "timeout", "closed", "version", "cipher", "certificate", "other")
+"""Why a connection was never secured: what else it spoke, or that it was silent or left, or what was not agreed on;
+"certificate": the client refused ours."""
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
 _METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}
@@ -25,6 +28,7 @@ _OTHER_CELL: Final = (len(METHODS) - 1) * len(CLASSES)
 _ROUTE_CELLS: Final = len(METHODS) * len(CLASSES)
 _AUTH_INDEX: Final = {code: index for index, code in enumerate(AUTH_FAILURES)}
 _ERROR_INDEX: Final = {reason: index for index, reason in enumerate(UPSTREAM_ERRORS)}
+_TLS_INDEX: Final = {reason: index for index, reason in enumerate(TLS_FAILURES)}
 
 
 @dataclass(slots=True)
@@ -51,6 +55,8 @@ class CounterSnapshot:
     """Gauge: running now."""
     auth_failures: dict[str, int] = field(default_factory=dict)
     """Code of the key check → calls it refused."""
+    tls_failures: dict[str, int] = field(default_factory=dict)
+    """Reason → connections of the TLS port that were never secured."""
 
 
 class CounterLayout:
@@ -58,8 +64,8 @@ class CounterLayout:
 
     __slots__ = (
         "auth_failures", "connections_downstream", "connections_upstream", "no_route", "refused_connections",
-        "request_bytes", "requests", "requests_in_flight", "response_bytes", "routes", "size", "upstream_errors",
-        "upstream_retries",
+        "request_bytes", "requests", "requests_in_flight", "response_bytes", "routes", "size", "tls_failures",
+        "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -83,7 +89,9 @@ class CounterLayout:
         self.requests_in_flight = self.refused_connections + 4
         self.auth_failures = self.refused_connections + 5
         """Add the index of the code."""
-        self.size = self.auth_failures + len(AUTH_FAILURES)
+        self.tls_failures = self.auth_failures + len(AUTH_FAILURES)
+        """Add the index of the reason."""
+        self.size = self.tls_failures + len(TLS_FAILURES)
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -98,6 +106,9 @@ class CounterLayout:
 
     def auth_failure_cell(self, code: str) -> int:
         return self.auth_failures + _AUTH_INDEX[code]
+
+    def tls_failure_cell(self, reason: str) -> int:
+        return self.tls_failures + _TLS_INDEX[reason]
 
     def read(self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None) -> CounterSnapshot:
         """Read a page; without the names of the routes an index is its own name.
@@ -117,9 +128,8 @@ class CounterLayout:
             connections_downstream=values[self.connections_downstream],
             connections_upstream=values[self.connections_upstream],
             requests_in_flight=values[self.requests_in_flight],
-            auth_failures={
-                code: count for code, count in zip(AUTH_FAILURES, values[self.auth_failures :], strict=True) if count
-            },
+            auth_failures=_counted(AUTH_FAILURES, values[self.auth_failures :]),
+            tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
         )
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
@@ -136,6 +146,10 @@ class CounterLayout:
         first = self.upstream_errors + row * len(UPSTREAM_ERRORS)
         for reason, count in zip(UPSTREAM_ERRORS, values[first:], strict=False):
             _add(snapshot.upstream_errors, (key, reason), count)
+
+
+def _counted(names: Sequence[str], values: Sequence[int]) -> dict[str, int]:
+    return {name: count for name, count in zip(names, values, strict=False) if count}
 
 
 def _add(into: dict[Key, int], key: Key, count: int) -> None:
@@ -156,9 +170,12 @@ def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bo
         base.connections_upstream + (snapshot.connections_upstream if is_alive else 0),
         base.requests_in_flight + (snapshot.requests_in_flight if is_alive else 0),
         dict(base.auth_failures),
+        dict(base.tls_failures),
     )
     for code, count in snapshot.auth_failures.items():
         _add(total.auth_failures, code, count)
+    for reason, count in snapshot.tls_failures.items():
+        _add(total.tls_failures, reason, count)
     for cell, count in snapshot.requests.items():
         _add(total.requests, cell, count)
     for route, count in snapshot.request_bytes.items():

@@ -12,10 +12,10 @@ from typing import cast
 
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.request_reader import RequestReader
+from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
 from proxy.worker.deadlines import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.relay import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, Relay
-from proxy.worker.socket_queues import is_reset_by_peer, unsent_bytes
 
 
 class Downstream(asyncio.Protocol):

@@ -114,6 +114,9 @@ class Engine:
             self._open_of[peer] = self._open_of.get(peer, 0) + 1
         return ""
 
+    def count_tls_failure(self, reason: str) -> None:
+        self.recorder.count_tls_failure(reason)
+
     def unregister(self, connection: Connection, peer: bytes) -> None:
         """Count a closed connection out; one that was refused changes nothing."""
         if connection not in self.connections:

@@ -25,6 +25,7 @@ from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
+from proxy.network.socket_queues import unsent_bytes
 from proxy.ring.body_window import Window, note_chunk
 from proxy.ring.exchange import (
     ERROR_INDEX,
@@ -40,7 +41,6 @@ from proxy.worker.admission import Admission
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
-from proxy.worker.socket_queues import unsent_bytes
 from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream import UpstreamConnection
 from storage.record import Outcome

@@ -8,12 +8,15 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
 from proxy.http1.forwarded import TrustedProxies
+from proxy.network.acceptor import Acceptor
+from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
 from proxy.process.listeners import BACKLOG
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, ring_directory
 from proxy.process.tls import server_context
@@ -29,13 +32,14 @@ from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import RouteTable
+from proxy.worker.tls_downstream import PlainDownstream, TlsDownstream
 
 log = logging.getLogger(__name__)
 
 DRAIN_STEP_S: Final = 0.02
 """How often a draining process looks whether the last exchange is done."""
-HANDSHAKE_S: Final = 5.0
-"""Accepted TLS connections are not seen before their handshake is done: a retiring process waits so long for them."""
+_LULL_LOOKS: Final = 2
+"""How often a retiring process has to find no client in a row."""
 
 
 def make_segment(settings: Settings, spare_fd: int | None = None) -> Segment:
@@ -65,6 +69,12 @@ def make_segment(settings: Settings, spare_fd: int | None = None) -> Segment:
     return segment
 
 
+class Server(Protocol):
+    """Accepts connections until it is closed."""
+
+    def close(self) -> None: ...
+
+
 class DataPlane:
     """Accepts on listening sockets; the engine behind it is a subclass's."""
 
@@ -72,7 +82,7 @@ class DataPlane:
         """Serve connections with what the factory makes, over TLS when there is a context."""
         self._protocol_factory = protocol_factory
         self._tls = tls
-        self._servers: dict[int, asyncio.Server] = {}
+        self._servers: dict[int, Server] = {}
 
     async def start(self) -> None:
         """Start what the engine runs beside connections."""
@@ -81,8 +91,11 @@ class DataPlane:
         """Accept connections on a listening socket, ours or a dead worker's; the socket stays the caller's."""
         duplicate = listener.dup()
         duplicate.setblocking(False)
-        self._servers[listener.fileno()] = await asyncio.get_running_loop().create_server(
-            self._protocol_factory, sock=duplicate, backlog=BACKLOG, ssl=self._tls
+        self._servers[listener.fileno()] = await self._serve(duplicate)
+
+    async def _serve(self, listener: socket.socket) -> Server:
+        return await asyncio.get_running_loop().create_server(
+            self._protocol_factory, sock=listener, backlog=BACKLOG, ssl=self._tls
         )
 
     def release(self, listener: socket.socket) -> None:
@@ -117,13 +130,28 @@ class ProtocolPlane(DataPlane):
         instance: str,
     ) -> None:
         """Wire the engine; its tick and the opening of upstream connections run in `tasks`."""
-        tls = tls_of(settings)
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
-        self._lull_looks = 2 if tls is None else round(HANDSHAKE_S / DRAIN_STEP_S)
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self.engine = engine = Engine(settings, routes, recorder, gate, tasks, instance)
-        super().__init__(lambda: Downstream(engine), tls)
+        super().__init__(lambda: Downstream(engine), None)
+        context = tls_of(settings)
+        limit_s = settings.proxy.limits.timeout_headers_s
+        self._tls_port = (
+            None
+            if context is None
+            else TlsPort(
+                context=context,
+                door=engine,
+                tasks=tasks,
+                secured=partial(TlsDownstream, engine),
+                plain=partial(PlainDownstream, engine),
+                max_handshake_s=limit_s or MAX_HANDSHAKE_S,
+            )
+        )
+
+    async def _serve(self, listener: socket.socket) -> Server:
+        return await super()._serve(listener) if self._tls_port is None else Acceptor(listener, self._tls_port.accept)
 
     async def start(self) -> None:
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
@@ -133,7 +161,7 @@ class ProtocolPlane(DataPlane):
         self.stop_listening()
         self.engine.keeps_alive = False
         empty = 0
-        while not deadline.is_set() and empty < self._lull_looks:
+        while not deadline.is_set() and empty < _LULL_LOOKS:
             empty = 0 if self.engine.connections else empty + 1
             await asyncio.sleep(DRAIN_STEP_S)
 

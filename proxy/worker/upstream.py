@@ -13,7 +13,7 @@ from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead
-from proxy.worker.socket_queues import last_bytes
+from proxy.network.socket_queues import last_bytes
 
 _HEAD, _BODY, _TUNNEL = range(3)
 

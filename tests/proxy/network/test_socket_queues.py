@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from proxy.worker.socket_queues import is_reset_by_peer, last_bytes, unsent_bytes
+from proxy.network.socket_queues import is_reset_by_peer, last_bytes, unsent_bytes
 from tests.support.client import Client
 from tests.support.plane import eventually
 

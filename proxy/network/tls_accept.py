@@ -1,0 +1,172 @@
+"""The life of a TLS connection before its handshake is done: counted, capped and timed from accept on.
+
+Strategy: a look at the first byte, which stays in the kernel, tells a handshake (RFC 8446 §5.1) from plain HTTP, which
+is handed to a protocol that says so. The handshake is the loop's; who wanted to be a connection and did not become one
+is counted by reason.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+log = logging.getLogger(__name__)
+
+MAX_HANDSHAKE_S: Final = 10.0
+"""From accept to the end of the handshake."""
+
+_HANDSHAKE_RECORD: Final = 22
+_PARTS_OF_REASONS: Final = (
+    ("WRONG_VERSION_NUMBER", "not_tls"),
+    ("CERTIFICATE", "certificate"),
+    ("UNKNOWN_CA", "certificate"),
+    ("VERSION", "version"),
+    ("UNSUPPORTED_PROTOCOL", "version"),
+    ("CIPHER", "cipher"),
+    ("KEY_SHARE", "cipher"),
+    ("GROUP", "cipher"),
+    ("ALERT_HANDSHAKE_FAILURE", "cipher"),
+)
+"""Part of OpenSSL's name of a failure → ours; the first that occurs counts."""
+
+
+class Door(Protocol):
+    """What the connections of a worker share, as far as one that is not secured yet needs it."""
+
+    def register(self, connection: "TlsAccept", peer: bytes) -> str:
+        """Count it in, or return which limit it would exceed."""
+
+    def unregister(self, connection: "TlsAccept", peer: bytes) -> None:
+        """Count it out; doing it twice is harmless."""
+
+    def count_tls_failure(self, reason: str) -> None:
+        """Count a connection that was never secured (`ring/counters.TLS_FAILURES`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPort:
+    """What the connections of one TLS port share."""
+
+    context: ssl.SSLContext
+    door: Door
+    tasks: asyncio.TaskGroup
+    secured: Callable[["TlsAccept"], asyncio.Protocol]
+    """Makes the protocol of a connection, which takes the connection's place with `hand_over` when it is made."""
+    plain: Callable[["TlsAccept"], asyncio.Protocol]
+    """The same for a client that speaks plain HTTP."""
+    max_handshake_s: float = MAX_HANDSHAKE_S
+
+    def accept(self, connection: socket.socket) -> None:
+        """Take an accepted connection; above a limit it is closed at once, as it can be told nothing."""
+        TlsAccept(self, connection).start()
+
+
+class TlsAccept:
+    """A connection that is not secured yet; the worker's tick times it, as it does any other."""
+
+    __slots__ = ("_connection", "_is_waiting", "_loop", "_peer", "_port", "_task", "since_ns")
+
+    is_flushing: Final = False
+
+    def __init__(self, port: TlsPort, connection: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._port = port
+        self._connection = connection
+        self._peer = _peer_of(connection)
+        self._is_waiting = False
+        """Whether this is what the worker knows the connection as."""
+        self._task: asyncio.Task[None] | None = None
+        """The handshake, once a first byte is there."""
+        self.since_ns = time.monotonic_ns()
+        """When it was accepted."""
+
+    def start(self) -> None:
+        if self._port.door.register(self, self._peer):
+            self._connection.close()
+            return
+        self._is_waiting = True
+        self._loop.add_reader(self._connection.fileno(), self._look)
+
+    def hand_over(self) -> None:
+        """Make room for the protocol that is this connection from now on."""
+        self._is_waiting = False
+        self._port.door.unregister(self, self._peer)
+
+    def check(self, now_ns: int) -> None:
+        """Enforce the deadline; called by the worker's tick."""
+        if now_ns - self.since_ns >= self._port.max_handshake_s * 1e9:
+            self._fail("timeout")
+
+    def close_if_idle(self) -> None:
+        """Draining: nothing was asked yet."""
+        self._close()
+
+    def abort_for_shutdown(self) -> None:
+        self._close()
+
+    def _look(self) -> None:
+        """The first byte is there, or the end: decide what is spoken."""
+        self._loop.remove_reader(self._connection.fileno())
+        try:
+            first = self._connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            first = b""
+        if not first:
+            self._fail("closed")
+        elif first[0] == _HANDSHAKE_RECORD:
+            self._task = self._port.tasks.create_task(self._secure(), name="tls handshake")
+        elif 32 < first[0] < 127 or first in b"\r\n":
+            self._port.door.count_tls_failure("plain_http")
+            self._task = self._port.tasks.create_task(self._serve_plain(), name="plain http on a tls port")
+        else:
+            self._fail("not_tls")
+
+    async def _secure(self) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: self._port.secured(self),
+                self._connection,
+                ssl=self._port.context,
+                ssl_handshake_timeout=2 * self._port.max_handshake_s,  # the tick comes first
+            )
+        except OSError as error:
+            self._fail(tls_failure(error))
+        else:
+            self._fail("closed")  # unless it was handed over
+
+    async def _serve_plain(self) -> None:
+        await self._loop.connect_accepted_socket(lambda: self._port.plain(self), self._connection)
+
+    def _fail(self, reason: str) -> None:
+        if self._is_waiting:
+            self._port.door.count_tls_failure(reason)
+            self._close()
+
+    def _close(self) -> None:
+        if not self._is_waiting:
+            return
+        self.hand_over()
+        if self._task is None:
+            self._loop.remove_reader(self._connection.fileno())
+            self._connection.close()
+        else:
+            self._task.cancel()  # the socket is its transport's
+
+
+def tls_failure(error: OSError) -> str:
+    """Name why a handshake failed."""
+    if not isinstance(error, ssl.SSLError):
+        return "closed"
+    reason = error.reason or ""
+    return next((ours for part, ours in _PARTS_OF_REASONS if part in reason), "other")
+
+
+def _peer_of(connection: socket.socket) -> bytes:
+    try:
+        return str(connection.getpeername()[0]).encode()
+    except OSError:  # it is gone already
+        return b""

@@ -1,0 +1,43 @@
+"""Client connections of the TLS port: what becomes of one when its handshake is done, or when it speaks plain HTTP."""
+
+import asyncio
+from typing import NoReturn
+
+from proxy.http1.errors import Refused
+from proxy.http1.request_reader import RequestReader
+from proxy.network.tls_accept import TlsAccept
+from proxy.worker.downstream import Downstream
+from proxy.worker.engine import Engine
+
+
+class TlsDownstream(Downstream):
+    """A connection that was counted and timed since it was accepted, and goes on so."""
+
+    __slots__ = ("_accepted",)
+
+    def __init__(self, engine: Engine, accepted: TlsAccept) -> None:
+        super().__init__(engine)
+        self._accepted = accepted
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the place of the connection that was accepted; its first request shares the handshake's time."""
+        self._accepted.hand_over()
+        super().connection_made(transport)
+        self._since_ns = self._accepted.since_ns
+
+
+class PlainDownstream(TlsDownstream):
+    """A client that speaks plain HTTP to the TLS port: its first request is refused, recorded, and the last."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        engine = self._engine
+        self._reader = RequestReader(
+            _refuse, max_head_bytes=engine.max_head_bytes, max_line_bytes=engine.max_line_bytes, is_tls=False
+        )
+
+
+def _refuse(_: bytes) -> NoReturn:
+    raise Refused("bad_request", "plain HTTP was sent to a TLS port: use https://")
