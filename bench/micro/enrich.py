@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle
 from typing import Final
 
 import msgspec
@@ -20,12 +21,14 @@ from proxy.settings.model import RouteSettings, Settings
 from storage.record import new_id
 
 ROUND_OPERATIONS: Final = 300
+VARIED: Final = 10_000
 
 SETTINGS: Final = Settings(routes=(RouteSettings(id="default", upstream="http://127.0.0.1:1"),))
 HEADERS: Final = "".join(f"X-Header-{number}: value number {number}\r\n" for number in range(6))
 DOCUMENT: Final = json.dumps(
     {"id": 7, "items": [{"name": f"item {number}", "price": number * 1.5, "note": "words"} for number in range(30)]}
 ).encode()[:1024]
+LARGE: Final = json.dumps([{"id": number, "note": "some words of text"} for number in range(400)]).encode()[:16384]
 CHAT: Final = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "hello " * 100}]}).encode()
 USAGE: Final = {"prompt_tokens": 19, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 8}}
 
@@ -38,16 +41,28 @@ def chat_stream(frames: int) -> bytes:
     return b"".join(b"data: %b\n\n" % json.dumps(document).encode() for document in documents) + b"data: [DONE]\n\n"
 
 
+def varied(method: str, body: bytes, answer: bytes, number: int) -> tuple[bytes, bytes]:
+    """Pack an exchange of a traced client: path, query, ids and a byte of each body differ from every other."""
+    mark = b"%08d" % number
+    head = f"X-Request-Id: {number:032x}\r\nTraceparent: 00-{number + 1:032x}-{number + 1:016x}-01\r\n"
+    path = f"/items/{number}?run={number:x}"
+    return entry(method, path, body.replace(b"words", mark, 1), answer.replace(b"words", mark, 1), more_headers=head)
+
+
 def entry(
-    method: str, path: str, body: bytes, answer: bytes, content_type: str = "application/json"
+    method: str,
+    path: str,
+    body: bytes,
+    answer: bytes,
+    content_type: str = "application/json",
+    more_headers: str = "",
 ) -> tuple[bytes, bytes]:
     """Pack an exchange as a worker does."""
     made = Exchange(new_id(time.time_ns(), 1, 1), b"", 0, time.time_ns(), b"10.0.0.1")
     made.route, made.method, made.status, made.flags = 0, method.encode(), 200, FLAG_REQUEST_COMPLETE
     made.upstream = b"127.0.0.1:9000"
-    made.request_head = (
-        f"{method} {path} HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n{HEADERS}\r\n".encode()
-    )
+    fields = f"Host: shop\r\nContent-Type: application/json\r\n{HEADERS}{more_headers}"
+    made.request_head = f"{method} {path} HTTP/1.1\r\n{fields}\r\n".encode()
     made.response_head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nServer: nginx\r\n\r\n".encode()
     made.request_whole, made.response_whole = body, answer
     made.connect_ns = made.sent_ns = made.first_byte_ns = made.done_ns = made.ended_ns = 1_000_000
@@ -65,14 +80,26 @@ def measures() -> Iterator[Measure]:
     cases = {
         "GET, 470 bytes of JSON": entry("GET", "/items/1?limit=5", b"", DOCUMENT[:470]),
         "POST, 1 KB + 1 KB of JSON": entry("POST", "/items", DOCUMENT, DOCUMENT),
+        "GET, 16 KiB of JSON": entry("GET", "/items", b"", LARGE),
         "chat completion": entry("POST", "/v1/chat/completions", CHAT, answer),
         "chat stream of 100 frames": entry("POST", "/v1/chat/completions", CHAT, chat_stream(100), "text/event-stream"),
         "tool call": entry("POST", "/mcp", call, result),
     }
+    for name, method, body, response in (
+        ("GET, all different", "GET", b"", DOCUMENT[:470]),
+        ("POST, 1 KB + 1 KB, all different", "POST", DOCUMENT, DOCUMENT),
+    ):
+        packed = [varied(method, body, response, number) for number in range(VARIED)]
+        build = partial(_build_next, RecordBuilder("bench", SETTINGS), cycle(packed), descriptor)
+        yield measured(name, _repeated(build), clock=time.process_time_ns)
     for name, (header, sections) in cases.items():
         builder = RecordBuilder("bench", SETTINGS)
         build = partial(_build, builder, header, sections, descriptor)
         yield measured(name, _repeated(build), clock=time.process_time_ns)
+
+
+def _build_next(builder: RecordBuilder, entries: Iterator[tuple[bytes, bytes]], descriptor: Descriptor) -> object:
+    return builder.build(CapturedExchange(*next(entries)), descriptor)
 
 
 def _build(builder: RecordBuilder, header: bytes, sections: bytes, descriptor: Descriptor) -> object:
