@@ -6,8 +6,10 @@ import json
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from proxy.enrich.redact.compact import compact
+from proxy.enrich.redact.compact import _BASE64, _NUMBERS, compact, may_hold_payload
 
 RAW = os.urandom(3000)
 TEXT = base64.b64encode(RAW).decode()
@@ -54,3 +56,19 @@ def test_other_text_is_left_alone() -> None:
     """The same object comes back."""
     for text in (b"x" * 5000, json.dumps({"a": ["word " * 50] * 50}).encode(), b'"' * 5000, b"[" * 5000, b"[1," * 3000):
         assert compact(text) is text or compact(text) == text
+
+
+@given(
+    st.binary(max_size=40),
+    st.integers(1000, 1100),
+    st.sampled_from([b"a", b"+", b"\\/", b"A-_=9/"]),
+    st.integers(60, 70),
+    st.sampled_from([b"1,", b" 1.5e-7 ,\n", b"0,", b"-2,\t\t"]),
+)
+def test_a_look_at_samples_misses_no_payload(
+    before: bytes, characters: int, unit: bytes, numbers: int, number: bytes
+) -> None:
+    """Whatever the patterns would replace, the quick look lets through, at any offset, however short its spelling."""
+    for text in (before + b'"' + unit * characters + b'"', before + b"[" + number * numbers + b"1]"):
+        if _BASE64.search(text) or _NUMBERS.search(text):
+            assert may_hold_payload(text)
