@@ -1,8 +1,9 @@
 """Read heads: the fields that a record has columns for, and the redacted form of the whole head.
 
-Clients and upstreams repeat their heads, apart from the first line, so both are memoised by the bytes after it; and
-heads that differ repeat most of their lines, so lines are memoised too. Both memos are bounded in entries and in the
-size of each. Tolerant, because refused requests are stored too: lines may end with CRLF, LF or CR, a line that begins
+Clients and upstreams repeat their heads, apart from the first line, so both are memoised by the bytes after it. Heads
+of traced clients differ in their ids alone, so they are memoised by what is around those; and heads that differ
+otherwise repeat most of their lines, so lines are memoised too. All memos are bounded in entries and in the size of
+each. Tolerant, because refused requests are stored too: lines may end with CRLF, LF or CR, a line that begins
 with a blank continues the one before (RFC 9112 §5.2), and a line without a colon is left out.
 """
 
@@ -15,7 +16,7 @@ from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_HEADS: Final = 2048
 MAX_MEMO_HEAD_BYTES: Final = 2048
-"""With the limit of heads at most about 12 MiB, texts and objects included."""
+"""With the limit of heads at most about 12 MiB for each of the two memos of heads, texts and objects included."""
 
 MAX_MEMO_LINES: Final = 4096
 MAX_MEMO_LINE_BYTES: Final = 256
@@ -30,11 +31,16 @@ _WANTED: Final = frozenset(
 _SESSION: Final = b"mcp-session-id"
 _VARYING: Final = frozenset((b"traceparent", b"x-request-id", b"date", b"content-length", b"etag"))
 """Differ from message to message: memoising them would only push others out."""
+_IDS: Final = re.compile(rb"(\r\n((?i:x-request-id|traceparent)): ?([0-9a-f-]{8,80}))(?=\r\n)")
+"""Lines of ids in a form that no secret has: hexadecimal digits and hyphens."""
+_MAX_IDS: Final = 2
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # W3C Trace Context §3.2: version, trace id, parent id, flags; all-zero ids are invalid.
 TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
+
+_TRACEPARENT_LENGTH: Final = len(b"traceparent")
 
 Field = tuple[bytes, bytes]
 """Lower-case name, value without surrounding blanks."""
@@ -70,17 +76,30 @@ class _Line(NamedTuple):
     value: bytes
 
 
+class _Frame(NamedTuple):
+    """A memoised head without its ids."""
+
+    redacted: tuple[bytes, ...]
+    """What is before, between and behind them."""
+    facts: HeadFacts
+
+
 class HeadReader:
     """Reads heads, from the CRLF that ends the first line on. Not thread-safe."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._memo: dict[bytes, HeadFacts] = {}
+        self._frames: dict[tuple[bytes, ...], _Frame] = {}
         self._lines: dict[bytes, _Line] = {}
+        self._are_ids_plain = not any(map(redactor.is_secret_header, (b"traceparent", b"x-request-id")))
 
     def read(self, block: bytes) -> HeadFacts:
         facts = self._memo.get(block)
         if facts is None:
+            facts = self._read_around_ids(block) if self._are_ids_plain else None
+            if facts is not None:
+                return facts
             facts = self._read(block)
             if len(block) <= MAX_MEMO_HEAD_BYTES:
                 if len(self._memo) >= MAX_MEMO_HEADS:
@@ -88,20 +107,73 @@ class HeadReader:
                 self._memo[block] = facts
         return facts
 
+    def _read_around_ids(self, block: bytes) -> HeadFacts | None:
+        """Read a head with a request id, a trace or both; None for any other.
+
+        With both new and all else known 2.2 us instead of 9.5 (bench/micro, enrich).
+        """
+        pieces = _IDS.split(block, _MAX_IDS)
+        if len(pieces) == 1:
+            return None
+        rest = tuple(pieces[::4])
+        frame = self._frames.get(rest) or self._read_frame(rest)
+        if frame is None:
+            return None
+        parts = list(frame.redacted)
+        facts = frame.facts
+        trace_id = span_id = request_id = None
+        for index in range(1, len(pieces), 4):
+            parts.insert(index // 2 + 1, pieces[index])
+            if len(pieces[index + 1]) == _TRACEPARENT_LENGTH:
+                if trace_id is not None:
+                    return None
+                if trace := TRACEPARENT.fullmatch(pieces[index + 2]):
+                    trace_id, span_id = trace[1].decode(), trace[2].decode()
+            elif request_id is not None:
+                return None
+            else:
+                request_id = pieces[index + 2].decode()
+        return HeadFacts(
+            b"".join(parts), facts.host, facts.user_agent, trace_id, span_id, request_id, facts.content_type,
+            facts.content_encoding, facts.mcp_session, facts.mcp_version, facts.llm_request_id,
+        )  # fmt: skip
+
+    def _read_frame(self, rest: tuple[bytes, ...]) -> _Frame | None:
+        """Read what is around the ids; None when it is malformed or holds more of them."""
+        redacted = []
+        found: dict[bytes, bytes] = {}
+        for piece in rest:
+            lines = self._read_lines(piece.removesuffix(b"\r\n\r\n"), found)
+            if lines is None:
+                return None
+            redacted.append(lines)
+        if b"x-request-id" in found or b"traceparent" in found:
+            return None
+        frame = _Frame(tuple(redacted), _facts(b"", found))
+        if sum(map(len, rest)) <= MAX_MEMO_HEAD_BYTES:
+            if len(self._frames) >= MAX_MEMO_HEADS:
+                self._frames.clear()
+            self._frames[rest] = frame
+        return frame
+
     def _read(self, block: bytes) -> HeadFacts:
-        lines = block.removesuffix(b"\r\n\r\n").split(b"\r\n")
+        found: dict[bytes, bytes] = {}
+        redacted = self._read_lines(block.removesuffix(b"\r\n\r\n"), found)
+        return self._read_malformed(block) if redacted is None else _facts(redacted, found)
+
+    def _read_lines(self, block: bytes, found: dict[bytes, bytes]) -> bytes | None:
+        """Redact field lines and note the wanted fields in `found`; None when one is malformed."""
         known = self._lines
         kept = [b""]
-        found: dict[bytes, bytes] = {}
-        for raw in lines[1:]:
+        for raw in block.split(b"\r\n")[1:]:
             line = known.get(raw) or self._read_line(raw)
             if line is None:
-                return self._read_malformed(block)
+                return None
             kept.append(line.redacted)
             name = line.name
             if name:
                 found[name] = found[name] + b", " + line.value if name in found else line.value
-        return _facts(b"\r\n".join(kept), found)
+        return b"\r\n".join(kept)
 
     def _read_line(self, raw: bytes) -> _Line | None:
         """Return a well-formed field line, or None."""

@@ -57,10 +57,15 @@ class RequestLineReader:
             return RequestLine(self._redactor.redact_head(raw))
         method, target, version = parts
         path, mark, query = target.partition(b"?")
-        if b"=" in target or b"@" in target or self._redactor.may_hold_secret(target):
+        if b"=" in path or b"@" in target or self._redactor.may_hold_secret(target):
             path = _USERINFO.sub(b"://[REDACTED]@", self._redactor.redact_path(path))
             query = self._redactor.redact_query(query)
             raw = b"%b %b%b%b %b" % (method, path, mark, query, version)
+        elif b"=" in query:  # one search above instead of one each for path and query
+            named = self._redactor.redact_query_names(query)
+            if named != query:
+                query = named
+                raw = b"%b %b?%b %b" % (method, path, query, version)
         authority, path_text = None, text_of(path)
         if path_text[:1] != "/" and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
             authority, path_text = absolute[1], absolute[2] or "/"

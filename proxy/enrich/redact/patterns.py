@@ -77,6 +77,8 @@ def redact_patterns(text: bytes) -> bytes:
         return text
     if b"\\u00" in text:
         text = _redact_escaped(text)
+    if _FOUND.search(text) is None:  # 0.7 us less for nearly all (bench/micro, redact)
+        return text
     pieces: list[bytes] = []
     kept = 0
     for number, (start, stop, replacement) in enumerate(find_secrets(text), 1):

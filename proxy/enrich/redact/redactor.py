@@ -89,6 +89,9 @@ class Redactor:
         line = self._redact_value(line) if b"=" in line else line
         return self.redact_by_pattern(line)
 
+    def is_secret_header(self, name: bytes) -> bool:
+        return self._headers.has(name)
+
     def redact_by_pattern(self, text: bytes) -> bytes:
         """Redact known formats of secrets, without regard to names."""
         return redact_patterns(text) if self._has_patterns else text
@@ -105,6 +108,10 @@ class Redactor:
     def may_hold_secret(self, text: bytes) -> bool:
         """Whether text must be redacted, when no name in it says so."""
         return self._has_patterns and len(text) >= MIN_BYTES and (b"%" in text or self._any.search(text) is not None)
+
+    def redact_query_names(self, query: bytes) -> bytes:
+        """Redact a raw query that cannot hold a secret but by the name of a parameter (`may_hold_secret`)."""
+        return _redact_parameters(query, self._query)
 
     def redact_query(self, query: Text) -> Text:
         if isinstance(query, bytes):

@@ -104,3 +104,42 @@ def test_any_bytes_are_read(head: bytes) -> None:
     """Nothing raises, and no name keeps an upper-case letter."""
     _, fields = parse_head(head)
     assert all(name == name.lower() for name, _ in fields)
+
+
+LINES = st.sampled_from(
+    [
+        *(b"Host: a", b"Cookie: a=1", b"X: 1", b" folded", b"no colon", b"X-Request-Id: 0123abcd-4567"),
+        b"x-request-id: A b",
+        *(b"Traceparent: 00-" + TRACE + b"-" + SPAN + b"-01", b"traceparent:00-" + b"0" * 32 + b"-" + SPAN + b"-01"),
+        *(b"X-REQUEST-ID: 89abcdef", b"tracEparent: 0123456789", b"Mcp-Session-Id: s", b"", b"Y: \n", b"User-Agent: u"),
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=7), st.booleans())
+def test_a_head_is_read_the_same_around_its_ids(lines: list[bytes], is_cut: bool) -> None:
+    """The memory of heads without their ids gives what reading each line gives, also the second time."""
+    block = b"".join(b"\r\n" + line for line in lines) + (b"" if is_cut else b"\r\n\r\n")
+    reader, plain = memo(), memo()
+    plain._are_ids_plain = False
+    expected = plain.read(block)
+    assert reader.read(block) == expected
+    assert reader.read(block) == expected
+
+
+def test_ids_that_a_setting_calls_secret_are_redacted() -> None:
+    """Then no head is read around them."""
+    reader = HeadReader(Redactor(headers=["X-Request-Id"]))
+    for number in range(2):
+        facts = reader.read(b"\r\nX-Request-Id: 0123456%d\r\nHost: a\r\n\r\n" % number)
+        assert b"0123456" not in facts.redacted
+        assert facts.request_id is None
+
+
+def test_heads_around_ids_are_bounded() -> None:
+    """As heads are."""
+    reader = memo()
+    for number in range(MAX_MEMO_HEADS * 2):
+        reader.read(b"\r\nHost: %d\r\nX-Request-Id: 01234567\r\n\r\n" % number)
+    assert 0 < len(reader._frames) <= MAX_MEMO_HEADS
+    assert not reader._memo
