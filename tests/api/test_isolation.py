@@ -122,7 +122,7 @@ async def streamed(client: Client, world: World, path: str, headers: dict[str, s
     async with client.get(path, headers=headers | {"Last-Event-ID": "0"}) as response:
         if response.status != 200:
             return await response.read()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while [subscriber.after_id for subscriber in tail.subscribers.values()] != [tail.head_id]:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         for subscriber in tail.subscribers.values():

@@ -18,7 +18,7 @@ def get(url, params=None, headers=None):
         url += "?" + urllib.parse.urlencode(params)
     request = urllib.request.Request(url, headers=headers or {{}})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return Response(response.status, response.read().decode())
     except urllib.error.HTTPError as error:
         return Response(error.code, error.read().decode())

@@ -17,7 +17,7 @@ def get(sidelog: Sidelog, target: str) -> int:
     """GET through the data port; the status."""
     request = urllib.request.Request(sidelog.url + target, headers={"User-Agent": "probe"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -81,7 +81,7 @@ def test_lines_go_on_over_a_reload_and_tell_of_lost_exchanges(tmp_path: Path, up
             assert sidelog.process is not None
             (collector,) = sidelog.pids("proxy.collector")
             os.kill(sidelog.process.pid, signal.SIGHUP)
-            eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready(), 30)
+            eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready(), 60)
             slow = Request(sidelog.port, "/slow?s=3")
             eventually(lambda: [r for r in sidelog.api("/api/records?in_flight=true")["records"] if r["in_flight"]])
             for pid in await_pids(sidelog, "proxy.worker"):

@@ -38,7 +38,7 @@ def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple
     head = {"Content-Type": "application/json"} | (headers or {})
     request = urllib.request.Request(url, data=json.dumps(body).encode(), headers=head)
     try:
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, response.read(), dict(response.headers)
     except urllib.error.HTTPError as error:
         with error:
@@ -132,7 +132,7 @@ def test_tool_calls(slow: Sidelog) -> None:
     ]
     detail = sidelog.api(f"/api/records/{added['X-Sidelog-Id']}")
     assert [tool["tool_name"] for tool in detail["tools"]] == ["add"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{sidelog.admin_port}/metrics", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{sidelog.admin_port}/metrics", timeout=60) as response:
         metrics = response.read().decode()
     assert 'sidelog_mcp_tool_calls_total{server="demo-tools",status="success",tool="add"} 1.0' in metrics
     assert session["mcp-session-id"] not in json.dumps(answer)

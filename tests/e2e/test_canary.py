@@ -106,7 +106,7 @@ def sidelog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
 
 def send(sidelog: Sidelog, target: str, body: bytes, headers: dict[str, str], method: str = "POST") -> None:
     """Send a request as it is, without anything a library would tidy up."""
-    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
     connection.request(method, target, body, headers)
     connection.getresponse().read()
     connection.close()
@@ -214,7 +214,7 @@ def artefacts(sidelog: Sidelog) -> Iterator[tuple[str, bytes]]:
     for path in paths:
         url = f"http://127.0.0.1:{sidelog.admin_port}{path}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {sidelog.token}"})
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             yield path, response.read()
     for path in STREAMS:
         yield path, streamed(sidelog, path)
@@ -231,7 +231,7 @@ def artefacts(sidelog: Sidelog) -> Iterator[tuple[str, bytes]]:
 def streamed(sidelog: Sidelog, path: str) -> bytes:
     """Everything that a stream tells of what is stored, up to the newest record."""
     newest = sidelog.records()[0]["id"].encode()
-    connection = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=60)
     connection.request("GET", path, headers={"Authorization": f"Bearer {sidelog.token}", "Last-Event-ID": "0"})
     response = connection.getresponse()
     assert response.status == 200

@@ -40,7 +40,7 @@ def call(sidelog: Sidelog, *arguments: str, code: int = 0) -> str:
 def fetch(sidelog: Sidelog, path: str) -> None:
     """GET through the proxy, whatever the status."""
     try:
-        urllib.request.urlopen(sidelog.url + path, timeout=10).close()
+        urllib.request.urlopen(sidelog.url + path, timeout=60).close()
     except urllib.error.HTTPError as error:
         error.close()
 
@@ -95,11 +95,11 @@ def test_tail_survives_a_restart_without_loss(tmp_path: Path, upstream: str) -> 
             sidelog.start()
             for number in range(5):
                 fetch(sidelog, f"/after/{number}")
-            eventually(lambda: any("/after/4" in line for line in lines), 30)
+            eventually(lambda: any("/after/4" in line for line in lines), 60)
         finally:
             process.terminate()
-            process.wait(10)
-            reader.join(10)
+            process.wait(60)
+            reader.join(60)
             process.stdout.close()
             if process.stderr is not None:
                 process.stderr.close()

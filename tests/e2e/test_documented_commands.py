@@ -57,7 +57,7 @@ def readme_lines() -> list[str]:
 def is_ready(address: str) -> bool:
     """Whether the sidelog of an admin port is ready."""
     try:
-        urllib.request.urlopen(f"http://{address}/readyz", timeout=5).close()
+        urllib.request.urlopen(f"http://{address}/readyz", timeout=60).close()
     except OSError:
         return False
     return True
@@ -90,7 +90,7 @@ class World:
     def fetch(self, path: str) -> None:
         """Make a request through the proxy."""
         try:
-            urllib.request.urlopen(self.sidelog.url + path, timeout=20).close()
+            urllib.request.urlopen(self.sidelog.url + path, timeout=60).close()
         except urllib.error.HTTPError as error:
             error.close()
 
@@ -145,9 +145,9 @@ class World:
                 return expected in path.read_text() and (not is_new or is_ready(environ["SIDELOG_ADMIN__LISTEN"]))
 
             try:
-                eventually(is_shown, 30)
+                eventually(is_shown, 60)
                 os.killpg(process.pid, signal.SIGINT)
-                process.wait(40)
+                process.wait(60)
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)

@@ -4,6 +4,8 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -57,7 +59,8 @@ def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path, upstream: str
 
 def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path, upstream: str) -> None:
     """An exchange older than 100 ms is visible in flight, and becomes `worker_lost` when its worker is killed."""
-    with Sidelog(tmp_path / "data", upstream) as sidelog, Load(sidelog.port, clients=1, method="GET", path="/slow?s=4"):
+    with Sidelog(tmp_path / "data", upstream) as sidelog, closing(HTTPConnection("127.0.0.1", sidelog.port)) as client:
+        client.request("GET", "/slow?s=100")
         shown = eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
         assert (shown[0]["path"], shown[0]["in_flight"]) == ("/slow", True)
         (worker,) = sidelog.pids("proxy.worker")

@@ -47,12 +47,12 @@ def check_dribbling(tmp_path: Path, count: int, limit_s: float) -> str:
         running(tmp_path, url, timeout_headers_s=limit_s) as (sidelog, _),
         Healthy(sidelog.port) as healthy,
     ):
-        ended = dribble(sidelog.port, count, limit_s * 2 + 4)
+        ended = dribble(sidelog.port, count, limit_s * 2 + 30, limit_s / 7)
     assert len(ended) == count
     assert {status for _, status in ended} == {408}
     times = sorted(after_s for after_s, _ in ended)
     assert times[0] >= limit_s
-    assert times[-1] <= limit_s + 1
+    assert times[-1] <= limit_s + 20  # bytes that bought time would buy it to the end
     assert set(healthy.statuses) == {200}
     return (
         f"{count} dribbling heads closed after {times[0]:.2f} to {times[-1]:.2f} s; {healthy.statuses[200]} healthy "

@@ -14,7 +14,7 @@ from tests.support.sidelog import Sidelog, free_port
 def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
     """GET; return status and error code."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=10) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=60) as response:
             return response.status, ""
     except urllib.error.HTTPError as error:
         with error:

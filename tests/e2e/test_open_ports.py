@@ -34,7 +34,7 @@ def opened(
 
 def ask(port: int, path: str, method: str = "GET", host: str = "prometheus.example") -> tuple[int, bytes]:
     """Ask under any name; status and body."""
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         client.request(method, path, headers={"Host": host})
         answer = client.getresponse()
@@ -98,7 +98,7 @@ def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upst
         status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
         assert members["draining"]
         assert ask(health, "/healthz")[0] == 200
-        assert sidelog.process.wait(20) == 0
+        assert sidelog.process.wait(60) == 0
         sidelog.process = None
 
 
@@ -110,7 +110,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path, upstream: str, name: str
         sidelog = Sidelog(tmp_path / "data", upstream, environ={f"SIDELOG_ADMIN__{name.upper()}_LISTEN": address})
         sidelog.start(is_awaited=False)
         assert sidelog.process is not None
-        assert sidelog.process.wait(20) == 1
+        assert sidelog.process.wait(60) == 1
     assert f"cannot listen on {address}: address already in use" in sidelog.log
     assert f"choose another address with [admin] {name}_listen" in sidelog.log
 
@@ -124,6 +124,6 @@ def test_the_data_port_never_leads_to_them(tmp_path: Path, name: str) -> None:
     upstream = f"http://{socket.gethostname()}:{port}"
     with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
         with pytest.raises(urllib.error.HTTPError) as caught:
-            urllib.request.urlopen(f"{sidelog.url}/healthz", timeout=10)
+            urllib.request.urlopen(f"{sidelog.url}/healthz", timeout=60)
         with caught.value as error:
             assert (error.code, json.load(error)["error"]["code"]) == (508, "loop_detected")

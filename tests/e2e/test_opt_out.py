@@ -15,7 +15,7 @@ def post(sidelog: Sidelog, level: str) -> str:
     body = json.dumps({"said": f"{level}-in-the-body"}).encode()
     headers = {"X-Record": level, "X-Own": f"{level}-in-the-head", "Content-Type": "application/json"}
     request = urllib.request.Request(f"{sidelog.url}/x", data=body, headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         assert f"{level}-in-the-body" in response.read().decode()
         return str(response.headers["X-Sidelog-Id"])
 

@@ -15,7 +15,9 @@ import psutil
 import pytest
 
 from tests.support.load import Load, NewConnections, await_more
+from tests.support.script import OK
 from tests.support.sidelog import Sidelog, await_pids, eventually
+from tests.support.upstream import read_head, scripted
 
 
 class Request(threading.Thread):
@@ -31,7 +33,7 @@ class Request(threading.Thread):
 
     def run(self) -> None:
         """Wait for the answer; a broken connection is none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             connection.request("GET", self._path)
             response = connection.getresponse()
@@ -99,7 +101,7 @@ def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, wo
             eventually(lambda: "reloaded: " in sidelog.log or "need a restart" in sidelog.log, 60)
             eventually(sidelog.is_ready, 60)
             assert "restarting it" not in sidelog.log
-        reader.join(10)
+        reader.join(60)
     assert told - {b"RELOADING=1"} == {b"READY=1", b"WATCHDOG=1", b"STOPPING=1"}
     assert (b"RELOADING=1" in told) == (workers != "0")
 
@@ -165,25 +167,32 @@ def test_children_end_by_themselves_when_the_supervisor_is_killed(tmp_path: Path
         assert not events(sidelog, "unclean_start")
 
 
-def test_sigterm_lets_a_running_request_finish_and_refuses_new_ones(tmp_path: Path, upstream: str) -> None:
+def test_sigterm_lets_a_running_request_finish_and_refuses_new_ones(tmp_path: Path) -> None:
     """While it drains, the port is closed at once instead of taking connections that nobody will serve."""
-    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
-    with sidelog:
-        slow = Request(sidelog.port, "/slow?s=2")
+    may_answer = threading.Event()
+
+    def hold(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        may_answer.wait(60)
+        connection.sendall(OK)
+
+    with scripted(hold) as url, Sidelog(tmp_path / "data", url, "--workers", "2") as sidelog:
+        slow = Request(sidelog.port, "/slow")
         eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
         assert sidelog.process is not None
         sidelog.process.send_signal(signal.SIGTERM)
 
         def is_refused() -> bool:
             try:
-                socket.create_connection(("127.0.0.1", sidelog.port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", sidelog.port), timeout=60).close()
             except ConnectionRefusedError:
                 return True
             return False
 
-        eventually(is_refused, 1.5)
+        eventually(is_refused)
         assert slow.is_alive()
-        assert sidelog.process.wait(20) == 0, sidelog.log
+        may_answer.set()
+        assert sidelog.process.wait(60) == 0, sidelog.log
         sidelog.process = None
         slow.join()
         assert slow.status == 200
@@ -205,7 +214,7 @@ def test_a_second_sigterm_stops_at_once(tmp_path: Path, upstream: str) -> None:
         time.sleep(0.3)
         assert sidelog.process.poll() is None
         sidelog.process.send_signal(signal.SIGTERM)
-        assert sidelog.process.wait(5) == 1
+        assert sidelog.process.wait(60) == 1
         sidelog.process = None
         assert not any(map(is_alive, children))
         slow.join()

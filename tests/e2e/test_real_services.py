@@ -41,7 +41,7 @@ def directory_server(files: Path) -> Iterator[str]:
 
         def is_up() -> bool:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60).close()
             except OSError:
                 return False
             return True
@@ -56,7 +56,7 @@ def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, s
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(url, method=method, headers=named)
     try:
-        response = urllib.request.urlopen(request, timeout=20)
+        response = urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as error:
         response = error
     with response:
@@ -254,7 +254,7 @@ async def test_a_thousand_connections_at_once(tmp_path: Path, aiohttp_service: s
     with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:
         count = 1000
         is_open = asyncio.Barrier(count)
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(200), asyncio.TaskGroup() as tasks:
             clients = [tasks.create_task(_client(sidelog.port, number, is_open)) for number in range(count)]
         for number, client in enumerate(clients):
             assert client.result() == [f"{number}.{turn}".encode() for turn in range(3)]
@@ -266,7 +266,7 @@ async def test_a_thousand_connections_at_once(tmp_path: Path, aiohttp_service: s
 def test_an_event_arrives_while_the_upstream_still_waits(tmp_path: Path, aiohttp_service: str) -> None:
     """The first event of a stream is with the client before the upstream has decided to send the second."""
     with Sidelog(tmp_path / "data", aiohttp_service) as sidelog:
-        connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
         connection.request("GET", "/events")
         response = connection.getresponse()
         assert response.readline() == b"data: first\n"

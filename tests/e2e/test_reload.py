@@ -22,8 +22,8 @@ def reload(sidelog: Sidelog) -> None:
     """Reload, and wait until workers and collector are new ones and ready."""
     collector, reloads = sidelog.pids("proxy.collector"), sidelog.log.count('"message": "reloaded')
     hang_up(sidelog)
-    eventually(lambda: sidelog.log.count('"message": "reloaded') > reloads, 30)
-    eventually(lambda: sidelog.pids("proxy.collector") not in (collector, []) and sidelog.is_ready(), 30)
+    eventually(lambda: sidelog.log.count('"message": "reloaded') > reloads, 60)
+    eventually(lambda: sidelog.pids("proxy.collector") not in (collector, []) and sidelog.is_ready(), 60)
 
 
 def answered(sidelog: Sidelog) -> int:
@@ -56,7 +56,7 @@ def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str) -> None:
         assert len(kept.completed) + len(new.completed) == len(sidelog.records())
         assert {record["stage"] for record in sidelog.records()} >= {"one", "two"}
         assert "restarting it" not in sidelog.log
-        eventually(lambda: len(sidelog.pids("proxy.worker")) == 2, 30)  # none of before is left
+        eventually(lambda: len(sidelog.pids("proxy.worker")) == 2, 60)  # none of before is left
 
 
 def test_new_settings_reach_every_process(tmp_path: Path, upstream: str) -> None:
@@ -69,7 +69,7 @@ def test_new_settings_reach_every_process(tmp_path: Path, upstream: str) -> None
             '[redact]\njson_keys = ["nickname"]\n[[tokens]]\nname = "t"\ntoken = "t0ken-t0ken-t0ken-t0ken"\n',
         )
         reload(sidelog)
-        connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
         connection.request("POST", "/late/x", b'{"nickname": "bob"}', {"Content-Type": "application/json"})
         connection.getresponse().read()
         connection.close()
@@ -77,7 +77,7 @@ def test_new_settings_reach_every_process(tmp_path: Path, upstream: str) -> None
         (record,) = sidelog.records()
         assert record["route_id"] == "late"
         assert "bob" not in json.dumps(sidelog.api(f"/api/records/{record['id']}")["request"])
-        admin = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=10)
+        admin = http.client.HTTPConnection("127.0.0.1", sidelog.admin_port, timeout=60)
         admin.request("GET", "/api/records", headers={"Authorization": "Bearer t0ken-t0ken-t0ken-t0ken"})
         assert admin.getresponse().status == 200
         admin.close()
@@ -119,7 +119,7 @@ def test_clients_of_before_are_served_to_their_end(tmp_path: Path, upstream: str
     with Sidelog(tmp_path / "data", upstream) as sidelog:
         (old,) = sidelog.pids("proxy.worker")
         slow = Request(sidelog.port, "/slow?s=4")
-        with socket.create_connection(("127.0.0.1", sidelog.port), timeout=10) as idle:
+        with socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as idle:
             idle.sendall(b"GET /idle HTTP/1.1\r\nHost: a\r\n\r\n")
             assert b"onnection: close" not in idle.recv(65536)
             reload(sidelog)
@@ -128,5 +128,5 @@ def test_clients_of_before_are_served_to_their_end(tmp_path: Path, upstream: str
             assert b"Connection: close" in idle.recv(65536)
         slow.join()
         assert slow.status == 200
-        eventually(lambda: not is_alive(old), 30)
+        eventually(lambda: not is_alive(old), 60)
         assert stored(sidelog, [])["dropped"] == {}

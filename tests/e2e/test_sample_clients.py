@@ -56,7 +56,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator
             request = urllib.request.Request(
                 f"{sidelog.url}/api/users?position=center", body, {"Content-Type": "application/json"}
             )
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 response.read()
         eventually(lambda: sidelog.api("/v1/requests")["total"] == NUMBER)
         yield sidelog
@@ -143,7 +143,7 @@ def test_go(running: Sidelog, tmp_path: Path) -> None:
     assert time.endswith("+02:00")
     url = adapted(f"BASE/api/clients/client-1/proxies/proxy-1/requests?limit=100&processedAfter={time}", running)
     headers = {"Authorization": running.token, "User-Agent": "Go-http-client/1.1"}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as response:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as response:
         answer = json.load(response)
     assert (answer["totalRequests"], answer["limitReached"], answer["message"]) == (NUMBER, False, "Success")
 
@@ -204,7 +204,7 @@ def test_curl_follows_the_stream(running: Sidelog, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{running.admin_port}/api/proxy-logs/_logs/stream?projectId=proj_a1b2c3d4"
     headers = ["-H", f"Authorization: Bearer {running.token}", "-H", "Last-Event-ID: 0"]
     command = [need("curl"), "-sSN", "--max-time", "2", *headers, url]
-    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False).stdout
+    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False).stdout
     frames = [frame for frame in text.split("\n\n") if frame.startswith("id: ")]
     assert len(frames) == 2 * NUMBER
     first, second = frames[0].split("\n")

@@ -22,7 +22,7 @@ def upstream() -> Iterator[str]:
 def post(url: str, body: bytes, content_type: str = "application/json") -> tuple[int, bytes, str]:
     """POST and return status, body and record id."""
     request = urllib.request.Request(url, data=body, headers={"Content-Type": content_type})
-    with urllib.request.urlopen(request, timeout=20) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return response.status, response.read(), response.headers["X-Sidelog-Id"]
 
 
@@ -38,7 +38,7 @@ def test_an_exchange_is_forwarded_and_stored_with_both_bodies(
         echoed = json.loads(body)
         assert echoed["body"].encode() == sent
         assert echoed["path"] == "/v1/users?token=abc&page=2"
-        record = eventually(lambda: _get(sidelog, record_id), 2)
+        record = eventually(lambda: _get(sidelog, record_id), 60)
         assert (record["method"], record["path"], record["status"]) == ("POST", "/v1/users", 200)
         assert record["query"] == "token=[REDACTED]&page=2"
         assert record["outcome"] == "ok"

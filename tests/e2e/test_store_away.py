@@ -64,10 +64,10 @@ def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
         with Load(sidelog.port) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
-                eventually(lambda: balanced(sidelog)["spooled"] > 300, 40)
+                eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
                 assert sidelog.is_ready()
                 await_more(load.completed, 50)
-            eventually(lambda: balanced(sidelog)["spooled"] == 0, 40)
+            eventually(lambda: balanced(sidelog)["spooled"] == 0, 60)
             await_more(load.completed, 50)
         check_accounts(sidelog, load.completed)
         assert not list((tmp_path / "data" / "spool").glob("*.spool"))
@@ -80,7 +80,7 @@ def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: 
         with Load(sidelog.port) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
-                eventually(lambda: balanced(sidelog)["spooled"] > 300, 40)
+                eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
                 if victim == "all":
                     sidelog.kill_all()
                 else:
@@ -101,7 +101,7 @@ def away_url(tmp_path: Path) -> dict[str, str]:
 def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream: str) -> None:
     """Requests are answered, records spooled, what is away is told; when the store comes, everything is in it once."""
     with Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog, Load(sidelog.port) as load:
-        eventually(lambda: balanced(sidelog)["spooled"] > 300, 40)
+        eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
         assert sidelog.ready_answer() == {"ready": True, "draining": False, "degraded": True, "away": ["store"]}
         assert "blocked" in sidelog.api("/api/status")["storage"]["reason"]
         assert sidelog.status_of("/api/records") == sidelog.status_of("/api/records/stream") == 503
@@ -109,7 +109,7 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
         sidelog.start()
         await_more(load.completed, 50)
         (tmp_path / "blocked").unlink()
-        eventually(lambda: balanced(sidelog)["spooled"] == 0, 40)
+        eventually(lambda: balanced(sidelog)["spooled"] == 0, 60)
         await_more(load.completed, 50)
         assert sidelog.api("/api/status")["storage"] == {"up": True, "reason": None}
         load.stop()
@@ -146,7 +146,7 @@ def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> N
                 await_more(load.completed, 200)
                 assert sidelog.ready_answer()["away"] == ["store"]
                 server.start()
-                eventually(lambda: sidelog.api("/api/status")["storage"]["up"], 40)
+                eventually(lambda: sidelog.api("/api/status")["storage"]["up"], 60)
             check_accounts(sidelog, load.completed)
 
 
@@ -157,6 +157,6 @@ def test_an_address_that_can_never_work_ends_the_start(tmp_path: Path, upstream:
     sidelog = Sidelog(tmp_path / "data", upstream, environ=environ)
     sidelog.start(is_awaited=False)
     assert sidelog.process is not None
-    assert sidelog.process.wait(20) == 1
+    assert sidelog.process.wait(60) == 1
     (line,) = [line for line in sidelog.log.splitlines() if "cannot be used" in line]
     assert "sslmode" in line

@@ -94,7 +94,7 @@ def test_a_full_spool_drops_the_newest_and_says_how_many(tmp_path: Path, upstrea
                 eventually(lambda: "the spool is full" in sidelog.log, 60)
                 assert sum(file.stat().st_size for file in spool.glob("*.spool")) <= SPOOL_BYTES
                 await_more(load.completed, 50)
-            eventually(lambda: balanced(sidelog)["spooled"] == 0, 40)
+            eventually(lambda: balanced(sidelog)["spooled"] == 0, 60)
             await_more(load.completed, 20)
         assert load.errors == 0
         check_drops(sidelog, load.completed)
@@ -113,7 +113,7 @@ def test_a_full_disk_costs_records_and_no_request(tmp_path: Path, upstream: str)
             assert sidelog.is_ready()
             assert sidelog.ready_answer()["degraded"]
             ballast.unlink()
-            eventually(lambda: not sidelog.ready_answer()["degraded"], 40)
+            eventually(lambda: not sidelog.ready_answer()["degraded"], 60)
             await_more(load.completed, 50)
         assert load.errors == 0
         check_drops(sidelog, load.completed)

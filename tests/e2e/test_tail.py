@@ -65,7 +65,7 @@ async def test_a_hundred_tails_lose_and_double_nothing(tmp_path: Path, upstream:
                 tasks.create_task(tailer.run(is_done))
             try:
                 last_id = await asyncio.to_thread(_disturb, sidelog)
-                async with asyncio.timeout(40):
+                async with asyncio.timeout(60):
                     while any(tailer.ids[-1:] < [last_id] for tailer in tailers):  # noqa: ASYNC110 - many writers
                         await asyncio.sleep(0.1)
             finally:
@@ -101,7 +101,7 @@ def _read_stream(sidelog: Sidelog, last_id: int, number: int) -> list[SseEvent]:
         headers={"Authorization": f"Bearer {sidelog.token}", "Last-Event-ID": str(last_id)},
     )
     reader, found = SseReader(), list[SseEvent]()
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         while len(found) < number:
             found += reader.feed(response.read1())
     return found[:number]
@@ -123,7 +123,7 @@ def _disturb(sidelog: Sidelog) -> int:
 
 def _exchange(sidelog: Sidelog, number: int) -> None:
     for _ in range(number):
-        with urllib.request.urlopen(f"{sidelog.url}/tail", timeout=10) as response:
+        with urllib.request.urlopen(f"{sidelog.url}/tail", timeout=60) as response:
             response.read()
 
 

@@ -43,7 +43,7 @@ def fetch(url: str, cert: Path | None = None) -> tuple[int, bytes]:
     """GET, trusting one certificate."""
     context = ssl.create_default_context(cafile=str(cert)) if cert else None
     try:
-        with urllib.request.urlopen(url, timeout=10, context=context) as response:
+        with urllib.request.urlopen(url, timeout=60, context=context) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:

@@ -39,7 +39,7 @@ def status_of(sidelog: Sidelog, path: str, token: str, **headers: str) -> int:
     url = f"http://127.0.0.1:{sidelog.admin_port}{path}"
     request = urllib.request.Request(url, headers={"Authorization": token} | headers if token else headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -51,7 +51,7 @@ def logged_in(sidelog: Sidelog) -> str:
     url = f"http://127.0.0.1:{sidelog.admin_port}/login"
     body = json.dumps({"token": sidelog.token}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return str(response.headers["Set-Cookie"].partition(";")[0])
 
 
@@ -62,7 +62,7 @@ def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
     arguments = ("--config", str(config))
     with Sidelog(tmp_path / "data", "", *arguments, environ={"GRAFANA_TOKEN": READER}) as sidelog:
         for path in ("/a/1", "/b/2", "/b/3"):
-            with urllib.request.urlopen(sidelog.url + path, timeout=10) as response:
+            with urllib.request.urlopen(sidelog.url + path, timeout=60) as response:
                 response.read()
         eventually(lambda: sidelog.api("/v1/requests")["total"] == 3)
         admin = sidelog.token
@@ -81,7 +81,7 @@ def test_readers_and_rotation(tmp_path: Path, upstream: str) -> None:
         cookie = {"Cookie": logged_in(sidelog)}
         assert status_of(sidelog, "/api/records", "", **cookie) == 200
         command = [sys.executable, "-m", "proxy", "token", "rotate", "--data-dir", str(sidelog.data_dir)]
-        rotated = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+        rotated = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
         assert rotated.strip() == sidelog.token != admin
         eventually(lambda: status_of(sidelog, "/api/records", admin) == 401)
         assert status_of(sidelog, "/api/records", sidelog.token) == 200

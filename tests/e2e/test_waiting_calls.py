@@ -53,7 +53,7 @@ def call_of(sidelog: Sidelog, status: str) -> dict[str, Any] | None:
 
 def send(sidelog: Sidelog, path: str, body: object = None) -> int:
     """Post a document; returns the status."""
-    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
     connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
     status = connection.getresponse().status
     connection.close()
@@ -64,7 +64,7 @@ def send(sidelog: Sidelog, path: str, body: object = None) -> int:
 def test_a_waiting_call_survives_a_kill(tmp_path: Path, role: str) -> None:
     """It is shown as running before and after, and gets its answer, its name and its latency, once."""
     with running(two_streams()) as upstream, Sidelog(tmp_path / "data", upstream) as sidelog:
-        stream = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=20)
+        stream = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
         stream.request("GET", "/sse")
         answers = stream.getresponse()
         assert send(sidelog, "/messages/?session_id=s-1", ASKED) == 202

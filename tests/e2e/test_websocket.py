@@ -121,7 +121,7 @@ async def test_bytes_behind_a_refused_upgrade_are_the_next_request(sidelog: Side
         b"GET /refused HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         b"GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     )
-    answer = await asyncio.wait_for(reader.read(), 10)  # noqa: TID251 - a test may wait for a stream with a bound
+    answer = await asyncio.wait_for(reader.read(), 60)  # noqa: TID251 - a test may wait for a stream with a bound
     writer.close()
     assert answer.count(b"HTTP/1.1 403") == 1
     assert answer.count(b"HTTP/1.1 404") == 1

@@ -27,8 +27,8 @@ FLAGS: Final = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--disable-default-apps", "--hide-scrollbars", "--remote-debugging-port=0", "--remote-debugging-address=127.0.0.1",
 )  # fmt: skip
-TIMEOUT_S: Final = 10.0
-TIMEOUT_START_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
+TIMEOUT_START_S: Final = 60.0
 POLL_S: Final = 0.02
 KEYS: Final = {
     "Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowDown": (40, ""), "ArrowUp": (38, ""),
@@ -55,7 +55,7 @@ def start_chromium(profile: Path) -> Iterator[int]:
     finally:
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -29,7 +29,7 @@ def raise_descriptor_limit() -> int:
 
 def connect(port: int) -> socket.socket:
     """Open a connection."""
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+    return socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
 def rss_bytes(pid: int) -> int:
@@ -38,8 +38,8 @@ def rss_bytes(pid: int) -> int:
     return int(memory.rss - memory.shared)
 
 
-def dribble(port: int, count: int, give_up_s: float) -> list[tuple[float, int]]:
-    """Open connections that send a head byte by byte, never to its end.
+def dribble(port: int, count: int, give_up_s: float, every_s: float) -> list[tuple[float, int]]:
+    """Open connections that send a head byte by byte, never to its end, until they are closed.
 
     Returns:
         Of each that was closed: seconds since it was opened, and the status of the answer before that.
@@ -62,7 +62,7 @@ def dribble(port: int, count: int, give_up_s: float) -> list[tuple[float, int]]:
         next_byte = time.monotonic()
         while began and time.monotonic() < deadline:
             if time.monotonic() >= next_byte:
-                next_byte += give_up_s / 40
+                next_byte += every_s
                 _send_each(list(began), next(head).encode())
             for key, _ in selector.select(0.05):
                 connection = key.fileobj  # type: ignore[assignment]
@@ -114,7 +114,7 @@ class Healthy:
         self._thread.join()
 
     def _ask(self) -> None:
-        client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._is_over.wait(0.01):
             began = time.monotonic()
             client.request("GET", "/")
@@ -188,7 +188,7 @@ def ask_many(port: int, count: int, clients: int) -> Counter[tuple[str, int]]:
 
     def ask(client_number: int) -> None:
         own: Counter[tuple[str, int]] = Counter()
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
             for number in range(count // clients):
                 method = "POST" if number % 10 == 9 else "GET"
                 client.request(method, f"/{client_number}/{number}", body=b"body" if method == "POST" else None)

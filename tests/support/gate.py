@@ -24,7 +24,7 @@ _SESSION: Final = web.AppKey("session", ClientSession)
 
 def open_gate(upstream: str) -> None:
     """Let the answer that is held back, or the next one, go on."""
-    with urllib.request.urlopen(upstream + _OPEN, data=b"", timeout=10):
+    with urllib.request.urlopen(upstream + _OPEN, data=b"", timeout=60):
         pass
 
 

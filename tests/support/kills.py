@@ -71,7 +71,7 @@ def kill_rounds(
             eventually(lambda: is_serving(sidelog))
             serving_s = time.monotonic() - killed_s
             report.slowest_s[victim] = max(report.slowest_s.get(victim, 0.0), serving_s)
-            eventually(lambda: balanced_ledger(sidelog), 30)
+            eventually(lambda: balanced_ledger(sidelog), 60)
             report.slowest_ledger_s = max(report.slowest_ledger_s, time.monotonic() - killed_s)
             await_more(load.completed, 20)
         report.completed += load.completed
@@ -81,7 +81,7 @@ def kill_rounds(
 
 def is_serving(sidelog: Sidelog) -> bool:
     """Whether a new connection gets an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", sidelog.port, timeout=60)
     try:
         connection.request("GET", "/probe")
         return connection.getresponse().status == 200

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from google import genai
 
 KEY: Final = "test-key-0001"
-TIMEOUT_S: Final = 15.0
+TIMEOUT_S: Final = 60.0
 
 
 class Clients:

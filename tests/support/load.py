@@ -38,7 +38,7 @@ class Clients:
         """Stop the clients. Idempotent."""
         self._is_stopping.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
     def _run(self) -> None:
         raise AssertionError("bug: clients do something")
@@ -60,7 +60,7 @@ class Load(Clients):
         self.errors = 0
 
     def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._is_stopping.is_set():
             try:
                 self._ask(connection, self._method, self._path, {"Content-Type": "application/json"})
@@ -81,7 +81,7 @@ class NewConnections(Clients):
 
     def _run(self) -> None:
         while not self._is_stopping.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
             try:
                 self._ask(connection, "GET", "/new", {"Connection": "close"})
             except (OSError, http.client.HTTPException) as error:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CLIENT_NAME: Final = "test-client"
 CITY: Final = "Zürich"
 MODERN: Final = "2026-07-28"
-TIMEOUT_S: Final = 15.0
+TIMEOUT_S: Final = 60.0
 
 
 class Told(NamedTuple):

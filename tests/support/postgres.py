@@ -31,7 +31,7 @@ from storage.record import Batch
 BIN_VARIABLE = "SIDELOG_TEST_POSTGRES_BIN"
 """A directory with the server to be used instead of the first that is found."""
 SOCKETS_VARIABLE = "SIDELOG_TEST_POSTGRES_SOCKETS"
-_START_S = 30.0
+_START_S = 60.0
 _SHARED_MEMORY = Path("/dev/shm")
 _NEEDED_BYTES = 2 << 30
 _KEPT_DATABASES = 16
@@ -105,7 +105,7 @@ class Server:
         """Stop it, ending its sessions. Idempotent."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(10)
+            self.process.wait(60)
 
     def remove(self) -> None:
         """Stop it and delete the cluster."""

@@ -152,7 +152,7 @@ class Collecting:
         counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
         return balance(self.committed.positions, counts, self.writer.spooled_records)
 
-    async def until(self, is_true: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async def until(self, is_true: Callable[[], object], timeout_s: float = 60.0) -> None:
         """Wait until something holds; the ledger balances at every look."""
         deadline = time.monotonic() + timeout_s
         while not is_true():

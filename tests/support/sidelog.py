@@ -29,7 +29,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(probe: Callable[[], Value | None], timeout_s: float = 15.0) -> Value:
+def eventually(probe: Callable[[], Value | None], timeout_s: float = 60.0) -> Value:
     """Call `probe` until it returns something true; fail with its last answer."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -136,9 +136,9 @@ class Sidelog:
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
-            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=5, context=self._tls):
+            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=60, context=self._tls):
                 pass
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=60).close()
         except OSError:
             return False
         return True
@@ -149,7 +149,7 @@ class Sidelog:
         began_s = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(30)
+            code = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill_all()
             raise
@@ -185,7 +185,7 @@ class Sidelog:
     def api(self, path: str) -> Any:
         """GET from the admin port as JSON."""
         request = urllib.request.Request(f"{self.admin_url}{path}", headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=10, context=self._tls) as response:
+        with urllib.request.urlopen(request, timeout=60, context=self._tls) as response:
             return json.load(response)
 
     def record(self, name: str) -> dict[str, Any]:
@@ -198,14 +198,14 @@ class Sidelog:
                 return None
             return None if record["in_flight"] else record
 
-        found = eventually(find, 10)
+        found = eventually(find, 60)
         assert found is not None
         return found
 
     def ready_answer(self) -> dict[str, Any]:
         """What /readyz answers, whatever its status."""
         try:
-            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=5, context=self._tls) as response:
+            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=60, context=self._tls) as response:
                 answer: dict[str, Any] = json.load(response)
         except urllib.error.HTTPError as error:
             answer = json.load(error)
@@ -240,7 +240,7 @@ class Sidelog:
                 return None
             return ledger if ledger["waiting"] == ledger["spooled"] == 0 else None
 
-        ledger = eventually(settled, 20)
+        ledger = eventually(settled, 60)
         assert ledger is not None
         assert ledger["balanced"], ledger
         return ledger

@@ -93,12 +93,12 @@ def running(app: web.Application) -> Iterator[str]:
 
     thread = threading.Thread(target=run, name="upstream")
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
 
 
 @contextlib.contextmanager
@@ -123,7 +123,7 @@ def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
-            connection.settimeout(10)
+            connection.settimeout(60)
             threads.append(threading.Thread(target=serve, args=(connection, number)))
             threads[-1].start()
             number += 1
@@ -136,7 +136,7 @@ def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
         is_stopping.set()
         acceptor.join()
         for thread in threads:
-            thread.join(11)
+            thread.join(60)
         listener.close()
 
 

@@ -55,7 +55,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),), name="admin")
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     yield found[0]
     ended.set()
     thread.join()

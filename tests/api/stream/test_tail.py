@@ -88,7 +88,7 @@ class World:
         """Read all that is published; with `keep`, the connection breaks after so many frames."""
         subscriber = reader.subscriber or self.connect(reader)
         while subscriber.after_id < self.tail.head_id and self.tail._published_seq < self.tail._committed_seq:
-            assert await self.tail.wait(subscriber, 5)
+            assert await self.tail.wait(subscriber, 60)
             await asyncio.sleep(0)
         while chunks := await self.tail.read(reader.interest, subscriber.after_id):
             for chunk in chunks:
@@ -174,7 +174,7 @@ async def drained(tail: Tail, subscriber: Subscriber) -> list[SseEvent]:
     """Read everything that is published for a subscriber."""
     events: list[SseEvent] = []
     if subscriber.after_id < tail.head_id:
-        await tail.wait(subscriber, 5)
+        await tail.wait(subscriber, 60)
     while chunks := await tail.read(subscriber.interest, subscriber.after_id):
         for chunk in chunks:
             events += SseReader().feed(chunk.content)
@@ -200,7 +200,7 @@ async def test_equal_streams_share_one_buffer() -> None:
     await world.commit([(True, False, False)] * 5)
     contents = []
     for subscriber in subscribers:
-        await world.tail.wait(subscriber, 1)
+        await world.tail.wait(subscriber, 60)
         (chunk,) = await world.tail.read(subscriber.interest, 0)
         contents.append(chunk.content)
     assert contents[0] is contents[1] is contents[2]
@@ -215,12 +215,12 @@ async def test_publications_keep_their_distance() -> None:
     world.tail = tail
     subscriber = tail.enter(INTERESTS[0], 0)
     await world.commit([(True, False, False)])
-    assert await tail.wait(subscriber, 1)
+    assert await tail.wait(subscriber, 60)
     subscriber.after_id = 2
     await world.commit([(True, False, False)])
     await asyncio.sleep(0)
     assert await tail.read(INTERESTS[0], 2) == []
-    assert await tail.wait(subscriber, 1)
+    assert await tail.wait(subscriber, 60)
     assert len(await tail.read(INTERESTS[0], 2)) == 1
     tail.close()
 
@@ -300,7 +300,7 @@ async def test_a_destroyed_container_ends_its_own_streams_only() -> None:
     others = [entered(Filter()), entered(Filter(containers=("cnt_2",))), entered(Filter(containers=("cnt_1", "c2")))]
     tail.destroy_container("cnt_1")
     for subscriber in (by_filter, by_scope):
-        assert await tail.wait(subscriber, 1)
+        assert await tail.wait(subscriber, 60)
         (event,) = SseReader().feed(subscriber.ended or b"")
         assert (event.name, json.loads(event.data)) == ("scope-destroyed", {"containerId": "cnt_1"})
     assert [subscriber.ended for subscriber in others] == [None] * 3
@@ -314,7 +314,7 @@ async def test_closing_ends_streams_with_an_event() -> None:
     world.tail.close()
     late = world.tail.enter(INTERESTS[0], world.tail.head_id)
     for subscriber in (early, late):
-        assert await world.tail.wait(subscriber, 1)
+        assert await world.tail.wait(subscriber, 60)
         (event,) = SseReader().feed(subscriber.ended or b"")
         assert (event.name, event.id) == ("shutdown", str(OFFSET + 2))
 

@@ -163,7 +163,7 @@ def test_reader_that_leaves_is_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
-        assert process.wait(30) in (0, 1)
+        assert process.wait(60) in (0, 1)
 
 
 def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

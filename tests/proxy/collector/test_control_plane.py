@@ -69,7 +69,7 @@ async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wa
         async with control_plane(
             settings(tmp_path), data, wakeup, lambda sources, _: sources.attach_fd(worker.segment.fd)
         ) as plane:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (await plane.ledger()).stored < expected:  # noqa: ASYNC110 - a commit sends no event
                     await asyncio.sleep(0.005)
             plane.drain._is_stopping = True  # a worker that still lives is not waited for

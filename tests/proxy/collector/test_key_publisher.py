@@ -168,7 +168,7 @@ async def test_it_follows_changes_that_others_make(tmp_path: Path) -> None:
         await world.store.create_key(KEY)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(world.publisher.run(), name="keys")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 before = await changed(world, 0)
                 await world.store.update_key(KEY.id, KeyChanges(disabled=True))
                 await changed(world, before)

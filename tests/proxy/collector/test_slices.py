@@ -78,7 +78,7 @@ async def test_a_crowd_of_hostile_bodies_is_taken_apart(tmp_path: Path) -> None:
     holds: list[float] = []
     async with collecting(tmp_path, store) as plane:
         watching = asyncio.get_running_loop().create_task(watch(holds))
-        await plane.until(lambda: plane.ledger().stored == len(expected), 30)
+        await plane.until(lambda: plane.ledger().stored == len(expected), 60)
         watching.cancel()
     worker.die()
     assert [record.id for record in await rows(store)] == expected

@@ -89,14 +89,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
 
 
 async def settled(plane: ControlPlane, stored: int) -> None:
     """Wait until so much is stored; the ledger balances all the time, and nothing waits or was dropped in the end."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             ledger = await plane.ledger()
             assert ledger.is_balanced, ledger

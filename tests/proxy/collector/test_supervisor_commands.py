@@ -64,7 +64,7 @@ async def test_rings_said_before_anybody_follows_are_kept(line: tuple[Control, S
     with socket.socket() as first, socket.socket() as second:
         inodes = [os.fstat(first.fileno()).st_ino, os.fstat(second.fileno()).st_ino]
         supervisor.send("rings", [first.fileno()])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await commands.rings_known()
         sources: Any = FakeSources()
         status: Any = FakeStatus()
@@ -83,7 +83,7 @@ async def test_no_rings_are_known_too(line: tuple[Control, SupervisorCommands]) 
         async with asyncio.timeout(0.02):
             await commands.rings_known()
     supervisor.send("rings")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await commands.rings_known()
 
 
@@ -106,7 +106,7 @@ async def test_the_end_of_the_supervisor_is_a_command_to_stop(line: tuple[Contro
     """Also for one who still waits for the first word."""
     supervisor, commands = line
     supervisor.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await commands.rings_known()
         await commands.stopping.wait()
     assert not commands.is_handing_over
@@ -119,7 +119,7 @@ async def test_a_hand_over_is_a_stop_with_a_successor(line: tuple[Control, Super
     sources: Any = FakeSources()
     commands.follow(sources, status)
     supervisor.send("hand-over")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await commands.stopping.wait()
     assert commands.is_handing_over
     assert not status.is_draining

@@ -146,7 +146,7 @@ async def test_news_is_followed_without_waiting_for_the_next_look(
     async with await open_storage(url, tmp_path) as ours, await open_storage(url, tmp_path, notify_as="b") as theirs:
         tail = Tail(ours, tick_s=0.001)
         subscriber = tail.enter(Interest(encode_record, Filter(), frozenset()), 0)
-        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
             data = DataDir(tmp_path, "a", "", -1)
             following = tasks.create_task(follow_tail(Settings(storage=storage), tail, ours, data))
             for number in (1, 2):  # the first may be found by looking around after the start

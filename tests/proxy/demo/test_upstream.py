@@ -32,7 +32,7 @@ def test_the_process_prints_its_port_and_stops_when_told() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/users/1", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/users/1", timeout=60) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0

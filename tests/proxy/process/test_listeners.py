@@ -31,7 +31,7 @@ def opened() -> Iterator[list[Listeners]]:
 def connect(address: tuple[str, int]) -> None:
     """Connect once."""
     host, port = address
-    socket.create_connection((host.strip("[]"), port), timeout=5).close()
+    socket.create_connection((host.strip("[]"), port), timeout=60).close()
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
@@ -143,7 +143,7 @@ def activated(pid: str, count: int, names: str | None, sockets: list[socket.sock
         close_fds=False,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=True,
     )
     data, admin = ended.stdout.strip().rsplit(" ", 1)

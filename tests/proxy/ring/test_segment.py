@@ -203,7 +203,7 @@ def test_an_inherited_descriptor_does_not_keep_a_dead_producer_alive(closing: co
         assert made.counters[0] == 1
         assert made.producer_alive()
         child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        child.wait(60)
     assert not made.producer_alive()
 
 

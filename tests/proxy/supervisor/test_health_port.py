@@ -41,7 +41,7 @@ class Running:
 
     def connect(self) -> socket.socket:
         """Open a connection; the caller closes it."""
-        return socket.create_connection(self.listener.getsockname(), timeout=5)
+        return socket.create_connection(self.listener.getsockname(), timeout=60)
 
     def ask(self, raw: bytes) -> bytes:
         """Send bytes, read to the end."""
@@ -51,7 +51,7 @@ class Running:
 
     def probe(self, method: str = "GET", path: str = "/healthz") -> tuple[int, bytes]:
         """Ask as an ordinary client does."""
-        client = http.client.HTTPConnection("127.0.0.1", self.listener.getsockname()[1], timeout=5)
+        client = http.client.HTTPConnection("127.0.0.1", self.listener.getsockname()[1], timeout=60)
         try:
             client.request(method, path)
             answer = client.getresponse()
@@ -62,7 +62,7 @@ class Running:
     def stop(self) -> None:
         """End it; nothing stays registered."""
         self._is_stopping.set()
-        self._thread.join(5)
+        self._thread.join(60)
         self.health.close()
         assert not self.selector.get_map()
         self.selector.close()

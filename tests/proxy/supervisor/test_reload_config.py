@@ -23,7 +23,7 @@ def reread(source: object) -> tuple[subprocess.CompletedProcess[str], bytes]:
             env={**module_environment(), "SIDELOG_PROXY__STAGE": "from-the-environment"},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
         )
         return done, read_document(settings_fd)
     finally:

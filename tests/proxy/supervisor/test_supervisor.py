@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -104,7 +105,7 @@ class Play(threading.Thread):
 
 def until(is_true: Callable[[], object]) -> None:
     """Wait."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -175,7 +176,7 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
 ) -> None:
     """A worker that does not end is named, and killed when its time is over."""
     monkeypatch.setattr("proxy.supervisor.supervisor.SLOW_STOP_S", 0.05)
-    monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 1.0)
+    monkeypatch.setattr("proxy.supervisor.supervisor.KILL_AFTER_S", 3.0)
     supervised._limits = {**supervised._limits, "drain_timeout_s": 0}
 
     def steps() -> None:
@@ -184,10 +185,8 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
 
     run(supervised, steps)
     said = [record.getMessage() for record in caplog.records if record.name == "proxy.supervisor.supervisor"]
-    assert said[-2:] == [
-        "waiting for worker 1 to stop",
-        "worker 1 did not stop in time and is killed; its records stay in the ring",
-    ]
+    assert re.fullmatch("waiting for (worker 0, )?worker 1 to stop", said[-2])
+    assert said[-1] == "worker 1 did not stop in time and is killed; its records stay in the ring"
     assert supervised._workers[1].exit_code == -signal.SIGKILL
 
 

@@ -247,7 +247,7 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
     def upstream(connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         read_head(connection)
-        may_read.wait(10)
+        may_read.wait(60)
         left = size
         while left and (data := connection.recv(1 << 20)):
             left -= len(data)
@@ -267,7 +267,7 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
             pass
         assert sent < size
         may_read.set()
-        client.socket.settimeout(5)
+        client.socket.settimeout(60)
         client.send(b"x" * (size - sent))
         assert client.answer().status == 200
     assert plane.exchange().request_bytes == size
@@ -296,11 +296,12 @@ def test_connections_over_the_limit_get_503(start: Start) -> None:
 def test_read_ahead_is_bounded(start: Start) -> None:
     """A client that pipelines while it waits is read ahead only so far; nothing of it is dropped."""
     script = Script()
+    may_answer = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
         if number == 0:
             read_head(connection)
-            time.sleep(0.3)
+            may_answer.wait(60)
             connection.sendall(OK)
         script(connection, number)
 
@@ -313,5 +314,6 @@ def test_read_ahead_is_bounded(start: Start) -> None:
     with plane.connect() as client:
         client.send(GET + one * 120)
         assert MAX_READ_AHEAD_BYTES < eventually(held)[0] <= MAX_READ_AHEAD_BYTES + LOOP_READ_BYTES
+        may_answer.set()
         assert [client.answer().status for _ in range(121)] == [200] * 121
     plane.exchanges(121)

@@ -18,27 +18,27 @@ def test_a_connection_that_never_speaks_is_closed_without_a_word(start: Start) -
 
 def test_the_first_head_shares_the_time_since_accept(start: Start) -> None:
     """Waiting before the first byte does not buy a second deadline."""
-    plane = start(Script(), timeout_headers_s=1.0, timeout_keep_alive_s=60)
+    plane = start(Script(), timeout_headers_s=2.0, timeout_keep_alive_s=60)
     began = time.monotonic()
     with plane.connect() as client:
-        time.sleep(0.7)
+        time.sleep(1.6)
         client.send(b"GET / HT")
         assert client.answer().status == 408
-    assert time.monotonic() - began < 1.6
+    assert time.monotonic() - began < 3.4
     exchange = plane.exchange()
     assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "timeout_headers")
 
 
 def test_a_later_head_has_its_time_from_its_first_byte(start: Start) -> None:
     """An idle connection may be idle for longer than a head may take."""
-    plane = start(Script(), timeout_headers_s=0.5, timeout_keep_alive_s=60)
+    plane = start(Script(), timeout_headers_s=1.0, timeout_keep_alive_s=60)
     with plane.connect() as client:
         for _ in range(2):
             client.send(GET[:7])
             time.sleep(0.1)
             client.send(GET[7:])
             assert client.answer().status == 200
-            time.sleep(0.8)
+            time.sleep(1.2)
     plane.exchanges(2)
 
 

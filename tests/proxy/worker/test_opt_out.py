@@ -147,7 +147,7 @@ def test_an_exchange_in_flight_shows_no_more(start: Start) -> None:
 
     def upstream(connection: Any, number: int) -> None:
         read_head(connection)
-        go_on.wait(10)
+        go_on.wait(60)
         connection.sendall(OK)
 
     plane = start(upstream, capture=ALLOWED)

@@ -23,7 +23,7 @@ def _upload(client: Client, size: int) -> None:
     client.socket.settimeout(0.2)
     with contextlib.suppress(OSError):
         client.send(bytes(size))
-    client.socket.settimeout(5)
+    client.socket.settimeout(60)
 
 
 @pytest.mark.parametrize("size", [40_000_000, 400_000], ids=["in part", "whole"])
@@ -34,7 +34,7 @@ def test_an_upstream_that_takes_nothing_is_given_up(start: Start, size: int) -> 
     def upstream(connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         read_head(connection)
-        may_end.wait(10)
+        may_end.wait(60)
 
     plane = start(upstream, timeout_write_stall_s=0.4)
     with plane.connect() as client:
@@ -60,7 +60,7 @@ def test_an_upstream_that_takes_little_is_waited_for(start: Start) -> None:
             pass
         connection.sendall(OK)
 
-    plane = start(upstream, timeout_write_stall_s=0.5)
+    plane = start(upstream, timeout_write_stall_s=1.0)
     with plane.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + bytes(8_999_999) + b".")
         assert client.answer().status == 200
@@ -75,7 +75,7 @@ def test_a_tunnel_whose_upstream_takes_nothing_is_ended(start: Start) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         read_head(connection)
         connection.sendall(b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-        may_end.wait(10)
+        may_end.wait(60)
 
     plane = start(upstream, timeout_write_stall_s=0.4)
     with plane.connect() as client:
@@ -96,7 +96,7 @@ def test_a_client_that_vanishes_while_it_is_not_read_is_noticed(start: Start, lo
 
     def upstream(connection: socket.socket, number: int) -> None:
         read_head(connection)
-        may_end.wait(10)
+        may_end.wait(60)
 
     plane = start(upstream, loop=loop)
     with plane.connect() as client:
@@ -105,6 +105,6 @@ def test_a_client_that_vanishes_while_it_is_not_read_is_noticed(start: Start, lo
         left = time.monotonic()
         client.reset()
         exchange = plane.exchange()
-        assert time.monotonic() - left < 1
+        assert time.monotonic() - left < 20  # any deadline is later
     may_end.set()
     assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)

@@ -198,10 +198,10 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
 
     def upstream(connection: socket.socket, number: int) -> None:
         while read_head(connection):
-            go_on.wait(5)
+            go_on.wait(60)
             connection.sendall(OK)
 
-    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=0.4)
+    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=1.0)
     with plane.connect() as first, plane.connect() as second, plane.connect() as third:
         first.send(GET)
         eventually(lambda: plane.counters().connections_upstream)

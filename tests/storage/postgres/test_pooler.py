@@ -54,7 +54,7 @@ def pooled(url: str) -> Iterator[str]:
         user = "nobody" if os.geteuid() == 0 else None
         with subprocess.Popen([program, "-q", str(directory / "ini")], user=user) as process:
             try:
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + 60
                 while not (directory / ".s.PGSQL.5432").exists():
                     assert process.poll() is None
                     assert time.monotonic() < deadline
@@ -110,7 +110,7 @@ async def test_sidecars_share_the_sessions_of_a_pooler(pooled: str, tmp_path: Pa
 async def test_commits_through_a_pooler_are_heard_at_the_server(pooled: str, url: str, tmp_path: Path) -> None:
     """NOTIFY passes a pooler; LISTEN goes to the server, and is refused behind the pooler."""
     heard = asyncio.Event()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         task = tasks.create_task(hear_commits(url, "own", heard.set))
         await heard.wait()  # it listens
         heard.clear()
@@ -122,7 +122,7 @@ async def test_commits_through_a_pooler_are_heard_at_the_server(pooled: str, url
 
 async def test_listening_behind_a_pooler_is_refused(pooled: str, caplog: pytest.LogCaptureFixture) -> None:
     """The log names the setting."""
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         task = tasks.create_task(hear_commits(pooled, "own", lambda: None))
         while "[storage] listen_url leads to a pooler" not in caplog.text:  # noqa: ASYNC110 - a log sends no event
             await asyncio.sleep(0.005)

@@ -42,7 +42,7 @@ async def test_a_connection_tells_that_it_is_wanted(tmp_path: Path) -> None:
         def look(_: sqlite3.Connection) -> None:
             seen.append(store._writer.is_wanted)
             loop.call_soon_threadsafe(is_running.set)
-            assert handed_in.wait(10)
+            assert handed_in.wait(60)
             seen.append(store._writer.is_wanted)
 
         async with asyncio.TaskGroup() as tasks:

@@ -125,7 +125,7 @@ class Rig:
         """The ledger balances."""
         assert self.ledger().is_balanced, self.ledger()
 
-    async def until(self, condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Drain until something holds."""
         async with asyncio.timeout(timeout_s):
             while not condition():

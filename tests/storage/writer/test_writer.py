@@ -81,7 +81,7 @@ EVENTS = {field.name for field in fields(Listener)}
 
 @asynccontextmanager
 async def running(
-    store: MemoryStorage, directory: Path, deadline_s: float = 5.0, **options: object
+    store: MemoryStorage, directory: Path, deadline_s: float = 60.0, **options: object
 ) -> AsyncIterator[Writer]:
     """Run a writer; at the end it is closed and has settled everything."""
     limits = BacklogLimits(**{"max_age_s": 0.01} | {name: options.pop(name) for name in LIMITS & options.keys()})  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ async def stored(store: MemoryStorage) -> list[Record]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition that is about to hold."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 -- a condition is no event
             await asyncio.sleep(0.001)
 

@@ -38,12 +38,12 @@ def admin(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryStorage]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="admin")
     thread.start()
-    url, loop, stop = started.result(10)
+    url, loop, stop = started.result(60)
     monkeypatch.setenv("SIDELOG_URL", url)
     monkeypatch.setenv("SIDELOG_TOKEN", TOKEN)
     yield store
     loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
+    thread.join(60)
 
 
 def run(*arguments: str) -> int:
