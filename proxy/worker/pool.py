@@ -8,13 +8,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final
 
 from proxy.http1.errors import UpstreamError, unreached
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead, parse_response_head
-from proxy.settings.addresses import is_loopback
+from proxy.network.dialer import Address, Dialer
+from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream import UpstreamConnection
@@ -37,6 +39,7 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._connections: set[UpstreamConnection] = set()
         self._opening = 0
+        self._dialer = _dialer_for(route.address)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._plain = PlainLines()
         self._max_headers = limits.max_headers or 1 << 20
@@ -49,7 +52,7 @@ class Pool:
         return parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
 
     def new_connection(self) -> UpstreamConnection:
-        return UpstreamConnection(self, self._responses, self._max_head_bytes)
+        return UpstreamConnection(self, self._responses, self._max_head_bytes, self._route.address_text)
 
     def keep_alive_of(self, announced_s: int) -> int:
         """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting."""
@@ -136,20 +139,9 @@ class Pool:
             raise
 
     async def _connect(self) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
-        address = self._route.address
         self._opening += 1
         try:
-            if address.scheme == "unix":
-                _, connection = await loop.create_unix_connection(self.new_connection, address.path)
-            else:
-                _, connection = await loop.create_connection(
-                    self.new_connection,
-                    address.host,
-                    address.port,
-                    ssl=self._route.tls,
-                    server_hostname=self._route.server_name,
-                )
+            connection = await (self._open() if self._dialer is None else self._dial(self._dialer))
         except BaseException:
             self._opening -= 1
             self._wake()
@@ -160,6 +152,32 @@ class Pool:
             raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
         self._connections.add(connection)
         self._on_open(1)
+        return connection
+
+    async def _open(self) -> UpstreamConnection:
+        """Connect to the one address there is."""
+        loop, route = asyncio.get_running_loop(), self._route
+        address = route.address
+        if address.scheme == "unix":
+            _, connection = await loop.create_unix_connection(self.new_connection, address.path)
+        else:
+            _, connection = await loop.create_connection(
+                self.new_connection, address.host, address.port, ssl=route.tls, server_hostname=route.server_name
+            )
+        return connection
+
+    async def _dial(self, dialer: Dialer) -> UpstreamConnection:
+        """Connect to one of a name's addresses; one that connects and goes no further is avoided, too."""
+        connected, address = await dialer.connect()
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                self.new_connection, sock=connected, ssl=self._route.tls, server_hostname=self._route.server_name
+            )
+        except BaseException:
+            dialer.avoid(address)
+            connected.close()
+            raise
+        connection.address_text = _text_of(address)
         return connection
 
     def _is_ourselves(self, transport: asyncio.Transport) -> bool:
@@ -178,3 +196,19 @@ class Pool:
     def close(self) -> None:
         for connection in list(self._connections):
             connection.close()
+
+
+def _dialer_for(address: UpstreamAddress) -> Dialer | None:
+    """Return a dialer for a name; a literal address and a path need none."""
+    if address.scheme == "unix":
+        return None
+    try:
+        ip_address(address.host)
+    except ValueError:
+        return Dialer(address.host, address.port)
+    return None
+
+
+def _text_of(address: Address) -> bytes:
+    host, port = address[1][:2]
+    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()

@@ -164,7 +164,7 @@ class Relay:
         upstream = engine.pools[route.index].acquire(now_ns, is_idempotent=self.method in IDEMPOTENT_METHODS)
         if upstream is not None:
             self._upstream = upstream
-            exchange.upstream = route.address_text
+            exchange.upstream = upstream.address_text
             exchange.sent_ns = now_ns - exchange.started_ns
             upstream.begin(self, outgoing)
         else:
@@ -255,7 +255,7 @@ class Relay:
         self._connecting = None
         exchange.connect_ns = now_ns - before_ns
         exchange.sent_ns = now_ns - exchange.started_ns
-        exchange.upstream = route.address_text
+        exchange.upstream = upstream.address_text
         self._upstream = upstream
         if self.is_request_complete:
             self._phase = Phase.WAITING

@@ -83,16 +83,19 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_buffer", "_framer", "_max_head_bytes", "_parse", "_pool", "_state", "handler", "idle_since_ns", "is_reused",
-        "keep_alive_ns", "transport",
+        "_buffer", "_framer", "_max_head_bytes", "_parse", "_pool", "_state", "address_text", "handler",
+        "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
     _framer: BodyFramer
     """Of the response, once its head is read."""
 
-    def __init__(self, pool: ConnectionPool, responses: ResponseParser, max_head_bytes: int) -> None:
-        """Belong to a pool; `max_head_bytes` bounds what is buffered."""
+    def __init__(
+        self, pool: ConnectionPool, responses: ResponseParser, max_head_bytes: int, address_text: bytes
+    ) -> None:
+        """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on records."""
+        self.address_text = address_text
         self._pool = pool
         self._parse = responses.parse
         self._max_head_bytes = max_head_bytes

@@ -1,0 +1,144 @@
+"""Connects to a name that may have several addresses, whichever of them answer (RFC 8305 §4, §5; P26).
+
+Strategy: one address after the other in `AddressOrder`, the next as soon as one fails or has been silent for a quarter
+of a second; the first that connects wins, the others are given up. The order is pure. The invariant: of the sockets
+that were opened exactly one is returned, or none is left.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from typing import Any, Final
+
+ATTEMPT_DELAY_S: Final = 0.25
+"""How long an address may be silent before the next is tried beside it (RFC 8305 §5)."""
+
+AVOIDED_S: Final = 30.0
+"""How long an address that failed comes after the others."""
+
+Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+"""Family and socket address."""
+
+
+class AddressOrder:
+    """The order in which the addresses of one name are tried."""
+
+    __slots__ = ("_avoided", "_turn")
+
+    def __init__(self) -> None:
+        self._avoided: dict[Address, float] = {}
+        """Address → until when. Holds nothing the name does not lead to."""
+        self._turn = 0
+
+    def arrange(self, found: Sequence[Address], now_s: float) -> list[Address]:
+        """Return the addresses found: families in turn (RFC 8305 §4), rotated within each, failed ones last."""
+        self._avoided = {a: until_s for a, until_s in self._avoided.items() if a in found and until_s > now_s}
+        self._turn += 1
+        families: dict[socket.AddressFamily, list[Address]] = {}
+        for address in found:
+            families.setdefault(address[0], []).append(address)
+        rotated = [_rotate(addresses, self._turn - 1) for addresses in families.values()]
+        ordered = [address for address in chain.from_iterable(zip_longest(*rotated)) if address is not None]
+        return sorted(ordered, key=self._avoided.__contains__)
+
+    def avoid(self, address: Address, now_s: float) -> None:
+        self._avoided[address] = now_s + AVOIDED_S
+
+
+def _rotate(addresses: list[Address], by: int) -> list[Address]:
+    by %= len(addresses)
+    return addresses[by:] + addresses[:by]
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """Return the addresses of a name, each once, in the resolver's order (RFC 6724).
+
+    Raises:
+        OSError: `socket.gaierror`, the name leads nowhere.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys((socket.AddressFamily(family), address) for family, _, _, _, address in found))
+
+
+class Dialer:
+    """Opens connections to one name."""
+
+    __slots__ = ("_host", "_order", "_port")
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._order = AddressOrder()
+
+    async def connect(self) -> tuple[socket.socket, Address]:
+        """Return a connected socket, not blocking, and the address it leads to.
+
+        Raises:
+            OSError: no address could be reached; of several failures the first.
+        """
+        addresses = self._order.arrange(await resolve(self._host, self._port), time.monotonic())
+        if len(addresses) == 1:
+            return await _attempt(addresses[0]), addresses[0]
+        return await self._race(addresses)
+
+    def avoid(self, address: Address) -> None:
+        """Try an address after all others for a while: what answers there is of no use."""
+        self._order.avoid(address, time.monotonic())
+
+    async def _race(self, addresses: list[Address]) -> tuple[socket.socket, Address]:
+        won: asyncio.Future[tuple[socket.socket, Address]] = asyncio.get_running_loop().create_future()
+        errors: list[OSError] = []
+        started: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for address in addresses:
+                    started.append(tasks.create_task(self._try(address, won, errors), name="connect"))
+                    await _first_of([started[-1], won], ATTEMPT_DELAY_S)
+                    if won.done():
+                        break
+                while not won.done() and (waiting := [attempt for attempt in started if not attempt.done()]):
+                    await _first_of([*waiting, won])
+                for address, attempt in zip(addresses, started, strict=False):
+                    if not attempt.done():
+                        self.avoid(address)
+                        attempt.cancel()
+        except BaseException:
+            if won.done():
+                won.result()[0].close()
+            raise
+        if won.done():
+            return won.result()
+        raise errors[0]
+
+    async def _try(
+        self, address: Address, won: "asyncio.Future[tuple[socket.socket, Address]]", errors: list[OSError]
+    ) -> None:
+        try:
+            connected = await _attempt(address)
+        except OSError as error:
+            self.avoid(address)
+            errors.append(error)
+            return
+        if won.done():
+            connected.close()
+        else:
+            won.set_result((connected, address))
+
+
+async def _first_of(futures: list[asyncio.Future[Any]], timeout_s: float | None = None) -> None:
+    await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _attempt(address: Address) -> socket.socket:
+    family, target = address
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setblocking(False)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(opened, target)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
