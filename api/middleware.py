@@ -58,6 +58,15 @@ def refusal_response(format: ErrorFormat, refused: Refused) -> web.Response:
     )
 
 
+def _failure(request: web.Request, error: Exception) -> Refused:
+    """Tell a client that left in the middle of its response from what is our fault, and log the latter."""
+    if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+        _log.debug("the client left before its response was whole", extra={"path": request.path})
+        return Refused(499, "the client left")  # nobody reads it, but aiohttp asks for a response
+    _log.error("bug: a handler failed", extra={"path": request.path}, exc_info=error)
+    return Refused(500, "internal error, see the log of sidelog")
+
+
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a handler raises into a response in the format of the dialect."""
@@ -74,9 +83,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except StorageUnavailable as error:
         _log.warning("a read failed, the store is away: %s", error)
         refused = Refused(503, "the store cannot be reached", headers={"Retry-After": "5"})
-    except Exception:
-        _log.exception("bug: a handler failed", extra={"path": request.path})
-        refused = Refused(500, "internal error, see the log of sidelog")
+    except Exception as error:
+        refused = _failure(request, error)
     return refusal_response(error_format_of(request.path), refused)
 
 

@@ -1,8 +1,9 @@
 """Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
 
 A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, TAB or CR) gets an apostrophe in
-front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them. Bodies
-are columns where they are asked for, and the column beside each says how it is written and what of it is missing.
+front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them. Columns
+are named as the members of the JSON are, durations in microseconds included. Bodies are columns where they are asked
+for, and the column beside each says how it is written and what of it is missing.
 """
 
 import csv
@@ -18,7 +19,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 COLUMNS: Final = (
     "seq", "id", "started_at", "ended_at", "kind", "level", "outcome", "status", "method", "scheme", "host", "path",
-    "query", "duration_ms", "first_byte_ms", "request_bytes", "response_bytes", "client_ip", "upstream", "route_id",
+    "query", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "client_ip", "upstream", "route_id",
     "service", "container", "project", "client", "user_id", "trace_id", "request_id", "user_agent", "error_type",
     "key_id", "key_name", "provider", "model", "input_tokens", "output_tokens", "cost_usd", "name",
 )  # fmt: skip
@@ -38,8 +39,6 @@ def row(record: Record, payload: Payload | None = None, *, with_bodies: bool = F
         "id": format_id(record.id),
         "started_at": format_time(record.started_at_us),
         "ended_at": format_time(record.ended_at_us),
-        "duration_ms": record.duration_us / 1000,
-        "first_byte_ms": None if record.first_byte_us is None else record.first_byte_us / 1000,
     }
     cells = (special[name] if name in special else getattr(record, name) for name in COLUMNS)
     bodies: tuple[str, ...] = ()

@@ -1,13 +1,17 @@
 """Exports: whole, resumable, constant in memory, and harmless in a spreadsheet."""
 
+import asyncio
 import base64
 import csv
 import io
 import json
+import logging
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
 
+from api.app import make_app
 from api.http.cursor import encode_cursor
 from api.native import csv_rows
 from api.native.har import har_entry
@@ -58,6 +62,9 @@ async def test_csv_reads_back(client: Client, world: World) -> None:
     assert [row["method"] for row in rows] == ["POST"] * 3
     assert rows[0]["path"] == "/v1/users/0"
     assert list(rows[0]) == list(csv_rows.COLUMNS)
+    shown = json.loads((await fetch(client, "format=ndjson")).splitlines()[0])
+    assert set(csv_rows.COLUMNS) <= set(shown)
+    assert rows[0]["duration_us"] == str(shown["duration_us"])
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
@@ -139,3 +146,34 @@ async def test_bad_parameters_are_named(client: Client, query: str, parameter: s
     response = await client.get(f"/api/export?{query}", headers=BEARER)
     assert response.status == 400
     assert (await response.json())["parameter"] == parameter
+
+
+async def test_a_client_that_leaves_its_export_is_no_error(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """It is noticed, nothing is logged above DEBUG, and the port serves on."""
+    noticed = asyncio.Event()
+    caplog.set_level(logging.DEBUG, "api.middleware")
+
+    def notice(record: logging.LogRecord) -> bool:
+        if "client left" in record.msg:
+            noticed.set()
+        return True
+
+    caplog.handler.addFilter(notice)
+    large = Payload(b"GET / HTTP/1.1", b"HTTP/1.1 200 OK", None, Body(b"x" * 65536, b"", 65536, False, None, None))
+    await world.storage.commit(Batch("side-1", [Entry(make_record(number), large) for number in range(400)]))
+    runner = web.AppRunner(make_app(world.services()), access_log=None)  # as the admin port: handlers run to their end
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/api"
+        async with ClientSession(headers={**BEARER, "Host": "admin.internal"}) as session:
+            response = await session.get(f"{url}/export?bodies=true")
+            assert await response.content.readany()
+            response.close()
+            async with asyncio.timeout(30):
+                await noticed.wait()
+            async with session.get(f"{url}/records?limit=1") as after:
+                assert after.status == 200
+    finally:
+        await runner.cleanup()
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.DEBUG] == []
