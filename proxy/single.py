@@ -47,6 +47,7 @@ async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> Non
                     front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
                     await front.start()
                     await front.listen(listeners.data[0])
+                    log.info("ready")
                     notify("READY=1")
                     await stopping.wait()
                     notify("STOPPING=1")

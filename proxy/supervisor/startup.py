@@ -59,7 +59,14 @@ def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> 
     admin_url = write_addresses(data, listeners, settings)
     proxy_host, proxy_port = listeners.data_address
     scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
-    extra = {"proxy": f"{scheme}://{proxy_host}:{proxy_port}", "admin": admin_url}
+    # The link logs in: it belongs onto the terminal of who started this, and into no file.
+    has_link = sys.stderr.isatty() and settings["admin"]["auth"] != "off"
+    extra = {
+        "proxy": f"{scheme}://{proxy_host}:{proxy_port}",
+        "admin": admin_url,
+        "ui": f"{admin_url}/login#token={data.token}" if has_link else f"{admin_url}/",
+        "data_dir": str(data.path),
+    }
     for name, listener in (("metrics", listeners.metrics), ("health", listeners.health)):
         if listener is not None:
             host, port = url_address(listener)

@@ -171,6 +171,7 @@ class Supervisor:
                 other.release(child.index)
         if not self._is_announced and all(c.is_ready for c in self._children):
             self._is_announced = True
+            log.info("ready")
             notify("READY=1")
 
     def _handle_signals(self) -> None:
