@@ -2,12 +2,14 @@
 
 Strategy: only declarations stand here; what a command does is in `proxy/cli/commands/`, imported when it runs, so that
 `sidelog version` does not pay for the proxy. Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130
-interrupted. A user's mistake is one line on stderr, never a traceback.
+interrupted, 141 when whoever read the output left (what a shell says of a program that SIGPIPE ended). A user's mistake
+is one line on stderr, never a traceback.
 """
 
 import os
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import typer
 from typer import Option
@@ -19,8 +21,14 @@ from proxy.cli.records_app import records_app
 from proxy.process.own_packages import foreign_package
 from proxy.settings.flags import FLAGS
 
+COMPLETE_VARIABLE: Final = "_SIDELOG_COMPLETE"
+"""By it a shell's completion script asks, as typer names it for this program."""
+READER_GONE: Final = 128 + signal.SIGPIPE
 
-def _end(code: object) -> None:
+Shell = Literal["bash", "zsh", "fish"]
+
+
+def _end(code: object, **_: object) -> None:
     """Turn what a command returned into the exit code."""
     raise typer.Exit(code if isinstance(code, int) else 0)
 
@@ -32,6 +40,7 @@ app = typer.Typer(
     add_completion=False,  # its two options alone would cost every start the import of their validators
     pretty_exceptions_enable=False,
     result_callback=_end,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Check or show the configuration.", no_args_is_help=True)
 token_app = typer.Typer(help="The admin token.", no_args_is_help=True)
@@ -40,6 +49,24 @@ app.add_typer(token_app, name="token")
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 app.add_typer(records_app)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from proxy.process.version import VERSION
+
+        sys.stdout.write(f"sidelog {VERSION}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        Option("--version", metavar="", help="Print the version and exit.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
 
 
 @app.command()
@@ -158,11 +185,38 @@ def version(as_json: Json = False) -> int:
     return command.run(as_json=as_json)
 
 
+@app.command()
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> int:
+    """Print a script that completes commands and options in a shell, which evaluates it: eval "$(sidelog …)".
+
+    Example: sidelog completion bash
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # its module lists no names
+
+    from proxy.cli.commands.output import say
+
+    say(get_completion_script(prog_name="sidelog", complete_var=COMPLETE_VARIABLE, shell=shell))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; usage errors and interruption are typer's, everything else ours."""
     if problem := foreign_package():
         sys.stderr.write(f"sidelog: {problem}\n")
         return 1
+    if COMPLETE_VARIABLE in os.environ:  # a shell asks; what answers it costs every other start 20 ms
+        from typer.completion import completion_init  # type: ignore[attr-defined]  # the same
+
+        completion_init()
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _reader_gone()
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         app(args=arguments, prog_name="sidelog")
     except SystemExit as end:
@@ -172,11 +226,20 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _reader_gone() -> int:
+    from proxy.cli.commands.output import leave_stdout
+
+    leave_stdout()
+    return READER_GONE
+
+
 def _failed(error: Exception) -> int:
     """Report a user's mistake in plain words; anything else is a bug and keeps its traceback."""
-    from proxy.cli.commands.output import CommandError, complain
+    from proxy.cli.commands.output import CommandError, ReaderGone, complain
     from proxy.settings.model import SettingsError
 
+    if isinstance(error, ReaderGone):
+        return _reader_gone()
     if isinstance(error, SettingsError):
         for problem in error.problems:
             complain(f"sidelog: {problem}")

@@ -27,6 +27,19 @@ DataDir = Annotated[
     Option(FLAGS["data_dir"].option, metavar=FLAGS["data_dir"].metavar, help=FLAGS["data_dir"].help),
 ]
 Json = Annotated[bool, Option("--json", metavar="", help="print JSON")]
+Fields = Annotated[
+    str | None,
+    Option(
+        "--fields",
+        metavar="NAME,…",
+        help="Columns: time, code, ms, target, request, or any member of the JSON. Default: what fits the terminal.",
+    ),
+]
+Wide = Annotated[bool, Option("--wide", metavar="", help="Show all columns in full, however narrow the terminal.")]
+Utc = Annotated[
+    bool,
+    Option("--utc", metavar="", help="Times without an offset, given and shown, are UTC. Default: the machine's zone."),
+]
 Url = Annotated[
     str | None,
     Option(
@@ -75,7 +88,7 @@ Filters = dict[str, str | list[str]]
 _KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 _ONE: Final = str | None
 _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
-    ("since", _ONE, "Inclusive; ISO 8601, or relative: 15m, 24h."),
+    ("since", _ONE, "Inclusive; ISO 8601 in local time or with an offset, or relative: 15m, 24h."),
     ("until", _ONE, "Exclusive."),
     ("status", Many, "404, 5xx, or a list."),
     ("method", Many, "GET, POST, …"),

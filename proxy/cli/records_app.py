@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from proxy.cli.options import Filters, Json, with_client, with_filters, with_reader
+from proxy.cli.options import Fields, Filters, Json, Utc, Wide, with_client, with_filters, with_reader
 
 if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
@@ -20,7 +20,9 @@ Ndjson = Annotated[bool, Option("--json", metavar="", help="Print one JSON objec
 @with_reader
 def get(
     admin: "Client",
-    record_id: Annotated[str, typer.Argument(metavar="ID", help="Record id: with or without dashes, or req_…")],
+    record_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Record id, with or without dashes, its beginning, or req_…")
+    ],
     raw: Annotated[bool, Option("--raw", metavar="", help="Print only the stored bytes of the response body.")] = False,
     request: Annotated[bool, Option("--request", metavar="", help="With --raw: the request body instead.")] = False,
     curl: Annotated[bool, Option("--curl", metavar="", help="Print a curl command that repeats the request.")] = False,
@@ -52,6 +54,10 @@ def query(
     admin: "Client",
     order: Annotated[str | None, Option(metavar="ORDER", help="desc (newest first, default) or asc.")] = None,
     limit: Annotated[int, Option(min=1, metavar="N", help="Maximum number of records.")] = 100,
+    fields: Fields = None,
+    wide: Wide = False,
+    no_header: Annotated[bool, Option("--no-header", metavar="", help="Leave out the line with the titles.")] = False,
+    utc: Utc = False,
     as_json: Ndjson = False,
 ) -> int:
     """Search records; the values of a repeated option are alternatives.
@@ -59,9 +65,12 @@ def query(
     Example: sidelog query --status 5xx --since 15m
     """
     from proxy.cli.commands import records
+    from proxy.cli.commands.listing import View, read_fields
+    from proxy.cli.commands.zone import with_offsets, zone_of
 
-    parameters = filters | ({"order": order} if order else {})
-    return records.query(admin, parameters, limit, as_json=as_json)
+    view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone_of(utc))
+    parameters = with_offsets(filters, view.zone) | ({"order": order} if order else {})
+    return records.query(admin, parameters, limit, view, as_json=as_json)
 
 
 @records_app.command()
@@ -70,6 +79,9 @@ def query(
 def tail(
     filters: Filters,
     admin: "Client",
+    fields: Fields = None,
+    wide: Wide = False,
+    utc: Utc = False,
     as_json: Ndjson = False,
 ) -> int:
     """Follow new records as they are stored; resumes without a gap when the connection breaks or sidelog restarts.
@@ -77,8 +89,11 @@ def tail(
     Example: sidelog tail --level warn --level error
     """
     from proxy.cli.commands import tail as command
+    from proxy.cli.commands.listing import View, read_fields
+    from proxy.cli.commands.zone import with_offsets, zone_of
 
-    return command.run(admin, filters, as_json=as_json)
+    view = View(fields=read_fields(fields), is_wide=wide, zone=zone_of(utc))
+    return command.run(admin, with_offsets(filters, view.zone), view, as_json=as_json)
 
 
 @records_app.command()
@@ -87,6 +102,7 @@ def tail(
 def stats(
     filters: Filters,
     admin: "Client",
+    utc: Utc = False,
     as_json: Json = False,
 ) -> int:
     """Show totals by status, level, project, container and service, and latency percentiles.
@@ -94,8 +110,9 @@ def stats(
     Example: sidelog stats --since 24h --route default
     """
     from proxy.cli.commands import stats as command
+    from proxy.cli.commands.zone import with_offsets, zone_of
 
-    return command.run(admin, filters, as_json=as_json)
+    return command.run(admin, with_offsets(filters, zone_of(utc)), as_json=as_json)
 
 
 @records_app.command()
@@ -109,12 +126,14 @@ def export(
         Path | None, Option("--output", "-o", metavar="FILE", help="Output file; default: standard output.")
     ] = None,
     bodies: Annotated[bool, Option("--bodies", metavar="", help="Include bodies (NDJSON, CSV).")] = False,
+    utc: Utc = False,
 ) -> int:
     """Export all matching records, oldest first, with a progress bar on stderr.
 
     Example: sidelog export csv --since 24h -o yesterday.csv
     """
     from proxy.cli.commands import export as command
+    from proxy.cli.commands.zone import with_offsets, zone_of
 
-    parameters = filters | {"format": format} | ({"bodies": "true"} if bodies else {})
+    parameters = with_offsets(filters, zone_of(utc)) | {"format": format} | ({"bodies": "true"} if bodies else {})
     return command.run(admin, parameters, output)

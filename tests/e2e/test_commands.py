@@ -9,6 +9,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -107,6 +108,40 @@ def test_tail_survives_a_restart_without_loss(tmp_path: Path, upstream: str) -> 
         assert seqs == list(range(seqs[0], seqs[-1] + 1))
         paths = [json.loads(line)["path"] for line in lines]
         assert [path for path in paths if path.startswith("/after")] == [f"/after/{n}" for n in range(5)]
+
+
+def test_a_live_list_ends_with_its_reader(tmp_path: Path, upstream: str) -> None:
+    """`sidelog tail | head -1` is over once head is, although nothing more is recorded."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        command = [sys.executable, "-m", "proxy", "tail", "--data-dir", str(sidelog.data_dir)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            seen = threading.Event()
+
+            def read_line(stream: IO[bytes]) -> None:
+                stream.readline()
+                seen.set()
+
+            reader = threading.Thread(target=read_line, args=(process.stdout,))
+            reader.start()
+            while not seen.wait(0.1):
+                fetch(sidelog, "/users/1")
+            reader.join()
+            process.stdout.close()
+            assert process.wait(30) == 141
+            assert process.stderr.read() == b""
+
+
+def test_a_start_says_where_everything_is(tmp_path: Path, upstream: str) -> None:
+    """Addresses, the UI, the data directory, then that it is ready; a log never holds the token."""
+    for workers in ("1", "0"):
+        with Sidelog(tmp_path / f"data{workers}", upstream, "--workers", workers) as sidelog:
+            eventually(lambda: '"ready"' in sidelog.log)
+            first = json.loads(sidelog.log.splitlines()[0])
+            assert (first["message"], first["proxy"]) == ("sidelog is starting", sidelog.url)
+            assert (first["ui"], first["data_dir"]) == (f"{sidelog.admin_url}/", str(sidelog.data_dir))
+            assert sidelog.token not in sidelog.log
 
 
 @pytest.mark.parametrize("command", ["query", "stats", "tail", "export csv", "get x", "health", "token show"])

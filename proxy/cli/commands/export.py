@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import CommandError, complain
+from proxy.cli.commands.output import CommandError, ReaderGone, complain
 
 PIECE_BYTES: Final = 1 << 16
 READ_TIMEOUT_S: Final = 120.0
@@ -40,8 +40,8 @@ def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: Binar
                 file.write(piece)
                 progress.add(piece)
         file.flush()
-    except BrokenPipeError:
-        return  # the reader of our output has closed it
+    except BrokenPipeError as error:
+        raise ReaderGone from error
     except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise CommandError(f"the export failed after {progress.text()}: {error}; the file is incomplete") from error
     finally:

@@ -1,100 +1,161 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
 Strategy: a wide terminal shows everything; on a narrow one the date, the host and the outcome go (its colour stays),
-and the id is written without hyphens, so that it still fits and can be passed to `sidelog get`.
+and the id is written without hyphens, so that it still fits and can be passed to `sidelog get`. What the reader asks
+for (`--wide`, `--fields`) is shown whole, however narrow the terminal.
 """
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.commands.output import WIDE_COLUMNS, console, visible_line
+from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, console, visible_line
 
-_WIDE: Final = ("time", "status", "ms", "method", "target", "outcome", "id")
-_NARROW: Final = ("time", "code", "ms", "request", "id")
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = Mapping[str, Any]
+
+WIDE: Final = ("time", "status", "ms", "method", "target", "outcome", "id")
+NARROW: Final = ("time", "code", "ms", "request", "id")
+COMPUTED: Final = ("time", "code", "ms", "target", "request")
+"""Columns that no member of a record is called."""
+DERIVED: Final = ("in_flight", "finish_reason", "started_at", "ended_at", "upstream_sent_at", "upstream_done_at")
+"""What the API shows of a record beside what is stored."""
 _STYLES: Final = {"error": "red", "warn": "yellow"}
-_LINE_WIDTHS: Final = (23, 3, 9, 7)
-_NARROW_LINE_WIDTHS: Final = (8, 3, 9)
+_STYLED: Final = frozenset({"status", "code", "outcome"})
+_NUMBERS: Final = frozenset({"status", "code", "ms"})
+_LINE_WIDTHS: Final = {"status": 3, "code": 3, "ms": 9, "method": 7}
 _ID_CHARACTERS: Final = 32
 _GAP: Final = 2
 
 
-def print_records(rows: list[dict[str, Any]]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """How the reader wants to see records."""
+
+    fields: tuple[str, ...] = ()
+    """Columns; empty: those that fit the terminal."""
+    is_wide: bool = False
+    has_header: bool = True
+    zone: tzinfo | None = None
+    """None: the machine's."""
+
+    def columns(self, out: "Console") -> tuple[str, ...]:
+        return self.fields or (WIDE if self.is_wide or out.width >= WIDE_COLUMNS else NARROW)
+
+
+def read_fields(text: str | None) -> tuple[str, ...]:
+    """Read the names of columns, with commas between them.
+
+    Raises:
+        CommandError: a name that neither a column nor a member of a record has.
+    """
+    from storage.record import Record
+
+    names = tuple(name for part in (text or "").split(",") if (name := part.strip()))
+    known = (*COMPUTED, *Record.__struct_fields__, *DERIVED)
+    if unknown := [name for name in names if name not in known]:
+        raise CommandError(f"unknown field {unknown[0]!r}, expected some of: {', '.join(known)}", exit_code=2)
+    return names
+
+
+def selected(row: Row, view: View) -> Row:
+    """Return a record with only the fields that were asked for, those of columns as their text."""
+    if not view.fields:
+        return row
+    return {name: _text(name, row, view) if name in COMPUTED else row.get(name) for name in view.fields}
+
+
+def print_records(rows: Sequence[Row], view: View) -> None:
     """Print a table that fits the terminal; off a terminal it is as wide as it needs."""
     out = console()
-    is_wide = out.width >= WIDE_COLUMNS
-    titles = _WIDE if is_wide else _NARROW
-    cells = [_wide_cells(row) if is_wide else _narrow_cells(row) for row in rows]
-    widths = [max(len(title), *(row[place].cell_len for row in cells)) for place, title in enumerate(titles)]
-    flexible = titles.index("target" if is_wide else "request")
+    names = view.columns(out)
+    titles = ["time UTC" if name == "time" and view.zone else name for name in names]
+    cells = [[_cell(name, row, view, is_short=names is NARROW) for name in names] for row in rows]
+    heads = titles if view.has_header else [""] * len(names)
+    widths = [max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)]
     needed = sum(widths) + _GAP * (len(widths) - 1)
-    if out.is_terminal:
-        widths[flexible] -= max(0, needed - out.width)
+    if out.is_terminal and not view.is_wide and not view.fields:
+        widths[names.index("target" if names is WIDE else "request")] -= max(0, needed - out.width)
     else:
         out.width = max(out.width, needed)
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for title, width in zip(titles, widths, strict=True):
-        is_number = title in ("status", "code", "ms")
-        table.add_column(title, justify="right" if is_number else "left", width=max(1, width), no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_header=view.has_header)
+    for name, title, width in zip(names, titles, widths, strict=True):
+        table.add_column(title, justify="right" if name in _NUMBERS else "left", width=max(1, width), no_wrap=True)
     for row in cells:
         table.add_row(*row)
-    out.print(table)
+    out.print(table, soft_wrap=False, crop=not (view.is_wide or view.fields))
 
 
-def line_of(row: Mapping[str, Any]) -> str:
+def line_of(row: Row, view: View, out: "Console") -> str:
     """Show one record on one line, coloured on a terminal."""
-    out = console()
-    is_wide = out.width >= WIDE_COLUMNS
-    cells, widths = (_wide_cells(row), _LINE_WIDTHS) if is_wide else (_narrow_cells(row), _NARROW_LINE_WIDTHS)
-    for cell, width in zip(cells, widths, strict=False):
-        cell.align("right" if width in (3, 9) else "left", width)
-    if not is_wide:
-        left = out.width - sum(widths) - _ID_CHARACTERS - _GAP * (len(cells) - 1)
+    names = view.columns(out)
+    is_short = names is NARROW
+    widths = {**_LINE_WIDTHS, "time": 8 if is_short else 23}
+    cells = [_cell(name, row, view, is_short=is_short) for name in names]
+    for name, cell in zip(names, cells, strict=True):
+        if name in widths and name != names[-1]:
+            cell.align("right" if name in _NUMBERS else "left", widths[name])
+    if is_short:
+        left = out.width - sum(widths[name] for name in NARROW[:3]) - _ID_CHARACTERS - _GAP * (len(cells) - 1)
         cells[3].truncate(max(1, left), overflow="ellipsis", pad=True)
     with out.capture() as captured:
         out.print(Text("  ").join(cells), end="", soft_wrap=True)
     return captured.get()
 
 
-def _wide_cells(row: Mapping[str, Any]) -> list[Text]:
-    style = _STYLES.get(row.get("level") or "", "")
-    is_event = row.get("kind") == "event"
-    target = row.get("name") if is_event else f"{row.get('host') or ''}{row.get('path') or ''}"
-    return [
-        Text(_local_time(row.get("started_at"), "%Y-%m-%d %H:%M:%S.%f")[:23]),
-        Text(str(row.get("status") or "-"), style=style),
-        Text(_ms(row)),
-        Text(visible_line(row.get("method") or ("event" if is_event else "-"))),
-        Text(visible_line(target or "-")),
-        Text(visible_line(row.get("outcome") or ""), style=style),
-        Text(row.get("id") or ""),
-    ]
+def _cell(name: str, row: Row, view: View, *, is_short: bool) -> Text:
+    style = _STYLES.get(row.get("level") or "", "") if name in _STYLED else ""
+    return Text(visible_line(_text(name, row, view, is_short=is_short)), style=style)
 
 
-def _narrow_cells(row: Mapping[str, Any]) -> list[Text]:
-    style = _STYLES.get(row.get("level") or "", "")
-    what = (
-        f"event {row.get('name')}"
-        if row.get("kind") == "event"
-        else f"{row.get('method') or '-'} {row.get('path') or '-'}"
-    )
-    return [
-        Text(_local_time(row.get("started_at"), "%H:%M:%S")),
-        Text(str(row.get("status") or "-"), style=style),
-        Text(_ms(row)),
-        Text(visible_line(what)),
-        Text((row.get("id") or "").replace("-", "")),
-    ]
+def _text(name: str, row: Row, view: View, *, is_short: bool = False) -> str:
+    match name:
+        case "time":
+            moment = _in_zone(row.get("started_at"), view.zone)
+            if moment is None:
+                return "-"
+            return f"{moment:%H:%M:%S}" if is_short else f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:23]
+        case "status" | "code":
+            return str(row.get("status") or "-")
+        case "ms":
+            duration_us = row.get("duration_us")
+            return "-" if duration_us is None else f"{duration_us / 1000:.1f}"
+        case "method":
+            return row.get("method") or ("event" if _is_event(row) else "-")
+        case "target":
+            return (row.get("name") if _is_event(row) else f"{row.get('host') or ''}{_path(row)}") or "-"
+        case "request":
+            return f"event {row.get('name')}" if _is_event(row) else f"{row.get('method') or '-'} {_path(row) or '-'}"
+        case "id":
+            return (row.get("id") or "").replace("-", "") if is_short else row.get("id") or ""
+        case _:
+            return plain(row.get(name))
 
 
-def _ms(row: Mapping[str, Any]) -> str:
-    duration_us = row.get("duration_us")
-    return "-" if duration_us is None else f"{duration_us / 1000:.1f}"
+def _is_event(row: Row) -> bool:
+    return row.get("kind") == "event"
 
 
-def _local_time(moment: str | None, form: str) -> str:
-    """Show an ISO time in the reader's zone."""
-    return datetime.fromisoformat(moment).astimezone().strftime(form) if moment else "-"
+def _path(row: Row) -> str:
+    query = row.get("query")
+    return (row.get("path") or "") + ("" if query is None else f"?{query}")
+
+
+def plain(value: object) -> str:
+    """Write a member of a record for a person; what is not known is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return "yes" if value is True else "no" if value is False else str(value)
+
+
+def _in_zone(moment: str | None, zone: tzinfo | None) -> datetime | None:
+    return datetime.fromisoformat(moment).astimezone(zone) if moment else None

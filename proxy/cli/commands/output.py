@@ -5,9 +5,15 @@ logged request cannot move the cursor or retitle the reader's window.
 """
 
 import json
+import os
 import re
+import select
+import signal
 import sys
-from typing import TYPE_CHECKING, Final
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +31,61 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
+class ReaderGone(Exception):
+    """Whoever read stdout has left, as `head` does: the command ends, quietly."""
+
+
 def say(text: str) -> None:
-    """Write one line to stdout."""
-    sys.stdout.write(text + "\n")
+    """Write one line to stdout.
+
+    Raises:
+        ReaderGone: nobody reads it any more.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+
+
+def flush() -> None:
+    """Hand on what was written to stdout; raises ReaderGone as `say` does."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+
+
+def leave_stdout() -> None:
+    """Let what is still buffered for stdout go nowhere: else the interpreter would complain of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def ends_with_its_reader() -> Iterator[None]:
+    """Raise ReaderGone here once nobody reads stdout any more, also while nothing is written to it.
+
+    A write would tell, but a live list may be silent for hours. Only poll(2) tells without one, hence a thread of its
+    own; it wakes this one with SIGPIPE, which a socket may cause as well, so the handler looks again.
+    """
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)  # errors only
+
+    def raise_if_gone(*_: object) -> None:
+        if any(events & select.POLLERR for _, events in watch.poll(0)):
+            raise ReaderGone
+
+    def wait(reader: int) -> None:
+        watch.poll()
+        signal.pthread_kill(reader, signal.SIGPIPE)
+
+    before = signal.signal(signal.SIGPIPE, raise_if_gone)
+    threading.Thread(target=wait, args=(threading.get_ident(),), name="reader of stdout", daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
 
 
 def complain(text: str) -> None:
@@ -56,8 +114,12 @@ def console() -> "Console":
     """Make a rich console on stdout; without colour, and as wide as needed, when it is not a terminal."""
     from rich.console import Console
 
+    class _Console(Console):
+        def on_broken_pipe(self) -> NoReturn:
+            raise ReaderGone
+
     is_terminal = sys.stdout.isatty()
-    return Console(
+    return _Console(
         file=sys.stdout,
         no_color=None if is_terminal else True,  # None: as NO_COLOR says
         width=None if is_terminal else 200,

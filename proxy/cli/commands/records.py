@@ -4,7 +4,6 @@ Strategy: the API's JSON is passed on as it is with `--json`; tables show a few 
 one, so that a long answer starts at once and needs no memory.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -12,7 +11,9 @@ from urllib.parse import quote
 
 from proxy.cli.commands.client import Client, refusal
 from proxy.cli.commands.curl import curl_of
+from proxy.cli.commands.listing import View, plain, print_records, selected
 from proxy.cli.commands.output import CommandError, complain, say, say_json, visible, visible_line
+from proxy.cli.commands.record_id import find_id
 
 PAGE_RECORDS: Final = 1000
 """The API's largest page."""
@@ -24,20 +25,18 @@ _PARTS: Final = frozenset(
 _NAME_CHARACTERS: Final = 18
 
 
-def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int, *, as_json: bool) -> int:
+def query(client: Client, parameters: Mapping[str, str | list[str]], limit: int, view: View, *, as_json: bool) -> int:
     """Print up to `limit` records, newest first unless asked otherwise: NDJSON, or a table."""
     records = pages(client, parameters, limit)
     if as_json:
         for record in records:
-            say_json(record, is_line=True)
+            say_json(selected(record, view), is_line=True)
         return 0
     rows = list(records)
     if not rows:
         complain("no records match")
         return 0
-    from proxy.cli.commands.listing import print_records
-
-    print_records(rows)
+    print_records(rows, view)
     return 0
 
 
@@ -59,7 +58,7 @@ def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int)
 
 def get(client: Client, record_id: str, *, as_json: bool) -> int:
     """Print one exchange: its fields, heads and bodies."""
-    record = client.get_json(f"/api/records/{quote(record_id, safe='')}")
+    record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
     if as_json:
         say_json(record)
         return 0
@@ -72,7 +71,7 @@ def get(client: Client, record_id: str, *, as_json: bool) -> int:
     for half in ("request", "response"):
         if message := record.get(half):
             say(f"\n{half}")
-            _print_message(message)
+            _print_message(message, raw="--raw" if half == "response" else "--raw --request")
     if record.get("data") is not None:
         say("\ndata")
         say_json(record["data"])
@@ -94,12 +93,12 @@ def _print_members(members: Mapping[str, Any], title: str = "") -> None:
     if title and known:
         say(f"\n{title}")
     for name, value in known.items():
-        say(f"{'  ' if title else ''}{name:{_NAME_CHARACTERS}} {visible_line(_plain(value))}")
+        say(f"{'  ' if title else ''}{name:{_NAME_CHARACTERS}} {visible_line(plain(value))}")
 
 
 def get_curl(client: Client, record_id: str) -> int:
     """Print the command that sends the request again; what it lacks is reported on stderr."""
-    line = curl_of(client.get_json(f"/api/records/{quote(record_id, safe='')}"))
+    line = curl_of(client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}"))
     for note in line.notes:
         complain(f"sidelog: {visible(note)}")
     if not line.command:
@@ -110,7 +109,7 @@ def get_curl(client: Client, record_id: str) -> int:
 
 def download(client: Client, record_id: str, part: str) -> int:
     """Write a file of one record to stdout, nothing else: `request-body`, `response-body` or `har`."""
-    answer = client.get(f"/api/records/{quote(record_id, safe='')}/{part}")
+    answer = client.get(f"/api/records/{quote(find_id(client, record_id), safe='')}/{part}")
     if answer.status >= 400:
         raise CommandError(refusal(answer))
     sys.stdout.buffer.write(answer.body)
@@ -120,7 +119,7 @@ def download(client: Client, record_id: str, part: str) -> int:
     return 0
 
 
-def _print_message(message: Mapping[str, Any]) -> None:
+def _print_message(message: Mapping[str, Any], raw: str) -> None:
     say(f"  {visible_line(message['start_line'] or '')}")
     for name, value in message["headers"]:
         say(f"  {visible_line(name)}: {visible_line(value)}")
@@ -130,6 +129,10 @@ def _print_message(message: Mapping[str, Any]) -> None:
     say("")
     if body["omitted"]:
         say(f"  [{body['size']} bytes, not stored: {body['omitted']}]")
+        return
+    if body["encoding"] == "base64":
+        kept = f", {_kept(body)}" if body["truncated"] else ""
+        say(f"  [{body['size']} bytes of {_media_type(message)}{kept}: {raw} writes them]")
         return
     for window in ("head", "tail"):
         if body[window]:
@@ -146,7 +149,6 @@ def _kept(body: Mapping[str, Any]) -> str:
     return f"{ends or 'parts'} bytes kept, of {body['size']:,} bytes{coding}"
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return "yes" if value is True else "no" if value is False else str(value)
+def _media_type(message: Mapping[str, Any]) -> str:
+    types = [value for name, value in message["headers"] if name.lower() == "content-type"]
+    return visible_line(types[0].partition(";")[0].strip()) if types else "an unknown type"

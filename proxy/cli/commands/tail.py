@@ -8,17 +8,19 @@ send are announced by an event (`gap`), and reported. Standard: WHATWG HTML §9.
 import http.client
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.listing import line_of
-from proxy.cli.commands.output import CommandError, complain, say, say_json
+from proxy.cli.commands.listing import View, line_of, selected
+from proxy.cli.commands.output import CommandError, complain, console, ends_with_its_reader, flush, say, say_json
 
 READ_TIMEOUT_S: Final = 45.0
 """Three heartbeats of the server: after that the connection is taken for dead."""
 RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 10.0
+
+Printer = Callable[[dict[str, Any]], None]
 
 
 class Event(NamedTuple):
@@ -29,8 +31,27 @@ class Event(NamedTuple):
     data: str
 
 
-def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool) -> int:
-    """Print records until interrupted, or until the server ends the stream for good."""
+def run(client: Client, filters: Mapping[str, str | list[str]], view: View, *, as_json: bool) -> int:
+    """Print records until interrupted, until nobody reads them, or until the server ends the stream for good."""
+    with ends_with_its_reader():
+        return _follow(client, filters, _printer(view, as_json=as_json))
+
+
+def _printer(view: View, *, as_json: bool) -> Printer:
+    """Choose how one record is written; each is handed on at once, whoever reads."""
+    out = console()
+
+    def write(record: dict[str, Any]) -> None:
+        if as_json:
+            say_json(selected(record, view), is_line=True)
+        else:
+            say(line_of(record, view, out))
+        flush()
+
+    return write
+
+
+def _follow(client: Client, filters: Mapping[str, str | list[str]], write: Printer) -> int:
     last_id = ""
     retry_s = RETRY_S
     is_connected = False
@@ -39,7 +60,7 @@ def run(client: Client, filters: Mapping[str, str | list[str]], *, as_json: bool
             for event in _events(client, filters, last_id):
                 is_connected, retry_s = True, RETRY_S
                 last_id = event.id or last_id
-                if not _show(event, as_json=as_json):
+                if not _show(event, write):
                     return 0
             reason = "the stream ended"
         except (OSError, http.client.HTTPException) as error:
@@ -79,17 +100,13 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
             data.append(value)
 
 
-def _show(event: Event, *, as_json: bool) -> bool:
+def _show(event: Event, write: Printer) -> bool:
     """Print one event; False when it is the last."""
     match event.name:
         case "open":
             return True
         case "message":
-            record: dict[str, Any] = json.loads(event.data)
-            if as_json:
-                say_json(record, is_line=True)
-            else:
-                say(line_of(record))
+            write(json.loads(event.data))
         case "gap":
             complain(f"gap: records are missing here, {event.data}")
         case "reset":

@@ -62,9 +62,36 @@ def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
     """Each flag of a setting carries the description declared with that setting."""
     command: Any = typer.main.get_command(app.app)
     options = command.commands["serve"].params
-    helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "--help")}
+    helps = {option.opts[0]: option.help for option in options if option.opts[0] not in ("--config", "-h")}
     declared = dict(leaves())
     assert helps == {flag.option: declared[name].type.__metadata__[0].description for name, flag in FLAGS.items()}
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["query", "-h"], ["db", "status", "-h"]])
+def test_h_is_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The short form is one of every command."""
+    assert app.main(arguments) == 0
+    assert "Usage: sidelog" in capsys.readouterr().out
+
+
+def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` is one line."""
+    assert app.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"sidelog {VERSION}\n"
+
+
+def test_a_shell_completes_commands_and_options(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script names the variable by which the shell asks, and what it asks is answered."""
+    assert app.main(["completion", "bash"]) == 0
+    assert f"{app.COMPLETE_VARIABLE}=complete_bash" in capsys.readouterr().out
+    monkeypatch.setenv(app.COMPLETE_VARIABLE, "complete_bash")
+    for words, place, expected in (("sidelog que", "1", ["query"]), ("sidelog query --no-h", "2", ["--no-header"])):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", place)
+        assert app.main([]) == 0
+        assert capsys.readouterr().out.split() == expected
 
 
 def test_settings_mistakes_end_with_2_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +190,7 @@ def test_reader_that_leaves_is_no_traceback() -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
-        assert process.wait(60) in (0, 1)
+        assert process.wait(60) == 141
 
 
 def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

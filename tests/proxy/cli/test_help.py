@@ -40,12 +40,19 @@ JSON_NAMES = [
 ]
 ENDLESS = ("serve", "demo", "tail")
 """These run until they are told to stop, and have tests of their own."""
-ARGUMENTS = {"get": "0192f3c4", "export": "csv", "keys create": "x", "keys disable": "x", "keys enable": "x"} | {
+ARGUMENTS = {
+    "get": "0192f3c4",
+    "completion": "zsh",
+    "export": "csv",
+    "keys create": "x",
+    "keys disable": "x",
+    "keys enable": "x",
+} | {
     "keys delete": "x",
     "config check": "--upstream http://a",
     "config show": "--upstream http://a",
 }
-WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "doctor": 1}
+WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "completion": 0, "doctor": 1}
 """What commands end with where no sidelog ever ran; the others need one and end with 1."""
 
 
@@ -68,7 +75,7 @@ def test_the_documented_commands_are_there() -> None:
     """The table of commands in full; whoever adds one adds it here and to the README."""
     assert sorted(NAMES) == sorted(
         (
-            *("serve", "demo", "tail", "query", "get", "stats", "export", "health", "doctor", "version"),
+            *("serve", "demo", "tail", "query", "get", "stats", "export", "health", "doctor", "version", "completion"),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("config check", "config show", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum"),

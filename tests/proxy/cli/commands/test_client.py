@@ -28,7 +28,7 @@ def record(seq: int) -> dict[str, Any]:
 
 def body(**fields: Any) -> dict[str, Any]:
     """Make a body as the native API shows it."""
-    return {"head": "", "tail": "", "size": 0, "truncated": False, "omitted": None} | fields
+    return {"head": "", "tail": "", "size": 0, "truncated": False, "omitted": None, "encoding": "utf-8"} | fields
 
 
 class Admin(BaseHTTPRequestHandler):
@@ -55,7 +55,9 @@ class Admin(BaseHTTPRequestHandler):
         if parts.path.endswith("/response-body"):
             return self.answer_bytes(200, b"\x00raw\xff")
         if parts.path == f"/api/records/{record(1)['id']}":
-            request = {"start_line": "GET /p HTTP/1.1", "headers": [["host", "app"]], "body": None}
+            image = body(head="iVBORw0K", size=6, encoding="base64")
+            headers = [["host", "app"], ["Content-Type", "image/png; a=b"]]
+            request = {"start_line": "GET /p HTTP/1.1", "headers": headers, "body": image}
             kept = body(head="first", tail="last\x1b", size=999, truncated=True) | {"head_bytes": 5, "tail_bytes": 5}
             response = {"start_line": "HTTP/1.1 200 OK", "headers": [], "body": kept}
             return self.answer(200, record(1) | {"request": request, "response": response, "timeline": []})
@@ -123,6 +125,8 @@ def test_get_shows_heads_and_bodies(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "GET /p HTTP/1.1" in out
     assert "host: app" in out
+    assert "[6 bytes of image/png: --raw --request writes them]" in out
+    assert "iVBOR" not in out
     mark = "[cut: the first 5 and the last 5 bytes kept, of 999 bytes]"
     assert out.index("first") < out.index(mark) < out.index("last\\x1b")
     assert app.main(["get", record(1)["id"], "--json"]) == 0

@@ -1,14 +1,17 @@
 """Records on terminals of several widths: whole ids, no wrapped lines, nothing that moves the cursor."""
 
 import io
+from datetime import UTC
 from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
+from api.native.records import RecordShown
 from proxy.cli.commands import listing
-from proxy.cli.commands.listing import line_of, print_records
-from proxy.cli.commands.output import WIDE_COLUMNS
+from proxy.cli.commands.listing import COMPUTED, View, line_of, print_records, read_fields, selected
+from proxy.cli.commands.output import WIDE_COLUMNS, CommandError
 
 ID = "01a1f8cc-74e8-77fe-86e2-1cc5def00007"
 
@@ -40,15 +43,13 @@ def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def plain(terminal: Console) -> str:
     """What was printed, without its colours."""
-    from rich.text import Text
-
     assert isinstance(terminal.file, io.StringIO)
     return Text.from_ansi(terminal.file.getvalue()).plain
 
 
 def test_a_table_fits_and_ids_are_whole(terminal: Console) -> None:
     """One line a record and one of titles, none wider than the terminal, each with an id that `get` takes."""
-    print_records(list(ODD))
+    print_records(ODD, View())
     lines = plain(terminal).splitlines()
     assert len(lines) == len(ODD) + 1
     assert all(len(line) <= terminal.width for line in lines)
@@ -60,9 +61,53 @@ def test_a_table_fits_and_ids_are_whole(terminal: Console) -> None:
 @pytest.mark.parametrize("row", ODD)
 def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, Any]) -> None:
     """On a narrow terminal it fits; everywhere it is one line without control characters."""
-    from rich.text import Text
-
-    line = Text.from_ansi(line_of(row)).plain
+    line = Text.from_ansi(line_of(row, View(), terminal)).plain
     assert ID in line or ID.replace("-", "") in line
     assert line.isprintable()
     assert len(line) <= terminal.width or terminal.width >= WIDE_COLUMNS
+
+
+def test_everything_is_shown_to_those_who_ask(terminal: Console) -> None:
+    """--wide: all columns in full, on any terminal; the query string belongs to the target."""
+    terminal.width = 80
+    print_records([record(query="page=2&x")], View(is_wide=True))
+    shown = plain(terminal)
+    assert f"app.example/v1/{'long/' * 40}?page=2&x  upstream_error  {ID}" in shown
+
+
+@pytest.mark.parametrize("row", [record(query="a=1"), record(query="")])
+def test_a_request_has_its_query(terminal: Console, row: dict[str, Any]) -> None:
+    """Also an empty one, in both forms of the list."""
+    fields = View(fields=("target", "request"))
+    short = {**row, "path": "/x"}
+    assert (
+        Text.from_ansi(line_of(short, fields, terminal)).plain
+        == f"app.example/x?{row['query']}  POST /x?{row['query']}"
+    )
+
+
+def test_fields_are_columns_in_their_order(terminal: Console) -> None:
+    """Columns and members of a record alike; without its titles a table is for other programs."""
+    view = View(fields=("id", "status", "time", "duration_us", "data"), has_header=False, zone=UTC)
+    print_records([record(data={"a": [1]})], view)
+    assert plain(terminal).split() == [ID, "502", "2026-01-02", "03:04:05.678", "1234567", '{"a":', "[1]}"]
+    assert selected(record(), View(fields=("ms", "status", "query"))) == {"ms": "1234.6", "status": 502, "query": None}
+    assert selected(record(), View()) == record()
+
+
+def test_utc_is_said_in_the_title(terminal: Console) -> None:
+    """Whoever reads a time knows its zone."""
+    print_records([record()], View(zone=UTC))
+    title, row = plain(terminal).splitlines()
+    assert title.startswith("time UTC")
+    assert "03:04:05" in row
+
+
+def test_every_member_of_the_json_is_a_field() -> None:
+    """Nothing the API shows is unknown, and what is unknown is said with what there is."""
+    names = (*COMPUTED, *RecordShown.__struct_fields__)
+    assert read_fields(" , ".join(names)) == names
+    assert read_fields(None) == ()
+    with pytest.raises(CommandError, match="unknown field 'nope', expected some of: time, code") as caught:
+        read_fields("id,nope")
+    assert caught.value.exit_code == 2

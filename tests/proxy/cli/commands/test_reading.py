@@ -1,5 +1,6 @@
 """Commands that read, where nothing runs: they read the store itself, and change nothing."""
 
+import asyncio
 import csv
 import io
 import json
@@ -14,10 +15,10 @@ import pytest
 from proxy.cli import app
 from proxy.process.data_dir import is_in_use, lock_data_dir, update_state
 from storage.backends import open_storage
-from storage.record import Batch, Entry, format_id
+from storage.record import Batch, Entry, format_id, new_id
 from storage.sqlite import schema
 from tests.api.native.test_export import PAYLOAD
-from tests.api.samples import make_record
+from tests.api.samples import START_US, make_record
 
 RECORDS = 30
 
@@ -128,3 +129,27 @@ def test_an_older_layout_says_how_it_is_read(
     monkeypatch.setattr(schema, "migrations", lambda: [*scripts, ""])
     assert app.main(["query"]) == 1
     assert "sidelog db migrate" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("ids")
+def test_the_beginning_of_an_id_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As long as it means one record; with several or none the command says so."""
+    times = [START_US + n // 2 * 1000 for n in range(100, 105)]  # two in each millisecond but the last
+    records = [make_record(n, id=new_id(at * 1000, 7, n << 4), started_at_us=at) for n, at in enumerate(times)]
+
+    async def store() -> None:
+        async with await open_storage("sqlite:///sidelog.db", tmp_path) as opened:
+            await opened.commit(Batch("side-2", [Entry(record, PAYLOAD) for record in records]))
+
+    asyncio.run(store())
+    made = [format_id(record.id) for record in records]
+    assert made[4] in output(capsys, f"get {made[4][:13]}")
+    assert made[0] in output(capsys, f"get {made[0][:-1].replace('-', '').upper()}")
+    assert json.loads(output(capsys, f"get {made[0][:35]} --har"))["log"]["entries"]
+    for beginning, why in (
+        (made[0][:13], "several ids begin"),
+        (made[0][:8], "several"),
+        ("0192f3c4", "no record's id"),
+    ):
+        assert app.main(["get", beginning]) == 1
+        assert why in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""The beginning of a record id in place of the whole one, as long as it means one record.
+
+Strategy: ids are UUIDs of version 7 (RFC 9562 §5.7): their first twelve digits are the milliseconds of their start.
+The beginning of an id is therefore a span of time, which the API finds by its index. Within those digits the span alone
+decides, so two records tell that it is ambiguous; beyond them the rest is compared.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.output import CommandError
+
+MIN_DIGITS: Final = 6
+"""Spans of half a year; shorter ones are typing errors."""
+_DIGITS: Final = 32
+_TIME_DIGITS: Final = 12
+_MAX_CANDIDATES: Final = 1000
+"""Of one millisecond; the API's largest page."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def find_id(client: Client, text: str) -> str:
+    """Return the id that begins with `text`; a text that is no beginning of an id is returned as it is.
+
+    Raises:
+        CommandError: no record's id begins so, or several do.
+    """
+    digits = text.strip().lower().replace("-", "")
+    if not MIN_DIGITS <= len(digits) < _DIGITS or not set(digits) <= set("0123456789abcdef"):
+        return text
+    since, until = _span(digits[:_TIME_DIGITS])
+    limit = 2 if len(digits) <= _TIME_DIGITS else _MAX_CANDIDATES
+    parameters = {"since": since, "until": until, "kind": "all", "limit": str(limit)}
+    found = client.get_json("/api/records", parameters)["records"]
+    ids = [record["id"] for record in found if _begins(record, digits)]
+    if not ids:
+        raise CommandError(f"no record's id begins with {text!r}")
+    if len(ids) > 1:
+        raise CommandError(f"several ids begin with {text!r}, {ids[-1]} and {ids[0]} among them; give more of it")
+    return str(ids[0])
+
+
+def _begins(record: Mapping[str, Any], digits: str) -> bool:
+    return str(record["id"]).replace("-", "").startswith(digits)
+
+
+def _span(digits: str) -> tuple[str, str]:
+    """Return the first moment of the ids that begin with these digits, and the first after them."""
+    missing = 4 * (_TIME_DIGITS - len(digits))
+    first = int(digits, 16)
+    try:
+        since, until = (_EPOCH + timedelta(milliseconds=number << missing) for number in (first, first + 1))
+    except OverflowError:
+        raise CommandError(f"no record's id begins with {digits!r}") from None
+    return since.isoformat(), until.isoformat()
