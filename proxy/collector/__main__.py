@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -90,6 +91,7 @@ def main(argv: list[str]) -> int:
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role="collector")
     malloc.tune()
+    os.nice(settings.collector.nice)
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -166,6 +166,17 @@ class RingSettings(_Section, frozen=True):
     directory: Annotated[str, _help("empty: /dev/shm, or an anonymous memory file where that is too small")] = ""
 
 
+class CollectorSettings(_Section, frozen=True):
+    """[collector]: the process that reads rings, stores records and serves the admin port."""
+
+    nice: Annotated[
+        int,
+        _help(
+            "its niceness: it yields to workers on a shared core; above 5 records may drop at saturation", ge=0, le=19
+        ),
+    ] = 5
+
+
 class RetentionSettings(_Section, frozen=True):
     """[retention]: what is kept; whole hours are deleted, the oldest first."""
 
@@ -317,6 +328,7 @@ class Settings(_Section, frozen=True):
     storage: StorageSettings = StorageSettings()
     tail: TailSettings = TailSettings()
     ring: RingSettings = RingSettings()
+    collector: CollectorSettings = CollectorSettings()
     spool: SpoolSettings = SpoolSettings()
     retention: RetentionSettings = RetentionSettings()
     capture: CaptureSettings = CaptureSettings()
