@@ -27,9 +27,9 @@ from proxy.worker.routes import Route, RouteTable
 log = logging.getLogger(__name__)
 
 _CLOCK_TICKS: Final = int(1 / TICK_S)
-"""Once a second: resample the clock, expire idle upstream connections."""
+"""Once a second: resample the clock."""
 _DEADLINE_TICKS: Final = 5
-"""Four times a second: deadlines of all connections, idle ones too (0.5 ms for 10 000)."""
+"""Four times a second: deadlines of all connections, idle ones too (0.5 ms for 10 000), upstreams' as well."""
 
 
 class Connection(Protocol):
@@ -155,8 +155,6 @@ class Engine:
                 self._guard(self._enforce, now_ns)
             if count % _CLOCK_TICKS == 0:
                 self.recorder.sample_clock()
-                for pool in self.pools:
-                    pool.expire(now_ns)
 
     def _guard(self, step: Callable[[int], None], now_ns: int) -> None:
         try:
@@ -173,6 +171,8 @@ class Engine:
     def _enforce(self, now_ns: int) -> None:
         for connection in list(self.connections):
             connection.check(now_ns)
+        for pool in self.pools:
+            pool.expire(now_ns)
 
     def drain(self) -> None:
         """Finish: idle connections close now, the others after their exchange."""

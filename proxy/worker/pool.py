@@ -15,6 +15,7 @@ from proxy.http1.errors import UpstreamError, unreached
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead, parse_response_head
+from proxy.network.concurrency import SILENT_NS, Concurrency
 from proxy.network.dialer import Address, Dialer
 from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.settings.model import LimitSettings
@@ -39,6 +40,9 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._connections: set[UpstreamConnection] = set()
         self._opening = 0
+        self._unanswered: dict[UpstreamConnection, int] = {}
+        """Connections on which no response has ended yet, and since when they are open, ns."""
+        self._concurrency = Concurrency()
         self._dialer = _dialer_for(route.address)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._plain = PlainLines()
@@ -76,16 +80,36 @@ class Pool:
         """Take a connection back, whose response ended where it should."""
         if connection.transport.is_closing():
             return
-        connection.is_reused = True
+        if not connection.is_reused:
+            self._note_answered(connection)
+        if self._concurrency.is_wary and self._holds_others(now_ns, 0):
+            connection.close()
+            return
         connection.idle_since_ns = now_ns
         self._idle.append(connection)
         if self._waiting:
             self._wake()
 
+    def _note_answered(self, connection: UpstreamConnection) -> None:
+        connection.is_reused = True
+        self._unanswered.pop(connection, None)
+        self._concurrency.served(self._answered())
+
+    def _answered(self) -> int:
+        return sum(c.is_reused and not c.transport.is_closing() for c in self._connections)
+
+    def _holds_others(self, now_ns: int, silent_ns: int) -> bool:
+        """Whether connections that are idle may keep a new one from being served: it got no answer for so long."""
+        return any(
+            connection.is_waiting and now_ns - since_ns >= silent_ns
+            for connection, since_ns in self._unanswered.items()
+        ) and self._concurrency.may_hold(self._answered())
+
     def remove(self, connection: UpstreamConnection) -> None:
         """Remove a connection that is closed or about to be; idempotent."""
         if connection in self._connections:
             self._connections.remove(connection)
+            self._unanswered.pop(connection, None)
             self._on_open(-1)
             if connection in self._idle:
                 self._idle.remove(connection)
@@ -151,6 +175,7 @@ class Pool:
             connection.transport.abort()
             raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
         self._connections.add(connection)
+        self._unanswered[connection] = time.monotonic_ns()
         self._on_open(1)
         return connection
 
@@ -189,8 +214,19 @@ class Pool:
         return any(port == mine and listen in (host, "0.0.0.0", "::") for listen, mine in self._own)  # noqa: S104
 
     def expire(self, now_ns: int) -> None:
-        """Close connections that were idle too long; called once a second."""
-        for connection in [c for c in self._idle if now_ns - c.idle_since_ns >= c.keep_alive_ns]:
+        """Close idle connections that are too old, or that hold others; called a few times a second."""
+        idle = self._idle
+        if not idle:
+            return
+        if self._holds_others(now_ns, SILENT_NS):
+            self._concurrency.is_wary = True
+            expired = list(idle)
+        elif self._route.tls is not None:
+            expired = [c for c in idle if now_ns - c.idle_since_ns >= c.keep_alive_ns]
+        else:
+            idle_ns = self._concurrency.idle_ns
+            expired = [c for c in idle if now_ns - c.idle_since_ns >= idle_ns(c.keep_alive_ns)]
+        for connection in expired:
             connection.close()
 
     def close(self) -> None:

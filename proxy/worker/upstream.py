@@ -106,6 +106,12 @@ class UpstreamConnection(asyncio.Protocol):
         self._state = _HEAD
         self._buffer = b""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it was given all of a request, and nothing came back yet."""
+        handler = self.handler
+        return handler is not None and handler.is_request_complete and self._state == _HEAD and not self._buffer
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
         self.transport = cast(asyncio.Transport, transport)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from proxy.http1.errors import UpstreamError
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.pool import Pool
 from proxy.worker.routes import Route
+from proxy.worker.upstream import ResponseHandler, UpstreamConnection
 from tests.support.script import OK
 
 
@@ -95,3 +97,74 @@ def test_identical_heads_are_read_once() -> None:
         parse(b"HTTP/1.1 200 OK\r\nA: %d\r\n\r\n" % number)
     assert len(pool._responses._known) <= 1024
     assert pool.new_connection().handler is None
+
+
+async def _answered(pool: Pool, count: int) -> list[UpstreamConnection]:
+    """Open connections and take them back, as after a response on each; all of them are idle then."""
+    connections = [await pool.open(is_idempotent=True) for _ in range(count)]
+    for connection in connections:
+        pool.release(connection, time.monotonic_ns())
+    return connections
+
+
+class Asking:
+    """A request that was sent and waits."""
+
+    is_request_complete = True
+
+
+async def test_idle_connections_are_kept_once_two_were_served() -> None:
+    """Before, for half a second; whoever serves one at a time never shows two (P27)."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await _serve(lambda _, writer: writers.append(writer))
+    pool = _pool(url, [], upstream_keep_alive_s=60)
+    async with server:
+        await _answered(pool, 1)
+        pool.expire(time.monotonic_ns() + 400_000_000)
+        assert len(pool._idle) == 1
+        pool.expire(time.monotonic_ns() + 600_000_000)
+        assert len(pool._idle) == 0
+        await _answered(pool, 2)
+        pool.expire(time.monotonic_ns() + 50_000_000_000)
+        assert len(pool._idle) == 2
+        pool.close()
+        for writer in writers:
+            writer.close()
+
+
+async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> None:
+    """A new connection without an answer beside as many as were ever served: they go, and the suspicion stays."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await _serve(lambda _, writer: writers.append(writer))
+    pool = _pool(url, [], upstream_keep_alive_s=60)
+    async with server:
+        first, second = await _answered(pool, 2)
+        waiting = await pool.open(is_idempotent=True)
+        waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
+        pool.expire(time.monotonic_ns() + 100_000_000)
+        assert pool._idle == [first, second]
+        pool.expire(time.monotonic_ns() + 300_000_000)
+        assert pool._idle == []
+        for connection in await _answered(pool, 2):
+            assert connection.transport.is_closing() is (connection not in pool._idle)
+        assert len(pool._idle) == 1
+        pool.close()
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_slow_answer_beside_fewer_than_were_served_changes_nothing() -> None:
+    """The upstream has shown that it serves more at once."""
+    writers: list[asyncio.StreamWriter] = []
+    server, url = await _serve(lambda _, writer: writers.append(writer))
+    pool = _pool(url, [], upstream_keep_alive_s=60)
+    async with server:
+        connections = await _answered(pool, 3)
+        connections[0].close()
+        waiting = await pool.open(is_idempotent=True)
+        waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
+        pool.expire(time.monotonic_ns() + 10_000_000_000)
+        assert pool._idle == connections[1:]
+        pool.close()
+        for writer in writers:
+            writer.close()
