@@ -10,13 +10,15 @@ from proxy.http1.chunked import ChunkedDecoder
 class BodyFramer:
     """Cuts one body out of the bytes behind a head."""
 
-    __slots__ = ("_decoder", "_remaining", "is_done")
+    __slots__ = ("_decoder", "_remaining", "has_more", "is_done")
 
     def __init__(self, length: int, *, is_chunked: bool) -> None:
         """Begin a body of `length` bytes; -1 and not chunked is one that the end of the connection ends."""
         self._decoder = ChunkedDecoder() if is_chunked else None
         self._remaining = length
         self.is_done = length == 0 and not is_chunked
+        self.has_more = False
+        """Whether chunks are in hand that the last call did not come to; the next one begins with them."""
 
     @property
     def ends_at_close(self) -> bool:
@@ -32,6 +34,7 @@ class BodyFramer:
         if decoder is not None:
             pieces, rest = decoder.feed(data)
             self.is_done = decoder.is_done
+            self.has_more = decoder.has_more
             return pieces[0] if len(pieces) == 1 else b"".join(pieces), rest
         remaining = self._remaining
         if remaining < 0:

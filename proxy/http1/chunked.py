@@ -3,6 +3,9 @@
 llhttp does not show where a chunked body ends, so what follows it could not be kept apart; hence this small decoder. It
 takes hexadecimal digits only, bounds size lines and trailers, and drops extensions and trailer fields, which a proxy
 that frames anew must not forward (RFC 9112 §7.1.1, §7.1.2). Any split of the input gives the same body.
+
+Chunks read one by one cost 2 µs each, whatever is in them. Small ones in a row are therefore taken in one go (0.15 µs),
+and one call does a bounded amount of work: what it leaves in hand, `has_more` says, is for another turn (P23).
 """
 
 import re
@@ -15,15 +18,54 @@ MAX_TRAILER_BYTES: Final = 32768
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
+STEP_CHUNKS: Final = 400
+"""What one call does, in chunks read one by one: 0.8 ms."""
+_RUN_AFTER: Final = 4
+"""Chunks read one by one before small ones in a row are looked for; hardly a body has so many in one read."""
+_RUN_BYTES: Final = (256, 16384)
+"""How far they are looked for: each time twice as far, until the row ends."""
+_PARTS_PER_CHUNK: Final = 12
+"""So many parts of a row cost as much as a chunk read by itself."""
+
 # RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ]; 16 digits are 64 bits. Extensions: no controls but tab.
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+
+_SMALL_SIZES: Final = {form % size: size for size in range(1, 1024) for form in (b"%x", b"%X")}
+"""Plain size lines of the chunks that come in runs."""
 
 _SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
 
 
 class ChunkError(ValueError):
     """The body is not well-formed chunked coding; the connection's framing is lost."""
+
+
+def _size_of(line: bytes) -> int:
+    """Return the size in a line, 0 where it is none or cannot be part of a run."""
+    match = _SIZE_LINE.fullmatch(line)
+    return int(match[1], 16) if match is not None and len(line) <= MAX_LINE_BYTES else 0
+
+
+def take_run(data: bytes, at: int, end: int) -> tuple[bytes, int, int]:
+    """Take the small chunks in a row that are whole in a slice; return their body, its end, and what it cost in chunks.
+
+    Between two line ends lies either a size or the data it announces. Where one is not as long as the other says (data
+    with a line end in it, the last chunk, anything malformed) the run is over and the next chunk is read by itself.
+    """
+    parts = data[at:end].split(b"\r\n")
+    lines, bodies = parts[0:-1:2], parts[1:-1:2]
+    del lines[len(bodies) :]
+    sizes = list(map(_SMALL_SIZES.get, lines))
+    cost = len(parts) // _PARTS_PER_CHUNK
+    if None in sizes:
+        cost *= 3
+        sizes = [_SMALL_SIZES.get(line) or _size_of(line) for line in lines]
+    lengths = list(map(len, bodies))
+    if sizes != lengths or 0 in lengths:
+        count = next(index for index, length in enumerate(lengths) if not length or sizes[index] != length)
+        del lines[count:], bodies[count:]
+    return b"".join(bodies), at + sum(map(len, lines)) + sum(map(len, bodies)) + 4 * len(bodies), cost
 
 
 def frame(data: bytes) -> bytes:
@@ -34,9 +76,11 @@ def frame(data: bytes) -> bytes:
 class ChunkedDecoder:
     """Reads one chunked body."""
 
-    __slots__ = ("_buffer", "_remaining", "_state", "_trailer_bytes")
+    __slots__ = ("_buffer", "_remaining", "_state", "_trailer_bytes", "has_more")
 
     def __init__(self) -> None:
+        self.has_more = False
+        """Whether bytes are in hand that the last call did not come to; the next one begins with them."""
         self._state = _SIZE
         self._remaining = 0
         self._buffer = b""
@@ -56,24 +100,45 @@ class ChunkedDecoder:
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        at = 0
+        self.has_more = False
+        at = work = 0
+        run_from, run_bytes = _RUN_AFTER, _RUN_BYTES[0]
         end = len(data)
         while at < end and self._state != _DONE:
             if self._state == _DATA:
-                piece = data[at : at + self._remaining]
-                pieces.append(piece)
-                at += len(piece)
-                self._remaining -= len(piece)
-                if not self._remaining:
-                    self._state = _DATA_END
+                at = self._take(data, at, pieces)
                 continue
+            if self._state == _SIZE and work >= run_from:
+                if work >= STEP_CHUNKS:
+                    self.has_more = True
+                    break
+                body, next_at, cost = take_run(data, at, at + run_bytes)
+                work += 1 + cost
+                if body:
+                    pieces.append(body)
+                    is_whole = next_at - at > run_bytes // 2
+                    run_bytes = min(2 * run_bytes, _RUN_BYTES[1]) if is_whole else _RUN_BYTES[0]
+                    at = next_at
+                    continue
+                run_from = work + run_from
             line_end = self._line_end(data, at)
             if line_end < 0:
-                self._buffer = data[at:]
-                return pieces, b""
+                break
+            work += self._state == _SIZE
             self._line(data[at:line_end])
             at = line_end + 2
-        return pieces, data[at:]
+        if self._state == _DONE:
+            return pieces, data[at:]
+        self._buffer = data[at:]
+        return pieces, b""
+
+    def _take(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        piece = data[at : at + self._remaining]
+        pieces.append(piece)
+        self._remaining -= len(piece)
+        if not self._remaining:
+            self._state = _DATA_END
+        return at + len(piece)
 
     def _line_end(self, data: bytes, at: int) -> int:
         if self._state == _DATA_END:

@@ -102,6 +102,11 @@ class RequestReader:
         if len(data) > self._max_head_bytes:
             raise Refused("header_too_large", f"request head over {self._max_head_bytes} bytes")
 
+    @property
+    def has_more_body(self) -> bool:
+        """Whether some of the body is in hand that the last `read_body` did not come to (P23)."""
+        return self.is_body_due and self._framer.has_more
+
     def read_body(self, data: bytes) -> bytes:
         """Return the body among the next bytes, without its framing; `data` continues `buffer`.
 

@@ -8,14 +8,18 @@ anything of them reaches an upstream.
 
 import asyncio
 import time
-from typing import cast
+from typing import Final, cast
 
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.request_reader import RequestReader
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
+from proxy.network.turns import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, TURN_BYTES
 from proxy.worker.deadlines import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
 from proxy.worker.engine import Engine
-from proxy.worker.relay import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, Relay
+from proxy.worker.relay import Relay
+
+_TURN_REQUESTS: Final = range(16)
+"""Requests that are begun in one turn: refused ones do not wait for an upstream, and come in thousands a read (P23)."""
 
 
 class Downstream(asyncio.Protocol):
@@ -162,8 +166,29 @@ class Downstream(asyncio.Protocol):
         """Read on if no other reason is left."""
         if self._paused & reason:
             self._paused &= ~reason
-            if not self._paused and not self._transport.is_closing():
+            if self._paused == BY_TURN:
+                self._engine.turns.add(self)
+            elif not self._paused and not self._transport.is_closing():
                 self._transport.resume_reading()
+
+    def _await_turn(self) -> None:
+        """Leave the rest, in hand and in the socket, for another turn (P23)."""
+        if not self._transport.is_closing():
+            self.pause(BY_TURN)
+            self._engine.turns.add(self)
+
+    def take_turn(self) -> None:
+        """Go on with what is in hand, then read the socket again; an upstream that takes nothing comes first."""
+        if self._paused != BY_TURN or self._transport.is_closing():
+            return
+        self._paused = 0
+        if self._relay.exchange is None:
+            if self._reader.buffer and not self._stalled_ns and self._phase != Phase.LINGERING:
+                self._go_on()
+        elif self._reader.has_more_body:
+            self._read_body(b"")
+        if not self._paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         """The client takes no more for now: stop reading from the upstream."""
@@ -194,6 +219,8 @@ class Downstream(asyncio.Protocol):
                 self._read_requests(data)
         elif relay.tunnel is not None:
             relay.forward_tunnel(relay.tunnel, data)
+            if len(data) >= TURN_BYTES:
+                self._await_turn()
         elif relay.is_request_complete:
             self._hold(data)
         else:
@@ -209,7 +236,7 @@ class Downstream(asyncio.Protocol):
         """Begin requests until one of them runs, or the bytes are used up, or the client takes no responses."""
         reader, relay = self._reader, self._relay
         self._is_reading = True
-        while True:
+        for _ in _TURN_REQUESTS:
             now_ns = time.monotonic_ns()
             try:
                 head = reader.read_head(data)
@@ -227,6 +254,8 @@ class Downstream(asyncio.Protocol):
             if relay.exchange is not None or self._phase == Phase.LINGERING or self._stalled_ns or not reader.buffer:
                 break
             data = b""
+        else:
+            self._await_turn()
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
             self.pause(BY_CLIENT)  # one read of the loop may bring more than that
@@ -246,6 +275,8 @@ class Downstream(asyncio.Protocol):
             self._relay.refuse(refusal)
             return
         self._relay.forward_body(body, is_last=not reader.is_body_due)
+        if reader.has_more_body or len(data) >= TURN_BYTES:
+            self._await_turn()
 
     def take_read_ahead(self) -> bytes:
         """Return what was read behind the request: it belongs to its tunnel."""

@@ -14,6 +14,7 @@ from proxy.http1.field_lines import PlainLines
 from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.network.turns import Turns
 from proxy.ring.exchange import Exchange
 from proxy.settings.addresses import parse_address
 from proxy.settings.model import Settings
@@ -84,8 +85,9 @@ class Engine:
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""
+        self.turns: Final = Turns()
         own = frozenset(parse_address(text) for text in settings.listens.values())
-        self.pools: Final = tuple(Pool(route, limits, self._count_upstream, own) for route in routes.routes)
+        self.pools: Final = tuple(Pool(route, limits, self._count_upstream, own, self.turns) for route in routes.routes)
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False

@@ -17,6 +17,7 @@ from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.network.concurrency import SILENT_NS, Concurrency
 from proxy.network.dialer import Address, Dialer
+from proxy.network.turns import Turns
 from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
@@ -30,10 +31,16 @@ class Pool:
     """Connections of one route's upstream."""
 
     def __init__(
-        self, route: Route, limits: LimitSettings, on_open: Callable[[int], None], own: frozenset[tuple[str, int]]
+        self,
+        route: Route,
+        limits: LimitSettings,
+        on_open: Callable[[int], None],
+        own: frozenset[tuple[str, int]],
+        turns: Turns,
     ) -> None:
         """Begin empty; `on_open` gets +1 and -1 as connections open and close, `own` are addresses we listen on."""
         self._own = own
+        self._turns = turns
         self._route = route
         self._limits = limits
         self._on_open = on_open
@@ -56,7 +63,7 @@ class Pool:
         return parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
 
     def new_connection(self) -> UpstreamConnection:
-        return UpstreamConnection(self, self._responses, self._max_head_bytes, self._route.address_text)
+        return UpstreamConnection(self, self._responses, self._max_head_bytes, self._route.address_text, self._turns)
 
     def keep_alive_of(self, announced_s: int) -> int:
         """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting."""

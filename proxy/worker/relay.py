@@ -26,6 +26,7 @@ from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
 from proxy.network.socket_queues import unsent_bytes
+from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window, note_chunk
 from proxy.ring.exchange import (
     ERROR_INDEX,
@@ -56,10 +57,6 @@ _UPSTREAM_TIMEOUT: Final = OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT]
 
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER that turns a close into a reset, so that a truncated response never looks like a finished one (P14)."""
-
-
-BY_CLIENT, BY_UPSTREAM, BY_UNSENT = 1, 2, 4
-"""Why reading from the client is paused: it sent enough ahead, the upstream takes no more, there is none yet."""
 
 
 class Client(Protocol):
@@ -312,8 +309,8 @@ class Relay:
 
     def _unpause_upstream(self) -> None:
         """Give back a connection that was paused while its last bytes were already being read."""
-        if self._upstream is not None and not self._upstream.transport.is_closing():
-            self._upstream.transport.resume_reading()
+        if self._upstream is not None:
+            self._upstream.resume(BY_CLIENT)
 
     def send_informational(self, head: ResponseHead) -> None:
         """Relay a 1xx; 100 only to a client that waits for it (RFC 9110 §15.2)."""
@@ -601,12 +598,12 @@ class Relay:
         """The client takes no more for now: stop reading from the upstream."""
         self._is_paused = True
         if self._upstream is not None:
-            self._upstream.transport.pause_reading()
+            self._upstream.pause(BY_CLIENT)
 
     def resume_response(self) -> None:
         self._is_paused = False
         if self._upstream is not None:
-            self._upstream.transport.resume_reading()
+            self._upstream.resume(BY_CLIENT)
         self._since_ns = time.monotonic_ns() if self._phase == Phase.STREAMING else self._since_ns
 
     def client_sent_eof(self) -> None:

@@ -14,6 +14,7 @@ from proxy.http1.errors import UpstreamError
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead
 from proxy.network.socket_queues import last_bytes
+from proxy.network.turns import BY_TURN, TURN_BYTES, Turns
 
 _HEAD, _BODY, _TUNNEL = range(3)
 
@@ -83,8 +84,8 @@ class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_buffer", "_framer", "_max_head_bytes", "_parse", "_pool", "_state", "address_text", "handler",
-        "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
+        "_buffer", "_framer", "_is_lost", "_max_head_bytes", "_parse", "_paused", "_pool", "_state", "_turns",
+        "address_text", "handler", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -92,11 +93,16 @@ class UpstreamConnection(asyncio.Protocol):
     """Of the response, once its head is read."""
 
     def __init__(
-        self, pool: ConnectionPool, responses: ResponseParser, max_head_bytes: int, address_text: bytes
+        self, pool: ConnectionPool, responses: ResponseParser, max_head_bytes: int, address_text: bytes, turns: Turns
     ) -> None:
         """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on records."""
         self.address_text = address_text
         self._pool = pool
+        self._turns = turns
+        self._paused = 0
+        """The `BY_` reasons why nothing is read."""
+        self._is_lost = False
+        """Whether the connection ended while some of the body was in hand; what that means is said when it is read."""
         self._parse = responses.parse
         self._max_head_bytes = max_head_bytes
         self.handler: ResponseHandler | None = None
@@ -134,6 +140,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_body(handler, data)
         else:
             handler.tunnel_data(data)
+            if len(data) >= TURN_BYTES:
+                self._await_turn()
 
     def _read_head(self, handler: ResponseHandler, data: bytes) -> None:
         if self._buffer:
@@ -198,8 +206,50 @@ class UpstreamConnection(asyncio.Protocol):
         if framer.is_done:
             self._finish(handler, time.monotonic_ns(), is_reusable=not surplus and self.keep_alive_ns >= 0)
             handler.response_end(body)
-        elif body:
+            return
+        if body:
             handler.response_data(body)
+        if framer.has_more or len(data) >= TURN_BYTES:
+            self._await_turn()
+
+    # Whose turn it is (P23).
+
+    def pause(self, reason: int) -> None:
+        """Read no more of the upstream, for one of the `BY_` reasons."""
+        if not self._paused and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._paused |= reason
+
+    def resume(self, reason: int) -> None:
+        """Read on if no other reason is left."""
+        if self._paused & reason:
+            self._paused &= ~reason
+            if self._paused == BY_TURN:
+                self._turns.add(self)
+            elif not self._paused:
+                self._go_on()
+
+    def _await_turn(self) -> None:
+        """Leave the rest, in hand and in the socket, for another turn."""
+        self.pause(BY_TURN)
+        self._turns.add(self)
+
+    def take_turn(self) -> None:
+        """Read what is in hand, then the socket again; a client that takes nothing is waited for first."""
+        if self._paused != BY_TURN:
+            return
+        self._paused = 0
+        handler = self.handler
+        if handler is not None and self._state == _BODY and self._framer.has_more:
+            self._read_body(handler, b"")
+        if not self._paused:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_lost:
+            self._end(None)
+        elif not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _finish(self, handler: ResponseHandler, now_ns: int, *, is_reusable: bool) -> None:
         """Part from the handler before it is notified: it may want this very connection for its next request."""
@@ -226,15 +276,22 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Notify the handler of what the end of the connection means in this state (P14).
+        """Notify the handler, once what is in hand of the response is read.
 
         A failure to send is no failure to answer: what came before it is read first (P16).
         """
         if error is not None and self.handler is not None and (data := last_bytes(self.transport)):
             self.data_received(data)
+        self._pool.remove(self)
+        if self.handler is not None and self._state == _BODY and self._framer.has_more:
+            self._is_lost = True
+        else:
+            self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        """Notify the handler of what the end of the connection means in this state (P14)."""
         handler = self.handler
         self.handler = None
-        self._pool.remove(self)
         if handler is None:
             return
         if self._state == _BODY and self._framer.ends_at_close and error is None:

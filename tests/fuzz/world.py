@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
+from proxy.network.turns import Turns
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightWriter
@@ -230,8 +231,9 @@ class World:
         )
         tasks = cast(asyncio.TaskGroup, _Tasks(self))
         self.engine = Engine(settings, compile_routes(settings), recorder, cast(Gate, None), tasks, INSTANCE)
+        self.engine.turns = Turns(self.soon)  # type: ignore[misc]
         pools = [
-            _WirePool(route, settings.proxy.limits, lambda change: None, frozenset())
+            _WirePool(route, settings.proxy.limits, lambda change: None, frozenset(), self.engine.turns)
             for route in self.engine.routes.routes
         ]
         for pool in pools:

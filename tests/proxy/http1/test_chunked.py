@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http1.chunked import LAST_CHUNK, MAX_LINE_BYTES, MAX_TRAILER_BYTES, ChunkedDecoder, ChunkError, frame
+from proxy.http1.chunked import (
+    LAST_CHUNK,
+    MAX_LINE_BYTES,
+    MAX_TRAILER_BYTES,
+    STEP_CHUNKS,
+    ChunkedDecoder,
+    ChunkError,
+    frame,
+)
 
 JUNK = b"GET / HTTP/1.1\r\n"
 
@@ -20,11 +28,14 @@ def decode(raw: bytes, cuts: list[int] | None = None) -> tuple[bytes, bytes, boo
         if decoder.is_done:
             rest += raw[start:end]
             continue
-        pieces, after = decoder.feed(raw[start:end])
-        body += b"".join(pieces)
-        rest += after
-        assert all(pieces)
-        assert not after or decoder.is_done
+        data = raw[start:end]
+        while data or decoder.has_more:
+            pieces, after = decoder.feed(data)
+            body += b"".join(pieces)
+            rest += after
+            assert all(pieces)
+            assert not after or decoder.is_done
+            data = b""
     return body, rest, decoder.is_done
 
 
@@ -130,6 +141,62 @@ def test_arbitrary_bytes_give_the_same_verdict_in_any_pieces(raw: bytes, cuts: l
             return ChunkError
 
     assert verdict(cuts) == verdict([])
+
+
+SMALL = st.one_of(
+    st.binary(min_size=1, max_size=3),
+    st.sampled_from(
+        [b"\r\n", b"\r\n\r\n", b"x\r\n1\r\ny", b"\n", b"\r", b"0\r\n\r\n", b"q" * 20, b"r" * 300, b"s" * 2000]
+    ),
+)
+LINES = st.sampled_from([b"%x", b"%X", b"%04x", b"%x;a=b", b'%x ; q="1;2"'])
+
+
+@given(st.lists(st.tuples(LINES, SMALL, st.integers(1, 40)), max_size=60), st.lists(st.integers(0, 9999), max_size=6))
+def test_small_chunks_in_a_row_are_the_same_body(chunks: list[tuple[bytes, bytes, int]], cuts: list[int]) -> None:
+    """Rows of equal and of mixed chunks, with line ends in their data, extensions and breaks between them."""
+    raw = b"".join((line % len(data) + b"\r\n" + data + b"\r\n") * times for line, data, times in chunks)
+    body = b"".join(data * times for _, data, times in chunks)
+    raw += LAST_CHUNK + JUNK
+    assert decode(raw, [min(cut, len(raw)) for cut in cuts]) == (body, JUNK, True)
+
+
+@pytest.mark.parametrize(
+    "bad", [b"1\r\nxx\r\n", b"1 \r\nx\r\n", b"1\nx\r\n", b"1;\x00\r\nx\r\n", b"-1\r\n\r\n", b"\r\n\r\n"]
+)
+@pytest.mark.parametrize("place", [0, 5, 200, 5000])
+def test_what_is_malformed_is_found_in_a_row(bad: bytes, place: int) -> None:
+    """Chunks before it pass; it is refused wherever it lies."""
+    with pytest.raises(ChunkError):
+        decode(b"1\r\nx\r\n" * place + bad + b"1\r\nx\r\n" * 300 + LAST_CHUNK)
+
+
+@pytest.mark.parametrize(
+    "chunk", [b"1\r\nx\r\n", b"2\r\n\r\n\r\n", b"1;a\r\nx\r\n", b"1\r\nx\r\n" * 5 + b"2\r\n\r\n\r\n"]
+)
+def test_one_call_does_a_bounded_amount(chunk: bytes) -> None:
+    """Of 256 KB in tiny chunks, a call reads a part; the rest is in hand, and nothing of it is lost."""
+    decoder = ChunkedDecoder()
+    raw = chunk * (256_000 // len(chunk)) + LAST_CHUNK
+    steps = size = 0
+    rest = b""
+    data = raw
+    while data or decoder.has_more:
+        pieces, rest = decoder.feed(data)
+        assert len(pieces) <= 2 * STEP_CHUNKS
+        size += sum(map(len, pieces))
+        steps += 1
+        data = b""
+    assert (decoder.is_done, rest, decoder._buffer) == (True, b"", b"")
+    assert size == len(decode(raw)[0])
+    assert steps >= 8
+
+
+def test_large_chunks_are_read_in_one_call() -> None:
+    """Ordinary bodies are not cut into steps."""
+    decoder = ChunkedDecoder()
+    pieces, _ = decoder.feed(frame(b"x" * 1024) * 250)
+    assert (sum(map(len, pieces)), decoder.has_more) == (250 * 1024, False)
 
 
 def test_what_is_not_data_is_not_held() -> None:

@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from proxy.http1.errors import UpstreamError
+from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.pool import Pool
 from proxy.worker.routes import Route
@@ -18,7 +19,9 @@ from tests.support.script import OK
 
 def _pool(url: str, opened: list[int], **limits: float) -> Pool:
     settings = LimitSettings(**limits)  # type: ignore[arg-type]
-    return Pool(Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append, frozenset())
+    return Pool(
+        Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append, frozenset(), Turns()
+    )
 
 
 async def _serve(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> tuple[asyncio.Server, str]:
