@@ -29,8 +29,10 @@ log = logging.getLogger(__name__)
 
 _CLOCK_TICKS: Final = int(1 / TICK_S)
 """Once a second: resample the clock."""
-_DEADLINE_TICKS: Final = 5
-"""Four times a second: deadlines of all connections, idle ones too (0.5 ms for 10 000), upstreams' as well."""
+SWEEP_S: Final = 0.25
+"""Between two looks at the deadlines of all connections, idle ones too."""
+_SWEEP_STEP: Final = 64
+"""Connections looked at in one turn of the loop, 0.1 ms: 10 000 in one take 20, in which nobody else is served."""
 
 
 class Connection(Protocol):
@@ -146,6 +148,11 @@ class Engine:
 
     async def tick(self) -> None:
         """Run for the worker's whole life: note old exchanges, enforce deadlines, follow the clock."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_clock(), name="engine clock")
+            tasks.create_task(self._sweep(), name="deadlines")
+
+    async def _follow_clock(self) -> None:
         count = 0
         while True:
             await asyncio.sleep(TICK_S)
@@ -153,8 +160,6 @@ class Engine:
             now_ns = time.monotonic_ns()
             self._guard(self._show_old, now_ns)
             self.gate.refresh()
-            if count % _DEADLINE_TICKS == 0:
-                self._guard(self._enforce, now_ns)
             if count % _CLOCK_TICKS == 0:
                 self.recorder.sample_clock()
 
@@ -170,11 +175,19 @@ class Engine:
             if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
                 self.recorder.show(exchange)
 
-    def _enforce(self, now_ns: int) -> None:
-        for connection in list(self.connections):
-            connection.check(now_ns)
-        for pool in self.pools:
-            pool.expire(now_ns)
+    async def _sweep(self) -> None:
+        """Enforce the deadlines of all connections, again and again, a few in each turn of the loop."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for pool in self.pools:
+                self._guard(pool.expire, time.monotonic_ns())
+            connections = tuple(self.connections)
+            for start in range(0, len(connections), _SWEEP_STEP):
+                now_ns = time.monotonic_ns()
+                for connection in connections[start : start + _SWEEP_STEP]:
+                    if connection in self.connections:
+                        self._guard(connection.check, now_ns)
+                await asyncio.sleep(0)
 
     def drain(self) -> None:
         """Finish: idle connections close now, the others after their exchange."""

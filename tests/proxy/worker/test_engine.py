@@ -4,6 +4,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,36 @@ async def test_a_tick_survives_what_one_connection_does(tmp_path: Path, caplog: 
             await asyncio.sleep(0.01)
         assert not ticking.done()
         ticking.cancel()
+    segment.unlink()
+    segment.close()
+
+
+async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> None:
+    """Deadlines of a crowd are looked at a few in each turn of the loop; each is, and none that left meanwhile."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
+    turn = 0
+    checks: list[tuple[int, object]] = []
+
+    class Idle:
+        def check(self, now_ns: int) -> None:
+            checks.append((turn, self))
+
+    crowd = [Idle() for _ in range(1000)]
+    engine.connections.update(crowd)  # type: ignore[arg-type]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        ticking = tasks.create_task(engine.tick(), name="tick")
+        while len(checks) < 900:
+            await asyncio.sleep(0)
+            turn += 1
+            if len(checks) == 64:
+                left = next(idle for idle in crowd if idle not in {found for _, found in checks})
+                engine.connections.discard(left)
+                crowd.remove(left)
+        while len({found for _, found in checks}) < 999:  # noqa: ASYNC110 - waits for what it counts
+            await asyncio.sleep(0)
+        ticking.cancel()
+    assert {found for _, found in checks} == set(crowd)
+    assert max(Counter(when for when, _ in checks).values()) <= 128
     segment.unlink()
     segment.close()
 

@@ -4,7 +4,7 @@ import pytest
 
 from proxy.settings.model import LimitSettings
 from proxy.worker.deadlines import HALF_CLOSE_NS, INFLIGHT_AFTER_NS, TICK_S, Deadlines, Phase
-from proxy.worker.engine import _DEADLINE_TICKS
+from proxy.worker.engine import SWEEP_S
 
 S = 1_000_000_000
 
@@ -39,5 +39,5 @@ def test_phases_without_a_setting() -> None:
 
 def test_what_the_tick_promises() -> None:
     """A client that left is noticed within a second, an old exchange is shown within 150 ms."""
-    assert HALF_CLOSE_NS + _DEADLINE_TICKS * TICK_S * S <= S
+    assert HALF_CLOSE_NS + SWEEP_S * S <= S
     assert INFLIGHT_AFTER_NS + TICK_S * S <= 0.15 * S
