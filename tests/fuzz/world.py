@@ -145,6 +145,10 @@ class Wire(asyncio.Transport):
         """Stand in for the socket: the only option ever set is the one that makes a close a reset."""
         self.was_reset = True
 
+    def fileno(self) -> int:
+        """Stand in for the socket once more: nothing lies unread in a kernel."""
+        raise OSError("a wire has no descriptor")
+
 
 class _Ring:
     """Keeps what is pushed."""
@@ -247,9 +251,13 @@ class World:
         self._queue.append(callback)
 
     def pump(self) -> None:
-        """Do what is queued, and what that queues."""
+        """Do what is queued, and what that queues; ends that wait for a body (P24) have waited long enough then."""
         while self._queue:
             self._queue.popleft()()
+            if not self._queue:
+                for connection in list(self.engine.connections):
+                    assert isinstance(connection, Downstream)
+                    connection._relay._end_waiting()
 
     def now(self) -> int:
         """Count on: a moment later than all before."""
