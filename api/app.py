@@ -13,7 +13,7 @@ from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.native import aggregates, erase, export, keys, login, records
+from api.native import aggregates, erase, export, keys, login, messages, records
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of
@@ -69,6 +69,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/records/stream", records.stream),
         Route("GET", "/api/records/{id}", records.get_record),
         Route("GET", "/api/records/{id}/har", records.download_har),
+        Route("GET", "/api/records/{id}/messages", messages.list_messages),
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
         Route("DELETE", "/api/scopes/containers/{id}", erase.destroy_container),

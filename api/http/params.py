@@ -32,21 +32,20 @@ Query = MultiMapping[str]
 Choice = TypeVar("Choice", bound=str)
 
 
-def read_int(query: Query, name: str, default: int, *, maximum: int = MAX_INT64) -> int:
+def read_int(query: Query, name: str, default: int, *, minimum: int = 0, maximum: int = MAX_INT64) -> int:
     """Read a whole number; the default when the parameter is absent.
 
     Raises:
-        BadParameter: not a plain ASCII decimal, or above `maximum`.
+        BadParameter: not a plain ASCII decimal, below `minimum` or above `maximum`.
     """
     text = query.get(name)
     if text is None:
         return default
     # 19 digits hold 2^63-1; longer texts are refused before they are converted.
-    if not (text.isascii() and text.isdigit() and len(text.lstrip("0")) <= 19) or len(text) > 64:
-        raise BadParameter(name, text, f"a decimal number from 0 to {maximum}")
-    number = int(text)
-    if number > maximum:
-        raise BadParameter(name, text, f"a decimal number from 0 to {maximum}")
+    is_readable = text.isascii() and text.isdigit() and len(text.lstrip("0")) <= 19 and len(text) <= 64
+    number = int(text) if is_readable else -1
+    if not minimum <= number <= maximum:
+        raise BadParameter(name, text, f"a decimal number from {minimum} to {maximum}")
     return number
 
 
@@ -210,9 +209,7 @@ def read_record_query(query: Query, now_us: int) -> RecordQuery:
         BadParameter: an unknown parameter, a bad value, or a cursor of the other order.
     """
     refuse_unknown(query, FILTER_PARAMETERS | PAGE_PARAMETERS)
-    limit = read_int(query, "limit", NATIVE_LIMIT, maximum=MAX_NATIVE_LIMIT)
-    if limit == 0:
-        raise BadParameter("limit", query["limit"], f"a decimal number from 1 to {MAX_NATIVE_LIMIT}")
+    limit = read_int(query, "limit", NATIVE_LIMIT, minimum=1, maximum=MAX_NATIVE_LIMIT)
     order: Order = read_choice(query, "order", ("desc", "asc"), "desc")
     after: int | None = None
     if cursor := query.get("cursor"):

@@ -17,6 +17,7 @@ from api.http.cursor import decode_cursor
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, refuse_unknown
 from api.native import csv_rows
 from api.native.har import CREATOR, har_entry
+from api.native.messages import NOTHING_ARCHIVED, Archived, archived_messages
 from api.native.projection import detail_json, record_json
 from api.services import Services, services_of
 from storage.query import Order, RecordQuery
@@ -35,7 +36,7 @@ _MEDIA_TYPES: Final = {
 }
 _ENCODER: Final = msgspec.json.Encoder()
 
-Writer = Callable[[Record, Payload | None], bytes]
+Writer = Callable[[Record, Payload | None, Archived], bytes]
 
 
 async def export(request: web.Request) -> web.StreamResponse:
@@ -90,7 +91,8 @@ async def _write_pages(
         page = await services.storage.select(query)
         payloads = await services.storage.payloads([r.seq for r in page.records]) if with_payloads else {}
         for record in page.records:
-            await response.write(separator + write(record, payloads.get(record.seq)))
+            messages = await archived_messages(services.storage, record) if format == "har" else NOTHING_ARCHIVED
+            await response.write(separator + write(record, payloads.get(record.seq), messages))
             separator = b",\n" if format == "har" else b""
         if page.next_after is None:
             return
@@ -103,14 +105,14 @@ def _writer(format: Format, *, with_bodies: bool) -> Writer:
         case "ndjson":
             return _ndjson_line
         case "csv":
-            return lambda record, payload: csv_rows.row(record, payload, with_bodies=with_bodies).encode(
+            return lambda record, payload, messages: csv_rows.row(record, payload, with_bodies=with_bodies).encode(
                 "utf-8", "replace"
             )
         case "har":
-            return lambda record, payload: _ENCODER.encode(har_entry(record, payload))
+            return lambda record, payload, messages: _ENCODER.encode(har_entry(record, payload, messages))
 
 
-def _ndjson_line(record: Record, payload: Payload | None) -> bytes:
+def _ndjson_line(record: Record, payload: Payload | None, messages: Archived) -> bytes:
     shown = record_json(record) if payload is None else detail_json(record, payload)
     return _ENCODER.encode(shown) + b"\n"
 

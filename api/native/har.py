@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from api.http.times import format_time
 from api.native.cut_bodies import describe_loss, joined_text
+from api.native.messages import NOTHING_ARCHIVED, Archived
 from api.native.projection import split_head
 from storage.record import Body, Payload, Record, format_id
 
@@ -17,7 +18,7 @@ CREATOR: Final = {"name": "sidelog", "version": "1"}
 _REASON_AT: Final = 2
 
 
-def har_entry(record: Record, payload: Payload | None) -> dict[str, object]:
+def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED) -> dict[str, object]:
     """Write one exchange; without payload its heads are empty and its bodies absent."""
     request_line, request_headers = split_head(payload.request_head) if payload else (None, [])
     response_line, response_headers = split_head(payload.response_head) if payload else (None, [])
@@ -48,7 +49,7 @@ def har_entry(record: Record, payload: Payload | None) -> dict[str, object]:
         "headersSize": len(payload.response_head) + 4 if payload else -1,
         "bodySize": record.response_bytes,
     }
-    return {
+    entry: dict[str, object] = {
         "startedDateTime": format_time(record.started_at_us),
         "time": record.duration_us / 1000,
         "request": request,
@@ -59,6 +60,11 @@ def har_entry(record: Record, payload: Payload | None) -> dict[str, object]:
         "connection": "",
         "comment": f"sidelog record {format_id(record.id)}, outcome {record.outcome}",
     }
+    if messages.messages:
+        entry |= {"_resourceType": "websocket", "_webSocketMessages": messages.messages}
+    if messages.has_more:
+        entry["comment"] = f"{entry['comment']}, the first {len(messages.messages)} messages only"
+    return entry
 
 
 def _url(record: Record) -> str:

@@ -10,14 +10,16 @@ from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.cut_bodies import joined_bytes
+from api.native.find import find_record
 from api.native.har import CREATOR, har_entry
+from api.native.messages import archived_messages
 from api.native.projection import detail_json, record_json, usage_json
 from api.native.tool_calls import project_call
 from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail import Interest
 from storage.query import Filter, RecordQuery, matches
-from storage.record import Body, Record, ToolCall, format_id, parse_id
+from storage.record import Body, Record, ToolCall, format_id
 from storage.tools import ToolStorage
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -93,7 +95,7 @@ def _in_flight(services: Services, query: RecordQuery) -> list[Record]:
 async def get_record(request: web.Request) -> web.Response:
     """Return one record with heads and bodies, also while it is in flight."""
     services = services_of(request)
-    record = await _find(services, request.match_info["id"])
+    record = await find_record(services, request.match_info["id"])
     payloads = await services.storage.payloads([record.seq]) if record.seq else {}
     shown = detail_json(record, payloads.get(record.seq))
     shown["usage"] = usage_json(record)
@@ -121,11 +123,13 @@ async def download_response_body(request: web.Request) -> web.Response:
 async def download_har(request: web.Request) -> web.Response:
     """Download one finished exchange as a HAR file."""
     services = services_of(request)
-    record = await _find(services, request.match_info["id"])
+    record = await find_record(services, request.match_info["id"])
     if record.kind == "event" or not record.seq:
         raise Refused(404, f"record {format_id(record.id)} is no finished exchange, so there is no archive of it")
     payloads = await services.storage.payloads([record.seq])
-    archive = {"version": "1.2", "creator": CREATOR, "entries": [har_entry(record, payloads.get(record.seq))]}
+    messages = await archived_messages(services.storage, record)
+    entry = har_entry(record, payloads.get(record.seq), messages)
+    archive = {"version": "1.2", "creator": CREATOR, "entries": [entry]}
     name = f'attachment; filename="{format_id(record.id)}.har"'
     body = _ENCODER.encode({"log": archive})
     return web.Response(body=body, content_type="application/json", headers={"Content-Disposition": name})
@@ -134,7 +138,7 @@ async def download_har(request: web.Request) -> web.Response:
 async def _download(request: web.Request, side: BodySide) -> web.Response:
     """Return what was kept of a body, always as an attachment: what a service sent must not run on our origin."""
     services = services_of(request)
-    record = await _find(services, request.match_info["id"])
+    record = await find_record(services, request.match_info["id"])
     payloads = await services.storage.payloads([record.seq]) if record.seq else {}
     payload = payloads.get(record.seq)
     body = None if payload is None else (payload.request_body if side == "request" else payload.response_body)
@@ -155,20 +159,3 @@ def _download_headers(body: Body, name: str) -> dict[str, str]:
     if body.truncated:
         headers["X-Sidelog-Truncated"] = f"head={len(body.head)}, tail={len(body.tail)}, size={body.size}"
     return headers
-
-
-async def _find(services: Services, text: str) -> Record:
-    """Look a record up by any spelling of its id, in the store and among those in flight.
-
-    Raises:
-        Refused: 404, there is none.
-    """
-    record_id = parse_id(text)
-    if record_id is not None:
-        flying = [record for record in services.in_flight() if record.id == record_id]
-        record = await services.storage.get(record_id)
-        if record is not None:
-            return record
-        if flying:
-            return flying[0]
-    raise Refused(404, f"there is no record {text[:100]!r}")

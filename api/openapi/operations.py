@@ -15,7 +15,7 @@ from api.assets import TYPES
 from api.dialects import client_requests, entries, gateway, mcp_logs, proxy_logs, request_logs
 from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
-from api.native import aggregates, erase, keys, login, records, tool_calls
+from api.native import aggregates, erase, keys, login, messages, records, tool_calls
 from storage.aggregates import FACETS
 
 Schema = dict[str, Any]
@@ -44,6 +44,8 @@ CURSOR: Final[Schema] = {
 }
 CURSOR_DOWN: Final[Schema] = CURSOR | {"pattern": f"^(AQ[EF]{_BASE64}{{10}}[AQgw]|)$"}
 """Of a list that goes one way."""
+CURSOR_UP: Final[Schema] = CURSOR | {"pattern": f"^(AQ[AB]{_BASE64}{{10}}[AQgw]|)$"}
+"""Of one that goes the other."""
 RECEIVED_CURSOR: Final[Schema] = {
     "type": "string",
     "pattern": f"^(A[g-v]{_BASE64}{{20}}[AEIMQUYcgkosw048]|)$",
@@ -213,6 +215,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{id}/messages"): Operation(
+        {"limit": whole(1000, 100, minimum=1), "cursor": CURSOR_UP},
+        messages.MessagePage,
+        errors=(400, 404),
+        notes="In the order they passed. A page may be short, even empty, while there is a `next_cursor`.",
+    ),
     ("GET", "/api/records/{id}/request-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("GET", "/api/records/{id}/response-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("DELETE", "/api/scopes/containers/{id}"): Operation({}, erase.ContainerReceipt, errors=()),

@@ -148,7 +148,7 @@ class RecordBuilder:
             0, captured.id, self._instance, "event", at_us, at_us, "debug",
             trace_id=trace[1].decode() if trace else captured.exchange_id.hex(),
             name="websocket_message",
-            data=msgspec.json.encode(self._messages.describe(captured)),
+            data=msgspec.json.encode(self._messages.describe(captured, names_exchange=trace is not None)),
             **_label_columns(descriptor, labels),
         )  # fmt: skip
         if captured.access:

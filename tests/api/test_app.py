@@ -126,10 +126,10 @@ async def test_errors_come_in_the_words_of_the_dialect(client: Client) -> None:
     assert await response.json() == {
         "title": "Bad Request",
         "status": 400,
-        "detail": "limit is '1001', expected a decimal number from 0 to 1000",
+        "detail": "limit is '1001', expected a decimal number from 1 to 1000",
         "parameter": "limit",
         "value": "1001",
-        "limit": "a decimal number from 0 to 1000",
+        "limit": "a decimal number from 1 to 1000",
     }
     response = await client.get("/api/records")
     assert response.headers["WWW-Authenticate"] == "Bearer"

@@ -82,6 +82,12 @@ async def test_messages_pass_unchanged_and_are_recorded(sidelog: Sidelog, compre
     record = await asyncio.to_thread(eventually, lambda: session_record(sidelog, "/ws"))
     assert (record["status"], record["outcome"], record["trace_id"]) == (101, "ok", trace_id)
     assert record["data"] == {"close_code": 1000}
+    page = await asyncio.to_thread(sidelog.api, f"/api/records/{record['id']}/messages")
+    assert [(m["direction"], m["opcode"]) for m in page["messages"]] == [
+        *[("in", "text"), ("out", "text")] * 4, ("in", "binary"), ("out", "binary"), ("in", "close"), ("out", "close"),
+    ]  # fmt: skip
+    assert next(m["text"] for m in page["messages"] if m["direction"] == "out") == "hello"
+    assert [m["inflated_size"] for m in page["messages"]][2] == (None if compress == 0 else 31)
     if compress == 0:
         assert record["request_bytes"] > len(large)
 

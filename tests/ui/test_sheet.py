@@ -2,6 +2,7 @@
 
 from storage.record import format_id
 from tests.ui.conftest import Site
+from tests.ui.world import record_of
 
 
 async def open_record(site: Site, name: str) -> None:
@@ -89,10 +90,37 @@ async def test_a_failing_request_is_found_by_the_keyboard_alone(site: Site) -> N
 
 
 async def test_the_messages_of_a_web_socket_are_listed(site: Site) -> None:
-    """Both directions, in order."""
+    """Both directions, in order; what was inflated, cut, or cannot be read says so."""
     await open_record(site, "socket")
     await site.page.wait_for("#messages tr:first-child", "hello")
-    await site.page.wait_for("#messages tr:last-child", "howdy")
+    await site.page.wait_for("#messages tr:nth-child(2)", "→ 900\u00a0B")
+    await site.page.wait_for("#messages tr:nth-child(3)", "cut: first 4.1\u00a0kB kept")
+    await site.page.wait_for("#messages tr:nth-child(4)", "not readable")
+    await site.page.wait_for("#messages tr:nth-child(5)", "89 50 4e 47")
+    await site.page.wait_for("#messages tr:last-child", "code 1000 bye")
+    await site.page.click("#messages button", "Show all")
+    assert await site.page.evaluate("document.querySelectorAll('#messages button').length") == 1
+
+
+async def test_a_session_of_a_thousand_messages_comes_in_pages(site: Site) -> None:
+    """The first page is there at once; the rest is asked for."""
+    page = site.page
+    session = record_of(50, status=101, path="/chatty")
+    data = b'{"direction": "in", "opcode": "text", "size": 5, "text": "hello"}'
+    events = [
+        record_of(n, kind="event", name="websocket_message", status=None, trace_id=session.id.hex(), data=data)
+        for n in range(10_000, 11_000)
+    ]
+    await site.store(session, *events)
+    await site.open(f"/requests?period=15m&record={session.id.hex()}")
+    await page.wait_for("#tab-panel", "200 messages so far")
+    assert await page.evaluate("document.querySelectorAll('#messages tr').length") == 200
+    for number in (400, 600, 800):
+        await page.click("#tab-panel button", "Load more messages")
+        await page.wait_for("#tab-panel", f"{number} messages so far")
+    await page.click("#tab-panel button", "Load more messages")
+    await page.wait_for("#tab-panel", "1\u202f000 messages")
+    assert await page.evaluate("document.querySelectorAll('#messages tr').length") == 1000
 
 
 async def test_the_tool_calls_of_an_exchange_are_listed(site: Site) -> None:

@@ -83,8 +83,18 @@ def llm_call(number: int) -> Entry:
 
 
 def socket_session(number: int) -> list[Entry]:
-    """Make a WebSocket session with two messages."""
+    """Make a WebSocket session: plain, compressed, cut, unreadable and binary messages, and how it was closed."""
     session = record_of(number, status=101, path="/ws", level="info")
+    hidden = {"compressed": True, "inflated_size": None, "text": None, "omitted": "context"}
+    inflated = {"compressed": True, "inflated_size": 900}
+    said: list[dict[str, Any]] = [
+        {"direction": "in", "opcode": "text", "size": 5, "text": "hello"},
+        {"direction": "out", "opcode": "text", "size": 20, "text": "how " * 225} | inflated,
+        {"direction": "in", "opcode": "text", "size": 9000, "text": "begin " * 682, "truncated": True, "kept": 4096},
+        {"direction": "in", "opcode": "text", "size": 31} | hidden,
+        {"direction": "out", "opcode": "binary", "size": 6, "base64": "iVBORw0K"},
+        {"direction": "out", "opcode": "close", "size": 5, "code": 1000, "text": "bye"},
+    ]
     events = [
         record_of(
             number - 1 - index,
@@ -95,9 +105,9 @@ def socket_session(number: int) -> list[Entry]:
             path=None,
             level="debug",
             trace_id=session.id.hex(),
-            data=json.dumps({"direction": direction, "opcode": "text", "size": 5, "text": text}).encode(),
+            data=json.dumps(data).encode(),
         )
-        for index, (direction, text) in enumerate((("in", "hello"), ("out", "howdy")))
+        for index, data in enumerate(said)
     ]
     session.trace_id = None
     return [Entry(session, payload_of(None, None)), *map(Entry, events)]

@@ -1,87 +1,99 @@
-// The messages of a WebSocket session, both directions on one line of time. They share the trace of their exchange.
+// The messages of a WebSocket session, both directions on one line of time.
 
 import { button, el, unit } from "../lib/dom.js";
-import { durationText, moment, sizeText } from "../lib/format.js";
+import { count, countOf, durationText, moment, sizeText } from "../lib/format.js";
 import { getJson, errorText } from "../lib/api.js";
 import { bytesOf, hexLines } from "./hex.js";
 import { marked } from "../lib/redaction.js";
 
 const PAGE = 200;
+const SHOWN_BYTES = 64; // of a binary message
+const SHOWN_CHARACTERS = 600; // of a text; the rest is a click away
+const OMITTED = {
+  __proto__: null,
+  shed: "not kept: overload",
+  context: "not readable: an earlier message, which it refers to, was not kept whole",
+};
+const COLUMNS = ["At", "Direction", "Kind", "Size", "Message"];
 
 export function messagesTab(record, signal) {
   const body = el("tbody", { id: "messages" });
-  const note = el("p", { class: "unit" }, "Loading messages");
+  const note = el("p", { class: "unit messages-note", role: "status" }, "Loading messages");
   const more = button("Load more messages", () => read(), { hidden: true });
   let cursor = null,
     number = 0;
 
   async function read() {
     more.disabled = true;
-    const trace = record.trace_id ?? record.id.replaceAll("-", "");
     try {
-      const answer = await getJson(
-        "/api/records",
-        { kind: "event", trace_id: trace, order: "asc", limit: PAGE, ...(cursor && { cursor }) },
+      const page = await getJson(
+        `/api/records/${encodeURIComponent(record.id)}/messages`,
+        { limit: PAGE, ...(cursor && { cursor }) },
         signal,
       );
-      const messages = answer.records.filter((event) => event.name === "websocket_message");
-      number += messages.length;
-      cursor = answer.next_cursor;
-      body.append(...messages.map((event) => row(event, record)));
+      number += page.messages.length;
+      cursor = page.next_cursor;
+      body.append(...page.messages.map((message) => row(message, record)));
       note.textContent = number
-        ? `${number} messages${cursor ? " so far" : ""}`
+        ? countOf(number, "message") + (cursor ? " so far" : "")
         : "No messages were kept";
       more.hidden = cursor === null;
     } catch (error) {
       note.textContent = errorText(error) ?? "";
+      more.hidden = false;
     }
     more.disabled = false;
   }
 
   read();
+  const head = COLUMNS.map((name) => el("th", { scope: "col" }, name));
   return [
     note,
-    el(
-      "table",
-      { class: "frames messages" },
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          ["At", "Direction", "Kind", "Size", "Message"].map((name) =>
-            el("th", { scope: "col" }, name),
-          ),
-        ),
-      ),
-      body,
-    ),
+    el("table", { class: "frames messages" }, el("thead", {}, el("tr", {}, head)), body),
     more,
   ];
 }
 
-function row(event, record) {
-  const data = event.data ?? {};
-  const isIn = data.direction === "in";
-  const content =
-    data.text ??
-    (data.base64 !== undefined
-      ? hexLines(bytesOf(data.base64).slice(0, 64))
-      : data.code
-        ? `code ${data.code}`
-        : "not readable");
+function row(message, record) {
+  const isIn = message.direction === "in";
   return el(
     "tr",
     { class: isIn ? "in" : "out" },
     el(
       "td",
-      { title: moment(event.started_at_us).title },
-      durationText(Math.max(0, event.started_at_us - record.started_at_us)),
+      { title: moment(message.at_us).title },
+      durationText(Math.max(0, message.at_us - record.started_at_us)),
     ),
     el("td", {}, isIn ? "↑ in" : "↓ out"),
-    el("td", {}, data.opcode ?? "–"),
-    el("td", {}, sizeText(data.size ?? null)),
-    el("td", { class: "data" }, marked(content), data.truncated && unit(" cut")),
+    el("td", {}, message.opcode ?? "–"),
+    el("td", {}, sizeText(message.size), inflatedNote(message)),
+    el("td", { class: "data" }, contentOf(message), cutNote(message)),
   );
 }
+
+const inflatedNote = ({ inflated_size: inflated }) =>
+  inflated === null
+    ? null
+    : el("div", { class: "unit", title: "inflated" }, `→ ${sizeText(inflated)}`);
+
+function contentOf(message) {
+  if (message.omitted !== null) return unit(OMITTED[message.omitted] ?? message.omitted);
+  if (message.base64 !== null)
+    return hexLines(
+      bytesOf(message.base64.slice(0, Math.ceil(SHOWN_BYTES / 3) * 4)).slice(0, SHOWN_BYTES),
+    );
+  const code = message.code === null ? "" : `code ${message.code} `;
+  return [code, shortened(message.text ?? "")];
+}
+
+function shortened(text) {
+  if (text.length <= SHOWN_CHARACTERS) return marked(text);
+  const box = el("span", {}, marked(text.slice(0, SHOWN_CHARACTERS)), "… ");
+  const showAll = () => box.replaceChildren(...marked(text));
+  box.append(button(`Show all ${count(text.length)} characters`, showAll, { class: "link" }));
+  return box;
+}
+
+const cutNote = (message) =>
+  message.truncated &&
+  el("div", { class: "unit cut-note" }, `cut: first ${sizeText(message.kept)} kept`);

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from proxy.cli.commands.client import Client, refusal
 from proxy.cli.commands.curl import curl_of
 from proxy.cli.commands.listing import View, plain, print_records, selected
+from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import CommandError, complain, say, say_json, visible, visible_line
 from proxy.cli.commands.record_id import find_id
 
@@ -59,8 +60,9 @@ def pages(client: Client, parameters: Mapping[str, str | list[str]], limit: int)
 def get(client: Client, record_id: str, *, as_json: bool) -> int:
     """Print one exchange: its fields, heads and bodies."""
     record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
+    messages = read_messages(client, record)
     if as_json:
-        say_json(record)
+        say_json(record if messages is None else record | {"messages": messages["messages"]})
         return 0
     _print_members({name: value for name, value in record.items() if name not in _PARTS and not name.endswith("_us")})
     _print_members(_timings(record), "timings")
@@ -75,6 +77,8 @@ def get(client: Client, record_id: str, *, as_json: bool) -> int:
     if record.get("data") is not None:
         say("\ndata")
         say_json(record["data"])
+    if messages is not None:
+        print_messages(messages, record)
     return 0
 
 

@@ -1,0 +1,175 @@
+"""The WebSocket messages of one exchange: `GET /api/records/{id}/messages`, and as members of its archive.
+
+They are events of the exchange's trace, stored as they pass, so those of a session that still runs are there too. A
+trace that a client has named may have several exchanges; its messages name theirs, and a page leaves the others out:
+it may be short, or empty, and is the last one only where `next_cursor` is null.
+"""
+
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from aiohttp import web
+
+from api.http.cursor import decode_cursor, encode_cursor
+from api.http.errors import BadParameter
+from api.http.params import read_int, refuse_unknown
+from api.http.responses import ApiObject, encode_rows, json_response
+from api.http.times import format_time
+from api.native.find import find_record
+from api.native.projection import read_json
+from api.services import services_of
+from storage.base import Storage
+from storage.query import Filter, RecordQuery
+from storage.record import Record, format_id
+
+NAME: Final = "websocket_message"
+"""Of the events."""
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+SWITCHING_PROTOCOLS: Final = 101
+
+MAX_ARCHIVED: Final = 1000
+"""Messages of one exchange in an archive."""
+MAX_ARCHIVED_BYTES: Final = 8 * 1024 * 1024
+"""Stored bytes of those: an archive is written exchange by exchange, and one must fit into memory."""
+_OPCODES: Final = {"text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
+
+
+class MessageShown(ApiObject):
+    """One message, or one control frame; what does not apply, or is not known, is null."""
+
+    id: str
+    seq: int
+    at: str
+    at_us: int
+    direction: str | None
+    """`in`: from the client; `out`: from the upstream."""
+    opcode: str | None
+    size: int | None
+    """Payload bytes as sent: compressed, if it was."""
+    compressed: bool
+    inflated_size: int | None
+    """Of a compressed one; null where it was not kept whole."""
+    text: str | None
+    base64: str | None
+    """Of a binary one."""
+    code: int | None
+    """Of a close frame."""
+    truncated: bool
+    """Whether text or base64 is the beginning only."""
+    kept: int | None
+    """How many bytes of a truncated one."""
+    omitted: str | None
+    """Why there is neither: `shed` under pressure, `context` where an earlier message is needed to inflate it."""
+
+
+class Archived(NamedTuple):
+    """The messages of an exchange as browsers put them into an archive."""
+
+    messages: list[dict[str, object]]
+    has_more: bool
+    """Whether there are more than an archive holds."""
+
+
+NOTHING_ARCHIVED: Final = Archived([], has_more=False)
+
+
+class MessagePage(ApiObject):
+    messages: list[MessageShown]
+    next_cursor: str | None
+    complete: bool
+
+
+async def list_messages(request: web.Request) -> web.Response:
+    """List the WebSocket messages of an exchange, both directions, in the order they passed."""
+    services = services_of(request)
+    query = request.query
+    refuse_unknown(query, frozenset(("limit", "cursor")))
+    limit = read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
+    after: int | None = None
+    if cursor := query.get("cursor"):
+        order, after = decode_cursor(cursor)
+        if order != "asc":
+            raise BadParameter("cursor", cursor, "the next_cursor of an answer")
+    record = await find_record(services, request.match_info["id"])
+    page = await services.storage.select(replace(_query_of(record, limit), after=after))
+    messages = [event for event in page.records if _belongs(event, record)]
+    next_cursor = None if page.next_after is None else encode_cursor("asc", page.next_after)
+    return json_response(MessagePage(await encode_rows(messages, show_message), next_cursor, page.complete))
+
+
+def show_message(event: Record) -> MessageShown:
+    data = _data_of(event)
+    return MessageShown(
+        id=format_id(event.id),
+        seq=event.seq,
+        at=format_time(event.started_at_us),
+        at_us=event.started_at_us,
+        direction=data.get("direction"),
+        opcode=data.get("opcode"),
+        size=data.get("size"),
+        compressed=data.get("compressed", False),
+        inflated_size=data.get("inflated_size"),
+        text=data.get("text"),
+        base64=data.get("base64"),
+        code=data.get("code"),
+        truncated=data.get("truncated", False),
+        kept=data.get("kept"),
+        omitted=data.get("omitted"),
+    )
+
+
+async def archived_messages(storage: Storage, record: Record) -> Archived:
+    """Read the messages of an exchange for an archive, as many as fit into memory."""
+    if record.status != SWITCHING_PROTOCOLS:
+        return NOTHING_ARCHIVED
+    query = _query_of(record, MAX_ARCHIVED)
+    found: list[dict[str, object]] = []
+    left = MAX_ARCHIVED_BYTES
+    while True:
+        page = await storage.select(query)
+        for event in (event for event in page.records if _belongs(event, record)):
+            left -= len(event.data or b"")
+            if len(found) == MAX_ARCHIVED or left < 0:
+                return Archived(found, has_more=True)
+            found.append(_archived(show_message(event)))
+        if page.next_after is None:
+            return Archived(found, has_more=False)
+        query = replace(query, after=page.next_after)
+
+
+def _archived(message: MessageShown) -> dict[str, object]:
+    """Write a message with the members Chromium gives it, and ours behind an underscore."""
+    shown: dict[str, object] = {
+        "type": "send" if message.direction == "in" else "receive",
+        "time": message.at_us / 1_000_000,
+        "opcode": _OPCODES.get(message.opcode or "", -1),
+        "data": (message.text if message.base64 is None else message.base64) or "",
+        "_size": message.size,
+    }
+    if message.compressed:
+        shown["_inflatedSize"] = message.inflated_size
+    if message.code is not None:
+        shown["_code"] = message.code
+    if message.omitted is not None:
+        shown["_comment"] = f"not kept: {message.omitted}"
+    elif message.truncated:
+        shown["_comment"] = f"cut: the first {message.kept} bytes were kept"
+    return shown
+
+
+def _query_of(record: Record, limit: int) -> RecordQuery:
+    trace_id = record.trace_id or record.id.hex()
+    return RecordQuery(filter=Filter(kind="event", trace_id=trace_id), order="asc", limit=limit)
+
+
+def _belongs(event: Record, record: Record) -> bool:
+    if event.name != NAME:
+        return False
+    exchange_id: object = _data_of(event).get("exchange_id")
+    return exchange_id is None or exchange_id == format_id(record.id)
+
+
+def _data_of(event: Record) -> dict[str, Any]:
+    data = read_json(event.data)
+    return data if isinstance(data, dict) else {}

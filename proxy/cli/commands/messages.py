@@ -1,0 +1,47 @@
+"""The WebSocket messages of a record, as `sidelog get` shows them: a line each, both directions, in order."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.output import say, visible_line
+
+MAX_SHOWN: Final = 1000
+"""The API's largest page; what is behind it is said."""
+SWITCHING_PROTOCOLS: Final = 101
+
+
+def read_messages(client: Client, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the first page of a session's messages; None for a record that is no session."""
+    if record.get("status") != SWITCHING_PROTOCOLS:
+        return None
+    page: dict[str, Any] = client.get_json(f"/api/records/{record['id']}/messages", {"limit": str(MAX_SHOWN)})
+    return page
+
+
+def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    say(f"\nmessages{'' if page['messages'] else ': none were kept'}")
+    for message in page["messages"]:
+        say("  " + _line(message, record["started_at_us"]))
+    if page["next_cursor"]:
+        say(f"  [more: /api/records/{record['id']}/messages?cursor={page['next_cursor']}]")
+
+
+def _line(message: Mapping[str, Any], started_at_us: int) -> str:
+    at_s = max(0, message["at_us"] - started_at_us) / 1_000_000
+    arrow = "-> in " if message["direction"] == "in" else "<- out"
+    return f"+{at_s:9.3f} s  {arrow}  {message['opcode'] or '-':6}  {_size(message):>16}  {_content(message)}"
+
+
+def _size(message: Mapping[str, Any]) -> str:
+    size = f"{message['size']:,} B"
+    inflated = message["inflated_size"]
+    return size if inflated is None else f"{size} ({inflated:,} B)"
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    if message["omitted"]:
+        return f"[not kept: {message['omitted']}]"
+    code = "" if message["code"] is None else f"{message['code']} "
+    text = "[binary]" if message["base64"] is not None else visible_line(message["text"] or "")
+    return f"{code}{text}" + (f" [cut: the first {message['kept']:,} bytes]" if message["truncated"] else "")

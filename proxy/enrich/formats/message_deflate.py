@@ -1,0 +1,67 @@
+"""Inflate WebSocket messages of permessage-deflate (RFC 7692), within bounds.
+
+A message may refer back to all messages before it of its direction, so each direction of each connection keeps an
+inflater, in a bounded table. Where a message was captured only in part, or was too long, its successors cannot be
+inflated until one comes that refers to nothing before it: zlib refuses a reference that leads out of its window, so
+what comes out is never wrong, only unknown.
+"""
+
+import zlib
+from collections import OrderedDict
+from typing import Any, Final, NamedTuple
+
+MAX_INFLATERS: Final = 512
+"""One per direction, about 40 KiB each; the least recently used is evicted first."""
+MAX_KEPT_BYTES: Final = 65536
+"""Kept of an inflated message."""
+MAX_INFLATED_BYTES: Final = 262_144
+"""Inflated of one message, most of it only to be counted: 4 KiB may hold 4 MiB, and a bomb must stay cheap (0.3 ms)."""
+_TAIL: Final = b"\x00\x00\xff\xff"
+"""Removed by the sender from the end of each message (RFC 7692 §7.2.1)."""
+
+Direction = tuple[bytes, int]
+"""The exchange of a connection, and which way a message went."""
+
+
+class Inflated(NamedTuple):
+    """What came out of a message."""
+
+    data: bytes
+    """The first bytes, at most `MAX_KEPT_BYTES`."""
+    size: int | None
+    """Of the whole message; None where it was captured in part, or is longer than `MAX_INFLATED_BYTES`."""
+
+
+class MessageInflaters:
+    """The inflaters of connections. Not thread-safe."""
+
+    def __init__(self, max_inflaters: int = MAX_INFLATERS) -> None:
+        self._max_inflaters = max_inflaters
+        self._inflaters: OrderedDict[Direction, Any] = OrderedDict()
+
+    def inflate(self, direction: Direction, data: bytes, *, is_whole: bool) -> Inflated | None:
+        """Inflate the next message of a direction; None where it refers to what is not known, or is damaged."""
+        inflater = self._inflaters.pop(direction, None) or zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            kept: bytes = inflater.decompress(data + _TAIL if is_whole else data, MAX_KEPT_BYTES)
+            size, last = len(kept), len(kept)
+            # A full buffer may mean that there is more, even where no input is left.
+            while last == MAX_KEPT_BYTES and size < MAX_INFLATED_BYTES:
+                last = len(inflater.decompress(inflater.unconsumed_tail, MAX_KEPT_BYTES))
+                size += last
+        except zlib.error:
+            return None
+        if not is_whole or last == MAX_KEPT_BYTES:
+            return Inflated(kept, None)
+        if not inflater.eof:  # an inflater that has seen a final block takes no more
+            self._keep(direction, inflater)
+        return Inflated(kept, size)
+
+    def forget(self, direction: Direction) -> None:
+        """Drop an inflater: its connection has ended, or a message of its direction is missing."""
+        self._inflaters.pop(direction, None)
+
+    def _keep(self, direction: Direction, inflater: Any) -> None:
+        self._inflaters[direction] = inflater
+        if len(self._inflaters) > self._max_inflaters:
+            self._inflaters.popitem(last=False)

@@ -1,0 +1,43 @@
+"""WebSocket messages of `sidelog get`."""
+
+from typing import Any
+
+import pytest
+
+from proxy.cli.commands.messages import print_messages
+
+RECORD = {"id": "r-1", "started_at_us": 1_000_000, "status": 101}
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    fields = {
+        "at_us": 1_250_000, "direction": "in", "opcode": "text", "size": 5, "inflated_size": None, "text": "hello",
+        "base64": None, "code": None, "truncated": False, "kept": None, "omitted": None,
+    }  # fmt: skip
+    return fields | changes
+
+
+@pytest.mark.parametrize(
+    ("shown", "line"),
+    [
+        (message(), "+    0.250 s  -> in   text                 5 B  hello"),
+        (message(direction="out", text="a\x1b[2J\nb"), "<- out  text                 5 B  a\\x1b[2J\\x0ab"),
+        (message(inflated_size=1200), "text       5 B (1,200 B)  hello"),
+        (message(truncated=True, kept=5, size=9000), "9,000 B  hello [cut: the first 5 bytes]"),
+        (message(omitted="context", text=None), "[not kept: context]"),
+        (message(opcode="binary", base64="/wA=", text=None), "[binary]"),
+        (message(opcode="close", code=1000, text="bye"), "1000 bye"),
+    ],
+)
+def test_a_message_is_a_line(shown: dict[str, Any], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """When, which way, what, how much, and the text, without anything a terminal would obey."""
+    print_messages({"messages": [shown], "next_cursor": None}, RECORD)
+    assert line in capsys.readouterr().out
+
+
+def test_more_than_a_page_and_none_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """With where to go on."""
+    print_messages({"messages": [message()], "next_cursor": "abc"}, RECORD)
+    assert "[more: /api/records/r-1/messages?cursor=abc]" in capsys.readouterr().out
+    print_messages({"messages": [], "next_cursor": None}, RECORD)
+    assert "none were kept" in capsys.readouterr().out
