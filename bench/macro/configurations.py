@@ -28,6 +28,8 @@ NGINX_UPSTREAM: Final = (
     root {directory}/files;
     location /json {{ return 200 '{small}'; }}
     location /echo {{ return 200 '{answer}'; }}
+    location /vary {{ return 200 '{varying}'; }}
+    location = /events {{ default_type text/event-stream; try_files /events =404; }}
     location = /16k {{ try_files /16k =404; }}
   }}
 }}

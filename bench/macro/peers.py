@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.macro.configurations import HAPROXY, NGINX_PROXY, NGINX_UPSTREAM
-from bench.macro.scenarios import JSON_BYTES, LARGE_BYTES, POST_BYTES, json_text
+from bench.macro.scenarios import JSON_BYTES, LARGE_BYTES, POST_BYTES, STREAM_EVENTS, event_stream, json_text
 
 TIMEOUT_START_S: Final = 15.0
 TIMEOUT_STOP_S: Final = 20.0
@@ -95,9 +95,14 @@ def _upstream(place: Place) -> list[str]:
     files = place.directory / "files"
     files.mkdir()
     (files / "16k").write_text(json_text(LARGE_BYTES))
-    return _nginx_command(
-        place, nginx_text(NGINX_UPSTREAM, place, small=json_text(JSON_BYTES), answer=json_text(POST_BYTES))
-    )
+    (files / "events").write_text(event_stream(STREAM_EVENTS))
+    # A variable of nginx as long as what it becomes: each answer differs.
+    bodies = {
+        "small": json_text(JSON_BYTES),
+        "answer": json_text(POST_BYTES),
+        "varying": json_text(POST_BYTES, name="#" * 32).replace("#" * 32, "$request_id"),
+    }
+    return _nginx_command(place, nginx_text(NGINX_UPSTREAM, place, **bodies))
 
 
 def _nginx(place: Place) -> list[str]:

@@ -1,7 +1,8 @@
-"""What is asked of each system: five kinds of request, as scripts for wrk.
+"""What is asked of each system: seven kinds of traffic, as scripts for wrk.
 
 A scenario is a path and a Lua script. Fixed requests are built once by wrk itself, so that the load generator stays
-cheap; `getvar` builds a new one each time, so that nothing that remembers heads or paths can shine by it. Every script
+cheap; `getvar`, `postvar` and `mix` build a new one each time, so that nothing that remembers heads, paths or bodies
+can shine by it. All real traffic is like that: they come first. Every script
 ends with one line of JSON that `load.py` reads; wrk's own text output is for people and changes with its version.
 """
 
@@ -13,6 +14,7 @@ JSON_BYTES: Final = 470
 
 LARGE_BYTES: Final = 16384
 POST_BYTES: Final = 1024
+STREAM_EVENTS: Final = 60
 
 TEN_HEADERS: Final = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -43,14 +45,31 @@ end
 )
 
 _VARYING: Final = """
-math.randomseed(os.time())
+math.randomseed(SEED)
 local run = math.random(1, 2^31 - 1)
 local n = 0
-request = function()
+local function head(line)
   n = n + 1
-  return string.format(FORMAT, n, run, run, n, run, n, n, run)
+  return string.format(line .. 'FIELDS', math.random(1, 5000), n, run, n, run, n, n, run)
+end
+local function get(target)
+  return head("GET " .. target .. " HTTP/1.1\\r\\n") .. "\\r\\n"
+end
+local function post()
+  return head("POST /vary/%d?run=%x HTTP/1.1\\r\\n") .. string.format('JSON', n)
 end
 """
+_MIX: Final = """
+request = function()
+  local kind = math.random(1, 100)
+  if kind <= 70 then return get("/json/items/%d?run=%x") end
+  if kind <= 90 then return post() end
+  if kind <= 95 then return get("/events?item=%d&run=%x") end
+  return get("/16k?item=%d&run=%x")
+end
+"""
+_PLACE: Final = "########"
+"""Stands where eight digits come into a body, so that its size is exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,24 +91,39 @@ def _fixed(headers: dict[str, str], *, method: str = "GET", body: str = "") -> s
     return "\n".join(lines) + "\n" + _DONE
 
 
-def _varying() -> str:
+def _varying(request: str, *, seed: str = "os.time()") -> str:
+    """Return a script whose heads and bodies never repeat: ten headers of a traced client, a path out of 5 000."""
     fixed = {name: value for name, value in TEN_HEADERS.items() if name not in ("X-Request-Id", "Traceparent")}
-    head = ["GET /json/items/%d?run=%x HTTP/1.1", "Host: bench.local"]
-    head += [f"{name}: {value}" for name, value in fixed.items()]
+    head = ["Host: bench.local", *(f"{name}: {value}" for name, value in fixed.items())]
     head += ["X-Request-Id: %016x%016x", "Traceparent: 00-%016x%016x-%08x%08x-01"]
-    text = "".join(line + "\\r\\n" for line in head) + "\\r\\n"
-    return _VARYING.replace("FORMAT", f"'{text}'") + _DONE
+    fields = "".join(line + "\\r\\n" for line in head)
+    body = json_text(POST_BYTES, name=_PLACE).replace(_PLACE, "%08d")
+    body = f"Content-Type: application/json\\r\\nContent-Length: {POST_BYTES}\\r\\n\\r\\n{body}"
+    return _VARYING.replace("SEED", seed).replace("FIELDS", fields).replace("JSON", body) + request + _DONE
 
 
-def json_text(size_bytes: int) -> str:
+def json_text(size_bytes: int, *, name: str = "item") -> str:
     """Return one JSON object of exactly `size_bytes`, without quotes that a configuration file would have to escape."""
-    frame = '{"id":42,"name":"item","active":true,"text":""}'
+    frame = f'{{"id":42,"name":"{name}","active":true,"text":""}}'
     words = "lorem ipsum dolor sit amet consetetur sadipscing elitr "
     missing = size_bytes - len(frame)
     return frame[:-2] + (words * (missing // len(words) + 1))[:missing] + frame[-2:]
 
 
+def event_stream(events: int) -> str:
+    """Return an event stream, each event about as long as a token of an LLM is on the wire."""
+    return "".join(f'data: {{"index":{number},"delta":{{"content":"word"}}}}\n\n' for number in range(events))
+
+
 SCENARIOS: Final = (
+    Scenario(
+        name="getvar",
+        title="GET, all different",
+        path="/json",
+        script=_varying('request = function() return get("/json/items/%d?run=%x") end\n'),
+    ),
+    Scenario(name="postvar", title="POST 1 KB, all different", path="/vary", script=_varying("request = post\n")),
+    Scenario(name="mix", title="mix", path="/json", script=_varying(_MIX, seed="20261121")),
     Scenario(name="get", title="bare GET", path="/json", script=_fixed({})),
     Scenario(name="get10", title="GET, 10 headers", path="/json", script=_fixed(TEN_HEADERS)),
     Scenario(
@@ -99,7 +133,6 @@ SCENARIOS: Final = (
         script=_fixed({"Content-Type": "application/json"}, method="POST", body=json_text(POST_BYTES)),
     ),
     Scenario(name="get16k", title="GET 16 KiB", path="/16k", script=_fixed({})),
-    Scenario(name="getvar", title="GET, all different", path="/json/items/0", script=_varying()),
 )
 
 

@@ -32,5 +32,5 @@ def test_scenarios_are_chosen_by_name() -> None:
     """One, all, or an error that names the known ones."""
     assert [scenario.name for scenario in chosen("get10")] == ["get10"]
     assert chosen("all") == SCENARIOS
-    with pytest.raises(ValueError, match="known: get, get10"):
+    with pytest.raises(ValueError, match="known: getvar, postvar, mix, get, get10"):
         chosen("nothing")
