@@ -163,15 +163,9 @@ def doctor(overrides: Overrides, config: Config = None, as_json: Json = False) -
     Example: sidelog doctor --config sidelog.toml
     """
     from proxy.cli.commands import doctor as command
-    from proxy.settings.load import load
-    from proxy.settings.model import Settings, SettingsError
+    from proxy.settings.load import read
 
-    problems: list[str] = []
-    try:
-        settings = load(overrides, os.environ, config)
-    except SettingsError as error:
-        problems, settings = error.problems, Settings()
-    return command.run(settings, problems, as_json=as_json)
+    return command.run(*read(overrides, os.environ, config), as_json=as_json)
 
 
 @app.command()

@@ -22,6 +22,9 @@ STATE_FILE: Final = "state.json"
 STORAGE_URL_NAME: Final = "storage_url"
 """Member of the state: the store of the last start, where its URL can hold no password."""
 
+LISTENS_NAME: Final = "listens"
+"""Member of the state: setting → port, of every port of the last start."""
+
 
 class DataDirError(Exception):
     """The data directory cannot be used; the message says which and why."""

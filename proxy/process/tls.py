@@ -1,4 +1,4 @@
-"""TLS on our own ports: one context per port, made from the files in the settings (RFC 8446, RFC 9325).
+"""TLS on our own ports and towards others: a context each, made from the files in the settings (RFC 8446, RFC 9325).
 
 Nothing below TLS 1.2, no compression, no renegotiation; ALPN offers `http/1.1` only, so no client tries anything else.
 """
@@ -37,4 +37,19 @@ def client_context(trusted_cert_file: str) -> ssl.SSLContext:
         context.load_verify_locations(trusted_cert_file)
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.check_hostname = False
+    return context
+
+
+def upstream_context(ca_file: str, *, is_verified: bool) -> ssl.SSLContext:
+    """Make the context of connections to an upstream, which trusts the system's authorities, or those in the file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ssl.SSLError: it holds no certificate.
+    """
+    context = ssl.create_default_context(cafile=ca_file or None)
+    context.set_alpn_protocols(["http/1.1"])
+    if not is_verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context

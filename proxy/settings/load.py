@@ -40,6 +40,16 @@ def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: 
     Raises:
         SettingsError: with every problem found.
     """
+    settings, problems = read(overrides, environ, config_path)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def read(
+    overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
+) -> tuple[Settings, list[str]]:
+    """Read settings as `load` does; what is wrong keeps its default, and every problem is returned beside them."""
     problems: list[str] = []
     found: Found = {}
     sources = (
@@ -57,9 +67,7 @@ def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: 
     values["tokens"] = resolve_tokens(values.get("tokens", ()), environ, problems)
     settings = _effective(Settings(**values))
     problems += [_with_origin(name, text, found) for name, text in check(settings)]
-    if problems:
-        raise SettingsError(problems)
-    return settings
+    return settings, problems
 
 
 def _built_in(environ: Mapping[str, str]) -> Found:

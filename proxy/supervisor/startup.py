@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy.process.data_dir import STORAGE_URL_NAME, DataDir, DataDirError, lock_data_dir, update_state
+from proxy.process.data_dir import LISTENS_NAME, STORAGE_URL_NAME, DataDir, DataDirError, lock_data_dir, update_state
 from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
 from proxy.process.logs import set_up_log
 from proxy.process.memfd import read_document
@@ -80,7 +80,14 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
     cert_file = settings["admin"]["tls_cert_file"]
     admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
     url = settings["storage"]["url"]
+    ports = {
+        "proxy.listen": listeners.data[0],
+        "admin.listen": listeners.admin,
+        "admin.metrics_listen": listeners.metrics,
+        "admin.health_listen": listeners.health,
+    }
     found = {
+        LISTENS_NAME: {name: port.getsockname()[1] for name, port in ports.items() if port is not None},
         "admin_url": admin_url,
         "admin_cert_file": cert_file,
         STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",

@@ -6,7 +6,6 @@ must lead to the same one: a path that two readers could route differently is re
 """
 
 import logging
-import ssl
 from collections.abc import Sequence
 from copy import copy
 from typing import Final
@@ -15,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import UPGRADE_LINES
 from proxy.http1.request_head import OptOutLevel, RequestHead
+from proxy.process.tls import upstream_context
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.settings.model import CaptureLevel, RouteSettings, Settings
@@ -65,7 +65,8 @@ class Route:
         self.strip_bytes = len(route.path.rstrip("/")) if route.strip_prefix else 0
         self.address: UpstreamAddress = parse_upstream(route.upstream)
         self.address_text = _address_text(self.address)
-        self.tls = _tls_context(route) if self.address.scheme == "https" else None
+        is_tls = self.address.scheme == "https"
+        self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify) if is_tls else None
         self.server_name = self.address.host if self.tls else None
         self._host_line = self._fixed_host(route)
         self._set_lines = b"".join(
@@ -212,12 +213,3 @@ def _host_name(host: bytes) -> bytes:
     if host.startswith(b"["):
         return host.partition(b"]")[0].lower() + b"]"
     return host.partition(b":")[0].lower()
-
-
-def _tls_context(route: RouteSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=route.upstream_ca_file or None)
-    context.set_alpn_protocols(["http/1.1"])
-    if not route.tls_verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

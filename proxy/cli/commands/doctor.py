@@ -1,71 +1,104 @@
 """`sidelog doctor`: is this machine fit to run sidelog with these settings, and if not, what fixes it.
 
-Strategy: each check is a function of the settings that returns findings and changes nothing that lasts. A check that
-breaks is itself a finding. `fail` means sidelog would not start or would drop records; `warn` means less than promised.
+Strategy: each check is a function of the settings that yields findings and changes nothing that lasts. All run at the
+same time, each on a thread of its own, because what they look at may hang: a database, a name server, a network file
+system. What has no answer in time is a finding as well, and so is a check that breaks. `fail` means sidelog would not
+start or would drop records; `warn` means less than promised.
 """
 
-import asyncio
-import contextlib
-import errno
 import os
 import resource
-import socket
-import sqlite3
 import stat
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
-from proxy.cli.commands.client import Client, admin_url_of
-from proxy.cli.commands.output import CommandError, console, say_json
-from proxy.process.data_dir import read_state
+from proxy.cli.commands.doctor_finding import Finding, State
+from proxy.cli.commands.doctor_network import check_ports, check_upstreams
+from proxy.cli.commands.doctor_store import check_spool, check_sqlite, check_storage
+from proxy.cli.commands.output import console, flush, say_json
+from proxy.process.data_dir import is_in_use
 from proxy.process.own_packages import ROOT
-from proxy.settings.addresses import parse_address
-from proxy.settings.flags import FLAGS
+from proxy.settings.check import NO_UPSTREAM
 from proxy.settings.model import Settings
-from storage.errors import StorageUnavailable
-from storage.record import Position
-from storage.writer.spool import SUFFIX, Spool
 
-State = Literal["ok", "warn", "fail"]
 JSON_KEYS: Final = ("state", "name", "text", "mend")
 """Of a finding, in the order of its fields."""
-
+TIME_LIMIT_S: Final = 4.0
+"""Of all checks together: the command is to be over within five seconds."""
 CONNECTION_DESCRIPTORS: Final = 2
 """One towards the client, one towards the upstream."""
 OWN_DESCRIPTORS: Final = 64
 """Sockets, rings, event descriptors and log of one process, generously."""
-LEAST_SQLITE: Final = (3, 35, 0)
-"""RETURNING, which commits use."""
-POSTGRES_ENCODING: Final = "UTF8"
-SQLITE_CHECK_S: Final = 5.0
-"""A quick_check of a large store takes minutes; what is read in this time is checked."""
+
+Check = Callable[[Settings], Iterator[Finding]]
 
 
-class Finding(NamedTuple):
-    """One line of the report."""
+def run(settings: Settings, problems: list[str], *, as_json: bool, leave: Callable[[int], object] = os._exit) -> int:
+    """Print all findings; return 1 when one of them is a failure.
 
-    state: State
-    name: str
-    text: str
-    fix: str = ""
-
-
-def run(settings: Settings, problems: list[str], *, as_json: bool) -> int:
-    """Print all findings; returns 1 when one of them is a failure."""
-    findings = [Finding("fail", "settings", problem, "see `sidelog config check`") for problem in problems]
-    if not problems:
-        findings.append(Finding("ok", "settings", f"valid, {len(settings.routes)} route(s)"))
-    for check in CHECKS:
-        findings += _guarded(check, settings)
+    Where a check hangs, `leave` ends the process: the interpreter would wait for the threads of its resolver.
+    """
+    found, is_hanging = run_checks(CHECKS, settings)
+    findings = [*check_settings(settings, problems), *found]
     if as_json:
         say_json([dict(zip(JSON_KEYS, finding, strict=True)) for finding in findings])
     else:
         _print(findings)
-    return 1 if any(finding.state == "fail" for finding in findings) else 0
+    code = 1 if any(finding.state == "fail" for finding in findings) else 0
+    if is_hanging:
+        flush()
+        leave(code)
+    return code
+
+
+def run_checks(
+    checks: Sequence[Check], settings: Settings, limit_s: float = TIME_LIMIT_S
+) -> tuple[list[Finding], bool]:
+    """Run checks at the same time; return what they found, in their order, and whether one is still at it."""
+    deadline = time.monotonic() + limit_s
+    found: list[list[Finding]] = [[] for _ in checks]
+    threads = [
+        threading.Thread(target=_run, args=(check, settings, findings), daemon=True)
+        for check, findings in zip(checks, found, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    is_hanging = False
+    for check, thread, findings in zip(checks, threads, found, strict=True):
+        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.is_alive():
+            is_hanging = True
+            fix = "find out what does not answer: a database, a name server, a network file system"
+            findings.append(Finding("fail", _name_of(check), f"no answer within {limit_s:g} s", fix))
+    return [finding for findings in found for finding in findings], is_hanging
+
+
+def _run(check: Check, settings: Settings, findings: list[Finding]) -> None:
+    try:
+        findings.extend(check(settings))
+    except Exception as error:  # one broken check must not hide the others
+        findings.append(Finding("fail", _name_of(check), f"{type(error).__name__}: {error}"))
+
+
+def _name_of(check: Check) -> str:
+    return check.__name__.removeprefix("check_").replace("_", " ")
+
+
+def check_settings(settings: Settings, problems: list[str]) -> Iterator[Finding]:
+    """Tell each problem; that nothing to proxy to is configured is none of the machine's."""
+    for problem in problems:
+        if NO_UPSTREAM not in problem:
+            yield Finding("fail", "settings", problem, "see `sidelog config check`")
+        elif is_in_use(Path(settings.data_dir)):
+            yield Finding("ok", "settings", f"no upstream here; the sidelog that runs in {settings.data_dir} has one")
+        else:
+            fix = "--upstream URL, or --config FILE with [[routes]]"
+            yield Finding("warn", "settings", "no upstream configured", fix)
+    if not problems:
+        yield Finding("ok", "settings", f"valid, {len(settings.routes)} route(s)")
 
 
 def check_packages(settings: Settings) -> Iterator[Finding]:
@@ -120,128 +153,6 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "data directory", f"{directory} is writable and private")
 
 
-def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Open the store read-only and look it over, a file for a few seconds."""
-    url = settings.storage.url
-    path = sqlite_path(settings)
-    if url.startswith("postgres"):
-        yield _check_postgres(url)
-        return
-    if path is None:
-        yield Finding(
-            "ok", "storage", "in memory: records end with the process" if url.startswith("memory") else "not a file"
-        )
-        return
-    if not path.exists():
-        yield Finding("ok", "storage", f"{path} will be created at the first start")
-        return
-    deadline = time.monotonic() + SQLITE_CHECK_S
-    try:
-        with _opened(path, mode="ro") as connection:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-            found = _quick_check(connection)
-    except sqlite3.Error as error:
-        yield Finding(
-            "fail", "storage", f"{path}: {error}", "restore it from a backup, or move it away: a new one is created"
-        )
-        return
-    if found == "ok":
-        yield Finding("ok", "storage", f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found")
-    else:
-        yield Finding(
-            "fail", "storage", f"{path}: {found}", "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
-        )
-
-
-def _check_postgres(url: str) -> Finding:
-    """Connect to the database of a `postgresql:` URL and see whether it can be used."""
-    from storage.postgres.connection import Address
-    from storage.postgres.inspect import inspect
-
-    address = Address.of(urlsplit(url))
-    try:
-        seen = asyncio.run(inspect(address))
-    except StorageUnavailable as error:
-        fix = "check that Postgres is running, that storage.url is right, and that pg_hba.conf admits this user"
-        return Finding("fail", "storage", f"{address.location}: {error}", fix)
-    if seen.encoding != POSTGRES_ENCODING:
-        fix = f"createdb --encoding={POSTGRES_ENCODING} --template=template0 NAME"
-        return Finding("fail", "storage", f"{address.location} has the encoding {seen.encoding}", fix)
-    if seen.is_read_only:
-        return Finding("fail", "storage", f"{address.location} is a replica", "name the primary in storage.url")
-    if seen.layout > seen.newest_layout:
-        text = (
-            f"{address.location} was written by a newer sidelog "
-            f"(layout {seen.layout}, this one supports up to {seen.newest_layout})"
-        )
-        return Finding("fail", "storage", text, "upgrade sidelog")
-    if not seen.may_create:
-        fix = "CREATE SCHEMA sidelog AUTHORIZATION our user, or GRANT CREATE ON DATABASE"
-        return Finding("fail", "storage", f"{address.location}: no permission to create the schema sidelog", fix)
-    pooled = ", through a pooler" if seen.is_pooled else ""
-    layout = f"layout {seen.layout}" if seen.layout else "will be created at the first start"
-    return Finding("ok", "storage", f"{address.location}: Postgres {seen.server_version}{pooled}, {layout}")
-
-
-def check_spool(settings: Settings) -> Iterator[Finding]:
-    """Compare the budget of the spool with the free space, and read the index of what waits in it."""
-    directory = Path(settings.data_dir, "spool")
-    if settings.storage.durability != "safe" and not directory.is_dir():
-        yield Finding("ok", "spool", "none: storage.durability is fast")
-        return
-    segments = sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
-    taken = sum(path.stat().st_size for path in segments)
-    place = next(path for path in (directory, *directory.parents) if path.is_dir())
-    space = os.statvfs(place)
-    free, need = space.f_bavail * space.f_frsize, max(0, settings.spool.max_bytes - taken)
-    if free < need:
-        text = f"{place} has {free >> 20} MiB free, the spool may take {need >> 20} MiB more"
-        yield Finding("warn", "spool", text, "free space in the data directory, or lower spool.max_bytes")
-    if not segments:
-        yield Finding("ok", "spool", "empty")
-        return
-    spool = Spool(directory, settings.spool.max_bytes)
-    spool.inspect(Position())
-    text = f"up to {spool.pending_records} records wait for the store, in {len(segments)} segments, {taken >> 20} MiB"
-    yield Finding("warn", "spool", text, "start sidelog; if it is running, find out why the store is unavailable")
-
-
-def _opened(path: Path, mode: str = "rwc") -> contextlib.closing[sqlite3.Connection]:
-    return contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=1))
-
-
-def _quick_check(connection: sqlite3.Connection) -> str:
-    try:
-        return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.OperationalError as error:
-        if "interrupted" in str(error):
-            return "ok"
-        raise
-
-
-def sqlite_path(settings: Settings) -> Path | None:
-    """Return the file of a SQLite URL; None for other stores."""
-    rest = settings.storage.url.removeprefix("sqlite:///")
-    return Path(settings.data_dir, unquote(rest)) if rest != settings.storage.url and rest else None
-
-
-def check_sqlite(settings: Settings) -> Iterator[Finding]:
-    """See whether this SQLite has what the store uses: version, threads, write-ahead log."""
-    version = sqlite3.sqlite_version
-    if sqlite3.sqlite_version_info < LEAST_SQLITE:
-        yield Finding("fail", "sqlite", f"version {version}, 3.35 needed", "use a Python built with a newer SQLite")
-        return
-    with tempfile.TemporaryDirectory(prefix="sidelog-doctor-") as directory, _opened(Path(directory, "x.db")) as store:
-        mode = store.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
-        yield Finding(
-            "fail", "sqlite", f"journal mode is {mode}, WAL needed", "put temporary files on a local disk (TMPDIR)"
-        )
-    else:
-        yield Finding("ok", "sqlite", f"version {version}, WAL works")
-
-
 def check_clock(settings: Settings) -> Iterator[Finding]:
     """See whether the wall clock is plausible: ids, retention and the order of pages hang on it."""
     now = time.time()
@@ -256,49 +167,7 @@ def check_clock(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "clock", shown)
 
 
-_PORTS: Final = {
-    "proxy.listen": "data port",
-    "admin.listen": "admin port",
-    "admin.metrics_listen": "metrics port",
-    "admin.health_listen": "health port",
-}
-
-
-def check_ports(settings: Settings) -> Iterator[Finding]:
-    """See whether every port can be bound, or is held by the sidelog of this data directory."""
-    for setting, text in settings.listens.items():
-        name = _PORTS[setting]
-        error = _bind_error(*parse_address(text))
-        if error is None:
-            yield Finding("ok", name, f"{text} is free")
-        elif error.errno == errno.EADDRINUSE and _is_running(settings):
-            yield Finding("ok", name, f"{text} is in use; sidelog is running here")
-        else:
-            other = FLAGS[setting].option if setting in FLAGS else setting
-            fix = f"stop the other program (ss -ltnp shows it), or choose another address with {other}"
-            yield Finding("fail", name, f"{text}: {error.strerror or error}", fix)
-
-
-def _bind_error(host: str, port: int) -> OSError | None:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-    except OSError as error:
-        return error
-    return None
-
-
-def _is_running(settings: Settings) -> bool:
-    try:
-        url = admin_url_of(read_state(Path(settings.data_dir)))
-        return url is not None and Client(url, "").get("/healthz").status == 200
-    except CommandError:
-        return False
-
-
-CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
+CHECKS: Final[tuple[Check, ...]] = (
     check_packages,
     check_descriptors,
     check_ring_space,
@@ -308,15 +177,8 @@ CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     check_sqlite,
     check_clock,
     check_ports,
+    check_upstreams,
 )
-
-
-def _guarded(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> list[Finding]:
-    try:
-        return list(check(settings))
-    except Exception as error:  # one broken check must not hide the others
-        name = check.__name__.removeprefix("check_").replace("_", " ")
-        return [Finding("fail", name, f"{type(error).__name__}: {error}")]
 
 
 def _print(findings: list[Finding]) -> None:

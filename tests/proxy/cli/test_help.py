@@ -52,7 +52,7 @@ ARGUMENTS = {
     "config check": "--upstream http://a",
     "config show": "--upstream http://a",
 }
-WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "completion": 0, "doctor": 1}
+WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "completion": 0, "doctor": 0}
 """What commands end with where no sidelog ever ran; the others need one and end with 1."""
 
 
@@ -62,6 +62,8 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("SIDELOG_PROXY__LISTEN", "127.0.0.1:0")  # the usual ports may be taken here
+    monkeypatch.setenv("SIDELOG_ADMIN__LISTEN", "127.0.0.1:0")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -1,20 +1,30 @@
 """The doctor: each check on real files, sockets and databases, well and ill."""
 
+import contextlib
 import json
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from proxy.cli import app
-from proxy.cli.commands import doctor
-from proxy.cli.commands.doctor import Finding
+from proxy.cli.commands import doctor, doctor_network, doctor_store
+from proxy.cli.commands.doctor_finding import Finding
+from proxy.process.data_dir import LISTENS_NAME, lock_data_dir, update_state
+from proxy.process.tls import server_context
 from proxy.settings.load import load
 from proxy.settings.model import Settings
 from tests.support import postgres
+from tests.support.certificate import self_signed
+from tests.support.sidelog import ROOT
 
 
 @pytest.fixture
@@ -91,23 +101,154 @@ def test_data_directory(settings: Settings, tmp_path: Path) -> None:
 def test_storage_file(settings: Settings) -> None:
     """A missing file will be made, a good one opens, a foreign one fails; a store in memory is ok."""
     path = Path(settings.data_dir, "sidelog.db")
-    assert doctor.sqlite_path(settings) == path
-    assert states(doctor.check_storage(settings)) == ["ok"]
+    assert doctor_store.sqlite_path(settings) == path
+    assert states(doctor_store.check_storage(settings)) == ["ok"]
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE t (x)")
     connection.close()
-    (finding,) = doctor.check_storage(settings)
+    (finding,) = doctor_store.check_storage(settings)
     assert "no damage found" in finding.text
     path.write_bytes(b"not a database at all" * 100)
-    assert states(doctor.check_storage(settings)) == ["fail"]
+    assert states(doctor_store.check_storage(settings)) == ["fail"]
     memory = msgspec.structs.replace(settings.storage, url="memory:")
-    assert states(doctor.check_storage(msgspec.structs.replace(settings, storage=memory))) == ["ok"]
+    assert states(doctor_store.check_storage(msgspec.structs.replace(settings, storage=memory))) == ["ok"]
+
+
+def test_ports_of_the_sidelog_of_this_directory_are_its_own(settings: Settings) -> None:
+    """Those it says it holds, while it holds the lock; neither speaks for another program's port."""
+    directory = Path(settings.data_dir)
+    with socket.socket() as own, socket.socket() as foreign:
+        for listener in (own, foreign):
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+        ports = [listener.getsockname()[1] for listener in (own, foreign)]
+        proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{ports[0]}")
+        admin = msgspec.structs.replace(settings.admin, listen=f"127.0.0.1:{ports[1]}")
+        both = msgspec.structs.replace(settings, proxy=proxy, admin=admin)
+        data = lock_data_dir(directory)
+        update_state(directory, **{LISTENS_NAME: {"proxy.listen": ports[0]}})
+        try:
+            assert states(doctor_network.check_ports(both)) == ["ok", "fail"]
+        finally:
+            os.close(data.lock_fd)
+        assert states(doctor_network.check_ports(both)) == ["fail", "fail"]
+
+
+def test_an_upstream_is_reached_or_warned_of(settings: Settings, tmp_path: Path) -> None:
+    """Each once, however many routes lead there."""
+    with socket.socket() as listener, socket.socket(socket.AF_UNIX) as local:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        local.bind(str(tmp_path / "app.sock"))
+        local.listen()
+        port = listener.getsockname()[1]
+        upstreams = [f"http://127.0.0.1:{port}"] * 2 + [f"unix:{tmp_path}/app.sock", "http://127.0.0.1:1"]
+        upstreams.append(f"unix:{tmp_path}/none.sock")
+        routes = tuple(msgspec.structs.replace(settings.routes[0], upstream=upstream) for upstream in upstreams)
+        findings = list(doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=routes)))
+    assert states(findings) == ["ok", "ok", "warn", "warn"]
+    assert "refused" in findings[2].text
+
+
+def test_an_upstream_whose_certificate_nobody_trusts(settings: Settings, tmp_path: Path) -> None:
+    """The reason is the verifier's, and the route's own authority or `tls_verify` is heeded."""
+    cert, key = self_signed(tmp_path)
+    context = server_context(str(cert), str(key))
+    assert context is not None
+    cases: tuple[tuple[dict[str, object], str], ...] = (
+        ({}, "warn"),
+        ({"tls_verify": False}, "ok"),
+        ({"upstream_ca_file": str(cert)}, "ok"),
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in cases:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError):
+                    context.wrap_socket(connection, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        upstream = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        for changes, state in cases:
+            route = msgspec.structs.replace(settings.routes[0], upstream=upstream, **changes)
+            (finding,) = doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=(route,)))
+            assert finding.state == state
+            assert ("certificate" in finding.text) is (state == "warn")
+        thread.join()
+
+
+def test_a_container_that_is_read_only(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The write-ahead log is tried in the data directory, and nowhere if nothing can be written."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError("no usable temporary directory")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    (finding,) = doctor_store.check_sqlite(settings)
+    assert "WAL works" in finding.text
+    assert list(Path(settings.data_dir).iterdir()) == []
+    (finding,) = doctor_store.check_sqlite(msgspec.structs.replace(settings, data_dir=str(tmp_path / "none")))
+    assert (finding.state, "no writable directory" in finding.text) == ("ok", True)
+
+
+def test_what_hangs_is_a_finding(settings: Settings) -> None:
+    """The others have their say, in order."""
+    over = threading.Event()
+
+    def check_hanging(_: Settings) -> Iterator[Finding]:
+        yield Finding("ok", "first", "found before")
+        over.wait()
+
+    found, is_hanging = doctor.run_checks((check_hanging, doctor.check_clock), settings, limit_s=0.1)
+    over.set()
+    assert ([finding.name for finding in found], is_hanging) == (["first", "hanging", "clock"], True)
+    assert "no answer within 0.1 s" in found[1].text
+
+
+def test_a_database_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
+    """The command ends by itself and names the check; the driver alone would wait for longer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {
+            **os.environ,
+            "SIDELOG_STORAGE__URL": f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/db",
+            "SIDELOG_DATA_DIR": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "proxy", "doctor", "--json", "--upstream", "http://127.0.0.1:1"],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            timeout=120,
+        )
+    texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert texts["storage"] == "no answer within 4 s"
+
+
+def test_without_an_upstream_the_machine_is_looked_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing to proxy to is a warning, and none where a sidelog runs that was told on its command line."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PROXY", "ADMIN"):
+        monkeypatch.setenv(f"SIDELOG_{name}__LISTEN", "127.0.0.1:0")
+    assert app.main(["doctor"]) == 0
+    assert "warn  settings        no upstream configured" in capsys.readouterr().out
+    data = lock_data_dir(tmp_path / "sidelog-data")
+    try:
+        assert app.main(["doctor"]) == 0
+        assert "ok    settings        no upstream here; the sidelog that runs in" in capsys.readouterr().out
+    finally:
+        os.close(data.lock_fd)
 
 
 def test_absolute_sqlite_url(settings: Settings) -> None:
     """Four slashes leave the data directory."""
     storage = msgspec.structs.replace(settings.storage, url="sqlite:////var/x.db")
-    assert doctor.sqlite_path(msgspec.structs.replace(settings, storage=storage)) == Path("/var/x.db")
+    assert doctor_store.sqlite_path(msgspec.structs.replace(settings, storage=storage)) == Path("/var/x.db")
 
 
 def test_damaged_store_is_found(settings: Settings) -> None:
@@ -120,12 +261,12 @@ def test_damaged_store_is_found(settings: Settings) -> None:
     raw = bytearray(path.read_bytes())
     raw[8192:12288] = b"\xff" * 4096
     path.write_bytes(raw)
-    assert states(doctor.check_storage(settings)) == ["fail"]
+    assert states(doctor_store.check_storage(settings)) == ["fail"]
 
 
 def test_sqlite_and_clock_of_this_machine(settings: Settings) -> None:
     """Here both are as needed; a state file from the future gives the clock away."""
-    assert states(doctor.check_sqlite(settings)) == ["ok"]
+    assert states(doctor_store.check_sqlite(settings)) == ["ok"]
     assert states(doctor.check_clock(settings)) == ["ok"]
     state = Path(settings.data_dir, "state.json")
     state.write_text("{}")
@@ -139,11 +280,11 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{listener.getsockname()[1]}")
-        data, admin = doctor.check_ports(msgspec.structs.replace(settings, proxy=proxy))
+        data, admin = doctor_network.check_ports(msgspec.structs.replace(settings, proxy=proxy))
         assert (data.state, admin.state) == ("fail", "ok")
         assert "--listen" in data.fix
         admin_settings = msgspec.structs.replace(settings.admin, health_listen=proxy.listen)
-        *_, health = doctor.check_ports(msgspec.structs.replace(settings, admin=admin_settings))
+        *_, health = doctor_network.check_ports(msgspec.structs.replace(settings, admin=admin_settings))
     assert (health.state, health.name) == ("fail", "health port")
     assert "admin.health_listen" in health.fix
 
@@ -151,7 +292,7 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
 def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """An unforeseen exception in one check leaves the others their say."""
 
-    def check_nothing(_: Settings) -> list[Finding]:
+    def check_nothing(_: Settings) -> Iterator[Finding]:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(doctor, "CHECKS", (check_nothing, doctor.check_clock))
@@ -166,14 +307,14 @@ def with_url(settings: Settings, url: str) -> Settings:
 def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
     """A database that answers is fine, used before or not; nothing is made in it."""
     for _ in range(2):
-        findings = list(doctor.check_storage(with_url(settings, postgres.url("postgres"))))
+        findings = list(doctor_store.check_storage(with_url(settings, postgres.url("postgres"))))
         assert states(findings) == ["ok"]
         assert "will be created at the first start" in findings[0].text
 
 
 def test_a_postgres_that_is_away_is_a_failure(settings: Settings, tmp_path: Path) -> None:
     """The finding names the place and never the password."""
-    findings = list(doctor.check_storage(with_url(settings, f"postgresql://me:tiger@/db?host={tmp_path}")))
+    findings = list(doctor_store.check_storage(with_url(settings, f"postgresql://me:tiger@/db?host={tmp_path}")))
     assert states(findings) == ["fail"]
     assert str(tmp_path) in findings[0].text
     assert "tiger" not in str(findings)

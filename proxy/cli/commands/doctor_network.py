@@ -1,0 +1,107 @@
+"""`sidelog doctor` on the network: are ports free, or held by the sidelog of this directory, and who is upstream."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from proxy.cli.commands.doctor_finding import Finding
+from proxy.process.data_dir import LISTENS_NAME, is_in_use, read_state
+from proxy.process.tls import upstream_context
+from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream
+from proxy.settings.flags import FLAGS
+from proxy.settings.model import RouteSettings, Settings
+
+CONNECT_S: Final = 3.0
+MAX_AT_ONCE: Final = 16
+
+_PORTS: Final = {
+    "proxy.listen": "data port",
+    "admin.listen": "admin port",
+    "admin.metrics_listen": "metrics port",
+    "admin.health_listen": "health port",
+}
+
+
+def check_ports(settings: Settings) -> Iterator[Finding]:
+    """See whether every port can be bound, or is held by the sidelog of this data directory."""
+    held = _held_ports(settings)
+    for setting, text in settings.listens.items():
+        name = _PORTS[setting]
+        try:
+            host, port = parse_address(text)
+        except ValueError:
+            continue  # a problem of the settings, told as such
+        error = _bind_error(host, port)
+        if error is None:
+            yield Finding("ok", name, f"{text} is free")
+        elif error.errno == errno.EADDRINUSE and port in held:
+            yield Finding("ok", name, f"{text} is in use; sidelog is running here")
+        else:
+            other = FLAGS[setting].option if setting in FLAGS else setting
+            fix = f"stop the other program (ss -ltnp shows it), or choose another address with {other}"
+            if error.errno == errno.EADDRINUSE:
+                fix += "; if it is a sidelog, name its --data-dir"
+            yield Finding("fail", name, f"{text}: {error.strerror or error}", fix)
+
+
+def _held_ports(settings: Settings) -> frozenset[int]:
+    """Return the ports of the sidelog that runs with this data directory; it says so, and holds the lock."""
+    directory = Path(settings.data_dir)
+    if not is_in_use(directory):
+        return frozenset()
+    listens = read_state(directory).get(LISTENS_NAME)
+    return frozenset(listens.values()) if isinstance(listens, dict) else frozenset()
+
+
+def _bind_error(host: str, port: int) -> OSError | None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        return error
+    return None
+
+
+def check_upstreams(settings: Settings) -> Iterator[Finding]:
+    """Connect to each upstream, all at the same time; sidelog starts without them too, so nobody there is a warning."""
+    routes = {route.upstream: route for route in settings.routes}
+    with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
+        errors = {upstream: pool.submit(_connect_error, route) for upstream, route in routes.items()}
+        for upstream, error in errors.items():
+            reason = error.result()
+            if reason is None:
+                yield Finding("ok", "upstream", f"{upstream} accepts connections")
+            else:
+                fix = "start the service, or correct the route's upstream"
+                yield Finding("warn", "upstream", f"{upstream}: {reason}", fix)
+
+
+def _connect_error(route: RouteSettings) -> str | None:
+    """Connect as a worker would, up to the end of the TLS handshake; return what went wrong."""
+    try:
+        address = parse_upstream(route.upstream)
+        with _connected(address) as connection:
+            if address.scheme == "https":
+                context = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
+                context.wrap_socket(connection, server_hostname=address.host).close()
+    except (OSError, ValueError) as error:
+        return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
+    return None
+
+
+def _connected(address: UpstreamAddress) -> socket.socket:
+    if address.scheme != "unix":
+        return socket.create_connection((address.host, address.port), CONNECT_S)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(CONNECT_S)
+    try:
+        connection.connect(address.path)
+    except OSError:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,162 @@
+"""`sidelog doctor` on the store: can it be opened, is it whole, what waits for it."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from proxy.cli.commands.doctor_finding import Finding
+from proxy.settings.model import Settings
+from storage.errors import StorageUnavailable
+from storage.record import Position
+from storage.writer.spool import SUFFIX, Spool
+
+LEAST_SQLITE: Final = (3, 35, 0)
+"""RETURNING, which commits use."""
+POSTGRES_ENCODING: Final = "UTF8"
+SQLITE_CHECK_S: Final = 2.0
+"""A quick_check of a large store takes minutes; what is read in this time is checked."""
+
+
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    """Open the store read-only and look it over, a file for a few seconds."""
+    url = settings.storage.url
+    path = sqlite_path(settings)
+    if url.startswith("postgres"):
+        yield _check_postgres(url)
+        return
+    if path is None:
+        yield Finding(
+            "ok", "storage", "in memory: records end with the process" if url.startswith("memory") else "not a file"
+        )
+        return
+    if not path.exists():
+        yield Finding("ok", "storage", f"{path} will be created at the first start")
+        return
+    deadline = time.monotonic() + SQLITE_CHECK_S
+    try:
+        with _opened(path, mode="ro") as connection:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+            found = _quick_check(connection)
+    except sqlite3.Error as error:
+        yield Finding(
+            "fail", "storage", f"{path}: {error}", "restore it from a backup, or move it away: a new one is created"
+        )
+        return
+    if found == "ok":
+        yield Finding("ok", "storage", f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found")
+    else:
+        yield Finding(
+            "fail", "storage", f"{path}: {found}", "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
+        )
+
+
+def _check_postgres(url: str) -> Finding:
+    """Connect to the database of a `postgresql:` URL and see whether it can be used."""
+    from storage.postgres.connection import Address
+    from storage.postgres.inspect import inspect
+
+    address = Address.of(urlsplit(url))
+    try:
+        seen = asyncio.run(inspect(address))
+    except StorageUnavailable as error:
+        fix = "check that Postgres is running, that storage.url is right, and that pg_hba.conf admits this user"
+        return Finding("fail", "storage", f"{address.location}: {error}", fix)
+    if seen.encoding != POSTGRES_ENCODING:
+        fix = f"createdb --encoding={POSTGRES_ENCODING} --template=template0 NAME"
+        return Finding("fail", "storage", f"{address.location} has the encoding {seen.encoding}", fix)
+    if seen.is_read_only:
+        return Finding("fail", "storage", f"{address.location} is a replica", "name the primary in storage.url")
+    if seen.layout > seen.newest_layout:
+        text = (
+            f"{address.location} was written by a newer sidelog "
+            f"(layout {seen.layout}, this one supports up to {seen.newest_layout})"
+        )
+        return Finding("fail", "storage", text, "upgrade sidelog")
+    if not seen.may_create:
+        fix = "CREATE SCHEMA sidelog AUTHORIZATION our user, or GRANT CREATE ON DATABASE"
+        return Finding("fail", "storage", f"{address.location}: no permission to create the schema sidelog", fix)
+    pooled = ", through a pooler" if seen.is_pooled else ""
+    layout = f"layout {seen.layout}" if seen.layout else "will be created at the first start"
+    return Finding("ok", "storage", f"{address.location}: Postgres {seen.server_version}{pooled}, {layout}")
+
+
+def check_spool(settings: Settings) -> Iterator[Finding]:
+    """Compare the budget of the spool with the free space, and read the index of what waits in it."""
+    directory = Path(settings.data_dir, "spool")
+    if settings.storage.durability != "safe" and not directory.is_dir():
+        yield Finding("ok", "spool", "none: storage.durability is fast")
+        return
+    segments = sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
+    taken = sum(path.stat().st_size for path in segments)
+    place = next(path for path in (directory, *directory.parents) if path.is_dir())
+    space = os.statvfs(place)
+    free, need = space.f_bavail * space.f_frsize, max(0, settings.spool.max_bytes - taken)
+    if free < need:
+        text = f"{place} has {free >> 20} MiB free, the spool may take {need >> 20} MiB more"
+        yield Finding("warn", "spool", text, "free space in the data directory, or lower spool.max_bytes")
+    if not segments:
+        yield Finding("ok", "spool", "empty")
+        return
+    spool = Spool(directory, settings.spool.max_bytes)
+    spool.inspect(Position())
+    text = f"up to {spool.pending_records} records wait for the store, in {len(segments)} segments, {taken >> 20} MiB"
+    yield Finding("warn", "spool", text, "start sidelog; if it is running, find out why the store is unavailable")
+
+
+def _opened(path: Path, mode: str = "rwc") -> contextlib.closing[sqlite3.Connection]:
+    return contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=1))
+
+
+def _quick_check(connection: sqlite3.Connection) -> str:
+    try:
+        return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if "interrupted" in str(error):
+            return "ok"
+        raise
+
+
+def sqlite_path(settings: Settings) -> Path | None:
+    """Return the file of a SQLite URL; None for other stores."""
+    rest = settings.storage.url.removeprefix("sqlite:///")
+    return Path(settings.data_dir, unquote(rest)) if rest != settings.storage.url and rest else None
+
+
+def check_sqlite(settings: Settings) -> Iterator[Finding]:
+    """See whether this SQLite has what the store uses: version, threads, write-ahead log where the store will be."""
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info < LEAST_SQLITE:
+        yield Finding("fail", "sqlite", f"version {version}, 3.35 needed", "use a Python built with a newer SQLite")
+        return
+    place = _writable_place(settings)
+    if place is None:  # a read-only container whose volume is not there yet: the data directory has its own finding
+        yield Finding("ok", "sqlite", f"version {version}; there is no writable directory to try WAL in")
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="sidelog-doctor-", dir=place) as directory,
+        _opened(Path(directory, "x.db")) as store,
+    ):
+        mode = store.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        fix = "put the data directory on a local disk"
+        yield Finding("fail", "sqlite", f"journal mode is {mode} in {place}, WAL needed", fix)
+    else:
+        yield Finding("ok", "sqlite", f"version {version}, WAL works")
+
+
+def _writable_place(settings: Settings) -> str | None:
+    """Return the data directory, else that of temporary files; None where neither can be written."""
+    if os.access(settings.data_dir, os.W_OK | os.X_OK):
+        return settings.data_dir
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return None
