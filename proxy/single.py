@@ -14,9 +14,7 @@ import sys
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
 from proxy.process import malloc
-from proxy.process.data_dir import DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals
-from proxy.process.listeners import Listeners
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import Settings, read_settings
@@ -29,14 +27,15 @@ from storage.errors import SchemaTooNew, StorageMisconfigured
 log = logging.getLogger(__name__)
 
 
-async def _serve(settings: Settings, data: DataDir, listeners: Listeners) -> None:
+async def _serve(settings: Settings, context: RootContext) -> None:
+    data, listeners = context.data, context.listeners
     wakeup = Wakeup.create()
-    segment = make_segment(settings)
+    segment = make_segment(settings, context.rings.path)
     stopping = asyncio.Event()
     try:
         with stop_signals(stopping.set):
             async with (
-                control_plane(settings, data, wakeup) as plane,
+                control_plane(settings, data, wakeup, context.rings.path) as plane,
                 admin_port(settings, data, plane, listeners.admin, listeners.metrics, listeners.health),
             ):
                 if segment.path is None:
@@ -89,7 +88,7 @@ def run_single(context: RootContext) -> int:
     code = 0
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(_serve(settings, context.data, context.listeners))
+            runner.run(_serve(settings, context))
     except* (SchemaTooNew, StorageMisconfigured) as group:
         code = 1
         log_each(group)

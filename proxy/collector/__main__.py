@@ -38,7 +38,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     commands = SupervisorCommands(control)
     await commands.rings_known()
     async with (
-        control_plane(settings, data, wakeup, commands.follow) as plane,
+        control_plane(settings, data, wakeup, options.ring_directory, commands.follow) as plane,
         admin_port(settings, data, plane, listener, metrics),
     ):
         control.send("ready")
@@ -79,6 +79,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--admin-fd", type=int, required=True)
     parser.add_argument("--metrics-fd", type=int)
+    parser.add_argument("--ring-directory", type=Path)
     parser.add_argument("--wake-fds", type=lambda text: [int(part) for part in text.split(",")], required=True)
     parser.add_argument("--instance", required=True)
     parser.add_argument("--lock-fd", type=int, required=True)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
@@ -29,7 +30,6 @@ from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
 from proxy.process import malloc
 from proxy.process.data_dir import DataDir
-from proxy.process.shared_memory import ring_directory
 from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
@@ -104,18 +104,20 @@ async def control_plane(
     settings: Settings,
     data: DataDir,
     wakeup: Wakeup,
+    ring_directory: Path | None,
     follow: Callable[[Sources, StatusView], None] = lambda sources, status: None,
 ) -> AsyncIterator[ControlPlane]:
     """Start writer and drain, with the store or offline; on leaving, empty the rings, settle, and close in order.
 
-    `follow` attaches the anonymous rings there are, before those that are gone are accounted for.
+    `ring_directory` is where rings are files, None when all of them are anonymous; `follow` attaches those there are,
+    before those that are gone are accounted for.
 
     Raises:
         SchemaTooNew: as `started` does.
         StorageMisconfigured: the same.
     """
     async with started(settings, data) as state, asyncio.TaskGroup() as tasks:
-        plane = _build(settings, data, state)
+        plane = _build(settings, data, state, ring_directory)
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
         await plane.keys.refresh()
@@ -159,10 +161,10 @@ async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane:
     await follow_tail(settings, plane.tail, plane.storage, data)
 
 
-def _build(settings: Settings, data: DataDir, state: StartState) -> ControlPlane:
+def _build(settings: Settings, data: DataDir, state: StartState, ring_directory: Path | None) -> ControlPlane:
     """Build the parts, each from those before it; nothing runs yet."""
     storage, tail, effective = state.storage, state.tail, state.effective
-    sources = Sources(ring_directory(settings.ring.directory, data.path, 0), effective)
+    sources = Sources(ring_directory, effective)
     metrics = Metrics(partial(worker_totals, sources, settings.ring.bytes), tail, version=VERSION)
     index = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, index)

@@ -8,7 +8,7 @@ from proxy.supervisor.supervisor import Supervisor
 
 def supervise(context: RootContext) -> int:
     """Keep collector and workers running until a stop signal; return the exit code."""
-    return Supervisor(context.settings, context.settings_fd, context.source_fd, context.data, context.listeners).run()
+    return Supervisor(context).run()
 
 
 if __name__ == "__main__":

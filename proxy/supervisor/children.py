@@ -17,7 +17,8 @@ from proxy.process.data_dir import DataDir
 from proxy.process.listeners import Listeners
 from proxy.process.memfd import anonymous_file
 from proxy.process.own_packages import module_command, module_environment
-from proxy.process.shared_memory import RING_OVERHEAD_BYTES, ring_directory
+from proxy.process.ring_home import RingHome
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, check_room
 from proxy.process.wakeup import Wakeup
 
 BACKOFF_FIRST_S: Final = 0.1
@@ -34,6 +35,7 @@ class Shared:
     settings_fd: int
     data: DataDir
     listeners: Listeners
+    rings: RingHome
     wakeup: Wakeup
 
     def check_ring_directory(self, workers: int) -> None:
@@ -42,8 +44,13 @@ class Shared:
         Raises:
             SharedMemoryError: it cannot be used, or is too small.
         """
-        needed = workers * (self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES)
-        ring_directory(self.settings["ring"]["directory"], self.data.path, needed)
+        if self.settings["ring"]["directory"] and self.rings.path is not None:
+            check_room(self.rings.path, workers * (self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES))
+
+    @property
+    def ring_options(self) -> list[str]:
+        """What tells a child where rings are; its descriptors keep the directory claimed."""
+        return [] if self.rings.path is None else ["--ring-directory", str(self.rings.path)]
 
 
 class Child:
@@ -149,10 +156,11 @@ class Worker(Child):
             *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd)),
             *("--listen-fds", ",".join(map(str, listen)), "--wake-fds", ",".join(map(str, wake))),
             *("--index", str(self.index), "--instance", shared.data.instance),
+            *shared.ring_options,
         ]
         self._spare_fd = anonymous_file("sidelog-ring")
         arguments += ["--spare-ring-fd", str(self._spare_fd)]
-        return arguments, [shared.settings_fd, *listen, *wake, self._spare_fd]
+        return arguments, [shared.settings_fd, *listen, *wake, self._spare_fd, *shared.rings.descriptors]
 
     def start(self) -> None:
         self._adopted.clear()
@@ -215,8 +223,9 @@ class Collector(Child):
             *("--wake-fds", ",".join(map(str, wake)), "--instance", shared.data.instance),
             # Whoever still writes the store holds the lock, also when we are gone before it.
             *("--lock-fd", str(shared.data.lock_fd)),
+            *shared.ring_options,
         ]
-        descriptors = [shared.settings_fd, admin, *wake, shared.data.lock_fd]
+        descriptors = [shared.settings_fd, admin, *wake, shared.data.lock_fd, *shared.rings.descriptors]
         if shared.listeners.metrics is not None:
             descriptors.append(shared.listeners.metrics.fileno())
             arguments += ["--metrics-fd", str(descriptors[-1])]

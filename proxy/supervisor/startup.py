@@ -1,4 +1,4 @@
-"""How a root process starts: lock the data directory, bind the sockets, announce both. Standard library only.
+"""How a root process starts: lock the data directory, bind the sockets, claim a place for rings. Standard library only.
 
 Shared by the supervisor and by the single process of `workers = 0`.
 """
@@ -17,6 +17,7 @@ from proxy.process.data_dir import LISTENS_NAME, STORAGE_URL_NAME, DataDir, Data
 from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
 from proxy.process.logs import set_up_log
 from proxy.process.memfd import read_document
+from proxy.process.ring_home import RingHome, claim_ring_home
 from proxy.process.shared_memory import SharedMemoryError
 
 log = logging.getLogger("proxy.supervisor")
@@ -33,6 +34,7 @@ class RootContext:
     """Where the settings came from, for a reload."""
     data: DataDir
     listeners: Listeners
+    rings: RingHome
 
 
 def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -> int:
@@ -47,8 +49,12 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
         os.umask(0o077)
         data = lock_data_dir(Path(settings["data_dir"]), settings["proxy"]["instance"])
         listeners = open_listeners(settings)
-        _announce(data, listeners, settings)
-        return run(RootContext(settings, options.settings_fd, options.source_fd, data, listeners))
+        rings = claim_ring_home(settings["ring"]["directory"], data.path)
+        try:
+            _announce(data, listeners, settings)
+            return run(RootContext(settings, options.settings_fd, options.source_fd, data, listeners, rings))
+        finally:
+            rings.release()
     except (DataDirError, ListenError, SharedMemoryError) as error:
         sys.stderr.write(f"sidelog: {error}\n")
         return 1

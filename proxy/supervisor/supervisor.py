@@ -14,18 +14,16 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from proxy.process.control_channel import EXIT_CONFIG
-from proxy.process.data_dir import DataDir
-from proxy.process.listeners import Listeners
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.supervisor.children import Child, Collector, Shared, Worker
 from proxy.supervisor.health_port import HealthPort
 from proxy.supervisor.reload import Reload
 from proxy.supervisor.sd_notify import notify
-from proxy.supervisor.startup import write_addresses
+from proxy.supervisor.startup import RootContext, write_addresses
 
 log = logging.getLogger(__name__)
 
@@ -40,23 +38,22 @@ KILL_AFTER_S: Final = 5.0
 class Supervisor:
     """Keeps one collector and the workers running until told to stop."""
 
-    def __init__(
-        self, settings: dict[str, Any], settings_fd: int, source_fd: int, data: DataDir, listeners: Listeners
-    ) -> None:
+    def __init__(self, context: RootContext) -> None:
         """Prepare the children; nothing is started yet.
 
         Raises:
             SharedMemoryError: the configured ring directory cannot be used.
         """
+        settings, listeners = context.settings, context.listeners
         self._limits = settings["proxy"]["limits"]
         self._listeners = listeners
-        shared = Shared(settings, settings_fd, data, listeners, Wakeup.create())
+        shared = Shared(settings, context.settings_fd, context.data, listeners, context.rings, Wakeup.create())
         shared.check_ring_directory(settings["proxy"]["workers"])
         self._collector = Collector(shared)
         self._workers = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
         self._leaving: list[Worker] = []
         """Workers of before a reload that still serve their last clients, or whose rings are not empty."""
-        self._reload = Reload(shared, source_fd, self._start, self._take_over, self._refuse)
+        self._reload = Reload(shared, context.source_fd, self._start, self._take_over, self._refuse)
         self._hand_over_by_s: float | None = None
         self._selector = selectors.DefaultSelector()
         health = listeners.health

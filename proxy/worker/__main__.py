@@ -11,6 +11,7 @@ import gc
 import logging
 import socket
 import sys
+from pathlib import Path
 
 from proxy.process.control_channel import Control
 from proxy.process.event_loop import new_event_loop, stop_signals
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    segment = make_segment(settings, options.spare_ring_fd)
+    segment = make_segment(settings, options.ring_directory, options.spare_ring_fd)
     wakeup = Wakeup(*options.wake_fds)
     sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
     control = Control(socket.socket(fileno=options.control_fd))
@@ -95,6 +96,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--listen-fds", type=_descriptors, required=True)
     parser.add_argument("--wake-fds", type=_descriptors, required=True)
+    parser.add_argument("--ring-directory", type=Path)
     parser.add_argument("--spare-ring-fd", type=int)
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--instance", required=True)

@@ -18,14 +18,13 @@ from proxy.http1.forwarded import TrustedProxies
 from proxy.network.acceptor import Acceptor
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
 from proxy.process.listeners import BACKLOG
-from proxy.process.shared_memory import RING_OVERHEAD_BYTES, ring_directory
+from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY, SharedMemoryError, check_room
 from proxy.process.tls import server_context
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
-from proxy.ring.segment_layout import SegmentError
 from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
@@ -42,26 +41,28 @@ _LULL_LOOKS: Final = 2
 """How often a retiring process has to find no client in a row."""
 
 
-def make_segment(settings: Settings, spare_fd: int | None = None) -> Segment:
-    """Return a new segment for this process, in shared memory where it has room for it; it is held until closed.
+def make_segment(settings: Settings, directory: Path | None, spare_fd: int | None = None) -> Segment:
+    """Return a new segment for this process, in `directory` where it has room for it; it is held until closed.
 
-    Where shared memory has no room, `spare_fd` is used, an empty anonymous file of the supervisor, who hands it to the
-    collector; without one an anonymous file of our own.
+    Where shared memory has no room, or there is no directory, `spare_fd` is used, an empty anonymous file of the
+    supervisor, who hands it to the collector; without one an anonymous file of our own.
 
     Raises:
         SharedMemoryError: the configured directory has no room for it, or it may not be made.
     """
     descriptor = write_descriptor(msgspec.to_builtins(settings))
     cells, size = CounterLayout(len(settings.routes)).size, settings.ring.bytes
-    directory = ring_directory(settings.ring.directory, Path(settings.data_dir), size + RING_OVERHEAD_BYTES)
     segment: Segment | None = None
-    if directory is not None or spare_fd is None:
+    if directory is not None:
         try:
+            check_room(directory if settings.ring.directory else SHARED_MEMORY, size + RING_OVERHEAD_BYTES)
             segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells)
-        except SegmentError as error:
-            if settings.ring.directory or spare_fd is None:
+        except SharedMemoryError as error:
+            if settings.ring.directory:
                 raise
             log.warning("%s; the ring is in anonymous memory instead", error)
+    if segment is None and spare_fd is None:
+        segment = Segment.create(None, descriptor, ring_bytes=size, counter_cells=cells)
     if segment is None:
         assert spare_fd is not None, "bug: without a spare file an error is raised"
         segment = Segment.create_in(spare_fd, descriptor, ring_bytes=size, counter_cells=cells)

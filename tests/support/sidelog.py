@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from proxy.process.shared_memory import ring_directory
+from proxy.process.data_dir import read_state
 
 Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,8 +113,8 @@ class Sidelog:
             if self.process is not None:
                 self.stop(check=kind is None)
         finally:
-            rings = ring_directory("", self.data_dir, 0)
-            if rings is not None:  # memory that a failed test leaves is not given back by anybody else
+            rings = read_state(self.data_dir).get("rings")
+            if rings:  # memory that a failed test leaves is not given back by anybody else
                 shutil.rmtree(rings, ignore_errors=True)
 
     def start(self, *, is_awaited: bool = True) -> None:

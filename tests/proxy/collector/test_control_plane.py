@@ -10,7 +10,6 @@ import pytest
 from proxy.collector.control_plane import _build_retention, control_plane
 from proxy.collector.status import describe_retention
 from proxy.process.data_dir import DataDir
-from proxy.process.shared_memory import ring_directory
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
 from storage.record import Batch, Entry, now_us
@@ -43,19 +42,19 @@ def settings(tmp_path: Path, url: str = "sqlite:///sidelog.db") -> Settings:
 
 async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wakeup) -> None:
     """What a dead worker left is stored before the store is closed, and its ring is unlinked."""
-    directory = ring_directory(str(tmp_path / "rings"), tmp_path, 0)
-    assert directory is not None
+    directory = tmp_path / "rings"
+    directory.mkdir()
     worker = RingWorker(directory)
     worker.record(50)
     (directory / "abandoned.new").write_bytes(b"")
     worker.die()
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
-    async with control_plane(settings(tmp_path), data, wakeup) as plane:
+    async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
         assert plane.is_ready() == (True, {"draining": False, "degraded": False})
         plane.status.start_draining()
         assert plane.is_ready()[0] is False
     assert list(directory.iterdir()) == []
-    async with control_plane(settings(tmp_path), data, wakeup) as plane:
+    async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
         ledger = await plane.ledger()
         assert (ledger.received, ledger.stored, ledger.is_balanced) == (50, 50, True)
 
@@ -67,7 +66,7 @@ async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wa
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     for expected in (3, 5):
         async with control_plane(
-            settings(tmp_path), data, wakeup, lambda sources, _: sources.attach_fd(worker.segment.fd)
+            settings(tmp_path), data, wakeup, tmp_path, lambda sources, _: sources.attach_fd(worker.segment.fd)
         ) as plane:
             async with asyncio.timeout(60):
                 while (await plane.ledger()).stored < expected:  # noqa: ASYNC110 - a commit sends no event

@@ -13,7 +13,6 @@ import pytest
 from proxy.collector.control_plane import ControlPlane, control_plane
 from proxy.collector.startup import SPOOL_DIRECTORY, load_spool
 from proxy.process.data_dir import DataDir
-from proxy.process.shared_memory import ring_directory
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment_layout import RELEASED
 from proxy.settings.model import RingSettings, Settings, SpoolSettings, StorageSettings
@@ -42,9 +41,8 @@ class Place:
             storage=StorageSettings(url="sqlite:///store/sidelog.db"),
         )
         self.data = DataDir(path, INSTANCE, "token", -1)
-        directory = ring_directory(str(path / "rings"), path, 0)
-        assert directory is not None
-        self.worker = RingWorker(directory)
+        (path / "rings").mkdir()
+        self.worker = RingWorker(path / "rings")
         self.noted = path / SPOOL_DIRECTORY / POSITIONS_FILE
         (path / "here").mkdir()
         self.bring_back()
@@ -68,7 +66,7 @@ class Place:
         """Run a collector; the worker outlives it."""
         wakeup = Wakeup.create()
         try:
-            async with control_plane(self.settings, self.data, wakeup) as plane:
+            async with control_plane(self.settings, self.data, wakeup, self.path / "rings") as plane:
                 yield plane
                 plane.is_handing_over = True
         finally:

@@ -13,6 +13,7 @@ import pytest
 from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import open_listeners
+from proxy.process.ring_home import claim_ring_home
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SharedMemoryError
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RouteSettings, Settings
@@ -40,7 +41,9 @@ def shared(tmp_path: Path) -> Iterator[Shared]:
     settings_fd, lock_fd = (os.open(os.devnull, os.O_RDONLY) for _ in range(2))
     listeners = open_listeners(settings, {})
     wakeup = Wakeup.create()
-    yield Shared(settings, settings_fd, DataDir(tmp_path, "sl-1", "token", lock_fd), listeners, wakeup)
+    home = claim_ring_home(str(tmp_path / "rings"), tmp_path)
+    yield Shared(settings, settings_fd, DataDir(tmp_path, "sl-1", "token", lock_fd), listeners, home, wakeup)
+    home.release()
     wakeup.close()
     for listener in (*listeners.data, listeners.admin):
         listener.close()
@@ -159,9 +162,9 @@ def test_the_command_of_a_worker(shared: Shared) -> None:
     assert arguments[arguments.index("--index") + 1] == "1"
     assert arguments[arguments.index("--instance") + 1] == "sl-1"
     assert option(arguments, "--spare-ring-fd") == [spare_of(worker)]
-    assert {*listen, spare_of(worker), shared.settings_fd, shared.wakeup.read_fd, shared.wakeup.write_fd} == set(
-        descriptors
-    )
+    assert arguments[arguments.index("--ring-directory") + 1] == str(shared.rings.path)
+    own = {spare_of(worker), shared.settings_fd, shared.rings.lock_fd}
+    assert {*listen, *own, shared.wakeup.read_fd, shared.wakeup.write_fd} == set(descriptors)
     worker.close_rings()
 
 
@@ -172,12 +175,14 @@ def test_the_command_of_a_collector(shared: Shared) -> None:
     assert arguments[0] == "proxy.collector"
     assert option(arguments, "--admin-fd") == [admin]
     assert option(arguments, "--lock-fd") == [shared.data.lock_fd]
-    assert {admin, shared.data.lock_fd, shared.settings_fd} <= set(descriptors)
+    assert arguments[arguments.index("--ring-directory") + 1] == str(shared.rings.path)
+    assert {admin, shared.data.lock_fd, shared.settings_fd, shared.rings.lock_fd} <= set(descriptors)
     assert not {listener.fileno() for listener in shared.listeners.data} & set(descriptors)
 
 
 def test_a_configured_ring_directory_must_hold_all_rings(shared: Shared) -> None:
     """One that is too small is an error that names it; it is asked for all workers at once."""
+    shared.settings["ring"]["directory"] = "/rings"
     shared.check_ring_directory(2)
     shared.settings["ring"]["bytes"] = 1 << 60
     with pytest.raises(SharedMemoryError, match=f"the rings need {2 * ((1 << 60) + RING_OVERHEAD_BYTES)}"):

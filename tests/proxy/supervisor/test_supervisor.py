@@ -17,9 +17,10 @@ from proxy.process.control_channel import EXIT_CONFIG
 from proxy.process.data_dir import DataDir, lock_data_dir, read_state
 from proxy.process.listeners import Listeners, open_listeners
 from proxy.process.memfd import hand_over
+from proxy.process.ring_home import RingHome
 from proxy.settings.model import RouteSettings, Settings
 from proxy.supervisor.children import Child, Collector, Worker
-from proxy.supervisor.startup import _announce
+from proxy.supervisor.startup import RootContext, _announce
 from proxy.supervisor.supervisor import Supervisor
 
 
@@ -74,7 +75,7 @@ def supervised(
     source = {"overrides": {"proxy.upstream": "http://x", "data_dir": str(data.path)}, "config": None}
     source_fd = hand_over(json.dumps(source).encode(), "test-source")
     settings_fd = hand_over(json.dumps(settings).encode(), "test-settings")
-    made = Supervisor(settings, settings_fd, source_fd, data, listeners)
+    made = Supervisor(RootContext(settings, settings_fd, source_fd, data, listeners, RingHome()))
     yield made
     for child in (made._collector, *made._all_workers):
         child.kill()

@@ -13,7 +13,6 @@ from proxy.process.memfd import anonymous_file
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import SegmentError
 from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze, read_settings
-from proxy.worker import server
 from proxy.worker.server import DataPlane, make_segment
 
 
@@ -87,9 +86,9 @@ def settings(tmp_path: Path, directory: Path | str) -> Settings:
 
 def test_a_segment_is_made_and_held(tmp_path: Path) -> None:
     """In the ring directory, described, and alive until it is closed."""
-    segment = make_segment(settings(tmp_path, tmp_path / "rings"))
+    segment = make_segment(settings(tmp_path, tmp_path), tmp_path)
     assert segment.path is not None
-    assert segment.path.parent.parent == tmp_path / "rings"
+    assert segment.path.parent == tmp_path
     assert b'"stage": "test"' in segment.descriptor
     other = Segment.attach(segment.path)
     assert other.producer_alive()
@@ -98,11 +97,10 @@ def test_a_segment_is_made_and_held(tmp_path: Path) -> None:
     other.close()
 
 
-def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without room in shared memory the supervisor's file becomes this process' ring; a second holder is refused."""
-    monkeypatch.setattr(server, "ring_directory", lambda *_: None)
+def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path) -> None:
+    """Without a directory the supervisor's file becomes this process' ring; a second holder is refused."""
     fd = anonymous_file("spare")
-    adopted = make_segment(settings(tmp_path, tmp_path), fd)
+    adopted = make_segment(settings(tmp_path, ""), None, fd)
     seen = Segment.from_fd(fd)
     os.close(fd)
     assert adopted.source == seen.source
@@ -116,7 +114,6 @@ def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path, monkeypatch: p
 
 def test_a_ring_that_no_longer_fits_lies_in_the_spare_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another worker took the room between the look and the allocation; a configured directory must have it."""
-    monkeypatch.setattr(server, "ring_directory", lambda *_: tmp_path)
 
     def no_space(fd: int, total: int) -> None:
         if not os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
@@ -125,7 +122,7 @@ def test_a_ring_that_no_longer_fits_lies_in_the_spare_file(tmp_path: Path, monke
 
     monkeypatch.setattr("proxy.ring.segment.allocate", no_space)
     fd = anonymous_file("spare")
-    made = make_segment(settings(tmp_path, ""), fd)
+    made = make_segment(settings(tmp_path, ""), tmp_path, fd)
     seen = Segment.from_fd(fd)
     assert made.source == seen.source
     assert list(tmp_path.glob("*.new")) == []
@@ -133,7 +130,7 @@ def test_a_ring_that_no_longer_fits_lies_in_the_spare_file(tmp_path: Path, monke
     made.close()
     os.ftruncate(fd, 0)
     with pytest.raises(SegmentError, match="No space left"):
-        make_segment(settings(tmp_path, tmp_path), fd)
+        make_segment(settings(tmp_path, tmp_path), tmp_path, fd)
     os.close(fd)
 
 

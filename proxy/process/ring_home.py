@@ -1,0 +1,234 @@
+"""The directory of one sidecar's rings: claimed at its start, given back at its stop, swept when nobody comes back.
+
+`<ring.directory>/<id>`, else `/dev/shm/sidelog-<uid>/<id>`. The id is random, so two sidecars that share the memory
+never open each other's rings, whatever their data directories are called; `state.json` of the data directory keeps it,
+so the successor of one that was killed finds the rings again. Everybody of a sidecar holds `flock(LOCK_SH)` on the
+directory for life: an exclusive lock that can be had means that all of them are gone. Standard library only.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from proxy.process.data_dir import read_state, update_state
+from proxy.process.shared_memory import SHARED_MEMORY, SharedMemoryError, private_directory
+
+log = logging.getLogger("proxy.supervisor")
+
+STATE_NAME: Final = "rings"
+"""Member of the state: the directory claimed last."""
+ABANDONED_S: Final = 86400.0
+"""Rings whose owner cannot be told from here are removed when nobody came back for them so long."""
+_OWNER: Final = "owner"
+"""File in the directory: whose it is, as `_identity` says."""
+_UNCLAIMED: Final = "unclaimed"
+"""File in the directory: since when it is known to have no owner."""
+_NAME: Final = re.compile(r"[0-9a-f]{16}")
+_ATTEMPTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RingHome:
+    """A claimed directory."""
+
+    path: Path | None = None
+    """None: there is none, and rings are anonymous memory."""
+    lock_fd: int = -1
+    """Keeps it claimed as long as any process has it open."""
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What a child inherits, to keep it claimed for its own life."""
+        return [] if self.path is None else [self.lock_fd]
+
+    def release(self) -> None:
+        """Give it up; without rings in it nothing of it is left."""
+        if self.path is None:
+            return
+        if not _rings(self.path):
+            _remove(self.path)
+            if self.path.parent.name == _shared_name():
+                _remove_empty(self.path.parent)
+        os.close(self.lock_fd)
+
+
+def claim_ring_home(configured: str, data_dir: Path, *, shared_memory: Path = SHARED_MEMORY) -> RingHome:
+    """Claim the directory for the rings of `data_dir`, whose lock is held, and sweep those of the gone.
+
+    Args:
+        configured: the setting `ring.directory`; "" = shared memory, or anonymous memory where that cannot be used.
+        data_dir: its state names the directory, and is told of a new one.
+        shared_memory: the file system in memory.
+
+    Raises:
+        SharedMemoryError: the configured directory cannot be used.
+    """
+    parent = Path(configured) if configured else shared_memory / _shared_name()
+    try:
+        home = _claim(parent, data_dir, is_configured=bool(configured))
+        _sweep(parent, home)
+    except OSError as error:
+        reason = str(error) if isinstance(error, SharedMemoryError) else f"{error.filename}: {error.strerror}"
+        if configured:
+            raise SharedMemoryError(f"cannot use the ring directory {parent}: {reason}") from error
+        log.warning("rings are in anonymous memory, which ends with this sidelog: %s", reason)
+        return RingHome()
+    return home
+
+
+def _shared_name() -> str:
+    return f"sidelog-{os.getuid()}"
+
+
+def _claim(parent: Path, data_dir: Path, *, is_configured: bool) -> RingHome:
+    last = Path(str(read_state(data_dir).get(STATE_NAME) or "-"))
+    if last.parent != parent and _rings(last):
+        log.error("rings of the last run are in %s: set ring.directory back to read them", last)
+    for _ in range(_ATTEMPTS):
+        if is_configured:
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            os.close(private_directory(parent))
+        if last.parent == parent and last.is_dir() and (home := _reclaim(last, data_dir)) is not None:
+            return home
+        try:
+            home = _new(parent / secrets.token_hex(8), data_dir)
+        except FileNotFoundError:  # one that stopped removed the empty parent
+            continue
+        if home is not None:
+            return home
+    raise SharedMemoryError(f"the ring directory {parent} is removed as often as it is made")
+
+
+def _new(path: Path, data_dir: Path) -> RingHome | None:
+    fd = private_directory(path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        if not os.fstat(fd).st_nlink:  # swept between its making and the lock
+            os.close(fd)
+            return None
+        (path / _OWNER).write_text(json.dumps(_identity(data_dir)))
+        update_state(data_dir, **{STATE_NAME: str(path)})
+    except BaseException:
+        _remove(path)
+        os.close(fd)
+        raise
+    return RingHome(path, fd)
+
+
+def _reclaim(path: Path, data_dir: Path) -> RingHome | None:
+    """Take over the directory of the last run; None if it is another's by now, as that of a copied data directory."""
+    fd = private_directory(path)
+    owner, ours = _owner(path), _identity(data_dir)
+    is_ours = _is_same(owner, ours)
+    if not is_ours and (_is_same(owner, _identity(Path(str(owner.get("data_dir"))))) or not _lock(fd)):
+        os.close(fd)
+        return None
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    if not os.fstat(fd).st_nlink:
+        os.close(fd)
+        return None
+    (path / _UNCLAIMED).unlink(missing_ok=True)
+    try:
+        (path / _OWNER).write_text(json.dumps(ours))
+    except OSError:  # the rings fill their file system: they have to be read all the more
+        pass
+    return RingHome(path, fd)
+
+
+def _sweep(parent: Path, home: RingHome) -> None:
+    """Remove what the gone left: empty directories at once, rings when their data directory is gone too."""
+    for path in parent.iterdir():
+        if path == home.path or not _NAME.fullmatch(path.name):
+            continue
+        try:
+            fd = private_directory(path)
+        except OSError:  # somebody else's, or gone
+            continue
+        try:
+            if _lock(fd) and _is_abandoned(path):
+                _remove(path)
+        except OSError as error:
+            log.warning("cannot sweep the ring directory %s: %s", path, error.strerror)
+        finally:
+            os.close(fd)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody will come back for the rings of a directory without owner; where that is not known, in a day."""
+    if not _rings(path):
+        return True
+    owner = _owner(path)
+    data_dir = Path(str(owner.get("data_dir")))
+    here = _identity(data_dir)
+    if _is_same(owner, here):
+        return read_state(data_dir).get(STATE_NAME) != str(path)
+    if owner.get("view") == here["view"]:
+        return True
+    # Another container's, whose files are not to be seen from here.
+    unclaimed = path / _UNCLAIMED
+    try:
+        return time.time() - unclaimed.stat().st_mtime >= ABANDONED_S
+    except FileNotFoundError:
+        unclaimed.touch(mode=0o600)
+        log.warning("rings in %s have no owner here; they are removed in a day", path)
+        return False
+
+
+def _identity(data_dir: Path) -> dict[str, Any]:
+    """Return what tells a data directory from all others, and from where it was seen."""
+    try:
+        status = os.stat(data_dir)
+        device, inode = status.st_dev, status.st_ino
+    except OSError:
+        device = inode = 0
+    try:
+        view = os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        view = ""
+    return {"data_dir": os.path.realpath(data_dir), "device": device, "inode": inode, "view": view}
+
+
+def _is_same(owner: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(other["inode"]) and all(owner.get(name) == other[name] for name in ("device", "inode"))
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    try:
+        owner = json.loads((path / _OWNER).read_text())
+    except (OSError, ValueError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _rings(path: Path) -> list[Path]:
+    return list(path.glob("*.ring"))
+
+
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove(path: Path) -> None:
+    for pattern in ("*.ring", "*.new", _OWNER, _UNCLAIMED):
+        for file in path.glob(pattern):
+            file.unlink(missing_ok=True)
+    _remove_empty(path)
+
+
+def _remove_empty(path: Path) -> None:
+    try:
+        path.rmdir()
+    except OSError:  # somebody else's files are in it
+        pass
