@@ -1,19 +1,34 @@
 """Who the client is, and what the upstream is told about it (P18). Pure.
 
 X-Forwarded-For is appended to. Its earlier entries are believed only when the connection comes from a trusted proxy;
-the right-most entry that is not itself a trusted proxy is then the client.
+the right-most entry that is not itself a trusted proxy is then the client. What such a proxy says in Forwarded (RFC
+7239) counts where it sends none of the older fields.
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from proxy.http1.request_head import RequestHead
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_PAIR: Final = re.compile(rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)[ \t]*([;,]|$)""")
+_WITH_PORT: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
+
+
+class Original(NamedTuple):
+    """What the client asked the first proxy for; empty where none of them said."""
+
+    client: bytes
+    proto: bytes
+    host: bytes
+
+
 class TrustedProxies:
-    """The networks whose X-Forwarded-* fields are believed."""
+    """The networks whose X-Forwarded-* and Forwarded fields are believed."""
 
     def __init__(self, networks: Sequence[str]) -> None:
         """Read CIDRs, validated by the settings."""
@@ -31,25 +46,78 @@ class TrustedProxies:
             ip = ip.ipv4_mapped
         return any(ip in network for network in self._networks)
 
+    def original(self, peer: bytes, head: RequestHead) -> Original:
+        """Return what a request looked like to the proxies behind `peer`; nothing of it counts if that is no proxy."""
+        if not self.has(peer.decode()):
+            return Original(peer, b"", b"")
+        client, proto, host = peer, head.forwarded_proto, head.forwarded_host
+        if head.forwarded_for:
+            client = self.client(peer.decode(), head.forwarded_for).encode()
+        if head.forwarded and not (head.forwarded_for and proto and host):
+            said = self._forwarded(peer, head.forwarded)
+            client = client if head.forwarded_for else said.client
+            proto, host = proto or said.proto, host or said.host
+        return Original(client, proto, host)
+
+    def _forwarded(self, peer: bytes, value: bytes) -> Original:
+        """Read the elements from the right, as `client` reads entries: that of the client has its scheme and host."""
+        found = Original(peer, b"", b"")
+        for element in reversed(forwarded_elements(value)):
+            address = _address(element.get(b"for", b"").decode("latin-1"))
+            found = Original(address.encode() or found.client, element.get(b"proto", b""), element.get(b"host", b""))
+            if not self.has(address):
+                break
+        return found
+
     def client(self, peer: str, forwarded_for: bytes) -> str:
         """Return the client behind `peer`, which must be trusted: the right-most entry that is not."""
         for entry in reversed(forwarded_for.decode("latin-1").split(",")):
-            address = entry.strip()
-            if not address:
+            if not entry.strip():
                 continue
-            try:
-                ipaddress.ip_address(address.strip("[]"))
-            except ValueError:
+            address = _address(entry.strip())
+            if not address:
                 return peer
             if not self.has(address):
-                return address.strip("[]")
+                return address
             peer = address
         return peer
 
 
-def forwarded_lines(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, *, is_trusted: bool) -> bytes:
+def _address(text: str) -> str:
+    """Return the address in an entry, which may have a port or brackets; empty if there is none."""
+    found = _WITH_PORT.fullmatch(text)
+    address = (found["six"] or found["four"]) if found else text
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    return address
+
+
+def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
+    """Read a Forwarded field (RFC 7239 §4): lower-case parameter → value, for each hop; none if it is malformed."""
+    elements: list[dict[bytes, bytes]] = [{}]
+    place = 0
+    while place < len(value):
+        if value[place] in b" \t,;":
+            if value[place] == ord(","):
+                elements.append({})
+            place += 1
+            continue
+        found = _PAIR.match(value, place)
+        if found is None:
+            return []
+        text = found[2]
+        if text.startswith(b'"'):
+            text = re.sub(rb"\\(.)", rb"\1", text[1:-1], flags=re.DOTALL)
+        elements[-1][found[1].lower()] = text
+        place = found.end(2)
+    return [element for element in elements if element]
+
+
+def forwarded_lines(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, original: Original) -> bytes:
     """Return the X-Forwarded-* field lines for the upstream, each with its CRLF."""
     chain = head.forwarded_for + b", " + peer if head.forwarded_for else peer
-    proto = head.forwarded_proto if is_trusted and head.forwarded_proto else scheme
-    original = head.forwarded_host if is_trusted and head.forwarded_host else host
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (chain, proto, original)
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (
+        chain, original.proto or scheme, original.host or host,
+    )  # fmt: skip

@@ -48,6 +48,8 @@ class RequestHead:
     forwarded_for: bytes = b""
     forwarded_proto: bytes = b""
     forwarded_host: bytes = b""
+    forwarded: bytes = b""
+    """Forwarded on as it is."""
     hops: list[bytes] = field(default_factory=list)
     request_id: bytes = b""
     opt_out: OptOutLevel | None = None
@@ -209,6 +211,11 @@ def _request_forwarded_host(head: RequestHead, line: bytes, value: bytes, droppe
     head.forwarded_host = value
 
 
+def _request_forwarded(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+    head.forwarded = head.forwarded + b", " + value if head.forwarded else value
+    head.lines.append(line)
+
+
 def _request_request_id(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
     head.request_id = value if _REQUEST_ID.fullmatch(value) else b""
 
@@ -242,6 +249,7 @@ _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[byte
     b"x-forwarded-for": _request_forwarded_for,
     b"x-forwarded-proto": _request_forwarded_proto,
     b"x-forwarded-host": _request_forwarded_host,
+    b"forwarded": _request_forwarded,
     b"x-request-id": _request_request_id,
     b"x-sidelog-hop": _request_hop,
     b"sec-websocket-key1": _request_draft_key,

@@ -7,10 +7,19 @@ forwards the client's target unchanged and never takes credentials from an addre
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 UpstreamScheme = Literal["http", "https", "unix"]
+
+PRIVATE: Final = "private"
+"""In a list of networks: all that are never routed on the internet."""
+PRIVATE_NETWORKS: Final = (
+    *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8"),
+    *("fc00::/7", "fe80::/10", "::1/128"),
+)
+"""RFC 1918, 6598, 3927, 1122, 4193, 4291: where the proxies in front of a sidecar stand, as a rule."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9.])?\Z")
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?\Z")
@@ -72,6 +81,11 @@ def parse_upstream(text: str) -> UpstreamAddress:
     if not host or port == 0:
         raise ValueError("expected a host, and a port from 1 to 65535 where one is given")
     return UpstreamAddress(scheme=scheme, host=host.lower(), port=port or _DEFAULT_PORTS[scheme], path="")
+
+
+def networks_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Write out the networks that `private` stands for."""
+    return tuple(network for text in texts for network in (PRIVATE_NETWORKS if text == PRIVATE else (text,)))
 
 
 def is_loopback(host: str) -> bool:

@@ -100,7 +100,7 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
         try:
             ipaddress.ip_network(text, strict=False)
         except ValueError:
-            yield "proxy.trusted_proxies", f"expected an address or CIDR, got {text!r}"
+            yield "proxy.trusted_proxies", f"expected an address, a CIDR or `private`, got {text!r}"
     for name in ("via", "record_id_header"):
         text = getattr(settings.proxy, name)
         if text and not _TOKEN.match(text):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
 from proxy.settings.model import RouteSettings, Settings, SettingsError
 from proxy.settings.sources import (
@@ -129,13 +130,14 @@ def _resolve(
 
 
 def _effective(settings: Settings) -> Settings:
-    """Fill in what depends on other settings: the default route, each route's capture level, an absolute directory."""
+    """Fill in what depends on others: default route, capture level of each route, networks, an absolute directory."""
     routes = settings.routes
     if settings.proxy.upstream:
         routes += (RouteSettings(id="default", upstream=settings.proxy.upstream),)
     return msgspec.structs.replace(
         settings,
         data_dir=os.path.abspath(settings.data_dir),
+        proxy=msgspec.structs.replace(settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)),
         routes=tuple(
             msgspec.structs.replace(route, capture=route.capture or settings.capture.level) for route in routes
         ),

@@ -85,7 +85,13 @@ class ProxySettings(_Section, frozen=True):
         Literal["backend", "edge"], _help("where this proxy stands, shown on records: backend or edge")
     ] = "backend"
     stage: Annotated[str, _help("deployment stage shown on records", max_length=128)] = ""
-    trusted_proxies: Annotated[tuple[str, ...], _help("CIDRs whose X-Forwarded-For, -Proto and -Host are trusted")] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _help(
+            "the ingress or load balancer in front: addresses, CIDRs, or `private` for all private networks; its "
+            "X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
+        ),
+    ] = ()
     tls_cert_file: Annotated[str, _help("PEM certificate chain: TLS on the data port")] = ""
     tls_key_file: Annotated[str, _help("PEM private key; empty: in the same file")] = ""
     via: Annotated[str, _help("pseudonym in Via; empty: no Via header")] = ""

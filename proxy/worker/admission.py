@@ -68,14 +68,11 @@ class Admission:
     ) -> tuple[RequestHead | None, Route | None, bytes, bytes]:
         """Build the field lines for the upstream, and find the client, for as long as this head repeats."""
         engine, peer = self._engine, self._peer
-        is_trusted = engine.trusted.has(peer.decode())
-        client = peer
-        if is_trusted and head.forwarded_for:
-            client = engine.trusted.client(peer.decode(), head.forwarded_for).encode()
+        original = engine.trusted.original(peer, head)
         if authority is not None:
             lines = route.render(head.with_host(authority), engine.instance, engine.via)
-            lines += forwarded_lines(head, peer, self._scheme, authority, is_trusted=is_trusted)
-            return None, None, lines, client
+            lines += forwarded_lines(head, peer, self._scheme, authority, original)
+            return None, None, lines, original.client
         lines = engine.render(head, route)
-        lines += forwarded_lines(head, peer, self._scheme, head.host, is_trusted=is_trusted)
-        return head, route, lines, client
+        lines += forwarded_lines(head, peer, self._scheme, head.host, original)
+        return head, route, lines, original.client

@@ -202,7 +202,7 @@ class Gate:
         is_trusted = (access.believes_headers or code != "") and self._trusted.has(peer.decode())
         exchange.access = ACCESS.pack(is_trusted, key_id)
         if code:
-            if is_trusted and head.forwarded_for:
-                exchange.client = self._trusted.client(peer.decode(), head.forwarded_for).encode()
+            if is_trusted:
+                exchange.client = self._trusted.original(peer, head).client
             self._recorder.count_auth_failure(code)
             raise Refused(code, explain(access, code))

@@ -126,14 +126,13 @@ class ReferenceEngine:
         head.is_websocket = False
         if authority is not None:
             head.host = authority
-        is_trusted = self._trusted.has(peer.decode())
-        if is_trusted and head.forwarded_for:
-            exchange.client = self._trusted.client(peer.decode(), head.forwarded_for).encode()
+        original = self._trusted.original(peer, head)
+        exchange.client = original.client
         if self._opt_out is not None:
             head.opt_out = self._opt_out.level_of(block)
         route = self._find_route(exchange, head, target)
         lines = route.render(head, self._instance, self._via)
-        lines += forwarded_lines(head, peer, b"http", head.host, is_trusted=is_trusted)
+        lines += forwarded_lines(head, peer, b"http", head.host, original)
         if not head.request_id:
             lines += b"X-Request-Id: %b\r\n" % exchange.id_text
         upstream = await self._send(request, exchange, route, route.target(target), lines)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.http1 import chunked, request_head, response_head, websocket_frames
-from proxy.http1.forwarded import forwarded_lines
+from proxy.http1.forwarded import Original, forwarded_lines
 from proxy.http1.request_head import RequestHead
 from proxy.worker import admission, relay, routes
 from proxy.worker.relay import Relay
@@ -87,8 +87,8 @@ TLS_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 }
 
 
-def _lines_of_plain_http(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, *, is_trusted: bool) -> bytes:
-    return forwarded_lines(head, peer, b"http", host, is_trusted=is_trusted)
+def _lines_of_plain_http(head: RequestHead, peer: bytes, scheme: bytes, host: bytes, original: Original) -> bytes:
+    return forwarded_lines(head, peer, b"http", host, original)
 
 
 def _keeping_parameters(normalise: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:

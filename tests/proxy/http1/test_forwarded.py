@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.http1.forwarded import TrustedProxies, forwarded_lines
+from proxy.http1.forwarded import Original, TrustedProxies, forwarded_elements, forwarded_lines
 from proxy.http1.request_head import RequestHead
 
 NETWORKS = ("10.0.0.0/8", "fd00::/8", "192.168.1.7")
@@ -43,6 +43,9 @@ def test_trusted_networks(address: str, expected: bool) -> None:
         (b"garbage", "10.0.0.1"),
         (b", ", "10.0.0.1"),
         (b"[2001:db8::1]", "2001:db8::1"),
+        (b"[2001:db8::1]:4711, 10.0.0.2:80", "2001:db8::1"),
+        (b"1.2.3.4:5678", "1.2.3.4"),
+        (b"1.2.3.4:x, 10.0.0.2", "10.0.0.2"),
         (b"\xe4", "10.0.0.1"),
     ],
 )
@@ -51,25 +54,71 @@ def test_the_client_is_the_right_most_entry_that_is_no_trusted_proxy(chain: byte
     assert TrustedProxies(NETWORKS).client("10.0.0.1", chain) == client
 
 
+TRUSTED, FOREIGN = b"10.0.0.1", b"1.1.1.1"
+
+
+def head_with(**fields: bytes) -> RequestHead:
+    """Make a head in which a proxy says something."""
+    head = RequestHead(is_keep_alive=True)
+    for name, value in fields.items():
+        setattr(head, name, value)
+    return head
+
+
 @pytest.mark.parametrize(
-    ("is_trusted", "expected"),
+    ("peer", "expected"),
     [
-        (False, b"X-Forwarded-For: 9.9.9.9, 1.1.1.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h:1\r\n"),
-        (True, b"X-Forwarded-For: 9.9.9.9, 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: original\r\n"),
+        (FOREIGN, b"X-Forwarded-For: 9.9.9.9, 1.1.1.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h:1\r\n"),
+        (TRUSTED, b"X-Forwarded-For: 9.9.9.9, 10.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: first\r\n"),
     ],
 )
-def test_the_chain_is_appended_to_and_the_rest_believed_only_from_trusted_proxies(
-    is_trusted: bool, expected: bytes
-) -> None:
+def test_the_chain_is_appended_to_and_the_rest_believed_only_from_trusted_proxies(peer: bytes, expected: bytes) -> None:
     """X-Forwarded-For grows by the peer; Proto and Host are a trusted proxy's to say."""
-    head = RequestHead(is_keep_alive=True)
-    head.forwarded_for, head.forwarded_proto, head.forwarded_host = b"9.9.9.9", b"https", b"original"
-    assert forwarded_lines(head, b"1.1.1.1", b"http", b"h:1", is_trusted=is_trusted) == expected
+    head = head_with(forwarded_for=b"9.9.9.9", forwarded_proto=b"https", forwarded_host=b"first")
+    original = TrustedProxies(NETWORKS).original(peer, head)
+    assert forwarded_lines(head, peer, b"http", b"h:1", original) == expected
+    assert original.client == (b"9.9.9.9" if peer == TRUSTED else FOREIGN)
 
 
-def test_without_earlier_entries_the_peer_is_the_chain() -> None:
+@pytest.mark.parametrize("peer", [FOREIGN, TRUSTED])
+def test_without_earlier_entries_the_peer_is_the_chain(peer: bytes) -> None:
     """A first proxy writes all three fields itself."""
-    expected = b"X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n"
-    for is_trusted in (False, True):
-        head = RequestHead(is_keep_alive=True)
-        assert forwarded_lines(head, b"1.1.1.1", b"http", b"h", is_trusted=is_trusted) == expected
+    head = head_with()
+    original = TrustedProxies(NETWORKS).original(peer, head)
+    expected = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: h\r\n" % peer
+    assert forwarded_lines(head, peer, b"http", b"h", original) == expected
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "expected"),
+    [
+        (b"for=1.2.3.4;proto=https;host=a.example", Original(b"1.2.3.4", b"https", b"a.example")),
+        (b'For="[2001:db8::1]:47" ; Proto=https', Original(b"2001:db8::1", b"https", b"")),
+        (b"for=1.2.3.4;proto=https, for=10.0.0.9;proto=http", Original(b"1.2.3.4", b"https", b"")),
+        (b"for=6.6.6.6;proto=ws, for=1.2.3.4;proto=https", Original(b"1.2.3.4", b"https", b"")),
+        (b"for=10.0.0.9;proto=https", Original(b"10.0.0.9", b"https", b"")),
+        (b"for=unknown;proto=https", Original(TRUSTED, b"https", b"")),
+        (b"for=_hidden, for=10.0.0.9", Original(b"10.0.0.9", b"", b"")),
+        (b"proto=https", Original(TRUSTED, b"https", b"")),
+        (b"for=1.2.3.4;proto=https, broken", Original(TRUSTED, b"", b"")),
+        (b'for="1.2.3.4', Original(TRUSTED, b"", b"")),
+    ],
+)
+def test_forwarded_of_a_trusted_proxy_says_what_the_other_fields_leave_open(
+    forwarded: bytes, expected: Original
+) -> None:
+    """The element of the client counts, a malformed field not at all; nobody else is believed; X-Forwarded-* win."""
+    trusted = TrustedProxies(NETWORKS)
+    assert trusted.original(TRUSTED, head_with(forwarded=forwarded)) == expected
+    assert trusted.original(FOREIGN, head_with(forwarded=forwarded)) == Original(FOREIGN, b"", b"")
+    older = head_with(forwarded=forwarded, forwarded_for=b"7.7.7.7", forwarded_proto=b"wss", forwarded_host=b"b")
+    assert trusted.original(TRUSTED, older) == Original(b"7.7.7.7", b"wss", b"b")
+
+
+def test_elements_of_forwarded() -> None:
+    """Names in lower case, quotes and escapes undone, separators within quotes left alone."""
+    assert forwarded_elements(rb'FOR="a\"b,c;d" ;by=_x , , host="h:1"') == [
+        {b"for": b'a"b,c;d', b"by": b"_x"},
+        {b"host": b"h:1"},
+    ]
+    assert forwarded_elements(b"") == []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import HOP_BY_HOP, PlainLines
-from proxy.http1.forwarded import forwarded_lines
+from proxy.http1.forwarded import Original, forwarded_lines
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.settings.model import RouteSettings, Settings
 from proxy.worker.routes import Route
@@ -229,7 +229,7 @@ def rendered(fields: bytes, route: RouteSettings) -> tuple[RequestHead, bytes] |
     except Refused:
         return None
     lines = Route(0, route, Settings()).render(head, b"me", b"Via: 1.1 me\r\n")
-    lines += forwarded_lines(head, b"1.2.3.4", b"http", head.host, is_trusted=False)
+    lines += forwarded_lines(head, b"1.2.3.4", b"http", head.host, Original(b"1.2.3.4", b"", b""))
     return head, b"POST /path?q HTTP/1.1\r\n" + lines + b"\r\n"
 
 

@@ -29,7 +29,7 @@ def refusal(environ: dict[str, str]) -> str:
         ("ADMIN__HEALTH_LISTEN", "0.0.0.0:8080", "admin.health_listen: is the address of the data port too"),
         ("PROXY__WORKERS", "-1", "proxy.workers: expected `int` >= 0"),
         ("PROXY__ENGINE", "fast", "proxy.engine: invalid enum value 'fast'"),
-        ("PROXY__TRUSTED_PROXIES", '["10.0.0.0/33"]', "proxy.trusted_proxies: expected an address or CIDR"),
+        ("PROXY__TRUSTED_PROXIES", '["10.0.0.0/33"]', "proxy.trusted_proxies: expected an address, a CIDR"),
         ("PROXY__VIA", "a b", "proxy.via: expected a token"),
         ("PROXY__RECORD_ID_HEADER", "x:y", "proxy.record_id_header: expected a token"),
         ("PROXY__INSTANCE", "a b", "proxy.instance: expected letters"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.settings.addresses import PRIVATE_NETWORKS
 from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError
 
@@ -147,3 +148,10 @@ def test_defaults_are_valid_but_for_the_missing_upstream() -> None:
     settings = load(UP, {}, None)
     assert settings.capture == Settings().capture
     assert settings.storage == Settings().storage
+
+
+def test_private_networks_have_a_name() -> None:
+    """Written out, so that everybody who reads the settings in effect sees which they are."""
+    given = '["private", "203.0.113.7"]'
+    settings = load({"proxy.upstream": "http://a", "proxy.trusted_proxies": given}, {}, None)
+    assert settings.proxy.trusted_proxies == (*PRIVATE_NETWORKS, "203.0.113.7")

@@ -1,5 +1,6 @@
 """What a request becomes for its upstream, and why it is refused before one is asked."""
 
+import msgspec
 import pytest
 
 from proxy.http1.errors import Refused
@@ -44,6 +45,21 @@ def test_repeated_heads_give_the_same_bytes() -> None:
     first = admitted("/in/x", "A: 1", admission=admission)[0]
     assert admitted("http://other/in/x", "A: 1", admission=admission)[0] != first
     assert admitted("/in/x", "A: 1", admission=admission)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("peer", "proto", "host"), [(b"10.0.0.1", b"https", b"app.example"), (b"8.8.8.8", b"http", b"a")]
+)
+def test_behind_an_ingress_the_service_is_told_what_the_client_asked_for(
+    peer: bytes, proto: bytes, host: bytes
+) -> None:
+    """From one that is trusted; Forwarded and the port pass on from anybody, as they came."""
+    engine = World(msgspec.structs.replace(SETTINGS, proxy=ProxySettings(trusted_proxies=("10.0.0.0/8",)))).engine
+    said = ("X-Forwarded-Port: 443", 'Forwarded: for="1.2.3.4:5";proto=https;host=app.example')
+    raw, exchange = admitted("/in/x", *said, admission=Admission(engine, peer, is_tls=False))
+    assert b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n" % (peer, proto, host) in raw
+    assert all(line.encode() + b"\r\n" in raw for line in said)
+    assert exchange.client == (b"1.2.3.4" if proto == b"https" else peer)
 
 
 @pytest.mark.parametrize(
