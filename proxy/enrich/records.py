@@ -27,6 +27,8 @@ from proxy.ring.exchange import (
     FLAG_HTTP10,
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
+    NOTE_MESSAGE,
+    NOTE_REFUSED_HEAD,
     CapturedExchange,
 )
 from proxy.ring.inflight import InflightExchange
@@ -118,8 +120,20 @@ class RecordBuilder:
             descriptor.source, descriptor.stage, facts.trace_id, facts.span_id,
             facts.request_id or format_id(captured.id), facts.user_agent,
             ERROR_CODES[captured.error] or None, _SHED[captured.shed], None,
-            msgspec.json.encode({"close_code": captured.close_code or None}) if status == SWITCHING_PROTOCOLS else None,
+            self._data(captured) if captured.notes or status == SWITCHING_PROTOCOLS else None,
         )  # fmt: skip
+
+    def _data(self, captured: CapturedExchange) -> bytes:
+        """Build what few exchanges have: the close code of a WebSocket, why it failed, a response head refused."""
+        data: dict[str, object] = {}
+        if captured.status == SWITCHING_PROTOCOLS:
+            data["close_code"] = captured.close_code or None
+        if (message := captured.notes.get(NOTE_MESSAGE)) is not None:
+            data["error_message"] = self._redactor.redact_by_pattern(message).decode(errors="replace")
+        head = captured.notes.get(NOTE_REFUSED_HEAD)
+        if head is not None and not captured.flags & FLAG_HEADS_OFF:
+            data["refused_response_head"] = self._redactor.redact_head(head).decode(errors="backslashreplace")
+        return msgspec.json.encode(data)
 
     def _payload(self, captured: CapturedExchange, exchange: DecodedExchange) -> Payload:
         request, response = exchange.request, exchange.response

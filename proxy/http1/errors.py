@@ -33,6 +33,7 @@ STATUS_OF: Final = {
     "agent_denied": 403,
     "upstream_unresolved": 502,
     "upstream_untrusted": 502,
+    "client_stalled": 408,
 }
 """Error code → status of the response. Rings store a code as its position in this table: only ever append."""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"
@@ -55,11 +56,12 @@ class Refused(Exception):
 class UpstreamError(Exception):
     """The upstream failed us: could not be reached, closed early, was silent too long, or spoke no HTTP."""
 
-    def __init__(self, code: str, message: str) -> None:
-        """Report with one of the `upstream_*` codes or `overloaded`."""
+    def __init__(self, code: str, message: str, refused_head: bytes = b"") -> None:
+        """Report with one of the `upstream_*` codes or `overloaded`, and the bytes that were no response head."""
         super().__init__(message)
         self.code = code
         self.message = message
+        self.refused_head = refused_head
 
 
 def unreached(error: Exception) -> str:

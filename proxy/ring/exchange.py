@@ -38,6 +38,14 @@ FLAG_BODIES_OFF: Final = 32
 FLAG_ACCESS: Final = 64
 """Behind all other sections lies what the key check noted, `ACCESS`."""
 
+FLAG_NOTES: Final = 128
+"""Behind everything else lie notes, each a tag, a length and its bytes, `NOTE`."""
+
+NOTE: Final = Struct("<BI")
+NOTE_MESSAGE, NOTE_REFUSED_HEAD = 1, 2
+"""Why the exchange failed, in words; what the upstream sent for a response head, up to `MAX_REFUSED_HEAD_BYTES`."""
+MAX_REFUSED_HEAD_BYTES: Final = 4096
+
 ACCESS: Final = Struct("<B16s")
 """Whether the connection came from a trusted proxy, and the key's id."""
 NO_KEY: Final = bytes(16)
@@ -89,6 +97,10 @@ class Exchange:
     slot: int = -1
     access: bytes = b""
     close_code: int = 0
+    notes: bytes = b""
+
+    def note(self, tag: int, data: bytes) -> None:
+        self.notes += NOTE.pack(tag, len(data)) + data
 
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
         """Pack the entry header and collect the sections, leaving bodies out as the ring's fill level demands."""
@@ -120,6 +132,9 @@ class Exchange:
         if self.access:
             self.flags |= FLAG_ACCESS
             sections.append(self.access)
+        if self.notes:
+            self.flags |= FLAG_NOTES
+            sections.append(self.notes)
         header = FIXED.pack(
             self.id, self.started_at_ns, self.connect_ns, self.sent_ns, self.first_byte_ns, self.done_ns,
             self.ended_ns, request_size, response_size, self.status, self.route, self.outcome, self.error, self.flags,
@@ -156,6 +171,7 @@ class CapturedExchange:
         "first_byte_ns",
         "flags",
         "id",
+        "notes",
         "outcome",
         "request_bytes",
         "request_head",
@@ -207,6 +223,7 @@ class CapturedExchange:
         self.request_window = self.request_tail = self.response_window = self.response_tail = b""
         self.timeline: list[tuple[int, int]] = []
         self.access = raw[access:end]
+        self.notes = _read_notes(raw, end) if self.flags & FLAG_NOTES else {}
         if access > at:
             self.request_window = raw[at : (at := at + request_window)]
             self.request_tail = raw[at : (at := at + request_tail)]
@@ -214,3 +231,21 @@ class CapturedExchange:
             self.response_tail = raw[at : (at := at + response_tail)]
             if timeline:
                 self.timeline = list(TIMELINE_ENTRY.iter_unpack(raw[at : at + timeline]))
+
+
+def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:
+    """Return tag → bytes; a tag that is not known may be a later version's.
+
+    Raises:
+        ValueError: a note is longer than what is there.
+    """
+    notes = {}
+    while at < len(raw) and raw[at]:  # padding is zero
+        if len(raw) - at < NOTE.size:
+            raise ValueError(f"{len(raw) - at} bytes where a note of at least {NOTE.size} begins")
+        tag, length = NOTE.unpack_from(raw, at)
+        at += NOTE.size
+        if length > len(raw) - at:
+            raise ValueError(f"a note of {length} bytes where {len(raw) - at} are left")
+        notes[tag] = raw[at : (at := at + length)]
+    return notes

@@ -58,7 +58,7 @@ class LimitSettings(_Section, frozen=True):
     ] = 75
     timeout_connect_s: Annotated[float, _help("time to connect to the upstream: 504; 0: no timeout", ge=0)] = 5
     timeout_first_byte_s: Annotated[float, _help("time until the response begins: 504; 0: no timeout", ge=0)] = 300
-    timeout_write_stall_s: Annotated[float, _help("time a peer may read nothing; 0: no timeout", ge=0)] = 30
+    timeout_write_stall_s: Annotated[float, _help("time a peer may read nothing; 0: no timeout", ge=0)] = 300
     timeout_upstream_idle_s: Annotated[
         float, _help("time between reads of a response; 0: no timeout, as streams may be silent", ge=0)
     ] = 0

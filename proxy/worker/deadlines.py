@@ -66,6 +66,15 @@ class Phase:
     """More of a request whose end is known already (P24)."""
 
 
+SETTING_OF: Final = {
+    Phase.HEAD: "timeout_headers_s",
+    Phase.BODY: "timeout_body_idle_s",
+    Phase.WAITING: "timeout_first_byte_s",
+    Phase.STREAMING: "timeout_upstream_idle_s",
+}
+"""Phase → the setting in [proxy.limits] that bounds it, for those whose end is an error."""
+
+
 class Deadlines:
     """Phase → how long it may last without progress, ns; 0 is no limit."""
 
@@ -87,8 +96,12 @@ class Deadlines:
         self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in range(len(seconds)))
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
 
-    def limit_s(self, phase: int) -> float:
-        return self._limits_ns[phase] / 1e9
+    def describe(self, phase: int) -> str:
+        """Name the limit of a phase and the setting that holds it."""
+        return f"{self._limits_ns[phase] / 1e9:g} s, {SETTING_OF[phase]}"
+
+    def describe_stall(self) -> str:
+        return f"{self.write_stall_ns / 1e9:g} s, timeout_write_stall_s"
 
     def is_over(self, phase: int, since_ns: int, now_ns: int) -> bool:
         """Return whether a phase that began or last moved at `since_ns` has lasted too long."""

@@ -77,13 +77,16 @@ class Downstream(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         self._engine.unregister(self, self._peer)
-        self._relay.client_lost()
+        if self._relay.exchange is not None:
+            self._relay.client_lost()
+        elif self._phase == Phase.HEAD and self._reader.buffer:
+            self._relay.abandon_unread(self._reader, time.monotonic_ns())
         self._phase = Phase.LINGERING
 
     @property
-    def has_sent_eof(self) -> bool:
-        """Whether the client has ended its side."""
-        return self._eof_ns > 0
+    def eof_ns(self) -> int:
+        """When the client ended its side; 0: not yet."""
+        return self._eof_ns
 
     def eof_received(self) -> bool:
         """The client sends no more; a complete request still gets its response, for a while (`HALF_CLOSE_NS`)."""
@@ -110,6 +113,7 @@ class Downstream(asyncio.Protocol):
 
     def abort_for_shutdown(self) -> None:
         """The time for draining is over: record and close."""
+        self._phase = Phase.LINGERING
         self._relay.shut_down()
 
     def _close(self, *, linger: bool) -> None:
@@ -134,6 +138,7 @@ class Downstream(asyncio.Protocol):
             if size < self._stalled_bytes:
                 self._stalled_ns = now_ns
             elif deadlines.write_stall_ns and now_ns - self._stalled_ns >= deadlines.write_stall_ns:
+                relay.client_stalled()
                 self._transport.abort()
             self._stalled_bytes = size
         elif self._has_left(now_ns):
@@ -142,7 +147,7 @@ class Downstream(asyncio.Protocol):
             relay.check(now_ns)
         elif deadlines.is_over(self._phase, self._since_ns, now_ns) and not self._transport.is_closing():
             if self._phase == Phase.HEAD:
-                message = f"timed out waiting for the request head ({deadlines.limit_s(Phase.HEAD):g} s)"
+                message = f"timed out waiting for the request head ({deadlines.describe(Phase.HEAD)})"
                 refusal = Refused("timeout_headers", message)
                 relay.refuse_unread(self._reader, refusal, now_ns)
             else:

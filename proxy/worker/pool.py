@@ -151,10 +151,12 @@ class Pool:
         except TimeoutError as error:
             if is_full:
                 raise UpstreamError(
-                    "overloaded", f"all {self._max_connections} upstream connections are busy"
+                    "overloaded",
+                    f"all {self._max_connections} upstream connections are busy (upstream_max_connections)",
                 ) from error
             raise UpstreamError(
-                "upstream_timeout", f"no connection after {self._limits.timeout_connect_s:g} s"
+                "upstream_timeout",
+                f"no connection to the upstream ({self._limits.timeout_connect_s:g} s, timeout_connect_s)",
             ) from error
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error

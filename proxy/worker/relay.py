@@ -34,6 +34,9 @@ from proxy.ring.exchange import (
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
+    MAX_REFUSED_HEAD_BYTES,
+    NOTE_MESSAGE,
+    NOTE_REFUSED_HEAD,
     OK,
     OUTCOME_INDEX,
     Exchange,
@@ -63,8 +66,8 @@ class Client(Protocol):
     """What a relay asks of its client connection."""
 
     @property
-    def has_sent_eof(self) -> bool:
-        """Whether the client has ended its side."""
+    def eof_ns(self) -> int:
+        """When the client ended its side; 0: not yet."""
 
     def pause(self, reason: int) -> None:
         """Read no more of the client for a reason."""
@@ -477,7 +480,7 @@ class Relay:
         if exchange is None or route is None:
             return
         if self.tunnel is not None:
-            self._end_tunnel(_CLIENT_CLOSED if self._client.has_sent_eof else _TRUNCATED)
+            self._end_tunnel(_CLIENT_CLOSED if self._client.eof_ns else _TRUNCATED)
             return
         self._drop_upstream()
         if is_stale and not self._is_responding and not self._is_retried and self._may_be_retried(exchange):
@@ -487,6 +490,9 @@ class Relay:
             self._connect(self._upstream_head)
             return
         self._engine.recorder.count_upstream_error(route.index, error.code)
+        exchange.note(NOTE_MESSAGE, error.message.encode())
+        if error.refused_head:
+            exchange.note(NOTE_REFUSED_HEAD, error.refused_head[:MAX_REFUSED_HEAD_BYTES])
         if not self._is_responding:
             if self.is_request_complete or not self._awaits_body(partial(self._answer_failure, error)):
                 self._answer_failure(error)
@@ -517,13 +523,21 @@ class Relay:
 
     def refuse_unread(self, request: RequestReader, refusal: Refused, now_ns: int) -> None:
         """Refuse a request whose head could not be read, or did not become complete."""
+        self._begin_unread(request, now_ns)
+        # What it was meant to be shapes the response: none to HEAD has a body (P6).
+        self.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
+        self._send_error(refusal.code, refusal.message, _REJECTED, close=True)
+
+    def abandon_unread(self, request: RequestReader, now_ns: int) -> None:
+        """Record a request whose client left before its head was complete."""
+        self._begin_unread(request, now_ns)
+        self._end_early(_CLIENT_CLOSED, 499)
+
+    def _begin_unread(self, request: RequestReader, now_ns: int) -> None:
         self.exchange = exchange = self._engine.recorder.begin(now_ns, self._peer)
         exchange.request_head = request.raw
         exchange.method = request.method
-        # What it was meant to be shapes the response: none to HEAD has a body (P6).
-        self.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
         self._is_responding = False
-        self._send_error(refusal.code, refusal.message, _REJECTED, close=True)
 
     def _send_error(self, code: str, message: str, outcome: int, *, close: bool) -> None:
         exchange = self.exchange
@@ -531,6 +545,7 @@ class Relay:
         self._drop_upstream()
         if self._is_responding:
             exchange.outcome = _TRUNCATED
+            self._note_error(exchange, code, message)
             self._record(exchange, time.monotonic_ns())
             self._reset()
             return
@@ -546,6 +561,8 @@ class Relay:
         exchange.outcome = outcome
         exchange.error = ERROR_INDEX[code]
         exchange.status = STATUS_OF[code]
+        if code in ("timeout_headers", "timeout_body"):
+            exchange.note(NOTE_MESSAGE, message.encode())
         exchange.flags |= FLAG_OWN_RESPONSE
         exchange.response_head = head
         window = exchange.response_body = Window(len(body), 0)
@@ -560,21 +577,21 @@ class Relay:
     def check(self, now_ns: int) -> None:
         deadlines = self._engine.deadlines
         if self._is_upload_stalled(now_ns):
-            self._time_out_upstream("the upstream stopped reading the request", deadlines.write_stall_ns / 1e9)
+            self._time_out_upstream("the upstream stopped reading the request", deadlines.describe_stall())
         elif deadlines.is_over(self._phase, self._since_ns, now_ns):
-            limit_s = deadlines.limit_s(self._phase)
-            if self._phase == Phase.BODY:
-                message = f"timed out waiting for more of the request body ({limit_s:g} s)"
-                self._send_error("timeout_body", message, _REJECTED, close=True)
-            elif self._phase == Phase.ENDING:
+            if self._phase == Phase.ENDING:
                 self._end_waiting()
+            elif self._phase == Phase.BODY:
+                message = f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
+                self._send_error("timeout_body", message, _REJECTED, close=True)
             elif self._phase == Phase.WAITING:
-                self._time_out_upstream("timed out waiting for the response", limit_s)
+                self._time_out_upstream("timed out waiting for the response", deadlines.describe(Phase.WAITING))
             else:
-                self._time_out_upstream("timed out waiting for more of the response", limit_s)
+                limit = deadlines.describe(Phase.STREAMING)
+                self._time_out_upstream("timed out waiting for more of the response", limit)
 
-    def _time_out_upstream(self, message: str, limit_s: float) -> None:
-        self.upstream_failed(UpstreamError("upstream_timeout", f"{message} ({limit_s:g} s)"), is_stale=False)
+    def _time_out_upstream(self, message: str, limit: str) -> None:
+        self.upstream_failed(UpstreamError("upstream_timeout", f"{message} ({limit})"), is_stale=False)
 
     def _is_upload_stalled(self, now_ns: int) -> bool:
         """Whether the upstream has taken nothing for too long of what is on its way to it (P17).
@@ -611,6 +628,17 @@ class Relay:
         if self.tunnel is not None and self._upstream is not None and self._upstream.transport.can_write_eof():
             self._upstream.transport.write_eof()
 
+    def client_stalled(self) -> None:
+        """The client takes nothing for too long: its connection is about to be cut (P17)."""
+        if self.exchange is not None:
+            limit = self._engine.deadlines.describe_stall()
+            self._note_error(self.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
+
+    def _note_error(self, exchange: Exchange, code: str, message: str) -> None:
+        """Say what ended a response that was under way: nobody else will."""
+        exchange.error = ERROR_INDEX[code]
+        exchange.note(NOTE_MESSAGE, message.encode())
+
     def client_lost(self) -> None:
         """The client is gone: cancel the upstream, record what there is (P15)."""
         if self.tunnel is not None and self.exchange is not None:
@@ -637,7 +665,11 @@ class Relay:
         exchange.outcome = outcome
         if not self._is_responding:
             exchange.status = status
-        self._record(exchange, time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        if outcome == _CLIENT_CLOSED and self._client.eof_ns:
+            # It left then, even if a response was still waited for.
+            now_ns = max(self._client.eof_ns, exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0))
+        self._record(exchange, now_ns)
 
     def _record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = self._ending = None

@@ -150,7 +150,7 @@ class UpstreamConnection(asyncio.Protocol):
         while True:
             end = data.find(b"\r\n\r\n") + 4
             if (end if end >= 4 else len(data)) > self._max_head_bytes:
-                self._fail(UpstreamError("upstream_bad_response", f"head over {self._max_head_bytes} bytes"))
+                self._fail(UpstreamError("upstream_bad_response", f"head over {self._max_head_bytes} bytes", data))
                 return
             if end < 4:
                 self._buffer = data
@@ -159,6 +159,7 @@ class UpstreamConnection(asyncio.Protocol):
             try:
                 head = self._parse(raw)
             except UpstreamError as error:
+                error.refused_head = raw
                 self._fail(error)
                 return
             if head.status >= 200:
@@ -169,7 +170,7 @@ class UpstreamConnection(asyncio.Protocol):
                     self._state = _TUNNEL
                     handler.open_tunnel(head, raw, data[end:])
                     return
-                self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade"))
+                self._fail(UpstreamError("upstream_bad_response", "101 to a request that asked for no upgrade", raw))
                 return
             self.is_reused = False  # it has begun to answer: its end is no staleness any more (P13)
             handler.send_informational(head)

@@ -83,6 +83,10 @@ const OURS = {
     "Timed out waiting for more of the request body.",
     "See timeout_body_idle_s in [proxy.limits].",
   ],
+  client_stalled: () => [
+    "The client stopped reading the response, so its connection was closed.",
+    "See timeout_write_stall_s in [proxy.limits].",
+  ],
   bad_request: () => [
     "The request was not valid HTTP.",
     "sidelog refused it; it was not sent to the upstream.",

@@ -305,6 +305,7 @@ function complaint(record) {
         el("strong", {}, plain.what),
         " ",
         code && el("code", { class: "chip" }, code),
+        record.data?.error_message && el("p", {}, record.data.error_message),
         plain.next && el("p", {}, plain.next),
       ),
     ),

@@ -24,6 +24,8 @@ from proxy.ring.exchange import (
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
+    NOTE_MESSAGE,
+    NOTE_REFUSED_HEAD,
     OUTCOME_INDEX,
     SHED_BODIES,
     SHED_TAIL,
@@ -294,6 +296,25 @@ def test_running_and_lost_exchanges(source: Source) -> None:
     assert entry.record.ended_at_us > entry.record.started_at_us
     assert entry.payload is not None
     assert entry.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        (0, {"error_message": "why \ufffd", "refused_response_head": "SSH\\xe4\nSet-Cookie: [REDACTED]\n"}),
+        (FLAG_HEADS_OFF, {"error_message": "why \ufffd"}),
+    ],
+    ids=["heads", "no heads"],
+)
+def test_why_an_exchange_failed_is_in_its_data(flags: int, shown: dict[str, str]) -> None:
+    """In words, with the head that was no response head, redacted; where no heads are kept, without."""
+    made = exchange(flags=flags)
+    made.note(NOTE_MESSAGE, b"why \xff")
+    made.note(NOTE_REFUSED_HEAD, b"SSH\xe4\nSet-Cookie: SECRET\n")
+    header, sections = made.encode(0)
+    captured = CapturedExchange(header, b"".join(sections))
+    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    assert json.loads(record.data or b"") == shown
 
 
 def test_events() -> None:

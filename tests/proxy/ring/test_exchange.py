@@ -12,6 +12,8 @@ from proxy.ring.exchange import (
     FLAG_ACCESS,
     FLAG_BODIES_OFF,
     NO_ROUTE,
+    NOTE_MESSAGE,
+    NOTE_REFUSED_HEAD,
     SHED_BODIES,
     SHED_NONE,
     SHED_TAIL,
@@ -167,3 +169,25 @@ def test_arbitrary_entries_are_refused_or_read(start: bytes, lengths: list[int],
     except ValueError:
         return
     assert len(captured.request_head) <= len(sections)
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0", b"\0" * 7])
+def test_notes_are_read_back(padding: bytes) -> None:
+    """Behind all else, in any number, whatever a later version adds."""
+    exchange = make()
+    exchange.access = ACCESS.pack(1, ID)
+    exchange.note(NOTE_MESSAGE, b"why")
+    exchange.note(NOTE_REFUSED_HEAD, b"")
+    exchange.note(99, b"\0later")
+    found = read_back(exchange, padding=padding)
+    assert found.notes == {NOTE_MESSAGE: b"why", NOTE_REFUSED_HEAD: b"", 99: b"\0later"}
+    assert found.access == ACCESS.pack(1, ID)
+
+
+@pytest.mark.parametrize("damage", [b"\x01\x04\0\0\0why", b"\x01\x04"])
+def test_a_damaged_note_is_noticed(damage: bytes) -> None:
+    """A length that does not fit is no note."""
+    exchange = make()
+    exchange.notes = damage
+    with pytest.raises(ValueError, match="note"):
+        read_back(exchange, padding=b"")
