@@ -64,6 +64,13 @@ class RetentionShown(Struct):
     used_bytes: int | UnsetType | None = UNSET
     lag_s: float | UnsetType = UNSET
     rows_purged: int | UnsetType = UNSET
+    """Deleted for their age since the start."""
+    rows_trimmed: int | UnsetType = UNSET
+    """Deleted for the cap on size since the start."""
+    bodies_trimmed: int | UnsetType = UNSET
+    """Records left without their bodies for the cap on size since the start, at most."""
+    reaches_back_ms: int | UnsetType | None = UNSET
+    """When the first record that is left started."""
 
 
 class StatusShown(Struct):

@@ -20,7 +20,7 @@ _MAX_DIGITS: Final = 5
 
 
 async def _open_memory(
-    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str
+    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str, max_bytes: int
 ) -> Storage:
     from storage.sqlite.store import SqliteStorage
 
@@ -28,16 +28,16 @@ async def _open_memory(
 
 
 async def _open_sqlite(
-    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str
+    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str, max_bytes: int
 ) -> Storage:
     from storage.sqlite.store import SqliteStorage
 
     path = data_dir / unquote(url.path[1:])
-    return await SqliteStorage.open(path, durability=durability, is_read_only=is_read_only)
+    return await SqliteStorage.open(path, durability=durability, is_read_only=is_read_only, max_bytes=max_bytes)
 
 
 async def _open_postgres(
-    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str
+    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str, max_bytes: int
 ) -> Storage:
     from storage.postgres.connection import Address
     from storage.postgres.store import PostgresStorage
@@ -77,7 +77,7 @@ def _check_postgres(url: SplitResult) -> str | None:
 
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
-    open: Callable[[SplitResult, Path, Durability, bool, str], Awaitable[Storage]]
+    open: Callable[[SplitResult, Path, Durability, bool, str, int], Awaitable[Storage]]
 
 
 BACKENDS: Final = {
@@ -133,7 +133,13 @@ async def hear_commits(listen_url: str, own: str, on_news: Callable[[], object])
 
 
 async def open_storage(
-    url: str, data_dir: Path, *, durability: Durability = "safe", is_read_only: bool = False, notify_as: str = ""
+    url: str,
+    data_dir: Path,
+    *,
+    durability: Durability = "safe",
+    is_read_only: bool = False,
+    notify_as: str = "",
+    max_bytes: int = 0,
 ) -> Storage:
     """Open the store a URL names. The caller closes it.
 
@@ -143,6 +149,7 @@ async def open_storage(
         durability: `safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits.
         is_read_only: The store must be there with the newest layout, and nothing about it is changed.
         notify_as: Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not.
+        max_bytes: The cap on size that the caller holds, so that the store can keep its journal short; 0 for none.
 
     Raises:
         ValueError: See `check_url`.
@@ -151,7 +158,7 @@ async def open_storage(
         SchemaTooOld: An older one did, and it was to be read only.
     """
     check_url(url)
-    return await _backend(url).open(urlsplit(url), data_dir, durability, is_read_only, notify_as)
+    return await _backend(url).open(urlsplit(url), data_dir, durability, is_read_only, notify_as, max_bytes)
 
 
 def _backend(url: str) -> _Backend:

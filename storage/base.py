@@ -8,8 +8,9 @@ In prose:
 * **Commit order is seq order.** `seq` starts at 1, is assigned densely inside the transaction, and never reused. A
   reader of "greater than n" never misses a row that a concurrent writer commits later. Retention and erasure take rows
   out and leave holes; `last_seq` counts them still.
-* **Records are immutable.** There is no update. Retention raises a floor first: from then on, whatever started before
-  is in no answer, list, count or sum, though its rows are deleted later, slice by slice. An id that is stored already
+* **Records are immutable.** There is no update. Retention by age raises a floor first: from then on, whatever started
+  before is in no answer, list, count or sum, though its rows are deleted later, slice by slice. Retention by size takes
+  slices of the oldest rows, each with its counts in one transaction. An id that is stored already
   is a bug of the caller and refused with `StorageRejected`; the batch leaves no trace.
 * **Readers never block the writer** and see only committed rows. Every read has a time budget and says when it was cut.
 * **Any value is kept.** Text may hold NUL, any code point that UTF-8 can carry, and megabytes; bytes are bytes.
@@ -22,7 +23,7 @@ from typing import Protocol, Self
 
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState
+from storage.purge import Erased, Purged, RetentionState, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
 
@@ -109,6 +110,17 @@ class Storage(Protocol):
 
     async def purge(self, max_rows: int) -> Purged:
         """Delete one slice of what is below the floors; call it until `is_done`. Sums and `last_seq` stay right."""
+        ...
+
+    async def trim(self, max_rows: int) -> Trimmed:
+        """Delete one slice of the oldest records by `seq`, for the cap on size: at once gone from all answers and sums.
+
+        Bodies of the older half go before any row (`storage.purge.next_trim`); the newest rows always stay.
+        """
+        ...
+
+    async def reclaim(self) -> None:
+        """Make space that was freed usable for what comes, where the database leaves that to others."""
         ...
 
     async def vacuum(self) -> None:

@@ -1,6 +1,7 @@
 """What a store and retention tell each other. Values only."""
 
 from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from storage.query import Filter
 
@@ -19,6 +20,10 @@ class RetentionState:
     """About when the oldest row started, purged ones that are not deleted yet included; None when empty."""
     used_bytes: int
     """Space in use, what can be given back not counted; 0 when unknown."""
+    last_seq: int = 0
+    """The newest."""
+    reaches_back_us: int | None = None
+    """When the first record that is left started; None when empty."""
 
     @property
     def lag_s(self) -> float:
@@ -37,6 +42,51 @@ class Purged:
     """Blocks of payloads, where the store has them; bodies without one are not counted."""
     is_done: bool
     """Nothing is left below the floors, and the space is given back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """What one slice took for the sake of the cap on size."""
+
+    rows: int
+    """Rows that went, with everything of theirs."""
+    bodies: int
+    """Older rows that stayed, and were left without what bodies they had."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more may go."""
+        return not self.rows and not self.bodies
+
+
+@dataclass(frozen=True, slots=True)
+class TrimStep:
+    """The next slice to take: what of which `seq`s, both ends inclusive."""
+
+    what: Literal["bodies", "rows"]
+    first_seq: int
+    last_seq: int
+
+
+KEPT_ROWS: Final = 100
+"""The newest rows, which stay however small the cap is."""
+
+
+def next_trim(first_seq: int, last_seq: int, bodies_through_seq: int, max_rows: int) -> TrimStep | None:
+    """Decide what goes next: bodies of the older half of the rows, then rows; None when nothing may.
+
+    Args:
+        first_seq: Of the rows that are left.
+        last_seq: The same.
+        bodies_through_seq: Up to where bodies went before.
+        max_rows: Of the slice.
+    """
+    first_with_bodies = max(bodies_through_seq + 1, first_seq)
+    middle = (first_seq + last_seq) // 2
+    if first_with_bodies <= middle:
+        return TrimStep("bodies", first_with_bodies, min(first_with_bodies + max_rows - 1, middle))
+    last = min(first_seq + max_rows - 1, last_seq - KEPT_ROWS)
+    return TrimStep("rows", first_seq, last) if first_seq <= last else None
 
 
 @dataclass(frozen=True, slots=True)

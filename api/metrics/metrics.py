@@ -72,7 +72,11 @@ class StoreStatus:
     spool_bytes: int
     spool_errors: int
     retention_lag_s: float
-    records_purged: int
+    records_purged: dict[str, int]
+    """By reason: age, size."""
+    bodies_trimmed: int
+    reaches_back_s: float | None
+    """When the first record that is left started, Unix seconds."""
 
 
 class LossyLog(Protocol):
@@ -289,7 +293,12 @@ def store_families(status: StoreStatus) -> Iterator[Metric]:
     lag = "Age of rows that retention has hidden and not yet deleted."
     yield gauge("retention_lag_seconds", lag, status.retention_lag_s)
     yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): status.spool_errors})
-    yield counters("records_purged", "Rows deleted by retention since the start.", [], {(): status.records_purged})
+    purged = "Rows deleted by retention since the start, by reason: age, size."
+    yield counters("records_purged", purged, ["reason"], _keyed(status.records_purged))
+    trimmed = "Records left without their bodies for the cap on size, at most."
+    yield counters("bodies_trimmed", trimmed, [], {(): status.bodies_trimmed})
+    if status.reaches_back_s is not None:
+        yield gauge("oldest_record_timestamp_seconds", "When the oldest record started.", status.reaches_back_s)
 
 
 def tail_families(tail: Tail) -> Iterator[Metric]:

@@ -7,7 +7,7 @@ what it has, the admin port closes, then the store.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,7 @@ from proxy.process.data_dir import DataDir
 from proxy.process.version import VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
-from proxy.settings.model import RetentionSettings, Settings, StorageSettings
+from proxy.settings.model import RetentionSettings, Settings
 from storage.base import Storage
 from storage.errors import StorageError
 from storage.keys import ApiKey
@@ -41,6 +41,7 @@ from storage.ledger import Ledger, balance
 from storage.writer.attempts import Availability, OnAttempt
 from storage.writer.backlog import BacklogLimits
 from storage.writer.retention import Floors, Limits, Retention
+from storage.writer.size_cap import SizeCap, Trims, batch_max_bytes
 from storage.writer.spool import Spool
 from storage.writer.spool_replay import SpoolReplay
 from storage.writer.writer import Writer
@@ -67,6 +68,7 @@ class ControlPlane:
     metrics: Metrics
     tail: Tail
     retention: Retention
+    size_cap: SizeCap
     keys: KeyPublisher
     builder: RecordBuilder
     fanout: SnapshotCursors | None
@@ -130,26 +132,29 @@ async def control_plane(
         tailing = tasks.create_task(_run_tail(settings, data, state, plane), name="tail")
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
-        retaining = tasks.create_task(plane.retention.run(), name="retention")
+        deleting = [tasks.create_task(each.run(), name="retention") for each in (plane.retention, plane.size_cap)]
         publishing = tasks.create_task(plane.keys.run(), name="keys")
         trimming = tasks.create_task(malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES), name="memory")
         try:
             yield plane
         finally:
-            retaining.cancel()
+            _cancel(deleting)
             if plane.is_handing_over:
                 draining.cancel()
                 await asyncio.wait((draining,))
             await _settle(plane.drain, draining, plane.writer, writing)
             if plane.access_log is not None:
                 await asyncio.to_thread(plane.access_log.close)
-            tailing.cancel()
-            publishing.cancel()
-            trimming.cancel()
+            _cancel((tailing, publishing, trimming))
             await plane.keys.flush_uses()
             plane.sources.close()
             if state.spool is not None:
                 state.spool.close()
+
+
+def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane: ControlPlane) -> None:
@@ -170,27 +175,32 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     keys = KeyPublisher(storage, data.path, sources.attached, index)
     builder = RecordBuilder(data.instance, settings, index)
     builder.await_answers(state.waiting)
-    writer = _build_writer(settings.storage, data, state, metrics.observe_batch)
+    size_cap = SizeCap(storage, settings.retention.max_bytes)
+    writer = _build_writer(settings, data, state, metrics.observe_batch, size_cap)
     access_log = open_access_log(settings.log.access)
     events = InternalEvents(builder, writer, effective, None if access_log is None else access_log.observe)
     committed = CommittedPositions(sources, writer, events, effective)
     observe = metrics.observe if access_log is None else access_log.beside(metrics.observe)
     drain = Drain(sources, builder, writer, storage, committed, events, observe)
+    size_cap.on_trimmed = partial(_tell_trims, events)
     retention = _build_retention(settings.retention, storage, events)
-    status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention)
+    status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap)
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
-    metrics.watch_store(partial(_store_status, writer, retention, state.spool))
+    metrics.watch_store(partial(_store_status, writer, retention, size_cap, state.spool))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(
-        storage, writer, events, committed, drain, sources, status, metrics, tail, retention, keys, builder,
+        storage, writer, events, committed, drain, sources, status, metrics, tail, retention, size_cap, keys, builder,
         state.fanout, access_log,
     )  # fmt: skip
 
 
-def _build_writer(settings: StorageSettings, data: DataDir, state: StartState, on_attempt: OnAttempt) -> Writer:
+def _build_writer(
+    settings: Settings, data: DataDir, state: StartState, on_attempt: OnAttempt, size_cap: SizeCap
+) -> Writer:
+    configured, max_bytes = settings.storage, settings.retention.max_bytes
     replay = None
     if state.spool is not None:
         replay = SpoolReplay(state.spool, state.committed, offline_since=state.offline_since)
@@ -199,14 +209,24 @@ def _build_writer(settings: StorageSettings, data: DataDir, state: StartState, o
         instance=data.instance,
         quarantine_directory=data.path / "quarantine",
         limits=BacklogLimits(
-            max_records=settings.batch_max_records,
-            max_bytes=settings.batch_max_bytes,
-            max_age_s=settings.batch_max_age_ms / 1000,
-            queue_max_bytes=settings.queue_max_bytes,
+            max_records=configured.batch_max_records,
+            max_bytes=batch_max_bytes(max_bytes, configured.batch_max_bytes),
+            max_age_s=configured.batch_max_age_ms / 1000,
+            queue_max_bytes=configured.queue_max_bytes,
         ),
         spool=replay,
         availability=Availability(is_up=state.offline_since is None),
         on_attempt=on_attempt,
+        make_room=size_cap.make_room,
+    )
+
+
+def _tell_trims(events: InternalEvents, trims: Trims, reaches_back_us: int | None) -> None:
+    """Add an event: what the cap on size took, and from when on there still are records."""
+    reaches_back_ms = None if reaches_back_us is None else reaches_back_us // 1000
+    events.add_event(
+        "retention",
+        {"reason": "size", "rows": trims.rows, "bodies": trims.bodies, "reachesBackToMs": reaches_back_ms},
     )
 
 
@@ -216,21 +236,29 @@ def _build_retention(settings: RetentionSettings, storage: Storage, events: Inte
     def on_purged(rows: int, floors: Floors) -> None:
         events.add_event(
             "retention",
-            {"rows": rows, "purgedBeforeMs": floors.purge_us // 1000, "bodiesBeforeMs": floors.body_us // 1000},
+            {
+                "reason": "age",
+                "rows": rows,
+                "purgedBeforeMs": floors.purge_us // 1000,
+                "bodiesBeforeMs": floors.body_us // 1000,
+            },
         )
 
-    limits = Limits.of(settings.max_age_days, settings.body_max_age_days, settings.max_bytes)
+    limits = Limits.of(settings.max_age_days, settings.body_max_age_days)
     return Retention(storage, limits, on_purged)
 
 
-def _store_status(writer: Writer, retention: Retention, spool: Spool | None) -> StoreStatus:
+def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, spool: Spool | None) -> StoreStatus:
+    reaches_back_us = size_cap.reaches_back_us
     return StoreStatus(
         is_up=writer.is_storage_up,
         oldest_unstored_s=writer.oldest_unstored_s,
         spool_bytes=0 if spool is None else spool.size_bytes,
         spool_errors=0 if spool is None else spool.errors,
         retention_lag_s=retention.lag_s,
-        records_purged=retention.rows_purged,
+        records_purged={"age": retention.rows_purged, "size": size_cap.total.rows},
+        bodies_trimmed=size_cap.total.bodies,
+        reaches_back_s=None if reaches_back_us is None else reaches_back_us / 1e6,
     )
 
 

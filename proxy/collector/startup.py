@@ -77,7 +77,12 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
     """
     notify_as = data.instance if settings.storage.listen_url else ""
     open_store = partial(
-        open_storage, settings.storage.url, data.path, durability=settings.storage.durability, notify_as=notify_as
+        open_storage,
+        settings.storage.url,
+        data.path,
+        durability=settings.storage.durability,
+        notify_as=notify_as,
+        max_bytes=settings.retention.max_bytes,
     )
     deferred = DeferredStorage(open_store, RETRY_S)
     try:

@@ -17,6 +17,7 @@ from proxy.settings.model import Settings, redacted
 from storage.record import Record, ToolCall
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
+from storage.writer.size_cap import SizeCap
 from storage.writer.writer import Writer
 
 
@@ -48,6 +49,7 @@ class StatusView:
         builder: InflightBuilder,
         deferred: DeferredStorage,
         retention: Retention,
+        size_cap: SizeCap,
     ) -> None:
         self._settings = settings
         self._instance = instance
@@ -56,6 +58,7 @@ class StatusView:
         self._builder = builder
         self._deferred = deferred
         self._retention = retention
+        self._size_cap = size_cap
         self._started_s = time.monotonic()
         self.is_draining = False
 
@@ -102,7 +105,7 @@ class StatusView:
             },
             "collector": {"pid": os.getpid(), "uptime_s": round(time.monotonic() - self._started_s, 1)},
             "storage": {"up": writer.is_storage_up, "reason": reason or writer.availability.reason or None},
-            "retention": describe_retention(self._retention),
+            "retention": describe_retention(self._retention, self._size_cap),
             "configuration": redacted(self._settings),
         }
 
@@ -126,16 +129,20 @@ def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals
     )
 
 
-def describe_retention(retention: Retention) -> dict[str, object]:
+def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, object]:
     """Return the state of retention as of its last round; times are Unix ms, None before the first one."""
     state, looked_at_us = retention.state, retention.looked_at_us
     oldest_us = None if state is None else state.oldest_us
+    reaches_back_us = size_cap.reaches_back_us or (None if state is None else state.reaches_back_us)
     return {
         "looked_at_ms": None if looked_at_us is None else looked_at_us // 1000,
+        "reaches_back_ms": None if reaches_back_us is None else reaches_back_us // 1000,
         "oldest_ms": None if oldest_us is None else oldest_us // 1000,
         "used_bytes": None if state is None else state.used_bytes,
         "lag_s": retention.lag_s,
         "rows_purged": retention.rows_purged,
+        "rows_trimmed": size_cap.total.rows,
+        "bodies_trimmed": size_cap.total.bodies,
     }
 
 

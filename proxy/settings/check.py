@@ -37,6 +37,8 @@ _OWN_HEADERS: Final = frozenset(
 _READ_HEADERS: Final = frozenset({"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"})
 """What else the proxy reads or writes itself: no field for a key, a project or a user."""
 
+MIN_CAP_BYTES: Final = 8 * 1024 * 1024
+"""A store of its own parts, its indexes and its newest records needs about so much."""
 _PORTS: Final = {
     "proxy.listen": "the data port",
     "admin.listen": "the admin port",
@@ -143,6 +145,8 @@ def _check_storage(settings: Settings) -> Iterator[Problem]:
             check_listen_url(settings.storage.listen_url, settings.storage.url)
         except ValueError as error:
             yield "storage.listen_url", str(error)
+    if 0 < settings.retention.max_bytes < MIN_CAP_BYTES:
+        yield "retention.max_bytes", f"must be 0 or at least {MIN_CAP_BYTES} bytes, got {settings.retention.max_bytes}"
     if settings.storage.queue_max_bytes < settings.storage.batch_max_bytes:
         yield (
             "storage.queue_max_bytes",

@@ -184,14 +184,16 @@ class CollectorSettings(_Section, frozen=True):
 
 
 class RetentionSettings(_Section, frozen=True):
-    """[retention]: what is kept; whole hours are deleted, the oldest first."""
+    """[retention]: what is kept; by age whole hours go, by size the oldest records."""
 
     max_age_days: Annotated[float, _help("age of records; 0: unlimited", ge=0, le=36500)] = 30
     body_max_age_days: Annotated[
         float,
         _help("age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500),
     ] = 30
-    max_bytes: Annotated[int, _help("size of the store; 0: unlimited", ge=0)] = 10 * GIB
+    max_bytes: Annotated[
+        int, _help("size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited", ge=0)
+    ] = 10 * GIB
 
 
 class SpoolSettings(_Section, frozen=True):

@@ -12,32 +12,22 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 from collections.abc import Sequence
 from typing import Any, Final
 
-from storage.postgres import rollups
-from storage.postgres.codec import COLUMNS, PLACES
+from storage.postgres.codec import COLUMNS
 from storage.postgres.connection import Connection, transaction
-from storage.postgres.index_keys import by_seq, seq_among, seq_between, seq_beyond
+from storage.postgres.index_keys import by_seq, seq_between, seq_beyond
 from storage.postgres.purge import LOCK
+from storage.postgres.removal import SELECT, delete_rows, uncount
 from storage.postgres.session import PostgresSession
-from storage.postgres.tools import erase_calls
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.payloads import repack
 from storage.relational.reads.scan import seq_range
-from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.slices import Range
-from storage.relational.time_ranges import HOUR_US
-from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
-from storage.relational.usage import UsageSums, is_call, limits
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 30 ms."""
-_DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
-_USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
-_ERROR_TYPE: Final = COLUMNS.index("error_type")
-_INSTANCE: Final = COLUMNS.index("instance")
-_SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
 _NAMES: Final = ("heads", "bodies")
 
 
@@ -59,7 +49,7 @@ async def erase_slice(session: PostgresSession, begin: str, filter: Filter, from
         part = Range(first, min(first + (found.first_rows or _SCAN_ROWS) - 1, whole.last))
         where = await found.within(part)
         assert where is not None, "bug: a budget without end has ended"
-        sql = f"{_SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT {SLICE_ROWS}"
+        sql = f"{SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT {SLICE_ROWS}"
         rows = await session.fetch(sql, where.parameters)
         last = rows[-1][0] if len(rows) == SLICE_ROWS else part.last
         if rows:
@@ -70,32 +60,16 @@ async def erase_slice(session: PostgresSession, begin: str, filter: Filter, from
 
 async def _remove(session: PostgresSession, rows: Sequence[Any]) -> None:
     connection = session.connection
-    records = await session.records([row[: len(COLUMNS)] for row in rows])
     # First, as a batch does that has to note something in this row.
     await connection.execute("UPDATE sidelog.state SET erasures = erasures + 1")
-    # Usage is kept by instance, which a batch has one of.
-    counts: dict[int, Rollups] = {}
-    used: dict[int, UsageSums] = {}
-    for record, row in zip(records, rows, strict=True):
-        ids = [row[place] for place in _DIMENSION_PLACES]
-        of_instance = counts.setdefault(row[_INSTANCE], Rollups())
-        of_instance.add(record, dimensions_of(ids, record.method), row[_ERROR_TYPE] or 0)
-        if is_call(record):
-            used.setdefault(row[_INSTANCE], UsageSums()).add(record, [row[place] or 0 for place in _USAGE_PLACES])
-    for instance, sums in sorted(used.items()):
-        await rollups.merge_usage(connection, sums, limits(), instance, sign=-1)
-        await rollups.drop_empty_usage(connection, sorted(sums.hours))
-    for _, of_instance in sorted(counts.items()):
-        await rollups.merge(connection, of_instance, Limits(), sign=-1)
-    await rollups.drop_empty(connection, (record.started_at_us // HOUR_US for record in records))
+    await uncount(session, rows)
     seqs = [row[0] for row in rows]
     for place, name in enumerate(_NAMES):
         column = len(COLUMNS) + 3 * place
         touched: dict[int, int] = {row[column]: row[0] for row in rows if row[column] is not None}
         for block, seq in sorted(touched.items()):
             await _repack(connection, block, seq, name, seqs)
-    await erase_calls(connection, seqs)
-    await connection.execute(f"DELETE FROM sidelog.records WHERE {seq_among('$1')}", seqs)
+    await delete_rows(session, seqs)
 
 
 async def _repack(connection: Connection, block: int, seq: int, name: str, erased: list[int]) -> None:

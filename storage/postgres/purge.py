@@ -19,7 +19,7 @@ from storage.postgres import rollups
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
 from storage.postgres.index_keys import by_seq
-from storage.postgres.partitions import Partition, listed
+from storage.postgres.partitions import DAYS_BEFORE, Partition, listed
 from storage.postgres.session import PostgresSession, bounds, id_range, read_state
 from storage.postgres.tools import drop_calls
 from storage.purge import Purged, RetentionState
@@ -33,6 +33,11 @@ LOCK: Final = 0x5349_4445_4C4F_48
 """Key of the advisory lock of those who delete."""
 ROW_BYTES: Final = 400
 """A row with its indexes, about (measured, bench/results/queries-postgres-10000000.json)."""
+_OTHERS: Final = (
+    "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
+    "WHERE relnamespace = 'sidelog'::regnamespace AND relkind = 'r' AND NOT relispartition"
+)
+"""Space of everything but records and blocks, whose files also hold what was freed and is used again."""
 _MAX_BLOCKS: Final = 200
 """Blocks of one slice, 4 MB of compressed bodies at most as a rule."""
 _TABLES: Final = (
@@ -47,6 +52,7 @@ _DAY_MS: Final = DAY_US // 1000
 async def retention(session: PostgresSession) -> RetentionState:
     connection, state = session.connection, await session.state()
     oldest_us = await connection.fetchval("SELECT min(min_started_at_us) FROM sidelog.spans")
+    first_us = await connection.fetchval(f"SELECT started_at_us FROM sidelog.records {by_seq('asc')} LIMIT 1")
     # Not the size of the files: what vacuum has freed in them is used again.
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
     return RetentionState(
@@ -54,7 +60,9 @@ async def retention(session: PostgresSession) -> RetentionState:
         body_floor_us=state.body_floor_us,
         purged_through_seq=state.purged_through_seq,
         oldest_us=oldest_us,
-        used_bytes=await rows_total(session) * ROW_BYTES + int(block_bytes),
+        used_bytes=await rows_total(session) * ROW_BYTES + int(block_bytes) + await connection.fetchval(_OTHERS),
+        last_seq=state.last_seq,
+        reaches_back_us=None if first_us is None else max(first_us, state.purge_floor_us),
     )
 
 
@@ -93,19 +101,31 @@ async def vacuum(connection: Connection) -> None:
         await connection.execute(f"VACUUM (ANALYZE) sidelog.{table}")
 
 
+async def reclaim(connection: Connection) -> None:
+    """Make the space of deleted rows usable for new ones. Outside a transaction."""
+    for table in ("records", "blocks", "spans", "tool_calls"):
+        await connection.execute(f"VACUUM sidelog.{table}")
+
+
 async def _drop_day(connection: Connection, begin: str) -> Purged | None:
     """Drop the partitions of one day that lies below the floor; None when there is none, or readers are in the way."""
     try:
         async with transaction(connection, f"{begin}; SET LOCAL lock_timeout = {_DROP_WAIT_MS}"):
             state = await read_state(connection)
+            until_day = await _first_day(connection, state)
             for partition in await listed(connection):
-                if (partition.day + 1) * DAY_US <= state.purge_floor_us and await _is_gone(
-                    connection, partition, state
-                ):
+                if partition.day < until_day and await _is_gone(connection, partition, state):
                     return await _drop(connection, partition)
     except asyncpg.LockNotAvailableError:
         return None
     return None
+
+
+async def _first_day(connection: Connection, state: State) -> int:
+    """Find the first day that has a row that is to stay: by its floor, or by what the cap on size has left."""
+    least_ms = await connection.fetchval("SELECT min(min_id_ms) FROM sidelog.spans")
+    trimmed = 0 if least_ms is None else least_ms // _DAY_MS - DAYS_BEFORE
+    return max(state.purge_floor_us // DAY_US, min(trimmed, state.trimmed_until_us // DAY_US))
 
 
 async def _is_gone(connection: Connection, partition: Partition, state: State) -> bool:

@@ -46,8 +46,8 @@ DIALECT: Final = Dialect(
     unescape=unescape,
 )
 _STATE: Final = (
-    "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, key_version, erasures "
-    "FROM sidelog.counter, sidelog.state"
+    "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, key_version, erasures, "
+    "bodies_through_seq, trims, trimmed_until_us FROM sidelog.counter, sidelog.state"
 )
 _IDS: Final = (
     "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq >= "

@@ -34,8 +34,9 @@ from storage.postgres.erase import erase_slice
 from storage.postgres.notices import notify
 from storage.postgres.schema import check_layout, migrate
 from storage.postgres.session import PostgresSession
+from storage.postgres.trim import trim
 from storage.postgres.write import BatchStore, read_positions
-from storage.purge import Purged, RetentionState, Slice
+from storage.purge import Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
@@ -157,14 +158,24 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         async with self._write_connection() as connection:
             return await purge.purge(connection, self._begin_write, max_rows)
 
+    async def trim(self, max_rows: int) -> Trimmed:
+        async with self._write_connection() as connection:
+            return await trim(self._session(connection, math.inf), self._begin_write, max_rows)
+
+    async def reclaim(self) -> None:
+        await self._tidy(purge.reclaim)
+
     async def vacuum(self) -> None:
+        await self._tidy(purge.vacuum)
+
+    async def _tidy(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         with translated():
             # On a connection of its own, and without a limit: it takes as long as it takes, in nobody's way.
             link = Link(self._address, self._statement_cache_size, lambda: None)
             if self._writer.is_closed:
                 raise StorageUnavailable("the store is closed")
             try:
-                await purge.vacuum(await link.open())
+                await work(await link.open())
             finally:
                 await link.close()
 

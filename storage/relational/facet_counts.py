@@ -1,9 +1,9 @@
 """What rollups count of the values of facets, by hour and day, remembered: a range is counted again when it changed.
 
 Strategy: to count all combinations of a day takes milliseconds, and few days ever change. The stamp of a range is how
-many records the rollups hold of it and how often anything was erased from the store: a commit raises the first, an
-erasure the second, and retention takes whole hours, so equal stamps mean equal sums. A reader reads all stamps in the
-transaction of its answer and counts only the ranges whose stamp is a new one.
+many records the rollups hold of it and how often anything was erased from the store, or trimmed from a range so old: a
+commit raises the first, the others the second, and retention takes whole hours, so equal stamps mean equal sums. A
+reader reads all stamps in the transaction of its answer and counts only the ranges whose stamp is a new one.
 
 Invariant: the answer is that of counting everything anew. Memory is bounded by the number of values.
 """
@@ -23,7 +23,7 @@ Counts = dict[str, dict[int, int]]
 TimeRange = tuple[Tier, int]
 """An hour, or a day, since the epoch."""
 Stamp = tuple[int, int]
-"""Records in the rollups of a range, and erasures from the store."""
+"""Records in the rollups of a range; erasures from the store, and trims where they may have come so far."""
 
 
 class KnownCounts:

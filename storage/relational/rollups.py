@@ -90,11 +90,6 @@ def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
     return tuple(dimensions)
 
 
-def time_ranges_of(hours: Iterable[int]) -> dict[Tier, list[int]]:
-    known = set(hours)
-    return {"hour": sorted(known), "day": sorted({hour // DAY_HOURS for hour in known})}
-
-
 def by_day(hours: Sums) -> Sums:
     days: Sums = {}
     for (hour, *key), counts in hours.items():

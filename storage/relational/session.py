@@ -36,6 +36,12 @@ class State(NamedTuple):
     key_version: int
     erasures: int
     """Rises with every slice that is erased."""
+    bodies_through_seq: int
+    """No row at or below it has bodies: the cap on size took them."""
+    trims: int
+    """Rises with every slice of rows that the cap on size takes."""
+    trimmed_until_us: int
+    """No row that the cap on size took started later."""
 
     def visible(self, filter: Filter) -> Filter:
         floor_us = self.purge_floor_us

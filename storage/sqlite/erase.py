@@ -18,26 +18,19 @@ from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.payloads import BODIES, HEADS, repack
 from storage.relational.reads.scan import seq_range
-from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
+from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
 from storage.relational.slices import Range
-from storage.relational.time_ranges import HOUR_US
-from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
-from storage.relational.usage import UsageSums, is_call, limits
-from storage.sqlite import rollups
-from storage.sqlite.codec import COLUMNS, PLACES, Row
+from storage.relational.usage import limits
+from storage.sqlite.codec import COLUMNS, Row
 from storage.sqlite.connection import transaction
-from storage.sqlite.dictionary import in_parts, marks
+from storage.sqlite.removal import SELECT, remove_rows
 from storage.sqlite.session import SqliteSession
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 10 ms."""
-_DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
-_USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
-_ERROR_TYPE: Final = COLUMNS.index("error_type")
-_SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"
 _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
 
 
@@ -64,7 +57,7 @@ def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
         return Slice(0, 0, None)
     last = min(first + _SCAN_ROWS - 1, whole.last)
     where = run_sync(found.within(Range(first, last)))
-    sql = f"{_SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT ?"
+    sql = f"{SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT ?"
     rows = session.connection.execute(sql, (*where.parameters, SLICE_ROWS)).fetchall()
     if len(rows) == SLICE_ROWS:
         last = rows[-1][0]
@@ -76,19 +69,8 @@ def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
 
 def _remove(session: SqliteSession, rows: list[Row]) -> None:
     connection = session.connection
-    records = run_sync(session.records([row[: len(COLUMNS)] for row in rows]))
-    counts, used = Rollups(), UsageSums()
-    for record, row in zip(records, rows, strict=True):
-        if is_call(record):
-            used.add(record, [row[place] for place in _USAGE_PLACES])
-        counts.add(record, dimensions_of([row[place] for place in _DIMENSION_PLACES], record.method), row[_ERROR_TYPE])
-    rollups.merge(connection, counts, Limits(), sign=-1)
+    remove_rows(session, rows, Limits(), limits())
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'erasures'")
-    rollups.drop_empty(connection, {record.started_at_us // HOUR_US for record in records})
-    rollups.merge_usage(connection, used, limits(), sign=-1)
-    rollups.drop_empty_usage(connection, used.hours)
-    for part in in_parts([row[0] for row in rows]):
-        connection.execute(f"DELETE FROM records WHERE seq IN ({marks(part)})", part)
     for place, (_, name) in enumerate(_KINDS):
         column = len(COLUMNS) + 3 * place
         for block in sorted({row[column] for row in rows} - {0}):

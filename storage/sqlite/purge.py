@@ -11,6 +11,8 @@ slice that does so makes the next batch wait. Slices leave it alone, and after a
 back on its own thread, which keeps neither a batch nor a slice from committing. Batches still do it themselves when it
 gets long for all that.
 
+Slices that the cap on size takes are in `trim.py`.
+
 Invariant: only rows that no reader sees any more are deleted, so no reader can tell when.
 """
 
@@ -74,13 +76,17 @@ class Turn:
 
 def retention(connection: sqlite3.Connection) -> RetentionState:
     oldest = connection.execute("SELECT min(min_started_at_us) FROM spans").fetchone()[0]
+    first = connection.execute("SELECT started_at_us FROM records ORDER BY seq LIMIT 1").fetchone()
+    floor_us = counter(connection, "purge_floor_us")
     pages, free, size = (_pragma(connection, name) for name in ("page_count", "freelist_count", "page_size"))
     return RetentionState(
-        purge_floor_us=counter(connection, "purge_floor_us"),
+        purge_floor_us=floor_us,
         body_floor_us=counter(connection, "body_floor_us"),
         purged_through_seq=counter(connection, "purged_through_seq"),
         oldest_us=oldest,
         used_bytes=(pages - free) * size,
+        last_seq=counter(connection, "last_seq"),
+        reaches_back_us=None if first is None else max(first[0], floor_us),
     )
 
 

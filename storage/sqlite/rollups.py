@@ -3,11 +3,11 @@
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from storage.relational import usage
-from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups, time_ranges_of
+from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups
 from storage.relational.time_ranges import DAY_HOURS
 from storage.sqlite.dictionary import find
 
@@ -21,6 +21,10 @@ def _upsert(table: str, keys: Sequence[str], measures: Sequence[str] = MEASURES)
     )
 
 
+def _emptied(table: str, keys: Sequence[str], measures: Sequence[str]) -> str:
+    return f"DELETE FROM {table} WHERE {' AND '.join(f'{name} = ?' for name in (*keys, *measures))}"
+
+
 def deletion(table: str, keys: Sequence[str]) -> str:
     """Write the statement that deletes so many rows of periods before one; the first of the keys numbers them."""
     columns = ", ".join(keys)
@@ -30,6 +34,10 @@ def deletion(table: str, keys: Sequence[str]) -> str:
 _UPSERTS: Final = {
     table: _upsert(table, (period, *keys)) for tables, keys in CUBES for table, period in tables.values()
 }
+_COUNTED: Final = ("exchanges", "events")
+_EMPTIED: Final = {
+    table: _emptied(table, (period, *keys), _COUNTED) for tables, keys in CUBES for table, period in tables.values()
+}
 _DELETIONS: Final = [
     (tier, deletion(table, (period, *keys))) for tables, keys in CUBES for tier, (table, period) in tables.items()
 ]
@@ -38,7 +46,7 @@ _COUNTED_BY_STATUS: Final = f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FRO
 
 
 def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:
-    """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1."""
+    """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1, and what is empty."""
     for hour in limits.unknown(rollups.hours):
         known, by_status = (connection.execute(sql, (hour,)) for sql in (_COUNTED_APART, _COUNTED_BY_STATUS))
         limits.learn(hour, known, by_status)
@@ -48,6 +56,8 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
     for table, sums in admitted.by_table():
         rows = [(*key, *(sign * count for count in counts)) for key, counts in sums.items()]
         connection.executemany(_UPSERTS[table], rows)
+        if sign < 0:
+            connection.executemany(_EMPTIED[table], [(*key, 0, 0) for key in sums])
 
 
 def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:
@@ -56,23 +66,16 @@ def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> i
     return sum(connection.execute(sql, (until[tier], max_rows)).rowcount for tier, sql in _DELETIONS)
 
 
-def drop_empty(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
-    periods = time_ranges_of(hours)
-    for tables, _ in CUBES:
-        for tier, (table, period) in tables.items():
-            sql = f"DELETE FROM {table} WHERE {period} = ? AND exchanges = 0 AND events = 0"
-            connection.executemany(sql, [(number,) for number in periods[tier]])
-
-
 # The rollup of the use of language models.
 
 _USAGE_UPSERT: Final = _upsert(usage.TABLE, ("hour", *usage.DIMENSIONS), usage.MEASURES)
+_USAGE_EMPTIED: Final = _emptied(usage.TABLE, ("hour", *usage.DIMENSIONS), ("calls",))
 _USAGE_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {usage.TABLE} WHERE hour = ?"
 _USAGE_DELETE: Final = deletion(usage.TABLE, ("hour", *usage.DIMENSIONS))
 
 
 def merge_usage(connection: sqlite3.Connection, sums: usage.UsageSums, limits: Limits, *, sign: int = 1) -> None:
-    """Add sums to the table, inside the batch's transaction; take them off with a sign of -1."""
+    """Add sums to the table, inside the batch's transaction; take them off with a sign of -1, and what is empty."""
     for hour in limits.unknown(sums.hours):
         limits.learn(hour, connection.execute(_USAGE_COUNTED_APART, (hour,)))
     rows, capped = sums.admitted(limits)
@@ -81,10 +84,8 @@ def merge_usage(connection: sqlite3.Connection, sums: usage.UsageSums, limits: L
     connection.executemany(
         _USAGE_UPSERT, [(*key, *(sign * measure for measure in measures)) for key, measures in rows.items()]
     )
-
-
-def drop_empty_usage(connection: sqlite3.Connection, hours: Iterable[int]) -> None:
-    connection.executemany(f"DELETE FROM {usage.TABLE} WHERE hour = ? AND calls = 0", [(hour,) for hour in hours])
+    if sign < 0:
+        connection.executemany(_USAGE_EMPTIED, [(*key, 0) for key in rows])
 
 
 def delete_usage_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> int:

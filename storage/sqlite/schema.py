@@ -20,6 +20,9 @@ _READ_CACHE_KIB: Final = 4096
 _CHECKPOINT_PAGES: Final = 2000
 """16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
 
+_MIN_CHECKPOINT_PAGES: Final = 16
+"""Less than one batch touches: then every commit writes the journal back."""
+
 
 def migrations() -> list[str]:
     """Read the migrations; the first makes version 1."""
@@ -27,8 +30,20 @@ def migrations() -> list[str]:
     return [file.read_text() for file in sorted(files, key=lambda file: file.name) if file.name.endswith(".sql")]
 
 
-def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> int:
+def checkpoint_pages(max_bytes: int) -> int:
+    """Decide how long the journal may get before it is written back: a 128th of a cap on size, where that is less."""
+    if not max_bytes:
+        return _CHECKPOINT_PAGES
+    return max(_MIN_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, max_bytes // 128 // _PAGE_BYTES))
+
+
+def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_bytes: int = 0) -> int:
     """Set up the write connection and bring the file to the newest layout; returns its version.
+
+    Args:
+        connection: To set up.
+        durability: Whether commits are synced.
+        max_bytes: The cap on the size of the file with its journal; 0 for none.
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
@@ -38,14 +53,15 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability) -> in
     _refuse_newer(_version(connection), scripts)
     # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the file.
     synchronous = "full" if durability == "safe" else "normal"
+    pages = checkpoint_pages(max_bytes)
     for pragma in (
         f"page_size = {_PAGE_BYTES}",
         "auto_vacuum = incremental",
         "journal_mode = wal",
         f"synchronous = {synchronous}",
         f"cache_size = -{_WRITE_CACHE_KIB}",
-        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
-        f"journal_size_limit = {8 * _PAGE_BYTES * _CHECKPOINT_PAGES}",
+        f"wal_autocheckpoint = {pages}",
+        f"journal_size_limit = {(1 if max_bytes else 8) * _PAGE_BYTES * pages}",
         "temp_store = memory",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from storage.purge import Erased, Purged, RetentionState, Slice
+from storage.purge import Erased, Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
@@ -26,6 +26,7 @@ from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import empty_journal, erase_slice
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.session import SqliteSession
+from storage.sqlite.trim import trim
 from storage.sqlite.write import BatchStore, read_positions
 
 T = TypeVar("T")
@@ -71,10 +72,12 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         read_budget_s: float = READ_BUDGET_S,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         is_read_only: bool = False,
+        max_bytes: int = 0,
     ) -> Self:
         """Open a file, making it or bringing its layout up to date; read-only, it must be there and stays as it is.
 
-        Without a path the store is in memory and gone when it is closed. The caller closes it.
+        With a cap on size (`max_bytes`) the journal is kept short against it; who holds the cap calls `trim`. Without
+        a path the store is in memory and gone when it is closed. The caller closes it.
 
         Raises:
             StorageUnavailable: It cannot be opened.
@@ -82,7 +85,9 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             SchemaTooOld: An older one did, and it was to be read only.
         """
         opened = partial(connect, path, busy_timeout_s=busy_timeout_s, is_read_only=is_read_only)
-        prepare = prepare_sole_reader if is_read_only else partial(prepare_writer, durability=durability)
+        prepare = (
+            prepare_sole_reader if is_read_only else partial(prepare_writer, durability=durability, max_bytes=max_bytes)
+        )
         connections: list[Connection] = []
         try:
             connections.append(await opened())
@@ -114,6 +119,22 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         )
         await self._note_slice(is_last=purged.is_done)
         return purged
+
+    async def trim(self, max_rows: int) -> Trimmed:
+        def work(connection: sqlite3.Connection) -> Trimmed:
+            session = self._session(connection, self._budget())
+            try:
+                return trim(session, max_rows, self._batches.limits, self._batches.usage_limits)
+            except BaseException:
+                self._batches.forget()
+                raise
+
+        trimmed = await self._writer.run(work)
+        await self._note_slice()
+        return trimmed
+
+    async def reclaim(self) -> None:
+        await self._on_reader(lambda connection, budget: purge.write_journal_back(connection))
 
     async def vacuum(self) -> None:
         while await self._writer.run(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):

@@ -39,8 +39,9 @@ class BatchStore:
 
     def __init__(self) -> None:
         self._rows = RowEncoder(Dictionary())
-        self._limits = Limits()
-        self._usage_limits = limits()
+        self.limits = Limits()
+        """What the rollups count apart, as far as it is known."""
+        self.usage_limits = limits()
 
     def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
         """Commit one batch; returns the newest seq of the store. After any exception nothing of it is stored."""
@@ -61,8 +62,8 @@ class BatchStore:
     def forget(self) -> None:
         """Remember nothing of the store: a transaction failed, or rows went."""
         self._rows.forget()
-        self._limits.forget()
-        self._usage_limits.forget()
+        self.limits.forget()
+        self.usage_limits.forget()
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
         packer = Packer(counter(connection, "last_block"))
@@ -90,9 +91,9 @@ class BatchStore:
         PLAIN.insert(connection, plain)
         FULL.insert(connection, full)
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
-        rollups.merge(connection, counts, self._limits)
+        rollups.merge(connection, counts, self.limits)
         if used:
-            rollups.merge_usage(connection, used, self._usage_limits)
+            rollups.merge_usage(connection, used, self.usage_limits)
         packer.finish()
         connection.executemany(_INSERT_BLOCK, packer.blocks)
         _write_span(connection, entries, last_seq + 1)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -29,6 +29,8 @@ FULL_TIMEOUT_S: Final = 1.0
 BatchOutcome = Literal["stored", "retried", "rejected", "spooled"]
 OnAttempt = Callable[[BatchOutcome, int, float], None]
 """Called after every attempt and for every batch that is spooled, with its outcome, records, seconds."""
+MakeRoom = Callable[[int, int], Awaitable[None]]
+"""Awaited before a batch of so many entries and bytes is committed; 0 bytes: not known."""
 _OUTCOMES: Final[tuple[BatchOutcome, ...]] = ("stored", "retried", "rejected", "spooled")
 
 

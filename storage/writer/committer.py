@@ -20,6 +20,7 @@ from storage.writer.attempts import (
     BatchOutcome,
     CommitListener,
     CommitTimeout,
+    MakeRoom,
     OnAttempt,
     WriterCounters,
     WriterListener,
@@ -44,6 +45,7 @@ class Committer:
         timeout: CommitTimeout,
         availability: Availability,
         on_attempt: OnAttempt,
+        make_room: MakeRoom,
         clock: Callable[[], float],
     ) -> None:
         self._storage = storage
@@ -53,6 +55,7 @@ class Committer:
         self._timeout = timeout
         self._availability = availability
         self._on_attempt = on_attempt
+        self._make_room = make_room
         self._clock = clock
         self._commit_listeners: tuple[CommitListener, ...] = ()
         self._listeners: tuple[WriterListener, ...] = ()
@@ -140,6 +143,7 @@ class Committer:
                 if is_doubtful and await is_committed(self._storage, batch):
                     last_seq = await self._storage.last_seq()
                 else:
+                    await self._make_room(len(batch.entries), part.size_bytes)
                     last_seq = await self._storage.commit(batch)
         except StorageUnavailable as error:
             self.note_unavailable(error, len(batch.entries), self._clock() - started_s)

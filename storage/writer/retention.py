@@ -1,10 +1,10 @@
-"""Retention: what is too old, or too much, becomes invisible at once and is deleted in slices.
+"""Retention by age: what is too old becomes invisible at once and is deleted in slices.
 
-Strategy: age and size are turned into a floor of whole hours, which the store keeps; readers see nothing below it.
-Deletion follows in slices that take turns with the batches of the writer, and may lag without anybody noticing; it
-rests after a slice for as long as that took, and still is faster than ingest: SQLite deletes 15 900 rows per second of
-ten million beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/purge.py). A cap
-on the size raises the floor hour by hour, the oldest first, up to the running hour.
+Strategy: age is turned into a floor of whole hours, which the store keeps; readers see nothing below it. Deletion
+follows in slices that take turns with the batches of the writer, and may lag without anybody noticing; it rests after
+a slice for as long as that took, and still is faster than ingest: SQLite deletes 15 900 rows per second of ten million
+beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/purge.py). The cap on size is
+`size_cap.py`.
 
 Invariant: the floor never falls, and never passes the beginning of the running hour.
 """
@@ -21,15 +21,12 @@ from storage.errors import StorageUnavailable
 from storage.purge import RetentionState
 from storage.record import now_us
 from storage.relational.time_ranges import HOUR_US
+from storage.writer.slice_pace import SlicePace
 
 log = logging.getLogger(__name__)
 
 ROUND_S: Final = 60.0
-"""How often age and size are looked at: floors are whole hours, the size may grow by the minute."""
-MAX_ROWS: Final = 5000
-MIN_ROWS: Final = 100
-SLICE_S: Final = 0.05
-"""A slice aims at half of the 100 ms that a batch may have to wait for it; SQLite ends its own much earlier."""
+"""How often age is looked at: floors are whole hours."""
 _DAY_US: Final = 86_400_000_000
 
 
@@ -39,15 +36,10 @@ class Limits:
 
     max_age_us: int = 0
     body_max_age_us: int = 0
-    max_bytes: int = 0
 
     @classmethod
-    def of(cls, max_age_days: float, body_max_age_days: float, max_bytes: int) -> "Limits":
-        return cls(
-            max_age_us=round(max_age_days * _DAY_US),
-            body_max_age_us=round(body_max_age_days * _DAY_US),
-            max_bytes=max_bytes,
-        )
+    def of(cls, max_age_days: float, body_max_age_days: float) -> "Limits":
+        return cls(max_age_us=round(max_age_days * _DAY_US), body_max_age_us=round(body_max_age_days * _DAY_US))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +51,9 @@ class Floors:
 
 
 def floors(limits: Limits, state: RetentionState, now_us: int) -> Floors:
-    """Decide the floors: by age, and one hour more of the oldest rows while the store is too large."""
+    """Decide the floors."""
     purge_us = max(_floor(now_us, limits.max_age_us), state.purge_floor_us)
     body_us = max(_floor(now_us, limits.body_max_age_us), state.body_floor_us)
-    if limits.max_bytes and state.used_bytes > limits.max_bytes and state.oldest_us is not None and not state.lag_s:
-        oldest_hour = max(state.oldest_us, purge_us) // HOUR_US
-        purge_us = max(purge_us, min((oldest_hour + 1) * HOUR_US, now_us // HOUR_US * HOUR_US))
     return Floors(purge_us, max(purge_us, body_us))
 
 
@@ -94,32 +83,30 @@ class Retention:
         self._on_purged = on_purged
         self._clock_us = clock_us
         self._monotonic = monotonic
-        self._max_rows = MAX_ROWS // 5
+        self._pace = SlicePace()
         self.lag_s = 0.0
         """How far deletion is behind, as of the last look."""
         self.rows_purged = 0
         """Rows deleted since the start."""
         self.looked_at_us: int | None = None
-        """When age and size were last looked at, Unix µs."""
+        """When age was last looked at, Unix µs."""
         self.state: RetentionState | None = None
         """What the store said then."""
 
     async def run(self) -> None:
-        """Look at age and size every minute, until cancelled. A store that is away is asked again the next time."""
+        """Look at age every minute, until cancelled. A store that is away is asked again the next time."""
         while True:
             try:
-                while await self.tidy():
-                    pass
+                await self.tidy()
             except StorageUnavailable as error:
                 log.warning("retention waits for the store: %s", error)
             await asyncio.sleep(ROUND_S)
 
-    async def tidy(self) -> bool:
-        """Raise the floors and delete everything below them; True when the size asks for another round."""
+    async def tidy(self) -> None:
+        """Raise the floors and delete everything below them."""
         state = await self._storage.retention()
         wanted = floors(self._limits, state, self._clock_us())
-        is_raised = wanted != Floors(state.purge_floor_us, state.body_floor_us)
-        if is_raised:
+        if wanted != Floors(state.purge_floor_us, state.body_floor_us):
             await self._storage.raise_floors(wanted.purge_us, wanted.body_us)
         rows = await self._delete()
         if rows:
@@ -127,26 +114,21 @@ class Retention:
             self._on_purged(rows, wanted)
         left = await self._storage.retention()
         self.lag_s, self.state, self.looked_at_us = left.lag_s, left, self._clock_us()
-        return is_raised and floors(self._limits, left, self._clock_us()) != wanted
 
     async def _delete(self) -> int:
         rows = 0
         while True:
             began_s = self._monotonic()
-            purged = await self._storage.purge(self._max_rows)
+            purged = await self._storage.purge(self._pace.max_rows)
             took_s = self._monotonic() - began_s
             rows += purged.rows
             self.rows_purged += purged.rows
             if purged.is_done:
                 return rows
             if purged.rows:
-                self._adapt(took_s)
+                self._pace.note(took_s)
             # As long as it took, so that batches have half the time of the write connection at least.
             await asyncio.sleep(min(took_s, 1.0))
-
-    def _adapt(self, took_s: float) -> None:
-        factor = 2.0 if took_s < SLICE_S / 2 else 0.5 if took_s > SLICE_S else 1.0
-        self._max_rows = max(MIN_ROWS, min(MAX_ROWS, int(self._max_rows * factor)))
 
 
 def _floor(now_us: int, age_us: int) -> int:

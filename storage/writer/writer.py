@@ -20,7 +20,7 @@ from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import SOURCE_SPOOL
 from storage.record import Batch, Entry, Position
-from storage.writer.attempts import Availability, CommitListener, CommitTimeout, OnAttempt, WriterListener
+from storage.writer.attempts import Availability, CommitListener, CommitTimeout, MakeRoom, OnAttempt, WriterListener
 from storage.writer.backlog import Backlog, BacklogLimits
 from storage.writer.committer import Committer
 from storage.writer.pending_batch import PendingBatch, SourceRun
@@ -30,6 +30,10 @@ from storage.writer.spool_replay import SpoolReplay, without_bodies
 SYNC_EVERY_S: Final = 0.5
 """How long what is spooled may not be synced."""
 _LIMITS: Final = BacklogLimits()
+
+
+async def no_cap(entries: int, size_bytes: int) -> None:
+    """Make no room: the store has no cap on its size."""
 
 
 class Writer:
@@ -46,6 +50,7 @@ class Writer:
         availability: Availability | None = None,
         timeout: CommitTimeout | None = None,
         on_attempt: OnAttempt = lambda outcome, records, seconds: None,
+        make_room: MakeRoom = no_cap,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a writer that has nothing to do yet.
@@ -59,6 +64,7 @@ class Writer:
             availability: Whether the store is there at the start; up by default.
             timeout: Of a request to the store, with a spool; without one there is none.
             on_attempt: Called on the loop after every attempt and for every batch that is spooled; must be quick.
+            make_room: See `SizeCap`.
             clock: Monotonic seconds.
         """
         self._storage = storage
@@ -68,8 +74,9 @@ class Writer:
         self._backlog = Backlog(limits)
         self.availability = availability or Availability(clock)
         self._committer = Committer(
-            storage, instance, quarantine_directory, spool, self._timeout, self.availability, on_attempt, clock
-        )
+            storage, instance, quarantine_directory, spool, self._timeout, self.availability, on_attempt, make_room,
+            clock,
+        )  # fmt: skip
         self.counters = self._committer.counters
         self._instance = instance
         self._is_spool_due = False

@@ -15,7 +15,7 @@ import msgspec
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState
+from storage.purge import Erased, Purged, RetentionState, Trimmed, next_trim
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
 from storage.relational.by_id import id_number
@@ -41,6 +41,7 @@ class MemoryStorage:
         self._last_seq = 0
         self._purge_floor_us = 0
         self._body_floor_us = 0
+        self._bodies_through_seq = 0
         self._meta: dict[str, str] = {}
         self._keys = MemoryKeys()
         self._tools = MemoryTools()
@@ -141,7 +142,7 @@ class MemoryStorage:
             started_at_us, raw = self._payloads.get(seq, (-1, b""))
             if raw and started_at_us >= self._purge_floor_us:
                 payload = found[seq] = msgspec.msgpack.decode(raw, type=Payload)
-                if started_at_us < self._body_floor_us:
+                if started_at_us < self._body_floor_us or seq <= self._bodies_through_seq:
                     payload.request_body = payload.response_body = None
         return found
 
@@ -170,7 +171,7 @@ class MemoryStorage:
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """See `storage.tools.ToolStorage.tool_calls_of`."""
         self._check_open()
-        calls = self._tools.visible(self._purge_floor_us, self._body_floor_us)
+        calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
         return sorted((call for seq, call in calls if seq == record_seq), key=lambda call: call.position)
 
     async def retention(self) -> RetentionState:
@@ -182,6 +183,8 @@ class MemoryStorage:
             purged_through_seq=self._records[0].seq - 1 if self._records else self._last_seq,
             oldest_us=min((record.started_at_us for record in self._records), default=None),
             used_bytes=0,
+            last_seq=self._last_seq,
+            reaches_back_us=self._visible()[0].started_at_us if self._visible() else None,
         )
 
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
@@ -196,6 +199,24 @@ class MemoryStorage:
         gone = [record for record in self._records if record.started_at_us < self._purge_floor_us][:max_rows]
         self._remove(gone)
         return Purged(len(gone), 0, is_done=not gone)
+
+    async def trim(self, max_rows: int) -> Trimmed:
+        """See `storage.base.Storage.trim`."""
+        self._check_open()
+        first = self._records[0].seq if self._records else 1
+        step = next_trim(first, self._last_seq if self._records else 0, self._bodies_through_seq, max_rows)
+        if step is None:
+            return Trimmed(0, 0)
+        if step.what == "bodies":
+            self._bodies_through_seq = step.last_seq
+            return Trimmed(0, step.last_seq - step.first_seq + 1)
+        gone = [record for record in self._records if record.seq <= step.last_seq]
+        self._remove(gone)
+        return Trimmed(len(gone), 0)
+
+    async def reclaim(self) -> None:
+        """See `storage.base.Storage.reclaim`."""
+        self._check_open()
 
     async def vacuum(self) -> None:
         """See `storage.base.Storage.vacuum`."""
@@ -283,7 +304,7 @@ class MemoryStorage:
             return filter
         seqs = {record.seq for record in self._records}
         if filter.tools:
-            calls = self._tools.visible(self._purge_floor_us, self._body_floor_us)
+            calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
             seqs &= {seq for seq, call in calls if call.tool_name in filter.tools}
         if filter.text:
             plain = Filter(kind="all", text=filter.text)
@@ -303,7 +324,9 @@ class MemoryStorage:
 
     def _visible_calls(self) -> list[ToolCall]:
         self._check_open()
-        return [call for _, call in self._tools.visible(self._purge_floor_us, self._body_floor_us)]
+        return [
+            call for _, call in self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
+        ]
 
     def _check_open(self) -> None:
         if self._is_closed:

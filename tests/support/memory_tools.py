@@ -68,10 +68,12 @@ class MemoryTools:
         self._calls = [(seq, call) for seq, call in self._calls if seq not in seqs]
         self._ids = {(call.record_id, call.position) for _, call in self._calls}
 
-    def visible(self, purge_floor_us: int, body_floor_us: int) -> Iterable[tuple[int, ToolCall]]:
+    def visible(
+        self, purge_floor_us: int, body_floor_us: int, bodies_through_seq: int = 0
+    ) -> Iterable[tuple[int, ToolCall]]:
         """List copies of what readers may see."""
         for seq, call in self._calls:
-            if call.started_at_us >= body_floor_us:
+            if call.started_at_us >= body_floor_us and seq > bodies_through_seq:
                 yield seq, msgspec.structs.replace(call)
             elif call.started_at_us >= purge_floor_us:
                 bare = {"arguments": None, "result": None, "error_details": None, "metadata": b"{}", "search": ""}

@@ -370,9 +370,13 @@ export function retention(limits, state) {
       [
         "Size",
         limits.max_bytes ? sizeText(limits.max_bytes) : "no limit",
-        limits.max_bytes ? "oldest are deleted first" : "",
+        state.rows_trimmed || state.bodies_trimmed
+          ? `${count(state.rows_trimmed)} records and ${count(state.bodies_trimmed)} bodies removed for it since start`
+          : limits.max_bytes
+            ? "oldest are deleted first"
+            : "",
       ],
-      ["Oldest", ...since(state.oldest_ms)],
+      ["The log reaches back to", ...since(state.reaches_back_ms ?? state.oldest_ms)],
       ["Last run", ...since(state.looked_at_ms)],
       [
         "Behind",

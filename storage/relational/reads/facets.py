@@ -27,7 +27,16 @@ from storage.relational.rollup_sql import Tables, can_count, record_totals, roll
 from storage.relational.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS, Dialect, Where
-from storage.relational.time_ranges import Hours, Tier, has_whole_hours, hours_inside, parts, reduced
+from storage.relational.time_ranges import (
+    DAY_HOURS,
+    HOUR_US,
+    Hours,
+    Tier,
+    has_whole_hours,
+    hours_inside,
+    parts,
+    reduced,
+)
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
@@ -62,7 +71,9 @@ async def count_values(session: Session, filter: Filter, hours: Hours, names: Se
     stamps: dict[TimeRange, Stamp] = {}
     for part in parts(hours):
         for number, records in await session.fetch(*record_totals(part, session.dialect)):
-            stamps[part.tier, number] = (records, state.erasures)
+            first_hour = number * DAY_HOURS if part.tier == "day" else number
+            was_trimmed = first_hour * HOUR_US <= state.trimmed_until_us
+            stamps[part.tier, number] = (records, state.erasures + (state.trims if was_trimmed else 0))
     question = (where, tuple(names))
     found, missing = session.known_counts.find(question, stamps)
     tables = tables_for(filter, state.capped_dimensions) or TABLES

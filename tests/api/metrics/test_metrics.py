@@ -27,7 +27,14 @@ TOTALS = WorkerTotals(
     ring_capacity_bytes=67_108_864,
 )
 STORE = StoreStatus(
-    is_up=True, oldest_unstored_s=0.2, spool_bytes=4096, spool_errors=1, retention_lag_s=60.0, records_purged=7
+    is_up=True,
+    oldest_unstored_s=0.2,
+    spool_bytes=4096,
+    spool_errors=1,
+    retention_lag_s=60.0,
+    records_purged={"age": 7, "size": 5},
+    bodies_trimmed=3,
+    reaches_back_s=1e9,
 )
 
 
@@ -73,7 +80,10 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_storage_up",] == 1
     assert read["sidelog_oldest_unstored_seconds",] == 0.2
     assert read["sidelog_spool_bytes",] == 4096
-    assert read["sidelog_records_purged_total",] == 7
+    assert read["sidelog_records_purged_total", "age"] == 7
+    assert read["sidelog_records_purged_total", "size"] == 5
+    assert read["sidelog_bodies_trimmed_total",] == 3
+    assert read["sidelog_oldest_record_timestamp_seconds",] == 1e9
     assert read["sidelog_build_info", "0.1.0"] == 1
     assert read["sidelog_request_duration_seconds_bucket", "0.1", "default"] == 0
     assert read["sidelog_request_duration_seconds_bucket", "0.25", "default"] == 1

@@ -13,6 +13,7 @@ from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
 from storage.record import Batch, Entry, now_us
+from storage.writer.size_cap import SizeCap
 from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import SETTINGS, RingWorker
@@ -98,9 +99,10 @@ async def test_retention_is_reported_as_an_event(max_age_days: float, left: int)
         old, new = make_record(started_at_us=now_us() - 3 * DAY_US), make_record(started_at_us=now_us())
         await store.commit(Batch("sidecar-1", [Entry(old), Entry(new)]))
         retention = _build_retention(configured.retention, store, events)  # type: ignore[arg-type]
-        assert describe_retention(retention)["looked_at_ms"] is None
+        size_cap = SizeCap(store, 0)
+        assert describe_retention(retention, size_cap)["looked_at_ms"] is None
         await retention.tidy()
-        shown = describe_retention(retention)
+        shown = describe_retention(retention, size_cap)
         assert shown["oldest_ms"] == (new if left == 1 else old).started_at_us // 1000
         assert (shown["rows_purged"], shown["lag_s"], shown["used_bytes"]) == (2 - left, 0.0, 0)
         assert (await store.info()).rows == left

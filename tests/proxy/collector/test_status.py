@@ -12,6 +12,7 @@ from proxy.ring.segment_layout import HEAD
 from storage.base import Storage
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Limits, Retention
+from storage.writer.size_cap import SizeCap
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting
 
@@ -27,7 +28,9 @@ async def view_of(plane: Collecting) -> StatusView:
     deferred.enable()
     retention = Retention(plane.store, Limits())
     builder = RecordBuilder(INSTANCE, SETTINGS)
-    return StatusView(SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention)
+    return StatusView(
+        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, SizeCap(plane.store, 0)
+    )
 
 
 async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def refusal(environ: dict[str, str]) -> str:
         ("REDACT__HEADERS", '["a b"]', "redact.headers: expected header names"),
         ("REDACT__JSON_KEYS", '[""]', "redact.json_keys: expected names"),
         ("STORAGE__QUEUE_MAX_BYTES", "1048576", "storage.queue_max_bytes: must hold one batch of 8388608 bytes"),
+        ("RETENTION__MAX_BYTES", "8388607", "retention.max_bytes: must be 0 or at least 8388608 bytes, got 8388607"),
         ("STORAGE__BATCH_MAX_AGE_MS", "0", "storage.batch_max_age_ms: expected `int` >= 1"),
     ],
 )

@@ -153,7 +153,7 @@ async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Fil
 async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     """An hour counts so many apart; totals by host are then scanned, those of whole projects are not touched by it."""
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches._limits = Limits(max_values=3)
+        store._batches.limits = Limits(max_values=3)
         for start in (0, 4):
             hosts = [f"h{number}" for number in range(start, start + 4)]
             await store.commit(make_batch(*[make_record(host=host, project="p", status=404) for host in hosts * 2]))
@@ -169,7 +169,7 @@ async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> No
 async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     """An hour counts so many values apart and the rest as `other`; counts by it are scanned, and exact."""
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches._limits = Limits(max_values=3)
+        store._batches.limits = Limits(max_values=3)
         for start in (0, 4):
             await store.commit(
                 make_batch(*[make_record(project=f"p{number}") for number in range(start, start + 4) for _ in range(2)])
@@ -193,7 +193,7 @@ async def test_limits_are_read_again_after_a_start(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-            store._batches._limits = Limits(max_values=2)
+            store._batches.limits = Limits(max_values=2)
             await store.commit(make_batch(*[make_record(project=f"p{number}") for number in range(4)]))
             by_project = (await store.stats(EVERYTHING)).by_project
             found.append((by_project["p0"], by_project["p1"], by_project["other"]))

@@ -1,0 +1,105 @@
+"""The cap on size in SQL: slices of the oldest rows by `seq`, bodies of the older half before any row.
+
+Strategy: a slice is a range of `seq` and one transaction. A block goes with the last row that has something in it:
+blocks never span batches, and batches never span `spans`, so only the rest of the slice's last span can still need one.
+
+Invariant: after each slice all answers and sums are those of the rows that are left; a block that is left is used. Of
+sidecars that share a database one deletes at a time.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from typing import Final
+
+from storage.postgres.connection import Connection, transaction
+from storage.postgres.index_keys import by_seq, seq_between
+from storage.postgres.purge import LOCK
+from storage.postgres.removal import BODIES_BLOCK, HEADS_BLOCK, SELECT, STARTED, delete_rows, uncount
+from storage.postgres.session import PostgresSession, bounds, id_range
+from storage.purge import Trimmed, TrimStep, next_trim
+from storage.relational.slices import Range
+
+_NOTE_ROWS: Final = (
+    "UPDATE sidelog.state SET purged_through_seq = greatest(purged_through_seq, $1), trims = trims + 1, "
+    "trimmed_until_us = greatest(trimmed_until_us, $2)"
+)
+_NOTE_BODIES: Final = "UPDATE sidelog.state SET bodies_through_seq = greatest(bodies_through_seq, $1)"
+_EMPTY_CALLS: Final = (
+    "UPDATE sidelog.tool_calls SET detail = '', search = '' WHERE record_seq BETWEEN $1 AND $2 AND detail <> ''"
+)
+
+
+async def trim(session: PostgresSession, begin: str, max_rows: int) -> Trimmed:
+    """Take one slice, in a transaction that starts with the text `begin`."""
+    connection = session.connection
+    async with transaction(connection, f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"):
+        state = await session.state()
+        first = await _first_seq(connection, state.purged_through_seq)
+        step = next_trim(first, state.last_seq, state.bodies_through_seq, max_rows)
+        if step is None:
+            return Trimmed(0, 0)
+        if step.what == "bodies":
+            return Trimmed(0, await _trim_bodies(connection, step))
+        return Trimmed(await _trim_rows(session, step), 0)
+
+
+async def _first_seq(connection: Connection, purged_through_seq: int) -> int:
+    # Spans may begin before their first row that is left; purged_through_seq may be behind what erasure took.
+    first = await connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
+    return max(first or 0, purged_through_seq + 1)
+
+
+async def _trim_rows(session: PostgresSession, step: TrimStep) -> int:
+    connection, part = session.connection, Range(step.first_seq, step.last_seq)
+    ids = await id_range(connection, part)
+    rows = await connection.fetch(f"{SELECT} WHERE {bounds(1)} {by_seq('asc')}", part.first, part.last, *ids)
+    await connection.execute(_NOTE_ROWS, step.last_seq, max((row[STARTED] for row in rows), default=0))
+    if rows:
+        await uncount(session, rows)
+        await delete_rows(session, [row[0] for row in rows])
+        for column, name in ((HEADS_BLOCK, "heads"), (BODIES_BLOCK, "bodies")):
+            await _delete_blocks(connection, {row[column] for row in rows}, name, step.last_seq)
+    await connection.execute("SELECT FROM sidelog.counter FOR UPDATE")
+    await connection.execute("DELETE FROM sidelog.spans WHERE last_seq <= $1", step.last_seq)
+    return len(rows)
+
+
+async def _trim_bodies(connection: Connection, step: TrimStep) -> int:
+    part = Range(step.first_seq, step.last_seq)
+    rows = await connection.fetch(
+        f"SELECT bodies_block FROM sidelog.records WHERE {bounds(1)}",
+        part.first,
+        part.last,
+        *await id_range(connection, part),
+    )
+    await connection.execute(_NOTE_BODIES, step.last_seq)
+    await _delete_blocks(connection, {block for (block,) in rows}, "bodies", step.last_seq)
+    await connection.execute(_EMPTY_CALLS, part.first, part.last)
+    return step.last_seq - step.first_seq + 1
+
+
+async def _delete_blocks(connection: Connection, blocks: set[int | None], name: str, last_seq: int) -> None:
+    """Delete the blocks of the rows up to one, but for those that rows behind it have something in, too."""
+    gone = sorted(block for block in blocks if block is not None)
+    if not gone:
+        return
+    end = await connection.fetchval("SELECT min(last_seq) FROM sidelog.spans WHERE last_seq >= $1", last_seq)
+    if end is not None and end > last_seq:
+        part = Range(last_seq + 1, end)
+        # Of one sidecar's blocks in the span only the newest can be shared, but it need not be the only sidecar.
+        used = await connection.fetch(
+            f"SELECT DISTINCT {name}_block FROM sidelog.records WHERE {seq_between('$1', '$2')} "
+            f"AND id BETWEEN $3 AND $4 AND {name}_block = ANY($5::bigint[])",
+            part.first,
+            part.last,
+            *await id_range(connection, part),
+            gone,
+        )
+        gone = sorted(set(gone) - {block for (block,) in used})
+    sizes = await connection.fetch(
+        "DELETE FROM sidelog.blocks WHERE id = ANY($1::bigint[]) RETURNING octet_length(data)", gone
+    )
+    if sizes:
+        await connection.execute(
+            "UPDATE sidelog.counter SET block_bytes = block_bytes - $1", sum(size for (size,) in sizes)
+        )

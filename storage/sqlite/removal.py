@@ -1,0 +1,41 @@
+"""Taking rows out with everything that counts them: erasure and the cap on size do it in slices.
+
+Invariant: inside a transaction; after it all sums are those of the records that are left. Tool calls go with their
+record by triggers; blocks are the caller's business.
+"""
+
+from typing import Any, Final
+
+from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
+from storage.relational.session import run_sync
+from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
+from storage.relational.usage import UsageSums, is_call
+from storage.sqlite import rollups
+from storage.sqlite.codec import COLUMNS, PLACES, Row
+from storage.sqlite.dictionary import in_parts, marks
+from storage.sqlite.session import SqliteSession
+
+SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM records"  # noqa: S608 - closed tables
+"""What `remove_rows` needs of a row."""
+HEADS_BLOCK: Final = len(COLUMNS)
+BODIES_BLOCK: Final = HEADS_BLOCK + 3
+STARTED: Final = COLUMNS.index("started_at_us")
+_DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
+_USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
+_ERROR_TYPE: Final = COLUMNS.index("error_type")
+
+
+def remove_rows(session: SqliteSession, rows: list[Row], limits: Limits, usage_limits: Limits) -> None:
+    """Delete rows and take their counts off the rollups, within the limits those were counted by."""
+    connection = session.connection
+    records = run_sync(session.records([row[: len(COLUMNS)] for row in rows]))
+    counts, used = Rollups(), UsageSums()
+    for record, row in zip(records, rows, strict=True):
+        if is_call(record):
+            used.add(record, [row[place] for place in _USAGE_PLACES])
+        counts.add(record, dimensions_of([row[place] for place in _DIMENSION_PLACES], record.method), row[_ERROR_TYPE])
+    rollups.merge(connection, counts, limits, sign=-1)
+    rollups.merge_usage(connection, used, usage_limits, sign=-1)
+    seqs: list[Any] = [row[0] for row in rows]
+    for part in in_parts(seqs):
+        connection.execute(f"DELETE FROM records WHERE seq IN ({marks(part)})", part)  # noqa: S608 - marks only

@@ -1,0 +1,84 @@
+"""The cap on size in SQL: slices of the oldest rows by `seq`, bodies of the older half before any row.
+
+Strategy: a slice is a range of `seq` and one transaction. A block goes with the last row that has something in it:
+blocks never span batches, and batches never span `spans`, so only the rest of the slice's last span can still need one.
+
+Invariant: after each slice all answers and sums are those of the rows that are left; a block that is left is used.
+"""
+
+import sqlite3
+from typing import Final
+
+from storage.purge import Trimmed, TrimStep, next_trim
+from storage.relational.rollups import Limits
+from storage.relational.session import run_sync
+from storage.sqlite.connection import counter, transaction
+from storage.sqlite.dictionary import in_parts, marks
+from storage.sqlite.removal import BODIES_BLOCK, HEADS_BLOCK, SELECT, STARTED, remove_rows
+from storage.sqlite.session import SqliteSession
+
+_NOTE_BODIES: Final = "UPDATE meta SET value = max(value, ?) WHERE name = 'bodies_through_seq'"
+
+
+def trim(session: SqliteSession, max_rows: int, limits: Limits, usage_limits: Limits) -> Trimmed:
+    """Take one slice, in a transaction of its own.
+
+    Args:
+        session: On the write connection, which knows the limits.
+        max_rows: Of the slice.
+        limits: Which values the rollups count apart; the batches' own.
+        usage_limits: The same of usage.
+    """
+    connection = session.connection
+    with transaction(connection):
+        whole = run_sync(session.seq_ends())
+        through = counter(connection, "bodies_through_seq")
+        step = next_trim(whole.first, whole.last, through, max_rows)
+        if step is None:
+            return Trimmed(0, 0)
+        if step.what == "bodies":
+            return Trimmed(0, _trim_bodies(connection, step))
+        return Trimmed(_trim_rows(session, step, limits, usage_limits), 0)
+
+
+def _trim_rows(session: SqliteSession, step: TrimStep, limits: Limits, usage_limits: Limits) -> int:
+    connection = session.connection
+    rows = connection.execute(f"{SELECT} WHERE seq BETWEEN ? AND ?", (step.first_seq, step.last_seq)).fetchall()
+    remove_rows(session, rows, limits, usage_limits)
+    for column, name in ((HEADS_BLOCK, "heads"), (BODIES_BLOCK, "bodies")):
+        _delete_blocks(connection, {row[column] for row in rows}, name, step.last_seq)
+    connection.execute("DELETE FROM spans WHERE last_seq <= ?", (step.last_seq,))
+    connection.execute("UPDATE spans SET first_seq = max(first_seq, ?) WHERE first_seq <= ?", (step.last_seq + 1,) * 2)
+    newest_us = max((row[STARTED] for row in rows), default=0)
+    connection.executemany(
+        "UPDATE meta SET value = max(value, ?) WHERE name = ?",
+        [(step.last_seq, "purged_through_seq"), (newest_us, "trimmed_until_us")],
+    )
+    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'trims'")
+    return len(rows)
+
+
+def _trim_bodies(connection: sqlite3.Connection, step: TrimStep) -> int:
+    within = (step.first_seq, step.last_seq)
+    rows = connection.execute("SELECT bodies_block FROM records WHERE seq BETWEEN ? AND ?", within).fetchall()
+    _delete_blocks(connection, {block for (block,) in rows}, "bodies", step.last_seq)
+    connection.execute(
+        "UPDATE tool_calls SET detail = x'', search = '' WHERE record_seq BETWEEN ? AND ? AND detail <> x''", within
+    )
+    connection.execute(_NOTE_BODIES, (step.last_seq,))
+    return step.last_seq - step.first_seq + 1
+
+
+def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], name: str, last_seq: int) -> None:
+    """Delete the blocks of the rows up to one, but for those that rows behind it have something in, too."""
+    gone = sorted(blocks - {0})
+    if not gone:
+        return
+    span = connection.execute("SELECT last_seq FROM spans WHERE last_seq >= ? ORDER BY last_seq LIMIT 1", (last_seq,))
+    found = span.fetchone()
+    # Blocks rise with the rows of a batch: only the newest can be shared.
+    sql = f"SELECT 1 FROM records WHERE seq > ? AND seq <= ? AND {name}_block = ? LIMIT 1"  # noqa: S608 - closed names
+    if found is not None and connection.execute(sql, (last_seq, found[0], gone[-1])).fetchone() is not None:
+        gone.pop()
+    for part in in_parts(gone):
+        connection.execute(f"DELETE FROM blocks WHERE id IN ({marks(part)})", part)  # noqa: S608 - marks only

@@ -1,0 +1,188 @@
+"""The cap on size, held at any moment: the oldest records go in slices that are small against it.
+
+Strategy: a batch says how large it is before it is committed. When what came since the size was last measured could
+have reached the cap, it is measured again, and above `HIGH` the oldest go (`Storage.trim`) until it is at `LOW`. A
+batch waits for at most four times what it brings; what is more, because the cap was lowered, goes beside the batches.
+
+Invariant: nothing is committed while the store is above the cap unless more than that is deleted first; of what the cap
+allows more than nine tenths stay, the newest records.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from storage.base import Storage
+from storage.errors import StorageUnavailable
+from storage.writer.slice_pace import SlicePace
+
+log = logging.getLogger(__name__)
+
+HIGH: Final = 15 / 16
+"""Share of the cap from which the oldest go: what is left is for a batch, and for the journal."""
+LOW: Final = 0.92
+"""Share of the cap down to which they go."""
+BATCH_SHARE: Final = 64
+"""A batch is at most so small a part of the cap, that one more never passes it."""
+MIN_BATCH_BYTES: Final = 256 * 1024
+ROUND_S: Final = 60.0
+"""How often what went is told, and the size looked at when nothing comes."""
+ROW_BYTES: Final = 1024
+"""What a row may take beside its payload, all indexes included, with room to spare."""
+_TIMES: Final = 4
+_RECLAIM_SHARE: Final = 32
+"""Space is made usable again whenever so small a part of the cap was freed."""
+_FIRST_GUESS_BYTES: Final = 65536.0
+"""What a row may free, until it is known: the first slices are small."""
+_SLICE_SHARE: Final = 128
+"""A slice takes at most so small a part of the records: space comes free in lumps, so what it frees is a guess."""
+_SLICE_S: Final = 0.02
+_MAX_ROWS: Final = 2000
+
+
+@dataclass(slots=True)
+class Trims:
+    """What went for the sake of the cap."""
+
+    rows: int = 0
+    bodies: int = 0
+    """Records that stayed without their bodies, at most."""
+
+
+def batch_max_bytes(max_bytes: int, configured: int) -> int:
+    """Bound a batch against the cap on size; 0 is no cap."""
+    return min(configured, max(MIN_BATCH_BYTES, max_bytes // BATCH_SHARE)) if max_bytes else configured
+
+
+class SizeCap:
+    """Keeps a store below a size. `run` is the task beside the batches, `make_room` what they wait for."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        max_bytes: int,
+        on_trimmed: Callable[[Trims, int | None], None] = lambda trims, reaches_back_us: None,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Wire up.
+
+        Args:
+            storage: What is kept small; not closed.
+            max_bytes: The cap; 0 for none.
+            on_trimmed: See the attribute.
+            monotonic: Measures slices.
+        """
+        self._storage = storage
+        self._max_bytes = max_bytes
+        self.on_trimmed = on_trimmed
+        """Told now and then what went since, and when the first record that is left started."""
+        self._monotonic = monotonic
+        self._pace = SlicePace(_SLICE_S, _MAX_ROWS)
+        self._room_bytes = 0.0
+        self._unmeasured_bytes = 0.0
+        self._freed_bytes = 0
+        self._most_rows = 1
+        self._bytes_per_row = _FIRST_GUESS_BYTES
+        self._untold = Trims()
+        self.reaches_back_us: int | None = None
+        """When the first record that is left started, as of the last look."""
+        self._is_exhausted = False
+        self._wake = asyncio.Event()
+        self.total = Trims()
+        """What went since the start."""
+
+    async def run(self) -> None:
+        """Delete what `make_room` leaves, and tell what went, until cancelled; away stores are asked again."""
+        while self._max_bytes:
+            try:
+                await self.tidy()
+            except StorageUnavailable as error:
+                log.warning("the cap on size waits for the store: %s", error)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(ROUND_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                self.tell()
+
+    async def make_room(self, entries: int, size_bytes: int) -> None:
+        """Delete before a batch is committed, if need be.
+
+        Args:
+            entries: How many the batch has.
+            size_bytes: Of its entries; 0 when it is not known.
+
+        Raises:
+            StorageUnavailable: the store is.
+        """
+        if not self._max_bytes or not entries:
+            return
+        self._unmeasured_bytes += size_bytes + entries * ROW_BYTES
+        if size_bytes and self._unmeasured_bytes < self._room_bytes:
+            return
+        wanted = _TIMES * self._unmeasured_bytes
+        used = await self._measure()
+        if used > HIGH * self._max_bytes:
+            goal = max(LOW * self._max_bytes, used - wanted)
+            while used > goal and (left := await self._trim(used, goal)) is not None:
+                used = left
+        if used > HIGH * self._max_bytes or self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
+            self._wake.set()
+
+    async def tidy(self) -> None:
+        """Delete until the store is below the cap, in slices that leave batches half of the time."""
+        used = await self._measure()
+        goal = (LOW if used > HIGH * self._max_bytes else 1.0) * self._max_bytes
+        while used > goal:
+            began_s = self._monotonic()
+            left = await self._trim(used, goal)
+            if left is None:
+                break
+            used = left
+            await asyncio.sleep(min(self._monotonic() - began_s, 1.0))
+        if self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
+            self._freed_bytes = 0
+            await self._storage.reclaim()
+
+    def tell(self) -> None:
+        """Tell what went since the last time, if anything did."""
+        untold, self._untold = self._untold, Trims()
+        if untold.rows or untold.bodies:
+            log.info("the cap on size took %d records, and the bodies of up to %d more", untold.rows, untold.bodies)
+            self.on_trimmed(untold, self.reaches_back_us)
+
+    async def _measure(self) -> int:
+        before, self._unmeasured_bytes = self._unmeasured_bytes, 0.0
+        try:
+            state = await self._storage.retention()
+        except BaseException:
+            self._unmeasured_bytes += before
+            raise
+        self._room_bytes = HIGH * self._max_bytes - state.used_bytes
+        self._most_rows = max(1, (state.last_seq - state.purged_through_seq) // _SLICE_SHARE)
+        self.reaches_back_us = state.reaches_back_us
+        return state.used_bytes
+
+    async def _trim(self, used: int, goal: float) -> int | None:
+        """Take one slice towards a goal, and measure again; None when nothing more may go."""
+        began_s = self._monotonic()
+        wanted = int((used - goal) / self._bytes_per_row) + 1
+        trimmed = await self._storage.trim(min(wanted, self._most_rows, self._pace.max_rows))
+        self._pace.note(self._monotonic() - began_s)
+        for trims in (self.total, self._untold):
+            trims.rows += trimmed.rows
+            trims.bodies += trimmed.bodies
+        if trimmed.is_done and not self._is_exhausted:
+            log.error("retention.max_bytes of %d is too small for the newest records alone", self._max_bytes)
+        self._is_exhausted = trimmed.is_done
+        if trimmed.is_done:
+            return None
+        left = await self._measure()
+        freed = max(0, used - left)
+        self._freed_bytes += freed
+        self._bytes_per_row = max(freed / (trimmed.rows + trimmed.bodies), self._bytes_per_row / 2, 1.0)
+        return left

@@ -1,0 +1,87 @@
+"""The cap on size over every backend: held after each commit, nine tenths of it stay, the newest records."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry
+from storage.writer.size_cap import SizeCap
+from tests.contract.backends import BACKENDS, Backend
+from tests.storage.samples import START_US, make_body, make_payload, make_record
+
+CAP = 8 << 20
+ALL = Filter(kind="all")
+DURABLE = [backend for backend in BACKENDS if backend.is_durable]
+
+
+def files_bytes(directory: Path) -> int:
+    """Size of a SQLite file and its journal; 0 where there is none."""
+    return sum(file.stat().st_size for file in directory.glob("records.db*") if not file.name.endswith("-shm"))
+
+
+async def opened(backend: Backend, directory: Path) -> Storage:
+    """Open a store that is told of the cap, where that matters to it."""
+    if backend.name == "sqlite":
+        return await open_storage("sqlite:///records.db", directory, durability="fast", max_bytes=CAP)
+    return await backend.open(directory)
+
+
+@pytest.mark.parametrize("body_bytes", [0, 6000], ids=["small", "large"])
+@pytest.mark.parametrize("backend", DURABLE, ids=lambda backend: backend.name)
+async def test_the_size_never_passes_the_cap(backend: Backend, tmp_path: Path, body_bytes: int) -> None:
+    """Within one hour, with bodies and without; sums are right at the end, and what is left is the newest."""
+    chance = random.Random(7)
+    async with await opened(backend, tmp_path) as store:
+        cap = SizeCap(store, CAP)
+        began_with, last, written, shown = (await store.retention()).used_bytes, 0, 0, 0
+        while written < 1.6 * CAP:
+            entries = []
+            for number in range(60 if body_bytes else 300):
+                payload = make_payload(number)
+                payload.response_body = make_body(chance.randbytes(body_bytes)) if body_bytes else None
+                payload.request_head = chance.randbytes(300)
+                entries.append(Entry(make_record(started_at_us=START_US, path=f"/{written}/{number}"), payload))
+            await cap.make_room(len(entries), len(entries) * (body_bytes + 300))
+            last = await store.commit(Batch("sidecar-1", entries))
+            written += len(entries) * (body_bytes + 700)
+            used = (await store.retention()).used_bytes
+            assert used <= CAP
+            assert files_bytes(tmp_path) <= 1.1 * CAP
+            if cap.total.rows or cap.total.bodies:
+                shown += 1
+                assert used >= 0.9 * CAP
+        assert shown > 5
+        assert began_with < CAP / 4
+        page = await store.select(RecordQuery(filter=ALL, limit=100_000))
+        seqs = [record.seq for record in page.records]
+        assert seqs == list(range(last, last - len(seqs), -1))
+        assert (await store.count(ALL)).exchanges == (await store.info()).rows == len(seqs)
+        assert (await store.retention()).purged_through_seq == last - len(seqs)
+        payloads = await store.payloads(seqs)
+        assert all(payloads[seq].request_head for seq in seqs)
+        if body_bytes:
+            assert cap.total.bodies > 0
+            assert all(payloads[seq].response_body is not None for seq in seqs[: len(seqs) // 2])
+
+
+@pytest.mark.parametrize("backend", DURABLE, ids=lambda backend: backend.name)
+async def test_a_cap_that_was_lowered_is_reached_beside_the_batches(backend: Backend, tmp_path: Path) -> None:
+    """A batch waits for a few times what it brings, no more; the task does the rest."""
+    chance = random.Random(7)
+    async with await opened(backend, tmp_path) as store:
+        entries = []
+        for number in range(1100):
+            payload = make_payload(number)
+            payload.response_body = make_body(chance.randbytes(10_000))
+            entries.append(Entry(make_record(started_at_us=START_US), payload))
+        await store.commit(Batch("sidecar-1", entries))
+        full = (await store.retention()).used_bytes
+        cap = SizeCap(store, CAP)
+        await cap.make_room(1, 100)
+        assert (await store.retention()).used_bytes > 0.5 * full
+        await cap.tidy()
+        assert 0.85 * CAP < (await store.retention()).used_bytes <= CAP

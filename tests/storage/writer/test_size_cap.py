@@ -1,0 +1,133 @@
+"""The cap on size: when it is looked at, how far it goes, what it tells."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from storage.purge import KEPT_ROWS, RetentionState, Trimmed
+from storage.record import Batch, Entry
+from storage.writer.size_cap import HIGH, LOW, MIN_BATCH_BYTES, SizeCap, Trims, batch_max_bytes
+from tests.storage.samples import make_record
+from tests.support.memory_store import MemoryStorage
+
+ROW = 1000
+CAP = 1_000_000
+
+
+class Sized(MemoryStorage):
+    """A store whose size is that of its rows, and that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = self.reclaimed = 0
+
+    async def retention(self) -> RetentionState:
+        self.looks += 1
+        state = await super().retention()
+        return replace(state, used_bytes=await self.used_bytes())
+
+    async def used_bytes(self) -> int:
+        """Measure: four tenths of a row are its body."""
+        rows, bodies = (await self.info()).rows, await self.last_seq() - self._bodies_through_seq
+        return (ROW * 6 * rows + ROW * 4 * min(rows, bodies)) // 10
+
+    async def reclaim(self) -> None:
+        self.reclaimed += 1
+
+    async def fill(self, rows: int) -> None:
+        """Commit rows."""
+        await self.commit(Batch("sidecar-1", [Entry(make_record()) for _ in range(rows)]))
+
+
+async def test_a_batch_makes_room_for_itself() -> None:
+    """Above the high mark the oldest go down to the low mark, before the batch is stored."""
+    async with Sized() as store:
+        await store.fill(int(HIGH * CAP / ROW) + 1)
+        cap = SizeCap(store, CAP)
+        await cap.make_room(100, 100_000)
+        assert LOW * CAP - 10 * ROW < await store.used_bytes() <= LOW * CAP
+        assert (await store.retention()).purged_through_seq == cap.total.rows
+        assert cap.total.bodies > 0
+        assert cap.reaches_back_us == (await store.retention()).reaches_back_us
+
+
+async def test_the_size_is_looked_at_when_it_could_matter() -> None:
+    """Not before every batch: only when what came since could have reached the mark; always when that is unknown."""
+    async with Sized() as store:
+        await store.fill(100)
+        cap = SizeCap(store, CAP)
+        for _ in range(20):
+            await cap.make_room(1, 20_000)
+        assert store.looks == 1
+        for _ in range(20):
+            await cap.make_room(1, 40_000)
+        assert store.looks == 2
+        await cap.make_room(1, 0)
+        assert store.looks == 3
+        await cap.make_room(0, 10 * CAP)
+        await SizeCap(store, 0).make_room(1000, 0)
+        assert store.looks == 3
+
+
+async def test_a_batch_waits_for_a_few_times_what_it_brings() -> None:
+    """A store that is far too large is brought down by the task."""
+    async with Sized() as store:
+        await store.fill(9000)
+        cap = SizeCap(store, CAP)
+        await cap.make_room(1, 1000)
+        assert await store.used_bytes() > 8.9 * CAP
+        await cap.tidy()
+        assert LOW * CAP - 10 * ROW < await store.used_bytes() <= LOW * CAP
+        assert store.reclaimed == 1
+
+
+async def test_what_went_is_told_once_and_counted() -> None:
+    """By the task, with from when there still are records."""
+    told: list[tuple[Trims, int | None]] = []
+    async with Sized() as store:
+        await store.fill(2000)
+        cap = SizeCap(store, CAP, lambda trims, reaches_back_us: told.append((trims, reaches_back_us)))
+        await cap.tidy()
+        cap.tell()
+        cap.tell()
+        state = await store.retention()
+        assert [(trims.rows, back) for trims, back in told] == [(state.purged_through_seq, state.reaches_back_us)]
+        assert told[0][0].bodies == cap.total.bodies > 0
+
+
+async def test_the_newest_stay_under_a_cap_that_is_too_small(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, and batches are stored all the same."""
+    async with Sized() as store:
+        await store.fill(500)
+        cap = SizeCap(store, 10 * ROW)
+        for _ in range(3):
+            await cap.tidy()
+            await cap.make_room(1, 1000)
+        assert (await store.info()).rows == KEPT_ROWS
+    assert caplog.text.count("is too small for the newest records alone") == 1
+
+
+async def test_the_task_wakes_when_a_batch_left_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And outlives a store that is away."""
+    monkeypatch.setattr("storage.writer.size_cap.ROUND_S", 3600)
+    async with Sized() as store:
+        cap = SizeCap(store, CAP)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(cap.run(), name="size cap")
+            await asyncio.sleep(0)
+            await store.fill(1500)
+            await cap.make_room(1, 0)
+            async with asyncio.timeout(30):
+                while await store.used_bytes() > HIGH * CAP:  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.001)
+            running.cancel()
+
+
+def test_batches_are_small_against_the_cap() -> None:
+    """Down to a size below which nothing would be stored efficiently."""
+    assert batch_max_bytes(0, 8 << 20) == 8 << 20
+    assert batch_max_bytes(10 << 30, 8 << 20) == 8 << 20
+    assert batch_max_bytes(64 << 20, 8 << 20) == 1 << 20
+    assert batch_max_bytes(8 << 20, 8 << 20) == MIN_BATCH_BYTES
+    assert Trimmed(0, 0).is_done
