@@ -71,8 +71,15 @@ class PlainLines:
 class _Sink:
     """llhttp calls nothing: only its verdict is wanted. The names spare the parser failing look-ups."""
 
-    on_message_begin = on_url = on_status = on_header = on_headers_complete = None
-    on_body = on_message_complete = on_chunk_header = on_chunk_complete = None
+    on_message_begin = None
+    on_url = None
+    on_status = None
+    on_header = None
+    on_headers_complete = None
+    on_body = None
+    on_message_complete = None
+    on_chunk_header = None
+    on_chunk_complete = None
 
 
 _SINK: Final = _Sink()

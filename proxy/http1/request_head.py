@@ -9,8 +9,7 @@ Heads repeat on kept-alive connections, so a parsed head is an immutable value t
 
 import re
 from collections.abc import Callable
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import httptools
@@ -68,10 +67,7 @@ class RequestHead:
 
     def with_host(self, host: bytes) -> "RequestHead":
         """Return a copy with another host: the authority of an absolute-form target (RFC 9112 §3.2.2)."""
-        copied = copy(self)
-        copied.host = host
-        copied.rendered = {}
-        return copied
+        return replace(self, host=host, rendered={})
 
     def leave_out(self, names: set[bytes]) -> None:
         """Remove the fields that Connection named (P1)."""

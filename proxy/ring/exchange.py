@@ -225,10 +225,12 @@ class CapturedExchange:
         self.access = raw[access:end]
         self.notes = _read_notes(raw, end) if self.flags & FLAG_NOTES else {}
         if access > at:
-            self.request_window = raw[at : (at := at + request_window)]
-            self.request_tail = raw[at : (at := at + request_tail)]
-            self.response_window = raw[at : (at := at + response_window)]
-            self.response_tail = raw[at : (at := at + response_tail)]
+            middle = at + request_window
+            self.request_window, self.request_tail = raw[at:middle], raw[middle : middle + request_tail]
+            at = middle + request_tail
+            middle = at + response_window
+            self.response_window, self.response_tail = raw[at:middle], raw[middle : middle + response_tail]
+            at = middle + response_tail
             if timeline:
                 self.timeline = list(TIMELINE_ENTRY.iter_unpack(raw[at : at + timeline]))
 

@@ -6,8 +6,8 @@ must lead to the same one: a path that two readers could route differently is re
 """
 
 import logging
+import ssl
 from collections.abc import Sequence
-from copy import copy
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -37,6 +37,7 @@ class Route:
     __slots__ = (
         "_host_line",
         "_lowered",
+        "_origin",
         "_set_lines",
         "_set_names",
         "access",
@@ -56,8 +57,9 @@ class Route:
         "tls",
     )
 
-    def __init__(self, index: int, route: RouteSettings, settings: Settings) -> None:
-        """Compile `route`, the `index`-th of the settings."""
+    def __init__(self, index: int, route: RouteSettings, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
+        """Compile `route`, the `index`-th of the settings; `tls` is used again if given, it takes long to make."""
+        self._origin = (route, settings)
         self.index = index
         self.id = route.id
         self.path = route.path.encode()
@@ -66,7 +68,9 @@ class Route:
         self.address: UpstreamAddress = parse_upstream(route.upstream)
         self.address_text = _address_text(self.address)
         is_tls = self.address.scheme == "https"
-        self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify) if is_tls else None
+        self.tls = tls
+        if is_tls and tls is None:
+            self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
         self.server_name = self.address.host if self.tls else None
         self._host_line = self._fixed_host(route)
         self._set_lines = b"".join(
@@ -91,7 +95,7 @@ class Route:
         """Return the route at a level below `body`, or its own if that is lower; always the same object."""
         route = self._lowered.get(level)
         if route is None:
-            route = self._lowered[level] = copy(self)
+            route = self._lowered[level] = Route(self.index, *self._origin, self.tls)
             route.flags |= CAPTURE_FLAGS[level]
             route.is_recorded = self.is_recorded and level != "none"
             route.request_window_bytes = route.response_window_bytes = route.tail_bytes = 0
