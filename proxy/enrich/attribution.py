@@ -13,7 +13,8 @@ from proxy.enrich.http.head_facts import parse_head, text_of
 from proxy.http1.errors import AUTH_CODES
 from proxy.ring.descriptor import RouteLabels
 from proxy.ring.exchange import ACCESS, NO_KEY
-from storage.keys import ApiKey, secret_digest
+from proxy.ring.inflight import Caller
+from storage.keys import ApiKey
 from storage.record import Record, format_id
 
 MAX_HEADER_CHARACTERS: Final = 256
@@ -26,19 +27,14 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, ApiKey] = {}
-        self._by_hash: dict[bytes, ApiKey] = {}
         self._uses: dict[str, int] = {}
 
     def replace(self, keys: Iterable[ApiKey]) -> None:
         self._by_id = {UUID(key.id).bytes: key for key in keys}
-        self._by_hash = {key.secret_sha256: key for key in self._by_id.values() if key.secret_sha256 is not None}
 
     def get(self, key_id: bytes) -> ApiKey | None:
         """Return a key by its 16-byte id."""
         return self._by_id.get(key_id)
-
-    def find(self, secret: bytes) -> ApiKey | None:
-        return self._by_hash.get(secret_digest(secret))
 
     def note_use(self, key_id: str, at_us: int) -> None:
         if self._uses.get(key_id, 0) < at_us:
@@ -60,15 +56,11 @@ def attribute_exchange(record: Record, access: bytes, head: bytes, labels: Route
     is_trusted, key_id = ACCESS.unpack(access) if access else (0, NO_KEY)
     if record.error_type in _AUTH_CODES:
         record.auth_code = record.error_type
-    key = None
-    if key_id != NO_KEY:
-        key = keys.get(key_id)
-        record.key_id = format_id(key_id)
-        if record.auth_code is None:
-            keys.note_use(record.key_id, record.started_at_us)
     if is_trusted:
         _apply_trusted_headers(record, head, labels)
-    _apply_key(record, key)
+    _apply_key(record, key_id, keys)
+    if record.key_id is not None and record.auth_code is None:
+        keys.note_use(record.key_id, record.started_at_us)
 
 
 def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: KeyIndex) -> None:
@@ -80,33 +72,45 @@ def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: 
     is_trusted, key_id = ACCESS.unpack(access)
     if is_trusted and labels.project_header:
         record.project = None
-    if key_id != NO_KEY:
-        record.key_id = format_id(key_id)
-        _apply_key(record, keys.get(key_id))
+    _apply_key(record, key_id, keys)
 
 
-def attribute_in_flight(record: Record, head: bytes, labels: RouteLabels, keys: KeyIndex) -> None:
-    """Attribute an exchange that has not ended, from its head alone; headers are not trusted yet."""
-    record.keyed = True
-    header = (labels.key_header or "").lower().encode()
-    for name, value in parse_head(head)[1]:
-        if name == header:
-            key = keys.find(value.partition(b" ")[2] if value[:7].lower() == b"bearer " else value)
-            if key is not None:
-                record.key_id = key.id
-                _apply_key(record, key)
+def attribute_in_flight(record: Record, caller: Caller | None, labels: RouteLabels, keys: KeyIndex) -> None:
+    """Attribute an exchange that has not ended by what its worker noted of the caller: the head in its slot may be cut.
+
+    What is not known belongs to no project, so no reader of one sees it, rather than the wrong one.
+    """
+    if not (labels.auth or labels.project_header or labels.user_header):
+        return
+    record.keyed = labels.auth is not None
+    if caller is None or not caller.access:
+        record.project = record.user_id = None
+        return
+    _apply_names(record, caller.project, caller.user)
+    _apply_key(record, ACCESS.unpack(caller.access)[1], keys)
 
 
-def _apply_key(record: Record, key: ApiKey | None) -> None:
-    if key is not None:
-        record.key_name, record.key_last4 = key.name, key.last4
-        record.project = key.project or record.project
-        record.user_id = key.user_id or record.user_id
+def _apply_key(record: Record, key_id: bytes, keys: KeyIndex) -> None:
+    if key_id == NO_KEY:
+        return
+    record.key_id = format_id(key_id)
+    key = keys.get(key_id)
+    if key is None:  # it may have a project of its own
+        record.project = None
+        return
+    record.key_name, record.key_last4 = key.name, key.last4
+    record.project = key.project or record.project
+    record.user_id = key.user_id or record.user_id
 
 
 def _apply_trusted_headers(record: Record, head: bytes, labels: RouteLabels) -> None:
     fields = dict(reversed(parse_head(head)[1]))  # the first of several counts
-    for header, member in ((labels.project_header, "project"), (labels.user_header, "user_id")):
-        value = fields.get(header.lower().encode(), b"") if header else b""
-        if value:
-            setattr(record, member, text_of(value)[:MAX_HEADER_CHARACTERS])
+    project, user = ((header or "").lower().encode() for header in (labels.project_header, labels.user_header))
+    _apply_names(record, fields.get(project, b""), fields.get(user, b""))
+
+
+def _apply_names(record: Record, project: bytes, user: bytes) -> None:
+    if project:
+        record.project = text_of(project)[:MAX_HEADER_CHARACTERS]
+    if user:
+        record.user_id = text_of(user)[:MAX_HEADER_CHARACTERS]

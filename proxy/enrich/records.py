@@ -213,8 +213,7 @@ class RecordBuilder:
             user_agent=facts.user_agent,
             **_label_columns(descriptor, labels),
         )  # fmt: skip
-        if labels.auth:
-            attribute_in_flight(record, exchange.head, labels, self._keys)
+        attribute_in_flight(record, exchange.caller, labels, self._keys)
         return record
 
     def await_answers(self, calls: Iterable[ToolCall]) -> None:

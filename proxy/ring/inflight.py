@@ -11,8 +11,9 @@ like those of the ring.
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from proxy.ring.exchange import ACCESS
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import INFLIGHT_OVERFLOW, SLOT_BYTES
 
@@ -27,8 +28,25 @@ _FIXED: Final = struct.Struct("<16sqIIHH47p")
 _FIXED_AT: Final = 8
 _HEAD_AT: Final = 128
 _BODY_AT: Final = _HEAD_AT + HEAD_BYTES
+_CALLER: Final = struct.Struct(f"<BB{ACCESS.size}sHH")
+"""Whether what follows is known, and whether the route asks anything of its callers; then as in `Caller`."""
+_CALLER_AT: Final = _BODY_AT + BODY_BYTES
+_NAMES_AT: Final = _CALLER_AT + _CALLER.size
+NAMES_BYTES: Final = SLOT_BYTES - _NAMES_AT
+"""Room for project and user together; where they need more, nothing of the caller is known."""
 _CELLS_PER_SLOT: Final = SLOT_BYTES // 8
 _ATTEMPTS: Final = 3
+
+
+class Caller(NamedTuple):
+    """Whom the exchange belongs to, as the worker found when it admitted it; the head in the slot may be cut."""
+
+    access: bytes = b""
+    """What the key check noted (`exchange.ACCESS`), empty where the route asks nothing of its callers."""
+    project: bytes = b""
+    """As a trusted proxy named it."""
+    user: bytes = b""
+    """The same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +67,8 @@ class InflightExchange:
     """Whether the head was longer."""
     body: bytes
     """Beginning of the request body, at most `BODY_BYTES`."""
+    caller: Caller | None = None
+    """None: it is not known."""
 
 
 class InflightWriter:
@@ -64,8 +84,17 @@ class InflightWriter:
         # Popped from the end, so that a quiet worker uses the lowest slots and touches few pages.
         self._free = list(range(segment.inflight_slots - 1, -1, -1))
 
-    def fill(self, record_id: bytes, started_at_us: int, route: int, client_ip: bytes, head: bytes, body: bytes) -> int:
-        """Note an exchange, and as much of the last three as their limits allow.
+    def fill(
+        self,
+        record_id: bytes,
+        started_at_us: int,
+        route: int,
+        client_ip: bytes,
+        head: bytes,
+        body: bytes,
+        caller: Caller | None = None,
+    ) -> int:
+        """Note an exchange, and as much of its address, head and body as their limits allow.
 
         Returns:
             The slot, for `clear`; -1 (and counted as overflow) when none is free.
@@ -83,6 +112,7 @@ class InflightWriter:
         )  # fmt: skip
         table[at + _HEAD_AT : at + _HEAD_AT + len(kept_head)] = kept_head
         table[at + _BODY_AT : at + _BODY_AT + len(kept_body)] = kept_body
+        _write_caller(table, at, caller)
         self._cells[slot * _CELLS_PER_SLOT] += 1
         return slot
 
@@ -135,4 +165,23 @@ def _decoded(raw: bytes) -> InflightExchange:
         head=raw[_HEAD_AT : _HEAD_AT + min(head_bytes, HEAD_BYTES)],
         head_truncated=full_head > head_bytes,
         body=raw[_BODY_AT : _BODY_AT + min(body_bytes, BODY_BYTES)],
+        caller=_read_caller(raw),
     )
+
+
+def _write_caller(table: memoryview, at: int, caller: Caller | None) -> None:
+    access, project, user = caller or Caller()
+    is_known = caller is not None and len(project) + len(user) <= NAMES_BYTES
+    sizes = (len(project), len(user)) if is_known else (0, 0)
+    _CALLER.pack_into(table, at + _CALLER_AT, is_known, bool(access), access, *sizes)
+    if is_known:
+        names = project + user
+        table[at + _NAMES_AT : at + _NAMES_AT + len(names)] = names
+
+
+def _read_caller(raw: bytes) -> Caller | None:
+    is_known, is_asked, access, project, user = _CALLER.unpack_from(raw, _CALLER_AT)
+    if not is_known:
+        return None
+    names = raw[_NAMES_AT : _NAMES_AT + project + user]
+    return Caller(access if is_asked else b"", names[:project], names[project:])

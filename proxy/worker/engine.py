@@ -16,6 +16,7 @@ from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.network.turns import Turns
 from proxy.ring.exchange import Exchange
+from proxy.ring.inflight import Caller
 from proxy.settings.addresses import parse_address
 from proxy.settings.model import Settings
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
@@ -173,7 +174,8 @@ class Engine:
         self.recorder.set_in_flight(len(self.in_flight))
         for exchange in self.in_flight:
             if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
-                self.recorder.show(exchange)
+                access = self.routes.routes[exchange.route].access
+                self.recorder.show(exchange, Caller() if access is None else access.caller(exchange))
 
     async def _sweep(self) -> None:
         """Enforce the deadlines of all connections, again and again, a few in each turn of the loop."""

@@ -20,6 +20,7 @@ from proxy.http1.errors import KEYS_UNAVAILABLE, Refused
 from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.request_head import RequestHead
 from proxy.ring.exchange import ACCESS, NO_KEY, Exchange
+from proxy.ring.inflight import Caller
 from proxy.ring.key_snapshot import KnownKey, read_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
 from proxy.settings.model import RouteSettings
@@ -50,6 +51,18 @@ class Access:
     """Agent a key must be allowed to call; empty: any."""
     believes_headers: bool
     """Whether a trusted proxy may name project or user."""
+    project_header: bytes = b""
+    """Lower-case name of the field with which it names the project; empty: there is none."""
+    user_header: bytes = b""
+    """The same for the user."""
+
+    def caller(self, exchange: Exchange) -> Caller:
+        """Return whose an admitted exchange is."""
+        is_trusted = exchange.access and ACCESS.unpack(exchange.access)[0]
+        if not (is_trusted and self.believes_headers):
+            return Caller(exchange.access)
+        lines = exchange.request_head.split(b"\r\n")[1:]
+        return Caller(exchange.access, _first(lines, self.project_header), _first(lines, self.user_header))
 
     def presented(self, lines: Sequence[bytes]) -> list[bytes]:
         start, size = self.header + b":", len(self.header) + 1
@@ -81,7 +94,15 @@ def compile_access(route: RouteSettings) -> Access | None:
         scope=route.scope,
         agent=route.agent,
         believes_headers=believes_headers,
+        project_header=route.project_header.lower().encode(),
+        user_header=route.user_header.lower().encode(),
     )
+
+
+def _first(lines: Sequence[bytes], name: bytes) -> bytes:
+    """Return the value of the first field of that name."""
+    start, size = name + b":", len(name) + 1
+    return next((line[size:].strip(b" \t") for line in lines if name and line[:size].lower() == start), b"")
 
 
 def is_own(value: bytes) -> bool:

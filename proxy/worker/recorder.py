@@ -12,7 +12,7 @@ from typing import Final
 from proxy.http1.websocket_frames import Message
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
-from proxy.ring.inflight import InflightWriter
+from proxy.ring.inflight import Caller, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.websocket_message import KIND_MESSAGE, encode_message
 
@@ -100,7 +100,7 @@ class Recorder:
         )
         self._ring.push(KIND_MESSAGE, header, sections)
 
-    def show(self, exchange: Exchange) -> None:
+    def show(self, exchange: Exchange, caller: Caller) -> None:
         """Show an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
@@ -119,6 +119,7 @@ class Recorder:
             exchange.client,
             head,
             b"".join(sections),
+            caller,
         )
         exchange.slot = slot if slot >= 0 else NO_SLOT
 

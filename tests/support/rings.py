@@ -17,7 +17,7 @@ from proxy.process.wakeup import Wakeup
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
 from proxy.ring.exchange import Exchange
-from proxy.ring.inflight import InflightWriter
+from proxy.ring.inflight import Caller, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import RouteSettings, Settings
@@ -65,7 +65,7 @@ class RingWorker:
 
     def show(self, exchange: Exchange) -> bytes:
         """Note an exchange as running; return its id."""
-        self._recorder.show(exchange)
+        self._recorder.show(exchange, Caller())
         return exchange.id
 
     def finish(self, exchange: Exchange) -> bytes:

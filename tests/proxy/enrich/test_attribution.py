@@ -12,7 +12,7 @@ from proxy.enrich.records import RecordBuilder
 from proxy.http1.errors import AUTH_CODES
 from proxy.ring.descriptor import RouteLabels
 from proxy.ring.exchange import ACCESS, NO_KEY, CapturedExchange
-from proxy.ring.inflight import InflightExchange
+from proxy.ring.inflight import Caller, InflightExchange
 from storage.keys import ApiKey, deleted, new_secret, secret_digest
 from storage.record import Record, new_id
 from tests.proxy.enrich import exchanges
@@ -72,6 +72,7 @@ def test_a_key_nobody_knows_leaves_its_id() -> None:
     """The rest stays null: nothing is invented."""
     record = attributed(index_of())
     assert (record.key_id, record.key_name, record.key_last4) == (KEY.id, None, None)
+    assert record.project is None
 
 
 @pytest.mark.parametrize("code", AUTH_CODES)
@@ -144,12 +145,34 @@ def test_a_message_without_a_key_stays_the_routes() -> None:
     assert (record.key_id, record.project) == (None, "of-route")
 
 
-def test_an_exchange_in_flight_is_attributed_by_its_head() -> None:
-    """Its key is found by the secret; a wrong one is nobody's."""
-    for value, name in ((SECRET, "Production Key"), (f"Bearer {SECRET}", "Production Key"), ("sk_x", None)):
-        record = make_record()
-        attribute_in_flight(record, f"GET / HTTP/1.1\r\nX-Secret: {value}\r\n\r\n".encode(), labels(), index_of(KEY))
-        assert (record.key_name, record.keyed) == (name, True)
+@pytest.mark.parametrize(
+    ("caller", "found"),
+    [
+        (Caller(ACCESS.pack(False, KEY_ID)), ("Production Key", "of-route", None)),
+        (Caller(ACCESS.pack(True, NO_KEY), b"of-header", b"ann"), (None, "of-header", "ann")),
+        (Caller(ACCESS.pack(True, KEY_ID), b"of-header", b"ann"), ("Production Key", "of-header", "ann")),
+        (Caller(ACCESS.pack(True, NO_KEY)), (None, "of-route", None)),
+        (Caller(ACCESS.pack(False, NO_KEY)), (None, "of-route", None)),
+        (Caller(ACCESS.pack(True, bytes(15) + b"x"), b"of-header", b"ann"), (None, None, "ann")),
+        (Caller(), (None, None, None)),
+        (None, (None, None, None)),
+    ],
+)
+def test_an_exchange_in_flight_is_attributed_by_what_its_worker_noted(
+    caller: Caller | None, found: tuple[str | None, ...]
+) -> None:
+    """The precedence is that of a finished one; what is not known is nobody's, instead of the route's."""
+    record = make_record(project="of-route")
+    attribute_in_flight(record, caller, labels(), index_of(KEY))
+    assert (record.key_name, record.project, record.user_id) == found
+    assert record.keyed
+
+
+def test_a_route_that_asks_nothing_is_known_without_a_caller() -> None:
+    """Its own project holds."""
+    record = make_record(project="of-route")
+    attribute_in_flight(record, None, labels(auth=None, project_header=None, user_header=None), index_of(KEY))
+    assert record.project == "of-route"
 
 
 def _captured(fields: str, access: bytes) -> CapturedExchange:
@@ -186,7 +209,7 @@ def test_what_runs_is_shown_with_its_key() -> None:
     head = f"GET / HTTP/1.1\r\nHost: a\r\nX-Secret: {SECRET}\r\n\r\n".encode()
     running = InflightExchange(
         record_id=new_id(1, 2, 3), started_at_us=1, route=0, client_ip=b"10.0.0.1", head=head, head_truncated=False,
-        body=b"",
+        body=b"", caller=Caller(ACCESS.pack(False, KEY_ID)),
     )  # fmt: skip
     record = RecordBuilder("i", given, index_of(KEY)).running(running, exchanges.descriptor_of(given))
     assert (record.key_name, record.keyed) == ("Production Key", True)

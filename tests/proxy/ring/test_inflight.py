@@ -11,7 +11,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from proxy.ring.inflight import BODY_BYTES, HEAD_BYTES, InflightExchange, InflightReader, InflightWriter
+from proxy.ring.inflight import (
+    BODY_BYTES,
+    HEAD_BYTES,
+    NAMES_BYTES,
+    Caller,
+    InflightExchange,
+    InflightReader,
+    InflightWriter,
+)
 from proxy.ring.segment import Segment
 
 
@@ -212,3 +220,22 @@ def test_scans_beside_a_busy_writer_and_after_its_death_are_never_torn(segment: 
             child.send_signal(signal.SIGKILL)
             child.wait(60)
     assert 2 <= len(numbers(reader)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("noted", "found"),
+    [
+        (Caller(), Caller()),
+        (Caller(bytes(17), b"", b"ann"), Caller(bytes(17), b"", b"ann")),
+        (Caller(b"a" * 17, b"p" * NAMES_BYTES), Caller(b"a" * 17, b"p" * NAMES_BYTES)),
+        (Caller(b"a" * 17, b"p" * NAMES_BYTES, b"u"), None),
+        (None, None),
+    ],
+)
+def test_a_caller_is_whole_or_unknown(segment: Segment, noted: Caller | None, found: Caller | None) -> None:
+    """Names are never cut: a part of a project's name may be another's. Nothing of the slot's last user stays."""
+    writer, reader = InflightWriter(segment), InflightReader(segment)
+    writer.clear(writer.fill(b"1" * 16, 1, 1, b"", b"", b"", Caller(b"x" * 17, b"other", b"other")))
+    writer.fill(b"2" * 16, 1, 1, b"", b"", b"", noted)
+    (exchange,) = reader.scan()
+    assert exchange.caller == found

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from proxy.ring.exchange import ACCESS, ERROR_CODES, NO_KEY
+from proxy.ring.inflight import HEAD_BYTES, Caller, InflightReader
 from proxy.ring.key_snapshot import SNAPSHOT_FILE, encode_snapshot, write_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
 from storage.keys import ApiKey, new_secret, secret_digest
@@ -64,6 +66,20 @@ def ask(plane: Plane, *lines: str, method: str = "GET") -> tuple[int, Any]:
 def seen(echo: Any) -> dict[str, str]:
     """What fields the upstream got, names in lower case."""
     return {name.lower(): value for name, value in echo["headers"]}
+
+
+@pytest.mark.parametrize("trusted", [["127.0.0.1"], []])
+def test_a_running_exchange_shows_whose_it_is(start: Start, trusted: list[str]) -> None:
+    """Its key and what a trusted proxy names are noted, also from behind more than the slot keeps of a head."""
+    headers = {"project_header": "X-Project", "user_header": "X-User"}
+    plane = start("protocol", [KEY], trusted_proxies=tuple(trusted), **headers)
+    lines = ["GET /slow?s=2 HTTP/1.1", "Host: a", f"X-Long: {'x' * 2 * HEAD_BYTES}", f"api-key: {SECRET}"]
+    lines += ["x-project:  tenant-b ", "X-Project: another", "x-user: ann", "", ""]
+    with plane.connect() as client:
+        client.send("\r\n".join(lines).encode())
+        (shown,) = eventually(lambda: InflightReader(plane.segment).scan(), 30)
+    access = ACCESS.pack(bool(trusted), UUID(ID).bytes)
+    assert shown.caller == (Caller(access, b"tenant-b", b"ann") if trusted else Caller(access))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

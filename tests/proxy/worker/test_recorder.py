@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from proxy.ring.counters import CounterLayout
-from proxy.ring.inflight import InflightReader, InflightWriter
+from proxy.ring.inflight import Caller, InflightReader, InflightWriter
 from proxy.ring.ring import RingReader, RingWriter, Section
 from proxy.ring.segment import Segment
 from proxy.worker.recorder import NO_SLOT, Recorder
@@ -62,10 +62,10 @@ def test_a_full_table_is_asked_once(recorder: Recorder, segment: Segment) -> Non
     """An exchange that found no slot is not tried again, and finishing it frees none."""
     first, second, hidden = (recorder.begin(0, b"c") for _ in range(3))
     hidden.is_recorded = False
-    recorder.show(hidden)
+    recorder.show(hidden, Caller())
     assert InflightReader(segment).scan() == []
-    recorder.show(first)
-    recorder.show(second)
+    recorder.show(first, Caller())
+    recorder.show(second, Caller())
     assert (first.slot, second.slot, hidden.slot) == (0, NO_SLOT, NO_SLOT)
     recorder.finish(second, 1)
     recorder.finish(hidden, 1)
@@ -87,7 +87,7 @@ def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None
     shown: list[int] = []
     recorder = Recorder(WatchedRing(segment, lambda: None), segment.counters, LAYOUT, InflightWriter(segment))
     exchange = recorder.begin(time.monotonic_ns(), b"c")
-    recorder.show(exchange)
+    recorder.show(exchange, Caller())
     recorder.finish(exchange, time.monotonic_ns())
     assert shown == [1]
     assert (table.scan(), exchange.slot) == ([], -1)
