@@ -16,7 +16,7 @@ from storage.base import Storage
 from storage.keys import ApiKey
 from storage.ledger import Ledger
 from storage.query import Scope
-from storage.record import Record, ToolCall, now_us
+from storage.record import Entry, ToolCall, now_us
 
 
 async def _ignore_key(change: str, key: ApiKey) -> None:
@@ -47,8 +47,8 @@ class Services:
     """Read the accounting; may raise `StorageUnavailable`."""
     status: Callable[[], dict[str, object]]
     """Describe the processes, queues and store to an operator."""
-    in_flight: Callable[[], list[Record]]
-    """Exchanges in flight on this sidecar: `seq` 0, `ended_at_us` 0, `status` None; any order."""
+    in_flight: Callable[[], list[Entry]]
+    """Exchanges in flight on this sidecar: `seq` 0, `ended_at_us` 0, `status` None before there is one; any order."""
     is_ready: Callable[[], tuple[bool, dict[str, object]]]
     """Whether traffic may come, and members to show beside it (`degraded`, reasons)."""
     metrics: Metrics
@@ -87,8 +87,8 @@ VIEW: Final = web.RequestKey("view", Services)
 def view_for(services: Services, principal: Principal) -> Services:
     """Return the services as one caller may see them: what lies outside its scope is not there."""
 
-    def in_flight() -> list[Record]:
-        return [record for record in services.in_flight() if is_visible(record, principal.scope)]
+    def in_flight() -> list[Entry]:
+        return [entry for entry in services.in_flight() if is_visible(entry.record, principal.scope)]
 
     def running_tools() -> list[ToolCall]:
         return [call for call in services.running_tools() if is_visible(call, principal.scope)]

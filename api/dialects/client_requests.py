@@ -17,10 +17,11 @@ from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.http.times import read_time_us
+from api.native.find import find_in, payload_of
 from api.native.records import select_in_flight
 from api.services import RouteInfo, Services, services_of
 from storage.query import Filter, RecordQuery
-from storage.record import Payload, Record, parse_id
+from storage.record import Entry, Payload
 from storage.relational.by_id import id_number
 
 DEFAULT_LIMIT: Final = 1000
@@ -90,10 +91,10 @@ async def list_requests(request: web.Request) -> web.Response:
 
 async def _read_rows(
     services: Services, filter: Filter, limit: int, after: int | None
-) -> tuple[list[Record], int | None]:
+) -> tuple[list[Entry], int | None]:
     """Read one page of stored requests and those in flight, by id; and behind which id the next page begins, if any."""
     # Those in flight first: what ends meanwhile is then in both, and not in neither.
-    running = [record for record in services.in_flight() if after is None or id_number(record.id) < after]
+    running = [entry for entry in services.in_flight() if after is None or id_number(entry.record.id) < after]
     flying = select_in_flight(filter, running, limit + 1)
     page = await read_whole_page(
         services.storage, RecordQuery(filter=filter, by="id", limit=max(limit, 1), after=after)
@@ -101,22 +102,24 @@ async def _read_rows(
     known = {record.id for record in page.records}
     # What was received before the end of the store's page is for the next one.
     least = -1 if page.next_after is None else page.next_after
-    rows = page.records + [r for r in flying if r.id not in known and id_number(r.id) > least]
-    rows.sort(key=lambda record: record.id, reverse=True)
+    rows = [Entry(record) for record in page.records]
+    rows += [e for e in flying if e.record.id not in known and id_number(e.record.id) > least]
+    rows.sort(key=lambda entry: entry.record.id, reverse=True)
     if len(rows) > limit:
-        return rows[:limit], id_number(rows[max(limit, 1) - 1].id)
+        return rows[:limit], id_number(rows[max(limit, 1) - 1].record.id)
     return rows, page.next_after
 
 
-async def _show(services: Services, rows: list[Record], route: RouteInfo) -> list[ClientRequest]:
+async def _show(services: Services, rows: list[Entry], route: RouteInfo) -> list[ClientRequest]:
     """Project rows with the headers of their requests, some at a time."""
     shown: list[ClientRequest] = []
     for first in range(0, len(rows), _SLICE_RECORDS):
         part = rows[first : first + _SLICE_RECORDS]
-        payloads = await services.storage.payloads([record.seq for record in part if record.seq])
+        payloads = await services.storage.payloads([entry.record.seq for entry in part if entry.record.seq])
 
-        def project(record: Record, payloads: dict[int, Payload] = payloads) -> ClientRequest:
-            return project_row(record, payloads.get(record.seq), route.location, services.retention_s)
+        def project(entry: Entry, payloads: dict[int, Payload] = payloads) -> ClientRequest:
+            payload = payloads.get(entry.record.seq, entry.payload)
+            return project_row(entry.record, payload, route.location, services.retention_s)
 
         shown += await encode_rows(part, project)
     return shown
@@ -125,28 +128,14 @@ async def _show(services: Services, rows: list[Record], route: RouteInfo) -> lis
 async def get_request(request: web.Request) -> web.Response:
     """Return one request with headers and bodies."""
     services = services_of(request)
-    client, proxy = request.match_info["clientId"], request.match_info["proxyId"]
-    record = await _find(services, Filter(clients=(client,), routes=(proxy,)), request.match_info["requestId"])
-    payloads = await services.storage.payloads([record.seq]) if record.seq else {}
+    client, proxy, text = (request.match_info[name] for name in ("clientId", "proxyId", "requestId"))
+    entry = await find_in(services, text, lambda r: (r.client, r.route_id, r.kind) == (client, proxy, "exchange"))
+    if entry is None:
+        raise Refused(404, f"request {text[:100]!r} not found")
     route = services.routes.get(proxy, RouteInfo())
-    shown = project_detail(record, payloads.get(record.seq), route.location, services.retention_s)
+    payload = await payload_of(services, entry)
+    shown = project_detail(entry.record, payload, route.location, services.retention_s)
     return json_response(ClientRequestDetails(_MESSAGE, [shown]))
-
-
-async def _find(services: Services, filter: Filter, text: str) -> Record:
-    """Look a request up by its id.
-
-    Raises:
-        Refused: 404, the client and proxy of the path have none of that id.
-    """
-    record_id = parse_id(text)
-    if record_id is not None:
-        flying = [record for record in services.in_flight() if record.id == record_id]
-        record = await services.storage.get(record_id)
-        for found in [*([] if record is None else [record]), *flying]:
-            if found.client in filter.clients and found.route_id in filter.routes and found.kind == "exchange":
-                return found
-    raise Refused(404, f"request {text[:100]!r} not found")
 
 
 async def _check_proxy(services: Services, client: str, proxy: str) -> None:

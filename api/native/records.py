@@ -10,7 +10,7 @@ from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.cut_bodies import joined_bytes
-from api.native.find import find_record
+from api.native.find import find_entry
 from api.native.har import CREATOR, har_entry
 from api.native.messages import archived_messages
 from api.native.projection import detail_json, record_json, usage_json
@@ -19,7 +19,7 @@ from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail import Interest
 from storage.query import Filter, RecordQuery, matches
-from storage.record import Body, Record, ToolCall, format_id
+from storage.record import Body, Entry, Record, ToolCall, format_id
 from storage.tools import ToolStorage
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -53,21 +53,21 @@ async def list_records(request: web.Request) -> web.Response:
     flying = _in_flight(services, query) if read_bool(request.query, "in_flight") else []
     page = await services.storage.select(query)
     stored = {record.id for record in page.records}
-    shown = [record for record in flying if record.id not in stored]
+    shown = [entry.record for entry in flying if entry.record.id not in stored]
     shown.extend(page.records)
     cursor = None if page.next_after is None else encode_cursor(query.order, page.next_after)
     return json_response(RecordPage(await encode_rows(shown, record_json), cursor, page.complete))
 
 
-def select_in_flight(filter: Filter, records: list[Record], limit: int) -> list[Record]:
+def select_in_flight(filter: Filter, entries: list[Entry], limit: int) -> list[Entry]:
     """Return the exchanges in flight that match, newest first.
 
     They are filtered as the store filters stored ones; a bound on the duration, not yet known, matches none.
     """
     if filter.min_duration_us is not None or filter.max_duration_us is not None:
         return []
-    found = [record for record in records if matches(filter, record)]
-    found.sort(key=lambda record: record.id, reverse=True)
+    found = [entry for entry in entries if matches(filter, entry.record)]
+    found.sort(key=lambda entry: entry.record.id, reverse=True)
     return found[:limit]
 
 
@@ -85,7 +85,7 @@ def encode_record(record: Record) -> list[tuple[int, str, bytes]]:
     return [(2 * record.seq, "record", _ENCODER.encode(record_json(record)))]
 
 
-def _in_flight(services: Services, query: RecordQuery) -> list[Record]:
+def _in_flight(services: Services, query: RecordQuery) -> list[Entry]:
     """Return the exchanges that belong before a page: only the newest one has any."""
     if query.order == "asc" or query.after is not None:
         return []
@@ -95,9 +95,8 @@ def _in_flight(services: Services, query: RecordQuery) -> list[Record]:
 async def get_record(request: web.Request) -> web.Response:
     """Return one record with heads and bodies, also while it is in flight."""
     services = services_of(request)
-    record = await find_record(services, request.match_info["id"])
-    payloads = await services.storage.payloads([record.seq]) if record.seq else {}
-    shown = detail_json(record, payloads.get(record.seq))
+    record, payload = await find_entry(services, request.match_info["id"])
+    shown = detail_json(record, payload)
     shown["usage"] = usage_json(record)
     shown["tools"] = [project_call(call) for call in await _tools_of(services, record)]
     return json_response(shown)
@@ -123,12 +122,11 @@ async def download_response_body(request: web.Request) -> web.Response:
 async def download_har(request: web.Request) -> web.Response:
     """Download one finished exchange as a HAR file."""
     services = services_of(request)
-    record = await find_record(services, request.match_info["id"])
+    record, payload = await find_entry(services, request.match_info["id"])
     if record.kind == "event" or not record.seq:
         raise Refused(404, f"record {format_id(record.id)} is no finished exchange, so there is no archive of it")
-    payloads = await services.storage.payloads([record.seq])
     messages = await archived_messages(services.storage, record)
-    entry = har_entry(record, payloads.get(record.seq), messages)
+    entry = har_entry(record, payload, messages)
     archive = {"version": "1.2", "creator": CREATOR, "entries": [entry]}
     name = f'attachment; filename="{format_id(record.id)}.har"'
     body = _ENCODER.encode({"log": archive})
@@ -138,9 +136,7 @@ async def download_har(request: web.Request) -> web.Response:
 async def _download(request: web.Request, side: BodySide) -> web.Response:
     """Return what was kept of a body, always as an attachment: what a service sent must not run on our origin."""
     services = services_of(request)
-    record = await find_record(services, request.match_info["id"])
-    payloads = await services.storage.payloads([record.seq]) if record.seq else {}
-    payload = payloads.get(record.seq)
+    record, payload = await find_entry(services, request.match_info["id"])
     body = None if payload is None else (payload.request_body if side == "request" else payload.response_body)
     if body is None:
         raise Refused(404, f"no {side} body is stored for record {format_id(record.id)}")

@@ -14,7 +14,7 @@ from proxy.ring.descriptor import Descriptor
 from proxy.ring.inflight import InflightExchange
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
-from storage.record import Record, ToolCall
+from storage.record import Entry, ToolCall
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
 from storage.writer.size_cap import SizeCap
@@ -24,8 +24,8 @@ from storage.writer.writer import Writer
 class InflightBuilder(Protocol):
     """Makes records of running exchanges; implemented by `proxy.enrich.records`."""
 
-    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Record:
-        """Return a preliminary record."""
+    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Entry:
+        """Return a preliminary record, and the head of its request."""
         ...
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
@@ -65,8 +65,8 @@ class StatusView:
     def start_draining(self) -> None:
         self.is_draining = True
 
-    def in_flight(self) -> list[Record]:
-        """Return the exchanges that have run for 100 ms or more."""
+    def in_flight(self) -> list[Entry]:
+        """Return the exchanges that have run for 100 ms or more, with what is known of them."""
         return [
             self._builder.running(exchange, source.descriptor)
             for source in self._sources.attached.values()

@@ -180,13 +180,16 @@ class RecordBuilder:
             record.level = "error"
             record.ended_at_us = ended_at_us
             record.duration_us = max(0, ended_at_us - record.started_at_us)
-            head = decoded.line.redacted + decoded.request.redacted
-            entries.append(Entry(record, Payload(head, b"", None, None)))
+            entries.append(Entry(record, _known_head(decoded)))
         return entries
 
-    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Record:
-        """Build the preliminary record of an exchange in flight, without end, status or seq."""
-        return self._in_flight(exchange, descriptor, self._decode_in_flight(exchange, descriptor))
+    def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Entry:
+        """Build the preliminary record of an exchange in flight, without end or seq, and the head of its request."""
+        decoded = self._decode_in_flight(exchange, descriptor)
+        record = self._in_flight(exchange, descriptor, decoded)
+        if exchange.status:
+            record.status, record.level = exchange.status, level_of(exchange.status, record.outcome)
+        return Entry(record, _known_head(decoded))
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
         decoded = self._decode_in_flight(exchange, descriptor)
@@ -231,6 +234,10 @@ class RecordBuilder:
         level = _EVENT_LEVELS.get(name, "info")
         encoded = msgspec.json.encode(data)
         return Entry(Record(0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded))
+
+
+def _known_head(decoded: DecodedExchange) -> Payload:
+    return Payload(decoded.line.redacted + decoded.request.redacted, b"", None, None)
 
 
 def _labels_of(descriptor: Descriptor, route: int) -> RouteLabels:

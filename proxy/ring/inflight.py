@@ -10,6 +10,7 @@ like those of the ring.
 """
 
 import struct
+import sys
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -35,6 +36,9 @@ _NAMES_AT: Final = _CALLER_AT + _CALLER.size
 NAMES_BYTES: Final = SLOT_BYTES - _NAMES_AT
 """Room for project and user together; where they need more, nothing of the caller is known."""
 _CELLS_PER_SLOT: Final = SLOT_BYTES // 8
+_STATUS_CELL: Final = 15
+"""Of a slot, between the fixed part and the head: the response's status, 0 before there is one. It comes later than the
+rest, in one store of eight bytes, so a reader has the old or the new one."""
 _ATTEMPTS: Final = 3
 
 
@@ -69,6 +73,8 @@ class InflightExchange:
     """Beginning of the request body, at most `BODY_BYTES`."""
     caller: Caller | None = None
     """None: it is not known."""
+    status: int = 0
+    """Of the response; 0: there is none yet."""
 
 
 class InflightWriter:
@@ -113,8 +119,13 @@ class InflightWriter:
         table[at + _HEAD_AT : at + _HEAD_AT + len(kept_head)] = kept_head
         table[at + _BODY_AT : at + _BODY_AT + len(kept_body)] = kept_body
         _write_caller(table, at, caller)
+        self._cells[slot * _CELLS_PER_SLOT + _STATUS_CELL] = 0
         self._cells[slot * _CELLS_PER_SLOT] += 1
         return slot
+
+    def note_status(self, slot: int, status: int) -> None:
+        """Tell the status of the response, once there is one."""
+        self._cells[slot * _CELLS_PER_SLOT + _STATUS_CELL] = status
 
     def clear(self, slot: int) -> None:
         """Free a slot that `fill` gave."""
@@ -166,6 +177,7 @@ def _decoded(raw: bytes) -> InflightExchange:
         head_truncated=full_head > head_bytes,
         body=raw[_BODY_AT : _BODY_AT + min(body_bytes, BODY_BYTES)],
         caller=_read_caller(raw),
+        status=int.from_bytes(raw[8 * _STATUS_CELL : 8 * _STATUS_CELL + 8], sys.byteorder),
     )
 
 

@@ -176,6 +176,8 @@ class Engine:
             if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
                 access = self.routes.routes[exchange.route].access
                 self.recorder.show(exchange, Caller() if access is None else access.caller(exchange))
+            if exchange.slot >= 0 and exchange.status:
+                self.recorder.show_status(exchange)
 
     async def _sweep(self) -> None:
         """Enforce the deadlines of all connections, again and again, a few in each turn of the loop."""

@@ -123,6 +123,10 @@ class Recorder:
         )
         exchange.slot = slot if slot >= 0 else NO_SLOT
 
+    def show_status(self, exchange: Exchange) -> None:
+        """Show the status of an exchange in the in-flight table whose response has begun."""
+        self._inflight.note_status(exchange.slot, exchange.status)
+
     def count_upstream_error(self, route: int, code: str) -> None:
         cell = self._layout.upstream_error_cell(route, code.removeprefix("upstream_"))
         if cell is not None:

@@ -20,7 +20,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.ledger import Ledger
 from storage.query import Scope
-from storage.record import Record, ToolCall
+from storage.record import Entry, Payload, Record, ToolCall
 from tests.api.samples import START_US
 
 TOKEN = "s3cret-t0ken"
@@ -35,6 +35,8 @@ class World:
 
     storage: Storage
     in_flight: list[Record] = field(default_factory=list)
+    known: dict[bytes, Payload] = field(default_factory=dict)
+    """What is known of those in flight, by id."""
     running_tools: list[ToolCall] = field(default_factory=list)
     ready: tuple[bool, dict[str, object]] = (True, {"degraded": False})
     ledger: Ledger = field(
@@ -72,7 +74,7 @@ class World:
             instance="side-1",
             ledger=read_ledger,
             status=lambda: {"version": "0.1.0"},
-            in_flight=lambda: list(self.in_flight),
+            in_flight=lambda: [Entry(record, self.known.get(record.id)) for record in self.in_flight],
             running_tools=lambda: list(self.running_tools),
             is_ready=lambda: self.ready,
             metrics=Metrics(lambda: self.totals, self.tail, version="0.1.0"),

@@ -70,10 +70,13 @@ class ExchangeDecoder:
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
         """Decode what is known of an exchange in flight: its head, and the beginning of its body."""
-        line, block = split_head(exchange.head)
+        head = exchange.head
+        if exchange.head_truncated and b"\n" in head:
+            head = head[: head.rindex(b"\n")]  # half a line may be half a secret, which nothing would recognise
+        line, block = split_head(head)
         body = DecodedBody(exchange.body, b"", len(exchange.body), False, None)
         request = self._requests.read(block)
-        return DecodedExchange(labels, self._lines.read(line), request, exchange.head, request_body=body)
+        return DecodedExchange(labels, self._lines.read(line), request, head, request_body=body)
 
 
 def omitted_reason(captured: CapturedExchange) -> OmittedReason | None:

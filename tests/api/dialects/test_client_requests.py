@@ -97,6 +97,29 @@ async def test_requests_in_flight_are_merged(world: World, client: Client) -> No
     assert second["requests"][0]["processed"] is True
 
 
+async def test_a_request_in_flight_states_what_is_known(world: World, client: Client) -> None:
+    """Method, path, parameters and headers in the list and the detail; the status once there is one."""
+    await fill(world, 2)
+    waiting, streaming = make_in_flight(50, query="a=1", method="POST"), make_in_flight(51, status=200)
+    for record in (waiting, streaming):
+        record.upstream_sent_at_us = record.upstream_done_at_us = record.first_byte_us = None
+        world.known[record.id] = make_payload()
+    world.in_flight = [waiting, streaming]
+    _, answer = await ask(client)
+    later, earlier = answer["requests"][:2]
+    proxy = earlier["proxyData"]
+    assert (proxy["method"], proxy["apiPath"], proxy["apiParams"]) == ("POST", "/v1/users/50", {"a": "1"})
+    assert proxy["apiHeaders"] == {"host": "service.test", "x-a": "1, 2"}
+    assert (proxy["status"], proxy["sentAt"], proxy["message"]) == (None, None, "Request in progress")
+    assert (later["proxyData"]["status"], later["processed"]) == (200, False)
+    assert (later["validationData"]["requestSent"], later["validationData"]["responseReceived"]) == (True, True)
+    assert (earlier["validationData"]["requestSent"], earlier["validationData"]["responseReceived"]) == (False, False)
+    _, answer = await ask(client, f"{BASE}/{format_id(waiting.id)}")
+    (shown,) = answer["requests"]
+    assert (shown["method"], shown["path"], shown["requestHeaders"]["cookie"]) == ("POST", "/v1/users/50", "[REDACTED]")
+    assert (shown["statusCode"], shown["duration"], shown["requestBody"]) == (None, None, None)
+
+
 async def test_pages_go_by_receipt_whatever_ends_first(world: World, client: Client) -> None:
     """Requests in flight stand on the page of their id; one that ends between two pages is on neither of them twice."""
     await fill(world, 0)

@@ -166,7 +166,7 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
 )
 def test_checks_follow_from_route_key_and_outcome(changes: dict[str, object], differences: dict[str, bool]) -> None:
     """All twenty, always; only those differ that the failure is about."""
-    assert checks_of(make_record(1, **changes)) == GOOD | differences
+    assert checks_of(make_record(1, seq=1, **changes)) == GOOD | differences
 
 
 def test_an_unreached_target_is_null() -> None:

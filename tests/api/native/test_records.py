@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.http.cursor import encode_cursor
-from storage.record import format_id, format_request_id, new_id
+from storage.record import Payload, format_id, format_request_id, new_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_batch, make_body, make_event, make_in_flight, make_payload, make_record
 
@@ -132,6 +132,10 @@ async def test_a_record_without_payload_and_one_in_flight_have_details(world: Wo
     assert (detail["request"], detail["response"], detail["timeline"]) == (None, None, [])
     detail = await ask(client, f"/api/records/{format_id(flying.id)}")
     assert (detail["in_flight"], detail["request"]) == (True, None)
+    world.known[flying.id] = Payload(b"GET /slow HTTP/1.1\r\nHost: a", b"", None, None)
+    detail = await ask(client, f"/api/records/{format_id(flying.id)}")
+    assert (detail["request"]["start_line"], detail["request"]["headers"]) == ("GET /slow HTTP/1.1", [["Host", "a"]])
+    assert (detail["request"]["body"], detail["response"]["start_line"]) == (None, None)
 
 
 @pytest.mark.parametrize("text", ["1", "req_zz", "a" * 32 + "0", format_id(new_id(1, 1, 1)), "..", "%00", "é" * 300])

@@ -79,7 +79,9 @@ async def test_what_runs_is_shown_while_its_worker_lives(tmp_path: Path) -> None
     worker = RingWorker(tmp_path)
     running = worker.show(worker.begin("/slow?token=secret"))
     async with collecting(tmp_path, MemoryStorage(), is_draining=False) as plane:
-        (record,) = (await view_of(plane)).in_flight()
+        ((record, payload),) = [(e.record, e.payload) for e in (await view_of(plane)).in_flight()]
+        assert payload is not None
+        assert payload.request_head.startswith(b"GET /slow?token=[REDACTED] HTTP/1.1")
         assert (record.id, record.path, record.query, record.status) == (running, "/slow", "token=[REDACTED]", None)
         worker.die()
         assert (await view_of(plane)).in_flight() == []

@@ -211,5 +211,5 @@ def test_what_runs_is_shown_with_its_key() -> None:
         record_id=new_id(1, 2, 3), started_at_us=1, route=0, client_ip=b"10.0.0.1", head=head, head_truncated=False,
         body=b"", caller=Caller(ACCESS.pack(False, KEY_ID)),
     )  # fmt: skip
-    record = RecordBuilder("i", given, index_of(KEY)).running(running, exchanges.descriptor_of(given))
+    record = RecordBuilder("i", given, index_of(KEY)).running(running, exchanges.descriptor_of(given)).record
     assert (record.key_name, record.keyed) == ("Production Key", True)

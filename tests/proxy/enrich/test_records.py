@@ -32,7 +32,7 @@ from proxy.ring.exchange import (
     CapturedExchange,
     Exchange,
 )
-from proxy.ring.inflight import InflightWriter
+from proxy.ring.inflight import HEAD_BYTES, InflightWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
 from storage.record import Entry, Outcome, Position, Record, format_id
@@ -278,10 +278,14 @@ def test_the_timeline_is_kept(source: Source) -> None:
 
 def test_running_and_lost_exchanges(source: Source) -> None:
     """What is in flight is shown without an end; what a dead worker left is an error without status."""
-    InflightWriter(source.segment).fill(ID, 1_700_000_000_000_000, 1, b"1.2.3.4", REQUEST, b"body")
+    writer = InflightWriter(source.segment)
+    slot = writer.fill(ID, 1_700_000_000_000_000, 1, b"1.2.3.4", REQUEST, b"body")
     builder = RecordBuilder("me", SETTINGS)
     (running,) = source.in_flight()
-    record = builder.running(running, source.descriptor)
+    shown = builder.running(running, source.descriptor)
+    record = shown.record
+    assert shown.payload is not None
+    assert shown.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
     assert (record.method, record.path, record.query) == ("POST", "/path%2Fx", "a=1&token=[REDACTED]")
     assert (record.route_id, record.project, record.status, record.ended_at_us) == ("r1", "p", None, 0)
     assert (record.client_ip, record.host, record.request_id, record.request_complete) == (
@@ -290,6 +294,9 @@ def test_running_and_lost_exchanges(source: Source) -> None:
         "rid",
         False,
     )
+    writer.note_status(slot, 502)
+    begun = builder.running(source.in_flight()[0], source.descriptor).record
+    assert (begun.status, begun.level, begun.ended_at_us) == (502, "error", 0)
     (entry,) = builder.lost(source.in_flight(), source.descriptor)
     assert (entry.record.outcome, entry.record.level, entry.record.status) == ("worker_lost", "error", None)
     assert entry.record.id == ID
@@ -315,6 +322,17 @@ def test_why_an_exchange_failed_is_in_its_data(flags: int, shown: dict[str, str]
     captured = CapturedExchange(header, b"".join(sections))
     record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
     assert json.loads(record.data or b"") == shown
+
+
+def test_a_head_that_was_cut_shows_no_half_line(source: Source) -> None:
+    """The beginning of a secret is a secret that nothing would recognise."""
+    secret = b"sk-ant-api03-" + b"a" * 90
+    head = b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Filler: " + b"f" * (HEAD_BYTES - 80) + b"\r\nX-Other: " + secret
+    InflightWriter(source.segment).fill(ID, 1, 1, b"1.2.3.4", head, b"")
+    shown = RecordBuilder("me", SETTINGS).running(source.in_flight()[0], source.descriptor)
+    assert shown.payload is not None
+    assert b"X-Filler" in shown.payload.request_head
+    assert b"sk-ant" not in shown.payload.request_head
 
 
 def test_events() -> None:

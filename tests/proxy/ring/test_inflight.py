@@ -69,6 +69,17 @@ def test_exchanges_are_seen_from_fill_to_clear(segment: Segment) -> None:
     assert numbers(reader) == [1, 4, 3]
 
 
+def test_the_status_comes_later_and_goes_with_its_exchange(segment: Segment) -> None:
+    """0 until it is noted; whoever gets the slot next begins without one."""
+    writer, reader = InflightWriter(segment), InflightReader(segment)
+    slots = [fill(writer, number) for number in (1, 2)]
+    writer.note_status(slots[1], 503)
+    assert [exchange.status for exchange in reader.scan()] == [0, 503]
+    writer.clear(slots[1])
+    assert fill(writer, 3) == slots[1]
+    assert [(exchange.started_at_us, exchange.status) for exchange in reader.scan()] == [(1, 0), (3, 0)]
+
+
 def test_a_full_table_counts_what_it_cannot_note(segment: Segment) -> None:
     """Without a free slot the answer is -1, counted once each; the noted ones are untouched."""
     writer, reader = InflightWriter(segment), InflightReader(segment)

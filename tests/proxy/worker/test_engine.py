@@ -11,7 +11,7 @@ import pytest
 
 from proxy.http1.forwarded import TrustedProxies
 from proxy.ring.counters import CounterLayout
-from proxy.ring.inflight import InflightWriter
+from proxy.ring.inflight import InflightReader, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings
@@ -47,6 +47,31 @@ def test_an_old_exchange_is_shown_while_it_runs(start: Start, loop: Loop) -> Non
         assert client.answer().status == 200
         assert plane.in_flight() == []
         eventually(lambda: plane.counters().requests_in_flight == 0)
+    plane.exchange()
+
+
+def test_the_status_is_shown_once_the_response_has_begun(start: Start) -> None:
+    """A stream says that it runs well; the slot's next exchange begins without a status."""
+    steps = [threading.Event() for _ in range(2)]
+
+    def upstream(connection: socket.socket, _: int) -> None:
+        read_head(connection)
+        for step, piece in zip(steps, (b"HTTP/1.1 207 X\r\nContent-Length: 2\r\n\r\na", b"b"), strict=True):
+            step.wait(60)
+            connection.sendall(piece)
+
+    plane = start(upstream)
+
+    def statuses() -> list[int]:
+        return [exchange.status for exchange in InflightReader(plane.segment).scan()]
+
+    with plane.connect() as client:
+        client.send(GET)
+        eventually(lambda: statuses() == [0])
+        steps[0].set()
+        eventually(lambda: statuses() == [207])
+        steps[1].set()
+        assert client.answer().status == 207
     plane.exchange()
 
 
