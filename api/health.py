@@ -28,6 +28,20 @@ class RingShown(Struct):
     corrupt: int
 
 
+class WorkerShown(Struct):
+    """A worker process, as the supervisor shows it."""
+
+    name: str
+    pid: int | None
+    ready: bool
+    ring: str
+    """Source of its ring; empty until it has one."""
+    leaving: bool
+    """It serves its last clients: others accept new ones."""
+    read: bool
+    """Whether its ring is read: if not, what it records is lost when it ends."""
+
+
 class CollectorShown(Struct):
     """The process that serves the admin port."""
 
@@ -80,6 +94,7 @@ class StatusShown(Struct):
     instance: str | UnsetType = UNSET
     uptime_s: float | UnsetType = UNSET
     draining: bool | UnsetType = UNSET
+    workers: list[WorkerShown] | UnsetType = UNSET
     rings: list[RingShown] | UnsetType = UNSET
     collector: CollectorShown | UnsetType = UNSET
     writer: WriterShown | UnsetType = UNSET

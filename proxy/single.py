@@ -11,12 +11,16 @@ import os
 import signal
 import sys
 
+import msgspec
+
 from proxy.collector.admin_port import admin_port
 from proxy.collector.control_plane import ControlPlane, control_plane, log_each
+from proxy.collector.watch.workers import WorkerShown
 from proxy.process import malloc
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
+from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
 from proxy.supervisor.sd_notify import notify
 from proxy.supervisor.startup import RootContext, run_root
@@ -38,14 +42,14 @@ async def _serve(settings: Settings, context: RootContext) -> None:
                 control_plane(settings, data, wakeup, context.rings.path) as plane,
                 admin_port(settings, data, plane, listeners.admin, listeners.metrics, listeners.health),
             ):
-                if segment.path is None:
-                    plane.sources.attach_fd(segment.fd)
+                plane.sources.attach_fd(segment.fd)
                 _handle_signals(plane)
                 async with asyncio.TaskGroup() as tasks:
                     watchdog = tasks.create_task(_ping_watchdog(), name="watchdog")
                     front = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, data.instance)
                     await front.start()
                     await front.listen(listeners.data[0])
+                    plane.workers.update(_roll_call(segment))
                     log.info("ready")
                     notify("READY=1")
                     await stopping.wait()
@@ -59,6 +63,12 @@ async def _serve(settings: Settings, context: RootContext) -> None:
     finally:
         segment.close()
         wakeup.close()
+
+
+def _roll_call(segment: Segment) -> bytes:
+    """Say of ourselves what a supervisor says of its workers."""
+    worker = WorkerShown("worker 0", os.getpid(), ready=True, ring=segment.source.hex())
+    return msgspec.json.encode((worker,))
 
 
 def _handle_signals(plane: ControlPlane) -> None:

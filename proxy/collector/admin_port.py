@@ -78,7 +78,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
         status=plane.status.describe,
         in_flight=plane.status.in_flight,
         running_tools=plane.status.running_tools,
-        is_ready=plane.is_ready,
+        is_ready=plane.readiness.answer,
         metrics=plane.metrics,
         streams=StreamServices(
             tail=plane.tail,

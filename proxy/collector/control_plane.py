@@ -24,8 +24,10 @@ from proxy.collector.internal_events import InternalEvents
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
-from proxy.collector.status import StatusView, worker_totals
 from proxy.collector.tail_offset import follow_tail
+from proxy.collector.watch.readiness import Readiness
+from proxy.collector.watch.status import StatusView, worker_totals
+from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
 from proxy.process import malloc
@@ -65,6 +67,8 @@ class ControlPlane:
     drain: Drain
     sources: Sources
     status: StatusView
+    workers: Workers
+    readiness: Readiness
     metrics: Metrics
     tail: Tail
     retention: Retention
@@ -92,14 +96,6 @@ class ControlPlane:
         data = {"change": change, "keyId": key.id, "keyName": key.name, "keyLast4": key.last4}
         self.events.add_event("key_changed", {**data, "disabled": key.disabled})
 
-    def is_ready(self) -> tuple[bool, dict[str, object]]:
-        """Ready while not draining; a store that is away only degrades, the rings hold what comes."""
-        degraded = not self.writer.is_storage_up
-        members: dict[str, object] = {"draining": self.status.is_draining, "degraded": degraded}
-        if degraded:
-            members["away"] = ["store"]
-        return not self.status.is_draining, members
-
 
 @asynccontextmanager
 async def control_plane(
@@ -107,12 +103,12 @@ async def control_plane(
     data: DataDir,
     wakeup: Wakeup,
     ring_directory: Path | None,
-    follow: Callable[[Sources, StatusView], None] = lambda sources, status: None,
+    follow: Callable[[Sources, StatusView, Workers], None] = lambda sources, status, workers: None,
 ) -> AsyncIterator[ControlPlane]:
     """Start writer and drain, with the store or offline; on leaving, empty the rings, settle, and close in order.
 
-    `ring_directory` is where rings are files, None when all of them are anonymous; `follow` attaches those there are,
-    before those that are gone are accounted for.
+    `ring_directory` is where rings of before are files, None when there are none; `follow` attaches those that workers
+    have, before those that are gone are accounted for.
 
     Raises:
         SchemaTooNew: as `started` does.
@@ -123,7 +119,7 @@ async def control_plane(
         if plane.sources.directory is not None:
             remove_unfinished(plane.sources.directory)
         await plane.keys.refresh()
-        follow(plane.sources, plane.status)
+        follow(plane.sources, plane.status, plane.workers)
         plane.sources.find()
         if state.offline_since is None:
             plane.committed.close_lost_rings(() if state.spool is None else state.spool.positions)
@@ -133,8 +129,12 @@ async def control_plane(
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
         deleting = [tasks.create_task(each.run(), name="retention") for each in (plane.retention, plane.size_cap)]
-        publishing = tasks.create_task(plane.keys.run(), name="keys")
-        trimming = tasks.create_task(malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES), name="memory")
+        beside = {
+            "keys": plane.keys.run(),
+            "watch": plane.readiness.run(),
+            "memory": malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES),
+        }
+        assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]
         try:
             yield plane
         finally:
@@ -145,7 +145,7 @@ async def control_plane(
             await _settle(plane.drain, draining, plane.writer, writing)
             if plane.access_log is not None:
                 await asyncio.to_thread(plane.access_log.close)
-            _cancel((tailing, publishing, trimming))
+            _cancel((tailing, *assisting))
             await plane.keys.flush_uses()
             plane.sources.close()
             if state.spool is not None:
@@ -184,7 +184,9 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     drain = Drain(sources, builder, writer, storage, committed, events, observe)
     size_cap.on_trimmed = partial(_tell_trims, events)
     retention = _build_retention(settings.retention, storage, events)
-    status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap)
+    workers = Workers(sources.attached)
+    status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, workers)
+    readiness = Readiness(status, writer, workers)
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
@@ -192,8 +194,8 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(
-        storage, writer, events, committed, drain, sources, status, metrics, tail, retention, size_cap, keys, builder,
-        state.fanout, access_log,
+        storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
+        size_cap, keys, builder, state.fanout, access_log,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ A ring file whose position is closed is only unlinked; a position without a ring
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from proxy.ring.counters import CounterLayout, CounterSnapshot, add_counts
 from proxy.ring.descriptor import Descriptor, read_descriptor
 from proxy.ring.inflight import InflightExchange, InflightReader
 from proxy.ring.ring import RingEntry, RingReader
-from proxy.ring.segment import Segment, segments_in
+from proxy.ring.segment import SUFFIX, Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
 from storage.ledger import ProducerCounts
 from storage.record import Position
@@ -170,16 +171,16 @@ class Sources:
     """All attached rings, and how new ones are found."""
 
     directory: Path | None
-    """Where rings are files; None when they are anonymous and arrive as descriptors."""
+    """Where rings of before are files; None when they can only be anonymous. Those of now arrive as descriptors."""
     positions: dict[bytes, Position]
     """Committed positions by source, as the store had them at start."""
     attached: dict[bytes, Source] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
-    """Files whose header cannot be trusted; they are left for the operator."""
+    """Files that cannot be read, said once; they are left for the operator."""
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
     removed: set[bytes] = field(default_factory=set)
-    """Their sources: an anonymous one may be offered once more before its holder knows."""
+    """Their sources: one may be offered once more before its holder knows."""
     _on_found: list[Callable[[Source], object]] = field(default_factory=list)
     _on_removed: list[Callable[[bytes], object]] = field(default_factory=list)
 
@@ -195,9 +196,9 @@ class Sources:
     def find(self) -> None:
         if self.directory is None:
             return
-        known = {source.segment.path for source in self.attached.values()}
+        known = {source_id.hex() for source_id in self.attached}
         for path in segments_in(self.directory):
-            if path in known or path.name in self.damaged:
+            if path.stem in known or path.name in self.damaged:
                 continue
             try:
                 self._attach(Segment.attach(path))
@@ -208,15 +209,31 @@ class Sources:
                 log.error("a ring cannot be read and is left in place: %s", error)
 
     def attach_fd(self, fd: int) -> None:
-        """Attach the anonymous ring of a descriptor, unless it is known; the descriptor stays the caller's."""
+        """Attach the ring of a descriptor, unless it is known; the descriptor stays the caller's.
+
+        One whose file has been removed is read like any other; one that has a name loses it in the end.
+        """
         try:
             segment = Segment.from_fd(fd)
             if segment.source in self.attached or segment.source in self.removed:
                 segment.close()
-            else:
-                self._attach(segment)
+                return
+            segment.path = self._path_of(segment)
+            self._attach(segment)
         except SegmentError as error:
-            log.error("an anonymous ring cannot be read: %s", error)
+            inode = f"inode {os.fstat(fd).st_ino}"
+            if inode not in self.damaged:
+                self.damaged.add(inode)
+                log.error("a worker's ring cannot be read: %s", error)
+
+    def _path_of(self, segment: Segment) -> Path | None:
+        if self.directory is None:
+            return None
+        path = self.directory / f"{segment.source.hex()}{SUFFIX}"
+        try:
+            return path if os.path.samestat(path.stat(), os.fstat(segment.fd)) else None
+        except OSError:
+            return None
 
     def _attach(self, segment: Segment) -> None:
         position = self.positions.get(segment.source, Position())

@@ -1,4 +1,4 @@
-"""The supervisor's commands to the collector: which anonymous rings there are, and when to stop.
+"""The supervisor's commands to the collector: which workers and rings there are, and when to stop.
 
 Received from the start on, also while the store cannot be opened yet. The first line of a supervisor is always `rings`:
 only behind it is it known which committed positions have lost their ring.
@@ -8,7 +8,8 @@ import asyncio
 import os
 
 from proxy.collector.sources import Sources
-from proxy.collector.status import StatusView
+from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.workers import Workers
 from proxy.process.control_channel import Control
 
 
@@ -22,17 +23,19 @@ class SupervisorCommands:
         self._control = control
         self._has_rings = asyncio.Event()
         self._waiting: list[int] = []
+        self._said: str | None = None
         self._is_draining = False
-        self._followers: tuple[Sources, StatusView] | None = None
+        self._followers: tuple[Sources, StatusView, Workers] | None = None
         asyncio.get_running_loop().add_reader(control.fileno(), self._on_readable)
 
     async def rings_known(self) -> None:
         """Wait for the first `rings`, or the supervisor's end."""
         await self._has_rings.wait()
 
-    def follow(self, sources: Sources, status: StatusView) -> None:
+    def follow(self, sources: Sources, status: StatusView, workers: Workers) -> None:
         """Forward what was received so far, and from now on what comes."""
-        self._followers = sources, status
+        self._followers = sources, status, workers
+        workers.tell = lambda unread: self._control.send(f"unread {unread}")
         sources.subscribe(on_removed=lambda source_id: self._control.send(f"retired {source_id.hex()}"))
         self._forward()
 
@@ -40,8 +43,12 @@ class SupervisorCommands:
         lines, descriptors, has_ended = self._control.receive()
         self._waiting += descriptors
         self._is_draining = self._is_draining or "not-ready" in lines or "drain" in lines
+        for line in lines:
+            if line.startswith("rings "):
+                self._said = line.removeprefix("rings ")
+                self._has_rings.set()
         self._forward()
-        if "rings" in lines or has_ended:
+        if has_ended:
             self._has_rings.set()
         self.is_handing_over = self.is_handing_over or "hand-over" in lines
         if "drain" in lines or "hand-over" in lines or has_ended:
@@ -52,10 +59,13 @@ class SupervisorCommands:
     def _forward(self) -> None:
         if self._followers is None:
             return
-        sources, status = self._followers
+        sources, status, workers = self._followers
         if self._is_draining:
             status.start_draining()
         waiting, self._waiting = self._waiting, []
         for fd in waiting:
             sources.attach_fd(fd)
             os.close(fd)
+        if self._said is not None:
+            workers.update(self._said)
+            self._said = None

@@ -1,9 +1,12 @@
 """The line between supervisor and child: short text lines over a socket pair, descriptors beside them. stdlib only.
 
-From the child: `ready`, `retired <source hex>`. To a worker: `adopt <n>`, `release <n>`, `drain`, `retire` (another one
-serves from now on). To the collector: `not-ready`, `drain`, `hand-over` (another one goes on with the rings), `rings`
-(with descriptors of anonymous segments; always the first line). The end of the stream means that the other side is
-gone: a child then drains.
+From a child: `ready`. From a worker: `ring <source hex>`, with a descriptor of its file. From the collector: `retired
+<source hex>` (a ring is empty for good), `unread <n>` (so many workers push into rings it does not read). To a worker:
+`adopt <n>`, `release <n>`, `drain`, `retire` (another one serves from now on). To the collector: `not-ready`, `drain`,
+`hand-over` (another one goes on with the rings), `rings <workers as JSON>`, with descriptors of rings; always the first
+line. The end of the stream means that the other side is gone: a child then drains.
+
+Invariant: lines stay whole, also where the other side takes nothing in: what did not fit goes out before the next one.
 """
 
 import os
@@ -24,19 +27,34 @@ class Control:
         end.setblocking(False)
         self.socket = end
         self._buffer = b""
+        self._unsent = b""
+        """The rest of a line; never more than one."""
 
     def fileno(self) -> int:
         return self.socket.fileno()
 
     def send(self, line: str, descriptors: list[int] | None = None) -> bool:
-        """Send one line; False when the other side is gone or does not read."""
+        """Send one line; False when the other side is gone or does not read: then nothing of it is sent."""
+        if not self.flush():
+            return False
+        data = line.encode() + b"\n"
         try:
             if descriptors:
-                socket.send_fds(self.socket, [line.encode() + b"\n"], descriptors[:MAX_DESCRIPTORS])
+                sent = socket.send_fds(self.socket, [data], descriptors[:MAX_DESCRIPTORS])
             else:
-                self.socket.sendall(line.encode() + b"\n")
+                sent = self.socket.send(data)
         except OSError:
             return False
+        self._unsent = data[sent:]
+        return True
+
+    def flush(self) -> bool:
+        """Send the rest of the line before; False when there still is one."""
+        while self._unsent:
+            try:
+                self._unsent = self._unsent[self.socket.send(self._unsent) :]
+            except OSError:
+                return False
         return True
 
     def receive(self) -> tuple[list[str], list[int], bool]:

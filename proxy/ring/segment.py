@@ -33,6 +33,8 @@ from proxy.ring.segment_layout import (
 
 _MADV_POPULATE_WRITE: Final = 23
 """madvise(2), Linux 5.14; the standard library has no name for it."""
+SUFFIX: Final = ".ring"
+"""Of a ring's file, behind its source as hex."""
 INFLIGHT_SLOTS: Final = 1024
 """Exchanges that can be noted as in flight at once; more are counted as overflow."""
 _HOLD_ATTEMPTS: Final = 100
@@ -123,7 +125,7 @@ class Segment:
         header, total = new_header(source, len(descriptor), counter_cells, inflight_slots, ring_bytes)
         if directory is None:
             return cls._create_anonymous(header, descriptor, total)
-        path = directory / f"{source.hex()}.ring"
+        path = directory / f"{source.hex()}{SUFFIX}"
         unfinished = path.with_suffix(".new")
         fd = -1
         try:
@@ -151,36 +153,19 @@ class Segment:
             raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}") from exc
 
     @classmethod
-    def create_in(cls, fd: int, descriptor: bytes, *, ring_bytes: int, counter_cells: int) -> "Segment":
-        """Make a segment in an empty anonymous file somebody else made; `fd` stays the caller's to close.
-
-        Raises:
-            SegmentError: no memory for it.
-        """
-        header, total = new_header(os.urandom(16), len(descriptor), counter_cells, INFLIGHT_SLOTS, ring_bytes)
-        try:
-            _fill(fd, header, descriptor, total)
-        except OSError as exc:
-            raise SegmentError(f"cannot make an anonymous ring of {total} bytes: {exc.strerror or exc}") from exc
-        return cls.from_fd(fd)
-
-    @classmethod
-    def from_fd(cls, fd: int) -> "Segment":
+    def from_fd(cls, fd: int, path: Path | None = None) -> "Segment":
         """Map a segment through a descriptor somebody else made; `fd` itself stays the caller's to close.
 
-        Serves producer (then `hold`) and consumer. The file is opened anew through `/proc/self/fd`, so that locks are
-        this process' own. Where that does not exist the descriptor is duplicated: the lock then lasts until the last
-        holder of the descriptor is gone, and only the parent knows that a producer died.
+        Serves producer (then `hold`) and consumer. `path` is the name to unlink in the end, if it has one.
 
         Raises:
             SegmentError: not a segment, or a damaged header.
         """
         try:
-            link = f"/proc/self/fd/{fd}"
-            own = os.open(link, os.O_RDWR | os.O_CLOEXEC) if os.path.exists(link) else os.dup(fd)
+            own = _opened_anew(fd)
         except OSError as exc:
             raise SegmentError(f"cannot open the ring behind descriptor {fd}: {exc.strerror or exc}") from exc
-        return cls._mapped(own, None)
+        return cls._mapped(own, path)
 
     @classmethod
     def attach(cls, path: Path) -> "Segment":
@@ -242,6 +227,14 @@ class Segment:
         fcntl.flock(self.fd, fcntl.LOCK_UN)
         return False
 
+    def share(self) -> int:
+        """Return a descriptor of the file for somebody else to hold, whatever becomes of its name; the caller's.
+
+        Raises:
+            OSError: there is no descriptor left.
+        """
+        return _opened_anew(self.fd)
+
     def unlink(self) -> None:
         """Remove the file's name, if it has one; the mapping stays usable."""
         if self.path is not None:
@@ -268,6 +261,16 @@ class Segment:
             pass
 
 
+def _opened_anew(fd: int) -> int:
+    """Open the file behind a descriptor once more, so that locks are not shared with it.
+
+    Where `/proc/self/fd` does not exist the descriptor is duplicated: the lock then lasts until the last holder of the
+    descriptor is gone, and only the parent knows that a producer died.
+    """
+    link = f"/proc/self/fd/{fd}"
+    return os.open(link, os.O_RDWR | os.O_CLOEXEC) if os.path.exists(link) else os.dup(fd)
+
+
 def _fill(fd: int, header: bytes, descriptor: bytes, total: int) -> None:
     allocate(fd, total)
     os.pwrite(fd, descriptor, PAGE)
@@ -291,7 +294,7 @@ def allocate(fd: int, total: int) -> None:
 
 def segments_in(directory: Path) -> list[Path]:
     """Return the rings in a directory, sorted by name; none if it does not exist."""
-    return sorted(directory.glob("*.ring")) if directory.is_dir() else []
+    return sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
 
 
 def remove_unfinished(directory: Path) -> int:

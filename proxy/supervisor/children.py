@@ -4,6 +4,7 @@ A child inherits exactly the descriptors it needs: settings, its end of the cont
 the supervisor's death as the end of its control line.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -15,7 +16,6 @@ from typing import Any, Final
 from proxy.process.control_channel import MAX_DESCRIPTORS, Control
 from proxy.process.data_dir import DataDir
 from proxy.process.listeners import Listeners
-from proxy.process.memfd import anonymous_file
 from proxy.process.own_packages import module_command, module_environment
 from proxy.process.ring_home import RingHome
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, check_room
@@ -116,6 +116,11 @@ class Child:
     def is_due(self, now: float) -> bool:
         return self.due_at is not None and now >= self.due_at
 
+    @property
+    def has_process(self) -> bool:
+        """Whether it was running at the last look."""
+        return self._process is not None
+
     def is_running(self) -> bool:
         self.poll()
         return self._process is not None
@@ -136,16 +141,18 @@ class Child:
 
 
 class Worker(Child):
-    """One worker: its listening socket, and its ring where that is anonymous."""
+    """One worker: its listening socket, and every ring of it that still holds records."""
 
     def __init__(self, shared: Shared, index: int) -> None:
         super().__init__(shared)
         self.index = index
         self.name = f"worker {index}"
+        self.is_leaving = False
+        """It serves its last clients: others accept new ones."""
         self._adopted: set[int] = set()
         self.rings: dict[str, int] = {}
-        """Files of anonymous rings by source hex: the newest is the running worker's, older ones still hold records."""
-        self._spare_fd: int | None = None
+        """Their files by source hex, as long as the collector has not emptied them: a name may be removed under us."""
+        self._ring = ""
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
         shared = self.shared
@@ -158,32 +165,24 @@ class Worker(Child):
             *("--index", str(self.index), "--instance", shared.data.instance),
             *shared.ring_options,
         ]
-        self._spare_fd = anonymous_file("sidelog-ring")
-        arguments += ["--spare-ring-fd", str(self._spare_fd)]
-        return arguments, [shared.settings_fd, *listen, *wake, self._spare_fd, *shared.rings.descriptors]
+        return arguments, [shared.settings_fd, *listen, *wake, *shared.rings.descriptors]
 
     def start(self) -> None:
         self._adopted.clear()
-        self._close_spare()
+        self._ring = ""
         super().start()
 
-    def poll(self) -> int | None:
-        code = super().poll()
-        if code is not None:
-            self._close_spare()
-        return code
+    def retire(self) -> None:
+        """Let it serve its last clients out."""
+        self.is_leaving = True
+        self.send("retire")
 
-    def on_ring(self, source: str, *, is_anonymous: bool) -> None:
-        """Keep the spare file if the worker made its ring in it: until the collector has emptied it."""
-        if is_anonymous and self._spare_fd is not None:
-            self.rings[source] = self._spare_fd
-            self._spare_fd = None
-        self._close_spare()
-
-    def _close_spare(self) -> None:
-        if self._spare_fd is not None:
-            os.close(self._spare_fd)
-            self._spare_fd = None
+    def on_ring(self, source: str, fd: int | None) -> None:
+        """Keep the file of the running process' ring until the collector has emptied it; None: it did not arrive."""
+        self._ring = source
+        if fd is not None:
+            self.close_ring(source)
+            self.rings[source] = fd
 
     def close_ring(self, source: str) -> None:
         fd = self.rings.pop(source, None)
@@ -194,7 +193,10 @@ class Worker(Child):
         """Let go of all rings: the worker never served."""
         for source in list(self.rings):
             self.close_ring(source)
-        self._close_spare()
+
+    def roll_call(self) -> dict[str, object]:
+        """Return what the collector is told: who pushes into which ring."""
+        return {**self.describe(), "ring": self._ring, "leaving": self.is_leaving}
 
     def adopt(self, index: int) -> None:
         if index not in self._adopted:
@@ -211,7 +213,14 @@ class Collector(Child):
     """The collector."""
 
     name = "collector"
-    is_handing_over = False
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self.is_handing_over = False
+        self.unread_rings = 0
+        """Workers whose ring it does not read, as it says."""
+        self._told = ""
+        self._offered: set[str] = set()
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
         shared = self.shared
@@ -239,10 +248,27 @@ class Collector(Child):
 
     def start(self) -> None:
         self.is_handing_over = False
+        self.unread_rings = 0
+        self._told = ""
+        self._offered.clear()
         super().start()
 
-    def offer_rings(self, workers: Sequence[Worker]) -> None:
-        """Send the descriptors of all anonymous rings; the collector keeps those it does not know yet."""
-        descriptors = [fd for worker in workers for fd in worker.rings.values()]
-        for start in range(0, max(1, len(descriptors)), MAX_DESCRIPTORS):
-            self.send("rings", descriptors[start : start + MAX_DESCRIPTORS])
+    def tell(self, workers: Sequence[Worker]) -> bool:
+        """Say which workers there are, with the files of rings it does not have yet; False: to be tried again."""
+        if self.control is None:
+            return True
+        line = "rings " + json.dumps([worker.roll_call() for worker in workers if worker.has_process])
+        rings = {source: fd for worker in workers for source, fd in worker.rings.items()}
+        self._offered &= rings.keys()
+        missing = [source for source in rings if source not in self._offered]
+        while missing or line != self._told:
+            some, missing = missing[:MAX_DESCRIPTORS], missing[MAX_DESCRIPTORS:]
+            if not self.control.send(line, [rings[source] for source in some]):
+                return False
+            self._told = line
+            self._offered.update(some)
+        return self.control.flush()
+
+    def tell_again(self) -> None:
+        """Offer every ring once more with the next word: one could not be attached."""
+        self._offered.clear()

@@ -31,6 +31,8 @@ COLLECTOR_STOP_S: Final = 60.0
 """The collector gets this long to drain the rings and commit; what is left in them is drained at the next start."""
 SLOW_STOP_S: Final = 3.0
 """A stop that waits longer than this for a child logs which one."""
+TELL_AGAIN_S: Final = 0.5
+"""Between two attempts to tell a collector that takes nothing in."""
 KILL_AFTER_S: Final = 5.0
 """A child gets this long beyond its own timeouts before it is killed."""
 
@@ -62,6 +64,7 @@ class Supervisor:
         self._is_stopping = False
         self._watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
         self._is_announced = False
+        self._is_behind = False
 
     @property
     def _children(self) -> list[Child]:
@@ -109,7 +112,7 @@ class Supervisor:
             self._selector.register(child.control, selectors.EVENT_READ, child)
         if child is self._collector:
             self._hand_over_by_s = None
-            self._collector.offer_rings(self._all_workers)
+            self._tell_collector()
 
     def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
         """Sleep until a signal, a line of a child, a health request, or the timeout."""
@@ -130,22 +133,21 @@ class Supervisor:
             self._health.expire()
 
     def _readiness(self) -> tuple[bool, dict[str, object]]:
-        """Ready while a worker accepts, for all sockets, and no stop has begun."""
+        """Ready while a worker accepts, for all sockets, every ring is read, and no stop has begun."""
         ready = sum(worker.is_ready for worker in self._workers)
         members: dict[str, object] = {
             "draining": self._is_stopping,
             "workers_ready": ready,
             "workers": len(self._workers),
             "collector_ready": self._collector.is_ready,
+            "rings_unread": self._collector.unread_rings,
         }
-        return ready > 0 and not self._is_stopping, members
+        return ready > 0 and not self._is_stopping and not self._collector.unread_rings, members
 
     def _listen_to(self, child: Child) -> None:
         if child.control is None:
             return
         lines, descriptors, has_ended = child.control.receive()
-        for fd in descriptors:
-            os.close(fd)
         if has_ended:
             self._selector.unregister(child.control)
             child.control.close()
@@ -154,16 +156,28 @@ class Supervisor:
             if line == "ready":
                 self._on_ready(child)
             elif line.startswith("ring ") and isinstance(child, Worker):
-                _, source, kind = line.split(" ")
-                child.on_ring(source, is_anonymous=kind == "anonymous")
-            elif line.startswith("retired "):
-                for worker in self._all_workers:
-                    worker.close_ring(line.removeprefix("retired "))
+                child.on_ring(line.removeprefix("ring "), descriptors.pop(0) if descriptors else None)
+            elif child is self._collector:
+                self._on_word(*line.partition(" ")[::2])
+        for fd in descriptors:
+            os.close(fd)
+
+    def _on_word(self, word: str, argument: str) -> None:
+        """Do what the collector says of the rings."""
+        if word == "retired":
+            for worker in self._all_workers:
+                worker.close_ring(argument)
+        elif word == "unread" and argument.isdigit():
+            self._collector.unread_rings = int(argument)
+            self._collector.tell_again()
+
+    def _tell_collector(self) -> None:
+        """Say which workers there are, if that has changed; one that takes nothing in is told a little later."""
+        self._is_behind = not self._collector.tell(self._all_workers)
 
     def _on_ready(self, child: Child) -> None:
         child.is_ready = True
         if isinstance(child, Worker):
-            self._collector.offer_rings(self._all_workers)
             for other in self._workers:
                 other.release(child.index)
         if not self._is_announced and all(c.is_ready for c in self._children):
@@ -195,6 +209,7 @@ class Supervisor:
         if not self._is_stopping:
             self._reload.advance()
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
+        self._tell_collector()
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
             self._hand_over_by_s = None
             self._collector.kill()  # what it had not committed is in the rings
@@ -214,7 +229,6 @@ class Supervisor:
         delay_s = child.schedule_restart(now)
         log.error("%s ended; restarting it", child.name, extra={"exit_code": code, "in_s": round(delay_s, 2)})
         if isinstance(child, Worker):
-            self._collector.offer_rings(self._workers)
             survivor = next((w for w in self._workers if w is not child and w.is_ready), None)
             if survivor is not None:
                 survivor.adopt(child.index)
@@ -227,6 +241,8 @@ class Supervisor:
             waits.append(max(0.0, self._hand_over_by_s - now))
         if self._watchdog_s:
             waits.append(self._watchdog_s)
+        if self._is_behind:
+            waits.append(TELL_AGAIN_S)
         return min(waits, default=None)
 
     def _take_over(self, shared: Shared, workers: list[Worker]) -> None:
@@ -234,7 +250,7 @@ class Supervisor:
         for worker in self._leaving:
             worker.send("drain")  # a generation later, the patience with its last clients is at an end
         for worker in self._workers:
-            worker.send("retire")
+            worker.retire()
         self._leaving += self._workers
         self._workers = workers
         settings = shared.settings
@@ -249,7 +265,7 @@ class Supervisor:
     def _refuse(self, ready: list[Worker]) -> None:
         """Go on as before; new workers that already accepted serve those clients out."""
         for worker in ready:
-            worker.send("retire")
+            worker.retire()
         self._leaving += ready
         notify("READY=1")
 
@@ -264,6 +280,7 @@ class Supervisor:
         for worker in workers:
             worker.send("drain")
         self._reap(read_end, workers, self._limits["drain_timeout_s"] + KILL_AFTER_S)
+        self._tell_collector()
         self._collector.send("drain")
         self._reap(read_end, [self._collector], COLLECTOR_STOP_S)
         return 0 if not self._has_stop_signal() and self._collector.exit_code == 0 else 1

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.process.wakeup import Wakeup
+from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import DataPlane, data_plane, make_segment
@@ -26,12 +28,12 @@ log = logging.getLogger(__name__)
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:
-    segment = make_segment(settings, options.ring_directory, options.spare_ring_fd)
+    segment = make_segment(settings, options.ring_directory)
     wakeup = Wakeup(*options.wake_fds)
     sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
     control = Control(socket.socket(fileno=options.control_fd))
     stopping, leaving = asyncio.Event(), asyncio.Event()
-    control.send(f"ring {segment.source.hex()} {'anonymous' if segment.path is None else 'file'}")
+    _hand_over_ring(control, segment)
     try:
         async with asyncio.TaskGroup() as tasks:
             plane = data_plane(settings, compile_routes(settings), segment, wakeup.notify, tasks, options.instance)
@@ -56,6 +58,15 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             await plane.drain()
     finally:
         segment.close()
+
+
+def _hand_over_ring(control: Control, segment: Segment) -> None:
+    """Let the supervisor hold the ring as long as anybody may read it, whatever becomes of us or of its file."""
+    shared = segment.share()
+    try:
+        control.send(f"ring {segment.source.hex()}", [shared])
+    finally:
+        os.close(shared)
 
 
 def _obey(
@@ -97,7 +108,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--listen-fds", type=_descriptors, required=True)
     parser.add_argument("--wake-fds", type=_descriptors, required=True)
     parser.add_argument("--ring-directory", type=Path)
-    parser.add_argument("--spare-ring-fd", type=int)
     parser.add_argument("--index", type=int, required=True)
     parser.add_argument("--instance", required=True)
     return parser.parse_args(argv)

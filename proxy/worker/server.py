@@ -41,14 +41,14 @@ _LULL_LOOKS: Final = 2
 """How often a retiring process has to find no client in a row."""
 
 
-def make_segment(settings: Settings, directory: Path | None, spare_fd: int | None = None) -> Segment:
+def make_segment(settings: Settings, directory: Path | None) -> Segment:
     """Return a new segment for this process, in `directory` where it has room for it; it is held until closed.
 
-    Where shared memory has no room, or there is no directory, `spare_fd` is used, an empty anonymous file of the
-    supervisor, who hands it to the collector; without one an anonymous file of our own.
+    Where shared memory has no room, or there is no directory any more, it is an anonymous file: whoever is to read it
+    needs its descriptor.
 
     Raises:
-        SharedMemoryError: the configured directory has no room for it, or it may not be made.
+        SharedMemoryError: the configured directory has no room for it, or it may not be made there.
     """
     descriptor = write_descriptor(msgspec.to_builtins(settings))
     cells, size = CounterLayout(len(settings.routes)).size, settings.ring.bytes
@@ -58,14 +58,11 @@ def make_segment(settings: Settings, directory: Path | None, spare_fd: int | Non
             check_room(directory if settings.ring.directory else SHARED_MEMORY, size + RING_OVERHEAD_BYTES)
             segment = Segment.create(directory, descriptor, ring_bytes=size, counter_cells=cells)
         except SharedMemoryError as error:
-            if settings.ring.directory:
+            if settings.ring.directory and directory.is_dir():
                 raise
             log.warning("%s; the ring is in anonymous memory instead", error)
-    if segment is None and spare_fd is None:
-        segment = Segment.create(None, descriptor, ring_bytes=size, counter_cells=cells)
     if segment is None:
-        assert spare_fd is not None, "bug: without a spare file an error is raised"
-        segment = Segment.create_in(spare_fd, descriptor, ring_bytes=size, counter_cells=cells)
+        segment = Segment.create(None, descriptor, ring_bytes=size, counter_cells=cells)
     segment.hold()
     return segment
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,7 @@ import pytest
 from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import Load
 from tests.support.sidelog import Sidelog, eventually
-from tests.support.upstream import running, service
+from tests.support.upstream import read_head, running, scripted, service
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +58,19 @@ def test_hundreds_of_kills_lose_and_double_nothing(tmp_path: Path, upstream: str
     print(report.describe(), f"stopped in {sidelog.stop_s:.1f} s")  # noqa: T201 - the figures are what it is run for
 
 
-def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path, upstream: str) -> None:
+def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path) -> None:
     """An exchange older than 100 ms is visible in flight, and becomes `worker_lost` when its worker is killed."""
-    with Sidelog(tmp_path / "data", upstream) as sidelog, closing(HTTPConnection("127.0.0.1", sidelog.port)) as client:
-        client.request("GET", "/slow?s=100")
+
+    def never_answer(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.recv(1)
+
+    with (
+        scripted(never_answer) as url,
+        Sidelog(tmp_path / "data", url) as sidelog,
+        closing(HTTPConnection("127.0.0.1", sidelog.port)) as client,
+    ):
+        client.request("GET", "/slow")
         shown = eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
         assert (shown[0]["path"], shown[0]["in_flight"]) == ("/slow", True)
         (worker,) = sidelog.pids("proxy.worker")

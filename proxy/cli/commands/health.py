@@ -9,19 +9,20 @@ from proxy.collector.admin_token import rotate_token
 
 
 def health(url: str | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Request /readyz; return 0 when sidelog is ready, 1 when it is not or cannot be reached."""
+    """Request /readyz and say what is the matter; return 0 when sidelog is ready, 1 when it is not."""
     answer = client_from_environment(url, "", data_dir).get("/readyz")
     is_ready = answer.status == 200
+    try:
+        detail = json.loads(answer.body)
+    except ValueError:
+        detail = answer.body.decode("utf-8", "replace").strip()
+    reasons = detail.get("reasons", []) if isinstance(detail, dict) else []
     if as_json:
-        try:
-            detail = json.loads(answer.body)
-        except ValueError:
-            detail = answer.body.decode("utf-8", "replace").strip()
         say_json({"ready": is_ready, "status": answer.status, "detail": detail})
     elif is_ready:
-        say("ready")
+        say("; ".join(["ready", *map(str, reasons)]))
     else:
-        complain("not ready")
+        complain(f"not ready: {'; '.join(map(str, reasons)) or f'the answer was {answer.status}'}")
     return 0 if is_ready else 1
 
 

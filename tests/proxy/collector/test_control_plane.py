@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.collector.control_plane import _build_retention, control_plane
-from proxy.collector.status import describe_retention
+from proxy.collector.watch.status import describe_retention
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import RetentionSettings, RingSettings, Settings, StorageSettings
@@ -51,9 +51,9 @@ async def test_leaving_empties_the_rings_of_the_gone(tmp_path: Path, wakeup: Wak
     worker.die()
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
-        assert plane.is_ready() == (True, {"draining": False, "degraded": False})
+        assert plane.readiness.answer() == (True, {"draining": False, "degraded": False})
         plane.status.start_draining()
-        assert plane.is_ready()[0] is False
+        assert plane.readiness.answer()[0] is False
     assert list(directory.iterdir()) == []
     async with control_plane(settings(tmp_path), data, wakeup, directory) as plane:
         ledger = await plane.ledger()
@@ -67,7 +67,7 @@ async def test_rings_are_attached_before_the_lost_are_counted(tmp_path: Path, wa
     data = DataDir(tmp_path, "sidecar-1", "token", -1)
     for expected in (3, 5):
         async with control_plane(
-            settings(tmp_path), data, wakeup, tmp_path, lambda sources, _: sources.attach_fd(worker.segment.fd)
+            settings(tmp_path), data, wakeup, tmp_path, lambda sources, *_: sources.attach_fd(worker.segment.fd)
         ) as plane:
             async with asyncio.timeout(60):
                 while (await plane.ledger()).stored < expected:  # noqa: ASYNC110 - a commit sends no event

@@ -124,6 +124,31 @@ def test_a_descriptor_that_is_no_ring_is_refused(tmp_path: Path) -> None:
     damaged.die()
 
 
+def test_a_ring_is_attached_once_however_it_comes(worker: RingWorker, tmp_path: Path) -> None:
+    """By name and by descriptor; in the end its name is gone."""
+    sources = Sources(tmp_path, {})
+    sources.attach_fd(worker.segment.fd)
+    sources.find()
+    (source,) = sources.attached.values()
+    assert source.segment.path == worker.segment.path
+    sources.remove(source)
+    assert segments_in(tmp_path) == []
+
+
+def test_a_ring_whose_name_was_removed_is_read_through_its_descriptor(worker: RingWorker, tmp_path: Path) -> None:
+    """Whatever has its name meanwhile is left alone."""
+    assert worker.segment.path is not None
+    worker.record(2)
+    worker.segment.path.unlink()
+    worker.segment.path.write_bytes(b"somebody else's")
+    sources = Sources(tmp_path, {})
+    sources.attach_fd(worker.segment.fd)
+    (source,) = sources.attached.values()
+    assert len(source.read(10, 1 << 20)) == 2
+    sources.remove(source)
+    assert worker.segment.path.read_bytes() == b"somebody else's"
+
+
 def test_an_anonymous_ring_that_was_closed_is_given_back(tmp_path: Path) -> None:
     """A collector killed before it could say so: the next one says it, and does not read the ring again."""
     worker = RingWorker(None)

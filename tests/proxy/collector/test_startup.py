@@ -117,7 +117,7 @@ async def test_everything_drained_before_the_store_came_is_stored_once(place: Pl
     for start in range(starts):
         ids += place.worker.record(20)
         async with place.collecting() as plane:
-            assert plane.is_ready() == (True, {"draining": False, "degraded": True, "away": ["store"]})
+            assert plane.readiness.answer()[1]["away"] == ["store"]
             assert "exists" in str(plane.status.describe()["storage"])
             with pytest.raises(StorageUnavailable):
                 await plane.storage.last_seq()
@@ -125,7 +125,7 @@ async def test_everything_drained_before_the_store_came_is_stored_once(place: Pl
             if start == starts - 1:
                 place.bring_back()
                 await settled(plane, len(ids))
-                assert plane.is_ready()[1] == {"draining": False, "degraded": False}
+                assert plane.readiness.answer()[1] == {"draining": False, "degraded": False}
                 ids += place.worker.record(5)
                 await settled(plane, len(ids))
     assert sorted(record.id for record in await place.stored()) == ids
@@ -236,7 +236,7 @@ async def test_without_a_spool_the_rings_hold(place: Place) -> None:
         await until(lambda: place.worker.source in plane.sources.attached)
         await asyncio.sleep(0.05)
         assert plane.sources.attached[place.worker.source].position.taken == 0
-        assert not plane.is_ready()[1]["draining"]
+        assert not plane.readiness.answer()[1]["draining"]
         place.bring_back()
         await settled(plane, 10)
     place.worker.die()

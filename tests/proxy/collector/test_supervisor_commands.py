@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.collector.supervisor_commands import SupervisorCommands
+from proxy.collector.watch.workers import GRACE_S, Workers
 from proxy.process.control_channel import Control
 
 
@@ -63,14 +64,14 @@ async def test_rings_said_before_anybody_follows_are_kept(line: tuple[Control, S
     before = set(os.listdir("/proc/self/fd"))
     with socket.socket() as first, socket.socket() as second:
         inodes = [os.fstat(first.fileno()).st_ino, os.fstat(second.fileno()).st_ino]
-        supervisor.send("rings", [first.fileno()])
+        supervisor.send("rings []", [first.fileno()])
         async with asyncio.timeout(60):
             await commands.rings_known()
         sources: Any = FakeSources()
         status: Any = FakeStatus()
-        commands.follow(sources, status)
+        commands.follow(sources, status, Workers({}))
         assert sources.attached == inodes[:1]
-        supervisor.send("rings", [second.fileno()])
+        supervisor.send("rings []", [second.fileno()])
         await settled()
         assert sources.attached == inodes
     assert set(os.listdir("/proc/self/fd")) == before
@@ -82,7 +83,7 @@ async def test_no_rings_are_known_too(line: tuple[Control, SupervisorCommands]) 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
             await commands.rings_known()
-    supervisor.send("rings")
+    supervisor.send("rings []")
     async with asyncio.timeout(60):
         await commands.rings_known()
 
@@ -95,7 +96,7 @@ async def test_not_ready_and_drain(line: tuple[Control, SupervisorCommands]) -> 
     assert not commands.stopping.is_set()
     status: Any = FakeStatus()
     sources: Any = FakeSources()
-    commands.follow(sources, status)
+    commands.follow(sources, status, Workers({}))
     assert status.is_draining
     supervisor.send("drain")
     await settled()
@@ -117,7 +118,7 @@ async def test_a_hand_over_is_a_stop_with_a_successor(line: tuple[Control, Super
     supervisor, commands = line
     status: Any = FakeStatus()
     sources: Any = FakeSources()
-    commands.follow(sources, status)
+    commands.follow(sources, status, Workers({}))
     supervisor.send("hand-over")
     async with asyncio.timeout(60):
         await commands.stopping.wait()
@@ -126,10 +127,31 @@ async def test_a_hand_over_is_a_stop_with_a_successor(line: tuple[Control, Super
 
 
 async def test_a_ring_that_is_gone_is_told(line: tuple[Control, SupervisorCommands]) -> None:
-    """The supervisor hears which anonymous ring it may let go."""
+    """The supervisor hears which ring it may let go."""
     supervisor, commands = line
     sources: Any = FakeSources()
     status: Any = FakeStatus()
-    commands.follow(sources, status)
+    commands.follow(sources, status, Workers({}))
     sources.on_removed(b"\x00\xff")
     assert supervisor.receive()[0] == ["retired 00ff"]
+
+
+async def test_workers_are_known_and_a_ring_nobody_reads_is_told(line: tuple[Control, SupervisorCommands]) -> None:
+    """What was said of the workers before anybody followed counts, and the supervisor hears what is missing."""
+    supervisor, commands = line
+    supervisor.send('rings [{"name": "worker 0", "pid": 7, "ready": true, "failures": 0, "ring": "00ff"}]')
+    await settled()
+    clock = [0.0]
+    workers = Workers({}, lambda: clock[0])
+    sources: Any = FakeSources()
+    status: Any = FakeStatus()
+    commands.follow(sources, status, workers)
+    assert workers.accepting == 1
+    workers.look()
+    clock[0] = GRACE_S
+    workers.look()
+    assert supervisor.receive()[0] == ["unread 1"]
+    supervisor.send("rings []")
+    await settled()
+    workers.look()
+    assert supervisor.receive()[0] == ["unread 0"]

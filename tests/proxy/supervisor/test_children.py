@@ -1,5 +1,6 @@
 """Children are started with what they need, heard, and started again later and later."""
 
+import json
 import os
 import select
 import socket
@@ -25,6 +26,16 @@ class TestChild(Child):
 
     __test__ = False
     name = "test child"
+
+    def command(self, control_fd: int) -> tuple[list[str], list[int]]:
+        """See `Child.command`."""
+        return ["tests.support.child", str(control_fd)], []
+
+
+class TestWorker(Worker):
+    """A worker that is one."""
+
+    __test__ = False
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
         """See `Child.command`."""
@@ -151,7 +162,7 @@ def test_a_start_that_fails_leaves_nothing_open(shared: Shared) -> None:
 
 
 def test_the_command_of_a_worker(shared: Shared) -> None:
-    """It gets all data sockets, index, settings, wake-up and a spare file for its ring; no admin socket, no lock."""
+    """It gets all data sockets, index, settings and wake-up; no admin socket, no lock."""
     worker = Worker(shared, 1)
     arguments, descriptors = worker.command(99)
     listen = [listener.fileno() for listener in shared.listeners.data]
@@ -161,11 +172,9 @@ def test_the_command_of_a_worker(shared: Shared) -> None:
     assert option(arguments, "--control-fd") == [99]
     assert arguments[arguments.index("--index") + 1] == "1"
     assert arguments[arguments.index("--instance") + 1] == "sl-1"
-    assert option(arguments, "--spare-ring-fd") == [spare_of(worker)]
     assert arguments[arguments.index("--ring-directory") + 1] == str(shared.rings.path)
-    own = {spare_of(worker), shared.settings_fd, shared.rings.lock_fd}
+    own = {shared.settings_fd, shared.rings.lock_fd}
     assert {*listen, *own, shared.wakeup.read_fd, shared.wakeup.write_fd} == set(descriptors)
-    worker.close_rings()
 
 
 def test_the_command_of_a_collector(shared: Shared) -> None:
@@ -189,70 +198,113 @@ def test_a_configured_ring_directory_must_hold_all_rings(shared: Shared) -> None
         shared.check_ring_directory(2)
 
 
-def spare_of(worker: Worker) -> int:
-    """Return the descriptor of a worker's spare file."""
-    assert worker._spare_fd is not None
-    return worker._spare_fd
+def ring_file() -> int:
+    """Open a file that may be a ring."""
+    return os.open(os.devnull, os.O_RDONLY)
+
+
+def is_open(fd: int) -> bool:
+    """Whether a descriptor is one."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def test_every_ring_is_held_until_it_is_emptied(shared: Shared) -> None:
+    """Those of earlier processes too; the collector says when one is needed no more."""
+    worker = Worker(shared, 0)
+    first, second = ring_file(), ring_file()
+    worker.on_ring("ab", first)
+    worker.on_ring("cd", second)
+    assert worker.rings == {"ab": first, "cd": second}
+    assert worker.roll_call()["ring"] == "cd"
+    worker.close_ring("ab")
+    assert not is_open(first)
+    worker.close_ring("unknown")
+    worker.on_ring("ef", None)
+    assert worker.roll_call()["ring"] == "ef"
+    worker.close_rings()
+    assert worker.rings == {}
+    assert not is_open(second)
 
 
 @pytest.fixture
-def worker(shared: Shared) -> Iterator[Worker]:
-    """A worker that is about to start: it has a spare file for its ring."""
-    worker = Worker(shared, 0)
-    worker.command(99)
-    yield worker
-    worker.close_rings()
-
-
-def test_a_ring_in_the_spare_file_is_kept_until_it_is_emptied(worker: Worker) -> None:
-    """The worker says that its ring lies there; the collector says when it needs it no more."""
-    spare = spare_of(worker)
-    worker.on_ring("ab", is_anonymous=True)
-    assert worker.rings == {"ab": spare}
-    worker.on_ring("ab", is_anonymous=True)
-    assert worker.rings == {"ab": spare}
-    worker.command(99)
-    worker.on_ring("cd", is_anonymous=True)
-    assert list(worker.rings) == ["ab", "cd"]
-    worker.close_ring("ab")
-    assert list(worker.rings) == ["cd"]
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(spare)
-    worker.close_ring("unknown")
-
-
-def test_a_spare_file_nobody_needs_is_closed(worker: Worker) -> None:
-    """The ring lies in shared memory, or the worker ended before it had one."""
-    spare = spare_of(worker)
-    worker.on_ring("ab", is_anonymous=False)
-    assert worker.rings == {}
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(spare)
-    worker.command(99)
-    spare = spare_of(worker)
-    worker.close_rings()
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(spare)
-
-
-def test_a_collector_is_told_about_rings_even_if_there_are_none(shared: Shared) -> None:
-    """The first line is always `rings`; more rings than one message holds come in several."""
+def told(shared: Shared) -> Iterator[tuple[Collector, Control]]:
+    """A collector, and its end of the line."""
     ours, theirs = (Control(end) for end in socket.socketpair())
     collector = Collector(shared)
     collector.control = ours
-    collector.offer_rings([])
-    assert theirs.receive() == (["rings"], [], False)
-
-    worker = Worker(shared, 0)
-    fd = os.open(os.devnull, os.O_RDONLY)
-    worker.rings = {str(number): fd for number in range(MAX_DESCRIPTORS + 3)}
-    collector.offer_rings([worker])
-    lines, descriptors, _ = theirs.receive()
-    assert (lines, len(descriptors)) == (["rings", "rings"], MAX_DESCRIPTORS + 3)
-    for descriptor in (fd, *descriptors):
-        os.close(descriptor)
+    yield collector, theirs
     ours.close()
     theirs.close()
+
+
+def words(theirs: Control) -> tuple[list[list[dict[str, Any]]], int]:
+    """What a collector hears: workers by line, and how many descriptors came with them."""
+    lines, descriptors, _ = theirs.receive()
+    for fd in descriptors:
+        os.close(fd)
+    return [json.loads(line.removeprefix("rings ")) for line in lines], len(descriptors)
+
+
+def test_a_collector_is_told_of_workers_and_rings(shared: Shared, told: tuple[Collector, Control]) -> None:
+    """At once, although there are none; then only what has changed, and each ring once, until it asks again."""
+    collector, theirs = told
+    assert collector.tell([])
+    assert words(theirs) == ([[]], 0)
+    assert collector.tell([])
+    assert words(theirs) == ([], 0)
+
+    worker = TestWorker(shared, 0)
+    worker.start()
+    worker.on_ring("ab", ring_file())
+    assert collector.tell([worker])
+    expected = {"name": "worker 0", "pid": worker.describe()["pid"], "ready": False, "failures": 0}
+    assert words(theirs) == ([[{**expected, "ring": "ab", "leaving": False}]], 1)
+    worker.is_ready = True
+    worker.retire()
+    assert collector.tell([worker])
+    assert words(theirs) == ([[{**expected, "ready": True, "ring": "ab", "leaving": True}]], 0)
+    collector.tell_again()
+    assert collector.tell([worker])
+    assert words(theirs)[1] == 1
+    worker.kill()
+    assert collector.tell([worker])
+    assert words(theirs) == ([[]], 0)
+    worker.close_rings()
+    assert worker.control is not None
+    worker.control.close()
+
+
+def test_more_rings_than_a_message_holds_come_in_several(shared: Shared, told: tuple[Collector, Control]) -> None:
+    """None is left out."""
+    collector, theirs = told
+    worker = Worker(shared, 0)
+    for number in range(MAX_DESCRIPTORS + 3):
+        worker.on_ring(str(number), ring_file())
+    assert collector.tell([worker])
+    assert words(theirs) == ([[], []], MAX_DESCRIPTORS + 3)
+    worker.close_rings()
+
+
+def test_a_collector_that_takes_nothing_in_is_told_later(shared: Shared, told: tuple[Collector, Control]) -> None:
+    """Nothing waits for it, and no word is lost or cut."""
+    collector, theirs = told
+    worker = TestWorker(shared, 0)
+    worker.start()
+    number = 0
+    while collector.tell([worker]):
+        number += 1
+        worker.on_ring(f"{number:032x}", None)
+    heard: list[list[dict[str, Any]]] = []
+    while not collector.tell([worker]) or heard[-1][0]["ring"] != f"{number:032x}":
+        heard += words(theirs)[0]
+    assert all(len(workers) == 1 for workers in heard)
+    worker.kill()
+    assert worker.control is not None
+    worker.control.close()
 
 
 def test_adopting_is_said_once(shared: Shared) -> None:

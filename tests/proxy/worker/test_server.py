@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from proxy.process.memfd import anonymous_file
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import SegmentError
 from proxy.settings.model import ProxySettings, RingSettings, RouteSettings, Settings, freeze, read_settings
@@ -97,22 +96,22 @@ def test_a_segment_is_made_and_held(tmp_path: Path) -> None:
     other.close()
 
 
-def test_an_anonymous_segment_is_adopted_and_held(tmp_path: Path) -> None:
-    """Without a directory the supervisor's file becomes this process' ring; a second holder is refused."""
-    fd = anonymous_file("spare")
-    adopted = make_segment(settings(tmp_path, ""), None, fd)
+def test_without_a_directory_a_segment_is_anonymous(tmp_path: Path) -> None:
+    """Who is handed its file sees it and that its producer lives; a second holder is refused."""
+    made = make_segment(settings(tmp_path, ""), None)
+    fd = made.share()
     seen = Segment.from_fd(fd)
-    os.close(fd)
-    assert adopted.source == seen.source
+    assert (made.path, made.source) == (None, seen.source)
     assert seen.producer_alive()
     with pytest.raises(SegmentError, match="held by another producer"):
         seen.hold()
-    adopted.close()
+    made.close()
     assert not seen.producer_alive()
+    os.close(fd)
     seen.close()
 
 
-def test_a_ring_that_no_longer_fits_lies_in_the_spare_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ring_that_no_longer_fits_is_anonymous(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another worker took the room between the look and the allocation; a configured directory must have it."""
 
     def no_space(fd: int, total: int) -> None:
@@ -121,17 +120,15 @@ def test_a_ring_that_no_longer_fits_lies_in_the_spare_file(tmp_path: Path, monke
         os.ftruncate(fd, total)
 
     monkeypatch.setattr("proxy.ring.segment.allocate", no_space)
-    fd = anonymous_file("spare")
-    made = make_segment(settings(tmp_path, ""), tmp_path, fd)
-    seen = Segment.from_fd(fd)
-    assert made.source == seen.source
+    made = make_segment(settings(tmp_path, ""), tmp_path)
+    assert made.path is None
     assert list(tmp_path.glob("*.new")) == []
-    seen.close()
     made.close()
-    os.ftruncate(fd, 0)
     with pytest.raises(SegmentError, match="No space left"):
-        make_segment(settings(tmp_path, tmp_path), tmp_path, fd)
-    os.close(fd)
+        make_segment(settings(tmp_path, tmp_path), tmp_path)
+    made = make_segment(settings(tmp_path, tmp_path / "gone"), tmp_path / "gone")
+    assert made.path is None
+    made.close()
 
 
 def test_settings_are_read_whatever_the_offset(tmp_path: Path) -> None:

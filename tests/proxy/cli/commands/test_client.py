@@ -35,13 +35,15 @@ class Admin(BaseHTTPRequestHandler):
     """Answers like the admin port, for 5 records in pages of 2."""
 
     is_ready = True
+    reasons: tuple[str, ...] = ()
 
     def do_GET(self) -> None:
         """Answer one request."""
         parts = urlsplit(self.path)
         parameters = parse_qs(parts.query)
         if parts.path == "/readyz":
-            return self.answer(200 if type(self).is_ready else 503, {"ready": type(self).is_ready})
+            kind = type(self)
+            return self.answer(200 if kind.is_ready else 503, {"ready": kind.is_ready, "reasons": kind.reasons})
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self.answer(401, {"title": "Unauthorized", "status": 401, "detail": "no token"})
         if parts.path == "/api/records":
@@ -158,10 +160,19 @@ def test_health_is_the_readiness(capsys: pytest.CaptureFixture[str], monkeypatch
     """0 when ready; 1 when not ready, in words or JSON."""
     assert app.main(["health"]) == 0
     assert capsys.readouterr().out == "ready\n"
+    monkeypatch.setattr(Admin, "reasons", ("the store is away",))
+    assert app.main(["health"]) == 0
+    assert capsys.readouterr().out == "ready; the store is away\n"
     monkeypatch.setattr(Admin, "is_ready", False)
+    monkeypatch.setattr(Admin, "reasons", ("no worker accepts connections", "the store is away"))
     assert app.main(["health"]) == 1
+    assert capsys.readouterr().err == "not ready: no worker accepts connections; the store is away\n"
     assert app.main(["health", "--json"]) == 1
-    assert json.loads(capsys.readouterr().out) == {"ready": False, "status": 503, "detail": {"ready": False}}
+    detail = {"ready": False, "reasons": ["no worker accepts connections", "the store is away"]}
+    assert json.loads(capsys.readouterr().out) == {"ready": False, "status": 503, "detail": detail}
+    monkeypatch.setattr(Admin, "reasons", ())
+    assert app.main(["health"]) == 1
+    assert capsys.readouterr().err == "not ready: the answer was 503\n"
 
 
 def test_token_is_printed(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from api.health import StatusShown
-from proxy.collector.status import StatusView, worker_totals
+from proxy.collector.watch.status import StatusView, worker_totals
+from proxy.collector.watch.workers import Workers
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.segment_layout import HEAD
 from storage.base import Storage
@@ -28,9 +29,10 @@ async def view_of(plane: Collecting) -> StatusView:
     deferred.enable()
     retention = Retention(plane.store, Limits())
     builder = RecordBuilder(INSTANCE, SETTINGS)
-    return StatusView(
-        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, SizeCap(plane.store, 0)
-    )
+    workers = Workers(plane.sources.attached)
+    workers.update('[{"name": "worker 0", "pid": 7, "ready": true, "ring": ""}]')
+    cap = SizeCap(plane.store, 0)
+    return StatusView(SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, workers)
 
 
 async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> None:
@@ -42,6 +44,8 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
         await plane.until(lambda: plane.ledger().stored == 3)
         shown = msgspec.json.decode(msgspec.json.encode(view.describe()))
         (ring,) = shown["rings"]
+        known = {"name": "worker 0", "pid": 7, "ready": True, "ring": "", "leaving": False, "read": True}
+        assert shown["workers"] == [known]
         assert ring["source"] == worker.source.hex()
         assert ring["worker_alive"] is True
         assert {name: ring[name] for name in ("used_bytes", "pushed", "taken", "refused", "corrupt")} == {

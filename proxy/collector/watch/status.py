@@ -5,10 +5,14 @@ Everything is read from shared memory and counters on request; nothing here is k
 
 import os
 import time
+from collections.abc import Collection
 from typing import Protocol
+
+import msgspec
 
 from api.metrics.metrics import WorkerTotals
 from proxy.collector.sources import Source, Sources
+from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.process.version import VERSION
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.inflight import InflightExchange
@@ -50,6 +54,7 @@ class StatusView:
         deferred: DeferredStorage,
         retention: Retention,
         size_cap: SizeCap,
+        workers: Workers,
     ) -> None:
         self._settings = settings
         self._instance = instance
@@ -59,6 +64,7 @@ class StatusView:
         self._deferred = deferred
         self._retention = retention
         self._size_cap = size_cap
+        self._workers = workers
         self._started_s = time.monotonic()
         self.is_draining = False
 
@@ -92,6 +98,7 @@ class StatusView:
             "instance": self._instance,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "draining": self.is_draining,
+            "workers": [_describe_worker(worker, self._workers.unread) for worker in self._workers.shown or ()],
             "rings": [_describe_ring(source) for source in self._sources.attached.values()],
             "writer": {
                 "waiting_records": writer.waiting_records,
@@ -144,6 +151,10 @@ def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, obj
         "rows_trimmed": size_cap.total.rows,
         "bodies_trimmed": size_cap.total.bodies,
     }
+
+
+def _describe_worker(worker: WorkerShown, unread: Collection[str]) -> dict[str, object]:
+    return {**msgspec.structs.asdict(worker), "read": worker.name not in unread}
 
 
 def _describe_ring(source: Source) -> dict[str, object]:

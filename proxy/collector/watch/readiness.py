@@ -1,0 +1,49 @@
+"""Whether traffic may come, and why not: the answer of `/readyz`.
+
+Not ready is what a client would feel or what nobody would know of: no worker accepts, a ring is not read, a stop has
+begun. What only waits, as records do while the store is away, is `degraded`: taking the instance out of service would
+not mend it.
+"""
+
+import asyncio
+from typing import Final
+
+from proxy.collector.watch.status import StatusView
+from proxy.collector.watch.workers import Workers
+from storage.writer.writer import Writer
+
+LOOK_EVERY_S: Final = 0.5
+
+
+class Readiness:
+    """Puts together what is watched."""
+
+    def __init__(self, status: StatusView, writer: Writer, workers: Workers) -> None:
+        self._status = status
+        self._writer = writer
+        self._workers = workers
+
+    def answer(self) -> tuple[bool, dict[str, object]]:
+        """Return whether traffic may come, and members to show beside it."""
+        workers = self._workers
+        against = []
+        if self._status.is_draining:
+            against.append("it is stopping")
+        if workers.shown is not None and not workers.accepting:
+            against.append("no worker accepts connections")
+        against += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
+        away = [] if self._writer.is_storage_up else ["store"]
+        members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away)}
+        if workers.shown is not None:
+            members |= {"workers_ready": workers.accepting, "rings_unread": len(workers.unread)}
+        if away:
+            members["away"] = away
+        if reasons := against + [f"the {what} is away" for what in away]:
+            members["reasons"] = reasons
+        return not against, members
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            self._workers.look()
+            await asyncio.sleep(LOOK_EVERY_S)

@@ -1,0 +1,77 @@
+"""The workers there are, as the supervisor says, and whether each one's ring is read here.
+
+Whoever reads only the rings it finds cannot know what it misses. The supervisor knows which processes it started and
+into which ring each pushes, so a ring that is not read shows: as an error within seconds, and not as a record that
+somebody looks for later.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from proxy.collector.sources import Source
+
+log = logging.getLogger(__name__)
+
+GRACE_S: Final = 1.0
+"""A worker that is ready may be ahead of its ring's descriptor, or of an attempt to map it, by so much."""
+
+
+class WorkerShown(msgspec.Struct, frozen=True):
+    """One worker process, in the supervisor's words."""
+
+    name: str
+    pid: int | None
+    ready: bool
+    ring: str
+    """Its source as hex; empty until the worker has one."""
+    leaving: bool = False
+    """It serves its last clients: others accept new ones."""
+
+
+class Workers:
+    """Compares what the supervisor says with the rings that are attached."""
+
+    def __init__(self, attached: Mapping[bytes, Source], clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing is known, and nothing is missing, before the first `update`."""
+        self._attached = attached
+        self._clock = clock
+        self._unread_since: dict[str, float] = {}
+        self.tell: Callable[[int], object] = lambda unread: None
+        """Called with the number of unread rings when it changes, and at every look while there are any."""
+        self.shown: tuple[WorkerShown, ...] | None = None
+        self.unread: tuple[str, ...] = ()
+        """Names of the workers that push into rings nobody reads, as of the last look."""
+
+    def update(self, raw: bytes | str) -> None:
+        """Take over what the supervisor says, as JSON."""
+        self.shown = msgspec.json.decode(raw, type=tuple[WorkerShown, ...])
+
+    @property
+    def accepting(self) -> int:
+        """How many accept new connections."""
+        return sum(worker.ready and not worker.leaving for worker in self.shown or ())
+
+    def look(self) -> None:
+        """Judge now, and say what has changed."""
+        now_s = self._clock()
+        unread = {worker.name: worker for worker in self.shown or () if worker.ready and not self._is_read(worker)}
+        self._unread_since = {name: self._unread_since.get(name, now_s) for name in unread}
+        before = self.unread
+        self.unread = tuple(name for name, since_s in self._unread_since.items() if now_s - since_s >= GRACE_S)
+        for name in set(self.unread) - set(before):
+            log.error("nobody reads the ring of %s: what it records is lost when it ends", name)
+        for name in set(before) - set(self.unread):
+            log.warning("the ring of %s is read now, or the worker is gone", name)
+        if self.unread or before:
+            self.tell(len(self.unread))
+
+    def _is_read(self, worker: WorkerShown) -> bool:
+        try:
+            source = self._attached.get(bytes.fromhex(worker.ring))
+        except ValueError:
+            return False
+        return source is not None and not source.is_closing

@@ -1,0 +1,148 @@
+"""Whatever becomes of the files and places of rings, every exchange is recorded, or somebody is told."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.process.data_dir import read_state
+from proxy.ring.segment import segments_in
+from tests.e2e.test_processes import anonymous_rings, stored
+from tests.support.load import Load, await_more
+from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
+from tests.support.upstream import running, service
+
+ROOM_FOR_ONE = """
+import os
+real = os.posix_fallocate
+def posix_fallocate(fd, offset, length):
+    path = os.readlink(f"/proc/self/fd/{fd}")
+    directory, name = os.path.split(path)
+    if name.endswith(".new") and set(os.listdir(directory)) - {name, "owner"}:
+        raise OSError(28, "No space left on device")
+    real(fd, offset, length)
+os.posix_fallocate = posix_fallocate
+"""
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+def rings_of(sidelog: Sidelog) -> Path:
+    """Where its rings are."""
+    return Path(read_state(sidelog.data_dir)["rings"])
+
+
+def kill(sidelog: Sidelog, role: str) -> None:
+    """Kill one process of a role."""
+    os.kill(await_pids(sidelog, role)[0], signal.SIGKILL)
+
+
+def health(sidelog: Sidelog) -> tuple[int, str]:
+    """What `sidelog health` says."""
+    command = [sys.executable, "-m", "proxy", "health", "--data-dir", str(sidelog.data_dir)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream: str) -> None:
+    """Shared memory holds one of two rings, and none of those of a reload: all are drained."""
+    (tmp_path / "sitecustomize.py").write_text(ROOM_FOR_ONE)
+    environ = {"PYTHONPATH": str(tmp_path)}
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
+        assert len(segments_in(rings_of(sidelog))) <= 1
+        with Load(sidelog.port) as load:
+            await_more(load.completed, 100)
+            assert sidelog.process is not None
+            sidelog.process.send_signal(signal.SIGHUP)
+            eventually(lambda: sidelog.log.count('"message": "reloaded'))
+            await_more(load.completed, 100)
+            kill(sidelog, "proxy.collector")
+            await_more(load.completed, 100)
+        eventually(sidelog.is_ready)
+        ledger = stored(sidelog, load.completed)
+        assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
+        eventually(lambda: len(sidelog.api("/api/status")["rings"]) == 2)
+        assert anonymous_rings(sidelog) >= 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: str, workers: str) -> None:
+    """A cleaner takes them away while their workers run, and the collector starts anew: nothing is missing."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog, Load(sidelog.port) as load:
+        await_more(load.completed, 50)
+        for path in segments_in(rings_of(sidelog)):
+            path.unlink()
+        for victim in ("proxy.collector", "proxy.worker", "proxy.collector"):
+            kill(sidelog, victim)
+            await_more(load.completed, 50)
+        load.stop()
+        eventually(sidelog.is_ready)
+        ledger = stored(sidelog, load.completed)
+        assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
+
+
+def test_a_ring_that_cannot_be_read_is_an_error_of_readiness(tmp_path: Path, upstream: str) -> None:
+    """Not a matter for whoever misses a record next week."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
+        (ring, _) = segments_in(rings_of(sidelog))
+        with ring.open("r+b") as file:
+            file.write(b"damaged!")
+        kill(sidelog, "proxy.collector")
+        eventually(lambda: sidelog.ready_answer().get("rings_unread") == 1)
+        answer = sidelog.ready_answer()
+        assert not answer["ready"]
+        (reason,) = answer["reasons"]
+        assert reason.startswith("nobody reads the ring of worker ")
+        assert health(sidelog) == (1, f"not ready: {reason}\n")
+        read = {worker["name"]: worker["read"] for worker in sidelog.api("/api/status")["workers"]}
+        assert sorted(read.values()) == [False, True]
+        assert "nobody reads the ring of worker " in sidelog.log
+        source = ring.stem
+        (worker,) = [w for w in sidelog.api("/api/status")["workers"] if w["ring"] == source]
+        os.kill(worker["pid"], signal.SIGKILL)  # the next one has a ring of its own
+        eventually(sidelog.is_ready)
+        ring.unlink()
+
+
+def test_rings_whose_directory_was_removed_are_read_on(tmp_path: Path, upstream: str) -> None:
+    """One that was configured too: a worker that is started again has its ring in anonymous memory."""
+    rings = tmp_path / "rings"
+    rings.mkdir()
+    environ = {"SIDELOG_RING__DIRECTORY": str(rings)}
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog, Load(sidelog.port) as load:
+        await_more(load.completed, 50)
+        shutil.rmtree(rings)
+        for victim in ("proxy.worker", "proxy.collector"):
+            kill(sidelog, victim)
+            await_more(load.completed, 50)
+        load.stop()
+        eventually(sidelog.is_ready)
+        ledger = stored(sidelog, load.completed)
+        assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
+
+
+def test_without_a_worker_it_is_not_ready(tmp_path: Path, upstream: str) -> None:
+    """None can be started for a while; when one can again, all is well."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        f"if 'proxy.worker' in sys.orig_argv and os.path.exists({str(tmp_path / 'stop')!r}):\n"
+        "    os._exit(1)\n"
+    )
+    with Sidelog(tmp_path / "data", upstream, environ={"PYTHONPATH": str(tmp_path)}) as sidelog:
+        (tmp_path / "stop").touch()
+        kill(sidelog, "proxy.worker")
+        eventually(lambda: not sidelog.ready_answer()["ready"])
+        assert health(sidelog) == (1, "not ready: no worker accepts connections\n")
+        (tmp_path / "stop").unlink()
+        eventually(sidelog.is_ready)
+        assert health(sidelog) == (0, "ready\n")

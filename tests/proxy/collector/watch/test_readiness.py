@@ -1,0 +1,90 @@
+"""The answer of /readyz names everything that keeps traffic away, and what is only waited for."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from proxy.collector.watch import readiness
+from proxy.collector.watch.readiness import Readiness
+from proxy.collector.watch.workers import GRACE_S, Workers
+
+READY = '[{"name": "worker 0", "pid": 7, "ready": true, "ring": "00"}]'
+
+
+class Fake:
+    """A status and a writer."""
+
+    is_draining = False
+    is_storage_up = True
+
+
+class World:
+    """A readiness over fakes."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.fake = Fake()
+        anything: Any = self.fake
+        self.workers = Workers({}, lambda: self.now_s)
+        self.readiness = Readiness(anything, anything, self.workers)
+
+
+def test_without_a_supervisor_one_who_answers_is_ready() -> None:
+    """All in one process."""
+    assert World().readiness.answer() == (True, {"draining": False, "degraded": False})
+
+
+def test_without_a_worker_nobody_is_ready() -> None:
+    """It is the first thing to know; it goes with the first that accepts."""
+    world = World()
+    world.workers.update("[]")
+    assert world.readiness.answer() == (
+        False,
+        {
+            "draining": False,
+            "degraded": False,
+            "workers_ready": 0,
+            "rings_unread": 0,
+            "reasons": ["no worker accepts connections"],
+        },
+    )
+    world.workers.update(READY)
+    assert world.readiness.answer()[0]
+
+
+def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
+    """What would be answered would not be recorded."""
+    world = World()
+    world.workers.update(READY)
+    world.workers.look()
+    world.now_s += GRACE_S
+    world.workers.look()
+    is_ready, members = world.readiness.answer()
+    assert not is_ready
+    assert members["rings_unread"] == 1
+    assert members["reasons"] == ["nobody reads the ring of worker 0: its records are lost when it ends"]
+
+
+def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:
+    """The first is a reason to send nothing more, the second only one to look."""
+    world = World()
+    world.fake.is_storage_up = False
+    expected = {"draining": False, "degraded": True, "away": ["store"], "reasons": ["the store is away"]}
+    assert world.readiness.answer() == (True, expected)
+    world.fake.is_draining = True
+    expected = {**expected, "draining": True, "reasons": ["it is stopping", "the store is away"]}
+    assert world.readiness.answer() == (False, expected)
+
+
+async def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to ask for a worker to be missed."""
+    monkeypatch.setattr(readiness, "LOOK_EVERY_S", 0.001)
+    world = World()
+    world.workers.update(READY)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        looking = tasks.create_task(world.readiness.run(), name="looking")
+        while not world.workers.unread:
+            world.now_s += GRACE_S
+            await asyncio.sleep(0.001)
+        looking.cancel()
