@@ -43,7 +43,7 @@ Formatter = Callable[[Entry], bytes]
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """Not the locale's."""
 _UNSAFE: Final = re.compile(r'[\x00-\x1f"\\\x7f-\x9f\u2028\u2029\ud800-\udfff]')
-_UNSAFE_WORD: Final = re.compile(r'[\x00-\x20"\\\x7f-\xa0\u2028\u2029\ud800-\udfff]')
+_UNSAFE_WORD: Final = re.compile(r'[\s\x00-\x1f"\\\x7f-\x9f\ud800-\udfff]')
 _UNSAFE_JSON: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
 """What a JSON encoder lets pass and a terminal, or another reader of lines, would obey."""
 _REFERER: Final = b"\r\nreferer:"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.collector.access_log import AccessLog, CommonFormatter, JsonFormatter, open_access_log
@@ -91,6 +91,7 @@ def test_quotes_and_control_characters_are_escaped() -> None:
 
 
 @given(text=st.text(st.characters(exclude_categories=()), max_size=30))
+@example("\u1680")
 def test_whatever_is_sent_is_one_line(text: str) -> None:
     """Every text, half surrogate pairs included, leaves both forms whole."""
     record = make_record(user_agent=text, path=text, query=text, user_id=text, client_ip=text, host=text)
