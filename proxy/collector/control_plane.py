@@ -116,15 +116,9 @@ async def control_plane(
     """
     async with started(settings, data) as state, asyncio.TaskGroup() as tasks:
         plane = _build(settings, data, state, ring_directory)
-        if plane.sources.directory is not None:
-            remove_unfinished(plane.sources.directory)
         await plane.keys.refresh()
         follow(plane.sources, plane.status, plane.workers)
-        plane.sources.find()
-        if state.offline_since is None:
-            plane.committed.close_lost_rings(() if state.spool is None else state.spool.positions)
-        else:
-            plane.drain.start_offline(is_holding=state.spool is None)
+        _find_rings(plane, state)
         tailing = tasks.create_task(_run_tail(settings, data, state, plane), name="tail")
         writing = tasks.create_task(plane.writer.run(), name="writer")
         draining = tasks.create_task(plane.drain.run(wakeup), name="drain")
@@ -155,6 +149,17 @@ async def control_plane(
 def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
+
+
+def _find_rings(plane: ControlPlane, state: StartState) -> None:
+    """Attach the rings of before, and account for those that are gone."""
+    if plane.sources.directory is not None:
+        remove_unfinished(plane.sources.directory)
+    plane.sources.find()
+    if state.offline_since is None:
+        plane.committed.close_lost_rings(() if state.spool is None else state.spool.positions)
+    else:
+        plane.drain.start_offline(is_holding=state.spool is None)
 
 
 async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane: ControlPlane) -> None:
