@@ -108,6 +108,10 @@ class Storage(Protocol):
         """
         ...
 
+    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        """Undo floors that a wrong clock has raised: what is not deleted yet, and what comes, is visible again."""
+        ...
+
     async def purge(self, max_rows: int) -> Purged:
         """Delete one slice of what is below the floors; call it until `is_done`. Sums and `last_seq` stay right."""
         ...

@@ -76,6 +76,16 @@ async def raise_floors(connection: Connection, purge_floor_us: int, body_floor_u
     )
 
 
+async def lower_floors(connection: Connection, purge_floor_us: int, body_floor_us: int) -> None:
+    """Lower the floors; a higher one than before changes nothing."""
+    await connection.execute(
+        "UPDATE sidelog.state SET purge_floor_us = least(purge_floor_us, $1), "
+        "body_floor_us = least(body_floor_us, greatest($1::bigint, $2))",
+        purge_floor_us,
+        body_floor_us,
+    )
+
+
 async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
     """Delete one slice below the floors, in a transaction that starts with the text `begin`."""
     begin = f"{begin}; SELECT pg_advisory_xact_lock({LOCK})"

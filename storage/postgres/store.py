@@ -154,6 +154,9 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
         await self._write(lambda session: purge.raise_floors(session.connection, purge_floor_us, body_floor_us))
 
+    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        await self._write(lambda session: purge.lower_floors(session.connection, purge_floor_us, body_floor_us))
+
     async def purge(self, max_rows: int) -> Purged:
         async with self._write_connection() as connection:
             return await purge.purge(connection, self._begin_write, max_rows)

@@ -98,6 +98,14 @@ def raise_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor
     )
 
 
+def lower_floors(connection: sqlite3.Connection, purge_floor_us: int, body_floor_us: int) -> None:
+    """Lower the floors; a higher one than before changes nothing."""
+    connection.executemany(
+        "UPDATE meta SET value = min(value, ?) WHERE name = ?",
+        [(purge_floor_us, "purge_floor_us"), (max(purge_floor_us, body_floor_us), "body_floor_us")],
+    )
+
+
 def purge(connection: sqlite3.Connection, max_rows: int, is_wanted: Callable[[], bool] = lambda: False) -> Purged:
     """Delete one slice below the floors.
 

@@ -113,6 +113,9 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
         await self._writer.run(lambda connection: purge.raise_floors(connection, purge_floor_us, body_floor_us))
 
+    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        await self._writer.run(lambda connection: purge.lower_floors(connection, purge_floor_us, body_floor_us))
+
     async def purge(self, max_rows: int) -> Purged:
         purged = await self._writer.run(
             lambda connection: purge.purge(connection, max_rows, lambda: self._writer.is_wanted)

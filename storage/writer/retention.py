@@ -6,7 +6,9 @@ a slice for as long as that took, and still is faster than ingest: SQLite delete
 beside 2 000 records per second, 6 900 of a million beside 5 000 on a busy machine (bench/purge.py). The cap on size is
 `size_cap.py`.
 
-Invariant: the floor never falls, and never passes the beginning of the running hour.
+What is too old is told by a clock that the records do not contradict (`trusted_clock.py`).
+
+Invariant: the floor never falls unless it lies in the future, and never passes the beginning of the running hour.
 """
 
 import asyncio
@@ -19,14 +21,21 @@ from typing import Final
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.purge import RetentionState
+from storage.query import Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import HOUR_US
 from storage.writer.slice_pace import SlicePace
+from storage.writer.trusted_clock import TrustedClock
 
 log = logging.getLogger(__name__)
 
 ROUND_S: Final = 60.0
 """How often age is looked at: floors are whole hours."""
+CLOCK: Final = "retention_clock_us"
+"""Under which name the store keeps the time that was believed last."""
+_KEPT_EVERY_US: Final = 600_000_000
+_TOLD_US: Final = HOUR_US
+"""A clock that is further ahead is told."""
 _DAY_US: Final = 86_400_000_000
 
 
@@ -67,6 +76,7 @@ class Retention:
         on_purged: Callable[[int, Floors], None] = lambda rows, floors: None,
         *,
         clock_us: Callable[[], int] = now_us,
+        trusted: TrustedClock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Wire up.
@@ -76,12 +86,15 @@ class Retention:
             limits: How much is kept.
             on_purged: Told how many rows went below which floors, when all of them are gone.
             clock_us: The wall clock.
+            trusted: What is believed of it.
             monotonic: Measures slices.
         """
         self._storage = storage
         self._limits = limits
         self._on_purged = on_purged
         self._clock_us = clock_us
+        self._trusted = trusted or TrustedClock(clock_us)
+        self._kept_us = 0
         self._monotonic = monotonic
         self._pace = SlicePace()
         self.lag_s = 0.0
@@ -92,6 +105,8 @@ class Retention:
         """When age was last looked at, Unix µs."""
         self.state: RetentionState | None = None
         """What the store said then."""
+        self.clock_ahead_us = 0
+        """How far the wall clock was ahead of what is believed then."""
 
     async def run(self) -> None:
         """Look at age every minute, until cancelled. A store that is away is asked again the next time."""
@@ -104,8 +119,15 @@ class Retention:
 
     async def tidy(self) -> None:
         """Raise the floors and delete everything below them."""
+        now_us = await self._believed_us()
         state = await self._storage.retention()
-        wanted = floors(self._limits, state, self._clock_us())
+        if max(state.purge_floor_us, state.body_floor_us) > max(now_us, self._clock_us()):
+            log.error("the store hides what is younger than the clock tells: a clock was ahead, this is undone")
+            await self._storage.lower_floors(
+                _floor(now_us, self._limits.max_age_us), _floor(now_us, self._limits.body_max_age_us)
+            )
+            state = await self._storage.retention()
+        wanted = floors(self._limits, state, now_us)
         if wanted != Floors(state.purge_floor_us, state.body_floor_us):
             await self._storage.raise_floors(wanted.purge_us, wanted.body_us)
         rows = await self._delete()
@@ -114,6 +136,27 @@ class Retention:
             self._on_purged(rows, wanted)
         left = await self._storage.retention()
         self.lag_s, self.state, self.looked_at_us = left.lag_s, left, self._clock_us()
+
+    async def _believed_us(self) -> int:
+        if not self._trusted.is_known:
+            kept = await self._storage.meta(CLOCK)
+            if kept is None:
+                newest = await self._storage.select(RecordQuery(filter=Filter(kind="all"), limit=1))
+                self._trusted.resume(newest.records[0].started_at_us if newest.records else None)
+            else:
+                self._trusted.resume(int(kept))
+        believed_us = self._trusted.now_us()
+        was_ahead, self.clock_ahead_us = self.clock_ahead_us > _TOLD_US, self._trusted.ahead_us
+        if self.clock_ahead_us > _TOLD_US and not was_ahead:
+            log.warning(
+                "the clock is %.1f hours ahead of the newest record; retention believes it when it has held as long, "
+                "or for a day",
+                self.clock_ahead_us / HOUR_US,
+            )
+        if believed_us - self._kept_us > _KEPT_EVERY_US:
+            self._kept_us = believed_us
+            await self._storage.put_meta(CLOCK, str(believed_us), replace=True)
+        return believed_us
 
     async def _delete(self) -> int:
         rows = 0

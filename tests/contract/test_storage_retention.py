@@ -97,6 +97,20 @@ async def test_floors_only_rise(store: Storage) -> None:
     assert (state.purge_floor_us, state.body_floor_us) == (5 * HOUR_US, 5 * HOUR_US)
 
 
+async def test_floors_in_the_future_are_undone(store: Storage) -> None:
+    """What was not deleted yet is visible again in every answer, and what comes; a higher floor changes nothing."""
+    old, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
+    await store.commit(Batch("sidecar-1", [Entry(old, make_payload(1))]))
+    await store.raise_floors(HOUR + 900 * HOUR_US, 0)
+    await store.lower_floors(HOUR + 950 * HOUR_US, 0)
+    assert (await store.count(ALL)).exchanges == 0
+    await store.lower_floors(HOUR, HOUR + HOUR_US)
+    await store.commit(Batch("sidecar-1", [Entry(new, make_payload(2))]))
+    await check(store, [old, new], HOUR)
+    state = await store.retention()
+    assert (state.purge_floor_us, state.body_floor_us) == (HOUR, HOUR + HOUR_US)
+
+
 async def test_bodies_may_go_before_rows(store: Storage) -> None:
     """Below the floor of bodies, heads are there and bodies are null, before and after the purge."""
     old, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)

@@ -193,6 +193,12 @@ class MemoryStorage:
         self._purge_floor_us = max(self._purge_floor_us, purge_floor_us)
         self._body_floor_us = max(self._body_floor_us, body_floor_us, self._purge_floor_us)
 
+    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        """See `storage.base.Storage.lower_floors`."""
+        self._check_open()
+        self._purge_floor_us = min(self._purge_floor_us, purge_floor_us)
+        self._body_floor_us = min(self._body_floor_us, max(purge_floor_us, body_floor_us))
+
     async def purge(self, max_rows: int) -> Purged:
         """See `storage.base.Storage.purge`."""
         self._check_open()

@@ -4,11 +4,14 @@ import asyncio
 
 import pytest
 
+from storage.base import Storage
 from storage.purge import RetentionState
-from storage.query import Filter
+from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry
 from storage.relational.time_ranges import HOUR_US
+from storage.sqlite.store import SqliteStorage
 from storage.writer.retention import Floors, Limits, Retention, floors
+from storage.writer.trusted_clock import TrustedClock
 from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
 
@@ -76,3 +79,60 @@ async def test_a_store_that_is_away_is_asked_again(caplog: pytest.LogCaptureFixt
             await asyncio.sleep(0.001)
         assert not running.done()
         running.cancel()
+
+
+class Clocks:
+    """A machine whose wall clock can be set."""
+
+    def __init__(self) -> None:
+        self.ahead_us = 0
+        self.boot_us = 0
+
+    def retention(self, store: Storage, limits: Limits) -> Retention:
+        """Make the task, as after a start."""
+        wall = lambda: NOW + self.boot_us + self.ahead_us  # noqa: E731 - read where it is used
+        return Retention(store, limits, clock_us=wall, trusted=TrustedClock(wall, lambda: self.boot_us))
+
+
+@pytest.mark.parametrize("ahead_us", [60_000_000, 40 * 24 * HOUR_US, 30 * 365 * 24 * HOUR_US])
+@pytest.mark.parametrize("has_restarted", [False, True])
+async def test_a_clock_that_jumps_ahead_deletes_nothing(ahead_us: int, *, has_restarted: bool) -> None:
+    """Neither what was there nor what is recorded meanwhile and after, over a restart too; then age counts again."""
+    clocks = Clocks()
+    async with await SqliteStorage.open(None) as store:
+
+        async def commit() -> None:
+            now = NOW + clocks.boot_us + clocks.ahead_us
+            await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=now))]))
+
+        retention = clocks.retention(store, Limits(max_age_us=HOUR_US, body_max_age_us=HOUR_US))
+        await commit()
+        await retention.tidy()
+        clocks.ahead_us = ahead_us
+        if has_restarted:
+            retention = clocks.retention(store, Limits(max_age_us=HOUR_US))
+        for _ in range(3):
+            clocks.boot_us += 10_000_000
+            await retention.tidy()
+            await commit()
+            if has_restarted:
+                retention = clocks.retention(store, Limits(max_age_us=HOUR_US))
+        clocks.ahead_us = 0
+        await retention.tidy()
+        await commit()
+        assert (await store.count(ALL)).exchanges == 5
+        clocks.boot_us += 4 * HOUR_US
+        await retention.tidy()
+        left = (await store.select(RecordQuery(filter=ALL))).records
+        assert all(record.started_at_us > NOW + 4 * HOUR_US - 2 * HOUR_US for record in left)
+
+
+async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptureFixture) -> None:
+    """New records were stored and in no answer until the clock had passed that point again."""
+    async with MemoryStorage() as store:
+        await store.raise_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
+        await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=NOW))]))
+        assert (await store.count(ALL)).exchanges == 0
+        await Clocks().retention(store, Limits(max_age_us=9 * HOUR_US)).tidy()
+        assert (await store.count(ALL)).exchanges == 1
+    assert "a clock was ahead, this is undone" in caplog.text
