@@ -130,7 +130,7 @@ def _resolve(
 
 
 def _effective(settings: Settings) -> Settings:
-    """Fill in what depends on others: default route, capture level of each route, networks, an absolute directory."""
+    """Fill in what depends on others: default route, level of each route, networks, an absolute directory."""
     routes = settings.routes
     if settings.proxy.upstream:
         routes += (RouteSettings(id="default", upstream=settings.proxy.upstream),)

@@ -9,14 +9,12 @@ Units: a name's suffix (`_s` seconds, `_ms`, `_bytes`); plain `bytes` where the 
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
 
 from proxy.process.memfd import read_document
 from proxy.settings.flags import FLAGS
-
-CaptureLevel = Literal["none", "meta", "headers", "body"]
-
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+from proxy.settings.route_model import RouteSettings as RouteSettings
+from proxy.settings.section import GIB, KIB, MIB, Section, about
+from proxy.settings.section import CaptureLevel as CaptureLevel
 
 
 class SettingsError(Exception):
@@ -27,137 +25,129 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _help(description: str, **bounds: Any) -> Meta:
-    return Meta(description=description, **bounds)
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all sections are."""
-
-
-class LimitSettings(_Section, frozen=True):
+class LimitSettings(Section, frozen=True):
     """[proxy.limits]: what a request or a connection may take."""
 
-    max_header_bytes: Annotated[int, _help("a whole head, larger: 431; 0: 16 MiB", ge=0, le=16 * MIB)] = 32768
+    max_header_bytes: Annotated[int, about("a whole head, larger: 431; 0: 16 MiB", ge=0, le=16 * MIB)] = 32768
     max_header_line_bytes: Annotated[
         int,
-        _help("one line of a head, longer: 431, or 414 for the request line; 0: 16 MiB", ge=0, le=16 * MIB),
+        about("one line of a head, longer: 431, or 414 for the request line; 0: 16 MiB", ge=0, le=16 * MIB),
     ] = 8192
-    max_headers: Annotated[int, _help("fields of a head, more: 431; 0: unlimited", ge=0, le=100_000)] = 100
-    max_body_bytes: Annotated[int, _help("request body, larger: 413; 0: unlimited", ge=0)] = 0
-    max_connections: Annotated[int, _help("open client connections per worker, more: 503; 0: unlimited", ge=0)] = 10000
+    max_headers: Annotated[int, about("fields of a head, more: 431; 0: unlimited", ge=0, le=100_000)] = 100
+    max_body_bytes: Annotated[int, about("request body, larger: 413; 0: unlimited", ge=0)] = 0
+    max_connections: Annotated[int, about("open client connections per worker, more: 503; 0: unlimited", ge=0)] = 10000
     max_connections_per_client: Annotated[
-        int, _help("open connections per client address and worker, more: 503; 0: unlimited", ge=0)
+        int, about("open connections per client address and worker, more: 503; 0: unlimited", ge=0)
     ] = 0
     timeout_headers_s: Annotated[
-        float, _help("time to receive a request head, from its first byte: 408; 0: no timeout", ge=0)
+        float, about("time to receive a request head, from its first byte: 408; 0: no timeout", ge=0)
     ] = 10
-    timeout_body_idle_s: Annotated[float, _help("time between reads of a request body: 408; 0: no timeout", ge=0)] = 30
+    timeout_body_idle_s: Annotated[float, about("time between reads of a request body: 408; 0: no timeout", ge=0)] = 30
     timeout_keep_alive_s: Annotated[
-        float, _help("time a client connection may be idle between requests; 0: no timeout", ge=0)
+        float, about("time a client connection may be idle between requests; 0: no timeout", ge=0)
     ] = 75
-    timeout_connect_s: Annotated[float, _help("time to connect to the upstream: 504; 0: no timeout", ge=0)] = 5
-    timeout_first_byte_s: Annotated[float, _help("time until the response begins: 504; 0: no timeout", ge=0)] = 300
-    timeout_write_stall_s: Annotated[float, _help("time a peer may read nothing; 0: no timeout", ge=0)] = 300
+    timeout_connect_s: Annotated[float, about("time to connect to the upstream: 504; 0: no timeout", ge=0)] = 5
+    timeout_first_byte_s: Annotated[float, about("time until the response begins: 504; 0: no timeout", ge=0)] = 300
+    timeout_write_stall_s: Annotated[float, about("time a peer may read nothing; 0: no timeout", ge=0)] = 300
     timeout_upstream_idle_s: Annotated[
-        float, _help("time between reads of a response; 0: no timeout, as streams may be silent", ge=0)
+        float, about("time between reads of a response; 0: no timeout, as streams may be silent", ge=0)
     ] = 0
     upstream_keep_alive_s: Annotated[
-        float, _help("time an upstream connection is kept idle; 0: not, unless the upstream announces a time", ge=0)
+        float, about("time an upstream connection is kept idle; 0: not, unless the upstream announces a time", ge=0)
     ] = 4
-    upstream_max_connections: Annotated[int, _help("upstream connections per worker and route; 0: unlimited", ge=0)] = (
+    upstream_max_connections: Annotated[int, about("upstream connections per worker and route; 0: unlimited", ge=0)] = (
         512
     )
     drain_delay_s: Annotated[
-        float, _help("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
+        float, about("time after SIGTERM to accept connections, not ready; 0: stop accepting at once", ge=0)
     ] = 0
-    drain_timeout_s: Annotated[float, _help("time for requests in flight to finish then; 0: cut them off", ge=0)] = 30
+    drain_timeout_s: Annotated[float, about("time for requests in flight to finish then; 0: cut them off", ge=0)] = 30
 
 
-class ProxySettings(_Section, frozen=True):
+class ProxySettings(Section, frozen=True):
     """[proxy]: the data port."""
 
-    listen: Annotated[str, _help(FLAGS["proxy.listen"].help)] = "0.0.0.0:8080"
-    workers: Annotated[int, _help(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
-    upstream: Annotated[str, _help(FLAGS["proxy.upstream"].help)] = ""
-    engine: Annotated[Literal["protocol", "reference"], _help(FLAGS["proxy.engine"].help)] = "protocol"
+    listen: Annotated[str, about(FLAGS["proxy.listen"].help)] = "0.0.0.0:8080"
+    workers: Annotated[int, about(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
+    upstream: Annotated[str, about(FLAGS["proxy.upstream"].help)] = ""
+    engine: Annotated[Literal["protocol", "reference"], about(FLAGS["proxy.engine"].help)] = "protocol"
     source: Annotated[
-        Literal["backend", "edge"], _help("where this proxy stands, shown on records: backend or edge")
+        Literal["backend", "edge"], about("where this proxy stands, shown on records: backend or edge")
     ] = "backend"
-    stage: Annotated[str, _help("deployment stage shown on records", max_length=128)] = ""
+    stage: Annotated[str, about("deployment stage shown on records", max_length=128)] = ""
     trusted_proxies: Annotated[
         tuple[str, ...],
-        _help(
+        about(
             "the ingress or load balancer in front: addresses, CIDRs, or `private` for all private networks; its "
             "X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
         ),
     ] = ()
-    tls_cert_file: Annotated[str, _help("PEM certificate chain: TLS on the data port")] = ""
-    tls_key_file: Annotated[str, _help("PEM private key; empty: in the same file")] = ""
-    via: Annotated[str, _help("pseudonym in Via; empty: no Via header")] = ""
-    record_id_header: Annotated[str, _help("response header with the record id; empty: none")] = "X-Sidelog-Id"
+    tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the data port")] = ""
+    tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
+    via: Annotated[str, about("pseudonym in Via; empty: no Via header")] = ""
+    record_id_header: Annotated[str, about("response header with the record id; empty: none")] = "X-Sidelog-Id"
     instance: Annotated[
-        str, _help("name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64)
+        str, about("name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64)
     ] = ""
     limits: LimitSettings = LimitSettings()
 
 
-class AdminSettings(_Section, frozen=True):
+class AdminSettings(Section, frozen=True):
     """[admin]: the port of the API, the UI and the metrics."""
 
-    listen: Annotated[str, _help(FLAGS["admin.listen"].help)] = "127.0.0.1:8090"
-    auth: Annotated[Literal["token", "off"], _help("off is accepted only on a loopback address")] = "token"
-    tls_cert_file: Annotated[str, _help("PEM certificate chain: TLS on the admin port")] = ""
-    tls_key_file: Annotated[str, _help("PEM private key; empty: in the same file")] = ""
-    allowed_hosts: Annotated[tuple[str, ...], _help("Host names accepted beside loopback and the listen address")] = ()
-    fanout: Annotated[bool, _help("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
-    max_streams_per_token: Annotated[int, _help("open live streams per token, more: 429; 0: unlimited", ge=0)] = 20
+    listen: Annotated[str, about(FLAGS["admin.listen"].help)] = "127.0.0.1:8090"
+    auth: Annotated[Literal["token", "off"], about("off is accepted only on a loopback address")] = "token"
+    tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the admin port")] = ""
+    tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
+    allowed_hosts: Annotated[tuple[str, ...], about("Host names accepted beside loopback and the listen address")] = ()
+    fanout: Annotated[bool, about("snapshot cursors over all tenants, for admins; also LOGS_ADMIN_FANOUT=true")] = False
+    max_streams_per_token: Annotated[int, about("open live streams per token, more: 429; 0: unlimited", ge=0)] = 20
     max_stream_opens_per_minute: Annotated[
-        int, _help("live streams a token may open per minute, more: 429; 0: unlimited", ge=0)
+        int, about("live streams a token may open per minute, more: 429; 0: unlimited", ge=0)
     ] = 60
     metrics_listen: Annotated[
         str,
-        _help(
+        about(
             "host:port of a further address with only /metrics, /healthz and /readyz, without "
             "token or TLS: for a Prometheus on another host"
         ),
     ] = ""
     health_listen: Annotated[
         str,
-        _help(
+        about(
             "host:port of the supervisor's own /healthz and /readyz, without token or TLS: served "
             "even while the collector restarts"
         ),
     ] = ""
 
 
-class TailSettings(_Section, frozen=True):
+class TailSettings(Section, frozen=True):
     """[tail]: the live streams of the admin port."""
 
     ring_entries: Annotated[
-        int, _help("entries kept in memory; older ones are read from the store", ge=2, le=1_000_000)
+        int, about("entries kept in memory; older ones are read from the store", ge=2, le=1_000_000)
     ] = 5000
-    heartbeat_s: Annotated[float, _help("interval of the comment lines that keep streams open", ge=0.1, le=3600)] = 15
-    cursor_ttl_s: Annotated[int, _help("age at which the fan-out's cursors expire", ge=1, le=86_400)] = 900
+    heartbeat_s: Annotated[float, about("interval of the comment lines that keep streams open", ge=0.1, le=3600)] = 15
+    cursor_ttl_s: Annotated[int, about("age at which the fan-out's cursors expire", ge=1, le=86_400)] = 900
 
 
-class StorageSettings(_Section, frozen=True):
+class StorageSettings(Section, frozen=True):
     """[storage]: where records go, and how they are batched on the way."""
 
     url: Annotated[
         str,
-        _help(FLAGS["storage.url"].help),
+        about(FLAGS["storage.url"].help),
     ] = "sqlite:///sidelog.db"
-    durability: Annotated[Literal["fast", "safe"], _help("safe, or fast: commits are not synced to disk")] = "safe"
-    queue_max_bytes: Annotated[int, _help("size of the batches waiting for the store", ge=MIB, le=16 * GIB)] = 16 * MIB
-    batch_max_records: Annotated[int, _help("commit a batch at this many records", ge=1, le=100_000)] = 3000
-    batch_max_bytes: Annotated[int, _help("or at this many bytes", ge=64 * KIB, le=GIB)] = 8 * MIB
+    durability: Annotated[Literal["fast", "safe"], about("safe, or fast: commits are not synced to disk")] = "safe"
+    queue_max_bytes: Annotated[int, about("size of the batches waiting for the store", ge=MIB, le=16 * GIB)] = 16 * MIB
+    batch_max_records: Annotated[int, about("commit a batch at this many records", ge=1, le=100_000)] = 3000
+    batch_max_bytes: Annotated[int, about("or at this many bytes", ge=64 * KIB, le=GIB)] = 8 * MIB
     batch_max_age_ms: Annotated[
-        int, _help("or at this age; 1000 for more than 10 sidecars on one Postgres", ge=1, le=60_000)
+        int, about("or at this age; 1000 for more than 10 sidecars on one Postgres", ge=1, le=60_000)
     ] = 200
     listen_url: Annotated[
         str,
-        _help(
+        about(
             "Postgres, on all sidecars or none: URL of the server itself, also where `url` is "
             "that of a pooler; live streams then see other sidecars' commits at once instead of "
             "after 250 ms, and those commits wait for each other"
@@ -165,171 +155,120 @@ class StorageSettings(_Section, frozen=True):
     ] = ""
 
 
-class RingSettings(_Section, frozen=True):
+class RingSettings(Section, frozen=True):
     """[ring]: shared memory between a worker and the collector."""
 
-    bytes: Annotated[int, _help("size of each worker's ring", ge=MIB, le=64 * GIB)] = 64 * MIB
-    directory: Annotated[str, _help("empty: /dev/shm, or an anonymous memory file where that is too small")] = ""
+    bytes: Annotated[int, about("size of each worker's ring", ge=MIB, le=64 * GIB)] = 64 * MIB
+    directory: Annotated[str, about("empty: /dev/shm, or an anonymous memory file where that is too small")] = ""
 
 
-class CollectorSettings(_Section, frozen=True):
+class CollectorSettings(Section, frozen=True):
     """[collector]: the process that reads rings, stores records and serves the admin port."""
 
     nice: Annotated[
         int,
-        _help(
+        about(
             "its niceness: it yields to workers on a shared core; above 5 records may drop at saturation", ge=0, le=19
         ),
     ] = 5
 
 
-class RetentionSettings(_Section, frozen=True):
+class RetentionSettings(Section, frozen=True):
     """[retention]: what is kept; by age whole hours go, by size the oldest records."""
 
-    max_age_days: Annotated[float, _help("age of records; 0: unlimited", ge=0, le=36500)] = 30
+    max_age_days: Annotated[float, about("age of records; 0: unlimited", ge=0, le=36500)] = 30
     body_max_age_days: Annotated[
         float,
-        _help("age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500),
+        about("age of bodies, which may be deleted before their records; 0: unlimited", ge=0, le=36500),
     ] = 30
     max_bytes: Annotated[
-        int, _help("size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited", ge=0)
+        int, about("size of the store, a tenth more with its journal; at least 8 MiB, 0: unlimited", ge=0)
     ] = 10 * GIB
 
 
-class SpoolSettings(_Section, frozen=True):
+class SpoolSettings(Section, frozen=True):
     """[spool]: batches on disk while the store is unavailable (durability safe)."""
 
     max_bytes: Annotated[
         int,
-        _help("at least 4 MiB; segments are 16 MiB or a quarter of it, whichever is less", ge=4 * MIB, le=1024 * GIB),
+        about("at least 4 MiB; segments are 16 MiB or a quarter of it, whichever is less", ge=4 * MIB, le=1024 * GIB),
     ] = GIB
 
 
-class CaptureSettings(_Section, frozen=True):
+class CaptureSettings(Section, frozen=True):
     """[capture]: what is kept of an exchange."""
 
-    level: Annotated[CaptureLevel, _help("none, meta, headers or body: each adds to the one before")] = "body"
-    request_body_bytes: Annotated[int, _help("kept from the beginning of a request body", ge=0, le=64 * MIB)] = 65536
-    response_body_bytes: Annotated[int, _help("kept from the beginning of a response body", ge=0, le=64 * MIB)] = 65536
-    tail_bytes: Annotated[int, _help("kept from the end of a body: how a long stream ended", ge=0, le=64 * MIB)] = 16384
+    level: Annotated[CaptureLevel, about("none, meta, headers or body: each adds to the one before")] = "body"
+    request_body_bytes: Annotated[int, about("kept from the beginning of a request body", ge=0, le=64 * MIB)] = 65536
+    response_body_bytes: Annotated[int, about("kept from the beginning of a response body", ge=0, le=64 * MIB)] = 65536
+    tail_bytes: Annotated[int, about("kept from the end of a body: how a long stream ended", ge=0, le=64 * MIB)] = 16384
     llm_body_bytes: Annotated[
-        int, _help("minimum kept from the beginning on routes that name their provider", ge=0, le=64 * MIB)
+        int, about("minimum kept from the beginning on routes that name their provider", ge=0, le=64 * MIB)
     ] = 1 << 20
-    stored_body_bytes: Annotated[int, _help("stored per body, after decoding", ge=0, le=64 * MIB)] = 81920
+    stored_body_bytes: Annotated[int, about("stored per body, after decoding", ge=0, le=64 * MIB)] = 81920
     websocket_message_bytes: Annotated[
-        int, _help("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
+        int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
     ] = 4096
     opt_out_header: Annotated[
         str,
-        _help(
+        about(
             "request header that lowers the level of its request (none, meta or headers); it is "
             "forwarded; empty: not allowed"
         ),
     ] = ""
 
 
-class RedactSettings(_Section, frozen=True):
+class RedactSettings(Section, frozen=True):
     """[redact]: added to the built-in names; case, - and _ do not matter."""
 
-    headers: Annotated[tuple[str, ...], _help("header names")] = ()
-    query: Annotated[tuple[str, ...], _help("query and form parameters")] = ()
-    json_keys: Annotated[tuple[str, ...], _help("keys of JSON bodies, form and multipart fields")] = ()
-    patterns: Annotated[bool, _help("also what looks like a key, a token or credentials, anywhere")] = True
+    headers: Annotated[tuple[str, ...], about("header names")] = ()
+    query: Annotated[tuple[str, ...], about("query and form parameters")] = ()
+    json_keys: Annotated[tuple[str, ...], about("keys of JSON bodies, form and multipart fields")] = ()
+    patterns: Annotated[bool, about("also what looks like a key, a token or credentials, anywhere")] = True
 
 
-class LogSettings(_Section, frozen=True):
+class LogSettings(Section, frozen=True):
     """[log]: sidelog's own log, on stderr, and a line per exchange on stdout."""
 
-    level: Annotated[Literal["debug", "info", "warn", "error"], _help(FLAGS["log.level"].help)] = "info"
+    level: Annotated[Literal["debug", "info", "warn", "error"], about(FLAGS["log.level"].help)] = "info"
     access: Annotated[
         Literal["off", "json", "common"],
-        _help("access log on stdout: json, or common (NCSA combined); redacted"),
+        about("access log on stdout: json, or common (NCSA combined); redacted"),
     ] = "off"
 
 
-class RouteSettings(_Section, frozen=True):
-    """[[routes]]: first match wins, in the order written."""
-
-    id: Annotated[str, _help("required; name of the route, shown on records", min_length=1, max_length=128)]
-    upstream: Annotated[str, _help("required; http://…, https://… or unix:/path")]
-    path: Annotated[str, _help("prefix of the raw path")] = "/"
-    host: Annotated[str, _help("only requests for this host; empty: all")] = ""
-    strip_prefix: Annotated[bool, _help("remove `path` before forwarding")] = False
-    upstream_host: Annotated[
-        str,
-        _help("Host sent upstream; empty: the client's (http, unix) or the upstream's own (https)"),
-    ] = ""
-    service: Annotated[str, _help("service name on records", max_length=256)] = ""
-    container: Annotated[str, _help("container on records", max_length=256)] = ""
-    project: Annotated[str, _help("project on records", max_length=256)] = ""
-    client: Annotated[str, _help("client (organisation) on records", max_length=256)] = ""
-    location: Annotated[str, _help("region of the upstream, on records", max_length=256)] = ""
-    provider: Annotated[
-        Literal["auto", "openai", "anthropic", "gemini", "ollama", "mcp", "none"],
-        _help("openai, anthropic, gemini, ollama, mcp or none; auto: by path and headers"),
-    ] = "auto"
-    tool_cost_usd: Annotated[
-        dict[str, Annotated[float, Meta(ge=0)]],
-        _help("MCP: price of a successful call in US dollars, by tool"),
-    ] = {}
-    project_header: Annotated[
-        str,
-        _help(
-            "request header that names the project, trusted only from trusted_proxies; the "
-            "project of the caller's API key takes precedence"
-        ),
-    ] = ""
-    user_header: Annotated[str, _help("request header that names the user, with the same precedence")] = ""
-    auth: Annotated[
-        Literal["off", "optional", "required"],
-        _help("whether callers need an API key (sidelog keys): off, optional or required"),
-    ] = "off"
-    key_header: Annotated[str, _help("request header with the API key; sidelog's own keys are not forwarded")] = (
-        "api-key"
-    )
-    scope: Annotated[str, _help("scope the key needs; empty: any", max_length=128)] = ""
-    agent: Annotated[str, _help("agent the key must be allowed to call; empty: any", max_length=128)] = ""
-    set_request_headers: Annotated[
-        dict[str, str], _help('headers set on forwarded requests; "env:NAME" reads the environment')
-    ] = {}
-    tls_verify: Annotated[bool, _help("check the certificate of an https upstream")] = True
-    upstream_ca_file: Annotated[str, _help("PEM file to check it against; empty: the system's")] = ""
-    capture: Annotated[Literal["", "none", "meta", "headers", "body"], _help("overrides [capture].level")] = ""
-    """Never empty after `load`."""
-
-
-class TokenSettings(_Section, frozen=True):
+class TokenSettings(Section, frozen=True):
     """[[tokens]]: further credentials of the admin port."""
 
-    name: Annotated[str, _help("name of the token, for limits and logs")]
-    token: Annotated[str, _help('the secret, or "env:NAME"')] = ""
-    token_file: Annotated[str, _help("file that holds the secret")] = ""
-    sha256: Annotated[str, _help("SHA-256 of the secret in hexadecimal")] = ""
+    name: Annotated[str, about("name of the token, for limits and logs")]
+    token: Annotated[str, about('the secret, or "env:NAME"')] = ""
+    token_file: Annotated[str, about("file that holds the secret")] = ""
+    sha256: Annotated[str, about("SHA-256 of the secret in hexadecimal")] = ""
     """Always set after `load`, the other two never."""
     role: Annotated[
-        Literal["reader", "admin"], _help("`admin` sees and changes everything; `reader` reads its scope")
+        Literal["reader", "admin"], about("`admin` sees and changes everything; `reader` reads its scope")
     ] = "reader"
-    projects: Annotated[tuple[str, ...], _help("what it may see; empty: all")] = ()
-    containers: Annotated[tuple[str, ...], _help("what it may see; empty: all")] = ()
-    clients: Annotated[tuple[str, ...], _help("what it may see; empty: all")] = ()
+    projects: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], about("what it may see; empty: all")] = ()
 
 
-class AdminHostSettings(_Section, frozen=True):
+class AdminHostSettings(Section, frozen=True):
     """[[admin_hosts]]: names of the admin port that carry a scope, on top of the token's."""
 
-    name: Annotated[str, _help("host name, lower case, without port")]
-    projects: Annotated[tuple[str, ...], _help("what is shown under this name; empty: all")] = ()
-    containers: Annotated[tuple[str, ...], _help("what is shown under this name; empty: all")] = ()
-    clients: Annotated[tuple[str, ...], _help("what is shown under this name; empty: all")] = ()
+    name: Annotated[str, about("host name, lower case, without port")]
+    projects: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
+    containers: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
+    clients: Annotated[tuple[str, ...], about("what is shown under this name; empty: all")] = ()
 
 
 _ALWAYS_OPEN = ("proxy.listen", "admin.listen")
 
 
-class Settings(_Section, frozen=True):
+class Settings(Section, frozen=True):
     """Everything, as it is in effect."""
 
-    data_dir: Annotated[str, _help(FLAGS["data_dir"].help, min_length=1)] = "sidelog-data"
+    data_dir: Annotated[str, about(FLAGS["data_dir"].help, min_length=1)] = "sidelog-data"
     """Absolute after `load`."""
     proxy: ProxySettings = ProxySettings()
     admin: AdminSettings = AdminSettings()
@@ -342,8 +281,8 @@ class Settings(_Section, frozen=True):
     capture: CaptureSettings = CaptureSettings()
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()
-    tokens: Annotated[tuple[TokenSettings, ...], _help("further credentials of the admin port")] = ()
-    admin_hosts: Annotated[tuple[AdminHostSettings, ...], _help("names of the admin port with a scope")] = ()
+    tokens: Annotated[tuple[TokenSettings, ...], about("further credentials of the admin port")] = ()
+    admin_hosts: Annotated[tuple[AdminHostSettings, ...], about("names of the admin port with a scope")] = ()
     routes: tuple[RouteSettings, ...] = ()
     """In match order; after `load` with [proxy].upstream as the last, catch-all route `default`."""
 
@@ -381,6 +320,7 @@ def redacted(settings: Settings) -> dict[str, Any]:
     """Show settings as plain values without secrets: header values and the password of the storage URL."""
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
+        route["limits"] = {name: limit for name, limit in route["limits"].items() if limit is not None}
         route["set_request_headers"] = dict.fromkeys(route["set_request_headers"], "[REDACTED]")
     for token in shown["tokens"]:
         token["sha256"] = "[REDACTED]"

@@ -149,6 +149,9 @@ def key_lines(text: str) -> dict[str, int]:
     for number, line in enumerate(text.splitlines(), 1):
         if table := _TABLE.match(line):
             name = _plain(table[2])
+            first, dot, rest = name.partition(".")
+            if dot and first in arrays:  # [routes.limits] belongs to the last of [[routes]]
+                name = f"{first}[{arrays[first]}].{rest}"
             if table[1] == "[[":
                 arrays[name] = arrays.get(name, -1) + 1
                 name = f"{name}[{arrays[name]}]"

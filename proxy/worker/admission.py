@@ -48,10 +48,8 @@ class Admission:
         exchange.is_recorded = route.is_recorded
         if engine.instance in head.hops:
             raise Refused("loop_detected", "this request has passed this proxy before")
-        if 0 < engine.max_body_bytes < head.content_length:
-            raise Refused(
-                "body_too_large", f"body of {head.content_length} bytes, the limit is {engine.max_body_bytes}"
-            )
+        if 0 < route.max_body_bytes < head.content_length:
+            raise Refused("body_too_large", f"body of {head.content_length} bytes, the limit is {route.max_body_bytes}")
         if route.access is not None:
             engine.gate.admit(exchange, route.access, head, self._peer)
         rendered = self._rendered

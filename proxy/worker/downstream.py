@@ -134,10 +134,10 @@ class Downstream(asyncio.Protocol):
         """Enforce the deadlines; called by the engine's tick."""
         deadlines, relay = self._engine.deadlines, self._relay
         if self._stalled_ns:
-            size = unsent_bytes(self._transport)
+            size, limit_ns = unsent_bytes(self._transport), relay.deadlines.write_stall_ns
             if size < self._stalled_bytes:
                 self._stalled_ns = now_ns
-            elif deadlines.write_stall_ns and now_ns - self._stalled_ns >= deadlines.write_stall_ns:
+            elif limit_ns and now_ns - self._stalled_ns >= limit_ns:
                 relay.client_stalled()
                 self._transport.abort()
             self._stalled_bytes = size

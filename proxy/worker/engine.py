@@ -72,6 +72,7 @@ class Engine:
         self.gate: Final = gate
         self.tasks: Final = tasks
         self.deadlines: Final = Deadlines(limits)
+        """Of connections without a request; each route has its own."""
         self.trusted: Final = TrustedProxies(settings.proxy.trusted_proxies)
         self.instance: Final = instance.encode()
         self.via: Final = f"Via: 1.1 {settings.proxy.via}\r\n".encode() if settings.proxy.via else b""
@@ -81,7 +82,6 @@ class Engine:
         """Joins a response head and the record id; without a header for it the id is formatted to nothing."""
         self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
-        self.max_body_bytes: Final = limits.max_body_bytes
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.max_connections: Final = limits.max_connections or 1 << 30
@@ -90,7 +90,9 @@ class Engine:
         """Client address → open connections; kept only when there is a limit."""
         self.turns: Final = Turns()
         own = frozenset(parse_address(text) for text in settings.listens.values())
-        self.pools: Final = tuple(Pool(route, limits, self._count_upstream, own, self.turns) for route in routes.routes)
+        self.pools: Final = tuple(
+            Pool(route, route.limits, self._count_upstream, own, self.turns) for route in routes.routes
+        )
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False

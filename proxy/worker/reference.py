@@ -82,7 +82,7 @@ class ReferenceEngine:
 
     async def start(self) -> None:
         for route in self._routes.routes:
-            self._sessions.append(_session(route, self._limits.timeout_connect_s, self._limits.timeout_first_byte_s))
+            self._sessions.append(_session(route, route.limits.timeout_connect_s, route.limits.timeout_first_byte_s))
 
     @property
     def protocol_factory(self) -> Callable[[], asyncio.Protocol]:
@@ -163,7 +163,7 @@ class ReferenceEngine:
             raise Refused("bad_request", "the reference engine cannot forward the target *")
         if self._instance in head.hops:
             raise Refused("loop_detected", "this request has passed this proxy before")
-        limit = self._limits.max_body_bytes
+        limit = route.max_body_bytes
         if 0 < limit < head.content_length:
             raise Refused("body_too_large", f"body of {head.content_length} bytes, the limit is {limit}")
         if route.access is not None:

@@ -42,7 +42,7 @@ from proxy.ring.exchange import (
     Exchange,
 )
 from proxy.worker.admission import Admission
-from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Phase
+from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Deadlines, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
@@ -194,7 +194,8 @@ class Relay:
         if body:
             exchange.request_body.add(body)
         if head.is_chunked:
-            limit = self._engine.max_body_bytes
+            assert self._route is not None
+            limit = self._route.max_body_bytes
             if 0 < limit < exchange.request_body.size:
                 self._send_error("body_too_large", f"body over the limit of {limit} bytes", _REJECTED, close=True)
                 return
@@ -574,8 +575,13 @@ class Relay:
 
     # Time, and the client's part.
 
+    @property
+    def deadlines(self) -> Deadlines:
+        """Those of the route of the request that runs, or ran last."""
+        return self._engine.deadlines if self._route is None else self._route.deadlines
+
     def check(self, now_ns: int) -> None:
-        deadlines = self._engine.deadlines
+        deadlines = self.deadlines
         if self._is_upload_stalled(now_ns):
             self._time_out_upstream("the upstream stopped reading the request", deadlines.describe_stall())
         elif deadlines.is_over(self._phase, self._since_ns, now_ns):
@@ -608,7 +614,7 @@ class Relay:
         if unsent != self._upload_bytes:
             self._upload_bytes = unsent
             self._since_ns = now_ns
-        limit_ns = self._engine.deadlines.write_stall_ns
+        limit_ns = self.deadlines.write_stall_ns
         return unsent > 0 and 0 < limit_ns <= now_ns - self._since_ns
 
     def pause_response(self) -> None:
@@ -631,7 +637,7 @@ class Relay:
     def client_stalled(self) -> None:
         """The client takes nothing for too long: its connection is about to be cut (P17)."""
         if self.exchange is not None:
-            limit = self._engine.deadlines.describe_stall()
+            limit = self.deadlines.describe_stall()
             self._note_error(self.exchange, "client_stalled", f"the client stopped reading the response ({limit})")
 
     def _note_error(self, exchange: Exchange, code: str, message: str) -> None:

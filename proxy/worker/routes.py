@@ -11,13 +11,16 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import UPGRADE_LINES
 from proxy.http1.request_head import OptOutLevel, RequestHead
 from proxy.process.tls import upstream_context
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
-from proxy.settings.model import CaptureLevel, RouteSettings, Settings
+from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
+from proxy.worker.deadlines import Deadlines
 from proxy.worker.key_auth import compile_access
 
 log = logging.getLogger(__name__)
@@ -43,11 +46,14 @@ class Route:
         "access",
         "address",
         "address_text",
+        "deadlines",
         "flags",
         "host",
         "id",
         "index",
         "is_recorded",
+        "limits",
+        "max_body_bytes",
         "path",
         "request_window_bytes",
         "response_window_bytes",
@@ -78,6 +84,9 @@ class Route:
         )
         self._set_names = frozenset(name.lower().encode() for name in route.set_request_headers)
         self.access = compile_access(route)
+        self.limits = limits_of(route, settings.proxy.limits)
+        self.deadlines = Deadlines(self.limits)
+        self.max_body_bytes = self.limits.max_body_bytes
         self._lowered: dict[OptOutLevel, Route] = {}
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
@@ -169,6 +178,12 @@ class RouteTable:
             if (not route.host or route.host == name) and _has_prefix(path, route.path):
                 return route
         return None
+
+
+def limits_of(route: RouteSettings, general: LimitSettings) -> LimitSettings:
+    """Return the limits of all with those that the route has of its own."""
+    own = {name: limit for name, limit in msgspec.structs.asdict(route.limits).items() if limit is not None}
+    return msgspec.structs.replace(general, **own)
 
 
 def compile_routes(settings: Settings) -> RouteTable:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import FieldInfo
 
-from proxy.settings.model import AdminHostSettings, RouteSettings, Settings, TokenSettings
+from proxy.settings.model import AdminHostSettings, LimitSettings, RouteSettings, Settings, TokenSettings
 from proxy.settings.sources import fields_of, section_of
 
 EXAMPLE: Final = Path(__file__).parents[2] / "deploy" / "example.toml"
@@ -33,6 +33,9 @@ TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str
 }
 """List of tables → its struct, values of the example, and what each of its lines begins with."""
 
+DEFAULT_LIMITS: Final = msgspec.structs.asdict(LimitSettings())
+"""What stands for limits that a route leaves out."""
+
 
 def render() -> str:
     """Return the text of the file."""
@@ -43,6 +46,9 @@ def render() -> str:
         elif name in TABLES:
             struct, values, mark = TABLES[name]
             lines += ["", *(mark + line for line in (_header(f"[[{name}]]", struct), *_settings(struct, values)))]
+            for key, inner in fields_of(struct).items():
+                if (limits := section_of(inner.type)) is not None:
+                    lines += [_header(f"[{name}.{key}]", limits), *_settings(limits, DEFAULT_LIMITS)]
     return "\n".join(lines) + "\n"
 
 

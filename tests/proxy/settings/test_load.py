@@ -155,3 +155,13 @@ def test_private_networks_have_a_name() -> None:
     given = '["private", "203.0.113.7"]'
     settings = load({"proxy.upstream": "http://a", "proxy.trusted_proxies": given}, {}, None)
     assert settings.proxy.trusted_proxies == (*PRIVATE_NETWORKS, "203.0.113.7")
+
+
+def test_a_table_of_a_route_is_named_with_its_line(tmp_path: Path) -> None:
+    """It belongs to the last route before it."""
+    path = tmp_path / "sidelog.toml"
+    route = '[[routes]]\nid = "%s"\nupstream = "http://a"\n[routes.limits]\n%s = 1\n'
+    path.write_text(route % ("a", "max_body_bytes") + route % ("b", "nope"))
+    with pytest.raises(SettingsError) as caught:
+        load({}, {}, path)
+    assert caught.value.problems == [f"routes[1].limits.nope: unknown setting ({path}:10)"]

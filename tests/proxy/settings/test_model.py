@@ -33,6 +33,9 @@ def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> N
     assert written == declared
     fields = fields_of(RouteSettings)
     assert list(route) == list(fields)
+    limits = route.pop("limits")
+    assert list(limits) == list(fields_of(fields.pop("limits").type))
+    assert limits == {name: declared[f"proxy.limits.{name}"] for name in limits}
     for key, field in fields.items():
         default = (
             field.default_factory() if field.default is msgspec.NODEFAULT and not field.required else field.default
@@ -59,8 +62,7 @@ def test_every_setting_has_help() -> None:
     for section, prefix in ((Settings, ""), (RouteSettings, "routes.")):
         for name, field in leaves(section, prefix):
             if name != "routes":
-                meta = field.type.__metadata__[0]
-                assert meta.description, name
+                assert field.type.__metadata__[0].description, name
 
 
 def test_freeze_and_thaw_keep_everything_with_secrets() -> None:

@@ -1,0 +1,19 @@
+"""What all sections of the settings are, and how one of their settings is declared."""
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+CaptureLevel = Literal["none", "meta", "headers", "body"]
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+def about(description: str, **bounds: Any) -> Meta:
+    """Return what is said of a setting, and the bounds of its value."""
+    return Meta(description=description, **bounds)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of settings."""
