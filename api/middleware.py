@@ -1,14 +1,16 @@
 """What every request passes: the host name, then the token; around both, errors in the words of the asked dialect."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from api.access import auth, hosts
+from api.access.open_requests import OpenRequests
 from api.access.principal import ADMIN, NOBODY, Principal, intersect
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
@@ -121,6 +123,7 @@ def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
         rules: by method and route pattern; HEAD follows GET.
     """
     open_paths = frozenset(path for (_, path), rule in rules.items() if rule.is_open)
+    open_requests = OpenRequests()
 
     @web.middleware
     async def check_token(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -128,9 +131,13 @@ def require_token(rules: Mapping[tuple[str, str], Rule]) -> Middleware:
             raise Refused(403, "this request was caused by another site")
         services = request.app[SERVICES]
         rule = _rule_of(request, rules, open_paths)
-        principal = NOBODY if rule.is_open else _authorize(request, services, rule)
-        request[VIEW] = view_for(services, principal)
-        return await handler(request)
+        if rule.is_open:
+            request[VIEW] = view_for(services, NOBODY)
+            return await handler(request)
+        caller = _authenticate(request, services)
+        request[VIEW] = view_for(services, _authorized(caller.principal, request, services, rule))
+        with open_requests.watching(request, caller.may_go_on):
+            return await handler(request)
 
     return check_token
 
@@ -145,13 +152,20 @@ def _rule_of(request: web.Request, rules: Mapping[tuple[str, str], Rule], open_p
     return Rule(is_open=isinstance(error, web.HTTPMethodNotAllowed) and request.path in open_paths)
 
 
-def _authorize(request: web.Request, services: Services, rule: Rule) -> Principal:
-    """Return who asks, if they may.
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who asks, and whether they would still be let in."""
+
+    principal: Principal
+    may_go_on: Callable[[], bool]
+
+
+def _authorized(principal: Principal, request: web.Request, services: Services, rule: Rule) -> Principal:
+    """Return what of a caller's rights holds for this request.
 
     Raises:
-        Refused: 401 or 403.
+        Refused: 403.
     """
-    principal = _authenticate(request, services)
     host_scope = services.host_scopes.get(hosts.host_name(request.headers.get("Host", "")))
     if host_scope is not None:
         principal = replace(principal, scope=intersect(principal.scope, host_scope))
@@ -162,25 +176,29 @@ def _authorize(request: web.Request, services: Services, rule: Rule) -> Principa
     return principal
 
 
-def _authenticate(request: web.Request, services: Services) -> Principal:
+def _authenticate(request: web.Request, services: Services) -> _Caller:
     """Return whose token or open session was presented.
 
     Raises:
         Refused: 401 without either, 403 for a session's cookie on a request that another site caused.
     """
-    credentials = services.credentials
+    credentials, sessions = services.credentials, services.sessions
     if credentials.are_off:
-        return ADMIN
+        return _Caller(ADMIN, lambda: True)
     presented = auth.read_credential(request.headers.get("Authorization"))
     if presented is not None:
         found = credentials.find(presented)
         if found is not None:
-            return found.principal
+            return _Caller(found.principal, partial(credentials.has, found.digest))
     cookie = request.cookies.get(auth.COOKIE)
     if presented is None and cookie is not None:
         for credential in credentials.all():
-            if services.sessions.is_open(cookie, credential.digest):
+            if sessions.is_open(cookie, credential.digest):
                 if not auth.is_own_site(request.headers):
                     raise Refused(403, "this request was caused by another site")
-                return credential.principal
+                return _Caller(credential.principal, partial(_is_session_open, services, cookie, credential.digest))
     raise Refused(401, PROBLEM.unauthorized_detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _is_session_open(services: Services, cookie: str, digest: bytes) -> bool:
+    return services.credentials.has(digest) and services.sessions.has(cookie, digest)

@@ -62,6 +62,10 @@ class Credentials:
         token = self.admin_token()
         return [Credential(b"" if token is None else token_digest(token), ADMIN), *self.others]
 
+    def has(self, digest: bytes) -> bool:
+        """Whether a credential that was found is still one."""
+        return any(credential.digest == digest for credential in self.all())
+
     def find(self, presented: str) -> Credential | None:
         """Find the credential of a token; with authentication off any token is the admin's."""
         credentials = self.all()

@@ -59,15 +59,18 @@ class Sessions:
 
     def is_open(self, secret: str, binding: bytes) -> bool:
         """Tell whether a cookie's session is alive under the present token, and note that it was used."""
-        digest = _digest(secret, binding)
-        used_s = self._used_s.get(digest)
-        now_s = self._now_s()
-        if used_s is None or now_s - used_s > IDLE_S:
+        if not self.has(secret, binding):
             return False
-        self._used_s[digest] = now_s
+        now_s = self._now_s()
+        self._used_s[_digest(secret, binding)] = now_s
         if now_s - self._saved_s > _SAVE_EVERY_S:
             self._save()
         return True
+
+    def has(self, secret: str, binding: bytes) -> bool:
+        """Tell the same without using it."""
+        used_s = self._used_s.get(_digest(secret, binding))
+        return used_s is not None and self._now_s() - used_s <= IDLE_S
 
     def close(self, secret: str, binding: bytes) -> None:
         """End a session; nothing happens when there is none."""
