@@ -97,7 +97,7 @@ def _call_of(chance: int) -> dict[str, Any]:
         "model": model,
         "input_tokens": chance % 900,
         "output_tokens": chance % 300,
-        "usage_state": "complete",
+        "usage_state": "exact",
     }
 
 

@@ -48,19 +48,36 @@ def level_of(status: int | None, outcome: str) -> Level:
     return "info"
 
 
+StreamEnd = Literal["complete", "error", "cut", "client_closed"]
+"""How a streamed response ended: with its own terminator, with an error instead, by the upstream leaving, or by the
+client leaving."""
+
+
 class Stream(msgspec.Struct, gc=False):
-    """How the output of a streamed response came, and why that of an LLM call ended."""
+    """How the output of an LLM call came and ended, and what it is paid by beside the columns of a record."""
 
     first_content_us: int | None
     """From the request's start to the first frame with content, µs."""
     frames: int | None
-    """Number of frames seen; null: no stream but one document, of which only `finish_reason` is told here."""
+    """Number of frames; null: no stream but one document, or not all of them were seen."""
     longest_gap_us: int | None
     """Longest silence between two chunks, µs."""
     finished: bool
-    """Whether the stream's own terminator was seen."""
+    """Whether the stream's own terminator was seen, and no error."""
     finish_reason: str | None = None
     """Why the output ended, as the provider says."""
+    end: StreamEnd | None = None
+    """How the stream ended; null: no stream, or its end was not seen."""
+    tools: list[str] | None = None
+    """Names of the tools that the model called, each once; null: none were seen."""
+    meters: dict[str, int] | None = None
+    """What else the call is paid by: `cache_write_1h_tokens`, `input_audio_tokens`, `web_searches` and so on."""
+    service_tier: str | None = None
+    """Tier that was billed, as the provider says: `flex`, `priority`, `batch`, `fast`."""
+    cost_lacks: list[str] | None = None
+    """Meters that the price list could not price: the cost is more than is shown."""
+    is_document: bool = False
+    """Whether the response was no stream but one document."""
 
 
 class Record(msgspec.Struct, gc=False):
@@ -175,7 +192,7 @@ class Record(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
     """Output tokens spent on reasoning."""
     usage_state: str | None = None
-    """`complete`, `partial` or `absent`; null when it was not an LLM call."""
+    """`exact`; `partial`: cut, what was said so far; `lost`: not seen; `absent`: none said; null: not an LLM call."""
     cost_usd: float | None = None
     """Cost in US dollars."""
     price_source: str | None = None
@@ -215,7 +232,7 @@ class Payload(msgspec.Struct, gc=False):
     response_body: Body | None
     """Null when the exchange had none."""
     timeline: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    """Event streams: (byte offset, µs since start) per chunk, at most 512 entries, rising."""
+    """Streams: (byte offset in the decoded body, µs since start) per chunk, at most 512 entries, rising."""
 
 
 ToolStatus = Literal["processing", "success", "error"]

@@ -29,7 +29,7 @@ def record_json(record: Record) -> dict[str, object]:
     shown["data"] = read_json(record.data)
     shown["in_flight"] = is_in_flight(record)
     shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
-    if record.stream is not None and record.stream.frames is None:
+    if record.stream is not None and record.stream.is_document:
         shown["stream"] = None
     if is_in_flight(record):
         shown.update(seq=None, ended_at_us=None, duration_us=None)

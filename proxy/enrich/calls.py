@@ -7,7 +7,7 @@ body is redacted like any other before it stands in a column.
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.llm.prices import Prices
-from proxy.enrich.llm.reader import Call, provider_of, read_call
+from proxy.enrich.llm.reader import Call, read_call
 from proxy.enrich.mcp.reader import McpReader, is_mcp
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Outcome, Record, Stream, ToolCall, level_of
@@ -28,8 +28,7 @@ class CallReader:
             TooLong: the price list must be loaded, a quarter of a second, and `may_load_prices` is false.
         """
         setting = exchange.labels.provider or "auto"
-        provider = provider_of(setting, record.method, record.path or "")
-        if provider is not None and (call := read_call(provider, record, exchange)) is not None:
+        if (call := read_call(setting, record, exchange)) is not None:
             if not may_load_prices and self._prices.must_load(call.usage):
                 raise TooLong
             self._fill(record, call)
@@ -44,13 +43,28 @@ class CallReader:
         record.reasoning_tokens = usage.reasoning_tokens
         record.usage_state = usage.usage_state
         record.error_type = record.error_type or text(usage.error_type)
-        record.stream = call.stream
-        if (reason := text(usage.finish_reason)) is not None:
-            record.stream = record.stream or Stream(None, None, None, usage.is_finished)
-            record.stream.finish_reason = reason
-        if (cost := self._prices.cost_of(call.provider, usage)) is not None:
-            record.cost_usd, record.price_source = cost
-        if call.stream is not None and call.stream.finished and record.outcome == Outcome.CLIENT_CLOSED:
+        record.stream = self._stream_of(call)
+        # Counts that stop short would be priced too cheap.
+        if usage.usage_state == "exact" or usage.cost_usd is not None:
+            cost = self._prices.cost_of(call.provider, usage)
+            record.cost_usd, record.price_source = cost or (None, None)
+        has_ended = call.stream is not None and call.stream.end in ("complete", "error")
+        if has_ended and record.outcome == Outcome.CLIENT_CLOSED:
             # Clients leave at the terminator, before the last chunk of the transfer coding: they had everything.
             record.outcome = Outcome.OK.value
             record.level = level_of(record.status, record.outcome)
+
+    def _stream_of(self, call: Call) -> Stream | None:
+        usage, stream, text = call.usage, call.stream, self._redactor.redact_text
+        facts = Stream(
+            None, None, None, usage.is_finished, text(usage.finish_reason),
+            tools=[text(name) or "" for name in usage.tools] or None,
+            meters=usage.meters or None,
+            service_tier=text(usage.service_tier),
+            is_document=True,
+        )  # fmt: skip
+        if stream is not None:
+            stream.finish_reason, stream.tools, stream.meters = facts.finish_reason, facts.tools, facts.meters
+            stream.service_tier = facts.service_tier
+            return stream
+        return facts if facts.finish_reason or facts.tools or facts.meters or facts.service_tier else None

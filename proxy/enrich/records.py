@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.calls import CallReader
-from proxy.enrich.http.bodies import DecodedBody, omitted_body, redacted_body
+from proxy.enrich.http.bodies import STORED_TAIL_BYTES, DecodedBody, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, ExchangeDecoder, omitted_reason
 from proxy.enrich.http.head_facts import TRACEPARENT, HeadFacts
@@ -23,6 +23,7 @@ from proxy.enrich.websocket_messages import MessageReader
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (
     ERROR_CODES,
+    FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
     FLAG_HTTP10,
     FLAG_REQUEST_COMPLETE,
@@ -69,6 +70,7 @@ class RecordBuilder:
         self._keys = keys or KeyIndex()
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
+        self._max_tail_bytes = max(settings.capture.tail_bytes, STORED_TAIL_BYTES)
         key_headers = (route.key_header for route in settings.routes if route.auth != "off")
         headers = (*redact.headers, *key_headers)
         self._redactor = Redactor(headers, redact.query, redact.json_keys, patterns=redact.patterns)
@@ -90,9 +92,12 @@ class RecordBuilder:
         record = self._record(captured, descriptor, exchange)
         if captured.access or labels.auth:
             attribute_exchange(record, captured.access, captured.request_head, labels, self._keys)
-        if captured.flags & FLAG_HEADS_OFF:
+        has_heads = not captured.flags & FLAG_HEADS_OFF
+        if not has_heads and not (captured.request_window or captured.response_window):
             return Entry(record)
         calls = self._calls.read(record, exchange, may_load_prices=limit_bytes >= MAX_OUTPUT_BYTES)
+        if not has_heads:
+            return Entry(record, None, calls)
         return Entry(record, self._payload(captured, exchange), calls)
 
     def _record(self, captured: CapturedExchange, descriptor: Descriptor, exchange: DecodedExchange) -> Record:
@@ -147,8 +152,8 @@ class RecordBuilder:
 
     def _body(self, captured: CapturedExchange, body: DecodedBody | None, size: int, facts: HeadFacts) -> Body | None:
         """Return the stored body; None when there was none, or when messages passed, which are events of their own."""
-        if body is not None:
-            return redacted_body(body, facts.content_type, self._redactor, self._max_body_bytes)
+        if body is not None and not captured.flags & FLAG_BODIES_OFF:
+            return redacted_body(body, facts.content_type, self._redactor, self._max_body_bytes, self._max_tail_bytes)
         if not size or captured.status == SWITCHING_PROTOCOLS:
             return None
         return omitted_body(size, facts.content_encoding, omitted_reason(captured) or "coding")

@@ -18,7 +18,7 @@ from proxy.http1.errors import Refused
 from proxy.http1.field_lines import HOP_BY_HOP, PlainLines, judge, name_of, options_of
 from proxy.http1.request_line import check_host
 
-OptOutLevel = Literal["none", "meta", "headers"]
+OptOutLevel = Literal["none", "meta", "usage", "headers"]
 """What a request may ask to be recorded at most."""
 
 _ESSENTIAL: Final = frozenset((b"host", b"content-length", b"authorization", b"cookie"))

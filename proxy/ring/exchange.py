@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Final
 
 from proxy.http1.errors import STATUS_OF
-from proxy.ring.body_window import Window
+from proxy.ring.body_window import Timeline, Window
 from storage.record import OUTCOMES, Outcome
 
 KIND_EXCHANGE: Final = 1
@@ -37,13 +37,13 @@ FLAG_BODIES_OFF: Final = 32
 """The route's capture level keeps no bodies."""
 FLAG_ACCESS: Final = 64
 """Behind all other sections lies what the key check noted, `ACCESS`."""
-
 FLAG_NOTES: Final = 128
 """Behind everything else lie notes, each a tag, a length and its bytes, `NOTE`."""
 
 NOTE: Final = Struct("<BI")
-NOTE_MESSAGE, NOTE_REFUSED_HEAD = 1, 2
-"""Why the exchange failed, in words; what the upstream sent for a response head, up to `MAX_REFUSED_HEAD_BYTES`."""
+NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_LONGEST_GAP = 1, 2, 3
+"""Why the exchange failed, in words; what the upstream sent for a response head, up to `MAX_REFUSED_HEAD_BYTES`; the
+longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entries."""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
 
 ACCESS: Final = Struct("<B16s")
@@ -58,6 +58,8 @@ SHED_WINDOW_BYTES: Final = 1024
 FIXED: Final = Struct("<16s q qqqqq QQ HH BBBB HHH IIIIIII".replace(" ", ""))
 TIMELINE_ENTRY: Final = Struct("<QQ")
 """Byte offset, µs since the start."""
+LONGEST_GAP: Final = Struct("<Q")
+"""µs."""
 
 OK: Final = OUTCOME_INDEX[Outcome.OK]
 
@@ -93,7 +95,7 @@ class Exchange:
     # A body that came in one piece and fits its window needs none: 0.6 µs less per body (bench/macro, get).
     request_whole: bytes = b""
     response_whole: bytes = b""
-    timeline: list[tuple[int, int]] | None = None
+    timeline: Timeline | None = None
     slot: int = -1
     access: bytes = b""
     close_code: int = 0
@@ -126,6 +128,8 @@ class Exchange:
             packed = b"".join([TIMELINE_ENTRY.pack(*entry) for entry in self.timeline])
             timeline = len(packed)
             sections.append(packed)
+            if self.timeline.is_thinned:
+                self.note(NOTE_LONGEST_GAP, LONGEST_GAP.pack(self.timeline.longest_gap_us))
         shed = SHED_NONE
         if pressure and not self.flags & FLAG_BODIES_OFF:
             shed = pressure if request_head < request_size or response_head < response_size else SHED_NONE
@@ -171,6 +175,7 @@ class CapturedExchange:
         "first_byte_ns",
         "flags",
         "id",
+        "longest_gap_us",
         "notes",
         "outcome",
         "request_bytes",
@@ -233,6 +238,15 @@ class CapturedExchange:
             at = middle + response_tail
             if timeline:
                 self.timeline = list(TIMELINE_ENTRY.iter_unpack(raw[at : at + timeline]))
+        self.longest_gap_us = self._longest_gap_us() if self.timeline else None
+
+    def _longest_gap_us(self) -> int | None:
+        """Return the longest silence between two chunks, which is noted where entries were dropped."""
+        noted = self.notes.pop(NOTE_LONGEST_GAP, b"")
+        if len(noted) == LONGEST_GAP.size:
+            gap_us: int = LONGEST_GAP.unpack(noted)[0]
+            return gap_us
+        return Timeline(self.timeline).longest_gap_us if len(self.timeline) > 1 else None
 
 
 def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:

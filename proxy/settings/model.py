@@ -198,12 +198,14 @@ class SpoolSettings(Section, frozen=True):
 class CaptureSettings(Section, frozen=True):
     """[capture]: what is kept of an exchange."""
 
-    level: Annotated[CaptureLevel, about("none, meta, headers or body: each adds to the one before")] = "body"
+    level: Annotated[
+        CaptureLevel, about("none, meta, usage (also counts of LLM and tool calls, without text), headers or body")
+    ] = "body"
     request_body_bytes: Annotated[int, about("kept from the beginning of a request body", ge=0, le=64 * MIB)] = 65536
     response_body_bytes: Annotated[int, about("kept from the beginning of a response body", ge=0, le=64 * MIB)] = 65536
     tail_bytes: Annotated[int, about("kept from the end of a body: how a long stream ended", ge=0, le=64 * MIB)] = 16384
     llm_body_bytes: Annotated[
-        int, about("minimum kept from the beginning on routes that name their provider", ge=0, le=64 * MIB)
+        int, about("minimum kept from the beginning of LLM and MCP calls, and 256 KiB of their end", ge=0, le=64 * MIB)
     ] = 1 << 20
     stored_body_bytes: Annotated[int, about("stored per body, after decoding", ge=0, le=64 * MIB)] = 81920
     websocket_message_bytes: Annotated[
@@ -212,7 +214,7 @@ class CaptureSettings(Section, frozen=True):
     opt_out_header: Annotated[
         str,
         about(
-            "request header that lowers the level of its request (none, meta or headers); it is "
+            "request header that lowers the level of its request (none, meta, usage or headers); it is "
             "forwarded; empty: not allowed"
         ),
     ] = ""

@@ -70,6 +70,6 @@ class RouteSettings(Section, frozen=True):
     ] = field(default_factory=dict)
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
     upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = ""
-    capture: Annotated[Literal["", "none", "meta", "headers", "body"], about("overrides [capture].level")] = ""
+    capture: Annotated[Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")] = ""
     """Never empty after `load`."""
     limits: RouteLimitSettings = RouteLimitSettings()

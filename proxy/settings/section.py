@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Meta
 
-CaptureLevel = Literal["none", "meta", "headers", "body"]
+CaptureLevel = Literal["none", "meta", "usage", "headers", "body"]
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 

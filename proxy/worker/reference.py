@@ -181,7 +181,8 @@ class ReferenceEngine:
         if length is not None:
             headers["Content-Length"] = length
         if has_body:
-            exchange.request_body = Window(route.request_window_bytes, route.tail_bytes)
+            windows = route.windows.of(exchange.request_head)
+            exchange.request_body = Window(windows.request_bytes, windows.tail_bytes)
         exchange.upstream = route.address_text
         exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
         scheme = "https" if route.tls else "http"
@@ -218,7 +219,8 @@ class ReferenceEngine:
         exchange.status = head.status
         exchange.response_head = raw
         response = self._response(exchange, head, upstream.reason or "")
-        window = exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
+        windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
+        window = exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
         if head.body_length(exchange.method) == 0:
             exchange.response_body = None
             exchange.done_ns = time.monotonic_ns() - exchange.started_ns

@@ -27,7 +27,7 @@ from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
 from proxy.network.socket_queues import unsent_bytes
 from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
-from proxy.ring.body_window import Window, note_chunk
+from proxy.ring.body_window import Timeline, Window, note_chunk
 from proxy.ring.exchange import (
     ERROR_INDEX,
     FLAG_HTTP10,
@@ -179,7 +179,8 @@ class Relay:
             if len(body) <= route.request_window_bytes:
                 exchange.request_whole = body
                 return body
-        exchange.request_body = Window(route.request_window_bytes, route.tail_bytes)
+        windows = route.windows.of(exchange.request_head)
+        exchange.request_body = Window(windows.request_bytes, windows.tail_bytes)
         if body:
             exchange.request_body.add(body)
         return body
@@ -337,7 +338,8 @@ class Relay:
         if len(body) <= route.response_window_bytes:
             exchange.response_whole = body
         else:
-            exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
+            windows = route.windows.of(exchange.request_head)
+            exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
             exchange.response_body.add(body)
         if self._is_paused:
             self._unpause_upstream()
@@ -371,9 +373,10 @@ class Relay:
         self._phase = Phase.STREAMING
         self._since_ns = now_ns
         self._is_chunked_out = head.content_length < 0 and not exchange.flags & FLAG_HTTP10
-        exchange.response_body = Window(route.response_window_bytes, route.tail_bytes)
-        if head.is_event_stream:
-            exchange.timeline = []
+        windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
+        exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
+        if head.is_event_stream or windows is not route.windows.plain:
+            exchange.timeline = Timeline()
 
     def _prefix(self, head: ResponseHead, exchange: Exchange) -> bytes:
         if not self.is_request_complete:

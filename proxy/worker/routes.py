@@ -17,6 +17,7 @@ from proxy.http1.errors import Refused
 from proxy.http1.field_lines import UPGRADE_LINES
 from proxy.http1.request_head import OptOutLevel, RequestHead
 from proxy.process.tls import upstream_context
+from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 CAPTURE_FLAGS: Final[dict[CaptureLevel, int]] = {
     "none": FLAG_BODIES_OFF | FLAG_HEADS_OFF,
     "meta": FLAG_BODIES_OFF | FLAG_HEADS_OFF,
+    "usage": FLAG_BODIES_OFF | FLAG_HEADS_OFF,
     "headers": FLAG_BODIES_OFF,
     "body": 0,
 }
@@ -61,6 +63,7 @@ class Route:
         "strip_bytes",
         "tail_bytes",
         "tls",
+        "windows",
     )
 
     def __init__(self, index: int, route: RouteSettings, settings: Settings, tls: ssl.SSLContext | None = None) -> None:
@@ -91,14 +94,8 @@ class Route:
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
         self.flags = CAPTURE_FLAGS[level]
-        keeps_bodies = level == "body"
-        self.request_window_bytes = settings.capture.request_body_bytes if keeps_bodies else 0
-        self.response_window_bytes = settings.capture.response_body_bytes if keeps_bodies else 0
-        self.tail_bytes = settings.capture.tail_bytes if keeps_bodies else 0
-        if keeps_bodies and route.provider not in ("auto", "none"):
-            # Of a coded body only the head window can be read, and the counts are at its end.
-            self.request_window_bytes = max(self.request_window_bytes, settings.capture.llm_body_bytes)
-            self.response_window_bytes = max(self.response_window_bytes, settings.capture.llm_body_bytes)
+        self.windows = CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider)
+        self.request_window_bytes, self.response_window_bytes, self.tail_bytes = self.windows.plain
 
     def at_level(self, level: OptOutLevel) -> "Route":
         """Return the route at a level below `body`, or its own if that is lower; always the same object."""
@@ -107,7 +104,10 @@ class Route:
             route = self._lowered[level] = Route(self.index, *self._origin, self.tls)
             route.flags |= CAPTURE_FLAGS[level]
             route.is_recorded = self.is_recorded and level != "none"
-            route.request_window_bytes = route.response_window_bytes = route.tail_bytes = 0
+            own, settings = self._origin
+            windows = CaptureWindows(settings.capture, settings.ring.bytes, level, own.provider)
+            route.windows = windows if self.windows.call.request_bytes else self.windows
+            route.request_window_bytes, route.response_window_bytes, route.tail_bytes = route.windows.plain
         return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:

@@ -26,7 +26,7 @@ async def test_llm_calls(store: Storage) -> None:
             "sidecar-1",
             [
                 Entry(make_record()),
-                Entry(make_record(provider="openai", model="gpt", usage_state="complete")),
+                Entry(make_record(provider="openai", model="gpt", usage_state="exact")),
                 Entry(make_record(provider="anthropic", model="claude", resolved_model="gpt")),
             ],
         )

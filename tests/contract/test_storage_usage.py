@@ -60,7 +60,7 @@ def make_calls(number: int = 120) -> list[Record]:
                 "provider": chance.choice(("openai", "anthropic")), "model": pick("small", "large"),
                 "input_tokens": pick(10, 1000, 1 << 62), "output_tokens": pick(7), "cache_read_tokens": pick(3),
                 "cache_write_tokens": pick(1), "reasoning_tokens": pick(5), "cost_usd": pick(0.001, 0.25, 1e300),
-                "usage_state": "complete",
+                "usage_state": "exact",
             }  # fmt: skip
         elif chance.random() < 0.3:
             changes |= {"model": "small", "input_tokens": 5}  # of no provider: no LLM call

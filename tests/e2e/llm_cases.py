@@ -35,7 +35,7 @@ TOOL_TURNS: Final[list[Any]] = [
     {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]},
     {"role": "tool", "tool_call_id": "call_1", "content": "sunny and warm"},
 ]
-USED: Final = {"status": 200, "outcome": "ok", "usage_state": "complete", "error_type": None}
+USED: Final = {"status": 200, "outcome": "ok", "usage_state": "exact", "error_type": None}
 UNUSED: Final = {"status": 200, "outcome": "ok", "usage_state": "absent", "input_tokens": None, "output_tokens": None}
 
 

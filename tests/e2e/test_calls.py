@@ -57,7 +57,7 @@ def test_chat_plain_streamed_and_refused(sidelog: Sidelog) -> None:
     assert (record["usage"]["input_tokens"], record["usage"]["output_tokens"]) == (
         usage["prompt_tokens"], usage["completion_tokens"],
     )  # fmt: skip
-    assert (record["provider"], record["model"], record["usage"]["state"]) == ("openai", "gpt-4o", "complete")
+    assert (record["provider"], record["model"], record["usage"]["state"]) == ("openai", "gpt-4o", "exact")
 
     streamed = {"model": "gpt-4o", "messages": MESSAGES, "stream": True, "stream_options": {"include_usage": True}}
     _, raw, headers = post(url, streamed)
@@ -88,7 +88,7 @@ def test_messages_plain_and_streamed(sidelog: Sidelog) -> None:
     streamed = sidelog.record(headers["X-Sidelog-Id"])
     for record in (plain, streamed):
         assert (record["input_tokens"], record["output_tokens"]) == (usage["input_tokens"], usage["output_tokens"])
-        assert (record["provider"], record["usage_state"]) == ("anthropic", "complete")
+        assert (record["provider"], record["usage_state"]) == ("anthropic", "exact")
 
 
 def test_tool_calls(slow: Sidelog) -> None:

@@ -39,7 +39,7 @@ _FULL: dict[str, Any] = {
     "cache_read_tokens": 3,
     "cache_write_tokens": 4,
     "reasoning_tokens": 5,
-    "usage_state": "complete",
+    "usage_state": "exact",
     "cost_usd": 0.0125,
     "price_source": "table",
     "stream": Stream(first_content_us=10, frames=4, longest_gap_us=None, finished=True),

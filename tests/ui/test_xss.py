@@ -92,7 +92,7 @@ SHOW_EVERY_CALL = r"""(async () => {
 def hostile_record(number: int, text: str, **changes: Any) -> Record:
     """Make an exchange all of whose texts are this one."""
     fields = dict.fromkeys(TEXTS, text) | {"method": text[:20], "key_id": "k", "key_last4": text[:4], "keyed": True}
-    return record_of(number, **fields, status=401, usage_state="complete", input_tokens=1, **changes)
+    return record_of(number, **fields, status=401, usage_state="exact", input_tokens=1, **changes)
 
 
 def hostile_payload(texts: list[str]) -> Payload:

@@ -70,7 +70,7 @@ def llm_call(number: int) -> Entry:
         input_tokens=12,
         output_tokens=3,
         cache_read_tokens=4,
-        usage_state="complete",
+        usage_state="exact",
         cost_usd=0.014,
         duration_us=900_000,
         stream=Stream(

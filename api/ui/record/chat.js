@@ -35,7 +35,7 @@ function sentPart({ messages, tools }) {
 function answerPart(record, answer) {
   const stream = record.stream;
   const note = stream
-    ? `first token after ${durationText(stream.first_content_us)}, ${countOf(stream.frames, "frame")}`
+    ? `first token after ${durationText(stream.first_content_us)}${stream.frames === null ? "" : `, ${countOf(stream.frames, "frame")}`}`
     : durationText(record.duration_us);
   const title = el("h3", { class: "part answer" }, "Response of this call ", el("span", {}, note));
   if (answer === null)

@@ -5,8 +5,9 @@ import { count, money } from "../lib/format.js";
 
 const STATES = {
   __proto__: null,
-  complete: "complete, as reported by the provider",
-  partial: "partial: the stream ended early",
+  exact: "exact, as reported by the provider",
+  partial: "partial: the stream ended early, so more may have been used",
+  lost: "lost: the part with the counts was not captured",
   absent: "no usage reported",
 };
 

@@ -50,6 +50,13 @@ export function waterfall(record) {
   );
 }
 
+const ENDS = {
+  __proto__: null,
+  error: ", ended with an error",
+  cut: ", cut off by the upstream",
+  client_closed: ", left by the client",
+};
+
 const line = (name, middle, figure, kind = "") =>
   el(
     "div",
@@ -62,5 +69,6 @@ const line = (name, middle, figure, kind = "") =>
 function streamNote(stream) {
   const gap =
     stream.longest_gap_us === null ? "" : `, longest gap ${durationText(stream.longest_gap_us)}`;
-  return `${stream.frames} frames${gap}${stream.finished ? "" : ", cut off"}`;
+  const frames = stream.frames === null ? "a stream" : `${stream.frames} frames`;
+  return `${frames}${gap}${ENDS[stream.end] ?? ""}`;
 }

@@ -16,6 +16,7 @@ from proxy.enrich.formats.json_parts import STRUCTURE
 MAX_FRAME_BYTES: Final = 1 << 20
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_BLANK_LINE: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _ELEMENT_BEGINS: Final = re.compile(rb"\}\s*,\s*(?=\{)")
 
@@ -177,6 +178,20 @@ class LineSplitter:
         text = line.strip(b" \t\r")
         if text:
             frames.append(Frame(b"", b"" if len(line) > self._max else text, end))
+
+
+def cut_event(data: bytes, *, is_ended: bool) -> tuple[bytes, int]:
+    """Return the data of the event that `data` begins within, as far as it is there, and where it ends.
+
+    Empty when its end is not there either: with `is_ended` the data's end is one.
+    """
+    blank = _BLANK_LINE.search(data)
+    if blank is None and not is_ended:
+        return b"", 0
+    end = len(data) if blank is None else blank.start()
+    first, *lines = _LINE_END.split(data[:end])
+    kept = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+    return b"\n".join((first.removeprefix(b"data:"), *kept)), end
 
 
 def split_array(data: bytes, *, start: int = 0, is_inside: bool = False) -> list[Frame]:

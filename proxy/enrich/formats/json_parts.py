@@ -38,6 +38,10 @@ def is_object(member: msgspec.Raw) -> bool:
     return bytes(member)[:1] == b"{"
 
 
+def is_array(member: msgspec.Raw) -> bool:
+    return bytes(member)[:1] == b"["
+
+
 def count_of(value: object) -> int | None:
     """Read a count: a whole number that is not negative and not absurd, also when it is written as a float."""
     if isinstance(value, float) and value.is_integer():
@@ -80,6 +84,14 @@ def find_member(data: bytes, name: bytes, *, last: bool = False) -> bytes | None
 
 def find_text(data: bytes, name: bytes, *, last: bool = False) -> str | None:
     value = find_member(data, name, last=last)
+    if value is None or value[:1] != b'"':
+        return None
+    text = decode(_TEXT, value)
+    return text_of(text)
+
+
+def decode_text(value: bytes | None) -> str | None:
+    """Read a member's value that is a short text."""
     if value is None or value[:1] != b'"':
         return None
     text = decode(_TEXT, value)

@@ -4,12 +4,12 @@ Invariant: what could not be decoded was not redacted, so nothing of it is store
 redacted, so a cut never exposes half a secret.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from proxy.enrich.formats.frames import Frame, LineSplitter, SseSplitter
+from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode
 from proxy.enrich.redact.compact import compact
 from proxy.enrich.redact.redactor import Redactor
@@ -38,22 +38,34 @@ class DecodedBody(msgspec.Struct, gc=False):
     """True size on the wire."""
     is_truncated: bool
     coding: str | None
-    """Codings it had on the wire; without any, offsets in it are offsets on the wire."""
+    """Codings it had on the wire."""
+    text_size: int
+    """True size once decoded, as far as it could be; offsets of frames count in it."""
+    has_end: bool
+    """Whether the last bytes that passed are here, in the tail or in the head; they may be cut by one who left."""
+    marks: tuple[int, ...] = ()
+    """Places in the text that were asked for as places on the wire."""
 
     def frames(self, splitter: type[SseSplitter] | type[LineSplitter] = SseSplitter) -> Iterator[Frame]:
-        """Split an event stream or lines, also where the middle is missing."""
-        current = splitter()
+        """Split an event stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
+        current = splitter(max_frame_bytes=max(MAX_FRAME_BYTES, len(self.head)))
         yield from current.feed(self.head)
-        if self.is_truncated:
-            if not self.tail:
-                return
-            current = splitter(start=self.size - len(self.tail), is_inside=True)
+        if self.tail:
+            current = splitter(start=self.text_size - len(self.tail), is_inside=True)
             yield from current.feed(self.tail)
-        yield from current.finish()
+        if self.has_end:
+            yield from current.finish()
 
 
 def decode_body(
-    head: bytes, tail: bytes, size: int, content_encoding: bytes, limit_bytes: int = MAX_OUTPUT_BYTES
+    head: bytes,
+    tail: bytes,
+    size: int,
+    content_encoding: bytes,
+    limit_bytes: int = MAX_OUTPUT_BYTES,
+    *,
+    tail_bytes: int = 0,
+    marks: Sequence[int] = (),
 ) -> DecodedBody | None:
     """Undo the codings of a captured body; None when they cannot be undone.
 
@@ -63,6 +75,8 @@ def decode_body(
         size: true size on the wire; larger than both windows when something between them is missing.
         content_encoding: header value as sent, or empty.
         limit_bytes: decoded bytes the caller has time for.
+        tail_bytes: kept of the end of a coded body whose text is longer than `MAX_OUTPUT_BYTES`.
+        marks: places on the wire, rising, whose places in the text are wanted.
 
     Raises:
         TooLong: decoded, it has more than `limit_bytes`, and that is less than `MAX_OUTPUT_BYTES`, where it is cut.
@@ -70,17 +84,24 @@ def decode_body(
     is_truncated = len(head) + len(tail) < size
     if not content_encoding or not (codings := codings_of(content_encoding)):
         if is_truncated:
-            return DecodedBody(head, tail, size, True, None)
-        return DecodedBody(head + tail, b"", size, False, None)
+            return DecodedBody(head, tail, size, True, None, size, bool(tail))
+        return DecodedBody(head + tail, b"", size, False, None, size, True)
     is_limited = limit_bytes < MAX_OUTPUT_BYTES
     if is_limited and len(codings) > 1:
         raise TooLong  # the size between two codings is unknown
-    decoded = decode(head if is_truncated else head + tail, codings, limit_bytes)
+    data = head if is_truncated else head + tail
+    tail_bytes = 0 if is_limited or is_truncated else tail_bytes
+    decoded = decode(data, codings, limit_bytes, tail_bytes=tail_bytes, marks=marks)
     if decoded is None:
         return None
     if is_limited and len(decoded.data) >= limit_bytes:
         raise TooLong
-    return DecodedBody(decoded.data, b"", size, is_truncated or not decoded.is_complete, ", ".join(codings))
+    has_end = not is_truncated and not decoded.is_broken
+    tail = decoded.tail if has_end else b""
+    return DecodedBody(
+        decoded.data, tail, size, is_truncated or not decoded.is_complete or bool(tail), ", ".join(codings),
+        decoded.size or len(decoded.data), has_end, decoded.marks,
+    )  # fmt: skip
 
 
 def omitted_body(size: int, content_encoding: bytes, reason: OmittedReason) -> Body:
@@ -89,9 +110,11 @@ def omitted_body(size: int, content_encoding: bytes, reason: OmittedReason) -> B
     return Body(b"", b"", size, size > 0, coding, reason if size else None)
 
 
-def redacted_body(body: DecodedBody, content_type: bytes, redactor: Redactor, max_bytes: int) -> Body:
-    """Redact a body and cut both windows together to `max_bytes`."""
-    head, tail, is_truncated = body.head, body.tail, body.is_truncated
+def redacted_body(
+    body: DecodedBody, content_type: bytes, redactor: Redactor, max_bytes: int, tail_bytes: int = STORED_TAIL_BYTES
+) -> Body:
+    """Redact a body and cut both windows together to `max_bytes`, of which the tail may take `tail_bytes`."""
+    head, tail, is_truncated = body.head, body.tail[-tail_bytes or len(body.tail) :], body.is_truncated
     if len(head) > MAX_REDACTED_BYTES:
         tail = tail or (b"" if is_truncated else head[-STORED_TAIL_BYTES:])
         head, is_truncated = head[:MAX_REDACTED_BYTES], True

@@ -1,13 +1,14 @@
 """Undo the content codings of a captured body, within bounds: a copy for the log must never cost more than it is worth.
 
 Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Truncated or damaged input
-gives what could be decoded before. Invariant: no more than `MAX_OUTPUT_BYTES` and no more than `MAX_RATIO` bytes per
-byte of input come out of any stage, and nothing raises. Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window).
+gives what could be decoded before. Of text that is longer than `MAX_OUTPUT_BYTES` head and tail are kept where the
+caller wants a tail. Invariant: no more than that is held, no more than `MAX_WALK_BYTES` are walked over, and nothing
+raises. Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window).
 """
 
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -16,17 +17,25 @@ try:
 except ImportError:  # optional: without it the coding is unknown, and bodies that have it are not stored
     brotli = None
 
+from proxy.ring.body_window import Window
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
 MAX_OUTPUT_BYTES: Final = 1 << 20
+"""Of the text, from its start."""
 MAX_RATIO: Final = 100
+MAX_WALK_BYTES: Final = 32 << 20
+"""Of a response, to reach its end: 30 ms for the emptiest of text, in a thread."""
+MAX_WALK_RATIO: Final = 1000
+"""Streams of small deltas repeat their frames: 200 bytes of text in one of the wire were seen."""
 MAX_CODINGS: Final = 4
 """Chained codings beyond this are not honest."""
 _PIECE_BYTES: Final = 4096
 """Damage costs at most what is left of one piece."""
+_OUTPUT_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_WINDOW_LOG: Final = 23
 """8 MiB, the most a sender of `Content-Encoding: zstd` may ask for (RFC 9659)."""
@@ -36,8 +45,17 @@ class Decoded(NamedTuple):
     """What came out."""
 
     data: bytes
+    """All of it, or its head."""
     is_complete: bool
-    """False when the input ended early or was damaged, or a bound was reached."""
+    """False when the input ended early or was damaged, or a bound was reached: the end is missing."""
+    tail: bytes = b""
+    """The last bytes, where some between them and the head were not kept."""
+    size: int = 0
+    """All that came out, where there is a tail."""
+    marks: tuple[int, ...] = ()
+    """How much had come out when so much had gone in."""
+    is_broken: bool = False
+    """A bound was reached or the input is damaged; else all that can come of this input is here."""
 
 
 class _Stage(Protocol):
@@ -59,13 +77,22 @@ def codings_of(content_encoding: bytes) -> list[str]:
     return [name for name in names if name and name != "identity"]
 
 
-def decode(data: bytes, codings: list[str], max_bytes: int = MAX_OUTPUT_BYTES) -> Decoded | None:
+def decode(
+    data: bytes,
+    codings: list[str],
+    max_bytes: int = MAX_OUTPUT_BYTES,
+    *,
+    tail_bytes: int = 0,
+    marks: Sequence[int] = (),
+) -> Decoded | None:
     """Undo codings, last applied first.
 
     Args:
         data: the captured bytes, perhaps only the first part of the body.
         codings: as `codings_of` gives them; none leaves the data as it is.
-        max_bytes: that come out of any stage, `MAX_OUTPUT_BYTES` at most.
+        max_bytes: that are kept of the head of any stage, `MAX_OUTPUT_BYTES` at most.
+        tail_bytes: kept of the end of longer text; 0: the text ends where its head does.
+        marks: rising places in the data, to be translated into places in the text.
 
     Returns:
         None when a coding is unknown, or nothing of the data could be decoded.
@@ -73,34 +100,70 @@ def decode(data: bytes, codings: list[str], max_bytes: int = MAX_OUTPUT_BYTES) -
     if len(codings) > MAX_CODINGS or any(coding not in _STAGES for coding in codings):
         return None
     limit = min(max_bytes, MAX_RATIO * len(data))
-    is_complete = True
-    for coding in reversed(codings):
-        if not data:
+    walk = min(MAX_WALK_BYTES, MAX_WALK_RATIO * len(data)) if tail_bytes else limit
+    decoded = Decoded(data, True, marks=tuple(marks))
+    for place, coding in enumerate(reversed(codings), 1):
+        if not decoded.data:
             break
-        decoded = _run(_STAGES[coding](), data, limit)
+        is_last = place == len(codings)
+        window = Window(max_bytes, tail_bytes) if is_last and tail_bytes else Window(limit, 0)
+        before = decoded
+        decoded = _run(_STAGES[coding](), before, window, walk if is_last else limit)
         if not decoded.data and not decoded.is_complete:
             return None
-        data, is_complete = decoded.data, is_complete and decoded.is_complete
-    return Decoded(data, is_complete)
+        decoded = decoded._replace(
+            is_complete=before.is_complete and decoded.is_complete, is_broken=before.is_broken or decoded.is_broken
+        )
+    return decoded
 
 
-def _run(stage: _Stage, data: bytes, limit: int) -> Decoded:
-    pieces: list[bytes] = []
-    room = limit
+def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
+    is_broken = False
+    marks: list[int] = []
     try:
-        for start in range(0, len(data), _PIECE_BYTES):
-            piece = data[start : start + _PIECE_BYTES]
-            # One byte more than there is room tells "exactly full" from "more to come".
-            while output := stage.feed(piece, room + 1):
-                if len(output) > room:
-                    pieces.append(output[:room])
-                    return Decoded(b"".join(pieces), False)
-                pieces.append(output)
-                room -= len(output)
-                piece = b""
+        for piece, is_mark in _pieces(source.data, source.marks):
+            is_broken = not _feed(stage, piece, window, limit)
+            if is_broken:
+                break
+            if is_mark:
+                marks.append(window.size)
     except tuple(_DAMAGE):
-        return Decoded(b"".join(pieces), False)
-    return Decoded(b"".join(pieces), stage.is_done)
+        is_broken = True
+    is_complete = not is_broken and stage.is_done
+    kept: list[bytes] = []
+    _, tail_size = window.collect(kept)
+    tail = kept.pop() if tail_size else b""
+    head = b"".join(kept)
+    marks += [window.size] * (len(source.marks) - len(marks))
+    if len(head) + len(tail) == window.size:
+        return Decoded(head + tail, is_complete, marks=tuple(marks), is_broken=is_broken)
+    return Decoded(head, is_complete, tail, window.size, tuple(marks), is_broken)
+
+
+def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
+    """Decode a piece; return False when the limit is reached."""
+    # One byte more than there is room tells "exactly full" from "more to come".
+    while output := stage.feed(piece, min(limit - window.size, _OUTPUT_BYTES) + 1):
+        room = limit - window.size
+        window.add(output[:room])
+        if len(output) > room:
+            return False
+        piece = b""
+    return True
+
+
+def _pieces(data: bytes, marks: Sequence[int]) -> Iterator[tuple[bytes, bool]]:
+    """Cut data into small pieces; the second value says that a mark is behind one."""
+    start = 0
+    for mark in marks:
+        end = min(mark, len(data))
+        for at in range(start, end - _PIECE_BYTES, _PIECE_BYTES):
+            yield data[at : at + _PIECE_BYTES], False
+            start = at + _PIECE_BYTES
+        yield data[start:end], True
+        start = max(start, end)
+    for at in range(start, len(data), _PIECE_BYTES):
+        yield data[at : at + _PIECE_BYTES], False
 
 
 class _Zlib:

@@ -12,6 +12,8 @@ from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, Ca
 from proxy.ring.inflight import InflightExchange
 
 SWITCHING_PROTOCOLS = 101
+DECODED_TAIL_BYTES = 1 << 18
+"""Kept of the end of a long coded response once it is decoded: what its last event may take."""
 _NO_HEAD = HeadFacts(b"", None, None, None, None, None, b"", b"")
 
 
@@ -28,7 +30,10 @@ class DecodedExchange(msgspec.Struct, gc=False):
     request_body: DecodedBody | None = None
     response_body: DecodedBody | None = None
     timeline: list[tuple[int, int]] = []
-    """(byte offset, µs since the start) per chunk of the response."""
+    """(byte offset in the decoded text, µs since the start) per chunk of the response."""
+    longest_gap_us: int | None = None
+    keeps_text: bool = True
+    """Whether anything of the bodies may be stored; else they are here for their counts alone."""
 
 
 class ExchangeDecoder:
@@ -42,7 +47,7 @@ class ExchangeDecoder:
     def decode(
         self, captured: CapturedExchange, labels: RouteLabels, limit_bytes: int = MAX_OUTPUT_BYTES
     ) -> DecodedExchange:
-        """Decode a finished exchange; of a route that keeps no heads, only the request's.
+        """Decode a finished exchange; of a route that keeps no heads, only the request's, unless it is a call.
 
         Raises:
             TooLong: as `decode_body` does.
@@ -50,22 +55,30 @@ class ExchangeDecoder:
         head = captured.request_head
         line, block = split_head(head)
         request = self._requests.read(block)
-        if captured.flags & FLAG_HEADS_OFF:
+        is_read = bool(captured.request_window or captured.response_window)
+        keeps_text = not captured.flags & FLAG_BODIES_OFF
+        if captured.flags & FLAG_HEADS_OFF and not is_read:
             return DecodedExchange(labels, self._lines.read(line), request, head)
         status_line, block = split_head(captured.response_head)
         response = self._responses.read(block)
         request_body = response_body = None
-        has_bodies = captured.shed != SHED_BODIES and not captured.flags & FLAG_BODIES_OFF
+        timeline = captured.timeline
+        has_bodies = captured.shed != SHED_BODIES and (keeps_text or is_read)
         if has_bodies and captured.status != SWITCHING_PROTOCOLS:
             if size := captured.request_bytes:
                 window, tail, coding = captured.request_window, captured.request_tail, request.content_encoding
                 request_body = decode_body(window, tail, size, coding, limit_bytes)
             if size := captured.response_bytes:
                 window, tail, coding = captured.response_window, captured.response_tail, response.content_encoding
-                response_body = decode_body(window, tail, size, coding, limit_bytes)
+                marks = tuple(offset for offset, _ in timeline) if coding else ()
+                response_body = decode_body(
+                    window, tail, size, coding, limit_bytes, tail_bytes=DECODED_TAIL_BYTES, marks=marks
+                )
+                if response_body is not None and response_body.marks:
+                    timeline = list(zip(response_body.marks, (at_us for _, at_us in timeline), strict=True))
         return DecodedExchange(
             labels, self._lines.read(line), request, head,
-            status_line, response, request_body, response_body, captured.timeline,
+            status_line, response, request_body, response_body, timeline, captured.longest_gap_us, keeps_text,
         )  # fmt: skip
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
@@ -74,7 +87,7 @@ class ExchangeDecoder:
         if exchange.head_truncated and b"\n" in head:
             head = head[: head.rindex(b"\n")]  # half a line may be half a secret, which nothing would recognise
         line, block = split_head(head)
-        body = DecodedBody(exchange.body, b"", len(exchange.body), False, None)
+        body = DecodedBody(exchange.body, b"", len(exchange.body), False, None, len(exchange.body), True)
         request = self._requests.read(block)
         return DecodedExchange(labels, self._lines.read(line), request, head, request_body=body)
 

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _RAW: Final = msgspec.Raw()
-_WANTED: Final = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"')
+_WANTED: Final = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"', b'"tool_use"')
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -25,6 +25,8 @@ class _Document(msgspec.Struct, gc=False):
     delta: msgspec.Raw = _RAW
     usage: msgspec.Raw = _RAW
     error: msgspec.Raw = _RAW
+    content: msgspec.Raw = _RAW
+    content_block: msgspec.Raw = _RAW
 
 
 class _Counts(msgspec.Struct, gc=False):
@@ -32,16 +34,31 @@ class _Counts(msgspec.Struct, gc=False):
     output_tokens: Any = None
     cache_creation_input_tokens: Any = None
     cache_read_input_tokens: Any = None
+    service_tier: Any = None
+    speed: Any = None
     output_tokens_details: msgspec.Raw = _RAW
+    cache_creation: msgspec.Raw = _RAW
+    server_tool_use: msgspec.Raw = _RAW
 
 
 class _Details(msgspec.Struct, gc=False):
+    """Parts of the counts: of the output, of what was written to the cache, of what the server's tools did."""
+
     thinking_tokens: Any = None
+    ephemeral_1h_input_tokens: Any = None
+    web_search_requests: Any = None
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: Any = None
+    name: Any = None
 
 
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _DETAILS: Final = msgspec.json.Decoder(_Details)
+_BLOCK: Final = msgspec.json.Decoder(_Block)
+_BLOCKS: Final = msgspec.json.Decoder(list[_Block])
 
 
 def is_wanted(data: bytes) -> bool:
@@ -55,15 +72,27 @@ def read(usage: CallUsage, data: bytes) -> None:
     if document.type == "message_stop":
         usage.is_finished = True
     elif document.type == "error" or is_object(document.error):
-        error = decode(_DOCUMENT, document.error)
+        error = decode(_DOCUMENT, document.error) if is_object(document.error) else None
         usage.fail(error and error.type)
     else:
         _read_message(usage, document)
         for inner in (document.message, document.delta):
             if is_object(inner) and (found := decode(_DOCUMENT, inner)) is not None:
                 _read_message(usage, found)
+        if is_object(document.message):
+            usage.output_tokens = None  # a stream begins with a number that only stands for one
         if is_object(document.usage) and usage.finish_reason is not None:
             usage.is_settled = True
+        if is_object(document.content_block):
+            _add_tools(usage, [decode(_BLOCK, document.content_block) or _Block()])
+        if is_array(document.content):
+            _add_tools(usage, decode(_BLOCKS, document.content) or [])
+
+
+def _add_tools(usage: CallUsage, blocks: list[_Block]) -> None:
+    for block in blocks:
+        if block.type in ("tool_use", "mcp_tool_use"):
+            usage.add_tool(block.name)
 
 
 def _read_message(usage: CallUsage, message: _Document) -> None:
@@ -72,16 +101,27 @@ def _read_message(usage: CallUsage, message: _Document) -> None:
     counts = decode(_COUNTS, message.usage) if is_object(message.usage) else None
     if counts is None:
         return
-    details = decode(_DETAILS, counts.output_tokens_details)
+    details, cached = _details(counts.output_tokens_details), _details(counts.cache_creation)
+    server = _details(counts.server_tool_use)
     usage.update(
         uncached_tokens=count_of(counts.input_tokens),
         output_tokens=count_of(counts.output_tokens),
         cache_write_tokens=count_of(counts.cache_creation_input_tokens),
         cache_read_tokens=count_of(counts.cache_read_input_tokens),
-        reasoning_tokens=None if details is None else count_of(details.thinking_tokens),
+        reasoning_tokens=count_of(details.thinking_tokens),
     )
+    usage.measure(
+        cache_write_1h_tokens=count_of(cached.ephemeral_1h_input_tokens),
+        web_searches=count_of(server.web_search_requests),
+    )
+    tier, speed = text_of(counts.service_tier), text_of(counts.speed)
+    usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
     if usage.uncached_tokens is not None:
         usage.input_tokens = usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
+
+
+def _details(raw: msgspec.Raw) -> _Details:
+    return (decode(_DETAILS, raw) if is_object(raw) else None) or _Details()
 
 
 PROVIDER: Final = Provider(
@@ -89,6 +129,6 @@ PROVIDER: Final = Provider(
     is_wanted=is_wanted,
     read=read,
     content=re.compile(rb'"content_block_delta"|"content_block_start".*"tool_use"', re.DOTALL),
-    members=(b"usage", b"model", b"error"),
-    reasons=(b"stop_reason",),
+    members=frozenset((b"usage", b"model", b"error", b"type", b"stop_reason", b"message", b"delta")),
+    reason=b"stop_reason",
 )

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from proxy.enrich.formats.json_parts import text_of
 
-UsageState = Literal["complete", "partial", "absent"]
+UsageState = Literal["exact", "partial", "lost", "absent"]
+
+MAX_TOOLS: Final = 32
+"""Names of tools that are kept of one call."""
 
 
 @dataclass(slots=True)
@@ -26,40 +29,78 @@ class CallUsage:
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
+    meters: dict[str, int] = field(default_factory=dict)
+    """What else is paid by: see `storage.record.Stream.meters`."""
+    service_tier: str | None = None
     cost_usd: float | None = None
     """As the provider reported it."""
     finish_reason: str | None = None
     error_type: str | None = None
+    tools: dict[str, None] = field(default_factory=dict)
+    """Names of the tools that the model called, in order."""
+    has_failed: bool = False
+    """The response is, or ended with, an error."""
     is_finished: bool = False
     """The stream's own terminator was seen, or the response is whole."""
     is_settled: bool = False
     """Counts came with, or after, the reason why the output ended."""
+    is_lost: bool = False
+    """What came last was not seen, so counts may be old ones."""
+    is_cut: bool = False
+    """One of the two sides left before the end."""
+    counts_read: int = 0
+    """How often there were counts."""
 
     def update(self, **counts: float | None) -> None:
         for name, value in counts.items():
             if value is not None:
+                self.counts_read += 1
                 setattr(self, name, value)
+
+    def measure(self, **meters: int | None) -> None:
+        """Note what else is paid by; zeros say nothing."""
+        for name, value in meters.items():
+            if value:
+                self.meters[name] = value
 
     def set_resolved_model(self, value: object) -> None:
         if model := text_of(value):
             self.resolved_model = model
 
+    def add_tool(self, name: object) -> None:
+        if (text := text_of(name)) is not None and len(self.tools) < MAX_TOOLS:
+            self.tools[text] = None
+
     def fail(self, *error_types: object) -> None:
-        """End the call with the first of these error types that is a text."""
-        self.error_type = next(filter(None, map(text_of, error_types)), "error")
-        self.is_finished = True
+        """Note an error and the first of these types that is a text."""
+        self.error_type = next(filter(None, map(text_of, error_types)), None)
+        self.has_failed = True
+
+    def take_reason(self) -> str | None:
+        """Return the reason why the output ended, which is not known any more."""
+        reason, self.finish_reason = self.finish_reason, None
+        return reason
+
+    def forget_counts(self) -> None:
+        """What may be wrong is not shown."""
+        self.uncached_tokens = self.input_tokens = self.output_tokens = self.reasoning_tokens = None
+        self.cache_read_tokens = self.cache_write_tokens = self.cost_usd = None
+        self.meters.clear()
 
     @property
     def has_usage(self) -> bool:
-        return self.input_tokens is not None or self.output_tokens is not None
+        return self.input_tokens is not None or self.output_tokens is not None or bool(self.meters)
 
     @property
     def usage_state(self) -> UsageState:
         """How far the counts can be trusted; an error in the middle of a stream cuts it as a lost connection does."""
+        if self.is_lost:
+            return "lost"
         if not self.has_usage:
             return "absent"
-        is_whole = self.is_settled or (self.is_finished and self.error_type is None)
-        return "complete" if is_whole else "partial"
+        if self.is_settled or (self.is_finished and not self.has_failed and not self.is_cut):
+            return "exact"
+        return "partial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +115,11 @@ class Provider:
     """Reads one frame, or one whole response."""
     content: re.Pattern[bytes]
     """Found in the first frame that carries output."""
-    members: tuple[bytes, ...]
-    """Members that are searched for in a response whose middle is missing."""
-    reasons: tuple[bytes, ...]
-    """Names of the reason why the output ended."""
+    members: frozenset[bytes]
+    """Members of a response, or of a frame, that are looked for where the rest of it is missing."""
+    reason: bytes
+    """Name of the reason why the output ended."""
+    choices: bytes = b""
+    """Array of the response whose elements have the reason; empty: the response has it itself."""
+    wrapper: bytes = b""
+    """Member of a frame that may hold the response."""

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import count_of, decode, is_object, text_of
+from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _RAW: Final = msgspec.Raw()
-_WANTED: Final = (b'"usageMetadata"', b'"finishReason"', b'"promptFeedback"', b'"error"')
-_MODEL: Final = re.compile(r"/models/([^/:]{1,256}):|/([^/:]{1,256}):[A-Za-z]+$")
+_WANTED: Final = (b'"usageMetadata"', b'"finishReason"', b'"promptFeedback"', b'"error"', b'"functionCall"')
+_MODEL: Final = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]{1,256}):[A-Za-z]+$|/([^/:]{1,256}):[A-Za-z]+$")
+_NO_MODEL: Final = re.compile(r"v\d\w*")
+"""A version of the API stands where others have the model: Code Assist names it in the body."""
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -23,6 +25,7 @@ class _Document(msgspec.Struct, gc=False):
     usage: msgspec.Raw = msgspec.field(default=_RAW, name="usageMetadata")
     feedback: msgspec.Raw = msgspec.field(default=_RAW, name="promptFeedback")
     error: msgspec.Raw = _RAW
+    response: msgspec.Raw = _RAW
 
 
 class _Counts(msgspec.Struct, gc=False, rename="camel"):
@@ -31,10 +34,33 @@ class _Counts(msgspec.Struct, gc=False, rename="camel"):
     thoughts_token_count: Any = None
     cached_content_token_count: Any = None
     tool_use_prompt_token_count: Any = None
+    traffic_type: Any = None
+    prompt_tokens_details: msgspec.Raw = _RAW
+    candidates_tokens_details: msgspec.Raw = _RAW
+
+
+class _Modality(msgspec.Struct, gc=False, rename="camel"):
+    modality: Any = None
+    token_count: Any = None
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+
+
+class _Output(msgspec.Struct, gc=False, rename="camel"):
+    function_call: _Function | None = None
+
+
+class _Content(msgspec.Struct, gc=False):
+    parts: list[_Output] | None = None
 
 
 class _Part(msgspec.Struct, gc=False, rename="camel"):
     """A candidate, a feedback or an error."""
+
+    content: msgspec.Raw = _RAW
+    grounding_metadata: msgspec.Raw = _RAW
 
     finish_reason: Any = None
     block_reason: Any = None
@@ -46,12 +72,16 @@ _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _PART: Final = msgspec.json.Decoder(_Part)
 _PARTS: Final = msgspec.json.Decoder(list[_Part])
+_CONTENT: Final = msgspec.json.Decoder(_Content)
+_MODALITIES: Final = msgspec.json.Decoder(list[_Modality])
 
 
 def model_of(path: str) -> str | None:
     """Read the model out of a path such as `/v1beta/models/gemini-2.5-flash:generateContent`."""
     found = _MODEL.search(path)
-    return None if found is None else found[1] or found[2]
+    if found is None:
+        return None
+    return found[1] or (None if _NO_MODEL.fullmatch(found[2]) else found[2])
 
 
 def is_wanted(data: bytes) -> bool:
@@ -61,6 +91,8 @@ def is_wanted(data: bytes) -> bool:
 def read(usage: CallUsage, data: bytes) -> None:
     """Read a chunk or a response; an array of one error, as a refused array stream is, is that error."""
     document = decode(_DOCUMENT, data.strip()[1:-1] if data[:1] == b"[" else data)
+    if document is not None and is_object(document.response):  # Code Assist, as the Gemini CLI uses it
+        document = decode(_DOCUMENT, document.response)
     if document is None:
         return
     usage.set_resolved_model(document.model)
@@ -76,9 +108,15 @@ def _read_reason(usage: CallUsage, document: _Document) -> None:
     reason = None
     if is_object(document.feedback) and (feedback := decode(_PART, document.feedback)) is not None:
         reason = text_of(feedback.block_reason)
-    if bytes(document.candidates)[:1] == b"[":
-        reasons = (text_of(candidate.finish_reason) for candidate in decode(_PARTS, document.candidates) or ())
-        reason = next((found for found in reasons if found), reason)
+    candidates = decode(_PARTS, document.candidates) if is_array(document.candidates) else None
+    for candidate in candidates or ():
+        reason = text_of(candidate.finish_reason) or reason
+        if b'"functionCall"' in bytes(candidate.content):
+            content = decode(_CONTENT, candidate.content)
+            for part in (content and content.parts) or ():
+                usage.add_tool(part.function_call and part.function_call.name)
+        if b'"webSearchQueries"' in bytes(candidate.grounding_metadata):
+            usage.measure(grounded_prompts=1)
     if reason is not None:  # there is no other terminator
         usage.finish_reason = reason
         usage.is_finished = True
@@ -93,6 +131,13 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
         reasoning_tokens=thoughts,
         cache_read_tokens=count_of(counts.cached_content_token_count),
     )
+    if counts.traffic_type in ("PROVISIONED_THROUGHPUT", "ON_DEMAND_FLEX", "ON_DEMAND_PRIORITY"):
+        usage.service_tier = text_of(counts.traffic_type)
+    for side, raw in (("input", counts.prompt_tokens_details), ("output", counts.candidates_tokens_details)):
+        parts = decode(_MODALITIES, raw) if is_array(raw) else None
+        for part in parts or ():
+            if part.modality in ("AUDIO", "IMAGE", "VIDEO"):
+                usage.measure(**{f"{side}_{part.modality.lower()}_tokens": count_of(part.token_count)})
 
 
 PROVIDER: Final = Provider(
@@ -100,6 +145,8 @@ PROVIDER: Final = Provider(
     is_wanted=is_wanted,
     read=read,
     content=re.compile(rb'"text"\s*:\s*"[^"]|"functionCall"|"inlineData"|"executableCode"'),
-    members=(b"usageMetadata", b"modelVersion", b"promptFeedback", b"error"),
-    reasons=(b"finishReason",),
+    members=frozenset((b"usageMetadata", b"modelVersion", b"promptFeedback", b"error", b"candidates", b"response")),
+    reason=b"finishReason",
+    choices=b"candidates",
+    wrapper=b"response",
 )

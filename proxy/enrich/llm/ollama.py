@@ -21,13 +21,28 @@ class _Document(msgspec.Struct, gc=False):
     prompt_eval_count: Any = None
     eval_count: Any = None
     error: Any = None
+    message: msgspec.Raw = msgspec.Raw()
 
 
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    tool_calls: list[_ToolCall] | None = None
+
+
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 
 
 def is_wanted(data: bytes) -> bool:
-    return b'"error"' in data or _DONE.search(data) is not None
+    is_last = b'"done":false' not in data and (b'"error"' in data or _DONE.search(data) is not None)
+    return is_last or b'"tool_calls"' in data
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -40,6 +55,9 @@ def read(usage: CallUsage, data: bytes) -> None:
     usage.finish_reason = text_of(document.done_reason) or usage.finish_reason
     usage.update(input_tokens=count_of(document.prompt_eval_count), output_tokens=count_of(document.eval_count))
     usage.is_finished = usage.is_finished or document.done is True
+    if b'"tool_calls"' in bytes(document.message) and (message := decode(_MESSAGE, document.message)) is not None:
+        for call in message.tool_calls or ():
+            usage.add_tool(call.function and call.function.name)
 
 
 PROVIDER: Final = Provider(
@@ -47,6 +65,6 @@ PROVIDER: Final = Provider(
     is_wanted=is_wanted,
     read=read,
     content=re.compile(rb'"(?:content|response|thinking)"\s*:\s*"[^"]|"tool_calls"'),
-    members=(b"model", b"done", b"done_reason", b"prompt_eval_count", b"eval_count", b"error"),
-    reasons=(b"done_reason",),
+    members=frozenset((b"model", b"done", b"done_reason", b"prompt_eval_count", b"eval_count", b"error")),
+    reason=b"done_reason",
 )

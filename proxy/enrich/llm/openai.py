@@ -1,4 +1,4 @@
-"""OpenAI: chat completions, completions, responses and embeddings, there and wherever the API is copied.
+"""OpenAI: chat completions, completions, responses, embeddings, images, audio, there and wherever the API is copied.
 
 Any object called `usage` replaces what was read before, wherever it comes: on the last chunk with `choices: []`
 (OpenAI), with `choices: null` (vLLM), on every chunk (continuous usage), on the finishing chunk (llama-server), under
@@ -10,13 +10,16 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import amount_of, count_of, decode, is_object, text_of
+from proxy.enrich.formats.json_parts import amount_of, count_of, decode, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _RAW: Final = msgspec.Raw()
 _USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
 _REASON: Final = re.compile(rb'"finish_reason"\s*:\s*"')
-_TERMINATORS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
+_TERMINATORS: Final = frozenset(
+    ("response.completed", "response.incomplete", "response.failed", "transcript.text.done", "speech.audio.done",
+     "image_generation.completed", "image_edit.completed")
+)  # fmt: skip
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -27,7 +30,10 @@ class _Document(msgspec.Struct, gc=False):
     model: Any = None
     status: Any = None
     code: Any = None
+    service_tier: Any = None
     choices: msgspec.Raw = _RAW
+    output: msgspec.Raw = _RAW
+    item: msgspec.Raw = _RAW
     usage: msgspec.Raw = _RAW
     error: msgspec.Raw = _RAW
     response: msgspec.Raw = _RAW
@@ -42,32 +48,64 @@ class _Counts(msgspec.Struct, gc=False):
     output_tokens: Any = None
     cost: Any = None
     prompt_cache_hit_tokens: Any = None  # DeepSeek
+    num_search_queries: Any = None  # Perplexity
+    num_sources_used: Any = None  # xAI
+    seconds: Any = None  # transcriptions that are paid by time
     prompt_tokens_details: msgspec.Raw = _RAW
     completion_tokens_details: msgspec.Raw = _RAW
     input_tokens_details: msgspec.Raw = _RAW
     output_tokens_details: msgspec.Raw = _RAW
+    input_token_details: msgspec.Raw = _RAW
+    output_token_details: msgspec.Raw = _RAW
 
 
 class _Details(msgspec.Struct, gc=False):
     cached_tokens: Any = None
     cache_write_tokens: Any = None
     reasoning_tokens: Any = None
+    audio_tokens: Any = None
+    image_tokens: Any = None
 
 
 class _Part(msgspec.Struct, gc=False):
-    """A choice, an error, or the details of an incomplete response."""
+    """An error, or the details of an incomplete response."""
 
-    finish_reason: Any = None
     type: Any = None
     code: Any = None
     reason: Any = None
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    """A tool call of a chat, or an item of a response's output."""
+
+    type: Any = None
+    name: Any = None
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    finish_reason: Any = None
+    message: msgspec.Raw = _RAW
+    delta: msgspec.Raw = _RAW
 
 
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _DETAILS: Final = msgspec.json.Decoder(_Details)
 _PART: Final = msgspec.json.Decoder(_Part)
-_PARTS: Final = msgspec.json.Decoder(list[_Part])
+_CHOICES: Final = msgspec.json.Decoder(list[_Choice])
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
+_ITEM: Final = msgspec.json.Decoder(_ToolCall)
+_ITEMS: Final = msgspec.json.Decoder(list[_ToolCall])
 
 
 def is_wanted(data: bytes) -> bool:
@@ -75,7 +113,8 @@ def is_wanted(data: bytes) -> bool:
         data == b"[DONE]"
         or b'"error"' in data
         or (b'"usage"' in data and _USAGE.search(data) is not None)
-        or _REASON.search(data) is not None
+        or (b'"finish_reason":null' not in data and _REASON.search(data) is not None)
+        or (b'"name"' in data and (b'"tool_calls"' in data or b"output_item.done" in data))
         or (b'"response.' in data and b'"response"' in data)
     )
 
@@ -91,9 +130,13 @@ def read(usage: CallUsage, data: bytes) -> None:
         inner = decode(_DOCUMENT, document.response)
         if inner is not None:
             _read_object(usage, inner)
-        usage.is_finished = usage.is_finished or document.type in _TERMINATORS
+            # Without a type it is the end of an event whose beginning was cut off: only the last has counts.
+            usage.is_finished |= document.type in _TERMINATORS or (document.type is None and is_object(inner.usage))
         return
     _read_object(usage, document)
+    usage.is_finished |= document.type in _TERMINATORS
+    if is_object(document.item) and (item := decode(_ITEM, document.item)) is not None:
+        _read_items(usage, [item])
     if document.type == "error" or document.object == "error":
         # The responses API and Mistral send an error as the document itself.
         usage.fail(usage.error_type, document.type if document.object == "error" else None, document.code)
@@ -101,44 +144,78 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 def _read_object(usage: CallUsage, document: _Document) -> None:
     usage.set_resolved_model(document.model)
+    usage.service_tier = text_of(document.service_tier) or usage.service_tier
     if is_object(document.error):
         error = decode(_PART, document.error) or _Part()
         usage.fail(error.type, error.code)
     elif bytes(document.error)[:1] == b'"':
-        usage.error_type = "error"
-    usage.finish_reason = _finish_reason(document) or usage.finish_reason
+        usage.fail(document.code)
+    usage.finish_reason = _finish_reason(usage, document) or usage.finish_reason
+    if is_array(document.output):
+        _read_items(usage, decode(_ITEMS, document.output) or [])
     _read_counts(usage, document.usage)
     if is_object(document.x_groq) and (inner := decode(_DOCUMENT, document.x_groq)) is not None:
         _read_counts(usage, inner.usage)
 
 
-def _finish_reason(document: _Document) -> str | None:
-    if document.object == "response":
+def _finish_reason(usage: CallUsage, document: _Document) -> str | None:
+    if document.object == "response" or is_object(document.incomplete_details):
         if is_object(document.incomplete_details):
             return text_of((decode(_PART, document.incomplete_details) or _Part()).reason)
         return text_of(document.status) if document.status in ("completed", "failed", "cancelled") else None
-    if bytes(document.choices)[:1] != b"[":
+    if not is_array(document.choices):
         return None
-    reasons = (text_of(choice.finish_reason) for choice in decode(_PARTS, document.choices) or ())
-    return next((reason for reason in reasons if reason), None)
+    reason = None
+    for choice in decode(_CHOICES, document.choices) or ():
+        reason = reason or text_of(choice.finish_reason)
+        for raw in (choice.message, choice.delta):
+            if is_object(raw) and b'"name"' in bytes(raw) and (message := decode(_MESSAGE, raw)) is not None:
+                for call in message.tool_calls or ():
+                    usage.add_tool(call.function and call.function.name)
+                usage.add_tool(message.function_call and message.function_call.name)
+    return reason
+
+
+def _read_items(usage: CallUsage, items: list[_ToolCall]) -> None:
+    for item in items:
+        if item.type in ("function_call", "custom_tool_call", "mcp_call"):
+            usage.add_tool(item.name)
+    usage.measure(web_searches=sum(item.type == "web_search_call" for item in items))
 
 
 def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
     counts = decode(_COUNTS, raw) if is_object(raw) else None
     if counts is None:
         return
-    inputs = decode(_DETAILS, counts.prompt_tokens_details) or decode(_DETAILS, counts.input_tokens_details)
-    outputs = decode(_DETAILS, counts.completion_tokens_details) or decode(_DETAILS, counts.output_tokens_details)
-    inputs, outputs = inputs or _Details(), outputs or _Details()
+    inputs = _details(counts.prompt_tokens_details, counts.input_tokens_details, counts.input_token_details)
+    outputs = _details(counts.completion_tokens_details, counts.output_tokens_details, counts.output_token_details)
     usage.update(
         input_tokens=_first(counts.prompt_tokens, counts.input_tokens),
         output_tokens=_first(counts.completion_tokens, counts.output_tokens),
         cache_read_tokens=_first(inputs.cached_tokens, counts.prompt_cache_hit_tokens),
         cache_write_tokens=count_of(inputs.cache_write_tokens),
         reasoning_tokens=count_of(outputs.reasoning_tokens),
-        cost_usd=amount_of(counts.cost),
+        cost_usd=_cost(counts.cost),
+    )
+    usage.measure(
+        input_audio_tokens=count_of(inputs.audio_tokens),
+        output_audio_tokens=count_of(outputs.audio_tokens),
+        input_image_tokens=count_of(inputs.image_tokens),
+        output_image_tokens=count_of(outputs.image_tokens),
+        web_searches=count_of(counts.num_search_queries),
+        search_sources=count_of(counts.num_sources_used),
+        audio_seconds=count_of(counts.seconds),
     )
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
+
+
+def _details(*members: msgspec.Raw) -> _Details:
+    return next((found for raw in members if is_object(raw) and (found := decode(_DETAILS, raw))), _Details())
+
+
+def _cost(value: object) -> float | None:
+    """OpenRouter's amount, or Perplexity's object of amounts."""
+    return amount_of(value.get("total_cost")) if isinstance(value, dict) else amount_of(value)
 
 
 def _first(*values: object) -> int | None:
@@ -153,6 +230,21 @@ PROVIDER: Final = Provider(
         rb'"(?:content|text|reasoning|reasoning_content|refusal|arguments)"\s*:\s*"[^"]|"response\.[a-z_.]+\.delta"'
         rb'|"tool_calls"\s*:\s*\[\s*\{'
     ),
-    members=(b"usage", b"model", b"error", b"object", b"status", b"incomplete_details"),
-    reasons=(b"finish_reason",),
+    members=frozenset(
+        (
+            b"usage",
+            b"model",
+            b"error",
+            b"object",
+            b"type",
+            b"status",
+            b"incomplete_details",
+            b"service_tier",
+            b"choices",
+            b"response",
+        )
+    ),
+    reason=b"finish_reason",
+    choices=b"choices",
+    wrapper=b"response",
 )

@@ -75,6 +75,13 @@ def missing_response(status: int | None) -> Failure:
     return _details(status, "no_answer", None, "the answer holds no response")
 
 
+def without_message(failure: Failure) -> Failure:
+    """Return what a failure was, without the words of the server."""
+    error = failure["error"]
+    assert isinstance(error, dict)
+    return failure | {"error": {name: value for name, value in error.items() if name != "message"}}
+
+
 def _by_status(status: int | None) -> Failure | None:
     return _details(status, f"http_{status}") if status is not None and status >= 400 else None
 

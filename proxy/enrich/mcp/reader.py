@@ -15,7 +15,7 @@ from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_of
 from proxy.enrich.http.bodies import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.mcp.errors import failure_of, missing_response, transport_failure
+from proxy.enrich.mcp.errors import failure_of, missing_response, transport_failure, without_message
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse, read_cancellations, read_requests, read_responses
 from proxy.enrich.mcp.sessions import (
     INFO,
@@ -33,6 +33,8 @@ from proxy.ring.descriptor import RouteLabels
 from storage.record import Outcome, Record, ToolCall, level_of, now_us
 from storage.tools import search_text
 
+TEXT: Final = "text"
+"""In the metadata of a call: none of its text is kept."""
 MAX_VALUE_BYTES: Final = 64 * 1024
 """Of arguments, and of a result, after compaction; a longer one is stored as text, cut."""
 DEFAULT_ROUTE: Final = "default"
@@ -115,7 +117,8 @@ class McpReader:
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []
         session = session_of(exchange)
-        requests = read_requests(body) or read_requests(DecodedBody(body.head, b"", body.size + 1, True, None))
+        beginning = DecodedBody(body.head, b"", body.size + 1, True, None, body.size + 1, False)
+        requests = read_requests(body) or read_requests(beginning)
         tools = [message for message in requests if message.method == "tools/call"]
         return [self._new_call(record, exchange, session, message, place) for place, message in enumerate(tools)]
 
@@ -178,6 +181,7 @@ class McpReader:
             "rpc_id": message.id,
             "client": client,
             "session": session,
+            TEXT: None if exchange.keeps_text else "not kept",
         }
         return ToolCall(
             record_id=record.id,
@@ -187,7 +191,7 @@ class McpReader:
             tool_name=text(name) or "unknown",
             server_label=_server_label(exchange.labels, known),
             status="processing",
-            arguments=self._stored_value(arguments),
+            arguments=self._stored_value(arguments) if exchange.keeps_text else None,
             metadata=msgspec.json.encode({key: value for key, value in metadata.items() if value is not None}),
             rpc_id=message.id,
             session=session,
@@ -268,8 +272,11 @@ class McpReader:
         failure = failure_of(response, http_status, self._redactor)
         call.latency_us = latency_us
         call.status = "success" if failure is None else "error"
-        call.result = self._stored_value(response.result)
         metadata = msgspec.json.decode(call.metadata) | {"transport": transport}
+        if TEXT not in metadata:
+            call.result = self._stored_value(response.result)
+        elif failure is not None:
+            failure = without_message(failure)
         if result is not None:
             if (kind := text_of(result.kind)) is not None:
                 metadata["result_type"] = kind

@@ -25,7 +25,7 @@ def call(tool: str, status: str = "success", server: str = "demo") -> ToolCall:
 def test_tokens_and_cost() -> None:
     """By provider, model and type; calls without counts add nothing."""
     metrics = Metrics()
-    llm = {"provider": "openai", "model": "gpt", "resolved_model": "gpt-1", "usage_state": "complete"}
+    llm = {"provider": "openai", "model": "gpt", "resolved_model": "gpt-1", "usage_state": "exact"}
     for number in (1, 2):
         counts = {"input_tokens": 10, "output_tokens": 5, "reasoning_tokens": 0}
         metrics.observe([Entry(make_record(number, **llm, **counts, cost_usd=0.5))])
@@ -42,7 +42,7 @@ def test_labels_are_bounded() -> None:
     """Invented models and tools end under `other`; a tool that never succeeded has no label of its own."""
     metrics = Metrics()
     for number in range(MAX_MODELS + 50):
-        record = make_record(number, provider="openai", model=f"m{number}", usage_state="complete", input_tokens=1)
+        record = make_record(number, provider="openai", model=f"m{number}", usage_state="exact", input_tokens=1)
         metrics.observe([Entry(record)])
     metrics.calls.observe_tools([call(f"t{number}") for number in range(MAX_TOOLS + 50)])
     metrics.calls.observe_tools([call("made-up", "error"), call("t1", "error")])

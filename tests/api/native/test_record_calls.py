@@ -58,7 +58,10 @@ async def test_detail_shows_usage_stream_and_tools(world: World, client: Client)
 async def test_reason_of_a_document(world: World, client: Client) -> None:
     """Why an answer ended is told of streams and documents alike; a document is not shown as a stream."""
     document = make_record(
-        1, provider="openai", usage_state="complete", stream=Stream(None, None, None, True, "length")
+        1,
+        provider="openai",
+        usage_state="exact",
+        stream=Stream(None, None, None, True, "length", is_document=True),
     )
     await world.storage.commit(Batch("side-1", [Entry(document), Entry(make_record(2))]))
     rows = (await ask(client, "/api/records"))["records"]

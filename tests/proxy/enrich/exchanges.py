@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.ring.body_window import Window
+from proxy.ring.body_window import Timeline, Window
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
 from proxy.settings.model import CaptureSettings, RouteSettings, Settings
@@ -52,7 +52,7 @@ def exchange(
     made.request_body, made.response_body = Window(*windows), Window(*windows)
     made.request_body.add(body)
     made.response_body.add(answer)
-    made.timeline = timeline
+    made.timeline = None if timeline is None else Timeline(timeline)
     made.connect_ns = made.sent_ns = made.first_byte_ns = made.done_ns = made.ended_ns = 5_000_000
     header, sections = made.encode(0)
     return CapturedExchange(header, b"".join(sections))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
-from proxy.ring.body_window import Window
+from proxy.ring.body_window import Timeline, Window
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import read_descriptor, write_descriptor
 from proxy.ring.exchange import (
@@ -271,7 +271,7 @@ def test_a_level_without_heads_has_no_payload(source: Source) -> None:
 
 def test_the_timeline_is_kept(source: Source) -> None:
     """Chunk times of event streams go with the payload."""
-    payload = build(source, exchange(timeline=[(3, 10), (6, 20)])).payload
+    payload = build(source, exchange(timeline=Timeline([(3, 10), (6, 20)]))).payload
     assert payload is not None
     assert payload.timeline == [(3, 10), (6, 20)]
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.ring.body_window import Window
+from proxy.ring.body_window import Timeline, Window, note_chunk
 from proxy.ring.exchange import (
     ACCESS,
     ERROR_CODES,
@@ -72,7 +72,8 @@ def test_every_field_and_section_is_read_back(data: st.DataObject) -> None:
     bodies = draw(st.lists(st.lists(st.binary(max_size=20), max_size=6), min_size=2, max_size=2))
     exchange.request_body = window(*bodies[0], head=20, tail=10)
     exchange.response_whole = b"".join(bodies[1])
-    exchange.timeline = draw(st.lists(st.tuples(st.integers(0, 1 << 63), st.integers(0, 1 << 63)), max_size=5)) or None
+    entries = draw(st.lists(st.tuples(st.integers(0, 1 << 63), st.integers(0, 1 << 63)), max_size=5))
+    exchange.timeline = Timeline(entries) if entries else None
     found = read_back(exchange)
     for name in (
         "id", "started_at_ns", "connect_ns", "sent_ns", "first_byte_ns", "done_ns", "ended_ns", "status", "route",
@@ -98,7 +99,7 @@ def test_pressure_leaves_bodies_out(pressure: int, kept: int, tail: int, is_whol
     body = bytes(number % 256 for number in range(10_000))
     exchange = make()
     exchange.request_head, exchange.response_head = b"request", b"response"
-    exchange.timeline = [(1, 2)]
+    exchange.timeline = Timeline([(1, 2)])
     if is_whole:
         exchange.request_whole = exchange.response_whole = body
         kept, tail = (len(body), 0) if not pressure else (kept, 0)
@@ -191,3 +192,15 @@ def test_a_damaged_note_is_noticed(damage: bytes) -> None:
     exchange.notes = damage
     with pytest.raises(ValueError, match="note"):
         read_back(exchange, padding=b"")
+
+
+def test_the_longest_silence_of_a_long_stream_is_read_back() -> None:
+    """Where entries were dropped it is packed beside them, and what the key check noted comes behind it."""
+    exchange = make()
+    exchange.timeline = Timeline()
+    for number in range(2000):
+        note_chunk(exchange.timeline, number + 1, number * 10 + (500 if number > 3 else 0))
+    exchange.access = bytes(ACCESS.size)
+    found = read_back(exchange)
+    assert (found.longest_gap_us, found.access, found.timeline) == (510, bytes(ACCESS.size), list(exchange.timeline))
+    assert read_back(make()).longest_gap_us is None

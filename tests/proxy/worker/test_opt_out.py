@@ -54,13 +54,16 @@ def test_the_least_of_what_is_asked_for_counts(fields: bytes, level: str | None)
 def test_a_lower_level_never_captures_more_than_its_route(own: str) -> None:
     """Flags only grow, windows only shrink, and what is not recorded stays so."""
     (route,) = table(capture=own).routes
-    levels: tuple[Literal["none", "meta", "headers"], ...] = ("none", "meta", "headers")
+    levels: tuple[Literal["none", "meta", "usage", "headers"], ...] = ("none", "meta", "usage", "headers")
     for level in levels:
         lowered = route.at_level(level)
         assert route.at_level(level) is lowered
         assert lowered.flags & route.flags == route.flags
         assert lowered.is_recorded <= route.is_recorded
         assert (lowered.request_window_bytes, lowered.response_window_bytes, lowered.tail_bytes) == (0, 0, 0)
+        assert lowered.windows.call.request_bytes <= route.windows.call.request_bytes
+        reads_calls = level in ("usage", "headers") and own in ("headers", "body")
+        assert bool(lowered.windows.call.request_bytes) == reads_calls
         assert (lowered.index, lowered.id, lowered.address) == (route.index, route.id, route.address)
 
 

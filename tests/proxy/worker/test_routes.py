@@ -188,6 +188,7 @@ def test_set_request_headers_replace_the_clients() -> None:
     [
         ("body", 0, True, 11),
         ("headers", FLAG_BODIES_OFF, True, 0),
+        ("usage", FLAG_BODIES_OFF | FLAG_HEADS_OFF, True, 0),
         ("meta", FLAG_BODIES_OFF | FLAG_HEADS_OFF, True, 0),
         ("none", FLAG_BODIES_OFF | FLAG_HEADS_OFF, False, 0),
     ],

@@ -10,7 +10,14 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, MAX_RATIO, Decoded, codings_of, decode
+from proxy.enrich.http.content_coding import (
+    MAX_OUTPUT_BYTES,
+    MAX_RATIO,
+    MAX_WALK_BYTES,
+    Decoded,
+    codings_of,
+    decode,
+)
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -74,6 +81,37 @@ def test_bombs_are_bounded(coding: str, size: int) -> None:
     assert decoded is not None
     assert not decoded.is_complete or size <= MAX_RATIO * len(packed)
     assert len(decoded.data) <= min(MAX_OUTPUT_BYTES, MAX_RATIO * len(packed))
+
+
+@codings
+def test_head_and_tail_of_long_text(coding: str) -> None:
+    """The end is reached in bounded memory, and places on the wire become places in the text."""
+    lines = [b"line %d of some text that goes on and on\n" % number for number in range(60_000)]
+    text, packed = b"".join(lines), ENCODERS[coding](b"".join(lines))
+    decoded = decode(packed, [named(coding)], tail_bytes=10_000, marks=(100, len(packed)))
+    assert decoded is not None
+    assert (decoded.data, decoded.tail) == (text[:MAX_OUTPUT_BYTES], text[-10_000:])
+    assert (decoded.size, decoded.is_complete, decoded.marks[1]) == (len(text), True, len(text))
+    assert 0 <= decoded.marks[0] < len(text) // 10
+    bomb = decode(ENCODERS[coding](bytes(64 << 20)), [named(coding)], tail_bytes=10_000)
+    assert bomb is not None
+    assert (bomb.is_broken, bomb.is_complete) == (True, False)
+    assert bomb.size <= MAX_WALK_BYTES
+
+
+def test_marks_of_pieces_that_were_flushed_apart() -> None:
+    """A server that flushes each event: the text of an event is there as soon as its bytes are."""
+    compressor = zlib.compressobj(wbits=31)
+    pieces = [compressor.compress(b"event %d\n" % n) + compressor.flush(zlib.Z_SYNC_FLUSH) for n in range(2000)]
+    ends = [sum(map(len, pieces[: n + 1])) for n in range(0, 2000, 100)]
+    decoded = decode(b"".join(pieces), ["gzip"], marks=ends)
+    assert decoded is not None
+    text = [b"event %d\n" % n for n in range(2000)]
+    assert decoded.marks == tuple(len(b"".join(text[: n + 1])) for n in range(0, 2000, 100))
+    assert (decoded.is_complete, decoded.is_broken, decoded.data) == (False, False, b"".join(text))
+    twice = decode(gzip.compress(b"".join(pieces)), ["gzip", "gzip"], marks=[5, 10**6])
+    assert twice is not None
+    assert twice.marks[1] == len(decoded.data)
 
 
 def test_bomb_in_a_bomb_is_bounded_by_the_outer_input() -> None:

@@ -29,9 +29,9 @@ def test_anthropic_stream_counts_are_cumulative() -> None:
     )  # fmt: skip
     record = record_of("/v1/messages", ANTHROPIC, answer, content_type="text/event-stream; charset=utf-8")
     assert facts_of(record) == ("anthropic", "claude-sonnet-4-5", "claude-x", 133, 12, 7, 100, 3)
-    assert record.usage_state == "complete"
+    assert record.usage_state == "exact"
     cut = answer[: answer.index(b"event: message_stop")]
-    assert record_of("/v1/messages", ANTHROPIC, cut, content_type="text/event-stream").usage_state == "complete"
+    assert record_of("/v1/messages", ANTHROPIC, cut, content_type="text/event-stream").usage_state == "exact"
     early = answer[: answer.index(b"event: message_delta")]
     assert record_of("/v1/messages", ANTHROPIC, early, content_type="text/event-stream").usage_state == "partial"
 

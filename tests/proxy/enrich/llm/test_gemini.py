@@ -50,7 +50,7 @@ def test_gemini_streams(kind: str, windows: tuple[int, int]) -> None:
     content_type = "text/event-stream" if kind == "events" else "application/json; charset=UTF-8"
     record = record_of("/v1beta/models/g:streamGenerateContent", {}, answer, content_type=content_type, windows=windows)
     assert facts_of(record)[3:5] == (13, 25)
-    assert record.usage_state == "complete"
+    assert record.usage_state == "exact"
     assert record.stream is not None
     assert record.stream.finish_reason == "STOP"
 

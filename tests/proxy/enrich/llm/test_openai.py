@@ -20,7 +20,7 @@ def test_chat_completion() -> None:
     """Model as asked and as served, counts with their details."""
     record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER)
     assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
-    assert (record.usage_state, record.error_type) == ("complete", None)
+    assert (record.usage_state, record.error_type) == ("exact", None)
 
 
 RESPONSE: dict[str, Any] = {
@@ -83,7 +83,7 @@ def test_chat_stream_with_usage(kind: str) -> None:
     answer = sse(chunk("", None), *STREAMS[kind], "[DONE]")
     record = record_of("/v1/chat/completions", CHAT | {"stream": True}, answer, content_type="text/event-stream")
     assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
-    assert record.usage_state == "complete"
+    assert record.usage_state == "exact"
     assert record.stream is not None
     assert (record.stream.finished, record.stream.frames, record.stream.finish_reason) == (
         True, 2 + len(STREAMS[kind]), "stop",
@@ -127,9 +127,9 @@ def test_responses_stream(kind: str, more: dict[str, Any], error: str | None, re
     )
     record = record_of("/v1/responses", {"model": "o4-mini", "input": "x"}, answer, content_type="text/event-stream")
     assert facts_of(record) == ("openai", "o4-mini", "o4-mini-2025-04-16", 36, 87, 30, 2, 64)
-    assert (record.error_type, record.status, record.usage_state) == (error, 200, "complete")
+    assert (record.error_type, record.status, record.usage_state) == (error, 200, "exact")
     assert record.stream is not None
-    assert (record.stream.finish_reason, record.stream.finished) == (reason, True)
+    assert (record.stream.finish_reason, record.stream.end) == (reason, "error" if error else "complete")
 
 
 def test_responses_error_event() -> None:
@@ -166,17 +166,19 @@ def test_responses_answer_and_embeddings_and_completions() -> None:
         ({"type": "requests", "code": "rate_limit_exceeded"}, "requests"),
         ({"type": None, "code": "content_filter"}, "content_filter"),
         ({"code": 502, "message": "provider returned error"}, "502"),
-        ({"message": "x"}, "error"),
-        ("plain text", "error"),
+        ({"message": "x"}, None),
+        ("plain text", None),
     ],
 )
-def test_openai_errors(error: object, expected: str) -> None:
-    """The type, else the code, also a numeric one; in an answer and inside a stream that began with 200."""
+def test_openai_errors(error: object, expected: str | None) -> None:
+    """The type, else the code, also a numeric one, else the status; in an answer and inside a stream."""
     record = record_of("/v1/chat/completions", CHAT, {"error": error}, status=429)
-    assert (record.error_type, record.model, record.usage_state) == (expected, "gpt-4o", "absent")
+    assert (record.error_type, record.model, record.usage_state) == (expected or "http_429", "gpt-4o", "absent")
     answer = b": OPENROUTER PROCESSING\n\n" + sse(chunk("a"), {"error": error})
     record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
-    assert (record.error_type, record.status) == (expected, 200)
+    assert (record.error_type, record.status) == (expected or "error", 200)
+    assert record.stream is not None
+    assert (record.stream.end, record.stream.finished) == ("error", False)
 
 
 def test_azure_and_openrouter() -> None:

@@ -44,13 +44,13 @@ def test_usage_behind_a_missing_middle() -> None:
     """The tail window of a long stream has the counts; its first frame, cut, is passed over."""
     answer = sse(*[chunk("word " * 10)] * 1000, chunk(None, "stop"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]")
     record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4096, 2048))
-    assert (record.input_tokens, record.usage_state, record.resolved_model) == (19, "complete", "gpt-4o-2024-08-06")
+    assert (record.input_tokens, record.usage_state, record.resolved_model) == (19, "exact", "gpt-4o-2024-08-06")
     long = CHAT_ANSWER | {
         "choices": [{"message": {"content": 'x "usage": {"prompt_tokens": 1} ' * 1000}, "finish_reason": "stop"}]
     }
     record = record_of("/v1/chat/completions", CHAT, long, windows=(4096, 2048))
     assert facts_of(record) == ("openai", "gpt-4o", "gpt-4o-2024-08-06", 19, 10, 8, None, 4)
-    assert record.usage_state == "complete"
+    assert record.usage_state == "exact"
 
 
 def test_usage_at_the_end_of_a_coded_stream() -> None:
@@ -101,7 +101,8 @@ def test_strange_numbers_are_null(number: object) -> None:
 def test_hostile_answers_make_a_record(answer: bytes, windows: tuple[int, int], kind: str) -> None:
     """Whatever comes back, the exchange is recorded with what the request said."""
     for path in ("/v1/chat/completions", "/v1/messages", "/v1beta/models/gpt-4o:streamGenerateContent", "/api/chat"):
-        record = record_of(path, CHAT, answer, content_type=kind, windows=windows)
+        route = {"provider": "ollama" if path == "/api/chat" else "auto"}  # that path alone says nothing
+        record = record_of(path, CHAT, answer, content_type=kind, windows=windows, route=route)
         assert record.model == "gpt-4o"
 
 
@@ -143,7 +144,7 @@ def test_the_end_of_a_very_long_stream_counts() -> None:
     running = [chunk("a", usage={"prompt_tokens": 19, "completion_tokens": n}) for n in range(5000)]
     answer = sse(*running, chunk(None, "stop", usage=CHAT_USAGE), "[DONE]")
     record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4 << 20, 0))
-    assert (record.output_tokens, record.usage_state) == (10, "complete")
+    assert (record.output_tokens, record.usage_state) == (10, "exact")
     assert record.stream is not None
     assert record.stream.frames == 5002
 
@@ -155,4 +156,4 @@ def test_an_error_cuts_a_stream(is_settled: bool) -> None:
     answer = sse(*counted, {"error": {"type": "server_error", "message": "sorry"}})
     record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
     assert (record.error_type, record.input_tokens) == ("server_error", 19)
-    assert record.usage_state == ("complete" if is_settled else "partial")
+    assert record.usage_state == ("exact" if is_settled else "partial")

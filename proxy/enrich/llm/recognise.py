@@ -1,0 +1,168 @@
+"""Recognise an LLM call without configuration: the path, and a body that agrees with it.
+
+Strategy: nearly all paths of other services end in something else, which one test of the end tells; then a pattern; and
+only then the bodies are looked at. A false call costs more trust than a missed one, so a path that other services may
+have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and response have the members of the API.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+import msgspec
+
+from proxy.enrich.formats.cut_json import members_at_end, members_at_start
+from proxy.enrich.formats.json_parts import decode, text_of
+from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.llm import anthropic, gemini, ollama, openai
+from proxy.enrich.llm.call import Provider
+from storage.record import Record
+
+PROVIDERS: Final = {
+    provider.name: provider for provider in (openai.PROVIDER, anthropic.PROVIDER, gemini.PROVIDER, ollama.PROVIDER)
+}
+"""By the value of a route's `provider`."""
+
+_SUFFIXES: Final = (
+    "/completions", "/responses", "/responses/compact", "/embeddings", "/messages", "Content", "Contents", "/chat",
+    "/generate", "/embed", "/generations", "/edits", "/variations", "/speech", "/transcriptions", "/translations",
+    "/moderations", "awPredict",
+)  # fmt: skip
+"""Cheap test before the pattern: nearly all paths of other services end in something else."""
+_PATHS: Final = re.compile(
+    r"(?P<openai>/(?:(?:chat/|fim/|agents/)?completions|responses(?:/compact)?|embeddings|moderations"
+    r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
+    r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict))$"
+    r"|(?P<anthropic>/messages|/publishers/anthropic/models/[^/:]+:(?:streamR|r)awPredict)$"
+    r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents))$"
+    r"|(?P<ollama>/api/(?:chat|generate|embed))$"
+)
+_SURE: Final = re.compile(
+    r"/chat/completions$|/fim/completions$|/responses/compact$|/v\d+/messages$|awPredict$|Contents?$"
+    r"|/v1/(?:completions|responses|embeddings|moderations|images/\w+|audio/\w+)$|/openai/|/codex/responses$"
+)
+"""Paths that nobody else has: the request need not be readable, nor the response of the shape."""
+_NO_CALL: Final = re.compile(
+    r"count_tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/fine_tuning|/fine-tunes|/vector_stores"
+    r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
+)
+"""Of a route that names its provider: what creates, counts, uploads or cancels is no call."""
+_ASKS: Final[dict[str, tuple[bytes, ...]]] = {
+    "completions": (b"prompt", b"messages"),
+    "responses": (b"input", b"previous_response_id", b"conversation", b"instructions"),
+    "embeddings": (b"input",),
+    "moderations": (b"input",),
+    "messages": (b"max_tokens", b"anthropic_version"),
+    "chat": (b"messages",),
+    "generate": (b"prompt",),
+}
+"""Members of a request by the last segment of its path, one of which must be there; else one of `_INPUTS`."""
+_INPUTS: Final = (
+    b"messages", b"input", b"prompt", b"contents", b"content", b"requests", b"request", b"suffix",
+    b"previous_response_id", b"image",
+)  # fmt: skip
+_ANSWERS: Final[dict[str, tuple[bytes, ...]]] = {
+    "openai": (b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.'),
+    "anthropic": (b'"stop_reason"', b'"message_start"', b'"error"'),
+    "gemini": (b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
+    "ollama": (b'"done"', b'"embeddings"', b'"total_duration"'),
+}
+"""Members, one of which every response of the API has near its beginning or its end."""
+_LOOK_BYTES: Final = 4096
+_DEPLOYMENT: Final = re.compile(r"/deployments/([^/]{1,256})/|/publishers/[^/]+/models/([^/:]{1,256}):")
+_PART_MODEL: Final = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
+_NAMES: Final = frozenset((b"model", *_INPUTS, *(name for names in _ASKS.values() for name in names)))
+
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE: Final = msgspec.json.Decoder()
+
+
+class _Asked(NamedTuple):
+    """A request, as far as it can be read."""
+
+    names: frozenset[bytes]
+    """Of its members that matter here."""
+    model: str | None
+    is_cut: bool = False
+    """Others may be among what is missing."""
+
+
+class Recognised(NamedTuple):
+    """An exchange that is an LLM call."""
+
+    provider: Provider
+    model: str | None
+    """As requested."""
+
+
+def candidate_of(setting: str, method: str | None, path: str) -> Provider | None:
+    """Return whose API a path belongs to, by its route's setting or by itself; None when it is no LLM call."""
+    if method != "POST":
+        return None
+    if setting == "auto":
+        if not path.endswith(_SUFFIXES):
+            return None
+        found = _PATHS.search(path)
+        return None if found is None or found.lastgroup is None else PROVIDERS[found.lastgroup]
+    provider = PROVIDERS.get(setting)
+    return None if provider is None or _NO_CALL.search(path) is not None else provider
+
+
+def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> Recognised | None:
+    """Return the call of an exchange whose path is an API's, where its bodies agree; else None."""
+    path = record.path or ""
+    is_set = exchange.labels.provider not in (None, "auto")
+    is_sure = is_set or _SURE.search(path) is not None
+    asked = _read_request(exchange, is_whole=record.request_complete)
+    if is_sure:
+        is_asked = asked is None or asked.is_cut or not asked.names.isdisjoint(_INPUTS)
+        is_call = is_asked or _answers(provider, record, exchange.response_body)
+    else:
+        is_asked = asked is not None and not asked.names.isdisjoint(_ASKS.get(path.rpartition("/")[2], _INPUTS))
+        is_call = is_asked and _answers(provider, record, exchange.response_body)
+    if not is_call:
+        return None
+    return Recognised(provider, _model_of(provider, path, asked))
+
+
+def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None:
+    """Read which members a request has; None when it cannot be read."""
+    body = exchange.request_body
+    if body is None:
+        return None
+    if b"multipart/" in exchange.request.content_type:
+        found = _PART_MODEL.search(body.head) or _PART_MODEL.search(body.tail)
+        return None if found is None else _Asked(_NAMES, text_of(found[1].decode("utf-8", "replace")))
+    if not body.is_truncated:
+        members = decode(_MEMBERS, body.head)
+        if members is None:
+            return None
+        model = members.get("model")
+        names = frozenset(name.encode() for name in members) & _NAMES
+        return _Asked(names, None if model is None else text_of(decode(_VALUE, model)))
+    if body.head.lstrip()[:1] != b"{":
+        return None
+    at_start = members_at_start(body.head, _NAMES)
+    at_end = members_at_end(body.tail, _NAMES) if is_whole else []
+    known = (at_end[0] if at_end else {}) | (at_start[0] if at_start else {})
+    begun = (name for name in _NAMES if b'"%b"' % name in body.head)  # of these the value is cut, or they are deeper
+    return _Asked(frozenset((*known, *begun)), text_of(decode(_VALUE, known.get(b"model", b"null"))), True)
+
+
+def _answers(provider: Provider, record: Record, response: DecodedBody | None) -> bool:
+    """Whether a response has the members of the API."""
+    if response is None:
+        return False
+    look = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
+    if record.status is not None and record.status >= 400:
+        return b'"error"' in look
+    return any(name in look for name in _ANSWERS[provider.name])
+
+
+def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None:
+    if provider is gemini.PROVIDER and (model := gemini.model_of(path)):
+        return model
+    if asked is not None and asked.model is not None:
+        return asked.model
+    deployment = _DEPLOYMENT.search(path)
+    return None if deployment is None else deployment[1] or deployment[2]

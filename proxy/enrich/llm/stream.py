@@ -1,0 +1,158 @@
+"""Read a streamed response: events, lines or the elements of an array, also where its middle or a frame is missing.
+
+Strategy: frames in order behind cheap byte tests; of very many only the first and the last, because later counts
+replace earlier ones. A frame that the tail window begins within is read by structure, from its end.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
+from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter, cut_event, split_array
+from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.llm.call import CallUsage, Provider
+
+_MAX_READ: Final = 256
+"""Frames of one stream that are read in order; of the rest only the last ones: later counts replace earlier ones."""
+_LAST_READ: Final = 64
+_MAX_FRAMES: Final = 4000
+"""Frames of one stream that are inspected, beside the last ones."""
+_FIRST_FRAMES: Final = 4
+"""Frames read in any case for the model's name: Azure's first one has none."""
+_EVENT_BEGINS: Final = (b"data:", b"event:", b"id:", b"retry:", b": ", b":\n", b"\xef\xbb\xbfdata:")
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A streamed response and how it is cut into frames."""
+
+    body: DecodedBody
+    kind: type[SseSplitter] | type[LineSplitter] | None
+    """None: the elements of an array."""
+    is_cut: bool
+    """One of the two sides left: the last frame may be a part of one."""
+
+    def before_gap(self) -> Iterator[Frame]:
+        """Yield the frames of the head, which is all where nothing is missing."""
+        body, kind = self.body, self.kind
+        if kind is None:
+            yield from split_array(body.head)
+        else:
+            current = kind(max_frame_bytes=max(MAX_FRAME_BYTES, len(body.head)))
+            yield from current.feed(body.head)
+            if not body.tail:
+                yield from current.finish() if body.has_end else ()
+
+
+class Pace(NamedTuple):
+    """How a stream came."""
+
+    first_content: int
+    """Offset in its text behind the first frame with output; -1 when none was seen."""
+    frames: int | None
+    """None where some were not seen."""
+
+
+def frames_of(body: DecodedBody, content_type: bytes, provider: Provider, *, is_cut: bool) -> Frames | None:
+    """Return the frames of a streamed response, by its type or, where that says nothing, by its beginning."""
+    kind = content_type.lower()
+    if b"event-stream" in kind:
+        return Frames(body, SseSplitter, is_cut)
+    if b"ndjson" in kind or b"jsonl" in kind:
+        return Frames(body, LineSplitter, is_cut)
+    if b"json" not in kind and body.head.startswith(_EVENT_BEGINS):
+        return Frames(body, SseSplitter, is_cut)
+    if provider.choices == b"candidates" and body.head.lstrip()[:1] == b"[":
+        return Frames(body, None, is_cut)
+    if provider.name == "ollama" and b"}\n{" in body.head:
+        return Frames(body, LineSplitter, is_cut)
+    return None
+
+
+def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
+    first_content, number = _read_head(usage, provider, frames)
+    body = frames.body
+    if body.tail:
+        _read_tail(usage, provider, frames)
+    if frames.kind is None and body.has_end and (body.tail or body.head).rstrip().endswith(b"]"):
+        usage.is_finished = True
+    if not body.has_end:
+        # What the terminator or an error said is final; else what was not seen may have said more.
+        usage.is_lost = not (usage.is_finished and usage.is_settled)
+    return Pace(first_content, None if body.tail or not body.has_end else number)
+
+
+def _read_head(usage: CallUsage, provider: Provider, frames: Frames) -> tuple[int, int]:
+    """Read the frames before the gap, if any; return the offset behind the first output, and their number."""
+    number = read = 0
+    last: deque[bytes] = deque(maxlen=_LAST_READ)
+    first_content = -1
+    is_wanted, content = provider.is_wanted, provider.content.search
+    for number, (_, data, end) in enumerate(frames.before_gap(), 1):
+        if number > _MAX_FRAMES:
+            last.append(data)
+            continue
+        if first_content < 0 and content(data) is not None:
+            first_content = end
+        if is_wanted(data) or (usage.resolved_model is None and number <= _FIRST_FRAMES):
+            read += 1
+            if read > _MAX_READ:
+                last.append(data)
+            else:
+                provider.read(usage, data)
+    for data in last:
+        if is_wanted(data):
+            provider.read(usage, data)
+    return first_content, number
+
+
+def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> None:
+    """Read the frames behind the gap: first what is left of the one that the tail begins within."""
+    tail, kind = frames.body.tail, frames.kind
+    names = provider.members | {provider.reason}
+    whole: list[Frame] = []
+    if kind is None and not frames.is_cut:
+        chain = members_at_end(tail, names)[1:]
+        whole = [Frame(b"", tail[start:end], -1) for start, end in elements_at_end(tail)]
+    elif kind is None:
+        chain = []
+        whole = split_array(tail, is_inside=True)
+    else:
+        cut = cut_frame(tail, kind, is_ended=not frames.is_cut)
+        chain = members_at_end(cut, names)
+        current = kind(is_inside=True)
+        whole = [*current.feed(tail), *current.finish()]
+    counts, reason = usage.counts_read, usage.take_reason()
+    if chain:
+        provider.read(usage, rebuilt(provider, chain, is_frame=True))
+    for frame in whole:
+        if provider.is_wanted(frame.data):
+            provider.read(usage, frame.data)
+    if usage.counts_read == counts and usage.finish_reason is None:
+        # Counts may have been in the gap: those before it are old ones, unless they are of the input alone.
+        usage.is_lost = not usage.is_cut or usage.output_tokens is not None
+    usage.finish_reason = usage.finish_reason or reason
+
+
+def cut_frame(tail: bytes, kind: type[SseSplitter] | type[LineSplitter], *, is_ended: bool) -> bytes:
+    """Return what is left of the frame that a tail begins within; empty where its end is missing too."""
+    if kind is SseSplitter:
+        return cut_event(tail, is_ended=is_ended)[0]
+    line, newline, _ = tail.partition(b"\n")
+    return line if newline or is_ended else b""
+
+
+def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False) -> bytes:
+    """Write the document that the members along a cut belong to, as far as it is known."""
+    if not chain:
+        return b""
+    members = dict(chain[0])
+    if provider.choices and provider.choices not in members and len(chain) > 2 and provider.reason in chain[2]:
+        # The array of choices is cut; what is left of one of them has the reason.
+        members[provider.choices] = b"[%b]" % write_members({provider.reason: chain[2][provider.reason]})
+    wrapper = provider.wrapper
+    if is_frame and wrapper and len(chain) > 1 and chain[1] and members.keys().isdisjoint((b"usage", wrapper)):
+        members[wrapper] = rebuilt(provider, chain[1:])
+    return write_members(members)

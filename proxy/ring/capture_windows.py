@@ -1,0 +1,78 @@
+"""How much is kept of a body: the plain windows of a route, or larger ones for calls of language models.
+
+A call is told by its method and path, a wide net: what is caught in vain costs memory, and the collector looks closer.
+The collector reads counts at the end of an answer, decoded: of a coded one all of it must be here, of others the last
+event. Decided when a body is larger than a plain window or streams, and remembered by request line.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from proxy.settings.model import CaptureLevel, CaptureSettings
+
+CALL_TAIL_BYTES: Final = 1 << 18
+"""Of a call's response: a last event may hold the whole conversation again."""
+MAX_MEMO_LINES: Final = 512
+MAX_MEMO_LINE_BYTES: Final = 512
+"""Together at most 0.5 MiB per route."""
+
+_CALL: Final = re.compile(
+    rb"POST [^ ?]*(?:/(?:completions|responses|responses/compact|embeddings|messages|chat|generate|embed|moderations"
+    rb"|generations|edits|variations|speech|transcriptions|translations|converse|converse-stream|invoke"
+    rb"|invoke-with-response-stream|rerank)|:\w*(?:Content|Contents|Predict)|/mcp/?)[? ]"
+)
+_READS_CALLS: Final = frozenset(("usage", "headers", "body"))
+
+
+class Windows(NamedTuple):
+    """Bytes kept of the beginning of a request and a response, and of the end of both."""
+
+    request_bytes: int
+    response_bytes: int
+    tail_bytes: int
+
+
+class CaptureWindows:
+    """The windows of one route."""
+
+    __slots__ = ("_is_call", "call", "plain")
+
+    def __init__(self, capture: CaptureSettings, ring_bytes: int, level: CaptureLevel, provider: str) -> None:
+        """Keep bodies at the level `body`, and below it those of calls for as long as it takes to read their counts.
+
+        Calls that are recognised get no more than a ring of `ring_bytes` takes beside others.
+        """
+        keeps = level == "body"
+        plain = (
+            Windows(capture.request_body_bytes, capture.response_body_bytes, capture.tail_bytes)
+            if keeps
+            else Windows(0, 0, 0)
+        )
+        size, tail = capture.llm_body_bytes, CALL_TAIL_BYTES
+        if provider == "auto":
+            size, tail = min(size, ring_bytes // 8), min(tail, ring_bytes // 16)
+        is_wide = size > 0 and level in _READS_CALLS and provider != "none"
+        wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), max(plain.tail_bytes, tail))
+        self.call: Final = wide if is_wide else plain
+        self.plain: Final = plain if provider in ("auto", "none") else self.call
+        self._is_call: dict[bytes, bool] = {}
+
+    def of(self, request_head: bytes) -> Windows:
+        """Return the windows of an exchange by its request line."""
+        if self.call is self.plain or not request_head.startswith(b"POST "):
+            return self.plain
+        line = request_head[: request_head.find(b"\r\n")]
+        is_call = self._is_call.get(line)
+        if is_call is None:
+            is_call = _CALL.match(line) is not None
+            if len(line) <= MAX_MEMO_LINE_BYTES:
+                if len(self._is_call) >= MAX_MEMO_LINES:
+                    self._is_call.clear()
+                self._is_call[line] = is_call
+        return self.call if is_call else self.plain
+
+    def of_response(self, request_head: bytes, *, is_event_stream: bool) -> Windows:
+        """Return the windows of a response: what a POST is answered with events is a call too."""
+        if is_event_stream and request_head.startswith(b"POST "):
+            return self.call
+        return self.of(request_head)

@@ -1,0 +1,72 @@
+"""Members of documents that are cut anywhere: the right ones, or none, never another's."""
+
+import json
+import random
+import time
+
+import pytest
+
+from proxy.enrich.formats.cut_json import MAX_TOKENS, members_at_end, members_at_start
+
+NAMES = (b"model", b"usage", b"response", b"id")
+DOCUMENT = {
+    "model": "real",
+    "tool": {"model": "haiku", "usage": {"x": [1, {"usage": 5}]}},
+    "text": 'a \\ " "usage": {"model": 1} \\\\',
+    "response": {"model": "inner", "text": "{[}]", "usage": {"in": 1}, "list": [{"id": 3}]},
+    "usage": {"out": 2},
+    "id": -7,
+}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (" , ", " :\n")])
+def test_every_cut_gives_members_of_the_document_or_none(separators: tuple[str, str]) -> None:
+    """Wherever the cut is, a root member is the root's, and the nearer the cut the fewer there are."""
+    raw = json.dumps(DOCUMENT, separators=separators).encode()
+    root = {name.encode(): value for name, value in DOCUMENT.items() if name.encode() in NAMES}
+    for place in range(1, len(raw)):
+        for members in (members_at_start(raw[:place], NAMES), members_at_end(raw[place:], NAMES)):
+            for name, value in members[0].items() if members else ():
+                assert json.loads(value) == root[name], (place, name)
+    assert json.loads(members_at_start(raw, NAMES)[0][b"usage"]) == {"out": 2}
+    assert set(members_at_end(raw, NAMES)[0]) == {b"model", b"response", b"usage", b"id"}
+
+
+def test_the_chain_around_a_cut() -> None:
+    """Members of each container that is open at the cut are told apart by depth."""
+    raw = b'{"type":"x","response":{"model":"m","tools":[{"id":1,"usage":2,"text":"' + b"y" * 50
+    assert members_at_start(raw, NAMES) == [{}, {b"model": b'"m"'}, {}, {b"id": b"1", b"usage": b"2"}]
+    raw = b'yy \\" } ","usage":9}],"usage":{"in":1},"model":"m"},"id":5}'
+    assert members_at_end(raw, NAMES) == [
+        {b"id": b"5"}, {b"usage": b'{"in":1}', b"model": b'"m"'}, {}, {b"usage": b"9"},
+    ]  # fmt: skip
+
+
+def test_text_that_ends_within_a_string_or_number_gives_no_half_value() -> None:
+    """A cut value is no value."""
+    assert members_at_start(b'{"model":"gpt-4', NAMES) == [{}]
+    assert members_at_start(b'{"id":12', NAMES) == [{}]
+    assert members_at_start(b'{"usage":{"a":1', NAMES) == [{}, {}]
+    assert members_at_end(b'del":"m"}', NAMES) == [{}]
+
+
+HOSTILE = [b"", *(byte * 100_000 for byte in (b"[", b"]", b'"', b"\\")), b'{"a":' * 9999]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_read_in_linear_time_or_not_at_all(text: bytes) -> None:
+    """Nothing raises, and nothing takes long."""
+    before_s = time.process_time()
+    assert not any(members_at_start(text, NAMES))
+    assert not any(members_at_end(text, NAMES))
+    assert time.process_time() - before_s < 30
+    assert members_at_start(b'{"a":[' + b'"",' * (MAX_TOKENS + 1), NAMES) == []
+
+
+def test_random_bytes_raise_nothing() -> None:
+    """Whatever stands there."""
+    chance = random.Random(7)
+    for _ in range(2000):
+        raw = bytes(chance.choice(b'{}[]":,\\ a1') for _ in range(60))
+        members_at_start(raw, (b"a", b"1"))
+        members_at_end(raw, (b"a", b"1"))

@@ -1,0 +1,70 @@
+"""Which exchanges get the windows of calls: by path, by media type, never more than a ring takes."""
+
+import pytest
+
+from proxy.ring.capture_windows import CALL_TAIL_BYTES, MAX_MEMO_LINES, CaptureWindows, Windows
+from proxy.settings.model import GIB, MIB, CaptureSettings
+
+CAPTURE = CaptureSettings()
+PLAIN = Windows(65536, 65536, 16384)
+CALL = Windows(MIB, MIB, CALL_TAIL_BYTES)
+
+
+def windows(level: str = "body", provider: str = "auto", ring_bytes: int = 64 * MIB) -> CaptureWindows:
+    return CaptureWindows(CAPTURE, ring_bytes, level, provider)  # type: ignore[arg-type]
+
+
+def head(target: str, method: str = "POST") -> bytes:
+    return f"{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/chat/completions", "/chat/completions?x=1", "/backend-api/codex/responses", "/v1/messages", "/api/chat",
+        "/v1beta/models/g:streamGenerateContent?alt=sse", "/v1internal:streamGenerateContent", "/mcp", "/x/mcp/",
+        "/model/anthropic.claude/converse-stream", "/publishers/anthropic/models/c:streamRawPredict", "/v2/rerank",
+    ],
+)  # fmt: skip
+def test_calls_get_the_larger_windows(target: str) -> None:
+    """By the end of the path, whatever is before it."""
+    for level in ("body", "headers", "usage"):
+        assert windows(level).of(head(target)) == CALL
+
+
+@pytest.mark.parametrize(
+    "raw", [head("/items"), head("/v1/messages/1"), head("/v1/messages", "GET"), head("/completions/5"), b"", b"POST "]
+)
+def test_others_do_not(raw: bytes) -> None:
+    """Other paths, other methods, and what is no request at all."""
+    found = windows()
+    assert found.of(raw) == PLAIN
+    assert windows("headers").of(raw) == Windows(0, 0, 0)
+
+
+def test_events_in_answer_to_a_post_are_a_call() -> None:
+    """An `EventSource` sends GET: its streams are long, many, and no calls."""
+    assert windows().of_response(head("/x"), is_event_stream=True) == CALL
+    assert windows().of_response(head("/x"), is_event_stream=False) == PLAIN
+    assert windows().of_response(head("/x", "GET"), is_event_stream=True) == PLAIN
+
+
+def test_levels_and_providers() -> None:
+    """Below `usage` nothing is read; a route that names a provider is all calls, one that names none has none."""
+    for level in ("none", "meta"):
+        assert windows(level).of(head("/v1/messages")) == Windows(0, 0, 0)
+    assert windows(provider="none").of(head("/v1/messages")) == PLAIN
+    assert windows(provider="mcp").of(head("/x", "GET")) == CALL
+    small = windows(ring_bytes=MIB).of(head("/v1/messages"))
+    assert small.request_bytes + small.response_bytes + 2 * small.tail_bytes <= MIB // 2
+    assert windows(ring_bytes=GIB).of(head("/v1/messages")) == CALL
+
+
+def test_the_memo_is_bounded() -> None:
+    """Targets may differ without end."""
+    found = windows()
+    for number in range(3 * MAX_MEMO_LINES):
+        found.of(head(f"/items/{number}"))
+    assert len(found._is_call) <= MAX_MEMO_LINES
+    found.of(head("/" + "x" * 5000))
+    assert all(len(line) < 5000 for line in found._is_call)
