@@ -289,10 +289,10 @@ CASES: Final[dict[str, Case]] = {
     ),
     "ollama embeddings": Case(lambda c: c.ollama.embed(model="llama3", input=["one two", "three"]), ollama_facts),
     "ollama 400": Case(
-        lambda c: line_chat(c, messages=[]), failed("ollama", "llama3", 400, "error"),
+        lambda c: line_chat(c, messages=[]), failed("ollama", "llama3", 400, "http_400"),
     ),
-    "ollama 429": Case(lambda c: line_chat(c, model="llama-busy"), failed("ollama", "llama-busy", 429, "error")),
-    "ollama 500": Case(lambda c: line_chat(c, model="llama-broken"), failed("ollama", "llama-broken", 500, "error")),
+    "ollama 429": Case(lambda c: line_chat(c, model="llama-busy"), failed("ollama", "llama-busy", 429, "http_429")),
+    "ollama 500": Case(lambda c: line_chat(c, model="llama-broken"), failed("ollama", "llama-broken", 500, "http_500")),
     "ollama error in a 200": Case(
         lambda c: line_chat(c, model="llama-faulty", stream=True), broken("ollama", "llama-faulty", "error"),
     ),

@@ -108,10 +108,10 @@ def openai_use(parts: list[Any]) -> Facts:
 
 
 def anthropic_use(parts: list[Any]) -> Facts:
-    """The counts of the beginning: later ones never came."""
+    """The input of the beginning; its output only stands for a count, and later ones never came."""
     usage = parts[0]["message"]["usage"]
     cached = usage["cache_read_input_tokens"]
-    return {"input_tokens": usage["input_tokens"] + cached, "output_tokens": usage["output_tokens"]}
+    return {"input_tokens": usage["input_tokens"] + cached, "output_tokens": None}
 
 
 def gemini_use(parts: list[Any]) -> Facts:

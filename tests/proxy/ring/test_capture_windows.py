@@ -3,7 +3,8 @@
 import pytest
 
 from proxy.ring.capture_windows import CALL_TAIL_BYTES, MAX_MEMO_LINES, CaptureWindows, Windows
-from proxy.settings.model import GIB, MIB, CaptureSettings
+from proxy.settings.model import CaptureSettings
+from proxy.settings.section import GIB, MIB
 
 CAPTURE = CaptureSettings()
 PLAIN = Windows(65536, 65536, 16384)
