@@ -57,6 +57,8 @@ class WorkerTotals:
     """Above a limit of connections."""
     tls_failures: Mapping[str, int] = field(default_factory=dict)
     """Reason → connections of the TLS data port that were never secured."""
+    proxy_failures: Mapping[str, int] = field(default_factory=dict)
+    """Reason → connections of load balancers that did not say whose they are."""
     ring_bytes: Mapping[str, int] = field(default_factory=dict)
     """Worker → bytes waiting in its ring."""
     ring_capacity_bytes: int = 0
@@ -280,6 +282,8 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
     yield counters("connections_refused", "Client connections above a limit.", [], {(): totals.connections_refused})
     failed = "Connections of the TLS data port whose handshake failed, by reason."
     yield counters("tls_failures", failed, ["reason"], _keyed(totals.tls_failures))
+    failed = "Connections closed because their PROXY header was malformed or did not come, by reason."
+    yield counters("proxy_protocol_failures", failed, ["reason"], _keyed(totals.proxy_failures))
     yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
     yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from proxy.network.proxy_accept import peer_of
+
 log = logging.getLogger(__name__)
 
 MAX_HANDSHAKE_S: Final = 10.0
@@ -60,23 +62,26 @@ class TlsPort:
     """The same for a client that speaks plain HTTP."""
     max_handshake_s: float = MAX_HANDSHAKE_S
 
-    def accept(self, connection: socket.socket) -> None:
-        """Take an accepted connection; above a limit it is closed at once, as it can be told nothing."""
-        TlsAccept(self, connection).start()
+    def accept(self, connection: socket.socket, client: bytes = b"") -> None:
+        """Take an accepted connection; above a limit it is closed at once, as it can be told nothing.
+
+        It is that of its peer, unless somebody who may say so named the `client`.
+        """
+        TlsAccept(self, connection, client or peer_of(connection)).start()
 
 
 class TlsAccept:
     """A connection that is not secured yet; the worker's tick times it, as it does any other."""
 
-    __slots__ = ("_connection", "_is_waiting", "_loop", "_peer", "_port", "_task", "since_ns")
+    __slots__ = ("_connection", "_is_waiting", "_loop", "_port", "_task", "client", "since_ns")
 
     is_flushing: Final = False
 
-    def __init__(self, port: TlsPort, connection: socket.socket) -> None:
+    def __init__(self, port: TlsPort, connection: socket.socket, client: bytes) -> None:
         self._loop = asyncio.get_running_loop()
         self._port = port
         self._connection = connection
-        self._peer = _peer_of(connection)
+        self.client = client
         self._is_waiting = False
         """Whether this is what the worker knows the connection as."""
         self._task: asyncio.Task[None] | None = None
@@ -85,7 +90,7 @@ class TlsAccept:
         """When it was accepted."""
 
     def start(self) -> None:
-        if self._port.door.register(self, self._peer):
+        if self._port.door.register(self, self.client):
             self._connection.close()
             return
         self._is_waiting = True
@@ -94,7 +99,7 @@ class TlsAccept:
     def hand_over(self) -> None:
         """Make room for the protocol that is this connection from now on."""
         self._is_waiting = False
-        self._port.door.unregister(self, self._peer)
+        self._port.door.unregister(self, self.client)
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadline; called by the worker's tick."""
@@ -163,10 +168,3 @@ def tls_failure(error: OSError) -> str:
         return "closed"
     reason = error.reason or ""
     return next((ours for part, ours in _PARTS_OF_REASONS if part in reason), "other")
-
-
-def _peer_of(connection: socket.socket) -> bytes:
-    try:
-        return str(connection.getpeername()[0]).encode()
-    except OSError:  # it is gone already
-        return b""

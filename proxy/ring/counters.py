@@ -21,6 +21,8 @@ UPSTREAM_ERRORS: Final = ("refused", "unresolved", "untrusted", "reset", "bad_re
 TLS_FAILURES: Final = ("plain_http", "not_tls", "timeout", "closed", "version", "cipher", "certificate", "other")
 """Why a connection was never secured: what else it spoke, or that it was silent or left, or what was not agreed on;
 "certificate": the client refused ours."""
+PROXY_FAILURES: Final = ("malformed", "timeout", "closed")
+"""Why the client of a load balancer's connection was never known."""
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
 _METHOD_CELL: Final = {method.encode(): index * len(CLASSES) for index, method in enumerate(METHODS[:-1])}
@@ -28,6 +30,7 @@ _OTHER_CELL: Final = (len(METHODS) - 1) * len(CLASSES)
 _ROUTE_CELLS: Final = len(METHODS) * len(CLASSES)
 _AUTH_INDEX: Final = {code: index for index, code in enumerate(AUTH_FAILURES)}
 _ERROR_INDEX: Final = {reason: index for index, reason in enumerate(UPSTREAM_ERRORS)}
+_PROXY_INDEX: Final = {reason: index for index, reason in enumerate(PROXY_FAILURES)}
 _TLS_INDEX: Final = {reason: index for index, reason in enumerate(TLS_FAILURES)}
 
 
@@ -57,13 +60,16 @@ class CounterSnapshot:
     """Code of the key check → calls it refused."""
     tls_failures: dict[str, int] = field(default_factory=dict)
     """Reason → connections of the TLS port that were never secured."""
+    proxy_failures: dict[str, int] = field(default_factory=dict)
+    """Reason → connections without a PROXY header that says whose they are."""
 
 
 class CounterLayout:
     """Where each counter of a worker with `routes` routes lies."""
 
     __slots__ = (
-        "auth_failures", "connections_downstream", "connections_upstream", "no_route", "refused_connections",
+        "auth_failures", "connections_downstream", "connections_upstream", "no_route", "proxy_failures",
+        "refused_connections",
         "request_bytes", "requests", "requests_in_flight", "response_bytes", "routes", "size", "tls_failures",
         "upstream_errors", "upstream_retries",
     )  # fmt: skip
@@ -91,7 +97,9 @@ class CounterLayout:
         """Add the index of the code."""
         self.tls_failures = self.auth_failures + len(AUTH_FAILURES)
         """Add the index of the reason."""
-        self.size = self.tls_failures + len(TLS_FAILURES)
+        self.proxy_failures = self.tls_failures + len(TLS_FAILURES)
+        """Add the index of the reason."""
+        self.size = self.proxy_failures + len(PROXY_FAILURES)
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -109,6 +117,9 @@ class CounterLayout:
 
     def tls_failure_cell(self, reason: str) -> int:
         return self.tls_failures + _TLS_INDEX[reason]
+
+    def proxy_failure_cell(self, reason: str) -> int:
+        return self.proxy_failures + _PROXY_INDEX[reason]
 
     def read(self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None) -> CounterSnapshot:
         """Read a page; without the names of the routes an index is its own name.
@@ -130,6 +141,7 @@ class CounterLayout:
             requests_in_flight=values[self.requests_in_flight],
             auth_failures=_counted(AUTH_FAILURES, values[self.auth_failures :]),
             tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
+            proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
         )
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
@@ -171,11 +183,14 @@ def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bo
         base.requests_in_flight + (snapshot.requests_in_flight if is_alive else 0),
         dict(base.auth_failures),
         dict(base.tls_failures),
+        dict(base.proxy_failures),
     )
     for code, count in snapshot.auth_failures.items():
         _add(total.auth_failures, code, count)
     for reason, count in snapshot.tls_failures.items():
         _add(total.tls_failures, reason, count)
+    for reason, count in snapshot.proxy_failures.items():
+        _add(total.proxy_failures, reason, count)
     for cell, count in snapshot.requests.items():
         _add(total.requests, cell, count)
     for route, count in snapshot.request_bytes.items():

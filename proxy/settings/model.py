@@ -82,6 +82,13 @@ class ProxySettings(Section, frozen=True):
             "X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
         ),
     ] = ()
+    proxy_protocol: Annotated[
+        bool,
+        about(
+            "connections from trusted_proxies begin with a PROXY header, version 1 or 2, that names their client; "
+            "others have none"
+        ),
+    ] = False
     tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the data port")] = ""
     tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
     via: Annotated[str, about("pseudonym in Via; empty: no Via header")] = ""

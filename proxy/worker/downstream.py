@@ -34,10 +34,10 @@ class Downstream(asyncio.Protocol):
     _reader: RequestReader
     _relay: Relay
 
-    def __init__(self, engine: Engine) -> None:
-        """Belong to an engine."""
+    def __init__(self, engine: Engine, peer: bytes = b"") -> None:
+        """Belong to an engine; `peer` is known where somebody else accepted the connection."""
         self._engine = engine
-        self._peer = b""
+        self._peer = peer
         self._phase: int = Phase.FRESH
         """What is waited for between two exchanges."""
         self._since_ns = 0
@@ -56,8 +56,9 @@ class Downstream(asyncio.Protocol):
         self._transport = own = cast(asyncio.Transport, transport)
         own.set_write_buffer_limits(high=MAX_READ_AHEAD_BYTES)
         engine = self._engine
-        peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
+        if not self._peer:
+            peer = transport.get_extra_info("peername")
+            self._peer = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
         is_tls = transport.get_extra_info("sslcontext") is not None
         self._reader = RequestReader(
             engine.heads.parse,

@@ -124,6 +124,9 @@ class Engine:
     def count_tls_failure(self, reason: str) -> None:
         self.recorder.count_tls_failure(reason)
 
+    def count_proxy_failure(self, reason: str) -> None:
+        self.recorder.count_proxy_failure(reason)
+
     def unregister(self, connection: Connection, peer: bytes) -> None:
         """Count a closed connection out; one that was refused changes nothing."""
         if connection not in self.connections:

@@ -141,6 +141,9 @@ class Recorder:
     def count_tls_failure(self, reason: str) -> None:
         self._cells[self._layout.tls_failure_cell(reason)] += 1
 
+    def count_proxy_failure(self, reason: str) -> None:
+        self._cells[self._layout.proxy_failure_cell(reason)] += 1
+
     def count_connection(self, side: str, change: int) -> None:
         """Count open connections of one side, `downstream` or `upstream`."""
         cell = self._layout.connections_downstream if side == "downstream" else self._layout.connections_upstream

@@ -16,6 +16,7 @@ import msgspec
 
 from proxy.http1.forwarded import TrustedProxies
 from proxy.network.acceptor import Acceptor
+from proxy.network.proxy_accept import MAX_HEADER_S, ProxyPort
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
 from proxy.process.listeners import BACKLOG
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY, SharedMemoryError, check_room
@@ -135,6 +136,16 @@ class ProtocolPlane(DataPlane):
         super().__init__(lambda: Downstream(engine), None)
         context = tls_of(settings)
         limit_s = settings.proxy.limits.timeout_headers_s
+        self._proxy_port = (
+            ProxyPort(
+                door=engine,
+                is_trusted=lambda peer: engine.trusted.has(peer.decode()),
+                serve=self._serve_client,
+                max_header_s=limit_s or MAX_HEADER_S,
+            )
+            if settings.proxy.proxy_protocol
+            else None
+        )
         self._tls_port = (
             None
             if context is None
@@ -149,7 +160,22 @@ class ProtocolPlane(DataPlane):
         )
 
     async def _serve(self, listener: socket.socket) -> Server:
-        return await super()._serve(listener) if self._tls_port is None else Acceptor(listener, self._tls_port.accept)
+        port = self._proxy_port or self._tls_port
+        return await super()._serve(listener) if port is None else Acceptor(listener, port.accept)
+
+    def _serve_client(self, connection: socket.socket, client: bytes) -> None:
+        """Serve a connection whose client is known by its PROXY header."""
+        if self._tls_port is not None:
+            self._tls_port.accept(connection, client)
+        else:
+            self._tasks.create_task(self._begin(connection, client), name="connection of a load balancer")
+
+    async def _begin(self, connection: socket.socket, client: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: Downstream(self.engine, client), connection)
+        except OSError:  # it is gone already
+            connection.close()
 
     async def start(self) -> None:
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")

@@ -131,6 +131,7 @@ def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals
         auth_failures=counters.auth_failures,
         connections_refused=counters.refused_connections,
         tls_failures=counters.tls_failures,
+        proxy_failures=counters.proxy_failures,
         ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},
         ring_capacity_bytes=attached[0].segment.capacity if attached else default_capacity_bytes,
     )

@@ -8,6 +8,7 @@ from proxy.ring.counters import (
     AUTH_FAILURES,
     CLASSES,
     METHODS,
+    PROXY_FAILURES,
     TLS_FAILURES,
     UPSTREAM_ERRORS,
     CounterLayout,
@@ -46,6 +47,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         layout.requests_in_flight,
         *(layout.auth_failure_cell(code) for code in AUTH_FAILURES),
         *(layout.tls_failure_cell(reason) for reason in TLS_FAILURES),
+        *(layout.proxy_failure_cell(reason) for reason in PROXY_FAILURES),
     ]
     assert len(cells) == len(set(cells)) == layout.size
     assert set(cells) == set(range(layout.size))
@@ -91,6 +93,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
     cells[layout.requests_in_flight] += 8
     cells[layout.auth_failure_cell("expired")] += 9
     cells[layout.tls_failure_cell("timeout")] += 2
+    cells[layout.proxy_failure_cell("malformed")] += 6
     cells[layout.auth_failure_cell("keys_unavailable")] += 1
     assert layout.read(cells, ["chat", "tools"]) == CounterSnapshot(
         requests={("chat", "GET", "2xx"): 2, ("", "PUT", "4xx"): 1},
@@ -104,6 +107,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
         requests_in_flight=8,
         auth_failures={"expired": 9, "keys_unavailable": 1},
         tls_failures={"timeout": 2},
+        proxy_failures={"malformed": 6},
     )
 
 
@@ -132,7 +136,15 @@ def test_a_dead_worker_keeps_its_counters_and_loses_its_gauges() -> None:
     kept = one.read(range(1, one.size + 1), ["a"])
     total = add_counts(base, gone)
     assert base == kept
-    for name in ("requests", "request_bytes", "response_bytes", "upstream_errors", "auth_failures", "tls_failures"):
+    for name in (
+        "requests",
+        "request_bytes",
+        "response_bytes",
+        "upstream_errors",
+        "auth_failures",
+        "tls_failures",
+        "proxy_failures",
+    ):
         left, right, both = (getattr(snapshot, name) for snapshot in (base, gone, total))
         assert both == {key: left.get(key, 0) + right.get(key, 0) for key in left.keys() | right.keys()}
     assert total.refused_connections == base.refused_connections + gone.refused_connections
