@@ -55,6 +55,8 @@ class WorkerTotals:
     """Code of the key check → calls it refused."""
     connections_refused: int = 0
     """Above a limit of connections."""
+    messages_dropped: int = 0
+    """WebSocket messages that passed and were not recorded."""
     tls_failures: Mapping[str, int] = field(default_factory=dict)
     """Reason → connections of the TLS data port that were never secured."""
     proxy_failures: Mapping[str, int] = field(default_factory=dict)
@@ -284,6 +286,8 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
     yield counters("tls_failures", failed, ["reason"], _keyed(totals.tls_failures))
     failed = "Connections closed because their PROXY header was malformed or did not come, by reason."
     yield counters("proxy_protocol_failures", failed, ["reason"], _keyed(totals.proxy_failures))
+    shed = "WebSocket messages that passed unrecorded: above a connection's rate, or their part of the ring."
+    yield counters("websocket_messages_dropped", shed, [], {(): totals.messages_dropped})
     yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
     yield gauge("requests_in_flight", "Exchanges not yet finished.", totals.requests_in_flight)
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", totals.ring_bytes)

@@ -29,6 +29,7 @@ from proxy.ring.exchange import (
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
     NOTE_MESSAGE,
+    NOTE_MESSAGES_DROPPED,
     NOTE_REFUSED_HEAD,
     CapturedExchange,
 )
@@ -133,6 +134,8 @@ class RecordBuilder:
         data: dict[str, object] = {}
         if captured.status == SWITCHING_PROTOCOLS:
             data["close_code"] = captured.close_code or None
+        if (dropped := captured.notes.get(NOTE_MESSAGES_DROPPED)) is not None:
+            data["messages_dropped"] = int.from_bytes(dropped, "little")
         if (message := captured.notes.get(NOTE_MESSAGE)) is not None:
             data["error_message"] = self._redactor.redact_by_pattern(message).decode(errors="replace")
         head = captured.notes.get(NOTE_REFUSED_HEAD)

@@ -52,6 +52,8 @@ class MessageReader:
     def _describe_compressed(self, message: CapturedMessage, fields: dict[str, object], *, is_copied: bool) -> None:
         fields["compressed"], fields["inflated_size"] = True, None
         direction = (message.exchange_id, message.direction)
+        if message.follows_gap:
+            self._inflaters.forget(direction)
         if not message.data and message.size:
             self._inflaters.forget(direction)
             self._describe_content(message, fields, None, "shed")

@@ -3,9 +3,14 @@
 Pure, and only an observer: the relay forwards bytes whatever the scanner makes of them. It follows frame headers and
 cuts a capped, unmasked copy out of each message; inflating (RFC 7692) is the collector's work. Frames of a message
 are joined, control frames may come between them. Where the bytes are no WebSocket frames the scanner gives up
-(`is_lost`), and the relay goes on. Memory is bounded by the cap and one frame header.
+(`is_lost`), and the relay goes on. Memory is bounded by the cap and one read.
+
+A frame read by itself costs 2 µs, however small. One call therefore reads a bounded number; what it leaves in hand,
+`has_more` says, is for another turn (P23). Messages above the number that the caller has room for are only counted
+(`dropped`), and equal frames in a row are then counted in one go: 0.02 µs each.
 """
 
+import sys
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -24,9 +29,20 @@ class Opcode(IntEnum):
     PONG = 10
 
 
+STEP_FRAMES: Final = 400
+"""What one call reads: 0.8 ms."""
+_RUN_BYTES: Final = (256, 65536)
+"""How far equal frames are looked for: each time twice as far, until the row ends."""
+_FRAMES_PER_STEP: Final = 64
+"""So many frames of a run cost as much as one read by itself."""
+_WHOLE: Final = b"\x81\x82\xc1\xc2\x89\x8a"
+"""First bytes of messages of one frame, of pings and of pongs."""
+
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 _KNOWN: Final = frozenset(Opcode)
 _MAX_CONTROL_BYTES: Final = 125
+_CODE_BYTES: Final = 2
+"""Kept of a control frame also when nothing is copied: the code of a close."""
 
 
 class Message(NamedTuple):
@@ -46,13 +62,16 @@ class MessageScanner:
 
     __slots__ = (
         "_compressed", "_control", "_copy", "_header", "_is_final", "_mask", "_max_bytes", "_offset", "_opcode",
-        "_remaining", "_size", "is_lost",
+        "_remaining", "_rest", "_size", "dropped", "is_lost",
     )  # fmt: skip
 
     def __init__(self, max_bytes: int) -> None:
         """Copy at most `max_bytes` of each message."""
         self._max_bytes = max_bytes
         self.is_lost = False
+        self.dropped = 0
+        """Messages that there was no room for, so far."""
+        self._rest = b""
         self._header = b""
         self._remaining = 0
         self._mask = b""
@@ -65,20 +84,49 @@ class MessageScanner:
         self._control: tuple[int, int, bytearray] | None = None
         """A control frame in the making: opcode, size, copy."""
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Take the next bytes of the stream; return the messages they complete, in order."""
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes are in hand that the last call did not come to; the next one begins with them."""
+        return bool(self._rest)
+
+    def feed(self, data: bytes, room: int = sys.maxsize) -> list[Message]:
+        """Take the next bytes of the stream; return at most `room` of the messages they complete, in order.
+
+        The first close frame is returned whatever the room.
+        """
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
         found: list[Message] = []
-        at = 0
+        at = work = run_from = 0
+        run_bytes = _RUN_BYTES[0]
         while at < len(data) and not self.is_lost:
             if self._remaining:
                 piece = data[at : at + self._remaining]
                 at += len(piece)
                 self._take(piece)
+            elif work >= STEP_FRAMES and not self._header:
+                self._rest = data[at:]
+                break
+            elif work >= run_from and len(found) >= room and self._is_between_messages:
+                count, end = equal_frames(data, at, at + run_bytes)
+                self.dropped += count
+                work += 1 + count // _FRAMES_PER_STEP
+                if count < 2:
+                    run_from = 2 * work
+                run_bytes = min(2 * run_bytes, _RUN_BYTES[1]) if end - at > run_bytes // 2 else _RUN_BYTES[0]
+                at = end
+                continue
             else:
                 at = self._read_header(data, at)
             if not self._remaining and not self._header:
-                self._end_frame(found)
+                work += 1
+                self._end_frame(found, room)
         return found
+
+    @property
+    def _is_between_messages(self) -> bool:
+        return self._opcode < 0 and not self._header
 
     def _read_header(self, data: bytes, at: int) -> int:
         """Add bytes to the header until it is whole, then begin its frame; return where the rest begins."""
@@ -116,15 +164,27 @@ class MessageScanner:
             self._size += length
 
     def _take(self, piece: bytes) -> None:
-        copy = self._copy if self._control is None else self._control[2]
-        room = self._max_bytes - len(copy)
+        copy, most = self._copy, self._max_bytes
+        if self._control is not None:
+            copy = self._control[2]
+            most = max(most, _CODE_BYTES)
+        room = most - len(copy)
         if room > 0:
             copy += _unmask(piece[:room], self._mask, self._offset)
         self._offset += len(piece)
         self._remaining -= len(piece)
 
-    def _end_frame(self, found: list[Message]) -> None:
+    def _end_frame(self, found: list[Message], room: int) -> None:
         if self.is_lost:
+            return
+        is_close = self._control is not None and self._control[0] == Opcode.CLOSE
+        if len(found) >= room and not is_close:
+            if self._control is not None:
+                self._control = None
+                self.dropped += 1
+            elif self._is_final and self._opcode >= 0:
+                self._opcode = -1
+                self.dropped += 1
             return
         if self._control is not None:
             opcode, size, copy = self._control
@@ -133,6 +193,22 @@ class MessageScanner:
         elif self._is_final and self._opcode >= 0:
             found.append(Message(self._opcode, self._size, bytes(self._copy), self._compressed))
             self._opcode = -1
+
+
+def equal_frames(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """Count the small frames of one length in a row that are whole in a slice; return also where they end.
+
+    Each of them is a message of its own.
+    """
+    length = data[at + 1 : at + 2]
+    size = length[0] & 0x7F if length else _MAX_CONTROL_BYTES + 1
+    if size > _MAX_CONTROL_BYTES:
+        return 0, at
+    stride = 2 + size + (4 if length[0] & 0x80 else 0)
+    end = at + (min(len(data), end) - at) // stride * stride
+    firsts, lengths = data[at:end:stride], data[at + 1 : end : stride]
+    count = len(firsts) - max(len(firsts.lstrip(_WHOLE)), len(lengths.lstrip(length)))
+    return count, at + count * stride
 
 
 def close_code(message: Message) -> int | None:

@@ -62,16 +62,17 @@ class CounterSnapshot:
     """Reason → connections of the TLS port that were never secured."""
     proxy_failures: dict[str, int] = field(default_factory=dict)
     """Reason → connections without a PROXY header that says whose they are."""
+    dropped_messages: int = 0
+    """WebSocket messages that were passed on and not recorded."""
 
 
 class CounterLayout:
     """Where each counter of a worker with `routes` routes lies."""
 
     __slots__ = (
-        "auth_failures", "connections_downstream", "connections_upstream", "no_route", "proxy_failures",
-        "refused_connections",
-        "request_bytes", "requests", "requests_in_flight", "response_bytes", "routes", "size", "tls_failures",
-        "upstream_errors", "upstream_retries",
+        "auth_failures", "connections_downstream", "connections_upstream", "dropped_messages", "no_route",
+        "proxy_failures", "refused_connections", "request_bytes", "requests", "requests_in_flight", "response_bytes",
+        "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -99,7 +100,8 @@ class CounterLayout:
         """Add the index of the reason."""
         self.proxy_failures = self.tls_failures + len(TLS_FAILURES)
         """Add the index of the reason."""
-        self.size = self.proxy_failures + len(PROXY_FAILURES)
+        self.dropped_messages = self.proxy_failures + len(PROXY_FAILURES)
+        self.size = self.dropped_messages + 1
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -142,6 +144,7 @@ class CounterLayout:
             auth_failures=_counted(AUTH_FAILURES, values[self.auth_failures :]),
             tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
             proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
+            dropped_messages=values[self.dropped_messages],
         )
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
@@ -184,6 +187,7 @@ def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bo
         dict(base.auth_failures),
         dict(base.tls_failures),
         dict(base.proxy_failures),
+        base.dropped_messages + snapshot.dropped_messages,
     )
     for code, count in snapshot.auth_failures.items():
         _add(total.auth_failures, code, count)

@@ -38,12 +38,14 @@ FLAG_BODIES_OFF: Final = 32
 FLAG_ACCESS: Final = 64
 """Behind all other sections lies what the key check noted, `ACCESS`."""
 FLAG_NOTES: Final = 128
-"""Behind everything else lie notes, each a tag, a length and its bytes, `NOTE`."""
+"""Behind everything else lie notes: their length, `NOTES`, then each a tag, a length and its bytes, `NOTE`."""
 
+NOTES: Final = Struct("<I")
 NOTE: Final = Struct("<BI")
-NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_LONGEST_GAP = 1, 2, 3
+NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_LONGEST_GAP, NOTE_MESSAGES_DROPPED = 1, 2, 3, 4
 """Why the exchange failed, in words; what the upstream sent for a response head, up to `MAX_REFUSED_HEAD_BYTES`; the
-longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entries."""
+longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entries; how many WebSocket messages passed
+unrecorded."""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
 
 ACCESS: Final = Struct("<B16s")
@@ -138,7 +140,7 @@ class Exchange:
             sections.append(self.access)
         if self.notes:
             self.flags |= FLAG_NOTES
-            sections.append(self.notes)
+            sections += NOTES.pack(len(self.notes)), self.notes
         header = FIXED.pack(
             self.id, self.started_at_ns, self.connect_ns, self.sent_ns, self.first_byte_ns, self.done_ns,
             self.ended_ns, request_size, response_size, self.status, self.route, self.outcome, self.error, self.flags,
@@ -256,12 +258,16 @@ def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:
         ValueError: a note is longer than what is there.
     """
     notes = {}
-    while at < len(raw) and raw[at]:  # padding is zero
-        if len(raw) - at < NOTE.size:
-            raise ValueError(f"{len(raw) - at} bytes where a note of at least {NOTE.size} begins")
-        tag, length = NOTE.unpack_from(raw, at)
+    end = at + NOTES.size
+    if end <= len(raw):
+        end += NOTES.unpack_from(raw, at)[0]
+    if end > len(raw):
+        raise ValueError(f"notes end at {end}, {len(raw)} bytes are here")
+    at += NOTES.size
+    while at < end:
+        tag, length = NOTE.unpack_from(raw, at) if end - at >= NOTE.size else (0, end)
         at += NOTE.size
-        if length > len(raw) - at:
-            raise ValueError(f"a note of {length} bytes where {len(raw) - at} are left")
+        if length > end - at:
+            raise ValueError(f"a note of {length} bytes where {max(end - at, 0)} are left")
         notes[tag] = raw[at : (at := at + length)]
     return notes

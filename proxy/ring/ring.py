@@ -84,6 +84,20 @@ class RingWriter:
         self._edge = self._lap_end = self._capacity
         self._easy = self._capacity * 3 // 4
 
+    @property
+    def head(self) -> int:
+        """End of the newest entry."""
+        return self._head
+
+    @property
+    def released(self) -> int:
+        """What lies before this offset may be overwritten."""
+        return self._cells[RELEASED]
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
     def pressure(self) -> int:
         """Return how full the ring is: 0 normal, 1 above 75 %, 2 above 90 %."""
         # `_easy` is 75 % above the last `released` that was looked at: below it nothing shared has to be read.

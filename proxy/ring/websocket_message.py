@@ -18,8 +18,9 @@ IN, OUT = 0, 1
 
 FIXED: Final = Struct("<16s16sqQHBBBBI")
 """Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of traceparent, of data."""
-_COMPRESSED, _ACCESS = 1, 2
-"""Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data."""
+_COMPRESSED, _ACCESS, _GAP = 1, 2, 4
+"""Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data; messages before it are not
+recorded."""
 
 
 class CapturedMessage(NamedTuple):
@@ -40,6 +41,8 @@ class CapturedMessage(NamedTuple):
     """The first bytes of the payload, unmasked, as sent (compressed, if it was)."""
     access: bytes = b""
     """What the key check noted about the handshake."""
+    follows_gap: bool = False
+    """Whether messages of its direction passed unrecorded before it."""
 
 
 def encode_message(
@@ -51,6 +54,8 @@ def encode_message(
     message: Message,
     traceparent: bytes,
     access: bytes = b"",
+    *,
+    follows_gap: bool = False,
 ) -> tuple[bytes, list[bytes]]:
     header = FIXED.pack(
         record_id,
@@ -60,7 +65,7 @@ def encode_message(
         route,
         message.opcode,
         direction,
-        _COMPRESSED * message.is_compressed | (_ACCESS if access else 0),
+        _COMPRESSED * message.is_compressed | (_ACCESS if access else 0) | _GAP * follows_gap,
         len(traceparent),
         len(message.data),
     )
@@ -82,5 +87,5 @@ def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> 
         raise ValueError(f"message of {end} bytes, opcode {opcode}, direction {direction} is damaged")
     return CapturedMessage(
         record_id, exchange_id, at_ns, size, route, opcode, direction, bool(flags & _COMPRESSED),
-        raw[:trace], raw[trace : trace + length], raw[trace + length : end],
+        raw[:trace], raw[trace : trace + length], raw[trace + length : end], bool(flags & _GAP),
     )  # fmt: skip

@@ -218,6 +218,10 @@ class CaptureSettings(Section, frozen=True):
     websocket_message_bytes: Annotated[
         int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
     ] = 4096
+    websocket_messages_per_s: Annotated[
+        int,
+        about("recorded of one WebSocket connection; what is above passes and is counted", ge=1, le=100_000),
+    ] = 1000
     opt_out_header: Annotated[
         str,
         about(

@@ -83,6 +83,7 @@ class Engine:
         self.max_head_bytes: Final = limits.max_header_bytes or 1 << 24
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
+        self.max_messages_per_s: Final = settings.capture.websocket_messages_per_s
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.max_connections: Final = limits.max_connections or 1 << 30
         self._max_per_client = limits.max_connections_per_client

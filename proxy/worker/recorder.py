@@ -11,16 +11,24 @@ from typing import Final
 
 from proxy.http1.websocket_frames import Message
 from proxy.ring.counters import CounterLayout
-from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
+from proxy.ring.entry import PREFIX_BYTES
+from proxy.ring.exchange import ACCESS, FLAG_BODIES_OFF, FLAG_HEADS_OFF, KIND_EXCHANGE, NO_ROUTE, Exchange
 from proxy.ring.inflight import Caller, InflightWriter
 from proxy.ring.ring import RingWriter
-from proxy.ring.websocket_message import KIND_MESSAGE, encode_message
+from proxy.ring.share import Share
+from proxy.ring.websocket_message import FIXED, KIND_MESSAGE, encode_message
 
 _ID: Final = Struct(">QQ")
 _VARIANT: Final = 1 << 63
 
+MESSAGE_PART: Final = 10
+"""WebSocket messages hold at most one part in so many of the ring: they cannot push out exchanges."""
+
 NO_SLOT: Final = -2
 """The in-flight table was full when the exchange became old: it is not tried again."""
+
+
+_MESSAGE_BYTES: Final = FIXED.size + ACCESS.size + PREFIX_BYTES
 
 
 class Recorder:
@@ -32,6 +40,7 @@ class Recorder:
         "_counter",
         "_inflight",
         "_layout",
+        "_message_share",
         "_offset_ns",
         "_ring",
     )
@@ -41,6 +50,7 @@ class Recorder:
     ) -> None:
         """Write to the three areas of one segment; `cells` are the u64 counters that `layout` describes."""
         self._ring = ring
+        self._message_share = Share(ring, ring.capacity // MESSAGE_PART)
         self._cells = cells
         self._layout = layout
         self._inflight = inflight
@@ -87,18 +97,34 @@ class Recorder:
             self._inflight.clear(exchange.slot)
             exchange.slot = -1
 
-    def message(self, exchange: Exchange, direction: int, message: Message, traceparent: bytes) -> None:
-        """Record a WebSocket message; a ring under pressure keeps what it was, not what it said."""
+    def message(
+        self, exchange: Exchange, direction: int, message: Message, traceparent: bytes, *, follows_gap: bool
+    ) -> bool:
+        """Record a WebSocket message; a ring under pressure keeps what it was, not what it said.
+
+        One that `follows_gap` comes after messages of its direction that were not recorded.
+
+        Returns:
+            Whether there was room in what messages may hold of the ring.
+        """
+        if self._ring.pressure():
+            message = message._replace(data=b"")
+        if not self._message_share.take(_MESSAGE_BYTES + len(traceparent) + len(message.data)):
+            return False
         now_ns = time.time_ns()
         self._counter = counter = (self._counter + 1) & 0xF_FFFF
         ms, rest_ns = divmod(now_ns, 1_000_000)
         record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
-        if self._ring.pressure():
-            message = message._replace(data=b"")
         header, sections = encode_message(
-            record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access
-        )
+            record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access,
+            follows_gap=follows_gap,
+        )  # fmt: skip
         self._ring.push(KIND_MESSAGE, header, sections)
+        return True
+
+    def count_dropped_messages(self, count: int) -> None:
+        """Count WebSocket messages that were passed on and not recorded; their exchange's record has them, too."""
+        self._cells[self._layout.dropped_messages] += count
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
         """Show an exchange that has become old in the in-flight table; one that is not recorded leaves no trace."""

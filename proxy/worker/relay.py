@@ -448,7 +448,12 @@ class Relay:
         self._is_responding = True
         self.is_keep_alive = False
         self._phase = Phase.TUNNEL
-        self.tunnel = Tunnel(exchange, self._engine.recorder, self._engine.max_message_bytes)
+        engine, upstream = self._engine, self._upstream
+        assert upstream is not None
+        self.tunnel = Tunnel(
+            exchange, engine.recorder, engine.turns, (self._client, upstream),
+            max_bytes=engine.max_message_bytes, max_messages_per_s=engine.max_messages_per_s,
+        )  # fmt: skip
         self._transport.write(self._engine.head_end_format % (head.prefix, exchange.id_text))
         self._is_upload_paused = False
         early = self._client.take_read_ahead()
@@ -463,17 +468,21 @@ class Relay:
             self.tunnel.watch_upstream(data)
 
     def _end_tunnel(self, outcome: int) -> None:
-        """Record the session; without a close frame it was cut off by the side that `outcome` names."""
+        """Record the session, once its frames are read; without a close frame it was cut off by the side named."""
+        if self.tunnel is not None:
+            self._drop_upstream()
+            self.tunnel.end(partial(self._record_tunnel, outcome))
+
+    def _record_tunnel(self, outcome: int) -> None:
         exchange, tunnel = self.exchange, self.tunnel
-        assert exchange is not None
-        assert tunnel is not None
+        if exchange is None or tunnel is None:
+            return
+        self.tunnel = None
+        tunnel.settle()
         exchange.outcome = OK if tunnel.has_closed else outcome
-        exchange.close_code = tunnel.close_code or 0
         now_ns = time.monotonic_ns()
         exchange.done_ns = now_ns - exchange.started_ns
         self._record(exchange, now_ns)
-        self._drop_upstream()
-        self.tunnel = None
         self._client.exchange_ended(now_ns, linger=False)
 
     # Failures.
@@ -650,9 +659,10 @@ class Relay:
 
     def client_lost(self) -> None:
         """The client is gone: cancel the upstream, record what there is (P15)."""
-        if self.tunnel is not None and self.exchange is not None:
+        if self.tunnel is not None:
             self._end_tunnel(_CLIENT_CLOSED)
-        self._end_early(_CLIENT_CLOSED, 499)
+        else:
+            self._end_early(_CLIENT_CLOSED, 499)
 
     def shut_down(self) -> None:
         """The time for draining is over: record what runs, and close so that a cut response looks cut."""
@@ -671,6 +681,9 @@ class Relay:
         self._drop_upstream()
         if exchange is None:
             return
+        if self.tunnel is not None:
+            self.tunnel.settle()
+            self.tunnel = None
         exchange.outcome = outcome
         if not self._is_responding:
             exchange.status = status

@@ -1,37 +1,75 @@
 """A WebSocket connection after its 101: raw bytes both ways, watched by two frame scanners (RFC 6455 §4, P7).
 
 The relay is byte-exact and knows nothing of frames; what the scanners see becomes event records and the exchange's
-close code. Back-pressure is that of any exchange: the transports of both sides pause each other.
+close code. Back-pressure is that of any exchange: the transports of both sides pause each other. A side whose frames
+are not all read is not read further (P23).
+
+Bounds: messages are recorded at a rate per connection, and hold at most a part of the ring (`Recorder.message`). What
+is above that passes like the rest, and is counted on the exchange.
 """
 
 import re
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
 
-from proxy.http1.websocket_frames import MessageScanner, Opcode, close_code
+from proxy.http1.websocket_frames import Message, MessageScanner, Opcode, close_code
+from proxy.network.rate import Rate
+from proxy.network.turns import BY_FRAMES, Turns
 from proxy.ring.body_window import Window
-from proxy.ring.exchange import FLAG_BODIES_OFF, Exchange
+from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_DROPPED, Exchange
 from proxy.ring.websocket_message import IN, OUT
 from proxy.worker.recorder import Recorder
 
 _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n")
 
 
+class Side(Protocol):
+    """One of the two connections."""
+
+    def pause(self, reason: int) -> None:
+        """Read no more of it for a reason."""
+
+    def resume(self, reason: int) -> None:
+        """Read on as far as this reason goes."""
+
+
 class Tunnel:
     """Watches one upgraded connection."""
 
-    __slots__ = ("_exchange", "_is_recorded", "_recorder", "_scanners", "_traceparent", "close_code", "has_closed")
+    __slots__ = (
+        "_dropped", "_exchange", "_has_gap", "_is_recorded", "_on_read", "_rate", "_recorder", "_scanners", "_sides",
+        "_traceparent", "_turns", "close_code", "has_closed",
+    )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, recorder: Recorder, max_bytes: int) -> None:
-        """Begin with the exchange of the handshake; `max_bytes` of each message are copied, 0 records none.
+    def __init__(
+        self,
+        exchange: Exchange,
+        recorder: Recorder,
+        turns: Turns,
+        sides: tuple[Side, Side],
+        *,
+        max_bytes: int,
+        max_messages_per_s: int,
+    ) -> None:
+        """Begin with the exchange of the handshake, between client and upstream.
 
-        What is said is body: below that level no message is recorded.
+        Of each message `max_bytes` are copied, 0 records none. What is said is body: below that level no message is
+        recorded.
         """
         self._exchange = exchange
         self._recorder = recorder
+        self._turns = turns
+        self._sides = sides
         self._is_recorded = exchange.is_recorded and max_bytes > 0 and not exchange.flags & FLAG_BODIES_OFF
+        self._rate = Rate(max_messages_per_s if self._is_recorded else 0, time.monotonic_ns())
         self._scanners = (MessageScanner(max_bytes), MessageScanner(max_bytes))
         found = _TRACEPARENT.search(exchange.request_head)
         self._traceparent = found[1] if found else b""
+        self._dropped = 0
+        self._has_gap = [False, False]
+        """By direction: whether messages passed unrecorded since the last one that was."""
+        self._on_read: Callable[[], None] | None = None
         self.has_closed = False
         """Whether a close frame passed in either direction."""
         self.close_code: int | None = None
@@ -51,9 +89,59 @@ class Tunnel:
         self._watch(OUT, data)
 
     def _watch(self, direction: int, data: bytes) -> None:
-        for message in self._scanners[direction].feed(data):
+        scanner = self._scanners[direction]
+        room = self._rate.room(time.monotonic_ns())
+        dropped = -scanner.dropped
+        messages = scanner.feed(data, room)
+        dropped += scanner.dropped
+        is_cut = dropped > 0
+        for message in messages:
             if message.opcode == Opcode.CLOSE and not self.has_closed:
                 self.has_closed = True
                 self.close_code = close_code(message)
-            if self._is_recorded:
-                self._recorder.message(self._exchange, direction, message, self._traceparent)
+            if self._is_recorded and not self._record(direction, message):
+                dropped += 1
+        if messages:
+            self._rate.take(min(len(messages), room))
+        self._has_gap[direction] |= is_cut  # what was not returned came behind all that was
+        if dropped and self._is_recorded:
+            self._dropped += dropped
+            self._recorder.count_dropped_messages(dropped)
+        if scanner.has_more:
+            self._sides[direction].pause(BY_FRAMES)
+            self._turns.add(self)
+
+    def _record(self, direction: int, message: Message) -> bool:
+        is_recorded = self._recorder.message(
+            self._exchange, direction, message, self._traceparent, follows_gap=self._has_gap[direction]
+        )
+        self._has_gap[direction] = not is_recorded
+        return is_recorded
+
+    def take_turn(self) -> None:
+        """Read some of the frames in hand; a side whose frames are all read goes on."""
+        for direction in IN, OUT:
+            if self._scanners[direction].has_more:
+                self._watch(direction, b"")
+                if not self._scanners[direction].has_more:
+                    self._sides[direction].resume(BY_FRAMES)
+        if self._on_read is not None and not self._has_more:
+            self._on_read()
+
+    @property
+    def _has_more(self) -> bool:
+        return self._scanners[IN].has_more or self._scanners[OUT].has_more
+
+    def end(self, on_read: Callable[[], None]) -> None:
+        """Call back, once, when all frames are read that came before the first end of a side: often that is now."""
+        if self._on_read is None:
+            self._on_read = on_read
+            if not self._has_more:
+                on_read()
+
+    def settle(self) -> None:
+        """Note on the exchange what its record says of the session, and watch no more."""
+        self._scanners = (MessageScanner(0), MessageScanner(0))
+        self._exchange.close_code = self.close_code or 0
+        if self._dropped:
+            self._exchange.note(NOTE_MESSAGES_DROPPED, self._dropped.to_bytes(8, "little"))

@@ -157,6 +157,9 @@ class _Ring:
         self.entries: list[CapturedExchange] = []
         self.messages: list[CapturedMessage] = []
 
+    head = released = 0
+    capacity = 1 << 30
+
     def pressure(self) -> int:
         return 0
 

@@ -37,6 +37,8 @@ export function messagesTab(record, signal) {
       note.textContent = number
         ? countOf(number, "message") + (cursor ? " so far" : "")
         : "No messages were kept";
+      const dropped = record.data?.messages_dropped;
+      if (dropped) note.textContent += ` · ${count(dropped)} more passed too fast to be kept`;
       more.hidden = cursor === null;
     } catch (error) {
       note.textContent = errorText(error) ?? "";

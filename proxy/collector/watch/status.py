@@ -130,6 +130,7 @@ def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals
         upstream_errors=counters.upstream_errors,
         auth_failures=counters.auth_failures,
         connections_refused=counters.refused_connections,
+        messages_dropped=counters.dropped_messages,
         tls_failures=counters.tls_failures,
         proxy_failures=counters.proxy_failures,
         ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},

@@ -23,6 +23,7 @@ TOTALS = WorkerTotals(
     connections_open={"downstream": 3, "upstream": 2},
     requests_in_flight=1,
     upstream_errors={("default", "refused"): 4},
+    messages_dropped=12,
     ring_bytes={"0": 100},
     ring_capacity_bytes=67_108_864,
 )
@@ -67,6 +68,7 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_response_bytes_total", "default"] == 20
     assert read["sidelog_connections_open", "upstream"] == 2
     assert read["sidelog_requests_in_flight",] == 1
+    assert read["sidelog_websocket_messages_dropped_total",] == 12
     assert read["sidelog_upstream_errors_total", "refused", "default"] == 4
     assert read["sidelog_ring_bytes", "0"] == 100
     assert read["sidelog_ring_capacity_bytes",] == 67_108_864

@@ -25,6 +25,7 @@ from proxy.ring.exchange import (
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
     NOTE_MESSAGE,
+    NOTE_MESSAGES_DROPPED,
     NOTE_REFUSED_HEAD,
     OUTCOME_INDEX,
     SHED_BODIES,
@@ -356,3 +357,14 @@ def test_no_bytes_make_a_record_fail(head: bytes, body: bytes) -> None:
     )
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry.record))
     assert (entry.record.request_bytes, entry.record.response_bytes) == (len(body), len(body))
+
+
+@pytest.mark.parametrize("dropped", [0, 3, 1 << 40])
+def test_a_session_says_how_many_messages_were_not_recorded(source: Source, dropped: int) -> None:
+    """Beside the close code, and only where some are missing."""
+    session = exchange(status=101, close_code=1000)
+    if dropped:
+        session.note(NOTE_MESSAGES_DROPPED, dropped.to_bytes(8, "little"))
+    data = build(source, session).record.data
+    assert data is not None
+    assert json.loads(data) == {"close_code": 1000} | ({"messages_dropped": dropped} if dropped else {})

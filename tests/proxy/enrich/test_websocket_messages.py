@@ -74,6 +74,22 @@ def test_a_message_that_cannot_be_read_says_why() -> None:
     }  # fmt: skip
 
 
+def test_a_message_behind_a_gap_is_not_read_with_an_old_window() -> None:
+    """One that refers back over messages that were not recorded is unknown, never wrong; one that does not is read."""
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+
+    def next_one(text: bytes) -> bytes:
+        return (deflater.compress(text) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+    first, _, third = next_one(b"first " * 20), next_one(b"second" * 20), next_one(b"second" * 20)
+    read = reader()
+    assert read.describe(captured(first, is_compressed=True))["text"] == "first " * 20
+    shown = read.describe(captured(third, is_compressed=True, follows_gap=True))
+    assert (shown["text"], shown["omitted"]) == (None, "context")
+    shown = read.describe(captured(deflated(b"alone"), is_compressed=True))
+    assert shown["text"] == "alone"
+
+
 def test_binary_messages_are_redacted_too() -> None:
     """JSON in a binary frame is JSON."""
     shown = reader().describe(captured(b'{"password": "hunter2"}', opcode=Opcode.BINARY))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http1.websocket_frames import Message, MessageScanner, Opcode, close_code
+from proxy.http1.websocket_frames import STEP_FRAMES, Message, MessageScanner, Opcode, close_code
 
 CAP = 64
 
@@ -56,6 +56,7 @@ def test_any_split_gives_the_same_messages(stream: tuple[bytes, list[Message]], 
     """Whole, byte by byte, or cut anywhere: the same messages in the same order."""
     raw, expected = stream
     assert MessageScanner(CAP).feed(raw) == expected
+    assert MessageScanner(CAP).feed(raw, len(expected)) == expected
     slow, found = MessageScanner(CAP), []
     for index in range(len(raw)):
         found += slow.feed(raw[index : index + 1])
@@ -65,6 +66,59 @@ def test_any_split_gives_the_same_messages(stream: tuple[bytes, list[Message]], 
         found += cut.feed(raw[at : at + size])
         at += size
     assert found == expected
+
+
+@given(streams(), st.integers(0, 12), st.lists(st.integers(1, 40), max_size=30), st.integers(0, 70))
+def test_messages_without_room_are_counted(
+    stream: tuple[bytes, list[Message]], room: int, cuts: list[int], times: int
+) -> None:
+    """What is not returned is counted, rows of equal frames as well, and the next messages are read as ever."""
+    raw, expected = stream
+    row = frame(Opcode.PING, b"x", mask=b"abcd") * times + frame(Opcode.TEXT, b"") * times
+    scanner, found, at = MessageScanner(CAP), 0, 0
+    whole = row + raw + row
+    for size in [*cuts, len(whole)]:
+        found += len(scanner.feed(whole[at : at + size], room))
+        at += size
+        while scanner.has_more:
+            found += len(scanner.feed(b"", room))
+    assert found + scanner.dropped == len(expected) + 4 * times
+    assert scanner.feed(frame(Opcode.TEXT, b"next")) == [Message(Opcode.TEXT, 4, b"next", False)]
+
+
+def test_a_close_is_returned_without_room() -> None:
+    """How a session ended is on record whatever was said before."""
+    raw = frame(Opcode.TEXT, b"x") * 10 + frame(Opcode.CLOSE, b"\x03\xe8")
+    scanner = MessageScanner(CAP)
+    assert [message.opcode for message in scanner.feed(raw, 0)] == [Opcode.CLOSE]
+    assert scanner.dropped == 10
+
+
+TINY = [
+    frame(Opcode.TEXT, b""),
+    frame(Opcode.TEXT, b"", mask=b"abcd"),
+    frame(Opcode.PING, b"", mask=b"abcd"),
+    frame(Opcode.TEXT, b"") + frame(Opcode.TEXT, b"x"),
+    frame(Opcode.TEXT, b"", final=False) + frame(Opcode.CONTINUATION, b""),
+]
+
+
+@pytest.mark.parametrize("room", [0, 1 << 30])
+@pytest.mark.parametrize("raw", TINY)
+def test_one_call_reads_a_bounded_number_of_frames(raw: bytes, room: int) -> None:
+    """Of 256 KB in tiny frames a call reads a part; the rest is in hand, and nothing of it is lost."""
+    scanner = MessageScanner(CAP)
+    count = 256_000 // len(raw)
+    found, steps, data = 0, 0, raw * count
+    while data or scanner.has_more:
+        some = len(scanner.feed(data, room))
+        assert some <= STEP_FRAMES
+        found += some
+        steps += 1
+        data = b""
+    messages = MessageScanner(CAP)
+    assert found + scanner.dropped == count * len(messages.feed(raw))
+    assert room == 0 or steps > 50
 
 
 def test_a_large_message_costs_only_its_cap() -> None:

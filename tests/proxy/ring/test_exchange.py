@@ -172,7 +172,7 @@ def test_arbitrary_entries_are_refused_or_read(start: bytes, lengths: list[int],
     assert len(captured.request_head) <= len(sections)
 
 
-@pytest.mark.parametrize("padding", [b"", b"\0", b"\0" * 7])
+@pytest.mark.parametrize("padding", [b"", b"\0\0\0", b"\x01\x05\0\0\0\xff\xff"])
 def test_notes_are_read_back(padding: bytes) -> None:
     """Behind all else, in any number, whatever a later version adds."""
     exchange = make()
@@ -204,3 +204,13 @@ def test_the_longest_silence_of_a_long_stream_is_read_back() -> None:
     found = read_back(exchange)
     assert (found.longest_gap_us, found.access, found.timeline) == (510, bytes(ACCESS.size), list(exchange.timeline))
     assert read_back(make()).longest_gap_us is None
+
+
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_notes_that_are_not_all_there_are_noticed(cut: int) -> None:
+    """Wherever they are cut."""
+    exchange = make()
+    exchange.note(NOTE_MESSAGE, b"why")
+    header, sections = exchange.encode(0)
+    with pytest.raises(ValueError, match="note"):
+        CapturedExchange(header, b"".join(sections)[:-cut])

@@ -19,17 +19,18 @@ ID, OTHER = bytes(range(16)), bytes(range(16, 32))
     is_compressed=st.booleans(),
     traceparent=st.binary(max_size=60),
     access=st.just(b"") | st.binary(min_size=ACCESS.size, max_size=ACCESS.size),
+    follows_gap=st.booleans(),
     padding=st.integers(0, 7),
 )
 def test_every_field_is_read_back(
     opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes, access: bytes,
-    padding: int,
+    follows_gap: bool, padding: int,
 ) -> None:  # fmt: skip
     """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it with."""
     message = Message(opcode, size, data, is_compressed)
-    header, sections = encode_message(ID, OTHER, 5, 3, direction, message, traceparent, access)
+    header, sections = encode_message(ID, OTHER, 5, 3, direction, message, traceparent, access, follows_gap=follows_gap)
     assert decode_message(header, b"".join(sections) + b"\xff" * padding) == CapturedMessage(
-        ID, OTHER, 5, size, 3, opcode, direction, is_compressed, traceparent, data, access
+        ID, OTHER, 5, size, 3, opcode, direction, is_compressed, traceparent, data, access, follows_gap
     )
 
 

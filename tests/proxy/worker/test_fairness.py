@@ -8,6 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
+from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
+from proxy.settings.model import CaptureSettings
 from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
@@ -161,6 +164,123 @@ def test_refused_requests_are_answered_in_steps(start: Start, loop: Loop) -> Non
         sending.join()
     assert turns.stop() <= 16
     assert len(plane.exchanges(count)) == count
+
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+CLOSE = b"\x88\x02\x03\xe8"
+MASKED_CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
+EMPTY, MASKED_EMPTY, MASKED_MIXED = b"\x81\0", b"\x81\x80mask", b"\x81\x80mask\x89\x81maskx"
+
+
+def dropped(exchange: CapturedExchange) -> int:
+    return int.from_bytes(exchange.notes.get(NOTE_MESSAGES_DROPPED, b""), "little")
+
+
+def entries(plane: Plane, count: int) -> tuple[list[CapturedExchange], list[CapturedMessage]]:
+    """Wait for so many exchanges; return them, and the messages among them."""
+    exchanges: list[CapturedExchange] = []
+    messages: list[CapturedMessage] = []
+
+    def has_all() -> bool:
+        for kind, header, sections, end in plane.reader.read(10_000, 1 << 30):
+            if kind == KIND_MESSAGE:
+                messages.append(decode_message(header, sections))
+                plane.messages += 1
+            else:
+                exchanges.append(CapturedExchange(header, sections))
+            plane.reader.release(end)
+        return len(exchanges) >= count
+
+    eventually(has_all, PATIENCE_S)
+    return exchanges, messages
+
+
+def silent_tunnel(connection: socket.socket, number: int) -> None:
+    """An upstream that accepts a WebSocket and reads it to its end; other requests are answered."""
+    while b"Upgrade" not in read_head(connection):
+        connection.sendall(OK)
+    connection.sendall(SWITCH)
+    while connection.recv(1 << 18):
+        pass
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(("frames", "each"), [(MASKED_EMPTY, 1), (MASKED_MIXED, 2)], ids=["empty", "mixed"])
+def test_tiny_frames_of_a_client_go_in_steps(start: Start, frames: bytes, each: int, loop: Loop) -> None:
+    """Each turn reads some; the rate is recorded, the others are counted on the session, its end is right."""
+    count = 100_000
+    plane = start(silent_tunnel, loop=loop)
+    with plane.connect() as client:
+        client.socket.settimeout(PATIENCE_S)
+        client.send(HANDSHAKE)
+        assert b" 101 " in client.head()
+        client.send(frames * count + MASKED_CLOSE)
+    (session,), messages = entries(plane, 1)
+    assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
+    assert session.request_bytes == len(frames) * count + len(MASKED_CLOSE)
+    assert len(messages) + dropped(session) == each * count + 1
+    assert 1000 <= len(messages) < 50_000
+    assert not messages[0].follows_gap
+    assert any(message.follows_gap for message in messages)
+    assert plane.counters().dropped_messages == dropped(session)
+
+
+def test_tiny_frames_of_an_upstream_go_in_steps(start: Start) -> None:
+    """The same in the other direction; all of it reaches the client, and the session is whole on record."""
+    count = 200_000
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(SWITCH + EMPTY * count + CLOSE)
+
+    plane = start(upstream)
+    with plane.connect() as client:
+        client.socket.settimeout(PATIENCE_S)
+        client.send(HANDSHAKE)
+        assert b" 101 " in client.head()
+        assert client.rest() == EMPTY * count + CLOSE
+    (session,), messages = entries(plane, 1)
+    assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
+    assert len(messages) + dropped(session) == count + 1
+
+
+def test_masses_of_messages_leave_exchanges_their_room(start: Start) -> None:
+    """While nobody reads the ring, a flood of messages fills its part; every exchange beside it is recorded."""
+    plane = start(silent_tunnel, ring_bytes=1 << 20, capture=CaptureSettings(websocket_messages_per_s=100_000))
+    with plane.connect() as flood, plane.connect() as other:
+        flood.socket.settimeout(PATIENCE_S)
+        other.socket.settimeout(PATIENCE_S)
+        flood.send(HANDSHAKE)
+        assert b" 101 " in flood.head()
+        for _ in range(150):
+            flood.send(MASKED_EMPTY * 2000)
+            other.send(GET)
+            assert other.answer().body == b"ok"
+        flood.send(MASKED_CLOSE)
+        flood.finish_sending()
+        flood.rest()
+    exchanges, messages = entries(plane, 151)
+    assert plane.reader.refused == 0
+    session = exchanges[-1]
+    assert (session.status, outcome(session)) == (101, Outcome.OK)
+    assert len(messages) + dropped(session) == 300_001
+    assert 0 < len(messages) < 3000
+
+
+def test_a_session_that_is_not_recorded_counts_nothing(start: Start) -> None:
+    """Where no messages are wanted none are missing."""
+    plane = start(silent_tunnel, capture=CaptureSettings(websocket_message_bytes=0))
+    with plane.connect() as client:
+        client.send(HANDSHAKE)
+        assert b" 101 " in client.head()
+        client.send(MASKED_EMPTY * 5000 + MASKED_CLOSE)
+    (session,), messages = entries(plane, 1)
+    assert (session.close_code, dropped(session), messages) == (1000, 0, [])
+    assert plane.counters().dropped_messages == 0
 
 
 def test_a_client_that_takes_nothing_stops_a_response_in_steps(start: Start) -> None:

@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from proxy.http1.websocket_frames import Message, Opcode
 from proxy.ring.counters import CounterLayout
 from proxy.ring.inflight import Caller, InflightReader, InflightWriter
 from proxy.ring.ring import RingReader, RingWriter, Section
 from proxy.ring.segment import Segment
+from proxy.ring.websocket_message import OUT
 from proxy.worker.recorder import NO_SLOT, Recorder
 
 LAYOUT = CounterLayout(1)
@@ -91,3 +93,20 @@ def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None
     recorder.finish(exchange, time.monotonic_ns())
     assert shown == [1]
     assert (table.scan(), exchange.slot) == ([], -1)
+
+
+def test_messages_hold_a_part_of_the_ring(recorder: Recorder, segment: Segment) -> None:
+    """However many there are, exchanges find room; when the reader has released them there is room for others."""
+    exchange = recorder.begin(time.monotonic_ns(), b"c")
+    message = Message(Opcode.TEXT, 5, b"hello", is_compressed=False)
+    pushed = 0
+    while recorder.message(exchange, OUT, message, b"", follows_gap=False):
+        pushed += 1
+    reader = RingReader(segment)
+    head = reader.read(10_000, 1 << 20)[-1][3]
+    assert pushed * 64 < head <= segment.capacity // 10
+    recorder.count_dropped_messages(3)
+    recorder.finish(exchange, time.monotonic_ns())
+    assert (reader.pushed, reader.refused, LAYOUT.read(segment.counters).dropped_messages) == (pushed + 1, 0, 3)
+    reader.release(head)
+    assert recorder.message(exchange, OUT, message, b"", follows_gap=True)
