@@ -125,7 +125,12 @@ def make_app(services: Services) -> web.Application:
         for route in table
     }
     app = web.Application(
-        middlewares=[middleware.answer_errors, middleware.check_host, middleware.require_token(rules)],
+        middlewares=[
+            middleware.compress,
+            middleware.answer_errors,
+            middleware.check_host,
+            middleware.require_token(rules),
+        ],
         client_max_size=MAX_REQUEST_BYTES,
     )
     app[SERVICES] = services

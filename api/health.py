@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
+from api.http.accept import by_weight
 from api.http.responses import ApiObject, json_response
 from api.services import services_of
 from storage.errors import StorageUnavailable
@@ -133,7 +134,7 @@ async def metrics(request: web.Request) -> web.Response:
         ledger = await services.ledger()
     except StorageUnavailable:
         ledger = None
-    body, content_type = services.metrics.render(request.headers.get("Accept", ""), ledger)
+    body, content_type = services.metrics.render(by_weight(request.headers.get("Accept", "")), ledger)
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 

@@ -13,6 +13,7 @@ from api.access import auth, hosts
 from api.access.open_requests import OpenRequests
 from api.access.principal import ADMIN, NOBODY, Principal, intersect
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs
+from api.http.compression import compress_response
 from api.http.errors import MAX_SHOWN_CHARACTERS, PROBLEM, ErrorFormat, OutOfScope, Refused, phrase
 from api.http.responses import json_response
 from api.services import SERVICES, VIEW, Services, view_for
@@ -67,6 +68,14 @@ def _failure(request: web.Request, error: Exception) -> Refused:
         return Refused(499, "the client left")  # nobody reads it, but aiohttp asks for a response
     _log.error("bug: a handler failed", extra={"path": request.path}, exc_info=error)
     return Refused(500, "internal error, see the log of sidelog")
+
+
+@web.middleware
+async def compress(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Compress whole responses, errors included, for clients that ask for it."""
+    response = await handler(request)
+    await compress_response(request, response)
+    return response
 
 
 @web.middleware

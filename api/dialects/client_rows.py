@@ -173,7 +173,7 @@ def target_of(record: Record, location: str | None) -> TargetData | None:
 def checks_of(record: Record) -> dict[str, bool]:
     """Return the twenty checks."""
     code, error = record.auth_code, record.error_type
-    has_response = record.first_byte_us is not None or (is_in_flight(record) and record.status is not None)
+    is_begun = is_in_flight(record) and record.status is not None  # its times are not known before it ends
     has_credential = code not in _NO_CREDENTIAL
     return {
         "proxyExists": record.route_id is not None,
@@ -192,8 +192,8 @@ def checks_of(record: Record) -> dict[str, bool]:
         "targetCredentialRelationship": True,
         "targetCredentialScopeValid": True,
         "requestValid": code is None and record.outcome != Outcome.REJECTED,
-        "requestSent": record.upstream_sent_at_us is not None or has_response,
-        "responseReceived": has_response,
+        "requestSent": record.upstream_sent_at_us is not None or is_begun,
+        "responseReceived": record.first_byte_us is not None or is_begun,
         "systemError": error in _SYSTEM_ERRORS or record.outcome in _SYSTEM_OUTCOMES,
         "requestConfigError": error in _CONFIG_ERRORS,
     }

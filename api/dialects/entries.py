@@ -21,6 +21,7 @@ from storage.record import Body, Level, Payload, Record, format_id
 
 _ENCODER: Final = msgspec.json.Encoder()
 EntryKind = Literal["request", "response", "event"]
+ENTRY_KINDS: Final[tuple[EntryKind, ...]] = ("request", "response", "event")
 MAX_BODIES_BYTES: Final = 16 * 1024 * 1024
 """Stored bytes of all bodies in one response; later ones are left out and say so."""
 _SLICE_RECORDS: Final = 32

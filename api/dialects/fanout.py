@@ -10,10 +10,13 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from api.access.snapshot_cursor import EXPIRED, SnapshotCursors, SnapshotExpired, SnapshotPosition
 from api.dialects.entries import LogEntry, LogEntryPage, read_bodies, show_entry
 from api.dialects.entry_pages import EntryPage, EntryQuery, read_entry_page
+from api.http.accept import prefers
+from api.http.compression import compress_stream
 from api.http.errors import Refused
 from api.http.responses import encode_rows, json_response, true_or_unset
 from storage.base import Storage
@@ -52,7 +55,7 @@ async def answer_snapshot(
     else:
         position = SnapshotPosition(await storage.last_seq(), int(cursors.now_s()), 0)
     reader = _SnapshotReader(storage, cursors, query, wanted, position, is_first=not cursor)
-    if NDJSON in request.headers.get("Accept", ""):
+    if prefers(request.headers.get("Accept", ""), NDJSON, "application/json"):
         limit = query.limit if "limit" in request.query else None
         return await _answer_lines(request, reader, binding, limit)
     rows, is_last = await reader.read(query.limit)
@@ -62,7 +65,7 @@ async def answer_snapshot(
         total=query.halves.total(total),
         limit=query.limit,
         offset=query.offset,
-        nextCursor=None if is_last else cursors.encode(reader.position, binding),
+        nextCursor=_next_cursor(reader, binding, query.limit, is_last=is_last),
         totalCapped=true_or_unset(not total.exact),
     )
     return json_response(shown, headers={"X-Max-Seq": str(position.snapshot_seq)})
@@ -132,6 +135,18 @@ class _SnapshotReader:
             raise SnapshotExpired
 
 
+def _next_cursor(
+    reader: _SnapshotReader, binding: bytes, limit: int | None, *, is_last: bool
+) -> str | UnsetType | None:
+    """Return the cursor of the next page, None behind the last; none at all where no page was asked for (`limit=0`).
+
+    A cursor that goes nowhere would keep whoever follows cursors for ever.
+    """
+    if limit == 0:
+        return UNSET
+    return None if is_last else reader.cursors.encode(reader.position, binding)
+
+
 async def _answer_lines(
     request: web.Request, reader: _SnapshotReader, binding: bytes, limit: int | None
 ) -> web.StreamResponse:
@@ -141,6 +156,7 @@ async def _answer_lines(
     # Read before the answer begins, so that what fails at once still is a status.
     rows, is_last = await reader.read(PAGE_ENTRIES if left is None else min(left, PAGE_ENTRIES))
     response = web.StreamResponse(headers={"Content-Type": NDJSON})
+    compress_stream(request, response)
     await response.prepare(request)
     trailer: dict[str, object] = {"__trailer": True}
     try:
@@ -150,7 +166,8 @@ async def _answer_lines(
             if is_last or left == 0:
                 break
             rows, is_last = await reader.read(PAGE_ENTRIES if left is None else min(left, PAGE_ENTRIES))
-        trailer |= {"nextCursor": None if is_last else cursors.encode(reader.position, binding), "status": 200}
+        cursor = _next_cursor(reader, binding, limit, is_last=is_last)
+        trailer |= {"status": 200} if cursor is UNSET else {"nextCursor": cursor, "status": 200}
     except SnapshotExpired:
         trailer |= {"error": EXPIRED, "status": 410}
     except (StorageUnavailable, Refused):

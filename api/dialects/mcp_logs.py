@@ -6,24 +6,25 @@ Strict: what cannot be read is 400. Calls that run on this sidecar are merged in
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final, cast, get_args
 
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from api.http.errors import BadParameter, ErrorFormat, Refused
 from api.http.paging import out_of_time
-from api.http.params import MAX_INT64, Query, read_choice, read_int, read_list, read_text
+from api.http.params import MAX_INT64, Query, read_choice, read_choices, read_int, read_list, read_text
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import read_time_us
 from api.native.tool_calls import US_PER_MS, ToolLog, project_call
 from api.services import Services, services_of
 from storage.query import EVERYTHING, Order
-from storage.record import ToolCall, parse_id
+from storage.record import ToolCall, ToolStatus, parse_id
 from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, ToolStorage, matches, sort_key
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
+_STATUSES: Final[tuple[ToolStatus, ...]] = get_args(ToolStatus)
 _SORTS: Final[tuple[ToolSort, ...]] = ("timestamp", "latency", "cost")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 """A number as JSON writes it."""
@@ -87,14 +88,14 @@ def read_filter(query: Query) -> ToolFilter:
     """Read the filters.
 
     Raises:
-        BadParameter: a time or a number that is none.
+        BadParameter: a time or a number that is none, or an unknown status.
     """
     since, until = read_text(query, "start_time"), read_text(query, "end_time")
     least, most = _read_latency_us(query, "min_latency"), _read_latency_us(query, "max_latency")
     return ToolFilter(
         tool_names=read_list(query, "tool_names"),
         server_labels=read_list(query, "server_labels"),
-        statuses=read_list(query, "status"),
+        statuses=read_choices(query, "status", _STATUSES),
         key_ids=read_list(query, "virtual_key_ids"),
         llm_request_ids=read_list(query, "llm_request_ids"),
         since_us=None if since is None else read_time_us("start_time", since),
@@ -111,14 +112,11 @@ def read_query(query: Query) -> ToolQuery:
     Raises:
         BadParameter: a number, time, sort key or order that is none, or a limit out of bounds.
     """
-    limit = read_int(query, "limit", DEFAULT_LIMIT, maximum=MAX_LIMIT)
-    if limit == 0:
-        raise BadParameter("limit", query["limit"], f"a decimal number from 1 to {MAX_LIMIT}")
     return ToolQuery(
         filter=read_filter(query),
         sort=read_choice(query, "sort_by", _SORTS, "timestamp"),
         order=read_choice(query, "order", ("desc", "asc"), "desc"),
-        limit=limit,
+        limit=read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
         offset=read_int(query, "offset", 0),
     )
 

@@ -10,15 +10,17 @@ from typing import Final
 from aiohttp import web
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.dialects.entries import Halves, LogEntryPage, encode_entries, read_bodies, show_entry
+from api.dialects.entries import ENTRY_KINDS, Halves, LogEntryPage, encode_entries, read_bodies, show_entry
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.dialects.fanout import answer_snapshot
 from api.http.errors import BadParameter, ErrorFormat, Refused, phrase
 from api.http.paging import Frozen, freeze
 from api.http.params import (
+    SOURCES,
     Query,
     read_bool,
     read_choice,
+    read_choices,
     read_clamped,
     read_int,
     read_list,
@@ -30,6 +32,7 @@ from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail import Interest
 from storage.query import EVERYTHING, Count, Filter
+from storage.record import LEVELS
 
 DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000
@@ -65,8 +68,12 @@ ERRORS: Final = ErrorFormat(
 
 
 def read_halves(query: Query) -> Halves:
-    """Read `kind`: a list of request, response and event; other words match nothing."""
-    kinds = read_list(query, "kind")
+    """Read `kind`: a list of request, response and event.
+
+    Raises:
+        BadParameter: another word.
+    """
+    kinds = read_choices(query, "kind", ENTRY_KINDS)
     if not kinds:
         return Halves()
     return Halves(request="request" in kinds, response="response" in kinds, event="event" in kinds)
@@ -76,7 +83,7 @@ def read_filter(query: Query, halves: Halves) -> Filter:
     """Read the filters of the list.
 
     Raises:
-        BadParameter: a list that is too long.
+        BadParameter: a list that is too long, or an unknown level or source.
     """
     project, container = read_text(query, "projectId"), read_text(query, "containerId")
     return Filter(
@@ -84,8 +91,8 @@ def read_filter(query: Query, halves: Halves) -> Filter:
         projects=() if project is None else (project,),
         containers=() if container is None else (container,),
         services=read_list(query, "serviceName"),
-        levels=read_list(query, "level"),
-        sources=read_list(query, "source"),
+        levels=read_choices(query, "level", LEVELS),
+        sources=read_choices(query, "source", SOURCES),
         methods=tuple(method.upper() for method in read_list(query, "method")),
     )
 

@@ -25,9 +25,7 @@ from storage.record import Record
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 WINDOW_US: Final = 30 * 86_400 * 1_000_000
-_STATUSES: Final = {"all": (), "2xx": (2,), "3xx": (3,), "4xx": (4,), "5xx": (5,)}
-_NO_STATUS: Final = (9,)
-"""A class no response has: an unknown word matches nothing."""
+_STATUSES: Final[dict[str, tuple[int, ...]]] = {"all": (), "2xx": (2,), "3xx": (3,), "4xx": (4,), "5xx": (5,)}
 
 
 ErrorCode = Literal["missing_token", "invalid_token", "disabled", "expired", "scope_denied", "agent_denied"]
@@ -83,13 +81,16 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
     """Read a page request.
 
     Raises:
-        BadParameter: a limit that is no number, or a cursor that was not made here.
+        BadParameter: a limit that is no number, an unknown status, or a cursor that was not made here.
     """
+    status = (query.get("status") or "all").lower()
+    if status not in _STATUSES:
+        raise BadParameter("status", status, "one of " + ", ".join(_STATUSES))
     key = read_text(query, "key")
     filter = Filter(
         keyed=True,
         since_us=max(0, now_us - WINDOW_US),
-        status_classes=_STATUSES.get((query.get("status") or "all").lower(), _NO_STATUS),
+        status_classes=_STATUSES[status],
         keys=() if key is None else (key,),
         path_contains=read_text(query, "endpoint"),
     )

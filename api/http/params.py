@@ -14,6 +14,7 @@ from api.http.cursor import decode_cursor
 from api.http.errors import BadParameter
 from api.http.times import read_moment_us
 from storage.query import Filter, Order, RecordQuery
+from storage.record import LEVELS, OUTCOMES
 
 MAX_INT64: Final = (1 << 63) - 1
 """Largest number a store can compare with."""
@@ -21,6 +22,10 @@ MAX_LIST_VALUES: Final = 100
 """Alternatives of one filter; more is a query that should be several."""
 NATIVE_LIMIT: Final = 100
 MAX_NATIVE_LIMIT: Final = 1000
+
+SOURCES: Final = ("backend", "edge")
+"""Where a sidecar may stand."""
+OUTCOME_NAMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 
 _TRUE: Final = frozenset(("true", "1", "yes"))
 _FALSE: Final = frozenset(("false", "0", "no"))
@@ -50,8 +55,15 @@ def read_int(query: Query, name: str, default: int, *, minimum: int = 0, maximum
 
 
 def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
-    """Read a whole number as `read_int` does; above `maximum` it is `maximum`."""
-    return min(read_int(query, name, default), maximum)
+    """Read a whole number; above `maximum` it is `maximum`.
+
+    Raises:
+        BadParameter: not a plain ASCII decimal, or one that no store could count to.
+    """
+    try:
+        return min(read_int(query, name, default), maximum)
+    except BadParameter as error:
+        raise BadParameter(name, query[name], f"a decimal number from 0 to {maximum}") from error
 
 
 def read_optional_int(query: Query, name: str, *, maximum: int = MAX_INT64) -> int | None:
@@ -101,6 +113,19 @@ def read_choice(query: Query, name: str, choices: tuple[Choice, ...], default: C
         if choice == text:
             return choice
     raise BadParameter(name, text, "one of " + ", ".join(choices))
+
+
+def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    """Read the alternatives of a filter over a closed set; empty when there are none.
+
+    Raises:
+        BadParameter: one that is not in the set, or too many.
+    """
+    wanted = read_list(query, name)
+    for value in wanted:
+        if value not in choices:
+            raise BadParameter(name, value, "one of " + ", ".join(choices))
+    return tuple(choice for choice in choices if choice in wanted)
 
 
 def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -160,9 +185,9 @@ def read_filter(query: Query, now_us: int) -> Filter:
         containers=read_list(query, "container"),
         clients=read_list(query, "client"),
         keys=read_list(query, "key"),
-        levels=read_list(query, "level"),
-        sources=read_list(query, "source"),
-        outcomes=read_list(query, "outcome"),
+        levels=read_choices(query, "level", LEVELS),
+        sources=read_choices(query, "source", SOURCES),
+        outcomes=read_choices(query, "outcome", OUTCOME_NAMES),
         error_types=read_list(query, "error_type"),
         providers=read_list(query, "provider"),
         models=read_list(query, "model"),

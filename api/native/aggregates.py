@@ -118,12 +118,12 @@ async def histogram(request: web.Request) -> web.Response:
     services = services_of(request)
     query, now_us = request.query, services.now_us()
     refuse_unknown(query, FILTER_PARAMETERS | {"buckets"})
-    buckets = read_int(query, "buckets", DEFAULT_BUCKETS, maximum=MAX_BUCKETS)
+    buckets = read_int(query, "buckets", DEFAULT_BUCKETS, minimum=1, maximum=MAX_BUCKETS)
     filter = read_filter(query, now_us)
     until_us = now_us if filter.until_us is None else filter.until_us
     since_us = until_us - DEFAULT_RANGE_US if filter.since_us is None else filter.since_us
-    if buckets == 0 or since_us >= until_us:
-        raise BadParameter("buckets", query.get("buckets", ""), "at least 1, and since before until")
+    if since_us >= until_us:
+        raise BadParameter("since", query.get("since", format_time(since_us)), f"a time before {format_time(until_us)}")
     found = await services.storage.histogram(filter, since_us, until_us, buckets)
     shown = HistogramShown(
         since=format_time(since_us),

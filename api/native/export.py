@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
+from api.http.compression import compress_stream
 from api.http.cursor import decode_cursor
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, refuse_unknown
 from api.native import csv_rows
@@ -59,6 +60,7 @@ async def export(request: web.Request) -> web.StreamResponse:
             "Content-Disposition": f'attachment; filename="sidelog.{format}"',
         }
     )
+    compress_stream(request, response)
     await response.prepare(request)
     if request.method != "HEAD":
         await response.write(_begin(format, with_bodies=with_payloads))

@@ -8,15 +8,23 @@ test; at run time it is described by its handler's docstring alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from api import health
 from api.assets import TYPES
 from api.dialects import client_requests, entries, gateway, mcp_logs, proxy_logs, request_logs
-from api.http.params import FILTER_PARAMETERS, LIST_PARAMETERS, MAX_INT64, MAX_LIST_VALUES
+from api.http.params import (
+    FILTER_PARAMETERS,
+    LIST_PARAMETERS,
+    MAX_INT64,
+    MAX_LIST_VALUES,
+    OUTCOME_NAMES,
+    SOURCES,
+)
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
 from api.native import aggregates, erase, keys, login, messages, records, tool_calls
 from storage.aggregates import FACETS
+from storage.record import LEVELS, ToolStatus
 
 Schema = dict[str, Any]
 
@@ -69,11 +77,26 @@ def one_of(*values: str) -> Schema:
     return {"type": "string", "enum": [*values, ""], "default": values[0]}
 
 
+def some_of(*values: str) -> Schema:
+    """Return the schema of several of some words, as items of a list."""
+    pattern = rf"^\s*({'|'.join(values)}|)\s*$"
+    return {"type": "array", "items": {"type": "string", "pattern": pattern}, "maxItems": MAX_LIST_VALUES}
+
+
+def some_words(*values: str) -> Schema:
+    """Return the schema of several of some words, separated by commas in one text."""
+    word = rf"\s*({'|'.join(values)}|)\s*"
+    return {"type": "string", "pattern": f"^{word}(,{word}){{0,{MAX_LIST_VALUES - 1}}}$", "examples": [values[0]]}
+
+
 FILTERS: Final[dict[str, Schema]] = {
     name: TEXTS if name in LIST_PARAMETERS else TEXT for name in sorted(FILTER_PARAMETERS)
 } | {
     "kind": one_of("exchange", "event", "all"),
     "status": STATUSES,
+    "level": some_of(*LEVELS),
+    "source": some_of(*SOURCES),
+    "outcome": some_of(*OUTCOME_NAMES),
     "since": MOMENT | {"examples": ["15m"]},
     "until": MOMENT,
     "min_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},
@@ -82,13 +105,14 @@ FILTERS: Final[dict[str, Schema]] = {
 """The native filters."""
 
 ENTRY_FILTERS: Final[dict[str, Schema]] = {
-    "projectId": TEXT, "containerId": TEXT, "serviceName": COMMA_TEXTS, "level": COMMA_TEXTS, "kind": COMMA_TEXTS,
-    "method": COMMA_TEXTS, "source": COMMA_TEXTS,
+    "projectId": TEXT, "containerId": TEXT, "serviceName": COMMA_TEXTS, "level": some_words(*LEVELS),
+    "kind": some_words(*entries.ENTRY_KINDS), "method": COMMA_TEXTS, "source": some_words(*SOURCES),
 }  # fmt: skip
 """Those of the proxy logs."""
 
 TOOL_FILTERS: Final[dict[str, Schema]] = {
-    "tool_names": COMMA_TEXTS, "server_labels": COMMA_TEXTS, "status": COMMA_TEXTS, "virtual_key_ids": COMMA_TEXTS,
+    "tool_names": COMMA_TEXTS, "server_labels": COMMA_TEXTS, "virtual_key_ids": COMMA_TEXTS,
+    "status": some_words(*get_args(ToolStatus)),
     "llm_request_ids": COMMA_TEXTS, "start_time": TIME, "end_time": TIME, "min_latency": LATENCY_MS,
     "max_latency": LATENCY_MS, "content_search": TEXT,
 }  # fmt: skip
@@ -154,7 +178,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/request-logs"): Operation(
         {
-            "status": TEXT | {"description": "all, 2xx, 3xx, 4xx or 5xx; another word matches nothing"},
+            "status": {"type": "string", "pattern": "^(?i:all|[2-5]xx|)$", "examples": ["5xx"]},
             **{"key": TEXT, "endpoint": TEXT, "limit": clamped(200, 50), "cursor": CURSOR_DOWN},
         },
         request_logs.RequestLogPage,

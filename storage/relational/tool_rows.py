@@ -131,10 +131,14 @@ def added(stats: ToolStats, rows: Iterable[Iterable[Any]]) -> ToolStats:
 
 
 def values_of(rows: Iterable[Sequence[str | None]]) -> ToolValues:
-    """Gather what a filter may name, of distinct combinations of `VALUES`."""
+    """Gather what a filter may name, of distinct combinations of `VALUES`, the oldest first.
+
+    A key that was renamed goes by the name it was used with last.
+    """
     combinations = list(rows)
+    names = {key: name for _, _, key, name in combinations if key is not None}
     return ToolValues(
         tool_names=sorted({tool or "" for tool, _, _, _ in combinations}),
         server_labels=sorted({server or "" for _, server, _, _ in combinations}),
-        keys=sorted({ToolKey(key, name) for _, _, key, name in combinations if key is not None}),
+        keys=sorted((ToolKey(key, name) for key, name in names.items()), key=lambda key: key.id),
     )

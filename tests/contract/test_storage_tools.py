@@ -203,6 +203,20 @@ async def test_values_are_those_of_the_scope(store: Any) -> None:
     assert not empty.is_used
 
 
+async def test_a_key_is_listed_once_whatever_it_was_called(store: Any) -> None:
+    """By the name it was used with last, also within an hour and among keys without one."""
+    await keep(
+        store,
+        make_call(key_name="older", started_at_us=START - 2 * HOUR_US),
+        make_call(key_name="zebra", started_at_us=START - HOUR_US),
+        make_call(key_name="between", started_at_us=START, tool_name="other"),
+        make_call(key_id="key-0", key_name=None),
+    )
+    await keep(store, make_call(key_name="newest", started_at_us=START + 1))
+    values = await store.tool_values(EVERYTHING)
+    assert values.keys == [ToolKey("key-0", None), ToolKey("key-1", "newest")]
+
+
 async def test_calls_go_with_their_records(store: Any) -> None:
     """Retention hides, then deletes them; erasing a record erases its calls; figures follow at once."""
     old, new, erased = await keep(

@@ -102,8 +102,9 @@ def stats_of(calls: Iterable[ToolCall], filter: ToolFilter) -> ToolStats:
 def values_of(calls: Iterable[ToolCall], scope: Scope) -> ToolValues:
     """List what a filter may name."""
     found = [call for call in calls if matches(ToolFilter(scope=scope), call)]
+    names = {call.key_id: call.key_name for call in sorted(found, key=lambda call: call.started_at_us) if call.key_id}
     return ToolValues(
         tool_names=sorted({call.tool_name for call in found}),
         server_labels=sorted({call.server_label for call in found}),
-        keys=sorted({ToolKey(call.key_id, call.key_name) for call in found if call.key_id is not None}),
+        keys=sorted((ToolKey(key, name) for key, name in names.items()), key=lambda key: key.id),
     )

@@ -108,7 +108,11 @@ async def tool_values(session: Session, scope: Scope) -> ToolValues:
     where = await _rollup_where(session, ToolFilter(scope=scope))
     if where is None:
         return ToolValues([], [], [])
-    sql = f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} HAVING sum(calls) > 0"
+    # Of two names in one hour the one that was met later has the higher number in the dictionary.
+    sql = (
+        f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} HAVING sum(calls) > 0 "
+        "ORDER BY max(hour), key_name"
+    )
     rows = await session.fetch(sql, where.parameters)
     text = await session.text_of({number for row in rows for number in row})
     return values_of([text[number] for number in row] for row in rows)

@@ -87,7 +87,6 @@ async def pages(client: Client, **query: Any) -> list[int]:
         ({"level": "error"}, [7, 8]),
         ({"projectId": "proj_1"}, [1, 2, 7, 8, 13, 14]),
         ({"projectId": "nobody"}, []),
-        ({"kind": "nonsense"}, []),
     ],
 )
 @pytest.mark.parametrize("limit", [1, 3, 7, 1000])
@@ -109,6 +108,32 @@ async def test_a_snapshot_does_not_grow(world: World, client: Client) -> None:
     assert [entry["id"] for entry in offset["entries"]] == [4, 5]
     _, behind = await ask(client, limit=2, offset=3, cursor=offset["nextCursor"])
     assert [entry["id"] for entry in behind["entries"]] == [6, 7]
+
+
+async def test_a_page_of_none_counts_and_leads_nowhere(client: Client) -> None:
+    """`limit=0` has the total and no cursor: one that goes nowhere would be followed for ever."""
+    status, answer = await ask(client, limit=0, offset=3)
+    assert (status, answer["entries"], answer["total"], "nextCursor" in answer) == (200, [], 19, False)
+    _, first = await ask(client, limit=2)
+    _, answer = await ask(client, limit=0, cursor=first["nextCursor"])
+    assert (answer["entries"], "nextCursor" in answer) == ([], False)
+    response = await client.get(f"{PATH}?limit=0", headers=BEARER | LINES)
+    assert [json.loads(line) for line in (await response.text()).splitlines()] == [{"__trailer": True, "status": 200}]
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("application/x-ndjson", "application/x-ndjson"),
+        ("application/x-ndjson;q=0", "application/json"),
+        ("application/x-ndjson;q=0.0, */*", "application/json"),
+        ("application/json, application/x-ndjson;q=0.1", "application/json"),
+    ],
+)
+async def test_lines_are_sent_to_those_who_want_them(client: Client, accept: str, media_type: str) -> None:
+    """What weighs 0 is not wanted."""
+    response = await client.get(PATH, headers=BEARER | {"Accept": accept})
+    assert response.content_type == media_type
 
 
 async def test_a_cursor_is_bound_to_its_filters(client: Client) -> None:

@@ -116,8 +116,7 @@ async def test_nothing_yet(client: Client) -> None:
         ({"tool_names": " add ,,none"}, "acd"),
         ({"server_labels": "other"}, "d"),
         ({"status": "error"}, "b"),
-        ({"status": "success,unknown"}, "acd"),
-        ({"status": "unknown"}, ""),
+        ({"status": "success,processing"}, "acd"),
         ({"virtual_key_ids": "k1"}, "a"),
         ({"llm_request_ids": "r-1,r-2"}, "c"),
         ({"start_time": "2024-06-12T14:07:15Z"}, "b"),
@@ -148,6 +147,14 @@ async def test_filters(world: World, client: Client, query: dict[str, Any], expe
     assert answer["pagination"]["total_count"] == answer["stats"]["total_executions"] == len(expected)
     assert answer["has_logs"]
     assert await ask(client, f"{PATH}/stats", **query) == answer["stats"]
+
+
+async def test_an_unknown_status_is_refused_with_the_known_ones(client: Client) -> None:
+    """Among known ones too; a limit is told with both its bounds."""
+    for query, allowed in (("status=success,unknown", "processing, success, error"), ("limit=0", "from 1 to 1000")):
+        response = await client.get(f"{PATH}?{query}", headers=BEARER)
+        assert response.status == 400
+        assert allowed in (await response.json())["error"]["message"]
 
 
 @pytest.mark.parametrize(
