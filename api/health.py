@@ -69,6 +69,8 @@ class StoreShown(Struct):
     up: bool
     reason: str | None
     """Why not."""
+    replaced: dict[str, int] | UnsetType = UNSET
+    """How often an empty store took its place since the start: it was damaged, or its file was removed."""
 
 
 class RetentionShown(Struct):

@@ -26,7 +26,7 @@ from proxy.supervisor.sd_notify import notify
 from proxy.supervisor.startup import RootContext, run_root
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import data_plane, make_segment
-from storage.errors import SchemaTooNew, StorageMisconfigured
+from storage.errors import StorageMisconfigured
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def run_single(context: RootContext) -> int:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(settings, context))
-    except* (SchemaTooNew, StorageMisconfigured) as group:
+    except* StorageMisconfigured as group:
         code = 1
         log_each(group)
     return code

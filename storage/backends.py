@@ -5,45 +5,102 @@
 options of libpq, such as `sslmode`, and `statement_cache_size`, which is found out unless it is given)
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict, Unpack
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from storage.base import Storage
+from storage.base import Kept, Storage
+from storage.errors import StorageDamaged
 from storage.query import Durability
 
+DAMAGED: Final = ".damaged-"
+"""In the name of a file that was set aside, behind its own."""
 _SECRETS: Final = ("password", "sslpassword")
 """Options of libpq that `config show` would print."""
 _MAX_DIGITS: Final = 5
 
 
-async def _open_memory(
-    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str, max_bytes: int
-) -> Storage:
+class Options(TypedDict, total=False):
+    """The fields of `Opening`, as arguments."""
+
+    durability: Durability
+    is_read_only: bool
+    notify_as: str
+    max_bytes: int
+    on_set_aside: Callable[[str, str], object] | None
+    damage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a store is opened."""
+
+    durability: Durability = "safe"
+    """`safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits."""
+    is_read_only: bool = False
+    """The store must be there with the newest layout, and nothing about it is changed."""
+    notify_as: str = ""
+    """Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not."""
+    max_bytes: int = 0
+    """The cap on size that the caller holds, so that the store can keep its journal short; 0 for none."""
+    on_set_aside: Callable[[str, str], object] | None = None
+    """Told the new name of a damaged file, and what is wrong, before an empty one takes its place; None: none does."""
+    damage: str = ""
+    """What is known to be wrong with the store: it is set aside before it is opened."""
+
+
+async def _open_memory(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
     from storage.sqlite.store import SqliteStorage
 
-    return await SqliteStorage.open(None, durability=durability)
+    return await SqliteStorage.open(None, durability=opening.durability)
 
 
-async def _open_sqlite(
-    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str, max_bytes: int
-) -> Storage:
+async def _open_sqlite(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
+    from storage.sqlite.connection import translated
+    from storage.sqlite.salvage import is_ours, set_aside
     from storage.sqlite.store import SqliteStorage
 
     path = data_dir / unquote(url.path[1:])
-    return await SqliteStorage.open(path, durability=durability, is_read_only=is_read_only, max_bytes=max_bytes)
+    opened = partial(
+        SqliteStorage.open,
+        path,
+        durability=opening.durability,
+        is_read_only=opening.is_read_only,
+        max_bytes=opening.max_bytes,
+    )
+    reason = opening.damage
+    if not reason:
+        try:
+            return await opened()
+        except StorageDamaged as error:
+            if opening.on_set_aside is None or not await asyncio.to_thread(is_ours, path):
+                raise
+            reason = str(error)
+    assert opening.on_set_aside is not None, "bug: a damaged store is known of, and nobody is to be told"
+    kept: Kept = {}
+    if path.exists():
+        with translated():
+            place, kept = await asyncio.to_thread(set_aside, path, DAMAGED)
+        opening.on_set_aside(str(place), reason)
+    store = await opened()
+    await store.keep(kept)
+    return store
 
 
-async def _open_postgres(
-    url: SplitResult, data_dir: Path, durability: Durability, is_read_only: bool, notify_as: str, max_bytes: int
-) -> Storage:
+async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
     from storage.postgres.connection import Address
     from storage.postgres.store import PostgresStorage
 
     return await PostgresStorage.open(
-        Address.of(url), durability=durability, is_read_only=is_read_only, notify_as=notify_as
+        Address.of(url),
+        durability=opening.durability,
+        is_read_only=opening.is_read_only,
+        notify_as=opening.notify_as,
     )
 
 
@@ -77,7 +134,7 @@ def _check_postgres(url: SplitResult) -> str | None:
 
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
-    open: Callable[[SplitResult, Path, Durability, bool, str, int], Awaitable[Storage]]
+    open: Callable[[SplitResult, Path, Opening], Awaitable[Storage]]
 
 
 BACKENDS: Final = {
@@ -132,33 +189,23 @@ async def hear_commits(listen_url: str, own: str, on_news: Callable[[], object])
     await hear(Address.of(urlsplit(listen_url)), own, on_news)
 
 
-async def open_storage(
-    url: str,
-    data_dir: Path,
-    *,
-    durability: Durability = "safe",
-    is_read_only: bool = False,
-    notify_as: str = "",
-    max_bytes: int = 0,
-) -> Storage:
+async def open_storage(url: str, data_dir: Path, **options: Unpack[Options]) -> Storage:
     """Open the store a URL names. The caller closes it.
 
     Args:
         url: See the module.
         data_dir: Where relative paths start.
-        durability: `safe` syncs every commit to the disk; with `fast` a power cut may cost the newest commits.
-        is_read_only: The store must be there with the newest layout, and nothing about it is changed.
-        notify_as: Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not.
-        max_bytes: The cap on size that the caller holds, so that the store can keep its journal short; 0 for none.
+        **options: See `Opening`.
 
     Raises:
         ValueError: See `check_url`.
         StorageUnavailable: It cannot be opened at present.
+        StorageDamaged: It is broken, and was not to be set aside.
         SchemaTooNew: A newer sidelog wrote it.
         SchemaTooOld: An older one did, and it was to be read only.
     """
     check_url(url)
-    return await _backend(url).open(urlsplit(url), data_dir, durability, is_read_only, notify_as, max_bytes)
+    return await _backend(url).open(urlsplit(url), data_dir, Opening(**options))
 
 
 def _backend(url: str) -> _Backend:

@@ -19,13 +19,16 @@ In prose:
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Payload, Position, Record
+
+Kept = dict[str, list[tuple[Any, ...]]]
+"""Table → rows, of one backend."""
 
 
 class Storage(Protocol):
@@ -125,6 +128,18 @@ class Storage(Protocol):
 
     async def reclaim(self) -> None:
         """Make space that was freed usable for what comes, where the database leaves that to others."""
+        ...
+
+    async def is_in_place(self) -> bool:
+        """Whether what is written can be found again: a file may be removed while it is open."""
+        ...
+
+    async def kept(self) -> Kept:
+        """Read what a store that replaces this one must have: keys, positions, counters; empty where none replaces."""
+        ...
+
+    async def keep(self, kept: Kept) -> None:
+        """Write that into an empty store."""
         ...
 
     async def vacuum(self) -> None:

@@ -12,6 +12,10 @@ class StorageUnavailable(StorageError):
     """The store cannot be reached, is locked, full or shutting down: the same batch may succeed later."""
 
 
+class StorageDamaged(StorageUnavailable):
+    """The store is there and broken: waiting will not mend it."""
+
+
 class StorageRejected(StorageError):
     """The store refuses a value of this batch: retrying the whole batch is pointless, bisecting it is not."""
 

@@ -78,6 +78,8 @@ class StoreStatus:
     retention_lag_s: float
     records_purged: dict[str, int]
     """By reason: age, size."""
+    replaced: dict[str, int]
+    """By reason: damaged, removed."""
     bodies_trimmed: int
     reaches_back_s: float | None
     """When the first record that is left started, Unix seconds."""
@@ -303,6 +305,8 @@ def store_families(status: StoreStatus) -> Iterator[Metric]:
     yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): status.spool_errors})
     purged = "Rows deleted by retention since the start, by reason: age, size."
     yield counters("records_purged", purged, ["reason"], _keyed(status.records_purged))
+    replaced = "Times that an empty store took the place of one, by reason: damaged, removed."
+    yield counters("store_replaced", replaced, ["reason"], _keyed(status.replaced))
     trimmed = "Records left without their bodies for the cap on size, at most."
     yield counters("bodies_trimmed", trimmed, [], {(): status.bodies_trimmed})
     if status.reaches_back_s is not None:

@@ -20,7 +20,7 @@ from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import Settings, read_settings
-from storage.errors import SchemaTooNew, StorageMisconfigured
+from storage.errors import StorageMisconfigured
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def main(argv: list[str]) -> int:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(_serve(options, settings))
-    except* (SchemaTooNew, StorageMisconfigured) as group:
+    except* StorageMisconfigured as group:
         code = EXIT_CONFIG
         log_each(group)
     return code

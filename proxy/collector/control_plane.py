@@ -44,7 +44,6 @@ from storage.writer.attempts import Availability, OnAttempt
 from storage.writer.backlog import BacklogLimits
 from storage.writer.retention import Floors, Limits, Retention
 from storage.writer.size_cap import SizeCap, Trims, batch_max_bytes
-from storage.writer.spool import Spool
 from storage.writer.spool_replay import SpoolReplay
 from storage.writer.writer import Writer
 
@@ -111,8 +110,7 @@ async def control_plane(
     have, before those that are gone are accounted for.
 
     Raises:
-        SchemaTooNew: as `started` does.
-        StorageMisconfigured: the same.
+        StorageMisconfigured: as `started` does.
     """
     async with started(settings, data) as state, asyncio.TaskGroup() as tasks:
         plane = _build(settings, data, state, ring_directory)
@@ -187,6 +185,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     committed = CommittedPositions(sources, writer, events, effective)
     observe = metrics.observe if access_log is None else access_log.beside(metrics.observe)
     drain = Drain(sources, builder, writer, storage, committed, events, observe)
+    state.notices.attach(events)
     size_cap.on_trimmed = partial(_tell_trims, events)
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)
@@ -195,7 +194,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
-    metrics.watch_store(partial(_store_status, writer, retention, size_cap, state.spool))
+    metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(
@@ -255,7 +254,8 @@ def _build_retention(settings: RetentionSettings, storage: Storage, events: Inte
     return Retention(storage, limits, on_purged)
 
 
-def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, spool: Spool | None) -> StoreStatus:
+def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, state: StartState) -> StoreStatus:
+    spool = state.spool
     reaches_back_us = size_cap.reaches_back_us
     return StoreStatus(
         is_up=writer.is_storage_up,
@@ -264,6 +264,7 @@ def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, spool
         spool_errors=0 if spool is None else spool.errors,
         retention_lag_s=retention.lag_s,
         records_purged={"age": retention.rows_purged, "size": size_cap.total.rows},
+        replaced=state.deferred.replaced,
         bodies_trimmed=size_cap.total.bodies,
         reaches_back_s=None if reaches_back_us is None else reaches_back_us / 1e6,
     )

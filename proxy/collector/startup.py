@@ -13,7 +13,6 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +21,14 @@ from api.stream.tail import Tail
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
 from proxy.collector.tail_offset import make_tail, read_secret, start_tail
+from proxy.collector.watch.store import StoreNotices
 from proxy.process.data_dir import DataDir
 from proxy.settings.model import Settings
-from storage.backends import open_storage
+from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, merge
-from storage.record import Position, ToolCall, now_us
+from storage.record import Batch, Position, ToolCall, now_us
 from storage.tools import ToolStorage
 from storage.writer.deferred import RETRY_S, DeferredStorage
 from storage.writer.spool import SUFFIX, Spool
@@ -60,6 +60,8 @@ class StartState:
     """When the start without a store was, Unix µs; None with the store."""
     waiting: list[ToolCall] = field(default_factory=list)
     """Tool calls whose answer was awaited when the last collector ended."""
+    notices: StoreNotices = field(default_factory=StoreNotices)
+    """What was to be told of the store so far."""
 
     @property
     def effective(self) -> dict[bytes, Position]:
@@ -72,35 +74,43 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
     """Start with the store or offline; opening continues meanwhile, and on leaving the store is closed.
 
     Raises:
-        SchemaTooNew: a newer sidelog wrote the store. In an exception group, like the next.
-        StorageMisconfigured: its address can never work.
+        StorageMisconfigured: its address can never work. In an exception group.
     """
     notify_as = data.instance if settings.storage.listen_url else ""
-    open_store = partial(
-        open_storage,
-        settings.storage.url,
-        data.path,
-        durability=settings.storage.durability,
-        notify_as=notify_as,
-        max_bytes=settings.retention.max_bytes,
-    )
-    deferred = DeferredStorage(open_store, RETRY_S)
+    notices = StoreNotices()
+
+    async def open_store(damage: str) -> Storage:
+        return await open_storage(
+            settings.storage.url,
+            data.path,
+            durability=settings.storage.durability,
+            notify_as=notify_as,
+            max_bytes=settings.retention.max_bytes,
+            on_set_aside=notices.on_set_aside,
+            damage=damage,
+        )
+
+    deferred = DeferredStorage(open_store, RETRY_S, notices.on_removed)
     try:
         async with asyncio.TaskGroup() as tasks:
             opening = tasks.create_task(deferred.open(), name="opening")
+            watching = tasks.create_task(deferred.watch(), name="store in place")
             try:
-                yield await _start(settings, data, deferred)
+                state = await _start(settings, data, deferred)
+                state.notices = notices
+                yield state
             finally:
                 opening.cancel()
+                watching.cancel()
     finally:
         await deferred.close()
 
 
 async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -> StartState:
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
-        storage = await deferred.opened()
+        storage = deferred.as_storage()
         tail = make_tail(settings, storage)
-        answer = await _read_store(settings, data, storage, tail)
+        answer = await _read_store(settings, data, await deferred.opened(), tail)
         if answer is not None:
             deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
@@ -154,10 +164,20 @@ async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail:
             await start_tail(tail, storage, data.path)
             secret = await read_secret(storage) if settings.admin.fanout else b""
             waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
-            return _StoreState(await storage.positions(data.instance), secret, waiting)
+            return _StoreState(await _positions(data, storage), secret, waiting)
     except (StorageUnavailable, TimeoutError) as error:
         log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {ANSWER_S:g} s")
     return None
+
+
+async def _positions(data: DataDir, storage: Storage) -> dict[bytes, Position]:
+    """Read the positions; a store that has nothing yet, where an older one is set aside, is given those last known."""
+    stored = await storage.positions(data.instance)
+    known = positions_file(data.path / SPOOL_DIRECTORY).value
+    if stored or not known or await storage.last_seq() or not any(data.path.glob(f"**/*{DAMAGED}*")):
+        return stored
+    await storage.commit(Batch(data.instance, [], known))
+    return known
 
 
 async def reconcile(

@@ -12,7 +12,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import asyncpg
 
@@ -167,6 +167,15 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
 
     async def reclaim(self) -> None:
         await self._tidy(purge.reclaim)
+
+    async def is_in_place(self) -> bool:
+        return True
+
+    async def kept(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {}
+
+    async def keep(self, kept: dict[str, list[tuple[Any, ...]]]) -> None:
+        assert not kept, "bug: nothing replaces a server"
 
     async def vacuum(self) -> None:
         await self._tidy(purge.vacuum)

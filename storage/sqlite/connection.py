@@ -15,11 +15,12 @@ from typing import Any, Final, TypeVar, cast
 
 import aiosqlite
 
-from storage.errors import StorageRejected, StorageUnavailable
+from storage.errors import StorageDamaged, StorageRejected, StorageUnavailable
 
 T = TypeVar("T")
 
 _VALUE_CODES: Final = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE)
+_DAMAGE_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 _PROGRESS_STEPS: Final = 2000
 """Virtual machine steps between two looks at the clock, about 50 µs."""
 
@@ -116,7 +117,8 @@ def translated() -> Iterator[None]:
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.DataError) or _code(error) in _VALUE_CODES or _is_binding(error):
             raise StorageRejected(f"sqlite refused a value: {error}") from error
-        raise StorageUnavailable(f"sqlite: {error}") from error
+        kind = StorageDamaged if _code(error) in _DAMAGE_CODES else StorageUnavailable
+        raise kind(f"sqlite: {error}") from error
     except OSError as error:
         raise StorageUnavailable(f"sqlite: {error}") from error
     except (ValueError, TypeError, KeyError, OverflowError) as error:

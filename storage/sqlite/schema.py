@@ -6,10 +6,12 @@ knows is left untouched.
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import cache
 from importlib import resources
 from typing import Final
 
-from storage.errors import SchemaTooNew, SchemaTooOld
+from storage.errors import SchemaTooNew, SchemaTooOld, StorageDamaged
 from storage.query import Durability
 from storage.sqlite.body_search import add_body_search
 from storage.sqlite.connection import transaction
@@ -20,6 +22,7 @@ _READ_CACHE_KIB: Final = 4096
 _CHECKPOINT_PAGES: Final = 2000
 """16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
 
+_SCHEMA: Final = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
 _MIN_CHECKPOINT_PAGES: Final = 16
 """Less than one batch touches: then every commit writes the journal back."""
 
@@ -47,6 +50,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
+        StorageDamaged: Its schema is not whole.
     """
     add_body_search(connection)
     scripts = migrations()
@@ -65,7 +69,9 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
         "temp_store = memory",
     ):
         connection.execute(f"PRAGMA {pragma}")
-    return _migrate(connection, scripts)
+    version = _migrate(connection, scripts)
+    _check_schema(connection)
+    return version
 
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
@@ -98,6 +104,25 @@ def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(scripts)}")
     return len(scripts)
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    """Compare the schema with that of a new file: what differs is damage.
+
+    Raises:
+        StorageDamaged: It does.
+    """
+    found = set(connection.execute(_SCHEMA))
+    missing = sorted(name for _, name, _ in _expected_schema() - found)
+    if missing:
+        raise StorageDamaged(f"sqlite: the file is damaged: its schema is not whole at {', '.join(missing)}")
+
+
+@cache
+def _expected_schema() -> frozenset[tuple[str, str, str]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _migrate(connection, migrations())
+        return frozenset(connection.execute(_SCHEMA))
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
+from storage.errors import StorageDamaged, StorageRejected
 from storage.purge import Erased, Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
 from storage.record import Batch, Position
@@ -24,6 +25,7 @@ from storage.sqlite import purge
 from storage.sqlite.connection import Budget, Connection, connect, snapshot, transaction
 from storage.sqlite.dictionary import Names
 from storage.sqlite.erase import empty_journal, erase_slice
+from storage.sqlite.salvage import Kept, has_torn_header, read_kept, write_kept
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.trim import trim
@@ -50,6 +52,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
     ) -> None:
         super().__init__("memory" if path is None else "sqlite", str(path or "memory:"), schema_version)
         self._path = path
+        self._identity = None if path is None else _identity(path)
         self._read_budget_s = read_budget_s
 
         self._writer = writer
@@ -83,21 +86,25 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
             StorageUnavailable: It cannot be opened.
             SchemaTooNew: A newer program wrote it.
             SchemaTooOld: An older one did, and it was to be read only.
+            StorageDamaged: It is broken.
         """
         opened = partial(connect, path, busy_timeout_s=busy_timeout_s, is_read_only=is_read_only)
         prepare = (
             prepare_sole_reader if is_read_only else partial(prepare_writer, durability=durability, max_bytes=max_bytes)
         )
         connections: list[Connection] = []
+        has_content = path is not None and await asyncio.to_thread(_has_content, path)
         try:
             connections.append(await opened())
             schema_version = await connections[0].run(prepare)
             for _ in range(readers if path else 0):
                 connections.append(await opened())
                 await connections[-1].run(prepare_reader)
-        except BaseException:
+        except BaseException as error:
             for connection in connections:
                 await connection.finish()
+            if has_content and (_is_logic(error) or await asyncio.to_thread(has_torn_header, path)):
+                raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
         return cls(path, connections[0], connections[1:], schema_version, read_budget_s)
 
@@ -138,6 +145,19 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
 
     async def reclaim(self) -> None:
         await self._on_reader(lambda connection, budget: purge.write_journal_back(connection))
+
+    async def is_in_place(self) -> bool:
+        return self._path is None or await asyncio.to_thread(_identity, self._path) == self._identity
+
+    async def kept(self) -> Kept:
+        return await self._writer.run(read_kept)
+
+    async def keep(self, kept: Kept) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                write_kept(connection, kept)
+
+        await self._writer.run(write)
 
     async def vacuum(self) -> None:
         while await self._writer.run(lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)):
@@ -201,3 +221,24 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
 
     def _budget(self) -> Budget:
         return Budget(self._read_budget_s)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell which file is at a path; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _is_logic(error: BaseException) -> bool:
+    """Whether a statement of ours met a schema, or a value, that no file of ours has."""
+    if isinstance(error, StorageRejected):
+        return True
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.OperationalError) and cause.sqlite_errorcode == sqlite3.SQLITE_ERROR

@@ -3,34 +3,74 @@
 Strategy: one task opens the store, trying again for as long as it takes. An open store is handed out by `enable` only,
 after its positions were reconciled with what was assumed: nothing is committed whose place in it is not known.
 
+A store that turns out to be damaged when a batch is committed, or whose file is removed, is replaced by an empty one
+that has its keys and positions, between two calls: nobody else has to know.
+
 Retried is whatever may be fixed without touching sidelog: no answer, a name that does not resolve, a lock, a full
-disk, a refused password or a database that is not there yet. Anything else (`SchemaTooNew`, an address the driver
-cannot read) ends the start.
+disk, a refused password, a database that is not there yet or that a newer sidelog wrote. An address that the driver
+cannot read ends the start.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from storage.base import Storage
-from storage.errors import StorageMisconfigured, StorageRejected, StorageUnavailable
+from storage.base import Kept, Storage
+from storage.errors import (
+    SchemaTooNew,
+    StorageDamaged,
+    StorageMisconfigured,
+    StorageRejected,
+    StorageUnavailable,
+)
 from storage.tools import ToolStorage
 
 log = logging.getLogger(__name__)
 
+OpenStore = Callable[[str], Awaitable[Storage]]
+WATCH_S: Final = 1.0
+"""How often it is looked whether the store is still where it was."""
 RETRY_S: Final = 2.0
 """Pause between two attempts to open the store."""
+
+
+@dataclass(slots=True)
+class _Replacement:
+    """A store that is to be replaced, as far as that has come."""
+
+    why: str
+    reason: str
+    kept: Kept = field(default_factory=dict)
+    records: int = 0
+    is_closed: bool = False
 
 
 class DeferredStorage:
     """`storage.base.Storage`, and `storage.tools.ToolStorage`, of a store that is opened later."""
 
-    def __init__(self, open_store: Callable[[], Awaitable[Storage]], retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self,
+        open_store: OpenStore,
+        retry_s: float = RETRY_S,
+        on_removed: Callable[[int], object] = lambda records: None,
+    ) -> None:
+        """Wire up.
+
+        Args:
+            open_store: Opens it; its argument is what is known to be wrong with the one before, or nothing.
+            retry_s: Pause between two attempts.
+            on_removed: Told how many records a file had that was removed.
+        """
         self._open_store = open_store
         self._retry_s = retry_s
         self._store: Storage | None = None
+        self._on_removed = on_removed
+        self._replacement: _Replacement | None = None
+        self.replaced = {"damaged": 0, "removed": 0}
+        """How often the store was replaced since the start, by reason."""
         self._is_enabled = False
         self._has_attempted = asyncio.Event()
         self._is_open = asyncio.Event()
@@ -41,14 +81,13 @@ class DeferredStorage:
         """Open the store, however long that takes. When this is cancelled the store is open or not, nothing in between.
 
         Raises:
-            SchemaTooNew: A newer sidelog wrote it.
             StorageMisconfigured: Its address cannot be used.
         """
         started_s = time.monotonic()
         while self._store is None:
             try:
-                self._store = await self._open_store()
-            except StorageUnavailable as error:
+                self._store = await self._open_store("")
+            except (StorageUnavailable, SchemaTooNew) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error("the store is unavailable, retrying every %g s: %s", self._retry_s, error)
@@ -91,7 +130,50 @@ class DeferredStorage:
     async def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
         if self._store is None or not self._is_enabled:
             raise StorageUnavailable(f"the store is not available yet: {self.reason}")
-        return await getattr(self._store, name)(*arguments, **options)
+        store = self._store
+        try:
+            return await getattr(store, name)(*arguments, **options)
+        except StorageDamaged as error:
+            if name == "commit":
+                self._begin_replacing("damaged", str(error))
+            raise
+
+    async def watch(self) -> None:
+        """Replace a store that is damaged, or whose file was removed, until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                await self._look()
+            except StorageUnavailable as error:
+                if str(error) != self.reason:
+                    self.reason = str(error)
+                    log.error("the store cannot be replaced yet, retrying every %g s: %s", WATCH_S, error)
+
+    def _begin_replacing(self, why: str, reason: str) -> None:
+        if self._replacement is None:
+            self._is_enabled, self.reason = False, reason
+            self._replacement = _Replacement(why, reason)
+            log.error("the store is %s, an empty one replaces it: %s", why, reason)
+
+    async def _look(self) -> None:
+        if self._is_enabled and self._store is not None and not await self._store.is_in_place():
+            self._begin_replacing("removed", "its file was removed or replaced")
+        pending, store = self._replacement, self._store
+        if pending is None or store is None:
+            return
+        if not pending.is_closed:
+            if pending.why == "removed":
+                pending.kept = await store.kept()  # Behind a commit that runs.
+                pending.records = (await store.info()).rows
+            await store.close()
+            pending.is_closed = True
+        replacement = await self._open_store(pending.reason if pending.why == "damaged" else "")
+        if pending.kept:
+            await replacement.keep(pending.kept)
+        self._store, self._replacement, self._is_enabled = replacement, None, True
+        self.replaced[pending.why] += 1
+        if pending.why == "removed":
+            self._on_removed(pending.records)
 
     def as_storage(self) -> Storage:
         return cast(Storage, self)

@@ -23,12 +23,13 @@ from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 from tests.support import memory_aggregates
 from tests.support.memory_keys import MemoryKeys
 from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
+from tests.support.memory_upkeep import NoUpkeep
 
 _MAX_INT: Final = (1 << 63) - 1
 _UNKNOWN: Final = "unknown"
 
 
-class MemoryStorage:
+class MemoryStorage(NoUpkeep):
     """`storage.base.Storage` in memory, without a bound."""
 
     def __init__(self) -> None:
@@ -219,14 +220,6 @@ class MemoryStorage:
         gone = [record for record in self._records if record.seq <= step.last_seq]
         self._remove(gone)
         return Trimmed(len(gone), 0)
-
-    async def reclaim(self) -> None:
-        """See `storage.base.Storage.reclaim`."""
-        self._check_open()
-
-    async def vacuum(self) -> None:
-        """See `storage.base.Storage.vacuum`."""
-        self._check_open()
 
     async def erase(self, filter: Filter) -> Erased:
         """See `storage.base.Storage.erase`."""

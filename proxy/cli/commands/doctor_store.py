@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from proxy.cli.commands.doctor_finding import Finding
 from proxy.settings.model import Settings
+from storage.backends import DAMAGED
 from storage.errors import StorageUnavailable
 from storage.record import Position
 from storage.writer.spool import SUFFIX, Spool
@@ -50,6 +51,10 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
             "fail", "storage", f"{path}: {error}", "restore it from a backup, or move it away: a new one is created"
         )
         return
+    for place in sorted(path.parent.glob(f"{path.name}{DAMAGED}*")):
+        if not place.name.endswith(("-wal", "-shm")):
+            fix = f"sqlite3 '{place}' .recover | sqlite3 rescued.db, read that as storage.url, then remove both"
+            yield Finding("warn", "storage", f"{place} was damaged and set aside, its records are not shown", fix)
     if found == "ok":
         yield Finding("ok", "storage", f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found")
     else:

@@ -111,7 +111,11 @@ class StatusView:
                 "is_full": writer.is_full,
             },
             "collector": {"pid": os.getpid(), "uptime_s": round(time.monotonic() - self._started_s, 1)},
-            "storage": {"up": writer.is_storage_up, "reason": reason or writer.availability.reason or None},
+            "storage": {
+                "up": writer.is_storage_up,
+                "reason": reason or writer.availability.reason or None,
+                "replaced": deferred.replaced,
+            },
             "retention": describe_retention(self._retention, self._size_cap),
             "configuration": redacted(self._settings),
         }

@@ -35,6 +35,7 @@ STORE = StoreStatus(
     retention_lag_s=60.0,
     records_purged={"age": 7, "size": 5},
     bodies_trimmed=3,
+    replaced={"damaged": 1, "removed": 0},
     reaches_back_s=1e9,
 )
 
@@ -85,6 +86,7 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_records_purged_total", "age"] == 7
     assert read["sidelog_records_purged_total", "size"] == 5
     assert read["sidelog_bodies_trimmed_total",] == 3
+    assert read["sidelog_store_replaced_total", "damaged"] == 1
     assert read["sidelog_oldest_record_timestamp_seconds",] == 1e9
     assert read["sidelog_build_info", "0.1.0"] == 1
     assert read["sidelog_request_duration_seconds_bucket", "0.1", "default"] == 0

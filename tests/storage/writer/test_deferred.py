@@ -1,15 +1,26 @@
 """A store that comes later: refused until it is admitted, opened for as long as it takes."""
 
 import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
+from storage.backends import open_storage
 from storage.base import Storage
-from storage.errors import StorageMisconfigured, StorageRejected, StorageUnavailable
-from storage.record import Batch
+from storage.errors import SchemaTooNew, StorageDamaged, StorageMisconfigured, StorageRejected, StorageUnavailable
+from storage.query import Filter
+from storage.record import Batch, Entry, Position
 from storage.tools import ToolStorage
 from storage.writer.deferred import DeferredStorage
+from tests.contract.test_storage_keys import make_key
+from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
+
+RING = b"r" * 16
 
 
 class Opening:
@@ -19,7 +30,7 @@ class Opening:
         self.errors = list(errors)
         self.store = MemoryStorage()
 
-    async def __call__(self) -> Storage:
+    async def __call__(self, damage: str) -> Storage:
         """Fail, or open."""
         await asyncio.sleep(0)
         if self.errors:
@@ -54,7 +65,7 @@ async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(caplog: pytes
 async def test_the_first_look_is_bounded() -> None:
     """A store that neither answers nor refuses does not hold up the start."""
 
-    async def hang() -> Storage:
+    async def hang(damage: str) -> Storage:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -70,3 +81,123 @@ async def test_an_address_that_is_refused_is_not_tried_again() -> None:
     """It is the configuration's fault."""
     with pytest.raises(StorageMisconfigured, match="port"):
         await DeferredStorage(Opening(StorageRejected("port"))).open()
+
+
+async def test_a_store_of_a_newer_sidelog_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    """It is upgraded, or put aside; proxying goes on meanwhile."""
+    deferred = DeferredStorage(Opening(SchemaTooNew(9, 6)), retry_s=0.0)
+    await deferred.open()
+    assert "written by a newer sidelog (layout 9" in caplog.text
+    await deferred.close()
+
+
+class Files:
+    """Opens a SQLite store as a collector does, and notes what was told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "records.db"
+        self.set_aside: list[str] = []
+        self.removed: list[int] = []
+        self.deferred = DeferredStorage(self.open, 0.01, self.removed.append)
+
+    async def open(self, damage: str) -> Storage:
+        """Open, or set aside and open."""
+        return await open_storage(
+            "sqlite:///records.db",
+            self.directory,
+            damage=damage,
+            on_set_aside=lambda place, reason: self.set_aside.append(place),
+        )
+
+    @asynccontextmanager
+    async def running(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Storage]:
+        """Open it, and watch."""
+        monkeypatch.setattr("storage.writer.deferred.WATCH_S", 0.01)
+        await self.deferred.open()
+        self.deferred.enable()
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self.deferred.watch())
+            yield self.deferred.as_storage()
+            watching.cancel()
+        await self.deferred.close()
+
+    async def replaced(self, why: str) -> None:
+        """Wait until another store is there."""
+        async with asyncio.timeout(30):
+            while not self.deferred.replaced[why] or not self.deferred.is_enabled:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.005)
+
+
+def batch(taken: int, *more: Entry) -> Batch:
+    """Make a batch of one record of a ring."""
+    return Batch("sidecar-1", [Entry(make_record()), *more], {RING: Position(taken, taken, taken)})
+
+
+@pytest.mark.parametrize("what", ["file", "directory", "other file"])
+async def test_a_file_that_is_removed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Its records are counted; keys and positions go on in a new one, so that nothing is stored twice."""
+    files = Files(tmp_path / "data")
+    async with files.running(monkeypatch) as storage:
+        for taken in range(1, 4):
+            await storage.commit(batch(taken))
+        await storage.create_key(make_key("key"))
+        if what == "directory":
+            shutil.rmtree(files.directory)
+        else:
+            files.path.unlink()
+        if what == "other file":
+            sqlite3.connect(files.path).close()
+        await files.replaced("removed")
+        assert files.removed == [3]
+        assert await storage.positions("sidecar-1") == {RING: Position(3, 3, 3)}
+        assert [key.id for key in await storage.keys()] == ["key"]
+        assert (await storage.count(Filter(kind="all"))).exchanges == 0
+        assert await storage.commit(batch(4)) == 4
+        assert files.path.exists()
+
+
+async def test_a_file_that_turns_out_to_be_damaged_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The batch that met it is stored in the new one; the old one is there under another name."""
+    files = Files(tmp_path)
+    async with files.running(monkeypatch) as storage:
+        await storage.commit(batch(1))
+        store = await files.deferred.opened()
+        commit = store.commit
+
+        async def damaged(batch: Batch) -> int:
+            raise StorageDamaged("sqlite: database disk image is malformed")
+
+        monkeypatch.setattr(store, "commit", damaged)
+        with pytest.raises(StorageDamaged):
+            await storage.commit(batch(2))
+        with pytest.raises(StorageUnavailable, match="malformed"):
+            await storage.last_seq()
+        await files.replaced("damaged")
+        assert await storage.positions("sidecar-1") == {RING: Position(1, 1, 1)}
+        assert await storage.commit(batch(2)) == 2
+        assert commit is not None
+    (place,) = files.set_aside
+    async with await open_storage(f"sqlite:///{Path(place).name}", tmp_path, is_read_only=True) as old:
+        assert (await old.count(Filter(kind="all"))).exchanges == 1
+    assert "the store is damaged" in caplog.text
+
+
+async def test_a_store_that_cannot_be_replaced_yet_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that cannot be made delays it; what was kept is not lost."""
+    files = Files(tmp_path / "data")
+    async with files.running(monkeypatch) as storage:
+        await storage.commit(batch(1))
+        shutil.rmtree(files.directory)
+        files.directory.write_text("in the way")
+        async with asyncio.timeout(30):
+            while files.deferred.is_enabled:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        files.directory.unlink()
+        await files.replaced("removed")
+        assert await storage.positions("sidecar-1") == {RING: Position(1, 1, 1)}

@@ -108,6 +108,12 @@ def test_storage_file(settings: Settings) -> None:
     connection.close()
     (finding,) = doctor_store.check_storage(settings)
     assert "no damage found" in finding.text
+    place = Path(settings.data_dir, "sidelog.db.damaged-20260101T000000Z")
+    place.write_bytes(b"")
+    place.with_name(place.name + "-wal").write_bytes(b"")
+    aside, _ = doctor_store.check_storage(settings)
+    assert (aside.state, str(place) in aside.text, ".recover" in aside.fix) == ("warn", True, True)
+    place.unlink()
     path.write_bytes(b"not a database at all" * 100)
     assert states(doctor_store.check_storage(settings)) == ["fail"]
     memory = msgspec.structs.replace(settings.storage, url="memory:")

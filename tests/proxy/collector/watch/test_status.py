@@ -21,7 +21,7 @@ from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, coll
 async def view_of(plane: Collecting) -> StatusView:
     """The view of a running collector."""
 
-    async def opened() -> Storage:
+    async def opened(damage: str) -> Storage:
         return plane.store
 
     deferred = DeferredStorage(opened)
@@ -63,7 +63,7 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
         assert (shown["instance"], shown["draining"], shown["storage"]) == (
             INSTANCE,
             False,
-            {"up": True, "reason": None},
+            {"up": True, "reason": None, "replaced": {"damaged": 0, "removed": 0}},
         )
         assert shown["configuration"]["routes"][0]["id"] == "shop"
     worker.die()

@@ -1,0 +1,37 @@
+"""A store that was replaced is told in the log at once, and as an event as soon as there can be one."""
+
+import pytest
+
+from proxy.collector.watch.store import StoreNotices
+
+
+class Seen:
+    """Notes events."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[object, ...]] = []
+
+    def add_event(self, name: str, data: dict[str, object]) -> None:
+        """Note one."""
+        self.events.append((name, data["place"], data["reason"], data["count"]))
+
+    def add_gap(self, reason: str, count: int) -> None:
+        """Note one."""
+        self.events.append(("gap", reason, count))
+
+
+def test_events_wait_until_there_can_be_some(caplog: pytest.LogCaptureFixture) -> None:
+    """Each is told once, in order."""
+    notices, seen = StoreNotices(), Seen()
+    notices.on_set_aside("records.db.damaged-1", "malformed")
+    notices.on_removed(7)
+    assert "set aside" in caplog.text
+    assert "was removed while sidelog ran" in caplog.text
+    notices.attach(seen)
+    notices.on_removed(8)
+    assert seen.events == [
+        ("store_set_aside", "records.db.damaged-1", "malformed", None),
+        ("gap", "store_removed", 7),
+        ("gap", "store_removed", 8),
+    ]
+    assert notices.set_aside == ["records.db.damaged-1"]
