@@ -23,6 +23,7 @@ from proxy.enrich.websocket_messages import MessageReader
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (
     ERROR_CODES,
+    ERROR_INDEX,
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
     FLAG_HTTP10,
@@ -57,6 +58,9 @@ _OK: Final = _OUTCOMES[0]
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 _NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error"}
+
+_NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"],))
+"""Codes of clients that only asked what this port speaks: no reason for anybody to act."""
 
 
 class RecordBuilder:
@@ -106,7 +110,7 @@ class RecordBuilder:
         labels, line, facts = exchange.labels, exchange.line, exchange.request
         level: Level = "info"
         if outcome != _OK or (status is not None and status >= 400):
-            level = level_of(status, outcome)
+            level = "info" if captured.error in _NO_FAULTS else level_of(status, outcome)
         start, end = captured.started_at_ns, captured.ended_ns
         sent, first, done, connect = captured.sent_ns, captured.first_byte_ns, captured.done_ns, captured.connect_ns
         return Record(

@@ -27,8 +27,10 @@ _RUN_BYTES: Final = (256, 16384)
 _PARTS_PER_CHUNK: Final = 12
 """So many parts of a row cost as much as a chunk read by itself."""
 
-# RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ]; 16 digits are 64 bits. Extensions: no controls but tab.
-_SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+# RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ]; 16 digits are 64 bits. Extensions: a name, and no controls but tab.
+_SIZE_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-][\t\x20-\x7e\x80-\xff]*)?"
+)
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 _SMALL_SIZES: Final = {form % size: size for size in range(1, 1024) for form in (b"%x", b"%X")}
@@ -146,8 +148,11 @@ class ChunkedDecoder:
                 raise ChunkError("chunk data is longer than its size")
             return at if len(data) - at >= 2 else -1
         line_end = data.find(b"\r\n", at, at + MAX_LINE_BYTES + 2)
-        if line_end < 0 and len(data) - at > MAX_LINE_BYTES + 1:  # the CR of a longest line may be the last byte
-            raise ChunkError(f"chunk size line over {MAX_LINE_BYTES} bytes")
+        if line_end < 0:
+            if len(data) - at > MAX_LINE_BYTES + 1:  # the CR of a longest line may be the last byte
+                raise ChunkError(f"chunk size line over {MAX_LINE_BYTES} bytes")
+            if data.find(b"\n", at) >= 0:
+                raise ChunkError(f"bare LF in chunk size line {data[at : at + 40]!r}")
         return line_end
 
     def _line(self, line: bytes) -> None:

@@ -103,3 +103,9 @@ def name_of(line: bytes) -> bytes:
 def options_of(value: bytes) -> list[bytes]:
     """Split a comma list into lower-case options, empty ones left out."""
     return [option for part in value.lower().split(b",") if (option := part.strip(b" \t"))]
+
+
+def has_bare_line_end(head: bytes) -> bool:
+    """Whether a head that is not complete yet has a CR or LF of its own: its end would be waited for in vain (P3)."""
+    pairs = head.count(b"\r\n")
+    return head.count(b"\n") != pairs or head.count(b"\r") - head.endswith(b"\r") != pairs

@@ -11,30 +11,28 @@ from typing import Final, NamedTuple
 from proxy.http1.errors import Refused
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
-"""The methods that counters keep apart; any other upper-case token llhttp knows is forwarded too."""
+"""The methods that counters keep apart; any other token is forwarded too, unless it is one of these in disguise."""
 
 IDEMPOTENT_METHODS: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 """RFC 9110 §9.2.2: may be sent again when a kept-alive connection turns out to be closed."""
 
-OTHER_METHODS: Final = frozenset(
-    b"PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK SEARCH BIND REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE "
-    b"NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK QUERY".split()
-)
+_HTTP2_PREFACE: Final = b"PRI * HTTP/2.0"
+"""How a client begins that knows, or believes, that the other side speaks HTTP/2 (RFC 9113 §3.4): gRPC, for one."""
 
-# Visible ASCII without "#": a fragment never goes on the wire (RFC 9110 §4.2.5), bytes from 0x80 are no URI characters.
+_REFUSED_METHODS: Final = (b"CONNECT", b"TRACE")
+
+# No controls, no space, no "#": a fragment never goes on the wire (RFC 9110 §4.2.5). Bytes from 0x80 are no URI
+# characters, but clients send them and servers take them; they frame nothing.
 FAST_REQUEST_LINE: Final = re.compile(
-    rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[\x21\x22\x24-\x7e]*) HTTP/1\.([01])\r\n"
+    rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP/1\.([01])\r\n"
 )
 
 _REQUEST_LINE: Final = re.compile(rb"([^ \r\n]+) ([^ \r\n]+) (HTTP/\d\.\d)")
-_TOKEN: Final = re.compile(rb"[A-Z][A-Z-]*")
-_TARGET_BYTES: Final = re.compile(rb"[\x21-\x7e]+")
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
+_TARGET_BYTES: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
 # RFC 3986 §3.2.2: reg-name or bracketed IPv6; userinfo is not allowed (RFC 9110 §4.2.4).
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
-
-MAX_REQUEST_LINE_BYTES: Final = 8192
-"""nginx's default for one large header buffer."""
 
 
 class RequestLine(NamedTuple):
@@ -60,32 +58,45 @@ def check_host(value: bytes) -> bytes:
     return value
 
 
-def parse_request_line(line: bytes, *, is_tls: bool = False) -> RequestLine:
+def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> RequestLine:
     """Read a request line without its CRLF.
 
     Raises:
         Refused: with the code that fits: `bad_request`, `uri_too_long`, `method_unknown`, `method_not_allowed`,
-            `version_not_supported`.
+            `version_not_supported`, `http2_unsupported`.
     """
-    if len(line) > MAX_REQUEST_LINE_BYTES:
-        raise Refused("uri_too_long", f"request line of {len(line)} bytes, the limit is {MAX_REQUEST_LINE_BYTES}")
+    if len(line) > max_bytes:
+        raise Refused("uri_too_long", f"request line of {len(line)} bytes, the limit is {max_bytes}")
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         raise Refused("bad_request", f"malformed request line {_show(line)}")
     method, target, version = match.groups()
+    if line == _HTTP2_PREFACE:
+        raise Refused("http2_unsupported", "this port speaks HTTP/1.1, not HTTP/2")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise Refused("version_not_supported", f"{version.decode()} is not supported, use HTTP/1.1")
-    if method in (b"CONNECT", b"TRACE"):
-        raise Refused("method_not_allowed", f"{method.decode()} is not allowed here")
-    if method not in METHODS and method not in OTHER_METHODS:
-        code = "method_unknown" if _TOKEN.fullmatch(method) or method.upper() in METHODS else "bad_request"
-        raise Refused(code, f"unknown method {_show(method)}")
+    _check_method(method)
     if not _TARGET_BYTES.fullmatch(target):
         raise Refused("bad_request", f"invalid byte in request target {_show(target)}")
     if b"#" in target:
         raise Refused("bad_request", f"fragment in request target {_show(target)}")
     target, authority = _origin_form(method, target, b"https" if is_tls else b"http")
     return RequestLine(method, target, authority, version == b"HTTP/1.0")
+
+
+def _check_method(method: bytes) -> None:
+    """Refuse what is no method, or one that a lenient server would take for another: its framing might differ.
+
+    PRI is reserved, so that nobody takes HTTP/2 for a request (RFC 9113 §11.6).
+    """
+    if method in METHODS:
+        return
+    if method in _REFUSED_METHODS:
+        raise Refused("method_not_allowed", f"{method.decode()} is not allowed here")
+    if not _TOKEN.fullmatch(method):
+        raise Refused("bad_request", f"invalid method {_show(method)}")
+    if method == b"PRI" or method.upper() in METHODS or method.upper() in _REFUSED_METHODS:
+        raise Refused("method_unknown", f"unknown method {_show(method)}")
 
 
 def _origin_form(method: bytes, target: bytes, scheme: bytes) -> tuple[bytes, bytes | None]:

@@ -8,13 +8,20 @@ The invariant: any split of the input gives the same requests, and what does not
 refusal nothing more is read. Results are attributes, not values: a tuple costs 0.1 µs per request (measured).
 """
 
+import re
 from collections.abc import Callable
+from typing import Final
 
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import Refused
+from proxy.http1.field_lines import has_bare_line_end
 from proxy.http1.request_head import RequestHead
-from proxy.http1.request_line import FAST_REQUEST_LINE, MAX_REQUEST_LINE_BYTES, parse_request_line
+from proxy.http1.request_line import FAST_REQUEST_LINE, parse_request_line
+
+_EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
+_FIRST_BYTES: Final = b"\r!#$%&'*+.^_`|~-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""Of a method, or of an empty line before it."""
 
 
 class RequestReader:
@@ -61,20 +68,24 @@ class RequestReader:
             data = self.buffer + data
         end = data.find(b"\r\n\r\n") + 4
         if end < 4 or end > self._max_head_bytes:
+            if data.startswith(b"\r\n"):
+                return self._skip_empty_lines(data)
             self._check_incomplete(data)
             return None
         self.raw = data[:end]
         match = FAST_REQUEST_LINE.match(data)
-        if match is not None and match.end() <= MAX_REQUEST_LINE_BYTES:
+        if match is not None and match.end() - 2 <= self._max_line_bytes:
             self.method, self.target, minor = match.groups()
             self.is_http10 = minor == b"0"
             self.authority = None
             line_end = match.end()
+        elif data.startswith(b"\r\n"):
+            return self._skip_empty_lines(data)
         else:
             self.method = b""
             line_end = data.index(b"\r\n") + 2
             self.method, self.target, self.authority, self.is_http10 = parse_request_line(
-                data[: line_end - 2], is_tls=self._is_tls
+                data[: line_end - 2], max_bytes=self._max_line_bytes, is_tls=self._is_tls
             )
         head = self._parse(data[line_end - 10 : end])
         length = head.content_length
@@ -91,16 +102,26 @@ class RequestReader:
         self.buffer = data[end:]
         return head
 
+    def _skip_empty_lines(self, data: bytes) -> RequestHead | None:
+        """Read on behind them: clients have sent one behind a body, and it says nothing (RFC 9112 §2.2)."""
+        skipped = _EMPTY_LINES.match(data)
+        assert skipped is not None
+        self.buffer = b""
+        return self.read_head(data[skipped.end() :])
+
     def _check_incomplete(self, data: bytes) -> None:
         self.buffer = data
         self.raw = data[: self._max_line_bytes]
         self.method = b""
-        if not data[:1].isalpha() and data[:1] not in b"\r\n":  # a TLS hello, for one: its end would never come
+        if data[:1] not in _FIRST_BYTES:  # a TLS hello, for one: its end would never come
             raise Refused("bad_request", f"a request does not begin with {data[:8]!r}")
-        if len(data) > MAX_REQUEST_LINE_BYTES and b"\r\n" not in data[: MAX_REQUEST_LINE_BYTES + 2]:
-            raise Refused("uri_too_long", f"request line over {MAX_REQUEST_LINE_BYTES} bytes")
+        limit = self._max_line_bytes
+        if len(data) > limit and b"\r\n" not in data[: limit + 2]:
+            raise Refused("uri_too_long", f"request line over {limit} bytes")
         if len(data) > self._max_head_bytes:
             raise Refused("header_too_large", f"request head over {self._max_head_bytes} bytes")
+        if has_bare_line_end(data):
+            raise Refused("bad_request", "bare CR or LF in the request head")
 
     @property
     def has_more_body(self) -> bool:

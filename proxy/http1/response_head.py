@@ -13,7 +13,7 @@ import httptools
 from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import HOP_BY_HOP, UPGRADE_LINES, PlainLines, judge, name_of, options_of
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e]*)?")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
 @dataclass(slots=True, eq=False)

@@ -268,6 +268,8 @@ class Downstream(asyncio.Protocol):
 
     def _await_head(self, now_ns: int) -> None:
         """Wait for the rest of a head; the first request shares the time of its connection (P17)."""
+        if not self._reader.buffer:
+            return  # empty lines begin no request
         if self._phase != Phase.HEAD:
             if self._phase != Phase.FRESH:
                 self._since_ns = now_ns

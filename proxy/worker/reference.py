@@ -114,7 +114,9 @@ class ReferenceEngine:
         raw = _raw_head(request)
         exchange.request_head = raw
         line, _, rest = raw.partition(b"\r\n")
-        method, target, authority, is_http10 = parse_request_line(line, is_tls=request.secure)
+        method, target, authority, is_http10 = parse_request_line(
+            line, max_bytes=self._limits.max_header_line_bytes or 1 << 24, is_tls=request.secure
+        )
         exchange.method = method
         block = line[-8:] + b"\r\n" + rest
         head = parse_request_head(

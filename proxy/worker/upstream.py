@@ -11,6 +11,7 @@ from typing import Protocol, cast
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
+from proxy.http1.field_lines import has_bare_line_end
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead
 from proxy.network.socket_queues import last_bytes
@@ -153,7 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(UpstreamError("upstream_bad_response", f"head over {self._max_head_bytes} bytes", data))
                 return
             if end < 4:
-                self._buffer = data
+                self._await_head(data)
                 return
             raw = data[:end]
             try:
@@ -177,6 +178,13 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[end:]
             if not data:
                 return
+
+    def _await_head(self, data: bytes) -> None:
+        """Wait for the rest of a head, unless its sender takes it for complete (P3)."""
+        if has_bare_line_end(data):
+            self._fail(UpstreamError("upstream_bad_response", "bare CR or LF in the response head", data))
+        else:
+            self._buffer = data
 
     def _begin_body(self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes) -> None:
         now_ns = time.monotonic_ns()

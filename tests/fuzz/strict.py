@@ -9,12 +9,11 @@ from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_METHOD: Final = re.compile(rb"[A-Z-]+")
-_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e]+")
+_TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+")
 _HOST: Final = re.compile(rb"(?:[^\x00-\x20\x7f-\xff,/?#@\\<>\"^`{|}:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]*))?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
-_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e]*)?")
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
+_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-][\t\x20-\x7e\x80-\xff]*)?")
 
 MAX_HEAD_BYTES: Final = 32768
 MAX_CHUNK_LINE_BYTES: Final = 4096
@@ -81,9 +80,15 @@ class Response(NamedTuple):
 
 
 def read_requests(data: bytes, *, is_canonical: bool = False) -> Requests:
-    """Read all requests of a connection; `is_canonical`: as a proxy writes them, no extensions, no trailers."""
+    """Read all requests of a connection; `is_canonical`: as a proxy writes them, no extensions, no trailers.
+
+    Nor empty lines before a request, which others may send (RFC 9112 §2.2).
+    """
     messages: list[Request] = []
     while data:
+        if data.startswith(b"\r\n") and not is_canonical:
+            data = data[2:]
+            continue
         try:
             message, rest = _request(data, is_canonical=is_canonical)
         except Incomplete:
@@ -98,7 +103,7 @@ def read_requests(data: bytes, *, is_canonical: bool = False) -> Requests:
 def _request(data: bytes, *, is_canonical: bool) -> tuple[Request, bytes]:
     lines, rest, _ = _head(data)
     parts = lines[0].split(b" ")
-    if len(parts) != 3 or not _METHOD.fullmatch(parts[0]) or not _TARGET.fullmatch(parts[1]):
+    if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]) or not _TARGET.fullmatch(parts[1]):
         raise Broken(f"request line {lines[0]!r}")
     if parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise Broken(f"version {parts[2]!r}")

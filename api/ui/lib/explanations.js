@@ -83,6 +83,10 @@ const OURS = {
     "Timed out waiting for more of the request body.",
     "See timeout_body_idle_s in [proxy.limits].",
   ],
+  http2_unsupported: () => [
+    "The client spoke HTTP/2, as gRPC does; this port speaks HTTP/1.1.",
+    "Let the client use HTTP/1.1, or send its traffic past sidelog.",
+  ],
   client_stalled: () => [
     "The client stopped reading the response, so its connection was closed.",
     "See timeout_write_stall_s in [proxy.limits].",

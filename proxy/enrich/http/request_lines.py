@@ -18,6 +18,7 @@ MAX_MEMO_LINE_BYTES: Final = 256
 
 _USERINFO: Final = re.compile(rb"://[^/?#@]*@")
 """Credentials in an absolute-form target: such a request is refused, but recorded."""
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _ABSOLUTE: Final = re.compile(r"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -66,7 +67,12 @@ class RequestLineReader:
             if named != query:
                 query = named
                 raw = b"%b %b?%b %b" % (method, path, query, version)
-        authority, path_text = None, text_of(path)
+        authority, path_text = None, text_of(_escaped(path))
         if path_text[:1] != "/" and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
             authority, path_text = absolute[1], absolute[2] or "/"
-        return RequestLine(raw, text_of(method), authority, path_text, text_of(query) if mark else None)
+        return RequestLine(raw, text_of(method), authority, path_text, text_of(_escaped(query)) if mark else None)
+
+
+def _escaped(raw: bytes) -> bytes:
+    """Write bytes that no URI holds as the escapes that stand for them (RFC 3986 §2.1)."""
+    return raw if raw.isascii() else _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw)

@@ -24,6 +24,7 @@ from proxy.ring.exchange import (
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
+    NO_ROUTE,
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
     NOTE_REFUSED_HEAD,
@@ -334,6 +335,34 @@ def test_a_head_that_was_cut_shows_no_half_line(source: Source) -> None:
     assert shown.payload is not None
     assert b"X-Filler" in shown.payload.request_head
     assert b"sk-ant" not in shown.payload.request_head
+
+
+def test_an_attempt_at_http2_is_no_fault() -> None:
+    """It has a reason of its own, and alarms nobody."""
+    made = exchange(
+        error=ERROR_INDEX["http2_unsupported"], status=400, outcome=OUTCOME_INDEX[Outcome.REJECTED], route=NO_ROUTE
+    )
+    header, sections = made.encode(0)
+    captured = CapturedExchange(header, b"".join(sections))
+    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    assert (record.level, record.error_type, record.outcome) == ("info", "http2_unsupported", "rejected")
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/m\xc3\xa9?\xff=1", "/m%C3%A9", "%FF=1"),
+        (b"/m%C3%A9", "/m%C3%A9", None),
+        (b"/\xe4;\xe4", "/%E4;%E4", None),
+    ],
+)
+def test_raw_bytes_of_a_target_are_recorded_escaped(target: bytes, path: str, query: str | None) -> None:
+    """As every URI would write them, so that the same path is found as one."""
+    made = exchange(request_head=b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
+    header, sections = made.encode(0)
+    captured = CapturedExchange(header, b"".join(sections))
+    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    assert (record.path, record.query) == (path, query)
 
 
 def test_events() -> None:

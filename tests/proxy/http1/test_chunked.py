@@ -47,7 +47,7 @@ WELL_FORMED = [
     (b'3;name=value\r\nabc\r\n2 ; a="b;c"\r\nde\r\n0;last\r\n\r\n', b"abcde"),
     (b"1\r\n\r\r\n1\r\n\n\r\n0\r\n\r\n", b"\r\n"),
     (b"2\r\nok\r\n0\r\nTrailer: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"ok"),
-    (b"2;\xe4\t\r\nok\r\n0\r\nT: \xe4\r\n\r\n", b"ok"),
+    (b"2;x=\xe4\t\r\nok\r\n0\r\nT: \xe4\r\n\r\n", b"ok"),
 ]
 
 MALFORMED = [
@@ -64,6 +64,12 @@ MALFORMED = [
     b"5\nhello\n0\n\n\r\n",
     b"5\rhello\r\n",
     b"5;a\x00b\r\nhello\r\n",
+    b"5;\r\nhello\r\n",
+    b"5; \r\nhello\r\n",
+    b"5;=x\r\nhello\r\n",
+    b"5\nhello\n",
+    b"5;a\nhello",
+    b"0\r\nT: x\n",
     b"5;a\nb\r\nhello\r\n",
     b"5\r\nhello0\r\n\r\n",
     b"5\r\nhelloworld\r\n0\r\n\r\n",

@@ -78,6 +78,10 @@ def test_what_comes_with_the_head_is_given_with_it() -> None:
         (b"GET / HTTP/1.1\r\nA: " + b"b" * 10_000 + b"\r\n\r\n", "header_too_large", b""),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "method_not_allowed", b""),
         (b"GET / HTTP/1.1\r\n\r\n", "bad_request", b"GET"),
+        (b"GET / HTTP/1.1\nHost: a\n\n", "bad_request", b""),
+        (b"GET / HTTP/1.1\r\nHost: a\nX: b", "bad_request", b""),
+        (b"GET / HTTP/1.1\r\nHost: a\rX: b", "bad_request", b""),
+        (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "bad_request", b""),
         (b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 300 + b"\r\n\r\n", "header_too_large", b"GET"),
     ],
 )
@@ -90,6 +94,33 @@ def test_what_cannot_be_read_is_refused_with_what_is_known(raw: bytes, code: str
     assert (refusal.value.code, found.method) == (code, method)
     assert raw.startswith(found.raw)
     assert found.raw
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 1000])
+def test_empty_lines_before_a_request_are_skipped(step: int) -> None:
+    """Some clients end a body with one (RFC 9112 §2.2); alone they begin nothing."""
+    raw = b"\r\n" + GET + b"\r\n\r\n\r\n" + POST + b"\r\n"
+    found = reader()
+    assert [seen[:2] for seen in read(found, [raw[at : at + step] for at in range(0, len(raw), step)])] == [
+        (b"GET", b"/a"),
+        (b"POST", b"/b"),
+    ]
+    assert found.buffer == b""
+
+
+def test_the_limit_of_a_line_holds_for_the_request_line() -> None:
+    """To the byte, whichever way the line is read; its line end does not count."""
+    for start in (b"GET /", b"LIST /"):
+        for length in (200, 201):
+            line = start + b"a" * (length - len(start) - 9) + b" HTTP/1.1"
+            assert len(line) == length
+            found = reader()
+            raw = line + b"\r\nHost: a\r\n\r\n"
+            if length == 200:
+                assert found.read_head(raw) is not None
+            else:
+                with pytest.raises(Refused, match="201 bytes, the limit is 200"):
+                    found.read_head(raw)
 
 
 def test_a_bad_chunk_is_refused() -> None:

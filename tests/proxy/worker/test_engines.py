@@ -139,9 +139,12 @@ KNOWN_DIFFERENCES: dict[str, tuple[str, frozenset[str]]] = {
     "bad chunk": ("aiohttp's server refuses it itself, and reads ahead of the handler", BY_AIOHTTP | {"upstream"}),
     "folded field": ("aiohttp's server refuses it itself", BY_AIOHTTP),
     "blank before colon": ("aiohttp's server refuses it itself", BY_AIOHTTP),
-    "unknown method": ("aiohttp's server refuses it itself, as 400", BY_AIOHTTP | {"status"}),
+    "unknown method": (
+        "aiohttp's server refuses it itself, as 400",
+        BY_AIOHTTP - {"error header"} | {"status", "upstream"},
+    ),
     "http 1.2": ("aiohttp's server refuses it itself, as 400", BY_AIOHTTP | {"status"}),
-    "http 2": ("aiohttp's server refuses it itself, as 400", BY_AIOHTTP | {"status"}),
+    "http 2": ("aiohttp's server refuses it itself", BY_AIOHTTP),
     "no version": ("aiohttp reads HTTP/0.9, which is then refused for its version", ANSWER - {"body", "framing"}),
 }
 """Case → why the engines differ, and in what."""

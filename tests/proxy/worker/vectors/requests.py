@@ -81,6 +81,7 @@ CHUNKS: Final = [
         "size empty": b"\r\nbody\r\n0\r\n\r\n",
         "size of 17 digits": b"00000000000000004\r\nbody\r\n0\r\n\r\n",
         "size over 2^63": b"8000000000000000\r\nbody\r\n0\r\n\r\n",
+        "extension without a name": b"4;\r\nbody\r\n0\r\n\r\n",
         "extension of 64 KiB": b"4;" + b"e" * 65536 + b"\r\nbody\r\n0\r\n\r\n",
         "line end LF only": b"4\nbody\n0\n\n" + b"x" * 5000,
         "extension with LF": b"4;a\nb\r\nbody\r\n0\r\n\r\n",
@@ -122,7 +123,7 @@ FIELDS: Final = [
     ),
     Refusal("head ended by CR LF CR x", "P3", b"GET / HTTP/1.1\r\nHost: a\r\n\rx\r\n\r\n"),
     Refusal("head with bare LF", "P3", b"GET / HTTP/1.1\nHost: a\n\n\r\n\r\n"),
-    Refusal("empty line before the request", "P3", b"\r\n" + _get(b"A: b")),
+    Refusal("bare LF before the request", "P3", b"\n" + _get(b"A: b")),
     *(
         Refusal(f"connection names {name!r}", "P1", _get(b"Cookie: c\r\nConnection: close, " + name))
         for name in (b"Host", b"content-length", b"Authorization", b"cookie")
@@ -162,17 +163,18 @@ TARGETS: Final = [
     Refusal("authority-form with GET", "P8", _line(b"GET a:80 HTTP/1.1")),
     Refusal("CONNECT", "P8", b"CONNECT host:443 HTTP/1.1\r\nHost: host:443\r\n\r\n", 405),
     Refusal("TRACE", "P8", _line(b"TRACE / HTTP/1.1"), 405),
-    Refusal("byte from 0x80 in the target", "P10", _line(b"GET /\xc3\xa4 HTTP/1.1")),
+    Refusal("byte from 0x80 in the authority", "P9", _line(b"GET http://\xc3\xa4/ HTTP/1.1")),
     Refusal("NUL in the target", "P10", _line(b"GET /\x00 HTTP/1.1")),
     Refusal("tab in the request line", "P10", _line(b"GET\t/ HTTP/1.1")),
     Refusal("two blanks in the request line", "P10", _line(b"GET  / HTTP/1.1")),
     Refusal("blank after the version", "P10", _line(b"GET / HTTP/1.1 ")),
-    Refusal("unknown method", "P8", _line(b"FOO / HTTP/1.1"), 501),
+    Refusal("CONNECT in another case", "P8", _line(b"Connect / HTTP/1.1"), 501),
+    Refusal("method that is no token", "P8", _line(b"G@T / HTTP/1.1")),
     Refusal("method in lower case", "P8", _line(b"get / HTTP/1.1"), 501),
     Refusal("HTTP/0.9", "P8", b"GET /\r\n\r\n"),
     Refusal("HTTP/0.9 with a version", "P8", _line(b"GET / HTTP/0.9"), 505),
     Refusal("HTTP/1.2", "P8", _line(b"GET / HTTP/1.2"), 505),
-    Refusal("HTTP/2 preface", "P8", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00", 505),
+    Refusal("HTTP/2 preface", "P8", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"),
     Refusal("TLS hello", "P8", b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(range(154))),
     Refusal("SOCKS hello", "P8", b"\x05\x01\x00"),
 ]
@@ -199,6 +201,16 @@ PASSAGES: Final = [
     ),
     Passage("absolute-form without a path", "P8", _line(b"OPTIONS http://o HTTP/1.1"), [(b"OPTIONS", b"*", b"")], b"o"),
     Passage("path that looks like a host", "P10", _line(b"GET //host/ HTTP/1.1"), [(b"GET", b"//host/", b"")]),
+    Passage("method that nobody knows", "P8", _line(b"LIST /v1 HTTP/1.1"), [(b"LIST", b"/v1", b"")]),
+    Passage(
+        "byte from 0x80 in the target", "P10", _line(b"GET /\xc3\xa4?\xff HTTP/1.1"), [(b"GET", b"/\xc3\xa4?\xff", b"")]
+    ),
+    Passage(
+        "empty lines before requests",
+        "P3",
+        b"\r\n" + _get(b"A: b") + b"\r\n\r\n" + SMUGGLED,
+        [(b"GET", b"/", b""), (b"GET", b"/smuggled", b"")],
+    ),
     Passage("OPTIONS *", "P8", _line(b"OPTIONS * HTTP/1.1"), [(b"OPTIONS", b"*", b"")]),
     Passage(
         "path bytes",

@@ -1,0 +1,118 @@
+"""What clients and services do beyond the common: it passes, or is answered at once and recorded as what it is."""
+
+import socket
+import threading
+
+import pytest
+
+from proxy.ring.exchange import NOTE_REFUSED_HEAD
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
+from tests.proxy.worker.test_relay import once
+from tests.support.plane import Loop
+from tests.support.script import Script
+from tests.support.upstream import read_head
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+
+@pytest.mark.parametrize("method", [b"LIST", b"M-SEARCH", b"x-Own!"])
+def test_a_method_that_nobody_here_knows_passes(start: Start, method: bytes) -> None:
+    """Its body is framed as every body is, and the connection goes on."""
+    script = Script()
+    plane = start(script)
+    with plane.connect() as client:
+        for _ in range(2):
+            client.send(b"%b /v1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" % method)
+            assert client.answer().status == 200
+    assert [request.partition(b" ")[0] for request in script.requests] == [method] * 2
+    assert [exchange.request_window for exchange in plane.exchanges(2)] == [b"body"] * 2
+
+
+def test_raw_bytes_in_a_target_pass(start: Start) -> None:
+    """As curl and old browsers send them."""
+    script = Script()
+    plane = start(script)
+    assert plane.call(b"GET /m\xc3\xa9?\xff HTTP/1.1\r\nHost: a\r\n\r\n") == b"ok"
+    assert script.requests[0].startswith(b"GET /m\xc3\xa9?\xff HTTP/1.1\r\n")
+    plane.exchange()
+
+
+def test_a_reason_phrase_passes_as_it_came(start: Start) -> None:
+    """Whatever its charset is."""
+    plane = start(once(b"HTTP/1.1 404 F\xe4hlt\r\nContent-Length: 0\r\n\r\n"))
+    with plane.connect() as client:
+        client.send(GET)
+        assert client.answer().head.startswith(b"HTTP/1.1 404 F\xe4hlt\r\n")
+    plane.exchange()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_empty_lines_between_requests_are_nothing(start: Start, loop: Loop) -> None:
+    """Neither a request nor the beginning of one, for which a connection would be waited for or recorded."""
+    plane = start(Script(), loop=loop, timeout_headers_s=0.2)
+    with plane.connect() as client:
+        for _ in range(2):
+            client.send(b"\r\n" + GET + b"\r\n\r\n")
+            assert client.answer().status == 200
+    plane.exchanges(2)
+    assert plane.unread == 0
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\nok",
+    ],
+)
+def test_a_bare_line_end_is_judged_at_once(start: Start, raw: bytes) -> None:
+    """Its sender takes what it sent for complete: nothing that could be waited for will come."""
+    plane = start(Script(), timeout_headers_s=3600, timeout_body_idle_s=3600)
+    with plane.connect() as client:
+        client.socket.settimeout(60)
+        client.send(raw)
+        assert client.answer().status == 400
+    assert (error(plane.exchange())) == "bad_request"
+
+
+def test_a_response_with_bare_line_ends_is_judged_at_once(start: Start) -> None:
+    """The connection stays open, and nothing more will come on it."""
+    head = b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(head)
+        may_end.wait(60)
+
+    plane = start(upstream, timeout_first_byte_s=3600)
+    with plane.connect() as client:
+        client.socket.settimeout(60)
+        client.send(GET)
+        assert client.answer().status == 502
+        exchange = plane.exchange()
+    may_end.set()
+    assert (error(exchange), exchange.notes[NOTE_REFUSED_HEAD]) == ("upstream_bad_response", head)
+
+
+def test_http2_is_refused_by_its_name(start: Start) -> None:
+    """A gRPC client that speaks HTTP/2 without asking."""
+    plane = start(Script())
+    with plane.connect() as client:
+        client.send(PREFACE)
+        answer = client.answer()
+        assert (answer.status, answer.field("X-Sidelog-Error")) == (400, "http2_unsupported")
+    exchange = plane.exchange()
+    assert (outcome(exchange), error(exchange)) == (Outcome.REJECTED, "http2_unsupported")
+
+
+def test_an_offer_of_http2_is_answered_over_http11(start: Start) -> None:
+    """The upgrade is not passed on, the request is (RFC 9110 §7.8)."""
+    script = Script()
+    plane = start(script)
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+    assert plane.call(b"GET / HTTP/1.1\r\nHost: a\r\n%b\r\n" % offer) == b"ok"
+    assert b"h2c" not in script.requests[0]
+    plane.exchange()
