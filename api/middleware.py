@@ -61,6 +61,13 @@ def refusal_response(format: ErrorFormat, refused: Refused) -> web.Response:
     )
 
 
+def unreadable_response(status: int, reason: str) -> web.Response:
+    """Return the response to what is no request; no middleware sees it."""
+    response = refusal_response(PROBLEM, Refused(status, reason[: 2 * MAX_SHOWN_CHARACTERS]))
+    response.headers.update({**SECURITY_HEADERS, "Server": "sidelog", "Cache-Control": "no-store"})
+    return response
+
+
 def _failure(request: web.Request, error: Exception) -> Refused:
     """Tell a client that left in the middle of its response from what is our fault, and log the latter."""
     if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):

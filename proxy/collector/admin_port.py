@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
 from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
+from api.middleware import unreadable_response
 from api.open_app import make_open_app
 from api.services import RouteInfo, Services
 from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken
+from proxy.network.http_port import http_port
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.process.tls import server_context
 from proxy.process.version import VERSION
@@ -42,16 +42,14 @@ async def admin_port(
 ) -> AsyncIterator[None]:
     """Serve the admin port on a listening socket, until left; and the open ones, where there are any."""
     services = _services(settings, data, plane)
-    runner = web.AppRunner(make_app(services), access_log=None, shutdown_timeout=5.0)
-    await runner.setup()
-    try:
-        tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
-        remember_server_name(tls)
-        await web.SockSite(runner, listener, ssl_context=tls).start()
-        async with _open_port(services, metrics, has_metrics=True), _open_port(services, health, has_metrics=False):
-            yield
-    finally:
-        await runner.cleanup()
+    tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
+    remember_server_name(tls)
+    async with (
+        http_port(make_app(services), listener, unreadable_response, tls=tls),
+        _open_port(services, metrics, has_metrics=True),
+        _open_port(services, health, has_metrics=False),
+    ):
+        yield
 
 
 def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Services:
@@ -113,10 +111,6 @@ async def _open_port(services: Services, listener: socket.socket | None, *, has_
     if listener is None:
         yield
         return
-    runner = web.AppRunner(make_open_app(services, has_metrics=has_metrics), access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    try:
-        await web.SockSite(runner, listener).start()
+    app = make_open_app(services, has_metrics=has_metrics)
+    async with http_port(app, listener, unreadable_response, shutdown_timeout_s=1.0):
         yield
-    finally:
-        await runner.cleanup()

@@ -7,6 +7,7 @@ nobody. Only the request line is read, because only two paths exist (RFC 9112 §
 Invariant: memory and work per wake-up are bounded, whoever connects; no error of a connection leaves this module.
 """
 
+import errno
 import json
 import selectors
 import socket
@@ -21,8 +22,11 @@ MAX_CONNECTIONS: Final = 32
 MAX_HEAD_BYTES: Final = 4096
 REQUEST_TIMEOUT_S: Final = 2.0
 """From the accepted connection to its end; probes send their request at once."""
+PAUSE_S: Final = 0.2
+"""How long nothing is accepted when there are no descriptors."""
 _ACCEPTED_AT_ONCE: Final = 8
 """Of one wake-up: then the supervisor's own affairs have their turn."""
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REASONS: Final = {
     200: "OK",
     400: "Bad Request",
@@ -42,23 +46,31 @@ class HealthPort:
         self._readiness = readiness
         self._connections: dict[socket.socket, _Connection] = {}
         """Oldest first."""
+        self._resumes_s: float | None = None
+        """When accepting goes on; None while it does."""
         self._listener = listener
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def due_s(self) -> float | None:
-        """Seconds until `expire` has something to do; None when nobody is connected."""
+        """Seconds until `expire` has something to do; None when it has nothing."""
         oldest = next(iter(self._connections.values()), None)
-        return None if oldest is None else max(0.0, oldest.ends_s - time.monotonic())
+        times_s = [] if oldest is None else [oldest.ends_s]
+        times_s += [] if self._resumes_s is None else [self._resumes_s]
+        return max(0.0, min(times_s) - time.monotonic()) if times_s else None
 
     def expire(self) -> None:
         now_s = time.monotonic()
+        if self._resumes_s is not None and self._resumes_s <= now_s:
+            self._resumes_s = None
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
         for connection in [c for c in self._connections.values() if c.ends_s <= now_s]:
             self._close(connection)
 
     def close(self) -> None:
         """Close everything; the listening socket stays the caller's."""
-        self._selector.unregister(self._listener)
+        if self._resumes_s is None:
+            self._selector.unregister(self._listener)
         for connection in list(self._connections.values()):
             self._close(connection)
 
@@ -66,7 +78,9 @@ class HealthPort:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 accepted, _ = self._listener.accept()
-            except OSError:  # no more, or it has gone already, or there are no descriptors
+            except OSError as error:  # no more, or it has gone already
+                if error.errno in _EXHAUSTED:
+                    self._pause()
                 return
             if len(self._connections) >= MAX_CONNECTIONS:
                 self._close(next(iter(self._connections.values())))
@@ -75,6 +89,13 @@ class HealthPort:
             self._connections[accepted] = connection
             self._selector.register(accepted, selectors.EVENT_READ, lambda c=connection: self._read(c))
             self._read(connection)  # a probe has often sent its request already
+
+    def _pause(self) -> None:
+        """Without descriptors the listening socket stays readable: leave it alone for a moment, and make room."""
+        self._selector.unregister(self._listener)
+        self._resumes_s = time.monotonic() + PAUSE_S
+        for connection in list(self._connections.values()):
+            self._close(connection)
 
     def _read(self, connection: "_Connection") -> None:
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.process.data_dir import LISTENS_NAME, STORAGE_URL_NAME, DataDir, DataDirError, lock_data_dir, update_state
+from proxy.process.descriptors import raise_descriptor_limit
 from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
 from proxy.process.logs import set_up_log
 from proxy.process.memfd import read_document
@@ -45,6 +46,7 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
     options = parser.parse_args(argv)
     settings: dict[str, Any] = json.loads(read_document(options.settings_fd))
     set_up_log(settings["log"]["level"], role="supervisor")
+    raise_descriptor_limit()
     try:
         os.umask(0o077)
         data = lock_data_dir(Path(settings["data_dir"]), settings["proxy"]["instance"])

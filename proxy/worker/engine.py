@@ -15,6 +15,7 @@ from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.network.turns import Turns
+from proxy.process.descriptors import max_client_connections
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller
 from proxy.settings.addresses import parse_address
@@ -85,7 +86,7 @@ class Engine:
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
         self.max_messages_per_s: Final = settings.capture.websocket_messages_per_s
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
-        self.max_connections: Final = limits.max_connections or 1 << 30
+        self.max_connections: Final = min(limits.max_connections or 1 << 30, max_client_connections())
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""

@@ -108,14 +108,14 @@ def check_packages(settings: Settings) -> Iterator[Finding]:
 
 def check_descriptors(settings: Settings) -> Iterator[Finding]:
     """Compare the open-file limit of a process with the connections a worker may hold."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # `serve` raises the soft limit to it
     need = settings.proxy.limits.max_connections * CONNECTION_DESCRIPTORS + OWN_DESCRIPTORS
-    if soft == resource.RLIM_INFINITY or soft >= need:
-        yield Finding("ok", "open files", f"limit {soft}, {need} needed for proxy.limits.max_connections")
+    if limit == resource.RLIM_INFINITY or limit >= need:
+        yield Finding("ok", "open files", f"limit {limit}, {need} needed for proxy.limits.max_connections")
         return
-    text = f"limit {soft} (hard limit {hard}), {need} needed for {settings.proxy.limits.max_connections} connections"
+    text = f"hard limit {limit}, {need} needed for {settings.proxy.limits.max_connections} connections"
     fix = f"ulimit -n {need}, or LimitNOFILE={need} in the systemd unit, or a lower proxy.limits.max_connections"
-    yield Finding("fail" if soft < 4 * OWN_DESCRIPTORS else "warn", "open files", text, fix)
+    yield Finding("fail" if limit < 4 * OWN_DESCRIPTORS else "warn", "open files", text, fix)
 
 
 def check_ring_space(settings: Settings) -> Iterator[Finding]:

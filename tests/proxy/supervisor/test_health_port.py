@@ -1,5 +1,6 @@
 """The supervisor's probes: answered at once, whatever other clients do or leave undone."""
 
+import errno
 import http.client
 import json
 import selectors
@@ -168,3 +169,44 @@ def test_a_reset_is_nobodys_business(port: Running) -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     assert port.probe()[0] == 200
     eventually(lambda: port.open_connections == 0)
+
+
+def test_without_descriptors_it_pauses_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither ends nor spins; who holds connections open gives way first."""
+
+    class Reluctant:
+        """A listening socket without descriptors, until it is told otherwise."""
+
+        def __init__(self, listener: socket.socket) -> None:
+            self._listener = listener
+            self.asked = 0
+            self.is_full = True
+
+        def accept(self) -> object:
+            self.asked += 1
+            if self.is_full:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self._listener.accept()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._listener, name)
+
+    monkeypatch.setattr(health_port, "PAUSE_S", 0.05)
+    selector = selectors.DefaultSelector()
+    with socket.create_server(("127.0.0.1", 0)) as listener, selector:
+        reluctant = Reluctant(listener)
+        health = HealthPort(reluctant, selector, lambda: (True, {}))  # type: ignore[arg-type]
+        with socket.create_connection(listener.getsockname(), timeout=60) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            for _ in range(5):
+                for key, _ in selector.select(health.due_s()):
+                    key.data()
+                reluctant.is_full = reluctant.asked < 2
+                health.expire()
+            assert 2 <= reluctant.asked <= 5
+            while not selector.get_map() or not health._connections:
+                for key, _ in selector.select(health.due_s()):
+                    key.data()
+                health.expire()
+            assert b"200 OK" in client.recv(1000)
+        health.close()

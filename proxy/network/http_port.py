@@ -1,0 +1,183 @@
+"""An aiohttp application on a listening socket of ours, safe from connections that want nothing: capped and timed.
+
+aiohttp waits for a request head as long as for the next request, holds any number of connections, and takes a body or
+gives a response at whatever pace its client likes. Here each of these has an end; where too many are open, the one
+that has waited longest for a request gives way, so that those who hold them open keep out nobody. A stream may last
+for ever, as long as its client takes bytes.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from proxy.network.acceptor import Acceptor
+from proxy.network.socket_queues import unsent_bytes
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 512
+"""Of one port; browsers, scrapers and scripts need tens."""
+HEAD_S: Final = 10.0
+"""From accept to the end of the first request's head, TLS included."""
+IDLE_S: Final = 60.0
+"""Between two requests, the second one's head included."""
+BODY_S: Final = 30.0
+"""For a request's body; the largest is 64 KiB."""
+STALL_S: Final = 60.0
+"""Without a byte taken of a response."""
+CHECK_EVERY_S: Final = 1.0
+
+Refuse = Callable[[int, str], web.StreamResponse]
+"""Makes the response to what is no request: status, and what is wrong."""
+
+
+@asynccontextmanager
+async def http_port(
+    app: web.Application,
+    listener: socket.socket,
+    refuse: Refuse,
+    *,
+    tls: ssl.SSLContext | None = None,
+    shutdown_timeout_s: float = 5.0,
+) -> AsyncIterator["HttpPort"]:
+    """Serve an application on a listening socket, which stays the caller's, until left."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
+    await runner.setup()
+    port = HttpPort(runner, listener.dup(), refuse, tls)
+    try:
+        yield port
+    finally:
+        port.close()
+        await runner.cleanup()
+
+
+class HttpPort:
+    """A listening socket and the connections it has brought."""
+
+    def __init__(
+        self, runner: web.AppRunner, listener: socket.socket, refuse: Refuse, tls: ssl.SSLContext | None
+    ) -> None:
+        """Accept from now on."""
+        assert runner.server is not None, "bug: the runner is not set up"
+        self.refuse = refuse
+        self.connections: dict[_Connection, None] = {}
+        """Oldest first."""
+        self._server = runner.server
+        self._tls = tls
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._acceptor = Acceptor(listener, self._accept)
+
+    def close(self) -> None:
+        """Accept nothing more; connections are the runner's to end, but those that are none yet."""
+        self._acceptor.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in list(self.connections):
+            if connection.transport is None:
+                connection.end()
+
+    def _accept(self, accepted: socket.socket) -> None:
+        if len(self.connections) >= MAX_CONNECTIONS:
+            waiting = next((c for c in self.connections if c.is_waiting), None)
+            if waiting is None:
+                accepted.close()
+                return
+            waiting.end()
+            self.connections.pop(waiting, None)
+        connection = _Connection(self, self._server, self._loop)
+        self.connections[connection] = None
+        connection.opening = self._loop.create_task(self._open(connection, accepted))
+        if self._timer is None:
+            self._timer = self._loop.call_later(CHECK_EVERY_S, self._check)
+
+    async def _open(self, connection: "_Connection", accepted: socket.socket) -> None:
+        options: dict[str, Any] = {} if self._tls is None else {"ssl": self._tls, "ssl_handshake_timeout": 2 * HEAD_S}
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, accepted, **options)
+        except OSError as error:
+            log.debug("a connection was not secured: %s", error)
+        finally:
+            if connection.transport is None:
+                self.connections.pop(connection, None)
+
+    def _check(self) -> None:
+        now_s = self._loop.time()
+        for connection in list(self.connections):
+            connection.check(now_s)
+        self._timer = self._loop.call_later(CHECK_EVERY_S, self._check) if self.connections else None
+
+
+class _Connection(web.RequestHandler):
+    """One connection, from accept on."""
+
+    __slots__ = ("_port", "_since_s", "_unsent_bytes", "_was_sending", "opening")
+
+    opening: asyncio.Task[None]
+
+    def __init__(self, port: HttpPort, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop=loop, access_log=None, keepalive_timeout=IDLE_S)  # type: ignore[arg-type]
+        self._port = port
+        self._since_s = loop.time()
+        """When what is waited for began, or last moved."""
+        self._unsent_bytes = 0
+        self._was_sending = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is the client's turn to ask for something."""
+        return self._current_request is None and not self._request_in_progress and not self._messages
+
+    def end(self) -> None:
+        if self.transport is None:
+            self.opening.cancel()
+        else:
+            self.transport.abort()
+
+    def check(self, now_s: float) -> None:
+        """Enforce the deadlines; between two requests it is aiohttp that does."""
+        if self.is_waiting:
+            self._was_sending = False
+            if self._request_count == 0 and now_s - self._since_s >= HEAD_S:
+                self.end()
+            return
+        if not self._was_sending:
+            self._was_sending = True
+            self._since_s = now_s
+        request, transport = self._current_request, self.transport
+        if request is not None and not request.content.is_eof():
+            if now_s - self._since_s >= BODY_S:
+                self.end()
+        elif transport is not None:
+            unsent = unsent_bytes(transport)
+            if not unsent or unsent < self._unsent_bytes:
+                self._since_s = now_s
+            elif now_s - self._since_s >= STALL_S:
+                self.end()
+            self._unsent_bytes = unsent
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._port.connections.pop(self, None)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request in the words of the application; it is no error of ours."""
+        if status >= 500:
+            log.error("bug: a request failed outside of its handler", exc_info=exc)
+        shown = (message or HTTPStatus(status).phrase).partition("\n")[0].rstrip(": ")
+        response = self._port.refuse(status, f"this is no HTTP request: {shown}" if status == 400 else shown)
+        response.force_close()
+        return response

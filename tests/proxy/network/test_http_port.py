@@ -1,0 +1,153 @@
+"""A port of ours holds out against connections that want nothing, and lets streams flow as long as they are taken."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from api.middleware import unreadable_response
+from proxy.network import http_port as module
+from proxy.network.http_port import HttpPort, http_port
+
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+async def _hello(request: web.Request) -> web.Response:
+    await request.read()
+    return web.Response(text="hello")
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b"x" * int(request.query.get("size", "1")))
+        await asyncio.sleep(0.01)
+
+
+class World:
+    """A running port, and clients of it."""
+
+    def __init__(self, port: HttpPort, address: Any) -> None:
+        self.port = port
+        self.address = address
+        self.clients: list[socket.socket] = []
+
+    async def connect(self, data: bytes = b"") -> socket.socket:
+        """Open a connection and send something; it is closed at the end."""
+        client = socket.socket()
+        self.clients.append(client)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, self.address)
+        await asyncio.get_running_loop().sock_sendall(client, data)
+        return client
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A port whose application greets, and streams."""
+    app = web.Application()
+    app.router.add_get("/stream", _stream)
+    app.router.add_route("*", "/x", _hello)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with http_port(app, listener, unreadable_response, shutdown_timeout_s=0.1) as port:
+            made = World(port, listener.getsockname())
+            yield made
+            for client in made.clients:
+                client.close()
+
+
+async def ended(client: socket.socket) -> bytes:
+    """Everything up to the end of a connection."""
+    received = b""
+    try:
+        while data := await asyncio.get_running_loop().sock_recv(client, 65536):
+            received += data
+    except ConnectionResetError:
+        pass
+    return received
+
+
+async def answered(client: socket.socket) -> bytes:
+    """What comes first."""
+    return await asyncio.get_running_loop().sock_recv(client, 65536)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines of a moment."""
+    for name in ("HEAD_S", "BODY_S", "STALL_S", "IDLE_S"):
+        monkeypatch.setattr(module, name, 0.2)
+    monkeypatch.setattr(module, "CHECK_EVERY_S", 0.02)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /x HT", GET[:-2], b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"]
+)
+async def test_who_says_nothing_or_not_all_is_closed(quick: None, world: World, sent: bytes) -> None:
+    """A head and a body have an end."""
+    assert await ended(await world.connect(sent)) == b""
+    assert not world.port.connections
+
+
+async def test_an_idle_connection_is_closed(quick: None, world: World) -> None:
+    """After a response the next request has a time of its own; a part of its head does not prolong it."""
+    client = await world.connect(GET)
+    assert (await answered(client)).endswith(b"hello")
+    await asyncio.get_running_loop().sock_sendall(client, GET[:5])
+    assert await ended(client) == b""
+
+
+async def test_a_stream_lasts_as_long_as_it_is_taken(quick: None, world: World) -> None:
+    """Longer than every deadline; one whose client takes nothing ends."""
+    client = await world.connect(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    until_s = asyncio.get_running_loop().time() + 0.6
+    while asyncio.get_running_loop().time() < until_s:
+        assert await answered(client)
+    stalled = await world.connect(b"GET /stream?size=1000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    while len(world.port.connections) < 2 or any(c.is_waiting for c in world.port.connections):
+        await answered(client)
+    while len(world.port.connections) == 2:
+        assert await answered(client)
+    assert await ended(stalled)
+
+
+async def test_the_longest_silence_gives_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every place taken by the silent a request is answered; with every place busy the newcomer is closed."""
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
+    silent = [await world.connect() for _ in range(3)]
+    assert (await answered(await world.connect(GET))).endswith(b"hello")
+    assert await ended(silent[0]) == b""
+    for _ in range(3):
+        stream = await world.connect(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await answered(stream)
+    assert await ended(await world.connect(GET)) == b""
+    assert len(world.port.connections) == 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (b"nonsense\r\n\r\n", "this is no HTTP request: "),
+        (b"GET /x HTTP/1.1\r\nbad header\r\n\r\n", "this is no HTTP request: "),
+        (b"GET /x HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", "this is no HTTP request: Got more than"),
+    ],
+)
+async def test_what_is_no_request_is_told_so_in_our_words(
+    world: World, sent: bytes, shown: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A problem document under our name, the connection closed, no line in the log."""
+    head, _, body = (await ended(await world.connect(sent))).partition(b"\r\n\r\n")
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
+    assert b"\r\nServer: sidelog\r\n" in head + b"\r\n"
+    assert b"aiohttp" not in head
+    assert b"Content-Type: application/problem+json" in head
+    problem = json.loads(body)
+    assert problem["status"] == 400
+    assert problem["detail"].startswith(shown)
+    assert "\n" not in problem["detail"]
+    assert caplog.messages == []
