@@ -45,6 +45,10 @@ class DrainBuilder(RecordBuilder, Protocol):
         """Return the records of what a dead worker's in-flight table still shows."""
         ...
 
+    def expired(self) -> list[Entry]:
+        """Return what was waited for in vain and is over now."""
+        ...
+
 
 class Drain:
     """Moves records from all rings to the writer."""
@@ -151,6 +155,8 @@ class Drain:
         self._sources.find()
         if self._is_provisional:
             return
+        for entry in self._builder.expired():
+            self._events.add(entry)
         for source in list(self._sources.attached.values()):
             if source.is_closing:  # it may be gone by now: a commit may come in while another one is closed
                 continue

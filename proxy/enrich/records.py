@@ -239,6 +239,14 @@ class RecordBuilder:
         """Return the tool calls whose response is awaited on another stream."""
         return self._calls.mcp.pending()
 
+    def expired(self) -> list[Entry]:
+        """Return the tool calls that no response came for in time, on an event that says how many."""
+        calls = self._calls.mcp.expired()
+        if not calls:
+            return []
+        entry = self.event("unanswered_tool_calls", {"count": len(calls)})
+        return [Entry(entry.record, None, calls)]
+
     def event(self, name: str, data: dict[str, object]) -> Entry:
         self._counter += 1
         at_us = now_us()

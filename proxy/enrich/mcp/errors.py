@@ -1,14 +1,14 @@
 """Why a tool call failed, as the MCP logs API words it: by the transport, by JSON-RPC, or by the tool itself.
 
 The tool's own failure is a result with `isError` and HTTP 200, so the status alone is not enough. In a result whose
-middle is missing, `isError` is searched for in both windows.
+middle is missing, `isError` is looked for at its depth in both windows.
 """
 
 from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, find_member, text_of
+from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.mcp.jsonrpc import RpcResponse
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Outcome, Record
@@ -42,19 +42,22 @@ class _Result(msgspec.Struct, gc=False):
 
 _ERROR: Final = msgspec.json.Decoder(_Error)
 _RESULT: Final = msgspec.json.Decoder(_Result)
+_WORDS: Final = msgspec.json.Decoder()
 
 
 def failure_of(response: RpcResponse, http_status: int | None, redactor: Redactor) -> Failure | None:
     """Return what a response reports as its failure; None when it succeeded."""
     if response.error and response.error != b"null":
+        if response.error[:1] != b"{":  # no JSON-RPC, but a server's own words
+            words = _message(decode(_WORDS, response.error), redactor)
+            return _by_status(http_status, words) or _details(http_status, "server_error", None, words)
         error = decode(_ERROR, response.error) or _Error()
         code = error.code if isinstance(error.code, int) and not isinstance(error.code, bool) else None
         kind = _CODES.get(code, "server_error") if code is not None else "server_error"
         return _details(http_status, kind, text_of(error.code), _message(error.message, redactor))
     result = decode(_RESULT, response.result) if response.is_whole else None
     if result is None:
-        is_error = find_member(response.result, b"isError", last=True) == b"true"
-        return _details(http_status, "tool_error") if is_error else _by_status(http_status)
+        return _details(http_status, "tool_error") if response.is_error else _by_status(http_status)
     if result.is_error is True:
         text = next((part.text for part in result.content or () if isinstance(part.text, str)), None)
         return _details(http_status, "tool_error", None, _message(text, redactor))
@@ -70,9 +73,11 @@ def transport_failure(record: Record) -> Failure | None:
     return _by_status(record.status)
 
 
-def missing_response(status: int | None) -> Failure:
-    """Return the failure of a call in whose response there is none for it."""
-    return _details(status, "no_answer", None, "the answer holds no response")
+def missing_response(record: Record, *, is_seen: bool) -> Failure:
+    """Return the failure of a call in whose response there is none for it, or none that was seen."""
+    if not is_seen:
+        return _details(record.status, "not_captured", None, "the answer was not captured")
+    return _details(record.status, "no_answer", None, "the answer holds no response")
 
 
 def without_message(failure: Failure) -> Failure:
@@ -82,8 +87,8 @@ def without_message(failure: Failure) -> Failure:
     return failure | {"error": {name: value for name, value in error.items() if name != "message"}}
 
 
-def _by_status(status: int | None) -> Failure | None:
-    return _details(status, f"http_{status}") if status is not None and status >= 400 else None
+def _by_status(status: int | None, message: str | None = None) -> Failure | None:
+    return _details(status, f"http_{status}", None, message) if status is not None and status >= 400 else None
 
 
 def _message(value: object, redactor: Redactor) -> str | None:

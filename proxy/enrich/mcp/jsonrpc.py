@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from proxy.enrich.formats.json_parts import decode, find_member, find_text
+from proxy.enrich.formats.cut_json import Members, members_at_end, members_at_start, write_members
+from proxy.enrich.formats.json_parts import decode, decode_text
 from proxy.enrich.http.bodies import DecodedBody
 
 MAX_MESSAGES: Final = 256
@@ -31,6 +32,9 @@ class _Cancellation(msgspec.Struct, gc=False):
     request: msgspec.Raw = msgspec.field(default=_RAW, name="requestId")
 
 
+_INNER_NAMES: Final = frozenset((b"name", b"_meta", b"isError"))
+_REQUEST_NAMES: Final = _INNER_NAMES | {b"id", b"method", b"params"}
+_RESPONSE_NAMES: Final = _INNER_NAMES | {b"id", b"result", b"error"}
 _CANCELLED: Final = "notifications/cancelled"
 _CANCELLED_ERROR: Final = b'{"code":-32800,"message":"cancelled by the client"}'
 _CANCELLATION: Final = msgspec.json.Decoder(_Cancellation)
@@ -56,6 +60,8 @@ class RpcResponse(NamedTuple):
     is_whole: bool
     end: int
     """Offset in the body behind the message; -1 when the whole body is the message."""
+    is_error: bool = False
+    """Of a result that is not whole: whether what is left of it says that the tool failed."""
 
 
 def read_requests(body: DecodedBody) -> list[RpcRequest]:
@@ -114,17 +120,33 @@ def _responses(data: bytes, end: int) -> Iterator[RpcResponse]:
 
 
 def _read_truncated_request(body: DecodedBody) -> RpcRequest | None:
-    method = find_text(body.head, b"method") or find_text(body.tail, b"method", last=True)
-    # Members of the message itself come first or last, those of its arguments between them.
-    rpc_id = find_member(body.tail, b"id", last=True) or find_member(body.head, b"id")
+    """Read what is left of a request by structure: names inside its arguments are no names of it."""
+    request, params = _along_the_cut(body, _REQUEST_NAMES)
+    method = decode_text(request.get(b"method"))
     if method is None:
         return None
-    start = body.head.find(b'"params"')
-    raw_id = id_of(msgspec.Raw(rpc_id)) if rpc_id else ""
-    return RpcRequest(raw_id, method, body.head[start:] if start >= 0 else b"", False)
+    params = _members_of(request.get(b"params")) or params
+    return RpcRequest(id_of(msgspec.Raw(request.get(b"id", b""))), method, write_members(params), False)
 
 
 def _read_truncated_response(body: DecodedBody) -> RpcResponse:
-    rpc_id = find_member(body.head[:512], b"id") or find_member(body.tail, b"id", last=True)
-    raw_id = id_of(msgspec.Raw(rpc_id)) if rpc_id else ""
-    return RpcResponse(raw_id, body.head + b"\n" + body.tail, b"", False, -1)
+    response, result = _along_the_cut(body, _RESPONSE_NAMES)
+    result = _members_of(response.get(b"result")) or result
+    error = response.get(b"error", b"")
+    text = b"" if error else body.head + b"\n" + body.tail
+    is_error = result.get(b"isError") == b"true"
+    return RpcResponse(id_of(msgspec.Raw(response.get(b"id", b""))), text, error, False, -1, is_error)
+
+
+def _along_the_cut(body: DecodedBody, names: frozenset[bytes]) -> tuple[Members, Members]:
+    """Return the members of a message and of its member that the gap is in."""
+    at_start = members_at_start(body.head, names)
+    at_end = members_at_end(body.tail, names) if body.tail else []
+    root, inner = ((at_end[place : place + 1] or [{}])[0] for place in (0, 1))
+    first, begun = ((at_start[place : place + 1] or [{}])[0] for place in (0, 1))
+    return root | first, inner | begun
+
+
+def _members_of(value: bytes | None) -> Members:
+    found = members_at_start(value, _INNER_NAMES) if value is not None else []
+    return found[0] if found else {}

@@ -19,6 +19,8 @@ from proxy.enrich.mcp.errors import failure_of, missing_response, transport_fail
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse, read_cancellations, read_requests, read_responses
 from proxy.enrich.mcp.sessions import (
     INFO,
+    PENDING_US,
+    RESUME_US,
     EarlyResponse,
     Session,
     Sessions,
@@ -92,8 +94,8 @@ class McpReader:
         position = 0
         for message in requests:
             found = by_id.pop(message.id, None)
-            if found is None and len(requests) == len(responses) == 1:
-                found = by_id.popitem()[1] if by_id else None
+            if found is None and len(requests) == 1:  # an error before the id was read has none
+                found = by_id.pop("", None)
             if session is None:
                 self._update_endpoint(record, found)
             if message.method == "initialize":
@@ -101,13 +103,16 @@ class McpReader:
             elif message.method == "tools/call":
                 call = self._new_call(record, exchange, session, message, position)
                 position += 1
-                calls += self._end_or_wait(call, record, exchange, found, session)
-        if not requests and session is not None:
+                calls += self._end_or_wait(call, record, exchange, found, session, has_others=bool(by_id))
+        if requests and session is not None:  # of other calls, whose own stream broke off
+            others = {rpc_id: found for rpc_id, found in by_id.items() if self._sessions.is_pending((session, rpc_id))}
+            calls += self._end_pending(record, exchange, others, session)
+        elif session is not None:
             by_id |= {} if request is None else read_cancellations(request)
             calls += self._end_pending(record, exchange, by_id, session)
-            if response is not None and opens_sse_transport(response):
+            is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
+            if is_deleted or (response is not None and opens_sse_transport(response)):
                 calls += self._end_session(exchange.labels, session)
-        calls += map(_without_response, self._sessions.expire(now_us()))
         _correct_outcome(record, requests, responses)
         return calls
 
@@ -127,6 +132,10 @@ class McpReader:
         for call in calls:
             if call.session is not None and call.rpc_id is not None:
                 self._sessions.add_pending((call.session, call.rpc_id), call)
+
+    def expired(self) -> list[ToolCall]:
+        """Return the calls whose time is up; they are pending no longer."""
+        return [_without_response(call) for call in self._sessions.expire(now_us())]
 
     def pending(self) -> list[ToolCall]:
         """Return the calls whose response will come on another stream."""
@@ -211,6 +220,8 @@ class McpReader:
         exchange: DecodedExchange,
         response: RpcResponse | None,
         session: str | None,
+        *,
+        has_others: bool,
     ) -> list[ToolCall]:
         """End a call with its response or the failure of the exchange, or keep it pending; return what is to store."""
         if response is not None:
@@ -219,17 +230,21 @@ class McpReader:
             latency_us = record.duration_us if at_us is None else at_us
             return [self._end(call, response, latency_us, transport, record.status, exchange.labels)]
         failure = transport_failure(record)
-        if failure is None and session is not None and call.rpc_id:
+        wait_us = 0 if session is None else _wait_us(record, exchange, has_others=has_others)
+        if failure is None and session is not None and call.rpc_id and wait_us:
             key = (session, call.rpc_id)
             early = self._sessions.take_early(key)
             if early is None:
                 # A copy: the batch that stores it may be pending for long, and the call goes on.
-                return [msgspec.structs.replace(call), *map(_without_response, self._sessions.add_pending(key, call))]
+                evicted = self._sessions.add_pending(key, call, wait_us)
+                return [msgspec.structs.replace(call), *map(_without_response, evicted)]
             latency_us = max(0, early.at_us - call.started_at_us)
             return [self._end(call, early.response, latency_us, "other_stream", record.status, exchange.labels)]
+        body = exchange.response_body
+        is_seen = not record.response_bytes or (body is not None and not body.is_truncated)
         call.status = "error"
         call.latency_us = record.duration_us
-        call.error_details = msgspec.json.encode(failure or missing_response(record.status))
+        call.error_details = msgspec.json.encode(failure or missing_response(record, is_seen=is_seen))
         call.search = search_text(call.arguments)
         return [call]
 
@@ -315,8 +330,26 @@ def _apply_session(call: ToolCall, labels: RouteLabels, known: Session) -> None:
         call.metadata = msgspec.json.encode({"protocol_version": known.version} | msgspec.json.decode(call.metadata))
 
 
+def _wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> int:
+    """Return how long the response of a call may come on another stream; 0: it cannot come any more."""
+    if record.status == 202:
+        return PENDING_US
+    response = exchange.response_body
+    if has_others:
+        return RESUME_US
+    if response is None:
+        return 0
+    kind = exchange.response.content_type.lower()
+    if not exchange.request.mcp_session and not exchange.response.mcp_session:
+        # The session is in the query: revision 2024-11-05, whose servers accept a call with any words.
+        return 0 if b"html" in kind or b"json" in kind else PENDING_US
+    has_ids = response.head.startswith(b"id:") or b"\nid:" in response.head or b"\nid:" in response.tail
+    return RESUME_US if b"event-stream" in kind and has_ids else 0
+
+
 def _without_response(call: ToolCall) -> ToolCall:
     call.status = "error"
+    call.latency_us = max(0, now_us() - call.started_at_us)
     call.error_details = msgspec.json.encode(
         {"is_bifrost_error": False, "error": {"type": "no_answer", "message": "no answer was seen on any stream"}}
     )

@@ -24,7 +24,9 @@ MAX_SESSIONS: Final = 4096
 MAX_PENDING: Final = 1024
 """Pending calls, and as many early responses; with at most 64 KiB each, 64 MiB at the very worst."""
 PENDING_US: Final = 3_600_000_000
-"""A call without a response for an hour gets none."""
+"""A call that was accepted, to be answered on another stream, gets no response after an hour."""
+RESUME_US: Final = 300_000_000
+"""A stream that broke off before its response is resumed within five minutes, or never."""
 
 Key = tuple[str, str]
 """Hash of the session, JSON-RPC id."""
@@ -63,6 +65,7 @@ class Sessions:
     def __init__(self) -> None:
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._pending: OrderedDict[Key, ToolCall] = OrderedDict()
+        self._deadlines: dict[Key, int] = {}
         self._early: OrderedDict[Key, EarlyResponse] = OrderedDict()
 
     def get(self, name: str) -> Session:
@@ -75,22 +78,29 @@ class Sessions:
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
 
-    def add_pending(self, key: Key, call: ToolCall) -> list[ToolCall]:
-        """Keep a call until its response comes; return the calls evicted for it."""
+    def add_pending(self, key: Key, call: ToolCall, wait_us: int = PENDING_US) -> list[ToolCall]:
+        """Keep a call until its response comes, or so long; return the calls evicted for it."""
+        evicted = [] if (same := self.take_pending(key)) is None else [same]
         self._pending[key] = call
-        evicted = []
+        self._deadlines[key] = call.created_at_us + wait_us
         while len(self._pending) > MAX_PENDING:
-            evicted.append(self._pending.popitem(last=False)[1])
+            oldest, unanswered = self._pending.popitem(last=False)
+            del self._deadlines[oldest]
+            evicted.append(unanswered)
         return evicted
 
     def take_pending(self, key: Key) -> ToolCall | None:
         """Return the pending call of a response; it is pending no longer."""
+        self._deadlines.pop(key, None)
         return self._pending.pop(key, None)
+
+    def is_pending(self, key: Key) -> bool:
+        return key in self._pending
 
     def take_all_pending(self, name: str) -> list[ToolCall]:
         """Return all pending calls of a session; they are pending no longer."""
         keys = [key for key in self._pending if key[0] == name]
-        return [self._pending.pop(key) for key in keys]
+        return [call for key in keys if (call := self.take_pending(key)) is not None]
 
     def keep_early(self, key: Key, early: EarlyResponse) -> None:
         self._early[key] = early
@@ -103,14 +113,8 @@ class Sessions:
 
     def expire(self, now_us: int) -> list[ToolCall]:
         """Return the calls that have been pending too long; they are pending no longer."""
-        evicted = []
-        while self._pending:
-            key, call = next(iter(self._pending.items()))
-            if call.created_at_us + PENDING_US > now_us:
-                break
-            del self._pending[key]
-            evicted.append(call)
-        return evicted
+        late = [key for key, deadline_us in self._deadlines.items() if deadline_us <= now_us]
+        return [call for key in late if (call := self.take_pending(key)) is not None]
 
     def pending(self) -> list[ToolCall]:
         return list(self._pending.values())

@@ -1,0 +1,124 @@
+"""When a tool call has ended: at once where no answer can come any more, else when its time is up."""
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from proxy.enrich.mcp import sessions as mcp_sessions
+from storage.record import Entry
+from tests.proxy.enrich.mcp.mcp_world import OLD, World, answer, ask, details, events, only
+
+PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
+SSE = "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (events(PROGRESS), SSE),
+        (b"", SSE),
+        (b"", "application/json"),
+        (b"<html>welcome</html>", "text/html"),
+        (b"null", "application/json"),
+    ],
+)
+def test_no_answer_can_come(reply: bytes, kind: str) -> None:
+    """A stream that ended without event ids, nothing at all, a page: the call failed, and took as long as that."""
+    world = World()
+    call = only(world.pass_on(ask(), reply, content_type=kind))
+    assert (call.status, details(call)["error"]["type"]) == ("error", "no_answer")
+    assert call.latency_us is not None
+    assert world.builder.waiting_tools() == []
+
+
+def test_a_stream_that_can_be_resumed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Event ids let the client ask for the rest; without it the time is up by itself, without other traffic."""
+    world = World()
+    broken = b"id: 7\r\n" + events(PROGRESS)
+    assert only(world.pass_on(ask(), broken, content_type=SSE)).status == "processing"
+    resumed = world.pass_on(b"", events(answer()), method="GET", content_type=SSE)
+    assert only(resumed).status == "success"
+    assert only(world.pass_on(ask(2), broken, content_type=SSE)).status == "processing"
+    assert world.builder.expired() == []
+    monkeypatch.setattr("proxy.enrich.mcp.reader.now_us", lambda: 1 << 60)
+    (entry,) = world.builder.expired()
+    assert (entry.record.kind, entry.record.name) == ("event", "unanswered_tool_calls")
+    call = only(entry)
+    assert (call.status, call.rpc_id, details(call)["error"]["type"]) == ("error", "2", "no_answer")
+    assert call.latency_us is not None
+    assert (world.builder.waiting_tools(), world.builder.expired()) == ([], [])
+
+
+def test_a_session_that_is_deleted_ends_its_calls() -> None:
+    """Nothing of it will be answered; a refused DELETE ends nothing."""
+    world = World()
+    assert only(world.pass_on(ask(), b"", status=202)).status == "processing"
+    assert world.pass_on(b"", b"", method="DELETE", status=405).tool_calls == []
+    call = only(world.pass_on(b"", b"", method="DELETE", status=204))
+    assert (call.status, details(call)["error"]["type"]) == ("error", "no_answer")
+    assert call.latency_us is not None
+
+
+def test_an_answer_with_the_id_of_another() -> None:
+    """It settles no call but its own, which may wait on a stream that broke off."""
+    world = World()
+    assert only(world.pass_on(ask(1), answer(99))).status == "processing"
+    assert only(world.pass_on(ask("7"), answer(7))).status == "processing"
+    settled = world.pass_on(ask(3), events(answer(1), answer(3)), content_type=SSE).tool_calls
+    assert sorted((call.rpc_id, call.status) for call in settled) == [("1", "success"), ("3", "success")]
+    assert [call.rpc_id for call in world.builder.waiting_tools()] == ['"7"']
+    nameless = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "what?"}}
+    assert details(only(world.pass_on(ask(4), nameless)))["error"]["type"] == "parse_error"
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_errors_in_plain_words_are_named_by_their_status(status: int) -> None:
+    """A gateway before the server speaks no JSON-RPC."""
+    shown = details(only(World().pass_on(ask(), {"error": "go away"}, status=status)))
+    assert shown["error"] == {"type": f"http_{status}", "message": "go away"}
+
+
+def test_names_inside_huge_arguments() -> None:
+    """Whatever stands in the arguments, the tool is the one that was called, or unknown."""
+    inside = {"name": "inner", "id": 55, "method": "tools/list", "isError": True, "text": "x" * 9000}
+    for params in ({"name": "real", "arguments": inside}, {"arguments": inside, "name": "real"}):
+        sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        call = only(World().pass_on(sent, answer(), windows=(2000, 500)))
+        assert (call.tool_name, call.rpc_id, call.status) == ("real", "1", "success")
+    turned = {"params": {"arguments": inside, "name": "real"}, "method": "tools/call", "id": 1, "jsonrpc": "2.0"}
+    assert only(World().pass_on(turned, answer(), windows=(2000, 500))).tool_name == "real"
+    hidden = {"method": "tools/call", "id": 1, "params": {"a": "y" * 4000, "name": "real", "arguments": inside}}
+    assert only(World().pass_on(hidden, answer(), windows=(2000, 500))).tool_name == "unknown"
+
+
+def test_failures_inside_huge_results() -> None:
+    """`isError` is that of the result, wherever it stands, not a word of its content."""
+    for failed in (False, True):
+        result: dict[str, Any] = {"structuredContent": {"isError": not failed, "text": "z" * 9000}, "isError": failed}
+        reply = {"jsonrpc": "2.0", "id": 1, "result": result}
+        for windows in ((2000, 500), (2000, 30)):
+            assert only(World().pass_on(ask(), reply, windows=windows)).status == ("error" if failed else "success")
+
+
+def test_a_coded_stream_is_timed_to_the_answer() -> None:
+    """The latency ends with the chunk that brought the answer, not with the stream."""
+    first, second = events(PROGRESS, answer()), events(PROGRESS)
+    packed = gzip.compress(first), gzip.compress(second)
+    timeline = [(len(packed[0]), 40_000), (len(packed[0]) + len(packed[1]), 900_000)]
+    entry: Entry = World().pass_on(
+        ask(), b"".join(packed), content_type=SSE, response_headers="Content-Encoding: gzip\r\n", timeline=timeline,
+        request_headers=OLD,
+    )  # fmt: skip
+    assert (only(entry).latency_us, json.loads(only(entry).metadata)["transport"]) == (40_000, "sse")
+
+
+def test_evicted_calls_have_a_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd of waiting calls is bounded; those that fall out have ended."""
+    monkeypatch.setattr(mcp_sessions, "MAX_PENDING", 1)
+    world = World()
+    world.pass_on(ask(1), b"", status=202)
+    ended = [call for call in world.pass_on(ask(2), b"", status=202).tool_calls if call.status == "error"]
+    assert [call.rpc_id for call in ended] == ["1"]
+    assert ended[0].latency_us is not None
