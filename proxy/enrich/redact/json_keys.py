@@ -17,6 +17,8 @@ from typing import Final, cast
 
 import re2
 
+from proxy.enrich.redact.llm_content import content_end
+
 
 class End(Enum):
     """Where the text ended with respect to the last secret value."""
@@ -73,10 +75,15 @@ class JsonRedactor:
         end = End.OUTSIDE
         hits = 0
         while found is not None:
+            start = found.end()
+            after = content_end(text, found.group(), start)
+            if after >= 0:
+                found = self._pattern.search(text, after)
+                end = End.OUTSIDE
+                continue
             hits += 1
             if hits > MAX_HITS:
                 return b"".join((*pieces, text[kept : found.start()], MARK)), End.IN_CONTAINER
-            start = found.end()
             stop, replacement, end = _measure(text, start, _run_in(found.group()))
             if replacement:
                 pieces += (text[kept:start], replacement)

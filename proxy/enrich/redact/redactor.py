@@ -156,7 +156,7 @@ class Redactor:
             head, tail = plain, b""  # where a character begins in a wide tail is not known
         kind = _kind_of(content_type, head)
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
-        streamed = is_streamed(content_type)
+        streamed = is_streamed(content_type, head)
         if not is_truncated:
             redacted = self._redact_window(head + tail, kind, boundary)[0]
             return redact_split(redacted) if streamed and self._has_patterns else redacted, b""

@@ -20,7 +20,10 @@ Span = tuple[int, int]
 Edit = tuple[int, int, bytes]
 
 
-def is_streamed(content_type: bytes) -> bool:
+def is_streamed(content_type: bytes, head: bytes) -> bool:
+    """Whether a body is a stream, by its type, or by its beginning where events are sent as text."""
+    if head.startswith((b"data:", b"event:")):
+        return True
     return b"event-stream" in content_type or b"ndjson" in content_type or b"jsonl" in content_type
 
 
