@@ -13,27 +13,18 @@ from typing import Final
 
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
+from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.route_model import HeaderSettings
 from proxy.settings.tokens import check_tokens
 from storage.backends import check_listen_url, check_url
 
 Problem = tuple[str, str]
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_HEADER_VALUE: Final = re.compile(r"[^\x00\r\n]*\Z")
 _HOST_VALUE: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?\Z")
 _PATH: Final = re.compile(r"/[!-\"$->@-~]*\Z")  # visible ASCII without # and ?
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 
-_OWN_HEADERS: Final = frozenset(
-    {
-        "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection",
-        "te",  # codespell:ignore te
-        "trailer",
-        "transfer-encoding", "upgrade", "x-sidelog-hop",
-    }
-)  # fmt: skip
-"""What a route may not set: framing and connection belong to the proxy; Host is `upstream_host`."""
 _READ_HEADERS: Final = frozenset({"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"})
 """What else the proxy reads or writes itself: no field for a key, a project or a user."""
 
@@ -109,8 +100,9 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
         yield "proxy.proxy_protocol", "the reference engine cannot read PROXY headers"
     for name in ("via", "record_id_header"):
         text = getattr(settings.proxy, name)
-        if text and not _TOKEN.match(text):
+        if text and not TOKEN.match(text):
             yield f"proxy.{name}", f"expected a token (letters, digits, hyphens), got {text!r}"
+    yield from check_header_rules("proxy", settings.proxy.headers, settings.proxy.record_id_header)
     if not _INSTANCE.match(settings.proxy.instance):
         yield "proxy.instance", f"expected letters, digits, `.`, `_` and `-`, got {settings.proxy.instance!r}"
     if any(character in settings.proxy.stage for character in "\r\n\0"):
@@ -132,7 +124,7 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
         if not _HOST_VALUE.match(text):
             yield "admin.allowed_hosts", f"expected a host name, got {text!r}"
     for text in settings.redact.headers:
-        if not _TOKEN.match(text):
+        if not TOKEN.match(text):
             yield "redact.headers", f"expected header names, got {text!r}"
     for section in ("query", "json_keys"):
         if not all(getattr(settings.redact, section)):
@@ -162,9 +154,9 @@ def _check_opt_out(settings: Settings) -> Iterator[Problem]:
     header = settings.capture.opt_out_header
     named = {name.lower() for route in settings.routes for name in (route.project_header, route.user_header)}
     named |= {route.key_header.lower() for route in settings.routes if route.auth != "off"}
-    if header and not _TOKEN.match(header):
+    if header and not TOKEN.match(header):
         yield "capture.opt_out_header", f"expected a header name, got {header!r}"
-    elif header.lower() in _OWN_HEADERS | _READ_HEADERS | (named - {""}):
+    elif header.lower() in OWN_HEADERS | _READ_HEADERS | (named - {""}):
         yield "capture.opt_out_header", f"{header} has another meaning to the proxy"
 
 
@@ -217,14 +209,10 @@ def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
         text = getattr(route, key)
         if text and not _HOST_VALUE.match(text):
             yield f"{name}.{key}", f"expected a host, or host:port, got {text!r}"
-    for header, value in route.set_request_headers.items():
-        setting = f"{name}.set_request_headers"
-        if not _TOKEN.match(header):
-            yield setting, f"expected header names, got {header!r}"
-        elif header.lower() in _OWN_HEADERS:
-            yield setting, f"{header} belongs to the proxy and cannot be set"
-        if not _HEADER_VALUE.match(value):
-            yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
+    rules = HeaderSettings(set_request=route.set_request_headers)
+    for _, reason in check_header_rules(name, rules):
+        yield f"{name}.set_request_headers", reason
+    yield from check_header_rules(name, route.headers)
     yield from _check_access(name, route)
     if route.upstream_ca_file and not os.access(route.upstream_ca_file, os.R_OK):
         yield f"{name}.upstream_ca_file", f"cannot be read, got {route.upstream_ca_file!r}"
@@ -233,9 +221,9 @@ def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
 def _check_access(name: str, route: RouteSettings) -> Iterator[Problem]:
     for key in ("key_header", "project_header", "user_header"):
         header = getattr(route, key)
-        if header and not _TOKEN.match(header):
+        if header and not TOKEN.match(header):
             yield f"{name}.{key}", f"expected a header name, got {header!r}"
-        elif header.lower() in _OWN_HEADERS | _READ_HEADERS:
+        elif header.lower() in OWN_HEADERS | _READ_HEADERS:
             yield f"{name}.{key}", f"{header} has another meaning to the proxy"
     if route.auth == "off":
         for key in ("scope", "agent"):

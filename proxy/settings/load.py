@@ -15,6 +15,7 @@ import msgspec
 from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
 from proxy.settings.model import RouteSettings, Settings, SettingsError
+from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import (
     Found,
     Given,
@@ -27,7 +28,8 @@ from proxy.settings.sources import (
 )
 from proxy.settings.tokens import resolve_tokens
 
-_SECRET_VALUES = ("set_request_headers", "storage.url", "storage.listen_url", "tokens")
+_HEADER_VALUES = ("set_request", "add_request", "set_response", "add_response")
+_SECRET_VALUES = ("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "tokens")
 
 
 def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
@@ -64,6 +66,9 @@ def read(
             found = {name: given for name, given in found.items() if not name.startswith("routes[")}
         found |= source
     values = _build(Settings, "", found, problems)
+    proxy = values["proxy"]
+    headers = _resolved_rules("proxy", proxy.headers, found, environ, problems)
+    values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
     values["routes"] = _build_routes(found, environ, problems)
     values["tokens"] = resolve_tokens(values.get("tokens", ()), environ, problems)
     settings = _effective(Settings(**values))
@@ -104,17 +109,29 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
             f"{name}.{key}: is missing ({found[name].origin})" for key in missing if f"{name}.{key}" not in found
         ]
         if not missing:
-            values["set_request_headers"] = _resolve(
-                name, values.get("set_request_headers", {}), found, environ, problems
-            )
+            given = values.get("set_request_headers", {})
+            values["set_request_headers"] = _resolve(f"{name}.set_request_headers", given, found, environ, problems)
+            values["headers"] = _resolved_rules(name, values["headers"], found, environ, problems)
             routes.append(RouteSettings(**values))
         else:  # stands in, so that the other routes keep their index in what the checks say
             routes.append(RouteSettings(**({"id": name, "upstream": "http://missing"} | values)))
     return tuple(routes)
 
 
+def _resolved_rules(
+    owner: str, rules: HeaderSettings, found: Found, environ: Mapping[str, str], problems: list[str]
+) -> HeaderSettings:
+    return msgspec.structs.replace(
+        rules,
+        **{
+            key: _resolve(f"{owner}.headers.{key}", getattr(rules, key), found, environ, problems)
+            for key in _HEADER_VALUES
+        },
+    )
+
+
 def _resolve(
-    route: str, headers: Mapping[str, str], found: Found, environ: Mapping[str, str], problems: list[str]
+    name: str, headers: Mapping[str, str], found: Found, environ: Mapping[str, str], problems: list[str]
 ) -> dict[str, str]:
     resolved = {}
     for header, value in headers.items():
@@ -124,7 +141,6 @@ def _resolve(
         elif variable in environ:
             resolved[header] = environ[variable]
         else:
-            name = f"{route}.set_request_headers"
             problems.append(_with_origin(name, f"the environment has no {variable} for {header}", found))
     return resolved
 

@@ -12,6 +12,7 @@ import msgspec
 
 from proxy.process.memfd import read_document
 from proxy.settings.flags import FLAGS
+from proxy.settings.route_model import HeaderSettings
 from proxy.settings.route_model import RouteSettings as RouteSettings
 from proxy.settings.section import GIB, KIB, MIB, Section, about
 from proxy.settings.section import CaptureLevel as CaptureLevel
@@ -97,6 +98,7 @@ class ProxySettings(Section, frozen=True):
         str, about("name of this sidecar; empty: random, chosen once, kept in state.json", max_length=64)
     ] = ""
     limits: LimitSettings = LimitSettings()
+    headers: HeaderSettings = HeaderSettings()
 
 
 class AdminSettings(Section, frozen=True):
@@ -335,6 +337,10 @@ def redacted(settings: Settings) -> dict[str, Any]:
     for route in shown["routes"]:
         route["limits"] = {name: limit for name, limit in route["limits"].items() if limit is not None}
         route["set_request_headers"] = dict.fromkeys(route["set_request_headers"], "[REDACTED]")
+    for owner in (shown["proxy"], *shown["routes"]):
+        for name, rule in owner["headers"].items():
+            if isinstance(rule, dict):
+                owner["headers"][name] = dict.fromkeys(rule, "[REDACTED]")
     for token in shown["tokens"]:
         token["sha256"] = "[REDACTED]"
     for name in ("url", "listen_url"):

@@ -23,6 +23,23 @@ class RouteLimitSettings(Section, frozen=True):
     upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = None
 
 
+class HeaderSettings(Section, frozen=True):
+    """[proxy.headers], [routes.headers]: fields set, removed and added on the way; a route's rules win."""
+
+    set_request: Annotated[
+        dict[str, str], about('replaced on requests; "env:NAME" reads the environment, here and below')
+    ] = field(default_factory=dict)
+    remove_request: Annotated[tuple[str, ...], about("removed from requests")] = ()
+    add_request: Annotated[dict[str, str], about("added to requests, beside those of the same name")] = field(
+        default_factory=dict
+    )
+    set_response: Annotated[dict[str, str], about("replaced on responses")] = field(default_factory=dict)
+    remove_response: Annotated[tuple[str, ...], about("removed from responses")] = ()
+    add_response: Annotated[dict[str, str], about("added to responses, beside those of the same name")] = field(
+        default_factory=dict
+    )
+
+
 class RouteSettings(Section, frozen=True):
     """[[routes]]: first match wins, in the order written."""
 
@@ -66,10 +83,11 @@ class RouteSettings(Section, frozen=True):
     scope: Annotated[str, about("scope the key needs; empty: any", max_length=128)] = ""
     agent: Annotated[str, about("agent the key must be allowed to call; empty: any", max_length=128)] = ""
     set_request_headers: Annotated[
-        dict[str, str], about('headers set on forwarded requests; "env:NAME" reads the environment')
+        dict[str, str], about("headers set on forwarded requests, as set_request of [routes.headers]")
     ] = field(default_factory=dict)
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
     upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = ""
     capture: Annotated[Literal["", "none", "meta", "usage", "headers", "body"], about("overrides [capture].level")] = ""
     """Never empty after `load`."""
     limits: RouteLimitSettings = RouteLimitSettings()
+    headers: HeaderSettings = HeaderSettings()

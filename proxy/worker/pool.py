@@ -60,7 +60,9 @@ class Pool:
         self._max_connections = limits.upstream_max_connections or 1 << 30
 
     def _parse(self, raw: bytes) -> ResponseHead:
-        return parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
+        head = parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
+        self._route.response_rules.apply(head)
+        return head
 
     def new_connection(self) -> UpstreamConnection:
         return UpstreamConnection(self, self._responses, self._max_head_bytes, self._route.address_text, self._turns)

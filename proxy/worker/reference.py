@@ -217,6 +217,7 @@ class ReferenceEngine:
     ) -> web.StreamResponse:
         raw = _raw_response_head(upstream)
         head = parse_response_head(raw, max_headers=self._limits.max_headers or 1 << 20)
+        route.response_rules.apply(head)
         exchange.first_byte_ns = time.monotonic_ns() - exchange.started_ns
         exchange.status = head.status
         exchange.response_head = raw

@@ -15,12 +15,14 @@ import msgspec
 
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import UPGRADE_LINES
+from proxy.http1.header_rules import Rules, compile_rules
 from proxy.http1.request_head import OptOutLevel, RequestHead
 from proxy.process.tls import upstream_context
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
+from proxy.settings.route_model import HeaderSettings
 from proxy.worker.deadlines import Deadlines
 from proxy.worker.key_auth import compile_access
 
@@ -43,8 +45,7 @@ class Route:
         "_host_line",
         "_lowered",
         "_origin",
-        "_set_lines",
-        "_set_names",
+        "_rules",
         "access",
         "address",
         "address_text",
@@ -58,6 +59,7 @@ class Route:
         "max_body_bytes",
         "path",
         "request_window_bytes",
+        "response_rules",
         "response_window_bytes",
         "server_name",
         "strip_bytes",
@@ -82,10 +84,8 @@ class Route:
             self.tls = upstream_context(route.upstream_ca_file, is_verified=route.tls_verify)
         self.server_name = self.address.host if self.tls else None
         self._host_line = self._fixed_host(route)
-        self._set_lines = b"".join(
-            f"{name}: {value}\r\n".encode("latin-1") for name, value in route.set_request_headers.items()
-        )
-        self._set_names = frozenset(name.lower().encode() for name in route.set_request_headers)
+        self._rules = compile_rules(*_request_rules(route, settings))
+        self.response_rules = compile_rules(*(_response_rules(owner.headers) for owner in (settings.proxy, route)))
         self.access = compile_access(route)
         self.limits = limits_of(route, settings.proxy.limits)
         self.deadlines = Deadlines(self.limits)
@@ -130,13 +130,13 @@ class Route:
             framing = b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
         hops = b", ".join([*head.hops, hop]) if head.hops else hop
-        fields = head.render(self._set_names)
+        fields = head.render(self._rules.without)
         if self.access is not None:
             fields = self.access.without_key(fields)
         if head.is_websocket:
             via += UPGRADE_LINES
         return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
-            host, fields, self._set_lines, request_id, hops, via, framing,
+            host, fields, self._rules.lines, request_id, hops, via, framing,
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
@@ -178,6 +178,19 @@ class RouteTable:
             if (not route.host or route.host == name) and _has_prefix(path, route.path):
                 return route
         return None
+
+
+def _request_rules(route: RouteSettings, settings: Settings) -> list[Rules]:
+    """The general rules, the route's, and its `set_request_headers`."""
+    rules = [
+        Rules(set=headers.set_request, remove=headers.remove_request, add=headers.add_request)
+        for headers in (settings.proxy.headers, route.headers)
+    ]
+    return [*rules, Rules(set=route.set_request_headers, remove=(), add={})]
+
+
+def _response_rules(headers: HeaderSettings) -> Rules:
+    return Rules(set=headers.set_response, remove=headers.remove_response, add=headers.add_response)
 
 
 def limits_of(route: RouteSettings, general: LimitSettings) -> LimitSettings:

@@ -61,7 +61,7 @@ def _is_table(key: str, value: object) -> bool:
     is_list_of_tables = (
         isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, dict) for item in value)
     )
-    return is_list_of_tables or (isinstance(value, dict) and key != "set_request_headers")
+    return is_list_of_tables or (isinstance(value, dict) and not key.startswith(("set_", "add_")))
 
 
 def _headed(name: str, value: Any) -> list[tuple[str, Mapping[str, Any]]]:

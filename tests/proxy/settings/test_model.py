@@ -4,9 +4,11 @@ import tomllib
 
 import msgspec
 import pytest
+from msgspec.structs import FieldInfo
 
 from proxy.settings.load import load
 from proxy.settings.model import RouteSettings, Settings, SettingsError, freeze, redacted, thaw
+from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import fields_of, leaves
 from tests.support.example_config import EXAMPLE, WIDTH, render
 
@@ -15,11 +17,18 @@ def flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
     """Flatten tables to dotted names; lists and inline tables of the routes stay values."""
     out: dict[str, object] = {}
     for key, value in tree.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             out |= flat(value, f"{prefix}{key}.")
         else:
             out[prefix + key] = value
     return out
+
+
+def default_of(field: FieldInfo) -> object:
+    """What a setting is when it is not given, as TOML has it."""
+    if field.default is msgspec.NODEFAULT:
+        return None if field.required else field.default_factory()
+    return field.default
 
 
 def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> None:
@@ -27,7 +36,9 @@ def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> N
     tree = tomllib.loads(EXAMPLE.read_text())
     (route,) = tree.pop("routes")
     declared = {
-        name: field.default for name, field in leaves() if name not in ("data_dir", "routes", "tokens", "admin_hosts")
+        name: default_of(field)
+        for name, field in leaves()
+        if name not in ("data_dir", "routes", "tokens", "admin_hosts")
     }
     written = {name: tuple(value) if isinstance(value, list) else value for name, value in flat(tree).items()}
     assert written == declared
@@ -36,11 +47,10 @@ def test_example_file_has_every_setting_with_its_default_and_nothing_else() -> N
     limits = route.pop("limits")
     assert list(limits) == list(fields_of(fields.pop("limits").type))
     assert limits == {name: declared[f"proxy.limits.{name}"] for name in limits}
+    assert all(not rule for rule in route.pop("headers").values())
+    assert fields.pop("headers").default == HeaderSettings()
     for key, field in fields.items():
-        default = (
-            field.default_factory() if field.default is msgspec.NODEFAULT and not field.required else field.default
-        )
-        assert field.required or route[key] == default
+        assert field.required or route[key] == default_of(field)
 
 
 def test_example_file_is_written_from_the_declarations() -> None:

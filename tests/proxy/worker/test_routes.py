@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import name_of
-from proxy.http1.request_head import RequestHead
+from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
-from proxy.settings.model import CaptureSettings, RouteSettings, Settings
+from proxy.settings.model import CaptureSettings, ProxySettings, RouteSettings, Settings
+from proxy.settings.route_model import HeaderSettings
 from proxy.worker.routes import Route, RouteTable, normalise
+from tests.proxy.conftest import Start
+from tests.support.script import Script
 
 UPSTREAM = "http://up:81"
 
@@ -202,3 +205,30 @@ def test_the_capture_level_of_a_route(level: str, flags: int, is_recorded: bool,
     assert (found.flags, found.is_recorded) == (flags, is_recorded)
     assert (found.request_window_bytes, found.response_window_bytes, found.tail_bytes) == (window,) * 3
     assert Route(0, RouteSettings(id="r", upstream=UPSTREAM), settings).flags == FLAG_BODIES_OFF
+
+
+def test_header_rules_of_all_and_of_a_route_meet_on_a_request() -> None:
+    """The route's come last and win; a client's spelling does not matter, framing and forwarding stay."""
+    general = HeaderSettings(set_request={"X-A": "1"}, remove_request=("X-Gone",), add_request={"Via-Us": "1"})
+    own = HeaderSettings(set_request={"x-a": "2"}, add_request={"X-Kept": "more"})
+    made = Settings(proxy=ProxySettings(headers=general))
+    fields = b"Host: a\r\nX-Gone: 1\r\nx-A: client\r\nX-Kept: 1\r\n"
+    head = parse_request_head(b"HTTP/1.1\r\n" + fields + b"\r\n", max_headers=9, max_line_bytes=99)
+    rendered = Route(0, RouteSettings(id="a", upstream="http://a", headers=own), made).render(head, b"me", b"")
+    assert b"X-Kept: 1\r\nVia-Us: 1\r\nx-a: 2\r\nX-Kept: more\r\n" in rendered
+    assert b"client" not in rendered
+    assert b"X-Gone" not in rendered
+
+
+@pytest.mark.parametrize("engine", ["protocol", "reference"])
+def test_header_rules_change_what_clients_get(start: Start, engine: str) -> None:
+    """Again and again, also for a head that was read before; the record keeps what the upstream sent."""
+    rules = HeaderSettings(set_response={"X-Frame-Options": "DENY"}, remove_response=("X-Powered-By",))
+    upstream = Script(b"HTTP/1.1 200 OK\r\nX-Powered-By: leaky/1\r\nContent-Length: 2\r\n\r\nok")
+    plane = start(upstream, engine=engine, route={"headers": rules})
+    with plane.connect() as client:
+        for _ in range(2):
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = client.answer()
+            assert (answer.body, answer.field("X-Frame-Options"), answer.field("X-Powered-By")) == (b"ok", "DENY", None)
+    assert all(b"X-Powered-By: leaky/1" in exchange.response_head for exchange in plane.exchanges(2))

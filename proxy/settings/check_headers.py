@@ -1,0 +1,44 @@
+"""What header rules may not do: contradict the framing of messages, or write what the proxy writes itself.
+
+Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.6.1 (hop-by-hop fields).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from proxy.settings.route_model import HeaderSettings
+
+Problem = tuple[str, str]
+
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_CONTROLS: Final = re.compile(r"[\x00\r\n]")
+_LATIN: Final = re.compile(r"[\x00-\xff]*\Z")
+
+OWN_HEADERS: Final = frozenset(
+    {
+        "connection", "content-length", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "proxy-connection", "te",  # codespell:ignore te
+        "trailer", "transfer-encoding", "upgrade", "x-sidelog-hop",
+    }
+)  # fmt: skip
+"""What no setting may name: framing and connection belong to the proxy; Host is `upstream_host`."""
+_OWN_REQUEST_HEADERS: Final = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"})
+"""What the proxy writes on each request itself."""
+
+
+def check_header_rules(owner: str, rules: HeaderSettings, record_id_header: str = "") -> Iterator[Problem]:
+    """Yield what is wrong with the rules of `owner`, a route or `proxy`."""
+    for key in HeaderSettings.__struct_fields__:
+        setting, named = f"{owner}.headers.{key}", getattr(rules, key)
+        own = OWN_HEADERS | (_OWN_REQUEST_HEADERS if key.endswith("request") else {record_id_header.lower()})
+        for header in named:
+            if not TOKEN.match(header):
+                yield setting, f"expected header names, got {header!r}"
+            elif header.lower() in own:
+                yield setting, f"{header} belongs to the proxy and cannot be changed"
+            value = named[header] if isinstance(named, dict) else ""
+            if _CONTROLS.search(value):
+                yield setting, f"the value of {header!r} must not hold CR, LF or NUL"
+            elif not _LATIN.match(value):
+                yield setting, f"the value of {header!r} must hold characters of Latin-1 only"

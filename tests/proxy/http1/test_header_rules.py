@@ -1,0 +1,59 @@
+"""Header rules: layers put together, and applied to the heads of final responses only."""
+
+import pytest
+
+from proxy.http1.header_rules import HeaderRules, Rules, compile_rules
+from proxy.http1.response_head import parse_response_head
+
+
+def rules(set: dict[str, str] | None = None, remove: tuple[str, ...] = (), add: dict[str, str] | None = None) -> Rules:
+    """Make one layer."""
+    return Rules(set=set or {}, remove=remove, add=add or {})
+
+
+def test_a_later_layer_wins() -> None:
+    """What it sets or removes is gone from the earlier one, whatever the case; what both add is added twice."""
+    general = rules({"X-A": "1", "X-B": "1"}, ("X-C",), {"X-D": "1", "X-E": "1"})
+    own = rules({"x-a": "2"}, ("X-B", "x-d"), {"X-E": "2"})
+    made = compile_rules(general, own)
+    assert made.without == {b"x-a", b"x-b", b"x-c", b"x-d"}
+    assert made.lines == b"X-E: 1\r\nx-a: 2\r\nX-E: 2\r\n"
+    assert compile_rules() == compile_rules(rules()) == HeaderRules()
+
+
+def test_what_is_removed_may_be_added_anew() -> None:
+    """Within a layer, removing comes first."""
+    made = compile_rules(rules(remove=("Server",), add={"Server": "\xfc"}))
+    assert made.without == {b"server"}
+    assert made.lines == b"Server: \xfc\r\n"
+
+
+@pytest.mark.parametrize(
+    ("framing", "rendered"),
+    [(b"Content-Length: 2", b"Content-Length: 2"), (b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked")],
+)
+def test_a_response_keeps_its_framing(framing: bytes, rendered: bytes) -> None:
+    """Status line and framing are not theirs to change; order is kept."""
+    raw = b"HTTP/1.1 200 Fine\r\nServer: x\r\n" + framing + b"\r\nA: b\r\nSERVER: y\r\n\r\n"
+    head = parse_response_head(raw, max_headers=9)
+    compile_rules(rules({"Server": "z"}, add={"A": "c"})).apply(head)
+    assert head.fields == b"A: b\r\nServer: z\r\nA: c\r\n"
+    assert head.prefix == b"HTTP/1.1 200 Fine\r\n" + head.fields + rendered + b"\r\n"
+
+
+@pytest.mark.parametrize("status", [b"100 Continue", b"103 Early Hints"])
+def test_informational_responses_stay(status: bytes) -> None:
+    """They belong to the connections."""
+    raw = b"HTTP/1.1 %b\r\nA: b\r\n\r\n" % status
+    head, same = (parse_response_head(raw, max_headers=9) for _ in range(2))
+    compile_rules(rules({"A": "z"})).apply(head)
+    assert (head.fields, head.prefix) == (same.fields, same.prefix)
+
+
+def test_without_rules_nothing_is_touched() -> None:
+    """Not even read."""
+    head = parse_response_head(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", max_headers=9)
+    before = (head.fields, head.prefix)
+    HeaderRules().apply(head)
+    assert (head.fields, head.prefix) == before
+    assert head.prefix is before[1]

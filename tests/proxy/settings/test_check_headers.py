@@ -1,0 +1,56 @@
+"""Header rules in the settings: what they may name, where values come from, and that nobody is shown them."""
+
+import pytest
+
+from proxy.settings.load import load
+from proxy.settings.model import Settings, SettingsError, redacted
+
+
+def loaded(rules: str, environ: dict[str, str] | None = None, owner: str = "routes") -> Settings:
+    """Load a route, or everything, with these rules."""
+    route = '"id": "a", "upstream": "http://a"' + (f', "headers": {{{rules}}}' if owner == "routes" else "")
+    return load({}, {"SIDELOG_ROUTES": f"[{{{route}}}]", **(environ or {})}, None)
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        ('"set_request": {"Content-Length": "1"}', "Content-Length belongs to the proxy"),
+        ('"remove_request": ["host"]', "host belongs to the proxy"),
+        ('"add_request": {"X-Forwarded-For": "1"}', "X-Forwarded-For belongs to the proxy"),
+        ('"remove_response": ["Transfer-Encoding"]', "Transfer-Encoding belongs to the proxy"),
+        ('"set_response": {"Connection": "close"}', "Connection belongs to the proxy"),
+        ('"add_response": {"a b": "1"}', "expected header names, got 'a b'"),
+        ('"add_response": {"a": "1\\r\\nb: 2"}', "the value of 'a' must not hold CR, LF or NUL"),
+        ('"set_response": {"a": "\u20ac"}', "the value of 'a' must hold characters of Latin-1 only"),
+        ('"remove_response": {"a": "b"}', "expected `array`"),
+        ('"sets": {}', "unknown setting"),
+    ],
+)
+def test_what_a_rule_may_not_do(rules: str, reason: str) -> None:
+    """The setting is named, with the header."""
+    with pytest.raises(SettingsError, match=r"^routes\[0\]\.headers\.\w+: ") as caught:
+        loaded(rules)
+    assert reason in str(caught.value)
+
+
+def test_the_record_id_is_the_proxys() -> None:
+    """Its header, however it is called, is none for a general rule."""
+    general = {
+        "proxy.upstream": "http://a",
+        "proxy.record_id_header": "X-Id",
+        "proxy.headers.set_response": '{"x-id":"1"}',
+    }
+    with pytest.raises(SettingsError, match=r"proxy\.headers\.set_response: x-id belongs to the proxy"):
+        load(general, {}, None)
+
+
+def test_values_come_from_the_environment_and_are_not_shown() -> None:
+    """Of all four kinds, general ones and a route's; one that is missing is a problem."""
+    rules = ", ".join(f'"{key}": {{"a": "env:SECRET"}}' for key in ("set_request", "add_request", "set_response"))
+    settings = loaded(rules, {"SECRET": "s3cret", "SIDELOG_PROXY__HEADERS__ADD_RESPONSE": '{"b": "env:SECRET"}'})
+    assert settings.routes[0].headers.set_request == settings.routes[0].headers.set_response == {"a": "s3cret"}
+    assert settings.proxy.headers.add_response == {"b": "s3cret"}
+    assert "s3cret" not in repr(redacted(settings))
+    with pytest.raises(SettingsError, match=r"routes\[0\].headers.set_request: the environment has no SECRET for a"):
+        loaded(rules)
