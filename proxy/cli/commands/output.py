@@ -69,15 +69,14 @@ def ends_with_its_reader() -> Iterator[None]:
     A write would tell, but a live list may be silent for hours. Only poll(2) tells without one, hence a thread of its
     own; it wakes this one with SIGPIPE, which a socket may cause as well, so the handler looks again.
     """
-    watch = select.poll()
-    watch.register(sys.stdout.fileno(), 0)  # errors only
+    stdout = sys.stdout.fileno()
 
     def raise_if_gone(*_: object) -> None:
-        if any(events & select.POLLERR for _, events in watch.poll(0)):
+        if _errors_of(stdout, timeout_ms=0):
             raise ReaderGone
 
     def wait(reader: int) -> None:
-        watch.poll()
+        _errors_of(stdout, timeout_ms=None)
         signal.pthread_kill(reader, signal.SIGPIPE)
 
     before = signal.signal(signal.SIGPIPE, raise_if_gone)
@@ -86,6 +85,13 @@ def ends_with_its_reader() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGPIPE, before)
+
+
+def _errors_of(descriptor: int, timeout_ms: int | None) -> int:
+    """Wait for errors; a poll object of its own for each call, since two threads must not use one at a time."""
+    watch = select.poll()
+    watch.register(descriptor, 0)  # errors only
+    return sum(events & select.POLLERR for _, events in watch.poll(timeout_ms))
 
 
 def complain(text: str) -> None:
