@@ -22,6 +22,7 @@ from proxy.process.logs import set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
+from proxy.supervisor.group_signals import take
 from proxy.supervisor.sd_notify import notify
 from proxy.supervisor.startup import RootContext, run_root
 from proxy.worker.routes import compile_routes
@@ -76,6 +77,7 @@ def _handle_signals(plane: ControlPlane) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, lambda: log.info("status", extra=plane.status.describe()))
     loop.add_signal_handler(signal.SIGHUP, log.warning, "proxy.workers = 0: new settings need a restart")
+    take()
 
 
 async def _ping_watchdog() -> None:

@@ -127,6 +127,7 @@ class Metrics:
         "_flush",
         "_labels",
         "_ledger",
+        "_more",
         "_overflow",
         "_registry",
         "_routes",
@@ -154,6 +155,7 @@ class Metrics:
         self._store: Callable[[], StoreStatus] | None = None
         self._access_log: LossyLog | None = None
         self._ledger: Ledger | None = None
+        self._more: list[Callable[[], Iterable[Metric]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(cast(Collector, self))  # anything that collects; the base class adds nothing
 
@@ -187,6 +189,10 @@ class Metrics:
     def watch_access_log(self, access_log: LossyLog) -> None:
         self._access_log = access_log
 
+    def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        """Add families that somebody else makes at each scrape."""
+        self._more.append(collect)
+
     def render(self, accept: str, ledger: Ledger | None) -> tuple[bytes, str]:
         """Write all metrics in the format the scraper accepts.
 
@@ -214,6 +220,8 @@ class Metrics:
         if self._access_log is not None:
             lost: dict[tuple[str, ...], int] = {(): self._access_log.dropped}
             yield counters("access_log_dropped", "Access log lines that stdout did not take.", [], lost)
+        for collect in self._more:
+            yield from collect()
         build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version"])
         build.add_metric([self._version], 1)
         yield build
@@ -272,8 +280,8 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
         labels = (route, method if method in KNOWN_METHODS else "OTHER", status)
         requests[labels] = requests.get(labels, 0) + count
     yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
-    yield counters("request_bytes", "Body bytes received from clients.", ["route"], _keyed(totals.request_bytes))
-    yield counters("response_bytes", "Body bytes sent to clients.", ["route"], _keyed(totals.response_bytes))
+    yield counters("request_bytes", "Body bytes received from clients.", ["route"], keyed(totals.request_bytes))
+    yield counters("response_bytes", "Body bytes sent to clients.", ["route"], keyed(totals.response_bytes))
     yield counters(
         "upstream_errors",
         "Upstream failures.",
@@ -281,13 +289,13 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
         {(route, reason): count for (route, reason), count in totals.upstream_errors.items()},
     )
     yield counters(
-        "auth_failures", "Requests refused for their API key, by code.", ["code"], _keyed(totals.auth_failures)
+        "auth_failures", "Requests refused for their API key, by code.", ["code"], keyed(totals.auth_failures)
     )
     yield counters("connections_refused", "Client connections above a limit.", [], {(): totals.connections_refused})
     failed = "Connections of the TLS data port whose handshake failed, by reason."
-    yield counters("tls_failures", failed, ["reason"], _keyed(totals.tls_failures))
+    yield counters("tls_failures", failed, ["reason"], keyed(totals.tls_failures))
     failed = "Connections closed because their PROXY header was malformed or did not come, by reason."
-    yield counters("proxy_protocol_failures", failed, ["reason"], _keyed(totals.proxy_failures))
+    yield counters("proxy_protocol_failures", failed, ["reason"], keyed(totals.proxy_failures))
     shed = "WebSocket messages that passed unrecorded: above a connection's rate, or their part of the ring."
     yield counters("websocket_messages_dropped", shed, [], {(): totals.messages_dropped})
     yield gauges("connections_open", "Open connections.", "side", totals.connections_open)
@@ -304,9 +312,9 @@ def store_families(status: StoreStatus) -> Iterator[Metric]:
     yield gauge("retention_lag_seconds", lag, status.retention_lag_s)
     yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): status.spool_errors})
     purged = "Rows deleted by retention since the start, by reason: age, size."
-    yield counters("records_purged", purged, ["reason"], _keyed(status.records_purged))
+    yield counters("records_purged", purged, ["reason"], keyed(status.records_purged))
     replaced = "Times that an empty store took the place of one, by reason: damaged, removed."
-    yield counters("store_replaced", replaced, ["reason"], _keyed(status.replaced))
+    yield counters("store_replaced", replaced, ["reason"], keyed(status.replaced))
     trimmed = "Records left without their bodies for the cap on size, at most."
     yield counters("bodies_trimmed", trimmed, [], {(): status.bodies_trimmed})
     if status.reaches_back_s is not None:
@@ -323,7 +331,7 @@ def tail_families(tail: Tail) -> Iterator[Metric]:
 def ledger_families(ledger: Ledger) -> Iterator[Metric]:
     yield counters("records_received", "Records made by the data plane and the collector.", [], {(): ledger.received})
     yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
-    yield counters("records_dropped", "Records dropped, by reason.", ["reason"], _keyed(ledger.dropped))
+    yield counters("records_dropped", "Records dropped, by reason.", ["reason"], keyed(ledger.dropped))
     yield gauge("records_waiting", "Records waiting to be stored.", ledger.waiting)
     yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 
@@ -347,5 +355,5 @@ def gauges(name: str, text: str, label: str, values: Mapping[str, int]) -> Metri
     return family
 
 
-def _keyed(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
+def keyed(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
     return {(key,): value for key, value in values.items()}

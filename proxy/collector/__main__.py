@@ -17,7 +17,7 @@ from proxy.process import malloc
 from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import TOKEN_FILE, DataDir
 from proxy.process.event_loop import new_event_loop, stop_signals
-from proxy.process.logs import set_up_log
+from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.settings.model import Settings, read_settings
 from storage.errors import StorageMisconfigured
@@ -88,6 +88,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> int:
     """Run a collector until it has to drain, or its supervisor is gone."""
+    detach_from_stderr()
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role="collector")

@@ -16,6 +16,7 @@ from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics, StoreStatus
+from api.metrics.process_metrics import process_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
 from proxy.collector.committed import CommittedPositions
@@ -26,7 +27,7 @@ from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import follow_tail
 from proxy.collector.watch.readiness import Readiness
-from proxy.collector.watch.status import StatusView, worker_totals
+from proxy.collector.watch.status import StatusView, process_totals, worker_totals
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
@@ -195,6 +196,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
+    metrics.watch(lambda: process_families(process_totals(sources, workers)))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(

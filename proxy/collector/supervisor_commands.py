@@ -23,7 +23,8 @@ class SupervisorCommands:
         self._control = control
         self._has_rings = asyncio.Event()
         self._waiting: list[int] = []
-        self._said: str | None = None
+        self._said: dict[str, str] = {}
+        """What is still to be handed on, the newest of each kind."""
         self._is_draining = False
         self._followers: tuple[Sources, StatusView, Workers] | None = None
         asyncio.get_running_loop().add_reader(control.fileno(), self._on_readable)
@@ -44,8 +45,10 @@ class SupervisorCommands:
         self._waiting += descriptors
         self._is_draining = self._is_draining or "not-ready" in lines or "drain" in lines
         for line in lines:
-            if line.startswith("rings "):
-                self._said = line.removeprefix("rings ")
+            word, _, said = line.partition(" ")
+            if word in ("rings", "counts"):
+                self._said[word] = said
+            if word == "rings":
                 self._has_rings.set()
         self._forward()
         if has_ended:
@@ -66,6 +69,7 @@ class SupervisorCommands:
         for fd in waiting:
             sources.attach_fd(fd)
             os.close(fd)
-        if self._said is not None:
-            workers.update(self._said)
-            self._said = None
+        if "rings" in self._said:
+            workers.update(self._said.pop("rings"))
+        if "counts" in self._said:
+            workers.update_counts(self._said.pop("counts"))

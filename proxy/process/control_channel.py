@@ -4,7 +4,8 @@ From a child: `ready`. From a worker: `ring <source hex>`, with a descriptor of 
 <source hex>` (a ring is empty for good), `unread <n>` (so many workers push into rings it does not read). To a worker:
 `adopt <n>`, `release <n>`, `drain`, `retire` (another one serves from now on). To the collector: `not-ready`, `drain`,
 `hand-over` (another one goes on with the rings), `rings <workers as JSON>`, with descriptors of rings; always the first
-line. The end of the stream means that the other side is gone: a child then drains.
+line, `counts <JSON>` (what the supervisor counts). The end of the stream means that the other side is gone: then a
+child drains.
 
 Invariant: lines stay whole, also where the other side takes nothing in: what did not fit goes out before the next one.
 """

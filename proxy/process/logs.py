@@ -2,13 +2,23 @@
 
 Nothing per request is logged above DEBUG, and every message is limited in rate: a log that floods is a failure of its
 own. WARN: odd, nothing lost. ERROR: data lost, or an operator must act.
+
+Nothing ever waits for whoever reads stderr. A pipe that nobody reads takes 64 KiB, and then stops the writer in the
+middle of its work: so a thread writes, and everybody else only appends to a queue that is bounded in bytes; what does
+not fit is dropped and counted. The descriptor itself stays blocking: its flags are shared with whoever started us.
 """
 
+import atexit
 import json
 import logging
+import os
+import select
 import sys
+import threading
 import time
-from typing import Any, Final
+from collections import deque
+from io import TextIOBase
+from typing import Any, Final, TextIO
 
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -17,6 +27,9 @@ RATE_BURST: Final = 20
 """The same message (before formatting) may come this often at once …"""
 RATE_PERIOD_S: Final = 10.0
 """… in this time; what is held back is counted on the next one."""
+MAX_WAITING_BYTES: Final = 256 * 1024
+CLOSE_S: Final = 1.0
+"""At the end of the process, so long may a reader take the last lines."""
 
 
 class RateLimit(logging.Filter):
@@ -79,8 +92,108 @@ class TextFormatter(logging.Formatter):
         return f"{super().format(record)} {extra}".rstrip()
 
 
+class LogStream(TextIOBase):
+    """A text stream over a descriptor, which stays the caller's."""
+
+    def __init__(self, fd: int, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
+        """The thread is started with the first line."""
+        self._fd = fd
+        self._max_waiting_bytes = max_waiting_bytes
+        self._lines: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+        self.dropped = 0
+        """Lines that nobody has read, or that could not be written."""
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def isatty(self) -> bool:
+        return os.isatty(self._fd)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        """Queue a text, or drop and count it; never waits for a reader."""
+        data = text.encode("utf-8", "backslashreplace")
+        with self._changed:
+            if self._waiting_bytes + len(data) > self._max_waiting_bytes:
+                self.dropped += max(1, data.count(b"\n"))
+                return len(text)
+            self._lines.append(data)
+            self._waiting_bytes += len(data)
+            if not self._thread.ident:
+                self._thread.start()
+                atexit.register(self.settle)
+            self._changed.notify_all()
+        return len(text)
+
+    def settle(self, timeout_s: float = CLOSE_S) -> bool:
+        """Wait until everything is written, but no longer than that; return whether it is."""
+        deadline_s = time.monotonic() + timeout_s
+        with self._changed:
+            while self._waiting_bytes and (left_s := deadline_s - time.monotonic()) > 0:
+                self._changed.wait(left_s)
+            return not self._waiting_bytes
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                while not self._lines:
+                    self._changed.wait()
+                data = self._lines.popleft()
+            is_written = self._write_one(data)
+            with self._changed:
+                self._waiting_bytes -= len(data)
+                if not is_written:
+                    self.dropped += max(1, data.count(b"\n"))
+                self._changed.notify_all()
+
+    def _write_one(self, data: bytes) -> bool:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:  # whoever started us made it non-blocking
+                select.select([], [self._fd], [])
+            except OSError:
+                return False
+        return True
+
+
+class LogHandler(logging.StreamHandler[TextIO]):
+    """Writes to stderr; the first line that is taken again says how many were lost before it."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._told = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See the base class."""
+        lost = lines_dropped()
+        if lost > self._told:
+            record.__dict__["lines_lost"] = lost - self._told
+        super().emit(record)
+        if lines_dropped() == lost:
+            self._told = lost
+
+
+def lines_dropped() -> int:
+    """Return how many lines stderr did not take, since `detach_from_stderr`."""
+    return sys.stderr.dropped if isinstance(sys.stderr, LogStream) else 0
+
+
+def detach_from_stderr() -> None:
+    """Let no line of this process, of a crash neither, wait for whoever reads stderr. Doing it twice is harmless."""
+    if sys.stderr is not None and not isinstance(sys.stderr, LogStream):
+        sys.stderr.flush()
+        sys.stderr = LogStream(sys.stderr.fileno())
+
+
 def set_up_log(level: str, role: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogHandler()
     handler.setFormatter(TextFormatter(role) if sys.stderr.isatty() else JsonFormatter(role))
     handler.addFilter(RateLimit())
     root = logging.getLogger()

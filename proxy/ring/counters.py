@@ -64,15 +64,17 @@ class CounterSnapshot:
     """Reason → connections without a PROXY header that says whose they are."""
     dropped_messages: int = 0
     """WebSocket messages that were passed on and not recorded."""
+    log_lines_dropped: int = 0
+    """Lines of the worker's log that stderr did not take."""
 
 
 class CounterLayout:
     """Where each counter of a worker with `routes` routes lies."""
 
     __slots__ = (
-        "auth_failures", "connections_downstream", "connections_upstream", "dropped_messages", "no_route",
-        "proxy_failures", "refused_connections", "request_bytes", "requests", "requests_in_flight", "response_bytes",
-        "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
+        "auth_failures", "connections_downstream", "connections_upstream", "dropped_messages", "log_lines_dropped",
+        "no_route", "proxy_failures", "refused_connections", "request_bytes", "requests", "requests_in_flight",
+        "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -101,7 +103,8 @@ class CounterLayout:
         self.proxy_failures = self.tls_failures + len(TLS_FAILURES)
         """Add the index of the reason."""
         self.dropped_messages = self.proxy_failures + len(PROXY_FAILURES)
-        self.size = self.dropped_messages + 1
+        self.log_lines_dropped = self.dropped_messages + 1
+        self.size = self.dropped_messages + 2
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -145,6 +148,7 @@ class CounterLayout:
             tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
             proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
             dropped_messages=values[self.dropped_messages],
+            log_lines_dropped=values[self.log_lines_dropped],
         )
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
@@ -188,6 +192,7 @@ def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bo
         dict(base.tls_failures),
         dict(base.proxy_failures),
         base.dropped_messages + snapshot.dropped_messages,
+        base.log_lines_dropped + snapshot.log_lines_dropped,
     )
     for code, count in snapshot.auth_failures.items():
         _add(total.auth_failures, code, count)

@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from proxy.process.own_packages import module_command, module_environment
 from proxy.process.ring_home import RingHome
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, check_room
 from proxy.process.wakeup import Wakeup
+from proxy.supervisor.group_signals import held_back
 
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
@@ -82,11 +83,12 @@ class Child:
         try:
             with theirs:
                 arguments, descriptors = self.command(theirs.fileno())
-                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                    module_command(*arguments),
-                    env=module_environment(),
-                    pass_fds=sorted({*descriptors, theirs.fileno()}),
-                )
+                with held_back():
+                    self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+                        module_command(*arguments),
+                        env=module_environment(),
+                        pass_fds=sorted({*descriptors, theirs.fileno()}),
+                    )
         except OSError:
             ours.close()
             raise
@@ -219,7 +221,8 @@ class Collector(Child):
         self.is_handing_over = False
         self.unread_rings = 0
         """Workers whose ring it does not read, as it says."""
-        self._told = ""
+        self._told: set[str] = set()
+        """The newest line of each kind."""
         self._offered: set[str] = set()
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
@@ -249,25 +252,35 @@ class Collector(Child):
     def start(self) -> None:
         self.is_handing_over = False
         self.unread_rings = 0
-        self._told = ""
+        self._told.clear()
         self._offered.clear()
         super().start()
 
-    def tell(self, workers: Sequence[Worker]) -> bool:
-        """Say which workers there are, with the files of rings it does not have yet; False: to be tried again."""
+    def tell(self, workers: Sequence[Worker], counts: Mapping[str, object]) -> bool:
+        """Say which workers there are, with the files of rings it does not have yet, and what we count ourselves.
+
+        Only what has changed is said. False: to be tried again.
+        """
         if self.control is None:
             return True
-        line = "rings " + json.dumps([worker.roll_call() for worker in workers if worker.has_process])
         rings = {source: fd for worker in workers for source, fd in worker.rings.items()}
         self._offered &= rings.keys()
         missing = [source for source in rings if source not in self._offered]
-        while missing or line != self._told:
+        line = "rings " + json.dumps([worker.roll_call() for worker in workers if worker.has_process])
+        while missing or line not in self._told:
             some, missing = missing[:MAX_DESCRIPTORS], missing[MAX_DESCRIPTORS:]
-            if not self.control.send(line, [rings[source] for source in some]):
+            if not self._say(line, [rings[source] for source in some]):
                 return False
-            self._told = line
             self._offered.update(some)
-        return self.control.flush()
+        counted = "counts " + json.dumps(counts)
+        return (counted in self._told or self._say(counted)) and self.control.flush()
+
+    def _say(self, line: str, descriptors: Sequence[int] = ()) -> bool:
+        if self.control is None or not self.control.send(line, list(descriptors)):
+            return False
+        word = line.partition(" ")[0]
+        self._told = {*(told for told in self._told if told.partition(" ")[0] != word), line}
+        return True
 
     def tell_again(self) -> None:
         """Offer every ring once more with the next word: one could not be attached."""

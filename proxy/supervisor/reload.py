@@ -20,6 +20,7 @@ from proxy.process.memfd import anonymous_file, hand_over, read_document
 from proxy.process.own_packages import module_command, module_environment
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.supervisor.children import Child, Shared, Worker
+from proxy.supervisor.group_signals import held_back
 
 log = logging.getLogger("proxy.supervisor")
 
@@ -97,12 +98,12 @@ class Reload:
         arguments = ("--source-fd", str(self._source_fd), "--settings-fd", str(self._read_fd))
         level = self._shared.settings["log"]["level"]
         try:
-            self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                module_command("proxy.supervisor.reload_config", *arguments, "--log-level", level),
-                env=module_environment(),
-                pass_fds=(self._source_fd, self._read_fd),
-                process_group=0,  # a hangup of the whole group is for the supervisor
-            )
+            with held_back():
+                self._reader = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+                    module_command("proxy.supervisor.reload_config", *arguments, "--log-level", level),
+                    env=module_environment(),
+                    pass_fds=(self._source_fd, self._read_fd),
+                )
         except OSError as error:
             os.close(self._read_fd)
             log.error("cannot read the configuration, keeping the current settings: %s", error)

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from proxy.process.logs import set_up_log
+from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.memfd import read_document, write_document
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, freeze
@@ -26,6 +26,7 @@ def main(argv: list[str]) -> int:
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--log-level", required=True)
     options = parser.parse_args(argv)
+    detach_from_stderr()
     set_up_log(options.log_level, role="reload")
     source = json.loads(read_document(options.source_fd))
     try:

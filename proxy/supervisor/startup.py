@@ -16,7 +16,7 @@ from typing import Any
 from proxy.process.data_dir import LISTENS_NAME, STORAGE_URL_NAME, DataDir, DataDirError, lock_data_dir, update_state
 from proxy.process.descriptors import raise_descriptor_limit
 from proxy.process.listeners import ListenError, Listeners, open_listeners, url_address
-from proxy.process.logs import set_up_log
+from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.memfd import read_document
 from proxy.process.ring_home import RingHome, claim_ring_home
 from proxy.process.shared_memory import SharedMemoryError
@@ -45,6 +45,7 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
     parser.add_argument("--source-fd", type=int, required=True, help="where the settings came from, for a reload")
     options = parser.parse_args(argv)
     settings: dict[str, Any] = json.loads(read_document(options.settings_fd))
+    detach_from_stderr()
     set_up_log(settings["log"]["level"], role="supervisor")
     raise_descriptor_limit()
     try:

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.process.control_channel import EXIT_CONFIG
-from proxy.process.logs import set_up_log
+from proxy.process.logs import lines_dropped, set_up_log
 from proxy.process.wakeup import Wakeup
 from proxy.supervisor.children import Child, Collector, Shared, Worker
+from proxy.supervisor.group_signals import take
 from proxy.supervisor.health_port import HealthPort
 from proxy.supervisor.reload import Reload
 from proxy.supervisor.sd_notify import notify
@@ -65,6 +66,7 @@ class Supervisor:
         self._watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
         self._is_announced = False
         self._is_behind = False
+        self._reloads = {"done": 0, "refused": 0}
 
     @property
     def _children(self) -> list[Child]:
@@ -92,6 +94,7 @@ class Supervisor:
     def _run_until_stopped(self, read_end: socket.socket) -> int:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(number, lambda signum, _: self._signals.append(signum))
+        take()
         self._selector.register(read_end, selectors.EVENT_READ)
         for child in self._children:
             self._start(child)
@@ -173,7 +176,8 @@ class Supervisor:
 
     def _tell_collector(self) -> None:
         """Say which workers there are, if that has changed; one that takes nothing in is told a little later."""
-        self._is_behind = not self._collector.tell(self._all_workers)
+        counts = {"log_lines_dropped": lines_dropped(), "reloads": self._reloads}
+        self._is_behind = not self._collector.tell(self._all_workers, counts)
 
     def _on_ready(self, child: Child) -> None:
         child.is_ready = True
@@ -260,6 +264,7 @@ class Supervisor:
         self._is_announced = False
         self._hand_over_by_s = time.monotonic() + COLLECTOR_STOP_S
         self._collector.hand_over(shared)
+        self._reloads["done"] += 1
         log.info("reloaded: new workers serve with the new settings", extra={"workers": len(workers)})
 
     def _refuse(self, ready: list[Worker]) -> None:
@@ -267,7 +272,8 @@ class Supervisor:
         for worker in ready:
             worker.retire()
         self._leaving += ready
-        notify("READY=1")
+        self._reloads["refused"] += 1
+        notify("READY=1\nSTATUS=the last reload was refused: the settings of before are in force")
 
     def _stop(self, read_end: socket.socket) -> int:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from proxy.process.control_channel import Control
 from proxy.process.event_loop import new_event_loop, stop_signals
-from proxy.process.logs import set_up_log
+from proxy.process.logs import detach_from_stderr, set_up_log
 from proxy.process.shared_memory import SharedMemoryError
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment
@@ -119,6 +119,7 @@ def _descriptors(text: str) -> list[int]:
 
 def main(argv: list[str]) -> int:
     """Run a worker until it is told to stop, or its supervisor is gone."""
+    detach_from_stderr()
     options = _options(argv)
     settings = read_settings(options.settings_fd)
     set_up_log(settings.log.level, role=f"worker {options.index}")

@@ -16,6 +16,7 @@ from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.network.turns import Turns
 from proxy.process.descriptors import max_client_connections
+from proxy.process.logs import lines_dropped
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller
 from proxy.settings.addresses import parse_address
@@ -179,6 +180,7 @@ class Engine:
 
     def _show_old(self, now_ns: int) -> None:
         self.recorder.set_in_flight(len(self.in_flight))
+        self.recorder.set_log_lines_dropped(lines_dropped())
         for exchange in self.in_flight:
             if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
                 access = self.routes.routes[exchange.route].access

@@ -67,6 +67,8 @@ class Sidelog:
         self.log_path = data_dir.with_suffix(".log")
         self.stdout: int | None = None
         """Descriptor for what is written to stdout; None: the log's file."""
+        self.stderr: int | None = None
+        """The same for stderr."""
         self.stop_s = 0.0
         """How long the newest stop took."""
 
@@ -124,7 +126,7 @@ class Sidelog:
                 [*self._program, *self._command],
                 cwd=self._directory,
                 env=self._environ,
-                stderr=log,
+                stderr=log if self.stderr is None else self.stderr,
                 stdout=log if self.stdout is None else self.stdout,
                 start_new_session=True,
             )

@@ -15,6 +15,7 @@ from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.load import load
 from proxy.settings.model import freeze
+from proxy.supervisor.group_signals import hold_back
 
 
 def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:
@@ -27,4 +28,5 @@ def run(overrides: Mapping[str, str], config: Path | None) -> NoReturn:
     settings_fd = hand_over(freeze(settings), "sidelog-settings")
     root = "proxy.single" if settings.proxy.workers == 0 else "proxy.supervisor"
     command = module_command(root, "--source-fd", str(source_fd), "--settings-fd", str(settings_fd))
+    hold_back()
     os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours

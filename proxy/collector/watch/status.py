@@ -11,8 +11,10 @@ from typing import Protocol
 import msgspec
 
 from api.metrics.metrics import WorkerTotals
+from api.metrics.process_metrics import ProcessTotals
 from proxy.collector.sources import Source, Sources
 from proxy.collector.watch.workers import Workers, WorkerShown
+from proxy.process.logs import lines_dropped
 from proxy.process.version import VERSION
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.inflight import InflightExchange
@@ -139,6 +141,19 @@ def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals
         proxy_failures=counters.proxy_failures,
         ring_bytes={str(index): source.reader.used_bytes for index, source in enumerate(attached)},
         ring_capacity_bytes=attached[0].segment.capacity if attached else default_capacity_bytes,
+    )
+
+
+def process_totals(sources: Sources, workers: Workers) -> ProcessTotals:
+    """Return what the processes say of themselves, for the metrics."""
+    supervisor = workers.supervisor
+    lost = {"worker": sources.counters().log_lines_dropped}
+    if supervisor is not None:
+        lost |= {"supervisor": supervisor.log_lines_dropped, "collector": lines_dropped()}
+    return ProcessTotals(
+        log_lines_dropped=lost,
+        reloads={} if supervisor is None else supervisor.reloads,
+        rings_unread=len(workers.unread),
     )
 
 

@@ -32,6 +32,13 @@ class WorkerShown(msgspec.Struct, frozen=True):
     """It serves its last clients: others accept new ones."""
 
 
+class SupervisorCounts(msgspec.Struct, frozen=True):
+    """What the supervisor counts."""
+
+    log_lines_dropped: int = 0
+    reloads: dict[str, int] = {}
+
+
 class Workers:
     """Compares what the supervisor says with the rings that are attached."""
 
@@ -43,12 +50,18 @@ class Workers:
         self.tell: Callable[[int], object] = lambda unread: None
         """Called with the number of unread rings when it changes, and at every look while there are any."""
         self.shown: tuple[WorkerShown, ...] | None = None
+        self.supervisor: SupervisorCounts | None = None
+        """None: there is none, as with `workers = 0`, or it has said nothing yet."""
         self.unread: tuple[str, ...] = ()
         """Names of the workers that push into rings nobody reads, as of the last look."""
 
     def update(self, raw: bytes | str) -> None:
         """Take over what the supervisor says, as JSON."""
         self.shown = msgspec.json.decode(raw, type=tuple[WorkerShown, ...])
+
+    def update_counts(self, raw: bytes | str) -> None:
+        """Take over what the supervisor counts, as JSON."""
+        self.supervisor = msgspec.json.decode(raw, type=SupervisorCounts)
 
     @property
     def accepting(self) -> int:

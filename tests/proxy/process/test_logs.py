@@ -2,11 +2,23 @@
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from proxy.process.logs import RATE_BURST, RATE_PERIOD_S, JsonFormatter, RateLimit, TextFormatter, set_up_log
+from proxy.process.logs import (
+    RATE_BURST,
+    RATE_PERIOD_S,
+    JsonFormatter,
+    LogStream,
+    RateLimit,
+    TextFormatter,
+    detach_from_stderr,
+    lines_dropped,
+    set_up_log,
+)
 
 
 @pytest.fixture
@@ -122,3 +134,22 @@ def test_setting_up_twice_writes_once(stderr: pytest.CaptureFixture[str]) -> Non
     logging.getLogger("proxy.twice").info("once")
     logging.getLogger("aiohttp.access").info("never")
     assert [line["role"] for line in lines(stderr)] == ["b"]
+
+
+def test_lines_that_were_lost_are_told(monkeypatch: pytest.MonkeyPatch, stderr: pytest.CaptureFixture[str]) -> None:
+    """By the first one that is taken again, once."""
+    read_fd, write_fd = os.pipe()
+    stream = LogStream(write_fd)
+    monkeypatch.setattr("sys.stderr", stream)
+    detach_from_stderr()
+    assert sys.stderr is stream
+    set_up_log("info", role="worker 0")
+    stream.dropped = 5
+    for number in range(2):
+        logging.getLogger("proxy.x").info("line %d", number)
+    assert stream.settle(60)
+    first, second = (json.loads(line) for line in os.read(read_fd, 4096).splitlines())
+    assert (first["message"], first["lines_lost"], lines_dropped()) == ("line 0", 5, 5)
+    assert "lines_lost" not in second
+    for fd in (read_fd, write_fd):
+        os.close(fd)

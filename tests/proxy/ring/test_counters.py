@@ -45,6 +45,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         layout.connections_downstream,
         layout.connections_upstream,
         layout.requests_in_flight,
+        layout.log_lines_dropped,
         *(layout.auth_failure_cell(code) for code in AUTH_FAILURES),
         *(layout.tls_failure_cell(reason) for reason in TLS_FAILURES),
         *(layout.proxy_failure_cell(reason) for reason in PROXY_FAILURES),

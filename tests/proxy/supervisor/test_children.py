@@ -246,36 +246,44 @@ def words(theirs: Control) -> tuple[list[list[dict[str, Any]]], int]:
     lines, descriptors, _ = theirs.receive()
     for fd in descriptors:
         os.close(fd)
-    return [json.loads(line.removeprefix("rings ")) for line in lines], len(descriptors)
+    return [json.loads(line.removeprefix("rings ")) for line in lines if line.startswith("rings ")], len(descriptors)
 
 
 def test_a_collector_is_told_of_workers_and_rings(shared: Shared, told: tuple[Collector, Control]) -> None:
     """At once, although there are none; then only what has changed, and each ring once, until it asks again."""
     collector, theirs = told
-    assert collector.tell([])
+    assert collector.tell([], {})
     assert words(theirs) == ([[]], 0)
-    assert collector.tell([])
+    assert collector.tell([], {})
     assert words(theirs) == ([], 0)
 
     worker = TestWorker(shared, 0)
     worker.start()
     worker.on_ring("ab", ring_file())
-    assert collector.tell([worker])
+    assert collector.tell([worker], {})
     expected = {"name": "worker 0", "pid": worker.describe()["pid"], "ready": False, "failures": 0}
     assert words(theirs) == ([[{**expected, "ring": "ab", "leaving": False}]], 1)
     worker.is_ready = True
     worker.retire()
-    assert collector.tell([worker])
+    assert collector.tell([worker], {})
     assert words(theirs) == ([[{**expected, "ready": True, "ring": "ab", "leaving": True}]], 0)
     collector.tell_again()
-    assert collector.tell([worker])
+    assert collector.tell([worker], {})
     assert words(theirs)[1] == 1
     worker.kill()
-    assert collector.tell([worker])
+    assert collector.tell([worker], {})
     assert words(theirs) == ([[]], 0)
     worker.close_rings()
     assert worker.control is not None
     worker.control.close()
+
+
+def test_what_the_supervisor_counts_is_told_when_it_changes(told: tuple[Collector, Control]) -> None:
+    """Behind the rings, which are always first."""
+    collector, theirs = told
+    for lost in (0, 0, 2):
+        assert collector.tell([], {"log_lines_dropped": lost})
+    assert theirs.receive()[0] == ["rings []", 'counts {"log_lines_dropped": 0}', 'counts {"log_lines_dropped": 2}']
 
 
 def test_more_rings_than_a_message_holds_come_in_several(shared: Shared, told: tuple[Collector, Control]) -> None:
@@ -284,7 +292,7 @@ def test_more_rings_than_a_message_holds_come_in_several(shared: Shared, told: t
     worker = Worker(shared, 0)
     for number in range(MAX_DESCRIPTORS + 3):
         worker.on_ring(str(number), ring_file())
-    assert collector.tell([worker])
+    assert collector.tell([worker], {})
     assert words(theirs) == ([[], []], MAX_DESCRIPTORS + 3)
     worker.close_rings()
 
@@ -295,11 +303,11 @@ def test_a_collector_that_takes_nothing_in_is_told_later(shared: Shared, told: t
     worker = TestWorker(shared, 0)
     worker.start()
     number = 0
-    while collector.tell([worker]):
+    while collector.tell([worker], {}):
         number += 1
         worker.on_ring(f"{number:032x}", None)
     heard: list[list[dict[str, Any]]] = []
-    while not collector.tell([worker]) or heard[-1][0]["ring"] != f"{number:032x}":
+    while not collector.tell([worker], {}) or heard[-1][0]["ring"] != f"{number:032x}":
         heard += words(theirs)[0]
     assert all(len(workers) == 1 for workers in heard)
     worker.kill()

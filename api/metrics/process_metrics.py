@@ -1,0 +1,27 @@
+"""What the processes say of themselves: lines of their logs that nobody read, reloads, rings that nobody reads."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.metrics_core import Metric
+
+from api.metrics.metrics import counters, gauge, keyed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessTotals:
+    """Read at each scrape."""
+
+    log_lines_dropped: Mapping[str, int] = field(default_factory=dict)
+    """`supervisor`, `collector` or `worker` → lines."""
+    reloads: Mapping[str, int] = field(default_factory=dict)
+    """`done` or `refused` → reloads since the start."""
+    rings_unread: int = 0
+
+
+def process_families(totals: ProcessTotals) -> Iterator[Metric]:
+    text = "Lines of sidelog's own log that stderr did not take."
+    yield counters("log_lines_dropped", text, ["process"], keyed(totals.log_lines_dropped))
+    text = "Reloads of the configuration, by result: done, refused."
+    yield counters("reloads", text, ["result"], keyed(totals.reloads))
+    yield gauge("rings_unread", "Workers that push into rings nobody reads.", totals.rings_unread)
