@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from proxy.enrich.redact.redactor import Redactor
+from proxy.http1.trace_context import TRACEPARENT
 
 MAX_MEMO_HEADS: Final = 2048
 MAX_MEMO_HEAD_BYTES: Final = 2048
@@ -36,8 +37,6 @@ _IDS: Final = re.compile(rb"(\r\n((?i:x-request-id|traceparent)): ?([0-9a-f-]{8,
 _MAX_IDS: Final = 2
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# W3C Trace Context §3.2: version, trace id, parent id, flags; all-zero ids are invalid.
-TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 
 _TRACEPARENT_LENGTH: Final = len(b"traceparent")
@@ -122,11 +121,13 @@ class HeadReader:
         parts = list(frame.redacted)
         facts = frame.facts
         trace_id = span_id = request_id = None
+        has_trace = False
         for index in range(1, len(pieces), 4):
             parts.insert(index // 2 + 1, pieces[index])
             if len(pieces[index + 1]) == _TRACEPARENT_LENGTH:
-                if trace_id is not None:
+                if has_trace:
                     return None
+                has_trace = True
                 if trace := TRACEPARENT.fullmatch(pieces[index + 2]):
                     trace_id, span_id = trace[1].decode(), trace[2].decode()
             elif request_id is not None:
