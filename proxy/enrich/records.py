@@ -17,9 +17,10 @@ from proxy.enrich.calls import CallReader
 from proxy.enrich.http.bodies import STORED_TAIL_BYTES, DecodedBody, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, ExchangeDecoder, omitted_reason
-from proxy.enrich.http.head_facts import TRACEPARENT, HeadFacts
+from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.websocket_messages import MessageReader
+from proxy.http1.trace_context import TRACEPARENT, context_of
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (
     ERROR_CODES,
@@ -127,7 +128,7 @@ class RecordBuilder:
             captured.request_bytes, captured.response_bytes, bool(flags & FLAG_REQUEST_COMPLETE),
             captured.client.decode() or None, captured.upstream.decode() or None,
             labels.id or None, labels.service, labels.container, labels.project, labels.client, None,
-            descriptor.source, descriptor.stage, facts.trace_id, facts.span_id,
+            descriptor.source, descriptor.stage, *_trace_of(captured.id, facts, descriptor),
             facts.request_id or format_id(captured.id), facts.user_agent,
             ERROR_CODES[captured.error] or None, _SHED[captured.shed], None,
             self._data(captured) if captured.notes or status == SWITCHING_PROTOCOLS else None,
@@ -212,6 +213,7 @@ class RecordBuilder:
 
     def _in_flight(self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange) -> Record:
         labels, line, facts = decoded.labels, decoded.line, decoded.request
+        trace_id, span_id = _trace_of(exchange.record_id, facts, descriptor)
         record = Record(
             0, exchange.record_id, self._instance, "exchange", exchange.started_at_us, 0,
             method=line.method,
@@ -222,8 +224,8 @@ class RecordBuilder:
             duration_us=max(0, now_us() - exchange.started_at_us),
             request_complete=False,
             client_ip=exchange.client_ip.decode("ascii", "replace") or None,
-            trace_id=facts.trace_id,
-            span_id=facts.span_id,
+            trace_id=trace_id,
+            span_id=span_id,
             request_id=facts.request_id or format_id(exchange.record_id),
             user_agent=facts.user_agent,
             **_label_columns(descriptor, labels),
@@ -262,6 +264,13 @@ def _known_head(decoded: DecodedExchange) -> Payload:
 
 def _labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
     return descriptor.routes[route] if route < len(descriptor.routes) else _NO_LABELS
+
+
+def _trace_of(record_id: bytes, facts: HeadFacts, descriptor: Descriptor) -> tuple[str | None, str | None]:
+    """Return trace and span of an exchange: those it came with, else those that its worker made."""
+    if facts.trace_id is None and descriptor.makes_traces:
+        return context_of(record_id)
+    return facts.trace_id, facts.span_id
 
 
 def _label_columns(descriptor: Descriptor, labels: RouteLabels) -> dict[str, Any]:

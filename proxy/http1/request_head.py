@@ -51,6 +51,8 @@ class RequestHead:
     """Forwarded on as it is."""
     hops: list[bytes] = field(default_factory=list)
     request_id: bytes = b""
+    lacks_trace: bool = False
+    """Whether it is to get a trace context; set by engines that make them (`trace_context.py`)."""
     opt_out: OptOutLevel | None = None
     """Set by engines that allow it (`opt_out.py`)."""
     lines: list[bytes] = field(default_factory=list)

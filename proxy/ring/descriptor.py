@@ -42,6 +42,8 @@ class Descriptor:
     source: str
     stage: str | None
     routes: tuple[RouteLabels, ...]
+    makes_traces: bool = False
+    """Whether requests without a trace context got one (`proxy/http1/trace_context.py`)."""
 
 
 def write_descriptor(settings: Mapping[str, Any]) -> bytes:
@@ -51,7 +53,8 @@ def write_descriptor(settings: Mapping[str, Any]) -> bytes:
         if route["auth"] == "off":
             route["auth"] = route["key_header"] = None
     proxy = settings["proxy"]
-    return json.dumps({"source": proxy["source"], "stage": proxy["stage"] or None, "routes": routes}).encode()
+    document = {"source": proxy["source"], "stage": proxy["stage"] or None, "routes": routes}
+    return json.dumps(document | {"makes_traces": proxy["trace_context"]}).encode()
 
 
 def read_descriptor(raw: bytes) -> Descriptor:
@@ -59,6 +62,6 @@ def read_descriptor(raw: bytes) -> Descriptor:
     try:
         parsed = json.loads(raw)
         routes = tuple(RouteLabels(**{key: route.get(key) for key in _ROUTE_KEYS}) for route in parsed["routes"])
-        return Descriptor(parsed["source"], parsed["stage"], routes)
+        return Descriptor(parsed["source"], parsed["stage"], routes, parsed.get("makes_traces") is True)
     except (ValueError, KeyError, TypeError, AttributeError):
         return Descriptor("backend", None, ())

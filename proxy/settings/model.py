@@ -92,6 +92,9 @@ class ProxySettings(Section, frozen=True):
     ] = False
     tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the data port")] = ""
     tls_key_file: Annotated[str, about("PEM private key; empty: in the same file")] = ""
+    trace_context: Annotated[
+        bool, about("requests without a valid traceparent (W3C) get one; its trace id is the record's id")
+    ] = False
     via: Annotated[str, about("pseudonym in Via; empty: no Via header")] = ""
     record_id_header: Annotated[str, about("response header with the record id; empty: none")] = "X-Sidelog-Id"
     instance: Annotated[

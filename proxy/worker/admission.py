@@ -8,6 +8,7 @@ from proxy.http1.errors import Refused
 from proxy.http1.forwarded import forwarded_lines
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_reader import RequestReader
+from proxy.http1.trace_context import traceparent_line
 from proxy.ring.exchange import Exchange
 from proxy.worker.engine import Engine
 from proxy.worker.opt_out import lower
@@ -74,3 +75,15 @@ class Admission:
         lines = engine.render(head, route)
         lines += forwarded_lines(head, peer, self._scheme, head.host, original)
         return head, route, lines, original.client
+
+
+class TracingAdmission(Admission):
+    """Admits requests that get a trace context where they bring none; a class of its own, as most engines make none."""
+
+    __slots__ = ()
+
+    def admit(self, exchange: Exchange, request: RequestReader, head: RequestHead) -> tuple[Route, bytes]:
+        route, outgoing = super().admit(exchange, request, head)
+        if head.lacks_trace:
+            outgoing = outgoing[:-2] + traceparent_line(exchange.id) + b"\r\n"
+        return route, outgoing

@@ -14,6 +14,7 @@ from proxy.http1.field_lines import PlainLines
 from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
+from proxy.http1.trace_context import drop_invalid_context
 from proxy.network.turns import Turns
 from proxy.process.descriptors import max_client_connections
 from proxy.process.logs import lines_dropped
@@ -86,6 +87,7 @@ class Engine:
         self.max_line_bytes: Final = limits.max_header_line_bytes or 1 << 24
         self.max_message_bytes: Final = settings.capture.websocket_message_bytes
         self.max_messages_per_s: Final = settings.capture.websocket_messages_per_s
+        self.makes_traces: Final = settings.proxy.trace_context
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.max_connections: Final = min(limits.max_connections or 1 << 30, max_client_connections())
         self._max_per_client = limits.max_connections_per_client
@@ -146,6 +148,8 @@ class Engine:
         )
         if self.opt_out is not None:
             head.opt_out = self.opt_out.level_of(block)
+        if self.makes_traces:
+            head.lacks_trace = drop_invalid_context(head)
         return head
 
     def render(self, head: RequestHead, route: Route) -> bytes:

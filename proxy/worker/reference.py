@@ -39,6 +39,7 @@ from proxy.http1.forwarded import TrustedProxies, forwarded_lines
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.request_line import parse_request_line
 from proxy.http1.response_head import ResponseHead, parse_response_head
+from proxy.http1.trace_context import drop_invalid_context, traceparent_line
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import (
     ERROR_INDEX,
@@ -70,6 +71,7 @@ class ReferenceEngine:
         self._limits = settings.proxy.limits
         self._routes = routes
         self._opt_out = make_opt_out(settings.capture.opt_out_header)
+        self._makes_traces = settings.proxy.trace_context
         self.recorder = recorder
         self._gate = gate
         self._instance = instance.encode()
@@ -132,11 +134,15 @@ class ReferenceEngine:
         exchange.client = original.client
         if self._opt_out is not None:
             head.opt_out = self._opt_out.level_of(block)
+        if self._makes_traces:
+            head.lacks_trace = drop_invalid_context(head)
         route = self._find_route(exchange, head, target)
         lines = route.render(head, self._instance, self._via)
         lines += forwarded_lines(head, peer, b"http", head.host, original)
         if not head.request_id:
             lines += b"X-Request-Id: %b\r\n" % exchange.id_text
+        if head.lacks_trace:
+            lines += traceparent_line(exchange.id)
         upstream = await self._send(request, exchange, route, route.target(target), lines)
         try:
             return await self._relay(request, exchange, route, upstream)

@@ -41,7 +41,7 @@ from proxy.ring.exchange import (
     OUTCOME_INDEX,
     Exchange,
 )
-from proxy.worker.admission import Admission
+from proxy.worker.admission import Admission, TracingAdmission
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Deadlines, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
@@ -102,7 +102,8 @@ class Relay:
         self._transport = transport
         self._peer = peer
         self._flags = FLAG_TLS if is_tls else 0
-        self._admission = Admission(engine, peer, is_tls=is_tls)
+        admission = TracingAdmission if engine.makes_traces else Admission
+        self._admission = admission(engine, peer, is_tls=is_tls)
         self._is_paused = False
         """Whether the client takes no more of the response for now."""
         # of the exchange

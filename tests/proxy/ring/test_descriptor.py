@@ -28,6 +28,14 @@ def test_what_was_written_is_read() -> None:
     assert (second.id, second.service, second.location) == ("b", None, "eu")
 
 
+def test_it_says_whether_requests_got_a_trace() -> None:
+    """A ring of before, which says nothing of it, made none."""
+    for is_made in (False, True):
+        settings = Settings(proxy=ProxySettings(trace_context=is_made))
+        assert read_descriptor(write_descriptor(msgspec.to_builtins(settings))).makes_traces is is_made
+    assert read_descriptor(b'{"source": "edge", "stage": null, "routes": []}') == Descriptor("edge", None, ())
+
+
 def test_no_secret_is_in_it() -> None:
     """Headers that routes set stay out of shared memory."""
     route = RouteSettings(id="a", upstream="http://x", set_request_headers={"authorization": "Bearer secret"})

@@ -1,0 +1,36 @@
+"""Trace context (W3C, level 1): whether a request has one, and the one it gets where it has none. Pure.
+
+A context made here is derived from the record's id, a UUID of version 7, so that whoever has the id has the trace,
+before a byte of it is stored: worker, in-flight table and collector compute the same. The parent id is its last eight
+bytes, which begin with the variant's bit and are therefore never zero.
+"""
+
+import re
+from typing import Final
+
+from proxy.http1.field_lines import name_of
+from proxy.http1.request_head import RequestHead
+
+TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+"""Version, trace id, parent id, flags; ids of zeros are invalid (§3.2.2)."""
+_NAME: Final = b"traceparent"
+_FIELDS: Final = frozenset((_NAME, b"tracestate"))
+
+
+def drop_invalid_context(head: RequestHead) -> bool:
+    """Return whether a request has no valid context; what it has of an invalid one is left out (§3.2, §3.3)."""
+    values = [line[len(_NAME) + 1 :].strip(b" \t") for line in head.lines if name_of(line) == _NAME]
+    if len(values) == 1 and TRACEPARENT.fullmatch(values[0]):
+        return False
+    head.lines = [line for line in head.lines if name_of(line) not in _FIELDS]
+    return True
+
+
+def context_of(record_id: bytes) -> tuple[str, str]:
+    """Return trace id and parent id of the context made for an exchange."""
+    return record_id.hex(), record_id[8:].hex()
+
+
+def traceparent_line(record_id: bytes) -> bytes:
+    """Return the field line of the context made for an exchange, with its CRLF; it is sampled, as it is recorded."""
+    return b"traceparent: 00-%b-%b-01\r\n" % tuple(part.encode() for part in context_of(record_id))
