@@ -1,0 +1,1 @@
+"""Healthy traffic beside one hostile connection: `python -m bench.hostile`."""

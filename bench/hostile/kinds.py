@@ -1,0 +1,64 @@
+"""What a hostile connection sends, or asks to be sent: the least bytes that cost the most work."""
+
+from dataclasses import dataclass
+from typing import Final
+
+BLOCK_BYTES: Final = 1 << 18
+"""What is sent at a time, again and again."""
+
+_CHUNKED: Final = b"Host: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+_HANDSHAKE: Final = (
+    b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+SWITCH: Final = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+DOWNLOAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+CHUNKS: Final = {
+    "1-byte chunks": b"1\r\nx\r\n",
+    "20-byte chunks": b"14\r\n" + b"y" * 20 + b"\r\n",
+    "chunks with extensions": b"1;a=b\r\nx\r\n",
+    "chunks of line ends": b"2\r\n\r\n\r\n",
+}
+FRAMES: Final = {"empty frames": b"\x81\0", "mixed frames": b"\x81\0\x89\x01x"}
+MASKED: Final = {"empty frames": b"\x81\x80mask", "mixed frames": b"\x81\x80mask\x89\x81maskx"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One hostile connection."""
+
+    name: str
+    opening: bytes
+    """Sent once."""
+    unit: bytes = b""
+    """Then sent for ever; empty: the connection only reads."""
+    waits: bool = False
+    """Whether the answer's head is read before."""
+
+
+def flood(path: str) -> tuple[bytes, bytes]:
+    """Return what the upstream answers to a path of `/hostile/down`: once, and then for ever."""
+    kind, _, name = path.removeprefix("/hostile/down/").replace("%20", " ").partition("/")
+    return (SWITCH, FRAMES[name]) if kind == "frames" else (DOWNLOAD, CHUNKS[name])
+
+
+def kinds() -> list[Kind]:
+    """Return all kinds, in the order in which they are measured."""
+    found = [Kind(f"{name} up", b"POST /hostile/up HTTP/1.1\r\n" + _CHUNKED, unit) for name, unit in CHUNKS.items()]
+    found += [Kind(f"{name} down", _get(f"/hostile/down/chunks/{name}")) for name in CHUNKS]
+    found += [Kind(f"{name} up", _HANDSHAKE % b"/hostile/frames", unit, waits=True) for name, unit in MASKED.items()]
+    found += [Kind(f"{name} down", _HANDSHAKE % _target(f"/hostile/down/frames/{name}")) for name in FRAMES]
+    large = b"POST /hostile/up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (1 << 50)
+    found.append(Kind("large upload", large, bytes(BLOCK_BYTES)))
+    found.append(Kind("pipelined requests", b"", _get("/healthy")))
+    found.append(Kind("refused requests", b"", _get("/none")))
+    return found
+
+
+def _get(path: str) -> bytes:
+    return b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % _target(path)
+
+
+def _target(path: str) -> bytes:
+    return path.replace(" ", "%20").encode()

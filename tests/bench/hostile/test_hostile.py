@@ -1,0 +1,33 @@
+"""The benchmark of hostile neighbours runs, and finds nothing lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.hostile.__main__ import main
+from bench.hostile.kinds import FRAMES, MASKED, kinds
+from proxy.http1.websocket_frames import MessageScanner
+
+
+def test_it_measures_a_kind_and_a_crowd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each, in the table and in the result; the healthy client fails nowhere."""
+    out = tmp_path / "hostile.json"
+    result = main(["--seconds", "0.3", "--crowd", "20", "--only", "empty frames up", "--out", str(out)])
+    assert json.loads(out.read_text()) == result
+    felt = result["felt"]
+    assert [each["beside"] for each in felt] == ["nobody", "empty frames up", "20 silent", "nobody again"]
+    assert [(each["failed"], each["dropped"]) for each in felt] == [(0, 0)] * 4
+    assert all(each["requests"] > 0 and each["p50_ms"] <= each["p99_ms"] <= each["latest_ms"] for each in felt)
+    assert felt[1]["messages_dropped"] > 0
+    assert "empty frames up" in capsys.readouterr().out
+
+
+def test_the_kinds_are_what_they_say() -> None:
+    """Names are distinct, and what goes as frames are frames."""
+    names = [kind.name for kind in kinds()]
+    assert len(names) == len(set(names)) == 15
+    for unit in (*FRAMES.values(), *MASKED.values()):
+        scanner = MessageScanner(8)
+        assert len(scanner.feed(unit * 3)) in (3, 6)
+        assert not scanner.is_lost
