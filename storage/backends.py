@@ -31,6 +31,8 @@ class Options(TypedDict, total=False):
     durability: Durability
     is_read_only: bool
     notify_as: str
+    instance: str
+    holder: str
     max_bytes: int
     on_set_aside: Callable[[str, str], object] | None
     damage: str
@@ -46,6 +48,10 @@ class Opening:
     """The store must be there with the newest layout, and nothing about it is changed."""
     notify_as: str = ""
     """Name of this sidecar, to announce its commits to others (Postgres: NOTIFY); empty: it does not."""
+    instance: str = ""
+    """Name of this sidecar, which no other may write under at the same time (Postgres)."""
+    holder: str = ""
+    """What tells this sidecar from others of its name, kept over restarts; empty: its name is not watched."""
     max_bytes: int = 0
     """The cap on size that the caller holds, so that the store can keep its journal short; 0 for none."""
     on_set_aside: Callable[[str, str], object] | None = None
@@ -94,6 +100,7 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, opening: Opening) -> St
 
 async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
     from storage.postgres.connection import Address
+    from storage.postgres.lease import Lease
     from storage.postgres.store import PostgresStorage
 
     return await PostgresStorage.open(
@@ -101,6 +108,7 @@ async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> 
         durability=opening.durability,
         is_read_only=opening.is_read_only,
         notify_as=opening.notify_as,
+        lease=Lease(opening.instance, opening.holder) if opening.holder else None,
     )
 
 

@@ -10,6 +10,7 @@ Invariant: nothing is committed before the positions in the store are known.
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
 from proxy.collector.tail_offset import make_tail, read_secret, start_tail
 from proxy.collector.watch.store import StoreNotices
-from proxy.process.data_dir import DataDir
+from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
@@ -37,6 +38,8 @@ from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
+HOLDER: Final = "holder"
+"""Member of the state in the data directory."""
 SPOOL_DIRECTORY: Final = "spool"
 """In the data directory."""
 FIRST_ATTEMPT_S: Final = 1.0
@@ -77,7 +80,7 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
         StorageMisconfigured: its address can never work. In an exception group.
     """
     notify_as = data.instance if settings.storage.listen_url else ""
-    notices = StoreNotices()
+    notices, holder = StoreNotices(), _holder(data.path)
 
     async def open_store(damage: str) -> Storage:
         return await open_storage(
@@ -85,6 +88,8 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
             data.path,
             durability=settings.storage.durability,
             notify_as=notify_as,
+            instance=data.instance,
+            holder=holder,
             max_bytes=settings.retention.max_bytes,
             on_set_aside=notices.on_set_aside,
             damage=damage,
@@ -104,6 +109,16 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
                 watching.cancel()
     finally:
         await deferred.close()
+
+
+def _holder(data_dir: Path) -> str:
+    """Return what tells this sidecar from others of its name: made once, kept in the data directory."""
+    kept = read_state(data_dir).get(HOLDER)
+    if isinstance(kept, str) and kept:
+        return kept
+    made = secrets.token_hex(16)
+    update_state(data_dir, **{HOLDER: made})
+    return made
 
 
 async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -> StartState:

@@ -11,7 +11,7 @@ counter's lock while its sidecar does not answer.
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Self, TypeVar
 
 import asyncpg
@@ -31,6 +31,7 @@ from storage.postgres.connection import (
 )
 from storage.postgres.dictionary import Names
 from storage.postgres.erase import erase_slice
+from storage.postgres.lease import Lease
 from storage.postgres.notices import notify
 from storage.postgres.schema import check_layout, migrate
 from storage.postgres.session import PostgresSession
@@ -55,6 +56,8 @@ LOCK_LIMIT_S: Final = 10.0
 IDLE_LIMIT_S: Final = 15.0
 """How long a sidecar that was stopped, or cut off, may keep the others waiting: then the server ends its session."""
 
+_RELEASE_S: Final = 1.0
+"""How long a store that is closed may take to give up its name: it expires anyway."""
 _SIZE: Final = (
     "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
     "WHERE relnamespace = 'sidelog'::regnamespace AND relkind IN ('r', 'm', 'S')"
@@ -75,11 +78,13 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         read_budget_s: float,
         lock_limit_s: float,
         notify_as: str,
+        lease: Lease | None = None,
     ) -> None:
         super().__init__("postgres", address.location, schema_version)
         self._address = address
         self._statement_cache_size = statement_cache_size
         self._read_budget_s = read_budget_s
+        self._lease = lease
         self._begin_write = _begin_write(durability, lock_limit_s)
         self._begin_read = _begin_read()
 
@@ -108,6 +113,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         lock_limit_s: float = LOCK_LIMIT_S,
         is_read_only: bool = False,
         notify_as: str = "",
+        lease: Lease | None = None,
     ) -> Self:
         """Open a database, making or bringing up to date its schema `sidelog`; read-only, that stays as it is.
 
@@ -128,6 +134,8 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
                 try:
                     statement_cache_size = await find_statement_cache_size(connection, address)
                     schema_version = await (check_layout if is_read_only else migrate)(connection)
+                    if lease is not None:
+                        await lease.take(connection)
                 finally:
                     await close(connection)
         return cls(
@@ -139,9 +147,12 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
             read_budget_s=read_budget_s,
             lock_limit_s=lock_limit_s,
             notify_as=notify_as,
+            lease=lease,
         )
 
     async def commit(self, batch: Batch) -> int:
+        if self._lease is not None and self._lease.is_lost:
+            raise StorageUnavailable(self._lease.reason)
         async with self._write_connection() as connection:
             return await self._batches.store(connection, batch)
 
@@ -169,6 +180,9 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         await self._tidy(purge.reclaim)
 
     async def is_in_place(self) -> bool:
+        if self._lease is not None and self._lease.is_due:
+            async with self._write_connection() as connection:
+                await self._lease.take(connection)
         return True
 
     async def kept(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -193,6 +207,10 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
 
     async def close(self) -> None:
         async with self._writing:
+            if self._lease is not None and not self._writer.is_closed:
+                with suppress(StorageUnavailable), translated():
+                    async with asyncio.timeout(_RELEASE_S):
+                        await self._lease.release(await self._writer.open())
             for link in (*self._readers, self._writer):
                 await link.close()
 

@@ -147,7 +147,7 @@ class DeferredStorage:
             except StorageUnavailable as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
-                    log.error("the store cannot be replaced yet, retrying every %g s: %s", WATCH_S, error)
+                    log.error("the store cannot be used, retrying every %g s: %s", WATCH_S, error)
 
     def _begin_replacing(self, why: str, reason: str) -> None:
         if self._replacement is None:

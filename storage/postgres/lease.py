@@ -1,0 +1,81 @@
+"""The lease on the name of an instance: two sidecars of one name on one database would share their positions.
+
+Strategy: a row says who holds the name, renewed every few seconds and by the server's clock. The holder is known by
+what its data directory has kept, so that it goes on at once after a kill; another has to wait until the row is old. A
+copy of a data directory is the same holder in another session: of two that take the name from each other both are told.
+
+Invariant: while somebody else holds the name nothing is committed under it.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+from uuid import uuid4
+
+from storage.errors import StorageUnavailable
+from storage.postgres.connection import Connection
+from storage.postgres.text import escape
+
+log = logging.getLogger(__name__)
+
+RENEW_S: Final = 5.0
+EXPIRES_S: Final = 20.0
+"""A holder that was not heard of for so long has lost its name."""
+_TOLD_AFTER: Final = 3
+"""Of two sessions of one holder, one may be handing over to the other: more than that is a copy."""
+_TAKE: Final = (
+    "INSERT INTO sidelog.leases AS known (instance, holder, session, renewed_at) "
+    "VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (instance) DO UPDATE SET "
+    "holder = excluded.holder, session = excluded.session, renewed_at = excluded.renewed_at "
+    "WHERE known.holder = excluded.holder OR known.renewed_at < clock_timestamp() - $4 * interval '1 second' "
+    "RETURNING (SELECT session FROM sidelog.leases WHERE instance = $1)"
+)
+_RELEASE: Final = "DELETE FROM sidelog.leases WHERE instance = $1 AND session = $2"
+
+
+class Lease:
+    """One name, held or not."""
+
+    def __init__(self, instance: str, holder: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._instance = instance
+        self._holder = escape(holder)
+        self._session = uuid4().hex
+        self._clock = clock
+        self._renewed_at_s: float | None = None
+        self._taken_from_us = 0
+        self.is_lost = False
+        """Whether another holds the name."""
+
+    @property
+    def reason(self) -> str:
+        return (
+            f"another sidelog writes to this database as instance {self._instance!r}; "
+            "give each its own name in the setting instance"
+        )
+
+    @property
+    def is_due(self) -> bool:
+        return self._renewed_at_s is None or self._clock() - self._renewed_at_s >= RENEW_S
+
+    async def take(self, connection: Connection) -> None:
+        """Take the name, or renew it.
+
+        Raises:
+            StorageUnavailable: another holds it.
+        """
+        now_s = self._clock()
+        row = await connection.fetchrow(_TAKE, escape(self._instance), self._holder, self._session, EXPIRES_S)
+        self.is_lost = row is None
+        if row is None:
+            raise StorageUnavailable(self.reason)
+        is_renewal, self._renewed_at_s = self._renewed_at_s is not None, now_s
+        if is_renewal and row[0] != self._session:
+            self._taken_from_us += 1
+            if self._taken_from_us == _TOLD_AFTER:
+                log.error("%s, or a copy of this data directory is in use", self.reason)
+
+    async def release(self, connection: Connection) -> None:
+        """Give the name to whoever wants it, unless somebody has it already."""
+        if not self.is_lost:
+            await connection.execute(_RELEASE, escape(self._instance), self._session)

@@ -1,0 +1,90 @@
+"""One instance name, one sidecar at a time: the second is refused until the first is gone or silent."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from storage.backends import open_storage
+from storage.base import Storage
+from storage.errors import StorageUnavailable
+from storage.postgres import lease as lease_module
+from storage.record import Batch, Entry
+from tests.storage.samples import make_record
+from tests.support import postgres
+
+Open = Callable[[str], Awaitable[Storage]]
+AGE = "UPDATE sidelog.leases SET renewed_at = renewed_at - interval '1 hour'"
+
+
+@pytest.fixture
+async def url(tmp_path: Path) -> str:
+    """A database."""
+    return await postgres.database(tmp_path)
+
+
+@pytest.fixture
+def opened(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open the store as the sidecar `one` of a data directory."""
+    monkeypatch.setattr(lease_module, "RENEW_S", 0.0)
+
+    async def open_as(holder: str) -> Storage:
+        return await open_storage(url, tmp_path, instance="one", holder=holder)
+
+    return open_as
+
+
+async def execute(url: str, sql: str) -> None:
+    """Change the leases behind everybody's back."""
+    connection = await asyncpg.connect(url)
+    await connection.execute(sql)
+    await connection.close()
+
+
+async def test_a_second_of_the_same_name_is_refused(opened: Open, url: str, tmp_path: Path) -> None:
+    """With what to do about it; another name, a reader, and the same sidecar after a kill are welcome."""
+    async with await opened("a"):
+        with pytest.raises(StorageUnavailable, match="another sidelog writes to this database as instance 'one'"):
+            await opened("b")
+        async with await open_storage(url, tmp_path, instance="two", holder="b"):
+            pass
+        async with await open_storage(url, tmp_path, is_read_only=True):
+            pass
+        async with await opened("a"):
+            pass
+
+
+async def test_the_name_is_free_when_its_holder_has_closed(opened: Open) -> None:
+    """At once: a replacement does not wait."""
+    async with await opened("a"):
+        pass
+    async with await opened("b"):
+        pass
+
+
+async def test_who_was_silent_for_long_has_lost_its_name(opened: Open, url: str) -> None:
+    """It commits nothing any more, and says why; it goes on when the other is gone."""
+    async with await opened("a") as first:
+        await first.commit(Batch("one", [Entry(make_record())]))
+        await execute(url, AGE)
+        async with await opened("b") as second:
+            await second.commit(Batch("one", [Entry(make_record())]))
+            with pytest.raises(StorageUnavailable, match="another sidelog"):
+                await first.is_in_place()
+            with pytest.raises(StorageUnavailable, match="another sidelog"):
+                await first.commit(Batch("one", [Entry(make_record())]))
+            assert await second.is_in_place()
+        assert await first.is_in_place()
+        assert await first.commit(Batch("one", [Entry(make_record())])) == 3
+
+
+async def test_copies_of_a_data_directory_are_told(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """Not for one that hands over to its successor; for two that both go on."""
+    async with await opened("a") as first, await opened("a") as second:
+        await first.is_in_place()
+        assert "copy of this data directory" not in caplog.text
+        for _ in range(3):
+            await second.is_in_place()
+            await first.is_in_place()
+        assert "copy of this data directory" in caplog.text
