@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from proxy.process.terminal import UNSAFE, json_escaped
 from storage.record import Entry, Record, format_id
 
 log = logging.getLogger(__name__)
@@ -42,10 +43,8 @@ Formatter = Callable[[Entry], bytes]
 
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 """Not the locale's."""
-_UNSAFE: Final = re.compile(r'[\x00-\x1f"\\\x7f-\x9f\u2028\u2029\ud800-\udfff]')
-_UNSAFE_WORD: Final = re.compile(r'[\s\x00-\x1f"\\\x7f-\x9f\ud800-\udfff]')
-_UNSAFE_JSON: Final = re.compile(r"[\x7f-\x9f\u2028\u2029]")
-"""What a JSON encoder lets pass and a terminal, or another reader of lines, would obey."""
+_UNSAFE: Final = re.compile(rf'["\\\t\n{UNSAFE}]')
+_UNSAFE_WORD: Final = re.compile(rf'[\s"\\{UNSAFE}]')
 _REFERER: Final = b"\r\nreferer:"
 
 
@@ -100,7 +99,7 @@ class JsonFormatter:
         except UnicodeEncodeError:  # half of a surrogate pair, which no encoding has
             encoded = self._encode(_without_surrogates(line))
         if not encoded.isascii() or b"\x7f" in encoded:
-            encoded = _UNSAFE_JSON.sub(_escape_json, encoded.decode()).encode()
+            encoded = json_escaped(encoded.decode()).encode()
         return encoded + b"\n"
 
 
@@ -168,10 +167,6 @@ def _word(value: str | None) -> str:
 def _escape(found: re.Match[str]) -> str:
     r"""Write `\xNN` per byte, as nginx does."""
     return "".join(f"\\x{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
-
-
-def _escape_json(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
 
 
 def _without_surrogates(line: _JsonLine) -> _JsonLine:

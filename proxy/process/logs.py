@@ -20,6 +20,8 @@ from collections import deque
 from io import TextIOBase
 from typing import Any, Final, TextIO
 
+from proxy.process.terminal import visible
+
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -89,7 +91,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
-        return f"{super().format(record)} {extra}".rstrip()
+        return visible(f"{super().format(record)} {extra}".rstrip())
 
 
 class LogStream(TextIOBase):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.cli.commands.output import complain, say, say_json
+from proxy.process.terminal import json_escaped
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError, redacted
 
@@ -72,5 +73,5 @@ def _value(value: object) -> str:
     if isinstance(value, dict):
         inner = ", ".join(f"{json.dumps(key)} = {_value(item)}" for key, item in value.items())
         return f"{{ {inner} }}" if inner else "{}"
-    # DEL is the one character TOML wants escaped and JSON does not.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # DEL is the one character TOML wants escaped and JSON does not; a terminal wants more.
+    return json_escaped(json.dumps(value, ensure_ascii=False))

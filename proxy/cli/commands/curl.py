@@ -12,6 +12,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from proxy.process.terminal import UNSAFE
+
 _LEFT_OUT: Final = frozenset(
     (
         *("host", "content-length", "connection", "keep-alive", "transfer-encoding", "trailer", "upgrade", "te"),
@@ -22,6 +24,7 @@ _LEFT_OUT: Final = frozenset(
 _ADDED_BY_CURL: Final = ("user-agent", "accept")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REDACTED: Final = re.compile(r"\[REDACTED(?::[0-9a-f]+)?\]")
+_CONTROLS: Final = re.compile(f"([{UNSAFE}]+)")
 BODY_FILE: Final = "request-body"
 """Where a body is looked for that cannot stand in the line."""
 
@@ -44,7 +47,7 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
     headers = [(name, value) for name, value in request["headers"] if _TOKEN.fullmatch(name)]
     prefix, body = _body_words(request["body"], notes)
     words = ["curl --globoff --path-as-is", *_method_words(record, has_body=bool(body))]
-    words.append(f"--url {shlex.quote(_url(record, notes))}")
+    words.append(f"--url {_word(_url(record, notes))}")
     words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
     if (record.get("outcome") or "").startswith("upgraded") or record.get("status") == 101:
         notes.append("the connection was upgraded (WebSocket): curl repeats the request that asked for it only")
@@ -57,7 +60,7 @@ def _method_words(record: Mapping[str, Any], *, has_body: bool) -> list[str]:
     if method == "HEAD":
         words.append("--head")
     elif method != ("POST" if has_body else "GET") and _TOKEN.fullmatch(method):
-        words.append(f"--request {shlex.quote(method)}")
+        words.append(f"--request {_word(method)}")
     return words
 
 
@@ -81,11 +84,11 @@ def _header_words(
         if _REDACTED.search(value):
             notes.append(f"{name} held a secret: replace <{name}>")
             value = _REDACTED.sub(lambda _, name=name: f"<{name}>", value)  # type: ignore[misc]
-        words.append(f"--header {shlex.quote(f'{name}: {value}' if value else f'{name};')}")
+        words.append(f"--header {_word(f'{name}: {value}' if value else f'{name};')}")
     if "accept-encoding" in names:
         words.append("--compressed")
     added = (*_ADDED_BY_CURL, "content-type") if has_body else _ADDED_BY_CURL
-    words += [f"--header {shlex.quote(f'{name}:')}" for name in added if name not in names]
+    words += [f"--header {_word(f'{name}:')}" for name in added if name not in names]
     if is_decoded:
         notes.append(f"the body was sent as {(body or {})['coding']} and is sent decoded")
     return words
@@ -100,9 +103,20 @@ def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, 
         notes.append(f"the body of {body['size']} bytes {why}: put it into the file {BODY_FILE}")
         return "", [f"--data-binary @{BODY_FILE}"]
     if body["encoding"] == "base64":
-        return f"printf %s {shlex.quote(body['head'])} | base64 -d | ", ["--data-binary @-"]
+        return f"printf %s {_word(body['head'])} | base64 -d | ", ["--data-binary @-"]
     if body["coding"] is None and len(body["head"].encode()) != body["size"]:
         notes.append("secrets were removed from the body; this is not the original")
     elif _REDACTED.search(body["head"]):
         notes.append("the body held a secret: replace [REDACTED]")
-    return "", [f"--data-raw {shlex.quote(body['head'])}"]
+    return "", [f"--data-raw {_word(body['head'])}"]
+
+
+def _word(text: str) -> str:
+    """Quote one shell word; what a terminal would obey is made by printf, so that the line itself is safe to show."""
+    parts = [part for part in _CONTROLS.split(text) if part] or [""]
+    return "".join(_printf(part) if _CONTROLS.fullmatch(part) else shlex.quote(part) for part in parts)
+
+
+def _printf(controls: str) -> str:
+    octal = "".join(f"\\{byte:03o}" for byte in controls.encode("utf-8", "surrogatepass"))
+    return f"\"$(printf '{octal}')\""

@@ -21,6 +21,7 @@ from proxy.cli.commands.doctor_store import check_spool, check_sqlite, check_sto
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
 from proxy.process.own_packages import ROOT
+from proxy.process.terminal import visible_line
 from proxy.settings.check import NO_UPSTREAM
 from proxy.settings.model import Settings
 
@@ -187,6 +188,10 @@ def _print(findings: list[Finding]) -> None:
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     out = console()
     for finding in findings:
-        out.print(Text.assemble((f"{finding.state:4}", styles[finding.state]), f"  {finding.name:15} {finding.text}"))
+        out.print(
+            Text.assemble(
+                (f"{finding.state:4}", styles[finding.state]), f"  {finding.name:15} {visible_line(finding.text)}"
+            )
+        )
         if finding.fix:
-            out.print(Text(f"      fix: {finding.fix}"))
+            out.print(Text(f"      fix: {visible_line(finding.fix)}"))

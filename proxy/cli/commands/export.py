@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import CommandError, ReaderGone, complain
+from proxy.cli.commands.output import CommandError, ReaderGone, Verbatim, complain
 
 PIECE_BYTES: Final = 1 << 16
 READ_TIMEOUT_S: Final = 120.0
@@ -22,7 +22,7 @@ BAR_CHARACTERS: Final = 24
 def run(client: Client, parameters: Mapping[str, str | list[str]], output: Path | None) -> int:
     """Write the export to a file, or to standard output."""
     if output is None:
-        _copy(client, parameters, sys.stdout.buffer)
+        _copy(client, parameters, Verbatim())
         return 0
     try:
         with output.open("wb") as file:
@@ -32,7 +32,7 @@ def run(client: Client, parameters: Mapping[str, str | list[str]], output: Path 
     return 0
 
 
-def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: BinaryIO) -> None:
+def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: BinaryIO | Verbatim) -> None:
     progress = _Progress(_expected_lines(client, parameters) if sys.stderr.isatty() else None)
     try:
         with client.stream("/api/export", parameters, {}, READ_TIMEOUT_S) as response:

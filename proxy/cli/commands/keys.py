@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, console, say, say_json, visible
+from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, complain, console, say, say_json
+from proxy.process.terminal import visible
 
 _AGE: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

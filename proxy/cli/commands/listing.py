@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, console, visible_line
+from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, console
+from proxy.process.terminal import visible_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import say, visible_line
+from proxy.cli.commands.output import say
+from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 1000
 """The API's largest page; what is behind it is said."""

@@ -4,9 +4,9 @@ Invariant: text from records or files reaches a terminal only with its control c
 logged request cannot move the cursor or retitle the reader's window.
 """
 
+import codecs
 import json
 import os
-import re
 import select
 import signal
 import sys
@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from proxy.process.terminal import json_escaped, visible
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 WIDE_COLUMNS: Final = 120
 """A terminal this wide is shown every column."""
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class CommandError(Exception):
@@ -36,7 +37,12 @@ class ReaderGone(Exception):
 
 
 def say(text: str) -> None:
-    """Write one line to stdout.
+    """Write one line to stdout; raises ReaderGone as `say_styled` does."""
+    say_styled(visible(text))
+
+
+def say_styled(text: str) -> None:
+    """Write one line that may hold escape sequences of our own, and none of anybody else.
 
     Raises:
         ReaderGone: nobody reads it any more.
@@ -96,24 +102,30 @@ def _errors_of(descriptor: int, timeout_ms: int | None) -> int:
 
 def complain(text: str) -> None:
     """Write one line to stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(visible(text) + "\n")
+
+
+class Verbatim:
+    """Bytes for stdout: as they are into a pipe or file, made visible on a terminal."""
+
+    def __init__(self) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._decoder = decoder if sys.stdout.isatty() else None
+
+    def write(self, piece: bytes) -> None:
+        """Write the next piece; the BrokenPipeError of a reader that left is the caller's."""
+        if self._decoder is None:
+            sys.stdout.buffer.write(piece)
+        else:
+            sys.stdout.write(visible(self._decoder.decode(piece)))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def say_json(value: object, *, is_line: bool = False) -> None:
     """Write a value as JSON: indented for reading, or on one line."""
-    say(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2))
-
-
-def visible_line(text: str) -> str:
-    """Make a text one line: what `visible` does, and line feeds and tabs too."""
-    return visible(text).replace("\n", "\\x0a").replace("\t", "\\x09")
-
-
-def visible(text: str) -> str:
-    """Make control characters and direction overrides visible; tabs and line feeds stay."""
-    return _CONTROLS.sub(
-        lambda found: f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}", text
-    )
+    say(json_escaped(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2)))
 
 
 def console() -> "Console":

@@ -4,7 +4,6 @@ Strategy: the API's JSON is passed on as it is with `--json`; tables show a few 
 one, so that a long answer starts at once and needs no memory.
 """
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,8 +12,9 @@ from proxy.cli.commands.client import Client, refusal
 from proxy.cli.commands.curl import curl_of
 from proxy.cli.commands.listing import View, plain, print_records, selected
 from proxy.cli.commands.messages import print_messages, read_messages
-from proxy.cli.commands.output import CommandError, complain, say, say_json, visible, visible_line
+from proxy.cli.commands.output import CommandError, Verbatim, complain, say, say_json
 from proxy.cli.commands.record_id import find_id
+from proxy.process.terminal import visible, visible_line
 
 PAGE_RECORDS: Final = 1000
 """The API's largest page."""
@@ -116,8 +116,9 @@ def download(client: Client, record_id: str, part: str) -> int:
     answer = client.get(f"/api/records/{quote(find_id(client, record_id), safe='')}/{part}")
     if answer.status >= 400:
         raise CommandError(refusal(answer))
-    sys.stdout.buffer.write(answer.body)
-    sys.stdout.buffer.flush()
+    out = Verbatim()
+    out.write(answer.body)
+    out.flush()
     if cut := answer.headers.get("x-sidelog-truncated"):
         complain(f"sidelog: the body was cut: {cut} (bytes)")
     return 0

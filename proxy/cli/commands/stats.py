@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import console, say, say_json, visible
+from proxy.cli.commands.output import console, say, say_json
+from proxy.process.terminal import visible
 
 FACETS: Final = ("level", "project", "container", "service")
 BAR_CHARACTERS: Final = 24

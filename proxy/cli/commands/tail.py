@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.listing import View, line_of, selected
-from proxy.cli.commands.output import CommandError, complain, console, ends_with_its_reader, flush, say, say_json
+from proxy.cli.commands.output import CommandError, complain, console, ends_with_its_reader, flush, say_json, say_styled
 
 READ_TIMEOUT_S: Final = 45.0
 """Three heartbeats of the server: after that the connection is taken for dead."""
@@ -45,7 +45,7 @@ def _printer(view: View, *, as_json: bool) -> Printer:
         if as_json:
             say_json(selected(record, view), is_line=True)
         else:
-            say(line_of(record, view, out))
+            say_styled(line_of(record, view, out))
         flush()
 
     return write

@@ -124,6 +124,8 @@ def test_lines_for_a_person() -> None:
     record = logging.LogRecord("proxy", logging.INFO, "", 0, "hello", (), None)
     record.__dict__["count"] = 2
     assert TextFormatter("collector").format(record).endswith("INFO    collector: hello count=2")
+    record.msg = "a path: \x1b]0;pwned\x07\u202e"
+    assert TextFormatter("collector").format(record).endswith("a path: \\x1b]0;pwned\\x07\\u202e count=2")
     assert json.loads(JsonFormatter("collector").format(record))["count"] == 2
 
 

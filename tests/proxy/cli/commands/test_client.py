@@ -12,7 +12,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from proxy.cli import app
-from proxy.cli.commands.output import visible
 
 TOKEN = "t0ken"
 
@@ -198,8 +197,3 @@ def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixt
     (data_dir / "state.json").write_text("{")
     assert app.main(["query"]) == 1
     assert "state.json" in capsys.readouterr().err
-
-
-def test_control_characters_are_made_visible() -> None:
-    """C0, C1 and direction overrides are spelt out; tabs, line feeds and letters stay."""
-    assert visible("a\tb\nü\x1b\x9b\u202e") == "a\tb\nü\\x1b\\x9b\\u202e"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.cli.commands.curl import curl_of
+from proxy.process.terminal import visible
 
 HOSTILE = (
     "plain",
@@ -174,3 +175,16 @@ def test_an_event_is_no_exchange() -> None:
     line = curl_of({"kind": "event"})
     assert line.command == ""
     assert line.notes
+
+
+def test_the_line_itself_is_safe_to_show() -> None:
+    """Nothing a terminal would obey is in it, wherever it was recorded; any POSIX shell makes the bytes anew."""
+    hostile = "\x1b]0;pwned\x07\x1b[2J\r\x9b\u202e\x7f"
+    line = curl_of(
+        record([["x", hostile]], body(head=hostile), method="POST", path=f"/{hostile}", query=hostile, host=hostile)
+    ).command
+    assert line == visible(line)
+    assert visible(hostile) not in line
+    words = line.replace("\\\n", "").replace("curl ", "printf '%s\\n' ", 1)
+    shown = subprocess.run(["sh", "-c", words], capture_output=True, check=True).stdout.decode()
+    assert shown.count(hostile) == 5

@@ -1,0 +1,62 @@
+"""What a terminal would obey is spelt out, and nothing else is touched."""
+
+import json
+import re
+import unicodedata
+
+import pytest
+
+from proxy.process.terminal import UNSAFE, json_escaped, visible, visible_line
+
+OBEYED = [
+    "\x1b]0;title\x07",
+    "\x1b[2J",
+    "\x9b2J",
+    "\x9d52;c;aGk=\x9c",
+    "\x07",
+    "\x7f",
+    "\r",
+    "\u202e",
+    "\u2066",
+    "\u200f",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("text", OBEYED)
+def test_nothing_is_obeyed(text: str) -> None:
+    """In a line, in a text, in JSON, which stays the same document."""
+    document = json.dumps(f"a{text}b", ensure_ascii=False)
+    for shown in (visible(text), visible_line(text), json_escaped(document)):
+        assert not re.search(f"[{UNSAFE}]", shown)
+        assert shown.isprintable()
+    assert json.loads(json_escaped(document)) == f"a{text}b"
+
+
+def test_letters_stay() -> None:
+    """Of every script, with marks and emoji; lines and tabs stay where a text may have them."""
+    text = "aü€ 日本 עברית é 👩‍💻"
+    assert visible(text) == visible_line(text) == json_escaped(text) == text
+    assert visible("a\tb\nc") == "a\tb\nc"
+    assert visible_line("a\tb\nc") == "a\\x09b\\x0ac"
+    assert visible("a\ud800") == "a\\ud800"
+
+
+def test_every_control_and_direction_of_unicode_is_covered() -> None:
+    """By its category and its bidirectional class, of the version that Python knows."""
+    for number in range(0x110000):
+        character = chr(number)
+        is_obeyed = unicodedata.category(character) in ("Cc", "Zl", "Zp", "Cs")
+        is_obeyed |= unicodedata.bidirectional(character) in (
+            "LRE",
+            "RLE",
+            "LRO",
+            "RLO",
+            "PDF",
+            "LRI",
+            "RLI",
+            "FSI",
+            "PDI",
+        )
+        if is_obeyed and character not in "\t\n":
+            assert visible(character) != character, hex(number)
