@@ -77,14 +77,8 @@ def one_of(*values: str) -> Schema:
     return {"type": "string", "enum": [*values, ""], "default": values[0]}
 
 
-def some_of(*values: str) -> Schema:
-    """Return the schema of several of some words, as items of a list."""
-    pattern = rf"^\s*({'|'.join(values)}|)\s*$"
-    return {"type": "array", "items": {"type": "string", "pattern": pattern}, "maxItems": MAX_LIST_VALUES}
-
-
 def some_words(*values: str) -> Schema:
-    """Return the schema of several of some words, separated by commas in one text."""
+    """Return the schema of several of some words in one text, since an item of a list may hold commas as well."""
     word = rf"\s*({'|'.join(values)}|)\s*"
     return {"type": "string", "pattern": f"^{word}(,{word}){{0,{MAX_LIST_VALUES - 1}}}$", "examples": [values[0]]}
 
@@ -94,9 +88,9 @@ FILTERS: Final[dict[str, Schema]] = {
 } | {
     "kind": one_of("exchange", "event", "all"),
     "status": STATUSES,
-    "level": some_of(*LEVELS),
-    "source": some_of(*SOURCES),
-    "outcome": some_of(*OUTCOME_NAMES),
+    "level": some_words(*LEVELS),
+    "source": some_words(*SOURCES),
+    "outcome": some_words(*OUTCOME_NAMES),
     "since": MOMENT | {"examples": ["15m"]},
     "until": MOMENT,
     "min_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},

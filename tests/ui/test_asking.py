@@ -9,15 +9,18 @@ from tests.ui.conftest import Site
 
 LEDGER = {"/api/ledger": 1}
 FIRST_VIEWS = {
-    "/": {"/api/summary": 2, "/api/histogram": 1, "/api/records": 1, "/api/mcp-logs": 1, "/api/request-logs": 1},
+    "/": {"/api/summary": 4, "/api/histogram": 2, "/api/records": 1, "/api/mcp-logs": 1, "/api/request-logs": 1},
+    "/?period=1h": {
+        "/api/summary": 2, "/api/histogram": 1, "/api/records": 1, "/api/mcp-logs": 1, "/api/request-logs": 1,
+    },
     "/requests": {"/api/records": 1, "/api/histogram": 1},
     "/requests?facets=1": {"/api/records": 1, "/api/histogram": 1, "/api/facets": 1, "/api/request-logs": 1},
     "/mcp-logs": {"/api/mcp-logs": 1, "/api/mcp-logs/filterdata": 1},
     "/request-logs": {"/api/request-logs": 1},
     "/keys": {"/api/keys": 1},
     "/health": {"/api/ledger": 1, "/api/status": 1, "/api/records": 2},
-}
-"""What each page asks for at first, beside the ledger of the strip."""
+}  # fmt: skip
+"""What each page asks for at first, beside the ledger of the strip; the overview of a young store looks closer."""
 
 
 def asked(site: Site) -> Counter[str]:

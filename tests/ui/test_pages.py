@@ -4,7 +4,7 @@ import pytest
 
 from tests.api.conftest import TOKEN
 from tests.ui.conftest import Site
-from tests.ui.world import record_of
+from tests.ui.world import NOW_US, record_of
 
 PAGES = {
     "/": ("h1", "Overview"),
@@ -103,6 +103,53 @@ async def test_the_printed_address_logs_in_by_itself(site: Site) -> None:
     await site.page.wait_for("h1", "Overview")
     assert TOKEN not in await site.page.evaluate("location.href + document.referrer")
     assert not any(TOKEN in path.partition("#")[0] for path in site.page.requests)
+
+
+async def test_the_printed_address_logs_in_a_tab_that_shows_the_login_already(site: Site) -> None:
+    """Pasted there, only the fragment changes and nothing is loaded anew."""
+    page = site.page
+    await page.call("Network.clearBrowserCookies")
+    await page.open(f"{site.url}/login")
+    await page.until("document.activeElement?.id === 'token'")
+    await page.open(f"{site.url}/login#token={TOKEN}")
+    await page.wait_for("h1", "Overview")
+    assert TOKEN not in await page.evaluate("location.href")
+
+
+async def test_the_overview_of_a_young_store_shows_minutes(empty_site: Site) -> None:
+    """The shortest period that holds everything, named and pressed; one that was chosen stays."""
+    page = empty_site.page
+    await empty_site.store(*(record_of(n) for n in range(30)))
+    await empty_site.open("/")
+    await page.wait_for(".periods [aria-pressed=true]", "5 m")
+    await page.wait_for(".figures", "30 in total")
+    await empty_site.open("/?period=1h")
+    await page.wait_for(".periods [aria-pressed=true]", "1 h")
+    await page.quiet(0.2)
+    assert await page.evaluate("document.querySelectorAll('.periods button').length") == 6
+
+
+async def test_the_overview_of_an_older_store_shows_an_hour(empty_site: Site) -> None:
+    """Whatever was quiet since."""
+    await empty_site.store(record_of(1), record_of(2, started_at_us=NOW_US - 100 * 60_000_000))
+    await empty_site.open("/")
+    await empty_site.page.wait_for(".periods [aria-pressed=true]", "1 h")
+
+
+@pytest.mark.parametrize(
+    ("usd", "digits", "shown"),
+    [
+        ("0", 2, "$0.00"), ("0.004", 2, "$0.0040"), ("0.00004", 2, "<$0.0001"), ("0.00006", 4, "$0.0001"),
+        ("0.099", 2, "$0.0990"), ("0.1", 2, "$0.10"), ("12.345", 2, "$12.35"), ("0.014", 4, "$0.0140"),
+        ("null", 2, "no price"),
+    ],
+)  # fmt: skip
+async def test_no_cost_looks_like_none(site: Site, usd: str, digits: int, shown: str) -> None:
+    """A sum below half a cent has more digits, and what even those cannot show is said to be less."""
+    await site.open("/keys")
+    path = await site.page.evaluate("document.querySelector('link[href$=\"/lib/format.js\"]').href")
+    text = await site.page.evaluate(f"import({path!r}).then(({{ money }}) => money({usd}, {digits}))")
+    assert text == shown
 
 
 async def test_the_theme_can_be_turned_and_stays(site: Site) -> None:

@@ -78,9 +78,13 @@ export function percent(part, whole) {
   return [value === 0 ? "0" : value < 10 ? value.toFixed(2) : value.toFixed(1), "%"];
 }
 
-/** Money: four digits for one call, two for a sum. */
-export const money = (usd, digits = 4) =>
-  usd === null || usd === undefined ? "no price" : `$${usd.toFixed(digits)}`;
+/** Money: four digits for one call, two for a sum of ten cents and more; what is less than a digit can show says so. */
+export function money(usd, digits = 4) {
+  if (usd === null || usd === undefined) return "no price";
+  const shown = usd > 0 && usd < 0.1 ? Math.max(digits, 4) : digits;
+  const least = 10 ** -shown;
+  return usd > 0 && usd < least / 2 ? `<$${least.toFixed(shown)}` : `$${usd.toFixed(shown)}`;
+}
 
 /** How long ago, in one unit. */
 export function ago(ms) {

@@ -15,6 +15,7 @@ export const PRESETS = [
 const HOUR_MS = 3_600_000,
   DAY_MS = 24 * HOUR_MS;
 const LABELS = {
+  "5m": "5 m",
   "15m": "15 m",
   "1h": "1 h",
   "3h": "3 h",
@@ -22,7 +23,10 @@ const LABELS = {
   "7d": "7 d",
   "30d": "30 d",
 };
-const SECONDS = { __proto__: null, ...Object.fromEntries(PRESETS), "30d": 2592000 };
+const SECONDS = { __proto__: null, "5m": 300, ...Object.fromEntries(PRESETS), "30d": 2592000 };
+
+/** The length of a preset. */
+export const presetMs = (name) => SECONDS[name] * 1000;
 
 /** Read the period of an address: its name (null when its ends are fixed), both ends in ms, and the API's words for it. */
 export function readPeriod(state, preset = "1h") {
@@ -70,12 +74,14 @@ export const presetKeys = (choose) =>
 
 /** The segmented control. */
 export function periodControl(period, choose, names = PRESETS.map(([name]) => name)) {
+  const shown =
+    period.name === null || names.includes(period.name) ? names : [period.name, ...names];
   const button = (label, isOn, onclick) =>
     el("button", { type: "button", "aria-pressed": String(isOn), onclick }, label);
   return el(
     "div",
     { class: "segments periods", role: "group", "aria-label": "Period" },
-    names.map((name) =>
+    shown.map((name) =>
       button(LABELS[name], name === period.name, () => choose(presetState(name))),
     ),
     button("Custom", period.name === null, () => askPeriod(period, choose)),

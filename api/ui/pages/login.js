@@ -38,8 +38,15 @@ $("login").addEventListener("submit", (event) => {
   logIn(tokenField.value.trim());
 });
 
-const token = new URLSearchParams(location.hash.slice(1)).get("token");
-if (token) {
+/** Log in with the token of the address; false when it has none. */
+function followAddress() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return false;
   history.replaceState(null, "", location.pathname + location.search);
   logIn(token);
-} else tokenField.focus();
+  return true;
+}
+
+// The address may be pasted into a tab that shows this page already, which then is not loaded anew.
+addEventListener("hashchange", followAddress);
+if (!followAddress()) tokenField.focus();

@@ -183,7 +183,7 @@ function statistics({ total_executions: total, success_rate, average_latency, to
     ),
     statistic(
       "Total cost",
-      [total_cost ? `$${total_cost.toFixed(4)}` : "$0", ""],
+      [total_cost ? money(total_cost) : "$0", ""],
       total_cost ? "of tools with a price" : "set prices with tool_cost_usd",
     ),
   ];

@@ -3,7 +3,7 @@
 import { el, sectionHead, statistic, unit } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { emptyState } from "./empty-state.js";
-import { count, countOf, duration, percent, short } from "../lib/format.js";
+import { count, countOf, duration, money, percent, short } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { getJson, toQuery, errorText } from "../lib/api.js";
 import { latencyChart } from "../lib/line-chart.js";
@@ -12,6 +12,7 @@ import {
   periodControl,
   periodText,
   presetKeys,
+  presetMs,
   presetState,
   readPeriod,
 } from "../lib/time-range.js";
@@ -22,6 +23,8 @@ import { failing, keyList, modelList, topList, toolList } from "./top-lists.js";
 const RENEW_MS = 10_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
+const PRESET = "1h";
+const YOUNG = ["5m", "15m"]; // periods for a store that has not seen an hour yet
 const SAMPLE = 300; // newest records, from which tools and reasons are counted
 
 export class Page {
@@ -29,6 +32,7 @@ export class Page {
     this.main = main;
     this.signal = signal;
     this.isEmpty = null;
+    this.begunAt = null; // ms of the first exchange of a young store, 0 of an older one; null: not known yet
     this.reads = new LatestRead(signal);
     this.box = searchBox({
       submit: (filter) => go("/requests", { filter }),
@@ -108,7 +112,7 @@ export class Page {
 
   async read() {
     const signal = this.reads.next();
-    const period = readPeriod(address(), "1h");
+    const period = readPeriod(address(), this.preset());
     const before = timeBefore(period);
     try {
       const summary = await getJson("/api/summary", period.parameters, signal);
@@ -118,6 +122,7 @@ export class Page {
         getJson("/api/summary", before, signal),
       ]);
       if (signal.aborted) return undefined;
+      if (this.isAnotherPeriodBetter(period, histogram, earlier)) return this.read();
       this.showData();
       this.periodHost.replaceChildren(periodControl(period, (some) => change(some)));
       this.when.textContent = periodText(period);
@@ -136,6 +141,20 @@ export class Page {
       }
     }
     return undefined;
+  }
+
+  /** The period when the address names none: the shortest that holds all a young store has. */
+  preset() {
+    const age = Date.now() - (this.begunAt ?? 0);
+    return YOUNG.find((name) => age < presetMs(name)) ?? PRESET;
+  }
+
+  /** Find out once how old the store is, by the first step of its first hour that has exchanges. */
+  isAnotherPeriodBetter(period, histogram, earlier) {
+    if (this.begunAt !== null || address().period || address().since) return false;
+    const first = histogram.buckets.find((bucket) => bucket.exchanges > 0);
+    this.begunAt = earlier.exchanges || !first ? 0 : Date.parse(first.start);
+    return this.preset() !== period.name;
   }
 
   async isNothingYet(signal) {
@@ -281,7 +300,7 @@ export class Page {
       ),
       statistic(
         "Cost",
-        [priced ? `$${cost_usd.toFixed(2)}` : "–", ""],
+        [priced ? money(cost_usd, 2) : "–", ""],
         priced < calls ? `${countOf(calls - priced, "call")} without a price` : note,
       ),
     );
