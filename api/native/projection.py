@@ -29,6 +29,7 @@ def record_json(record: Record) -> dict[str, object]:
     shown["data"] = read_json(record.data)
     shown["in_flight"] = is_in_flight(record)
     shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
+    shown["called_tools"] = None if record.stream is None else record.stream.tools
     if record.stream is not None and record.stream.is_document:
         shown["stream"] = None
     if is_in_flight(record):
@@ -45,7 +46,13 @@ def usage_json(record: Record) -> dict[str, object] | None:
         return None
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
     shown: dict[str, object] = {name: getattr(record, name) for name in names}
-    return shown | {"state": record.usage_state, "cost_usd": record.cost_usd, "price_source": record.price_source}
+    shown |= {"state": record.usage_state, "cost_usd": record.cost_usd, "price_source": record.price_source}
+    stream = record.stream
+    return shown | {
+        "meters": {} if stream is None else stream.meters or {},
+        "service_tier": None if stream is None else stream.service_tier,
+        "cost_lacks": [] if stream is None else stream.cost_lacks or [],
+    }
 
 
 def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:

@@ -32,7 +32,7 @@ def _shown_record() -> Any:
     changed["duration_us"] = int | None
     fields = [(field.name, changed.get(field.name, field.type)) for field in msgspec.structs.fields(Record)]
     times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
-    derived = [("in_flight", bool), ("finish_reason", str | None)]
+    derived = [("in_flight", bool), ("finish_reason", str | None), ("called_tools", list[str] | None)]
     return msgspec.defstruct("RecordShown", [*fields, *derived, *times], forbid_unknown_fields=True)
 
 

@@ -47,7 +47,10 @@ class CallReader:
         # Counts that stop short would be priced too cheap.
         if usage.usage_state == "exact" or usage.cost_usd is not None:
             cost = self._prices.cost_of(call.provider, usage)
-            record.cost_usd, record.price_source = cost or (None, None)
+            if cost is not None:
+                record.cost_usd, record.price_source = cost.usd, cost.source
+                if cost.lacks and record.stream is not None:
+                    record.stream.cost_lacks = list(cost.lacks)
         has_ended = call.stream is not None and call.stream.end in ("complete", "error")
         if has_ended and record.outcome == Outcome.CLIENT_CLOSED:
             # Clients leave at the terminator, before the last chunk of the transfer coding: they had everything.

@@ -57,6 +57,11 @@ class CaptureWindows:
         self.plain: Final = plain if provider in ("auto", "none") else self.call
         self._is_call: dict[bytes, bool] = {}
 
+    @staticmethod
+    def is_call(request_head: bytes) -> bool:
+        """Whether a request is a call by its request line, at whatever level it is recorded."""
+        return _CALL.match(request_head) is not None
+
     def of(self, request_head: bytes) -> Windows:
         """Return the windows of an exchange by its request line."""
         if self.call is self.plain or not request_head.startswith(b"POST "):

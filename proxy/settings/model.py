@@ -49,6 +49,9 @@ class LimitSettings(Section, frozen=True):
     ] = 75
     timeout_connect_s: Annotated[float, about("time to connect to the upstream: 504; 0: no timeout", ge=0)] = 5
     timeout_first_byte_s: Annotated[float, about("time until the response begins: 504; 0: no timeout", ge=0)] = 300
+    timeout_llm_first_byte_s: Annotated[
+        float, about("the same for LLM calls, where that is longer: models think before they answer", ge=0)
+    ] = 1800
     timeout_write_stall_s: Annotated[float, about("time a peer may read nothing; 0: no timeout", ge=0)] = 300
     timeout_upstream_idle_s: Annotated[
         float, about("time between reads of a response; 0: no timeout, as streams may be silent", ge=0)

@@ -78,7 +78,7 @@ SETTING_OF: Final = {
 class Deadlines:
     """Phase → how long it may last without progress, ns; 0 is no limit."""
 
-    __slots__ = ("_limits_ns", "write_stall_ns")
+    __slots__ = ("_limits_ns", "_thinking_ns", "write_stall_ns")
 
     def __init__(self, limits: LimitSettings) -> None:
         seconds = {
@@ -94,6 +94,7 @@ class Deadlines:
             Phase.ENDING: LATE_BODY_NS / 1e9,
         }
         self._limits_ns = tuple(int(seconds[phase] * 1e9) for phase in range(len(seconds)))
+        self._thinking_ns = int(limits.timeout_llm_first_byte_s * 1e9)
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
 
     def describe(self, phase: int) -> str:
@@ -102,6 +103,10 @@ class Deadlines:
 
     def describe_stall(self) -> str:
         return f"{self.write_stall_ns / 1e9:g} s, timeout_write_stall_s"
+
+    def may_think(self, since_ns: int, now_ns: int) -> bool:
+        """Return whether an LLM call may take longer to begin its response than others."""
+        return now_ns - since_ns < self._thinking_ns
 
     def is_over(self, phase: int, since_ns: int, now_ns: int) -> bool:
         """Return whether a phase that began or last moved at `since_ns` has lasted too long."""

@@ -28,6 +28,7 @@ from proxy.http1.response_head import ResponseHead
 from proxy.network.socket_queues import unsent_bytes
 from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Timeline, Window, note_chunk
+from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import (
     ERROR_INDEX,
     FLAG_HTTP10,
@@ -603,11 +604,18 @@ class Relay:
             elif self._phase == Phase.BODY:
                 message = f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
                 self._send_error("timeout_body", message, _REJECTED, close=True)
-            elif self._phase == Phase.WAITING:
+            elif self._phase == Phase.WAITING and not self._is_thinking(now_ns):
                 self._time_out_upstream("timed out waiting for the response", deadlines.describe(Phase.WAITING))
-            else:
+            elif self._phase != Phase.WAITING:
                 limit = deadlines.describe(Phase.STREAMING)
                 self._time_out_upstream("timed out waiting for more of the response", limit)
+
+    def _is_thinking(self, now_ns: int) -> bool:
+        """Whether what runs is an LLM call that may take longer than others to be answered."""
+        exchange, deadlines = self.exchange, self.deadlines
+        if exchange is None or not deadlines.may_think(self._since_ns, now_ns):
+            return False
+        return CaptureWindows.is_call(exchange.request_head)
 
     def _time_out_upstream(self, message: str, limit: str) -> None:
         self.upstream_failed(UpstreamError("upstream_timeout", f"{message} ({limit})"), is_stale=False)

@@ -196,6 +196,8 @@ def _response_rules(headers: HeaderSettings) -> Rules:
 def limits_of(route: RouteSettings, general: LimitSettings) -> LimitSettings:
     """Return the limits of all with those that the route has of its own."""
     own = {name: limit for name, limit in msgspec.structs.asdict(route.limits).items() if limit is not None}
+    if "timeout_first_byte_s" in own:
+        own["timeout_llm_first_byte_s"] = 0  # what the route says is meant for its calls too
     return msgspec.structs.replace(general, **own)
 
 

@@ -11,6 +11,14 @@ const STATES = {
   absent: "no usage reported",
 };
 
+/** Where the cost comes from, and what it does not include. */
+function costNote(record) {
+  const lacks = record.usage?.cost_lacks;
+  if (!record.price_source) return "";
+  if (record.price_source === "reported") return "as the provider stated";
+  return `computed, ${record.price_source}${lacks?.length ? `: no price of ${lacks.join(", ")}` : ""}`;
+}
+
 /** The parts of a call's tokens: [kind, label, number], inputs first. */
 function tokenParts(record) {
   const input = record.input_tokens ?? 0,
@@ -80,13 +88,13 @@ export function usage(record) {
         {},
         group("Input", record.input_tokens, parts.input),
         group("Output", record.output_tokens, parts.output),
-        finish && line("Finish", "", finish),
-        line(
-          "Cost",
-          record.price_source ? `computed, ${record.price_source}` : "",
-          money(record.cost_usd),
-          "sum",
+        Object.entries(record.usage?.meters ?? {}).map(([name, number]) =>
+          line(name.replaceAll("_", " "), "", count(number)),
         ),
+        record.usage?.service_tier && line("Tier", "", record.usage.service_tier),
+        record.called_tools?.length && line("Tools called", "", record.called_tools.join(", ")),
+        finish && line("Finish", "", finish),
+        line("Cost", costNote(record), money(record.cost_usd), "sum"),
       ),
     ),
   ];

@@ -6,6 +6,7 @@ URL; never updated from the network. A price that cannot be found is null. Invar
 
 import importlib
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -17,13 +18,31 @@ log = logging.getLogger(__name__)
 REPORTED: Final = "reported"
 """Price source of a cost that the provider itself stated."""
 LISTED: Final = "genai-prices"
-_PROVIDER_IDS: Final = {"gemini": "google"}
+PARTLY_LISTED: Final = "genai-prices, partial"
+"""The list has no price of something that is paid for: `Stream.cost_lacks` says of what."""
+_PROVIDER_IDS: Final = {"gemini": "google", "bedrock": "aws"}
 """Where the list has another id for a provider."""
 _MAX_UNKNOWN: Final = 1024
 """Models without a price that are memoised, so that each is searched for once."""
 
-PriceOf = Callable[[str, str, CallUsage], float | None]
-"""From the list's provider id, a model and its counts to US dollars; raises LookupError for what it does not know."""
+_MAX_MODELS: Final = 256
+_PRICES_AGE_S: Final = 1800
+_UNITS: Final = {"grounded_prompts": "web_searches"}
+"""Where the list has another name for a meter."""
+_LISTED_TIERS: Final = frozenset(("default", "standard", "auto", "on_demand"))
+"""Tiers that have the listed prices."""
+
+
+class Price(NamedTuple):
+    """What the list says of a call."""
+
+    usd: float
+    lacks: tuple[str, ...] = ()
+    """Meters and tiers that it has no price of: the real cost is another."""
+
+
+PriceOf = Callable[[str, str, CallUsage], Price]
+"""From the list's provider id, a model and its counts; raises LookupError for what it does not know."""
 
 
 class Cost(NamedTuple):
@@ -31,6 +50,8 @@ class Cost(NamedTuple):
 
     usd: float
     source: str
+    lacks: tuple[str, ...] = ()
+    """What it does not include."""
 
 
 class Prices:
@@ -47,29 +68,30 @@ class Prices:
         """Return the cost of a call as reported, else by the list; None when neither knows."""
         if usage.cost_usd is not None:
             return Cost(usage.cost_usd, REPORTED)
-        if not usage.has_usage:
-            return None
+        if not usage.has_usage or (usage.input_tokens is None and usage.output_tokens is not None):
+            return None  # output without its input would be priced too cheap
         if not self._is_loaded:
             self._is_loaded = True
             self._price_of = self._load()
         if self._price_of is None:
             return None
         for model in dict.fromkeys((usage.resolved_model, usage.model)):
-            usd = None if model is None else self._look_up(_PROVIDER_IDS.get(provider, provider), model, usage)
-            if usd is not None:
-                return Cost(usd, LISTED)
+            price = None if model is None else self._look_up(_PROVIDER_IDS.get(provider, provider), model, usage)
+            if price is not None:
+                return Cost(price.usd, PARTLY_LISTED if price.lacks else LISTED, price.lacks)
         return None
 
     def must_load(self, usage: CallUsage) -> bool:
         """Whether the list has to be loaded before the cost of a call is known."""
         return not self._is_loaded and usage.cost_usd is None and usage.has_usage
 
-    def _look_up(self, provider: str, model: str, usage: CallUsage) -> float | None:
+    def _look_up(self, provider: str, model: str, usage: CallUsage) -> Price | None:
         if (provider, model) in self._unknown:
             return None
         assert self._price_of is not None
         try:
-            return amount_of(self._price_of(provider, model, usage))
+            price = self._price_of(provider, model, usage)
+            return price if amount_of(price.usd) is not None else None
         except LookupError:
             if len(self._unknown) >= _MAX_UNKNOWN:
                 self._unknown.clear()
@@ -83,16 +105,46 @@ def load_list() -> PriceOf | None:
     """Import the price list; None when it is not installed."""
     try:
         library: Any = importlib.import_module("genai_prices")
+        units: Any = importlib.import_module("genai_prices.units")
     except ImportError:
         return None
+    return _List(library, units._get_registry().units).price_of
 
-    def price_of(provider: str, model: str, usage: CallUsage) -> float | None:
-        counts = library.Usage(
-            input_tokens=usage.input_tokens,
-            cache_read_tokens=usage.cache_read_tokens,
-            cache_write_tokens=usage.cache_write_tokens,
-            output_tokens=usage.output_tokens,
-        )
-        return float(library.calc_price(counts, model_ref=model, provider_id=provider).total_price)
 
-    return price_of
+class _List:
+    """The library, with the prices of each model remembered: a search takes 130 µs, a model's own prices 60."""
+
+    def __init__(self, library: Any, units: Any) -> None:
+        self._library = library
+        self._units = units
+        self._prices: dict[tuple[str, str, int], Any] = {}
+
+    def price_of(self, provider: str, model: str, usage: CallUsage) -> Price:
+        meters = {"input_tokens": usage.input_tokens or 0, "output_tokens": usage.output_tokens or 0}
+        prices = self._model_price(provider, model)
+        lacks = []
+        for name, count in _meters_of(usage).items():
+            unit = self._units.get(_UNITS.get(name, name))
+            if unit is not None and getattr(prices, unit.price_key, None) is not None:
+                meters[unit.usage_key] = count
+            elif name != "cache_read_tokens":  # without a price of its own it is paid as other input, which is not less
+                lacks.append(name)
+        if usage.service_tier is not None and usage.service_tier.lower() not in _LISTED_TIERS:
+            lacks.append(f"service tier {usage.service_tier}")
+        return Price(float(prices.calc_price(self._library.Usage(**meters))["total_price"]), tuple(lacks))
+
+    def _model_price(self, provider: str, model: str) -> Any:
+        """Return the prices of a model at this time of the day: some are cheaper at night."""
+        key = (provider, model, int(time.time()) // _PRICES_AGE_S)
+        prices = self._prices.get(key)
+        if prices is None:
+            if len(self._prices) >= _MAX_MODELS:
+                self._prices.clear()
+            found = self._library.calc_price(self._library.Usage(input_tokens=1), model_ref=model, provider_id=provider)
+            prices = self._prices[key] = found.model_price
+        return prices
+
+
+def _meters_of(usage: CallUsage) -> dict[str, int]:
+    counts = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    return {name: count for name, count in (counts | usage.meters).items() if count}

@@ -39,6 +39,7 @@ async def test_detail_shows_usage_stream_and_tools(world: World, client: Client)
     assert shown["usage"] == {
         "input_tokens": 5, "output_tokens": None, "cache_read_tokens": None, "cache_write_tokens": None,
         "reasoning_tokens": None, "state": "partial", "cost_usd": 0.5, "price_source": "reported",
+        "meters": {}, "service_tier": None, "cost_lacks": [],
     }  # fmt: skip
     assert (shown["stream"]["frames"], shown["finish_reason"], shown["tools"]) == (7, "stop", [])
     shown = await ask(client, f"/api/records/{format_id(tool.id)}")

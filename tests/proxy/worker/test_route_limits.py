@@ -24,6 +24,29 @@ def test_what_a_route_leaves_out_is_general() -> None:
     assert set(RouteLimitSettings.__struct_fields__) <= set(LimitSettings.__struct_fields__)
 
 
+@pytest.mark.parametrize(
+    ("target", "general", "own", "status"),
+    [(b"/v1/chat/completions", 60, None, 200), (b"/items", 60, None, 504), (b"/v1/messages", 0, None, 504),
+     (b"/v1/chat/completions", 60, 0.1, 504)],
+)  # fmt: skip
+def test_models_may_think(start: Start, target: bytes, general: float, own: float | None, status: int) -> None:
+    """An LLM call has a longer time to begin its answer, unless its route says how long."""
+
+    def slow(connection: socket.socket, number: int) -> None:
+        connection.recv(65536)
+        if status == 504:
+            connection.recv(1)  # until the proxy gives up
+            return
+        time.sleep(1.2)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    limits = RouteLimitSettings(timeout_first_byte_s=own)
+    plane = start(slow, route={"limits": limits}, timeout_first_byte_s=0.2, timeout_llm_first_byte_s=general)
+    with plane.connect() as client:
+        client.send(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi" % target)
+        assert client.answer().status == status
+
+
 @pytest.mark.parametrize("framing", [b"Content-Length: 9\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n9\r\n"])
 @pytest.mark.parametrize(("general", "own", "status"), [(0, 5, 413), (5, 0, 200), (5, 20, 200), (5, None, 413)])
 def test_a_body_is_measured_by_its_route(

@@ -1,7 +1,9 @@
 """Costs: reported, listed, or not known."""
 
+import pytest
+
 from proxy.enrich.llm.call import CallUsage
-from proxy.enrich.llm.prices import LISTED, REPORTED, Cost, PriceOf, Prices
+from proxy.enrich.llm.prices import LISTED, PARTLY_LISTED, REPORTED, Cost, Price, PriceOf, Prices, load_list
 
 
 class Listed:
@@ -16,14 +18,14 @@ class Listed:
         self.loads += 1
         return self.price_of
 
-    def price_of(self, provider: str, model: str, reading: CallUsage) -> float:
+    def price_of(self, provider: str, model: str, reading: CallUsage) -> Price:
         """Know one model, break at another."""
         self.asked.append((provider, model))
         if model == "broken":
             raise ZeroDivisionError
         if (provider, model) != ("google", "gemini-pro"):
             raise LookupError(model)
-        return 0.5
+        return Price(0.5, ("web_searches",) if reading.meters else ())
 
 
 def test_reported_cost_wins() -> None:
@@ -66,3 +68,42 @@ def test_who_must_load_the_list_is_told_before() -> None:
     assert prices.must_load(priced)
     prices.cost_of("gemini", priced)
     assert not prices.must_load(priced)
+
+
+def test_what_the_list_cannot_price_is_said() -> None:
+    """A cost that is not all of it is partial, and names what it lacks."""
+    usage = CallUsage(model="gemini-pro", input_tokens=5, meters={"web_searches": 2})
+    assert Prices(Listed().load).cost_of("gemini", usage) == Cost(0.5, PARTLY_LISTED, ("web_searches",))
+
+
+@pytest.mark.parametrize(
+    ("provider", "usage", "usd", "lacks"),
+    [
+        # Prices per million of the list of 0.2.3: gpt-4o 2.5 in, 1.25 cached, 10 out; 10 a thousand searches.
+        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, output_tokens=100, cache_read_tokens=400), 0.003, ()),
+        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, meters={"web_searches": 2}), 0.0225, ()),
+        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, service_tier="default"), 0.0025, ()),
+        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, service_tier="flex"), 0.0025, ("service tier flex",)),
+        # 15 in, 18.75 written for five minutes, 30 for an hour
+        (
+            "anthropic",
+            CallUsage(
+                model="claude-opus-4-1", input_tokens=1000, cache_write_tokens=800,
+                meters={"cache_write_1h_tokens": 300},
+            ),
+            (200 * 15 + 500 * 18.75 + 300 * 30) / 1e6, (),
+        ),
+        (
+            "openai", CallUsage(model="gpt-4o-audio-preview", input_tokens=1000, meters={"input_audio_tokens": 500}),
+            0.0025, ("input_audio_tokens",),
+        ),
+        ("gemini", CallUsage(model="gemini-2.5-flash", input_tokens=9, meters={"grounded_prompts": 1}), 0.0350027, ()),
+    ],
+)  # fmt: skip
+def test_all_meters_are_priced_by_the_list(provider: str, usage: CallUsage, usd: float, lacks: tuple[str, ...]) -> None:
+    """Each by its own price where there is one, and said where there is none."""
+    pytest.importorskip("genai_prices")
+    cost = Prices(load_list).cost_of(provider, usage)
+    assert cost is not None
+    assert cost.usd == pytest.approx(usd)
+    assert cost.lacks == lacks
