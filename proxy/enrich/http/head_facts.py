@@ -173,7 +173,8 @@ class HeadReader:
             kept.append(line.redacted)
             name = line.name
             if name:
-                found[name] = found[name] + b", " + line.value if name in found else line.value
+                is_listed = name in found and name != b"x-request-id"  # the last id counts, as it does for the upstream
+                found[name] = found[name] + b", " + line.value if is_listed else line.value
         return b"\r\n".join(kept)
 
     def _read_line(self, raw: bytes) -> _Line | None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from proxy.enrich.http.head_facts import MAX_MEMO_HEADS, HeadReader, field_of, parse_head, text_of
 from proxy.enrich.redact.redactor import Redactor
+from proxy.http1.request_head import parse_request_head
 
 TRACE = b"0af7651916cd43dd8448eb211c80319c"
 SPAN = b"b7ad6b7169203331"
@@ -28,6 +29,16 @@ def test_every_fact_is_read() -> None:
     assert b"Bearer" not in facts.redacted
     assert facts.redacted.startswith(b"\r\nHost: a:81\r\n")
     assert not facts.redacted.endswith(b"\r\n")
+
+
+@pytest.mark.parametrize("first", [b"r-1", b"not one", b""])
+@pytest.mark.parametrize("second", [b"r-2", b"not one", b""])
+@pytest.mark.parametrize("between", [b"", b"User-Agent: u\r\n"])
+def test_of_two_request_ids_the_one_that_is_forwarded_is_recorded(first: bytes, second: bytes, between: bytes) -> None:
+    """The last one, if it is one; else the upstream gets ours, which is the record's."""
+    lines = b"\r\nHost: a\r\nX-Request-Id: " + first + b"\r\n" + between + b"x-request-id: " + second + b"\r\n\r\n"
+    forwarded = parse_request_head(b"HTTP/1.1" + lines, max_headers=9, max_line_bytes=999).request_id
+    assert (memo().read(lines).request_id or "") == forwarded.decode() == ("r-2" if second == b"r-2" else "")
 
 
 @pytest.mark.parametrize(
