@@ -90,7 +90,8 @@ class Relay:
         "_admission", "_client", "_connecting", "_ending", "_engine", "_flags", "_has_waited", "_head",
         "_is_chunked_out", "_is_paused", "_is_responding", "_is_retried", "_is_upload_paused", "_peer",
         "_phase", "_route", "_since_ns", "_transport", "_unsent", "_unsent_bytes", "_upload_bytes", "_upstream",
-        "_upstream_head", "exchange", "is_continue_due", "is_keep_alive", "is_request_complete", "method", "tunnel",
+        "_upstream_head", "exchange", "has_long_body", "is_continue_due", "is_keep_alive", "is_request_complete",
+        "method", "tunnel",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +114,7 @@ class Relay:
         self.method = b""
         self.is_request_complete = True
         self.is_continue_due = False
+        self.has_long_body = False
         self.is_keep_alive = False
         """Whether the client's connection goes on after the exchange."""
         self._phase: int = Phase.WAITING
@@ -175,6 +177,7 @@ class Relay:
     def _begin_body(self, exchange: Exchange, route: Route, request: RequestReader) -> bytes:
         body = request.body
         self._has_waited = False
+        self.has_long_body = request.is_body_due or len(body) > MAX_READ_AHEAD_BYTES
         if not request.is_body_due:
             self.is_request_complete = True
             exchange.flags |= FLAG_REQUEST_COMPLETE

@@ -30,6 +30,8 @@ class ResponseHandler(Protocol):
     """Whether the connection has been given all of the request."""
     is_continue_due: bool
     """Whether the request waits for a 100: without one, nobody has promised to read its body."""
+    has_long_body: bool
+    """Whether some of the body may still lie in our buffer; of a request without one, an earlier request's."""
 
     @property
     def wants_websocket(self) -> bool:
@@ -263,10 +265,12 @@ class UpstreamConnection(asyncio.Protocol):
     def _finish(self, handler: ResponseHandler, now_ns: int, *, is_reusable: bool) -> None:
         """Part from the handler before it is notified: it may want this very connection for its next request."""
         self.handler = None
-        if is_reusable and handler.is_request_complete and not handler.is_continue_due:
-            self._pool.release(self, now_ns)
-        else:
+        if not is_reusable or not handler.is_request_complete or handler.is_continue_due:
             self.close()
+        elif handler.has_long_body and self.transport.get_write_buffer_size():
+            self.close()  # an answer to half a body: whoever gives it may read the other half as the next request
+        else:
+            self._pool.release(self, now_ns)
 
     def _fail(self, error: UpstreamError, *, is_stale: bool = False) -> None:
         handler = self.handler

@@ -49,6 +49,7 @@ class Wire(asyncio.Transport):
         self.is_closed = False
         self.has_sent_eof = False
         self.was_reset = False
+        self.unsent_bytes = 0
         """A close with SO_LINGER 0: the peer sees an error and not an end."""
         self._waiting: list[bytes] = []
         self._ends: list[Exception | None] = []
@@ -132,7 +133,7 @@ class Wire(asyncio.Transport):
             self.end(self._ends.pop())
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unsent_bytes
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass

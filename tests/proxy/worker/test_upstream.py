@@ -11,6 +11,7 @@ import pytest
 
 from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
+from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, error, outcome
 from tests.proxy.worker.test_relay import POST
@@ -293,3 +294,23 @@ def test_a_socket_path_that_cannot_exist_is_502(start: Start) -> None:
             client.send(GET)
             assert client.answer().field("X-Sidelog-Error") == "upstream_refused"
     plane.exchanges(2)
+
+
+@pytest.mark.parametrize("unsent_bytes", [0, 5])
+def test_an_answer_to_half_a_body_ends_the_connection(unsent_bytes: int) -> None:
+    """Whoever answers before the body is out may leave the rest unread: it must not be read as the next request."""
+    world = World()
+    client = world.client()
+    client.deliver(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nfirst")
+    world.pump()
+    (upstream,) = world.upstreams
+    client.deliver(b"other")
+    assert upstream.written.endswith(b"\r\n\r\nfirstother")
+    upstream.unsent_bytes = unsent_bytes
+    upstream.deliver(OK)
+    world.pump()
+    assert client.written.endswith(b"\r\n\r\nok")
+    assert upstream.is_closed is (unsent_bytes > 0)
+    client.deliver(GET)
+    world.pump()
+    assert (client.is_closed, len(world.upstreams)) == (False, 1 + (unsent_bytes > 0))
