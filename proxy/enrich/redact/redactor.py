@@ -14,9 +14,10 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, TypeVar
 
+from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, key_pattern
 from proxy.enrich.redact.multipart import boundary_of, redact_multipart
-from proxy.enrich.redact.names import BUILT_IN, QUERY_ONLY, SecretNames, parameter_parts
+from proxy.enrich.redact.names import BUILT_IN, QUERY_ONLY, SecretNames, normalise, parameter_parts
 from proxy.enrich.redact.patterns import (
     ESCAPED,
     MIN_BYTES,
@@ -43,6 +44,8 @@ _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]
 _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
 
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+
+_COOKIE_FIELDS: Final = {b"cookie": redact_cookies, b"setcookie": redact_set_cookie}
 
 Text = TypeVar("Text", str, bytes)
 Kind = Literal["form", "multipart", "other"]
@@ -85,7 +88,7 @@ class Redactor:
     def redact_field(self, line: bytes) -> bytes:
         colon = line.find(b":")
         if colon > 0 and self._headers.has(line[:colon]):
-            return line[:colon] + b": " + MARK
+            return self.redact_by_pattern(_redact_secret_field(line, colon))
         line = self._redact_value(line) if b"=" in line else line
         return self.redact_by_pattern(line)
 
@@ -240,7 +243,7 @@ class Redactor:
                 continue
             is_secret_before = colon > 0 and is_secret(line[:colon])
             if is_secret_before:
-                lines[index] = line[:colon] + b": " + MARK
+                lines[index] = _redact_secret_field(line, colon)
             elif b"=" in line:
                 lines[index] = self._redact_value(line)
 
@@ -256,6 +259,13 @@ class Redactor:
     def _redact_url_query(self, found: re.Match[bytes]) -> bytes:
         text = found[0]
         return text[:1] + self._redact_parameters(text[1:], self._query)
+
+
+def _redact_secret_field(line: bytes, colon: int) -> bytes:
+    """Redact a field whose value is secret; of cookies their names and attributes stay."""
+    name = line[:colon]
+    redact_cookie = _COOKIE_FIELDS.get(normalise(name))
+    return name + b": " + (MARK if redact_cookie is None else redact_cookie(line[colon + 1 :]))
 
 
 def _redact_parameters(text: bytes, names: SecretNames) -> bytes:

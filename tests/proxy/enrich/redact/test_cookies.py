@@ -1,0 +1,96 @@
+"""Cookies: names and attributes stay, values go, and what may be a value goes too."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
+from proxy.enrich.redact.redactor import Redactor
+
+S = b"S3CRET"
+M = b"[REDACTED]"
+CASES = [
+    (b"a=S3CRET", b"a=R"),
+    (b" a=S3CRET;b=S3CRET;  _c-d.1=", b"a=R; b=R; _c-d.1=R"),
+    (b"a=S3CRET=; b=x==S3CRET", b"a=R; b=R"),
+    (b"S3CRET", b"R"),
+    (b"a=1; S3CRET; b=2", b"a=R; R; b=R"),
+    (b'a="x;S3CRET=;S3CRET"; b=1', b"a=R; b=R"),
+    (b'a="x;S3CRET=1', b"R"),
+    (b'b=1; a="x;S3CRET=1', b"b=R; R"),
+    (b"a b=S3CRET", b"R"),
+    (b"=S3CRET", b"R"),
+    (b"S3CRET%b=x" % (b"." * 64), b"R"),
+    (b"a=1, S3CRET=2", b"a=R"),
+    (b"[REDACTED]", b"R"),
+    (b"", b"R"),
+    (b" ; ", b"R"),
+]
+ATTRIBUTES = (
+    *(b"Secure", b"HttpOnly", b"Partitioned", b"Path=/app/x", b"Domain=.example.com", b"Max-Age=-1"),
+    *(
+        b"SameSite=Lax",
+        b"Priority=High",
+        b"Expires=Wed, 21 Oct 2026 07:28:00 GMT",
+        b"expires=Wed, 21-Oct-26 07:28:00 GMT",
+    ),
+)
+
+
+@pytest.mark.parametrize(("value", "expected"), CASES)
+def test_names_of_cookies_stay(value: bytes, expected: bytes) -> None:
+    """Only where they are evidently names; redacting twice changes nothing."""
+    redacted = redact_cookies(value)
+    assert redacted == expected.replace(b"R", M)
+    assert redact_cookies(redacted) == redacted
+    assert S not in redacted
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_attributes_of_a_cookie_stay(attribute: bytes) -> None:
+    """They say what a browser does with it, and are the same for everybody."""
+    redacted = redact_set_cookie(b"sid=S3CRET; %b; Secure" % attribute)
+    assert redacted == b"sid=[REDACTED]; %b; Secure" % attribute
+    assert redact_set_cookie(redacted) == redacted
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"Secure=S3CRET; Secure", b"Secure=R; Secure"),
+        (b"Secure; Secure", b"R; Secure"),
+        (b"a=S3CRET; Path=/, b=S3CRET; HttpOnly", b"a=R; Path=R; HttpOnly"),
+        (b"a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=S3CRET", b"a=R; Expires=R"),
+        (b"a=1; Domain=S3CRET_; Max-Age=S3CRET; x=S3CRET; S3CRET", b"a=R; Domain=R; Max-Age=R; x=R; R"),
+        (b'a="1; Path=/; S3CRET', b"R"),
+        (b"", b"R"),
+    ],
+)
+def test_what_is_no_attribute_goes(value: bytes, expected: bytes) -> None:
+    """A list of cookies in one field, and whatever only looks like one."""
+    redacted = redact_set_cookie(value)
+    assert redacted == expected.replace(b"R", M)
+    assert S not in redacted
+
+
+def test_cookies_of_a_head() -> None:
+    """In any spelling of the fields; a name that looks like a key goes by its looks."""
+    key = b"sk-ant-api03-" + b"aB3dE5gH7jK9" * 4
+    redactor = Redactor()
+    head = b"GET / HTTP/1.1\r\nCookie: a=S3CRET; b=1\r\nset_cookie:c=S3CRET; Secure\r\nCookie: %b=1\r\n\r\n" % key
+    redacted = redactor.redact_head(head)
+    assert b"\r\nCookie: a=[REDACTED]; b=[REDACTED]\r\nset_cookie: c=[REDACTED]; Secure\r\n" in redacted
+    assert S not in redacted
+    assert key not in redacted
+    assert key not in redactor.redact_field(b"Cookie: %b=1" % key)
+    assert redactor.redact_head(redacted) == redacted
+
+
+@given(st.lists(st.sampled_from([S, b"=", b";", b'"', b" ", b",", b"a", b"Path=/", b"\\"]), max_size=12).map(b"".join))
+def test_no_value_survives(value: bytes) -> None:
+    """A secret stays only where the name of a cookie is expected, alone before the first equals sign."""
+    for redact in (redact_cookies, redact_set_cookie):
+        for piece in redact(value).split(b"; "):
+            name, _, rest = piece.partition(b"=")
+            assert S not in rest
+            assert S not in name or rest == M
