@@ -55,6 +55,10 @@ class Window:
         self._tail: deque[bytes] | None = None
         self._tail_size = 0
 
+    @property
+    def is_head_full(self) -> bool:
+        return not self._room
+
     def add(self, data: bytes) -> None:
         length = len(data)
         self.size += length

@@ -304,11 +304,9 @@ class Relay:
         return True
 
     def _is_body_enough(self) -> bool:
-        """Whether as much of the body is here as its window keeps."""
-        exchange, route = self.exchange, self._route
-        if exchange is None or exchange.request_body is None or route is None:
-            return True
-        return exchange.request_body.size >= route.request_window_bytes
+        """Whether as much of the body is here as its window keeps from the beginning."""
+        exchange = self.exchange
+        return exchange is None or exchange.request_body is None or exchange.request_body.is_head_full
 
     def _end_waiting(self) -> None:
         ending, self._ending = self._ending, None

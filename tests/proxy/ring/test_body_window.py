@@ -30,6 +30,7 @@ def test_head_and_tail_are_the_ends_of_the_body(pieces: list[bytes], head_bytes:
         rest = body[head_bytes:]
         assert collected(window) == (body[:head_bytes], rest[-tail_bytes:] if tail_bytes else b"")
         assert window.size == len(body)
+        assert window.is_head_full == (len(body) >= head_bytes)
         assert collected(window, 7) == (body[: min(7, head_bytes)], b"")
 
 

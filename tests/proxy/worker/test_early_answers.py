@@ -24,7 +24,7 @@ REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: c
 
 def post(size: int, *fields: bytes) -> bytes:
     """The head of an upload."""
-    return b"POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (size, b"".join(fields))
+    return b"POST /call HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n" % (size, b"".join(fields))
 
 
 def refuse(connection: socket.socket, number: int) -> None:
