@@ -227,7 +227,7 @@ class ReferenceEngine:
         exchange.first_byte_ns = time.monotonic_ns() - exchange.started_ns
         exchange.status = head.status
         exchange.response_head = raw
-        response = self._response(exchange, head, upstream.reason or "")
+        response = self._response(exchange, head, (upstream.reason or "").encode("utf-8", "replace").decode())
         windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
         window = exchange.response_body = Window(windows.response_bytes, windows.tail_bytes)
         if head.body_length(exchange.method) == 0:
@@ -338,7 +338,7 @@ def _raw_head(request: web.BaseRequest) -> bytes:
 
 def _raw_response_head(response: ClientResponse) -> bytes:
     line = f"HTTP/1.1 {response.status} {response.reason or ''}\r\n"
-    return line.encode("latin-1") + _raw_fields(response.raw_headers)
+    return line.encode("utf-8", "surrogateescape") + _raw_fields(response.raw_headers)
 
 
 def _raw_fields(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:

@@ -28,6 +28,7 @@ ANSWERS = {
     b"/204": b"HTTP/1.1 204 No Content\r\nX-A: b\r\n\r\n",
     b"/304": b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n',
     b"/404": b"HTTP/1.1 404 Nowhere to be found\r\nContent-Length: 4\r\n\r\nnone",
+    b"/foreign": b"HTTP/1.1 404 F\xe4hlt\r\nContent-Length: 0\r\n\r\n",
     b"/500": b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\nContent-Type: text/plain\r\n\r\noops",
     b"/redirect": b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n",
     b"/cookies": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok",
@@ -70,6 +71,7 @@ CASES = {
     "delete with a body": post(b"Content-Length: 4\r\n", b"body", method=b"DELETE"),
     "odd path": b"GET /a%2Fb/%2e%2e//c;d+e?x=%00&%zz&a=b=c" + H + b"\r\n",
     "odd bytes in path": b'GET /"<>\\^`{|}~?"<>' + H + b"\r\n",
+    "raw bytes in path": b"GET /m\xc3\xa9?\xff" + H + b"\r\n",
     "double slash": b"GET //host/path" + H + b"\r\n",
     "colon in path": b"GET /a:b@c" + H + b"\r\n",
     "long query": b"GET /?" + b"q=" + b"x" * 7000 + H + b"\r\n",
@@ -123,6 +125,10 @@ KNOWN_DIFFERENCES: dict[str, tuple[str, frozenset[str]]] = {
     "propfind": ("aiohttp's client states that there is no body", frozenset(("upstream",))),
     "post without length": ("aiohttp's client states that there is no body", frozenset(("upstream",))),
     "options of the server": ("aiohttp's client cannot send the target *, so it is refused", ANSWER | {"upstream"}),
+    "raw bytes in path": (
+        "aiohttp's server refuses them itself",
+        BY_AIOHTTP - {"error header"} | {"status", "upstream"},
+    ),
     "repeated fields": (
         "aiohttp's client takes A and a for one field of which the last counts",
         frozenset(("upstream",)),
