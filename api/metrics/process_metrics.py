@@ -17,6 +17,8 @@ class ProcessTotals:
     reloads: Mapping[str, int] = field(default_factory=dict)
     """`done` or `refused` → reloads since the start."""
     rings_unread: int = 0
+    places_removed: Mapping[str, int] = field(default_factory=dict)
+    """Kind → how often something of it was gone."""
 
 
 def process_families(totals: ProcessTotals) -> Iterator[Metric]:
@@ -24,4 +26,6 @@ def process_families(totals: ProcessTotals) -> Iterator[Metric]:
     yield counters("log_lines_dropped", text, ["process"], keyed(totals.log_lines_dropped))
     text = "Reloads of the configuration, by result: done, refused."
     yield counters("reloads", text, ["result"], keyed(totals.reloads))
+    text = "Directories and files that were removed while sidelog ran, by place."
+    yield counters("places_removed", text, ["place"], keyed(totals.places_removed))
     yield gauge("rings_unread", "Workers that push into rings nobody reads.", totals.rings_unread)

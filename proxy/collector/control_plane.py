@@ -26,6 +26,7 @@ from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import follow_tail
+from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.status import StatusView, process_totals, worker_totals
 from proxy.collector.watch.workers import Workers
@@ -191,12 +192,13 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)
     status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, workers)
-    readiness = Readiness(status, writer, workers)
+    places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
+    readiness = Readiness(status, writer, workers, places)
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
-    metrics.watch(lambda: process_families(process_totals(sources, workers)))
+    metrics.watch(lambda: process_families(process_totals(sources, workers, places)))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(

@@ -194,6 +194,9 @@ class Sources:
             self._on_removed.append(on_removed)
 
     def find(self) -> None:
+        """Attach the rings whose files are new, and mend those that were cut."""
+        for source in self.attached.values():
+            self._mend(source)
         if self.directory is None:
             return
         known = {source_id.hex() for source_id in self.attached}
@@ -207,6 +210,12 @@ class Sources:
             except SegmentError as error:
                 self.damaged.add(path.name)
                 log.error("a ring cannot be read and is left in place: %s", error)
+
+    def _mend(self, source: Source) -> None:
+        try:
+            source.segment.mend()
+        except OSError as error:
+            log.error("the file of a ring was cut and cannot be mended: %s", error.strerror)
 
     def attach_fd(self, fd: int) -> None:
         """Attach the ring of a descriptor, unless it is known; the descriptor stays the caller's.

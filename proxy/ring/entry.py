@@ -28,6 +28,11 @@ def checksum(header: bytes, salt: int, end: int, kind: int) -> int:
     return zlib.crc32(header, salt + end + kind)
 
 
+def salt_of(source: bytes) -> int:
+    """Return the salt of a ring's checksums."""
+    return int.from_bytes(source[-4:], "little")
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """A ring's bytes, addressed by offsets that never wrap."""
@@ -54,7 +59,11 @@ class Buffer:
         while start < head:
             at = start % len(self.view)
             size = min(len(self.view) - at, head - start, _SCAN_BYTES)
-            for (length,) in _LENGTHS.iter_unpack(self.view[at : at + size]):
+            scanned = bytes(self.view[at : at + size])
+            if not scanned.strip(b"\0"):  # where a file was cut there may be megabytes of it
+                start += size
+                continue
+            for (length,) in _LENGTHS.iter_unpack(scanned):
                 # Text read as a length is above 500 million, so most words are passed over without a closer look.
                 if PREFIX_BYTES <= length <= head - start and self.is_entry(start, head):
                     return start

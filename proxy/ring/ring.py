@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from zlib import crc32
 
-from proxy.ring.entry import PREFIX, PREFIX_BYTES, WRAP, Buffer, checksum
+from proxy.ring.entry import PREFIX, PREFIX_BYTES, WRAP, Buffer, checksum, salt_of
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import (
     FIRST_REFUSED_US,
@@ -49,10 +49,6 @@ _pack = PREFIX.pack
 _unpack_from = PREFIX.unpack_from
 
 
-def _salt(segment: Segment) -> int:
-    return int.from_bytes(segment.source[-4:], "little")
-
-
 class RingWriter:
     """The producer's side. One per segment and process; it is never attached to a ring that has been written before."""
 
@@ -78,7 +74,7 @@ class RingWriter:
         if segment.cells[HEAD] or segment.cells[RELEASED]:
             raise SegmentError(f"the ring {segment.path or segment.source.hex()} has been written before")
         self._cells, self._map, self._capacity = segment.cells, segment.mapping, segment.capacity
-        self._salt, self._wake, self._now_us = _salt(segment), wake, now_us
+        self._salt, self._wake, self._now_us = salt_of(segment.source), wake, now_us
         self._head = self._count = 0
         self._base = -segment.data_offset
         self._edge = self._lap_end = self._capacity
@@ -210,7 +206,7 @@ class RingReader:
         self._name = str(segment.path or segment.source.hex())
         self._cells, self._map, self._view = segment.cells, segment.mapping, segment.view
         self._offset, self._capacity = segment.data_offset, segment.capacity
-        self._buffer = Buffer(segment.data, _salt(segment))
+        self._buffer = Buffer(segment.data, salt_of(segment.source))
         self._clock, self._sleep = clock, sleep
         released = self._cells[RELEASED]
         self._cursor = max(start or 0, released)

@@ -146,3 +146,38 @@ def test_without_a_worker_it_is_not_ready(tmp_path: Path, upstream: str) -> None
         (tmp_path / "stop").unlink()
         eventually(sidelog.is_ready)
         assert health(sidelog) == (0, "ready\n")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_ring_that_is_cut_loses_what_was_behind_the_cut(tmp_path: Path, upstream: str, workers: str) -> None:
+    """While nobody reads it; all that is missing is counted, and traffic goes on."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog, Load(sidelog.port) as load:
+        await_more(load.completed, 50)
+        (collector,) = await_pids(sidelog, "proxy.collector")
+        os.kill(collector, signal.SIGSTOP)
+        await_more(load.completed, 200)
+        (ring, *_) = segments_in(rings_of(sidelog))
+        os.truncate(ring, ring.stat().st_size - (8 << 20) + (100 << 10))
+        os.kill(collector, signal.SIGKILL)
+        await_more(load.completed, 200)
+        load.stop()
+        eventually(sidelog.is_ready)
+        ledger = sidelog.settled_ledger()
+        stored_ids = {record["id"] for record in sidelog.records("kind=all")}
+        missing = set(load.completed) - stored_ids
+        assert set(ledger["dropped"]) <= {"corrupt"}
+        assert len(missing) <= ledger["dropped"].get("corrupt", 0) <= len(missing) + 8  # those that were not answered
+        assert "the file of a ring was cut" in sidelog.log
+
+
+def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream: str) -> None:
+    """Traffic goes on, and somebody is told before it is too late."""
+    with Sidelog(tmp_path / "data", upstream) as sidelog, Load(sidelog.port) as load:
+        await_more(load.completed, 20)
+        sidelog.data_dir.rename(tmp_path / "moved")
+        eventually(lambda: sidelog.ready_answer().get("gone"))
+        answer = sidelog.ready_answer()
+        assert (answer["ready"], answer["degraded"]) == (True, True)
+        assert "the data directory was removed: restart" in answer["reasons"]
+        assert "the data directory was removed or replaced while sidelog runs" in sidelog.log
+        await_more(load.completed, 20)

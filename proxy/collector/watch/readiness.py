@@ -1,13 +1,14 @@
 """Whether traffic may come, and why not: the answer of `/readyz`.
 
 Not ready is what a client would feel or what nobody would know of: no worker accepts, a ring is not read, a stop has
-begun. What only waits, as records do while the store is away, is `degraded`: taking the instance out of service would
-not mend it.
+begun. What only waits, as records do while the store is away, or would be lost by a restart, is `degraded`: taking the
+instance out of service would not mend it.
 """
 
 import asyncio
 from typing import Final
 
+from proxy.collector.watch.places import Places
 from proxy.collector.watch.status import StatusView
 from proxy.collector.watch.workers import Workers
 from storage.writer.writer import Writer
@@ -18,10 +19,11 @@ LOOK_EVERY_S: Final = 0.5
 class Readiness:
     """Puts together what is watched."""
 
-    def __init__(self, status: StatusView, writer: Writer, workers: Workers) -> None:
+    def __init__(self, status: StatusView, writer: Writer, workers: Workers, places: Places) -> None:
         self._status = status
         self._writer = writer
         self._workers = workers
+        self._places = places
 
     def answer(self) -> tuple[bool, dict[str, object]]:
         """Return whether traffic may come, and members to show beside it."""
@@ -33,12 +35,16 @@ class Readiness:
             against.append("no worker accepts connections")
         against += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
         away = [] if self._writer.is_storage_up else ["store"]
-        members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away)}
+        gone = self._places.gone
+        members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away or gone)}
         if workers.shown is not None:
             members |= {"workers_ready": workers.accepting, "rings_unread": len(workers.unread)}
         if away:
             members["away"] = away
-        if reasons := against + [f"the {what} is away" for what in away]:
+        if gone:
+            members["gone"] = gone
+        degrading = [f"the {what} is away" for what in away] + [f"the {what} was removed: restart" for what in gone]
+        if reasons := against + degrading:
             members["reasons"] = reasons
         return not against, members
 
@@ -46,4 +52,5 @@ class Readiness:
         """Look again and again, until cancelled."""
         while True:
             self._workers.look()
+            self._places.look()
             await asyncio.sleep(LOOK_EVERY_S)

@@ -13,6 +13,7 @@ import msgspec
 from api.metrics.metrics import WorkerTotals
 from api.metrics.process_metrics import ProcessTotals
 from proxy.collector.sources import Source, Sources
+from proxy.collector.watch.places import Places
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.process.logs import lines_dropped
 from proxy.process.version import VERSION
@@ -144,7 +145,7 @@ def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals
     )
 
 
-def process_totals(sources: Sources, workers: Workers) -> ProcessTotals:
+def process_totals(sources: Sources, workers: Workers, places: Places) -> ProcessTotals:
     """Return what the processes say of themselves, for the metrics."""
     supervisor = workers.supervisor
     lost = {"worker": sources.counters().log_lines_dropped}
@@ -154,6 +155,7 @@ def process_totals(sources: Sources, workers: Workers) -> ProcessTotals:
         log_lines_dropped=lost,
         reloads={} if supervisor is None else supervisor.reloads,
         rings_unread=len(workers.unread),
+        places_removed=places.removed,
     )
 
 

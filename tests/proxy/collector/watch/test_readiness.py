@@ -1,11 +1,13 @@
 """The answer of /readyz names everything that keeps traffic away, and what is only waited for."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.collector.watch import readiness
+from proxy.collector.watch.places import DATA_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.workers import GRACE_S, Workers
 
@@ -25,9 +27,10 @@ class World:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.fake = Fake()
+        self.places = Places({}, {})
         anything: Any = self.fake
         self.workers = Workers({}, lambda: self.now_s)
-        self.readiness = Readiness(anything, anything, self.workers)
+        self.readiness = Readiness(anything, anything, self.workers, self.places)
 
 
 def test_without_a_supervisor_one_who_answers_is_ready() -> None:
@@ -75,6 +78,21 @@ def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:
     world.fake.is_draining = True
     expected = {**expected, "draining": True, "reasons": ["it is stopping", "the store is away"]}
     assert world.readiness.answer() == (False, expected)
+
+
+def test_a_place_that_was_removed_degrades(tmp_path: Path) -> None:
+    """Everything goes on, until the next start."""
+    world = World()
+    world.places.__init__({DATA_DIR: tmp_path / "data"}, {})  # type: ignore[misc]
+    (tmp_path / "data").mkdir()
+    world.places.look()
+    expected = {
+        "draining": False,
+        "degraded": True,
+        "gone": ["data directory"],
+        "reasons": ["the data directory was removed: restart"],
+    }
+    assert world.readiness.answer() == (True, expected)
 
 
 async def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

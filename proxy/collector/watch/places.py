@@ -1,0 +1,80 @@
+"""The directories that a running sidelog needs, and the files of its rings: whether they are still there.
+
+A process goes on when the names of its files are removed, and everything looks well until the next start finds nothing.
+So the names are looked at: what is gone, or has become another, is said, counted and shown as degraded.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from proxy.collector.sources import Source
+from proxy.ring.segment import Segment
+
+log = logging.getLogger(__name__)
+
+DATA_DIR: Final = "data directory"
+RING_DIR: Final = "ring directory"
+RING: Final = "file of a ring"
+
+_MEANING: Final = {
+    DATA_DIR: "what is in it now is lost at the next start",
+    RING_DIR: "what waits in a ring is lost if all processes end at once",
+    RING: "what waits in it is lost if all processes end at once",
+}
+
+
+class Places:
+    """Remembers what was where."""
+
+    def __init__(self, directories: Mapping[str, Path | None], attached: Mapping[bytes, Source]) -> None:
+        """`directories` are there now; None is none."""
+        self._directories = {what: (path, _identity(path)) for what, path in directories.items() if path is not None}
+        self._attached = attached
+        self._gone_rings: set[bytes] = set()
+        self._gone: set[str] = set()
+        self.removed = dict.fromkeys((DATA_DIR, RING_DIR, RING), 0)
+        """How often something of the kind was found gone."""
+
+    @property
+    def gone(self) -> list[str]:
+        """The kinds of which something is missing now."""
+        return [*sorted(self._gone), *([RING] if self._gone_rings else [])]
+
+    def look(self) -> None:
+        """Look at every name, and say what is gone since the last look."""
+        for what, (path, identity) in self._directories.items():
+            if what not in self._gone and _identity(path) != identity:
+                self._gone.add(what)
+                self._say(what, str(path))
+        self._gone_rings &= self._attached.keys()
+        for source in self._attached.values():
+            if source.id not in self._gone_rings and _is_removed(source.segment):
+                self._gone_rings.add(source.id)
+                self._say(RING, source.id.hex())
+
+    def _say(self, what: str, name: str) -> None:
+        self.removed[what] += 1
+        log.error(
+            "the %s was removed or replaced while sidelog runs: %s", what, _MEANING[what], extra={"name_was": name}
+        )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_removed(segment: Segment) -> bool:
+    """Whether the file of a ring has lost its name; an anonymous one never had any."""
+    try:
+        if os.fstat(segment.fd).st_nlink:
+            return False
+        return not os.readlink(f"/proc/self/fd/{segment.fd}").startswith("/memfd:")
+    except OSError:
+        return False

@@ -1,0 +1,72 @@
+"""What is taken away under a running sidelog is noticed, once."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.collector.sources import Sources
+from proxy.collector.watch.places import DATA_DIR, RING, RING_DIR, Places
+from tests.support.rings import RingWorker
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Iterator[RingWorker]:
+    """The ring of a worker that lives, in a file."""
+    (tmp_path / "rings").mkdir()
+    made = RingWorker(tmp_path / "rings")
+    yield made
+    made.die()
+
+
+def test_what_is_there_is_not_missed(tmp_path: Path, ring: RingWorker) -> None:
+    """Nor is what never was: no directory for rings, and a ring without a name."""
+    anonymous = RingWorker(None)
+    sources = Sources(tmp_path / "rings", {})
+    sources.find()
+    sources.attach_fd(anonymous.segment.fd)
+    places = Places({DATA_DIR: tmp_path, RING_DIR: None}, sources.attached)
+    places.look()
+    assert (places.gone, set(places.removed.values())) == ([], {0})
+    anonymous.die()
+    sources.close()
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_directory_that_is_gone_or_another_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_replaced: bool
+) -> None:
+    """It stays so: what is in the old one cannot be found by the next start."""
+    (tmp_path / "data").mkdir()
+    places = Places({DATA_DIR: tmp_path / "data", RING_DIR: tmp_path}, {})
+    (tmp_path / "data").rename(tmp_path / "moved")
+    if is_replaced:
+        (tmp_path / "data").mkdir()
+    for _ in range(3):
+        places.look()
+    assert (places.gone, places.removed[DATA_DIR], places.removed[RING_DIR]) == ([DATA_DIR], 1, 0)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage().startswith(
+        "the data directory was removed or replaced while sidelog runs: what is in it"
+    )
+
+
+def test_a_ring_without_its_name_is_missed_until_it_is_empty(tmp_path: Path, ring: RingWorker) -> None:
+    """Whoever found it by name, or was given its descriptor later."""
+    assert ring.segment.path is not None
+    sources = Sources(tmp_path / "rings", {})
+    sources.find()
+    places = Places({}, sources.attached)
+    ring.segment.path.unlink()
+    for _ in range(2):
+        places.look()
+    assert (places.gone, places.removed[RING]) == ([RING], 1)
+    sources.close()
+    places.look()
+    assert places.gone == []
+    sources.attach_fd(ring.segment.fd)
+    places.look()
+    assert places.gone == [RING]
+    sources.close()
