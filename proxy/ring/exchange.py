@@ -269,5 +269,6 @@ def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:
         at += NOTE.size
         if length > end - at:
             raise ValueError(f"a note of {length} bytes where {max(end - at, 0)} are left")
-        notes[tag] = raw[at : (at := at + length)]
+        notes[tag] = raw[at : at + length]
+        at += length
     return notes

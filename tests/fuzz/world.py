@@ -7,13 +7,15 @@ thousands of connections a second, each repeatable.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Any, Final, cast
 
 from proxy.network.turns import Turns
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightWriter
-from proxy.ring.ring import RingWriter
+from proxy.ring.ring import RingReader, RingWriter
+from proxy.ring.segment import Segment
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
 from proxy.worker.downstream import Downstream
@@ -25,6 +27,9 @@ from proxy.worker.routes import compile_routes
 from proxy.worker.upstream import UpstreamConnection
 
 INSTANCE: Final = "Side-1"
+RING_BYTES: Final = 2 << 20
+INFLIGHT_SLOTS: Final = 8
+MAX_ENTRIES: Final = 10_000
 SETTINGS: Final = Settings(
     proxy=ProxySettings(limits=LimitSettings()), routes=(RouteSettings(id="default", upstream="http://up:81"),)
 )
@@ -152,24 +157,41 @@ class Wire(asyncio.Transport):
 
 
 class _Ring:
-    """Keeps what is pushed."""
+    """A ring in anonymous memory, and what was read from it."""
 
-    def __init__(self) -> None:
-        self.entries: list[CapturedExchange] = []
-        self.messages: list[CapturedMessage] = []
+    def __init__(self, counter_cells: int) -> None:
+        self.segment = Segment.create(
+            None, b"{}", ring_bytes=RING_BYTES, counter_cells=counter_cells, inflight_slots=INFLIGHT_SLOTS
+        )
+        self.writer = RingWriter(self.segment, lambda: None)
+        self._reader = RingReader(self.segment)
+        self._entries: list[CapturedExchange] = []
+        self._messages: list[CapturedMessage] = []
 
-    head = released = 0
-    capacity = 1 << 30
+    def drain(self) -> None:
+        """Read what was pushed, and make room."""
+        for kind, header, sections, end in self._reader.read(MAX_ENTRIES, RING_BYTES):
+            if kind == KIND_EXCHANGE:
+                self._entries.append(CapturedExchange(header, bytes(sections)))
+            elif kind == KIND_MESSAGE:
+                self._messages.append(decode_message(header, bytes(sections)))
+            self._reader.release(end)
 
-    def pressure(self) -> int:
-        return 0
+    def take_entries(self) -> list[CapturedExchange]:
+        self.drain()
+        found, self._entries = self._entries, []
+        return found
 
-    def push(self, kind: int, header: bytes, sections: list[bytes]) -> bool:
-        if kind == KIND_EXCHANGE:
-            self.entries.append(CapturedExchange(header, b"".join(sections)))
-        elif kind == KIND_MESSAGE:
-            self.messages.append(decode_message(header, b"".join(sections)))
-        return True
+    def take_messages(self) -> list[CapturedMessage]:
+        self.drain()
+        found, self._messages = self._messages, []
+        return found
+
+
+@cache
+def _ring(counter_cells: int) -> _Ring:
+    """One for all worlds, which come one after the other: making a case small makes hundreds of them."""
+    return _Ring(counter_cells)
 
 
 class _Task:
@@ -232,11 +254,11 @@ class World:
         self.is_tls: Final = is_tls
         self._clock = 0
         self._queue: deque[Callable[[], None]] = deque()
-        self._ring = _Ring()
         layout = CounterLayout(len(settings.routes))
-        recorder = Recorder(
-            cast(RingWriter, self._ring), cast("memoryview[int]", [0] * layout.size), layout, cast(InflightWriter, None)
-        )
+        self._ring = _ring(layout.size)
+        self.clear_records()
+        segment = self._ring.segment
+        recorder = Recorder(self._ring.writer, segment.counters, layout, InflightWriter(segment))
         tasks = cast(asyncio.TaskGroup, _Tasks(self))
         self.engine = Engine(settings, compile_routes(settings), recorder, cast(Gate, None), tasks, INSTANCE)
         self.engine.turns = Turns(self.soon)  # type: ignore[misc]
@@ -262,6 +284,7 @@ class World:
                 for connection in list(self.engine.connections):
                     assert isinstance(connection, Downstream)
                     connection._relay._end_waiting()
+        self._ring.drain()
 
     def now(self) -> int:
         """Count on: a moment later than all before."""
@@ -275,15 +298,17 @@ class World:
         wire.connect()
         return wire
 
+    def clear_records(self) -> None:
+        self.messages()
+        self.records()
+
     def messages(self) -> list[CapturedMessage]:
         """Take the WebSocket messages pushed since the last call."""
-        found, self._ring.messages = self._ring.messages, []
-        return found
+        return self._ring.take_messages()
 
     def records(self) -> list[CapturedExchange]:
         """Take the records pushed since the last call."""
-        found, self._ring.entries = self._ring.entries, []
-        return found
+        return self._ring.take_entries()
 
     def leftovers(self) -> str:
         """What is still held for clients, all of which have gone."""

@@ -1,7 +1,7 @@
 """Ids, clocks and counters of exchanges."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import pytest
 from proxy.http1.websocket_frames import Message, Opcode
 from proxy.ring.counters import CounterLayout
 from proxy.ring.inflight import Caller, InflightReader, InflightWriter
-from proxy.ring.ring import RingReader, RingWriter, Section
+from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.ring.websocket_message import OUT
 from proxy.worker.recorder import NO_SLOT, Recorder
@@ -80,14 +80,13 @@ def test_a_full_table_is_asked_once(recorder: Recorder, segment: Segment) -> Non
 def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None:
     """A kill at any moment of the end finds it in the ring or in the table."""
 
-    class WatchedRing(RingWriter):
-        def push(self, kind: int, header: bytes, sections: Sequence[Section]) -> bool:
-            shown.append(len(table.scan()))
-            return super().push(kind, header, sections)
+    def pushed() -> None:
+        shown.append(len(table.scan()))
 
     table = InflightReader(segment)
     shown: list[int] = []
-    recorder = Recorder(WatchedRing(segment, lambda: None), segment.counters, LAYOUT, InflightWriter(segment))
+    assert RingReader(segment).sleep_flag(True)  # so that a push calls
+    recorder = Recorder(RingWriter(segment, pushed), segment.counters, LAYOUT, InflightWriter(segment))
     exchange = recorder.begin(time.monotonic_ns(), b"c")
     recorder.show(exchange, Caller())
     recorder.finish(exchange, time.monotonic_ns())
