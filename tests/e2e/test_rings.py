@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from proxy.process.data_dir import read_state
 from proxy.ring.segment import segments_in
+from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_processes import anonymous_rings, stored
+from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import Load, await_more
 from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
@@ -181,3 +184,56 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         assert "the data directory was removed: restart" in answer["reasons"]
         assert "the data directory was removed or replaced while sidelog runs" in sidelog.log
         await_more(load.completed, 20)
+
+
+KILLS = int(os.environ.get("SIDELOG_TEST_KILLS", "100"))
+"""Of each long run."""
+ONE_BY_ONE = ("proxy.worker", "proxy.collector")
+"""Of rings without a file nothing is left when all processes are killed at once."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_kills_with_rings_in_a_full_directory(tmp_path: Path, upstream: str) -> None:
+    """At most one ring is a file; whoever is killed, everything answered is stored once."""
+    (tmp_path / "sitecustomize.py").write_text(ROOM_FOR_ONE)
+    environ = {**ROOM, "PYTHONPATH": str(tmp_path)}
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
+        report = kill_rounds(sidelog, KILLS, seed=1, victims=ONE_BY_ONE)
+        check_accounts(sidelog, report.completed)
+    print(report.describe())  # noqa: T201 - the figures are what it is run for
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_kills_with_rings_whose_directory_is_removed(tmp_path: Path, upstream: str) -> None:
+    """Their files are taken away in every round, and in some the directory too."""
+
+    @contextmanager
+    def cleaned(number: int) -> Iterator[None]:
+        for path in segments_in(rings_of(sidelog)):
+            path.unlink()
+        if number % 10 == 5:
+            shutil.rmtree(rings_of(sidelog), ignore_errors=True)
+        yield
+
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=ROOM) as sidelog:
+        report = kill_rounds(sidelog, KILLS, seed=2, victims=ONE_BY_ONE, during=cleaned)
+        check_accounts(sidelog, report.completed)
+    print(report.describe())  # noqa: T201 - the figures are what it is run for
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_kills_beside_another_sidelog_with_rings_in_the_same_place(tmp_path: Path, upstream: str) -> None:
+    """Each keeps what is its own, also when all processes of one are killed at once and it is started again."""
+    with (
+        Sidelog(tmp_path / "one", upstream, "--workers", "2", environ=ROOM) as one,
+        Sidelog(tmp_path / "two", upstream, "--workers", "2", environ=ROOM) as two,
+    ):
+        assert rings_of(one).parent == rings_of(two).parent
+        with Load(two.port) as beside:
+            report = kill_rounds(one, KILLS, seed=3)
+        check_accounts(one, report.completed)
+        check_accounts(two, beside.completed)
+    print(report.describe())  # noqa: T201 - the figures are what it is run for

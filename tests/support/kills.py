@@ -6,7 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,7 @@ def kill_rounds(
     rounds: int,
     seed: int,
     *,
+    victims: Sequence[str] = VICTIMS,
     during: Callable[[int], AbstractContextManager[None]] = lambda number: nullcontext(),
 ) -> KillReport:
     """Kill a random process, or all, some times under load; the ledger balances after each.
@@ -53,6 +54,7 @@ def kill_rounds(
         sidelog: running; it is running, and ready, again afterwards.
         rounds: how many kills.
         seed: of the moments and victims.
+        victims: who may be killed.
         during: what happens around each round, by its number.
     """
     chance = random.Random(seed)
@@ -60,7 +62,7 @@ def kill_rounds(
     for number in range(rounds):
         with during(number), Load(sidelog.port) as load:
             time.sleep(chance.uniform(0.2, 0.8))
-            victim = chance.choice(VICTIMS)
+            victim = chance.choice(victims)
             report.victims[victim] += 1
             killed_s = time.monotonic()
             if victim == "all":
