@@ -12,9 +12,10 @@ import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
-_WANTED: Final = (b'"message_start"', b'"message_delta"', b'"message_stop"', b'"error"', b'"tool_use"')
+_WANTED: Final = compile_bytes(rb'"message_start"|"message_delta"|"message_stop"|"error"|"(?:mcp_)?tool_use"')
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -59,10 +60,6 @@ _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _DETAILS: Final = msgspec.json.Decoder(_Details)
 _BLOCK: Final = msgspec.json.Decoder(_Block)
 _BLOCKS: Final = msgspec.json.Decoder(list[_Block])
-
-
-def is_wanted(data: bytes) -> bool:
-    return any(part in data for part in _WANTED)
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -111,8 +108,8 @@ def _read_message(usage: CallUsage, message: _Document) -> None:
         reasoning_tokens=count_of(details.thinking_tokens),
     )
     usage.measure(
-        cache_write_1h_tokens=count_of(cached.ephemeral_1h_input_tokens),
-        web_searches=count_of(server.web_search_requests),
+        cache_write_1h_tokens=cached.ephemeral_1h_input_tokens,
+        web_searches=server.web_search_requests,
     )
     tier, speed = text_of(counts.service_tier), text_of(counts.speed)
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
@@ -126,9 +123,9 @@ def _details(raw: msgspec.Raw) -> _Details:
 
 PROVIDER: Final = Provider(
     name="anthropic",
-    is_wanted=is_wanted,
+    wanted=_WANTED,
     read=read,
-    content=re.compile(rb'"content_block_delta"|"content_block_start".*"tool_use"', re.DOTALL),
+    content=re.compile(rb'"content_block_delta"|"content_block_start"[^\n]*"tool_use"'),
     members=frozenset((b"usage", b"model", b"error", b"type", b"stop_reason", b"message", b"delta")),
     reason=b"stop_reason",
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from proxy.enrich.formats.json_parts import text_of
+from proxy.enrich.formats.json_parts import count_of, text_of
 
 UsageState = Literal["exact", "partial", "lost", "absent"]
 
@@ -57,11 +57,11 @@ class CallUsage:
                 self.counts_read += 1
                 setattr(self, name, value)
 
-    def measure(self, **meters: int | None) -> None:
-        """Note what else is paid by; zeros say nothing."""
+    def measure(self, **meters: object) -> None:
+        """Note what else is paid by; zeros, and what is no count, say nothing."""
         for name, value in meters.items():
-            if value:
-                self.meters[name] = value
+            if value and (count := count_of(value)):
+                self.meters[name] = count
 
     def set_resolved_model(self, value: object) -> None:
         if model := text_of(value):
@@ -109,8 +109,8 @@ class Provider:
 
     name: str
     """Whom the call is attributed to, unless the upstream's host is known to be another's."""
-    is_wanted: Callable[[bytes], bool]
-    """Cheap byte tests: whether `read` would find anything in a frame."""
+    wanted: re.Pattern[bytes]
+    """Found, by google-re2, in every frame that `read` finds anything in."""
     read: Callable[[CallUsage, bytes], None]
     """Reads one frame, or one whole response."""
     content: re.Pattern[bytes]

@@ -11,9 +11,10 @@ import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
-_WANTED: Final = (b'"usageMetadata"', b'"finishReason"', b'"promptFeedback"', b'"error"', b'"functionCall"')
+_WANTED: Final = compile_bytes(rb'"usageMetadata"|"finishReason"|"promptFeedback"|"error"|"functionCall"')
 _MODEL: Final = re.compile(r"/(?:models|tunedModels|endpoints)/([^/:]{1,256}):[A-Za-z]+$|/([^/:]{1,256}):[A-Za-z]+$")
 _NO_MODEL: Final = re.compile(r"v\d\w*")
 """A version of the API stands where others have the model: Code Assist names it in the body."""
@@ -84,10 +85,6 @@ def model_of(path: str) -> str | None:
     return found[1] or (None if _NO_MODEL.fullmatch(found[2]) else found[2])
 
 
-def is_wanted(data: bytes) -> bool:
-    return any(part in data for part in _WANTED)
-
-
 def read(usage: CallUsage, data: bytes) -> None:
     """Read a chunk or a response; an array of one error, as a refused array stream is, is that error."""
     document = decode(_DOCUMENT, data.strip()[1:-1] if data[:1] == b"[" else data)
@@ -137,12 +134,12 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
         parts = decode(_MODALITIES, raw) if is_array(raw) else None
         for part in parts or ():
             if part.modality in ("AUDIO", "IMAGE", "VIDEO"):
-                usage.measure(**{f"{side}_{part.modality.lower()}_tokens": count_of(part.token_count)})
+                usage.measure(**{f"{side}_{part.modality.lower()}_tokens": part.token_count})
 
 
 PROVIDER: Final = Provider(
     name="gemini",
-    is_wanted=is_wanted,
+    wanted=_WANTED,
     read=read,
     content=re.compile(rb'"text"\s*:\s*"[^"]|"functionCall"|"inlineData"|"executableCode"'),
     members=frozenset((b"usageMetadata", b"modelVersion", b"promptFeedback", b"error", b"candidates", b"response")),

@@ -10,8 +10,9 @@ import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.redact.json_keys import compile_bytes
 
-_DONE: Final = re.compile(rb'"done"\s*:\s*true')
+_WANTED: Final = compile_bytes(rb'"done"\s*:\s*true|"error"|"tool_calls"')
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -40,11 +41,6 @@ _MESSAGE: Final = msgspec.json.Decoder(_Message)
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 
 
-def is_wanted(data: bytes) -> bool:
-    is_last = b'"done":false' not in data and (b'"error"' in data or _DONE.search(data) is not None)
-    return is_last or b'"tool_calls"' in data
-
-
 def read(usage: CallUsage, data: bytes) -> None:
     document = decode(_DOCUMENT, data)
     if document is None:
@@ -62,7 +58,7 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 PROVIDER: Final = Provider(
     name="ollama",
-    is_wanted=is_wanted,
+    wanted=_WANTED,
     read=read,
     content=re.compile(rb'"(?:content|response|thinking)"\s*:\s*"[^"]|"tool_calls"'),
     members=frozenset((b"model", b"done", b"done_reason", b"prompt_eval_count", b"eval_count", b"error")),

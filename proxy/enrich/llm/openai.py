@@ -12,10 +12,9 @@ import msgspec
 
 from proxy.enrich.formats.json_parts import amount_of, count_of, decode, is_array, is_object, text_of
 from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.redact.json_keys import compile_bytes
 
 _RAW: Final = msgspec.Raw()
-_USAGE: Final = re.compile(rb'"usage"\s*:\s*\{')
-_REASON: Final = re.compile(rb'"finish_reason"\s*:\s*"')
 _TERMINATORS: Final = frozenset(
     ("response.completed", "response.incomplete", "response.failed", "transcript.text.done", "speech.audio.done",
      "image_generation.completed", "image_edit.completed")
@@ -108,15 +107,9 @@ _ITEM: Final = msgspec.json.Decoder(_ToolCall)
 _ITEMS: Final = msgspec.json.Decoder(list[_ToolCall])
 
 
-def is_wanted(data: bytes) -> bool:
-    return (
-        data == b"[DONE]"
-        or b'"error"' in data
-        or (b'"usage"' in data and _USAGE.search(data) is not None)
-        or (b'"finish_reason":null' not in data and _REASON.search(data) is not None)
-        or (b'"name"' in data and (b'"tool_calls"' in data or b"output_item.done" in data))
-        or (b'"response.' in data and b'"response"' in data)
-    )
+_WANTED: Final = compile_bytes(
+    rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"|"(?:transcript|speech|image)[a-z_.]*"'
+)
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -198,13 +191,13 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         cost_usd=_cost(counts.cost),
     )
     usage.measure(
-        input_audio_tokens=count_of(inputs.audio_tokens),
-        output_audio_tokens=count_of(outputs.audio_tokens),
-        input_image_tokens=count_of(inputs.image_tokens),
-        output_image_tokens=count_of(outputs.image_tokens),
-        web_searches=count_of(counts.num_search_queries),
-        search_sources=count_of(counts.num_sources_used),
-        audio_seconds=count_of(counts.seconds),
+        input_audio_tokens=inputs.audio_tokens,
+        output_audio_tokens=outputs.audio_tokens,
+        input_image_tokens=inputs.image_tokens,
+        output_image_tokens=outputs.image_tokens,
+        web_searches=counts.num_search_queries,
+        search_sources=counts.num_sources_used,
+        audio_seconds=counts.seconds,
     )
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
 
@@ -224,7 +217,7 @@ def _first(*values: object) -> int | None:
 
 PROVIDER: Final = Provider(
     name="openai",
-    is_wanted=is_wanted,
+    wanted=_WANTED,
     read=read,
     content=re.compile(
         rb'"(?:content|text|reasoning|reasoning_content|refusal|arguments)"\s*:\s*"[^"]|"response\.[a-z_.]+\.delta"'

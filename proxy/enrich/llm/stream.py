@@ -4,9 +4,10 @@ Strategy: frames in order behind cheap byte tests; of very many only the first a
 replace earlier ones. A frame that the tail window begins within is read by structure, from its end.
 """
 
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
@@ -17,8 +18,8 @@ from proxy.enrich.llm.call import CallUsage, Provider
 _MAX_READ: Final = 256
 """Frames of one stream that are read in order; of the rest only the last ones: later counts replace earlier ones."""
 _LAST_READ: Final = 64
-_MAX_FRAMES: Final = 4000
-"""Frames of one stream that are inspected, beside the last ones."""
+_MAX_HITS: Final = 20_000
+"""Places in one stream that may be worth reading."""
 _FIRST_FRAMES: Final = 4
 """Frames read in any case for the model's name: Azure's first one has none."""
 _EVENT_BEGINS: Final = (b"data:", b"event:", b"id:", b"retry:", b": ", b":\n", b"\xef\xbb\xbfdata:")
@@ -85,27 +86,24 @@ def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
 
 
 def _read_head(usage: CallUsage, provider: Provider, frames: Frames) -> tuple[int, int]:
-    """Read the frames before the gap, if any; return the offset behind the first output, and their number."""
-    number = read = 0
-    last: deque[bytes] = deque(maxlen=_LAST_READ)
-    first_content = -1
-    is_wanted, content = provider.is_wanted, provider.content.search
-    for number, (_, data, end) in enumerate(frames.before_gap(), 1):
-        if number > _MAX_FRAMES:
-            last.append(data)
-            continue
-        if first_content < 0 and content(data) is not None:
-            first_content = end
-        if is_wanted(data) or (usage.resolved_model is None and number <= _FIRST_FRAMES):
-            read += 1
-            if read > _MAX_READ:
-                last.append(data)
-            else:
-                provider.read(usage, data)
-    for data in last:
-        if is_wanted(data):
-            provider.read(usage, data)
-    return first_content, number
+    """Read the frames before the gap, if any; return the offset behind the first output, and their number.
+
+    Those worth reading are found by one search over all of the text: 0.1 µs a frame, 1 µs if each is asked.
+    """
+    text, found = frames.body.head, list(frames.before_gap())
+    ends = [frame.end for frame in found]
+    hits = [bisect_left(ends, hit.start() + 1) for hit in islice(provider.wanted.finditer(text), _MAX_HITS)]
+    wanted = set(hits)
+    if len(hits) == _MAX_HITS:
+        wanted.update(range(max(0, len(found) - _LAST_READ), len(found)))
+    places = sorted(wanted)
+    chosen = wanted if len(places) <= _MAX_READ + _LAST_READ else {*places[:_MAX_READ], *places[-_LAST_READ:]}
+    for place in sorted(chosen.union(range(_FIRST_FRAMES))):
+        if place < len(found) and (place in wanted or usage.resolved_model is None):
+            provider.read(usage, found[place].data)
+    content = provider.content.search(text)
+    place = len(found) if content is None else bisect_left(ends, content.start() + 1)
+    return ends[place] if place < len(found) else -1, len(found)
 
 
 def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> None:
@@ -128,7 +126,7 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> None:
     if chain:
         provider.read(usage, rebuilt(provider, chain, is_frame=True))
     for frame in whole:
-        if provider.is_wanted(frame.data):
+        if provider.wanted.search(frame.data) is not None:
             provider.read(usage, frame.data)
     if usage.counts_read == counts and usage.finish_reason is None:
         # Counts may have been in the gap: those before it are old ones, unless they are of the input alone.
