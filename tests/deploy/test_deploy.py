@@ -171,3 +171,13 @@ def test_the_units_state_directory_is_the_data_directory() -> None:
     directory = f"/var/lib/{unit_settings('StateDirectory')[0]}"
     settings = load({"proxy.upstream": "http://127.0.0.1:3000"}, {"STATE_DIRECTORY": directory}, None)
     assert settings.data_dir == directory
+
+
+def test_what_make_run_installs_is_what_tests_run_with() -> None:
+    """With the price list and the Postgres driver; one environment serves both, so neither takes from the other."""
+    run, dev = (
+        set(re.findall(r"^[a-z][\w.-]*==\S+", (ROOT / name).read_text(), re.MULTILINE))
+        for name in ("requirements.lock", "requirements-dev.lock")
+    )
+    assert {"genai-prices", "asyncpg"} <= {pin.partition("==")[0] for pin in run}
+    assert run - dev == set()

@@ -10,6 +10,8 @@ from aiohttp.test_utils import TestServer
 from proxy.demo import traffic
 from proxy.demo.traffic import MIX, Step, perform, visit
 from proxy.demo.upstream import application
+from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.llm.prices import Prices, load_list
 
 
 @pytest.fixture
@@ -34,6 +36,18 @@ def test_every_visit_of_the_mix_is_drawn() -> None:
     seen = {step.path.partition("?")[0] for _ in range(2000) for step in visit(draw)}
     for _, make in MIX:
         assert {step.path.partition("?")[0] for step in make(random.Random(4))} & seen
+
+
+def test_the_models_of_the_demo_have_prices() -> None:
+    """All but those that never answer: the overview of a first run shows what calls cost."""
+    pytest.importorskip("genai_prices")
+    prices = Prices(load_list)
+    for provider, make in (("openai", traffic.chat), ("anthropic", traffic.message)):
+        draws = (make(random.Random(seed))[0].body for seed in range(50))
+        models = {body["model"] for body in draws if body} - {"gpt-busy", "claude-busy"}
+        assert len(models) == 2
+        for model in models:
+            assert prices.cost_of(provider, CallUsage(model=model, input_tokens=10, output_tokens=10)) is not None
 
 
 async def test_visits_succeed_and_fail_in_measure(base_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
