@@ -101,6 +101,7 @@ class Engine:
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False
+        self.shutdown_reason: Final = b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
         self.keeps_alive = True
         """Whether an answer may be followed by another on its connection; not from the last days of a worker on."""
         self._max_headers = limits.max_headers or 1 << 20

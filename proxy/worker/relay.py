@@ -677,6 +677,8 @@ class Relay:
     def shut_down(self) -> None:
         """The time for draining is over: record what runs, and close so that a cut response looks cut."""
         is_cut = self.exchange is not None and self._is_responding
+        if self.exchange is not None:
+            self.exchange.note(NOTE_MESSAGE, self._engine.shutdown_reason)
         self._end_early(_SHUTDOWN, 503)
         if is_cut:
             self._reset()

@@ -70,15 +70,25 @@ RULES = {
     "P20": ("pipelining is sequential and bounded", "proxy/worker/test_bad_input.py::test_ten_thousand_pipelined"),
     "P21": ("interim answers are never final", "proxy/worker/test_relay.py::test_interim_answers_are_never"),
     "P22": ("no injected lines in responses", "proxy/http1/test_response_head.py::test_a_head_that_cannot_be_right"),
+    "P23": ("bounded turns", "proxy/worker/test_fairness.py::test_an_upload_in_small_chunks_goes_in_steps"),
+    "P24": (
+        "the body of a request whose end is known",
+        "proxy/worker/test_early_answers.py::test_the_body_of_a_request_to_a_dead_upstream",
+    ),
+    "P25": ("TLS connections count from accept", "proxy/network/test_tls_accept.py::test_a_connection_counts_before"),
+    "P26": ("addresses of a name", "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind"),
+    "P27": ("no idle connection holds others", "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once"),
 }
 """Rule → what it says, and the test that is closest to it beside the vectors below."""
 
 
 def test_every_rule_has_a_test() -> None:
     """Each rule is held by a test of its own, and most by vectors too; each vector belongs to a rule."""
-    for number in range(1, 23):
-        path, _, name = RULES[f"P{number}"][1].partition("::")
-        assert re.search(rf"\ndef {name}\w*\(", (ROOT / path).read_text()), f"P{number}: no {name} in {path}"
+    written = (ROOT.parent / "proxy/http1/RULES.md").read_text()
+    assert re.findall(r"^## (P\d+) ", written, re.MULTILINE) == list(RULES)
+    for rule, (_, test) in RULES.items():
+        path, _, name = test.partition("::")
+        assert re.search(rf"\n(?:async )?def {name}\w*\(", (ROOT / path).read_text()), f"{rule}: no {name} in {path}"
     in_vectors = {vector.rule for vectors in (REFUSALS, PASSAGES, LIES) for vector in vectors}
     assert in_vectors <= RULES.keys()
     assert len(in_vectors) >= 14

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.ring.exchange import FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE
+from proxy.ring.exchange import FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -160,8 +160,9 @@ def test_a_response_cut_off_by_shutdown_is_a_reset(start: Start, loop: Loop) -> 
         plane.stop()
         assert not _ends_in_order(client)
         assert waiting.is_ended()
-    found = {(e.status, outcome(e)) for e in plane.exchanges(2)}
-    assert found == {(200, Outcome.SHUTDOWN), (503, Outcome.SHUTDOWN)}
+    exchanges = plane.exchanges(2)
+    assert {(e.status, outcome(e)) for e in exchanges} == {(200, Outcome.SHUTDOWN), (503, Outcome.SHUTDOWN)}
+    assert {e.notes[NOTE_MESSAGE] for e in exchanges} == {b"cut off at the stop (0.05 s, drain_timeout_s)"}
 
 
 def _ends_in_order(client: object) -> bool:
