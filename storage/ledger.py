@@ -6,6 +6,7 @@ positions that were committed together with the rows, so the two sides of the eq
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from storage.record import Position
 
@@ -19,6 +20,12 @@ SOURCE_INTERNAL = bytes(15) + b"\x01"
 SOURCE_SPOOL = bytes(15) + b"\x02"
 """The spool as a source: offset is the newest frame replayed, taken are all records of the frames up to it. What it
 lost was counted as stored when it was spooled: `stored` is therefore what to take off, a negative number."""
+
+
+DropReason = Literal["ring_full", "corrupt", "poison", "other_store"]
+DROP_REASONS: Final[tuple[DropReason, ...]] = ("ring_full", "corrupt", "poison", "other_store")
+"""Why a record was not stored: the ring had no room, its bytes were damaged, no store takes it, or it belongs to a
+store that was replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from api.metrics.call_metrics import CallMetrics
 from api.stream.tail import Tail
-from storage.ledger import Ledger
+from storage.ledger import DROP_REASONS, Ledger
 from storage.record import DURATION_BUCKETS_S, Entry
 
 MAX_ROUTES: Final = 1000
@@ -27,8 +27,12 @@ OTHER: Final = "other"
 NO_ROUTE: Final = "none"
 """Label of exchanges that matched no route."""
 KNOWN_METHODS: Final = frozenset(
-    ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "PROPFIND", "REPORT", "QUERY")
+    (
+        *("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"),
+        *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL"),
+    )
 )
+"""Methods that may be labels: a client may invent others without end."""
 BATCH_BUCKETS_RECORDS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
 """Bounds of `batch_records`, up to the default `batch_max_records`."""
 
@@ -277,16 +281,16 @@ class Metrics:
 def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
     requests: dict[tuple[str, ...], int] = {}
     for (route, method, status), count in totals.requests.items():
-        labels = (route, method if method in KNOWN_METHODS else "OTHER", status)
+        labels = (route or NO_ROUTE, method if method in KNOWN_METHODS else "OTHER", status)
         requests[labels] = requests.get(labels, 0) + count
     yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
-    yield counters("request_bytes", "Body bytes received from clients.", ["route"], keyed(totals.request_bytes))
-    yield counters("response_bytes", "Body bytes sent to clients.", ["route"], keyed(totals.response_bytes))
+    yield counters("request_bytes", "Body bytes received from clients.", ["route"], by_route(totals.request_bytes))
+    yield counters("response_bytes", "Body bytes sent to clients.", ["route"], by_route(totals.response_bytes))
     yield counters(
         "upstream_errors",
         "Upstream failures.",
         ["route", "reason"],
-        {(route, reason): count for (route, reason), count in totals.upstream_errors.items()},
+        {(route or NO_ROUTE, reason): count for (route, reason), count in totals.upstream_errors.items()},
     )
     yield counters(
         "auth_failures", "Requests refused for their API key, by code.", ["code"], keyed(totals.auth_failures)
@@ -331,7 +335,10 @@ def tail_families(tail: Tail) -> Iterator[Metric]:
 def ledger_families(ledger: Ledger) -> Iterator[Metric]:
     yield counters("records_received", "Records made by the data plane and the collector.", [], {(): ledger.received})
     yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
-    yield counters("records_dropped", "Records dropped, by reason.", ["reason"], keyed(ledger.dropped))
+    # Every reason is there from the start: an alert on a series that begins at its first drop would miss that one.
+    dropped = dict.fromkeys(DROP_REASONS, 0) | ledger.dropped
+    text = f"Records dropped, by reason: {', '.join(DROP_REASONS)}."
+    yield counters("records_dropped", text, ["reason"], keyed(dropped))
     yield gauge("records_waiting", "Records waiting to be stored.", ledger.waiting)
     yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 
@@ -353,6 +360,14 @@ def gauges(name: str, text: str, label: str, values: Mapping[str, int]) -> Metri
     for key, value in values.items():
         family.add_metric([key], value)
     return family
+
+
+def by_route(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
+    """Key values by route, those without one under `NO_ROUTE`, which a configured route may be called too."""
+    found: dict[tuple[str, ...], int] = {}
+    for route, value in values.items():
+        found[route or NO_ROUTE,] = found.get((route or NO_ROUTE,), 0) + value
+    return found
 
 
 def keyed(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:

@@ -17,6 +17,7 @@ from typing import Final
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics, StoreStatus
 from api.metrics.process_metrics import process_families
+from api.metrics.process_usage import usage_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
 from proxy.collector.committed import CommittedPositions
@@ -28,7 +29,7 @@ from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import follow_tail
 from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
-from proxy.collector.watch.status import StatusView, process_totals, worker_totals
+from proxy.collector.watch.status import StatusView, process_ids, process_totals, worker_totals
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
@@ -199,6 +200,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     sources.subscribe(on_found=keys.announce)
     metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
     metrics.watch(lambda: process_families(process_totals(sources, workers, places)))
+    metrics.watch(lambda: usage_families(process_ids(workers)))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(

@@ -25,7 +25,7 @@ from proxy.ring.inflight import InflightExchange, InflightReader
 from proxy.ring.ring import RingEntry, RingReader
 from proxy.ring.segment import SUFFIX, Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
-from storage.ledger import ProducerCounts
+from storage.ledger import DropReason, ProducerCounts
 from storage.record import Position
 from storage.writer.pending_batch import LazyPositions, SourceRun
 
@@ -79,7 +79,7 @@ class Source:
         self.position = positions[-1]
         return SourceRun(self.id, positions)
 
-    def drop(self, end: int, reason: str, count: int = 1) -> None:
+    def drop(self, end: int, reason: DropReason, count: int = 1) -> None:
         """Advance to `end` over entries that cannot be stored. They count as waiting until `report_drop`.
 
         After a kill in between the next reader misses them, and counts them as corrupt.

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import urllib.error
@@ -56,6 +57,8 @@ def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Pat
         urllib.request.urlopen(sidelog.url + "/x").close()
         status, body = ask(metrics, "/metrics")
         assert (status, b"sidelog_requests_total{" in body) == (200, True)
+        names = {"sidelog"} if workers == "0" else {"supervisor", "collector", "worker 0"}
+        assert set(re.findall(r'^process_resident_memory_bytes{process="(.*)"}', body.decode(), re.MULTILINE)) == names
         assert ask(metrics, "/healthz") == (200, b'{"status":"ok"}')
         assert ready(metrics)[0] == 200
         for path in (

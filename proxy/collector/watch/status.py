@@ -159,6 +159,18 @@ def process_totals(sources: Sources, workers: Workers, places: Places) -> Proces
     )
 
 
+def process_ids(workers: Workers) -> dict[str, int]:
+    """Return the ids of all processes of this sidecar, by their names; without a supervisor there is but one."""
+    own, shown = os.getpid(), workers.shown or ()
+    if not shown or any(worker.pid == own for worker in shown):
+        return {"sidelog": own}
+    found = {"supervisor": os.getppid(), "collector": own}
+    for worker in shown:
+        if worker.pid is not None:
+            found[f"{worker.name} leaving" if worker.leaving else worker.name] = worker.pid
+    return found
+
+
 def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, object]:
     """Return the state of retention as of its last round; times are Unix ms, None before the first one."""
     state, looked_at_us = retention.state, retention.looked_at_us

@@ -11,14 +11,20 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from api.metrics.metrics import MAX_ROUTES, Metrics, StoreStatus, Tally, WorkerTotals
-from storage.ledger import Ledger
+from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry
 from tests.api.samples import make_event, make_record
 
 LEDGER = Ledger(received=9, stored=7, spooled=0, waiting=1, dropped={"poison": 1})
 TOTALS = WorkerTotals(
-    requests={("default", "GET", "2xx"): 5, ("default", "BREW", "4xx"): 1, ("default", "MAKE", "4xx"): 2},
-    request_bytes={"default": 10},
+    requests={
+        ("default", "GET", "2xx"): 5,
+        ("default", "BREW", "4xx"): 1,
+        ("default", "MAKE", "4xx"): 2,
+        ("default", "PROPFIND", "2xx"): 6,
+        ("", "GET", "4xx"): 8,
+    },
+    request_bytes={"default": 10, "": 3},
     response_bytes={"default": 20},
     connections_open={"downstream": 3, "upstream": 2},
     requests_in_flight=1,
@@ -65,7 +71,9 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     read = samples(filled().render("", LEDGER)[0].decode())
     assert read["sidelog_requests_total", "GET", "default", "2xx"] == 5
     assert read["sidelog_requests_total", "OTHER", "default", "4xx"] == 3
-    assert read["sidelog_request_bytes_total", "default"] == 10
+    assert read["sidelog_requests_total", "PROPFIND", "default", "2xx"] == 6
+    assert read["sidelog_requests_total", "GET", "none", "4xx"] == 8
+    assert (read["sidelog_request_bytes_total", "default"], read["sidelog_request_bytes_total", "none"]) == (10, 3)
     assert read["sidelog_response_bytes_total", "default"] == 20
     assert read["sidelog_connections_open", "upstream"] == 2
     assert read["sidelog_requests_in_flight",] == 1
@@ -76,7 +84,9 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_records_received_total",] == 9
     assert read["sidelog_records_stored_total",] == 7
     assert read["sidelog_records_waiting",] == 1
-    assert read["sidelog_records_dropped_total", "poison"] == 1
+    assert {reason: read["sidelog_records_dropped_total", reason] for reason in DROP_REASONS} == {
+        "ring_full": 0, "corrupt": 0, "poison": 1, "other_store": 0,
+    }  # fmt: skip
     assert read["sidelog_batches_total", "stored"] == 1
     assert read["sidelog_batch_records_sum",] == 120
     assert read["sidelog_flush_duration_seconds_bucket", "0.005"] == 1

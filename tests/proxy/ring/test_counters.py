@@ -60,7 +60,8 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
     [
         (b"GET", 200, ("GET", "2xx")),
         (b"TRACE", 599, ("TRACE", "5xx")),
-        (b"PROPFIND", 404, ("OTHER", "4xx")),
+        (b"PROPFIND", 404, ("PROPFIND", "4xx")),
+        (b"BREW", 404, ("OTHER", "4xx")),
         (b"get", 199, ("OTHER", "1xx")),
         (b"POST", 0, ("POST", "none")),
         (b"POST", 600, ("POST", "none")),

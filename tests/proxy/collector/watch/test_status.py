@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from api.health import StatusShown
-from proxy.collector.watch.status import StatusView, worker_totals
-from proxy.collector.watch.workers import Workers
+from proxy.collector.watch.status import StatusView, process_ids, worker_totals
+from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.segment_layout import HEAD
 from storage.base import Storage
@@ -104,3 +104,20 @@ async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
         assert totals.ring_capacity_bytes == 1 << 20
     for worker in workers:
         worker.die()
+
+
+def test_the_processes_are_those_the_supervisor_names() -> None:
+    """A worker that leaves beside its successor has a name of its own; with one process there is one name."""
+    workers = Workers({})
+    assert process_ids(workers) == {"sidelog": os.getpid()}
+    shown = [
+        WorkerShown(name="worker 0", pid=11, ready=True, ring=""),
+        WorkerShown(name="worker 0", pid=12, ready=True, ring="", leaving=True),
+        WorkerShown(name="worker 1", pid=None, ready=False, ring=""),
+    ]
+    workers.update(msgspec.json.encode(shown))
+    assert process_ids(workers) == {
+        "supervisor": os.getppid(), "collector": os.getpid(), "worker 0": 11, "worker 0 leaving": 12,
+    }  # fmt: skip
+    workers.update(msgspec.json.encode([WorkerShown(name="worker 0", pid=os.getpid(), ready=True, ring="")]))
+    assert process_ids(workers) == {"sidelog": os.getpid()}
