@@ -18,8 +18,8 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,71 +27,16 @@ from typing import Any, Final
 import uvloop
 
 from bench.macro.machine import machine
-from bench.macro.measure import tree
 from bench.macro.peers import Place, free_port, started
-from storage.backends import open_storage
-from storage.query import Filter, RecordQuery
+from bench.steady_load import Load, collector_and_workers, stored_ids
 from tests.support.postgres import Server, own_server
 from tests.support.sidelog import Sidelog
 
-CONNECTIONS: Final = 16
 WARM_S: Final = 10.0
 AFTER_S: Final = 30.0
 """How long memory is looked at when everything is stored."""
 DRAIN_LIMIT_S: Final = 1800.0
 OUTAGES: Final = {"postgres": ("stopped", "hung", "killed"), "sqlite": ("locked",)}
-REQUEST: Final = (
-    b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
-    b'{"name":"bench","number":1}'
-)
-
-
-@dataclass(slots=True)
-class Load:
-    """Requests at a fixed rate, and what became of them."""
-
-    port: int
-    rate: float
-    ids: list[bytes] = field(default_factory=list)
-    """Of all answers that arrived whole."""
-    errors: Counter[str] = field(default_factory=Counter)
-    is_ending: bool = False
-
-    async def run(self) -> None:
-        """Send until `is_ending`."""
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(CONNECTIONS):
-                tasks.create_task(self._client(number), name=f"client {number}")
-
-    async def _client(self, number: int) -> None:
-        pause_s = CONNECTIONS / self.rate
-        due_s = time.monotonic() + pause_s * number / CONNECTIONS
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        while not self.is_ending:
-            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-            due_s += pause_s
-            try:
-                async with asyncio.timeout(10):
-                    streams = streams or await asyncio.open_connection("127.0.0.1", self.port)
-                    self.ids.append(await _exchange(*streams))
-            except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-                self.errors[type(error).__name__ + f": {error}"[:80]] += 1
-                if streams is not None:
-                    streams[1].close()
-                streams = None
-        if streams is not None:
-            streams[1].close()
-
-
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-    """Send a request and read the whole answer; return the id of its record."""
-    writer.write(REQUEST)
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200 "):
-        raise ValueError(head[:40].decode("latin-1"))
-    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
-    await reader.readexactly(int(fields[b"content-length"]))
-    return bytes.fromhex(fields[b"x-sidelog-id"].decode().replace("-", ""))
 
 
 @dataclass(slots=True)
@@ -115,10 +60,7 @@ class Watch:
         """Take one sample, and return its ledger; the ledger must balance."""
         ledger: dict[str, Any] = self.sidelog.api("/api/ledger")
         assert ledger["balanced"], ledger
-        assert self.sidelog.process is not None
-        memory: Counter[str] = Counter()
-        for cost in tree(self.sidelog.process.pid):
-            memory[cost.role] += cost.rss_bytes
+        memory = collector_and_workers(self.sidelog)
         spool = self.sidelog.data_dir / "spool"
         self.samples.append(
             {
@@ -178,18 +120,6 @@ def sqlite_away(path: Path) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
-
-
-async def stored_ids(url: str, data_dir: Path) -> AsyncIterator[bytes]:
-    """Read the ids of all exchanges of a store."""
-    async with await open_storage(url, data_dir) as storage:
-        seq: int | None = 0
-        while seq is not None:
-            query = RecordQuery(filter=replace(Filter(kind="exchange"), seq_after=seq), order="asc", limit=5000)
-            page = await storage.select(query)
-            for record in page.records:
-                yield record.id
-            seq = page.next_after
 
 
 async def _drained(watch: Watch, rate: float) -> None:

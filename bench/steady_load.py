@@ -1,0 +1,97 @@
+"""A steady load on a sidelog, and what became of it: for runs that last minutes or hours."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from bench.macro.measure import tree
+from storage.backends import open_storage
+from storage.query import Filter, RecordQuery
+from tests.support.sidelog import Sidelog
+
+CONNECTIONS: Final = 16
+REQUEST: Final = (
+    b"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: 27\r\n\r\n"
+    b'{"name":"bench","number":1}'
+)
+
+
+def post(size_bytes: int) -> bytes:
+    """Write a request with a JSON body of about a size."""
+    body = b'{"name":"bench","text":"' + b"x" * max(0, size_bytes - 26) + b'"}'
+    head = f"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def collector_and_workers(sidelog: Sidelog) -> Counter[str]:
+    """Measure the resident memory of a sidelog's processes, by role."""
+    assert sidelog.process is not None
+    memory: Counter[str] = Counter()
+    for cost in tree(sidelog.process.pid):
+        memory[cost.role] += cost.rss_bytes
+    return memory
+
+
+@dataclass(slots=True)
+class Load:
+    """Requests at a fixed rate, and what became of them."""
+
+    port: int
+    rate: float
+    request: bytes = REQUEST
+    ids: list[bytes] = field(default_factory=list)
+    """Of all answers that arrived whole."""
+    errors: Counter[str] = field(default_factory=Counter)
+    is_ending: bool = False
+
+    async def run(self) -> None:
+        """Send until `is_ending`."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(CONNECTIONS):
+                tasks.create_task(self._client(number), name=f"client {number}")
+
+    async def _client(self, number: int) -> None:
+        pause_s = CONNECTIONS / self.rate
+        due_s = time.monotonic() + pause_s * number / CONNECTIONS
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        while not self.is_ending:
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            due_s += pause_s
+            try:
+                async with asyncio.timeout(10):
+                    streams = streams or await asyncio.open_connection("127.0.0.1", self.port)
+                    self.ids.append(await _exchange(*streams, self.request))
+            except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+                self.errors[type(error).__name__ + f": {error}"[:80]] += 1
+                if streams is not None:
+                    streams[1].close()
+                streams = None
+        if streams is not None:
+            streams[1].close()
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    """Send a request and read the whole answer; return the id of its record."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 "):
+        raise ValueError(head[:40].decode("latin-1"))
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
+    await reader.readexactly(int(fields[b"content-length"]))
+    return bytes.fromhex(fields[b"x-sidelog-id"].decode().replace("-", ""))
+
+
+async def stored_ids(url: str, data_dir: Path) -> AsyncIterator[bytes]:
+    """Read the ids of all exchanges of a store."""
+    async with await open_storage(url, data_dir) as storage:
+        seq: int | None = 0
+        while seq is not None:
+            query = RecordQuery(filter=replace(Filter(kind="exchange"), seq_after=seq), order="asc", limit=5000)
+            page = await storage.select(query)
+            for record in page.records:
+                yield record.id
+            seq = page.next_after
