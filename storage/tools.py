@@ -38,12 +38,16 @@ class ToolFilter:
     max_latency_us: int | None = None
     """Both inclusive; a call without a latency matches neither."""
     content: str | None = None
-    """Substring of arguments or result, without regard to case; nothing in it is special."""
+    """Substring of arguments or result, without regard to case; nothing in it is special. Matched as it is written, and
+    as JSON writes it in a string (`spellings`)."""
+    seq_until: int | None = None
+    """Only calls that were stored with a record up to this one."""
 
     @property
     def has_only_rollup_dimensions(self) -> bool:
         """Whether the hourly rollups can answer how many calls match."""
-        bounds = (self.since_us, self.until_us, self.min_latency_us, self.max_latency_us, self.content)
+        times = (self.since_us, self.until_us, self.min_latency_us, self.max_latency_us)
+        bounds = (*times, self.content, self.seq_until)
         return not self.llm_request_ids and all(bound is None for bound in bounds)
 
 
@@ -148,8 +152,16 @@ def matches(filter: ToolFilter, call: ToolCall) -> bool:
         _has_dimensions(filter, call)
         and _is_within(call.started_at_us, filter.since_us, filter.until_us)
         and _is_within(call.latency_us, filter.min_latency_us, filter.max_latency_us)
-        and (not filter.content or filter.content.casefold() in call.search)
+        and (not filter.content or any(text in call.search for text in spellings(filter.content)))
     )
+
+
+def spellings(content: str) -> list[str]:
+    """Write a text as it may stand in JSON: as it is, in a string, and in a string of a document in a string."""
+    found = [content]
+    for _ in range(2):
+        found.append(msgspec.json.encode(found[-1].encode("utf-8", "replace").decode())[1:-1].decode())
+    return list(dict.fromkeys(text.casefold() for text in found))
 
 
 def sort_key(sort: ToolSort, call: ToolCall) -> float:

@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from api.http.errors import ErrorFormat, Refused
-from api.http.paging import freeze, read_whole_page
+from api.http.paging import freeze_and_count, read_whole_page
 from api.http.params import Query, read_bool, read_clamped, read_int, read_optional_int, read_text
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import format_time
@@ -116,9 +116,8 @@ async def list_requests(request: web.Request) -> web.Response:
     """List requests, newest first, and count those that match."""
     services = services_of(request)
     query, max_seq = read_query(request.query)
-    frozen = freeze(query.filter, max_seq, await services.storage.last_seq())
+    frozen, count = await freeze_and_count(services.storage, query.filter, max_seq)
     page = await read_whole_page(services.storage, frozen.page(query))
-    count = await services.storage.count(frozen.counted)
     shown = GatewayPage(
         total=count.exchanges,
         limit=query.limit,

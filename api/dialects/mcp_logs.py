@@ -13,7 +13,16 @@ from msgspec import UNSET, UnsetType
 
 from api.http.errors import BadParameter, ErrorFormat, Refused
 from api.http.paging import out_of_time
-from api.http.params import MAX_INT64, Query, read_choice, read_choices, read_int, read_list, read_text
+from api.http.params import (
+    MAX_INT64,
+    Query,
+    read_choice,
+    read_choices,
+    read_int,
+    read_list,
+    read_optional_int,
+    read_text,
+)
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
 from api.http.times import read_time_us
 from api.native.tool_calls import US_PER_MS, ToolLog, project_call
@@ -24,6 +33,8 @@ from storage.tools import ToolFilter, ToolQuery, ToolSort, ToolStats, ToolStorag
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
+MAX_ROUNDS: Final = 4
+"""How often totals are counted anew because records were stored meanwhile; then with a bound, which takes longer."""
 _STATUSES: Final[tuple[ToolStatus, ...]] = get_args(ToolStatus)
 _SORTS: Final[tuple[ToolSort, ...]] = ("timestamp", "latency", "cost")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
@@ -103,6 +114,7 @@ def read_filter(query: Query) -> ToolFilter:
         min_latency_us=least,
         max_latency_us=most,
         content=read_text(query, "content_search"),
+        seq_until=read_optional_int(query, "max_seq"),
     )
 
 
@@ -138,12 +150,12 @@ async def list_calls(request: web.Request) -> web.Response:
     all_running = services.running_tools()  # taken first: a call that ends in between is then in one of them
     running = choose_running(query, all_running)
     offset, limit = stored_window(query, len(running))
-    page = await tools.tool_calls(replace(query, offset=offset, limit=limit))
+    bounded, stats, end = await read_totals(services, query.filter)
+    page = await tools.tool_calls(replace(query, filter=bounded, offset=offset, limit=limit))
     if not page.complete:
         raise out_of_time()
     stored = {(call.record_id, call.position) for call in page.calls}
     running = [call for call in running if (call.record_id, call.position) not in stored]
-    stats = await tools.tool_stats(query.filter)
     has_logs = bool(all_running) or (await tools.tool_values(EVERYTHING)).is_used
     pagination = ToolPagination(
         total_count=stats.executions + len(running),
@@ -154,7 +166,27 @@ async def list_calls(request: web.Request) -> web.Response:
         total_capped=true_or_unset(not stats.exact),
     )
     logs = await encode_rows(merge_page(query, page.calls, running), project_call)
-    return json_response(ToolLogPage(logs, pagination, project_stats(stats, len(running)), has_logs))
+    shown = ToolLogPage(logs, pagination, project_stats(stats, len(running)), has_logs)
+    return json_response(shown, headers={"X-Max-Seq": str(end)})
+
+
+async def read_totals(services: Services, filter: ToolFilter) -> tuple[ToolFilter, ToolStats, int]:
+    """Count the calls of a filter up to an end of the log: the one asked for, or the present one.
+
+    Returns:
+        The filter with that end, its totals, and the end.
+    """
+    tools, end = _tools(services), 0
+    for _ in range(MAX_ROUNDS):
+        end = await services.storage.last_seq()
+        if filter.seq_until is not None and filter.seq_until < end:
+            break
+        # Without a bound rollups can tell; what was stored meanwhile would be in them.
+        stats = await tools.tool_stats(replace(filter, seq_until=None))
+        if await services.storage.last_seq() == end:
+            return replace(filter, seq_until=end), stats, end
+    bounded = replace(filter, seq_until=end if filter.seq_until is None else min(filter.seq_until, end))
+    return bounded, await tools.tool_stats(bounded), bounded.seq_until or 0
 
 
 async def get_call(request: web.Request) -> web.Response:

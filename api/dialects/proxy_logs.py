@@ -14,7 +14,7 @@ from api.dialects.entries import ENTRY_KINDS, Halves, LogEntryPage, encode_entri
 from api.dialects.entry_pages import EntryQuery, read_entry_page
 from api.dialects.fanout import answer_snapshot
 from api.http.errors import BadParameter, ErrorFormat, Refused, phrase
-from api.http.paging import Frozen, freeze
+from api.http.paging import Frozen, freeze, freeze_and_count
 from api.http.params import (
     SOURCES,
     Query,
@@ -140,9 +140,11 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
     fanout = fanout_for(services, request.query, query)
     if fanout is not None:
         return await answer_snapshot(request, storage, fanout, query, wanted)
-    frozen = freeze(query.filter, read_optional_int(request.query, "max_seq"), await storage.last_seq())
-    is_possible = query.halves.uniform != 0
-    count = await storage.count(frozen.counted) if is_possible else Count(0, 0)
+    max_seq, is_possible = read_optional_int(request.query, "max_seq"), query.halves.uniform != 0
+    if is_possible:
+        frozen, count = await freeze_and_count(storage, query.filter, max_seq)
+    else:
+        frozen, count = freeze(query.filter, max_seq, await storage.last_seq()), Count(0, 0)
     shown = LogEntryPage(
         entries=[],
         total=query.halves.total(count),

@@ -8,7 +8,7 @@ from typing import Final
 
 from api.http.errors import Refused
 from storage.base import Storage
-from storage.query import Filter, Page, RecordQuery
+from storage.query import Count, Filter, Page, RecordQuery
 
 MAX_ROUNDS: Final = 4
 """How often a search is taken up again before the reader gets what there is: each round has the store's time budget."""
@@ -53,6 +53,17 @@ class Frozen:
     def page(self, query: RecordQuery) -> RecordQuery:
         """Bound a page: no offset leads further than the end of the log."""
         return replace(query, filter=self.paged, offset=min(query.offset, self.max_seq))
+
+
+async def freeze_and_count(storage: Storage, filter: Filter, max_seq: int | None) -> tuple[Frozen, Count]:
+    """Bound a filter, and count it up to that very end: what is stored while rollups are read is in neither."""
+    for _ in range(MAX_ROUNDS):
+        frozen = freeze(filter, max_seq, await storage.last_seq())
+        count = await storage.count(frozen.counted)
+        if frozen.counted is frozen.paged or await storage.last_seq() == frozen.max_seq:
+            return frozen, count
+    frozen = freeze(filter, max_seq, await storage.last_seq())
+    return frozen, await storage.count(frozen.paged)
 
 
 def freeze(filter: Filter, max_seq: int | None, last_seq: int) -> Frozen:

@@ -108,7 +108,7 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
     "tool_names": COMMA_TEXTS, "server_labels": COMMA_TEXTS, "virtual_key_ids": COMMA_TEXTS,
     "status": some_words(*get_args(ToolStatus)),
     "llm_request_ids": COMMA_TEXTS, "start_time": TIME, "end_time": TIME, "min_latency": LATENCY_MS,
-    "max_latency": LATENCY_MS, "content_search": TEXT,
+    "max_latency": LATENCY_MS, "content_search": TEXT, "max_seq": whole(),
 }  # fmt: skip
 """Those of the MCP logs."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where, is_storable
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.tool_rows import STATUSES
-from storage.tools import ToolFilter
+from storage.tools import ToolFilter, spellings
 
 
 def texts(filter: ToolFilter) -> Texts:
@@ -51,7 +51,9 @@ def conditions(
         clause.linked([value for value in filter.llm_request_ids if is_storable(value)])
     if filter.content:
         clause.number("started_at_us >= {}", body_floor_us)
-        clause.content(filter.content.casefold())
+        clause.content(filter.content)
+    if filter.seq_until is not None:
+        clause.number("record_seq <= {}", min(max(filter.seq_until, 0), MAX_INT))
     return clause.finish()
 
 
@@ -96,9 +98,12 @@ class _Clause:
         conditions = (self._dialect.tool_request.format(self._mark(value)) for value in ids)
         self._conditions.append(f"({' OR '.join(conditions)})")
 
-    def content(self, folded: str) -> None:
-        self._is_impossible |= not is_storable(folded)
-        self._conditions.append(self._dialect.tool_text.format(self._mark(folded)))
+    def content(self, text: str) -> None:
+        if not is_storable(text):
+            self._is_impossible = True
+            return
+        conditions = (self._dialect.tool_text.format(self._mark(spelling)) for spelling in spellings(text))
+        self._conditions.append(f"({' OR '.join(conditions)})")
 
     def number(self, condition: str, value: int) -> None:
         self._conditions.append(condition.format(self._number(value)))

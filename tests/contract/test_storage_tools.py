@@ -309,3 +309,35 @@ async def test_a_waiting_call_goes_with_its_record(store: Any) -> None:
             while not (await store.purge(100)).is_done:
                 pass
         assert await store.waiting_calls("sidecar-1") == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['a "quoted" word', r"C:\temp", "two\nlines", "ZÜRICH", r"with \"escapes\"", "plain", r"C:\\temp"],
+)
+async def test_content_is_found_as_a_person_writes_it(store: Any, content: str) -> None:
+    """In a JSON string, and in the text of a document that is a string itself."""
+    value = content.replace(r"\\", "\\") if content == r"C:\\temp" else content.lower()
+    (inside, nested, other) = await keep(
+        store,
+        make_call(arguments=msgspec.json.encode({"text": f"say {value} twice"})),
+        make_call(arguments=msgspec.json.encode({"text": msgspec.json.encode({"x": value}).decode()})),
+        make_call(arguments=b'{"text": "nothing of it"}'),
+    )
+    found = await listed(store, ToolFilter(content=content))
+    assert inside.record_id in {call.record_id for call in found}
+    assert nested.record_id in {call.record_id for call in found}
+    assert other.record_id not in {call.record_id for call in found}
+    assert (await store.tool_stats(ToolFilter(content=content))).executions == 2
+
+
+async def test_an_end_of_the_log_bounds_pages_and_totals(store: Any) -> None:
+    """Calls that were stored later are in neither; with other filters too."""
+    calls = await keep(store, *(make_call(tool_name=name) for name in ("a", "b", "a")))
+    await keep(store, make_call(tool_name="a"), make_call(tool_name="c"))
+    filter = ToolFilter(seq_until=3)
+    assert {call.record_id for call in await listed(store, filter)} == {call.record_id for call in calls}
+    assert (await store.tool_stats(filter)).executions == 3
+    assert (await store.tool_stats(replace(filter, tool_names=("a",)))).executions == 2
+    assert (await store.tool_stats(replace(filter, seq_until=0))).executions == 0
+    assert (await store.tool_stats(replace(filter, seq_until=1 << 70))).executions == 5

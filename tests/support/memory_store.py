@@ -149,11 +149,11 @@ class MemoryStorage(NoUpkeep):
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
         """See `storage.tools.ToolStorage.tool_calls`."""
-        return page_of(self._visible_calls(), query)
+        return page_of(self._visible_calls(query.filter.seq_until), query)
 
     async def tool_stats(self, filter: ToolFilter) -> ToolStats:
         """See `storage.tools.ToolStorage.tool_stats`."""
-        return stats_of(self._visible_calls(), filter)
+        return stats_of(self._visible_calls(filter.seq_until), filter)
 
     async def tool_values(self, scope: Scope) -> ToolValues:
         """See `storage.tools.ToolStorage.tool_values`."""
@@ -321,10 +321,12 @@ class MemoryStorage(NoUpkeep):
         bodies = (body for body in (payload.request_body, payload.response_body) if body is not None)
         return any(wanted in window.lower() for body in bodies for window in (body.head, body.tail))
 
-    def _visible_calls(self) -> list[ToolCall]:
+    def _visible_calls(self, seq_until: int | None = None) -> list[ToolCall]:
         self._check_open()
         return [
-            call for _, call in self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
+            call
+            for seq, call in self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
+            if seq_until is None or seq <= seq_until
         ]
 
     def _check_open(self) -> None:

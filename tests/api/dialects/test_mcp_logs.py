@@ -239,3 +239,17 @@ async def test_a_reader_sees_its_own_calls(world: World, start: Callable[[Servic
     async with client.get(f"{PATH}/{format_id(other.record_id)}", headers=reader) as response:
         assert response.status == 404
     assert (await ask(client))["pagination"]["total_count"] == 3
+
+
+async def test_an_end_of_the_log_freezes_pages_and_totals(world: World, client: Client) -> None:
+    """`X-Max-Seq` of the first page, given back as `max_seq`."""
+    await keep(world, *(make_call(started_at_us=START_US + number) for number in range(4)))
+    async with client.get(PATH, params={"limit": "3"}, headers=BEARER) as response:
+        first, end = await response.json(), response.headers["X-Max-Seq"]
+    assert end == "4"
+    await keep(world, *(make_call(started_at_us=START_US + 9) for _ in range(3)))
+    second = await ask(client, limit="3", offset="3", max_seq=end)
+    assert second["pagination"]["total_count"] == second["stats"]["total_executions"] == 4
+    assert len({log["id"] for log in (*first["logs"], *second["logs"])}) == 4
+    assert (await ask(client))["pagination"]["total_count"] == 7
+    assert (await ask(client, max_seq="0"))["logs"] == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.http.errors import Refused
-from api.http.paging import MAX_ROUNDS, freeze, read_whole_page
+from api.http.paging import MAX_ROUNDS, freeze, freeze_and_count, read_whole_page
 from api.services import Services
 from storage.query import Count, Filter, Page, RecordQuery
 from tests.api.conftest import BEARER, Client, World
@@ -120,3 +120,36 @@ def test_only_a_frozen_total_pays_for_the_bound() -> None:
     frozen = freeze(Filter(), 4, 9)
     assert (frozen.counted.seq_until, frozen.paged.seq_until, frozen.max_seq) == (4, 4, 4)
     assert frozen.page(RecordQuery(offset=2**63 - 1)).offset == 4
+
+
+class Growing(MemoryStorage):
+    """A store to which records come while it is counted, a number of times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.number = 100
+
+    async def count(self, filter: Filter) -> Count:
+        if self.times:
+            self.times -= 1
+            self.number += 1
+            await self.commit(make_batch(make_record(self.number)))
+        return await super().count(filter)
+
+
+@pytest.mark.parametrize("times", [0, 1, MAX_ROUNDS - 1, MAX_ROUNDS])
+async def test_totals_are_of_the_moment_that_is_told(times: int) -> None:
+    """However many records come meanwhile: the total is that of what pages can show."""
+    async with Growing(times) as store:
+        frozen, count = await freeze_and_count(store, Filter(), None)
+        assert count.exchanges == frozen.max_seq
+
+
+async def test_an_end_that_is_given_is_the_one_that_counts() -> None:
+    """Without asking again."""
+    async with Growing(0) as store:
+        await store.commit(make_batch(*(make_record(number) for number in range(1, 6))))
+        store.times = 1
+        frozen, count = await freeze_and_count(store, Filter(), 3)
+        assert (frozen.max_seq, count.exchanges) == (3, 3)
