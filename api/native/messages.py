@@ -61,6 +61,8 @@ class MessageShown(ApiObject):
     """How many bytes of a truncated one."""
     omitted: str | None
     """Why there is neither: `shed` under pressure, `context` where an earlier message is needed to inflate it."""
+    follows_gap: bool
+    """Whether messages of its direction passed unrecorded before it."""
 
 
 class Archived(NamedTuple):
@@ -116,6 +118,7 @@ def show_message(event: Record) -> MessageShown:
         truncated=data.get("truncated", False),
         kept=data.get("kept"),
         omitted=data.get("omitted"),
+        follows_gap=data.get("follows_gap", False),
     )
 
 

@@ -40,6 +40,8 @@ class MessageReader:
         }
         if names_exchange:
             fields["exchange_id"] = format_id(message.exchange_id)
+        if message.follows_gap:
+            fields["follows_gap"] = True
         is_copied = message.size == len(message.data)
         if message.is_compressed:
             self._describe_compressed(message, fields, is_copied=is_copied)

@@ -69,7 +69,7 @@ function row(message, record) {
     el("td", {}, isIn ? "↑ in" : "↓ out"),
     el("td", {}, message.opcode ?? "–"),
     el("td", {}, sizeText(message.size), inflatedNote(message)),
-    el("td", { class: "data" }, contentOf(message), cutNote(message)),
+    el("td", { class: "data" }, gapNote(message), contentOf(message), cutNote(message)),
   );
 }
 
@@ -95,6 +95,9 @@ function shortened(text) {
   box.append(button(`Show all ${count(text.length)} characters`, showAll, { class: "link" }));
   return box;
 }
+
+const gapNote = (message) =>
+  message.follows_gap && el("div", { class: "unit" }, "messages before this one were not recorded");
 
 const cutNote = (message) =>
   message.truncated &&

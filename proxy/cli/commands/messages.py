@@ -23,6 +23,8 @@ def read_messages(client: Client, record: Mapping[str, Any]) -> dict[str, Any] |
 def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     say(f"\nmessages{'' if page['messages'] else ': none were kept'}")
     for message in page["messages"]:
+        if message["follows_gap"]:
+            say(f"  [messages {message['direction']} were not recorded here]")
         say("  " + _line(message, record["started_at_us"]))
     if page["next_cursor"]:
         say(f"  [more: /api/records/{record['id']}/messages?cursor={page['next_cursor']}]")

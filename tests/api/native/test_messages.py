@@ -37,7 +37,7 @@ async def test_messages_are_told_with_direction_time_and_sizes(world: World, cli
             make_message(2, session),
             make_message(3, session, direction="out", text="abc", size=70, compressed=True, inflated_size=900,
                          truncated=True, kept=3),
-            make_message(4, session, opcode="close", code=1000, text=""),
+            make_message(4, session, opcode="close", code=1000, text="", follows_gap=True),
             session,
         )
     )  # fmt: skip
@@ -47,11 +47,11 @@ async def test_messages_are_told_with_direction_time_and_sizes(world: World, cli
     assert first | {"id": "", "at": ""} == {
         "id": "", "seq": 1, "at": "", "at_us": START_US + 2000, "direction": "in", "opcode": "text", "size": 5,
         "compressed": False, "inflated_size": None, "text": "text 2", "base64": None, "code": None,
-        "truncated": False, "kept": None, "omitted": None,
+        "truncated": False, "kept": None, "omitted": None, "follows_gap": False,
     }  # fmt: skip
     names = ("direction", "size", "compressed", "inflated_size", "truncated", "kept")
     assert [second[name] for name in names] == ["out", 70, True, 900, True, 3]
-    assert (third["opcode"], third["code"]) == ("close", 1000)
+    assert (third["opcode"], third["code"], third["follows_gap"]) == ("close", 1000, True)
 
 
 async def test_pages_follow_each_other_and_the_trace_may_have_other_sessions(world: World, client: Client) -> None:

@@ -90,6 +90,12 @@ def test_a_message_behind_a_gap_is_not_read_with_an_old_window() -> None:
     assert shown["text"] == "alone"
 
 
+def test_a_message_behind_a_gap_says_so() -> None:
+    """Not every message before it is here."""
+    assert reader().describe(captured(b"x", follows_gap=True))["follows_gap"] is True
+    assert "follows_gap" not in reader().describe(captured(b"x"))
+
+
 def test_binary_messages_are_redacted_too() -> None:
     """JSON in a binary frame is JSON."""
     shown = reader().describe(captured(b'{"password": "hunter2"}', opcode=Opcode.BINARY))

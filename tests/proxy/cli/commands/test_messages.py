@@ -13,6 +13,7 @@ def message(**changes: Any) -> dict[str, Any]:
     fields = {
         "at_us": 1_250_000, "direction": "in", "opcode": "text", "size": 5, "inflated_size": None, "text": "hello",
         "base64": None, "code": None, "truncated": False, "kept": None, "omitted": None,
+        "follows_gap": False,
     }  # fmt: skip
     return fields | changes
 
@@ -39,5 +40,7 @@ def test_more_than_a_page_and_none_are_said(capsys: pytest.CaptureFixture[str]) 
     """With where to go on."""
     print_messages({"messages": [message()], "next_cursor": "abc"}, RECORD)
     assert "[more: /api/records/r-1/messages?cursor=abc]" in capsys.readouterr().out
+    print_messages({"messages": [message(follows_gap=True)], "next_cursor": None}, RECORD)
+    assert "[messages in were not recorded here]" in capsys.readouterr().out
     print_messages({"messages": [], "next_cursor": None}, RECORD)
     assert "none were kept" in capsys.readouterr().out
