@@ -19,6 +19,7 @@ from aiohttp import web
 
 from proxy.network.acceptor import Acceptor
 from proxy.network.socket_queues import unsent_bytes
+from proxy.process.descriptors import max_client_connections
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class HttpPort:
         self.refuse = refuse
         self.connections: dict[_Connection, None] = {}
         """Oldest first."""
+        self._max_connections = min(MAX_CONNECTIONS, max_client_connections() // 3)  # there are two such ports
         self._server = runner.server
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -85,7 +87,7 @@ class HttpPort:
                 connection.end()
 
     def _accept(self, accepted: socket.socket) -> None:
-        if len(self.connections) >= MAX_CONNECTIONS:
+        if len(self.connections) >= self._max_connections:
             waiting = next((c for c in self.connections if c.is_waiting), None)
             if waiting is None:
                 accepted.close()

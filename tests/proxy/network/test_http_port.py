@@ -118,7 +118,7 @@ async def test_a_stream_lasts_as_long_as_it_is_taken(quick: None, world: World) 
 
 async def test_the_longest_silence_gives_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every place taken by the silent a request is answered; with every place busy the newcomer is closed."""
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(world.port, "_max_connections", 3)
     silent = [await world.connect() for _ in range(3)]
     assert (await answered(await world.connect(GET))).endswith(b"hello")
     assert await ended(silent[0]) == b""
