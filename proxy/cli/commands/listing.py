@@ -26,7 +26,10 @@ WIDE: Final = ("time", "status", "ms", "method", "target", "outcome", "id")
 NARROW: Final = ("time", "code", "ms", "request", "id")
 COMPUTED: Final = ("time", "code", "ms", "target", "request")
 """Columns that no member of a record is called."""
-DERIVED: Final = ("in_flight", "finish_reason", "started_at", "ended_at", "upstream_sent_at", "upstream_done_at")
+DERIVED: Final = (
+    *("in_flight", "finish_reason", "called_tools"),
+    *("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"),
+)
 """What the API shows of a record beside what is stored."""
 _STYLES: Final = {"error": "red", "warn": "yellow"}
 _STYLED: Final = frozenset({"status", "code", "outcome"})
