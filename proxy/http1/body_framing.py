@@ -21,6 +21,11 @@ class BodyFramer:
         """Whether chunks are in hand that the last call did not come to; the next one begins with them."""
 
     @property
+    def in_hand(self) -> int:
+        """How many bytes were fed and not read."""
+        return 0 if self._decoder is None else self._decoder.in_hand
+
+    @property
     def ends_at_close(self) -> bool:
         return self._decoder is None and self._remaining < 0
 

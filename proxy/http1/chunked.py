@@ -89,6 +89,11 @@ class ChunkedDecoder:
         self._trailer_bytes = 0
 
     @property
+    def in_hand(self) -> int:
+        """How many bytes were fed and not read."""
+        return len(self._buffer)
+
+    @property
     def is_done(self) -> bool:
         return self._state == _DONE
 

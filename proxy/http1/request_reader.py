@@ -128,6 +128,11 @@ class RequestReader:
         """Whether some of the body is in hand that the last `read_body` did not come to (P23)."""
         return self.is_body_due and self._framer.has_more
 
+    @property
+    def in_hand(self) -> int:
+        """How many bytes came and were not read."""
+        return len(self.buffer) + (self._framer.in_hand if self.is_body_due else 0)
+
     def read_body(self, data: bytes) -> bytes:
         """Return the body among the next bytes, without its framing; `data` continues `buffer`.
 

@@ -89,6 +89,11 @@ class MessageScanner:
         """Whether bytes are in hand that the last call did not come to; the next one begins with them."""
         return bool(self._rest)
 
+    @property
+    def in_hand(self) -> int:
+        """How many bytes were fed and not read."""
+        return len(self._rest)
+
     def feed(self, data: bytes, room: int = sys.maxsize) -> list[Message]:
         """Take the next bytes of the stream; return at most `room` of the messages they complete, in order.
 

@@ -24,6 +24,10 @@ TURN_NS: Final = 1_000_000
 TURN_STEPS: Final = 16
 """And how many of them are heard: what they do is read their sockets, which is charged to nobody."""
 
+HELD_BYTES: Final = 1 << 18
+"""What a connection over TLS may have in hand before it is not read: what uvloop holds of a connection that is not read
+is lost when its peer leaves."""
+
 BY_CLIENT, BY_UPSTREAM, BY_UNSENT, BY_TURN, BY_FRAMES = 1, 2, 4, 8, 16
 """Why a socket is not read: the client sent enough ahead, or takes no more; the upstream takes no more; there is none
 yet; the socket had its turn; its WebSocket frames are not all read."""

@@ -13,7 +13,7 @@ from typing import Final, cast
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.request_reader import RequestReader
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
-from proxy.network.turns import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, TURN_BYTES
+from proxy.network.turns import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES
 from proxy.worker.deadlines import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.relay import Relay
@@ -27,7 +27,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_engine", "_eof_ns", "_is_reading", "_lingered_bytes", "_paused", "_peer", "_phase", "_reader", "_relay",
-        "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport",
+        "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport", "held_bytes",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -48,6 +48,8 @@ class Downstream(asyncio.Protocol):
         """When the client ended its side."""
         self._lingered_bytes = 0
         self._is_reading = False
+        self.held_bytes = 0
+        """How much may be in hand before the socket is not read."""
 
     # The connection.
 
@@ -60,6 +62,7 @@ class Downstream(asyncio.Protocol):
             peer = transport.get_extra_info("peername")
             self._peer = str(peer[0]).encode() if isinstance(peer, tuple) and peer else b""
         is_tls = transport.get_extra_info("sslcontext") is not None
+        self.held_bytes = HELD_BYTES if is_tls else 0
         self._reader = RequestReader(
             engine.heads.parse,
             max_head_bytes=engine.max_head_bytes,
@@ -172,20 +175,21 @@ class Downstream(asyncio.Protocol):
         """Read on if no other reason is left."""
         if self._paused & reason:
             self._paused &= ~reason
-            if self._paused == BY_TURN:
+            if not self._paused & ~BY_TURN and (self._paused or self._reader.has_more_body):
                 self._engine.turns.add(self)
             elif not self._paused and not self._transport.is_closing():
                 self._transport.resume_reading()
 
-    def _await_turn(self) -> None:
+    def _await_turn(self, in_hand: int) -> None:
         """Leave the rest, in hand and in the socket, for another turn (P23)."""
         if not self._transport.is_closing():
-            self.pause(BY_TURN)
+            if in_hand >= self.held_bytes:
+                self.pause(BY_TURN)
             self._engine.turns.add(self)
 
     def take_turn(self) -> None:
         """Go on with what is in hand, then read the socket again; an upstream that takes nothing comes first."""
-        if self._paused != BY_TURN or self._transport.is_closing():
+        if self._paused & ~BY_TURN or self._transport.is_closing():
             return
         self._paused = 0
         if self._relay.exchange is None:
@@ -193,7 +197,7 @@ class Downstream(asyncio.Protocol):
                 self._go_on()
         elif self._reader.has_more_body:
             self._read_body(b"")
-        if not self._paused and not self._transport.is_closing():
+        if not self._paused and not self._reader.has_more_body and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def pause_writing(self) -> None:
@@ -226,7 +230,7 @@ class Downstream(asyncio.Protocol):
         elif relay.tunnel is not None:
             relay.forward_tunnel(relay.tunnel, data)
             if len(data) >= TURN_BYTES:
-                self._await_turn()
+                self._await_turn(0)
         elif relay.is_request_complete:
             self._hold(data)
         else:
@@ -261,7 +265,7 @@ class Downstream(asyncio.Protocol):
                 break
             data = b""
         else:
-            self._await_turn()
+            self._await_turn(reader.in_hand)
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
             self.pause(BY_CLIENT)  # one read of the loop may bring more than that
@@ -284,7 +288,7 @@ class Downstream(asyncio.Protocol):
             return
         self._relay.forward_body(body, is_last=not reader.is_body_due)
         if reader.has_more_body or len(data) >= TURN_BYTES:
-            self._await_turn()
+            self._await_turn(reader.in_hand)
 
     def take_read_ahead(self) -> bytes:
         """Return what was read behind the request: it belongs to its tunnel."""

@@ -70,6 +70,10 @@ class Client(Protocol):
     def eof_ns(self) -> int:
         """When the client ended its side; 0: not yet."""
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of it may be in hand before it is not read."""
+
     def pause(self, reason: int) -> None:
         """Read no more of the client for a reason."""
 

@@ -27,6 +27,10 @@ _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \
 class Side(Protocol):
     """One of the two connections."""
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of it may be in hand before it is not read."""
+
     def pause(self, reason: int) -> None:
         """Read no more of it for a reason."""
 
@@ -108,7 +112,8 @@ class Tunnel:
             self._dropped += dropped
             self._recorder.count_dropped_messages(dropped)
         if scanner.has_more:
-            self._sides[direction].pause(BY_FRAMES)
+            if scanner.in_hand >= self._sides[direction].held_bytes:
+                self._sides[direction].pause(BY_FRAMES)
             self._turns.add(self)
 
     def _record(self, direction: int, message: Message) -> bool:

@@ -15,7 +15,7 @@ from proxy.http1.field_lines import has_bare_line_end
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead
 from proxy.network.socket_queues import last_bytes
-from proxy.network.turns import BY_TURN, TURN_BYTES, Turns
+from proxy.network.turns import BY_TURN, HELD_BYTES, TURN_BYTES, Turns
 
 _HEAD, _BODY, _TUNNEL = range(3)
 
@@ -88,7 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_framer", "_is_lost", "_max_head_bytes", "_parse", "_paused", "_pool", "_state", "_turns",
-        "address_text", "handler", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
+        "address_text", "handler", "held_bytes", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -104,6 +104,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._turns = turns
         self._paused = 0
         """The `BY_` reasons why nothing is read."""
+        self.held_bytes = 0
+        """How much may be in hand before the socket is not read."""
         self._is_lost = False
         """Whether the connection ended while some of the body was in hand; what that means is said when it is read."""
         self._parse = responses.parse
@@ -125,6 +127,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Take the transport."""
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=65536)
+        self.held_bytes = HELD_BYTES if transport.get_extra_info("sslcontext") is not None else 0
 
     def begin(self, handler: ResponseHandler, data: bytes) -> None:
         """Lend the connection to a handler and send its request head, and what body there is."""
@@ -144,7 +147,7 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             handler.tunnel_data(data)
             if len(data) >= TURN_BYTES:
-                self._await_turn()
+                self._await_turn(0)
 
     def _read_head(self, handler: ResponseHandler, data: bytes) -> None:
         if self._buffer:
@@ -221,7 +224,7 @@ class UpstreamConnection(asyncio.Protocol):
         if body:
             handler.response_data(body)
         if framer.has_more or len(data) >= TURN_BYTES:
-            self._await_turn()
+            self._await_turn(framer.in_hand)
 
     # Whose turn it is (P23).
 
@@ -235,25 +238,29 @@ class UpstreamConnection(asyncio.Protocol):
         """Read on if no other reason is left."""
         if self._paused & reason:
             self._paused &= ~reason
-            if self._paused == BY_TURN:
+            if not self._paused & ~BY_TURN and (self._paused or self._has_more):
                 self._turns.add(self)
             elif not self._paused:
                 self._go_on()
 
-    def _await_turn(self) -> None:
+    def _await_turn(self, in_hand: int) -> None:
         """Leave the rest, in hand and in the socket, for another turn."""
-        self.pause(BY_TURN)
+        if in_hand >= self.held_bytes:
+            self.pause(BY_TURN)
         self._turns.add(self)
+
+    @property
+    def _has_more(self) -> bool:
+        return self.handler is not None and self._state == _BODY and self._framer.has_more
 
     def take_turn(self) -> None:
         """Read what is in hand, then the socket again; a client that takes nothing is waited for first."""
-        if self._paused != BY_TURN:
+        if self._paused & ~BY_TURN:
             return
         self._paused = 0
-        handler = self.handler
-        if handler is not None and self._state == _BODY and self._framer.has_more:
-            self._read_body(handler, b"")
-        if not self._paused:
+        if self.handler is not None and self._has_more:
+            self._read_body(self.handler, b"")
+        if not self._paused and not self._has_more:
             self._go_on()
 
     def _go_on(self) -> None:
@@ -296,7 +303,7 @@ class UpstreamConnection(asyncio.Protocol):
         if error is not None and self.handler is not None and (data := last_bytes(self.transport)):
             self.data_received(data)
         self._pool.remove(self)
-        if self.handler is not None and self._state == _BODY and self._framer.has_more:
+        if self._has_more:
             self._is_lost = True
         else:
             self._end(error)

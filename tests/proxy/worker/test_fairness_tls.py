@@ -1,0 +1,110 @@
+"""Turns of connections over TLS (P23): what the loop holds decrypted comes later, and nothing of it is lost."""
+
+import hashlib
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from storage.record import Outcome
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.proxy.worker.test_fairness import (
+    HANDSHAKE,
+    MASKED_CLOSE,
+    MASKED_EMPTY,
+    PATIENCE_S,
+    SMALL,
+    UPLOAD,
+    dropped,
+    entries,
+    silent_tunnel,
+    sink,
+)
+from tests.support.certificate import self_signed
+from tests.support.client import Client
+from tests.support.plane import Loop, Plane
+from tests.support.upstream import read_head, scripted
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for localhost that nobody signed."""
+    cert, key = self_signed(tmp_path_factory.mktemp("tls"))
+    return str(cert), str(key)
+
+
+@pytest.fixture
+def start_tls(start: Start, certificate: tuple[str, str]) -> Callable[..., Plane]:
+    """Start a plane whose port speaks TLS."""
+    cert, key = certificate
+
+    def enter(*arguments: Any, **settings: Any) -> Plane:
+        return start(*arguments, tls_cert_file=cert, tls_key_file=key, **settings)
+
+    return enter
+
+
+def connect(plane: Plane) -> Client:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return Client(context.wrap_socket(socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("kind", ["one byte", "line ends"])
+def test_an_upload_in_small_chunks(start_tls: Callable[..., Plane], kind: str, loop: Loop) -> None:
+    """All of it arrives, and the connection serves the next request."""
+    chunk, size = SMALL[kind]
+    count = 400_000 // len(chunk)
+    plane = start_tls(sink, loop=loop)
+    with connect(plane) as client:
+        client.send(UPLOAD + chunk * count + b"0\r\n\r\n" + GET)
+        assert [client.answer().body, client.answer().body] == [b"ok", b"ok"]
+    first, _ = plane.exchanges(2)
+    assert (first.request_bytes, outcome(first)) == (count * size, Outcome.OK)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_frames_and_the_end_behind_them(start_tls: Callable[..., Plane], loop: Loop) -> None:
+    """A client that says much and leaves at once has said all of it."""
+    plane = start_tls(silent_tunnel, loop=loop)
+    with connect(plane) as client:
+        client.send(HANDSHAKE)
+        assert b" 101 " in client.head()
+        client.send(MASKED_EMPTY * 60_000 + MASKED_CLOSE)
+    (session,), messages = entries(plane, 1)
+    assert (session.close_code, outcome(session)) == (1000, Outcome.OK)
+    assert len(messages) + dropped(session) == 60_001
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_large_response_of_an_upstream_over_tls(start: Start, certificate: tuple[str, str], loop: Loop) -> None:
+    """Reads of 64 KiB and more end a turn; the body is the same, also when the upstream leaves at once."""
+    body = os.urandom(600_000)  # little enough that nobody is held back
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        with context.wrap_socket(connection.dup(), server_side=True) as secure:
+            secure.settimeout(PATIENCE_S)
+            read_head(secure)
+            secure.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for at in range(0, len(body), 50_000):
+                piece = body[at : at + 50_000]
+                secure.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            secure.sendall(b"0\r\n\r\n")
+
+    route = {"upstream_ca_file": certificate[0]}
+    with scripted(upstream) as url:
+        plane = start(url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route=route)
+        with plane.connect() as client:
+            client.socket.settimeout(PATIENCE_S)
+            client.send(GET)
+            answer = client.answer()
+            assert answer.is_complete
+            assert hashlib.sha256(answer.body).digest() == hashlib.sha256(body).digest()
+        assert outcome(plane.exchange()) is Outcome.OK
