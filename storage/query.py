@@ -7,6 +7,7 @@ every backend is tested against it.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
+from urllib.parse import quote
 
 from storage.record import Record
 
@@ -33,6 +34,8 @@ class Scope:
 EVERYTHING = Scope()
 
 
+_UNENCODED: Final = "/!$&'()*+,;=:@~"
+"""Characters that clients leave as they are in a path (RFC 3986 §3.3)."""
 ROLLUP_METHODS: Final = frozenset(
     ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
 )
@@ -65,7 +68,8 @@ class Filter:
     """Upper case."""
     hosts: tuple[str, ...] = ()
     path_contains: str | None = None
-    """Substring of the raw path, case-insensitive for ASCII; `%`, `_` and backslash are literal."""
+    """Substring of the raw path, case-insensitive for ASCII; `%`, `_` and backslash are literal. Matched as it is
+    written, and as a client encodes it (`path_spellings`)."""
     routes: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
@@ -190,6 +194,12 @@ class StorageInfo:
     """Space taken, 0 when unknown."""
 
 
+def path_spellings(text: str) -> list[str]:
+    """Write a part of a path as it is, and percent-encoded, which is how clients send `café` and `a b`."""
+    encoded = quote(text, safe=_UNENCODED, errors="surrogatepass")
+    return [text] if encoded == text else [text, encoded]
+
+
 def matches(filter: Filter, record: Record) -> bool:
     """Return whether a record is one of a filter's, the credential's scope included."""
     return (
@@ -204,7 +214,10 @@ def matches(filter: Filter, record: Record) -> bool:
         and (filter.seq_after is None or record.seq > filter.seq_after)
         and (filter.seq_until is None or record.seq <= filter.seq_until)
         and (filter.trace_id is None or record.trace_id == filter.trace_id)
-        and (filter.path_contains is None or _contains(record.path, filter.path_contains))
+        and (
+            filter.path_contains is None
+            or any(_contains(record.path, spelling) for spelling in path_spellings(filter.path_contains))
+        )
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from storage.query import Filter, Order, Scope
+from storage.query import Filter, Order, Scope, path_spellings
 from storage.record import LEVELS
 
 DIMENSIONS: Final = (
@@ -137,7 +137,7 @@ def conditions(
     clause.tools(filter, ids)
     clause.anywhere(filter.text)
     clause.text(dialect.trace_id, filter.trace_id)
-    clause.text(dialect.path_contains, None if filter.path_contains is None else lower_ascii(filter.path_contains))
+    clause.path(filter.path_contains)
     return clause.finish()
 
 
@@ -273,6 +273,16 @@ class _Clause:
         if value is not None:
             self._impossible |= not is_storable(value)
             self._conditions.append(condition.format(self._marks([value])))
+
+    def path(self, text: str | None) -> None:
+        if text is None:
+            return
+        if not is_storable(text):
+            self._impossible = True
+            return
+        marks = (self._marks([lower_ascii(spelling)]) for spelling in path_spellings(text))
+        conditions = [self._dialect.path_contains.format(mark) for mark in marks]
+        self._conditions.append(conditions[0] if len(conditions) == 1 else f"({' OR '.join(conditions)})")
 
     def tools(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
         if filter.tools:

@@ -237,3 +237,26 @@ def test_stats_count_entries(reader: Reader, scope: Scope) -> None:
     assert stats.by_container == by(lambda record: record.container)
     assert stats.by_service == by(lambda record: record.service)
     assert stats.total == sum(stats.by_level.values()) == sum(stats.by_project.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Zürich", 1),
+        ("Z\u00dcRICH", 0),
+        ("a b", 1),
+        ("A B/c", 1),
+        ("100%", 1),
+        ("%20", 1),
+        ("z%c3", 1),
+        ("it's", 1),
+        ("b c", 0),
+    ],
+)
+async def test_a_path_is_found_as_a_person_writes_it(store: Storage, text: str, found: int) -> None:
+    """Clients percent-encode what is no ASCII, and blanks; what is searched for may be written either way."""
+    paths = ("/Z%C3%BCrich/menu", "/a%20b/c", "/100%25/it's", "/bc")
+    await store.commit(make_batch(*(make_record(path=path) for path in paths)))
+    page = await store.select(RecordQuery(filter=Filter(path_contains=text)))
+    assert len(page.records) == found
+    assert (await store.count(Filter(path_contains=text))).exchanges == found

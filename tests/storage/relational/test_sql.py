@@ -48,7 +48,12 @@ IDS = {"project": {"a": 1, "b": 2}, "method": {"GET": 5}}
         ),
         (Filter(kind="all", since_us=5, until_us=9), "started_at_us >= ? AND started_at_us <= ?", (5, 8)),
         (Filter(kind="all", min_duration_us=0), "duration_us >= ?", (0,)),
-        (Filter(kind="all", path_contains="%Ä_X"), "(path <> 0 AND instr(lower(path), ?) > 0)", ("%Ä_x",)),
+        (Filter(kind="all", path_contains="_X"), "(path <> 0 AND instr(lower(path), ?) > 0)", ("_x",)),
+        (
+            Filter(kind="all", path_contains="%Ä_X"),
+            "((path <> 0 AND instr(lower(path), ?) > 0) OR (path <> 0 AND instr(lower(path), ?) > 0))",
+            ("%Ä_x", "%25%c3%84_x"),
+        ),
         (Filter(kind="all", since_us=-(1 << 80), until_us=1 << 80), "1 = 1", ()),
     ],
 )
