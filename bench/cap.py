@@ -133,7 +133,7 @@ async def measured(sidelog: Sidelog, url: str, path: Path | None, options: argpa
         for task in watching:
             task.cancel()
     ledger = await asyncio.to_thread(sidelog.settled_ledger)
-    seen.log = [line for line in sidelog.log.splitlines() if '"level":"info"' not in line][-LOG_LINES:]
+    seen.log = [line for line in sidelog.log.splitlines() if '"level": "info"' not in line][-LOG_LINES:]
     stored = {record_id async for record_id in stored_ids(url, sidelog.data_dir)}
     newest = load.ids[-int(READABLE * seen.fitted_rows) :] if seen.fitted_rows else load.ids
     exact = True
