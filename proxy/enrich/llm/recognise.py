@@ -14,19 +14,20 @@ from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.http.bodies import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.llm import anthropic, gemini, ollama, openai
+from proxy.enrich.llm import anthropic, bedrock, gemini, ollama, openai
 from proxy.enrich.llm.call import Provider
 from storage.record import Record
 
 PROVIDERS: Final = {
-    provider.name: provider for provider in (openai.PROVIDER, anthropic.PROVIDER, gemini.PROVIDER, ollama.PROVIDER)
+    provider.name: provider
+    for provider in (openai.PROVIDER, anthropic.PROVIDER, gemini.PROVIDER, ollama.PROVIDER, bedrock.PROVIDER)
 }
-"""By the value of a route's `provider`."""
+"""By the value of a route's `provider`, or by the path."""
 
 _SUFFIXES: Final = (
     "/completions", "/responses", "/responses/compact", "/embeddings", "/messages", "Content", "Contents", "/chat",
     "/generate", "/embed", "/generations", "/edits", "/variations", "/speech", "/transcriptions", "/translations",
-    "/moderations", "awPredict",
+    "/moderations", "awPredict", "/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream",
 )  # fmt: skip
 """Cheap test before the pattern: nearly all paths of other services end in something else."""
 _PATHS: Final = re.compile(
@@ -35,10 +36,11 @@ _PATHS: Final = re.compile(
     r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict))$"
     r"|(?P<anthropic>/messages|/publishers/anthropic/models/[^/:]+:(?:streamR|r)awPredict)$"
     r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents))$"
+    r"|(?P<bedrock>/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream))$"
     r"|(?P<ollama>/api/(?:chat|generate|embed))$"
 )
 _SURE: Final = re.compile(
-    r"/chat/completions$|/fim/completions$|/responses/compact$|/v\d+/messages$|awPredict$|Contents?$"
+    r"/chat/completions$|/model/[^/]+/[a-z-]+$|/fim/completions$|/responses/compact$|/v\d+/messages$|awPredict$|Contents?$"
     r"|/v1/(?:completions|responses|embeddings|moderations|images/\w+|audio/\w+)$|/openai/|/codex/responses$"
 )
 """Paths that nobody else has: the request need not be readable, nor the response of the shape."""
@@ -65,6 +67,7 @@ _ANSWERS: Final[dict[str, tuple[bytes, ...]]] = {
     "openai": (b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.'),
     "anthropic": (b'"stop_reason"', b'"message_start"', b'"error"'),
     "gemini": (b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
+    "bedrock": (b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"'),
     "ollama": (b'"done"', b'"embeddings"', b'"total_duration"'),
 }
 """Members, one of which every response of the API has near its beginning or its end."""
@@ -162,6 +165,8 @@ def _answers(provider: Provider, record: Record, response: DecodedBody | None) -
 def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None:
     if provider is gemini.PROVIDER and (model := gemini.model_of(path)):
         return model
+    if provider is bedrock.PROVIDER:
+        return bedrock.model_of(path)
     if asked is not None and asked.model is not None:
         return asked.model
     deployment = _DEPLOYMENT.search(path)

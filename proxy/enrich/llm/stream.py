@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+from proxy.enrich.formats.aws_events import AwsEventSplitter
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
 from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter, cut_event, split_array
 from proxy.enrich.http.bodies import DecodedBody
@@ -25,12 +26,15 @@ _FIRST_FRAMES: Final = 4
 _EVENT_BEGINS: Final = (b"data:", b"event:", b"id:", b"retry:", b": ", b":\n", b"\xef\xbb\xbfdata:")
 
 
+Splitter = type[SseSplitter] | type[LineSplitter] | type[AwsEventSplitter]
+
+
 @dataclass(frozen=True, slots=True)
 class Frames:
     """A streamed response and how it is cut into frames."""
 
     body: DecodedBody
-    kind: type[SseSplitter] | type[LineSplitter] | None
+    kind: Splitter | None
     """None: the elements of an array."""
     is_cut: bool
     """One of the two sides left: the last frame may be a part of one."""
@@ -61,6 +65,8 @@ def frames_of(body: DecodedBody, content_type: bytes, provider: Provider, *, is_
     kind = content_type.lower()
     if b"event-stream" in kind:
         return Frames(body, SseSplitter, is_cut)
+    if b"amazon.eventstream" in kind:
+        return Frames(body, AwsEventSplitter, is_cut)
     if b"ndjson" in kind or b"jsonl" in kind:
         return Frames(body, LineSplitter, is_cut)
     if b"json" not in kind and body.head.startswith(_EVENT_BEGINS):
@@ -134,10 +140,12 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> None:
     usage.finish_reason = usage.finish_reason or reason
 
 
-def cut_frame(tail: bytes, kind: type[SseSplitter] | type[LineSplitter], *, is_ended: bool) -> bytes:
+def cut_frame(tail: bytes, kind: Splitter, *, is_ended: bool) -> bytes:
     """Return what is left of the frame that a tail begins within; empty where its end is missing too."""
     if kind is SseSplitter:
         return cut_event(tail, is_ended=is_ended)[0]
+    if kind is AwsEventSplitter:
+        return b""
     line, newline, _ = tail.partition(b"\n")
     return line if newline or is_ended else b""
 
