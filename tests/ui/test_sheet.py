@@ -1,6 +1,6 @@
 """The sheet shows each kind of record for what it is: a stream, a binary body, an error, a WebSocket session."""
 
-from storage.record import format_id
+from storage.record import Payload, format_id
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -138,3 +138,20 @@ async def test_a_record_that_is_gone_says_so(site: Site) -> None:
     await site.page.wait_for("#sheet", "there is no record")
     await site.page.wait_for("#sheet a", "trace id")
     site.page.problems.clear()  # the browser reports the 404
+
+
+async def test_a_request_in_flight_shows_what_is_known(site: Site) -> None:
+    """Its headers, before it has ended, and the messages of a session that still runs."""
+    page = site.page
+    flying = record_of(20, path="/slow", status=101, ended_at_us=0, duration_us=0, first_byte_us=None)
+    site.world.in_flight = [flying]
+    site.world.known[flying.id] = Payload(b"GET /slow HTTP/1.1\r\nHost: app.test\r\nX-Asked: so far", b"", None, None)
+    data = b'{"direction": "in", "opcode": "text", "size": 5, "text": "hello"}'
+    await site.store(record_of(19, kind="event", name="websocket_message", trace_id=flying.id.hex(), data=data))
+    await site.open(f"/requests?period=15m&record={flying.id.hex()}")
+    await page.wait_for("#messages tr", "hello")
+    await page.click("#tab-request")
+    await page.wait_for("#tab-panel", "so far")
+    await page.click("#tab-response")
+    await page.wait_for("#tab-panel", "Body")
+    assert page.problems == []

@@ -136,7 +136,6 @@ async def test_a_client_resumes_where_it_was(world: World, client: Client, how: 
         ({"containerId": "cnt_2"}, [5, 6]),
         ({"kind": "response"}, [2, 4, 6]),
         ({"kind": "event"}, [8]),
-        ({"kind": "nonsense"}, []),
         ({"level": "error"}, [3, 4]),
         ({"level": "error,warn", "kind": "request"}, [3]),
         ({"method": "post"}, [5, 6]),
