@@ -70,7 +70,7 @@ def service() -> web.Application:
 @contextlib.contextmanager
 def running(app: web.Application) -> Iterator[str]:
     """Serve an application from a thread; gives its URL."""
-    loop = asyncio.new_event_loop()
+    served = asyncio.Runner(loop_factory=asyncio.new_event_loop)
     started = threading.Event()
     stop = asyncio.Event()
     port = 0
@@ -88,8 +88,8 @@ def running(app: web.Application) -> Iterator[str]:
         await runner.cleanup()
 
     def run() -> None:
-        loop.run_until_complete(serve())
-        loop.close()
+        with served:  # its end cancels handlers that outlast the shutdown
+            served.run(serve())
 
     thread = threading.Thread(target=run, name="upstream")
     thread.start()
@@ -97,7 +97,7 @@ def running(app: web.Application) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        served.get_loop().call_soon_threadsafe(stop.set)
         thread.join(60)
 
 
