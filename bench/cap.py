@@ -17,19 +17,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
-from bench.macro.machine import machine
-from bench.macro.peers import Place, free_port, started
-from bench.steady_load import Load, collector_and_workers, post, stored_ids
+from bench.steady_load import Load, collector_and_workers, own_store, own_upstream, post, stored_ids, write_result
 from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import Filter
-from tests.support.postgres import own_server
 from tests.support.sidelog import Sidelog
 
 SIZE_EVERY_S: Final = 1.0
@@ -154,17 +150,13 @@ async def measured(sidelog: Sidelog, url: str, path: Path | None, options: argpa
 def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Start everything, measure, stop."""
     with contextlib.ExitStack() as stack:
-        core, port = min(os.sched_getaffinity(0)), free_port()
-        place = Place(directory=directory / "upstream", port=port, upstream_port=port, core=core)
-        upstream = stack.enter_context(started("upstream", place))
+        upstream = stack.enter_context(own_upstream(directory / "upstream"))
         data_dir = directory / "data"
-        server = stack.enter_context(own_server()) if options.store == "postgres" else None
-        path = data_dir / "sidelog.db" if server is None else None
-        url = f"sqlite:///{path}" if server is None else server.url("postgres")
-        environ = {"SIDELOG_STORAGE__URL": url, "SIDELOG_RETENTION__MAX_BYTES": str(options.cap_mib << 20)}
+        store = stack.enter_context(own_store(options.store, data_dir))
+        environ = {"SIDELOG_STORAGE__URL": store.url, "SIDELOG_RETENTION__MAX_BYTES": str(options.cap_mib << 20)}
         sidelog = Sidelog(data_dir, upstream.url, environ=environ)
         with sidelog:
-            return uvloop.run(measured(sidelog, url, path, options))
+            return uvloop.run(measured(sidelog, store.url, store.path, options))
 
 
 def is_failure(found: dict[str, Any]) -> bool:
@@ -192,11 +184,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         began_s = time.monotonic()
         found = run(options, Path(directory)) | {"took_s": round(time.monotonic() - began_s, 1)}
-    command = "python -m bench.cap " + " ".join(f"--{n.replace('_', '-')} {v}" for n, v in vars(options).items())
-    written = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "machine": machine()}
-    path = Path("bench/results") / f"cap-{options.store}-{options.cap_mib}mib-{options.seconds:g}s.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**written, **found}, indent=1) + "\n")
+    name = f"cap-{options.store}-{options.cap_mib}mib-{options.seconds:g}s"
+    write_result(name, "bench.cap", vars(options), found)
     print(json.dumps(found, indent=1))
     return int(is_failure(found))
 

@@ -1,16 +1,23 @@
 """A steady load on a sidelog, and what became of it: for runs that last minutes or hours."""
 
 import asyncio
+import json
+import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from bench.macro.machine import machine
 from bench.macro.measure import tree
+from bench.macro.peers import Peer, Place, free_port, started
 from storage.backends import open_storage
 from storage.query import Filter, RecordQuery
+from tests.support.postgres import Server, own_server
 from tests.support.sidelog import Sidelog
 
 CONNECTIONS: Final = 16
@@ -25,6 +32,34 @@ def post(size_bytes: int) -> bytes:
     body = b'{"name":"bench","text":"' + b"x" * max(0, size_bytes - 26) + b'"}'
     head = f"POST /echo HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+@contextmanager
+def own_upstream(directory: Path) -> Iterator[Peer]:
+    """Start an upstream on the first core."""
+    core, port = min(os.sched_getaffinity(0)), free_port()
+    with started("upstream", Place(directory=directory, port=port, upstream_port=port, core=core)) as upstream:
+        yield upstream
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStore:
+    """A store that is the run's own; one of `path` and `server` is there."""
+
+    url: str
+    path: Path | None = None
+    server: Server | None = None
+
+
+@contextmanager
+def own_store(kind: str, data_dir: Path) -> Iterator[OwnStore]:
+    """Make a Postgres server of our own, or name the SQLite file of a data directory."""
+    if kind == "postgres":
+        with own_server() as server:
+            yield OwnStore(server.url("postgres"), server=server)
+    else:
+        path = data_dir / "sidelog.db"
+        yield OwnStore(f"sqlite:///{path}", path=path)
 
 
 def collector_and_workers(sidelog: Sidelog) -> Counter[str]:
@@ -95,3 +130,12 @@ async def stored_ids(url: str, data_dir: Path) -> AsyncIterator[bytes]:
             for record in page.records:
                 yield record.id
             seq = page.next_after
+
+
+def write_result(name: str, module: str, options: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Write `bench/results/NAME.json`: what was found, when, where and with which command."""
+    command = f"python -m {module} " + " ".join(f"--{n.replace('_', '-')} {value}" for n, value in options.items())
+    written = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "machine": machine()}
+    path = Path("bench/results") / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**written, **found}, indent=1) + "\n")

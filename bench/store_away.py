@@ -20,16 +20,21 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
-from bench.macro.machine import machine
-from bench.macro.peers import Place, free_port, started
-from bench.steady_load import Load, collector_and_workers, stored_ids
-from tests.support.postgres import Server, own_server
+from bench.steady_load import (
+    Load,
+    OwnStore,
+    collector_and_workers,
+    own_store,
+    own_upstream,
+    stored_ids,
+    write_result,
+)
+from tests.support.postgres import Server
 from tests.support.sidelog import Sidelog
 
 WARM_S: Final = 10.0
@@ -122,6 +127,14 @@ def sqlite_away(path: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+def away(store: OwnStore, outage: str) -> contextlib.AbstractContextManager[None]:
+    """Keep a store away."""
+    if store.server is not None:
+        return postgres_away(store.server, outage)
+    assert store.path is not None, "bug: a store without a place"
+    return sqlite_away(store.path)
+
+
 async def _drained(watch: Watch, rate: float) -> None:
     """Wait until nothing is left of the outage: what waits then has come within the last second."""
     async with asyncio.timeout(DRAIN_LIMIT_S):
@@ -178,19 +191,14 @@ async def compared(found: dict[str, Any], url: str, data_dir: Path) -> dict[str,
 def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Start everything, measure, stop."""
     with contextlib.ExitStack() as stack:
-        core = min(os.sched_getaffinity(0))
-        port = free_port()
-        place = Place(directory=directory / "upstream", port=port, upstream_port=port, core=core)
-        upstream = stack.enter_context(started("upstream", place))
+        upstream = stack.enter_context(own_upstream(directory / "upstream"))
         data_dir = directory / "data"
-        server = stack.enter_context(own_server()) if options.store == "postgres" else None
-        url = f"sqlite:///{data_dir}/sidelog.db" if server is None else server.url("postgres")
-        environ = {"SIDELOG_STORAGE__URL": url, "SIDELOG_RING__BYTES": str(64 << 20)}
+        store = stack.enter_context(own_store(options.store, data_dir))
+        environ = {"SIDELOG_STORAGE__URL": store.url, "SIDELOG_RING__BYTES": str(64 << 20)}
         sidelog = Sidelog(data_dir, upstream.url, "--workers", str(options.workers), environ=environ)
         with sidelog:
-            away = sqlite_away(data_dir / "sidelog.db") if server is None else postgres_away(server, options.outage)
-            found = uvloop.run(measured(sidelog, away, options))
-        return uvloop.run(compared(found, url, data_dir)) | {"stop_s": round(sidelog.stop_s, 1)}
+            found = uvloop.run(measured(sidelog, away(store, options.outage), options))
+        return uvloop.run(compared(found, store.url, data_dir)) | {"stop_s": round(sidelog.stop_s, 1)}
 
 
 def main() -> int:
@@ -209,11 +217,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         found = run(options, Path(directory))
     chosen = {name: getattr(options, name) for name in ("store", "outage", "seconds", "rate", "workers")}
-    command = "python -m bench.store_away " + " ".join(f"--{name} {value}" for name, value in chosen.items())
-    written = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "command": command, "machine": machine()}
-    path = Path("bench/results") / f"store-away-{options.store}-{options.outage}-{options.seconds:g}s.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**written, **chosen, **found}, indent=1) + "\n")
+    name = f"store-away-{options.store}-{options.outage}-{options.seconds:g}s"
+    write_result(name, "bench.store_away", chosen, {**chosen, **found})
     print(json.dumps({**chosen, **{name: value for name, value in found.items() if name != "samples"}}, indent=1))
     return int(bool(found["errors"] or found["missing"] or found["doubled"]))
 
