@@ -12,8 +12,9 @@ from typing import Final, cast
 
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.request_reader import RequestReader
+from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
-from proxy.network.turns import BY_CLIENT, BY_TURN, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES
+from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM, HELD_BYTES, TURN_BYTES
 from proxy.worker.deadlines import HALF_CLOSE_NS, MAX_LINGER_BYTES, MAX_READ_AHEAD_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.relay import Relay
@@ -22,12 +23,12 @@ _TURN_REQUESTS: Final = range(16)
 """Requests that are begun in one turn: refused ones do not wait for an upstream, and come in thousands a read (P23)."""
 
 
-class Downstream(asyncio.Protocol):
+class Downstream(PacedReader, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_is_reading", "_lingered_bytes", "_paused", "_peer", "_phase", "_reader", "_relay",
-        "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport", "held_bytes",
+        "_engine", "_eof_ns", "_is_reading", "_lingered_bytes", "_peer", "_phase", "_reader", "_relay", "_since_ns",
+        "_stalled_bytes", "_stalled_ns", "_transport",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -36,20 +37,18 @@ class Downstream(asyncio.Protocol):
 
     def __init__(self, engine: Engine, peer: bytes = b"") -> None:
         """Belong to an engine; `peer` is known where somebody else accepted the connection."""
+        super().__init__(engine.turns)
         self._engine = engine
         self._peer = peer
         self._phase: int = Phase.FRESH
         """What is waited for between two exchanges."""
         self._since_ns = 0
-        self._paused = 0
         self._stalled_ns = self._stalled_bytes = 0
         """Since when the client takes nothing of what is written, and how much of it waits."""
         self._eof_ns = 0
         """When the client ended its side."""
         self._lingered_bytes = 0
         self._is_reading = False
-        self.held_bytes = 0
-        """How much may be in hand before the socket is not read."""
 
     # The connection.
 
@@ -165,40 +164,33 @@ class Downstream(asyncio.Protocol):
 
     # Back-pressure.
 
-    def pause(self, reason: int) -> None:
-        """Read no more of the client, for one of the `BY_` reasons."""
-        if not self._paused:
-            self._transport.pause_reading()
-        self._paused |= reason
+    @property
+    def _has_more(self) -> bool:
+        return self._reader.has_more_body
 
-    def resume(self, reason: int) -> None:
-        """Read on if no other reason is left."""
-        if self._paused & reason:
-            self._paused &= ~reason
-            if not self._paused & ~BY_TURN and (self._paused or self._reader.has_more_body):
-                self._engine.turns.add(self)
-            elif not self._paused and not self._transport.is_closing():
-                self._transport.resume_reading()
-
-    def _await_turn(self, in_hand: int) -> None:
-        """Leave the rest, in hand and in the socket, for another turn (P23)."""
-        if not self._transport.is_closing():
-            if in_hand >= self.held_bytes:
-                self.pause(BY_TURN)
-            self._engine.turns.add(self)
-
-    def take_turn(self) -> None:
-        """Go on with what is in hand, then read the socket again; an upstream that takes nothing comes first."""
-        if self._paused & ~BY_TURN or self._transport.is_closing():
-            return
-        self._paused = 0
+    def _read_in_hand(self) -> None:
         if self._relay.exchange is None:
             if self._reader.buffer and not self._stalled_ns and self._phase != Phase.LINGERING:
                 self._go_on()
         elif self._reader.has_more_body:
             self._read_body(b"")
-        if not self._paused and not self._reader.has_more_body and not self._transport.is_closing():
+
+    def _stop_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _await_turn(self, in_hand: int) -> None:
+        """Leave the rest for another turn, unless the client is not heard any more."""
+        if not self._transport.is_closing():
+            super()._await_turn(in_hand)
+
+    def take_turn(self) -> None:
+        """Go on, unless the client is not heard any more."""
+        if not self._transport.is_closing():
+            super().take_turn()
 
     def pause_writing(self) -> None:
         """The client takes no more for now: stop reading from the upstream."""

@@ -14,8 +14,9 @@ from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import has_bare_line_end
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead
+from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import last_bytes
-from proxy.network.turns import BY_TURN, HELD_BYTES, TURN_BYTES, Turns
+from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 
 _HEAD, _BODY, _TUNNEL = range(3)
 
@@ -83,12 +84,12 @@ class ConnectionPool(Protocol):
         """Remove a connection that is closed or about to be; idempotent."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_buffer", "_framer", "_is_lost", "_max_head_bytes", "_parse", "_paused", "_pool", "_state", "_turns",
-        "address_text", "handler", "held_bytes", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
+        "_buffer", "_framer", "_is_lost", "_max_head_bytes", "_parse", "_pool", "_state", "address_text", "handler",
+        "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -99,13 +100,9 @@ class UpstreamConnection(asyncio.Protocol):
         self, pool: ConnectionPool, responses: ResponseParser, max_head_bytes: int, address_text: bytes, turns: Turns
     ) -> None:
         """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on records."""
+        super().__init__(turns)
         self.address_text = address_text
         self._pool = pool
-        self._turns = turns
-        self._paused = 0
-        """The `BY_` reasons why nothing is read."""
-        self.held_bytes = 0
-        """How much may be in hand before the socket is not read."""
         self._is_lost = False
         """Whether the connection ended while some of the body was in hand; what that means is said when it is read."""
         self._parse = responses.parse
@@ -228,42 +225,19 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Whose turn it is (P23).
 
-    def pause(self, reason: int) -> None:
-        """Read no more of the upstream, for one of the `BY_` reasons."""
-        if not self._paused and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self._paused |= reason
-
-    def resume(self, reason: int) -> None:
-        """Read on if no other reason is left."""
-        if self._paused & reason:
-            self._paused &= ~reason
-            if not self._paused & ~BY_TURN and (self._paused or self._has_more):
-                self._turns.add(self)
-            elif not self._paused:
-                self._go_on()
-
-    def _await_turn(self, in_hand: int) -> None:
-        """Leave the rest, in hand and in the socket, for another turn."""
-        if in_hand >= self.held_bytes:
-            self.pause(BY_TURN)
-        self._turns.add(self)
-
     @property
     def _has_more(self) -> bool:
         return self.handler is not None and self._state == _BODY and self._framer.has_more
 
-    def take_turn(self) -> None:
-        """Read what is in hand, then the socket again; a client that takes nothing is waited for first."""
-        if self._paused & ~BY_TURN:
-            return
-        self._paused = 0
+    def _read_in_hand(self) -> None:
         if self.handler is not None and self._has_more:
             self._read_body(self.handler, b"")
-        if not self._paused and not self._has_more:
-            self._go_on()
 
-    def _go_on(self) -> None:
+    def _stop_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def _read_on(self) -> None:
         if self._is_lost:
             self._end(None)
         elif not self.transport.is_closing():
