@@ -15,6 +15,7 @@ from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.services import services_of
 from storage.aggregates import FACETS, FacetValue, HistogramBucket, ModelUsage, Percentiles
+from storage.query import Filter
 from storage.relational.usage import total
 
 DEFAULT_BUCKETS: Final = 60
@@ -23,7 +24,7 @@ MAX_BUCKETS: Final = 500
 MAX_MODELS: Final = 100
 """Models of a summary that are listed; the totals are those of all."""
 DEFAULT_RANGE_US: Final = 3600 * 1_000_000
-"""A histogram without `since` shows the last hour."""
+"""What a histogram shows before `until` without a `since`, and after a `since` that lies ahead."""
 
 
 class FacetsShown(ApiObject):
@@ -120,10 +121,9 @@ async def histogram(request: web.Request) -> web.Response:
     refuse_unknown(query, FILTER_PARAMETERS | {"buckets"})
     buckets = read_int(query, "buckets", DEFAULT_BUCKETS, minimum=1, maximum=MAX_BUCKETS)
     filter = read_filter(query, now_us)
-    until_us = now_us if filter.until_us is None else filter.until_us
-    since_us = until_us - DEFAULT_RANGE_US if filter.since_us is None else filter.since_us
+    since_us, until_us = _range(filter, now_us)
     if since_us >= until_us:
-        raise BadParameter("since", query.get("since", format_time(since_us)), f"a time before {format_time(until_us)}")
+        raise BadParameter("since", query["since"], f"a time before {format_time(until_us)}")
     found = await services.storage.histogram(filter, since_us, until_us, buckets)
     shown = HistogramShown(
         since=format_time(since_us),
@@ -133,6 +133,14 @@ async def histogram(request: web.Request) -> web.Response:
         buckets=[_bucket(bucket) for bucket in found.buckets],
     )
     return json_response(shown)
+
+
+def _range(filter: Filter, now_us: int) -> tuple[int, int]:
+    """Complete a range of time; without `until` it is never empty, also where a client's clock is ahead of ours."""
+    since_us, until_us = filter.since_us, filter.until_us
+    if until_us is None:
+        until_us = now_us if since_us is None or since_us < now_us else since_us + DEFAULT_RANGE_US
+    return until_us - DEFAULT_RANGE_US if since_us is None else since_us, until_us
 
 
 async def summary(request: web.Request) -> web.Response:

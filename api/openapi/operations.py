@@ -37,12 +37,6 @@ _TIMES: Final = [{"type": "string", "format": "date-time"}, {"type": "string", "
 _AGE: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,10}[smhdw]$"}
 TIME: Final[Schema] = {"anyOf": [*_TIMES, _EMPTY], "description": EXPECTED}
 MOMENT: Final[Schema] = {"anyOf": [*_TIMES, _AGE, _EMPTY], "description": EXPECTED_RELATIVE}
-STATUSES: Final[Schema] = {
-    "type": "array",
-    "items": {"type": "string", "pattern": r"^\s*([1-9][0-9]{2}|[1-5][xX]{2}|)\s*$"},
-    "maxItems": MAX_LIST_VALUES,
-    "examples": [["404", "5xx"]],
-}
 LATENCY_MS: Final[Schema] = {"anyOf": [{"type": "number", "minimum": 0}, _EMPTY], "description": "milliseconds"}
 _BASE64: Final = "[A-Za-z0-9_-]"
 CURSOR: Final[Schema] = {
@@ -78,11 +72,12 @@ def one_of(*values: str) -> Schema:
 
 
 def some_words(*values: str) -> Schema:
-    """Return the schema of several of some words in one text, since an item of a list may hold commas as well."""
+    """Return the schema of several of some words, or patterns, in one text: an item of a list may hold commas, too."""
     word = rf"\s*({'|'.join(values)}|)\s*"
     return {"type": "string", "pattern": f"^{word}(,{word}){{0,{MAX_LIST_VALUES - 1}}}$", "examples": [values[0]]}
 
 
+STATUSES: Final = some_words("[1-9][0-9]{2}", "[1-5][xX]{2}") | {"examples": ["404,5xx"]}
 FILTERS: Final[dict[str, Schema]] = {
     name: TEXTS if name in LIST_PARAMETERS else TEXT for name in sorted(FILTER_PARAMETERS)
 } | {
@@ -112,7 +107,7 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
 }  # fmt: skip
 """Those of the MCP logs."""
 
-FACET_NAMES: Final[Schema] = {"type": "array", "items": {"type": "string", "enum": list(FACETS)}}
+FACET_NAMES: Final = some_words(*FACETS)
 RESUME: Final[dict[str, Schema]] = {"lastEventId": whole()}
 
 JSON: Final = "application/json"
@@ -202,7 +197,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/histogram"): Operation(
         {**FILTERS, "buckets": whole(500, 60, minimum=1)},
         aggregates.HistogramShown,
-        notes="`since` must be before `until`.",
+        notes="`since` must be before `until`, which is now, or an hour after a `since` that lies ahead.",
     ),
     ("GET", "/api/summary"): Operation(FILTERS, aggregates.SummaryShown),
     ("GET", "/api/export"): Operation(

@@ -43,6 +43,20 @@ async def test_a_histogram_counts_over_time(client: Client, world: World) -> Non
     assert 100 <= full["duration_ms"]["p50"] <= 250
 
 
+@pytest.mark.parametrize("since", ["0s", "4545-02-08T10:00:00Z", "9999-12-31T23:59:59.999-23:59"])
+async def test_a_histogram_since_a_time_ahead_is_empty(client: Client, world: World, since: str) -> None:
+    """A client whose clock is ahead gets an empty hour, as it gets an empty summary, unless it names the end itself."""
+    await fill(world)
+    response = await client.get(f"/api/histogram?since={since}&max_latency_ms=", headers=BEARER)
+    found = await response.json()
+    assert response.status == 200, found
+    assert found["step_s"] == 60
+    assert len(found["buckets"]) == 60
+    assert not any(bucket["exchanges"] for bucket in found["buckets"])
+    ended = await client.get(f"/api/histogram?since={since}&until=2000-01-01", headers=BEARER)
+    assert ended.status == 400
+
+
 async def test_a_summary_adds_up(client: Client, world: World) -> None:
     """Totals follow the filter, and the top lists name what fails."""
     await fill(world)
