@@ -15,6 +15,14 @@ PAGES = {
     "/health": (".ledger", "1\u202f284"),
 }
 
+TOUCHING = """[...document.querySelectorAll(".lists td.figure")].filter((e) => {
+    const before = e.previousElementSibling, text = document.createRange(), other = document.createRange();
+    text.selectNodeContents(e);
+    other.selectNodeContents(before);
+    const cut = before.getBoundingClientRect().right - parseFloat(getComputedStyle(before).paddingRight);
+    const gap = text.getBoundingClientRect().left - Math.min(other.getBoundingClientRect().right, cut);
+    return gap < 6 || e.scrollWidth > e.clientWidth;
+    }).map((e) => e.parentElement.innerText)"""
 UNNAMED = """[...document.querySelectorAll("button, input, select, a[href], summary")]
     .filter((e) => e.getClientRects().length && !(e.innerText.trim() || e.getAttribute("aria-label") || e.title
         || e.closest("label")?.innerText.trim())).map((e) => e.outerHTML)"""
@@ -46,6 +54,17 @@ async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
     for key in ("ArrowRight", "ArrowRight", "Enter"):
         await site.page.press(key)
     assert "since=" in await site.page.until("location.search.includes('until=') && location.search")
+
+
+async def test_figures_of_the_overview_stand_apart(site: Site) -> None:
+    """No figure touches what stands before it, or is cut, even the words for a price that is not known."""
+    calls = {"provider": "openai", "model": "gpt-4o-mini-2024-07-18", "usage_state": "exact", "path": "/v1/responses"}
+    await site.store(*(record_of(n, input_tokens=123_456, output_tokens=78, **calls) for n in range(12)))
+    await site.open("/?period=15m")
+    for width in (1401, 1280, 721, 400):
+        await site.page.resize(width, 900)
+        await site.page.wait_for(".lists", "no price")
+        assert await site.page.evaluate(TOUCHING) == [], width
 
 
 async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
