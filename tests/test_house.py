@@ -56,6 +56,7 @@ TESTED_ELSEWHERE: Final = {
     "proxy/enrich/formats/json_parts.py": "tests/proxy/enrich/llm: documents with their middle cut out",
     "proxy/enrich/http/exchange.py": "tests/proxy/enrich/test_records.py: whole entries",
     "proxy/enrich/mcp": "tests/proxy/enrich/mcp: whole exchanges through the record builder",
+    "proxy/network/early_connection.py": "tests/proxy/network/test_tls_accept.py and test_proxy_accept.py: both kinds",
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",
     "proxy/worker/reference.py": "tests/proxy/worker/test_engines.py holds it against the other engine",
     "proxy/worker/tls_downstream.py": "tests/proxy/network/test_tls_accept.py, over both event loops",

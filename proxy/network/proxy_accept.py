@@ -5,27 +5,21 @@ whoever serves the connection next, TLS or not, finds its first byte. Headers of
 are clients like any other, and what they write is read as a request.
 """
 
-import asyncio
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from proxy.network import early_connection
+from proxy.network.early_connection import EarlyConnection
 from proxy.network.proxy_header import MAX_V2_BYTES, MalformedHeader, header_end, read_source
 
 MAX_HEADER_S: Final = 10.0
 """From accept to the end of the header, which a load balancer sends before anything else."""
 
 
-class Door(Protocol):
+class Door(early_connection.Door, Protocol):
     """What the connections of a worker share, as far as one that nobody knows the client of yet needs it."""
-
-    def register(self, connection: "ProxyAccept", peer: bytes) -> str:
-        """Count it in, or return which limit it would exceed."""
-
-    def unregister(self, connection: "ProxyAccept", peer: bytes) -> None:
-        """Count it out; doing it twice is harmless."""
 
     def count_proxy_failure(self, reason: str) -> None:
         """Count a connection whose client was never known (`ring/counters.PROXY_FAILURES`)."""
@@ -51,42 +45,22 @@ class ProxyPort:
             self.serve(connection, peer)
 
 
-class ProxyAccept:
-    """A connection of a load balancer that has not said whose it is; the worker's tick times it as any other."""
+class ProxyAccept(EarlyConnection):
+    """A connection of a load balancer that has not said whose it is."""
 
-    __slots__ = ("_connection", "_header", "_is_waiting", "_loop", "_peer", "_port", "_since_ns")
-
-    is_flushing: Final = False
+    __slots__ = ("_header", "_port")
 
     def __init__(self, port: ProxyPort, connection: socket.socket, peer: bytes) -> None:
-        self._loop = asyncio.get_running_loop()
+        door = port.door
+        super().__init__(connection, peer, door, count_failure=door.count_proxy_failure, max_s=port.max_header_s)
         self._port = port
-        self._connection = connection
-        self._peer = peer
         self._header = b""
-        self._is_waiting = False
-        self._since_ns = time.monotonic_ns()
 
-    def start(self) -> None:
-        if self._port.door.register(self, self._peer):
-            self._connection.close()
-            return
-        self._is_waiting = True
-        self._loop.add_reader(self._connection.fileno(), self._read)
+    def hand_over(self) -> None:
+        self._loop.remove_reader(self._connection.fileno())
+        super().hand_over()
 
-    def check(self, now_ns: int) -> None:
-        """Enforce the deadline; called by the worker's tick."""
-        if now_ns - self._since_ns >= self._port.max_header_s * 1e9:
-            self._fail("timeout")
-
-    def close_if_idle(self) -> None:
-        """Draining: nothing was asked yet."""
-        self._close()
-
-    def abort_for_shutdown(self) -> None:
-        self._close()
-
-    def _read(self) -> None:
+    def _look(self) -> None:
         """Take what is there of the header; once it is whole, let the connection begin."""
         try:
             seen = self._connection.recv(MAX_V2_BYTES, socket.MSG_PEEK)
@@ -105,24 +79,11 @@ class ProxyAccept:
             self._fail("closed")
 
     def _begin(self, source: bytes) -> None:
-        self._leave()
-        self._port.serve(self._connection, source or self._peer)
+        self.hand_over()
+        self._port.serve(self._connection, source or self.peer)
 
-    def _fail(self, reason: str) -> None:
-        if self._is_waiting:
-            self._port.door.count_proxy_failure(reason)
-            self._close()
-
-    def _close(self) -> None:
-        if self._is_waiting:
-            self._leave()
-            self._connection.close()
-
-    def _leave(self) -> None:
-        """Be no connection of the worker's any more."""
-        self._is_waiting = False
-        self._loop.remove_reader(self._connection.fileno())
-        self._port.door.unregister(self, self._peer)
+    def _drop(self) -> None:
+        self._connection.close()
 
 
 def peer_of(connection: socket.socket) -> bytes:

@@ -9,11 +9,12 @@ import asyncio
 import logging
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from proxy.network import early_connection
+from proxy.network.early_connection import EarlyConnection
 from proxy.network.proxy_accept import peer_of
 
 log = logging.getLogger(__name__)
@@ -36,14 +37,8 @@ _PARTS_OF_REASONS: Final = (
 """Part of OpenSSL's name of a failure → ours; the first that occurs counts."""
 
 
-class Door(Protocol):
+class Door(early_connection.Door, Protocol):
     """What the connections of a worker share, as far as one that is not secured yet needs it."""
-
-    def register(self, connection: "TlsAccept", peer: bytes) -> str:
-        """Count it in, or return which limit it would exceed."""
-
-    def unregister(self, connection: "TlsAccept", peer: bytes) -> None:
-        """Count it out; doing it twice is harmless."""
 
     def count_tls_failure(self, reason: str) -> None:
         """Count a connection that was never secured (`ring/counters.TLS_FAILURES`)."""
@@ -70,48 +65,17 @@ class TlsPort:
         TlsAccept(self, connection, client or peer_of(connection)).start()
 
 
-class TlsAccept:
-    """A connection that is not secured yet; the worker's tick times it, as it does any other."""
+class TlsAccept(EarlyConnection):
+    """A connection that is not secured yet."""
 
-    __slots__ = ("_connection", "_is_waiting", "_loop", "_port", "_task", "client", "since_ns")
-
-    is_flushing: Final = False
+    __slots__ = ("_port", "_task")
 
     def __init__(self, port: TlsPort, connection: socket.socket, client: bytes) -> None:
-        self._loop = asyncio.get_running_loop()
+        door = port.door
+        super().__init__(connection, client, door, count_failure=door.count_tls_failure, max_s=port.max_handshake_s)
         self._port = port
-        self._connection = connection
-        self.client = client
-        self._is_waiting = False
-        """Whether this is what the worker knows the connection as."""
         self._task: asyncio.Task[None] | None = None
         """The handshake, once a first byte is there."""
-        self.since_ns = time.monotonic_ns()
-        """When it was accepted."""
-
-    def start(self) -> None:
-        if self._port.door.register(self, self.client):
-            self._connection.close()
-            return
-        self._is_waiting = True
-        self._loop.add_reader(self._connection.fileno(), self._look)
-
-    def hand_over(self) -> None:
-        """Make room for the protocol that is this connection from now on."""
-        self._is_waiting = False
-        self._port.door.unregister(self, self.client)
-
-    def check(self, now_ns: int) -> None:
-        """Enforce the deadline; called by the worker's tick."""
-        if now_ns - self.since_ns >= self._port.max_handshake_s * 1e9:
-            self._fail("timeout")
-
-    def close_if_idle(self) -> None:
-        """Draining: nothing was asked yet."""
-        self._close()
-
-    def abort_for_shutdown(self) -> None:
-        self._close()
 
     def _look(self) -> None:
         """The first byte is there, or the end: decide what is spoken."""
@@ -125,7 +89,7 @@ class TlsAccept:
         elif first[0] == _HANDSHAKE_RECORD:
             self._task = self._port.tasks.create_task(self._secure(), name="tls handshake")
         elif 32 < first[0] < 127 or first in b"\r\n":
-            self._port.door.count_tls_failure("plain_http")
+            self._count_failure("plain_http")
             self._task = self._port.tasks.create_task(self._serve_plain(), name="plain http on a tls port")
         else:
             self._fail("not_tls")
@@ -146,15 +110,7 @@ class TlsAccept:
     async def _serve_plain(self) -> None:
         await self._loop.connect_accepted_socket(lambda: self._port.plain(self), self._connection)
 
-    def _fail(self, reason: str) -> None:
-        if self._is_waiting:
-            self._port.door.count_tls_failure(reason)
-            self._close()
-
-    def _close(self) -> None:
-        if not self._is_waiting:
-            return
-        self.hand_over()
+    def _drop(self) -> None:
         if self._task is None:
             self._loop.remove_reader(self._connection.fileno())
             self._connection.close()

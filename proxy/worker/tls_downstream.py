@@ -16,7 +16,7 @@ class TlsDownstream(Downstream):
     __slots__ = ("_accepted",)
 
     def __init__(self, engine: Engine, accepted: TlsAccept) -> None:
-        super().__init__(engine, accepted.client)
+        super().__init__(engine, accepted.peer)
         self._accepted = accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
