@@ -23,7 +23,7 @@ Coding = Literal["zstd", "gzip"]
 MIN_BYTES: Final = 1024
 """Less fits into one packet with its head."""
 SLICE_BYTES: Final = 65536
-"""More is compressed in a thread: 64 KiB of JSON take 0.3 ms with zstd, 0.8 ms with gzip."""
+"""More is compressed in a thread: 64 KiB of rows take less than 0.1 ms, the least compressible 1.3 ms with gzip."""
 _ZSTD_LEVEL: Final = 3
 _GZIP_LEVEL: Final = 1
 _GZIP: Final = zlib.MAX_WBITS | 16

@@ -15,7 +15,7 @@ MAX_INFLATERS: Final = 512
 MAX_KEPT_BYTES: Final = 65536
 """Kept of an inflated message."""
 MAX_INFLATED_BYTES: Final = 262_144
-"""Inflated of one message, most of it only to be counted: 4 KiB may hold 4 MiB, and a bomb must stay cheap (0.3 ms)."""
+"""Inflated of one message, most of it only to be counted: 4 KiB may hold 4 MiB, and a bomb must stay cheap (0.5 ms)."""
 _TAIL: Final = b"\x00\x00\xff\xff"
 """Removed by the sender from the end of each message (RFC 7692 §7.2.1)."""
 
