@@ -113,15 +113,15 @@ def _check_schema(connection: sqlite3.Connection) -> None:
         StorageDamaged: It does.
     """
     found = set(connection.execute(_SCHEMA))
-    missing = sorted(name for _, name, _ in _expected_schema() - found)
+    missing = sorted(name for _, name, _ in _schema_of(tuple(migrations())) - found)
     if missing:
         raise StorageDamaged(f"sqlite: the file is damaged: its schema is not whole at {', '.join(missing)}")
 
 
 @cache
-def _expected_schema() -> frozenset[tuple[str, str, str]]:
+def _schema_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str, str]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        _migrate(connection, migrations())
+        _migrate(connection, list(scripts))
         return frozenset(connection.execute(_SCHEMA))
 
 

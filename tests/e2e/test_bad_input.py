@@ -116,17 +116,26 @@ def test_a_ring_directory_without_room_is_an_error_at_the_start(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_store_of_a_newer_layout_is_refused_untouched(tmp_path: Path, workers: str) -> None:
-    """What this version cannot read ends the start, with one line, and the file stays as it was."""
+def test_a_store_of_a_newer_layout_is_left_untouched(tmp_path: Path, workers: str) -> None:
+    """What this version cannot read is told as an error, the file stays as it was, and the start goes on without it."""
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     store = sqlite3.connect(data_dir / "sidelog.db")
     store.execute("PRAGMA user_version = 999")
     store.close()
     before = (data_dir / "sidelog.db").read_bytes()
-    code, (line,) = refusal(data_dir, "--workers", workers)
-    assert code == 1
-    assert "written by a newer sidelog (layout 999, " in json.loads(line)["message"]
+    (tmp_path / "rings").mkdir()
+    environ = {**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), "SIDELOG_RING__DIRECTORY": str(tmp_path / "rings")}
+    with subprocess.Popen(
+        command(data_dir, "--workers", workers), cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while (line := json.loads(process.stderr.readline()))["level"] != "error":
+            pass
+        assert "written by a newer sidelog (layout 999, " in line["message"]
+        process.send_signal(signal.SIGTERM)
+        process.stderr.read()
+        assert process.wait(60) == 0
     assert (data_dir / "sidelog.db").read_bytes() == before
 
 

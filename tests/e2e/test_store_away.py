@@ -102,7 +102,10 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
     """Requests are answered, records spooled, what is away is told; when the store comes, everything is in it once."""
     with Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog, Load(sidelog.port) as load:
         eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
-        assert sidelog.ready_answer() == {"ready": True, "draining": False, "degraded": True, "away": ["store"]}
+        assert sidelog.ready_answer() == {
+            **{"ready": True, "draining": False, "degraded": True, "workers_ready": 1, "rings_unread": 0},
+            **{"away": ["store"], "reasons": ["the store is away"]},
+        }
         assert "blocked" in sidelog.api("/api/status")["storage"]["reason"]
         assert sidelog.status_of("/api/records") == sidelog.status_of("/api/records/stream") == 503
         sidelog.stop()
@@ -111,7 +114,8 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
         (tmp_path / "blocked").unlink()
         eventually(lambda: balanced(sidelog)["spooled"] == 0, 60)
         await_more(load.completed, 50)
-        assert sidelog.api("/api/status")["storage"] == {"up": True, "reason": None}
+        storage = sidelog.api("/api/status")["storage"]
+        assert storage == {"up": True, "reason": None, "replaced": {"damaged": 0, "removed": 0}}
         load.stop()
         check_accounts(sidelog, load.completed)
 

@@ -159,7 +159,7 @@ def test_counters_say_what_happened(start: Start) -> None:
             ("0", "GET", "2xx"): 2,
             ("0", "POST", "4xx"): 1,
             ("0", "DELETE", "5xx"): 1,
-            ("0", "OTHER", "3xx"): 1,
+            ("0", "PROPFIND", "3xx"): 1,
         }
         exchanges = plane.exchanges(5)
         assert counted.request_bytes == {"0": 10}
