@@ -6,7 +6,6 @@ is counted by reason.
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -16,8 +15,6 @@ from typing import Final, Protocol
 from proxy.network import early_connection
 from proxy.network.early_connection import EarlyConnection
 from proxy.network.proxy_accept import peer_of
-
-log = logging.getLogger(__name__)
 
 MAX_HANDSHAKE_S: Final = 10.0
 """From accept to the end of the handshake."""
