@@ -67,6 +67,22 @@ async def test_figures_of_the_overview_stand_apart(site: Site) -> None:
         assert await site.page.evaluate(TOUCHING) == [], width
 
 
+async def test_the_ledger_gives_way_to_the_navigation(site: Site) -> None:
+    """At no width does one lie on the other, or anything beyond the screen; on a laptop the ledger is whole."""
+    await site.open("/")
+    await site.page.wait_for("#equation", "dropped")
+    edges = """[[...document.querySelectorAll("#nav a")].at(-1).getBoundingClientRect().right,
+        document.querySelector("#equation").getBoundingClientRect().left,
+        document.querySelector("#logout").getBoundingClientRect().right]"""
+    hidden = "document.querySelector('#equation').scrollWidth - document.querySelector('#equation').clientWidth"
+    for width in (1600, 1441, 1280, 1261, 1100, 861):
+        await site.page.resize(width, 900)
+        navigation, ledger, last = await site.page.evaluate(edges)
+        assert navigation < ledger, width
+        assert last <= width
+        assert width < 1100 or await site.page.evaluate(hidden) <= 0, width
+
+
 async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
     """Process ids and uptimes, what runs, what is missing and why, how far retention is; its figures are labelled."""
     gap = record_of(5, kind="event", name="gap", level="error", status=None, data=b'{"count":42,"reason":"ring_full"}')
