@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sidelog import Sidelog, await_pids, eventually, free_port
+from tests.support.sidelog import Sidelog, eventually, free_port
 
 
 @contextmanager
@@ -90,9 +90,11 @@ def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upst
         assert ask(health, "/healthz")[0] == 200
         eventually(lambda: sidelog.pids("proxy.collector") not in ([collector], []) and sidelog.is_ready())
         eventually(lambda: ready(health)[1]["collector_ready"])
+        killed: set[int] = set()
         for _ in range(3):  # the first restart is at once
-            for pid in await_pids(sidelog, "proxy.worker"):
-                os.kill(pid, signal.SIGKILL)
+            (pid,) = eventually(lambda: set(sidelog.pids("proxy.worker")) - killed)
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
         status, members = eventually(lambda: answer if (answer := ready(health))[0] == 503 else None)
         assert (status, members["ready"], members["draining"], members["workers"]) == (503, False, False, 1)
         eventually(lambda: ready(health)[0] == 200)

@@ -22,6 +22,7 @@ from tests.support.memory_store import MemoryStorage
 RING = b"r" * 16
 ALL = Filter(kind="all")
 ENTRY_BYTES = 1000
+QUEUE_RECORDS = 20
 SPOOL_BYTES = 4 * 1024 * 1024
 
 
@@ -69,7 +70,7 @@ class Rig:
     def __init__(self, storage: Storage, directory: Path, **options: object) -> None:
         self.storage = storage
         self.directory = directory
-        limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=20 * ENTRY_BYTES)
+        limits = BacklogLimits(max_age_s=0.002, max_records=7, queue_max_bytes=QUEUE_RECORDS * ENTRY_BYTES)
         self.options: dict[str, object] = {"limits": limits} | options
         self.ring: list[Record] = []
         self.effective: dict[bytes, Position] = {}
