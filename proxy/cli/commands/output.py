@@ -50,6 +50,7 @@ def say_styled(text: str) -> None:
     try:
         sys.stdout.write(text + "\n")
     except BrokenPipeError as error:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # or the watching thread would strike what ends already
         raise ReaderGone from error
 
 
@@ -58,6 +59,7 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError as error:
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # or the watching thread would strike what ends already
         raise ReaderGone from error
 
 
