@@ -36,6 +36,12 @@ class ReaderGone(Exception):
     """Whoever read stdout has left, as `head` does: the command ends, quietly."""
 
 
+def _reader_gone() -> ReaderGone:
+    """Make the exception; no signal of `ends_with_its_reader` strikes what ends by it already."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    return ReaderGone()
+
+
 def say(text: str) -> None:
     """Write one line to stdout; raises ReaderGone as `say_styled` does."""
     say_styled(visible(text))
@@ -50,8 +56,7 @@ def say_styled(text: str) -> None:
     try:
         sys.stdout.write(text + "\n")
     except BrokenPipeError as error:
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # or the watching thread would strike what ends already
-        raise ReaderGone from error
+        raise _reader_gone() from error
 
 
 def flush() -> None:
@@ -59,8 +64,7 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError as error:
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # or the watching thread would strike what ends already
-        raise ReaderGone from error
+        raise _reader_gone() from error
 
 
 def leave_stdout() -> None:
@@ -81,8 +85,7 @@ def ends_with_its_reader() -> Iterator[None]:
 
     def raise_if_gone(*_: object) -> None:
         if _errors_of(stdout, timeout_ms=0):
-            signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # once: a second one would disturb what ends already
-            raise ReaderGone
+            raise _reader_gone()
 
     def wait(reader: int) -> None:
         _errors_of(stdout, timeout_ms=None)
@@ -137,7 +140,7 @@ def console() -> "Console":
 
     class _Console(Console):
         def on_broken_pipe(self) -> NoReturn:
-            raise ReaderGone
+            raise _reader_gone()
 
     is_terminal = sys.stdout.isatty()
     return _Console(
