@@ -1,0 +1,51 @@
+"""What it means that a text has a phrase."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.search.phrase import Phrase
+from storage.search.words import words
+
+WORDS = st.text(alphabet="abé漢_1", min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_prefix", "text", "expected"),
+    [
+        ("reset", False, "Connection RESET by peer", True),
+        ("rese", False, "connection reset by peer", False),
+        ("rese", True, "connection reset by peer", True),
+        ("connection reset", False, '{"error": "connection\\nreset"}', True),
+        ("connection reset", False, "connection was reset", False),
+        ("connection res", True, "connection: resets", True),
+        ("conn reset", True, "connection reset", False),
+        ("京タ", False, "東京タワー", True),
+        ("東タ", False, "東京タワー", False),
+        ("zürich", False, '"z\\u00fcrich"', True),
+        ("a b", False, "/x/a%20b", True),
+        ("550e8400-e29b", False, "id=550E8400-E29B-41D4", True),
+    ],
+)
+def test_phrases(wanted: str, is_prefix: bool, text: str, expected: bool) -> None:
+    """Words must follow each other; only the last may go on, and only when that is asked for."""
+    phrase = Phrase.of(wanted, is_prefix=is_prefix)
+    assert phrase is not None
+    assert phrase.is_in(text) is expected
+
+
+def test_nothing_is_no_phrase() -> None:
+    """Separators alone are nothing to look for."""
+    assert Phrase.of(" -- ") is None
+
+
+@given(st.lists(WORDS, max_size=3), st.lists(WORDS, min_size=1, max_size=3), st.lists(WORDS, max_size=3))
+def test_a_phrase_is_found_between_others(before: list[str], phrase: list[str], after: list[str]) -> None:
+    """Whatever stands before and behind it, in JSON or not."""
+    text = " ".join([*before, *phrase, *after])
+    wanted = Phrase.of(" ".join(phrase))
+    assert wanted == Phrase(tuple(words(" ".join(phrase))))
+    assert wanted.is_in(text)
+    assert wanted.is_in(json.dumps(json.dumps(text)))
