@@ -47,7 +47,7 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/tally.py": "the same, against the model of tests/support",
     "storage/relational/payloads.py": "the same: blocks are written and read back",
     "storage/relational/rollup_sql.py": "the same, against the model of tests/support",
-    "storage/relational/tool_sql.py": "the same, against the model of tests/support",
+    "storage/relational/tools/sql.py": "the same, against the model of tests/support",
     "api/middleware.py": "tests/api/test_app.py asks through a whole application",
     "api/open_app.py": "tests/api/test_health.py and tests/e2e/test_open_ports.py",
     "api/native/find.py": "tests/api/native/test_records.py asks in every spelling of an id",

@@ -8,19 +8,19 @@ Invariant: `decode(encode(record)) == record` for every record the store takes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from asyncpg.pgproto.pgproto import UUID
 
-from storage.postgres import packing
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.index_keys import id_bucket
 from storage.postgres.text import escape, unescape
-from storage.record import LEVELS, Record, Stream, format_id
+from storage.record import LEVELS, Record, Stream
+from storage.relational import packing
 from storage.relational.by_id import id_ms
+from storage.relational.packing import COLUMNS
 from storage.relational.payloads import NOWHERE, Place
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
@@ -51,10 +51,6 @@ ROW_COLUMNS: Final = (
     "stream", "keyed",
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
-_FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
-_PACKED: Final = (*packing.ORIGIN_FIELDS, *packing.TIME_FIELDS)
-COLUMNS: Final = (*(field for field in _FIELDS if field not in _PACKED), "origin", "times")
-"""Columns of a record, in the order `decode_rows` expects: that of its fields, then what is packed."""
 _MAX_COMBINATIONS: Final = 10_000
 """Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
 _NO_PLACE: Final = (None, None, None)
@@ -68,10 +64,6 @@ _ID: Final = COLUMNS.index("id")
 _STREAM: Final = COLUMNS.index("stream")
 _CLIENT_IP, _REQUEST_ID = COLUMNS.index("client_ip"), COLUMNS.index("request_id")
 _KEYED: Final = COLUMNS.index("keyed")
-_STARTED, _DURATION = COLUMNS.index("started_at_us"), COLUMNS.index("duration_us")
-_ORIGIN, _TIMES = COLUMNS.index("origin"), COLUMNS.index("times")
-_in_order: Final = itemgetter(*((*COLUMNS, *_PACKED).index(field) for field in _FIELDS))
-"""From a row and what was packed in it to the fields of a record."""
 
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own, as that of a request that brought none. No text is written so."""
@@ -207,7 +199,7 @@ def _key(record: Record) -> Key:
 def _request_id(record: Record) -> str | None:
     if record.request_id is None:
         return None
-    return _OWN_ID if record.request_id == format_id(record.id) else escape(record.request_id)
+    return _OWN_ID if packing.is_own(record.request_id, record.id) else escape(record.request_id)
 
 
 def _origin(key: Key) -> str:
@@ -238,10 +230,7 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
     values[_KEYED] = values[_KEYED] == 1
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
-    # None where retention was quicker than this reader: the row is gone too.
-    values += packing.unpack_origin(values[_ORIGIN]) if values[_ORIGIN] else (None,) * len(packing.ORIGIN_FIELDS)
-    values += packing.unpack_times(values[_TIMES], values[_STARTED], values[_DURATION])
-    return Record(*_in_order(values))
+    return packing.unpacked(values)
 
 
 def _code(column: str, value: str | None) -> int:

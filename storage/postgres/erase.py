@@ -12,7 +12,6 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 from collections.abc import Sequence
 from typing import Any, Final
 
-from storage.postgres.codec import COLUMNS
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.index_keys import by_seq, seq_between, seq_beyond
 from storage.postgres.purge import LOCK
@@ -20,6 +19,7 @@ from storage.postgres.removal import SELECT, delete_rows, uncount
 from storage.postgres.session import PostgresSession
 from storage.purge import Slice
 from storage.query import Filter
+from storage.relational.packing import COLUMNS
 from storage.relational.payloads import repack
 from storage.relational.reads.scan import seq_range
 from storage.relational.slices import Range

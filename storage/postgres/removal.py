@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from storage.postgres import rollups
-from storage.postgres.codec import COLUMNS, PLACES
+from storage.postgres.codec import PLACES
 from storage.postgres.index_keys import seq_among
 from storage.postgres.session import PostgresSession
 from storage.postgres.tools import erase_calls
+from storage.relational.packing import COLUMNS
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits

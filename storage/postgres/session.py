@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from storage.postgres.body_search import SLICE_ROWS, BodySearch
-from storage.postgres.codec import COLUMNS, PLACES, decode_rows
+from storage.postgres.codec import PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, find
 from storage.postgres.index_keys import by_id, by_id_bucket, by_seq, id_between, id_bucket, seq_among, seq_between
@@ -18,6 +18,7 @@ from storage.query import Filter, Order
 from storage.record import Record
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.packing import COLUMNS
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where, conditions, is_storable, texts

@@ -21,7 +21,7 @@ from storage.postgres.text import escape
 from storage.record import Entry, ToolCall
 from storage.relational.session import State
 from storage.relational.time_ranges import HOUR_US
-from storage.relational.tool_rows import COLUMNS, REPEATED, row_of
+from storage.relational.tools.rows import COLUMNS, REPEATED, row_of
 from storage.tools import awaited_calls, ended_calls
 
 _KEYS: Final = (

@@ -16,13 +16,14 @@ from typing import Final
 
 from storage.purge import Slice
 from storage.query import Filter
+from storage.relational.packing import COLUMNS
 from storage.relational.payloads import BODIES, HEADS, repack
 from storage.relational.reads.scan import seq_range
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
 from storage.relational.slices import Range
 from storage.relational.usage import limits
-from storage.sqlite.codec import COLUMNS, Row
+from storage.sqlite.codec import Row
 from storage.sqlite.connection import transaction
 from storage.sqlite.removal import SELECT, remove_rows
 from storage.sqlite.session import SqliteSession

@@ -6,12 +6,13 @@ record by triggers; blocks are the caller's business.
 
 from typing import Any, Final
 
+from storage.relational.packing import COLUMNS
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.session import run_sync
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call
 from storage.sqlite import rollups
-from storage.sqlite.codec import COLUMNS, PLACES, Row
+from storage.sqlite.codec import PLACES, Row
 from storage.sqlite.dictionary import in_parts, marks
 from storage.sqlite.session import SqliteSession
 

@@ -11,10 +11,11 @@ from storage.query import Filter, Order
 from storage.record import Record
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
+from storage.relational.packing import COLUMNS
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where, conditions, texts
-from storage.sqlite.codec import COLUMNS, PLACES, Row, decode_rows
+from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
 

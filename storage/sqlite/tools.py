@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from storage.record import Entry, ToolCall
-from storage.relational.tool_rows import COLUMNS, REPEATED, row_of
+from storage.relational.tools.rows import COLUMNS, REPEATED, row_of
 from storage.tools import awaited_calls, ended_calls
 
 _INSERT: Final = f"INSERT INTO tool_calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"

@@ -43,7 +43,7 @@ CREATE TABLE sidelog.records (
     source integer,
     method integer,
     instance integer NOT NULL,
-    origin integer NOT NULL,  -- Several fields as one value, see storage/postgres/packed_origin.py.
+    origin integer NOT NULL,  -- Several fields as one value, see storage/relational/packing.py.
     outcome integer,
     stage integer,
     error_type integer,
@@ -62,8 +62,8 @@ CREATE TABLE sidelog.records (
     keyed smallint NOT NULL,
     request_complete boolean NOT NULL,
     id uuid NOT NULL,
-    times bytea NOT NULL,  -- When the other things happened: msgpack, see storage/postgres/times.py.
-    client_ip bytea,  -- 4 or 16 bytes, see storage/postgres/address.py.
+    times bytea NOT NULL,  -- When the other things happened: msgpack, see storage/relational/packing.py.
+    client_ip bytea,  -- 4 or 16 bytes, see there.
     path text,
     query text,
     trace_id text,

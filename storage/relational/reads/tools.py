@@ -17,7 +17,7 @@ from storage.relational.by_id import ID_BYTES
 from storage.relational.session import Parameters, Rows, Session
 from storage.relational.slices import Range, slices
 from storage.relational.sql import MAX_INT, Dialect, Where
-from storage.relational.tool_rows import (
+from storage.relational.tools.rows import (
     COLUMNS,
     FIRST_REPEATED,
     SORTS,
@@ -27,7 +27,7 @@ from storage.relational.tool_rows import (
     make_call,
     values_of,
 )
-from storage.relational.tool_sql import conditions, rollup_conditions, texts
+from storage.relational.tools.sql import conditions, rollup_conditions, texts
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 _STATS: Final = (

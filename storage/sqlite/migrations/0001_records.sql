@@ -1,5 +1,6 @@
 -- Text that repeats is a dictionary id, 0 for null. Other nullable columns of every row hold a cheap stand-in, because
--- binding null costs ten times an integer: 0 for text, -1 for numbers. Columns without a type keep both as they are.
+-- binding null costs ten times an integer: 0 for text, -1 for numbers. Columns without a type keep both as they are. A
+-- request id that is the record's own is 1.
 
 CREATE TABLE dictionary (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -16,7 +17,6 @@ CREATE TABLE records (
     seq INTEGER PRIMARY KEY,
     id BLOB NOT NULL,
     started_at_us INTEGER NOT NULL,
-    ended_at_us INTEGER NOT NULL,
     status INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
     project INTEGER NOT NULL,
@@ -30,23 +30,15 @@ CREATE TABLE records (
     method INTEGER NOT NULL,
     kind INTEGER NOT NULL,
     instance INTEGER NOT NULL,
-    scheme INTEGER NOT NULL,
-    http_version INTEGER NOT NULL,
-    upstream INTEGER NOT NULL,
     outcome INTEGER NOT NULL,
     stage INTEGER NOT NULL,
-    key_name INTEGER NOT NULL,
-    key_last4 INTEGER NOT NULL,
-    shed INTEGER NOT NULL,
     error_type INTEGER NOT NULL,
+    origin INTEGER NOT NULL,  -- Several fields as one value, see storage/relational/packing.py.
     host INTEGER NOT NULL,
     user_agent INTEGER NOT NULL,
     user_id INTEGER NOT NULL,
-    connect_us INTEGER NOT NULL,
     first_byte_us INTEGER NOT NULL,
-    upstream_us INTEGER NOT NULL,
-    upstream_sent_at_us INTEGER NOT NULL,
-    upstream_done_at_us INTEGER NOT NULL,
+    times BLOB NOT NULL,  -- When the other things happened, see there.
     request_bytes INTEGER NOT NULL,
     response_bytes INTEGER NOT NULL,
     request_complete INTEGER NOT NULL,
@@ -56,7 +48,7 @@ CREATE TABLE records (
     bodies_block INTEGER NOT NULL,
     bodies_offset INTEGER NOT NULL,
     bodies_length INTEGER NOT NULL,
-    client_ip NOT NULL,
+    client_ip NOT NULL,  -- 4 or 16 bytes, see there.
     path NOT NULL,
     query NOT NULL,
     trace_id NOT NULL,

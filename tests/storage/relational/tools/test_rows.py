@@ -1,7 +1,7 @@
 """A tool call as a row, and a row as a tool call."""
 
 from storage.record import ToolCall
-from storage.relational.tool_rows import REPEATED, make_call, row_of
+from storage.relational.tools.rows import REPEATED, make_call, row_of
 from tests.storage.samples import START_US
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from storage.relational.sql import MAX_INT, Dialect, Texts, Where, is_storable
 from storage.relational.time_ranges import HOUR_US
-from storage.relational.tool_rows import STATUSES
+from storage.relational.tools.rows import STATUSES
 from storage.tools import ToolFilter, spellings
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.postgres import packing
+from storage.record import Record, format_id
+from storage.relational import packing
 from tests.storage.samples import make_record
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -32,7 +33,7 @@ def test_an_origin_reads_back(values: list[str | None], shed: str) -> None:
 
 @given(
     st.one_of(
-        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
         st.ip_addresses().map(str),
         st.ip_addresses().map(lambda address: address.exploded.upper()),
     )
@@ -57,3 +58,27 @@ def test_an_address_reads_back(text: str) -> None:
 def test_addresses_take_what_they_take_in_a_packet(text: str, size: int) -> None:
     """Other text takes a byte more than it has, or two where it would have the length of an address."""
     assert len(packing.pack_address(text)) == size
+
+
+@given(st.binary(min_size=16, max_size=16), st.integers(0, 36))
+def test_a_request_id_is_the_records_own_only_in_the_same_spelling(record_id: bytes, place: int) -> None:
+    """Not with another character, without hyphens, or with more of them."""
+    text = format_id(record_id)
+    assert packing.is_own(text, record_id)
+    assert not packing.is_own(text.replace("-", ""), record_id)
+    assert not packing.is_own(f"{text[:place]}-{text[place:]}", record_id)
+    assert not packing.is_own(f"{text[:place]}x{text[place + 1 :]}", record_id)
+
+
+def test_every_field_is_a_column_or_packed() -> None:
+    """Each in one place only."""
+    named = [column for column in packing.COLUMNS if column not in ("origin", "times")]
+    assert sorted((*named, *packing.PACKED)) == sorted(Record.__struct_fields__)
+
+
+def test_a_row_reads_back() -> None:
+    """From the values of its columns, with what was packed at the end."""
+    record = make_record()
+    values = [getattr(record, column) for column in packing.COLUMNS[:-2]]
+    origin = packing.pack_origin([getattr(record, name) for name in packing.ORIGIN_FIELDS])
+    assert packing.unpacked([*values, origin, packing.pack_times(record)]) == record

@@ -1,0 +1,158 @@
+"""A collector that empties a prepared ring on demand: the half of `bench.micro.collector` that runs in each tree.
+
+A process of its own, given a tree by PYTHONPATH. It reads a scenario a line, fills a ring with exchanges of it, lets
+the whole collector (drain, enrichment, writer, SQLite) store them, and answers with its CPU time, ns a record. Only
+what older trees have too is imported, and only from `proxy` and `storage`.
+"""
+
+import asyncio
+import itertools
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from proxy.collector.__main__ import tune_garbage_collection
+from proxy.collector.control_plane import ControlPlane, control_plane
+from proxy.process import malloc
+from proxy.process.data_dir import DataDir
+from proxy.process.wakeup import Wakeup
+from proxy.ring.counters import CounterLayout
+from proxy.ring.descriptor import write_descriptor
+from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, KIND_EXCHANGE, Exchange
+from proxy.ring.ring import RingWriter
+from proxy.ring.segment import Segment
+from proxy.settings.model import RouteSettings, Settings, StorageSettings
+from storage.record import new_id
+
+RING_BYTES: Final = 128 << 20
+RECORDS: Final = 6000
+"""Two batches."""
+
+Made = tuple[bytes, bytes, bytes, bytes]
+"""Request head, request body, response head, response body."""
+
+_NINE: Final = (
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n"
+    "Accept: application/json, text/plain, */*\r\nAccept-Language: en-GB,en;q=0.8,de;q=0.5\r\n"
+    "Accept-Encoding: gzip, deflate, br\r\nReferer: https://app.example.com/projects/42/overview\r\n"
+    "Cookie: theme=dark; locale=en; consent=all\r\nCache-Control: no-cache\r\n"
+)
+_TRACED: Final = (
+    "X-Request-Id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11\r\n"
+    "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+)
+
+
+def json_text(size_bytes: int, name: str = "item") -> bytes:
+    """Return one JSON object of exactly so many bytes, as the benchmark's upstream answers."""
+    frame = f'{{"id":42,"name":"{name}","active":true,"text":""}}'
+    words = "lorem ipsum dolor sit amet consetetur sadipscing elitr "
+    missing = size_bytes - len(frame)
+    return (frame[:-2] + (words * (missing // len(words) + 1))[:missing] + frame[-2:]).encode()
+
+
+_SMALL, _KIB, _LARGE = json_text(470), json_text(1024), json_text(16384)
+
+
+def _fixed(method: str, target: str, fields: str, body: bytes, answer: bytes) -> Made:
+    if body:
+        fields += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{method} {target} HTTP/1.1\r\nHost: bench.local\r\n{fields}\r\n".encode(), body, _answered(answer), answer
+
+
+def _answered(answer: bytes) -> bytes:
+    return (
+        f"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}"
+        f"\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\nConnection: keep-alive\r\n\r\n"
+    ).encode()
+
+
+def _varied(method: str, number: int, body: bytes, answer: bytes) -> Made:
+    """Make an exchange of a traced client: path, query, ids, cookie and bodies differ from every other."""
+    mark = b"%08d" % number
+    fields = _NINE.replace("dark", f"dark-{number:x}")
+    fields += f"X-Request-Id: {number:032x}\r\nTraceparent: 00-{number + 1:032x}-{number + 1:016x}-01\r\n"
+    body, answer = (text.replace(b"lorem", mark, 1) for text in (body, answer))
+    return _fixed(method, f"/json/items/{number % 5000}?run={number:x}", fields, body, answer)
+
+
+SCENARIOS: Final[dict[str, Callable[[int], Made]]] = {
+    "get": lambda number: _fixed("GET", "/json", "", b"", _SMALL),
+    "get10": lambda number: _fixed("GET", "/json", _NINE + _TRACED, b"", _SMALL),
+    "post1k": lambda number: _fixed("POST", "/echo", "", _KIB, _KIB),
+    "get16k": lambda number: _fixed("GET", "/16k", "", b"", _LARGE),
+    "getvar": lambda number: _varied("GET", number, b"", _SMALL),
+    "postvar": lambda number: _varied("POST", number, _KIB, _KIB),
+}
+
+
+class Filled:
+    """A worker's ring, and the traffic that goes into it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.segment = Segment.create(
+            None,
+            write_descriptor(msgspec.to_builtins(settings)),
+            ring_bytes=RING_BYTES,
+            counter_cells=CounterLayout(len(settings.routes)).size,
+            inflight_slots=8,
+        )
+        self.segment.hold()
+        self._ring = RingWriter(self.segment, lambda: None)
+        self._numbers: Iterator[int] = itertools.count(1)
+
+    def fill(self, scenario: str, records: int) -> int:
+        """Push so many exchanges; return where the last one ends."""
+        make = SCENARIOS[scenario]
+        for number in itertools.islice(self._numbers, records):
+            request_head, request_body, response_head, response_body = make(number)
+            at_ns = time.time_ns()
+            made = Exchange(new_id(at_ns, 1, number & 0xFFFFF), b"", 0, at_ns, b"127.0.0.1")
+            made.route, made.status, made.flags, made.upstream = 0, 200, FLAG_REQUEST_COMPLETE, b"127.0.0.1:9000"
+            made.request_head, made.request_whole = request_head, request_body
+            made.response_head, made.response_whole = response_head, response_body
+            made.sent_ns, made.first_byte_ns, made.done_ns = 50_000, 300_000 + number % 977, 350_000 + number % 977
+            made.ended_ns = 380_000 + number % 977
+            if not self._ring.push(KIND_EXCHANGE, *made.encode(0)):
+                raise RuntimeError(f"a ring of {RING_BYTES} bytes does not hold {records} exchanges of {scenario}")
+        return self._ring.head
+
+
+async def _emptied(plane: ControlPlane, source: bytes, end: int) -> None:
+    while plane.committed.positions.get(source) is None or plane.committed.positions[source].offset < end:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def serve(directory: Path) -> None:
+    """Answer each line of standard input until it ends."""
+    routes = (RouteSettings(id="default", upstream="http://127.0.0.1:9000"),)
+    settings = Settings(routes=routes, data_dir=str(directory), storage=StorageSettings(url="sqlite:///sidelog.db"))
+    filled = Filled(settings)
+    wakeup = Wakeup.create()
+    data = DataDir(directory, "bench", "token", -1)
+    async with control_plane(
+        settings, data, wakeup, None, lambda sources, *_: sources.attach_fd(filled.segment.fd)
+    ) as plane:
+        tune_garbage_collection()
+        while scenario := (await asyncio.to_thread(sys.stdin.readline)).strip():
+            end = filled.fill(scenario, RECORDS)
+            begin_ns = time.process_time_ns()
+            await _emptied(plane, filled.segment.source, end)
+            print((time.process_time_ns() - begin_ns) / RECORDS, flush=True)
+        filled.segment.let_go()
+
+
+def main() -> None:
+    """Run as the collector does: its loop, its memory, its garbage collection."""
+    malloc.tune()
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        asyncio.run(serve(Path(directory)))
+
+
+if __name__ == "__main__":
+    main()

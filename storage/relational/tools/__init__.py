@@ -1,0 +1,1 @@
+"""Rows of tool calls, and filters of them, for every relational backend."""
