@@ -1,44 +1,10 @@
-"""What is kept of a body that streams by: its first and last bytes, its true size, the times of its chunks. Pure.
+"""What is kept of a body that streams by: its first and last bytes, and its true size. Pure.
 
 Chunks are kept as the objects the transport gave, not copied: a window holds at most `head_bytes`, `tail_bytes` and one
 chunk. Only `collect` cuts them to size, when the exchange is recorded.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from itertools import pairwise
-from typing import Final
-
-MAX_TIMELINE_ENTRIES: Final = 512
-"""Then every second entry is dropped, again and again: a day-long event stream keeps its shape."""
-
-
-class Timeline(list[tuple[int, int]]):
-    """(bytes of body up to and including the chunk, µs since the exchange began), rising."""
-
-    __slots__ = ("_longest_gap_us", "_whole_from")
-
-    def __init__(self, entries: Iterable[tuple[int, int]] = ()) -> None:
-        super().__init__(entries)
-        self._longest_gap_us = 0
-        self._whole_from = 0
-        """From here on no chunk between two entries was dropped."""
-
-    @property
-    def is_thinned(self) -> bool:
-        return self._whole_from > 0
-
-    @property
-    def longest_gap_us(self) -> int:
-        """Longest silence between two chunks, those of dropped entries included."""
-        times = (at_us for _, at_us in self[self._whole_from :])
-        return max(self._longest_gap_us, max((later - earlier for earlier, later in pairwise(times)), default=0))
-
-    def thin(self) -> None:
-        """Drop every second entry but the last, after which silences cannot be told from the entries."""
-        self._longest_gap_us = self.longest_gap_us
-        del self[1:-1:2]
-        self._whole_from = len(self) - 1
 
 
 class Window:
@@ -101,10 +67,3 @@ class Window:
         tail = b"".join(self._tail)[-self._tail_bytes :]
         sections.append(tail)
         return head_size, len(tail)
-
-
-def note_chunk(timeline: Timeline, size_bytes: int, at_us: int) -> None:
-    """Append one chunk of an event stream, thinning by halves when the timeline is full."""
-    if len(timeline) >= MAX_TIMELINE_ENTRIES:
-        timeline.thin()
-    timeline.append((size_bytes, at_us))

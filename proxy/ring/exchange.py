@@ -13,7 +13,8 @@ from struct import Struct
 from typing import Final
 
 from proxy.http1.errors import STATUS_OF
-from proxy.ring.body_window import Timeline, Window
+from proxy.ring.body_window import Window
+from proxy.ring.timeline import Timeline
 from storage.record import OUTCOMES, Outcome
 
 KIND_EXCHANGE: Final = 1

@@ -20,7 +20,6 @@ from proxy.process.descriptors import max_client_connections
 from proxy.process.logs import lines_dropped
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller
-from proxy.settings.addresses import parse_address
 from proxy.settings.model import Settings
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
 from proxy.worker.key_auth import Gate
@@ -28,6 +27,7 @@ from proxy.worker.opt_out import make_opt_out
 from proxy.worker.pool import Pool
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
+from proxy.worker.upstream import UpstreamConnection
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,17 @@ class Connection(Protocol):
         """Record what runs as `shutdown`, and close."""
 
 
+class Opening(Protocol):
+    """What opens upstream connections for one pool."""
+
+    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
+        """Return a new connection, or one that became free meanwhile.
+
+        Raises:
+            UpstreamError: there is none.
+        """
+
+
 class Engine:
     """Shared state of the downstream connections of one worker."""
 
@@ -67,6 +78,8 @@ class Engine:
         gate: Gate,
         tasks: asyncio.TaskGroup,
         instance: str,
+        turns: Turns,
+        opener: Callable[[Pool], Opening],
     ) -> None:
         """Wire up; `tasks` runs the opening of upstream connections and outlives every connection."""
         limits = settings.proxy.limits
@@ -93,11 +106,9 @@ class Engine:
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""
-        self.turns: Final = Turns()
-        own = frozenset(parse_address(text) for text in settings.listens.values())
-        self.pools: Final = tuple(
-            Pool(route, route.limits, self._count_upstream, own, self.turns) for route in routes.routes
-        )
+        self.turns: Final = turns
+        self.pools: Final = tuple(Pool(route, route.limits, self._count_upstream, turns) for route in routes.routes)
+        self.openers: Final = tuple(opener(pool) for pool in self.pools)
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False

@@ -1,6 +1,6 @@
-"""The pool of one route's upstream connections.
+"""The pool of one route's upstream connections: which one is lent, and whether there is room for another.
 
-Decide synchronously, act asynchronously: `acquire` only picks; opening a connection is the one thing that awaits.
+Decides synchronously; `opener` acts on it, which takes time.
 Last in, first out: the connection used most recently is the least likely to have been closed by the other side.
 """
 
@@ -8,17 +8,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Final
 
-from proxy.http1.errors import UpstreamError, unreached
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.network.concurrency import SILENT_NS, Concurrency
-from proxy.network.dialer import Address, Dialer
 from proxy.network.turns import Turns
-from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream import UpstreamConnection
@@ -35,14 +31,12 @@ class Pool:
         route: Route,
         limits: LimitSettings,
         on_open: Callable[[int], None],
-        own: frozenset[tuple[str, int]],
         turns: Turns,
     ) -> None:
-        """Begin empty; `on_open` gets +1 and -1 as connections open and close, `own` are addresses we listen on."""
-        self._own = own
+        """Begin empty; `on_open` gets +1 and -1 as connections open and close."""
         self._turns = turns
-        self._route = route
-        self._limits = limits
+        self.route = route
+        self.limits = limits
         self._on_open = on_open
         self._idle: list[UpstreamConnection] = []
         self._connections: set[UpstreamConnection] = set()
@@ -50,22 +44,21 @@ class Pool:
         self._unanswered: dict[UpstreamConnection, int] = {}
         """Connections on which no response has ended yet, and since when they are open, ns."""
         self._concurrency = Concurrency()
-        self._dialer = _dialer_for(route.address)
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._plain = PlainLines()
         self._max_headers = limits.max_headers or 1 << 20
         self._max_head_bytes = limits.max_header_bytes or 1 << 24
         self._responses = HeadMemo(self._parse)
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
-        self._max_connections = limits.upstream_max_connections or 1 << 30
+        self.max_connections = limits.upstream_max_connections or 1 << 30
 
     def _parse(self, raw: bytes) -> ResponseHead:
         head = parse_response_head(raw, max_headers=self._max_headers, plain=self._plain)
-        self._route.response_rules.apply(head)
+        self.route.response_rules.apply(head)
         return head
 
     def new_connection(self) -> UpstreamConnection:
-        return UpstreamConnection(self, self._responses, self._max_head_bytes, self._route.address_text, self._turns)
+        return UpstreamConnection(self, self._responses, self._max_head_bytes, self.route.address_text, self._turns)
 
     def keep_alive_of(self, announced_s: int) -> int:
         """Return how long to keep an idle connection, ns: a second less than the upstream announces, or the setting."""
@@ -97,7 +90,7 @@ class Pool:
         connection.idle_since_ns = now_ns
         self._idle.append(connection)
         if self._waiting:
-            self._wake()
+            self.pass_on()
 
     def _note_answered(self, connection: UpstreamConnection) -> None:
         connection.is_reused = True
@@ -122,107 +115,38 @@ class Pool:
             self._on_open(-1)
             if connection in self._idle:
                 self._idle.remove(connection)
-            self._wake()
+            self.pass_on()
 
-    def _wake(self) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Whether as many connections are open, or being opened, as the limit allows."""
+        return len(self._connections) + self._opening >= self.max_connections
+
+    def await_place(self, waiter: "asyncio.Future[None]") -> None:
+        """Let a future be resolved when a connection or a place for one becomes free; first come, first served."""
+        self._waiting.append(waiter)
+
+    def pass_on(self) -> None:
+        """Wake the next that waits, if any: for whoever was woken and left."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
 
-    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
-        """Open a connection, or wait for one when the limit is reached.
-
-        Raises:
-            UpstreamError: one of `errors.unreached`, `upstream_timeout`, or `overloaded` when the limit held too long.
-        """
-        is_full = False
-        try:
-            async with asyncio.timeout(self._limits.timeout_connect_s or None):
-                while len(self._connections) + self._opening >= self._max_connections:
-                    is_full = True
-                    waiter = asyncio.get_running_loop().create_future()
-                    self._waiting.append(waiter)
-                    await self._wait_turn(waiter)
-                    idle = self.acquire(time.monotonic_ns(), is_idempotent=is_idempotent)
-                    if idle is not None:
-                        return idle
-                is_full = False
-                return await self._connect()
-        except TimeoutError as error:
-            if is_full:
-                raise UpstreamError(
-                    "overloaded",
-                    f"all {self._max_connections} upstream connections are busy (upstream_max_connections)",
-                ) from error
-            raise UpstreamError(
-                "upstream_timeout",
-                f"no connection to the upstream ({self._limits.timeout_connect_s:g} s, timeout_connect_s)",
-            ) from error
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UpstreamError(unreached(error), f"cannot connect to the upstream: {reason}") from error
-
-    async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
-        """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if not waiter.cancelled():
-                self._wake()
-            raise
-
-    async def _connect(self) -> UpstreamConnection:
+    def begin_opening(self) -> None:
+        """Take a place for a connection; `opened` or `failed` follows."""
         self._opening += 1
-        try:
-            connection = await (self._open() if self._dialer is None else self._dial(self._dialer))
-        except BaseException:
-            self._opening -= 1
-            self._wake()
-            raise
+
+    def opened(self, connection: UpstreamConnection) -> None:
         self._opening -= 1
-        if self._is_ourselves(connection.transport):
-            connection.transport.abort()
-            raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
         self._connections.add(connection)
         self._unanswered[connection] = time.monotonic_ns()
         self._on_open(1)
-        return connection
 
-    async def _open(self) -> UpstreamConnection:
-        """Connect to the one address there is."""
-        loop, route = asyncio.get_running_loop(), self._route
-        address = route.address
-        if address.scheme == "unix":
-            _, connection = await loop.create_unix_connection(self.new_connection, address.path)
-        else:
-            _, connection = await loop.create_connection(
-                self.new_connection, address.host, address.port, ssl=route.tls, server_hostname=route.server_name
-            )
-        return connection
-
-    async def _dial(self, dialer: Dialer) -> UpstreamConnection:
-        """Connect to one of a name's addresses; one that connects and goes no further is avoided, too."""
-        connected, address = await dialer.connect()
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                self.new_connection, sock=connected, ssl=self._route.tls, server_hostname=self._route.server_name
-            )
-        except BaseException:
-            dialer.avoid(address)
-            connected.close()
-            raise
-        connection.address_text = _text_of(address)
-        return connection
-
-    def _is_ourselves(self, transport: asyncio.Transport) -> bool:
-        """Whether the peer is one of our own listeners: what a name leads to may change after the start (P19)."""
-        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        if not isinstance(peer, tuple) or not (peer[0] == own[0] or is_loopback(peer[0])):
-            return False  # another machine
-        host, port = peer[:2]
-        return any(port == mine and listen in (host, "0.0.0.0", "::") for listen, mine in self._own)  # noqa: S104
+    def failed(self) -> None:
+        self._opening -= 1
+        self.pass_on()
 
     def expire(self, now_ns: int) -> None:
         """Close idle connections that are too old, or that hold others; called a few times a second."""
@@ -232,7 +156,7 @@ class Pool:
         if self._holds_others(now_ns, SILENT_NS):
             self._concurrency.is_wary = True
             expired = list(idle)
-        elif self._route.tls is not None:
+        elif self.route.tls is not None:
             expired = [c for c in idle if now_ns - c.idle_since_ns >= c.keep_alive_ns]
         else:
             idle_ns = self._concurrency.idle_ns
@@ -243,19 +167,3 @@ class Pool:
     def close(self) -> None:
         for connection in list(self._connections):
             connection.close()
-
-
-def _dialer_for(address: UpstreamAddress) -> Dialer | None:
-    """Return a dialer for a name; a literal address and a path need none."""
-    if address.scheme == "unix":
-        return None
-    try:
-        ip_address(address.host)
-    except ValueError:
-        return Dialer(address.host, address.port)
-    return None
-
-
-def _text_of(address: Address) -> bytes:
-    host, port = address[1][:2]
-    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()

@@ -27,7 +27,7 @@ from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
 from proxy.network.socket_queues import unsent_bytes
 from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
-from proxy.ring.body_window import Timeline, Window, note_chunk
+from proxy.ring.body_window import Window
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import (
     ERROR_INDEX,
@@ -42,6 +42,7 @@ from proxy.ring.exchange import (
     OUTCOME_INDEX,
     Exchange,
 )
+from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission import Admission, TracingAdmission
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Deadlines, Phase
 from proxy.worker.engine import Engine
@@ -252,7 +253,7 @@ class Relay:
         assert route is not None
         before_ns = time.monotonic_ns()
         try:
-            upstream = await self._engine.pools[route.index].open(is_idempotent=self.method in IDEMPOTENT_METHODS)
+            upstream = await self._engine.openers[route.index].open(is_idempotent=self.method in IDEMPOTENT_METHODS)
         except UpstreamError as error:
             self._connecting = None
             self.upstream_failed(error, is_stale=False)

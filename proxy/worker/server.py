@@ -18,6 +18,7 @@ from proxy.http1.forwarded import TrustedProxies
 from proxy.network.acceptor import Acceptor
 from proxy.network.proxy_accept import MAX_HEADER_S, ProxyPort
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
+from proxy.network.turns import Turns
 from proxy.process.listeners import BACKLOG
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY, SharedMemoryError, check_room
 from proxy.process.tls import server_context
@@ -26,10 +27,12 @@ from proxy.ring.descriptor import write_descriptor
 from proxy.ring.inflight import InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
+from proxy.settings.addresses import parse_address
 from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
+from proxy.worker.opener import Opener
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import RouteTable
 from proxy.worker.tls_downstream import PlainDownstream, TlsDownstream
@@ -132,7 +135,10 @@ class ProtocolPlane(DataPlane):
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
-        self.engine = engine = Engine(settings, routes, recorder, gate, tasks, instance)
+        own = frozenset(parse_address(text) for text in settings.listens.values())
+        self.engine = engine = Engine(
+            settings, routes, recorder, gate, tasks, instance, Turns(), lambda pool: Opener(pool, own)
+        )
         super().__init__(lambda: Downstream(engine), None)
         context = tls_of(settings)
         limit_s = settings.proxy.limits.timeout_headers_s

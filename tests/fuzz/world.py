@@ -7,7 +7,7 @@ thousands of connections a second, each repeatable.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, cast
 
 from proxy.network.turns import Turns
@@ -227,21 +227,23 @@ class _Tasks:
         return task
 
 
-class _WirePool(Pool):
-    """A pool whose new connections are wires."""
+class _Opener:
+    """Opens wires."""
 
-    world: "World"
+    def __init__(self, world: "World", pool: Pool) -> None:
+        self._world = world
+        self._pool = pool
 
     async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
         """Open at once."""
-        connection = self.new_connection()
-        wire = Wire(self.world, connection)
-        wire.route = self._route.index
+        connection = self._pool.new_connection()
+        wire = Wire(self._world, connection)
+        wire.route = self._pool.route.index
         wire.connect()
-        self._connections.add(connection)
-        self._on_open(1)
-        self.world.upstreams.append(wire)
-        self.world.on_upstream(wire)
+        self._pool.begin_opening()
+        self._pool.opened(connection)
+        self._world.upstreams.append(wire)
+        self._world.on_upstream(wire)
         return connection
 
 
@@ -260,15 +262,16 @@ class World:
         segment = self._ring.segment
         recorder = Recorder(self._ring.writer, segment.counters, layout, InflightWriter(segment))
         tasks = cast(asyncio.TaskGroup, _Tasks(self))
-        self.engine = Engine(settings, compile_routes(settings), recorder, cast(Gate, None), tasks, INSTANCE)
-        self.engine.turns = Turns(self.soon)  # type: ignore[misc]
-        pools = [
-            _WirePool(route, settings.proxy.limits, lambda change: None, frozenset(), self.engine.turns)
-            for route in self.engine.routes.routes
-        ]
-        for pool in pools:
-            pool.world = self
-        self.engine.pools = tuple(pools)  # type: ignore[misc]
+        self.engine = Engine(
+            settings,
+            compile_routes(settings),
+            recorder,
+            cast(Gate, None),
+            tasks,
+            INSTANCE,
+            Turns(self.soon),
+            partial(_Opener, self),
+        )
         self.upstreams: list[Wire] = []
         self.on_upstream: Callable[[Wire], None] = lambda wire: None
 

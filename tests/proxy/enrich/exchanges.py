@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from proxy.ring.body_window import Timeline, Window
+from proxy.ring.body_window import Window
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
+from proxy.ring.timeline import Timeline
 from proxy.settings.model import CaptureSettings, RouteSettings, Settings
 from storage.record import Outcome, new_id
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.collector.sources import Source
 from proxy.enrich.records import RecordBuilder
-from proxy.ring.body_window import Timeline, Window
+from proxy.ring.body_window import Window
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import read_descriptor, write_descriptor
 from proxy.ring.exchange import (
@@ -36,6 +36,7 @@ from proxy.ring.exchange import (
 )
 from proxy.ring.inflight import HEAD_BYTES, InflightWriter
 from proxy.ring.segment import Segment
+from proxy.ring.timeline import Timeline
 from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
 from storage.record import Entry, Outcome, Position, Record, format_id
 

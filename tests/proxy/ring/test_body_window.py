@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.ring.body_window import MAX_TIMELINE_ENTRIES, Timeline, Window, note_chunk
+from proxy.ring.body_window import Window
 
 
 def collected(window: Window, limit: int = -1) -> tuple[bytes, bytes]:
@@ -60,36 +60,3 @@ def test_one_large_piece_is_cut_like_many_small_ones(size: int) -> None:
     for byte in body:
         bytewise.add(bytes((byte,)))
     assert collected(whole) == collected(bytewise)
-
-
-def test_every_chunk_of_a_short_stream_is_noted() -> None:
-    """Up to the limit nothing is left out."""
-    timeline = Timeline()
-    for number in range(MAX_TIMELINE_ENTRIES):
-        note_chunk(timeline, number, number * 10)
-    assert timeline == [(number, number * 10) for number in range(MAX_TIMELINE_ENTRIES)]
-
-
-def test_a_long_stream_keeps_its_shape() -> None:
-    """Entries are thinned by halves: first and last stay, the order too, and the number is bounded."""
-    timeline = Timeline()
-    for number in range(100_000):
-        note_chunk(timeline, number, number)
-        assert len(timeline) <= MAX_TIMELINE_ENTRIES
-    assert timeline[0] == (0, 0)
-    assert timeline[-1] == (99_999, 99_999)
-    assert timeline == sorted(set(timeline))
-    assert len(timeline) > MAX_TIMELINE_ENTRIES // 4
-
-
-def test_the_longest_silence_of_a_thinned_timeline() -> None:
-    """It is that between two chunks, also where the entries are many chunks apart."""
-    timeline = Timeline()
-    at_us = 0
-    for number in range(5000):
-        at_us += 900 if number == 700 else 100
-        note_chunk(timeline, number, at_us)
-    assert (timeline.is_thinned, timeline.longest_gap_us) == (True, 900)
-    note_chunk(timeline, 5000, at_us + 1000)
-    assert timeline.longest_gap_us == 1000
-    assert Timeline([(1, 5)]).longest_gap_us == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.ring.body_window import Timeline, Window, note_chunk
+from proxy.ring.body_window import Window
 from proxy.ring.exchange import (
     ACCESS,
     ERROR_CODES,
@@ -22,6 +22,7 @@ from proxy.ring.exchange import (
     CapturedExchange,
     Exchange,
 )
+from proxy.ring.timeline import Timeline, note_chunk
 from storage.record import OUTCOMES
 
 ID = bytes(range(16))

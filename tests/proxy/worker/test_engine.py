@@ -5,11 +5,13 @@ import socket
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from proxy.http1.forwarded import TrustedProxies
+from proxy.network.turns import Turns
 from proxy.ring.counters import CounterLayout
 from proxy.ring.inflight import InflightReader, InflightWriter
 from proxy.ring.ring import RingWriter
@@ -17,6 +19,7 @@ from proxy.ring.segment import Segment
 from proxy.settings.model import Settings
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
+from proxy.worker.opener import Opener
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
 from storage.record import Outcome
@@ -256,7 +259,8 @@ def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
     recorder = Recorder(RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment))
     routes = compile_routes(settings)
     gate = Gate(segment.cells, directory, TrustedProxies(()), recorder, is_keyed=routes.is_keyed)
-    return Engine(settings, routes, recorder, gate, asyncio.TaskGroup(), "me"), segment
+    tasks = asyncio.TaskGroup()
+    return Engine(settings, routes, recorder, gate, tasks, "me", Turns(), partial(Opener, own=frozenset())), segment
 
 
 def test_a_full_ring_never_fails_a_request(start: Start) -> None:

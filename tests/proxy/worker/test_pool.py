@@ -1,80 +1,40 @@
-"""The pool by itself: whom a connection is lent to, who waits, who is woken."""
+"""The pool by itself: whom a connection is lent to, and for how long it is kept."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from typing import cast
 
-import pytest
-
-from proxy.http1.errors import UpstreamError
 from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
+from proxy.worker.opener import Opener
 from proxy.worker.pool import Pool
 from proxy.worker.routes import Route
 from proxy.worker.upstream import ResponseHandler, UpstreamConnection
 from tests.support.script import OK
 
 
-def _pool(url: str, opened: list[int], **limits: float) -> Pool:
+def new_pool(url: str, opened: list[int], **limits: float) -> Pool:
     settings = LimitSettings(**limits)  # type: ignore[arg-type]
-    return Pool(
-        Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append, frozenset(), Turns()
-    )
+    return Pool(Route(0, RouteSettings(id="r", upstream=url), Settings()), settings, opened.append, Turns())
 
 
-async def _serve(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> tuple[asyncio.Server, str]:
+def opener_of(pool: Pool) -> Opener:
+    return Opener(pool, frozenset())
+
+
+async def serve(handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]) -> tuple[asyncio.Server, str]:
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
-    """No wake-up is wasted on a request whose client is gone."""
-    writers: list[asyncio.StreamWriter] = []
-    server, url = await _serve(lambda _, writer: writers.append(writer))
-    opened: list[int] = []
-    pool = _pool(url, opened, upstream_max_connections=1, timeout_connect_s=30)
-    async with server:
-        first = await pool.open(is_idempotent=True)
-        async with asyncio.TaskGroup() as tasks:
-            leaving = tasks.create_task(pool.open(is_idempotent=True), name="leaving")
-            staying = tasks.create_task(pool.open(is_idempotent=True), name="staying")
-            await asyncio.sleep(0.01)
-            first.is_reused = True
-            pool.release(first, time.monotonic_ns())
-            leaving.cancel()
-            async with asyncio.timeout(60):
-                assert await staying is first
-        pool.close()
-        for writer in writers:
-            writer.close()
-    assert sum(opened) == 0
-
-
-async def test_a_failed_connection_gives_its_place_to_the_next() -> None:
-    """Whoever waits for a place is woken when the connection in it could not be opened."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        url = f"http://127.0.0.1:{gone.getsockname()[1]}"
-    pool = _pool(url, [], upstream_max_connections=1, timeout_connect_s=30)
-
-    async def fail() -> str:
-        with pytest.raises(UpstreamError) as caught:
-            await pool.open(is_idempotent=True)
-        return caught.value.code
-
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        codes = [tasks.create_task(fail(), name=f"open {number}") for number in range(3)]
-    assert [task.result() for task in codes] == ["upstream_refused"] * 3
 
 
 async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections() -> None:
     """A connection idle for a second is lent to idempotent requests only."""
     writers: list[asyncio.StreamWriter] = []
-    server, url = await _serve(lambda _, writer: writers.append(writer))
-    pool = _pool(url, [])
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [])
     async with server:
-        connection = await pool.open(is_idempotent=True)
+        connection = await opener_of(pool).open(is_idempotent=True)
         now_ns = time.monotonic_ns()
         pool.release(connection, now_ns)
         late_ns = now_ns + 1_000_000_000
@@ -91,7 +51,7 @@ async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections(
 
 def test_identical_heads_are_read_once() -> None:
     """The memo of heads is bounded, and long heads are not kept."""
-    pool = _pool("http://127.0.0.1:1", [])
+    pool = new_pool("http://127.0.0.1:1", [])
     parse = pool._responses.parse
     assert parse(OK[:-2]) is parse(OK[:-2])
     long = b"HTTP/1.1 200 OK\r\nA: " + b"b" * 4000 + b"\r\n\r\n"
@@ -104,7 +64,7 @@ def test_identical_heads_are_read_once() -> None:
 
 async def _answered(pool: Pool, count: int) -> list[UpstreamConnection]:
     """Open connections and take them back, as after a response on each; all of them are idle then."""
-    connections = [await pool.open(is_idempotent=True) for _ in range(count)]
+    connections = [await opener_of(pool).open(is_idempotent=True) for _ in range(count)]
     for connection in connections:
         pool.release(connection, time.monotonic_ns())
     return connections
@@ -119,8 +79,8 @@ class Asking:
 async def test_idle_connections_are_kept_once_two_were_served() -> None:
     """Before, for half a second; whoever serves one at a time never shows two (P27)."""
     writers: list[asyncio.StreamWriter] = []
-    server, url = await _serve(lambda _, writer: writers.append(writer))
-    pool = _pool(url, [], upstream_keep_alive_s=60)
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_keep_alive_s=60)
     async with server:
         await _answered(pool, 1)
         pool.expire(time.monotonic_ns() + 400_000_000)
@@ -138,11 +98,11 @@ async def test_idle_connections_are_kept_once_two_were_served() -> None:
 async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> None:
     """A new connection without an answer beside as many as were ever served: they go, and the suspicion stays."""
     writers: list[asyncio.StreamWriter] = []
-    server, url = await _serve(lambda _, writer: writers.append(writer))
-    pool = _pool(url, [], upstream_keep_alive_s=60)
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_keep_alive_s=60)
     async with server:
         first, second = await _answered(pool, 2)
-        waiting = await pool.open(is_idempotent=True)
+        waiting = await opener_of(pool).open(is_idempotent=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
         pool.expire(time.monotonic_ns() + 100_000_000)
         assert pool._idle == [first, second]
@@ -159,12 +119,12 @@ async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> N
 async def test_a_slow_answer_beside_fewer_than_were_served_changes_nothing() -> None:
     """The upstream has shown that it serves more at once."""
     writers: list[asyncio.StreamWriter] = []
-    server, url = await _serve(lambda _, writer: writers.append(writer))
-    pool = _pool(url, [], upstream_keep_alive_s=60)
+    server, url = await serve(lambda _, writer: writers.append(writer))
+    pool = new_pool(url, [], upstream_keep_alive_s=60)
     async with server:
         connections = await _answered(pool, 3)
         connections[0].close()
-        waiting = await pool.open(is_idempotent=True)
+        waiting = await opener_of(pool).open(is_idempotent=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
         pool.expire(time.monotonic_ns() + 10_000_000_000)
         assert pool._idle == connections[1:]

@@ -1,0 +1,43 @@
+"""When the chunks of an event stream came, in bounded space. Pure."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Final
+
+MAX_TIMELINE_ENTRIES: Final = 512
+"""Then every second entry is dropped, again and again: a day-long event stream keeps its shape."""
+
+
+class Timeline(list[tuple[int, int]]):
+    """(bytes of body up to and including the chunk, µs since the exchange began), rising."""
+
+    __slots__ = ("_longest_gap_us", "_whole_from")
+
+    def __init__(self, entries: Iterable[tuple[int, int]] = ()) -> None:
+        super().__init__(entries)
+        self._longest_gap_us = 0
+        self._whole_from = 0
+        """From here on no chunk between two entries was dropped."""
+
+    @property
+    def is_thinned(self) -> bool:
+        return self._whole_from > 0
+
+    @property
+    def longest_gap_us(self) -> int:
+        """Longest silence between two chunks, those of dropped entries included."""
+        times = (at_us for _, at_us in self[self._whole_from :])
+        return max(self._longest_gap_us, max((later - earlier for earlier, later in pairwise(times)), default=0))
+
+    def thin(self) -> None:
+        """Drop every second entry but the last, after which silences cannot be told from the entries."""
+        self._longest_gap_us = self.longest_gap_us
+        del self[1:-1:2]
+        self._whole_from = len(self) - 1
+
+
+def note_chunk(timeline: Timeline, size_bytes: int, at_us: int) -> None:
+    """Append one chunk of an event stream, thinning by halves when the timeline is full."""
+    if len(timeline) >= MAX_TIMELINE_ENTRIES:
+        timeline.thin()
+    timeline.append((size_bytes, at_us))

@@ -1,0 +1,131 @@
+"""Opens connections for a pool, within its limits and its time."""
+
+import asyncio
+import time
+from ipaddress import ip_address
+
+from proxy.http1.errors import UpstreamError, unreached
+from proxy.network.dialer import Address, Dialer
+from proxy.settings.addresses import UpstreamAddress, is_loopback
+from proxy.worker.pool import Pool
+from proxy.worker.upstream import UpstreamConnection
+
+
+class Opener:
+    """Opens connections to one route's upstream."""
+
+    def __init__(self, pool: Pool, own: frozenset[tuple[str, int]]) -> None:
+        """Open for a pool; `own` are addresses we listen on."""
+        self._pool = pool
+        self._own = own
+        self._dialer = _dialer_for(pool.route.address)
+
+    async def open(self, *, is_idempotent: bool) -> UpstreamConnection:
+        """Open a connection, or wait for one when the limit is reached.
+
+        Raises:
+            UpstreamError: one of `errors.unreached`, `upstream_timeout`, or `overloaded` when the limit held too long.
+        """
+        pool, limits = self._pool, self._pool.limits
+        is_full = False
+        try:
+            async with asyncio.timeout(limits.timeout_connect_s or None):
+                while pool.is_full:
+                    is_full = True
+                    waiter = asyncio.get_running_loop().create_future()
+                    pool.await_place(waiter)
+                    await self._wait_turn(waiter)
+                    idle = pool.acquire(time.monotonic_ns(), is_idempotent=is_idempotent)
+                    if idle is not None:
+                        return idle
+                is_full = False
+                return await self._connect()
+        except TimeoutError as error:
+            if is_full:
+                raise UpstreamError(
+                    "overloaded",
+                    f"all {pool.max_connections} upstream connections are busy (upstream_max_connections)",
+                ) from error
+            raise UpstreamError(
+                "upstream_timeout",
+                f"no connection to the upstream ({limits.timeout_connect_s:g} s, timeout_connect_s)",
+            ) from error
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UpstreamError(unreached(error), f"cannot connect to the upstream: {reason}") from error
+
+    async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
+        """Wait to be woken; whoever is woken and cancelled at once passes the turn on."""
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled():
+                self._pool.pass_on()
+            raise
+
+    async def _connect(self) -> UpstreamConnection:
+        pool = self._pool
+        pool.begin_opening()
+        try:
+            connection = await (self._open() if self._dialer is None else self._dial(self._dialer))
+            if self._is_ourselves(connection.transport):
+                connection.transport.abort()
+                raise UpstreamError("loop_detected", "the upstream's address is a port of this proxy")
+        except BaseException:
+            pool.failed()
+            raise
+        pool.opened(connection)
+        return connection
+
+    async def _open(self) -> UpstreamConnection:
+        """Connect to the one address there is."""
+        loop, route = asyncio.get_running_loop(), self._pool.route
+        address = route.address
+        if address.scheme == "unix":
+            _, connection = await loop.create_unix_connection(self._pool.new_connection, address.path)
+        else:
+            _, connection = await loop.create_connection(
+                self._pool.new_connection, address.host, address.port, ssl=route.tls, server_hostname=route.server_name
+            )
+        return connection
+
+    async def _dial(self, dialer: Dialer) -> UpstreamConnection:
+        """Connect to one of a name's addresses; one that connects and goes no further is avoided, too."""
+        connected, address = await dialer.connect()
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                self._pool.new_connection,
+                sock=connected,
+                ssl=self._pool.route.tls,
+                server_hostname=self._pool.route.server_name,
+            )
+        except BaseException:
+            dialer.avoid(address)
+            connected.close()
+            raise
+        connection.address_text = _text_of(address)
+        return connection
+
+    def _is_ourselves(self, transport: asyncio.Transport) -> bool:
+        """Whether the peer is one of our own listeners: what a name leads to may change after the start (P19)."""
+        peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if not isinstance(peer, tuple) or not (peer[0] == own[0] or is_loopback(peer[0])):
+            return False  # another machine
+        host, port = peer[:2]
+        return any(port == mine and listen in (host, "0.0.0.0", "::") for listen, mine in self._own)  # noqa: S104
+
+
+def _dialer_for(address: UpstreamAddress) -> Dialer | None:
+    """Return a dialer for a name; a literal address and a path need none."""
+    if address.scheme == "unix":
+        return None
+    try:
+        ip_address(address.host)
+    except ValueError:
+        return Dialer(address.host, address.port)
+    return None
+
+
+def _text_of(address: Address) -> bytes:
+    host, port = address[1][:2]
+    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
