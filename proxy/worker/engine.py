@@ -24,10 +24,10 @@ from proxy.settings.model import Settings
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
 from proxy.worker.key_auth import Gate
 from proxy.worker.opt_out import make_opt_out
-from proxy.worker.pool import Pool
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
-from proxy.worker.upstream import UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.pool import Pool
 
 log = logging.getLogger(__name__)
 

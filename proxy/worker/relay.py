@@ -48,7 +48,7 @@ from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Deadlines, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
-from proxy.worker.upstream import UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 
 log = logging.getLogger(__name__)

@@ -32,10 +32,10 @@ from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
-from proxy.worker.opener import Opener
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import RouteTable
 from proxy.worker.tls_downstream import PlainDownstream, TlsDownstream
+from proxy.worker.upstream.opener import Opener
 
 log = logging.getLogger(__name__)
 

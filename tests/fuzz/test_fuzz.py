@@ -14,7 +14,7 @@ from proxy.worker import admission, relay, routes
 from proxy.worker.relay import Relay
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
-from proxy.worker.upstream import UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
 from tests.fuzz import runner
 from tests.fuzz.parsers import Judge
 from tests.fuzz.runner import KINDS, Fuzzer

@@ -21,10 +21,10 @@ from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Se
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
-from proxy.worker.pool import Pool
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
-from proxy.worker.upstream import UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.pool import Pool
 
 INSTANCE: Final = "Side-1"
 RING_BYTES: Final = 2 << 20

@@ -54,7 +54,7 @@ RULES = {
         "nothing is shared between clients",
         "proxy/worker/test_bad_input.py::test_nothing_is_shared_between_clients",
     ),
-    "P13": ("one retry, never of a POST", "proxy/worker/test_upstream.py::test_what_may_have_been_done"),
+    "P13": ("one retry, never of a POST", "proxy/worker/upstream/test_connection.py::test_what_may_have_been_done"),
     "P14": ("an upstream that dies is visible", "proxy/worker/test_relay.py::test_a_cut_response_is_visibly_cut"),
     "P15": (
         "a client that leaves is logged",

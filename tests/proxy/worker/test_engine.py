@@ -19,9 +19,9 @@ from proxy.ring.segment import Segment
 from proxy.settings.model import Settings
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
-from proxy.worker.opener import Opener
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
+from proxy.worker.upstream.opener import Opener
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome

@@ -7,10 +7,10 @@ from typing import cast
 
 from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
-from proxy.worker.opener import Opener
-from proxy.worker.pool import Pool
 from proxy.worker.routes import Route
-from proxy.worker.upstream import ResponseHandler, UpstreamConnection
+from proxy.worker.upstream.connection import ResponseHandler, UpstreamConnection
+from proxy.worker.upstream.opener import Opener
+from proxy.worker.upstream.pool import Pool
 from tests.support.script import OK
 
 

@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from proxy.http1.errors import UpstreamError, unreached
 from proxy.network.dialer import Address, Dialer
 from proxy.settings.addresses import UpstreamAddress, is_loopback
-from proxy.worker.pool import Pool
-from proxy.worker.upstream import UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.pool import Pool
 
 
 class Opener:

@@ -17,7 +17,7 @@ from proxy.network.concurrency import SILENT_NS, Concurrency
 from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
-from proxy.worker.upstream import UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
 
 POST_IDLE_NS: Final = 1_000_000_000
 """A request that must not be sent twice uses a pooled connection only if idle for less than this (P13)."""

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from proxy.http1.errors import UpstreamError
-from tests.proxy.worker.test_pool import new_pool, opener_of, serve
+from tests.proxy.worker.upstream.test_pool import new_pool, opener_of, serve
 
 
 async def test_a_place_given_to_a_waiter_that_left_goes_to_the_next() -> None:
