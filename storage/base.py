@@ -25,7 +25,7 @@ from storage.aggregates import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
-from storage.record import Batch, Payload, Position, Record
+from storage.record import Batch, Job, Payload, Position, Record
 
 Kept = dict[str, list[tuple[Any, ...]]]
 """Table → rows, of one backend."""
@@ -156,6 +156,10 @@ class Storage(Protocol):
 
     async def last_seq(self) -> int:
         """Read the newest committed `seq`; 0 when empty."""
+        ...
+
+    async def jobs(self, limit: int) -> list[Job]:
+        """Read the newest jobs, by when they began, newest first."""
         ...
 
     async def meta(self, name: str) -> str | None:

@@ -78,6 +78,8 @@ class Stream(msgspec.Struct, gc=False):
     """Meters that the price list could not price: the cost is more than is shown."""
     is_document: bool = False
     """Whether the response was no stream but one document."""
+    begun_by: str | None = None
+    """Id of the record that began the call whose answer this one shows."""
 
 
 class Record(msgspec.Struct, gc=False):
@@ -285,12 +287,27 @@ class ToolCall(msgspec.Struct, kw_only=True, gc=False):
     """Folded text of arguments and result, at most 16 KiB."""
 
 
+class Job(msgspec.Struct, gc=False):
+    """Work that a provider does after it has answered: a background response, a batch, an operation."""
+
+    id: bytes
+    """16 bytes: a hash of the provider's name for it, or for a file with its results, within a project."""
+    begun_by: bytes
+    """Id of the record that began it; of the one that showed its result, where nothing is known of the beginning."""
+    started_at_us: int
+    """When that record started."""
+    counted_by: bytes | None = None
+    """Id of the record that its tokens and cost are counted with; null as long as there is none."""
+
+
 class Entry(msgspec.Struct, gc=False):
-    """What the writer hands to a store: the row and, for an exchange that was captured, its payload and tool calls."""
+    """What the writer hands to a store: the row and, for an exchange that was captured, its payload and calls."""
 
     record: Record
     payload: Payload | None = None
     tool_calls: list[ToolCall] = msgspec.field(default_factory=list)
+    jobs: list[Job] = msgspec.field(default_factory=list)
+    """What became known of jobs."""
 
 
 class Position(msgspec.Struct, gc=False):

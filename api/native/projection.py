@@ -30,6 +30,7 @@ def record_json(record: Record) -> dict[str, object]:
     shown["in_flight"] = is_in_flight(record)
     shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
     shown["called_tools"] = None if record.stream is None else record.stream.tools
+    shown["begun_by"] = None if record.stream is None else record.stream.begun_by
     if record.stream is not None and record.stream.is_document:
         shown["stream"] = None
     if is_in_flight(record):

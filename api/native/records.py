@@ -33,6 +33,7 @@ def _shown_record() -> Any:
     fields = [(field.name, changed.get(field.name, field.type)) for field in msgspec.structs.fields(Record)]
     times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
     derived = [("in_flight", bool), ("finish_reason", str | None), ("called_tools", list[str] | None)]
+    derived.append(("begun_by", str | None))
     return msgspec.defstruct("RecordShown", [*fields, *derived, *times], forbid_unknown_fields=True)
 
 

@@ -23,13 +23,14 @@ from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
 from proxy.collector.tail_offset import make_tail, read_secret, start_tail
 from proxy.collector.watch.store import StoreNotices
+from proxy.enrich.jobs.known import MAX_JOBS
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, merge
-from storage.record import Batch, Position, ToolCall, now_us
+from storage.record import Batch, Job, Position, ToolCall, now_us
 from storage.tools import ToolStorage
 from storage.writer.deferred import RETRY_S, DeferredStorage
 from storage.writer.spool import SUFFIX, Spool
@@ -63,6 +64,8 @@ class StartState:
     """When the start without a store was, Unix µs; None with the store."""
     waiting: list[ToolCall] = field(default_factory=list)
     """Tool calls whose answer was awaited when the last collector ended."""
+    jobs: list[Job] = field(default_factory=list)
+    """The newest jobs that the store knows."""
     notices: StoreNotices = field(default_factory=StoreNotices)
     """What was to be told of the store so far."""
 
@@ -130,7 +133,9 @@ async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -
             deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
             fanout = _fanout(settings, answer.secret)
-            return StartState(deferred, storage, answer.positions, spool, tail, fanout, waiting=answer.waiting)
+            return StartState(
+                deferred, storage, answer.positions, spool, tail, fanout, waiting=answer.waiting, jobs=answer.jobs
+            )
     return _start_offline(settings, data, deferred)
 
 
@@ -170,6 +175,7 @@ class _StoreState:
     positions: dict[bytes, Position]
     secret: bytes
     waiting: list[ToolCall]
+    jobs: list[Job]
 
 
 async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail: Tail) -> _StoreState | None:
@@ -179,7 +185,8 @@ async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail:
             await start_tail(tail, storage, data.path)
             secret = await read_secret(storage) if settings.admin.fanout else b""
             waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
-            return _StoreState(await _positions(data, storage), secret, waiting)
+            jobs = await storage.jobs(MAX_JOBS)
+            return _StoreState(await _positions(data, storage), secret, waiting, jobs)
     except (StorageUnavailable, TimeoutError) as error:
         log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {ANSWER_S:g} s")
     return None
@@ -202,7 +209,7 @@ async def reconcile(
     storage = await state.deferred.opened()
     while (answer := await _read_store(settings, data, storage, state.tail)) is None:  # noqa: ASYNC110 - sends no event
         await asyncio.sleep(RETRY_S)
-    stored, state.waiting = answer.positions, answer.waiting
+    stored, state.waiting, state.jobs = answer.positions, answer.waiting, answer.jobs
     if state.fanout is not None:
         state.fanout.secret = answer.secret
     is_reconciled = asyncio.Event()

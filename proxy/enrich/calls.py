@@ -1,16 +1,35 @@
-"""Read the calls that an exchange carried: the LLM columns of its record, and the tool calls of MCP.
+"""Read the calls that an exchange carried: the LLM columns of its record, its jobs, and the tool calls of MCP.
 
 Whether there is any call is asked, cheaply, of every exchange; everything else only of those that have one. Text from a
 body is redacted like any other before it stands in a column.
 """
 
+from typing import NamedTuple
+
+import msgspec
+
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.llm.prices import Prices
+from proxy.enrich.jobs.known import KnownJobs, job_id
+from proxy.enrich.jobs.report import Report, is_long, report_of
+from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.llm.prices import Cost, Prices, add_costs
 from proxy.enrich.llm.reader import Call, read_call
 from proxy.enrich.mcp.reader import McpReader, is_mcp
 from proxy.enrich.redact.redactor import Redactor
-from storage.record import Outcome, Record, Stream, ToolCall, level_of
+from storage.record import Job, Outcome, Record, Stream, ToolCall, format_id, level_of
+
+LATER = "later"
+"""Usage state of what began a job: the counts are those of the record that shows its result."""
+
+
+class Calls(NamedTuple):
+    """What is stored beside the record."""
+
+    tools: list[ToolCall]
+    """Those that have ended or now wait."""
+    jobs: list[Job]
+    """Those that something new is known of."""
 
 
 class CallReader:
@@ -19,22 +38,65 @@ class CallReader:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self.mcp = McpReader(redactor)
+        self.jobs = KnownJobs()
         self._prices = Prices()
 
-    def read(self, record: Record, exchange: DecodedExchange, *, may_load_prices: bool) -> list[ToolCall]:
-        """Fill the LLM columns of `record`, and return the tool calls that have ended or now wait.
+    def read(self, record: Record, exchange: DecodedExchange, *, may_take_long: bool) -> Calls:
+        """Fill the LLM columns of `record`, and return what is stored beside it.
 
         Raises:
-            TooLong: the price list must be loaded, a quarter of a second, and `may_load_prices` is false.
+            TooLong: it takes long, because the price list must be loaded, a quarter of a second, or because of a large
+                file of results, and `may_take_long` is false.
         """
         setting = exchange.labels.provider or "auto"
-        if (call := read_call(setting, record, exchange)) is not None:
-            if not may_load_prices and self._prices.must_load(call.usage):
-                raise TooLong
-            self._fill(record, call)
-        return self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else []
+        if not may_take_long and is_long(record.path or "", exchange.response_body):
+            raise TooLong
+        call = read_call(setting, record, exchange)
+        report = report_of(setting, record, exchange, call)
+        counted = call or (None if report is None else report.call)
+        if counted is not None and not may_take_long and self._prices.must_load(counted.usage):
+            raise TooLong
+        jobs: list[Job] = []
+        if report is not None:
+            jobs = self._read_job(record, report)
+        elif call is not None:
+            self._fill(record, call, (call.usage,))
+        return Calls(self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else [], jobs)
 
-    def _fill(self, record: Record, call: Call) -> None:
+    def _read_job(self, record: Record, report: Report) -> list[Job]:
+        """Fill the columns of a record that is about a job: counts, where nobody has them yet; return what is new."""
+        names = [job_id(record.project, name) for name in (report.name, *report.files)]
+        known = next((job for name in names if (job := self.jobs.get(name)) is not None), None)
+        if known is None and report.needs_known:
+            return []
+        is_counted = known is not None and known.counted_by is not None
+        is_unsure = known is None and not report.is_begun and self.jobs.may_be_forgotten(report.created_at_us)
+        may_count = report.is_ended and report.call is not None and not is_counted and not is_unsure
+        if may_count and report.call is not None:
+            self._fill(record, report.call, report.parts or (report.call.usage,))
+            if report.batch is not None:
+                batch = msgspec.Raw(self._redactor.redact_value(msgspec.json.encode(report.batch)))
+                record.data = msgspec.json.encode(msgspec.json.decode(record.data or b"{}") | {"batch": batch})
+        elif report.is_begun or not is_counted:
+            record.model = self._redactor.redact_text(report.model)
+            is_lost = is_unsure or (report.call is not None and report.call.usage.usage_state == "lost")
+            record.usage_state = "lost" if is_lost else LATER
+        begun_by, started_at_us = record.id, record.started_at_us
+        if known is not None:
+            begun_by, started_at_us = known.begun_by, known.started_at_us
+        if begun_by != record.id:
+            record.stream = record.stream or Stream(None, None, None, False, is_document=True)
+            record.stream.begun_by = format_id(begun_by)
+        counted_by = record.id if may_count else None if known is None else known.counted_by
+        if not (may_count or report.is_begun or known is not None):
+            return []
+        jobs = [Job(name, begun_by, started_at_us, counted_by) for name in names]
+        news = [job for job in jobs if self.jobs.get(job.id) != job]
+        for job in news:
+            self.jobs.put(job)
+        return news
+
+    def _fill(self, record: Record, call: Call, parts: tuple[CallUsage, ...]) -> None:
         usage, text = call.usage, self._redactor.redact_text
         record.provider = call.provider
         record.model, record.resolved_model = text(usage.model), text(usage.resolved_model)
@@ -46,7 +108,7 @@ class CallReader:
         record.stream = self._stream_of(call)
         # Counts that stop short would be priced too cheap.
         if usage.usage_state == "exact" or usage.cost_usd is not None:
-            cost = self._prices.cost_of(call.provider, usage)
+            cost = self._cost_of(call.provider, parts)
             if cost is not None:
                 record.cost_usd, record.price_source = cost.usd, cost.source
                 if cost.lacks and record.stream is not None:
@@ -56,6 +118,11 @@ class CallReader:
             # Clients leave at the terminator, before the last chunk of the transfer coding: they had everything.
             record.outcome = Outcome.OK.value
             record.level = level_of(record.status, record.outcome)
+
+    def _cost_of(self, provider: str, parts: tuple[CallUsage, ...]) -> Cost | None:
+        """Add up what the parts of a call cost; null when the cost of one is not known."""
+        costs = [self._prices.cost_of(provider, part) for part in parts]
+        return add_costs([cost for cost in costs if cost is not None]) if costs and None not in costs else None
 
     def _stream_of(self, call: Call) -> Stream | None:
         usage, stream, text = call.usage, call.stream, self._redactor.redact_text

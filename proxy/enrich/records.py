@@ -42,6 +42,7 @@ from storage.record import (
     OUTCOMES,
     Body,
     Entry,
+    Job,
     Level,
     Outcome,
     Payload,
@@ -90,8 +91,8 @@ class RecordBuilder:
         """Build the record of a finished exchange, with its payload where the route's level keeps one.
 
         Raises:
-            TooLong: a body is longer, once decoded, than `limit_bytes`, or the price list must be loaded first, and the
-                caller has set a limit. It can be called again with none.
+            TooLong: a body is longer, once decoded, than `limit_bytes`, or reading its calls takes long, and the caller
+                has set a limit. It can be called again with none.
         """
         labels = _labels_of(descriptor, captured.route)
         exchange = self._decoder.decode(captured, labels, limit_bytes)
@@ -101,10 +102,10 @@ class RecordBuilder:
         has_heads = not captured.flags & FLAG_HEADS_OFF
         if not has_heads and not (captured.request_window or captured.response_window):
             return Entry(record)
-        calls = self._calls.read(record, exchange, may_load_prices=limit_bytes >= MAX_OUTPUT_BYTES)
+        calls = self._calls.read(record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES)
         if not has_heads:
-            return Entry(record, None, calls)
-        return Entry(record, self._payload(captured, exchange), calls)
+            return Entry(record, None, *calls)
+        return Entry(record, self._payload(captured, exchange), *calls)
 
     def _record(self, captured: CapturedExchange, descriptor: Descriptor, exchange: DecodedExchange) -> Record:
         flags, status, outcome = captured.flags, captured.status or None, _OUTCOMES[captured.outcome]
@@ -236,6 +237,10 @@ class RecordBuilder:
     def await_answers(self, calls: Iterable[ToolCall]) -> None:
         """Wait for the responses of tool calls that were stored as `processing` before this process started."""
         self._calls.mcp.await_responses(calls)
+
+    def know_jobs(self, jobs: Iterable[Job]) -> None:
+        """Know the jobs that were stored before this process started, newest first."""
+        self._calls.jobs.load(jobs)
 
     def waiting_tools(self) -> list[ToolCall]:
         """Return the tool calls whose response is awaited on another stream."""

@@ -19,8 +19,14 @@ MAX_MEMO_LINE_BYTES: Final = 512
 _CALL: Final = re.compile(
     rb"POST [^ ?]*(?:/(?:completions|responses|responses/compact|embeddings|messages|chat|generate|embed|moderations"
     rb"|generations|edits|variations|speech|transcriptions|translations|converse|converse-stream|invoke"
-    rb"|invoke-with-response-stream|rerank)|:\w*(?:Content|Contents|Predict)|/mcp/?)[? ]"
+    rb"|invoke-with-response-stream|rerank|batches|videos|responses/[^/ ?]+/cancel)"
+    rb"|:(?:\w*(?:Content|Contents|Predict)|predictLongRunning|fetchPredictOperation)|/mcp/?)[? ]"
 )
+_RESULT: Final = re.compile(
+    rb"GET [^ ?]*/(?:(?:responses|batches|videos|operations)/[^/ ?]+(?:/results)?"
+    rb"|files/[^/ ?]+(?:/content|:download))[? ]"
+)
+"""What shows the answer of a call that was made before."""
 _READS_CALLS: Final = frozenset(("usage", "headers", "body"))
 
 
@@ -64,8 +70,10 @@ class CaptureWindows:
 
     def of(self, request_head: bytes) -> Windows:
         """Return the windows of an exchange by its request line."""
-        if self.call is self.plain or not request_head.startswith(b"POST "):
+        if self.call is self.plain:
             return self.plain
+        if not request_head.startswith(b"POST "):
+            return self.plain if _RESULT.match(request_head) is None else self.call
         line = request_head[: request_head.find(b"\r\n")]
         is_call = self._is_call.get(line)
         if is_call is None:

@@ -19,6 +19,7 @@ from storage.postgres import rollups
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.dictionary import delete_unused
 from storage.postgres.index_keys import by_seq
+from storage.postgres.jobs import drop_jobs
 from storage.postgres.partitions import DAYS_BEFORE, Partition, listed
 from storage.postgres.session import PostgresSession, bounds, id_range, read_state
 from storage.postgres.tools import drop_calls
@@ -100,6 +101,7 @@ async def purge(connection: Connection, begin: str, max_rows: int) -> Purged:
         hour = state.purge_floor_us // HOUR_US
         await rollups.delete_before(connection, hour)
         await rollups.delete_usage_before(connection, hour)
+        await drop_jobs(connection, state.purge_floor_us)
         blocks = await drop_calls(connection, state) + await _purge_blocks(connection, state)
         values = 0 if blocks else await delete_unused(connection, state.purge_floor_us // DAY_US, max_rows)
     return Purged(0, blocks, is_done=not blocks and not values)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from storage.postgres import rollups
 from storage.postgres.codec import PLACES
 from storage.postgres.index_keys import seq_among
+from storage.postgres.jobs import erase_jobs
 from storage.postgres.session import PostgresSession
 from storage.postgres.tools import erase_calls
 from storage.relational.packing import COLUMNS
@@ -50,6 +51,7 @@ async def uncount(session: PostgresSession, rows: Sequence[Any]) -> None:
 
 
 async def delete_rows(session: PostgresSession, seqs: list[int]) -> None:
-    """Delete rows with their tool calls."""
+    """Delete rows with their tool calls and jobs."""
+    await erase_jobs(session.connection, seqs)
     await erase_calls(session.connection, seqs)
     await session.connection.execute(f"DELETE FROM sidelog.records WHERE {seq_among('$1')}", seqs)

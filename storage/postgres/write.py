@@ -23,6 +23,7 @@ import msgspec
 from storage.postgres import partitions, rollups
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
+from storage.postgres.jobs import jobs_of, merge_jobs
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, texts_of
 from storage.record import Batch, Entry, Position, now_us
@@ -154,7 +155,7 @@ class BatchStore:
     async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
         rows, counts, used, blocks = await self._made(connection, entries)
         instance = self._rows.ids["instance"].get(batch.instance) or 0
-        calls = Calls(entries, self._rows.ids, instance)
+        calls, jobs = Calls(entries, self._rows.ids, instance), jobs_of(entries)
         await connection.execute(self._begin)
         try:
             await self._place(connection, batch)
@@ -168,6 +169,7 @@ class BatchStore:
             await calls.merge(connection)
             last_seq = await self._insert(connection, entries, rows, sum(len(row[-1]) for row in blocks))
             await calls.insert(connection, last_seq - len(entries) + 1)
+            await merge_jobs(connection, jobs)
         except BaseException:
             await abandon(connection)
             raise

@@ -12,8 +12,8 @@ from storage.aggregates import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, bounded
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
-from storage.record import Payload, Record, ToolCall
-from storage.relational.reads import facets, histogram, keys, page, summary, tools, totals
+from storage.record import Job, Payload, Record, ToolCall
+from storage.relational.reads import facets, histogram, jobs, keys, page, summary, tools, totals
 from storage.relational.session import Session
 from storage.relational.tally import check_names
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
@@ -104,6 +104,9 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
         return await self._read_soon(lambda session: tools.waiting_calls(session, instance))
+
+    async def jobs(self, limit: int) -> list[Job]:
+        return await self._read_soon(lambda session: jobs.jobs(session, limit))
 
     async def last_seq(self) -> int:
         return (await self._read(lambda session: session.state())).last_seq

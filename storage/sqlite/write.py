@@ -19,6 +19,7 @@ from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import Dictionary
+from storage.sqlite.jobs import merge_jobs
 from storage.sqlite.tools import insert_calls
 
 SPAN_RECORDS: Final = 5000
@@ -91,6 +92,7 @@ class BatchStore:
         PLAIN.insert(connection, plain)
         FULL.insert(connection, full)
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
+        merge_jobs(connection, entries)
         rollups.merge(connection, counts, self.limits)
         if used:
             rollups.merge_usage(connection, used, self.usage_limits)

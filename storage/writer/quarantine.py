@@ -37,7 +37,7 @@ _NULLABLE: Final = frozenset(
 def escape(entry: Entry) -> Entry:
     values = {name: _storable(name, value) for name, value in msgspec.structs.asdict(entry.record).items()}
     payload = None if entry.payload is None else _without_bodies(entry.payload)
-    return Entry(Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls])
+    return Entry(Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls], entry.jobs)
 
 
 def escape_text(text: str) -> str:

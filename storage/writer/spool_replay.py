@@ -253,7 +253,7 @@ def without_bodies(entry: Entry) -> Entry:
         )
         payload = Payload(payload.request_head, payload.response_head, request, response)
     calls = [msgspec.structs.replace(call, arguments=None, result=None, search="") for call in entry.tool_calls]
-    return Entry(msgspec.structs.replace(entry.record, shed="bodies"), payload, calls)
+    return Entry(msgspec.structs.replace(entry.record, shed="bodies"), payload, calls, entry.jobs)
 
 
 def _lost(position: Position, records: int) -> Position:

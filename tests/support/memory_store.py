@@ -17,7 +17,7 @@ from storage.errors import StorageRejected, StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Trimmed, next_trim
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
-from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
+from storage.record import LEVELS, Batch, Entry, Job, Payload, Position, Record, ToolCall
 from storage.relational.by_id import id_number
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 from tests.support import memory_aggregates
@@ -168,6 +168,11 @@ class MemoryStorage(NoUpkeep):
         """See `storage.tools.ToolStorage.waiting_calls`."""
         self._check_open()
         return self._tools.waiting(instance)
+
+    async def jobs(self, limit: int) -> list[Job]:
+        """See `storage.base.Storage.jobs`."""
+        self._check_open()
+        return sorted(self._tools.jobs.values(), key=lambda job: -job.started_at_us)[: max(limit, 0)]
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """See `storage.tools.ToolStorage.tool_calls_of`."""

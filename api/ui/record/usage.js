@@ -9,6 +9,7 @@ const STATES = {
   partial: "partial: the stream ended early, so more may have been used",
   lost: "lost: the part with the counts was not captured",
   absent: "no usage reported",
+  later: "not known yet: counted with the exchange that shows the result",
 };
 
 /** Where the cost comes from, and what it does not include. */
@@ -39,11 +40,21 @@ function tokenParts(record) {
   };
 }
 
+/** Where the call was made whose answer this record shows. */
+function origin({ begun_by: id }) {
+  if (!id) return [];
+  const link = el("a", { href: `/requests?record=${encodeURIComponent(id)}` }, "another exchange");
+  return [el("p", { class: "unit" }, "The call was begun by ", link, ".")];
+}
+
 export function usage(record) {
-  if (!record.usage_state) return [];
-  const title = el("h3", {}, "Usage ", unit(STATES[record.usage_state] ?? record.usage_state));
-  if (record.input_tokens === null && record.output_tokens === null)
-    return [el("section", { class: "usage" }, title)];
+  if (!record.usage_state && !record.begun_by) return [];
+  const state = record.usage_state;
+  const title = state
+    ? el("h3", {}, "Usage ", unit(STATES[state] ?? state))
+    : el("h3", {}, "Answer ", unit("shown again, or not of a model: nothing is counted here"));
+  if (!record.provider || (record.input_tokens === null && record.output_tokens === null))
+    return [el("section", { class: "usage" }, title, origin(record))];
   const parts = tokenParts(record);
   const bar = el(
     "div",
@@ -82,6 +93,7 @@ export function usage(record) {
       "section",
       { class: "usage" },
       title,
+      origin(record),
       bar,
       el(
         "dl",

@@ -27,7 +27,7 @@ NARROW: Final = ("time", "code", "ms", "request", "id")
 COMPUTED: Final = ("time", "code", "ms", "target", "request")
 """Columns that no member of a record is called."""
 DERIVED: Final = (
-    *("in_flight", "finish_reason", "called_tools"),
+    *("in_flight", "finish_reason", "called_tools", "begun_by"),
     *("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"),
 )
 """What the API shows of a record beside what is stored."""

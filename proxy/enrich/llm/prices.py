@@ -7,7 +7,7 @@ URL; never updated from the network. A price that cannot be found is null. Invar
 import importlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from proxy.enrich.formats.json_parts import amount_of
@@ -32,6 +32,9 @@ _UNITS: Final = {"grounded_prompts": "web_searches"}
 _LISTED_TIERS: Final = frozenset(("default", "standard", "auto", "on_demand"))
 """Tiers that have the listed prices."""
 
+_PRICED_TIERS: Final = frozenset(("batch",))
+"""Tiers that the list has other prices of, where it says so."""
+
 
 class Price(NamedTuple):
     """What the list says of a call."""
@@ -52,6 +55,12 @@ class Cost(NamedTuple):
     source: str
     lacks: tuple[str, ...] = ()
     """What it does not include."""
+
+
+def add_costs(costs: Sequence[Cost]) -> Cost:
+    """Add up the costs of the parts of one call, one at least."""
+    lacks = tuple(dict.fromkeys(lack for cost in costs for lack in cost.lacks))
+    return Cost(sum(cost.usd for cost in costs), PARTLY_LISTED if lacks else costs[0].source, lacks)
 
 
 class Prices:
@@ -117,11 +126,12 @@ class _List:
     def __init__(self, library: Any, units: Any) -> None:
         self._library = library
         self._units = units
-        self._prices: dict[tuple[str, str, int], Any] = {}
+        self._prices: dict[tuple[str, str, str, int], tuple[Any, bool]] = {}
 
     def price_of(self, provider: str, model: str, usage: CallUsage) -> Price:
         meters = {"input_tokens": usage.input_tokens or 0, "output_tokens": usage.output_tokens or 0}
-        prices = self._model_price(provider, model)
+        tier = (usage.service_tier or "").lower()
+        prices, is_of_tier = self._model_price(provider, model, tier if tier in _PRICED_TIERS else "")
         lacks = []
         for name, count in _meters_of(usage).items():
             unit = self._units.get(_UNITS.get(name, name))
@@ -129,19 +139,23 @@ class _List:
                 meters[unit.usage_key] = count
             elif name != "cache_read_tokens":  # without a price of its own it is paid as other input, which is not less
                 lacks.append(name)
-        if usage.service_tier is not None and usage.service_tier.lower() not in _LISTED_TIERS:
+        if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")
         return Price(float(prices.calc_price(self._library.Usage(**meters))["total_price"]), tuple(lacks))
 
-    def _model_price(self, provider: str, model: str) -> Any:
-        """Return the prices of a model at this time of the day: some are cheaper at night."""
-        key = (provider, model, int(time.time()) // _PRICES_AGE_S)
+    def _model_price(self, provider: str, model: str, tier: str) -> tuple[Any, bool]:
+        """Return the prices of a model, at this hour: some are cheaper at night; and whether they are the tier's."""
+        key = (provider, model, tier, int(time.time()) // _PRICES_AGE_S)
         prices = self._prices.get(key)
         if prices is None:
             if len(self._prices) >= _MAX_MODELS:
                 self._prices.clear()
-            found = self._library.calc_price(self._library.Usage(input_tokens=1), model_ref=model, provider_id=provider)
-            prices = self._prices[key] = found.model_price
+            usage, about = self._library.Usage(input_tokens=1), {"model_ref": model, "provider_id": provider}
+            found = self._library.calc_price(usage, **about).model_price
+            of_tier = found
+            if tier:
+                of_tier = self._library.calc_price(usage, **about, price_context={"processing": tier}).model_price
+            prices = self._prices[key] = of_tier, of_tier != found
         return prices
 
 

@@ -47,12 +47,14 @@ class Call(NamedTuple):
 
 def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
     """Read the call of an exchange; None when it was none, or nothing of one can be told."""
-    path = record.path or ""
-    provider = candidate_of(setting, record.method, path)
+    provider = candidate_of(setting, record.method, record.path or "")
     found = None if provider is None else recognise(provider, record, exchange)
-    if provider is None or found is None:
-        return None
-    usage = CallUsage(model=found.model, is_cut=record.outcome in _INTERRUPTED)
+    return None if found is None else read_answer(found.provider, found.model, record, exchange)
+
+
+def read_answer(provider: Provider, model: str | None, record: Record, exchange: DecodedExchange) -> Call | None:
+    """Read the response of a call to a provider; None when nothing of one can be told."""
+    usage = CallUsage(model=model, is_cut=record.outcome in _INTERRUPTED)
     stream = None
     response = exchange.response_body
     if response is not None and response.head:
@@ -68,7 +70,7 @@ def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call |
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None
     usage.model = usage.model or usage.resolved_model
-    return Call(_provider_name(provider, path, record.upstream or ""), usage, stream)
+    return Call(provider_name(provider, record.path or "", record.upstream or ""), usage, stream)
 
 
 def is_refusal(record: Record) -> bool:
@@ -86,7 +88,8 @@ def _settle(usage: CallUsage, record: Record) -> None:
         usage.forget_counts()
 
 
-def _provider_name(provider: Provider, path: str, upstream: str) -> str:
+def provider_name(provider: Provider, path: str, upstream: str) -> str:
+    """Return whom a call is attributed to: the provider, unless the upstream is known to be another's."""
     host = upstream.rpartition(":")[0].lower()
     for end, name in _HOSTS:
         if host.endswith(end):

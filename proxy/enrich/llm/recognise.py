@@ -45,7 +45,7 @@ _SURE: Final = re.compile(
 )
 """Paths that nobody else has: the request need not be readable, nor the response of the shape."""
 _NO_CALL: Final = re.compile(
-    r"count_tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/fine_tuning|/fine-tunes|/vector_stores"
+    r"count_tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
     r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
 )
 """Of a route that names its provider: what creates, counts, uploads or cancels is no call."""

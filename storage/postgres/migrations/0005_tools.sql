@@ -65,3 +65,14 @@ CREATE TABLE sidelog.waiting_calls (
     data bytea NOT NULL,
     PRIMARY KEY (record_id, position)
 );
+
+-- Jobs by the hash of their name: who began them, and who has their tokens and cost, so that nobody counts them again.
+CREATE TABLE sidelog.jobs (
+    id uuid PRIMARY KEY,
+    begun_by uuid NOT NULL,
+    started_at_us bigint NOT NULL,
+    counted_by uuid
+);
+
+CREATE INDEX jobs_begun ON sidelog.jobs (begun_by);
+CREATE INDEX jobs_started ON sidelog.jobs (started_at_us);

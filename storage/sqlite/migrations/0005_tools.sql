@@ -89,3 +89,18 @@ CREATE TABLE waiting_calls (
 CREATE TRIGGER waiting_calls_orphaned AFTER DELETE ON records BEGIN
     DELETE FROM waiting_calls WHERE record_id = old.id;
 END;
+
+-- Jobs by the hash of their name: who began them, and who has their tokens and cost, so that nobody counts them again.
+CREATE TABLE jobs (
+    id BLOB PRIMARY KEY,
+    begun_by BLOB NOT NULL,
+    started_at_us INTEGER NOT NULL,
+    counted_by BLOB
+) WITHOUT ROWID;
+
+CREATE INDEX jobs_begun ON jobs (begun_by);
+CREATE INDEX jobs_started ON jobs (started_at_us);
+
+CREATE TRIGGER jobs_orphaned AFTER DELETE ON records BEGIN
+    DELETE FROM jobs WHERE begun_by = old.id;
+END;

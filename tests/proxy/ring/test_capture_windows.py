@@ -34,6 +34,21 @@ def test_calls_get_the_larger_windows(target: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/responses/resp_1?stream=true", "/v1/batches/batch_1", "/v1/messages/batches/m/results",
+        "/v1/videos/video_1", "/v1/files/file-1/content", "/download/v1beta/files/f:download?alt=media",
+        "/v1beta/models/v/operations/o",
+    ],
+)  # fmt: skip
+def test_what_shows_the_result_of_a_call_gets_them_too(target: str) -> None:
+    """It is asked for with GET."""
+    for level in ("body", "headers", "usage"):
+        assert windows(level).of(head(target, "GET")) == CALL
+    assert windows().of_response(head(target, "GET"), is_event_stream=True) == CALL
+
+
+@pytest.mark.parametrize(
     "raw", [head("/items"), head("/v1/messages/1"), head("/v1/messages", "GET"), head("/completions/5"), b"", b"POST "]
 )
 def test_others_do_not(raw: bytes) -> None:

@@ -65,7 +65,6 @@ OTHERS: list[tuple[str, Any, Any]] = [
     ("/v1/messages/count_tokens", ANTHROPIC, {"input_tokens": 5}),
     ("/v1beta/models/g:countTokens", {"contents": []}, {"totalTokens": 5}),
     ("/v1/responses/resp_1/cancel", {"model": "x", "input": "y"}, RESPONSE),
-    ("/v1/messages/batches", {"requests": [{"params": ANTHROPIC}]}, {"id": "b", "type": "message_batch"}),
     ("/v1/batches", {"input_file_id": "f", "endpoint": "/v1/chat/completions", "model": "m"}, {"object": "batch"}),
     ("/v1/files", b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n{"model": "gpt"}\r\n--x--', {"id": "f"}),
     ("/v1/completions", {"completions": 1}, {"object": "list"}),

@@ -1,0 +1,333 @@
+"""What an exchange says of a job: that it began one, how far one has come, what one has used.
+
+Strategy: the path says what it may be about, in one cheap test for nearly all; the document in the response must then
+agree. A response that was not asked for in the background is no job: who asked for it has its counts already.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from proxy.enrich.formats.cut_json import members_at_start, write_members
+from proxy.enrich.formats.json_parts import count_of, decode, is_object, text_of
+from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.jobs import results
+from proxy.enrich.jobs.results import BATCH_TIER, Results
+from proxy.enrich.llm import anthropic, gemini, openai
+from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.reader import Call, is_refusal, provider_name, read_answer
+from proxy.enrich.llm.recognise import PROVIDERS
+from storage.record import Record
+
+_PARTS: Final = (
+    "/responses", "/batches", "/videos", "/operations/", "/files/", "Operation", "LongRunning", "GenerateContent",
+)  # fmt: skip
+"""Cheap test before the pattern."""
+_ASKED: Final = re.compile(
+    r"/responses/(?P<response>[^/]{1,256})(?:/cancel)?$|/messages/batches/(?P<results>[^/]{1,256})/results$"
+    r"|/(?P<batch>batches/[^/]{1,256})(?:/cancel)?$|/videos/(?P<video>[^/]{1,256})$"
+    r"|(?P<file>/files/[^/]{1,256})/content$|/(?P<download>files/[^/]{1,256}):download$"
+    r"|/operations/(?P<operation>[^/:]{1,256})$|:(?P<fetched>fetchPredictOperation)$"
+)
+_POSTED: Final = ("/cancel", ":fetchPredictOperation")
+"""Of what is asked with a POST."""
+_BEGINS: Final = re.compile(
+    r"(?P<response>/responses)$|(?P<batch>/batches)$|(?P<video>/videos)$"
+    r"|(?P<gemini>/[^/:]+:batchGenerateContent)$|(?P<operation>/[^/:]+:predictLongRunning)$"
+)
+_BACKGROUND: Final = re.compile(rb'"background"\s*:\s*true\b')
+_OPERATION: Final = re.compile(r"/?operations/([^/]{1,256})$")
+_FOLDERS: Final = {"batch": "batches", "video": "video"}
+"""What stands before the id of a job in its name."""
+_ENDED: Final = frozenset(("completed", "failed", "cancelled", "expired", "incomplete"))
+_RAW: Final = msgspec.Raw()
+_MICROSECONDS: Final = 1_000_000
+
+
+class _Document(msgspec.Struct, gc=False):
+    """A response, a batch, a video or an operation."""
+
+    id: Any = None
+    name: Any = None
+    object: Any = None
+    type: Any = None
+    status: Any = None
+    model: Any = None
+    created_at: Any = None
+    output_file_id: Any = None
+    seconds: Any = None
+    done: Any = None
+    metadata: msgspec.Raw = _RAW
+    response: msgspec.Raw = _RAW
+    error: msgspec.Raw = _RAW
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    model: Any = None
+    state: Any = None
+    output: msgspec.Raw = _RAW
+
+
+class _Asked(msgspec.Struct, gc=False):
+    """Of a request: the batch's requests, or the operation that is asked for."""
+
+    requests: list["_Request"] | None = None
+    operation: Any = msgspec.field(default=None, name="operationName")
+
+
+class _Params(msgspec.Struct, gc=False):
+    model: Any = None
+
+
+class _Request(msgspec.Struct, gc=False):
+    params: _Params | None = None
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_METADATA: Final = msgspec.json.Decoder(_Metadata)
+_ASKED_BODY: Final = msgspec.json.Decoder(_Asked)
+_NAMES: Final = frozenset(name.encode() for name in _Document.__struct_fields__)
+
+
+class Report(NamedTuple):
+    """What one exchange says of one job."""
+
+    name: str
+    provider: str
+    is_begun: bool = False
+    """Whether this exchange began it."""
+    is_ended: bool = False
+    """Whether no more will be known of it than now."""
+    call: Call | None = None
+    """What it used, once that is known."""
+    parts: tuple[CallUsage, ...] = ()
+    """The same by model, where there may be several."""
+    batch: dict[str, object] | None = None
+    """What a file of results says besides."""
+    files: tuple[str, ...] = ()
+    """Names of the files with its results."""
+    model: str | None = None
+    created_at_us: int | None = None
+    needs_known: bool = False
+    """Whether it is one only if its beginning is known: others have such paths, too."""
+
+
+def is_long(path: str, body: DecodedBody | None) -> bool:
+    """Whether reading what an exchange says of a job would hold others up."""
+    found = body is not None and len(body.head) > results.LONG_BYTES and any(part in path for part in _PARTS)
+    return found and _ASKED.search(path) is not None
+
+
+def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Call | None) -> Report | None:
+    """Read what an exchange says of a job; None when nothing.
+
+    Args:
+        setting: Provider of the route.
+        record: Its record.
+        exchange: Its heads and bodies.
+        call: The LLM call that it is, if it is one.
+    """
+    path, body = record.path or "", exchange.response_body
+    if not any(part in path for part in _PARTS) or (setting != "auto" and setting not in PROVIDERS):
+        return None
+    if body is None or not body.head or is_refusal(record):
+        return None
+    may_ask = record.method == "GET" or (record.method == "POST" and path.endswith(_POSTED))
+    asked = _ASKED.search(path) if may_ask else None
+    if asked is not None and asked.lastgroup is not None:
+        return _ASKS[asked.lastgroup](record, exchange, asked[asked.lastgroup], body)
+    begins = _BEGINS.search(path) if record.method == "POST" else None
+    if begins is None or begins.lastgroup is None:
+        return None
+    return _begun(record, exchange, begins.lastgroup, body, call)
+
+
+def _begun(record: Record, exchange: DecodedExchange, kind: str, body: DecodedBody, call: Call | None) -> Report | None:
+    if kind == "response":
+        return None if call is None else _response(record, exchange, None, body, call)
+    document = decode(_DOCUMENT, body.head)
+    name = None if document is None else text_of(document.id) or text_of(document.name)
+    if document is None or name is None:
+        return None
+    model, provider = text_of(document.model), openai.PROVIDER
+    if kind in ("gemini", "operation"):
+        provider, model = gemini.PROVIDER, gemini.model_of(record.path or "")
+        operation = _OPERATION.search(name)
+        name = f"operation/{operation[1]}" if operation is not None else name
+        is_one = name.startswith("batches/" if kind == "gemini" else "operation/")
+    elif document.type == "message_batch":
+        name, provider, model = f"batches/{name}", anthropic.PROVIDER, _batch_model(exchange)
+        is_one = kind == "batch"
+    else:
+        is_one = document.object == kind
+        name = f"{_FOLDERS[kind]}/{name}"
+    return Report(name, _named(provider, record), is_begun=True, model=model) if is_one else None
+
+
+def _batch_model(exchange: DecodedExchange) -> str | None:
+    """Read the one model of all requests of a batch; None when there are several, or not all were seen."""
+    body = exchange.request_body
+    asked = None if body is None or body.is_truncated else decode(_ASKED_BODY, body.head)
+    models = {text_of(request.params and request.params.model) for request in (asked and asked.requests) or ()}
+    return models.pop() if len(models) == 1 else None
+
+
+def _response(
+    record: Record, exchange: DecodedExchange, name: str | None, body: DecodedBody, call: Call | None = None
+) -> Report | None:
+    """Read a response that was asked for in the background, where it began (no name) or is asked for again."""
+    if _BACKGROUND.search(body.head) is None and _BACKGROUND.search(body.tail) is None:
+        return None
+    document = _first_document(body)
+    if document is None or (name is None and document.object != "response"):
+        return None
+    call = call or read_answer(openai.PROVIDER, None, record, exchange)
+    if call is None:
+        return None
+    name = name or text_of(document.id)
+    created = count_of(document.created_at)
+    return None if name is None else Report(
+        f"response/{name}", call.provider,
+        is_begun=record.method == "POST" and (record.path or "").endswith("/responses"),
+        is_ended=call.usage.finish_reason in _ENDED or call.usage.usage_state == "exact",
+        call=call, model=call.usage.model, created_at_us=None if created is None else created * _MICROSECONDS,
+    )  # fmt: skip
+
+
+def _first_document(body: DecodedBody) -> _Document | None:
+    """Read the response at the beginning: the document, or what its first event is about."""
+    data = body.head
+    if not data.lstrip().startswith(b"{"):
+        frame = next(body.frames(), None)
+        document = None if frame is None else decode(_DOCUMENT, frame.data)
+        inner = decode(_DOCUMENT, document.response) if document is not None and is_object(document.response) else None
+        return inner or document
+    if not body.is_truncated:
+        return decode(_DOCUMENT, data)
+    members = members_at_start(data, _NAMES)
+    return decode(_DOCUMENT, write_members(members[0])) if members else None
+
+
+def _batch(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
+    document = None if body.is_truncated else decode(_DOCUMENT, body.head)
+    if document is None:
+        return None
+    if document.type == "message_batch":
+        return Report(name, _named(anthropic.PROVIDER, record))
+    if document.name == name:
+        return _gemini_batch(record, name, document)
+    if document.object != "batch":
+        return None
+    file = text_of(document.output_file_id)
+    files = () if file is None else (f"/files/{file}",)
+    usage = CallUsage()
+    openai.read(usage, body.head)
+    usage.service_tier, usage.finish_reason = BATCH_TIER, text_of(document.status)
+    usage.is_finished = usage.is_settled = document.status in _ENDED
+    provider = _named(openai.PROVIDER, record)
+    if not usage.is_finished or not (usage.input_tokens or usage.output_tokens):
+        return Report(name, provider, files=files)  # older ones say nothing of usage: the file will
+    usage.model = usage.resolved_model
+    created = count_of(document.created_at)
+    created_us = None if created is None else created * _MICROSECONDS
+    call = Call(provider, usage, None)
+    return Report(name, provider, is_ended=True, call=call, parts=(usage,), files=files, created_at_us=created_us)
+
+
+def _gemini_batch(record: Record, name: str, document: _Document) -> Report | None:
+    provider = _named(gemini.PROVIDER, record)
+    metadata = (decode(_METADATA, document.metadata) if is_object(document.metadata) else None) or _Metadata()
+    found, file = results.read_inlined(document.response if is_object(document.response) else metadata.output)
+    files = () if file is None else (file,)
+    if found is None or document.done is not True:
+        return Report(name, provider, files=files)
+    return _summed(Report(name, provider, files=files), found)
+
+
+def _video(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
+    document = None if body.is_truncated else decode(_DOCUMENT, body.head)
+    if document is None or document.object != "video":
+        return None
+    provider = _named(openai.PROVIDER, record)
+    if document.status not in _ENDED:
+        return Report(f"video/{name}", provider)
+    usage = CallUsage(finish_reason=text_of(document.status), is_finished=True, is_settled=True)
+    usage.model = usage.resolved_model = text_of(document.model)
+    seconds = document.seconds
+    if document.status == "completed" and isinstance(seconds, str | int) and str(seconds).isdecimal():
+        usage.measure(video_seconds=int(seconds))
+    elif is_object(document.error):
+        usage.fail(document.status)
+    return Report(f"video/{name}", provider, is_ended=True, call=Call(provider, usage, None))
+
+
+def _operation(record: Record, exchange: DecodedExchange, name: str, body: DecodedBody) -> Report | None:
+    if name == "fetchPredictOperation":
+        request = exchange.request_body
+        asked = None if request is None or request.is_truncated else decode(_ASKED_BODY, request.head)
+        found = _OPERATION.search(str(asked.operation)) if asked is not None else None
+        if found is None:
+            return None
+        name = found[1]
+    document = _first_document(body)
+    provider = _named(gemini.PROVIDER, record)
+    if document is None or not str(document.name).endswith(f"operations/{name}"):
+        return None
+    if document.done is not True:
+        return Report(f"operation/{name}", provider, needs_known=True)
+    usage = CallUsage(finish_reason="completed", is_finished=True, is_settled=True)
+    if is_object(document.error):
+        usage.finish_reason = None
+        gemini.read(usage, body.head)
+    call = Call(provider, usage, None)
+    return Report(f"operation/{name}", provider, is_ended=True, call=call, needs_known=True)
+
+
+def _results_of(
+    read: Callable[[DecodedBody], Results], provider: Provider, name: Callable[[str], str]
+) -> "Callable[[Record, DecodedExchange, str, DecodedBody], Report | None]":
+    def report(record: Record, exchange: DecodedExchange, found: str, body: DecodedBody) -> Report | None:
+        if provider is openai.PROVIDER and not results.is_result_line(body):
+            return None
+        about = Report(name(found), _named(provider, record), needs_known=provider is gemini.PROVIDER)
+        if body.is_truncated or record.outcome != "ok":
+            return about._replace(call=Call(about.provider, CallUsage(is_lost=True), None))
+        return _summed(about, read(body))
+
+    return report
+
+
+def _summed(about: Report, found: Results) -> Report | None:
+    """Add what was found to a report; None when there is no answer in it, as in a file of errors."""
+    if not found.models:
+        return None
+    models = [
+        {"model": usage.resolved_model, "requests": found.answers[model]}
+        | {name: getattr(usage, name) for name in ("input_tokens", "output_tokens")}
+        for model, usage in found.models.items()
+    ]
+    batch: dict[str, object] = {"requests": sum(found.answers.values()), "failed": found.failed, "models": models}
+    usage = found.total()
+    usage.model = usage.resolved_model
+    parts = tuple(found.models.values())
+    return about._replace(is_ended=True, call=Call(about.provider, usage, None), parts=parts, batch=batch)
+
+
+def _named(provider: Provider, record: Record) -> str:
+    return provider_name(provider, record.path or "", record.upstream or "")
+
+
+_ASKS: Final = {
+    "response": _response,
+    "batch": _batch,
+    "video": _video,
+    "operation": _operation,
+    "fetched": _operation,
+    "file": _results_of(results.read_openai, openai.PROVIDER, lambda name: name),
+    "results": _results_of(results.read_anthropic, anthropic.PROVIDER, lambda name: f"batches/{name}"),
+    "download": _results_of(results.read_gemini, gemini.PROVIDER, lambda name: name),
+}
+"""By what the path is about."""

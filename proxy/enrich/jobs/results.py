@@ -1,0 +1,155 @@
+"""Files with the results of a batch: lines of JSON, one an answer; their usage is summed up by model.
+
+A file that was not captured whole says nothing that could be shown: what is missing may be anything.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.formats.json_parts import decode, is_array, is_object
+from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.llm import anthropic, gemini, openai
+from proxy.enrich.llm.call import CallUsage
+
+BATCH_TIER: Final = "batch"
+"""Of a provider's prices."""
+MAX_MODELS: Final = 32
+"""Told apart in one file."""
+LONG_BYTES: Final = 1 << 16
+"""A file that is longer takes more than a millisecond."""
+_RAW: Final = msgspec.Raw()
+_COUNTS: Final = (
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
+)  # fmt: skip
+
+
+class _Line(msgspec.Struct, gc=False):
+    custom_id: Any = None
+    key: Any = None
+    response: msgspec.Raw = _RAW
+    result: msgspec.Raw = _RAW
+    error: msgspec.Raw = _RAW
+
+
+class _Inner(msgspec.Struct, gc=False):
+    """The `response` of a line of OpenAI, or the `result` of one of Anthropic."""
+
+    body: msgspec.Raw = _RAW
+    message: msgspec.Raw = _RAW
+    type: Any = None
+
+
+class _Output(msgspec.Struct, gc=False, rename="camel"):
+    inlined_responses: msgspec.Raw = _RAW
+    responses_file: Any = None
+
+
+_LINE: Final = msgspec.json.Decoder(_Line)
+_LINES: Final = msgspec.json.Decoder(list[_Line])
+_INNER: Final = msgspec.json.Decoder(_Inner)
+_OUTPUT: Final = msgspec.json.Decoder(_Output)
+
+Read = Callable[[CallUsage, bytes], None]
+
+
+@dataclass(slots=True)
+class Results:
+    """What the answers of a batch used, by model."""
+
+    models: dict[str, CallUsage] = field(default_factory=dict)
+    answers: dict[str, int] = field(default_factory=dict)
+    """By model, how many."""
+    failed: int = 0
+    """Requests of the batch without an answer."""
+
+    def add(self, read: Read, answer: msgspec.Raw) -> None:
+        if not is_object(answer):
+            self.failed += 1
+            return
+        usage = CallUsage()
+        read(usage, bytes(answer))
+        if usage.has_failed and not usage.has_usage:
+            self.failed += 1
+            return
+        model = usage.resolved_model or ""
+        if model not in self.models and len(self.models) >= MAX_MODELS:
+            model = ""
+        total = self.models.setdefault(model, CallUsage(resolved_model=model or None, service_tier=BATCH_TIER))
+        self.answers[model] = self.answers.get(model, 0) + 1
+        add_counts(total, usage)
+
+    def total(self) -> CallUsage:
+        """Sum up all models; of more than one the call has no model."""
+        models = list(self.models.values())
+        usage = CallUsage(service_tier=BATCH_TIER, is_finished=True, is_settled=True)
+        usage.resolved_model = models[0].resolved_model if len(models) == 1 else None
+        for model in models:
+            model.is_finished = model.is_settled = True
+            add_counts(usage, model)
+        return usage
+
+
+def add_counts(total: CallUsage, more: CallUsage) -> None:
+    for name in _COUNTS:
+        count = getattr(more, name)
+        if count is not None:
+            setattr(total, name, (getattr(total, name) or 0) + count)
+    for meter, count in more.meters.items():
+        total.meters[meter] = total.meters.get(meter, 0) + count
+    if more.cost_usd is not None:
+        total.cost_usd = (total.cost_usd or 0.0) + more.cost_usd
+
+
+def is_result_line(body: DecodedBody) -> bool:
+    """Whether a file is one of results: those of OpenAI have a request's own id and a response."""
+    line = decode(_LINE, body.head.partition(b"\n")[0])
+    return line is not None and line.custom_id is not None and (is_object(line.response) or is_object(line.error))
+
+
+def read_openai(body: DecodedBody) -> Results:
+    results = Results()
+    for line in _lines(body):
+        inner = decode(_INNER, line.response) if is_object(line.response) else None
+        results.add(openai.read, _RAW if inner is None else inner.body)
+    return results
+
+
+def read_anthropic(body: DecodedBody) -> Results:
+    results = Results()
+    for line in _lines(body):
+        inner = decode(_INNER, line.result) if is_object(line.result) else None
+        results.add(anthropic.read, _RAW if inner is None or inner.type != "succeeded" else inner.message)
+    return results
+
+
+def read_gemini(body: DecodedBody) -> Results:
+    return _read_gemini(_lines(body))
+
+
+def read_inlined(output: msgspec.Raw) -> tuple[Results | None, str | None]:
+    """Read the output of a batch of Gemini: the results that are in it, or the name of the file that has them."""
+    found = decode(_OUTPUT, output) if is_object(output) else None
+    if found is None:
+        return None, None
+    raw = found.inlined_responses
+    if is_object(raw) and (inner := decode(_OUTPUT, raw)) is not None:
+        raw = inner.inlined_responses
+    lines = decode(_LINES, raw) if is_array(raw) else None
+    file = found.responses_file if isinstance(found.responses_file, str) else None
+    return None if lines is None else _read_gemini(lines), file
+
+
+def _read_gemini(lines: Iterable[_Line]) -> Results:
+    results = Results()
+    for line in lines:
+        results.add(gemini.read, line.response)
+    return results
+
+
+def _lines(body: DecodedBody) -> Iterator[_Line]:
+    for data in body.head.split(b"\n"):
+        if data.strip():
+            yield decode(_LINE, data) or _Line()

@@ -1,0 +1,253 @@
+"""Jobs as providers document them: begun, asked for, answered, counted once; what is no job stays none."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from proxy.enrich.records import RecordBuilder
+from storage.record import Entry, Outcome, Record, format_id
+from tests.proxy.enrich.calls import named
+from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+
+# https://platform.openai.com/docs/guides/background, /docs/api-reference/responses/object
+RESPONSE = {
+    "id": "resp_1", "object": "response", "created_at": 1741476777, "status": "queued", "background": True,
+    "error": None, "model": "gpt-5.1-2025", "output": [], "usage": None,
+}  # fmt: skip
+USED = {
+    "input_tokens": 36, "input_tokens_details": {"cached_tokens": 4}, "output_tokens": 87,
+    "output_tokens_details": {"reasoning_tokens": 7}, "total_tokens": 123,
+}  # fmt: skip
+DONE = RESPONSE | {"status": "completed", "usage": USED}
+# https://platform.openai.com/docs/api-reference/batch/object
+BATCH = {"id": "batch_abc", "object": "batch", "status": "in_progress", "input_file_id": "file-in", "created_at": 17}
+CHAT = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [], "usage": {
+    "prompt_tokens": 22, "completion_tokens": 2, "total_tokens": 24}}  # fmt: skip
+# https://docs.anthropic.com/en/api/retrieving-message-batch-results
+MESSAGE = {"type": "message", "model": "claude-sonnet-4-5-20250929", "stop_reason": "end_turn", "usage": {
+    "input_tokens": 11, "output_tokens": 36, "service_tier": "batch"}}  # fmt: skip
+# https://ai.google.dev/gemini-api/docs/batch-api
+GENERATED = {"candidates": [{"finishReason": "STOP"}], "modelVersion": "gemini-2.5-flash", "usageMetadata": {
+    "promptTokenCount": 5, "candidatesTokenCount": 9}}  # fmt: skip
+
+
+@dataclass
+class Sidelog:
+    """One collector; `restart` makes another, which knows what the store has."""
+
+    entries: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew with what is stored."""
+        self._settings = settings()
+        self._builder = RecordBuilder("i", self._settings)
+        merged = {job.id: job for entry in self.entries for job in entry.jobs}
+        self._builder.know_jobs(sorted(merged.values(), key=lambda job: -job.started_at_us))
+
+    def see(self, method: str, path: str, answer: object, body: object = None, **more: Any) -> Record:
+        """Record one exchange."""
+        raw = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        asked = b"" if body is None else json.dumps(body).encode()
+        captured = exchange(path, asked, raw, method=method, **{"windows": (1 << 20, 1 << 18)} | more)
+        self.entries.append(self._builder.build(captured, descriptor_of(self._settings)))
+        return self.entries[-1].record
+
+
+def used(record: Record) -> tuple[Any, ...]:
+    return record.provider, record.resolved_model, record.input_tokens, record.output_tokens, record.usage_state
+
+
+def begun_by(record: Record) -> str | None:
+    return None if record.stream is None else record.stream.begun_by
+
+
+def lines(*documents: object) -> bytes:
+    return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
+
+
+NOTHING = (None, None, None, None, None)
+ASKED = {"model": "gpt-5.1", "input": "hi", "background": True}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_background_response_is_counted_when_it_is_first_seen_whole(*, restarts: bool) -> None:
+    """Never on the call that began it, on no poll before, and on no poll after, over a restart too."""
+    sidelog = Sidelog()
+    begun = sidelog.see("POST", "/v1/responses", RESPONSE, ASKED)
+    assert (begun.model, begun.provider, begun.usage_state, begun.input_tokens) == ("gpt-5.1", None, "later", None)
+    waits = sidelog.see("GET", "/v1/responses/resp_1", RESPONSE | {"status": "in_progress"})
+    assert (waits.provider, waits.usage_state, begun_by(waits)) == (None, "later", format_id(begun.id))
+    if restarts:
+        sidelog.restart()
+    done = sidelog.see("GET", "/v1/responses/resp_1", DONE)
+    assert used(done) == ("openai", "gpt-5.1-2025", 36, 87, "exact")
+    assert (done.cache_read_tokens, done.reasoning_tokens, begun_by(done)) == (4, 7, format_id(begun.id))
+    if restarts:
+        sidelog.restart()
+    again = sidelog.see("GET", "/v1/responses/resp_1", DONE)
+    assert used(again) == NOTHING
+    assert begun_by(again) == format_id(begun.id)
+
+
+def test_a_background_stream_is_counted_where_it_was_whole() -> None:
+    """A stream that is read to its end has the counts itself; one that broke off leaves them to the one resumed."""
+    events = named({"type": "response.queued", "response": RESPONSE}, {"type": "response.completed", "response": DONE})
+    whole = Sidelog()
+    assert used(whole.see("POST", "/v1/responses", events, ASKED | {"stream": True}, content_type="text/event-stream"))[
+        2:
+    ] == (36, 87, "exact")
+    assert used(whole.see("GET", "/v1/responses/resp_1", DONE)) == NOTHING
+    broken = Sidelog()
+    first = named(
+        {"type": "response.queued", "response": RESPONSE}, {"type": "response.output_text.delta", "delta": "a"}
+    )
+    begun = broken.see(
+        "POST", "/v1/responses", first, ASKED | {"stream": True}, content_type="text/event-stream",
+        outcome=Outcome.TRUNCATED,
+    )  # fmt: skip
+    assert used(begun) == (None, None, None, None, "later")
+    rest = named({"type": "response.output_text.delta", "delta": "b"}, {"type": "response.completed", "response": DONE})
+    path = "/v1/responses/resp_1?stream=true&starting_after=1"
+    resumed = broken.see("GET", path, rest, content_type="text/event-stream")
+    assert (*used(resumed)[2:], begun_by(resumed)) == (36, 87, "exact", format_id(begun.id))
+    assert used(broken.see("GET", path, rest, content_type="text/event-stream")) == NOTHING
+
+
+def test_a_response_that_was_not_asked_for_in_the_background_is_no_job() -> None:
+    """Who asked for it has its counts."""
+    sidelog = Sidelog()
+    plain = DONE | {"background": False}
+    assert used(sidelog.see("POST", "/v1/responses", plain, {"model": "gpt-5.1", "input": "hi"}))[2:] == (
+        36,
+        87,
+        "exact",
+    )
+    assert used(sidelog.see("GET", "/v1/responses/resp_1", plain)) == NOTHING
+    assert not any(entry.jobs for entry in sidelog.entries)
+    other = sidelog.see("GET", "/surveys/responses/7", {"id": "7", "background": True, "text": "x"})
+    assert used(other) == NOTHING
+
+
+def test_a_job_that_failed_or_was_cancelled_is_a_call_once() -> None:
+    """Its reason is shown, and no tokens where it has none."""
+    sidelog = Sidelog()
+    sidelog.see("POST", "/v1/responses", RESPONSE, ASKED)
+    cancelled = RESPONSE | {"status": "cancelled"}
+    ended = sidelog.see("POST", "/v1/responses/resp_1/cancel", cancelled)
+    assert (ended.provider, ended.usage_state, ended.input_tokens) == ("openai", "absent", None)
+    assert ended.stream is not None
+    assert ended.stream.finish_reason == "cancelled"
+    assert used(sidelog.see("GET", "/v1/responses/resp_1", cancelled)) == NOTHING
+
+
+def test_a_batch_is_counted_with_its_file() -> None:
+    """Where the batch itself says nothing of usage; twice downloaded, once counted, at the price of batches."""
+    sidelog = Sidelog()
+    begun = sidelog.see("POST", "/v1/batches", BATCH, {"input_file_id": "file-in", "endpoint": "/v1/chat/completions"})
+    assert (begun.usage_state, begun.provider) == ("later", None)
+    polled = sidelog.see("GET", "/v1/batches/batch_abc", BATCH | {"status": "completed", "output_file_id": "file-out"})
+    assert (polled.usage_state, begun_by(polled)) == ("later", format_id(begun.id))
+    sidelog.restart()
+    errors = lines({"id": "batch_req_9", "custom_id": "c", "response": None, "error": {"code": "batch_expired"}})
+    assert used(sidelog.see("GET", "/v1/files/file-err/content", errors)) == NOTHING
+    file = lines(*[
+        {"id": f"batch_req_{n}", "custom_id": f"r{n}", "response": {"status_code": 200, "body": CHAT}, "error": None}
+        for n in range(3)
+    ], {"id": "batch_req_8", "custom_id": "r8", "response": {"status_code": 400, "body": {"error": {}}}})  # fmt: skip
+    done = sidelog.see("GET", "/v1/files/file-out/content", file, content_type="application/octet-stream")
+    assert used(done) == ("openai", "gpt-4o-2024-08-06", 66, 6, "exact")
+    assert begun_by(done) == format_id(begun.id)
+    assert json.loads(done.data or b"")["batch"]["requests"] == 3
+    assert json.loads(done.data or b"")["batch"]["failed"] == 1
+    assert done.cost_usd == pytest.approx(66 * 1.25e-6 + 6 * 5e-6)
+    assert used(sidelog.see("GET", "/v1/files/file-out/content", file)) == NOTHING
+
+
+def test_a_batch_that_says_what_it_used_is_counted_with_that() -> None:
+    """Its file, which may be too large to be read, is not counted again; a file of input never is."""
+    sidelog = Sidelog()
+    sidelog.see("POST", "/v1/batches", BATCH, {"input_file_id": "file-in"})
+    whole = BATCH | {"status": "completed", "output_file_id": "file-out", "usage": USED, "model": "gpt-5.1-2025"}
+    assert used(sidelog.see("GET", "/v1/batches/batch_abc", whole)) == ("openai", "gpt-5.1-2025", 36, 87, "exact")
+    assert used(sidelog.see("GET", "/v1/batches/batch_abc", whole)) == NOTHING
+    file = lines({"id": "batch_req_1", "custom_id": "r", "response": {"body": CHAT}})
+    assert used(sidelog.see("GET", "/v1/files/file-out/content", file)) == NOTHING
+    asked = lines({"custom_id": "r", "method": "POST", "url": "/v1/chat/completions", "body": {"model": "gpt-4o"}})
+    assert used(sidelog.see("GET", "/v1/files/file-in/content", asked)) == NOTHING
+
+
+def test_a_batch_of_anthropic_with_two_models() -> None:
+    """Tokens and cost are the sums, the model is none, and each model is told apart beside."""
+    sidelog = Sidelog()
+    requests = [{"custom_id": "a", "params": {"model": "claude-sonnet-4-5", "max_tokens": 5}}]
+    batch = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress"}
+    begun = sidelog.see("POST", "/v1/messages/batches", batch, {"requests": requests})
+    assert (begun.model, begun.usage_state) == ("claude-sonnet-4-5", "later")
+    haiku = MESSAGE | {"model": "claude-haiku-4-5-20251001"}
+    file = lines(
+        {"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}},
+        {"custom_id": "b", "result": {"type": "succeeded", "message": haiku}},
+        {"custom_id": "c", "result": {"type": "errored", "error": {"type": "error"}}},
+    )
+    done = sidelog.see("GET", "/v1/messages/batches/msgbatch_1/results", file, content_type="application/x-jsonl")
+    assert used(done) == ("anthropic", None, 22, 72, "exact")
+    assert done.cost_usd == pytest.approx((11 * 3 + 36 * 15 + 11 * 1 + 36 * 5) / 2e6)
+    models = json.loads(done.data or b"")["batch"]["models"]
+    assert [model["output_tokens"] for model in models] == [36, 36]
+    assert begun_by(done) == format_id(begun.id)
+
+
+def test_a_batch_of_gemini_inline_and_in_a_file() -> None:
+    """The operation has the results itself, or names their file."""
+    sidelog = Sidelog()
+    path = "/v1beta/models/gemini-2.5-flash:batchGenerateContent"
+    begun = sidelog.see(
+        "POST", path, {"name": "batches/b1", "metadata": {"state": "BATCH_STATE_PENDING"}}, {"batch": {}}
+    )
+    assert (begun.model, begun.usage_state) == ("gemini-2.5-flash", "later")
+    inline = {"inlinedResponses": {"inlinedResponses": [{"response": GENERATED}, {"response": GENERATED}]}}
+    done = sidelog.see("GET", "/v1beta/batches/b1", {"name": "batches/b1", "done": True, "response": inline})
+    assert used(done) == ("gemini", "gemini-2.5-flash", 10, 18, "exact")
+    sidelog.see("POST", path, {"name": "batches/b2", "metadata": {}}, {"batch": {}})
+    sidelog.see(
+        "GET", "/v1beta/batches/b2", {"name": "batches/b2", "done": True, "response": {"responsesFile": "files/f"}}
+    )
+    file = lines({"key": "a", "response": GENERATED})
+    assert used(sidelog.see("GET", "/download/v1beta/files/f:download?alt=media", file))[2:] == (5, 9, "exact")
+    assert used(sidelog.see("GET", "/download/v1beta/files/g:download?alt=media", file)) == NOTHING
+
+
+def test_a_file_that_was_not_seen_whole_has_no_figures() -> None:
+    """Nor is it counted: a later download may be seen whole."""
+    sidelog = Sidelog()
+    sidelog.see("POST", "/v1/messages/batches", {"id": "msgbatch_1", "type": "message_batch"}, {"requests": []})
+    file = lines(*[{"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}}] * 50)
+    path = "/v1/messages/batches/msgbatch_1/results"
+    for more in ({"windows": (1000, 500)}, {"outcome": Outcome.CLIENT_CLOSED}):
+        assert used(sidelog.see("GET", path, file, **more)) == (None, None, None, None, "lost")
+    assert used(sidelog.see("GET", path, file))[2:] == (550, 1800, "exact")
+
+
+def test_videos_and_operations() -> None:
+    """They have no tokens; an operation counts only where its beginning was seen."""
+    sidelog = Sidelog()
+    video = {"id": "video_1", "object": "video", "model": "sora-2", "status": "queued", "seconds": "8"}
+    sidelog.see("POST", "/v1/videos", video, {"model": "sora-2", "prompt": "x"})
+    done = sidelog.see("GET", "/v1/videos/video_1", video | {"status": "completed"})
+    assert (done.provider, done.model, done.usage_state) == ("openai", "sora-2", "exact")
+    assert done.stream is not None
+    assert done.stream.meters == {"video_seconds": 8}
+    assert used(sidelog.see("GET", "/v1/videos/video_1", video | {"status": "completed"})) == NOTHING
+    name = "models/veo-3.1-generate-preview/operations/op1"
+    ended = {"name": name, "done": True, "response": {"generateVideoResponse": {"generatedSamples": []}}}
+    assert used(sidelog.see("GET", f"/v1beta/{name}", ended)) == NOTHING
+    begun = sidelog.see("POST", "/v1beta/models/veo-3.1-generate-preview:predictLongRunning", {"name": name}, {})
+    assert (begun.model, begun.usage_state) == ("veo-3.1-generate-preview", "later")
+    done = sidelog.see("GET", f"/v1beta/{name}", ended)
+    assert (done.provider, done.usage_state, begun_by(done)) == ("gemini", "absent", format_id(begun.id))
+    assert used(sidelog.see("GET", f"/v1beta/{name}", ended)) == NOTHING
