@@ -235,6 +235,9 @@ class Payload(msgspec.Struct, gc=False):
     """Null when the exchange had none."""
     timeline: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """Streams: (byte offset in the decoded body, µs since start) per chunk, at most 512 entries, rising."""
+    request_trailers: bytes = b""
+    response_trailers: bytes = b""
+    """Fields behind a chunked body, as received, redacted, without the last line end; empty: none."""
 
 
 ToolStatus = Literal["processing", "success", "error"]

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from api.http.responses import ApiObject
 from api.native.cut_bodies import Kept, joined_text, kept_of
-from api.native.projection import is_in_flight, split_head
+from api.native.projection import is_in_flight, split_fields, split_head
 from storage.record import Body, Outcome, Payload, Record, format_id
 
 REDACTED: Final = "[REDACTED]"
@@ -86,6 +86,8 @@ class ClientRequestDetail(ApiObject):
     validationData: dict[str, bool]
     requestBodyCut: Kept | UnsetType = UNSET
     responseBodyCut: Kept | UnsetType = UNSET
+    requestTrailers: dict[str, str] | UnsetType = UNSET
+    responseTrailers: dict[str, str] | UnsetType = UNSET
 
 
 def project_row(
@@ -143,6 +145,8 @@ def project_detail(
         responseBody=None if payload is None else body_of(payload.response_body, payload.response_head),
         requestBodyCut=UNSET if payload is None else _cut_of(payload.request_body),
         responseBodyCut=UNSET if payload is None else _cut_of(payload.response_body),
+        requestTrailers=UNSET if payload is None else _trailers_of(payload.request_trailers),
+        responseTrailers=UNSET if payload is None else _trailers_of(payload.response_trailers),
         **msgspec.structs.asdict(row),
     )
 
@@ -201,8 +205,16 @@ def checks_of(record: Record) -> dict[str, bool]:
 
 def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:
     """Return a stored head by lower-case name, repeated fields joined as RFC 9110 §5.3 does."""
+    return _joined(split_head(head)[1], shows_redacted=shows_redacted)
+
+
+def _trailers_of(lines: bytes) -> dict[str, str] | UnsetType:
+    return _joined(split_fields(lines), shows_redacted=True) if lines else UNSET
+
+
+def _joined(fields: list[list[str]], *, shows_redacted: bool) -> dict[str, str]:
     shown: dict[str, str] = {}
-    for name, value in split_head(head)[1]:
+    for name, value in fields:
         if shows_redacted or REDACTED not in value:
             name = name.lower()
             shown[name] = f"{shown[name]}, {value}" if name in shown else value

@@ -2,7 +2,7 @@
 
 Standard: the HAR 1.2 specification (W3C Web Performance, historical draft). Values are the stored ones: redacted, and
 of a cut body both ends with a mark between them, and `comment` says so. Times are milliseconds, -1 where a phase was
-not reached.
+not reached. Trailer fields, which HAR has no place for, are `_trailers` beside `headers`.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from api.http.times import format_time
 from api.native.cut_bodies import describe_loss, joined_text
 from api.native.messages import NOTHING_ARCHIVED, Archived
-from api.native.projection import split_head
+from api.native.projection import split_fields, split_head
 from storage.record import Body, Payload, Record, format_id
 
 CREATOR: Final = {"name": "sidelog", "version": "1"}
@@ -35,10 +35,8 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "headersSize": len(payload.request_head) + 4 if payload else -1,
         "bodySize": record.request_bytes,
     }
-    if payload is not None and payload.request_body is not None:
-        request["postData"] = _post_data(payload.request_body, _field(request_headers, "content-type"))
     parts = (response_line or "").split(" ", _REASON_AT)
-    response = {
+    response: dict[str, object] = {
         "status": record.status or 0,
         "statusText": parts[_REASON_AT] if len(parts) > _REASON_AT else "",
         "httpVersion": version,
@@ -49,6 +47,10 @@ def har_entry(record: Record, payload: Payload | None, messages: Archived = NOTH
         "headersSize": len(payload.response_head) + 4 if payload else -1,
         "bodySize": record.response_bytes,
     }
+    if payload is not None:
+        request |= _post_data(payload.request_body, _field(request_headers, "content-type"))
+        request |= _trailers(payload.request_trailers)
+        response |= _trailers(payload.response_trailers)
     entry: dict[str, object] = {
         "startedDateTime": format_time(record.started_at_us),
         "time": record.duration_us / 1000,
@@ -76,15 +78,21 @@ def _pairs(headers: list[list[str]]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in headers]
 
 
+def _trailers(lines: bytes) -> dict[str, object]:
+    return {"_trailers": _pairs(split_fields(lines))} if lines else {}
+
+
 def _field(headers: list[list[str]], name: str) -> str:
     return next((value for key, value in headers if key.lower() == name), "")
 
 
-def _post_data(body: Body, media_type: str) -> dict[str, object]:
+def _post_data(body: Body | None, media_type: str) -> dict[str, object]:
+    if body is None:
+        return {}
     encoding, text = joined_text(body)
     notes = [note for note in (describe_loss(body), encoding if encoding == "base64" else "") if note]
     data: dict[str, object] = {"mimeType": media_type, "params": [], "text": text}
-    return {**data, "comment": ", ".join(notes)} if notes else data
+    return {"postData": {**data, "comment": ", ".join(notes)} if notes else data}
 
 
 def _content(record: Record, payload: Payload | None, media_type: str) -> dict[str, object]:

@@ -59,28 +59,44 @@ def usage_json(record: Record) -> dict[str, object] | None:
 def detail_json(record: Record, payload: Payload | None) -> dict[str, object]:
     """Show a record with heads and bodies; those are null when nothing of them is stored."""
     shown = record_json(record)
-    shown["request"] = None if payload is None else message_json(payload.request_head, payload.request_body)
-    shown["response"] = None if payload is None else message_json(payload.response_head, payload.response_body)
-    shown["timeline"] = [] if payload is None else payload.timeline
+    shown["request"] = shown["response"] = None
+    shown["timeline"] = []
+    if payload is not None:
+        shown["request"] = message_json(payload.request_head, payload.request_body, payload.request_trailers)
+        shown["response"] = message_json(payload.response_head, payload.response_body, payload.response_trailers)
+        shown["timeline"] = payload.timeline
     return shown
 
 
-def message_json(head: bytes, body: Body | None) -> dict[str, object]:
-    """Show one half of an exchange: start line, headers as [name, value] in their order, body."""
+def message_json(head: bytes, body: Body | None, trailers: bytes) -> dict[str, object]:
+    """Show one half of an exchange: start line, headers as [name, value] in their order, body, trailers."""
     start_line, headers = split_head(head)
-    return {"start_line": start_line, "headers": headers, "body": None if body is None else body_json(body)}
+    return {
+        "start_line": start_line,
+        "headers": headers,
+        "body": None if body is None else body_json(body),
+        "trailers": split_fields(trailers),
+    }
 
 
 def split_head(head: bytes) -> tuple[str | None, list[list[str]]]:
     """Cut a stored head into its start line and [name, value] pairs; repeated headers stay apart."""
-    lines = [line for line in head.replace(b"\r\n", b"\n").split(b"\n") if line]
-    if not lines:
-        return None, []
-    headers = []
-    for line in lines[1:]:
-        name, _, value = line.partition(b":")
-        headers.append([_text(name), _text(value.strip(b" \t"))])
-    return _text(lines[0]), headers
+    lines = _lines_of(head)
+    return (_text(lines[0]), _fields(lines[1:])) if lines else (None, [])
+
+
+def split_fields(lines: bytes) -> list[list[str]]:
+    """Cut stored field lines into [name, value] pairs; repeated ones stay apart."""
+    return _fields(_lines_of(lines))
+
+
+def _lines_of(stored: bytes) -> list[bytes]:
+    return [line for line in stored.replace(b"\r\n", b"\n").split(b"\n") if line]
+
+
+def _fields(lines: list[bytes]) -> list[list[str]]:
+    parts = (line.partition(b":") for line in lines)
+    return [[_text(name), _text(value.strip(b" \t"))] for name, _, value in parts]
 
 
 def body_json(body: Body) -> dict[str, object]:

@@ -33,6 +33,8 @@ from proxy.ring.exchange import (
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
     NOTE_REFUSED_HEAD,
+    NOTES_REQUEST_TRAILERS,
+    NOTES_RESPONSE_TRAILERS,
     CapturedExchange,
 )
 from proxy.ring.inflight import InflightExchange
@@ -60,6 +62,8 @@ _OK: Final = _OUTCOMES[0]
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 _NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error"}
+
+_TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
 
 _NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"],))
 """Codes of clients that only asked what this port speaks: no reason for anybody to act."""
@@ -135,8 +139,8 @@ class RecordBuilder:
             self._data(captured) if captured.notes or status == SWITCHING_PROTOCOLS else None,
         )  # fmt: skip
 
-    def _data(self, captured: CapturedExchange) -> bytes:
-        """Build what few exchanges have: the close code of a WebSocket, why it failed, a response head refused."""
+    def _data(self, captured: CapturedExchange) -> bytes | None:
+        """Build what few exchanges have: a close code, why it failed, a response head refused, trailers dropped."""
         data: dict[str, object] = {}
         if captured.status == SWITCHING_PROTOCOLS:
             data["close_code"] = captured.close_code or None
@@ -147,17 +151,28 @@ class RecordBuilder:
         head = captured.notes.get(NOTE_REFUSED_HEAD)
         if head is not None and not captured.flags & FLAG_HEADS_OFF:
             data["refused_response_head"] = self._redactor.redact_head(head).decode(errors="backslashreplace")
-        return msgspec.json.encode(data)
+        if not captured.flags & FLAG_HEADS_OFF:
+            for name, tags in _TRAILERS.items():
+                if (dropped := captured.notes.get(tags[1])) is not None:
+                    data[f"{name}_dropped"] = dropped.decode(errors="backslashreplace").split(",")
+        return msgspec.json.encode(data) if data else None
 
     def _payload(self, captured: CapturedExchange, exchange: DecodedExchange) -> Payload:
         request, response = exchange.request, exchange.response
-        return Payload(
+        payload = Payload(
             exchange.line.redacted + request.redacted,
             exchange.status_line + response.redacted,
             self._body(captured, exchange.request_body, captured.request_bytes, request),
             self._body(captured, exchange.response_body, captured.response_bytes, response),
             exchange.timeline,
         )
+        if captured.notes:
+            payload.request_trailers = self._trailers(captured, NOTES_REQUEST_TRAILERS)
+            payload.response_trailers = self._trailers(captured, NOTES_RESPONSE_TRAILERS)
+        return payload
+
+    def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
+        return self._redactor.redact_fields(captured.notes.get(tags[0], b"").removesuffix(b"\r\n"))
 
     def _body(self, captured: CapturedExchange, body: DecodedBody | None, size: int, facts: HeadFacts) -> Body | None:
         """Return the stored body; None when there was none, or when messages passed, which are events of their own."""

@@ -26,6 +26,11 @@ class BodyFramer:
         return 0 if self._decoder is None else self._decoder.in_hand
 
     @property
+    def trailers(self) -> bytes:
+        """The trailer lines behind a chunked body, each with its CRLF; all of them once it `is_done`."""
+        return b"" if self._decoder is None else self._decoder.trailers
+
+    @property
     def ends_at_close(self) -> bool:
         return self._decoder is None and self._remaining < 0
 

@@ -1,8 +1,9 @@
 """The chunked transfer coding, read strictly (RFC 9112 §7.1). Pure: bytes in, pieces of body out.
 
 llhttp does not show where a chunked body ends, so what follows it could not be kept apart; hence this small decoder. It
-takes hexadecimal digits only, bounds size lines and trailers, and drops extensions and trailer fields, which a proxy
-that frames anew must not forward (RFC 9112 §7.1.1, §7.1.2). Any split of the input gives the same body.
+takes hexadecimal digits only, bounds size lines and trailers, and drops extensions, which a proxy that frames anew must
+not forward (RFC 9112 §7.1.1). Trailer fields are judged as those of heads are, and kept. Any split of the input gives
+the same body.
 
 Chunks read one by one cost 2 µs each, whatever is in them. Small ones in a row are therefore taken in one go (0.15 µs),
 and one call does a bounded amount of work: what it leaves in hand, `has_more` says, is for another turn (P23).
@@ -15,6 +16,8 @@ MAX_LINE_BYTES: Final = 4096
 """Size line with its extensions (P4)."""
 MAX_TRAILER_BYTES: Final = 32768
 """All trailer fields together: the limit of a head."""
+MAX_TRAILER_FIELDS: Final = 100
+"""As many as a head may have."""
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -75,10 +78,15 @@ def frame(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def last_chunk(trailers: bytes) -> bytes:
+    """Return the end of a body with trailer lines, each with its CRLF."""
+    return b"0\r\n%b\r\n" % trailers
+
+
 class ChunkedDecoder:
     """Reads one chunked body."""
 
-    __slots__ = ("_buffer", "_remaining", "_state", "_trailer_bytes", "has_more")
+    __slots__ = ("_buffer", "_remaining", "_state", "_trailer_fields", "has_more", "trailers")
 
     def __init__(self) -> None:
         self.has_more = False
@@ -86,7 +94,9 @@ class ChunkedDecoder:
         self._state = _SIZE
         self._remaining = 0
         self._buffer = b""
-        self._trailer_bytes = 0
+        self.trailers = b""
+        """Trailer lines as received, each with its CRLF; all of them once `is_done`."""
+        self._trailer_fields = 0
 
     @property
     def in_hand(self) -> int:
@@ -155,9 +165,9 @@ class ChunkedDecoder:
         line_end = data.find(b"\r\n", at, at + MAX_LINE_BYTES + 2)
         if line_end < 0:
             if len(data) - at > MAX_LINE_BYTES + 1:  # the CR of a longest line may be the last byte
-                raise ChunkError(f"chunk size line over {MAX_LINE_BYTES} bytes")
+                raise ChunkError(f"{self._line_name} over {MAX_LINE_BYTES} bytes")
             if data.find(b"\n", at) >= 0:
-                raise ChunkError(f"bare LF in chunk size line {data[at : at + 40]!r}")
+                raise ChunkError(f"bare LF in {self._line_name} {data[at : at + 40]!r}")
         return line_end
 
     def _line(self, line: bytes) -> None:
@@ -174,6 +184,18 @@ class ChunkedDecoder:
         elif not line:
             self._state = _DONE
         else:
-            self._trailer_bytes += len(line) + 2
-            if self._trailer_bytes > MAX_TRAILER_BYTES or not _TRAILER_LINE.fullmatch(line):
-                raise ChunkError("invalid or oversized trailer section")
+            self._take_trailer(line)
+
+    @property
+    def _line_name(self) -> str:
+        return "trailer field" if self._state == _TRAILER else "chunk size line"
+
+    def _take_trailer(self, line: bytes) -> None:
+        if not _TRAILER_LINE.fullmatch(line):
+            raise ChunkError(f"invalid trailer field {line[:40]!r}")
+        self._trailer_fields += 1
+        if self._trailer_fields > MAX_TRAILER_FIELDS:
+            raise ChunkError(f"more than {MAX_TRAILER_FIELDS} trailer fields")
+        self.trailers += line + b"\r\n"
+        if len(self.trailers) > MAX_TRAILER_BYTES:
+            raise ChunkError(f"trailer section over {MAX_TRAILER_BYTES} bytes")

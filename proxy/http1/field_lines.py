@@ -18,7 +18,6 @@ HOP_BY_HOP: Final = frozenset(
         b"te",
         b"transfer-encoding",
         b"upgrade",
-        b"trailer",
         b"proxy-authenticate",
         b"proxy-authorization",
         b"proxy-authentication-info",
@@ -29,6 +28,8 @@ HOP_BY_HOP: Final = frozenset(
 
 UPGRADE_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 """The only upgrade that is passed on, in both directions (P7)."""
+TE_LINES: Final = b"Connection: TE\r\nTE: trailers\r\n"
+"""What says that trailers are wanted; TE is between two neighbours, and so named in Connection (RFC 9110 §10.1.4)."""
 
 MAX_PLAIN_LINES: Final = 4096
 MAX_HOST_LINES: Final = 1024

@@ -24,9 +24,10 @@ OptOutLevel = Literal["none", "meta", "usage", "headers"]
 _ESSENTIAL: Final = frozenset((b"host", b"content-length", b"authorization", b"cookie"))
 """Naming one of these in Connection would make us strip it silently: refused instead (P1)."""
 
-_OURS: Final = frozenset(
+OUR_FIELDS: Final = frozenset(
     (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"x-sidelog-hop")
 )
+"""Lower-case names of what is written anew on each request."""
 
 _REQUEST_ID: Final = re.compile(rb"[\w.-]{1,128}", re.ASCII)
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -43,6 +44,8 @@ class RequestHead:
     is_websocket: bool = False
     """It asks to become a WebSocket (RFC 6455 §4.1); any other upgrade is cut out and not offered (P7)."""
     expects_continue: bool = False
+    accepts_trailers: bool = False
+    """It says that it keeps trailers (RFC 9110 §10.1.4)."""
     host: bytes = b""
     forwarded_for: bytes = b""
     forwarded_proto: bytes = b""
@@ -175,6 +178,10 @@ def _request_coding(head: RequestHead, line: bytes, value: bytes, dropped: set[b
     head.is_chunked = True
 
 
+def _request_te(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+    head.accepts_trailers = head.accepts_trailers or b"trailers" in options_of(value)
+
+
 def _request_expect(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
     if value.lower() != b"100-continue":
         raise Refused("expectation_failed", f"expectation {value[:40]!r} cannot be met")
@@ -238,6 +245,7 @@ def _drop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> 
 _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[bytes]], None]]] = {
     **dict.fromkeys(HOP_BY_HOP, _drop),
     b"connection": _request_connection,
+    b"te": _request_te,
     b"upgrade": _request_upgrade,
     b"content-length": _request_length,
     b"transfer-encoding": _request_coding,
@@ -252,5 +260,5 @@ _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[byte
     b"x-sidelog-hop": _request_hop,
     b"sec-websocket-key1": _request_draft_key,
 }
-_TWINS: Final = HOP_BY_HOP | _OURS | {b"content-length", b"host"}
+_TWINS: Final = HOP_BY_HOP | OUR_FIELDS | {b"content-length", b"host"}
 """Names whose underscore spellings are dropped: CGI-style servers would take them for the real ones (P18)."""

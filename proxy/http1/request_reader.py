@@ -133,6 +133,11 @@ class RequestReader:
         """How many bytes came and were not read."""
         return len(self.buffer) + (self._framer.in_hand if self.is_body_due else 0)
 
+    @property
+    def trailers(self) -> bytes:
+        """The trailer lines of the body that was read last, once no more of it is due."""
+        return self._framer.trailers
+
     def read_body(self, data: bytes) -> bytes:
         """Return the body among the next bytes, without its framing; `data` continues `buffer`.
 

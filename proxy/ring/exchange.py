@@ -8,6 +8,7 @@ Entry header, little-endian, in the order of `FIXED`; -1 stands for "not reached
 lengths.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
@@ -47,6 +48,8 @@ NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_LONGEST_GAP, NOTE_MESSAGES_DROPPED = 1, 2,
 """Why the exchange failed, in words; what the upstream sent for a response head, up to `MAX_REFUSED_HEAD_BYTES`; the
 longest silence between two chunks, `LONGEST_GAP`, where the timeline lost entries; how many WebSocket messages passed
 unrecorded."""
+NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS = (5, 6), (7, 8)
+"""Trailer lines as received, each with its CRLF; names of those that were not passed on, each once, between commas."""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
 
 ACCESS: Final = Struct("<B16s")
@@ -106,6 +109,11 @@ class Exchange:
 
     def note(self, tag: int, data: bytes) -> None:
         self.notes += NOTE.pack(tag, len(data)) + data
+
+    def note_trailers(self, tags: tuple[int, int], lines: bytes, dropped: Iterable[bytes]) -> None:
+        self.note(tags[0], lines)
+        if names := b",".join(dict.fromkeys(dropped)):
+            self.note(tags[1], names)
 
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
         """Pack the entry header and collect the sections, leaving bodies out as the ring's fill level demands."""

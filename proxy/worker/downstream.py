@@ -278,7 +278,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         except Refused as refusal:
             self._relay.refuse(refusal)
             return
-        self._relay.forward_body(body, is_last=not reader.is_body_due)
+        self._relay.forward_body(body, reader.trailers, is_last=not reader.is_body_due)
         if reader.has_more_body or len(data) >= TURN_BYTES:
             self._await_turn(reader.in_hand)
 

@@ -127,7 +127,7 @@ class ReferenceEngine:
             max_line_bytes=self._limits.max_header_line_bytes or 1 << 24,
         )
         exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (0 if request.body_exists else FLAG_REQUEST_COMPLETE)
-        head.is_websocket = False
+        head.is_websocket = head.accepts_trailers = False  # aiohttp reads trailers and drops them
         if authority is not None:
             head.host = authority
         original = self._trusted.original(peer, head)

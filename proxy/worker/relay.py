@@ -19,12 +19,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from proxy.http1.chunked import LAST_CHUNK, frame
+from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.errors import KEEPS_CONNECTION, STATUS_OF, Refused, UpstreamError, error_response
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
+from proxy.http1.trailers import forwarded_trailers, trailer_names, without_trailer_field
 from proxy.network.socket_queues import unsent_bytes
 from proxy.network.turns import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
@@ -38,6 +39,8 @@ from proxy.ring.exchange import (
     MAX_REFUSED_HEAD_BYTES,
     NOTE_MESSAGE,
     NOTE_REFUSED_HEAD,
+    NOTES_REQUEST_TRAILERS,
+    NOTES_RESPONSE_TRAILERS,
     OK,
     OUTCOME_INDEX,
     Exchange,
@@ -195,7 +198,7 @@ class Relay:
             exchange.request_body.add(body)
         return body
 
-    def forward_body(self, body: bytes, *, is_last: bool) -> None:
+    def forward_body(self, body: bytes, trailers: bytes, *, is_last: bool) -> None:
         exchange, head = self.exchange, self._head
         assert exchange is not None
         assert exchange.request_body is not None
@@ -212,7 +215,7 @@ class Relay:
                 return
             body = frame(body) if body else b""
             if is_last:
-                body += LAST_CHUNK
+                body += self._end_request_body(exchange, trailers) if trailers else LAST_CHUNK
         if is_last:
             self.is_request_complete = True
             exchange.flags |= FLAG_REQUEST_COMPLETE
@@ -223,6 +226,12 @@ class Relay:
             self._forward(body)
         elif is_last or self._is_body_enough():
             self._end_waiting()
+
+    def _end_request_body(self, exchange: Exchange, trailers: bytes) -> bytes:
+        assert self._route is not None
+        kept, dropped = forwarded_trailers(trailers, exchange.request_head, self._route.request_trailers_without)
+        exchange.note_trailers(NOTES_REQUEST_TRAILERS, trailers, dropped)
+        return last_chunk(kept)
 
     def forward_tunnel(self, tunnel: Tunnel, data: bytes) -> None:
         self._forward(data)
@@ -403,7 +412,7 @@ class Relay:
             self.is_keep_alive = False
         framing = b"Content-Length: %d\r\n" % length if length >= 0 and head.status != 204 else b""
         connection = b"Connection: keep-alive\r\n" if self.is_keep_alive else b"Connection: close\r\n"
-        return head.status_line + head.fields + framing + connection
+        return head.status_line + without_trailer_field(head.fields) + framing + connection
 
     def response_data(self, data: bytes) -> None:
         """Send more body; nothing is held back. The copy is taken after the write."""
@@ -416,7 +425,7 @@ class Relay:
         if exchange.timeline is not None:
             note_chunk(exchange.timeline, exchange.response_body.size, (now_ns - exchange.started_ns) // 1000)
 
-    def response_end(self, data: bytes) -> None:
+    def response_end(self, data: bytes, trailers: bytes) -> None:
         exchange = self.exchange
         assert exchange is not None
         assert exchange.response_body is not None
@@ -426,18 +435,27 @@ class Relay:
         now_ns = time.monotonic_ns()
         if exchange.done_ns < 0:
             exchange.done_ns = now_ns - exchange.started_ns
-        if not self.is_request_complete and self._awaits_body(partial(self.response_end, data)):
+        if not self.is_request_complete and self._awaits_body(partial(self.response_end, data, trailers)):
             return
         if data:
             exchange.response_body.add(data)
             if exchange.timeline is not None:
                 note_chunk(exchange.timeline, exchange.response_body.size, exchange.done_ns // 1000)
+        end = self._end_response_body(exchange, trailers) if trailers else LAST_CHUNK
         if self._is_chunked_out:
-            data = frame(data) + LAST_CHUNK if data else LAST_CHUNK
+            data = frame(data) + end if data else end
         self._record(exchange, now_ns)
         if data:
             self._transport.write(data)
         self._client.exchange_ended(now_ns, linger=not self.is_request_complete)
+
+    def _end_response_body(self, exchange: Exchange, trailers: bytes) -> bytes:
+        assert self._route is not None
+        kept, dropped = forwarded_trailers(trailers, exchange.response_head, self._route.response_trailers_without)
+        if not self._is_chunked_out:
+            dropped = trailer_names(trailers)
+        exchange.note_trailers(NOTES_RESPONSE_TRAILERS, trailers, dropped)
+        return last_chunk(kept)
 
     # Tunnels.
 

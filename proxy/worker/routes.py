@@ -14,9 +14,9 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from proxy.http1.errors import Refused
-from proxy.http1.field_lines import UPGRADE_LINES
+from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES
 from proxy.http1.header_rules import Rules, compile_rules
-from proxy.http1.request_head import OptOutLevel, RequestHead
+from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
 from proxy.process.tls import upstream_context
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
@@ -58,8 +58,10 @@ class Route:
         "limits",
         "max_body_bytes",
         "path",
+        "request_trailers_without",
         "request_window_bytes",
         "response_rules",
+        "response_trailers_without",
         "response_window_bytes",
         "server_name",
         "strip_bytes",
@@ -87,6 +89,11 @@ class Route:
         self._rules = compile_rules(*_request_rules(route, settings))
         self.response_rules = compile_rules(*(_response_rules(owner.headers) for owner in (settings.proxy, route)))
         self.access = compile_access(route)
+        self.request_trailers_without = self._rules.without | OUR_FIELDS | self._key_fields()
+        """Lower-case names that do not go on in trailers either."""
+        self.response_trailers_without = self.response_rules.without | {
+            settings.proxy.record_id_header.lower().encode()
+        }
         self.limits = limits_of(route, settings.proxy.limits)
         self.deadlines = Deadlines(self.limits)
         self.max_body_bytes = self.limits.max_body_bytes
@@ -96,6 +103,10 @@ class Route:
         self.flags = CAPTURE_FLAGS[level]
         self.windows = CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider)
         self.request_window_bytes, self.response_window_bytes, self.tail_bytes = self.windows.plain
+
+    def _key_fields(self) -> frozenset[bytes]:
+        access = self.access
+        return frozenset((access.header,) if access is not None and access.is_keyed else ())
 
     def at_level(self, level: OptOutLevel) -> "Route":
         """Return the route at a level below `body`, or its own if that is lower; always the same object."""
@@ -135,6 +146,8 @@ class Route:
             fields = self.access.without_key(fields)
         if head.is_websocket:
             via += UPGRADE_LINES
+        elif head.accepts_trailers:
+            via += TE_LINES
         return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
             host, fields, self._rules.lines, request_id, hops, via, framing,
         )  # fmt: skip

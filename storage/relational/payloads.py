@@ -39,6 +39,8 @@ class Heads(msgspec.Struct, array_like=True, gc=False):
     request_head: bytes
     response_head: bytes
     timeline: list[tuple[int, int]]
+    request_trailers: bytes
+    response_trailers: bytes
 
 
 class Bodies(msgspec.Struct, array_like=True, gc=False):
@@ -69,7 +71,7 @@ class Packer:
     def add(self, payload: Payload, seq: int, started_at_us: int) -> tuple[Place, Place]:
         """Put one record's payload into the open blocks; returns where its heads and its bodies will be."""
         self._seq, self._started_at_us = seq, started_at_us
-        heads = self._put(HEADS, Heads(payload.request_head, payload.response_head, payload.timeline))
+        heads = self._put(HEADS, _heads_of(payload))
         if payload.request_body is None and payload.response_body is None:
             return heads, NOWHERE
         return heads, self._put(BODIES, Bodies(payload.request_body, payload.response_body))
@@ -121,6 +123,13 @@ class Packer:
             block.clear()
 
 
+def _heads_of(payload: Payload) -> Heads:
+    return Heads(
+        payload.request_head, payload.response_head, payload.timeline,
+        payload.request_trailers, payload.response_trailers,
+    )  # fmt: skip
+
+
 def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytearray]:
     """Compress some slices (offset, length) of a block as a block of their own; returns its size and its frame."""
     block = zstd.decompress(frame)
@@ -144,7 +153,10 @@ class Unpacker:
         head = self._heads.decode(raw_heads)
         raw_bodies = self._slice(bodies)
         body = Bodies(None, None) if raw_bodies is None else self._bodies.decode(raw_bodies)
-        return Payload(head.request_head, head.response_head, body.request_body, body.response_body, head.timeline)
+        return Payload(
+            head.request_head, head.response_head, body.request_body, body.response_body, head.timeline,
+            head.request_trailers, head.response_trailers,
+        )  # fmt: skip
 
     def _slice(self, place: Place) -> memoryview | None:
         number, offset, length = place

@@ -88,7 +88,7 @@ def _escaped_call(call: ToolCall) -> ToolCall:
 
 def _without_bodies(payload: Payload) -> Payload:
     request, response = _omitted(payload.request_body), _omitted(payload.response_body)
-    return Payload(payload.request_head, payload.response_head, request, response)
+    return msgspec.structs.replace(payload, request_body=request, response_body=response, timeline=[])
 
 
 def _omitted(body: Body | None) -> Body | None:

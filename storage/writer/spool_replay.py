@@ -23,7 +23,7 @@ import msgspec
 
 from storage.base import Storage
 from storage.ledger import SOURCE_SPOOL, is_ahead
-from storage.record import Batch, Body, Entry, Payload, Position, now_us
+from storage.record import Batch, Body, Entry, Position, now_us
 from storage.writer.pending_batch import PendingBatch, PositionUpdate, SourceRun
 from storage.writer.spool import FrameLocation, Spool, SpoolFull
 from storage.writer.spool_frames import FrameDamaged, Origins
@@ -251,7 +251,7 @@ def without_bodies(entry: Entry) -> Entry:
             None if body is None else Body(b"", b"", body.size, True, body.coding, "shed")
             for body in (payload.request_body, payload.response_body)
         )
-        payload = Payload(payload.request_head, payload.response_head, request, response)
+        payload = msgspec.structs.replace(payload, request_body=request, response_body=response, timeline=[])
     calls = [msgspec.structs.replace(call, arguments=None, result=None, search="") for call in entry.tool_calls]
     return Entry(msgspec.structs.replace(entry.record, shed="bodies"), payload, calls, entry.jobs)
 

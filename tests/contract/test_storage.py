@@ -204,6 +204,10 @@ async def test_payloads_of_every_size_are_kept(store: Storage) -> None:
         for size in sizes
     ]
     given += [None, Payload(b"", b"", None, None), Payload(b"a", b"b", None, make_body(b"\0"), [(1, 2)])]
+    given += [
+        Payload(b"a", b"b", None, None, [], b"T: 1\r\nT: 2", b""),
+        Payload(b"", b"", None, None, [], b"", b"\0\xff"),
+    ]
     await store.commit(Batch("sidecar-1", [Entry(make_record(), payload) for payload in given]))
     await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
     expected = {seq: payload for seq, payload in enumerate([*given, make_payload()], 1) if payload is not None}

@@ -119,9 +119,13 @@ BAD_HOSTS: Final = (
     b"a#b",
     b"\\a",
 )
-TRAILERS: Final = (b"", b"", b"", b"X: y\r\n")
+TRAILERS: Final = (
+    b"", b"", b"", b"X: y\r\n", b"Grpc-Status: 0\r\ngrpc-message:\tok \r\n", b"X: \xff\r\n" * 100, b"X-A: 1\r\nx:\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"X: y\r\nContent-Length: 9\r\nHost: b\r\n",
+    b"X_Forwarded_For: 1\r\nCookie: a=1\r\n",
+)  # fmt: skip
 BAD_TRAILERS: Final = (
-    b"X : y\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 9\r\n", b"X\r\n", b" X: y\r\n",
+    b"X : y\r\n", b"X\r\n", b" X: y\r\n", b"X: y\r\n" * 101,
     b"X: \x00\r\n", b"X: y\n",
     b"\n", b"X: y\r\n folded\r\n", b"GET /smuggled HTTP/1.1\r\n", b"X: " + b"y" * 40_000 + b"\r\n",
 )  # fmt: skip

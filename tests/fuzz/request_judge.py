@@ -8,13 +8,20 @@ import re
 from random import Random
 from typing import Final
 
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, FLAG_TLS, OUTCOME_INDEX, CapturedExchange
+from proxy.ring.exchange import (
+    FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
+    NOTES_REQUEST_TRAILERS,
+    OUTCOME_INDEX,
+    CapturedExchange,
+)
 from storage.record import Outcome
 from tests.fuzz.answering import AnsweringUpstream
 from tests.fuzz.parsers import Judge
 from tests.fuzz.request_grammar import RequestCase
 from tests.fuzz.routing import forwarded_target, route_of
 from tests.fuzz.strict import Broken, Incomplete, Request, Requests, read_requests, read_response
+from tests.fuzz.trailers_judge import REQUEST_ONLY, misjudged_trailers
 from tests.fuzz.world import Wire, World
 
 _REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
@@ -26,7 +33,6 @@ _HOP_BY_HOP: Final = frozenset(
         b"keep-alive",
         b"proxy-connection",
         b"te",
-        b"trailer",
         b"proxy-authenticate",
         b"proxy-authorization",
         b"http2-settings",
@@ -162,6 +168,9 @@ class _Verdict:
         expected = sent.method, forwarded_target(self._routes[route], target), sent.body
         if expected != message.identity:
             return f"sent {sent.identity}, forwarded {message.identity}"
+        noted = record.notes.get(NOTES_REQUEST_TRAILERS[0], b"")
+        if violation := misjudged_trailers(REQUEST_ONLY, sent.fields, sent.trailers, message.trailers, noted):
+            return violation
         method, recorded = record.request_head.split(b" ")[:2]
         if (method, _origin_form(method, recorded), record.request_window) != (sent.method, target, sent.body):
             return f"recorded {method, recorded, record.request_window!r}, sent {sent.identity}"
@@ -254,7 +263,7 @@ def _compare_fields(sent: Request, message: Request) -> str:
     twins = {name.replace(b"-", b"_") for name in _HOP_BY_HOP | _OURS if b"-" in name}
     gone = named | _HOP_BY_HOP | _OURS | twins
     expected = [field for field in sent.fields if field[0] not in gone]
-    found = [field for field in message.fields if field[0] not in _OURS]
+    found = [field for field in message.fields if field[0] not in _OURS and field[0] != b"te"]
     if found != expected:
         return f"fields {expected} became {found}"
     for name in (b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"x-sidelog-hop"):
@@ -262,9 +271,13 @@ def _compare_fields(sent: Request, message: Request) -> str:
             return f"{len(message.values(name))} fields {name!r} forwarded"
     if not message.values(b"x-forwarded-for")[0].endswith(b"10.0.0.1"):
         return "our own address is not in X-Forwarded-For"
-    if message.values(b"connection") not in ([], [b"Upgrade"]) or message.values(b"upgrade") not in (
+    if message.values(b"connection") not in ([], [b"Upgrade"], [b"TE"]) or message.values(b"upgrade") not in (
         [],
         [b"websocket"],
     ):
         return "forwarded a connection option of the client's"
+    options = {option.strip(b" \t").lower() for value in sent.values(b"te") for option in value.split(b",")}
+    is_asked = b"trailers" in options and not message.values(b"upgrade")
+    if (message.values(b"te"), message.values(b"connection") == [b"TE"]) != ([b"trailers"] * is_asked, is_asked):
+        return f"TE {sent.values(b'te')} became {message.values(b'te')}"
     return ""

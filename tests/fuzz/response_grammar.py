@@ -3,7 +3,17 @@
 from random import Random
 from typing import Final, Literal, NamedTuple
 
-from tests.fuzz.request_grammar import BAD_LENGTHS, BAD_TRAILERS, CODINGS, JUNK, LINE_ENDS, SIZES, make_cuts, mutate
+from tests.fuzz.request_grammar import (
+    BAD_LENGTHS,
+    BAD_TRAILERS,
+    CODINGS,
+    JUNK,
+    LINE_ENDS,
+    SIZES,
+    TRAILERS,
+    make_cuts,
+    mutate,
+)
 
 End = Literal["stay", "close", "reset"]
 
@@ -165,7 +175,7 @@ class _Maker:
             if piece:
                 raw += piece + self._line_end(is_flawed=is_flawed)
         is_bad = flawed == len(pieces) and random.random() < 0.5
-        return raw + (random.choice(BAD_TRAILERS) if is_bad else b"") + b"\r\n"
+        return raw + random.choice(BAD_TRAILERS if is_bad else TRAILERS) + b"\r\n"
 
     def _line_end(self, *, is_flawed: bool) -> bytes:
         return self._random.choice(LINE_ENDS) if is_flawed and self._random.random() < 0.3 else b"\r\n"

@@ -7,17 +7,17 @@ client, and a connection on which the upstream lied, or said more than asked, is
 from random import Random
 from typing import Final
 
-from proxy.ring.exchange import CapturedExchange
+from proxy.ring.exchange import NOTES_RESPONSE_TRAILERS, CapturedExchange
 from tests.fuzz.parsers import Judge
 from tests.fuzz.response_grammar import ResponseCase
 from tests.fuzz.strict import Broken, Fields, Incomplete, Response, read_response
+from tests.fuzz.trailers_judge import RESPONSE_ONLY, misjudged_trailers, passed_on
 from tests.fuzz.world import Wire, World
 
 SECOND: Final = b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"
 HONEST: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhonest"
 _FRAMING: Final = frozenset(
-    b"connection keep-alive proxy-connection transfer-encoding content-length upgrade trailer "
-    b"proxy-authenticate".split()
+    b"connection keep-alive proxy-connection transfer-encoding content-length upgrade proxy-authenticate".split()
 )
 
 
@@ -137,7 +137,17 @@ class _Verdict:
             return f"{len(records)} records of {1 + is_answered_twice} answered requests"
         if records[0].status != got.status:
             return f"answered {got.status}, recorded {records[0].status}"
-        return ""
+        return self._judge_trailers(got, records[0])
+
+    def _judge_trailers(self, got: Response, record: CapturedExchange) -> str:
+        sent = self._sent
+        if sent is None or not sent.is_complete or not got.is_complete or got.values(b"x-sidelog-error"):
+            return ""
+        noted = record.notes.get(NOTES_RESPONSE_TRAILERS[0], b"")
+        passed = got.trailers
+        if got.is_close_delimited:  # for a client that knows no chunks
+            passed = passed_on(RESPONSE_ONLY, sent.fields, sent.trailers)
+        return misjudged_trailers(RESPONSE_ONLY, sent.fields, sent.trailers, passed, noted)
 
     def _judge_silence(self, records: list[CapturedExchange]) -> str:
         """No answer is right only while the upstream may still give one."""
@@ -165,7 +175,8 @@ class _Verdict:
             return f"more than one answer: {got.rest!r}"
         if not self._run.was_ended and not self._run.has_sent_all:
             return "the connection goes on within a request that nobody reads"
-        return _compare_fields(sent, got) or self._ask_parsers(got)
+        gone = {b"trailer"} if b" HTTP/1.0\r\n" in self._case.request else set()
+        return _compare_fields(sent, got, gone) or self._ask_parsers(got)
 
     def _judge_own_answer(self, got: Response) -> str:
         if got.status not in (502, 504) or not got.is_complete or got.rest:
@@ -222,10 +233,10 @@ class _Verdict:
         return f"parsers disagree: {wrong}, strict: {got.status} {got.body!r}" if wrong else ""
 
 
-def _compare_fields(sent: Response, got: Response) -> str:
+def _compare_fields(sent: Response, got: Response, gone: set[bytes]) -> str:
     """The fields differ by hop-by-hop and our own ones."""
     named = {option.strip(b" \t").lower() for value in sent.values(b"connection") for option in value.split(b",")}
-    expected = _without(sent.fields, named | _FRAMING)
+    expected = _without(sent.fields, named | _FRAMING | gone)
     found = _without(got.fields[:], named | _FRAMING)
     ours = [field for field in found if field[0] == b"x-sidelog-id"][-1:]
     if not ours and b"x-sidelog-id" not in named:

@@ -18,6 +18,7 @@ _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9
 MAX_HEAD_BYTES: Final = 32768
 MAX_CHUNK_LINE_BYTES: Final = 4096
 MAX_TRAILER_BYTES: Final = 32768
+MAX_TRAILER_FIELDS: Final = 100
 """The documented limits."""
 
 Fields = list[tuple[bytes, bytes]]
@@ -40,6 +41,7 @@ class Request(NamedTuple):
     fields: Fields
     """Names in lower case, values without blanks around them, in order."""
     is_http10: bool
+    trailers: Fields
 
     @property
     def identity(self) -> tuple[bytes, bytes, bytes]:
@@ -73,6 +75,7 @@ class Response(NamedTuple):
     rest: bytes
     is_http10: bool
     raw_head: bytes
+    trailers: Fields
 
     def values(self, name: bytes) -> list[bytes]:
         """All values of one field."""
@@ -80,7 +83,7 @@ class Response(NamedTuple):
 
 
 def read_requests(data: bytes, *, is_canonical: bool = False) -> Requests:
-    """Read all requests of a connection; `is_canonical`: as a proxy writes them, no extensions, no trailers.
+    """Read all requests of a connection; `is_canonical`: as a proxy writes them, no extensions.
 
     Nor empty lines before a request, which others may send (RFC 9112 §2.2).
     """
@@ -111,11 +114,12 @@ def _request(data: bytes, *, is_canonical: bool) -> tuple[Request, bytes]:
     fields = _fields(lines[1:])
     _check_names(parts[1], fields, is_http10=is_http10)
     length = _framing(fields, is_http10=is_http10)
+    trailers: Fields = []
     if length < 0:
-        body, rest = read_chunks(rest, is_canonical=is_canonical)
+        body, trailers, rest = read_chunks(rest, is_canonical=is_canonical)
     else:
         body, rest = _exactly(rest, length)
-    return Request(parts[0], parts[1], body, fields, is_http10), rest
+    return Request(parts[0], parts[1], body, fields, is_http10, trailers), rest
 
 
 def _check_names(target: bytes, fields: Fields, *, is_http10: bool) -> None:
@@ -178,8 +182,8 @@ def _exactly(data: bytes, length: int) -> tuple[bytes, bytes]:
     return data[:length], data[length:]
 
 
-def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, bytes]:
-    """Read a chunked body; return it and what follows.
+def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, Fields, bytes]:
+    """Read a chunked body; return it, its trailers and what follows.
 
     Raises:
         Incomplete: it is cut.
@@ -195,7 +199,7 @@ def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, byte
         if size >= 1 << 63 or len(line) > MAX_CHUNK_LINE_BYTES:
             raise Broken(f"chunk size line of {len(line)} bytes, size {size}")
         if not size:
-            return body, _trailers(data, is_canonical=is_canonical)
+            return body, *_trailers(data)
         piece, data = _exactly(data, size)
         body += piece
         if not data.startswith(b"\r\n"):
@@ -205,18 +209,17 @@ def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, byte
         data = data[2:]
 
 
-def _trailers(data: bytes, *, is_canonical: bool) -> bytes:
+def _trailers(data: bytes) -> tuple[Fields, bytes]:
     size = 0
+    trailers: Fields = []
     while True:
         line, data = _line(data)
         if not line:
-            return data
+            return trailers, data
         size += len(line) + 2
-        if size > MAX_TRAILER_BYTES:
+        trailers += _fields([line])
+        if size > MAX_TRAILER_BYTES or len(trailers) > MAX_TRAILER_FIELDS:
             raise Broken("trailers without end")
-        if is_canonical:
-            raise Broken("trailer")
-        _fields([line])
 
 
 def _line(data: bytes) -> tuple[bytes, bytes]:
@@ -254,14 +257,18 @@ def read_response(data: bytes, method: bytes, *, has_ended: bool) -> Response:
         interims.append(status)
     is_http10 = match[1] == b"0"
     if method == b"HEAD" or status in (101, 204, 304):
-        return Response(interims, status, fields, b"", True, False, data, is_http10, raw_head)
+        return Response(interims, status, fields, b"", True, False, data, is_http10, raw_head, [])
     if length is None:
-        return Response(interims, status, fields, data, has_ended, True, b"", is_http10, raw_head)
+        return Response(interims, status, fields, data, has_ended, True, b"", is_http10, raw_head, [])
+    trailers: Fields = []
     try:
-        body, rest = read_chunks(data) if length < 0 else _exactly(data, length)
+        if length < 0:
+            body, trailers, rest = read_chunks(data)
+        else:
+            body, rest = _exactly(data, length)
     except Incomplete:
-        return Response(interims, status, fields, data, False, False, b"", is_http10, raw_head)
-    return Response(interims, status, fields, body, True, False, rest, is_http10, raw_head)
+        return Response(interims, status, fields, data, False, False, b"", is_http10, raw_head, [])
+    return Response(interims, status, fields, body, True, False, rest, is_http10, raw_head, trailers)
 
 
 def _response_framing(fields: Fields, *, is_http10: bool) -> int | None:

@@ -17,6 +17,8 @@ class Answer:
     body: bytes
     is_complete: bool = True
     """False when the connection was reset, or ended before the body did."""
+    trailers: bytes = b""
+    """Lines behind a chunked body, each with its CRLF."""
 
     def field(self, name: str) -> str | None:
         """Return a header field's value."""
@@ -83,16 +85,17 @@ class Client:
         assert not (b"content-length" in fields and b"transfer-encoding" in fields)
         if method == "HEAD" or status in (204, 304):
             return Answer(status, head, b"")
+        trailers = b""
         try:
             if b"content-length" in fields:
                 body, is_complete = self._exactly(int(fields[b"content-length"]))
             elif fields.get(b"transfer-encoding") == b"chunked":
-                body, is_complete = self._chunks()
+                body, trailers, is_complete = self._chunks()
             else:
                 body, is_complete = self.rest(), True
         except ConnectionResetError:
             body, is_complete = self._buffer, False
-        return Answer(status, head, body, is_complete)
+        return Answer(status, head, body, is_complete, trailers)
 
     def head(self) -> bytes:
         """Read one head, interim or final."""
@@ -114,20 +117,28 @@ class Client:
         self._buffer = bytes(found[size:])
         return bytes(found[:size]), True
 
-    def _chunks(self) -> tuple[bytes, bool]:
+    def _chunks(self) -> tuple[bytes, bytes, bool]:
         body = b""
         while True:
             line, is_complete = self._line()
             if not is_complete:
-                return body, False
+                return body, b"", False
             size = int(line, 16)
+            if not size:
+                return body, *self._trailers()
             piece, is_complete = self._exactly(size + 2)
             if not is_complete:
-                return body + piece, False
+                return body + piece, b"", False
             assert piece.endswith(b"\r\n")
-            if not size:
-                return body, True
             body += piece[:-2]
+
+    def _trailers(self) -> tuple[bytes, bool]:
+        trailers = b""
+        while True:
+            line, is_complete = self._line()
+            if not line:
+                return trailers, is_complete
+            trailers += line + b"\r\n"
 
     def _line(self) -> tuple[bytes, bool]:
         while b"\r\n" not in self._buffer:

@@ -45,10 +45,13 @@ def read_body(connection: socket.socket, head: bytes) -> bytes:
     """Read the body that a request head announces, as it is framed."""
     lower = head.lower()
     if b"\r\ntransfer-encoding: chunked\r\n" in lower:
-        raw = b""
-        while not raw.endswith(b"0\r\n\r\n"):
+        raw = line = _line(connection)
+        while size := int(line, 16):
+            raw += _exactly(connection, size + 2)
             line = _line(connection)
-            raw += line + _exactly(connection, int(line, 16) + 2)
+            raw += line
+        while not raw.endswith(b"\r\n\r\n"):  # trailers
+            raw += _line(connection)
         return raw
     _, found, rest = lower.partition(b"\r\ncontent-length:")
     return _exactly(connection, int(rest.partition(b"\r\n")[0])) if found else b""
@@ -59,6 +62,8 @@ def unchunked(raw: bytes) -> bytes:
     body = b""
     while raw:
         size, _, raw = raw.partition(b"\r\n")
+        if not int(size, 16):
+            break  # trailers follow
         body += raw[: int(size, 16)]
         raw = raw[int(size, 16) + 2 :]
     return body

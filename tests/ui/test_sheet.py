@@ -50,6 +50,20 @@ async def test_a_binary_body_is_shown_as_hex(site: Site) -> None:
     await site.page.wait_for("pre.hex", "000010  10 11 12 13")
 
 
+async def test_trailers_stand_behind_the_body(site: Site) -> None:
+    """With what was not passed on; a message without any says nothing of them."""
+    await open_record(site, "binary")
+    await site.page.click("#tab-response")
+    await site.page.wait_for("pre.hex")
+    shown = "[...document.querySelectorAll('#tab-panel dl:last-child > *')].map((part) => part.textContent)"
+    assert await site.page.evaluate(shown) == [
+        *("digest", "sha-256=x"),
+        *("content-length", "256 not passed on"),
+    ]
+    await site.page.click("#tab-request")
+    assert "Trailers" not in str(await site.page.evaluate("document.querySelector('#tab-panel').textContent"))
+
+
 async def test_a_cut_body_says_how_much_was_kept_and_where_it_was_cut(site: Site) -> None:
     """Both ends are apart, with the mark between them."""
     await open_record(site, "cut")

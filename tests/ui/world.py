@@ -149,6 +149,9 @@ async def fill(storage: Storage) -> dict[str, Record]:
         payload_of(None, None),
     )
     binary = Entry(record_of(110, path="/image"), payload_of(None, bytes(range(256))))
+    assert binary.payload is not None
+    binary.payload.response_trailers = b"Digest: sha-256=x\r\nContent-Length: 256"
+    binary.record.data = b'{"response_trailers_dropped": ["content-length"]}'
     socket = socket_session(100)
     cut = Entry(record_of(105, path="/long"), payload_of(None, b""))
     assert cut.payload is not None

@@ -1,4 +1,4 @@
-// One half of an exchange: start line, headers with redactions marked, body.
+// One half of an exchange: start line, headers with redactions marked, body, trailers.
 
 import { el, unit } from "../lib/dom.js";
 import { bodyView } from "./body.js";
@@ -25,21 +25,33 @@ export function messageTab(record, side) {
   return [
     el("p", { class: "start-line" }, part.start_line ?? "no head"),
     el("h3", {}, "Headers ", unit(note)),
-    el(
-      "dl",
-      { class: "headers" },
-      part.headers.map(([name, value]) => [
-        el("dt", {}, name.toLowerCase()),
-        el(
-          "dd",
-          {},
-          marked(value),
-          name.toLowerCase() === "api-key" &&
-            record.key_name &&
-            unit(` ${record.key_name} ····${record.key_last4}`),
-        ),
-      ]),
+    fieldList(part.headers, (name) =>
+      name === "api-key" && record.key_name ? ` ${record.key_name} ····${record.key_last4}` : null,
     ),
     ...bodyView(record, side),
+    ...trailers(record, side),
   ];
+}
+
+/** Fields behind a chunked body; some have a meaning in a head only and were not passed on. */
+function trailers(record, side) {
+  const fields = record[side].trailers ?? [];
+  if (!fields.length) return [];
+  const dropped = record.data?.[side + "_trailers_dropped"] ?? [];
+  return [
+    el("h3", {}, "Trailers ", unit(count(fields.length))),
+    fieldList(fields, (name) => (dropped.includes(name) ? " not passed on" : null)),
+  ];
+}
+
+/** `noteOf(name)` is what is said behind the value of a lower-case name, or null. */
+function fieldList(fields, noteOf) {
+  return el(
+    "dl",
+    { class: "headers" },
+    fields.map(([name, value]) => {
+      const note = noteOf(name.toLowerCase());
+      return [el("dt", {}, name.toLowerCase()), el("dd", {}, marked(value), note && unit(note))];
+    }),
+  );
 }

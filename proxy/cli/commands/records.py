@@ -128,16 +128,22 @@ def _print_message(message: Mapping[str, Any], raw: str) -> None:
     say(f"  {visible_line(message['start_line'] or '')}")
     for name, value in message["headers"]:
         say(f"  {visible_line(name)}: {visible_line(value)}")
-    body = message["body"]
-    if body is None:
-        return
-    say("")
+    if message["body"] is not None:
+        say("")
+        _print_body(message["body"], _media_type(message), raw)
+    if trailers := message.get("trailers"):  # a sidelog of before has none
+        say("\n  trailers")
+    for name, value in trailers or []:
+        say(f"  {visible_line(name)}: {visible_line(value)}")
+
+
+def _print_body(body: Mapping[str, Any], media_type: str, raw: str) -> None:
     if body["omitted"]:
         say(f"  [{body['size']} bytes, not stored: {body['omitted']}]")
         return
     if body["encoding"] == "base64":
         kept = f", {_kept(body)}" if body["truncated"] else ""
-        say(f"  [{body['size']} bytes of {_media_type(message)}{kept}: {raw} writes them]")
+        say(f"  [{body['size']} bytes of {media_type}{kept}: {raw} writes them]")
         return
     for window in ("head", "tail"):
         if body[window]:

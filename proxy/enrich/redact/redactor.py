@@ -85,6 +85,10 @@ class Redactor:
             line = self._redact_start_line(line)
         return line + self._redact_block(head[cut:])
 
+    def redact_fields(self, lines: bytes) -> bytes:
+        """Redact field lines that stand by themselves, such as trailers."""
+        return self._redact_block(b"\r\n" + lines)[2:]
+
     def redact_field(self, line: bytes) -> bytes:
         colon = line.find(b":")
         if colon > 0 and self._headers.has(line[:colon]):

@@ -56,8 +56,8 @@ class ResponseHandler(Protocol):
     def response_data(self, data: bytes) -> None:
         """Handle more body."""
 
-    def response_end(self, data: bytes) -> None:
-        """Handle the last of the body, possibly nothing."""
+    def response_end(self, data: bytes, trailers: bytes) -> None:
+        """Handle the last of the body, possibly nothing, and its trailer lines, each with its CRLF."""
 
     def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
         """Handle the failure; `is_stale`: a reused connection was closed before it sent anything."""
@@ -216,7 +216,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             return
         if framer.is_done:
             self._finish(handler, time.monotonic_ns(), is_reusable=not surplus and self.keep_alive_ns >= 0)
-            handler.response_end(body)
+            handler.response_end(body, framer.trailers)
             return
         if body:
             handler.response_data(body)
@@ -289,7 +289,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if handler is None:
             return
         if self._state == _BODY and self._framer.ends_at_close and error is None:
-            handler.response_end(b"")
+            handler.response_end(b"", b"")
             return
         is_stale = self.is_reused and self._state == _HEAD and not self._buffer
         if error is not None:

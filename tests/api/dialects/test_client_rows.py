@@ -35,6 +35,15 @@ def project_detail(*args: Any) -> dict[str, Any]:
     return cast(dict[str, Any], msgspec.json.decode(msgspec.json.encode(client_rows.project_detail(*args))))
 
 
+def test_trailers_are_there_where_there_were_any() -> None:
+    """Written as headers are; beyond the document, so absent from all other details."""
+    assert not {"requestTrailers", "responseTrailers"} & project_detail(make_record(1), make_payload(), None, 1).keys()
+    payload = msgspec.structs.replace(make_payload(), response_trailers=b"Grpc-Status: 0\r\nA: 1\r\na: 2")
+    detail = project_detail(make_record(1), payload, None, 1)
+    assert detail["responseTrailers"] == {"grpc-status": "0", "a": "1, 2"}
+    assert "requestTrailers" not in detail
+
+
 def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
     """The document's own example: receipt to last byte 1.995 s, its upstream's part 1.852 s."""
     record = make_record(

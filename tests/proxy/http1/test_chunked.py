@@ -10,10 +10,12 @@ from proxy.http1.chunked import (
     LAST_CHUNK,
     MAX_LINE_BYTES,
     MAX_TRAILER_BYTES,
+    MAX_TRAILER_FIELDS,
     STEP_CHUNKS,
     ChunkedDecoder,
     ChunkError,
     frame,
+    last_chunk,
 )
 
 JUNK = b"GET / HTTP/1.1\r\n"
@@ -84,14 +86,18 @@ MALFORMED = [
     b"0\r\nA: x\ny: z\r\n\r\n",
     b"5;" + b"e" * MAX_LINE_BYTES + b"\r\n",
     b"5;" + b"e" * (64 << 10),
-    b"0\r\n" + b"T: x\r\n" * (MAX_TRAILER_BYTES // 6 + 1) + b"\r\n",
+    b"0\r\n" + b"T: x\r\n" * (MAX_TRAILER_FIELDS + 1) + b"\r\n",
+    b"0\r\n" + b"T: %b\r\n" % (b"x" * 4000) * (MAX_TRAILER_BYTES // 4000 + 1) + b"\r\n",
+    b"0\r\n: nameless\r\n\r\n",
+    b"0\r\nA: x\ry: z\r\n\r\n",
+    b"0\r\nA\xc3: x\r\n\r\n",
     b"0\r\nT: " + b"x" * MAX_LINE_BYTES + b"\r\n\r\n",
 ]
 
 
 @pytest.mark.parametrize(("raw", "body"), WELL_FORMED)
 def test_a_body_is_the_same_whole_and_byte_by_byte(raw: bytes, body: bytes) -> None:
-    """Sizes, extensions and trailers are read and dropped; what follows the body is left alone."""
+    """Sizes, extensions and trailers are not part of it; what follows the body is left alone."""
     assert decode(raw) == (body, b"", True)
     assert decode(raw + JUNK) == (body, JUNK, True)
     assert decode(raw + JUNK, list(range(len(raw + JUNK)))) == (body, JUNK, True)
@@ -104,6 +110,20 @@ def test_a_cut_body_is_never_done(raw: bytes, body: bytes) -> None:
         found, rest, is_done = decode(raw[:end])
         assert body.startswith(found)
         assert (rest, is_done) == (b"", False)
+
+
+@pytest.mark.parametrize(
+    "section", [b"", b"A: b\r\n", b"A: b\r\na:\tc;d \r\nX_Y:\r\n", b"T: \xff\r\n" * MAX_TRAILER_FIELDS]
+)
+def test_trailers_are_kept_as_they_came(section: bytes) -> None:
+    """Each line with its CRLF, in any pieces; written again they are read the same."""
+    raw = b"2\r\nok\r\n" + last_chunk(section) + JUNK
+    for step in (1, 7, len(raw)):
+        decoder = ChunkedDecoder()
+        rest = b""
+        for at in range(0, len(raw), step):
+            rest += raw[at : at + step] if decoder.is_done else decoder.feed(raw[at : at + step])[1]
+        assert (decoder.trailers, rest) == (section, JUNK)
 
 
 @pytest.mark.parametrize("raw", MALFORMED)

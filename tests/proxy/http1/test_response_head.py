@@ -116,7 +116,7 @@ def test_fields_pass_as_they_came() -> None:
     for _ in range(2):
         response = parse(head, known)
         assert response.status_line == b"HTTP/1.1 200 Fine  indeed\r\n"
-        assert response.fields == b"set-cookie: a\r\nSet-Cookie:b \r\nX: \xc3\xa4\xff\r\n"
+        assert response.fields == b"set-cookie: a\r\nSet-Cookie:b \r\nTrailer: T\r\nX: \xc3\xa4\xff\r\n"
     assert parse(b"HTTP/1.1 200\r\n").status_line == b"HTTP/1.1 200\r\n"
 
 

@@ -42,7 +42,7 @@ RULES = {
     ),
     "P2": ("one framing, exactly read, written anew", "proxy/http1/test_response_head.py::test_bodies_are_framed_anew"),
     "P3": ("no malformed lines, names, values", "proxy/http1/test_request_head.py::test_what_two_parsers"),
-    "P4": ("chunks are read strictly; extensions, trailers go", "proxy/http1/test_chunked.py::test_malformed_bodies"),
+    "P4": ("chunks are read strictly; extensions go", "proxy/http1/test_chunked.py::test_malformed_bodies"),
     "P5": ("Expect: 100-continue or 417", "proxy/worker/test_downstream.py::test_expect_continue_is_passed_on"),
     "P6": ("HEAD, 1xx, 204, 304 have no body", "proxy/worker/test_relay.py::test_answers_without_a_body"),
     "P7": ("only websocket upgrades", "proxy/worker/test_bad_input.py::test_an_unasked_upgrade_never_leaves"),

@@ -110,7 +110,7 @@ def test_the_head_for_the_upstream_is_canonical(start: Start) -> None:
     plane = start(script, via="side")
     plane.call(
         b"GET http://other:81/p%2F?q=%00 HTTP/1.1\r\nHost: a\r\nConnection: X-Drop, X-Forwarded-For\r\nX-Drop: 1\r\n"
-        b"X-Forwarded-For: 9.9.9.9\r\nX_Forwarded_For: 8.8.8.8\r\nTE: trailers\r\n"
+        b"X-Forwarded-For: 9.9.9.9\r\nX_Forwarded_For: 8.8.8.8\r\nTE: gzip\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: AA\r\n"
         b"Cookie: a=1; sidelog_session=s; b=2\r\nx-KEEP:  two  words \r\nX-Request-Id: r-1\r\n\r\n"
     )

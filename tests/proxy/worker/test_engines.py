@@ -124,6 +124,9 @@ KNOWN_DIFFERENCES: dict[str, tuple[str, frozenset[str]]] = {
     "delete": ("aiohttp's client states that there is no body", frozenset(("upstream",))),
     "propfind": ("aiohttp's client states that there is no body", frozenset(("upstream",))),
     "post without length": ("aiohttp's client states that there is no body", frozenset(("upstream",))),
+    "post in chunks": ("aiohttp's server drops trailers", frozenset(("upstream", "records"))),
+    "answer /chunked": ("aiohttp's client drops trailers", frozenset(("trailers", "records"))),
+    "hop by hop": ("as aiohttp drops trailers, none are asked for", frozenset(("upstream",))),
     "options of the server": ("aiohttp's client cannot send the target *, so it is refused", ANSWER | {"upstream"}),
     "raw bytes in path": (
         "aiohttp's server refuses them itself",
@@ -166,7 +169,7 @@ class Upstream:
     """Answers by path; remembers what it was sent, as a strict reader understands it."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[bytes, list[tuple[bytes, bytes]], bytes]] = []
+        self.seen: list[tuple[bytes, list[tuple[bytes, bytes]], bytes, bytes]] = []
         self._lock = threading.Lock()
 
     def __call__(self, connection: socket.socket, number: int) -> None:
@@ -179,10 +182,13 @@ class Upstream:
                 body = read_body(connection, head)
             except ConnectionError:
                 return
+            trailers = b""
             if (b"transfer-encoding", b"chunked") in fields:
+                trailers = body.rpartition(b"0\r\n")[2]
                 body = unchunked(body)
             with self._lock:
-                self.seen.append((lines[0], sorted(field for field in fields if field[0] != b"x-request-id"), body))
+                sent = sorted(field for field in fields if field[0] != b"x-request-id")
+                self.seen.append((lines[0], sent, body, trailers))
             path = lines[0].split(b" ")[1]
             answer = ANSWERS.get(path, OK)
             if head.startswith(b"HEAD"):
@@ -220,6 +226,7 @@ def observe(plane: Plane, upstream: Upstream, raw: bytes) -> dict[str, Any]:
             seen = {
                 "status": answer.status,
                 "body": b"(own)" if is_own else answer.body,
+                "trailers": answer.trailers,
                 "complete": answer.is_complete,
                 "error header": answer.field("X-Sidelog-Error"),
                 "fields": _end_to_end(answer.head),
@@ -260,6 +267,7 @@ def _fields(exchange: CapturedExchange) -> dict[str, Any]:
         "response body": None
         if is_own
         else (exchange.response_bytes, exchange.response_window, exchange.response_tail),
+        "notes": sorted(exchange.notes) if not exchange.error else [],
         "is http 1.0": bool(exchange.flags & FLAG_HTTP10),
         "was sent": exchange.sent_ns >= 0,
         "was answered": exchange.first_byte_ns >= 0,

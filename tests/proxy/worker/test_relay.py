@@ -61,7 +61,7 @@ def test_answers_without_a_body_leave_both_connections_open(
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_chunks_pass_as_they_come(start: Start, loop: Loop) -> None:
-    """A chunked response is passed on without waiting for its end, framed anew, trailers and extensions dropped."""
+    """A chunked response is passed on without waiting for its end, framed anew, extensions dropped."""
     step = [time.monotonic()]
 
     def upstream(connection: socket.socket, number: int) -> None:

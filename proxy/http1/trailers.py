@@ -1,0 +1,57 @@
+"""Trailer fields: what of them goes on behind a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2). Pure.
+
+Recipients merge trailers into the head of a message, or read them after they acted on it. A field that frames, routes,
+authenticates or says what the content is may therefore stand in the head only (RFC 9110 §6.5.1), where it was judged;
+those fields, in either spelling, do not go on. The syntax of the section was judged by `chunked.py`.
+"""
+
+from collections.abc import Set
+from typing import Final
+
+from proxy.http1.field_lines import HOP_BY_HOP, name_of, options_of
+
+_FRAMING: Final = {b"content-length", b"host", b"max-forwards", b"expect", b"trailer"}
+_AUTHENTICATION: Final = {b"authorization", b"cookie", b"set-cookie", b"www-authenticate", b"authentication-info"}
+_CONTENT: Final = {b"content-encoding", b"content-type", b"content-range", b"content-language", b"content-location"}
+_CONTROL: Final = {
+    *(b"age", b"cache-control", b"date", b"expires", b"location", b"pragma", b"range", b"retry-after", b"vary"),
+    *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
+}
+HEAD_ONLY: Final = HOP_BY_HOP | _FRAMING | _AUTHENTICATION | _CONTENT | _CONTROL
+"""Lower-case names of the fields that have a meaning in a head only."""
+
+
+def forwarded_trailers(section: bytes, head: bytes, without: Set[bytes]) -> tuple[bytes, list[bytes]]:
+    """Return the trailer lines that go on, each with its CRLF, and the lower-case names of those that do not.
+
+    Args:
+        section: lines with their CRLF, without the empty one.
+        head: of the same message, as received: what its `Connection` names stays here (P1).
+        without: more lower-case names that do not go on.
+    """
+    gone = HEAD_ONLY | without | _named_by_connection(head)
+    kept, dropped = [], []
+    for line in section.splitlines(keepends=True):
+        name = name_of(line)
+        if name in gone or name.replace(b"_", b"-") in gone:
+            dropped.append(name)
+        else:
+            kept.append(line)
+    return b"".join(kept), dropped
+
+
+def trailer_names(section: bytes) -> list[bytes]:
+    """Return the lower-case names of the fields in a section."""
+    return [name_of(line) for line in section.splitlines()]
+
+
+def without_trailer_field(fields: bytes) -> bytes:
+    """Return field lines, each with its CRLF, for somebody who gets no trailers: without the one that names them."""
+    if b"trailer" not in fields.lower():
+        return fields
+    return b"".join(line for line in fields.splitlines(keepends=True) if name_of(line) != b"trailer")
+
+
+def _named_by_connection(head: bytes) -> set[bytes]:
+    lines = (line.partition(b":") for line in head.split(b"\r\n"))
+    return {option for name, _, value in lines if name.lower() == b"connection" for option in options_of(value)}
