@@ -15,12 +15,11 @@ from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_of
 from proxy.enrich.http.bodies import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.mcp import tasks
 from proxy.enrich.mcp.errors import failure_of, missing_response, transport_failure, without_message
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse, read_cancellations, read_requests, read_responses
 from proxy.enrich.mcp.sessions import (
     INFO,
-    PENDING_US,
-    RESUME_US,
     EarlyResponse,
     Session,
     Sessions,
@@ -29,10 +28,11 @@ from proxy.enrich.mcp.sessions import (
     opens_sse_transport,
     session_of,
 )
+from proxy.enrich.mcp.settling import correct_outcome, wait_us, without_response
 from proxy.enrich.redact.compact import compact
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
-from storage.record import Outcome, Record, ToolCall, level_of, now_us
+from storage.record import Record, Stream, ToolCall, format_id, now_us
 from storage.tools import search_text
 
 TEXT: Final = "text"
@@ -40,6 +40,8 @@ TEXT: Final = "text"
 MAX_VALUE_BYTES: Final = 64 * 1024
 """Of arguments, and of a result, after compaction; a longer one is stored as text, cut."""
 DEFAULT_ROUTE: Final = "default"
+_TASK_KEY: Final = "task "
+"""Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a letter."""
 _PATHS: Final = ("/mcp", "/mcp/")
 _INFO_BYTES: Final = 16_384
 """How far into a result the server's name is searched for: capabilities come before it."""
@@ -104,6 +106,10 @@ class McpReader:
                 call = self._new_call(record, exchange, session, message, position)
                 position += 1
                 calls += self._end_or_wait(call, record, exchange, found, session, has_others=bool(by_id))
+            elif found is not None and (task := tasks.asked_for(message)) is not None:
+                calls += self._read_task(
+                    record, exchange, message.method, found, (session or endpoint_of(record), task)
+                )
         if requests and session is not None:  # of other calls, whose own stream broke off
             others = {rpc_id: found for rpc_id, found in by_id.items() if self._sessions.is_pending((session, rpc_id))}
             calls += self._end_pending(record, exchange, others, session)
@@ -113,7 +119,7 @@ class McpReader:
             is_deleted = record.method == "DELETE" and record.status is not None and record.status < 400
             if is_deleted or (response is not None and opens_sse_transport(response)):
                 calls += self._end_session(exchange.labels, session)
-        _correct_outcome(record, requests, responses)
+        correct_outcome(record, requests, responses)
         return calls
 
     def in_flight(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
@@ -130,12 +136,16 @@ class McpReader:
     def await_responses(self, calls: Iterable[ToolCall]) -> None:
         """Wait for the responses of calls that were stored as `processing` before this process started."""
         for call in calls:
-            if call.session is not None and call.rpc_id is not None:
+            metadata = msgspec.json.decode(call.metadata)
+            if (task := metadata.get(tasks.TASK)) is not None:
+                key = (call.session or metadata.get(tasks.SCOPE, ""), _TASK_KEY + task)
+                self._sessions.add_pending(key, call, tasks.MAX_WAIT_US)
+            elif call.session is not None and call.rpc_id is not None:
                 self._sessions.add_pending((call.session, call.rpc_id), call)
 
     def expired(self) -> list[ToolCall]:
         """Return the calls whose time is up; they are pending no longer."""
-        return [_without_response(call) for call in self._sessions.expire(now_us())]
+        return [without_response(call) for call in self._sessions.expire(now_us())]
 
     def pending(self) -> list[ToolCall]:
         """Return the calls whose response will come on another stream."""
@@ -224,20 +234,23 @@ class McpReader:
         has_others: bool,
     ) -> list[ToolCall]:
         """End a call with its response or the failure of the exchange, or keep it pending; return what is to store."""
+        task = None if response is None else tasks.created(response)
+        if task is not None:
+            return self._await_task(call, *task, session, endpoint_of(record))
         if response is not None:
             at_us = time_at(exchange.timeline, response.end)
             transport = "http" if response.end < 0 else "sse"
             latency_us = record.duration_us if at_us is None else at_us
             return [self._end(call, response, latency_us, transport, record.status, exchange.labels)]
         failure = transport_failure(record)
-        wait_us = 0 if session is None else _wait_us(record, exchange, has_others=has_others)
-        if failure is None and session is not None and call.rpc_id and wait_us:
+        waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
+        if failure is None and session is not None and call.rpc_id and waits_us:
             key = (session, call.rpc_id)
             early = self._sessions.take_early(key)
             if early is None:
                 # A copy: the batch that stores it may be pending for long, and the call goes on.
-                evicted = self._sessions.add_pending(key, call, wait_us)
-                return [msgspec.structs.replace(call), *map(_without_response, evicted)]
+                evicted = self._sessions.add_pending(key, call, waits_us)
+                return [msgspec.structs.replace(call), *map(without_response, evicted)]
             latency_us = max(0, early.at_us - call.started_at_us)
             return [self._end(call, early.response, latency_us, "other_stream", record.status, exchange.labels)]
         body = exchange.response_body
@@ -247,6 +260,33 @@ class McpReader:
         call.error_details = msgspec.json.encode(failure or missing_response(record, is_seen=is_seen))
         call.search = search_text(call.arguments)
         return [call]
+
+    def _await_task(self, call: ToolCall, task: str, ttl_us: int, session: str | None, endpoint: str) -> list[ToolCall]:
+        """Keep a call whose result will be asked for, as long as its task is kept."""
+        metadata = msgspec.json.decode(call.metadata) | {tasks.TASK: task}
+        metadata |= {} if session is not None else {tasks.SCOPE: endpoint}
+        call.metadata = msgspec.json.encode(metadata)
+        key = (session or endpoint, _TASK_KEY + task)
+        evicted = self._sessions.add_pending(key, call, ttl_us or tasks.MAX_WAIT_US)
+        return [msgspec.structs.replace(call), *map(without_response, evicted)]
+
+    def _read_task(
+        self, record: Record, exchange: DecodedExchange, method: str, response: RpcResponse, key: tuple[str, str]
+    ) -> list[ToolCall]:
+        """End the call of a task with its result, or its cancellation; the record then names what began it."""
+        ending = response if method == "tasks/result" else tasks.cancelled(response)
+        key = (key[0], _TASK_KEY + key[1])
+        call = self._sessions.take_pending(key) if ending is not None else self._sessions.get_pending(key)
+        if call is None:
+            return []
+        record.stream = record.stream or Stream(None, None, None, False, is_document=True)
+        record.stream.begun_by = format_id(call.record_id)
+        if ending is None:
+            return []
+        after_us = time_at(exchange.timeline, ending.end)
+        at_us = record.started_at_us + (record.duration_us if after_us is None else after_us)
+        latency_us = max(0, at_us - call.started_at_us)
+        return [self._end(call, ending, latency_us, "task", record.status, exchange.labels)]
 
     def _end_pending(
         self, record: Record, exchange: DecodedExchange, responses: dict[str, RpcResponse], session: str
@@ -272,7 +312,7 @@ class McpReader:
         calls = self._sessions.take_all_pending(session)
         for call in calls:
             _apply_session(call, labels, known)
-        return [_without_response(call) for call in calls]
+        return [without_response(call) for call in calls]
 
     def _end(
         self,
@@ -328,37 +368,3 @@ def _apply_session(call: ToolCall, labels: RouteLabels, known: Session) -> None:
         call.server_label = _server_label(labels, known)
     if known.version is not None:
         call.metadata = msgspec.json.encode({"protocol_version": known.version} | msgspec.json.decode(call.metadata))
-
-
-def _wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> int:
-    """Return how long the response of a call may come on another stream; 0: it cannot come any more."""
-    if record.status == 202:
-        return PENDING_US
-    response = exchange.response_body
-    if has_others:
-        return RESUME_US
-    if response is None:
-        return 0
-    kind = exchange.response.content_type.lower()
-    if not exchange.request.mcp_session and not exchange.response.mcp_session:
-        # The session is in the query: revision 2024-11-05, whose servers accept a call with any words.
-        return 0 if b"html" in kind or b"json" in kind else PENDING_US
-    has_ids = response.head.startswith(b"id:") or b"\nid:" in response.head or b"\nid:" in response.tail
-    return RESUME_US if b"event-stream" in kind and has_ids else 0
-
-
-def _without_response(call: ToolCall) -> ToolCall:
-    call.status = "error"
-    call.latency_us = max(0, now_us() - call.started_at_us)
-    call.error_details = msgspec.json.encode(
-        {"is_bifrost_error": False, "error": {"type": "no_answer", "message": "no answer was seen on any stream"}}
-    )
-    call.search = search_text(call.arguments)
-    return call
-
-
-def _correct_outcome(record: Record, requests: list[RpcRequest], responses: list[RpcResponse]) -> None:
-    """A client that leaves when it has all responses was not interrupted."""
-    if record.outcome == Outcome.CLIENT_CLOSED and requests and {r.id for r in requests} <= {r.id for r in responses}:
-        record.outcome = Outcome.OK.value
-        record.level = level_of(record.status, record.outcome)

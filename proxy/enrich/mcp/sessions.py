@@ -97,6 +97,9 @@ class Sessions:
     def is_pending(self, key: Key) -> bool:
         return key in self._pending
 
+    def get_pending(self, key: Key) -> ToolCall | None:
+        return self._pending.get(key)
+
     def take_all_pending(self, name: str) -> list[ToolCall]:
         """Return all pending calls of a session; they are pending no longer."""
         keys = [key for key in self._pending if key[0] == name]

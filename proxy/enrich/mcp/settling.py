@@ -1,0 +1,43 @@
+"""How a tool call ends without a response: how long one may come, and what is said when none did."""
+
+import msgspec
+
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
+from proxy.enrich.mcp.sessions import PENDING_US, RESUME_US
+from storage.record import Outcome, Record, ToolCall, level_of, now_us
+from storage.tools import search_text
+
+
+def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> int:
+    """Return how long the response of a call may come on another stream; 0: it cannot come any more."""
+    if record.status == 202:
+        return PENDING_US
+    response = exchange.response_body
+    if has_others:
+        return RESUME_US
+    if response is None:
+        return 0
+    kind = exchange.response.content_type.lower()
+    if not exchange.request.mcp_session and not exchange.response.mcp_session:
+        # The session is in the query: revision 2024-11-05, whose servers accept a call with any words.
+        return 0 if b"html" in kind or b"json" in kind else PENDING_US
+    has_ids = response.head.startswith(b"id:") or b"\nid:" in response.head or b"\nid:" in response.tail
+    return RESUME_US if b"event-stream" in kind and has_ids else 0
+
+
+def without_response(call: ToolCall) -> ToolCall:
+    call.status = "error"
+    call.latency_us = max(0, now_us() - call.started_at_us)
+    call.error_details = msgspec.json.encode(
+        {"is_bifrost_error": False, "error": {"type": "no_answer", "message": "no answer was seen on any stream"}}
+    )
+    call.search = search_text(call.arguments)
+    return call
+
+
+def correct_outcome(record: Record, requests: list[RpcRequest], responses: list[RpcResponse]) -> None:
+    """A client that leaves when it has all responses was not interrupted."""
+    if record.outcome == Outcome.CLIENT_CLOSED and requests and {r.id for r in requests} <= {r.id for r in responses}:
+        record.outcome = Outcome.OK.value
+        record.level = level_of(record.status, record.outcome)
