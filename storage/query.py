@@ -85,7 +85,11 @@ class Filter:
     error_types: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    """Requested models."""
+    """Models as requested, or as the response named them."""
+    finish_reasons: tuple[str, ...] = ()
+    """Why the output of an LLM call ended, as the provider says: exactly, case included."""
+    called_tools: tuple[str, ...] = ()
+    """Names of tools: LLM calls whose output called one of them."""
     is_llm: bool = False
     """Only LLM calls."""
     tools: tuple[str, ...] = ()
@@ -111,6 +115,8 @@ class Filter:
             or self.error_types
             or self.providers
             or self.models
+            or self.finish_reasons
+            or self.called_tools
             or self.is_llm
             or self.tools
             or self.text
@@ -207,7 +213,7 @@ def matches(filter: Filter, record: Record) -> bool:
         and _has_dimensions(filter, record)
         and _has_status(filter, record.status)
         and (record.keyed or not filter.keyed)
-        and (record.provider is not None or not filter.is_llm)
+        and _has_output(filter, record)
         and _is_found(filter, record)
         and _is_within(record.started_at_us, filter.since_us, filter.until_us, until_inclusive=False)
         and _is_within(record.duration_us, filter.min_duration_us, filter.max_duration_us, until_inclusive=True)
@@ -240,9 +246,20 @@ def _has_dimensions(filter: Filter, record: Record) -> bool:
         (filter.outcomes, record.outcome),
         (filter.error_types, record.error_type),
         (filter.providers, record.provider),
-        (filter.models, record.model),
     )
     return all(not wanted or value in wanted for wanted, value in pairs)
+
+
+def _has_output(filter: Filter, record: Record) -> bool:
+    """Whether a record is one of the LLM calls that are wanted."""
+    if filter.models and record.model not in filter.models and record.resolved_model not in filter.models:
+        return False
+    stream = record.stream
+    if filter.finish_reasons and (stream is None or stream.finish_reason not in filter.finish_reasons):
+        return False
+    if filter.called_tools and (stream is None or not set(filter.called_tools).intersection(stream.tools or ())):
+        return False
+    return record.provider is not None or not filter.is_llm
 
 
 def _has_status(filter: Filter, status: int | None) -> bool:

@@ -41,6 +41,12 @@ class GatewayRow(ApiObject):
     output_tokens: int | None
     project_id: str | None
     error: str | None
+    resolved_model: str | UnsetType | None = UNSET
+    """This and what follows: of LLM calls only, beyond the document."""
+    usage_state: str | UnsetType = UNSET
+    cache_read_tokens: int | UnsetType | None = UNSET
+    cache_write_tokens: int | UnsetType | None = UNSET
+    reasoning_tokens: int | UnsetType | None = UNSET
 
 
 class GatewayPage(ApiObject):
@@ -71,7 +77,7 @@ ERRORS: Final = ErrorFormat(body=error_body, schema=GatewayError)
 
 def project_row(record: Record) -> GatewayRow:
     """Return one exchange as a row of the request log."""
-    return GatewayRow(
+    row = GatewayRow(
         id=format_request_id(record.id),
         timestamp=format_time(record.started_at_us),
         model=record.model,
@@ -83,6 +89,11 @@ def project_row(record: Record) -> GatewayRow:
         project_id=record.project,
         error=error_of(record),
     )
+    if record.usage_state is not None:
+        row.resolved_model, row.usage_state = record.resolved_model, record.usage_state
+        row.cache_read_tokens, row.cache_write_tokens = record.cache_read_tokens, record.cache_write_tokens
+        row.reasoning_tokens = record.reasoning_tokens
+    return row
 
 
 def error_of(record: Record) -> str | None:

@@ -191,6 +191,8 @@ def read_filter(query: Query, now_us: int) -> Filter:
         error_types=read_list(query, "error_type"),
         providers=read_list(query, "provider"),
         models=read_list(query, "model"),
+        finish_reasons=read_list(query, "finish_reason"),
+        called_tools=read_list(query, "called_tool"),
         tools=read_list(query, "tool"),
         text=read_text(query, "q"),
         trace_id=read_trace_id(query, "trace_id"),
@@ -203,6 +205,7 @@ LIST_PARAMETERS: Final = frozenset(
     (
         *("status", "method", "host", "route", "service", "project", "container", "client", "key"),
         *("level", "source", "outcome", "error_type", "provider", "model", "tool"),
+        *("finish_reason", "called_tool"),
     )
 )
 """Filters that take alternatives."""

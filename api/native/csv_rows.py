@@ -21,7 +21,9 @@ COLUMNS: Final = (
     "seq", "id", "started_at", "ended_at", "kind", "level", "outcome", "status", "method", "scheme", "host", "path",
     "query", "duration_us", "first_byte_us", "request_bytes", "response_bytes", "client_ip", "upstream", "route_id",
     "service", "container", "project", "client", "user_id", "trace_id", "request_id", "user_agent", "error_type",
-    "key_id", "key_name", "provider", "model", "input_tokens", "output_tokens", "cost_usd", "name",
+    "key_id", "key_name", "provider", "model", "resolved_model", "finish_reason", "called_tools",
+    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state",
+    "cost_usd", "price_source", "name",
 )  # fmt: skip
 
 
@@ -39,6 +41,8 @@ def row(record: Record, payload: Payload | None = None, *, with_bodies: bool = F
         "id": format_id(record.id),
         "started_at": format_time(record.started_at_us),
         "ended_at": format_time(record.ended_at_us),
+        "finish_reason": None if record.stream is None else record.stream.finish_reason,
+        "called_tools": None if record.stream is None else ", ".join(record.stream.tools or ()),
     }
     cells = (special[name] if name in special else getattr(record, name) for name in COLUMNS)
     bodies: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, report_of
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
-from proxy.enrich.llm.reader import Call, read_call
+from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.mcp.reader import McpReader, is_mcp
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Job, Outcome, Record, Stream, ToolCall, format_id, level_of
@@ -62,6 +62,12 @@ class CallReader:
         elif call is not None:
             self._fill(record, call, (call.usage,))
         return Calls(self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else [], jobs)
+
+    def begin(self, record: Record, exchange: DecodedExchange) -> None:
+        """Fill what the request alone says of an LLM call: its response is not there, or never will be."""
+        call = read_begun_call(exchange.labels.provider or "auto", record, exchange)
+        if call is not None:
+            record.provider, record.model = call.provider, self._redactor.redact_text(call.model)
 
     def _read_job(self, record: Record, report: Report) -> list[Job]:
         """Fill the columns of a record that is about a job: counts, where nobody has them yet; return what is new."""

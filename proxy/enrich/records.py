@@ -209,6 +209,7 @@ class RecordBuilder:
             record.level = "error"
             record.ended_at_us = ended_at_us
             record.duration_us = max(0, ended_at_us - record.started_at_us)
+            record.usage_state = None if record.provider is None else "lost"
             entries.append(Entry(record, _known_head(decoded)))
         return entries
 
@@ -247,6 +248,7 @@ class RecordBuilder:
             **_label_columns(descriptor, labels),
         )  # fmt: skip
         attribute_in_flight(record, exchange.caller, labels, self._keys)
+        self._calls.begin(record, decoded)
         return record
 
     def await_answers(self, calls: Iterable[ToolCall]) -> None:

@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 _ROUTE_KEYS = (
     *("id", "service", "container", "project", "client", "location", "provider", "tool_cost_usd"),
-    *("auth", "key_header", "project_header", "user_header"),
+    *("auth", "key_header", "project_header", "user_header", "upstream"),
 )
 
 
@@ -33,6 +34,8 @@ class RouteLabels:
     key_header: str | None = None
     project_header: str | None = None
     user_header: str | None = None
+    upstream: str | None = None
+    """Host of its upstream, and the port where one is configured; None for a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def write_descriptor(settings: Mapping[str, Any]) -> bytes:
     for route in routes:
         if route["auth"] == "off":
             route["auth"] = route["key_header"] = None
+        route["upstream"] = urlsplit(route["upstream"] or "").netloc.rpartition("@")[2] or None
     proxy = settings["proxy"]
     document = {"source": proxy["source"], "stage": proxy["stage"] or None, "routes": routes}
     return json.dumps(document | {"makes_traces": proxy["trace_context"]}).encode()

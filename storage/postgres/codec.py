@@ -20,11 +20,12 @@ from storage.postgres.text import escape, unescape
 from storage.record import LEVELS, Record, Stream
 from storage.relational import packing
 from storage.relational.by_id import id_ms
+from storage.relational.called_tools import pack
 from storage.relational.packing import COLUMNS
 from storage.relational.payloads import NOWHERE, Place
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
+from storage.relational.sql import CALL_KINDS, KINDS
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
-from storage.relational.sql import KINDS
 
 _COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
 """Columns of which few combinations occur, with those of the origin."""
@@ -42,7 +43,7 @@ _ALONE: Final = (
 ROW_COLUMNS: Final = (
     "seq", "id", "id_bucket", "started_at_us", "status", "duration_us",
     *_COMBINED, "origin",
-    *_ALONE,
+    *_ALONE, *CALL_KINDS,
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
     *PLACES,
@@ -54,6 +55,7 @@ ROW_COLUMNS: Final = (
 _MAX_COMBINATIONS: Final = 10_000
 """Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
 _NO_PLACE: Final = (None, None, None)
+_NO_OUTPUT: Final = (("finish_reason", None), ("called_tools", None))
 
 _REPEATED_PLACES: Final = tuple(
     COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS
@@ -122,8 +124,11 @@ class RowEncoder:
     def usage(self, record: Record, combination: Combination) -> tuple[int, ...]:
         ids = self._dictionary.ids
         return (
-            *combination.rollup[: len(LIMITED)], ids["provider"][record.provider] or 0, ids["model"][record.model] or 0,
-        )  # fmt: skip
+            *combination.rollup[: len(LIMITED)],
+            ids["provider"][record.provider] or 0,
+            ids["model"][record.model] or 0,
+            ids["resolved_model"][record.resolved_model] or 0,
+        )
 
     def row(self, record: Record, combination: Combination, heads: Place, bodies: Place) -> Row:
         """Make a row whose `seq` is still 0."""
@@ -141,6 +146,7 @@ class RowEncoder:
             ids["resolved_model"][record.resolved_model],
             ids["usage_state"][record.usage_state],
             ids["price_source"][record.price_source],
+            *(ids[column][text] for column, text in _output(record.stream)),
             record.first_byte_us, packing.pack_times(record),
             record.request_bytes, record.response_bytes, record.request_complete,
             *(_NO_PLACE if heads is NOWHERE else heads),
@@ -160,10 +166,15 @@ class RowEncoder:
         ]  # fmt: skip
 
     def _unknown_alone(self, records: Sequence[Record]) -> Iterable[Value]:
+        ids = self._dictionary.ids
         for column in _ALONE:
-            known = self._dictionary.ids[column]
+            known = ids[column]
             for text in {getattr(record, column) for record in records}:
                 if text not in known:
+                    yield column, text
+        for record in records:
+            for column, text in _output(record.stream):
+                if text is not None and text not in ids[column]:
                     yield column, text
 
     def _unknown_combined(self, keys: Iterable[Key]) -> Iterable[Value]:
@@ -194,6 +205,13 @@ def _key(record: Record) -> Key:
         record.outcome, record.stage, record.error_type,
         record.scheme, record.http_version, record.upstream, record.key_name, record.key_last4, record.shed,
     )  # fmt: skip
+
+
+def _output(stream: Stream | None) -> Iterable[tuple[str, str | None]]:
+    """Return the columns of `CALL_KINDS` and what a stream says of them."""
+    if stream is None:
+        return _NO_OUTPUT
+    return ("finish_reason", stream.finish_reason), ("called_tools", pack(stream.tools))
 
 
 def _request_id(record: Record) -> str | None:

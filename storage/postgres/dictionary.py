@@ -18,12 +18,12 @@ from uuid import UUID
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.text import escape, unescape
 from storage.relational.packing import ORIGIN_KIND
-from storage.relational.sql import DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 
 MAX_REMEMBERED: Final = 50_000
 """Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
 
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | ORIGIN_KIND
+_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
 _LEARN: Final = (
     "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS given (digest, kind, value)), "
     "made AS ("

@@ -31,6 +31,7 @@ DIALECT: Final = Dialect(
     # First by the key of the index on `seq` (storage/postgres/index_keys.py).
     tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
     "AND seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({0})))",
+    called_tool="called_tools IN (SELECT id FROM sidelog.dictionary WHERE kind = 211 AND strpos(value, {}) > 0)",
     # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     tool_text="strpos(search, {}) > 0",
     tool_request="(hashtextextended(llm_request_id, 0) = hashtextextended({0}, 0) AND llm_request_id = {0})",

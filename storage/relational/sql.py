@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from storage.query import Filter, Order, Scope, path_spellings
 from storage.record import LEVELS
+from storage.relational.called_tools import part_of
 
 DIMENSIONS: Final = (
     "instance", "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "error_type", "host",
@@ -24,6 +25,11 @@ DIMENSIONS: Final = (
 
 TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
 """Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their end."""
+
+CALL_KINDS: Final = {"finish_reason": 210, "called_tools": 211}
+"""The same of columns that repeat what the `stream` of a record says, for filters and facets."""
+
+_MODELS: Final = ("model", "resolved_model")
 
 KINDS: Final = ("exchange", "event")
 """The place of a word is its code in the `kind` column."""
@@ -47,6 +53,8 @@ class Dialect:
     """Condition that the trace id equals the mark `{}`."""
     tool: str = ""
     """Condition that a record holds a call of one of the tools whose ids are the marks `{}`; empty: no tools here."""
+    called_tool: str = ""
+    """Condition that a record's combination of called tools holds the text `{}`."""
     text_in: str = ""
     """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: only the path."""
     tool_text: str = ""
@@ -107,7 +115,8 @@ class Where:
 def texts(filter: Filter) -> Texts:
     """Name the dictionary values a filter needs, by column; values that no store can hold are left out."""
     wanted: Texts = {}
-    for column, values in (*_scope(filter.scope), *_dimensions(filter)):
+    models = ((column, filter.models) for column in _MODELS)
+    for column, values in (*_scope(filter.scope), *_dimensions(filter), *models):
         if values:
             wanted[column] = wanted.get(column, ()) + tuple(value for value in values if is_storable(value))
     if filter.tools:
@@ -135,6 +144,7 @@ def conditions(
     clause.between("started_at_us", filter.since_us, None if filter.until_us is None else filter.until_us - 1)
     clause.between("duration_us", filter.min_duration_us, filter.max_duration_us)
     clause.tools(filter, ids)
+    clause.called_tools(filter.called_tools)
     clause.anywhere(filter.text)
     clause.text(dialect.trace_id, filter.trace_id)
     clause.path(filter.path_contains)
@@ -184,7 +194,7 @@ def _dimensions(filter: Filter) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("outcome", filter.outcomes),
         ("error_type", filter.error_types),
         ("provider", filter.providers),
-        ("model", filter.models),
+        ("finish_reason", filter.finish_reasons),
     )
 
 
@@ -208,14 +218,24 @@ class _Clause:
             if values:
                 known = ids.get(column, {})
                 self.among(column, [known[value] for value in values if value in known])
-                if column == "key_id":
-                    self._conditions.append("key_id <> 0")  # Literal: it is the condition of the partial index.
+                if column in ("key_id", "finish_reason"):
+                    self._conditions.append(f"{column} <> 0")  # Literal: it is the condition of the partial index.
+        self._models(filter.models, ids)
         self._levels(filter)
         if filter.keyed:
             self._conditions.append("keyed = 1")  # Literal: it is the condition of the partial index.
         if filter.is_llm:
             self._conditions.append("provider <> 0")
         self._kind(filter)
+
+    def _models(self, models: Sequence[str], ids: Mapping[str, Mapping[str, int]]) -> None:
+        """Want a model as requested or as resolved: an index each, so the literals of both partial ones are there."""
+        if not models:
+            return
+        found = {column: [ids[column][value] for value in models if value in ids.get(column, {})] for column in _MODELS}
+        either = [f"({name} <> 0 AND {name} IN ({self._marks(known)}))" for name, known in found.items() if known]
+        self._impossible |= not either
+        self._conditions.append(f"({' OR '.join(either)})")
 
     def _levels(self, filter: Filter) -> None:
         codes = [LEVELS.index(level) for level in LEVELS if level in filter.levels]
@@ -292,6 +312,15 @@ class _Clause:
                 self._conditions.append(self._dialect.tool.format(self._marks(found)))
             else:
                 self._impossible = True
+
+    def called_tools(self, names: Sequence[str]) -> None:
+        if not names:
+            return
+        parts = [part_of(name) for name in names if is_storable(name)]
+        either = [self._dialect.called_tool.format(self._marks([part])) for part in parts]
+        self._impossible |= not either
+        # Literal: it is the condition of the partial index.
+        self._conditions.append(f"called_tools <> 0 AND ({' OR '.join(either)})")
 
     def anywhere(self, text: str | None) -> None:
         if text:

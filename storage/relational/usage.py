@@ -25,7 +25,7 @@ from storage.relational.session import Rows, Session
 from storage.relational.sql import Texts, Where, texts
 from storage.relational.time_ranges import HOUR_US, Hours, hours_around, split
 
-DIMENSIONS: Final = (*LIMITED, "provider", "model")
+DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 """What usage is counted by, besides time: the first of them are those of the rollups."""
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
@@ -48,7 +48,8 @@ Measures = list[int]
 
 def is_call(record: Record) -> bool:
     """Whether the rollup has a record: an LLM call, or an exchange that names a model of no provider."""
-    return (record.provider is not None or record.model is not None) and record.kind == "exchange"
+    names_model = record.model is not None or record.resolved_model is not None
+    return (record.provider is not None or names_model) and record.kind == "exchange"
 
 
 def calls_of(filter: Filter) -> Filter:

@@ -18,6 +18,7 @@ import msgspec
 
 from storage.record import LEVELS, Record, Stream, format_id
 from storage.relational import packing
+from storage.relational.called_tools import pack
 from storage.relational.packing import COLUMNS
 from storage.relational.payloads import Place
 from storage.relational.rollups import DIMENSIONS, dimensions_of
@@ -45,7 +46,7 @@ _PLAIN: Final = (
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
-    "keyed",
+    "keyed", "finish_reason", "called_tools",
 )  # fmt: skip
 _MAX_COMBINATIONS: Final = 10_000
 """Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
@@ -177,7 +178,7 @@ class RowEncoder:
         )  # fmt: skip
 
     def rare(self, connection: sqlite3.Connection, record: Record) -> Row:
-        id_of = self._dictionary.id_of
+        id_of, stream = self._dictionary.id_of, record.stream
         return (
             id_of(connection, "name", record.name),
             None if record.data is None else bytearray(record.data),
@@ -190,8 +191,10 @@ class RowEncoder:
             id_of(connection, "usage_state", record.usage_state),
             record.cost_usd,
             id_of(connection, "price_source", record.price_source),
-            None if record.stream is None else bytearray(msgspec.msgpack.encode(record.stream)),
+            None if stream is None else bytearray(msgspec.msgpack.encode(stream)),
             1 if record.keyed else 0,
+            0 if stream is None else id_of(connection, "finish_reason", stream.finish_reason),
+            0 if stream is None else id_of(connection, "called_tools", pack(stream.tools)),
         )  # fmt: skip
 
 

@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from storage.relational.packing import ORIGIN_KIND
-from storage.relational.sql import DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
 
 T = TypeVar("T")
 
 MAX_REMEMBERED: Final = 50_000
 """Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""
 
-_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | ORIGIN_KIND
+_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | CALL_KINDS | ORIGIN_KIND
 
 
 class Dictionary:

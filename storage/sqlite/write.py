@@ -14,6 +14,7 @@ from storage.relational.by_id import id_ms
 from storage.relational.payloads import NOWHERE, Packer
 from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US
+from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
@@ -86,7 +87,9 @@ class BatchStore:
             else:
                 full.append(row + rows.rare(connection, record))
                 if is_call(record):
-                    ids = (rows.id_of(connection, name, getattr(record, name)) for name in ("provider", "model"))
+                    ids = (
+                        rows.id_of(connection, name, getattr(record, name)) for name in USAGE_DIMENSIONS[len(LIMITED) :]
+                    )
                     used.add(record, (*combination.rollup[: len(LIMITED)], *ids))
             counts.add(record, combination.rollup, combination.error_type)
         PLAIN.insert(connection, plain)

@@ -39,6 +39,8 @@ FILTERS = (
     Filter(keyed=True, statuses=(999,), containers=("a",)),
     Filter(models=("a",)),
     Filter(models=("a", "b"), is_llm=True),
+    Filter(models=("b",), finish_reasons=("a", "A")),
+    Filter(called_tools=("a,", "ä"), kind="all"),
     Filter(methods=("GET",), keys=("a",)),
     Filter(path_contains="items", kind="all"),
     Filter(projects=("unknown",)),

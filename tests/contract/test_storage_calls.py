@@ -34,7 +34,7 @@ async def test_llm_calls(store: Storage) -> None:
     assert await found(store, is_llm=True) == [2, 3]
     assert await found(store, providers=("openai",)) == [2]
     assert await found(store, providers=("openai", "anthropic", "none")) == [2, 3]
-    assert await found(store, models=("gpt",)) == [2]
+    assert await found(store, models=("gpt",)) == [2, 3]
     assert await found(store, models=("none",)) == []
     assert await found(store, is_llm=True, models=("claude",), providers=("openai",)) == []
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery, Scope, matches
-from storage.record import LEVELS, OUTCOMES, Record
+from storage.record import LEVELS, OUTCOMES, Record, Stream
 from tests.contract.backends import BACKENDS
 from tests.storage.samples import START_US, make_batch, make_record
 
@@ -27,6 +27,7 @@ NAMES = ("a", "b", "", "a\0b", "A")
 METHODS = ("GET", "POST", "BREW", "get")
 STATUSES = (200, 204, 301, 404, 429, 500, 503, 999)
 PATHS = ("/Items/1", "/items_1", "/items%1", "/\0/ITEMS", "/ÄPFEL", "/äpfel", "0", "", "/a\\b")
+TOOLS = (*NAMES, "a,", ",", '"a', "\n", "ä", "\\")
 TRACES = ("0af7651916cd43dd8448eb211c80319c", "", "0", "other")
 
 
@@ -57,12 +58,18 @@ def make_dataset() -> list[Record]:
             error_type=pick(NAMES),
             provider=pick(NAMES),
             model=pick(NAMES),
+            resolved_model=pick(NAMES),
+            stream=pick((make_stream(pick(NAMES), chance.sample(TOOLS, chance.randrange(4))),)),
             trace_id=pick(TRACES),
             duration_us=chance.randrange(1000),
             keyed=chance.random() < 0.3,
         )
         for _ in range(RECORDS)
     ]
+
+
+def make_stream(finish_reason: str | None, tools: list[str]) -> Stream:
+    return Stream(None, None, None, True, finish_reason, tools=tools or None)
 
 
 class Reader:
@@ -149,6 +156,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "keyed": st.booleans(),
     "providers": _names,
     "models": _names,
+    "finish_reasons": _names,
+    "called_tools": _some((*TOOLS, "unknown", "\udc80")),
     "is_llm": st.booleans(),
     "tools": _names,  # no record here holds a call: see test_storage_calls.py
     "text": st.sampled_from((*PATHS, *NAMES, "ITEMS", "_", "%", "ä", "\udc80")),

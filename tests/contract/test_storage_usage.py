@@ -27,6 +27,8 @@ FILTERS = (
     Filter(providers=("openai", "nobody"), models=("small",)),
     Filter(models=("unknown",)),
     Filter(models=("small",)),
+    Filter(models=("small-1",)),
+    Filter(models=("large", "small-1"), since_us=HOUR + HOUR_US, until_us=HOUR + 3 * HOUR_US),
     Filter(models=("small", "large"), is_llm=True, projects=("a",)),
     Filter(scope=Scope(projects=("a",), containers=("c",))),
     Filter(projects=("a",), services=("s",), routes=("r",), keys=("k",)),
@@ -58,6 +60,7 @@ def make_calls(number: int = 120) -> list[Record]:
         if chance.random() < 0.7:
             changes |= {
                 "provider": chance.choice(("openai", "anthropic")), "model": pick("small", "large"),
+                "resolved_model": pick("small-1", "large"),
                 "input_tokens": pick(10, 1000, 1 << 62), "output_tokens": pick(7), "cache_read_tokens": pick(3),
                 "cache_write_tokens": pick(1), "reasoning_tokens": pick(5), "cost_usd": pick(0.001, 0.25, 1e300),
                 "usage_state": "exact",
@@ -105,7 +108,7 @@ async def test_erased_calls_are_taken_off(store: Storage) -> None:
     records = make_calls()
     await store.commit(make_batch(*records))
     await store.erase(Filter(kind="all", models=("small",)))
-    await check(store, [record for record in records if record.model != "small"])
+    await check(store, [record for record in records if "small" not in (record.model, record.resolved_model)])
     await store.erase(Filter(kind="all"))
     await check(store, [])
     await store.commit(make_batch(*(later := make_calls(10))))

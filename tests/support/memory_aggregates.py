@@ -43,14 +43,21 @@ def count_usage(usage: UsageTally, record: Record) -> None:
         usage.add(record.provider, record.model, measures_of(record))
 
 
+def facet_values(name: str, record: Record) -> list[str]:
+    """Read the values a record has in a facet: one at most, but for tools; those that a filter could name."""
+    if name == "called_tool":
+        return [] if record.stream is None else record.stream.tools or []
+    value = facet_value(name, record)
+    return [] if value is None else [str(value)]
+
+
 def facet_value(name: str, record: Record) -> str | None:
-    """Read the value a record has in a facet; None when it has none that a filter could name."""
     if name == "status":
         return None if record.status is None or record.status < 100 else status_class(record.status)
-    value = getattr(record, FACETS[name])
-    if name == "method" and value not in ROLLUP_METHODS:
-        return None
-    return None if value is None else str(value)
+    if name == "finish_reason":
+        return None if record.stream is None else record.stream.finish_reason
+    value: str | None = getattr(record, FACETS[name])
+    return None if name == "method" and value not in ROLLUP_METHODS else value
 
 
 def facets(records: Sequence[Record], filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
@@ -101,8 +108,7 @@ def is_failure(record: Record) -> bool:
 def _count(name: str, records: Iterable[Record]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for record in records:
-        value = facet_value(name, record)
-        if value is not None:
+        for value in facet_values(name, record):
             counts[value] = counts.get(value, 0) + 1
     return counts
 

@@ -16,6 +16,8 @@ export const NAMES = [
   "source",
   "provider",
   "model",
+  "finish_reason",
+  "called_tool",
   "tool",
   "q",
   "kind",
@@ -40,6 +42,8 @@ const LISTS = new Set([
   "error_type",
   "provider",
   "model",
+  "finish_reason",
+  "called_tool",
   "tool",
 ]);
 const FIELDS = {
@@ -56,7 +60,9 @@ const FIELDS = {
   source: "source",
   error_type: "error_type",
   provider: "provider",
-  model: "model",
+  model: ["model", "resolved_model"],
+  finish_reason: "finish_reason",
+  called_tool: "called_tools",
 };
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 const HEX = /^[0-9a-f]{32}$/i;
@@ -128,12 +134,13 @@ export const needsServer = (parameters) => "tool" in parameters || "q" in parame
 export function matches(record, parameters) {
   const kind = parameters.kind ?? "exchange";
   if (kind !== "all" && record.kind !== kind) return false;
-  for (const [name, field] of Object.entries(FIELDS)) {
+  for (const [name, fields] of Object.entries(FIELDS)) {
     if (!(name in parameters)) continue;
     const wanted = parameters[name]
       .split(",")
       .map((value) => (name === "method" ? value.toUpperCase() : value));
-    if (!wanted.includes(record[field])) return false;
+    const values = [fields].flat().flatMap((field) => record[field]);
+    if (!values.some((value) => wanted.includes(value))) return false;
   }
   if (
     "status" in parameters &&

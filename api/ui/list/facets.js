@@ -21,6 +21,8 @@ const GROUPS = [
   ["outcome", "Outcome"],
   ["provider", "Provider"],
   ["model", "Model"],
+  ["finish_reason", "Finish reason"],
+  ["called_tool", "Tool called"],
   ["error_type", "Error"],
 ];
 const SUMMED = new Set(["status", "route", "service", "project", "key"]);

@@ -7,6 +7,8 @@ old ones, because what followed them was not seen, are no counts. A frame has th
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.frames import time_at
 from proxy.enrich.http.bodies import DecodedBody
@@ -73,6 +75,28 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
     return Call(provider_name(provider, record.path or "", record.upstream or ""), usage, stream)
 
 
+class BegunCall(NamedTuple):
+    """What the request alone says of a call."""
+
+    provider: str
+    model: str | None
+
+
+def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> BegunCall | None:
+    """Read a call whose response is not there; None where a response would have to say that it is one."""
+    path, body = record.path or "", exchange.request_body
+    provider = candidate_of(setting, record.method, path)
+    if provider is None:
+        return None
+    if body is not None:
+        beginning = DecodedBody(body.head, b"", body.size + 1, True, None, body.size + 1, False)
+        exchange = msgspec.structs.replace(exchange, request_body=beginning)
+    found = recognise(provider, record, exchange)
+    if found is None:
+        return None
+    return BegunCall(provider_name(provider, path, record.upstream or exchange.labels.upstream or ""), found.model)
+
+
 def is_refusal(record: Record) -> bool:
     return record.status is not None and record.status >= 400
 
@@ -90,7 +114,7 @@ def _settle(usage: CallUsage, record: Record) -> None:
 
 def provider_name(provider: Provider, path: str, upstream: str) -> str:
     """Return whom a call is attributed to: the provider, unless the upstream is known to be another's."""
-    host = upstream.rpartition(":")[0].lower()
+    host = upstream.partition(":")[0].lower()
     for end, name in _HOSTS:
         if host.endswith(end):
             return name

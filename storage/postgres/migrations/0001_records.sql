@@ -11,6 +11,7 @@ CREATE TABLE sidelog.dictionary (
 );
 
 CREATE INDEX dictionary_used ON sidelog.dictionary (used_day);
+CREATE INDEX dictionary_called_tools ON sidelog.dictionary (id) WHERE kind = 211;
 
 -- A day drops whole; the default partition takes ids of other days: skewed clocks, and streams that outlive their day.
 CREATE TABLE sidelog.records (
@@ -57,6 +58,8 @@ CREATE TABLE sidelog.records (
     resolved_model integer,
     usage_state integer,
     price_source integer,
+    finish_reason integer,  -- What `stream` says of the output, once more for filters: the tools are one text, see
+    called_tools integer,   -- storage/relational/called_tools.py.
     level smallint NOT NULL,
     kind smallint NOT NULL,
     keyed smallint NOT NULL,
@@ -89,6 +92,9 @@ CREATE INDEX records_key ON sidelog.records (key_id, (seq >> 10)) WHERE key_id I
 -- LLM calls of a provider, and of a model; other rows cost nothing.
 CREATE INDEX records_provider ON sidelog.records (provider, (seq >> 10)) WHERE provider IS NOT NULL;
 CREATE INDEX records_model ON sidelog.records (model, (seq >> 10)) WHERE model IS NOT NULL;
+CREATE INDEX records_resolved_model ON sidelog.records (resolved_model, (seq >> 10)) WHERE resolved_model IS NOT NULL;
+CREATE INDEX records_finish_reason ON sidelog.records (finish_reason, (seq >> 10)) WHERE finish_reason IS NOT NULL;
+CREATE INDEX records_called_tools ON sidelog.records (called_tools, (seq >> 10)) WHERE called_tools IS NOT NULL;
 -- What sidelog did by itself: few rows among many. Exchanges and WebSocket messages, of level debug, cost nothing.
 CREATE INDEX records_events ON sidelog.records ((seq >> 10)) WHERE kind = 1 AND level >= 1;
 -- By hash: clients choose the text, and may choose it longer than an index can hold.

@@ -87,6 +87,7 @@ CREATE TABLE sidelog.usage_rollups (
     key_id integer NOT NULL,
     provider integer NOT NULL,
     model integer NOT NULL,
+    resolved_model integer NOT NULL,
     instance integer NOT NULL,
     calls bigint NOT NULL,
     counted bigint NOT NULL,
@@ -97,5 +98,5 @@ CREATE TABLE sidelog.usage_rollups (
     cache_write_tokens bigint NOT NULL,
     reasoning_tokens bigint NOT NULL,
     cost_nano_usd bigint NOT NULL,
-    PRIMARY KEY (hour, project, container, client, service, route_id, key_id, provider, model, instance)
+    PRIMARY KEY (hour, project, container, client, service, route_id, key_id, provider, model, resolved_model, instance)
 ) WITH (fillfactor = 70);

@@ -20,6 +20,7 @@ from storage.aggregates import (
 )
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
+from storage.relational.called_tools import count_each
 from storage.relational.facet_counts import Counts, Stamp, TimeRange, add_count, merged
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
@@ -141,10 +142,13 @@ async def named(session: Session, name: str, counts: dict[int, int], limit: int)
         values = {_WORDS[column][value]: count for value, count in counts.items()}
     else:
         # More than wanted are looked up, so that equal counts are sorted by name; but not ten thousands.
-        frequent = sorted(counts, key=lambda value: -counts[value])[: 4 * limit]
+        most = SAMPLE_ROWS if name == "called_tool" else 4 * limit
+        frequent = sorted(counts, key=lambda value: -counts[value])[:most]
         ids = [value for value in frequent if value > 0]
         text = await session.text_of(ids)
         values = {str(text[value]): counts[value] for value in ids}
+        if name == "called_tool":
+            values = count_each(values)
         if name == "method":
             values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
     return most_frequent(values, limit)

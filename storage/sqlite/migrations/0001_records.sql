@@ -70,7 +70,10 @@ CREATE TABLE records (
     price_source INTEGER NOT NULL DEFAULT 0,
     stream BLOB,
     -- Whether its route asked for a key: the rows of the request logs page, refused ones included.
-    keyed INTEGER NOT NULL DEFAULT 0
+    keyed INTEGER NOT NULL DEFAULT 0,
+    -- What the stream says of the output, once more for filters: the tools are one text, see called_tools.py.
+    finish_reason INTEGER NOT NULL DEFAULT 0,
+    called_tools INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE UNIQUE INDEX records_id ON records (id);
@@ -84,6 +87,9 @@ CREATE INDEX records_key ON records (key_id, seq) WHERE key_id <> 0;
 -- LLM calls of a provider, and of a model; other rows cost nothing.
 CREATE INDEX records_provider ON records (provider, seq) WHERE provider <> 0;
 CREATE INDEX records_model ON records (model, seq) WHERE model <> 0;
+CREATE INDEX records_resolved_model ON records (resolved_model, seq) WHERE resolved_model <> 0;
+CREATE INDEX records_finish_reason ON records (finish_reason, seq) WHERE finish_reason <> 0;
+CREATE INDEX records_called_tools ON records (called_tools, seq) WHERE called_tools <> 0;
 -- What sidelog did by itself: few rows among many. Exchanges and WebSocket messages, of level debug, cost nothing.
 CREATE INDEX records_events ON records (seq) WHERE kind = 1 AND level >= 1;
 CREATE INDEX records_trace ON records (trace_id) WHERE trace_id <> 0;

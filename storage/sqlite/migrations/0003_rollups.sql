@@ -161,6 +161,7 @@ CREATE TABLE usage_rollups (
     key_id INTEGER NOT NULL,
     provider INTEGER NOT NULL,
     model INTEGER NOT NULL,
+    resolved_model INTEGER NOT NULL,
     calls INTEGER NOT NULL,
     counted INTEGER NOT NULL,
     priced INTEGER NOT NULL,
@@ -170,5 +171,5 @@ CREATE TABLE usage_rollups (
     cache_write_tokens INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
     cost_nano_usd INTEGER NOT NULL,
-    PRIMARY KEY (hour, project, container, client, service, route_id, key_id, provider, model)
+    PRIMARY KEY (hour, project, container, client, service, route_id, key_id, provider, model, resolved_model)
 ) WITHOUT ROWID;

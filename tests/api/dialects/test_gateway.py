@@ -56,6 +56,16 @@ async def test_a_row_has_the_keys_of_the_document(world: World, client: Client) 
     assert list(answer["data"][0])[:3] == ["id", "timestamp", "model"]
 
 
+async def test_a_row_of_a_call_says_what_was_used(world: World, client: Client) -> None:
+    """Behind the keys of the document, and on LLM calls only; what is not known is null."""
+    used = {"resolved_model": "gpt-4o-1", "usage_state": "exact", "cache_read_tokens": 3, "reasoning_tokens": 5}
+    record = make_record(1, model="gpt-4o", provider="openai", **used)
+    await world.storage.commit(make_batch(record, make_record(2)))
+    plain, call = (await ask(client))["data"]
+    assert list(plain)[-1] == "error"
+    assert dict(list(call.items())[10:]) == used | {"cache_write_tokens": None}
+
+
 async def test_pages_are_newest_first_and_totals_follow_the_filter(world: World, client: Client) -> None:
     """Events are no rows; the total ignores paging; limits are clamped and echoed."""
     await world.storage.commit(

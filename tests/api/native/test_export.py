@@ -15,7 +15,7 @@ from api.app import make_app
 from api.http.cursor import encode_cursor
 from api.native import csv_rows
 from api.native.har import har_entry
-from storage.record import Batch, Body, Entry, Payload
+from storage.record import Batch, Body, Entry, Payload, Stream
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_body, make_payload, make_record
 
@@ -65,6 +65,20 @@ async def test_csv_reads_back(client: Client, world: World) -> None:
     shown = json.loads((await fetch(client, "format=ndjson")).splitlines()[0])
     assert set(csv_rows.COLUMNS) <= set(shown)
     assert rows[0]["duration_us"] == str(shown["duration_us"])
+
+
+def test_csv_says_what_a_call_used() -> None:
+    """What the output did and what it is paid by stand in columns of their own."""
+    used = {"resolved_model": "gpt-1", "cache_read_tokens": 3, "usage_state": "exact", "price_source": "reported"}
+    stream = Stream(None, None, None, True, "tool_calls", tools=["search", "=add"])
+    (cells,) = csv.reader(io.StringIO(csv_rows.row(make_record(1, stream=stream, **used)), newline=""))
+    shown = dict(zip(csv_rows.COLUMNS, cells, strict=True))
+    assert {name: shown[name] for name in used} == {name: str(value) for name, value in used.items()}
+    assert (shown["finish_reason"], shown["called_tools"], shown["reasoning_tokens"]) == (
+        "tool_calls",
+        "search, =add",
+        "",
+    )
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

@@ -76,6 +76,10 @@ async def test_reason_of_a_document(world: World, client: Client) -> None:
     [
         ("provider=openai", [1]),
         ("model=gpt,claude", [1]),
+        ("model=gpt-1", [1]),
+        ("finish_reason=length,tool_calls", [1]),
+        ("finish_reason=stop", []),
+        ("called_tool=search&called_tool=none", [1]),
         ("tool=add", [2]),
         ("q=NEEDLE", [3]),
         ("q=users/2", [2]),
@@ -84,8 +88,13 @@ async def test_reason_of_a_document(world: World, client: Client) -> None:
     ],
 )
 async def test_filters(world: World, client: Client, query: str, expected: list[int]) -> None:
-    """Provider, requested model, tool, and text in path or body."""
-    records = [make_record(1, provider="openai", model="gpt"), make_record(2), make_record(3)]
+    """Provider, model, what the output did, tool, and text in path or body."""
+    stream = Stream(None, None, None, True, "tool_calls", tools=["read", "search"])
+    records = [
+        make_record(1, provider="openai", model="gpt", resolved_model="gpt-1", stream=stream),
+        make_record(2),
+        make_record(3),
+    ]
     call = ToolCall(
         record_id=records[1].id, started_at_us=START_US, created_at_us=1, tool_name="add", server_label="s",
         status="success",

@@ -9,6 +9,7 @@ import pytest
 from proxy.enrich.calls import CallReader
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
+from proxy.ring.inflight import BODY_BYTES, InflightExchange
 from storage.record import Entry
 from tests.proxy.enrich.calls import CHAT, CHAT_USAGE, chunk, sse
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
@@ -53,3 +54,39 @@ def test_tool_calls_without_texts(flags: int) -> None:
         assert (call.tool_name, call.arguments, call.result, call.search) == ("add", None, None, "")
         assert call.latency_us is not None
         assert SECRET.encode() not in msgspec.json.encode(entry)
+
+
+def in_flight(line: bytes, body: bytes) -> InflightExchange:
+    return InflightExchange(
+        record_id=bytes(16), started_at_us=1, route=0, client_ip=b"1.2.3.4", head=line + b" HTTP/1.1\r\n\r\n",
+        head_truncated=False, body=body[:BODY_BYTES],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "model"),
+    [
+        (b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}', "gpt-4o"),
+        (b'{"messages": [{"role": "user", "content": "' + b"x" * BODY_BYTES, None),
+        (b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "' + b"x" * BODY_BYTES, "gpt-4o"),
+    ],
+    ids=["whole", "cut before", "cut behind"],
+)
+def test_a_call_in_flight_names_its_model(body: bytes, model: str | None) -> None:
+    """Provider and model are those of the request, the upstream that of the route; tokens are lost with the worker."""
+    given = settings(upstream="https://api.groq.com/openai")
+    builder, descriptor = RecordBuilder("i", given), descriptor_of(given)
+    exchange = in_flight(b"POST /v1/chat/completions", body)
+    record = builder.running(exchange, descriptor).record
+    assert (record.provider, record.model, record.usage_state) == ("groq", model, None)
+    (entry,) = builder.lost([exchange], descriptor)
+    assert (entry.record.provider, entry.record.model, entry.record.usage_state) == ("groq", model, "lost")
+
+
+@pytest.mark.parametrize("line", [b"GET /v1/chat/completions", b"POST /api/chat", b"POST /items"])
+def test_what_may_be_no_call_is_none_in_flight(line: bytes) -> None:
+    """A path that other services have, too, is a call only when the response says so."""
+    given = settings()
+    exchange = in_flight(line, b'{"model": "m", "messages": []}')
+    record = RecordBuilder("i", given).running(exchange, descriptor_of(given)).record
+    assert (record.provider, record.model) == (None, None)

@@ -1,6 +1,7 @@
 """Filters become SQL with bound parameters, in the form that indexes need."""
 
 from dataclasses import fields
+from importlib.resources import files
 
 import pytest
 
@@ -8,6 +9,7 @@ from storage.postgres.session import DIALECT as POSTGRES
 from storage.query import Filter, Scope
 from storage.record import Record
 from storage.relational.sql import (
+    CALL_KINDS,
     DIMENSIONS,
     Dialect,
     Where,
@@ -121,7 +123,7 @@ def test_every_field_of_a_filter_is_compiled_or_a_bound() -> None:
         "scope", "kind", "since_us", "until_us", "statuses", "status_classes", "methods", "hosts", "path_contains",
         "routes", "services", "projects", "containers", "clients", "keys", "levels", "sources", "outcomes",
         "error_types", "trace_id", "min_duration_us", "max_duration_us", "keyed",
-        "providers", "models", "is_llm", "tools", "text",
+        "providers", "models", "finish_reasons", "called_tools", "is_llm", "tools", "text",
     }  # fmt: skip
     assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until", "seqs"}
 
@@ -145,3 +147,10 @@ def test_postgres_is_told_the_type_of_numbers() -> None:
 def test_error_types_are_searched_under_their_kind() -> None:
     """The literal in the condition of text is the dictionary's kind of that column."""
     assert f"kind = {DIMENSIONS.index('error_type')} " in SQLITE.text_in
+
+
+def test_called_tools_are_searched_under_their_kind() -> None:
+    """The same of the combinations of called tools, whose partial index on Postgres has it as well."""
+    kind = f"kind = {CALL_KINDS['called_tools']}"
+    assert all(f"{kind} AND" in dialect.called_tool for dialect in (SQLITE, POSTGRES))
+    assert f"WHERE {kind};" in files("storage.postgres.migrations").joinpath("0001_records.sql").read_text()

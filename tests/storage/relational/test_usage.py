@@ -53,11 +53,11 @@ def test_an_hour_counts_so_many_models_apart() -> None:
     """Further ones are counted as others, and the store is told of which dimension."""
     sums, limits = UsageSums(), Limits(max_values=2, places=range(len(DIMENSIONS)))
     for model in range(1, 6):
-        sums.add(make_record(provider="p", started_at_us=7 * HOUR_US, input_tokens=1), (*NOTHING, model))
+        sums.add(make_record(provider="p", started_at_us=7 * HOUR_US, input_tokens=1), (*NOTHING[:-1], model, 0))
     assert sums.hours == {7}
     limits.learn(7, [])
     rows, capped = sums.admitted(limits)
-    assert {key[-1]: measures[0] for key, measures in rows.items()} == {1: 1, 2: 1, OTHER: 3}
+    assert {key[-2]: measures[0] for key, measures in rows.items()} == {1: 1, 2: 1, OTHER: 3}
     assert all(len(measures) == len(MEASURES) for measures in rows.values())
     assert capped == 1 << (CAPPED_SHIFT + DIMENSIONS.index("model"))
     assert not can_count(Filter(models=("m",)), {"model": ("m",)}, capped)

@@ -13,7 +13,7 @@ import pytest
 
 from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
-from storage.record import Batch, Body, Entry, Payload, Record
+from storage.record import Batch, Body, Entry, Payload, Record, Stream
 from storage.relational import slices
 from storage.sqlite import codec, connection, dictionary
 from storage.sqlite.session import SqliteSession
@@ -256,6 +256,12 @@ async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> 
         (Filter(statuses=(404, 500), status_classes=(5,)), "records_status"),
         (Filter(status_classes=(5,)), "records_status"),
         (Filter(trace_id="0af7"), "records_trace"),
+        (Filter(models=("gpt",)), "records_model"),
+        (Filter(models=("gpt-1",)), "records_resolved_model"),
+        (Filter(models=("gpt", "gpt-1")), "records_model"),
+        (Filter(models=("gpt", "gpt-1")), "records_resolved_model"),
+        (Filter(finish_reasons=("length",)), "records_finish_reason"),
+        (Filter(called_tools=("search",)), "records_called_tools"),
         (Filter(kind="event", levels=("info", "warn")), "records_events"),
         (Filter(kind="event", levels=("error",)), "records_events"),
     ],
@@ -264,7 +270,9 @@ async def test_common_lists_use_an_index(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch, filter: Filter, index: str
 ) -> None:
     """SQLite finds the rows of the common filters by an index that also has them in order of seq."""
-    await store.commit(make_batch(make_record(trace_id="0af7", status=404)))
+    stream = Stream(None, None, None, True, "length", tools=["search"])
+    call = make_record(provider="openai", model="gpt", resolved_model="gpt-1", stream=stream)
+    await store.commit(make_batch(make_record(trace_id="0af7", status=404), call))
     plans: list[str] = []
     execute = connection.Budget.execute
 
@@ -276,8 +284,10 @@ async def test_common_lists_use_an_index(
 
     monkeypatch.setattr(connection.Budget, "execute", explain)
     await store.select(RecordQuery(filter=filter))
-    assert f"USING INDEX {index}" in plans[0]
-    is_ordered = index == "records_events" or (len(filter.levels) < 2 and len(filter.statuses) < 2)
+    assert f"USING INDEX {index}" in "\n".join(plans)
+    assert not any(plan.startswith("SCAN") for plan in plans)
+    alternatives = (filter.levels, filter.statuses, filter.models)
+    is_ordered = index == "records_events" or (max(map(len, alternatives)) < 2 and not filter.called_tools)
     assert (len(plans) == 1) == is_ordered
 
 

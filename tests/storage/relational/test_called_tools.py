@@ -1,0 +1,27 @@
+"""Names of called tools are one text, which a name is found in only where it was called."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.relational.called_tools import count_each, pack, part_of, unpack
+
+NAMES = st.text(alphabet=st.sampled_from('ab",\\\n\0ä'), max_size=4)
+
+
+@given(st.lists(NAMES, max_size=4), NAMES)
+def test_a_name_is_found_where_it_was_called(names: list[str], name: str) -> None:
+    """Whatever names consist of: no name is found in parts of others."""
+    packed = pack(names)
+    assert (name in names) == (packed is not None and part_of(name) in packed)
+    assert (unpack(packed) if packed else []) == sorted(set(names))
+
+
+def test_the_order_of_names_makes_no_other_combination() -> None:
+    """So that few of them fill the dictionary; none at all is none."""
+    assert pack(["b", "a", "b"]) == pack(["a", "b"])
+    assert pack([]) is pack(None) is None
+
+
+def test_names_are_counted_over_combinations() -> None:
+    """A combination counts for each of its names."""
+    assert count_each({'\n"a"\n"b"\n': 2, '\n"a"\n': 3}) == {"a": 5, "b": 2}
