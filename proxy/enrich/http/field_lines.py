@@ -1,0 +1,124 @@
+"""Read field lines of heads: redacted, and with the value of those that a record has a column for.
+
+Nine of ten lines of a client repeat, the tenth never does. So lines are remembered, bounded in number and length, and
+those that vary by nature are told by their name and read without a search: ids and lengths of a form that no secret
+has, cookies, of which only the names stay, and secrets, of which nothing does. All others are redacted like any text.
+
+Invariant: what is remembered or read by name is what `read_any` gives.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from proxy.enrich.redact.names import normalise
+from proxy.enrich.redact.redactor import Redactor
+
+MAX_MEMO_LINES: Final = 4096
+MAX_MEMO_LINE_BYTES: Final = 256
+"""At most about 3 MiB of lines."""
+MAX_NAMES: Final = 256
+MAX_NAME_BYTES: Final = 64
+"""Of spellings of names whose lines vary: clients use few."""
+
+WANTED: Final = frozenset(
+    (
+        *(b"host", b"user-agent", b"traceparent", b"x-request-id", b"content-type", b"content-encoding"),
+        *(b"mcp-session-id", b"mcp-protocol-version", b"x-llm-request-id"),
+    )
+)
+"""Names of the fields that a record has columns for."""
+_SESSION: Final = b"mcp-session-id"
+_ID: Final = re.compile(rb" ?([0-9a-f-]{1,80})")
+_TAG: Final = re.compile(rb' ?((?:W/)?"[0-9a-f-]{0,80}")')
+_PLAIN: Final = {
+    b"x-request-id": _ID,
+    b"traceparent": _ID,
+    b"content-length": _ID,
+    b"age": _ID,
+    b"etag": _TAG,
+    b"if-none-match": _TAG,
+}
+"""Names of fields that differ from message to message → the form in which their values hold no secret."""
+_FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_COOKIE_VALUE: Final = re.compile(rb"=[^;]*")
+
+Line = tuple[bytes, bytes, bytes]
+"""Redacted; the name in lower case when it is one of `WANTED`, else empty; the value. A plain tuple: a named one costs
+0.2 us more."""
+
+
+class FieldLineReader:
+    """Reads field lines, given without their CRLF. Not thread-safe."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self.known: dict[bytes, Line] = {}
+        """Lines that need not be read."""
+        self._by_name: dict[bytes, Callable[[bytes, bytes], Line | None]] = {}
+        """Names of lines that vary, as they are spelled → how they are read."""
+
+    def read(self, raw: bytes) -> Line | None:
+        """Return a line that is not known; None when it is malformed."""
+        if b"\n" in raw or b"\r" in raw:  # fields may be hidden behind it
+            return None
+        name, colon, value = raw.partition(b":")
+        read = self._by_name.get(name)
+        if read is None:
+            return self.read_any(raw)
+        return (read(raw, value) if colon else None) or self.read_any(raw)
+
+    def read_any(self, raw: bytes) -> Line | None:
+        """Return a line without CR and LF, without regard to what its name says of it; None when it is malformed."""
+        raw_name, colon, value = raw.partition(b":")
+        if not colon or not _FIELD_NAME.fullmatch(raw_name):
+            return None
+        name = raw_name.lower()
+        redacted = self._redactor.redact_field(raw)
+        if redacted is not raw and name != _SESSION:  # a session is hashed, never stored
+            value = redacted.partition(b":")[2]
+        line = redacted, name if name in WANTED else b"", value.strip(b" \t")
+        if not self._varies(raw_name, name) and len(raw) <= MAX_MEMO_LINE_BYTES:
+            if len(self.known) >= MAX_MEMO_LINES:
+                self.known.clear()
+            self.known[raw] = line
+        return line
+
+    def _varies(self, raw_name: bytes, name: bytes) -> bool:
+        """Whether lines of a name vary, so that remembering them would only push others out; learns how to read them.
+
+        Of cookies and secrets what is read is what repeats: the line without its values.
+        """
+        is_secret = self._redactor.is_secret_header(raw_name) and name != _SESSION
+        if not is_secret and name not in _PLAIN:
+            return False
+        if raw_name not in self._by_name and len(raw_name) <= MAX_NAME_BYTES:
+            if len(self._by_name) >= MAX_NAMES:
+                self._by_name.clear()
+            if not is_secret:
+                self._by_name[raw_name] = self._plain_reader(name)
+            elif normalise(raw_name) == b"cookie":
+                self._by_name[raw_name] = self._read_cookie
+            elif normalise(raw_name) != b"setcookie":
+                self._by_name[raw_name] = self._read_secret
+        return not is_secret
+
+    def _plain_reader(self, name: bytes) -> Callable[[bytes, bytes], Line | None]:
+        fullmatch = _PLAIN[name].fullmatch
+        wanted = name if name in WANTED else b""
+
+        def read(raw: bytes, value: bytes) -> Line | None:
+            found = fullmatch(value)
+            return None if found is None else (raw, wanted, found[1])
+
+        return read
+
+    def _read_cookie(self, raw: bytes, _value: bytes) -> Line | None:
+        if b'"' in raw:  # a quoted value may hold what separates others
+            return None
+        names = _COOKIE_VALUE.sub(b"=", raw)
+        return self.known.get(names) or self.read_any(names)
+
+    def _read_secret(self, raw: bytes, value: bytes) -> Line | None:
+        name = raw[: len(raw) - len(value)]
+        return self.known.get(name) or self.read_any(name)
