@@ -19,7 +19,7 @@ MAX_MEMO_LINE_BYTES: Final = 512
 _CALL: Final = re.compile(
     rb"POST [^ ?]*(?:/(?:completions|responses|responses/compact|embeddings|messages|chat|generate|embed|moderations"
     rb"|generations|edits|variations|speech|transcriptions|translations|converse|converse-stream|invoke"
-    rb"|invoke-with-response-stream|rerank|batches|videos|responses/[^/ ?]+/cancel)"
+    rb"|invoke-with-response-stream|rerank|completion|infill|batches|videos|responses/[^/ ?]+/cancel)"
     rb"|:(?:\w*(?:Content|Contents|Predict)|predictLongRunning|fetchPredictOperation)|/mcp/?)[? ]"
 )
 _RESULT: Final = re.compile(

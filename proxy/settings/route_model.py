@@ -58,8 +58,8 @@ class RouteSettings(Section, frozen=True):
     client: Annotated[str, about("client (organisation) on records", max_length=256)] = ""
     location: Annotated[str, about("region of the upstream, on records", max_length=256)] = ""
     provider: Annotated[
-        Literal["auto", "openai", "anthropic", "gemini", "ollama", "mcp", "none"],
-        about("openai, anthropic, gemini, ollama, mcp or none; auto: by path and headers"),
+        Literal["auto", "openai", "anthropic", "gemini", "ollama", "bedrock", "cohere", "llama.cpp", "mcp", "none"],
+        about("openai, anthropic, gemini, ollama, bedrock, cohere, llama.cpp, mcp or none; auto: by path and headers"),
     ] = "auto"
     tool_cost_usd: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]],

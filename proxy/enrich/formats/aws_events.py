@@ -1,10 +1,12 @@
 """Split the binary event streams of AWS (`application/vnd.amazon.eventstream`) into frames. Pure.
 
-Strategy: a message says its length, which its own checksum guards; within a stream that is cut the next one is found by
-the header that every event begins with. Payload checksums are not looked at: this is a copy. Standard: the Smithy
-specification "Amazon Event Stream Specification".
+Strategy: a message says its length, which its own checksum guards; in a stream that is cut, and behind damage, the next
+one is found by the header that every event begins with. Payload checksums are not looked at: this is a copy. An
+exception comes as a document with a member of its name, as clients show it. Standard: the Smithy specification "Amazon
+Event Stream Specification".
 """
 
+import re
 import zlib
 from struct import Struct
 from typing import Final
@@ -14,55 +16,73 @@ from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame
 _PRELUDE: Final = Struct(">III")
 """Length of the message, length of its headers, checksum of these two."""
 _TRAILER_BYTES: Final = 4
-_FIRST_HEADERS: Final = (b"\x0b:event-type\x07", b"\x0f:exception-type\x07")
+DAMAGED: Final = b":damaged"
+"""Name of the event, to be compared with `is`, that stands for bytes that are no message, or for one that is cut."""
+_FIRST_HEADER: Final = re.compile(rb"\x0b:event-type\x07|\x0f:exception-type\x07")
+_LOOK_BACK: Final = _PRELUDE.size + 17
+"""Of what is passed over: the next message may begin within it."""
 
 
 class AwsEventSplitter:
     """Splits one stream; fed piece by piece."""
 
-    __slots__ = ("_at", "_is_cut", "_max", "_rest")
+    __slots__ = ("_at", "_is_lost", "_max", "_rest")
 
     def __init__(self, *, start: int = 0, is_inside: bool = False, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         """Begin at offset `start`; with `is_inside` somewhere within a message, which is then passed over."""
         self._max = max_frame_bytes
         self._at = start
-        self._is_cut = is_inside
+        self._is_lost = is_inside
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next piece; return the messages it completes. Behind damage nothing is read."""
+        """Take the next piece; return the messages it completes, and one named `DAMAGED` where bytes are none."""
         data = self._rest + data
         frames: list[Frame] = []
-        at = _next_message(data) if self._is_cut else 0
-        self._is_cut = False
+        at = 0
         while len(data) - at >= _PRELUDE.size:
-            size, headers, checksum = _PRELUDE.unpack_from(data, at)
-            begin, end = at + _PRELUDE.size + headers, at + size - _TRAILER_BYTES
-            if zlib.crc32(data[at : at + 8]) != checksum or begin > end or size > self._max:
-                at = len(data)
+            if self._is_lost:
+                at = _next_message(data, at)
+                if at < 0:
+                    at = max(0, len(data) - _LOOK_BACK)
+                    break
+                self._is_lost = False
+            size, headers_size, _ = _PRELUDE.unpack_from(data, at)
+            begin, end = at + _PRELUDE.size + headers_size, at + size - _TRAILER_BYTES
+            if not _is_prelude(data, at) or begin > end or size > self._max:
+                frames.append(Frame(DAMAGED, b"", self._at + at))
+                self._is_lost = True
+                at += 1
             elif at + size > len(data):
                 break
             else:
-                frames.append(Frame(_event_of(data[at + _PRELUDE.size : begin]), data[begin:end], self._at + at + size))
+                frames.append(_frame(data[at + _PRELUDE.size : begin], data[begin:end], self._at + at + size))
                 at += size
         self._rest = data[at:]
         self._at += at
         return frames
 
     def finish(self) -> list[Frame]:
-        return []
+        """Return what the stream ended in: a message that is not all there."""
+        return [Frame(DAMAGED, b"", self._at + len(self._rest))] if self._rest and not self._is_lost else []
 
 
-def _next_message(data: bytes) -> int:
-    """Return where the first message begins that is there from its beginning; the length of `data` without one."""
-    places = [place - _PRELUDE.size for name in _FIRST_HEADERS if (place := data.find(name, _PRELUDE.size)) >= 0]
-    return min(places, default=len(data))
+def _is_prelude(data: bytes, at: int) -> bool:
+    return zlib.crc32(data[at : at + 8]) == int.from_bytes(data[at + 8 : at + _PRELUDE.size], "big")
 
 
-def _event_of(headers: bytes) -> bytes:
-    """Return the value of the first header, the type of the event or exception."""
-    for name in _FIRST_HEADERS:
-        if headers.startswith(name):
-            size = int.from_bytes(headers[len(name) : len(name) + 2], "big")
-            return headers[len(name) + 2 : len(name) + 2 + size]
-    return b""
+def _next_message(data: bytes, at: int) -> int:
+    """Return where the first message from a place on begins; -1 without one."""
+    begins = (found.start() - _PRELUDE.size for found in _FIRST_HEADER.finditer(data, at + _PRELUDE.size))
+    return next((place for place in begins if _is_prelude(data, place)), -1)
+
+
+def _frame(headers: bytes, payload: bytes, end: int) -> Frame:
+    """Name a message by the value of its first header, the type of the event or exception."""
+    first = _FIRST_HEADER.match(headers)
+    if first is None:
+        return Frame(b"", payload, end)
+    size = int.from_bytes(headers[first.end() : first.end() + 2], "big")
+    name = headers[first.end() + 2 : first.end() + 2 + size]
+    is_exception = first.group().endswith(b"exception-type\x07")
+    return Frame(name, b'{"%b":%b}' % (name, payload) if is_exception else payload, end)

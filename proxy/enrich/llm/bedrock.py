@@ -1,7 +1,7 @@
-"""Amazon Bedrock: converse, and invoke with the bodies of Anthropic; streams are binary events.
+"""Amazon Bedrock: converse, and invoke with the bodies of the model's own API; streams are binary events.
 
-Of a converse stream the event `metadata` has the counts and `messageStop` the reason. In an invoke stream each event
-holds a document of the model's own API in base64. Input counts only what was read from no cache; ours counts all of it.
+Of a converse stream the event `metadata` has the counts and `messageStop` the reason; Nova says the same in the
+documents of an invoke stream, of which each event holds one in base64. An exception is a member of its name.
 """
 
 import base64
@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
-from proxy.enrich.llm import anthropic
+from proxy.enrich.llm import anthropic, bedrock_models
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.redact.json_keys import compile_bytes
 
@@ -27,7 +27,10 @@ class _Document(msgspec.Struct, gc=False):
     output: msgspec.Raw = _RAW
     start: msgspec.Raw = _RAW
     bytes_: Any = msgspec.field(default=None, name="bytes")
-    message: Any = None
+    message_stop: msgspec.Raw = msgspec.field(default=_RAW, name="messageStop")
+    metadata: msgspec.Raw = _RAW
+    content_block_start: msgspec.Raw = msgspec.field(default=_RAW, name="contentBlockStart")
+    service_tier: msgspec.Raw = msgspec.field(default=_RAW, name="serviceTier")
 
 
 class _Counts(msgspec.Struct, gc=False, rename="camel"):
@@ -35,6 +38,20 @@ class _Counts(msgspec.Struct, gc=False, rename="camel"):
     output_tokens: Any = None
     cache_read_input_tokens: Any = None
     cache_write_input_tokens: Any = None
+    cache_read_input_token_count: Any = None  # Nova
+    cache_write_input_token_count: Any = None
+    cache_details: msgspec.Raw = _RAW
+
+
+class _Written(msgspec.Struct, gc=False, rename="camel"):
+    """Input written to the cache for so long."""
+
+    ttl: Any = None
+    input_tokens: Any = None
+
+
+class _Tier(msgspec.Struct, gc=False):
+    type: Any = None
 
 
 class _ToolUse(msgspec.Struct, gc=False):
@@ -58,6 +75,9 @@ _COUNTS: Final = msgspec.json.Decoder(_Counts)
 _BLOCK: Final = msgspec.json.Decoder(_Block)
 _BLOCKS: Final = msgspec.json.Decoder(list[_Block])
 _OUTPUT: Final = msgspec.json.Decoder(_Output)
+_WRITTEN: Final = msgspec.json.Decoder(list[_Written])
+_TIER: Final = msgspec.json.Decoder(_Tier)
+_EXCEPTION: Final = re.compile(rb'\s*\{\s*"([a-zA-Z]{1,64}Exception)"')
 
 
 def model_of(path: str) -> str | None:
@@ -70,31 +90,46 @@ def read(usage: CallUsage, data: bytes) -> None:
     document = decode(_DOCUMENT, data)
     if document is None:
         return
+    if (exception := _EXCEPTION.match(data)) is not None:
+        usage.fail(exception[1].decode())
+        return
     if isinstance(document.bytes_, str):
         _read_chunk(usage, document.bytes_)
         return
+    for inner in (document.content_block_start, document.message_stop, document.metadata):
+        if is_object(inner):
+            read(usage, bytes(inner))
     if (reason := text_of(document.stop_reason)) is not None:
         usage.finish_reason = reason
     for raw in (document.start, document.output):
         _read_tools(usage, raw)
+    tier = decode(_TIER, document.service_tier) if is_object(document.service_tier) else None
+    usage.service_tier = (tier and text_of(tier.type)) or usage.service_tier
     counts = decode(_COUNTS, document.usage) if is_object(document.usage) else None
     if counts is None or count_of(counts.input_tokens) is None:
         anthropic.read(usage, data)
+        bedrock_models.read_document(usage, data)
         return
-    cached, written = count_of(counts.cache_read_input_tokens), count_of(counts.cache_write_input_tokens)
-    usage.update(
-        input_tokens=(count_of(counts.input_tokens) or 0) + (cached or 0) + (written or 0),
-        output_tokens=count_of(counts.output_tokens),
-        cache_read_tokens=cached,
-        cache_write_tokens=written,
-    )
+    _read_counts(usage, counts)
+
+
+def _read_counts(usage: CallUsage, counts: _Counts) -> None:
+    cached = count_of(counts.cache_read_input_tokens), count_of(counts.cache_read_input_token_count)
+    written = count_of(counts.cache_write_input_tokens), count_of(counts.cache_write_input_token_count)
+    bedrock_models.add_counts(
+        usage, count_of(counts.input_tokens), count_of(counts.output_tokens),
+        cached[1] if cached[0] is None else cached[0], written[1] if written[0] is None else written[0],
+    )  # fmt: skip
+    for part in (decode(_WRITTEN, counts.cache_details) if is_array(counts.cache_details) else None) or ():
+        if part.ttl == "1h":
+            usage.measure(cache_write_1h_tokens=part.input_tokens)
     usage.is_finished = usage.is_settled = True  # it is the last event
 
 
 def _read_chunk(usage: CallUsage, encoded: str) -> None:
     try:
-        anthropic.read(usage, base64.b64decode(encoded))
-    except binascii.Error:
+        read(usage, base64.b64decode(encoded))
+    except (binascii.Error, RecursionError):
         return
 
 
@@ -110,9 +145,25 @@ def _read_tools(usage: CallUsage, raw: msgspec.Raw) -> None:
 
 PROVIDER: Final = Provider(
     name="bedrock",
-    wanted=compile_bytes(rb'"usage"|"stopReason"|"toolUse"|"bytes"'),
+    wanted=compile_bytes(rb'"usage"|"stopReason"|"toolUse"|"bytes"|Exception'),
     read=read,
     content=re.compile(rb'"delta"|"bytes"'),
-    members=frozenset((b"usage", b"stopReason", b"output", b"stop_reason", b"model", b"type")),
+    members=frozenset(
+        (
+            b"usage",
+            b"stopReason",
+            b"output",
+            b"stop_reason",
+            b"model",
+            b"type",
+            b"prompt_token_count",
+            b"generation_token_count",
+            b"inputTextTokenCount",
+            b"results",
+            b"outputs",
+            b"serviceTier",
+        )
+    ),
     reason=b"stopReason",
+    read_head=bedrock_models.read_headers,
 )

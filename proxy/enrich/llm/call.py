@@ -121,5 +121,7 @@ class Provider:
     """Name of the reason why the output ended."""
     choices: bytes = b""
     """Array of the response whose elements have the reason; empty: the response has it itself."""
+    read_head: Callable[[CallUsage, bytes], None] | None = None
+    """Reads the head of a response, where it may say what the body does not."""
     wrapper: bytes = b""
     """Member of a frame that may hold the response."""

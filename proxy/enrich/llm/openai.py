@@ -43,6 +43,7 @@ class _Document(msgspec.Struct, gc=False):
 class _Counts(msgspec.Struct, gc=False):
     prompt_tokens: Any = None
     completion_tokens: Any = None
+    total_tokens: Any = None
     input_tokens: Any = None
     output_tokens: Any = None
     cost: Any = None
@@ -50,6 +51,8 @@ class _Counts(msgspec.Struct, gc=False):
     num_search_queries: Any = None  # Perplexity
     num_sources_used: Any = None  # xAI
     seconds: Any = None  # transcriptions that are paid by time
+    prompt_audio_seconds: Any = None  # Mistral
+    service_tier: Any = None  # Mistral
     prompt_tokens_details: msgspec.Raw = _RAW
     completion_tokens_details: msgspec.Raw = _RAW
     input_tokens_details: msgspec.Raw = _RAW
@@ -184,7 +187,7 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
     outputs = _details(counts.completion_tokens_details, counts.output_tokens_details, counts.output_token_details)
     usage.update(
         input_tokens=_first(counts.prompt_tokens, counts.input_tokens),
-        output_tokens=_first(counts.completion_tokens, counts.output_tokens),
+        output_tokens=_output(counts, count_of(outputs.reasoning_tokens)),
         cache_read_tokens=_first(inputs.cached_tokens, counts.prompt_cache_hit_tokens),
         cache_write_tokens=count_of(inputs.cache_write_tokens),
         reasoning_tokens=count_of(outputs.reasoning_tokens),
@@ -197,9 +200,18 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         output_image_tokens=outputs.image_tokens,
         web_searches=counts.num_search_queries,
         search_sources=counts.num_sources_used,
-        audio_seconds=counts.seconds,
+        audio_seconds=_first(counts.seconds, counts.prompt_audio_seconds),
     )
+    usage.service_tier = text_of(counts.service_tier) or usage.service_tier
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
+
+
+def _output(counts: _Counts, reasoning: int | None) -> int | None:
+    """Count reasoning in: xAI's chat counts it beside its output, which only the total shows."""
+    output, given, total = map(count_of, (counts.completion_tokens, counts.prompt_tokens, counts.total_tokens))
+    if output is None or given is None or not reasoning:
+        return _first(counts.completion_tokens, counts.output_tokens)
+    return output + reasoning if total == given + output + reasoning else output
 
 
 def _details(*members: msgspec.Raw) -> _Details:

@@ -26,6 +26,8 @@ _HOSTS: Final = (
     ("cognitiveservices.azure.com", "azure"),
     ("api.groq.com", "groq"),
     ("api.mistral.ai", "mistral"),
+    ("api.cohere.com", "cohere"),
+    ("api.cohere.ai", "cohere"),
     ("api.deepseek.com", "deepseek"),
     ("api.together.xyz", "together"),
     ("api.fireworks.ai", "fireworks"),
@@ -68,6 +70,8 @@ def read_answer(provider: Provider, model: str | None, record: Record, exchange:
             stream = _read_stream(usage, provider, frames, exchange, record.outcome)
     elif record.response_bytes and not is_refusal(record):
         usage.is_lost = True
+    if provider.read_head is not None:
+        provider.read_head(usage, exchange.response.redacted)
     _settle(usage, record)
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
         return None

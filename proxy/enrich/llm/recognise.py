@@ -14,20 +14,31 @@ from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.json_parts import decode, text_of
 from proxy.enrich.http.bodies import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.llm import anthropic, bedrock, gemini, ollama, openai
+from proxy.enrich.llm import anthropic, bedrock, cohere, gemini, llama_server, ollama, openai
 from proxy.enrich.llm.call import Provider
 from storage.record import Record
 
 PROVIDERS: Final = {
     provider.name: provider
-    for provider in (openai.PROVIDER, anthropic.PROVIDER, gemini.PROVIDER, ollama.PROVIDER, bedrock.PROVIDER)
+    for provider in (
+        openai.PROVIDER,
+        anthropic.PROVIDER,
+        gemini.PROVIDER,
+        ollama.PROVIDER,
+        bedrock.PROVIDER,
+        cohere.PROVIDER,
+        llama_server.PROVIDER,
+    )
 }
 """By the value of a route's `provider`, or by the path."""
+
+_BY_GROUP: Final = {name.partition(".")[0]: provider for name, provider in PROVIDERS.items()}
 
 _SUFFIXES: Final = (
     "/completions", "/responses", "/responses/compact", "/embeddings", "/messages", "Content", "Contents", "/chat",
     "/generate", "/embed", "/generations", "/edits", "/variations", "/speech", "/transcriptions", "/translations",
     "/moderations", "awPredict", "/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream",
+    "/rerank", "/completion", "/infill",
 )  # fmt: skip
 """Cheap test before the pattern: nearly all paths of other services end in something else."""
 _PATHS: Final = re.compile(
@@ -38,6 +49,8 @@ _PATHS: Final = re.compile(
     r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents))$"
     r"|(?P<bedrock>/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream))$"
     r"|(?P<ollama>/api/(?:chat|generate|embed))$"
+    r"|(?P<cohere>/v2/(?:chat|embed|rerank))$"
+    r"|(?P<llama>/(?:completion|infill))$"
 )
 _SURE: Final = re.compile(
     r"/chat/completions$|/model/[^/]+/[a-z-]+$|/fim/completions$|/responses/compact$|/v\d+/messages$|awPredict$|Contents?$"
@@ -57,20 +70,28 @@ _ASKS: Final[dict[str, tuple[bytes, ...]]] = {
     "messages": (b"max_tokens", b"anthropic_version"),
     "chat": (b"messages",),
     "generate": (b"prompt",),
+    "embed": (b"input", b"texts", b"inputs", b"images"),
+    "rerank": (b"documents",),
+    "completion": (b"prompt",),
+    "infill": (b"input_prefix", b"input_suffix"),
 }
 """Members of a request by the last segment of its path, one of which must be there; else one of `_INPUTS`."""
 _INPUTS: Final = (
     b"messages", b"input", b"prompt", b"contents", b"content", b"requests", b"request", b"suffix",
-    b"previous_response_id", b"image",
+    b"previous_response_id", b"image", b"inputText", b"texts", b"message",
 )  # fmt: skip
 _ANSWERS: Final[dict[str, tuple[bytes, ...]]] = {
     "openai": (b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.'),
     "anthropic": (b'"stop_reason"', b'"message_start"', b'"error"'),
     "gemini": (b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
-    "bedrock": (b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"'),
+    "bedrock": (b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"', b'"inputTextTokenCount"', b'"generation"'),
+    "cohere": (b'"billed_units"', b'"message-start"', b'"finish_reason"', b'"embeddings"', b'"relevance_score"'),
+    "llama.cpp": (b'"tokens_predicted"', b'"stop_type"'),
     "ollama": (b'"done"', b'"embeddings"', b'"total_duration"'),
 }
 """Members, one of which every response of the API has near its beginning or its end."""
+_ERRORS: Final = {"cohere": (b'"message"', b'"id"'), "llama.cpp": (b'"error"', b'"code"', b'"type"')}
+"""Members that an error has, all of them, where it is not `error` alone."""
 _LOOK_BYTES: Final = 4096
 _DEPLOYMENT: Final = re.compile(r"/deployments/([^/]{1,256})/|/publishers/[^/]+/models/([^/:]{1,256}):")
 _PART_MODEL: Final = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
@@ -106,7 +127,7 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
         if not path.endswith(_SUFFIXES):
             return None
         found = _PATHS.search(path)
-        return None if found is None or found.lastgroup is None else PROVIDERS[found.lastgroup]
+        return None if found is None or found.lastgroup is None else _BY_GROUP[found.lastgroup]
     provider = PROVIDERS.get(setting)
     return None if provider is None or _NO_CALL.search(path) is not None else provider
 
@@ -115,6 +136,8 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
     """Return the call of an exchange whose path is an API's, where its bodies agree; else None."""
     path = record.path or ""
     is_set = exchange.labels.provider not in (None, "auto")
+    if provider is openai.PROVIDER and path.endswith("/completions") and _is_llama(exchange.response_body):
+        provider = llama_server.PROVIDER
     is_sure = is_set or _SURE.search(path) is not None
     asked = _read_request(exchange, is_whole=record.request_complete)
     if is_sure:
@@ -158,8 +181,13 @@ def _answers(provider: Provider, record: Record, response: DecodedBody | None) -
         return False
     look = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
     if record.status is not None and record.status >= 400:
-        return b'"error"' in look
+        return all(name in look for name in _ERRORS.get(provider.name, (b'"error"',)))
     return any(name in look for name in _ANSWERS[provider.name])
+
+
+def _is_llama(response: DecodedBody | None) -> bool:
+    """Whether the server of llama.cpp answers in its own words at a path that it shares with OpenAI's older API."""
+    return response is not None and b'"tokens_predicted"' in response.head[:_LOOK_BYTES] + response.tail[-_LOOK_BYTES:]
 
 
 def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
-from proxy.enrich.formats.aws_events import AwsEventSplitter
+from proxy.enrich.formats.aws_events import DAMAGED, AwsEventSplitter
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
 from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter, cut_event, split_array
 from proxy.enrich.http.bodies import DecodedBody
@@ -79,24 +79,25 @@ def frames_of(body: DecodedBody, content_type: bytes, provider: Provider, *, is_
 
 
 def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
-    first_content, number = _read_head(usage, provider, frames)
+    found = list(frames.before_gap())
+    first_content = _read_head(usage, provider, frames.body.head, found)
+    is_damaged = any(frame.event is DAMAGED for frame in found)
     body = frames.body
     if body.tail:
-        _read_tail(usage, provider, frames)
+        is_damaged |= _read_tail(usage, provider, frames)
     if frames.kind is None and body.has_end and (body.tail or body.head).rstrip().endswith(b"]"):
         usage.is_finished = True
-    if not body.has_end:
+    if not body.has_end or (is_damaged and not frames.is_cut):
         # What the terminator or an error said is final; else what was not seen may have said more.
         usage.is_lost = not (usage.is_finished and usage.is_settled)
-    return Pace(first_content, None if body.tail or not body.has_end else number)
+    return Pace(first_content, None if body.tail or not body.has_end or is_damaged else len(found))
 
 
-def _read_head(usage: CallUsage, provider: Provider, frames: Frames) -> tuple[int, int]:
-    """Read the frames before the gap, if any; return the offset behind the first output, and their number.
+def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Frame]) -> int:
+    """Read the frames before the gap, if any; return the offset behind the first output.
 
     Those worth reading are found by one search over all of the text: 0.1 µs a frame, 1 µs if each is asked.
     """
-    text, found = frames.body.head, list(frames.before_gap())
     ends = [frame.end for frame in found]
     hits = [bisect_left(ends, hit.start() + 1) for hit in islice(provider.wanted.finditer(text), _MAX_HITS)]
     wanted = set(hits)
@@ -109,11 +110,14 @@ def _read_head(usage: CallUsage, provider: Provider, frames: Frames) -> tuple[in
             provider.read(usage, found[place].data)
     content = provider.content.search(text)
     place = len(found) if content is None else bisect_left(ends, content.start() + 1)
-    return ends[place] if place < len(found) else -1, len(found)
+    return ends[place] if place < len(found) else -1
 
 
-def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> None:
-    """Read the frames behind the gap: first what is left of the one that the tail begins within."""
+def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
+    """Read the frames behind the gap: first what is left of the one that the tail begins within.
+
+    Returns whether some of them are damaged.
+    """
     tail, kind = frames.body.tail, frames.kind
     names = provider.members | {provider.reason}
     whole: list[Frame] = []
@@ -138,6 +142,7 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> None:
         # Counts may have been in the gap: those before it are old ones, unless they are of the input alone.
         usage.is_lost = not usage.is_cut or usage.output_tokens is not None
     usage.finish_reason = usage.finish_reason or reason
+    return any(frame.event is DAMAGED for frame in whole)
 
 
 def cut_frame(tail: bytes, kind: Splitter, *, is_ended: bool) -> bytes:

@@ -25,6 +25,7 @@ def head(target: str, method: str = "POST") -> bytes:
         "/v1/chat/completions", "/chat/completions?x=1", "/backend-api/codex/responses", "/v1/messages", "/api/chat",
         "/v1beta/models/g:streamGenerateContent?alt=sse", "/v1internal:streamGenerateContent", "/mcp", "/x/mcp/",
         "/model/anthropic.claude/converse-stream", "/publishers/anthropic/models/c:streamRawPredict", "/v2/rerank",
+        "/completion", "/infill",
     ],
 )  # fmt: skip
 def test_calls_get_the_larger_windows(target: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.enrich.llm.bedrock import model_of
+from storage.record import Outcome, Record
 from tests.proxy.enrich.calls import facts_of, record_of
 
 KIND = "application/vnd.amazon.eventstream"
@@ -22,11 +23,11 @@ ANSWER: dict[str, Any] = {
 }  # fmt: skip
 
 
-def event(name: str, payload: object) -> bytes:
+def event(name: str, payload: object, kind: bytes = b":event-type") -> bytes:
     """A message as the Amazon Event Stream Specification writes it."""
     headers = b"".join(
         pack(">B", len(key)) + key + b"\x07" + pack(">H", len(value)) + value
-        for key, value in ((b":event-type", name.encode()), (b":content-type", b"application/json"))
+        for key, value in ((kind, name.encode()), (b":content-type", b"application/json"))
     )
     raw = json.dumps(payload).encode()
     prelude = pack(">II", 16 + len(headers) + len(raw), len(headers))
@@ -61,10 +62,46 @@ def test_converse_stream(windows: tuple[int, int]) -> None:
     assert (record.stream.end, record.stream.finish_reason) == ("complete", "tool_use")
     assert record.stream.tools == ["weather"]
     cut = record_of("/model/m/converse-stream", BODY, b"".join(STREAM)[:-40], content_type=KIND, windows=(1 << 20, 0))
-    assert (cut.input_tokens, cut.usage_state) == (None, "absent")
+    assert (cut.input_tokens, cut.usage_state) == (None, "lost")
+    assert stream_of(b"".join(STREAM)[:-40], outcome=Outcome.TRUNCATED).usage_state == "absent"
+
+
+def stream_of(raw: bytes, **more: Any) -> Record:
+    return record_of("/model/m/converse-stream", BODY, raw, content_type=KIND, **more)
+
+
+@pytest.mark.parametrize("place", [0, 1, 5, len(STREAM) - 1])
+def test_a_damaged_stream_is_not_believed(place: int) -> None:
+    """Behind damage the next message is found; what the damaged one may have counted is lost, not absent."""
     damaged = bytearray(b"".join(STREAM))
-    damaged[len(STREAM[0]) + 3] ^= 255
-    assert record_of("/model/m/converse-stream", BODY, bytes(damaged), content_type=KIND).input_tokens is None
+    damaged[sum(map(len, STREAM[:place])) + 3] ^= 255
+    record = stream_of(bytes(damaged))
+    assert record.stream is not None
+    has_counts = place < len(STREAM) - 1
+    assert (record.input_tokens, record.usage_state) == ((40, "exact") if has_counts else (None, "lost"))
+    assert record.stream.frames is None
+
+
+def test_an_exception_ends_a_stream() -> None:
+    """It says which, under a 200: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html"""
+    busy = event("throttlingException", {"message": "slow down"}, kind=b":exception-type")
+    record = stream_of(b"".join(STREAM[:5]) + busy)
+    assert record.stream is not None
+    assert (record.error_type, record.stream.end, record.cost_usd) == ("throttlingException", "error", None)
+
+
+def test_what_was_written_to_the_cache_and_the_tier() -> None:
+    """By life time: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CacheDetail.html"""
+    written = [{"ttl": "1h", "inputTokens": 7}, {"ttl": "5m", "inputTokens": 3}]
+    used = {"inputTokens": 5, "outputTokens": 2, "cacheWriteInputTokens": 10, "cacheDetails": written}
+    record = record_of("/model/m/converse", BODY, ANSWER | {"usage": used, "serviceTier": {"type": "flex"}})
+    assert record.stream is not None
+    assert (record.input_tokens, record.cache_write_tokens, record.stream.meters) == (
+        15,
+        10,
+        {"cache_write_1h_tokens": 7},
+    )
+    assert record.stream.service_tier == "flex"
 
 
 def test_invoke_stream() -> None:

@@ -23,6 +23,24 @@ def test_chat_completion() -> None:
     assert (record.usage_state, record.error_type) == ("exact", None)
 
 
+@pytest.mark.parametrize(
+    ("total", "output"), [(29, 10), (23, 4), (None, 4)], ids=["beside the completion", "within it", "unknown"]
+)
+def test_reasoning_beside_the_completion(total: int | None, output: int) -> None:
+    """xAI's chat counts what the model thought beside its output; the total tells, whoever speaks so."""
+    used = {"prompt_tokens": 19, "completion_tokens": 4, "completion_tokens_details": {"reasoning_tokens": 6}}
+    record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER | {"usage": used | {"total_tokens": total}})
+    assert (record.output_tokens, record.reasoning_tokens) == (output, 6)
+
+
+def test_seconds_and_tier_of_mistral() -> None:
+    """Both stand in its usage: https://docs.mistral.ai/capabilities/audio/"""
+    used = {"prompt_tokens": 4, "completion_tokens": 5, "prompt_audio_seconds": 7, "service_tier": "priority"}
+    record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER | {"usage": used})
+    assert record.stream is not None
+    assert (record.stream.meters, record.stream.service_tier) == ({"audio_seconds": 7}, "priority")
+
+
 RESPONSE: dict[str, Any] = {
     "object": "response",
     "model": "gpt-4o",

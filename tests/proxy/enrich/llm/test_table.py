@@ -12,6 +12,7 @@ import pytest
 
 from storage.record import Outcome, Record
 from tests.proxy.enrich.calls import chunk, named, record_of, sse
+from tests.proxy.enrich.llm.test_bedrock import event
 
 PAD = [f"word {number} of it, " for number in range(400)]
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -35,7 +36,7 @@ class Api(NamedTuple):
     """A streamed response; the padding stands between the first and the rest."""
     pad: Callable[[str], dict[str, Any]]
     error: dict[str, Any]
-    expected: tuple[str, int, int, str]
+    expected: tuple[str | None, int, int, str]
     """Model of the response, tokens in and out, reason."""
     error_type: str
     kind: str = "text/event-stream"
@@ -142,8 +143,106 @@ OLLAMA = Api(  # https://github.com/ollama/ollama/blob/main/docs/api.md#generate
     "application/x-ndjson",
     lines,
 )
+
+
+def events(*parts: dict[str, Any]) -> bytes:
+    """Write documents as binary events, each named by its only member."""
+    raw = b""
+    for part in parts:
+        ((name, payload),) = part.items()
+        raw += event(name, payload, kind=b":exception-type" if name.endswith("Exception") else b":event-type")
+    return raw
+
+
+CONVERSED = {"inputTokens": 30, "outputTokens": 628, "totalTokens": 658}
+CONVERSE = Api(  # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
+    "/model/us.amazon.nova-lite-v1%3A0/converse-stream",
+    {"messages": [{"role": "user", "content": [{"text": "hi"}]}]},
+    {
+        "output": {"message": {"role": "assistant", "content": [{"text": "".join(PAD)}]}}, "stopReason": "end_turn",
+        "usage": CONVERSED, "metrics": {"latencyMs": 1551},
+    },
+    [
+        {"messageStart": {"role": "assistant"}},
+        {"messageStop": {"stopReason": "end_turn"}},
+        {"metadata": {"usage": CONVERSED, "metrics": {"latencyMs": 1551}}},
+    ],
+    lambda text: {"contentBlockDelta": {"delta": {"text": text}, "contentBlockIndex": 0}},
+    {"throttlingException": {"message": "too many requests"}},
+    (None, 30, 628, "end_turn"),  # the response names no model
+    "throttlingException",
+    "application/vnd.amazon.eventstream",
+    events,
+)  # fmt: skip
+BILLED = {
+    "billed_units": {"input_tokens": 5, "output_tokens": 418},
+    "tokens": {"input_tokens": 71, "output_tokens": 421},
+}
+COHERE = Api(  # https://docs.cohere.com/reference/chat and /reference/chat-stream
+    "/v2/chat",
+    {"model": "command-a-03-2025", "messages": MESSAGES},
+    {
+        "id": "c14c80c3", "message": {"role": "assistant", "content": CONTENT}, "finish_reason": "COMPLETE",
+        "usage": BILLED,
+    },
+    [
+        {"type": "message-start", "id": "29f14a5a", "delta": {"message": {"role": "assistant", "content": []}}},
+        {"type": "content-end", "index": 0},
+        {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": BILLED}},
+    ],
+    lambda text: {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": text}}}},
+    {"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "stream ended unexpectedly"}},
+    (None, 5, 418, "COMPLETE"),
+    "ERROR",
+    write=named,
+)  # fmt: skip
+
+
+def predicted(text: str, **more: Any) -> dict[str, Any]:
+    return {"index": 0, "content": text, "stop": False, "tokens_predicted": 5, "tokens_evaluated": 26} | more
+
+
+LAST = {
+    "stop": True, "model": "qwen3-8b.gguf", "tokens_predicted": 298, "stop_type": "limit", "stopping_word": "",
+    "timings": {"cache_n": 0, "prompt_n": 26, "predicted_n": 298}, "generation_settings": {"stop": ["x"]},
+}  # fmt: skip
+LLAMA = Api(  # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md: POST /completion
+    "/completion",
+    {"prompt": "hi", "n_predict": 298},
+    predicted("".join(PAD), **LAST),
+    [predicted("a"), predicted("", **LAST)],
+    predicted,
+    {"error": {"code": 500, "message": "context shift is disabled", "type": "server_error"}},
+    ("qwen3-8b.gguf", 26, 298, "limit"),
+    "server_error",
+)
+GROK = CHAT._replace(  # https://docs.x.ai/docs/guides/reasoning: reasoning is counted beside the completion
+    body=CHAT.body | {"model": "grok-3-mini"},
+    document=CHAT.document | {"usage": (THOUGHT := {
+        "prompt_tokens": 19, "completion_tokens": 4, "total_tokens": 29,
+        "completion_tokens_details": {"reasoning_tokens": 6},
+    })},
+    frames=[chunk(""), chunk(None, "stop"), chunk(choices=[], usage=THOUGHT), "[DONE]"],  # type: ignore[list-item]
+)  # fmt: skip
+MISTRAL = CHAT._replace(  # https://docs.mistral.ai/api/#tag/chat: counts on the chunk that ends the output
+    body={"model": "mistral-small-latest", "messages": MESSAGES},
+    frames=[chunk(""), chunk("", "stop", usage=USAGE), "[DONE]"],  # type: ignore[list-item]
+    error={"object": "error", "message": "busy", "type": "rate_limited", "param": None, "code": "1300"},
+    error_type="rate_limited",
+)
+LM_STUDIO = CHAT._replace(  # https://lmstudio.ai/docs/app/api/endpoints/openai: errors are events, and mere text
+    error={"error": "The model has crashed without additional information."},
+    error_type="error",
+)
+VLLM = CHAT._replace(  # https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html
+    frames=[chunk(""), chunk(None, "stop"), chunk(choices=None, usage=USAGE), "[DONE]"],  # type: ignore[list-item]
+    error={"error": {"object": "error", "message": "sorry", "type": "InternalServerError", "param": None, "code": 500}},
+    error_type="InternalServerError",
+)
 APIS = {
     "chat": CHAT, "responses": RESPONSES, "messages": MESSAGE, "gemini": GEMINI, "gemini cli": CLI, "ollama": OLLAMA,
+    "bedrock": CONVERSE, "cohere": COHERE, "llama-server": LLAMA, "xai": GROK, "mistral": MISTRAL, "vllm": VLLM,
+    "lm studio": LM_STUDIO,
     "gemini array": GEMINI._replace(kind="application/json", write=array),
 }  # fmt: skip
 SMALL = (3000, 1000)

@@ -1,0 +1,109 @@
+"""What models say on Bedrock in their own words: Llama, Titan, Nova, Mistral, Cohere; Anthropic's are Anthropic's.
+
+Bedrock adds its own counts to the last document of an invoke stream, whoever's model it is, and sends them as headers
+with a response that is no stream: of models that count nothing themselves these are all there is.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.llm.call import CallUsage
+
+_RAW: Final = msgspec.Raw()
+_HEADER: Final = re.compile(
+    rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",
+    re.IGNORECASE,
+)
+
+
+class _Document(msgspec.Struct, gc=False):
+    # Llama
+    prompt_token_count: Any = None
+    generation_token_count: Any = None
+    stop_reason: Any = None
+    # Titan
+    input_text_token_count: Any = msgspec.field(default=None, name="inputTextTokenCount")
+    total_output_text_token_count: Any = msgspec.field(default=None, name="totalOutputTextTokenCount")
+    completion_reason: Any = msgspec.field(default=None, name="completionReason")
+    results: msgspec.Raw = _RAW
+    # Mistral
+    outputs: msgspec.Raw = _RAW
+    choices: msgspec.Raw = _RAW
+    # Cohere
+    finish_reason: Any = None
+    # Bedrock itself
+    metrics: msgspec.Raw = msgspec.field(default=_RAW, name="amazon-bedrock-invocationMetrics")
+
+
+class _Part(msgspec.Struct, gc=False):
+    """A result, an output or a choice."""
+
+    token_count: Any = msgspec.field(default=None, name="tokenCount")
+    completion_reason: Any = msgspec.field(default=None, name="completionReason")
+    stop_reason: Any = None
+    finish_reason: Any = None
+
+
+class _Metrics(msgspec.Struct, gc=False, rename="camel"):
+    input_token_count: Any = None
+    output_token_count: Any = None
+    cache_read_input_token_count: Any = None
+    cache_write_input_token_count: Any = None
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_PARTS: Final = msgspec.json.Decoder(list[_Part])
+_METRICS: Final = msgspec.json.Decoder(_Metrics)
+
+
+def read_document(usage: CallUsage, data: bytes) -> None:
+    """Read a response, or one document of a stream."""
+    document = decode(_DOCUMENT, data)
+    if document is None:
+        return
+    usage.update(
+        input_tokens=_first(document.prompt_token_count, document.input_text_token_count),
+        output_tokens=_first(document.generation_token_count, document.total_output_text_token_count),
+    )
+    reason = text_of(document.stop_reason or document.completion_reason or document.finish_reason)
+    for raw in (document.results, document.outputs, document.choices):
+        for part in (decode(_PARTS, raw) if is_array(raw) else None) or ():
+            usage.update(output_tokens=count_of(part.token_count))
+            reason = text_of(part.completion_reason or part.stop_reason or part.finish_reason) or reason
+    usage.finish_reason = reason or usage.finish_reason
+    if is_object(document.metrics) and (metrics := decode(_METRICS, document.metrics)) is not None:
+        add_counts(
+            usage, count_of(metrics.input_token_count), count_of(metrics.output_token_count),
+            count_of(metrics.cache_read_input_token_count), count_of(metrics.cache_write_input_token_count),
+        )  # fmt: skip
+        usage.is_finished = usage.is_settled = True  # it is the last document
+
+
+def read_headers(usage: CallUsage, head: bytes) -> None:
+    """Read the counts of a response's head, where its body has none, or not all of it was seen."""
+    found = {name.lower(): int(number) for name, number in _HEADER.findall(head)}
+    if not found or (usage.has_usage and not usage.is_lost):
+        return
+    usage.forget_counts()
+    counts = (found.get(name) for name in (b"input", b"output", b"cache-read-input", b"cache-write-input"))
+    add_counts(usage, *counts)
+    usage.is_lost, usage.is_settled = False, not usage.is_cut
+
+
+def add_counts(
+    usage: CallUsage, given: int | None, output: int | None, cached: int | None, written: int | None
+) -> None:
+    """Note counts of Bedrock: its input is what was read from no cache, ours is all of it."""
+    usage.update(
+        input_tokens=None if given is None else given + (cached or 0) + (written or 0),
+        output_tokens=output,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+    )
+
+
+def _first(*values: object) -> int | None:
+    return next((count for value in values if (count := count_of(value)) is not None), None)

@@ -1,0 +1,120 @@
+"""Cohere: chat, embed and rerank of its second version, which vLLM copies under a prefix.
+
+Tokens are those that are billed: what the model saw besides, of its own making, is not paid for. A stream says them in
+its last event, `message-end`, with the reason. An error has a message and no type.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.formats.json_parts import count_of, decode, is_array, is_object, text_of
+from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.redact.json_keys import compile_bytes
+
+_RAW: Final = msgspec.Raw()
+
+
+class _Document(msgspec.Struct, gc=False):
+    """An event, its delta, or a whole response."""
+
+    type: Any = None
+    finish_reason: Any = None
+    error: Any = None
+    message: msgspec.Raw = _RAW
+    delta: msgspec.Raw = _RAW
+    usage: msgspec.Raw = _RAW
+    meta: msgspec.Raw = _RAW
+
+
+class _Counts(msgspec.Struct, gc=False):
+    """The usage of a chat, or the meta data of anything else."""
+
+    billed_units: msgspec.Raw = _RAW
+    tokens: msgspec.Raw = _RAW
+    cached_tokens: Any = None
+
+
+class _Units(msgspec.Struct, gc=False):
+    input_tokens: Any = None
+    output_tokens: Any = None
+    search_units: Any = None
+    images: Any = None
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    tool_calls: msgspec.Raw = _RAW
+
+
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_COUNTS: Final = msgspec.json.Decoder(_Counts)
+_UNITS: Final = msgspec.json.Decoder(_Units)
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
+_TOOL_CALL: Final = msgspec.json.Decoder(_ToolCall)
+_TOOL_CALLS: Final = msgspec.json.Decoder(list[_ToolCall])
+
+
+def read(usage: CallUsage, data: bytes) -> None:
+    document = decode(_DOCUMENT, data)
+    if document is None:
+        return
+    _read_part(usage, document)
+    if is_object(document.delta) and (inner := decode(_DOCUMENT, document.delta)) is not None:
+        _read_part(usage, inner)
+    if document.type == "message-end":
+        usage.is_finished = True
+        usage.is_settled |= usage.has_usage
+
+
+def _read_part(usage: CallUsage, part: _Document) -> None:
+    reason = text_of(part.finish_reason)
+    usage.finish_reason = reason or usage.finish_reason
+    if part.error is not None or reason in ("ERROR", "TIMEOUT"):
+        usage.fail(reason)
+    for raw in (part.usage, part.meta):
+        if is_object(raw) and (counts := decode(_COUNTS, raw)) is not None:
+            _read_counts(usage, counts)
+    if is_object(part.message) and b'"tool_calls"' in bytes(part.message):
+        _read_tools(usage, decode(_MESSAGE, part.message) or _Message())
+
+
+def _read_counts(usage: CallUsage, counts: _Counts) -> None:
+    units = next((found for raw in (counts.billed_units, counts.tokens) if (found := _units_of(raw))), _Units())
+    usage.update(
+        input_tokens=count_of(units.input_tokens),
+        output_tokens=count_of(units.output_tokens),
+        cache_read_tokens=count_of(counts.cached_tokens),
+    )
+    usage.measure(rerank_searches=units.search_units, images=units.images)
+
+
+def _units_of(raw: msgspec.Raw) -> _Units | None:
+    return decode(_UNITS, raw) if is_object(raw) else None
+
+
+def _read_tools(usage: CallUsage, message: _Message) -> None:
+    """A whole message has a list of calls; the event that begins one has it alone."""
+    raw = message.tool_calls
+    calls = decode(_TOOL_CALLS, raw) if is_array(raw) else [decode(_TOOL_CALL, raw)] if is_object(raw) else None
+    for call in calls or ():
+        usage.add_tool(call and call.function and call.function.name)
+
+
+PROVIDER: Final = Provider(
+    name="cohere",
+    wanted=compile_bytes(rb'"message-end"|"tool-call-start"|"error"'),
+    read=read,
+    content=re.compile(rb'"(?:content|tool-plan|tool-call)-delta"|"tool-call-start"'),
+    members=frozenset((b"usage", b"meta", b"type", b"delta", b"finish_reason", b"error")),
+    reason=b"finish_reason",
+    wrapper=b"delta",
+)
