@@ -115,6 +115,8 @@ class LedgerShown(ApiObject):
     spooled: int
     waiting: int
     dropped: dict[str, int]
+    """By reason. `message_limit`: WebSocket messages above their rate or their part of the ring, which are on the
+    record of their exchange as a number; all other reasons have a gap record."""
     balanced: bool
 
 

@@ -22,10 +22,10 @@ SOURCE_SPOOL = bytes(15) + b"\x02"
 lost was counted as stored when it was spooled: `stored` is therefore what to take off, a negative number."""
 
 
-DropReason = Literal["ring_full", "corrupt", "poison", "other_store"]
-DROP_REASONS: Final[tuple[DropReason, ...]] = ("ring_full", "corrupt", "poison", "other_store")
-"""Why a record was not stored: the ring had no room, its bytes were damaged, no store takes it, or it belongs to a
-store that was replaced."""
+DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "message_limit"]
+DROP_REASONS: Final[tuple[DropReason, ...]] = ("ring_full", "corrupt", "poison", "other_store", "message_limit")
+"""Why a record was not stored: the ring had no room, its bytes were damaged, no store takes it, it belongs to a store
+that was replaced, or it is a WebSocket message above the rate or the part of the ring that messages have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class ProducerCounts:
 
     pushed: int
     refused: int
+    messages_shed: int = 0
+    """WebSocket messages that passed and were not offered to the ring; each is on the record of its exchange, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,20 +71,22 @@ def balance(positions: Mapping[bytes, Position], counts: Mapping[bytes, Producer
         position = positions.get(source, Position())
         counted = counts.get(source)
         refused = position.dropped.get("ring_full", 0)
+        shed = 0
         if source == SOURCE_SPOOL:
             pass  # Its records were received by their own sources.
         elif counted is None or position.closed:
             received += position.received or position.taken + refused
         else:
-            received += counted.pushed + counted.refused
+            received += counted.pushed + counted.refused + counted.messages_shed
             waiting += counted.pushed - position.taken
-            refused = counted.refused
+            refused, shed = counted.refused, counted.messages_shed
         stored += position.stored
         for reason, count in position.dropped.items():
             if reason != "ring_full":
                 dropped[reason] = dropped.get(reason, 0) + count
-        if refused:
-            dropped["ring_full"] = dropped.get("ring_full", 0) + refused
+        for reason, count in (("ring_full", refused), ("message_limit", shed)):
+            if count:
+                dropped[reason] = dropped.get(reason, 0) + count
     return Ledger(received=received, stored=stored, spooled=spooled, waiting=waiting, dropped=dropped)
 
 

@@ -117,9 +117,10 @@ class Source:
 
     def finish(self) -> Position:
         """Close the position: the producer's own counts are final."""
-        old = self.position
-        counts = self.producer_counts
-        self.position = Position(old.offset, old.taken, old.stored, counts.pushed + counts.refused, old.dropped, True)
+        old, counts = self.position, self.producer_counts
+        received = counts.pushed + counts.refused + counts.messages_shed
+        dropped = {**old.dropped, "message_limit": counts.messages_shed} if counts.messages_shed else old.dropped
+        self.position = Position(old.offset, old.taken, old.stored, received, dropped, True)
         self.is_closing = True
         return self.position
 
@@ -140,9 +141,15 @@ class Source:
     def producer_counts(self) -> ProducerCounts:
         """The producer's own counts; what was read of it when its header is damaged."""
         try:
-            return ProducerCounts(self.reader.pushed, self.reader.refused)
+            return ProducerCounts(self.reader.pushed, self.reader.refused, self._messages_shed)
         except SegmentError:
             return ProducerCounts(self.position.taken, self.position.dropped.get("ring_full", 0))
+
+    @property
+    def _messages_shed(self) -> int:
+        if not self.descriptor.routes:  # damaged: where the counter lies depends on their number
+            return 0
+        return self.segment.counters[self._layout.dropped_messages]
 
     @property
     def is_finished(self) -> bool:

@@ -164,6 +164,18 @@ def test_a_ring_that_nobody_has_read_waits() -> None:
     assert ledger.is_balanced
 
 
+def test_shed_messages_were_received_and_dropped() -> None:
+    """While their ring lives, once it is closed, and beside what other rings shed before."""
+    past = Position(received=7, dropped={"message_limit": 7}, closed=True)
+    closed = Position(offset=80, taken=3, stored=3, received=8, dropped={"message_limit": 5}, closed=True)
+    living = {b"r" * 16: ProducerCounts(pushed=3, refused=0, messages_shed=5)}
+    ledger = balance({RETIRED_TOTALS: past, b"r" * 16: Position(80, 3, 3)}, living)
+    assert ledger == Ledger(received=15, stored=3, spooled=0, waiting=0, dropped={"message_limit": 12})
+    assert balance({RETIRED_TOTALS: past, b"r" * 16: closed}, living) == ledger
+    assert balance({RETIRED_TOTALS: add_counts(past, closed)}, {}) == ledger
+    assert ledger.is_balanced
+
+
 @pytest.mark.parametrize(("stored", "expected"), [(3, True), (2, False), (4, False)])
 def test_a_lost_or_doubled_count_is_not_balanced(stored: int, expected: bool) -> None:
     """The two sides are counted by different hands, so a slip of one of them is seen."""

@@ -77,6 +77,10 @@ class RingWorker:
         """Record some exchanges; return their ids."""
         return [self.finish(self.begin()) for _ in range(count)]
 
+    def shed(self, count: int) -> None:
+        """Let WebSocket messages pass unrecorded."""
+        self._recorder.count_dropped_messages(count)
+
     def fill(self) -> int:
         """Push until the ring is full; return how many exchanges it took."""
         taken = 0

@@ -11,16 +11,7 @@ const MEANING = {
   waiting: "in ring or queue",
   dropped: "lost, counted by reason",
 };
-const REASONS = [
-  "ring_full",
-  "spool_full",
-  "io_error",
-  "poison",
-  "corrupt",
-  "too_large",
-  "shutdown_deadline",
-  "other_store",
-];
+const REASONS = ["ring_full", "corrupt", "poison", "other_store", "message_limit"];
 
 export const head = (title, note = "", figure = "") =>
   sectionHead(title, note, el("span", { class: "mono" }, figure));

@@ -50,6 +50,21 @@ def test_each_step_of_a_position_is_absolute(worker: RingWorker) -> None:
     source.close(unlink=False)
 
 
+async def test_shed_messages_stay_in_the_ledger(tmp_path: Path) -> None:
+    """Counted while their worker lives, after it, and by a collector that comes later."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record(2)
+    worker.shed(5)
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 2)
+        assert (plane.ledger().received, plane.ledger().dropped) == (7, {"message_limit": 5})
+        worker.shed(1)
+        worker.die()
+        assert (await plane.until_empty()).dropped == {"message_limit": 6}
+    async with collecting(tmp_path, store) as plane:
+        assert (plane.ledger().received, plane.ledger().dropped) == (8, {"message_limit": 6})
+
+
 def test_reading_goes_on_behind_a_committed_position(worker: RingWorker) -> None:
     """What a position covers is not read again, whatever was released."""
     first = worker.record(2)
