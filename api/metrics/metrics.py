@@ -58,6 +58,7 @@ class WorkerTotals:
     auth_failures: Mapping[str, int] = field(default_factory=dict)
     """Code of the key check → calls it refused."""
     connections_refused: int = 0
+    connections_displaced: int = 0
     """Above a limit of connections."""
     messages_dropped: int = 0
     """WebSocket messages that passed and were not recorded."""
@@ -296,6 +297,8 @@ def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
         "auth_failures", "Requests refused for their API key, by code.", ["code"], keyed(totals.auth_failures)
     )
     yield counters("connections_refused", "Client connections above a limit.", [], {(): totals.connections_refused})
+    displaced = "Client connections that waited and were closed to make room for new ones at max_connections."
+    yield counters("connections_displaced", displaced, [], {(): totals.connections_displaced})
     failed = "Connections of the TLS data port whose handshake failed, by reason."
     yield counters("tls_failures", failed, ["reason"], keyed(totals.tls_failures))
     failed = "Connections closed because their PROXY header was malformed or did not come, by reason."

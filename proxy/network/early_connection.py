@@ -28,6 +28,7 @@ class EarlyConnection(ABC):
     __slots__ = ("_connection", "_count_failure", "_door", "_is_waiting", "_loop", "_max_s", "peer", "since_ns")
 
     is_flushing: Final = False
+    has_been_served: Final = False
 
     def __init__(
         self,
@@ -67,6 +68,15 @@ class EarlyConnection(ABC):
         """Enforce the deadline; called by the worker's tick."""
         if now_ns - self.since_ns >= self._max_s * 1e9:
             self._fail("timeout")
+
+    @property
+    def waits_since_ns(self) -> int:
+        """Since when it waits for its first request; 0: it is gone, or another by now."""
+        return self.since_ns if self._is_waiting else 0
+
+    def give_way(self, reason: str) -> None:
+        """Close now: nothing was said to which a reason could be an answer."""
+        self._close()
 
     def close_if_idle(self) -> None:
         """Draining: nothing was asked yet."""

@@ -71,15 +71,17 @@ class CounterSnapshot:
     """WebSocket messages that were passed on and not recorded."""
     log_lines_dropped: int = 0
     """Lines of the worker's log that stderr did not take."""
+    displaced_connections: int = 0
+    """Connections that waited, and gave way to new ones."""
 
 
 class CounterLayout:
     """Where each counter of a worker with `routes` routes lies."""
 
     __slots__ = (
-        "auth_failures", "connections_downstream", "connections_upstream", "dropped_messages", "log_lines_dropped",
-        "no_route", "proxy_failures", "refused_connections", "request_bytes", "requests", "requests_in_flight",
-        "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
+        "auth_failures", "connections_downstream", "connections_upstream", "displaced_connections", "dropped_messages",
+        "log_lines_dropped", "no_route", "proxy_failures", "refused_connections", "request_bytes", "requests",
+        "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -109,7 +111,8 @@ class CounterLayout:
         """Add the index of the reason."""
         self.dropped_messages = self.proxy_failures + len(PROXY_FAILURES)
         self.log_lines_dropped = self.dropped_messages + 1
-        self.size = self.dropped_messages + 2
+        self.displaced_connections = self.dropped_messages + 2
+        self.size = self.dropped_messages + 3
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -154,6 +157,7 @@ class CounterLayout:
             proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
             dropped_messages=values[self.dropped_messages],
             log_lines_dropped=values[self.log_lines_dropped],
+            displaced_connections=values[self.displaced_connections],
         )
         for row, key in enumerate(keys):
             self._read_route(snapshot, values, row, key)
@@ -198,6 +202,7 @@ def add_counts(base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bo
         dict(base.proxy_failures),
         base.dropped_messages + snapshot.dropped_messages,
         base.log_lines_dropped + snapshot.log_lines_dropped,
+        base.displaced_connections + snapshot.displaced_connections,
     )
     for code, count in snapshot.auth_failures.items():
         _add(total.auth_failures, code, count)

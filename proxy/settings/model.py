@@ -36,7 +36,9 @@ class LimitSettings(Section, frozen=True):
     ] = 8192
     max_headers: Annotated[int, about("fields of a head, more: 431; 0: unlimited", ge=0, le=100_000)] = 100
     max_body_bytes: Annotated[int, about("request body, larger: 413; 0: unlimited", ge=0)] = 0
-    max_connections: Annotated[int, about("open client connections per worker, more: 503; 0: unlimited", ge=0)] = 10000
+    max_connections: Annotated[
+        int, about("open client connections per worker, more: the longest idle gives way, else 503; 0: unlimited", ge=0)
+    ] = 10000
     max_connections_per_client: Annotated[
         int, about("open connections per client address and worker, more: 503; 0: unlimited", ge=0)
     ] = 0

@@ -108,6 +108,25 @@ class Downstream(PacedReader, asyncio.Protocol):
         """Whether bytes for the client are still in our buffer."""
         return self._transport.get_write_buffer_size() > 0
 
+    @property
+    def waits_since_ns(self) -> int:
+        """Since when it waits for a request, or the rest of a head; 0: something is under way."""
+        is_waiting = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.IDLE, Phase.HEAD)
+        return self._since_ns if is_waiting and not self._stalled_ns else 0
+
+    @property
+    def has_been_served(self) -> bool:
+        """Whether it waits for a request that is not its first."""
+        return self._phase == Phase.IDLE
+
+    def give_way(self, reason: str) -> None:
+        """Close now, for the sake of a new connection; half a head is refused and recorded."""
+        if self._phase == Phase.HEAD:
+            self._relay.refuse_unread(self._reader, Refused("overloaded", reason), time.monotonic_ns())
+        self._phase = Phase.LINGERING
+        self._engine.unregister(self, self._peer)
+        self._transport.abort()
+
     def close_if_idle(self) -> None:
         """Draining: close now when nothing is under way; otherwise the running exchange is the last."""
         self._relay.is_keep_alive = False

@@ -15,6 +15,7 @@ from proxy.http1.forwarded import TrustedProxies
 from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.trace_context import drop_invalid_context
+from proxy.network.giving_way import GivingWay, Waiting
 from proxy.network.turns import Turns
 from proxy.process.descriptors import max_client_connections
 from proxy.process.logs import lines_dropped
@@ -39,7 +40,7 @@ _SWEEP_STEP: Final = 64
 """Connections looked at in one turn of the loop, 0.1 ms: 10 000 in one take 20, in which nobody else is served."""
 
 
-class Connection(Protocol):
+class Connection(Waiting, Protocol):
     """A client connection, as the engine and its server know it."""
 
     @property
@@ -103,6 +104,7 @@ class Engine:
         self.makes_traces: Final = settings.proxy.trace_context
         self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.max_connections: Final = min(limits.max_connections or 1 << 30, max_client_connections())
+        self._giving_way = GivingWay(self.max_connections)
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
         """Client address → open connections; kept only when there is a limit."""
@@ -125,7 +127,7 @@ class Engine:
     def register(self, connection: Connection, peer: bytes) -> str:
         """Count a new connection in, or return which limit it would exceed: then it is counted as refused."""
         refusal = ""
-        if len(self.connections) >= self.max_connections:
+        if len(self.connections) >= self.max_connections and not self._make_room():
             refusal = f"{self.max_connections} connections are open, the limit"
         elif 0 < self._max_per_client <= self._open_of.get(peer, 0):
             refusal = f"{self._max_per_client} connections are open from this address, the limit"
@@ -137,6 +139,12 @@ class Engine:
         if self._max_per_client:
             self._open_of[peer] = self._open_of.get(peer, 0) + 1
         return ""
+
+    def _make_room(self) -> bool:
+        has_room = self._giving_way.make_room()
+        if has_room:
+            self.recorder.count_displaced_connection()
+        return has_room
 
     def count_tls_failure(self, reason: str) -> None:
         self.recorder.count_tls_failure(reason)
@@ -211,12 +219,16 @@ class Engine:
             for pool in self.pools:
                 self._guard(pool.expire, time.monotonic_ns())
             connections = tuple(self.connections)
+            giving_way = self._giving_way if self._giving_way.is_near(len(connections)) else None
             for start in range(0, len(connections), _SWEEP_STEP):
                 now_ns = time.monotonic_ns()
                 for connection in connections[start : start + _SWEEP_STEP]:
                     if connection in self.connections:
                         self._guard(connection.check, now_ns)
+                        if giving_way is not None:
+                            giving_way.note(connection, now_ns)
                 await asyncio.sleep(0)
+            self._giving_way.swept()
 
     def drain(self) -> None:
         """Finish: idle connections close now, the others after their exchange."""

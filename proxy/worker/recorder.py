@@ -179,6 +179,10 @@ class Recorder:
         """Count a connection that was turned away before a byte of it was read."""
         self._cells[self._layout.refused_connections] += 1
 
+    def count_displaced_connection(self) -> None:
+        """Count a connection that waited and gave way to a new one."""
+        self._cells[self._layout.displaced_connections] += 1
+
     def set_log_lines_dropped(self, count: int) -> None:
         """Publish how many lines of this process' log nobody read; called by the tick."""
         self._cells[self._layout.log_lines_dropped] = count

@@ -137,6 +137,7 @@ def worker_totals(sources: Sources, default_capacity_bytes: int) -> WorkerTotals
         upstream_errors=counters.upstream_errors,
         auth_failures=counters.auth_failures,
         connections_refused=counters.refused_connections,
+        connections_displaced=counters.displaced_connections,
         messages_dropped=counters.dropped_messages,
         tls_failures=counters.tls_failures,
         proxy_failures=counters.proxy_failures,

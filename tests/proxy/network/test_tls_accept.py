@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from proxy.network import giving_way
 from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsAccept, tls_failure
 from proxy.ring.counters import TLS_FAILURES
 from proxy.settings.model import Settings
@@ -80,9 +81,14 @@ def test_a_secured_connection_is_one(
 @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_client"])
 @pytest.mark.parametrize("beginning", [b"", HELLO])
 def test_a_connection_counts_before_it_is_secured(
-    tmp_path: Path, settings: Callable[..., Settings], limit: str, beginning: bytes
+    tmp_path: Path,
+    settings: Callable[..., Settings],
+    limit: str,
+    beginning: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Silent ones and half handshakes fill the limits: the next is closed at once, and counted as refused."""
+    monkeypatch.setattr(giving_way, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     with running_plane(settings(**{limit: 2}), tmp_path) as plane, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(opened(plane)).sendall(beginning)
@@ -91,6 +97,31 @@ def test_a_connection_counts_before_it_is_secured(
             assert third.recv(1) == b""
         eventually(lambda: plane.counters().refused_connections == 1, 30)
         assert plane.counters().connections_downstream == 2
+
+
+@pytest.mark.parametrize("beginning", [b"", HELLO])
+def test_who_is_not_secured_gives_way(
+    tmp_path: Path, settings: Callable[..., Settings], beginning: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full table of silent ones keeps nobody out: the first of them is closed for a new one."""
+    monkeypatch.setattr(giving_way, "LEAST_WAIT_NS", (1, 1))
+    with (
+        running(service()) as url,
+        running_plane(settings(url, max_connections=2), tmp_path) as plane,
+        opened(plane) as first,
+        opened(plane) as second,
+    ):
+        for client in (first, second):
+            client.sendall(beginning)
+        engine = cast(ProtocolPlane, plane.plane).engine
+        eventually(lambda: len(engine._giving_way._noted) == 2, 30)
+        with secured(opened(plane)) as healthy:
+            healthy.send(GET)
+            assert healthy.answer().status == 200
+        with contextlib.suppress(ConnectionResetError):
+            assert first.recv(1) == b""
+        assert (plane.counters().displaced_connections, plane.counters().refused_connections) == (1, 0)
+        plane.exchange()
 
 
 @pytest.mark.parametrize("beginning", [b"", HELLO])

@@ -50,6 +50,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         *(layout.tls_failure_cell(reason) for reason in TLS_FAILURES),
         *(layout.proxy_failure_cell(reason) for reason in PROXY_FAILURES),
         layout.dropped_messages,
+        layout.displaced_connections,
     ]
     assert len(cells) == len(set(cells)) == layout.size
     assert set(cells) == set(range(layout.size))
@@ -98,6 +99,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
     cells[layout.tls_failure_cell("timeout")] += 2
     cells[layout.proxy_failure_cell("malformed")] += 6
     cells[layout.dropped_messages] += 11
+    cells[layout.displaced_connections] += 12
     cells[layout.auth_failure_cell("keys_unavailable")] += 1
     assert layout.read(cells, ["chat", "tools"]) == CounterSnapshot(
         requests={("chat", "GET", "2xx"): 2, ("", "PUT", "4xx"): 1},
@@ -113,6 +115,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
         tls_failures={"timeout": 2},
         proxy_failures={"malformed": 6},
         dropped_messages=11,
+        displaced_connections=12,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.network import giving_way
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.downstream import Downstream
@@ -277,8 +278,9 @@ LOOP_READ_BYTES = 256_000
 """What uvloop reads at once; reading pauses only after it."""
 
 
-def test_connections_over_the_limit_get_503(start: Start) -> None:
+def test_connections_over_the_limit_get_503(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the limit a connection is turned away unread and unrecorded; below it again all is well."""
+    monkeypatch.setattr(giving_way, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     plane = start(Script(), max_connections=1)
     with plane.connect() as first:
         first.send(GET)
