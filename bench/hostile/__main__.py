@@ -1,8 +1,9 @@
 """What others feel of one hostile connection: `python -m bench.hostile`.
 
-One worker serves a healthy client, alone at first, then beside one hostile connection of each kind, and beside a crowd
-of silent ones. Client, upstreams and attacker are processes of their own. Wanted: a p99 of 20 ms beside any of them, no
-failure, no exchange dropped. Results are JSON in `bench/results`.
+One worker serves a healthy client, alone at first, then beside one hostile connection of each kind, and beside crowds:
+silent ones, and mixed ones. Client, upstreams and attackers are processes of their own. Each request goes through the
+proxy and then once more straight to its upstream: what both feel is the machine, which attackers keep busy, too.
+Wanted: a p99 of 20 ms beside any of them, no failure, no exchange dropped. Results are JSON in `bench/results`.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench.hostile.kinds import Kind, kinds
+from bench.hostile.crowd import MIXED, SILENT
+from bench.hostile.kinds import kinds
 from bench.hostile.peers import crowd, hostile, upstream
 from bench.macro.machine import machine
 from tests.support.sidelog import Sidelog
@@ -28,6 +30,8 @@ RATE: Final = 200
 """Healthy requests a second."""
 WARM_S: Final = 0.5
 TIMEOUT_S: Final = 20.0
+FRESH: Final = 20
+"""One request of so many opens a connection of its own: newcomers must not be kept out."""
 REQUEST: Final = b"GET /healthy HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -40,73 +44,136 @@ class Felt:
     p50_ms: float
     p99_ms: float
     latest_ms: float
+    direct_p50_ms: float
+    """The same requests without the proxy, in turn with the others."""
+    direct_p99_ms: float
     failed: int
     dropped: int
     """Exchanges that are not on record."""
     messages_dropped: int
     """WebSocket messages that are not, which is what they are meant to be."""
+    open_connections: int
+    """Of all clients, at the end."""
+    refused: int
+    """Connections above a limit."""
+    displaced: int
+    """Connections that gave way to others."""
 
 
-def talk(port: int, seconds: float) -> tuple[list[float], int]:
-    """Send requests at a steady rate; return how long each took in ms, and how many failed."""
-    took_ms: list[float] = []
-    failed = 0
-    connection: socket.socket | None = None
-    begin_s = due_s = time.perf_counter()
-    while due_s < begin_s + seconds:
-        time.sleep(max(0.0, due_s - time.perf_counter()))
+class Healthy:
+    """A client that sends small requests and waits for each response."""
+
+    def __init__(self, port: int) -> None:
+        """Ask at a port of 127.0.0.1."""
+        self._port = port
+        self._connection: socket.socket | None = None
+        self._asked = 0
+        self.took_ms: list[float] = []
+        self.failed = 0
+
+    def ask(self) -> None:
+        """Send one request; a failure counts, with the time it took."""
+        self._asked += 1
+        if self._asked % FRESH == 0:
+            self.leave()
         started_s = time.perf_counter()
         try:
-            connection = connection or socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
-            connection.sendall(REQUEST)
+            if self._connection is None:
+                self._connection = socket.create_connection(("127.0.0.1", self._port), timeout=TIMEOUT_S)
+            self._connection.sendall(REQUEST)
             answer = b""
             while not answer.endswith(b"\r\n\r\nok"):
-                data = connection.recv(4096)
+                data = self._connection.recv(4096)
                 if not data:
                     raise ConnectionError("the connection ended")
                 answer += data
         except OSError:
-            failed += 1
-            connection = None
-        took_ms.append((time.perf_counter() - started_s) * 1e3)
+            self.failed += 1
+            self.leave()
+        self.took_ms.append((time.perf_counter() - started_s) * 1e3)
+
+    def leave(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def quantile_ms(self, part: float) -> float:
+        """Return what so many of the requests took at most."""
+        ordered = sorted(self.took_ms)
+        return round(ordered[min(len(ordered) - 1, int(len(ordered) * part))], 2)
+
+
+def talk(proxied: Healthy, direct: Healthy, seconds: float) -> None:
+    """Send requests at a steady rate, each one way and then the other."""
+    begin_s = due_s = time.perf_counter()
+    while due_s < begin_s + seconds:
+        time.sleep(max(0.0, due_s - time.perf_counter()))
+        proxied.ask()
+        direct.ask()
         due_s = max(due_s + 1 / RATE, time.perf_counter() - 1 / RATE)
-    if connection is not None:
-        connection.close()
-    return took_ms, failed
+    proxied.leave()
+    direct.leave()
 
 
-def measure(sidelog: Sidelog, beside: str, disturbance: AbstractContextManager[None], seconds: float) -> Felt:
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the proxy has counted so far."""
+
+    dropped: int
+    messages: int
+    refused: int
+    displaced: int
+    open_connections: int
+
+
+def measure(
+    sidelog: Sidelog, upstream_port: int, beside: str, disturbance: AbstractContextManager[None], seconds: float
+) -> Felt:
     """Measure beside one disturbance, from a moment after it has begun."""
-    before = lost(sidelog)
+    before = counted(sidelog)
+    proxied, direct = Healthy(sidelog.port), Healthy(upstream_port)
     with disturbance:
         time.sleep(WARM_S)
-        took_ms, failed = talk(sidelog.port, seconds)
+        talk(proxied, direct, seconds)
+        open_connections = counted(sidelog).open_connections
     time.sleep(WARM_S)
-    after = lost(sidelog)
-    took_ms.sort()
+    after = counted(sidelog)
     return Felt(
-        beside,
-        len(took_ms),
-        round(took_ms[len(took_ms) // 2], 2),
-        round(took_ms[int(len(took_ms) * 0.99)], 2),
-        round(took_ms[-1], 2),
-        failed,
-        after[0] - before[0],
-        after[1] - before[1],
+        beside=beside,
+        requests=len(proxied.took_ms),
+        p50_ms=proxied.quantile_ms(0.5),
+        p99_ms=proxied.quantile_ms(0.99),
+        latest_ms=proxied.quantile_ms(1),
+        direct_p50_ms=direct.quantile_ms(0.5),
+        direct_p99_ms=direct.quantile_ms(0.99),
+        failed=proxied.failed,
+        dropped=after.dropped - before.dropped,
+        messages_dropped=after.messages - before.messages,
+        open_connections=open_connections,
+        refused=after.refused - before.refused,
+        displaced=after.displaced - before.displaced,
     )
 
 
-def lost(sidelog: Sidelog) -> tuple[int, int]:
-    """Return how many records, and how many messages, were dropped so far."""
-    name = "sidelog_websocket_messages_dropped_total"
+def counted(sidelog: Sidelog) -> Counts:
+    """Read the ledger and the metrics."""
     with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=TIMEOUT_S) as response:
-        lines = response.read().decode().splitlines()
-    messages = next(float(line.split()[-1]) for line in lines if line.startswith(name))
-    return sum(sidelog.api("/api/ledger")["dropped"].values()), int(messages)
+        lines = [line.rpartition(" ") for line in response.read().decode().splitlines() if line[:1] != "#"]
+    metrics = {name: float(value) for name, _, value in lines if name.startswith("sidelog_")}
+    dropped = dict(sidelog.api("/api/ledger")["dropped"])
+    messages = dropped.pop("message_limit", 0)
+    return Counts(
+        dropped=sum(dropped.values()),
+        messages=messages,
+        refused=int(metrics["sidelog_connections_refused_total"]),
+        displaced=int(metrics["sidelog_connections_displaced_total"]),
+        open_connections=int(metrics['sidelog_connections_open{side="downstream"}']),
+    )
 
 
-def run(directory: Path, seconds: float, crowd_size: int, only: list[Kind]) -> list[Felt]:
-    """Measure all."""
+def run(directory: Path, seconds: float, crowd_size: int, max_connections: int, only: str) -> list[Felt]:
+    """Measure all whose name begins with `only`."""
     with contextlib.ExitStack() as stack:
         quick, slow = stack.enter_context(upstream()), stack.enter_context(upstream())
         config = directory / "sidelog.toml"
@@ -115,23 +182,32 @@ def run(directory: Path, seconds: float, crowd_size: int, only: list[Kind]) -> l
             f'[[routes]]\nid = "hostile"\npath = "/hostile"\nupstream = "http://127.0.0.1:{slow}"\n'
         )
         arguments = ("--config", str(config), "--workers", "1")
-        ring = {"SIDELOG_RING__BYTES": str(64 << 20)}
-        sidelog = stack.enter_context(Sidelog(directory / "data", "", *arguments, environ=ring))
-        talk(sidelog.port, seconds / 4)
-        beside: list[tuple[str, AbstractContextManager[None]]] = [
-            ("nobody", contextlib.nullcontext()),
-            *((kind.name, hostile(kind, sidelog.port)) for kind in only),
-            (f"{crowd_size} silent", crowd(crowd_size, sidelog.port)),
-            ("nobody again", contextlib.nullcontext()),
-        ]
-        return [show(measure(sidelog, name, disturbance, seconds)) for name, disturbance in beside]
+        environ = {
+            "SIDELOG_RING__BYTES": str(64 << 20),
+            "SIDELOG_PROXY__LIMITS__MAX_CONNECTIONS": str(max_connections),
+        }
+        sidelog = stack.enter_context(Sidelog(directory / "data", "", *arguments, environ=environ))
+        talk(Healthy(sidelog.port), Healthy(quick), seconds / 4)
+        beside = disturbances(sidelog.port, crowd_size, only)
+        beside = [("nobody", contextlib.nullcontext()), *beside, ("nobody again", contextlib.nullcontext())]
+        return [show(measure(sidelog, quick, name, disturbance, seconds)) for name, disturbance in beside]
+
+
+def disturbances(port: int, crowd_size: int, only: str) -> list[tuple[str, AbstractContextManager[None]]]:
+    """Return what disturbs, by name, as far as the name begins with `only`."""
+    found: list[tuple[str, AbstractContextManager[None]]] = [(kind.name, hostile(kind, port)) for kind in kinds()]
+    found.append((f"crowd, silent, {crowd_size}", crowd(crowd_size, SILENT, port)))
+    found.append((f"crowd, mixed, {crowd_size}", crowd(crowd_size, MIXED, port)))
+    return [(name, disturbance) for name, disturbance in found if name.startswith(only)]
 
 
 def show(felt: Felt) -> Felt:
     """Print a line of the table."""
     print(
         f"{felt.beside:28} p50 {felt.p50_ms:7.2f} ms  p99 {felt.p99_ms:7.2f} ms  latest {felt.latest_ms:8.2f} ms  "
-        f"failed {felt.failed}  dropped {felt.dropped}  messages {felt.messages_dropped}",
+        f"direct {felt.direct_p50_ms:6.2f}, p99 {felt.direct_p99_ms:6.2f}  failed {felt.failed}  "
+        f"dropped {felt.dropped}  messages {felt.messages_dropped}  open {felt.open_connections}  "
+        f"refused {felt.refused}  displaced {felt.displaced}",
         flush=True,
     )
     return felt
@@ -141,19 +217,23 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     """Run and write the result."""
     parser = argparse.ArgumentParser(prog="python -m bench.hostile")
     parser.add_argument("--seconds", type=float, default=5.0, help="of healthy traffic beside each (5)")
-    parser.add_argument("--crowd", type=int, default=1000, help="silent connections (1000)")
+    parser.add_argument("--crowd", type=int, default=1000, help="connections of a crowd (1000)")
+    parser.add_argument(
+        "--max-connections", type=int, default=0, help="of the worker (those of the crowd and 200 more)"
+    )
     parser.add_argument("--only", default="", help="kinds whose name begins so")
     parser.add_argument("--out", type=Path, default=Path("bench/results/hostile.json"))
     options = parser.parse_args(arguments)
-    only = [kind for kind in kinds() if kind.name.startswith(options.only)]
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as directory:
-        felt = run(Path(directory), options.seconds, options.crowd, only)
+        limit = options.max_connections or options.crowd + 200
+        felt = run(Path(directory), options.seconds, options.crowd, limit, options.only)
     result = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "load_before": round(load, 2),
         "rate": RATE,
+        "max_connections": limit,
         "felt": [asdict(each) for each in felt],
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")

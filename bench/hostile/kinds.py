@@ -12,6 +12,9 @@ _HANDSHAKE: Final = (
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 SWITCH: Final = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+LARGE: Final = "/hostile/large"
+LARGE_BODY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % BLOCK_BYTES + bytes(BLOCK_BYTES)
+"""What the upstream answers there."""
 DOWNLOAD: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 CHUNKS: Final = {
@@ -45,19 +48,30 @@ def flood(path: str) -> tuple[bytes, bytes]:
 
 def kinds() -> list[Kind]:
     """Return all kinds, in the order in which they are measured."""
-    found = [Kind(f"{name} up", b"POST /hostile/up HTTP/1.1\r\n" + _CHUNKED, unit) for name, unit in CHUNKS.items()]
-    found += [Kind(f"{name} down", _get(f"/hostile/down/chunks/{name}")) for name in CHUNKS]
-    found += [Kind(f"{name} up", _HANDSHAKE % b"/hostile/frames", unit, waits=True) for name, unit in MASKED.items()]
-    found += [Kind(f"{name} down", _HANDSHAKE % _target(f"/hostile/down/frames/{name}")) for name in FRAMES]
+    found = [Kind(f"{name} up", post_in_chunks("/hostile/up"), unit) for name, unit in CHUNKS.items()]
+    found += [Kind(f"{name} down", request(f"/hostile/down/chunks/{name}")) for name in CHUNKS]
+    found += [Kind(f"{name} up", handshake("/hostile/frames"), unit, waits=True) for name, unit in MASKED.items()]
+    found += [Kind(f"{name} down", handshake(f"/hostile/down/frames/{name}")) for name in FRAMES]
     large = b"POST /hostile/up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (1 << 50)
     found.append(Kind("large upload", large, bytes(BLOCK_BYTES)))
-    found.append(Kind("pipelined requests", b"", _get("/healthy")))
-    found.append(Kind("refused requests", b"", _get("/none")))
+    found.append(Kind("pipelined requests", b"", request("/healthy")))
+    found.append(Kind("refused requests", b"", request("/none")))
     return found
 
 
-def _get(path: str) -> bytes:
+def request(path: str) -> bytes:
+    """Return a GET."""
     return b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % _target(path)
+
+
+def handshake(path: str) -> bytes:
+    """Return the request of a WebSocket."""
+    return _HANDSHAKE % _target(path)
+
+
+def post_in_chunks(path: str) -> bytes:
+    """Return the head of an upload without a length."""
+    return b"POST %b HTTP/1.1\r\n" % _target(path) + _CHUNKED
 
 
 def _target(path: str) -> bytes:

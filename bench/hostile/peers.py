@@ -3,17 +3,17 @@
 import asyncio
 import contextlib
 import multiprocessing
-import resource
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from typing import Final, cast
 
 import uvloop
 
-from bench.hostile.kinds import BLOCK_BYTES, SWITCH, Kind, flood
+from bench.hostile.crowd import run_crowd
+from bench.hostile.kinds import BLOCK_BYTES, LARGE, LARGE_BODY, SWITCH, Kind, flood
 
 _PROCESSES: Final = multiprocessing.get_context("fork")
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -41,6 +41,9 @@ class Upstream(asyncio.Protocol):
             path = head.split(b" ", 2)[1].decode()
             if not path.startswith("/hostile"):
                 self._transport.write(OK)
+                continue
+            if path == LARGE:
+                self._transport.write(LARGE_BODY)
                 continue
             self._is_taking = True
             if path.startswith("/hostile/frames"):
@@ -121,11 +124,9 @@ def _exchange(connection: socket.socket, block: bytes) -> None:
 
 
 @contextlib.contextmanager
-def crowd(size: int, port: int) -> Iterator[None]:
-    """Hold so many connections that say nothing."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with contextlib.ExitStack() as stack:
-        for _ in range(size):
-            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+def crowd(size: int, mix: Mapping[str, int], port: int) -> Iterator[None]:
+    """Run a crowd in a process of its own, from the moment at which all have been connected."""
+    here, there = _PROCESSES.Pipe()
+    with _running(_PROCESSES.Process(target=run_crowd, args=(size, mix, port, there), daemon=True)):
+        here.recv()
         yield

@@ -10,14 +10,21 @@ from bench.hostile.kinds import FRAMES, MASKED, kinds
 from proxy.http1.websocket_frames import MessageScanner
 
 
-def test_it_measures_a_kind_and_a_crowd(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_measures_a_kind_and_a_crowd(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line for each, in the table and in the result; the healthy client fails nowhere."""
     out = tmp_path / "hostile.json"
-    result = main(["--seconds", "0.3", "--crowd", "20", "--only", "empty frames up", "--out", str(out)])
+    monkeypatch.setattr(
+        "bench.hostile.__main__.kinds", lambda: [kind for kind in kinds() if kind.name == "empty frames up"]
+    )
+    result = main(["--seconds", "0.3", "--crowd", "20", "--out", str(out)])
     assert json.loads(out.read_text()) == result
     felt = result["felt"]
-    assert [each["beside"] for each in felt] == ["nobody", "empty frames up", "20 silent", "nobody again"]
-    assert [(each["failed"], each["dropped"]) for each in felt] == [(0, 0)] * 4
+    crowds = ["crowd, silent, 20", "crowd, mixed, 20"]
+    assert [each["beside"] for each in felt] == ["nobody", "empty frames up", *crowds, "nobody again"]
+    assert [(each["failed"], each["dropped"]) for each in felt] == [(0, 0)] * 5
+    assert felt[2]["open_connections"] >= 20
     assert all(each["requests"] > 0 and each["p50_ms"] <= each["p99_ms"] <= each["latest_ms"] for each in felt)
     assert felt[1]["messages_dropped"] > 0
     assert "empty frames up" in capsys.readouterr().out

@@ -1,0 +1,150 @@
+"""A crowd: many connections at once that are slow, silent or wasteful, each at its own pace, from addresses of its own.
+
+Every connection acts once in each pulse: once a second, less often in a crowd of more than 2 000. What it tries are
+numbers: it must leave the machine time, or each p99 beside it is the scheduler's. What is closed comes back with the
+next pulse, as strangers do.
+"""
+
+import asyncio
+import resource
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Final
+
+import uvloop
+
+from bench.hostile.kinds import CHUNKS, LARGE, MASKED, handshake, post_in_chunks, request
+
+MAX_ACTS_PER_S: Final = 2000
+ADDRESSES: Final = 40
+"""127.0.0.2 and so on: the healthy client, on 127.0.0.1, shares no cap with them."""
+_STEPS: Final = 1000
+"""Of a pulse: a crowd has no common clock, so few of it act at the same time."""
+_BLOCK_UNITS: Final = 100
+_RECEIVE_BYTES: Final = 4096
+
+MIXED: Final[Mapping[str, int]] = {
+    "silent": 40,
+    "slow heads": 20,
+    "tiny chunks": 10,
+    "tiny frames": 10,
+    "half-closed": 5,
+    "refused requests": 10,
+    "slow readers": 5,
+}
+"""Kind → how many of a hundred."""
+SILENT: Final[Mapping[str, int]] = {"silent": 100}
+
+
+@dataclass(slots=True)
+class Member:
+    """One of the crowd."""
+
+    kind: str
+    address: str
+    connection: socket.socket | None = None
+    pulse: int = 0
+    """Since it is connected."""
+
+    async def act(self, port: int) -> None:
+        """Do what its kind does in one pulse; whatever goes wrong, it begins anew with the next."""
+        loop = asyncio.get_running_loop()
+        try:
+            if self.connection is None:
+                await self._connect(loop, port)
+            assert self.connection is not None
+            if data := self._send():
+                self.connection.send(data)
+            if self.kind == "half-closed" and self.pulse == 0:
+                self.connection.shutdown(socket.SHUT_WR)
+            self.pulse += 1
+            if not self.connection.recv(_RECEIVE_BYTES):
+                self.leave()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.leave()
+
+    def leave(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, port: int) -> None:
+        self.connection = made = socket.socket()
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        made.bind((self.address, 0))
+        if self.kind == "slow readers":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        self.pulse = 0
+        await loop.sock_connect(made, ("127.0.0.1", port))
+
+    def _send(self) -> bytes:
+        return _first(self.kind) if self.pulse == 0 else _next(self.kind, self.pulse)
+
+
+_BIND_ADDRESS_NO_PORT: Final = 24
+"""IP_BIND_ADDRESS_NO_PORT (ip(7)): the port is chosen by connect, so a source address has them all."""
+_HEAD: Final = request("/none")
+
+
+def _first(kind: str) -> bytes:
+    """What a member sends once it is connected."""
+    match kind:
+        case "tiny chunks":
+            return post_in_chunks("/hostile/up")
+        case "tiny frames":
+            return handshake("/hostile/frames")
+        case "half-closed" | "refused requests":
+            return _HEAD
+        case "slow readers":
+            return request(LARGE)
+        case "slow heads":
+            return _HEAD[:1]
+        case _:
+            return b""
+
+
+def _next(kind: str, pulse: int) -> bytes:
+    """What it sends in each pulse that follows."""
+    match kind:
+        case "tiny chunks":
+            return CHUNKS["1-byte chunks"] * _BLOCK_UNITS
+        case "tiny frames":
+            return MASKED["empty frames"] * _BLOCK_UNITS
+        case "refused requests":
+            return _HEAD
+        case "slow heads":
+            return _HEAD[pulse : pulse + 1]
+        case _:
+            return b""
+
+
+def make_members(size: int, mix: Mapping[str, int]) -> list[Member]:
+    """Return so many members, their kinds mixed as evenly as can be."""
+    kinds = [kind for kind, share in mix.items() for _ in range(share)]
+    step = 37  # shares no factor with a hundred: neighbours differ
+    return [Member(kinds[number * step % len(kinds)], f"127.0.0.{2 + number % ADDRESSES}") for number in range(size)]
+
+
+def run_crowd(size: int, mix: Mapping[str, int], port: int, ready: Connection) -> None:
+    """Be a crowd for ever; `ready` hears when each has been connected once."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    members = make_members(size, mix)
+    step = max(1, size // _STEPS)
+
+    async def run() -> None:
+        for member in members:
+            await member.act(port)
+        ready.send(True)
+        while True:
+            for start in range(0, size, step):
+                for member in members[start : start + step]:
+                    await member.act(port)
+                await asyncio.sleep(step / min(size, MAX_ACTS_PER_S))
+
+    uvloop.run(run())
