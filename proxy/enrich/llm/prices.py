@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.enrich.formats.json_parts import amount_of
 from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.llm.tariff import Tariff
 
 log = logging.getLogger(__name__)
 
@@ -121,42 +122,42 @@ def load_list() -> PriceOf | None:
 
 
 class _List:
-    """The library, with the prices of each model remembered: a search takes 130 µs, a model's own prices 60."""
+    """The library, with the tariff of each model remembered: a search takes 130 µs."""
 
     def __init__(self, library: Any, units: Any) -> None:
         self._library = library
         self._units = units
-        self._prices: dict[tuple[str, str, str, int], tuple[Any, bool]] = {}
+        self._tariffs: dict[tuple[str, str, str, int], tuple[Tariff, bool]] = {}
 
     def price_of(self, provider: str, model: str, usage: CallUsage) -> Price:
         meters = {"input_tokens": usage.input_tokens or 0, "output_tokens": usage.output_tokens or 0}
         tier = (usage.service_tier or "").lower()
-        prices, is_of_tier = self._model_price(provider, model, tier if tier in _PRICED_TIERS else "")
+        tariff, is_of_tier = self._tariff(provider, model, tier if tier in _PRICED_TIERS else "")
         lacks = []
         for name, count in _meters_of(usage).items():
-            unit = self._units.get(_UNITS.get(name, name))
-            if unit is not None and getattr(prices, unit.price_key, None) is not None:
-                meters[unit.usage_key] = count
+            if (unit := _UNITS.get(name, name)) in tariff.counts:
+                meters[unit] = count
             elif name != "cache_read_tokens":  # without a price of its own it is paid as other input, which is not less
                 lacks.append(name)
         if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")
-        return Price(float(prices.calc_price(self._library.Usage(**meters))["total_price"]), tuple(lacks))
+        return Price(tariff.total(meters), tuple(lacks))
 
-    def _model_price(self, provider: str, model: str, tier: str) -> tuple[Any, bool]:
-        """Return the prices of a model, at this hour: some are cheaper at night; and whether they are the tier's."""
+    def _tariff(self, provider: str, model: str, tier: str) -> tuple[Tariff, bool]:
+        """Return the tariff of a model, at this hour: some are cheaper at night; and whether it is the tier's."""
         key = (provider, model, tier, int(time.time()) // _PRICES_AGE_S)
-        prices = self._prices.get(key)
-        if prices is None:
-            if len(self._prices) >= _MAX_MODELS:
-                self._prices.clear()
+        known = self._tariffs.get(key)
+        if known is None:
+            if len(self._tariffs) >= _MAX_MODELS:
+                self._tariffs.clear()
             usage, about = self._library.Usage(input_tokens=1), {"model_ref": model, "provider_id": provider}
             found = self._library.calc_price(usage, **about).model_price
             of_tier = found
             if tier:
                 of_tier = self._library.calc_price(usage, **about, price_context={"processing": tier}).model_price
-            prices = self._prices[key] = of_tier, of_tier != found
-        return prices
+            tariff = Tariff(of_tier, self._units, self._library.Usage)
+            known = self._tariffs[key] = tariff, of_tier != found
+        return known
 
 
 def _meters_of(usage: CallUsage) -> dict[str, int]:
