@@ -81,7 +81,7 @@ def frames_of(body: DecodedBody, content_type: bytes, provider: Provider, *, is_
 def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
     found = list(frames.before_gap())
     first_content = _read_head(usage, provider, frames.body.head, found)
-    is_damaged = any(frame.event is DAMAGED for frame in found)
+    is_damaged = _is_damaged(frames, found)
     body = frames.body
     if body.tail:
         is_damaged |= _read_tail(usage, provider, frames)
@@ -142,7 +142,11 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
         # Counts may have been in the gap: those before it are old ones, unless they are of the input alone.
         usage.is_lost = not usage.is_cut or usage.output_tokens is not None
     usage.finish_reason = usage.finish_reason or reason
-    return any(frame.event is DAMAGED for frame in whole)
+    return _is_damaged(frames, whole)
+
+
+def _is_damaged(frames: Frames, found: list[Frame]) -> bool:
+    return frames.kind is AwsEventSplitter and any(frame.event is DAMAGED for frame in found)
 
 
 def cut_frame(tail: bytes, kind: Splitter, *, is_ended: bool) -> bytes:
