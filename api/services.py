@@ -6,6 +6,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from api.access.endpoint_names import EndpointNames
 from api.access.principal import NOBODY, Credentials, Principal, is_visible
 from api.access.scoped import QueryGate, ScopedStorage
 from api.access.sessions import Sessions
@@ -65,6 +66,8 @@ class Services:
     """Tool calls that run on this sidecar now, any order."""
     routes: Mapping[str, RouteInfo] = field(default_factory=dict)
     """The configured routes, by id."""
+    endpoints: EndpointNames = field(default_factory=EndpointNames)
+    """What endpoints are called that were learned."""
     retention_s: int | None = None
     """How long records are kept; None is for ever."""
     add_event: Callable[[str, dict[str, object]], None] = lambda name, data: None
@@ -94,7 +97,7 @@ def view_for(services: Services, principal: Principal) -> Services:
         return [call for call in services.running_tools() if is_visible(call, principal.scope)]
 
     routes = {name: route for name, route in services.routes.items() if is_visible(route, principal.scope)}
-    scoped = cast(Storage, ScopedStorage(services.storage, principal, services.gate))
+    scoped = cast(Storage, ScopedStorage(services.storage, principal, services.gate, services.endpoints))
     view = replace(services, storage=scoped, in_flight=in_flight, running_tools=running_tools)
     return replace(view, routes=routes, principal=principal)
 

@@ -22,7 +22,7 @@ FACETS: Final = {
     "container": "container", "client": "client", "key": "key_id", "level": "level", "source": "source",
     "kind": "kind", "instance": "instance",
     "host": "host", "outcome": "outcome", "error_type": "error_type", "provider": "provider", "model": "model",
-    "stage": "stage", "finish_reason": "finish_reason", "called_tool": "called_tools",
+    "stage": "stage", "finish_reason": "finish_reason", "called_tool": "called_tools", "endpoint": "endpoint",
 }  # fmt: skip
 """Name of a facet → column. The first twelve are dimensions of the rollups and can be counted."""
 ROLLUP_FACETS: Final = frozenset(tuple(FACETS)[:12])

@@ -72,6 +72,8 @@ class Filter:
     written, and as a client encodes it (`path_spellings`)."""
     routes: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    """Templates, as they are stored."""
     projects: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ class Filter:
             or self.statuses
             or self.keyed
             or self.hosts
+            or self.endpoints
             or self.outcomes
             or self.error_types
             or self.providers
@@ -237,6 +240,7 @@ def _has_dimensions(filter: Filter, record: Record) -> bool:
         (filter.hosts, record.host),
         (filter.routes, record.route_id),
         (filter.services, record.service),
+        (filter.endpoints, record.endpoint),
         (filter.projects, record.project),
         (filter.containers, record.container),
         (filter.clients, record.client),

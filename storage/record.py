@@ -142,7 +142,6 @@ class Record(msgspec.Struct, gc=False):
     service: str | None = None
     """`serviceName` of the route."""
     container: str | None = None
-    """Container of the route."""
     project: str | None = None
     """Project of the route, key or trusted header."""
     client: str | None = None
@@ -160,7 +159,6 @@ class Record(msgspec.Struct, gc=False):
     request_id: str | None = None
     """The X-Request-Id accepted from the client, or the one made for it."""
     user_agent: str | None = None
-    """User-Agent as sent."""
     error_type: str | None = None
     """The provider's or the proxy's error code."""
     shed: Shed = "none"
@@ -178,7 +176,6 @@ class Record(msgspec.Struct, gc=False):
     auth_code: str | None = None
     """One of the six key codes when the call was refused by the key check."""
     provider: str | None = None
-    """LLM provider."""
     model: str | None = None
     """Requested model."""
     resolved_model: str | None = None
@@ -186,7 +183,6 @@ class Record(msgspec.Struct, gc=False):
     input_tokens: int | None = None
     """Input tokens, cached ones included."""
     output_tokens: int | None = None
-    """Output tokens."""
     cache_read_tokens: int | None = None
     """Input tokens read from the provider's cache."""
     cache_write_tokens: int | None = None
@@ -196,13 +192,14 @@ class Record(msgspec.Struct, gc=False):
     usage_state: str | None = None
     """`exact`; `partial`: cut, what was said so far; `lost`: not seen; `absent`: none said; null: not an LLM call."""
     cost_usd: float | None = None
-    """Cost in US dollars."""
     price_source: str | None = None
     """Where the price came from."""
     stream: Stream | None = None
     """Pace of a streamed response, and the reason why the output of any LLM call ended."""
     keyed: bool = False
     """Whether the route asked for an API key, `required` or `optional`; refused calls included."""
+    endpoint: str | None = None
+    """Template of the path, `/users/{id}`, as it was known when the record was made; null for events."""
 
 
 class Body(msgspec.Struct, array_like=True, gc=False):

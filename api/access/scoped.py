@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal, intersect, is_visible, narrow
 from api.http.errors import OutOfScope, Refused
 from storage.aggregates import FacetValue, Histogram, Summary
@@ -58,9 +59,12 @@ class QueryGate:
 class ScopedStorage:
     """A store seen by one caller during one request; its methods mean what those of `storage.base.Storage` mean."""
 
-    def __init__(self, storage: Storage, principal: Principal, gate: QueryGate) -> None:
-        """Show `storage` to `principal`, a few queries of all callers at a time."""
+    def __init__(
+        self, storage: Storage, principal: Principal, gate: QueryGate, names: EndpointNames | None = None
+    ) -> None:
+        """Show `storage` to `principal`, a few queries of all callers at a time; endpoints by their names of today."""
         self._storage = storage
+        self._names = names or EndpointNames()
         self._principal = principal
         self._gate = gate
         self._shown: set[int] = set()
@@ -71,28 +75,35 @@ class ScopedStorage:
         return self._principal.scope
 
     async def select(self, query: RecordQuery) -> Page:
-        page = await self._read(self._storage.select, replace(query, filter=narrow(query.filter, self.scope)))
+        page = await self._read(self._storage.select, replace(query, filter=self._narrow(query.filter)))
         self._show(page.records)
         return page
 
+    def _narrow(self, filter: Filter) -> Filter:
+        """Put the caller's scope on a filter, and look for endpoints under all names that they had within it."""
+        if filter.endpoints:
+            names = (old for name in filter.endpoints for old in self._names.former(name, self.scope))
+            filter = replace(filter, endpoints=tuple(dict.fromkeys(names)))
+        return narrow(filter, self.scope)
+
     async def count(self, filter: Filter) -> Count:
-        return await self._read(self._storage.count, narrow(filter, self.scope))
+        return await self._read(self._storage.count, self._narrow(filter))
 
     async def stats(self, scope: Scope) -> Stats:
         return await self._read(self._storage.stats, intersect(scope, self.scope))
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
-        return await self._read(lambda filter: self._storage.facets(filter, names), narrow(filter, self.scope))
+        return await self._read(lambda filter: self._storage.facets(filter, names), self._narrow(filter))
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
-        filter = narrow(filter, self.scope)
+        filter = self._narrow(filter)
         return await self._read(lambda filter: self._storage.histogram(filter, since_us, until_us, buckets), filter)
 
     async def summary(self, filter: Filter) -> Summary:
-        return await self._read(self._storage.summary, narrow(filter, self.scope))
+        return await self._read(self._storage.summary, self._narrow(filter))
 
     async def erase(self, filter: Filter) -> Erased:
-        return await self._storage.erase(narrow(filter, self.scope))
+        return await self._storage.erase(self._narrow(filter))
 
     async def keys(self) -> list[ApiKey]:
         """Return the API keys of the caller's projects, and those that made records it may see."""
@@ -154,6 +165,9 @@ class ScopedStorage:
         return self._storage
 
     def _show(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.endpoint is not None:
+                record.endpoint = self._names.current(record.route_id, record.project, record.endpoint)
         if not self._principal.is_unrestricted:
             self._shown.update(record.seq for record in records)
 

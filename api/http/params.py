@@ -181,6 +181,7 @@ def read_filter(query: Query, now_us: int) -> Filter:
         path_contains=read_text(query, "path"),
         routes=read_list(query, "route"),
         services=read_list(query, "service"),
+        endpoints=read_list(query, "endpoint"),
         projects=read_list(query, "project"),
         containers=read_list(query, "container"),
         clients=read_list(query, "client"),
@@ -205,7 +206,7 @@ LIST_PARAMETERS: Final = frozenset(
     (
         *("status", "method", "host", "route", "service", "project", "container", "client", "key"),
         *("level", "source", "outcome", "error_type", "provider", "model", "tool"),
-        *("finish_reason", "called_tool"),
+        *("finish_reason", "called_tool", "endpoint"),
     )
 )
 """Filters that take alternatives."""

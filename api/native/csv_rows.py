@@ -23,7 +23,7 @@ COLUMNS: Final = (
     "service", "container", "project", "client", "user_id", "trace_id", "request_id", "user_agent", "error_type",
     "key_id", "key_name", "provider", "model", "resolved_model", "finish_reason", "called_tools",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state",
-    "cost_usd", "price_source", "name",
+    "cost_usd", "price_source", "name", "endpoint",
 )  # fmt: skip
 
 

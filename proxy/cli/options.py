@@ -94,6 +94,7 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("method", Many, "GET, POST, …"),
     ("host", Many, "Host and port the client requested."),
     ("path", _ONE, "Part of the path, case-insensitive."),
+    ("endpoint", Many, "Template of the path: /users/{id}."),
     ("route", Many, "Route id."),
     ("service", Many, "Service of the route."),
     ("project", Many, "Project of the route."),

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from api.access.endpoint_names import EndpointNames
 from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
 from api.access.sessions import Sessions
@@ -65,6 +66,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
             )
             for route in settings.routes
         },
+        endpoints=EndpointNames(plane.endpoints.current, plane.endpoints.former),
         retention_s=round(settings.retention.max_age_days * 86_400) or None,
         fanout=plane.fanout,
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},

@@ -24,6 +24,7 @@ from proxy.collector.committed import CommittedPositions
 from proxy.collector.drain import Drain
 from proxy.collector.internal_events import InternalEvents
 from proxy.collector.key_publisher import KeyPublisher
+from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import follow_tail
@@ -77,6 +78,7 @@ class ControlPlane:
     size_cap: SizeCap
     keys: KeyPublisher
     builder: RecordBuilder
+    endpoints: LearnedEndpoints
     fanout: SnapshotCursors | None
     access_log: AccessLog | None
     is_handing_over: bool = False
@@ -127,6 +129,7 @@ async def control_plane(
         beside = {
             "keys": plane.keys.run(),
             "watch": plane.readiness.run(),
+            "endpoints": plane.endpoints.run(),
             "memory": malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES),
         }
         assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]
@@ -142,6 +145,7 @@ async def control_plane(
                 await asyncio.to_thread(plane.access_log.close)
             _cancel((tailing, *assisting))
             await plane.keys.flush_uses()
+            await plane.endpoints.save()
             plane.sources.close()
             if state.spool is not None:
                 state.spool.close()
@@ -180,7 +184,8 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     metrics = Metrics(partial(worker_totals, sources, settings.ring.bytes), tail, version=VERSION)
     index = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, index)
-    builder = RecordBuilder(data.instance, settings, index)
+    endpoints = LearnedEndpoints(storage, settings)
+    builder = RecordBuilder(data.instance, settings, index, endpoints.endpoints)
     builder.await_answers(state.waiting)
     if state.offline_since is None:
         builder.know_jobs(state.jobs)
@@ -208,7 +213,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         metrics.watch_access_log(access_log)
     return ControlPlane(
         storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
-        size_cap, keys, builder, state.fanout, access_log,
+        size_cap, keys, builder, endpoints, state.fanout, access_log,
     )  # fmt: skip
 
 

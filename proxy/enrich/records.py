@@ -14,6 +14,8 @@ import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.calls import CallReader
+from proxy.enrich.endpoints.endpoints import Endpoints
+from proxy.enrich.endpoints.operation import is_graphql, operation_of
 from proxy.enrich.http.bodies import STORED_TAIL_BYTES, DecodedBody, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, ExchangeDecoder, omitted_reason
@@ -75,10 +77,13 @@ class RecordBuilder:
     A long `build` may run in another thread: the methods called meanwhile only look things up.
     """
 
-    def __init__(self, instance: str, settings: Settings, keys: KeyIndex | None = None) -> None:
-        """Redact and cut as the settings say; uses of keys are noted in `keys`."""
+    def __init__(
+        self, instance: str, settings: Settings, keys: KeyIndex | None = None, endpoints: Endpoints | None = None
+    ) -> None:
+        """Redact and cut as the settings say; uses of keys are noted in `keys`, paths are learned by `endpoints`."""
         redact = settings.redact
         self._keys = keys or KeyIndex()
+        self._endpoints = endpoints or Endpoints()
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
         self._max_tail_bytes = max(settings.capture.tail_bytes, STORED_TAIL_BYTES)
@@ -103,6 +108,7 @@ class RecordBuilder:
         record = self._record(captured, descriptor, exchange)
         if captured.access or labels.auth:
             attribute_exchange(record, captured.access, captured.request_head, labels, self._keys)
+        record.endpoint = self._endpoints.name(record, self._redactor.redact_text(_operation_of(exchange)))
         has_heads = not captured.flags & FLAG_HEADS_OFF
         if not has_heads and not (captured.request_window or captured.response_window):
             return Entry(record)
@@ -249,6 +255,7 @@ class RecordBuilder:
         )  # fmt: skip
         attribute_in_flight(record, exchange.caller, labels, self._keys)
         self._calls.begin(record, decoded)
+        record.endpoint = self._endpoints.name(record)
         return record
 
     def await_answers(self, calls: Iterable[ToolCall]) -> None:
@@ -278,6 +285,14 @@ class RecordBuilder:
         level = _EVENT_LEVELS.get(name, "info")
         encoded = msgspec.json.encode(data)
         return Entry(Record(0, record_id, self._instance, "event", at_us, at_us, level, name=name, data=encoded))
+
+
+def _operation_of(exchange: DecodedExchange) -> str | None:
+    """Return the name of the GraphQL operation that was asked for, as far as it may be kept."""
+    line, body = exchange.line, exchange.request_body
+    if body is None or not exchange.keeps_text or line.path is None or not is_graphql(line.method, line.path):
+        return None
+    return operation_of(body.head)
 
 
 def _known_head(decoded: DecodedExchange) -> Payload:

@@ -16,6 +16,7 @@ from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
+from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
 from storage.backends import check_listen_url, check_url
 
@@ -214,6 +215,11 @@ def _check_route(name: str, route: RouteSettings) -> Iterator[Problem]:
         yield f"{name}.set_request_headers", reason
     yield from check_header_rules(name, route.headers)
     yield from _check_access(name, route)
+    if len(route.endpoints) > MAX_TEMPLATES:
+        yield f"{name}.endpoints", f"expected at most {MAX_TEMPLATES} templates, got {len(route.endpoints)}"
+    for template in route.endpoints:
+        if not is_template(template):
+            yield f"{name}.endpoints", f"expected a path that begins with /, without query, got {template!r}"
     if route.upstream_ca_file and not os.access(route.upstream_ca_file, os.R_OK):
         yield f"{name}.upstream_ca_file", f"cannot be read, got {route.upstream_ca_file!r}"
 

@@ -26,6 +26,7 @@ from proxy.settings.sources import (
     parse_text,
     section_of,
 )
+from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
 _HEADER_VALUES = ("set_request", "add_request", "set_response", "add_response")
@@ -112,10 +113,21 @@ def _build_routes(found: Found, environ: Mapping[str, str], problems: list[str])
             given = values.get("set_request_headers", {})
             values["set_request_headers"] = _resolve(f"{name}.set_request_headers", given, found, environ, problems)
             values["headers"] = _resolved_rules(name, values["headers"], found, environ, problems)
+            values["endpoints"] = _templates(name, values, found, problems)
             routes.append(RouteSettings(**values))
         else:  # stands in, so that the other routes keep their index in what the checks say
             routes.append(RouteSettings(**({"id": name, "upstream": "http://missing"} | values)))
     return tuple(routes)
+
+
+def _templates(name: str, values: dict[str, typing.Any], found: Found, problems: list[str]) -> tuple[str, ...]:
+    given: tuple[str, ...] = values.get("endpoints", ())
+    if path := values.get("openapi"):
+        try:
+            return given + read_templates(Path(path))
+        except ValueError as error:
+            problems.append(_with_origin(f"{name}.openapi", str(error), found))
+    return given
 
 
 def _resolved_rules(

@@ -61,6 +61,15 @@ class RouteSettings(Section, frozen=True):
         Literal["auto", "openai", "anthropic", "gemini", "ollama", "bedrock", "cohere", "llama.cpp", "mcp", "none"],
         about("openai, anthropic, gemini, ollama, bedrock, cohere, llama.cpp, mcp or none; auto: by path and headers"),
     ] = "auto"
+    endpoints: Annotated[
+        tuple[str, ...],
+        about(
+            "templates of paths, such as /users/{name}, that endpoints are named by; * at the end is anything below; "
+            "endpoints of other paths are learned"
+        ),
+    ] = ()
+    """With those of `openapi` after `load`."""
+    openapi: Annotated[str, about("OpenAPI description of the service (JSON), whose paths are such templates too")] = ""
     tool_cost_usd: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]],
         about("MCP: price of a successful call in US dollars, by tool"),

@@ -37,7 +37,7 @@ PLACES: Final = (
 _TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _ALONE: Final = (
     "host", "user_agent", "user_id", "name", "auth_code", "provider", "model", "resolved_model", "usage_state",
-    "price_source",
+    "price_source", "endpoint",
 )  # fmt: skip
 """Columns of dictionary ids that are looked up one by one."""
 ROW_COLUMNS: Final = (
@@ -146,6 +146,7 @@ class RowEncoder:
             ids["resolved_model"][record.resolved_model],
             ids["usage_state"][record.usage_state],
             ids["price_source"][record.price_source],
+            ids["endpoint"][record.endpoint],
             *(ids[column][text] for column, text in _output(record.stream)),
             record.first_byte_us, packing.pack_times(record),
             record.request_bytes, record.response_bytes, record.request_complete,

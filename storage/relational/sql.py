@@ -19,7 +19,7 @@ from storage.relational.called_tools import part_of
 DIMENSIONS: Final = (
     "instance", "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "error_type", "host",
     "user_agent", "user_id", "project", "container", "client", "service", "route_id", "key_id", "source", "method",
-    "name", "auth_code", "provider", "model", "resolved_model", "usage_state", "price_source",
+    "name", "auth_code", "provider", "model", "resolved_model", "usage_state", "price_source", "endpoint",
 )  # fmt: skip
 """Columns stored as dictionary ids. The place of a name is its `kind` in the dictionary: append, never reorder."""
 
@@ -195,6 +195,7 @@ def _dimensions(filter: Filter) -> tuple[tuple[str, tuple[str, ...]], ...]:
         ("error_type", filter.error_types),
         ("provider", filter.providers),
         ("finish_reason", filter.finish_reasons),
+        ("endpoint", filter.endpoints),
     )
 
 
@@ -218,7 +219,7 @@ class _Clause:
             if values:
                 known = ids.get(column, {})
                 self.among(column, [known[value] for value in values if value in known])
-                if column in ("key_id", "finish_reason"):
+                if column in ("key_id", "finish_reason", "endpoint"):
                     self._conditions.append(f"{column} <> 0")  # Literal: it is the condition of the partial index.
         self._models(filter.models, ids)
         self._levels(filter)

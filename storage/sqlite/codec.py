@@ -37,7 +37,7 @@ _NULLABLE_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _PLAIN: Final = (
     "seq", "id", "started_at_us", "status", "duration_us",
     *_COMBINED, "origin",
-    "host", "user_agent", "user_id",
+    "host", "user_agent", "user_id", "endpoint",
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
     *PLACES,
@@ -166,6 +166,7 @@ class RowEncoder:
             id_of(connection, "host", record.host),
             id_of(connection, "user_agent", record.user_agent),
             id_of(connection, "user_id", record.user_id),
+            id_of(connection, "endpoint", record.endpoint),
             -1 if record.first_byte_us is None else record.first_byte_us, bytearray(packing.pack_times(record)),
             record.request_bytes, record.response_bytes, 1 if record.request_complete else 0,
             *heads, *bodies,

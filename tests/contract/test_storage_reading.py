@@ -50,6 +50,7 @@ def make_dataset() -> list[Record]:
             path=pick(PATHS),
             route_id=pick(NAMES),
             service=pick(NAMES),
+            endpoint=pick(NAMES),
             project=pick(NAMES),
             container=pick(NAMES[:2]),
             client=pick(NAMES[:2]),
@@ -158,6 +159,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "models": _names,
     "finish_reasons": _names,
     "called_tools": _some((*TOOLS, "unknown", "\udc80")),
+    "endpoints": _names,
     "is_llm": st.booleans(),
     "tools": _names,  # no record here holds a call: see test_storage_calls.py
     "text": st.sampled_from((*PATHS, *NAMES, "ITEMS", "_", "%", "ä", "\udc80")),

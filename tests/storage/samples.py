@@ -44,6 +44,7 @@ _FULL: dict[str, Any] = {
     "price_source": "table",
     "stream": Stream(first_content_us=10, frames=4, longest_gap_us=None, finished=True),
     "keyed": True,
+    "endpoint": "/v1/chat/{id}",
 }
 
 

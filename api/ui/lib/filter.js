@@ -4,6 +4,7 @@ export const NAMES = [
   "status",
   "method",
   "path",
+  "endpoint",
   "route",
   "host",
   "level",
@@ -29,6 +30,7 @@ export const NAMES = [
 const LISTS = new Set([
   "status",
   "method",
+  "endpoint",
   "route",
   "host",
   "level",
@@ -63,6 +65,7 @@ const FIELDS = {
   model: ["model", "resolved_model"],
   finish_reason: "finish_reason",
   called_tool: "called_tools",
+  endpoint: "endpoint",
 };
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 const HEX = /^[0-9a-f]{32}$/i;

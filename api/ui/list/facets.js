@@ -10,6 +10,7 @@ const GROUPS = [
   ["status", "Status"],
   ["method", "Method"],
   ["level", "Level"],
+  ["endpoint", "Endpoint"],
   ["route", "Route"],
   ["service", "Service"],
   ["project", "Project"],

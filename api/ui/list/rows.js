@@ -128,6 +128,7 @@ export const COLUMNS = {
         detailsOf(record),
       ),
   ],
+  endpoint: ["Endpoint", (record) => text("endpoint", record.endpoint)],
   route: ["Route", (record) => text("route", record.route_id)],
   service: ["Service", (record) => text("service", record.service)],
   key: ["Key", (record) => text("key", keyOf(record))],

@@ -19,6 +19,7 @@ import { waterfall } from "./waterfall.js";
 const FACTS = [
   "outcome",
   "level",
+  "endpoint",
   "route_id",
   "service",
   "project",

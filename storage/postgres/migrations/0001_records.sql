@@ -60,6 +60,7 @@ CREATE TABLE sidelog.records (
     price_source integer,
     finish_reason integer,  -- What `stream` says of the output, once more for filters: the tools are one text, see
     called_tools integer,   -- storage/relational/called_tools.py.
+    endpoint integer,
     level smallint NOT NULL,
     kind smallint NOT NULL,
     keyed smallint NOT NULL,
@@ -87,6 +88,7 @@ CREATE INDEX records_status ON sidelog.records ((status / 100), (seq >> 10)) WHE
 CREATE INDEX records_level ON sidelog.records (level, (seq >> 10)) WHERE level >= 2;
 CREATE INDEX records_service ON sidelog.records (service, (seq >> 10));
 CREATE INDEX records_service_level ON sidelog.records (service, level, (seq >> 10)) WHERE level >= 2;
+CREATE INDEX records_endpoint ON sidelog.records (endpoint, (seq >> 10)) WHERE endpoint IS NOT NULL;
 CREATE INDEX records_keyed ON sidelog.records ((seq >> 10)) WHERE keyed = 1;
 CREATE INDEX records_key ON sidelog.records (key_id, (seq >> 10)) WHERE key_id IS NOT NULL;
 -- LLM calls of a provider, and of a model; other rows cost nothing.

@@ -37,6 +37,7 @@ CREATE TABLE records (
     host INTEGER NOT NULL,
     user_agent INTEGER NOT NULL,
     user_id INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL,
     first_byte_us INTEGER NOT NULL,
     times BLOB NOT NULL,  -- When the other things happened, see there.
     request_bytes INTEGER NOT NULL,
@@ -82,6 +83,7 @@ CREATE INDEX records_status ON records (status / 100, seq) WHERE status >= 400;
 CREATE INDEX records_level ON records (level, seq) WHERE level >= 2;
 CREATE INDEX records_service ON records (service, seq);
 CREATE INDEX records_service_level ON records (service, level, seq) WHERE level >= 2;
+CREATE INDEX records_endpoint ON records (endpoint, seq) WHERE endpoint <> 0;
 CREATE INDEX records_keyed ON records (seq) WHERE keyed = 1;
 CREATE INDEX records_key ON records (key_id, seq) WHERE key_id <> 0;
 -- LLM calls of a provider, and of a model; other rows cost nothing.

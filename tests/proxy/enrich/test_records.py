@@ -118,7 +118,7 @@ def test_every_column_of_an_exchange(source: Source) -> None:
         "upstream_sent_at_us": start_us + 2000, "upstream_done_at_us": start_us + 4000, "request_bytes": 17,
         "response_bytes": 12, "request_complete": True, "client_ip": "1.2.3.4", "upstream": "10.0.0.1:80",
         "route_id": "r1", "service": "s", "container": "c", "project": "p", "client": "o", "user_id": None,
-        "source": "edge", "stage": "prod", "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        "source": "edge", "stage": "prod", "trace_id": "0af7651916cd43dd8448eb211c80319c", "endpoint": "/path%2Fx",
         "span_id": "b7ad6b7169203331", "request_id": "rid", "user_agent": "u", "error_type": None, "shed": "none",
     }  # fmt: skip
     found = columns(entry.record)

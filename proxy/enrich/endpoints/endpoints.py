@@ -1,0 +1,145 @@
+"""Which endpoint each request is one of, for one sidecar.
+
+Strategy: what somebody wrote down comes first (`given.py`). Otherwise a tree for each route and project learns from the
+paths that were answered, and a path that was found before is found again by one look-up. Answers that anybody gets for
+any path teach nothing: who guesses paths makes no endpoints. Projects do not share trees, so that no reader of one
+learns from another's paths.
+
+Invariant: at most `MAX_TREES` trees, each of bounded size. All but `name` may be called from other threads.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from threading import Lock
+from typing import Final
+
+import msgspec
+
+from proxy.enrich.endpoints import tree
+from proxy.enrich.endpoints.given import Given
+from proxy.enrich.endpoints.node import Node
+from proxy.enrich.endpoints.tree import DAV_METHODS, Tree
+from storage.record import Record
+
+UNKNOWN: Final = "{unknown}"
+"""Of paths that were never answered."""
+OTHER: Final = "{other}"
+"""Of paths beyond the limits."""
+MAX_TREES: Final = 256
+MAX_MEMO_PATHS: Final = 4096
+MAX_MEMO_PATH_CHARACTERS: Final = 256
+"""With the limit of paths at most 2 MiB a tree; those of little traffic have few."""
+MAX_MEMO_TOTAL: Final = 65_536
+"""Paths of all trees together."""
+NO_LESSON: Final = frozenset(
+    (None, 301, 302, 307, 308, 400, 401, 403, 404, 405, 410, 414, 421, 429, 501, 502, 503, 504)
+)
+"""Statuses that many servers, and the proxy itself, answer whatever the path is."""
+
+Key = tuple[str | None, str | None]
+"""Route, project."""
+Learned = list[tuple[str | None, str | None, tree.Learned]]
+
+
+class Service(msgspec.Struct):
+    """The endpoints of one route and project."""
+
+    tree: Tree = msgspec.field(default_factory=Tree)
+    memo: dict[str, Node] = msgspec.field(default_factory=dict)
+    version: int = 0
+    """Of the tree, which the memo is of."""
+
+
+class Endpoints:
+    def __init__(self, given: Mapping[str, Iterable[str]] | None = None) -> None:
+        """`given` are templates by the id of their route."""
+        self._given = {route: Given(templates) for route, templates in (given or {}).items()}
+        self._services: dict[Key, Service] = {}
+        self._paths = 0
+        self._lock = Lock()
+
+    def name(self, record: Record, operation: str | None = None) -> str | None:
+        """Return the endpoint of a record of an exchange, and learn from it; None when it has no path."""
+        path = record.path
+        if path is None:
+            return None
+        service = self._services.get((record.route_id, record.project))
+        if service is not None and operation is None:
+            # 0.3 us a request; all that follows takes 1 to 3 (bench/micro, endpoints).
+            node = service.memo.get(path)
+            if node is not None and record.method not in DAV_METHODS:
+                node.requests += 1
+                return node.template or "/"
+        if self._given and (given := self._given.get(record.route_id or "")) is not None:
+            template = given.find(path)
+            if template is not None:
+                return template if operation is None else f"{template}#{operation}"
+        with self._lock:
+            return self._name(service, record, path, operation)
+
+    def _name(self, service: Service | None, record: Record, path: str, operation: str | None) -> str:
+        if record.status in NO_LESSON:
+            node = None if service is None else service.tree.find(path, operation)
+            return UNKNOWN if node is None else node.template or "/"
+        if service is None:
+            if len(self._services) >= MAX_TREES:
+                return OTHER
+            service = self._services[record.route_id, record.project] = Service()
+        learning = service.tree
+        node = learning.learn(path, record.method, operation)
+        if node is None:
+            return OTHER
+        node.requests += 1
+        if learning.version != service.version or len(service.memo) >= MAX_MEMO_PATHS or self._paths >= MAX_MEMO_TOTAL:
+            self._forget(service)
+        if operation is None and len(path) <= MAX_MEMO_PATH_CHARACTERS and path not in service.memo:
+            service.memo[path] = node
+            self._paths += 1
+        return node.template or "/"
+
+    def _forget(self, service: Service) -> None:
+        services = [service] if self._paths < MAX_MEMO_TOTAL else self._services.values()
+        for each in services:
+            self._paths -= len(each.memo)
+            each.memo.clear()
+            each.version = each.tree.version
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything was learned that was not taken."""
+        with self._lock:
+            return any(service.tree.is_changed for service in self._services.values())
+
+    def take_changes(self) -> Learned:
+        """Return all that was learned."""
+        with self._lock:
+            for service in self._services.values():
+                service.tree.is_changed = False
+            return [(*key, service.tree.learned()) for key, service in self._services.items()]
+
+    def merge(self, kept: Learned) -> None:
+        """Learn what `take_changes` returned, here before or in another sidecar."""
+        with self._lock:
+            for route, project, learned in kept:
+                if len(self._services) >= MAX_TREES and (route, project) not in self._services:
+                    continue
+                service = self._services.setdefault((route, project), Service())
+                service.tree.merge(learned)
+                self._paths -= len(service.memo)
+                service.memo.clear()
+                service.version = service.tree.version
+
+    def current(self, route: str | None, project: str | None, name: str) -> str:
+        """Return what an endpoint is called now that was counted under a name."""
+        service = self._services.get((route, project))
+        return name if service is None else service.tree.former.get(name, name)
+
+    def former(
+        self, name: str, projects: Collection[str] = (), routes: Collection[str] | None = None
+    ) -> tuple[str, ...]:
+        """Return all names that an endpoint was counted under, of some projects or, without any, of all."""
+        names = {name: None}
+        with self._lock:
+            for (route, project), service in self._services.items():
+                if (not projects or project in projects) and (routes is None or route in routes):
+                    names |= {old: None for old, now in service.tree.former.items() if now == name}
+        return tuple(names)

@@ -1,0 +1,107 @@
+"""A place in a tree of endpoints: what its children are called, and when their names are values.
+
+Strategy: each name that was seen becomes a child, until there are so many of a class that they must be values: then one
+child stands for all of them, and what was below them is put together below it. How many there are does not depend on
+the order they came in, so neither does what becomes of them.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from proxy.enrich.endpoints.segments import PATH, Class, class_of
+
+SLUG: Final = "{slug}"
+NAME: Final = "{name}"
+MAX_LITERALS: Final[dict[Class, int]] = {"data": 16, "word": 64, "call": 300}
+"""Names of a class at one place; with more of them they are values."""
+MAX_WORDS_BESIDE_VALUES: Final = 24
+"""The same of words where there are values already."""
+_NAMES: Final = frozenset(
+    (
+        *("me", "self", "current", "all", "latest", "new", "edit", "search", "count", "export", "import", "batch"),
+        *("bulk", "login", "logout", "health", "status", "metrics", "api"),
+    )
+)
+"""Names that stand beside values everywhere, and are none (`/users/me`)."""
+_KEPT_SHARE: Final = 4
+"""A name that a quarter of the requests have is no value either."""
+_KEPT_REQUESTS: Final = 50
+_KEPT_ENDPOINTS: Final = 3
+"""So is one with so many endpoints below it that none of the others has: `/api` beside what people named."""
+
+LITERAL, DATA, ANY, BELOW = range(4)
+"""What at a place are values: nothing; what looks like data; any name that is not kept; everything below it."""
+
+
+class Node:
+    __slots__ = ("children", "is_end", "is_rest", "literals", "requests", "takes", "template")
+
+    def __init__(self, template: str) -> None:
+        self.template = template
+        self.children: dict[str, Node] = {}
+        self.literals: dict[Class, int] = {"data": 0, "word": 0, "call": 0}
+        self.is_end = False
+        self.is_rest = template.endswith(PATH)
+        """Whether all that is below is the same endpoint."""
+        self.requests = 0
+        """Of its endpoint, since this process started."""
+        self.takes = LITERAL
+
+    def key_of(self, segment: str) -> str:
+        """Return the name of the child that a literal leads to, whether there is one or not."""
+        if self.takes == BELOW:
+            return PATH
+        if segment not in self.children:
+            if self.takes == ANY and segment not in _NAMES:
+                return NAME
+            if self.takes == DATA and class_of(segment) == "data":
+                return SLUG
+        return segment
+
+    def add(self, key: str) -> "Node":
+        """Make a child; `find_values` tells what that makes of its siblings."""
+        child = self.children[key] = Node(f"{self.template}{key}" if key[0] == "#" else f"{self.template}/{key}")
+        if is_literal(key):
+            self.literals[class_of(key)] += 1
+        return child
+
+    def find_values(self) -> int:
+        """Tell what the children's names show to be values."""
+        literals = self.literals
+        max_words = MAX_LITERALS["word"] if self.takes == LITERAL else MAX_WORDS_BESIDE_VALUES
+        if literals["word"] > max_words or literals["call"] > MAX_LITERALS["call"]:
+            return ANY
+        return max(self.takes, DATA) if literals["data"] > MAX_LITERALS["data"] else self.takes
+
+    def ends(self) -> Iterator["Node"]:
+        """Go through the endpoints here and below."""
+        if self.is_end:
+            yield self
+        for child in self.children.values():
+            yield from child.ends()
+
+    def absorbed(self, takes: int) -> list[str]:
+        """Name the children that one child takes the place of when values are told apart like that."""
+        if takes == BELOW:
+            return [key for key in self.children if key != PATH]
+        if takes == DATA:
+            return [key for key in self.children if is_literal(key) and class_of(key) == "data"]
+        names = [key for key in self.children if is_literal(key) or key == SLUG]
+        total = sum(end.requests for end in self.ends())
+        return [key for key in names if not self._is_kept(key, names, total)]
+
+    def _is_kept(self, key: str, names: list[str], total: int) -> bool:
+        if key == SLUG or key in _NAMES:
+            return key in _NAMES
+        child = self.children[key]
+        ends = list(child.ends())
+        if total >= _KEPT_REQUESTS and sum(end.requests for end in ends) * _KEPT_SHARE >= total:
+            return True
+        if len(ends) < _KEPT_ENDPOINTS:
+            return False
+        own = {name for name in child.children if is_literal(name)}
+        return bool(own) and not any(own & self.children[other].children.keys() for other in names if other != key)
+
+
+def is_literal(key: str) -> bool:
+    return key[0] not in "{*#"

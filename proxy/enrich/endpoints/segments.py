@@ -1,0 +1,85 @@
+"""The segments of a path, and what one tells by itself: a value of a known shape, or a literal of some class. Pure.
+
+A value of a known shape (a number, a UUID, a hash, a date) is never a name that a person gave to a resource, so its
+placeholder stands for it at once. Of anything else only the traffic can tell (`tree.py`); its class says how soon.
+"""
+
+import re
+from typing import Final, Literal
+
+Class = Literal["word", "data", "call"]
+"""Of a literal: what resources are called, what things in them are called, or what remote procedures are."""
+
+MAX_SEGMENTS: Final = 10
+"""Deeper paths are cut: what is below is `PATH`."""
+MAX_SEGMENT_CHARACTERS: Final = 64
+"""Longer ones are values."""
+PATH: Final = "{path}"
+
+_SHAPES: Final = re.compile(
+    r"""
+    (?P<uuid>[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})
+    | (?P<id>-?\d+ | [A-Za-z]+[-_]\d+ | [A-Za-z]{1,3}\d{3,}
+      | (?=[0-9A-Za-z]*\d)[0-7][0-9A-HJKMNP-TV-Z]{25}
+      | [a-z]{1,8}_(?=[A-Za-z]*\d|[a-z]*[A-Z])[A-Za-z0-9]{8,})
+    | (?P<hash>[0-9a-fA-F]{16,} | (?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{7,15})
+    | (?P<date>\d{4}-\d\d(?:-\d\d)?(?:T[\d:.%A-Z+-]+)?)
+    | (?P<ip>\d{1,3}(?:\.\d{1,3}){3})
+    | (?P<version>\d+\.\d+\.\d+[A-Za-z0-9.+-]*)
+    | (?P<number>-?\d+\.\d+(?:,-?\d+\.\d+)*)
+    | (?P<email>[^@]+(?:@|%40)[^@]+\.[A-Za-z]{2,})
+    | (?P<redacted>.*\[REDACTED\].*)
+    | (?P<token>(?=[A-Za-z_=.-]*\d)(?=[a-z0-9_=.-]*[A-Z])(?=[A-Z0-9_=.-]*[a-z])[A-Za-z0-9_=.-]{20,}
+      | (?=[a-z]*\d)[a-z0-9]{24,})
+    """,
+    re.VERBOSE,
+)
+_ASSETS: Final = frozenset(
+    (
+        *("js", "mjs", "css", "map", "wasm", "woff", "woff2", "ttf", "otf", "eot"),
+        *("png", "jpg", "jpeg", "gif", "svg", "ico", "webp", "avif", "bmp", "mp3", "mp4", "webm", "ogg", "wav"),
+    )
+)
+_WELL_KNOWN: Final = frozenset(("favicon.ico",))
+_DOCUMENT: Final = re.compile(r"(.+)(\.(?:json|xml|csv|pdf|txt|html?|zip|gz|tar|xlsx?|docx?|md|ics|parquet|log))", re.I)
+_CALL: Final = re.compile(r"(?=.*(?:[._]|[a-z][A-Z]))[A-Za-z]+(?:[._][A-Za-z]+)*")
+_WORD: Final = re.compile(r"\.?[A-Za-z]+(?:-[A-Za-z]+)?\d?")
+
+
+def split(path: str) -> list[str]:
+    """Part a path into its segments, without empty ones and without parameters behind a semicolon."""
+    if ";" in path:
+        path = "/".join([segment.partition(";")[0] for segment in path.split("/")])
+    segments = [segment for segment in path.split("/") if segment]
+    if "/{" in path or "/*" in path:  # what begins like a placeholder is a value
+        segments = [placeholder(segment) or segment if segment[0] in "{*" else segment for segment in segments]
+    return segments if len(segments) <= MAX_SEGMENTS else [*segments[: MAX_SEGMENTS - 1], PATH]
+
+
+def placeholder(segment: str) -> str | None:
+    """Return the placeholder of a segment whose shape shows that it is a value; None when it may be a name."""
+    if segment.isalpha() and segment.isascii() and len(segment) <= 16:
+        return None  # The most frequent: a hundredth of the pattern's time.
+    if segment.isdigit():
+        return "{id}"
+    if len(segment) > MAX_SEGMENT_CHARACTERS or "{" in segment or "}" in segment or "*" in segment or "#" in segment:
+        return PATH if segment == PATH else "{value}"
+    if (found := _SHAPES.fullmatch(segment)) is not None:
+        return f"{{{found.lastgroup}}}"
+    if (found := _DOCUMENT.fullmatch(segment)) is not None and (shown := placeholder(found[1])) is not None:
+        return shown + found[2].lower()
+    return None
+
+
+def asset(segment: str) -> str | None:
+    """Return how the files of its kind are shown, `*.js`; None when a path that ends so is no static file."""
+    stem, _, kind = segment.rpartition(".")
+    return f"*.{kind.lower()}" if stem and kind.lower() in _ASSETS and segment not in _WELL_KNOWN else None
+
+
+def class_of(literal: str) -> Class:
+    if (document := _DOCUMENT.fullmatch(literal)) is not None:
+        literal = document[1]
+    if _WORD.fullmatch(literal) and (literal.islower() or literal.isupper() or literal.istitle()):
+        return "word"
+    return "call" if _CALL.fullmatch(literal) else "data"

@@ -1,0 +1,33 @@
+"""Endpoints are found and shown by their names of today."""
+
+from api.access.endpoint_names import EndpointNames
+from api.access.principal import Principal
+from api.access.scoped import QueryGate, ScopedStorage
+from storage.query import Filter, RecordQuery, Scope
+from tests.storage.samples import make_batch, make_record
+from tests.support.memory_store import MemoryStorage
+
+ADMIN = Principal("admin", "admin")
+NAMES = EndpointNames(
+    lambda route, project, name: "/people/{name}" if name == "/people/ann" and project == "a" else name,
+    lambda name, scope: (name, "/people/ann") if name == "/people/{name}" else (name,),
+)
+
+
+async def test_rows_are_found_under_all_names() -> None:
+    """A name of today finds rows that were stored under those of before, and they are shown by it."""
+    storage = MemoryStorage()
+    records = [make_record(endpoint=name, project="a") for name in ("/people/ann", "/people/{name}", "/x")]
+    await storage.commit(make_batch(*records))
+    view = ScopedStorage(storage, ADMIN, QueryGate(), NAMES)
+    page = await view.select(RecordQuery(filter=Filter(endpoints=("/people/{name}",))))
+    assert [record.endpoint for record in page.records] == ["/people/{name}"] * 2
+    assert (await view.count(Filter(endpoints=("/people/{name}",)))).exchanges == 2
+    assert (await view.count(Filter(endpoints=("/people/ann", "/x")))).exchanges == 2
+
+
+async def test_nothing_is_learned_at_first() -> None:
+    """Without names of before each is its own."""
+    names = EndpointNames()
+    assert names.current("r", "p", "/x") == "/x"
+    assert tuple(names.former("/x", Scope())) == ("/x",)

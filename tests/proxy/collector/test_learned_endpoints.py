@@ -1,0 +1,85 @@
+"""What was learned of endpoints outlives the process that learned it."""
+
+import msgspec
+import pytest
+
+from proxy.collector.learned_endpoints import META, LearnedEndpoints
+from proxy.settings.model import Settings
+from proxy.settings.route_model import RouteSettings
+from storage.errors import StorageUnavailable
+from storage.query import Scope
+from storage.record import Record
+from tests.support.memory_store import MemoryStorage
+
+SETTINGS = Settings(
+    routes=(
+        RouteSettings(id="shop", upstream="http://127.0.0.1:1", container="a", endpoints=("/carts/{cart}",)),
+        RouteSettings(id="blog", upstream="http://127.0.0.1:1", container="b"),
+    )
+)
+
+
+def ask(learned: LearnedEndpoints, path: str, route: str = "shop") -> str | None:
+    return learned.endpoints.name(Record(0, b"", "i", "exchange", 0, 0, path=path, status=200, route_id=route))
+
+
+def ask_many(learned: LearnedEndpoints, route: str = "shop") -> None:
+    for number in range(100):
+        ask(learned, "/people/" + "".join(chr(97 + int(digit)) for digit in str(number)), route)
+
+
+async def test_what_was_learned_is_kept_in_the_store() -> None:
+    """The next process, and another sidecar of the store, begin with it; nothing is written when nothing is new."""
+    storage = MemoryStorage()
+    first, second = LearnedEndpoints(storage, SETTINGS), LearnedEndpoints(storage, SETTINGS)
+    assert await first.save()
+    assert await storage.meta(META) is None
+    ask_many(first)
+    assert await first.save()
+    assert await second.save()
+    assert ask(second, "/people/zoe") == "/people/{name}"
+    assert ask(second, "/carts/7") == "/carts/{cart}"
+    ask(second, "/orders/1")
+    assert await second.save()
+    ask(first, "/shops")
+    assert await first.save()
+    kept = await storage.meta(META)
+    assert kept is not None
+    assert {"/people/{name}", "/orders/{id}", "/shops"} == set(msgspec.json.decode(kept)[0][2]["endpoints"])
+
+
+async def test_damage_is_learned_anew() -> None:
+    """What cannot be read is replaced by what is learned from then on."""
+    storage = MemoryStorage()
+    await storage.put_meta(META, "{damaged", replace=True)
+    learned = LearnedEndpoints(storage, SETTINGS)
+    ask(learned, "/orders/1")
+    assert await learned.save()
+    assert "/orders/{id}" in (await storage.meta(META) or "")
+
+
+async def test_a_store_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost meanwhile."""
+    storage = MemoryStorage()
+    learned = LearnedEndpoints(storage, SETTINGS)
+    ask(learned, "/orders/1")
+
+    async def fail(name: str) -> str | None:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "meta", fail)
+        assert not await learned.save()
+    assert await learned.save()
+    assert await storage.meta(META) is not None
+
+
+def test_names_of_before_are_those_of_a_scope() -> None:
+    """Only what the scope's own routes taught is told."""
+    learned = LearnedEndpoints(MemoryStorage(), SETTINGS)
+    ask_many(learned, "blog")
+    assert "/people/b" in learned.former("/people/{name}", Scope())
+    assert "/people/b" in learned.former("/people/{name}", Scope(containers=("b",)))
+    assert learned.former("/people/{name}", Scope(containers=("a",))) == ("/people/{name}",)
+    assert learned.current("blog", None, "/people/b") == "/people/{name}"
+    assert learned.current("shop", None, "/people/b") == "/people/b"

@@ -1,0 +1,114 @@
+"""Which endpoint each request is one of."""
+
+import random
+from collections import Counter
+
+import msgspec
+import pytest
+
+from proxy.enrich.endpoints import endpoints as module
+from proxy.enrich.endpoints.endpoints import OTHER, UNKNOWN, Endpoints
+from proxy.enrich.endpoints.tree import MAX_ENDPOINTS
+from storage.record import Record
+from tests.proxy.enrich.endpoints.traffic import Asked, ask, traffic
+
+
+def name(endpoints: Endpoints, path: str | None, status: int | None = 200, project: str | None = None) -> str | None:
+    record = Record(0, b"", "i", "exchange", 0, 0, path=path, method="GET", status=status, project=project)
+    return endpoints.name(record)
+
+
+def test_only_answers_teach() -> None:
+    """Paths that nobody answers make no endpoints; failures below a known one are counted there."""
+    endpoints = Endpoints()
+    assert name(endpoints, "/wp-login", 404) == UNKNOWN
+    assert name(endpoints, "/users/1") == "/users/{id}"
+    assert name(endpoints, "/users/99", 404) == "/users/{id}"
+    assert name(endpoints, "/users/99/x", 502) == UNKNOWN
+    assert name(endpoints, "/users/2", None) == "/users/{id}"
+    assert name(endpoints, "/orders", 500) == "/orders"
+    assert name(endpoints, "/") == "/"
+    assert name(endpoints, None) is None
+
+
+def test_what_is_written_down_comes_first() -> None:
+    """Templates of a route name its endpoints, whatever the status; other routes learn."""
+    endpoints = Endpoints({"shop": ["/people/{person}", "/files/*"]})
+    record = ask("/people/ann", "", status=404).record
+    record.route_id = "shop"
+    assert endpoints.name(record) == "/people/{person}"
+    record.path = "/other"
+    assert endpoints.name(record) == UNKNOWN
+    assert endpoints.name(ask("/people/ann", "").record) == "/people/ann"
+
+
+def test_projects_learn_apart() -> None:
+    """What one project's paths teach changes nothing for another."""
+    endpoints = Endpoints()
+    for number in range(100):
+        word = "".join(chr(97 + int(digit)) for digit in str(number))
+        name(endpoints, f"/people/{word}", project="a")
+        name(endpoints, "/people/zoe", project="b")
+    assert name(endpoints, "/people/ann", project="a") == "/people/{name}"
+    assert name(endpoints, "/people/ann", project="b") == "/people/ann"
+    assert endpoints.current(None, "a", "/people/b") == "/people/{name}"
+    assert endpoints.current(None, "b", "/people/b") == "/people/b"
+    assert "/people/b" in endpoints.former("/people/{name}", ("a",))
+    assert endpoints.former("/people/{name}", ("b",)) == ("/people/{name}",)
+    assert endpoints.former("/people/{name}", (), {"shop"}) == ("/people/{name}",)
+
+
+def test_projects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit of projects nothing is learned."""
+    monkeypatch.setattr(module, "MAX_TREES", 2)
+    endpoints = Endpoints()
+    assert [name(endpoints, "/a", project=project) for project in "abc"] == ["/a", "/a", OTHER]
+
+
+def test_the_memo_is_bounded_and_follows_what_is_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path is never named by an endpoint that is none any more, however often it was asked for before."""
+    monkeypatch.setattr(module, "MAX_MEMO_PATHS", 10)
+    monkeypatch.setattr(module, "MAX_MEMO_TOTAL", 15)
+    endpoints = Endpoints()
+    for number in range(300):
+        word = "".join(chr(97 + int(digit)) for digit in str(number))
+        for project in ("a", "b"):
+            name(endpoints, f"/people/{word}", project=project)
+            if number % 10 == 0:
+                name(endpoints, "/people/a", project=project)
+    assert name(endpoints, "/people/a", project="a") == "/people/{name}"
+
+
+def test_what_was_learned_is_kept() -> None:
+    """What another process learned is known after reading it, and is no change of our own."""
+    endpoints, again = Endpoints(), Endpoints()
+    name(endpoints, "/users/1", project="a")
+    assert endpoints.is_changed
+    kept = msgspec.json.decode(msgspec.json.encode(endpoints.take_changes()), type=module.Learned)
+    assert not endpoints.is_changed
+    again.merge(kept)
+    assert name(again, "/users/77", 404, project="a") == "/users/{id}"
+
+
+def check(asked: list[Asked]) -> set[str | None]:
+    """Learn from requests in their order; returns the endpoints."""
+    endpoints = Endpoints()
+    given = [endpoints.name(each.record, each.operation) for each in asked]
+    now = [None if each is None else endpoints.current("default", None, each) for each in given]
+    wrong = Counter((each.endpoint, name) for each, name in zip(asked, now, strict=True) if each.endpoint != name)
+    assert wrong.total() <= len(asked) / 100, wrong.most_common(5)
+    at_once = sum(each.endpoint == name for each, name in zip(asked, given, strict=True))
+    assert at_once >= len(asked) * 0.99
+    assert len(set(given)) <= MAX_ENDPOINTS
+    return set(now)
+
+
+@pytest.mark.parametrize("count", [30_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+def test_endpoints_are_those_that_a_person_would_write(count: int) -> None:
+    """REST, GraphQL, static files, WebDAV and a scanner: 99 of 100 requests, few endpoints, the same in any order."""
+    asked = list(traffic(count))
+    found = check(asked)
+    random.Random(2).shuffle(asked)
+    assert check(asked) == found
+    asked.sort(key=lambda each: each.record.path or "")
+    assert check(asked) == found
