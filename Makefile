@@ -6,7 +6,7 @@ REALWORLD := .venv-realworld
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test retest check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clean
+.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,23 @@ retest: $(VENV)/.dev ## run alone, one at a time, what failed in the last make t
 	if [ "$${failed:-0}" -eq 0 ] || [ "$$failed" -gt $(MAX_RETESTS) ]; then \
 	echo "$${failed:-0} failed tests in the last run, at least 1 and at most $(MAX_RETESTS) are run again"; exit 1; fi; \
 	$(BIN)/python -m pytest -q -p no:xdist -m 'not long and not realworld' --last-failed --last-failed-no-failures=none
+
+COMPILED := build/compiled
+
+compiled: $(VENV)/.dev ## the data plane compiled by mypyc, in a copy of the tree: build/compiled
+	@command -v $${CC:-cc} >/dev/null || { echo "a C compiler is needed (Debian: gcc and python3-dev), or choose one with CC="; exit 1; }
+	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
+	@git ls-files --cached --others --exclude-standard | while read -r file; do [ ! -e "$$file" ] || echo "$$file"; done | tar -cf - -T - | tar -xf - -C $(COMPILED)
+	@ln -s ../../$(VENV) $(COMPILED)/$(VENV) && for tool in .vectors node_modules; do [ ! -d $$tool ] || ln -s ../../$$tool $(COMPILED)/$$tool; done
+	@cd $(COMPILED) && SIDELOG_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace > ../compiled.log 2>&1 || { tail -40 ../compiled.log; exit 1; }
+	@cd $(COMPILED) && $(BIN)/python -m proxy version | head -1
+
+# What a compiled data plane can break: itself, its processes, and what is read of its records. The rest does not import it.
+test-compiled: compiled ## the data plane's tests, over the compiled build
+	@cd $(COMPILED) && $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long and not realworld' tests/proxy tests/fuzz tests/e2e
+
+retest-compiled:
+	@$(MAKE) --no-print-directory -C $(COMPILED) retest
 
 check: $(VENV)/.dev $(if $(wildcard node_modules/.bin/tsc),ui-check) ## format, lint, types, layers, and the UI after make ui-setup
 	@$(BIN)/ruff format --check --quiet .

@@ -94,6 +94,8 @@ class StatusShown(Struct):
     """The state of the processes, the queues and the store; all but the version may be left out."""
 
     version: str
+    build: str | UnsetType = UNSET
+    """`pure`, or `compiled`: the same source of the data plane, through mypyc."""
     instance: str | UnsetType = UNSET
     uptime_s: float | UnsetType = UNSET
     draining: bool | UnsetType = UNSET

@@ -129,6 +129,7 @@ class Metrics:
         "_access_log",
         "_batch_records",
         "_batches",
+        "_build",
         "_flush",
         "_labels",
         "_ledger",
@@ -144,11 +145,17 @@ class Metrics:
     )
 
     def __init__(
-        self, totals: Callable[[], WorkerTotals] = WorkerTotals, tail: Tail | None = None, *, version: str = ""
+        self,
+        totals: Callable[[], WorkerTotals] = WorkerTotals,
+        tail: Tail | None = None,
+        *,
+        version: str = "",
+        build: str = "",
     ) -> None:
         self._totals = totals
         self._tail = tail
         self._version = version
+        self._build = build
         self.calls = CallMetrics()
         """LLM and tool calls."""
         self._routes: dict[str | None, tuple[Tally, Tally, Tally]] = {}
@@ -227,8 +234,8 @@ class Metrics:
             yield counters("access_log_dropped", "Access log lines that stdout did not take.", [], lost)
         for collect in self._more:
             yield from collect()
-        build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version"])
-        build.add_metric([self._version], 1)
+        build = GaugeMetricFamily("sidelog_build_info", "The running build, always 1.", labels=["version", "build"])
+        build.add_metric([self._version, self._build], 1)
         yield build
 
     def _bind(self, route_id: str | None) -> tuple[Tally, Tally, Tally]:

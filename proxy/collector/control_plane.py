@@ -36,7 +36,7 @@ from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
 from proxy.process import malloc
 from proxy.process.data_dir import DataDir
-from proxy.process.version import VERSION
+from proxy.process.version import BUILD, VERSION
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import remove_unfinished
 from proxy.settings.model import RetentionSettings, Settings
@@ -181,7 +181,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     """Build the parts, each from those before it; nothing runs yet."""
     storage, tail, effective = state.storage, state.tail, state.effective
     sources = Sources(ring_directory, effective)
-    metrics = Metrics(partial(worker_totals, sources, settings.ring.bytes), tail, version=VERSION)
+    metrics = Metrics(partial(worker_totals, sources, settings.ring.bytes), tail, version=VERSION, build=BUILD)
     index = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, index)
     endpoints = LearnedEndpoints(storage, settings)

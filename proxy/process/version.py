@@ -1,5 +1,18 @@
-"""The version, where nothing has to be imported or installed to read it; a test compares it with pyproject.toml."""
+"""Version and build, read without importing or installing anything; a test compares with pyproject.toml."""
 
-from typing import Final
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
+from typing import Final, Literal
 
 VERSION: Final = "0.1.0"
+
+Build = Literal["pure", "compiled"]
+"""Whether the data plane is Python source, or that same source compiled by mypyc (`setup.py`)."""
+
+
+def _build() -> Build:
+    found = find_spec("proxy.ring.ring")
+    return "compiled" if found is not None and (found.origin or "").endswith(tuple(EXTENSION_SUFFIXES)) else "pure"
+
+
+BUILD: Final = _build()

@@ -10,6 +10,7 @@ import pytest
 from proxy.http1 import chunked, request_head, response_head, websocket_frames
 from proxy.http1.forwarded import Original, forwarded_lines
 from proxy.http1.request_head import RequestHead
+from proxy.process.version import BUILD
 from proxy.worker import admission, relay, routes
 from proxy.worker.relay import Relay
 from proxy.worker.routes import Route
@@ -100,6 +101,10 @@ def _keeps_anything(self: Any, handler: Any, now_ns: int, *, is_reusable: bool) 
     self._pool.release(self, now_ns)
 
 
+needs_source = pytest.mark.skipif(BUILD == "compiled", reason="functions of a compiled build cannot be replaced")
+
+
+@needs_source
 @pytest.mark.parametrize("fault", REQUEST_FAULTS)
 def test_a_proxy_that_reads_requests_loosely_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each strictness of ours that is taken away shows, with a small reproducer that repeats."""
@@ -109,6 +114,7 @@ def test_a_proxy_that_reads_requests_loosely_is_caught(fault: str, monkeypatch: 
     assert any(violation.is_repeatable and len(violation.case.data) < 2000 for violation in violations)
 
 
+@needs_source
 @pytest.mark.parametrize("fault", RESPONSE_FAULTS)
 def test_a_proxy_that_believes_upstreams_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for responses."""
@@ -125,6 +131,7 @@ OTHER_FAULTS = [
 ]
 
 
+@needs_source
 @pytest.mark.parametrize(("kind", "take_away"), OTHER_FAULTS)
 def test_a_proxy_that_errs_in_routes_tunnels_or_tls_is_caught(
     kind: str, take_away: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from importlib.metadata import version as installed_version
 from typing import Final
 
 from proxy.cli.commands.output import say, say_json
-from proxy.process.version import VERSION
+from proxy.process.version import BUILD, VERSION
 
 LIBRARIES: Final = (
     "aiohttp",
@@ -30,9 +30,9 @@ def run(*, as_json: bool) -> int:
         except PackageNotFoundError:
             versions[name] = "not installed"
     if as_json:
-        say_json({"version": VERSION, "libraries": versions})
+        say_json({"version": VERSION, "build": BUILD, "libraries": versions})
     else:
-        say(f"sidelog {VERSION}")
+        say(f"sidelog {VERSION} ({BUILD})")
         for name, text in versions.items():
             say(f"  {name} {text}")
     return 0

@@ -16,7 +16,7 @@ from proxy.collector.sources import Source, Sources
 from proxy.collector.watch.places import Places
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.process.logs import lines_dropped
-from proxy.process.version import VERSION
+from proxy.process.version import BUILD, VERSION
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.inflight import InflightExchange
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
@@ -98,6 +98,7 @@ class StatusView:
         reason = "" if deferred.is_enabled else deferred.reason
         return {
             "version": VERSION,
+            "build": BUILD,
             "instance": self._instance,
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "draining": self.is_draining,

@@ -14,7 +14,7 @@ import typer
 from proxy.cli import app
 from proxy.cli.commands.config import to_toml
 from proxy.process.memfd import hand_over
-from proxy.process.version import VERSION
+from proxy.process.version import BUILD, VERSION
 from proxy.settings.flags import FLAGS
 from proxy.settings.load import load
 from proxy.settings.model import freeze, redacted, thaw
@@ -37,9 +37,10 @@ def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> N
     assert app.main(["version", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["version"] == VERSION == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert shown["build"] == BUILD
     assert shown["libraries"]["python"] == sys.version.split()[0]
     assert app.main(["version"]) == 0
-    assert f"sidelog {VERSION}" in capsys.readouterr().out
+    assert f"sidelog {VERSION} ({BUILD})" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["serve", "--workers", "x"], ["get"], ["query", "--limit", "0"], []])

@@ -1,0 +1,56 @@
+"""The optional compiled build; everything else about the package is in pyproject.toml.
+
+`SIDELOG_COMPILE=1` compiles the modules below with mypyc, the same source, nothing else to install at run time; without
+it everything stays Python. They are what runs for each request in a worker: the compiler removes calls and look-ups of
+attributes, so the rest (the collector's time is in C already) would gain nothing. What stays out of them, and why:
+`Timeline` inherits from list; the opening of connections and the sockets' ports wait for the kernel; the reference
+engine is the judge of this one.
+"""
+
+import os
+from typing import Any
+
+from setuptools import setup
+
+COMPILED = (
+    "proxy/http1/body_framing.py",
+    "proxy/http1/chunked.py",
+    "proxy/http1/field_lines.py",
+    "proxy/http1/forwarded.py",
+    "proxy/http1/head_memo.py",
+    "proxy/http1/header_rules.py",
+    "proxy/http1/request_head.py",
+    "proxy/http1/request_line.py",
+    "proxy/http1/request_reader.py",
+    "proxy/http1/response_head.py",
+    "proxy/http1/websocket_frames.py",
+    "proxy/network/paced_reader.py",
+    "proxy/network/turns.py",
+    "proxy/ring/body_window.py",
+    "proxy/ring/counters.py",
+    "proxy/ring/exchange.py",
+    "proxy/ring/ring.py",
+    "proxy/worker/admission.py",
+    "proxy/worker/deadlines.py",
+    "proxy/worker/downstream.py",
+    "proxy/worker/engine.py",
+    "proxy/worker/recorder.py",
+    "proxy/worker/relay.py",
+    "proxy/worker/routes.py",
+    "proxy/worker/tls_downstream.py",
+    "proxy/worker/tunnel.py",
+    "proxy/worker/upstream/connection.py",
+    "proxy/worker/upstream/pool.py",
+)
+
+
+def extensions() -> list[Any]:
+    """Return what is to be compiled: one library, and a stub beside each module."""
+    if os.environ.get("SIDELOG_COMPILE") != "1":
+        return []
+    from mypyc.build import mypycify  # the pure build has no mypy
+
+    return mypycify([*COMPILED], opt_level="3", multi_file=False, target_dir="build/mypyc")
+
+
+setup(ext_modules=extensions())
