@@ -53,8 +53,8 @@ class Seen:
     """Warnings and errors, the last of them."""
 
     def summary(self, cap_bytes: int) -> dict[str, Any]:
-        """Sum up; memory is compared between the second tenth of the run and its last."""
-        tenth = max(1, len(self.collector_mib) // 10)
+        """Sum up; memory is the most of each tenth of the run."""
+        tenth = max(1, -(-len(self.collector_mib) // 10))
         after = self.rows[next((n for n, trimmed in enumerate(self.trims) if trimmed), len(self.rows)) :]
         return {
             "cap_mib": cap_bytes >> 20,
@@ -65,10 +65,10 @@ class Seen:
             "least_of_fitted": round(min(after, default=0) / self.fitted_rows, 3) if self.fitted_rows else None,
             "trimmed_rows": self.trims[-1] if self.trims else 0,
             "newest_missing_meanwhile": self.missing,
-            "collector_mib": {
-                "early": round(max(self.collector_mib[tenth : 2 * tenth], default=0), 1),
-                "late": round(max(self.collector_mib[-tenth:], default=0), 1),
-            },
+            "collector_mib": [
+                round(max(self.collector_mib[start : start + tenth]), 1)
+                for start in range(0, len(self.collector_mib), tenth)
+            ],
             "log": self.log,
             "load_average": round(sum(self.loads) / max(1, len(self.loads)), 2),
         }
