@@ -98,7 +98,7 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_bodies_trimmed_total",] == 3
     assert read["sidelog_store_replaced_total", "damaged"] == 1
     assert read["sidelog_oldest_record_timestamp_seconds",] == 1e9
-    assert read["sidelog_build_info", "0.1.0", "pure"] == 1
+    assert read["sidelog_build_info", "pure", "0.1.0"] == 1
     assert read["sidelog_request_duration_seconds_bucket", "0.1", "default"] == 0
     assert read["sidelog_request_duration_seconds_bucket", "0.25", "default"] == 1
     assert read["sidelog_request_duration_seconds_bucket", "300.0", "default"] == 1
