@@ -12,11 +12,13 @@ from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
 from proxy.enrich.jobs.report import Report, is_long, report_of
+from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.mcp.reader import McpReader, is_mcp
 from proxy.enrich.redact.redactor import Redactor
+from proxy.ring.websocket_message import CapturedMessage
 from storage.record import Job, Outcome, Record, Stream, ToolCall, format_id, level_of
 
 LATER = "later"
@@ -39,6 +41,7 @@ class CallReader:
         self._redactor = redactor
         self.mcp = McpReader(redactor)
         self.jobs = KnownJobs()
+        self.sessions = LiveSessions()
         self._prices = Prices()
 
     def read(self, record: Record, exchange: DecodedExchange, *, may_take_long: bool) -> Calls:
@@ -68,6 +71,27 @@ class CallReader:
         call = read_begun_call(exchange.labels.provider or "auto", record, exchange)
         if call is not None:
             record.provider, record.model = call.provider, self._redactor.redact_text(call.model)
+
+    def read_message(self, record: Record, message: CapturedMessage, content: bytes | None, *, is_whole: bool) -> None:
+        """Fill the LLM columns of a message that ends a call of its session, a WebSocket with a model."""
+        found = self.sessions.read(message, content, is_whole=is_whole)
+        if found is not None:
+            session, usage = found
+            if usage.is_lost:
+                usage.forget_counts()
+            self._fill(record, Call(session.provider, usage, None), (usage,))
+            session.add(usage, record.cost_usd)
+
+    def end_session(self, record: Record) -> None:
+        """Sum up, on the record of its handshake, what the calls of a session were."""
+        data = msgspec.json.decode(record.data or b"{}")
+        found = self.sessions.end(record.id, record.started_at_us, data.get("messages_dropped", 0))
+        if found is None:
+            return
+        session, is_whole = found
+        record.model = self._redactor.redact_text(session.model)
+        summary = msgspec.Raw(self._redactor.redact_value(msgspec.json.encode(session.summary(is_whole=is_whole))))
+        record.data = msgspec.json.encode(data | {"llm": summary})
 
     def _read_job(self, record: Record, report: Report) -> list[Job]:
         """Fill the columns of a record that is about a job: counts, where nobody has them yet; return what is new."""

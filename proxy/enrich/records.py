@@ -86,6 +86,7 @@ class RecordBuilder:
         self._endpoints = endpoints or Endpoints()
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
+        self._max_message_bytes = settings.capture.websocket_message_bytes
         self._max_tail_bytes = max(settings.capture.tail_bytes, STORED_TAIL_BYTES)
         key_headers = (route.key_header for route in settings.routes if route.auth != "off")
         headers = (*redact.headers, *key_headers)
@@ -112,6 +113,8 @@ class RecordBuilder:
         has_heads = not captured.flags & FLAG_HEADS_OFF
         if not has_heads and not (captured.request_window or captured.response_window):
             return Entry(record)
+        if captured.status == SWITCHING_PROTOCOLS:
+            self._calls.end_session(record)
         calls = self._calls.read(record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES)
         if not has_heads:
             return Entry(record, None, *calls)
@@ -193,13 +196,19 @@ class RecordBuilder:
         labels = _labels_of(descriptor, captured.route)
         trace = TRACEPARENT.fullmatch(captured.traceparent)
         at_us = captured.at_ns // 1000
+        content = self._messages.read(captured)
+        shown = self._messages.describe(
+            captured, content, names_exchange=trace is not None, max_bytes=self._max_message_bytes
+        )
         record = Record(
             0, captured.id, self._instance, "event", at_us, at_us, "debug",
             trace_id=trace[1].decode() if trace else captured.exchange_id.hex(),
             name="websocket_message",
-            data=msgspec.json.encode(self._messages.describe(captured, names_exchange=trace is not None)),
+            data=msgspec.json.encode(shown),
             **_label_columns(descriptor, labels),
         )  # fmt: skip
+        if captured.session:
+            self._calls.read_message(record, captured, content.data, is_whole=content.is_whole)
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
         return Entry(record)

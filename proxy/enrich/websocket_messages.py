@@ -1,9 +1,9 @@
 """Make WebSocket messages readable: inflated, redacted, as text where they are text (RFC 6455, RFC 7692)."""
 
 import base64
-from typing import Final
+from typing import Final, NamedTuple
 
-from proxy.enrich.formats.message_deflate import MessageInflaters
+from proxy.enrich.formats.message_deflate import MAX_KEPT_BYTES, MessageInflaters
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
@@ -19,6 +19,18 @@ _NAMES: Final = {
 }
 
 
+class Content(NamedTuple):
+    """What a message says, inflated."""
+
+    data: bytes | None
+    """None: nothing of it can be read."""
+    omitted: str
+    """Why: `shed` under pressure, `context` where an earlier message is needed, `level` where it is not to be kept."""
+    is_whole: bool = False
+    inflated_size: int | None = None
+    """Of a compressed one, where it is known."""
+
+
 class MessageReader:
     """Reads captured messages; keeps the inflaters of connections. Not thread-safe."""
 
@@ -26,12 +38,37 @@ class MessageReader:
         self._redactor = redactor
         self._inflaters = MessageInflaters()
 
-    def describe(self, message: CapturedMessage, *, names_exchange: bool = False) -> dict[str, object]:
+    def read(self, message: CapturedMessage) -> Content:
+        """Inflate a message as far as it was captured. In order: one may refer back to those before it."""
+        is_copied = message.size == len(message.data)
+        if not message.is_compressed:
+            return Content(None, "shed") if message.size and not message.data else Content(message.data, "", is_copied)
+        direction = (message.exchange_id, message.direction)
+        if message.follows_gap:
+            self._inflaters.forget(direction)
+        if not message.data and message.size:
+            self._inflaters.forget(direction)
+            return Content(None, "shed")
+        inflated = self._inflaters.inflate(direction, message.data, is_whole=is_copied)
+        if inflated is None:
+            return Content(None, "context")
+        return Content(inflated.data, "", inflated.size == len(inflated.data), inflated.size)
+
+    def describe(
+        self,
+        message: CapturedMessage,
+        content: Content,
+        *,
+        names_exchange: bool = False,
+        max_bytes: int = MAX_KEPT_BYTES,
+    ) -> dict[str, object]:
         """Return the event's data: direction, opcode, sizes, and the text, binary copy or close code.
 
         Args:
             message: as captured.
+            content: what was read of it.
             names_exchange: whether the id of its exchange is needed to tell whose it is.
+            max_bytes: kept of what was said in a session with a model.
         """
         fields: dict[str, object] = {
             "direction": "in" if message.direction == IN else "out",
@@ -42,51 +79,27 @@ class MessageReader:
             fields["exchange_id"] = format_id(message.exchange_id)
         if message.follows_gap:
             fields["follows_gap"] = True
-        is_copied = message.size == len(message.data)
         if message.is_compressed:
-            self._describe_compressed(message, fields, is_copied=is_copied)
-        elif not message.data and message.size:
-            self._describe_content(message, fields, None, "shed")
-        else:
-            self._describe_content(message, fields, message.data, "", is_whole=is_copied)
+            fields["compressed"], fields["inflated_size"] = True, content.inflated_size
+        if message.session and content.data is not None and len(content.data) > max_bytes:
+            content = Content(content.data[:max_bytes], "")  # more was copied, for its counts
+        if not message.keeps_text:
+            content = Content(None, "level")
+        self._describe_content(message, fields, content)
         return fields
 
-    def _describe_compressed(self, message: CapturedMessage, fields: dict[str, object], *, is_copied: bool) -> None:
-        fields["compressed"], fields["inflated_size"] = True, None
-        direction = (message.exchange_id, message.direction)
-        if message.follows_gap:
-            self._inflaters.forget(direction)
-        if not message.data and message.size:
-            self._inflaters.forget(direction)
-            self._describe_content(message, fields, None, "shed")
-            return
-        inflated = self._inflaters.inflate(direction, message.data, is_whole=is_copied)
-        if inflated is None:
-            self._describe_content(message, fields, None, "context")
-            return
-        fields["inflated_size"] = inflated.size
-        self._describe_content(message, fields, inflated.data, "", is_whole=inflated.size == len(inflated.data))
-
-    def _describe_content(
-        self,
-        message: CapturedMessage,
-        fields: dict[str, object],
-        content: bytes | None,
-        omitted: str,
-        *,
-        is_whole: bool = False,
-    ) -> None:
+    def _describe_content(self, message: CapturedMessage, fields: dict[str, object], content: Content) -> None:
         if message.opcode == Opcode.CLOSE:
             fields["code"] = close_code(Frame(message.opcode, message.size, message.data, is_compressed=False))
-            content = message.data[2:]
+            content = content._replace(data=message.data[2:]) if message.keeps_text else content
             self._inflaters.forget((message.exchange_id, message.direction))
-        if content is None:
-            fields["text"], fields["omitted"] = None, omitted
+        if content.data is None:
+            fields["text"], fields["omitted"] = None, content.omitted
             return
-        redacted, _ = self._redactor.redact_body(content, b"", b"", is_truncated=not is_whole)
+        redacted, _ = self._redactor.redact_body(content.data, b"", b"", is_truncated=not content.is_whole)
         if message.opcode == Opcode.BINARY:
             fields["base64"] = base64.b64encode(redacted).decode()
         else:
             fields["text"] = redacted.decode("utf-8", "replace")
-        if not is_whole:
-            fields["truncated"], fields["kept"] = True, len(content)
+        if not content.is_whole:
+            fields["truncated"], fields["kept"] = True, len(content.data)

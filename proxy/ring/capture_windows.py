@@ -27,6 +27,10 @@ _RESULT: Final = re.compile(
     rb"|files/[^/ ?]+(?:/content|:download))[? ]"
 )
 """What shows the answer of a call that was made before."""
+_SESSION: Final = re.compile(rb"GET [^ ?]*(?:/realtime|/responses|[/.]BidiGenerateContent\w*)[? ]")
+"""A WebSocket session with a model: OpenAI's Realtime and Responses, and whoever copies them, and Gemini's Live."""
+SESSION_MESSAGE_BYTES: Final = 1 << 18
+"""Of a message of the model: counts stand at its end, and a compressed one is only of use when it is whole."""
 _READS_CALLS: Final = frozenset(("usage", "headers", "body"))
 
 
@@ -41,7 +45,7 @@ class Windows(NamedTuple):
 class CaptureWindows:
     """The windows of one route."""
 
-    __slots__ = ("_is_call", "call", "plain")
+    __slots__ = ("_is_call", "_session_bytes", "call", "plain")
 
     def __init__(self, capture: CaptureSettings, ring_bytes: int, level: CaptureLevel, provider: str) -> None:
         """Keep bodies at the level `body`, and below it those of calls for as long as it takes to read their counts.
@@ -58,6 +62,7 @@ class CaptureWindows:
         if provider == "auto":
             size, tail = min(size, ring_bytes // 8), min(tail, ring_bytes // 16)
         is_wide = size > 0 and level in _READS_CALLS and provider != "none"
+        self._session_bytes = min(SESSION_MESSAGE_BYTES, ring_bytes // 64) if is_wide else 0
         wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), max(plain.tail_bytes, tail))
         self.call: Final = wide if is_wide else plain
         self.plain: Final = plain if provider in ("auto", "none") else self.call
@@ -67,6 +72,10 @@ class CaptureWindows:
     def is_call(request_head: bytes) -> bool:
         """Whether a request is a call by its request line, at whatever level it is recorded."""
         return _CALL.match(request_head) is not None
+
+    def session_bytes(self, request_head: bytes) -> int:
+        """Return how much is copied of a message of the model; 0 when the session is none with a model."""
+        return 0 if _SESSION.match(request_head) is None else self._session_bytes
 
     def of(self, request_head: bytes) -> Windows:
         """Return the windows of an exchange by its request line."""

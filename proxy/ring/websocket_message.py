@@ -18,9 +18,12 @@ IN, OUT = 0, 1
 
 FIXED: Final = Struct("<16s16sqQHBBBBI")
 """Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of traceparent, of data."""
-_COMPRESSED, _ACCESS, _GAP = 1, 2, 4
+_COMPRESSED, _ACCESS, _GAP, _SESSION, _NO_TEXT = 1, 2, 4, 8, 16
 """Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data; messages before it are not
-recorded."""
+recorded; the session follows, behind its length; nothing of what is said may be stored."""
+_LENGTH: Final = Struct("<H")
+MAX_TARGET_BYTES: Final = 2048
+"""Of the target of a session with a model; with the upstream it must fit its length."""
 
 
 class CapturedMessage(NamedTuple):
@@ -43,6 +46,10 @@ class CapturedMessage(NamedTuple):
     """What the key check noted about the handshake."""
     follows_gap: bool = False
     """Whether messages of its direction passed unrecorded before it."""
+    session: bytes = b""
+    """Of a session with a model: upstream and target of the handshake, with a space between."""
+    keeps_text: bool = True
+    """Whether anything of what is said may be stored; else it is here for its counts alone."""
 
 
 def encode_message(
@@ -54,9 +61,13 @@ def encode_message(
     message: Message,
     traceparent: bytes,
     access: bytes = b"",
+    session: bytes = b"",
     *,
+    keeps_text: bool = True,
     follows_gap: bool = False,
 ) -> tuple[bytes, list[bytes]]:
+    flags = _COMPRESSED * message.is_compressed | (_ACCESS if access else 0) | _GAP * follows_gap
+    flags |= (_SESSION if session else 0) | (0 if keeps_text else _NO_TEXT)
     header = FIXED.pack(
         record_id,
         exchange_id,
@@ -65,11 +76,12 @@ def encode_message(
         route,
         message.opcode,
         direction,
-        _COMPRESSED * message.is_compressed | (_ACCESS if access else 0) | _GAP * follows_gap,
+        flags,
         len(traceparent),
         len(message.data),
     )
-    return header, [traceparent, message.data, access]
+    sections = [traceparent, message.data, access]
+    return header, [*sections, _LENGTH.pack(len(session)), session] if session else sections
 
 
 def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> CapturedMessage:
@@ -85,7 +97,17 @@ def decode_message(header: bytes | memoryview, sections: bytes | memoryview) -> 
     end = trace + length + (ACCESS.size if flags & _ACCESS else 0)
     if end > len(raw) or direction > OUT or opcode not in frozenset(Opcode):
         raise ValueError(f"message of {end} bytes, opcode {opcode}, direction {direction} is damaged")
+    session = _session_in(raw, end) if flags & _SESSION else b""
     return CapturedMessage(
         record_id, exchange_id, at_ns, size, route, opcode, direction, bool(flags & _COMPRESSED),
-        raw[:trace], raw[trace : trace + length], raw[trace + length : end], bool(flags & _GAP),
+        raw[:trace], raw[trace : trace + length], raw[trace + length : end], bool(flags & _GAP), session,
+        not flags & _NO_TEXT,
     )  # fmt: skip
+
+
+def _session_in(raw: bytes, start: int) -> bytes:
+    size = int.from_bytes(raw[start : start + _LENGTH.size], "little")
+    session = raw[start + _LENGTH.size : start + _LENGTH.size + size]
+    if not size or len(session) != size:
+        raise ValueError(f"message with a session of {len(session)} bytes, expected {size}, is damaged")
+    return session

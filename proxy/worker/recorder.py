@@ -98,18 +98,20 @@ class Recorder:
             exchange.slot = -1
 
     def message(
-        self, exchange: Exchange, direction: int, message: Message, traceparent: bytes, *, follows_gap: bool
-    ) -> bool:
+        self, exchange: Exchange, direction: int, message: Message, traceparent: bytes,
+        *, session: bytes = b"", keeps_text: bool = True, follows_gap: bool,
+    ) -> bool:  # fmt: skip
         """Record a WebSocket message; a ring under pressure keeps what it was, not what it said.
 
-        One that `follows_gap` comes after messages of its direction that were not recorded.
+        One of a `session` with a model says which; without `keeps_text` only its counts are wanted. One that
+        `follows_gap` comes after messages of its direction that were not recorded.
 
         Returns:
             Whether there was room in what messages may hold of the ring.
         """
         if self._ring.pressure():
             message = message._replace(data=b"")
-        if not self._message_share.take(_MESSAGE_BYTES + len(traceparent) + len(message.data)):
+        if not self._message_share.take(_MESSAGE_BYTES + len(traceparent) + len(message.data) + len(session)):
             return False
         now_ns = time.time_ns()
         self._counter = counter = (self._counter + 1) & 0xF_FFFF
@@ -117,7 +119,7 @@ class Recorder:
         record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
         header, sections = encode_message(
             record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access,
-            follows_gap=follows_gap,
+            session, keeps_text=keeps_text, follows_gap=follows_gap,
         )  # fmt: skip
         self._ring.push(KIND_MESSAGE, header, sections)
         return True

@@ -476,9 +476,11 @@ class Relay:
         self._phase = Phase.TUNNEL
         engine, upstream = self._engine, self._upstream
         assert upstream is not None
+        assert self._route is not None
         self.tunnel = Tunnel(
             exchange, engine.recorder, engine.turns, (self._client, upstream),
             max_bytes=engine.max_message_bytes, max_messages_per_s=engine.max_messages_per_s,
+            session_bytes=self._route.windows.session_bytes(exchange.request_head),
         )  # fmt: skip
         self._transport.write(self._engine.head_end_format % (head.prefix, exchange.id_text))
         self._is_upload_paused = False

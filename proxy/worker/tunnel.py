@@ -18,10 +18,13 @@ from proxy.network.rate import Rate
 from proxy.network.turns import BY_FRAMES, Turns
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_DROPPED, Exchange
-from proxy.ring.websocket_message import IN, OUT
+from proxy.ring.websocket_message import IN, MAX_TARGET_BYTES, OUT
 from proxy.worker.recorder import Recorder
 
 _TRACEPARENT: Final = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([0-9a-f-]{55})[ \t]*\r\n")
+
+_COUNTS: Final = re.compile(rb'"usage|"model"')
+"""In each message that says what was used, or of which model."""
 
 
 class Side(Protocol):
@@ -42,8 +45,8 @@ class Tunnel:
     """Watches one upgraded connection."""
 
     __slots__ = (
-        "_dropped", "_exchange", "_has_gap", "_is_recorded", "_on_read", "_rate", "_recorder", "_scanners", "_sides",
-        "_traceparent", "_turns", "close_code", "has_closed",
+        "_counts_only", "_dropped", "_exchange", "_has_gap", "_is_recorded", "_on_read", "_rate", "_recorder",
+        "_scanners", "_session", "_sides", "_traceparent", "_turns", "close_code", "has_closed",
     )  # fmt: skip
 
     def __init__(
@@ -55,19 +58,25 @@ class Tunnel:
         *,
         max_bytes: int,
         max_messages_per_s: int,
+        session_bytes: int = 0,
     ) -> None:
         """Begin with the exchange of the handshake, between client and upstream.
 
-        Of each message `max_bytes` are copied, 0 records none. What is said is body: below that level no message is
-        recorded.
+        Of each message `max_bytes` are copied, 0 records none; in a session with a model `session_bytes` of what it
+        says. What is said is body: below that level no message is recorded, of such a session those with counts.
         """
         self._exchange = exchange
         self._recorder = recorder
         self._turns = turns
         self._sides = sides
-        self._is_recorded = exchange.is_recorded and max_bytes > 0 and not exchange.flags & FLAG_BODIES_OFF
+        has_calls = session_bytes > 0 and max_bytes > 0
+        keeps_text = not exchange.flags & FLAG_BODIES_OFF
+        self._is_recorded = exchange.is_recorded and max_bytes > 0 and (keeps_text or has_calls)
+        self._counts_only = has_calls and not keeps_text
         self._rate = Rate(max_messages_per_s if self._is_recorded else 0, time.monotonic_ns())
-        self._scanners = (MessageScanner(max_bytes), MessageScanner(max_bytes))
+        said_bytes = max(max_bytes, session_bytes) if has_calls else max_bytes
+        self._scanners = (MessageScanner(max_bytes), MessageScanner(said_bytes))
+        self._session = _session_of(exchange) if has_calls else b""
         found = _TRACEPARENT.search(exchange.request_head)
         self._traceparent = found[1] if found else b""
         self._dropped = 0
@@ -103,6 +112,8 @@ class Tunnel:
             if message.opcode == Opcode.CLOSE and not self.has_closed:
                 self.has_closed = True
                 self.close_code = close_code(message)
+            if self._counts_only and not (message.is_compressed or _COUNTS.search(message.data)):
+                continue
             if self._is_recorded and not self._record(direction, message):
                 dropped += 1
         if messages:
@@ -118,8 +129,9 @@ class Tunnel:
 
     def _record(self, direction: int, message: Message) -> bool:
         is_recorded = self._recorder.message(
-            self._exchange, direction, message, self._traceparent, follows_gap=self._has_gap[direction]
-        )
+            self._exchange, direction, message, self._traceparent,
+            session=self._session, keeps_text=not self._counts_only, follows_gap=self._has_gap[direction],
+        )  # fmt: skip
         self._has_gap[direction] = not is_recorded
         return is_recorded
 
@@ -150,3 +162,10 @@ class Tunnel:
         self._exchange.close_code = self.close_code or 0
         if self._dropped:
             self._exchange.note(NOTE_MESSAGES_DROPPED, self._dropped.to_bytes(8, "little"))
+
+
+def _session_of(exchange: Exchange) -> bytes:
+    """Return what the collector tells a session with a model by: the upstream, and the target with the model's name."""
+    line = exchange.request_head[: exchange.request_head.find(b"\r\n")]
+    target = line.partition(b" ")[2].partition(b" ")[0]
+    return exchange.upstream + b" " + target[:MAX_TARGET_BYTES]

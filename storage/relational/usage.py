@@ -35,6 +35,7 @@ OTHERS: Final = "other"
 """How those beyond the limits are called."""
 CAPPED_SHIFT: Final = 16
 """Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are of the rollups."""
+_EVENTS_SHIFT: Final = CAPPED_SHIFT + len(DIMENSIONS)
 _NANO: Final = 10**9
 _MAX_TOKENS: Final = 10**12
 _MAX_COST_USD: Final = 1000
@@ -47,13 +48,18 @@ Measures = list[int]
 
 
 def is_call(record: Record) -> bool:
-    """Whether the rollup has a record: an LLM call, or an exchange that names a model of no provider."""
-    names_model = record.model is not None or record.resolved_model is not None
-    return (record.provider is not None or names_model) and record.kind == "exchange"
+    """Whether the rollup has a record: an LLM call, or a record that names a model of no provider."""
+    return record.provider is not None or record.model is not None or record.resolved_model is not None
 
 
 def calls_of(filter: Filter) -> Filter:
-    return replace(filter, is_llm=True, kind="exchange")
+    """Return the filter of the calls that belong to a filter: they are exchanges, or messages of a session."""
+    return replace(filter, is_llm=True, kind="all")
+
+
+def has_events(capped_dimensions: int) -> bool:
+    """Whether the rollup has calls that are events, which it does not tell from exchanges."""
+    return bool(capped_dimensions >> _EVENTS_SHIFT & 1)
 
 
 def limits() -> Limits:
@@ -98,6 +104,7 @@ class UsageSums:
 
     def __init__(self) -> None:
         self._sums: dict[Key, Measures] = {}
+        self._has_events = False
 
     def __bool__(self) -> bool:
         return bool(self._sums)
@@ -110,6 +117,7 @@ class UsageSums:
         """Count one call; its dimensions are ids in the order of `DIMENSIONS`, 0 for null."""
         key = (record.started_at_us // HOUR_US, *dimensions)
         _add(self._sums.setdefault(key, [0] * len(MEASURES)), measures_of(record))
+        self._has_events |= record.kind == "event"
 
     def admitted(self, limits: Limits) -> tuple[dict[Key, Measures], int]:
         """Return the sums within limits that know all `hours`, and the store's bits of dimensions that hold others."""
@@ -119,7 +127,7 @@ class UsageSums:
             kept, bits = limits.admit(hour, tuple(dimensions))
             capped |= bits
             _add(admitted.setdefault((hour, *kept), [0] * len(MEASURES)), measures)
-        return admitted, capped << CAPPED_SHIFT
+        return admitted, capped << CAPPED_SHIFT | self._has_events << _EVENTS_SHIFT
 
 
 class UsageTally:

@@ -88,7 +88,7 @@ async def test_usage_is_that_of_the_records(store: Storage) -> None:
     models = (await store.summary(Filter())).models
     assert models is not None
     assert {(found.provider, found.model) for found in models} >= {("openai", "small"), ("anthropic", None)}
-    assert total(models).calls == sum(record.provider is not None and record.kind == "exchange" for record in records)
+    assert total(models).calls == sum(record.provider is not None for record in records)
     assert (await store.summary(Filter(levels=("info",)))).models is None
 
 

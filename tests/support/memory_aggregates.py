@@ -21,7 +21,7 @@ from storage.query import ROLLUP_METHODS, Filter, matches
 from storage.record import Record
 from storage.relational.tally import Tally, check_names, extent, within
 from storage.relational.time_ranges import is_countable, reduced, steps, without_time
-from storage.relational.usage import UsageTally, is_call, is_counted, measures_of
+from storage.relational.usage import UsageTally, calls_of, is_call, is_counted, measures_of
 
 
 def add(tally: Tally, record: Record) -> None:
@@ -92,7 +92,9 @@ def summary(records: Sequence[Record], filter: Filter) -> Summary:
     found = [record for record in records if matches(filter, record)]
     for record in found:
         add(tally, record)
-        count_usage(usage, record)
+    for record in records if filter.kind != "event" else ():
+        if matches(calls_of(filter), record):
+            count_usage(usage, record)
     models = usage.models() if is_counted(filter) or not without_time(filter).has_only_rollup_dimensions else None
     top = {name: _top(name, found) for name in TOPS}
     times = [record.started_at_us for record in records]

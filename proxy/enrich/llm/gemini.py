@@ -32,12 +32,14 @@ class _Document(msgspec.Struct, gc=False):
 class _Counts(msgspec.Struct, gc=False, rename="camel"):
     prompt_token_count: Any = None
     candidates_token_count: Any = None
+    response_token_count: Any = None  # Live
     thoughts_token_count: Any = None
     cached_content_token_count: Any = None
     tool_use_prompt_token_count: Any = None
     traffic_type: Any = None
     prompt_tokens_details: msgspec.Raw = _RAW
     candidates_tokens_details: msgspec.Raw = _RAW
+    response_tokens_details: msgspec.Raw = _RAW
 
 
 class _Modality(msgspec.Struct, gc=False, rename="camel"):
@@ -122,6 +124,7 @@ def _read_reason(usage: CallUsage, document: _Document) -> None:
 def _read_counts(usage: CallUsage, counts: _Counts) -> None:
     prompt, tool = count_of(counts.prompt_token_count), count_of(counts.tool_use_prompt_token_count)
     answer, thoughts = count_of(counts.candidates_token_count), count_of(counts.thoughts_token_count)
+    answer = count_of(counts.response_token_count) if answer is None else answer
     usage.update(
         input_tokens=None if prompt is tool is None else (prompt or 0) + (tool or 0),
         output_tokens=None if answer is thoughts is None else (answer or 0) + (thoughts or 0),
@@ -130,7 +133,8 @@ def _read_counts(usage: CallUsage, counts: _Counts) -> None:
     )
     if counts.traffic_type in ("PROVISIONED_THROUGHPUT", "ON_DEMAND_FLEX", "ON_DEMAND_PRIORITY"):
         usage.service_tier = text_of(counts.traffic_type)
-    for side, raw in (("input", counts.prompt_tokens_details), ("output", counts.candidates_tokens_details)):
+    outputs = counts.candidates_tokens_details if counts.candidates_tokens_details else counts.response_tokens_details
+    for side, raw in (("input", counts.prompt_tokens_details), ("output", outputs)):
         parts = decode(_MODALITIES, raw) if is_array(raw) else None
         for part in parts or ():
             if part.modality in ("AUDIO", "IMAGE", "VIDEO"):

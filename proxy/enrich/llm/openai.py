@@ -67,6 +67,7 @@ class _Details(msgspec.Struct, gc=False):
     reasoning_tokens: Any = None
     audio_tokens: Any = None
     image_tokens: Any = None
+    cached_tokens_details: msgspec.Raw = _RAW
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -194,6 +195,7 @@ def _read_counts(usage: CallUsage, raw: msgspec.Raw) -> None:
         cost_usd=_cost(counts.cost),
     )
     usage.measure(
+        cache_audio_read_tokens=_details(inputs.cached_tokens_details).audio_tokens,
         input_audio_tokens=inputs.audio_tokens,
         output_audio_tokens=outputs.audio_tokens,
         input_image_tokens=inputs.image_tokens,

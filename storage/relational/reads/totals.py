@@ -15,7 +15,7 @@ from storage.relational.sql import KINDS, texts
 from storage.relational.time_ranges import Hours, hours_inside, split
 from storage.relational.usage import TABLE as USAGE
 from storage.relational.usage import can_count as can_count_calls
-from storage.relational.usage import conditioned, counts_calls
+from storage.relational.usage import conditioned, counts_calls, has_events
 
 _EVENT: Final = KINDS.index("event")
 _STATS: Final = ("project", "container", "service")
@@ -47,7 +47,8 @@ def _counting(state: State, filter: Filter) -> Callable[[Session, Filter, Hours]
     """Choose what counts whole hours of a filter; None when only rows can tell."""
     if tables_for(filter, state.capped_dimensions) is not None:
         return count_hours
-    can_tell = counts_calls(filter) and can_count_calls(filter, texts(filter), state.capped_dimensions)
+    can_tell = counts_calls(filter) and not has_events(state.capped_dimensions)
+    can_tell = can_tell and can_count_calls(filter, texts(filter), state.capped_dimensions)
     return _count_calls if can_tell else None
 
 

@@ -1,0 +1,169 @@
+"""What a message of a session says: of which model it is, and what a response has used.
+
+Realtime: `response.done` has the usage of its response, a finished transcription that of its own, of its own model.
+Responses over a WebSocket: the events of a stream, each response with its end. Live: a message of the server has
+`usageMetadata`, for the turn that it belongs to.
+"""
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.formats.cut_json import members_at_start
+from proxy.enrich.formats.json_parts import decode, decode_text, is_object, text_of
+from proxy.enrich.live.session import LiveSession
+from proxy.enrich.llm import gemini, openai
+from proxy.enrich.llm.call import CallUsage
+
+_RAW: Final = msgspec.Raw()
+_WANTED: Final = re.compile(rb'"usage|"model"|"setup"|"response\.(?:done|completed|incomplete|failed)"')
+"""In every message that anything is read of."""
+_ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
+_TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: Any = None
+    model: Any = None
+    response: msgspec.Raw = _RAW
+    session: msgspec.Raw = _RAW
+    setup: msgspec.Raw = _RAW
+    usage: msgspec.Raw = _RAW
+    metadata: msgspec.Raw = msgspec.field(default=_RAW, name="usageMetadata")
+    tool_call: msgspec.Raw = msgspec.field(default=_RAW, name="toolCall")
+
+
+class _Transcription(msgspec.Struct, gc=False):
+    model: Any = None
+
+
+class _Input(msgspec.Struct, gc=False):
+    transcription: _Transcription | None = None
+
+
+class _Audio(msgspec.Struct, gc=False):
+    input: _Input | None = None
+
+
+class _Setup(msgspec.Struct, gc=False):
+    """A session, as set up by either side."""
+
+    model: Any = None
+    audio: _Audio | None = None
+    before: _Transcription | None = msgspec.field(default=None, name="input_audio_transcription")
+
+
+class _Error(msgspec.Struct, gc=False):
+    type: Any = None
+    code: Any = None
+
+
+class _Status(msgspec.Struct, gc=False):
+    reason: Any = None
+    error: _Error | None = None
+
+
+class _Response(msgspec.Struct, gc=False):
+    status: Any = None
+    details: _Status | None = msgspec.field(default=None, name="status_details")
+
+
+class _Function(msgspec.Struct, gc=False):
+    name: Any = None
+
+
+class _ToolCall(msgspec.Struct, gc=False):
+    functions: list[_Function] | None = msgspec.field(default=None, name="functionCalls")
+
+
+_EVENT: Final = msgspec.json.Decoder(_Event)
+_SETUP: Final = msgspec.json.Decoder(_Setup)
+_RESPONSE: Final = msgspec.json.Decoder(_Response)
+_TOOL_CALL: Final = msgspec.json.Decoder(_ToolCall)
+
+
+def read_message(session: LiveSession, data: bytes, *, is_from_model: bool, is_whole: bool) -> CallUsage | None:
+    """Note what a message says of its session; return the call that it ends, if any."""
+    if _WANTED.search(data) is None:
+        return None
+    if not is_whole:
+        return _read_cut(session, data) if is_from_model else None
+    event = decode(_EVENT, data)
+    if event is None:
+        return None
+    _read_setup(session, event)
+    if not is_from_model:
+        return None
+    if session.api == "live":
+        return _read_live(session, event, data)
+    if event.type == "response.done" and is_object(event.response):
+        return _read_done(session, event, data)
+    if event.type == _TRANSCRIBED and is_object(event.usage):
+        return _read_transcription(session, data)
+    if event.type in _ENDS and is_object(event.response):
+        usage = CallUsage(model=session.model)
+        openai.read(usage, data)
+        return usage
+    return None
+
+
+def _read_setup(session: LiveSession, event: _Event) -> None:
+    if session.api == "responses":
+        session.model = text_of(event.model) or session.model
+    for raw in (event.session, event.setup):
+        setup = decode(_SETUP, raw) if is_object(raw) else None
+        if setup is None:
+            continue
+        if model := text_of(setup.model):
+            session.model = model.rpartition("/")[2] or model
+        given = (setup.audio and setup.audio.input and setup.audio.input.transcription) or setup.before
+        if given is not None:
+            session.transcription_model = text_of(given.model) or session.transcription_model
+
+
+def _read_done(session: LiveSession, event: _Event, data: bytes) -> CallUsage:
+    usage = CallUsage(model=session.model)
+    openai.read(usage, data)
+    response = decode(_RESPONSE, event.response) or _Response()
+    details = response.details or _Status()
+    usage.finish_reason = text_of(details.reason) or text_of(response.status)
+    if response.status == "failed":
+        error = details.error or _Error()
+        usage.fail(error.type, error.code)
+    usage.is_finished = True
+    usage.is_settled = usage.has_usage
+    return usage
+
+
+def _read_transcription(session: LiveSession, data: bytes) -> CallUsage:
+    usage = CallUsage(model=session.transcription_model or session.model)
+    openai.read(usage, data)
+    usage.is_finished = usage.is_settled = True
+    return usage
+
+
+def _read_live(session: LiveSession, event: _Event, data: bytes) -> CallUsage | None:
+    if not is_object(event.metadata):
+        return None
+    usage = CallUsage(model=session.model)
+    gemini.read(usage, data)
+    called = decode(_TOOL_CALL, event.tool_call) if is_object(event.tool_call) else None
+    for function in (called and called.functions) or ():
+        usage.add_tool(function.name)
+    usage.is_finished = usage.is_settled = True
+    return usage
+
+
+def _read_cut(session: LiveSession, data: bytes) -> CallUsage | None:
+    """Say of a message that was not captured whole that its counts are lost, where it must have had some."""
+    if session.api == "live":
+        if b'"usageMetadata"' not in data:
+            session.unread += 1  # they stand at the end
+            return None
+    else:
+        members = members_at_start(data, frozenset((b"type",)))
+        kind = decode_text(members[0].get(b"type")) if members else None
+        if kind != "response.done" and kind not in _ENDS:
+            return None
+    return CallUsage(model=session.model, is_lost=True)

@@ -1,0 +1,228 @@
+"""Sessions with models: each response a call, their sum on the session's record; what was not seen is said.
+
+Messages as in https://platform.openai.com/docs/api-reference/realtime-server-events, .../docs/guides/websocket-mode and
+https://ai.google.dev/api/live.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from proxy.enrich.records import RecordBuilder
+from proxy.http1.websocket_frames import Opcode
+from proxy.ring.exchange import NOTE_MESSAGES_DROPPED
+from proxy.ring.websocket_message import IN, OUT, CapturedMessage
+from storage.record import Record, new_id
+from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+
+REALTIME = b"api.openai.com:443 /v1/realtime?model=gpt-realtime"
+LIVE = (
+    b"generativelanguage.googleapis.com:443 "
+    b"/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=AIza"
+)
+USAGE = {
+    "total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
+    "input_token_details": {
+        "text_tokens": 119, "audio_tokens": 13, "image_tokens": 0, "cached_tokens": 64,
+        "cached_tokens_details": {"text_tokens": 60, "audio_tokens": 4, "image_tokens": 0},
+    },
+    "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
+}  # fmt: skip
+
+
+def done(status: str = "completed", **more: Any) -> dict[str, Any]:
+    """A response that has ended."""
+    response = {
+        "object": "realtime.response", "id": "resp_1", "status": status, "status_details": None, "usage": USAGE,
+        "output": [{"type": "function_call", "name": "weather", "arguments": "{\"usage\": {\"input_tokens\": 1}}"}],
+    }  # fmt: skip
+    return {"type": "response.done", "event_id": "event_1", "response": response | more}
+
+
+@dataclass
+class World:
+    """A session and the collector that reads it."""
+
+    handshake: bytes = REALTIME
+    id: bytes = field(default_factory=lambda: new_id(time.time_ns(), 5, 1))
+
+    def __post_init__(self) -> None:
+        self._settings = settings()
+        self._builder = RecordBuilder("i", self._settings)
+
+    def say(self, what: object, direction: int = OUT, **more: Any) -> Record:
+        """Pass one message on."""
+        data = what if isinstance(what, bytes) else json.dumps(what).encode()
+        fields: dict[str, Any] = {
+            "id": new_id(time.time_ns(), 6, 1), "exchange_id": self.id, "at_ns": time.time_ns(), "size": len(data),
+            "route": 0, "opcode": Opcode.TEXT, "direction": direction, "is_compressed": False, "traceparent": b"",
+            "data": data, "session": self.handshake,
+        }  # fmt: skip
+        return self._builder.message(CapturedMessage(**fields | more), descriptor_of(self._settings)).record
+
+    def end(self, *, dropped: int = 0, started_at_ns: int | None = None) -> dict[str, Any]:
+        """End the session; return what its record sums up."""
+        captured = exchange(self.handshake.partition(b" ")[2].decode(), method="GET", status=101)
+        captured.id = self.id
+        captured.started_at_ns = started_at_ns or captured.started_at_ns
+        if dropped:
+            captured.notes[NOTE_MESSAGES_DROPPED] = dropped.to_bytes(8, "little")
+        record = self._builder.build(captured, descriptor_of(self._settings)).record
+        assert (record.provider, record.input_tokens, record.cost_usd) == (None, None, None)
+        self.record = record
+        shown: dict[str, Any] = json.loads(record.data or b"{}").get("llm", {})
+        return shown
+
+
+def used(record: Record) -> tuple[Any, ...]:
+    return record.provider, record.model, record.input_tokens, record.output_tokens, record.usage_state
+
+
+def test_each_response_of_a_realtime_session_is_a_call() -> None:
+    """With its tokens by kind, its tools and its cost; the session has the sum, and no tokens of its own."""
+    world = World()
+    assert used(world.say({"type": "session.created", "session": {"model": "gpt-realtime"}})) == (None,) * 5
+    call = world.say(done())
+    assert used(call) == ("openai", "gpt-realtime", 132, 121, "exact")
+    assert call.cache_read_tokens == 64
+    assert call.stream is not None
+    assert call.stream.meters == {
+        "input_audio_tokens": 13, "output_audio_tokens": 91, "cache_audio_read_tokens": 4
+    }  # fmt: skip
+    assert (call.stream.finish_reason, call.stream.tools) == ("completed", ["weather"])
+    # gpt-realtime: text 4, cached 0.4, audio 32, cached audio 0.4, output 16, output audio 64 dollars a million
+    assert call.cost_usd == pytest.approx(
+        ((119 - 60) * 4 + 60 * 0.4 + (13 - 4) * 32 + 4 * 0.4 + 30 * 16 + 91 * 64) / 1e6
+    )
+    world.say(done())
+    summed = world.end()
+    assert (summed["calls"], summed["input_tokens"], summed["output_tokens"]) == (2, 264, 242)
+    assert summed["cost_usd"] == pytest.approx(2 * (call.cost_usd or 0))
+    assert (summed["model"], summed["complete"], world.record.model) == ("gpt-realtime", True, "gpt-realtime")
+
+
+def test_a_response_that_was_cancelled_or_failed() -> None:
+    """The reason is shown, tokens where it had some."""
+    world = World()
+    turned = world.say(done("cancelled", status_details={"type": "cancelled", "reason": "turn_detected"}))
+    assert turned.stream is not None
+    assert (turned.stream.finish_reason, turned.usage_state) == ("turn_detected", "exact")
+    error = {"type": "failed", "error": {"type": "invalid_request_error", "code": "inference_rate_limit_exceeded"}}
+    failed = world.say(done("failed", status_details=error, usage=None))
+    assert (failed.error_type, failed.usage_state, failed.input_tokens) == ("invalid_request_error", "absent", None)
+
+
+def test_a_transcription_is_a_call_of_its_own_model() -> None:
+    """As the session was set up, in the words of today or of before."""
+    for given in (
+        {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}},
+        {"input_audio_transcription": {"model": "gpt-4o-transcribe"}},
+    ):
+        world = World()
+        world.say({"type": "session.update", "session": given}, IN)
+        usage = {
+            "type": "tokens", "total_tokens": 20, "input_tokens": 14, "output_tokens": 6,
+            "input_token_details": {"text_tokens": 4, "audio_tokens": 10},
+        }  # fmt: skip
+        event = {"type": "conversation.item.input_audio_transcription.completed", "transcript": "hi", "usage": usage}
+        assert used(world.say(event)) == ("openai", "gpt-4o-transcribe", 14, 6, "exact")
+        timed = world.say(event | {"usage": {"type": "duration", "seconds": 3}})
+        assert timed.stream is not None
+        assert timed.stream.meters == {"audio_seconds": 3}
+
+
+def test_responses_over_a_web_socket() -> None:
+    """Each ends with the event that ends a stream; its model is that of the request."""
+    world = World(b"api.openai.com:443 /v1/responses")
+    world.say({"type": "response.create", "model": "gpt-5.1", "input": "hi"}, IN)
+    response = {"object": "response", "status": "completed", "model": "gpt-5.1-2025-11-13"}
+    assert used(world.say({"type": "response.created", "response": response | {"usage": None}})) == (None,) * 5
+    usage = {"input_tokens": 36, "output_tokens": 87}
+    call = world.say({"type": "response.completed", "response": response | {"usage": usage}})
+    assert (*used(call), call.resolved_model) == ("openai", "gpt-5.1", 36, 87, "exact", "gpt-5.1-2025-11-13")
+
+
+def test_live_sessions_of_gemini() -> None:
+    """The model stands in the client's first message, the counts with the turns, also in binary frames."""
+    world = World(LIVE)
+    world.say({"setup": {"model": "models/gemini-2.5-flash-native-audio"}}, IN)
+    assert used(world.say({"serverContent": {"modelTurn": {"parts": [{"text": "a"}]}}})) == (None,) * 5
+    counts = {
+        "promptTokenCount": 700, "responseTokenCount": 40, "totalTokenCount": 740,
+        "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 650}, {"modality": "TEXT", "tokenCount": 50}],
+        "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": 40}],
+    }  # fmt: skip
+    call = world.say({"serverContent": {"turnComplete": True}, "usageMetadata": counts}, opcode=Opcode.BINARY)
+    assert used(call) == ("gemini", "gemini-2.5-flash-native-audio", 700, 40, "exact")
+    assert call.stream is not None
+    assert call.stream.meters == {"input_audio_tokens": 650, "output_audio_tokens": 40}
+    tools = {"toolCall": {"functionCalls": [{"name": "weather"}]}, "usageMetadata": {"promptTokenCount": 5}}
+    called = world.say(tools)
+    assert called.stream is not None
+    assert called.stream.tools == ["weather"]
+    assert world.end()["calls"] == 2
+
+
+def test_whose_api_it_is() -> None:
+    """By the upstream, as of any call."""
+    for handshake, provider, model in (
+        (b"x.openai.azure.com:443 /openai/realtime?api-version=2024-10-01-preview&deployment=rt", "azure", "rt"),
+        (b"api.x.ai:443 /v1/realtime?model=grok-voice", "x-ai", "grok-voice"),
+        (b"127.0.0.1:9 /openai/v1/realtime?" + b"&" * 100, "openai", None),
+    ):
+        assert used(World(handshake).say(done()))[:2] == (provider, model)
+
+
+def test_what_was_cut_has_lost_its_counts() -> None:
+    """A message that must have had some is a call without figures; the sum says that it is not all."""
+    world = World()
+    data = json.dumps(done()).encode()
+    assert used(world.say(data[:200], size=len(data))) == ("openai", "gpt-realtime", None, None, "lost")
+    assert used(world.say(b'{"type":"response.audio.delta","delta":"' + b"a" * 50, size=9000)) == (None,) * 5
+    assert (world.end()["calls"], world.record.level) == (1, "info")
+    for omitted in (
+        {"data": b"", "size": 500},
+        {"is_compressed": True, "data": b"\xff\xff\xff"},
+        {"follows_gap": True},
+    ):
+        shed = World()
+        shed.say(done())
+        assert used(shed.say({"type": "response.audio.done"}, **omitted)) == (None,) * 5
+        summed = shed.end()
+        assert (summed["calls"], summed["complete"]) == (1, False)
+    dropped = World()
+    dropped.say(done())
+    assert dropped.end(dropped=3)["complete"] is False
+
+
+def test_a_session_that_began_before_the_collector_is_not_complete() -> None:
+    """What was said before may have been counted by the one before it."""
+    world = World()
+    world.say(done())
+    assert world.end(started_at_ns=time.time_ns() - 10**10)["complete"] is False
+
+
+def test_nothing_of_a_text_is_kept_where_only_counts_are_wanted() -> None:
+    """The message says why."""
+    record = World().say(done(output=[{"content": "the-very-words"}]), keeps_text=False)
+    assert used(record)[2:] == (132, 121, "exact")
+    shown = json.loads(record.data or b"")
+    assert (shown["text"], shown["omitted"]) == (None, "level")
+    assert "the-very-words" not in str(record)
+
+
+def test_hostile_messages_are_no_calls() -> None:
+    """Wrong types, no JSON, what a client says of usage, and what is quoted in a text."""
+    world = World()
+    for what in (
+        b'{"type":"response.done","response":5,"usage":{"input_tokens":1}}', b'{"usage":', b'[{"usage":{}}]',
+        {"type": "response.done", "response": []}, {"type": 7, "response": {"usage": {}}},
+        {"type": "response.text.done", "text": '{"type":"response.done","usage":{"input_tokens":9}}'},
+        {"type": "session.updated", "session": {"model": {}, "audio": {"input": 7}}},
+    ):  # fmt: skip
+        assert used(world.say(what)) == (None,) * 5
+    assert used(world.say(done(), IN)) == (None,) * 5
+    assert world.end()["calls"] == 0
