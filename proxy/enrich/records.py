@@ -110,11 +110,11 @@ class RecordBuilder:
         if captured.access or labels.auth:
             attribute_exchange(record, captured.access, captured.request_head, labels, self._keys)
         record.endpoint = self._endpoints.name(record, self._redactor.redact_text(_operation_of(exchange)))
+        if captured.status == SWITCHING_PROTOCOLS:
+            self._calls.end_session(record)
         has_heads = not captured.flags & FLAG_HEADS_OFF
         if not has_heads and not (captured.request_window or captured.response_window):
             return Entry(record)
-        if captured.status == SWITCHING_PROTOCOLS:
-            self._calls.end_session(record)
         calls = self._calls.read(record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES)
         if not has_heads:
             return Entry(record, None, *calls)

@@ -1,0 +1,138 @@
+"""The real clients of Realtime, Responses over a WebSocket and Live through a whole sidelog: each response is a call.
+
+Without any configuration; compared with what the client was told, to the token; compressed, and with texts not kept.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from aiohttp import web
+
+from tests.support.providers import sessions
+from tests.support.sidelog import Sidelog, eventually
+from tests.support.upstream import running
+
+openai = pytest.importorskip("openai")
+genai = pytest.importorskip("google.genai")
+
+pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
+"""The client of OpenAI opens sockets in a way that its library wants to see no more."""
+QUESTIONS = ("what is a sidecar", "and what does it cost me in the end")
+SECRET = "what is a sidecar"
+
+
+class Truth(NamedTuple):
+    """What the client was told of one response."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def provider() -> web.Application:
+    app = web.Application()
+    sessions.add_routes(app)
+    return app
+
+
+@pytest.fixture(scope="module", params=["body", "headers", "usage"])
+def sidelog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
+    """sidelog in front of the fake providers, at each level that reads calls."""
+    level, data_dir = str(request.param), tmp_path_factory.mktemp("live") / "data"
+    with running(provider()) as url, Sidelog(data_dir, url, environ={"SIDELOG_CAPTURE__LEVEL": level}) as started:
+        yield started
+
+
+def talk_realtime(url: str, compress: int) -> list[Truth]:
+    """Ask in one Realtime session."""
+    client = openai.OpenAI(api_key="sk-test", websocket_base_url=url.replace("http", "ws") + "/v1")
+    truth = []
+    with client.realtime.connect(model="gpt-realtime", extra_query={"compress": str(compress)}) as connection:
+        for question in QUESTIONS:
+            content = [{"type": "input_text", "text": question}]
+            connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+            connection.response.create()
+            for event in connection:
+                if event.type == "response.done":
+                    usage = event.response.usage
+                    truth.append(Truth(usage.input_tokens, usage.output_tokens))
+                    break
+    return truth
+
+
+def talk_responses(url: str, compress: int) -> list[Truth]:
+    """Ask in one session of the Responses API."""
+    client = openai.OpenAI(api_key="sk-test", websocket_base_url=url.replace("http", "ws") + "/v1")
+    truth = []
+    with client.responses.connect(extra_query={"compress": str(compress)}) as connection:
+        for question in QUESTIONS:
+            connection.response.create(model="gpt-5.1", input=question)
+            for event in connection:
+                if event.type == "response.completed":
+                    usage = event.response.usage
+                    truth.append(Truth(usage.input_tokens, usage.output_tokens))
+                    break
+    return truth
+
+
+def talk_live(url: str, compress: int) -> list[Truth]:
+    """Ask in one Live session; its client always offers compression."""
+
+    async def talk() -> list[Truth]:
+        client = genai.Client(api_key="test", http_options={"base_url": url})
+        # It would insist on TLS.
+        client._api_client._websocket_base_url = lambda *_: url.replace("http", "ws")
+        client._api_client._websocket_ssl_ctx = {}
+        truth: list[Truth] = []
+        async with client.aio.live.connect(model="gemini-2.0-flash-live-001") as session:
+            for question in QUESTIONS:
+                turn = {"role": "user", "parts": [{"text": question}]}
+                await session.send_client_content(turns=turn)
+                told = [message.usage_metadata async for message in session.receive() if message.usage_metadata]
+                truth += [Truth(usage.prompt_token_count, usage.response_token_count) for usage in told]
+        return truth
+
+    return asyncio.run(talk())
+
+
+CASES = (
+    (talk_realtime, "/v1/realtime", "openai", "gpt-realtime"),
+    (talk_responses, "/v1/responses", "openai", "gpt-5.1"),
+    (talk_live, "/ws/google.ai", "gemini", "gemini-2.0-flash-live-001"),
+)
+
+
+def session_of(sidelog: Sidelog, path: str, known: set[str]) -> dict[str, Any] | None:
+    """A session that was not known before, once it has ended."""
+    found = [record for record in sidelog.records() if (record["path"] or "").startswith(path)]
+    return next((record for record in found if record["id"] not in known), None)
+
+
+@pytest.mark.parametrize("compress", [0, 1])
+@pytest.mark.parametrize(("talk", "path", "whose", "model"), CASES, ids=["realtime", "responses", "live"])
+def test_each_response_is_a_call(sidelog: Sidelog, talk: Any, path: str, whose: str, model: str, compress: int) -> None:
+    """Model, tokens and cost as the client was told; the session has the sum, the totals count each once."""
+    before = sidelog.api("/api/summary")["usage"]
+    known = {record["id"] for record in sidelog.records()}
+    truth = talk(sidelog.url, compress)
+    session = eventually(lambda: session_of(sidelog, path, known))
+    calls = [
+        record for record in sidelog.api(f"/api/records?kind=event&provider={whose}&limit=1000&order=asc")["records"]
+        if record["id"] not in known and record["name"] == "websocket_message" and record["model"] == model
+        and record["started_at_us"] >= session["started_at_us"]
+    ]  # fmt: skip
+    assert [Truth(call["input_tokens"], call["output_tokens"]) for call in calls] == truth
+    assert {call["usage_state"] for call in calls} == {"exact"}
+    summed = session["data"]["llm"]
+    assert (summed["calls"], summed["model"], summed["provider"]) == (len(truth), model, whose)
+    assert summed["input_tokens"] == sum(one.input_tokens for one in truth)
+    assert summed["output_tokens"] == sum(one.output_tokens for one in truth)
+    assert summed["complete"] is True
+    after = sidelog.api("/api/summary")["usage"]
+    assert after["calls"] - before["calls"] == len(truth)
+    assert after["input_tokens"] - before["input_tokens"] == summed["input_tokens"]
+    if sidelog.api("/api/status")["configuration"]["capture"]["level"] != "body":
+        shown = sidelog.api("/api/records?kind=event&limit=1000")["records"]
+        assert SECRET not in str(shown)
+        assert all(record["data"]["omitted"] == "level" for record in shown if record["name"] == "websocket_message")
