@@ -63,6 +63,12 @@ class MessageShown(ApiObject):
     """Why there is neither: `shed` under pressure, `context` where an earlier message is needed to inflate it."""
     follows_gap: bool
     """Whether messages of its direction passed unrecorded before it."""
+    model: str | None
+    """Of the response that it ends, in a session with a model; so are the rest."""
+    input_tokens: int | None
+    output_tokens: int | None
+    usage_state: str | None
+    cost_usd: float | None
 
 
 class Archived(NamedTuple):
@@ -119,6 +125,11 @@ def show_message(event: Record) -> MessageShown:
         kept=data.get("kept"),
         omitted=data.get("omitted"),
         follows_gap=data.get("follows_gap", False),
+        model=event.model,
+        input_tokens=event.input_tokens,
+        output_tokens=event.output_tokens,
+        usage_state=event.usage_state,
+        cost_usd=event.cost_usd,
     )
 
 

@@ -1,7 +1,7 @@
 // Tokens and cost of an LLM call: one bar of patterns, its parts, closed by a double rule under the cost.
 
 import { el, unit } from "../lib/dom.js";
-import { count, money } from "../lib/format.js";
+import { count, countOf, money } from "../lib/format.js";
 
 const STATES = {
   __proto__: null,
@@ -47,7 +47,28 @@ function origin({ begun_by: id }) {
   return [el("p", { class: "unit" }, "The call was begun by ", link, ".")];
 }
 
+/** The sum of a WebSocket session with a model. */
+function session({ calls, model, input_tokens: input, output_tokens: output, ...sum }) {
+  const line = (name, text) =>
+    el("div", {}, el("dt", {}, name), el("dd"), el("dd", { class: "figure" }, text));
+  const state = sum.complete ? "" : "some messages were not seen: there may be more";
+  return el(
+    "section",
+    { class: "usage" },
+    el("h3", {}, "Usage ", unit(`${countOf(calls, "call")} of ${model ?? "an unknown model"}`)),
+    state && el("p", { class: "unit" }, state),
+    el(
+      "dl",
+      {},
+      line("Input", input === null ? "–" : count(input)),
+      line("Output", output === null ? "–" : count(output)),
+      line("Cost", money(sum.cost_usd)),
+    ),
+  );
+}
+
 export function usage(record) {
+  if (record.kind === "exchange" && record.data?.llm) return [session(record.data.llm)];
   if (!record.usage_state && !record.begun_by) return [];
   const state = record.usage_state;
   const title = state

@@ -1,7 +1,7 @@
 // The messages of a WebSocket session, both directions on one line of time.
 
 import { button, el, unit } from "../lib/dom.js";
-import { count, countOf, durationText, moment, sizeText } from "../lib/format.js";
+import { count, countOf, durationText, moment, money, sizeText } from "../lib/format.js";
 import { getJson, errorText } from "../lib/api.js";
 import { bytesOf, hexLines } from "./hex.js";
 import { marked } from "../lib/redaction.js";
@@ -12,6 +12,7 @@ const SHOWN_CHARACTERS = 600; // of a text; the rest is a click away
 const OMITTED = {
   __proto__: null,
   shed: "not kept: overload",
+  level: "not kept at this capture level",
   context: "not readable: an earlier message, which it refers to, was not kept whole",
 };
 const COLUMNS = ["At", "Direction", "Kind", "Size", "Message"];
@@ -69,7 +70,14 @@ function row(message, record) {
     el("td", {}, isIn ? "↑ in" : "↓ out"),
     el("td", {}, message.opcode ?? "–"),
     el("td", {}, sizeText(message.size), inflatedNote(message)),
-    el("td", { class: "data" }, gapNote(message), contentOf(message), cutNote(message)),
+    el(
+      "td",
+      { class: "data" },
+      gapNote(message),
+      contentOf(message),
+      cutNote(message),
+      callNote(message),
+    ),
   );
 }
 
@@ -98,6 +106,22 @@ function shortened(text) {
 
 const gapNote = (message) =>
   message.follows_gap && el("div", { class: "unit" }, "messages before this one were not recorded");
+
+/** What the response used that this message ends. */
+function callNote({ usage_state: state, model, ...used }) {
+  if (!state) return null;
+  const tokens = [
+    [used.input_tokens, "in"],
+    [used.output_tokens, "out"],
+  ].filter(([number]) => number !== null);
+  const parts = [
+    model ?? "unknown model",
+    ...tokens.map(([number, way]) => `${count(number)} ${way}`),
+    ...(tokens.length ? [] : [state]),
+    ...(used.cost_usd === null ? [] : [money(used.cost_usd)]),
+  ];
+  return el("div", { class: "unit call-note" }, parts.flat().join(" · "));
+}
 
 const cutNote = (message) =>
   message.truncated &&

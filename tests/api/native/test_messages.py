@@ -47,7 +47,8 @@ async def test_messages_are_told_with_direction_time_and_sizes(world: World, cli
     assert first | {"id": "", "at": ""} == {
         "id": "", "seq": 1, "at": "", "at_us": START_US + 2000, "direction": "in", "opcode": "text", "size": 5,
         "compressed": False, "inflated_size": None, "text": "text 2", "base64": None, "code": None,
-        "truncated": False, "kept": None, "omitted": None, "follows_gap": False,
+        "truncated": False, "kept": None, "omitted": None, "follows_gap": False, "model": None, "input_tokens": None,
+        "output_tokens": None, "usage_state": None, "cost_usd": None,
     }  # fmt: skip
     names = ("direction", "size", "compressed", "inflated_size", "truncated", "kept")
     assert [second[name] for name in names] == ["out", 70, True, 900, True, 3]
@@ -126,3 +127,16 @@ async def test_an_archive_is_bounded_and_says_so(
     (entry,) = (await response.json())["log"]["entries"]
     assert len(entry["_webSocketMessages"]) == 2
     assert entry["comment"].endswith("the first 2 messages only")
+
+
+async def test_the_message_that_ends_a_call_of_a_session_tells_what_it_used(world: World, client: Client) -> None:
+    """Model, tokens and cost are its own."""
+    session = make_record(1, status=101)
+    ends = make_message(2, session, direction="out")
+    ends.provider, ends.model, ends.input_tokens, ends.output_tokens = "openai", "gpt-realtime", 132, 121
+    ends.usage_state, ends.cost_usd = "exact", 0.007
+    await world.storage.commit(make_batch(ends, session))
+    (shown,) = (await ask(client, session))["messages"]
+    assert [shown[name] for name in ("model", "input_tokens", "output_tokens", "usage_state", "cost_usd")] == [
+        "gpt-realtime", 132, 121, "exact", 0.007
+    ]  # fmt: skip

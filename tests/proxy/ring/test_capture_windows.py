@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.ring.capture_windows import CALL_TAIL_BYTES, MAX_MEMO_LINES, CaptureWindows, Windows
+from proxy.ring.capture_windows import CALL_TAIL_BYTES, MAX_MEMO_LINES, SESSION_MESSAGE_BYTES, CaptureWindows, Windows
 from proxy.settings.model import CaptureSettings
 from proxy.settings.section import GIB, MIB
 
@@ -85,3 +85,21 @@ def test_the_memo_is_bounded() -> None:
     assert len(found._is_call) <= MAX_MEMO_LINES
     found.of(head("/" + "x" * 5000))
     assert all(len(line) < 5000 for line in found._is_call)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v1/realtime?model=gpt-realtime", "/openai/realtime?deployment=x", "/v1/responses",
+        "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=k",
+        "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent",
+    ],
+)  # fmt: skip
+def test_messages_of_sessions_with_models_are_copied_whole(target: str) -> None:
+    """As far as a ring takes them; not where a level, or a route, reads no calls."""
+    for level in ("body", "headers", "usage"):
+        assert windows(level).session_bytes(head(target, "GET")) == SESSION_MESSAGE_BYTES
+    assert windows(ring_bytes=MIB).session_bytes(head(target, "GET")) == MIB // 64
+    assert windows("meta").session_bytes(head(target, "GET")) == 0
+    assert windows(provider="none").session_bytes(head(target, "GET")) == 0
+    assert windows().session_bytes(head("/socket", "GET")) == 0

@@ -19,18 +19,45 @@ ID, OTHER = bytes(range(16)), bytes(range(16, 32))
     is_compressed=st.booleans(),
     traceparent=st.binary(max_size=60),
     access=st.just(b"") | st.binary(min_size=ACCESS.size, max_size=ACCESS.size),
+    session=st.binary(max_size=60),
+    keeps_text=st.booleans(),
     follows_gap=st.booleans(),
     padding=st.integers(0, 7),
 )
 def test_every_field_is_read_back(
     opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes, access: bytes,
-    follows_gap: bool, padding: int,
+    session: bytes, keeps_text: bool, follows_gap: bool, padding: int,
 ) -> None:  # fmt: skip
     """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it with."""
     message = Message(opcode, size, data, is_compressed)
-    header, sections = encode_message(ID, OTHER, 5, 3, direction, message, traceparent, access, follows_gap=follows_gap)
+    header, sections = encode_message(
+        ID,
+        OTHER,
+        5,
+        3,
+        direction,
+        message,
+        traceparent,
+        access,
+        session,
+        keeps_text=keeps_text,
+        follows_gap=follows_gap,
+    )  # fmt: skip
     assert decode_message(header, b"".join(sections) + b"\xff" * padding) == CapturedMessage(
-        ID, OTHER, 5, size, 3, opcode, direction, is_compressed, traceparent, data, access, follows_gap
+        ID,
+        OTHER,
+        5,
+        size,
+        3,
+        opcode,
+        direction,
+        is_compressed,
+        traceparent,
+        data,
+        access,
+        follows_gap,
+        session,
+        keeps_text,
     )
 
 
@@ -47,3 +74,6 @@ def test_damage_is_an_error() -> None:
     ):
         with pytest.raises(ValueError, match="message"):
             decode_message(bad_header, bad_sections)
+    header, sections = encode_message(ID, OTHER, 5, 3, IN, message, b"", b"", b"upstream /target")
+    with pytest.raises(ValueError, match="session"):
+        decode_message(header, b"".join(sections)[:-1])

@@ -1,0 +1,58 @@
+"""The sheet tells where a call's tokens are: with another exchange, in the messages of a session, or not known."""
+
+import json
+
+from storage.record import Stream, format_id
+from tests.ui.conftest import Site
+from tests.ui.world import record_of
+
+
+async def open_sheet(site: Site, number: bytes) -> None:
+    """Open a record by its own address."""
+    await site.open(f"/requests?period=15m&record={number.hex()}")
+    await site.page.wait_for("#sheet [role=tabpanel]")
+
+
+async def test_the_answer_of_a_call_leads_to_what_began_it(site: Site) -> None:
+    """And that says that its tokens are counted elsewhere."""
+    begun = record_of(30, method="POST", path="/v1/responses", model="gpt-5", usage_state="later")
+    link = Stream(None, None, None, True, "completed", is_document=True, begun_by=format_id(begun.id))
+    counted = record_of(
+        29, method="GET", path="/v1/responses/r", provider="openai", model="gpt-5", input_tokens=36, output_tokens=87,
+        usage_state="exact", stream=link,
+    )  # fmt: skip
+    again = record_of(28, method="GET", path="/v1/responses/r", stream=link)
+    await site.store(begun, counted, again)
+    await open_sheet(site, again.id)
+    await site.page.wait_for("#sheet .usage", "nothing is counted here")
+    await open_sheet(site, counted.id)
+    await site.page.wait_for("#sheet .usage", "exact")
+    await site.page.wait_for("#sheet .usage", "87")
+    await site.page.click("#sheet .usage a", "another exchange")
+    await site.page.wait_for("#sheet .usage", "not known yet")
+
+
+async def test_a_session_with_a_model_shows_its_calls(site: Site) -> None:
+    """The sum above, and each response with what it used."""
+    summed = {
+        "provider": "openai", "model": "gpt-realtime", "calls": 2, "input_tokens": 264, "output_tokens": 242,
+        "cache_read_tokens": 128, "cost_usd": 0.0151, "complete": False,
+    }  # fmt: skip
+    session = record_of(40, status=101, path="/v1/realtime", data=json.dumps({"llm": summed}).encode())
+    said = b'{"direction": "out", "opcode": "text", "size": 9, "text": "{}"}'
+    call = record_of(
+        39, kind="event", name="websocket_message", status=None, trace_id=session.id.hex(), data=said,
+        provider="openai", model="gpt-realtime", input_tokens=132, output_tokens=121, usage_state="exact",
+        cost_usd=0.00755,
+    )  # fmt: skip
+    unseen = record_of(
+        38, kind="event", name="websocket_message", status=None, trace_id=session.id.hex(), data=said,
+        provider="openai", model="gpt-realtime", usage_state="lost",
+    )  # fmt: skip
+    await site.store(session, call, unseen)
+    await open_sheet(site, session.id)
+    await site.page.wait_for("#sheet .usage", "2 calls of gpt-realtime")
+    await site.page.wait_for("#sheet .usage", "there may be more")
+    await site.page.wait_for("#sheet .usage", "$0.0151")
+    await site.page.wait_for("#messages tr:first-child .call-note", "gpt-realtime · 132 in · 121 out · $0.00")
+    await site.page.wait_for("#messages tr:last-child .call-note", "gpt-realtime · lost")
