@@ -20,15 +20,16 @@ NOTHING = (0,) * (len(DIMENSIONS) - 1)
 
 
 def test_only_calls_of_models_count() -> None:
-    """Other exchanges, and events, are none; unknown tokens and costs are not zero but not counted."""
+    """Other exchanges, and other events, are none; unknown tokens and costs are not zero but not counted."""
     tally = UsageTally()
     count_usage(tally, make_record())
-    count_usage(tally, make_record(provider="openai", kind="event"))
+    count_usage(tally, make_record(kind="event"))
+    count_usage(tally, make_record(provider="openai", kind="event", model="m"))
     count_usage(tally, make_record(provider="openai", model="m", input_tokens=5, cost_usd=0.1))
     count_usage(tally, make_record(provider="openai", model="m", cost_usd=0.2))
     count_usage(tally, make_record(provider="openai", model="m"))
     (found,) = tally.models()
-    assert (found.calls, found.counted, found.priced, found.input_tokens, found.cost_usd) == (3, 1, 2, 5, 0.3)
+    assert (found.calls, found.counted, found.priced, found.input_tokens, found.cost_usd) == (4, 1, 2, 5, 0.3)
 
 
 def test_what_is_claimed_does_not_overflow() -> None:
