@@ -162,6 +162,10 @@ class Storage(Protocol):
         """Read the newest jobs, by when they began, newest first."""
         ...
 
+    async def answers_of(self, record_id: bytes) -> list[bytes]:
+        """Read the ids of the records that the jobs which one record began are counted with, a few at most."""
+        ...
+
     async def meta(self, name: str) -> str | None:
         """Read a value that belongs to the store as a whole, such as the tail's offset; None when there is none."""
         ...

@@ -55,6 +55,7 @@ TESTED_ELSEWHERE: Final = {
     "api/stream/tail_ring.py": "tests/api/stream/test_tail.py, through the tail that holds it",
     "proxy/enrich/formats/json_parts.py": "tests/proxy/enrich/llm: documents with their middle cut out",
     "proxy/enrich/http/exchange.py": "tests/proxy/enrich/test_records.py: whole entries",
+    "proxy/enrich/live": "tests/proxy/enrich/live: whole messages through the record builder",
     "proxy/enrich/mcp": "tests/proxy/enrich/mcp: whole exchanges through the record builder",
     "proxy/network/early_connection.py": "tests/proxy/network/test_tls_accept.py and test_proxy_accept.py: both kinds",
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",

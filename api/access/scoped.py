@@ -121,6 +121,10 @@ class ScopedStorage:
         self._show([record])
         return record
 
+    async def answers_of(self, record_id: bytes) -> list[bytes]:
+        """Return the ids of the records that have the counts of what one record began, as far as they are in scope."""
+        return [found for found in await self._storage.answers_of(record_id) if await self.get(found) is not None]
+
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         if not self._principal.is_unrestricted:
             seqs = [seq for seq in seqs if seq in self._shown]

@@ -99,6 +99,8 @@ async def get_record(request: web.Request) -> web.Response:
     record, payload = await find_entry(services, request.match_info["id"])
     shown = detail_json(record, payload)
     shown["usage"] = usage_json(record)
+    answers = await services.storage.answers_of(record.id) if record.usage_state == "later" else []
+    shown["answered_by"] = [format_id(answer) for answer in answers]
     shown["tools"] = [project_call(call) for call in await _tools_of(services, record)]
     return json_response(shown)
 

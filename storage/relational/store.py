@@ -108,6 +108,9 @@ class RelationalStorage(ABC, Generic[S]):
     async def jobs(self, limit: int) -> list[Job]:
         return await self._read_soon(lambda session: jobs.jobs(session, limit))
 
+    async def answers_of(self, record_id: bytes) -> list[bytes]:
+        return await self._read(lambda session: jobs.answers_of(session, record_id))
+
     async def last_seq(self) -> int:
         return (await self._read(lambda session: session.state())).last_seq
 

@@ -43,6 +43,21 @@ async def test_the_newest_are_read(store: Any) -> None:
     assert await store.jobs(0) == []
 
 
+async def test_the_answers_of_a_record_are_found(store: Any) -> None:
+    """Each once, whatever files belong to the job; not the record itself, nor what nobody has counted."""
+    world, begun = World(store), b"b" * 16
+    await world.commit(
+        Job(b"1" * 16, begun, START, b"c" * 16),
+        Job(b"2" * 16, begun, START, b"c" * 16),
+        Job(b"3" * 16, begun, START),
+        Job(b"4" * 16, begun, START, begun),
+        Job(b"5" * 16, b"x" * 16, START, b"d" * 16),
+    )
+    assert await store.answers_of(begun) == [b"c" * 16]
+    assert await store.answers_of(b"n" * 16) == []
+    assert await store.answers_of(b"short") == []
+
+
 async def test_a_job_goes_with_the_record_that_began_it(store: Any) -> None:
     """Erased or purged: a count that was never made is not missed."""
     for attempt in ("erase", "purge"):

@@ -59,6 +59,7 @@ def check_once(sidelog: Sidelog, shown: list[dict[str, Any]], counted: int, trut
     assert shown[counted]["usage_state"] == "exact"
     assert shown[0]["usage_state"] == "later"
     assert {record["begun_by"] for record in shown[1:]} == {shown[0]["id"]}
+    assert sidelog.record(shown[0]["id"])["answered_by"] == [shown[counted]["id"]]
     usage = sidelog.api("/api/summary")["usage"]
     assert (usage["calls"], usage["input_tokens"], usage["output_tokens"]) == (1, *truth)
 

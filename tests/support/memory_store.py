@@ -17,10 +17,11 @@ from storage.errors import StorageRejected, StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, Trimmed, next_trim
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
-from storage.record import LEVELS, Batch, Entry, Job, Payload, Position, Record, ToolCall
+from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
 from storage.relational.by_id import id_number
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 from tests.support import memory_aggregates
+from tests.support.memory_jobs import MemoryJobs
 from tests.support.memory_keys import MemoryKeys
 from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
 from tests.support.memory_upkeep import NoUpkeep
@@ -29,10 +30,11 @@ _MAX_INT: Final = (1 << 63) - 1
 _UNKNOWN: Final = "unknown"
 
 
-class MemoryStorage(NoUpkeep):
+class MemoryStorage(MemoryJobs, NoUpkeep):
     """`storage.base.Storage` in memory, without a bound."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._is_closed = False
         self._records: list[Record] = []
         self._by_id: dict[bytes, Record] = {}
@@ -62,6 +64,7 @@ class MemoryStorage(NoUpkeep):
             if payload is not None:
                 self._payloads[kept.seq] = kept.started_at_us, payload
             self._tools.add(kept.seq, entry)
+        self.keep_jobs(batch.entries)
         for source, position in batch.positions.items():
             self._positions[batch.instance, source] = msgspec.msgpack.encode(position)
         for source in batch.retired:
@@ -168,11 +171,6 @@ class MemoryStorage(NoUpkeep):
         """See `storage.tools.ToolStorage.waiting_calls`."""
         self._check_open()
         return self._tools.waiting(instance)
-
-    async def jobs(self, limit: int) -> list[Job]:
-        """See `storage.base.Storage.jobs`."""
-        self._check_open()
-        return sorted(self._tools.jobs.values(), key=lambda job: -job.started_at_us)[: max(limit, 0)]
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         """See `storage.tools.ToolStorage.tool_calls_of`."""
@@ -349,7 +347,9 @@ class MemoryStorage(NoUpkeep):
             del self._by_id[record.id]
             self._payloads.pop(record.seq, None)
         self._records = [record for record in self._records if record.seq not in seqs]
-        self._tools.remove(seqs, {record.id for record in gone})
+        ids = {record.id for record in gone}
+        self._tools.remove(seqs, ids)
+        self.forget_jobs(ids)
 
     def _check(self, batch: Batch) -> list[bytes | None]:
         seen: set[bytes] = set()

@@ -6,7 +6,7 @@ import msgspec
 
 from storage.errors import StorageRejected
 from storage.query import Scope
-from storage.record import Entry, Job, ToolCall
+from storage.record import Entry, ToolCall
 from storage.tools import (
     ToolFilter,
     ToolKey,
@@ -29,8 +29,6 @@ class MemoryTools:
         """The seq of the record each was stored with, and the call."""
 
         self._ids: set[tuple[bytes, int]] = set()
-        self.jobs: dict[bytes, Job] = {}
-        """By their ids."""
         self._waiting: dict[tuple[bytes, int], tuple[str, ToolCall]] = {}
         """Calls whose answer is awaited, and the sidecars that await it."""
 
@@ -60,18 +58,12 @@ class MemoryTools:
             if (call.record_id, call.position) not in self._ids:
                 self._waiting[call.record_id, call.position] = entry.record.instance, msgspec.structs.replace(call)
 
-        for job in entry.jobs:
-            known = self.jobs.get(job.id, job)
-            first = min(known, job, key=lambda one: one.started_at_us)
-            self.jobs[job.id] = Job(job.id, first.begun_by, first.started_at_us, known.counted_by or job.counted_by)
-
     def waiting(self, instance: str) -> list[ToolCall]:
         """List copies of the calls whose answer a sidecar awaits."""
         return [msgspec.structs.replace(call) for whose, call in self._waiting.values() if whose == instance]
 
     def remove(self, seqs: Container[int], ids: Container[bytes]) -> None:
         """Forget the calls of records that are gone, by the seq they were stored with, and by the id that asked."""
-        self.jobs = {number: job for number, job in self.jobs.items() if job.begun_by not in ids}
         self._waiting = {key: call for key, call in self._waiting.items() if key[0] not in ids}
         self._calls = [(seq, call) for seq, call in self._calls if seq not in seqs]
         self._ids = {(call.record_id, call.position) for _, call in self._calls}

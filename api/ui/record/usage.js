@@ -40,11 +40,16 @@ function tokenParts(record) {
   };
 }
 
-/** Where the call was made whose answer this record shows. */
-function origin({ begun_by: id }) {
-  if (!id) return [];
-  const link = el("a", { href: `/requests?record=${encodeURIComponent(id)}` }, "another exchange");
-  return [el("p", { class: "unit" }, "The call was begun by ", link, ".")];
+/** Where the call was made whose answer this record shows, and where its own is shown. */
+function origin({ begun_by: begun, answered_by: answers }) {
+  const told = (words, id) => {
+    const href = `/requests?record=${encodeURIComponent(id)}`;
+    return el("p", { class: "unit" }, words, " ", el("a", { href }, "another exchange"), ".");
+  };
+  return [
+    ...(begun ? [told("The call was begun by", begun)] : []),
+    ...(answers ?? []).map((id) => told("It is counted with", id)),
+  ];
 }
 
 /** The sum of a WebSocket session with a model. */

@@ -17,36 +17,43 @@ FILE: Final = "file-results"
 USAGE: Final = {"prompt_tokens": 22, "completion_tokens": 2, "total_tokens": 24}
 
 
-def add_routes(app: web.Application) -> None:
-    """Serve all of them; each application has jobs of its own."""
-    asked: dict[str, int] = {}
-    kept: dict[str, dict[str, Any]] = {}
+class Jobs:
+    """The jobs of one application."""
 
-    def is_done(name: str) -> bool:
-        asked[name] = asked.get(name, 0) + 1
-        return asked[name] > 1
+    def __init__(self) -> None:
+        self._asked: dict[str, int] = {}
+        self._kept: dict[str, dict[str, Any]] = {}
 
-    async def begin_response(request: web.Request) -> web.Response:
+    def _is_done(self, name: str) -> bool:
+        self._asked[name] = self._asked.get(name, 0) + 1
+        return self._asked[name] > 1
+
+    async def begin_response(self, request: web.Request) -> web.Response:
+        """POST /v1/responses."""
         body = await request.json()
         response = response_object(body, answer_words(body["input"]), is_complete=False)
-        kept[response["id"]] = body
+        self._kept[response["id"]] = body
         return web.json_response(response | {"status": "queued", "background": True})
 
-    async def read_response(request: web.Request) -> web.Response:
+    async def read_response(self, request: web.Request) -> web.Response:
+        """GET /v1/responses/{id}."""
         name = request.match_info["id"]
-        body = kept[name]
-        response = response_object(body, answer_words(body["input"]), is_complete=is_done(name))
+        body = self._kept[name]
+        response = response_object(body, answer_words(body["input"]), is_complete=self._is_done(name))
         return web.json_response(response | {"background": True})
 
-    async def begin_batch(request: web.Request) -> web.Response:
+    async def begin_batch(self, request: web.Request) -> web.Response:
+        """POST /v1/batches."""
         return web.json_response(batch(await request.json()))
 
-    async def read_batch(_: web.Request) -> web.Response:
+    async def read_batch(self, _: web.Request) -> web.Response:
+        """GET /v1/batches/{id}."""
         shown = batch({"input_file_id": "file-in", "endpoint": "/v1/chat/completions", "completion_window": "24h"})
-        ended = {"status": "completed", "output_file_id": FILE} if is_done("batch") else {}
+        ended = {"status": "completed", "output_file_id": FILE} if self._is_done("batch") else {}
         return web.json_response(shown | ended)
 
-    async def read_file(_: web.Request) -> web.Response:
+    async def read_file(self, _: web.Request) -> web.Response:
+        """GET /v1/files/{id}/content."""
         answer = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [], "usage": USAGE}
         lines = [
             {"id": f"batch_req_{n}", "custom_id": f"r{n}", "response": {"status_code": 200, "body": answer}}
@@ -54,28 +61,35 @@ def add_routes(app: web.Application) -> None:
         ]
         return web.Response(body=written(lines), content_type="application/octet-stream")
 
-    async def begin_messages(request: web.Request) -> web.Response:
-        kept["messages"] = await request.json()
+    async def begin_messages(self, request: web.Request) -> web.Response:
+        """POST /v1/messages/batches."""
+        self._kept["messages"] = await request.json()
         return web.json_response(message_batch(request, "in_progress"))
 
-    async def read_messages(request: web.Request) -> web.Response:
-        return web.json_response(message_batch(request, "ended" if is_done("messages") else "in_progress"))
+    async def read_messages(self, request: web.Request) -> web.Response:
+        """GET /v1/messages/batches/{id}."""
+        return web.json_response(message_batch(request, "ended" if self._is_done("messages") else "in_progress"))
 
-    async def read_results(_: web.Request) -> web.Response:
+    async def read_results(self, _: web.Request) -> web.Response:
+        """GET /v1/messages/batches/{id}/results."""
         lines = [
             {"custom_id": one["custom_id"], "result": {"type": "succeeded", "message": message(one["params"])}}
-            for one in kept["messages"]["requests"]
+            for one in self._kept["messages"]["requests"]
         ]
         return web.Response(body=written(lines), content_type="application/x-jsonl")
 
-    app.router.add_post("/v1/responses", begin_response)
-    app.router.add_get("/v1/responses/{id}", read_response)
-    app.router.add_post("/v1/batches", begin_batch)
-    app.router.add_get("/v1/batches/batch_1", read_batch)
-    app.router.add_get(f"/v1/files/{FILE}/content", read_file)
-    app.router.add_post("/v1/messages/batches", begin_messages)
-    app.router.add_get("/v1/messages/batches/msgbatch_1", read_messages)
-    app.router.add_get("/v1/messages/batches/msgbatch_1/results", read_results)
+
+def add_routes(app: web.Application) -> None:
+    """Serve all of them; each application has jobs of its own."""
+    jobs = Jobs()
+    app.router.add_post("/v1/responses", jobs.begin_response)
+    app.router.add_get("/v1/responses/{id}", jobs.read_response)
+    app.router.add_post("/v1/batches", jobs.begin_batch)
+    app.router.add_get("/v1/batches/batch_1", jobs.read_batch)
+    app.router.add_get(f"/v1/files/{FILE}/content", jobs.read_file)
+    app.router.add_post("/v1/messages/batches", jobs.begin_messages)
+    app.router.add_get("/v1/messages/batches/msgbatch_1", jobs.read_messages)
+    app.router.add_get("/v1/messages/batches/msgbatch_1/results", jobs.read_results)
 
 
 def batch(asked: dict[str, Any]) -> dict[str, Any]:
