@@ -11,7 +11,7 @@ import msgspec
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
-from proxy.enrich.jobs.report import Report, is_long, report_of
+from proxy.enrich.jobs.report import Report, is_long, may_be_job, report_of
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
@@ -52,10 +52,11 @@ class CallReader:
                 file of results, and `may_take_long` is false.
         """
         setting = exchange.labels.provider or "auto"
-        if not may_take_long and is_long(record.path or "", exchange.response_body):
+        is_candidate = may_be_job(record.method, record.path or "")
+        if is_candidate and not may_take_long and is_long(exchange.response_body):
             raise TooLong
         call = read_call(setting, record, exchange)
-        report = report_of(setting, record, exchange, call)
+        report = report_of(setting, record, exchange, call) if is_candidate else None
         counted = call or (None if report is None else report.call)
         if counted is not None and not may_take_long and self._prices.must_load(counted.usage):
             raise TooLong

@@ -22,10 +22,6 @@ from proxy.enrich.llm.reader import Call, is_refusal, provider_name, read_answer
 from proxy.enrich.llm.recognise import PROVIDERS
 from storage.record import Record
 
-_PARTS: Final = (
-    "/responses", "/batches", "/videos", "/operations/", "/files/", "Operation", "LongRunning", "GenerateContent",
-)  # fmt: skip
-"""Cheap test before the pattern."""
 _ASKED: Final = re.compile(
     r"/responses/(?P<response>[^/]{1,256})(?:/cancel)?$|/messages/batches/(?P<results>[^/]{1,256})/results$"
     r"|/(?P<batch>batches/[^/]{1,256})(?:/cancel)?$|/videos/(?P<video>[^/]{1,256})$"
@@ -34,6 +30,7 @@ _ASKED: Final = re.compile(
 )
 _POSTED: Final = ("/cancel", ":fetchPredictOperation")
 """Of what is asked with a POST."""
+_POSTS: Final = ("/responses", "/batches", "/videos", ":batchGenerateContent", ":predictLongRunning", *_POSTED)
 _BEGINS: Final = re.compile(
     r"(?P<response>/responses)$|(?P<batch>/batches)$|(?P<video>/videos)$"
     r"|(?P<gemini>/[^/:]+:batchGenerateContent)$|(?P<operation>/[^/:]+:predictLongRunning)$"
@@ -115,14 +112,26 @@ class Report(NamedTuple):
     """Whether it is one only if its beginning is known: others have such paths, too."""
 
 
-def is_long(path: str, body: DecodedBody | None) -> bool:
+def may_be_job(method: str | None, path: str) -> bool:
+    """Whether an exchange may be about a job, quickly: 0.3 µs, where one loop over the names takes 2."""
+    if method == "POST":
+        return path.endswith(_POSTS)
+    return method == "GET" and (
+        "/responses/" in path
+        or "/batches/" in path
+        or "/files/" in path
+        or "/videos/" in path
+        or "/operations/" in path
+    )
+
+
+def is_long(body: DecodedBody | None) -> bool:
     """Whether reading what an exchange says of a job would hold others up."""
-    found = body is not None and len(body.head) > results.LONG_BYTES and any(part in path for part in _PARTS)
-    return found and _ASKED.search(path) is not None
+    return body is not None and len(body.head) > results.LONG_BYTES
 
 
 def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Call | None) -> Report | None:
-    """Read what an exchange says of a job; None when nothing.
+    """Read what an exchange that may be about a job says of it; None when nothing.
 
     Args:
         setting: Provider of the route.
@@ -131,15 +140,13 @@ def report_of(setting: str, record: Record, exchange: DecodedExchange, call: Cal
         call: The LLM call that it is, if it is one.
     """
     path, body = record.path or "", exchange.response_body
-    if not any(part in path for part in _PARTS) or (setting != "auto" and setting not in PROVIDERS):
+    if body is None or not body.head or is_refusal(record) or (setting != "auto" and setting not in PROVIDERS):
         return None
-    if body is None or not body.head or is_refusal(record):
-        return None
-    may_ask = record.method == "GET" or (record.method == "POST" and path.endswith(_POSTED))
-    asked = _ASKED.search(path) if may_ask else None
-    if asked is not None and asked.lastgroup is not None:
-        return _ASKS[asked.lastgroup](record, exchange, asked[asked.lastgroup], body)
-    begins = _BEGINS.search(path) if record.method == "POST" else None
+    if record.method == "GET" or path.endswith(_POSTED):
+        asked = _ASKED.search(path)
+        kind = None if asked is None else asked.lastgroup
+        return None if asked is None or kind is None else _ASKS[kind](record, exchange, asked[kind], body)
+    begins = _BEGINS.search(path)
     if begins is None or begins.lastgroup is None:
         return None
     return _begun(record, exchange, begins.lastgroup, body, call)
