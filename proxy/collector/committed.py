@@ -90,7 +90,8 @@ class CommittedPositions:
             if not position.closed:
                 received = position.taken + position.dropped.get("ring_full", 0)
                 position = msgspec.structs.replace(position, received=received, closed=True)
-                self._events.add_unclean_start("ring_lost", source_id)
+                lost = self._sources.lost_records.get(source_id, 0)
+                self._events.add_unclean_start("ring_lost", source_id, lost)
             self._retire(source_id, position)
 
     def _retire(self, source_id: bytes, position: Position) -> None:

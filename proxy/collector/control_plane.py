@@ -28,6 +28,7 @@ from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.sources import Sources
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import follow_tail
+from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import DATA_DIR, RING_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.status import StatusView, process_ids, process_totals, worker_totals
@@ -202,7 +203,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     workers = Workers(sources.attached)
     status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, workers)
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
-    readiness = Readiness(status, writer, workers, places)
+    readiness = Readiness(status, writer, workers, places, DataFiles(data.path))
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)

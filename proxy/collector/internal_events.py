@@ -75,5 +75,7 @@ class InternalEvents:
         times = {"fromMs": now_ms if from_ms is None else from_ms, "toMs": now_ms if to_ms is None else to_ms}
         self.add_event("gap", {"count": count, "reason": reason, **times})
 
-    def add_unclean_start(self, reason: str, source_id: bytes) -> None:
-        self.add_event("unclean_start", {"count": None, "reason": reason, "ring": source_id.hex()})
+    def add_unclean_start(self, reason: str, source_id: bytes, at_least: int = 0) -> None:
+        """Report that a ring is lost; how much was in it is not known, but maybe that it was so much at least."""
+        known: dict[str, object] = {"minCount": at_least} if at_least else {}
+        self.add_event("unclean_start", {"count": None, **known, "reason": reason, "ring": source_id.hex()})

@@ -22,6 +22,7 @@ import msgspec
 from proxy.ring.counters import CounterLayout, CounterSnapshot, add_counts
 from proxy.ring.descriptor import Descriptor, read_descriptor
 from proxy.ring.inflight import InflightExchange, InflightReader
+from proxy.ring.mend import pushed_in
 from proxy.ring.ring import RingEntry, RingReader
 from proxy.ring.segment import SUFFIX, Segment, segments_in
 from proxy.ring.segment_layout import SegmentError
@@ -184,6 +185,8 @@ class Sources:
     attached: dict[bytes, Source] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
     """Files that cannot be read, said once; they are left for the operator."""
+    lost_records: dict[bytes, int] = field(default_factory=dict)
+    """Their sources, and how many records in them were not taken, at least."""
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
     removed: set[bytes] = field(default_factory=set)
@@ -216,7 +219,17 @@ class Sources:
                 continue
             except SegmentError as error:
                 self.damaged.add(path.name)
-                log.error("a ring cannot be read and is left in place: %s", error)
+                lost = self._note_lost(path)
+                log.error("a ring cannot be read and is left in place, with at least %d records: %s", lost, error)
+
+    def _note_lost(self, path: Path) -> int:
+        try:
+            source_id = bytes.fromhex(path.stem)
+        except ValueError:
+            return 0
+        taken = self.positions.get(source_id, Position()).taken
+        self.lost_records[source_id] = lost = max(0, pushed_in(path) - taken)
+        return lost
 
     def _mend(self, source: Source) -> None:
         try:

@@ -19,6 +19,7 @@ LOCK_WAIT_S: Final = 10.0
 """A sidelog that is draining gets this long to let go before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
 STATE_FILE: Final = "state.json"
+LOCK_FILE: Final = "lock"
 STORAGE_URL_NAME: Final = "storage_url"
 """Member of the state: the store of the last start, where its URL can hold no password."""
 
@@ -70,7 +71,7 @@ def _instance(path: Path, configured: str) -> str:
 
 
 def _lock(path: Path, wait_s: float) -> int:
-    fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -88,7 +89,7 @@ def _lock(path: Path, wait_s: float) -> int:
 def is_in_use(path: Path) -> bool:
     """Return whether a sidelog runs with this data directory; True also where the lock cannot be read."""
     try:
-        fd = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError:

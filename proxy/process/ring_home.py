@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,13 @@ _UNCLAIMED: Final = "unclaimed"
 """File in the directory: since when it is known to have no owner."""
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 _ATTEMPTS: Final = 10
+
+HEAD_AT: Final = 512
+PUSHED_AT: Final = 520
+RELEASED_AT: Final = 704
+"""Where these cells lie in the file of a ring (ring/FORMAT.md); the layout itself is the ring's own affair."""
+_CELLS_END: Final = RELEASED_AT + 8
+_MAGIC: Final = b"sidelogR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +162,37 @@ def _sweep(parent: Path, home: RingHome) -> None:
             continue
         try:
             if _lock(fd) and _is_abandoned(path):
+                _tell_loss(path)
                 _remove(path)
         except OSError as error:
             log.warning("cannot sweep the ring directory %s: %s", path, error.strerror)
         finally:
             os.close(fd)
+
+
+def _tell_loss(path: Path) -> None:
+    """Say how many records were in rings that are about to be removed, as far as their header pages are there."""
+    rings = _rings(path)
+    lost = sum(map(waiting_in, rings))
+    if lost:
+        log.error(
+            "rings that nobody came back for are removed, and at least %d records in them",
+            lost, extra={"directory": str(path), "rings": len(rings), "owner": str(_owner(path).get("data_dir"))},
+        )  # fmt: skip
+
+
+def waiting_in(ring: Path) -> int:
+    """Return how many records wait in a ring's file, at least: of a part of them only the bytes are counted."""
+    try:
+        with ring.open("rb") as file:
+            page = file.read(_CELLS_END)
+    except OSError:
+        return 0
+    if len(page) < _CELLS_END or not page.startswith(_MAGIC):
+        return 0
+    cells = (page[at : at + 8] for at in (HEAD_AT, PUSHED_AT, RELEASED_AT))
+    head, pushed, released = (int.from_bytes(cell, sys.byteorder) for cell in cells)
+    return int(head & ~0b111 > released) if released else pushed
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -8,10 +8,12 @@ Invariant: what is read was written whole. A file without its header page is not
 """
 
 import os
+import sys
+from pathlib import Path
 from typing import Final
 
 from proxy.ring.entry import PREFIX, PREFIX_BYTES, Buffer
-from proxy.ring.segment_layout import HEADER_BYTES, PAGE, file_bytes
+from proxy.ring.segment_layout import HEADER_BYTES, MAGIC, PAGE, PUSHED, file_bytes
 
 MAX_FILE_BYTES: Final = 65 << 30
 """More than the largest ring that can be set: no header asks for more memory than that."""
@@ -31,6 +33,20 @@ def restore_size(fd: int) -> int | None:
     else:
         os.ftruncate(fd, whole)
     return size
+
+
+def pushed_in(path: Path) -> int:
+    """Return how many entries a file says its ring was given; 0 where its header page ends before that.
+
+    For files that cannot be read otherwise; nothing else of them is believed.
+    """
+    try:
+        with path.open("rb") as file:
+            page = file.read(PAGE)
+    except OSError:
+        return 0
+    cell = page[8 * PUSHED : 8 * PUSHED + 8]
+    return int.from_bytes(cell, sys.byteorder) if len(cell) == 8 and page.startswith(MAGIC) else 0
 
 
 def invalidate_cut_entry(buffer: Buffer, released: int, head: int, cut_at: int) -> None:

@@ -183,6 +183,10 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         assert (answer["ready"], answer["degraded"]) == (True, True)
         assert "the data directory was removed: restart" in answer["reasons"]
         assert "the data directory was removed or replaced while sidelog runs" in sidelog.log
+        eventually(lambda: (sidelog.data_dir / "admin-token").exists())
+        assert (tmp_path / "moved" / "admin-token").read_text() == (sidelog.data_dir / "admin-token").read_text()
+        command = [sys.executable, "-m", "proxy", "query", "--json", "--data-dir", str(sidelog.data_dir)]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout  # it is asked, and answers
         await_more(load.completed, 20)
 
 

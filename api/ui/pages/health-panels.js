@@ -287,7 +287,8 @@ const EXPLAINED = {
 export function gaps(records) {
   const rows = records.map((record) => {
     const start = moment(record.started_at_us);
-    const { count: number, reason } = record.data ?? {};
+    const { count: number, minCount, reason } = record.data ?? {};
+    const known = minCount ? `at least ${count(minCount)}` : "unknown";
     return el(
       "tr",
       {},
@@ -298,7 +299,7 @@ export function gaps(records) {
         el(
           "span",
           { class: "bad" },
-          number === null || number === undefined ? "unknown" : count(number),
+          number === null || number === undefined ? known : count(number),
         ),
       ),
       el("td", { class: "mono" }, String(reason ?? record.name)),

@@ -8,6 +8,7 @@ instance out of service would not mend it.
 import asyncio
 from typing import Final
 
+from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import Places
 from proxy.collector.watch.status import StatusView
 from proxy.collector.watch.workers import Workers
@@ -19,11 +20,12 @@ LOOK_EVERY_S: Final = 0.5
 class Readiness:
     """Puts together what is watched."""
 
-    def __init__(self, status: StatusView, writer: Writer, workers: Workers, places: Places) -> None:
+    def __init__(self, status: StatusView, writer: Writer, workers: Workers, places: Places, files: DataFiles) -> None:
         self._status = status
         self._writer = writer
         self._workers = workers
         self._places = places
+        self._files = files
 
     def answer(self) -> tuple[bool, dict[str, object]]:
         """Return whether traffic may come, and members to show beside it."""
@@ -50,7 +52,11 @@ class Readiness:
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
-        while True:
-            self._workers.look()
-            self._places.look()
-            await asyncio.sleep(LOOK_EVERY_S)
+        try:
+            while True:
+                self._workers.look()
+                self._places.look()
+                self._files.look()
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            self._files.close()

@@ -1,12 +1,14 @@
 """Rings, spool and store together: a ring is let go when the store has all of it, whoever is killed meanwhile."""
 
 import asyncio
+import os
 import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from proxy.ring.segment_layout import PAGE
 from storage.errors import StorageUnavailable
 from storage.record import Batch
 from tests.proxy.collector.test_drain import eventful_worker, events, told
@@ -85,6 +87,28 @@ async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: 
     assert set(kept.values()) == {1}
     assert len(kept) >= 15
     assert kept.keys() <= set(ids)
+
+
+async def test_a_ring_cut_within_its_header_page_says_at_least_how_much_is_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its count of entries may be left: what was not taken of them is the least, in the log and in the event."""
+    worker, store = RingWorker(tmp_path), MemoryStorage()
+    worker.record(5)
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: plane.ledger().stored == 5)
+    worker.record(3)
+    path = worker.segment.path
+    assert path is not None
+    whole = path.stat().st_size
+    os.truncate(path, PAGE - 1)
+    async with collecting(tmp_path, store) as plane:
+        await plane.until(lambda: not plane.writer.waiting_records)
+    os.truncate(path, whole)
+    worker.die()
+    (event,) = events(await rows(store), "unclean_start")
+    assert (event["count"], event["minCount"], event["reason"]) == (None, 3, "ring_lost")
+    assert "left in place, with at least 3 records" in caplog.text
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -12,8 +12,18 @@ import pytest
 
 from proxy.process import ring_home
 from proxy.process.data_dir import read_state
-from proxy.process.ring_home import ABANDONED_S, RingHome, claim_ring_home
+from proxy.process.ring_home import (
+    ABANDONED_S,
+    HEAD_AT,
+    PUSHED_AT,
+    RELEASED_AT,
+    RingHome,
+    claim_ring_home,
+    waiting_in,
+)
 from proxy.process.shared_memory import SharedMemoryError, private_directory
+from proxy.ring.segment_layout import HEAD, PUSHED, RELEASED
+from tests.support.rings import RingWorker
 
 
 @pytest.fixture
@@ -143,6 +153,29 @@ def test_what_nobody_comes_back_for_is_swept(shared: Path, data: Path, tmp_path:
     with claimed(shared, data):
         assert [path.exists() for path in lost] == [False, False, False]
         assert (kept / "a.ring").exists()
+
+
+def test_the_records_in_swept_rings_are_told(
+    shared: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At least so many as were never taken; of a ring that was read in part, one; nothing of what is no ring."""
+    assert (HEAD_AT, PUSHED_AT, RELEASED_AT) == (8 * HEAD, 8 * PUSHED, 8 * RELEASED)
+    home = killed(shared, data_dir(tmp_path / "gone"), "a.ring", "b.ring")
+    (home / "b.ring").write_bytes(b"x" * 4096)
+    (home / "a.ring").unlink()
+    workers = [RingWorker(home), RingWorker(home), RingWorker(home)]
+    for worker in workers:
+        worker.record(3)
+    for worker, released in zip(workers, (0, 8, workers[2].segment.cells[HEAD] & ~7), strict=True):
+        worker.segment.cells[RELEASED] = released
+        assert worker.segment.path is not None
+        assert waiting_in(worker.segment.path) == (3 if not released else int(released == 8))
+        worker.die()
+    shutil.rmtree(tmp_path / "gone")
+    with claimed(shared, data):
+        assert not home.exists()
+    (record,) = caplog.records
+    assert record.getMessage() == "rings that nobody came back for are removed, and at least 4 records in them"
 
 
 def test_rings_of_an_owner_out_of_sight_stay_for_a_day(shared: Path, data: Path, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.ring.mend import pushed_in
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
-from proxy.ring.segment_layout import PAGE, SegmentError, file_bytes
+from proxy.ring.segment_layout import PAGE, PUSHED, SegmentError, file_bytes
 from tests.proxy.ring.ringing import idle, numbers, push
 
 CAPACITY = 4 * PAGE
@@ -105,10 +106,18 @@ def test_a_cut_before_the_ring_costs_tables_and_entries(ring: Segment) -> None:
     successor.close()
 
 
-def test_without_its_header_page_a_file_is_no_ring(ring: Segment) -> None:
-    """Nothing is known of it."""
+def test_without_its_header_page_a_file_is_no_ring(ring: Segment, tmp_path: Path) -> None:
+    """How many entries there were may be left of it, and nothing else is known."""
     assert ring.path is not None
+    writer = RingWriter(ring, idle)
+    assert push(writer, 0)
+    assert push(writer, 1)
+    for size, pushed in ((PAGE - 1, 2), (8 * PUSHED + 8, 2), (8 * PUSHED + 7, 0), (0, 0)):
+        (tmp_path / "copy").write_bytes(ring.path.read_bytes()[:size])
+        with pytest.raises(SegmentError, match="damaged header"):
+            Segment.attach(tmp_path / "copy")
+        assert pushed_in(tmp_path / "copy") == pushed
+    (tmp_path / "copy").write_bytes(bytes(PAGE))
+    assert (pushed_in(tmp_path / "copy"), pushed_in(tmp_path / "none")) == (0, 0)
     os.truncate(ring.path, PAGE - 1)
-    with pytest.raises(SegmentError, match="damaged header"):
-        Segment.attach(ring.path)
     os.truncate(ring.path, whole(ring))  # so that the fixture can close it

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.collector.watch import readiness
+from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import DATA_DIR, Places
 from proxy.collector.watch.readiness import Readiness
 from proxy.collector.watch.workers import GRACE_S, Workers
@@ -30,7 +31,7 @@ class World:
         self.places = Places({}, {})
         anything: Any = self.fake
         self.workers = Workers({}, lambda: self.now_s)
-        self.readiness = Readiness(anything, anything, self.workers, self.places)
+        self.readiness = Readiness(anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent))
 
 
 def test_without_a_supervisor_one_who_answers_is_ready() -> None:

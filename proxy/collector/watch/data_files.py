@@ -1,0 +1,83 @@
+"""The files by which commands find a running sidelog: written anew when somebody removed them.
+
+Without token and state the commands reach nothing, and an operator who cleaned up too much could neither look nor
+export before the restart. Strategy: what both files say is remembered at each look. The invariant: nothing is written
+into a directory that another sidelog has made its own meanwhile; its lock tells.
+"""
+
+import fcntl
+import logging
+import os
+from pathlib import Path
+
+from proxy.process.data_dir import LOCK_FILE, STATE_FILE, TOKEN_FILE
+from proxy.process.files import replace_file
+
+log = logging.getLogger(__name__)
+
+
+class DataFiles:
+    """Remembers what is in them."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the data directory, which is there now."""
+        self._path = path
+        self._lock = self._lock_file()
+        self._seen: dict[str, bytes] = {}
+        self._lock_fd = -1
+        """Of a directory made anew: held as long as this process lives, lest another sidelog starts in it."""
+        self._failure = ""
+
+    def look(self) -> None:
+        """Read the files again, and write those anew that are gone."""
+        missing = []
+        for name in (TOKEN_FILE, STATE_FILE):
+            try:
+                self._seen[name] = (self._path / name).read_bytes()
+            except FileNotFoundError:
+                missing.append(name)
+            except OSError:  # nobody's business here: who needs the file says so
+                pass
+        lost = [name for name in missing if name in self._seen]
+        if lost:
+            self._restore(lost)
+
+    def close(self) -> None:
+        """Give up the lock of a directory made anew."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+
+    def _restore(self, names: list[str]) -> None:
+        try:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._is_ours():
+                return
+            for name in names:
+                replace_file(self._path / name, self._seen[name])
+        except OSError as error:
+            if self._failure != str(error):
+                self._failure = str(error)
+                log.warning("files of the data directory are gone and cannot be written anew: %s", error.strerror)
+            return
+        log.warning("files of the data directory were removed while sidelog runs: written anew: %s", ", ".join(names))
+
+    def _is_ours(self) -> bool:
+        """Whether the lock of the start is still there, or that of a new directory nobody's but ours."""
+        if self._lock_fd >= 0 or (any(self._lock) and self._lock_file() == self._lock):
+            return True
+        fd = os.open(self._path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        self._lock_fd = fd
+        return True
+
+    def _lock_file(self) -> tuple[int, int, int]:
+        """Return what tells the lock's file from another that got its number; zeros where there is none."""
+        try:
+            status = (self._path / LOCK_FILE).stat()
+        except OSError:
+            return 0, 0, 0
+        return status.st_dev, status.st_ino, status.st_ctime_ns
