@@ -186,6 +186,7 @@ class CapturedExchange:
         "first_byte_ns",
         "flags",
         "id",
+        "is_thinned",
         "longest_gap_us",
         "notes",
         "outcome",
@@ -249,6 +250,7 @@ class CapturedExchange:
             at = middle + response_tail
             if timeline:
                 self.timeline = list(TIMELINE_ENTRY.iter_unpack(raw[at : at + timeline]))
+        self.is_thinned = NOTE_LONGEST_GAP in self.notes
         self.longest_gap_us = self._longest_gap_us() if self.timeline else None
 
     def _longest_gap_us(self) -> int | None:

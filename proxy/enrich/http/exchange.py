@@ -32,6 +32,8 @@ class DecodedExchange(msgspec.Struct, gc=False):
     timeline: list[tuple[int, int]] = []
     """(byte offset in the decoded text, µs since the start) per chunk of the response."""
     longest_gap_us: int | None = None
+    is_thinned: bool = False
+    """Whether of the timeline only the first entries are a chunk each (`proxy.ring.timeline`)."""
     keeps_text: bool = True
     """Whether anything of the bodies may be stored; else they are here for their counts alone."""
 
@@ -78,7 +80,8 @@ class ExchangeDecoder:
                     timeline = list(zip(response_body.marks, (at_us for _, at_us in timeline), strict=True))
         return DecodedExchange(
             labels, self._lines.read(line), request, head,
-            status_line, response, request_body, response_body, timeline, captured.longest_gap_us, keeps_text,
+            status_line, response, request_body, response_body, timeline, captured.longest_gap_us,
+            captured.is_thinned, keeps_text,
         )  # fmt: skip
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:

@@ -17,6 +17,7 @@ from proxy.enrich.llm import openai
 from proxy.enrich.llm.call import CallUsage, Provider
 from proxy.enrich.llm.recognise import candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
+from proxy.ring.timeline import FIRST_CHUNKS
 from storage.record import Outcome, Record, Stream, StreamEnd
 
 _HOSTS: Final = (
@@ -131,7 +132,8 @@ def _read_stream(
     body = frames.body
     pace = read_stream(usage, provider, frames)
     end = _end_of(usage, outcome, has_end=body.has_end)
-    first_content_us = time_at(exchange.timeline, pace.first_content)
+    exact = FIRST_CHUNKS if exchange.is_thinned else len(exchange.timeline)
+    first_content_us = time_at(exchange.timeline[:exact], pace.first_content)
     return Stream(first_content_us, pace.frames, exchange.longest_gap_us, end == "complete", end=end)
 
 

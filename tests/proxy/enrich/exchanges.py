@@ -8,7 +8,7 @@ import msgspec
 from proxy.ring.body_window import Window
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
-from proxy.ring.timeline import Timeline
+from proxy.ring.timeline import Timeline, note_chunk
 from proxy.settings.model import CaptureSettings, RouteSettings, Settings
 from storage.record import Outcome, new_id
 
@@ -53,7 +53,10 @@ def exchange(
     made.request_body, made.response_body = Window(*windows), Window(*windows)
     made.request_body.add(body)
     made.response_body.add(answer)
-    made.timeline = None if timeline is None else Timeline(timeline)
+    if timeline is not None:
+        made.timeline = Timeline()
+        for entry in timeline:
+            note_chunk(made.timeline, *entry)
     made.connect_ns = made.sent_ns = made.first_byte_ns = made.done_ns = made.ended_ns = 5_000_000
     header, sections = made.encode(0)
     return CapturedExchange(header, b"".join(sections))

@@ -75,6 +75,35 @@ def test_times_of_a_stream_come_from_the_timeline() -> None:
     assert (record.stream.first_content_us, record.stream.longest_gap_us, record.stream.frames) == (5000, 85_000, 4)
 
 
+@pytest.mark.parametrize(("before", "is_known"), [(1, True), (120, True), (200, False)])
+def test_first_content_of_a_long_stream(before: int, is_known: bool) -> None:
+    """A timeline that was thinned knows the time of each of its first chunks, and none where it cannot tell."""
+    frames = [sse(chunk("", None))] * before + [sse(chunk("a"))] * 5000 + [sse("[DONE]")]
+    size, timeline = 0, []
+    for number, frame in enumerate(frames, 1):
+        size += len(frame)
+        timeline.append((size, number * 1000))
+    record = record_of(
+        "/v1/chat/completions", CHAT, b"".join(frames), content_type="text/event-stream", timeline=timeline,
+        windows=(1 << 20, 1 << 18),
+    )  # fmt: skip
+    assert record.stream is not None
+    assert record.stream.first_content_us == ((before + 1) * 1000 if is_known else None)
+    assert record.stream.longest_gap_us == 1000
+
+
+def test_content_that_begins_where_nothing_was_kept_has_no_time() -> None:
+    """Behind the head window nobody knows whether it had begun before."""
+    frames = [sse(chunk("", None))] * 30 + [sse(chunk("a"))] * 30 + [sse("[DONE]")]
+    timeline = [(sum(map(len, frames[:number])), number * 1000) for number in range(1, len(frames) + 1)]
+    record = record_of(
+        "/v1/chat/completions", CHAT, b"".join(frames), content_type="text/event-stream", timeline=timeline,
+        windows=(1000, 1000),
+    )  # fmt: skip
+    assert record.stream is not None
+    assert (record.stream.first_content_us, record.stream.longest_gap_us) == (None, 1000)
+
+
 @pytest.mark.parametrize("number", [-1, 1 << 70, 10**400, 1.5, "12", True, None, [], {}])
 def test_strange_numbers_are_null(number: object) -> None:
     """A count that is none is not known; the others stand."""
