@@ -11,7 +11,7 @@ import msgspec
 
 from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES, codings_of, decode
-from proxy.enrich.redact.compact import compact
+from proxy.enrich.redact.compact import MIN_TEXT_BYTES, compact
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
 
@@ -119,6 +119,8 @@ def redacted_body(
         tail = tail or (b"" if is_truncated else head[-STORED_TAIL_BYTES:])
         head, is_truncated = head[:MAX_REDACTED_BYTES], True
     head, tail = redactor.redact_body(head, tail, content_type, is_truncated)
+    if not tail and len(head) <= MIN_TEXT_BYTES <= max_bytes:  # most bodies: 0.4 us less (bench/micro, enrich)
+        return Body(head, b"", body.size, is_truncated, body.coding, None)
     head, tail, is_cut = _cut(compact(head), compact(tail), max_bytes)
     return Body(head, tail, body.size, is_truncated or is_cut, body.coding, None)
 

@@ -67,12 +67,13 @@ class RequestLineReader:
             if named != query:
                 query = named
                 raw = b"%b %b?%b %b" % (method, path, query, version)
-        authority, path_text = None, text_of(_escaped(path))
+        text = bytes.decode if raw.isascii() else _text_of_escaped
+        authority, path_text = None, text(path)
         if path_text[:1] != "/" and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
             authority, path_text = absolute[1], absolute[2] or "/"
-        return RequestLine(raw, text_of(method), authority, path_text, text_of(_escaped(query)) if mark else None)
+        return RequestLine(raw, text_of(method), authority, path_text, text(query) if mark else None)
 
 
-def _escaped(raw: bytes) -> bytes:
+def _text_of_escaped(raw: bytes) -> str:
     """Write bytes that no URI holds as the escapes that stand for them (RFC 3986 §2.1)."""
-    return raw if raw.isascii() else _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw)
+    return _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw).decode()

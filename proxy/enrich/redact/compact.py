@@ -11,7 +11,7 @@ import hashlib
 import re
 from typing import Final
 
-from proxy.enrich.redact.json_keys import compile_bytes
+from proxy.enrich.redact.json_keys import compile_bytes, held_by
 
 MIN_BASE64_CHARACTERS: Final = 1024
 """Shorter ones are keys, hashes and small icons, which are kept."""
@@ -39,11 +39,12 @@ _NUMBER_TABLE: Final = bytes(110 if byte in b"0123456789.eE+-, \t\n\r\f\v" else 
 _CANDIDATE: Final = compile_bytes(
     rb"[A-Za-z0-9+/_=\\-]{%d}|\[(?:\s*-?[0-9][0-9.eE+\-]*\s*,){%d}" % (_RUN_CHARACTERS, _RUN_NUMBERS)
 )
+_may_hold_candidate: Final = held_by(_CANDIDATE)
 
 
 def compact(text: bytes) -> bytes:
     """Replace long payloads; the same object comes back when there are none."""
-    if len(text) <= MIN_TEXT_BYTES or not may_hold_payload(text) or _CANDIDATE.search(text) is None:
+    if len(text) <= MIN_TEXT_BYTES or not may_hold_payload(text) or not _may_hold_candidate(text):
         return text
     return _BASE64.sub(_without_base64, _NUMBERS.sub(_without_numbers, text))
 

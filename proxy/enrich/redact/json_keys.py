@@ -11,7 +11,7 @@ Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is w
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, cast
 
@@ -50,6 +50,19 @@ def compile_bytes(pattern: bytes) -> re.Pattern[bytes]:
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     return cast("re.Pattern[bytes]", re2.compile(pattern, options))
+
+
+def held_by(pattern: re.Pattern[bytes]) -> Callable[[bytes], bool]:
+    """Return the question whether a text holds a pattern of `compile_bytes`.
+
+    It is asked of nearly every record, and google-re2's own `search`, a generator in Python, takes longer than its
+    binding: 0.4 instead of 1.0 us for a path (bench/micro, redact). Where the binding is not as we know it, `search`.
+    """
+    match = getattr(getattr(pattern, "_regexp", None), "Match", None)
+    if match is None:
+        return lambda text: pattern.search(text) is not None
+    anchor, nowhere = re2._Anchor.UNANCHORED, (-1, -1)
+    return lambda text: match(anchor, text, 0, len(text))[0] != nowhere
 
 
 class JsonRedactor:

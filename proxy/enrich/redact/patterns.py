@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from proxy.enrich.redact.json_keys import MARK, MAX_HITS, compile_bytes
+from proxy.enrich.redact.json_keys import MARK, MAX_HITS, compile_bytes, held_by
 
 MIN_BYTES: Final = 16
 """The shortest thing any pattern finds is longer."""
@@ -57,6 +57,7 @@ ESCAPED: Final = rb"\\u00(?:2[dD]|3[0-9]|[46][1-9a-fA-F]|[57][0-9aA]|5[fF])"
 """A letter, digit, hyphen or underscore that nobody needs to escape in JSON."""
 
 _FOUND: Final = compile_bytes(PATTERN)
+_may_hold: Final = held_by(_FOUND)
 _ESCAPE: Final = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 _LEAD: Final = re.compile(rb"\\[nrtbf]|%[0-9A-Fa-f]{2}")
 _KEPT: Final = re.compile(
@@ -77,7 +78,7 @@ def redact_patterns(text: bytes) -> bytes:
         return text
     if b"\\u00" in text:
         text = _redact_escaped(text)
-    if _FOUND.search(text) is None:  # 0.7 us less for nearly all (bench/micro, redact)
+    if not _may_hold(text):  # 0.7 us less for nearly all (bench/micro, redact)
         return text
     pieces: list[bytes] = []
     kept = 0

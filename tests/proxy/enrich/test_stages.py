@@ -1,0 +1,91 @@
+"""Records are made in stages, and are what they would be if each were made alone."""
+
+import gzip
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.micro import enrich
+from proxy.enrich.http.bodies import TooLong
+from proxy.enrich.records import RecordBuilder
+from proxy.enrich.stages import stage
+from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
+from proxy.ring.exchange import CapturedExchange
+from storage.record import Entry
+
+LIMIT_BYTES = 4096
+CALL = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"add","arguments":{"token":"x"}}}'
+RESULT = b'{"jsonrpc":"2.0","id":%d,"result":{"content":[]}}'
+CODED = "Content-Encoding: gzip\r\n"
+ENTRIES = (
+    enrich.entry("GET", "/items/1?limit=5&token=abc", b"", enrich.DOCUMENT),
+    enrich.entry("GET", "/items/2", b"", enrich.LARGE),
+    *(enrich.varied("POST", enrich.DOCUMENT, enrich.DOCUMENT, number) for number in range(3)),
+    enrich.entry("POST", "/v1/chat/completions", enrich.CHAT, enrich.chat_stream(3), "text/event-stream"),
+    *(enrich.entry("POST", "/mcp", CALL % number, RESULT % number) for number in range(2)),
+    enrich.entry("POST", "/a", gzip.compress(b"a" * (LIMIT_BYTES - 1)), b"", more_headers=CODED),
+    enrich.entry("POST", "/b", gzip.compress(b"b" * LIMIT_BYTES), b"", more_headers=CODED),
+    enrich.entry("POST", "/c", b"no gzip", b"", more_headers=CODED),
+    enrich.entry("POST", "/d", b'{"password":"x"}', b"", more_headers="Authorization: Bearer x\r\nCookie: a=b\r\n"),
+)
+
+
+@pytest.fixture(scope="module")
+def descriptor() -> Descriptor:
+    return read_descriptor(write_descriptor(msgspec.to_builtins(enrich.SETTINGS)))
+
+
+def together(builder: RecordBuilder, captured: list[CapturedExchange], descriptor: Descriptor) -> Iterator[Entry]:
+    """Build in stages, as the collector does: what would take long is built apart, and what follows waits."""
+    for each, made in zip(captured, builder.build_each(captured, descriptor, LIMIT_BYTES), strict=True):
+        if isinstance(made, Exception):
+            assert isinstance(made, TooLong)
+            made = builder.build(each, descriptor)
+        yield made
+
+
+def alone(builder: RecordBuilder, captured: list[CapturedExchange], descriptor: Descriptor) -> Iterator[Entry]:
+    """Build one after the other."""
+    for each in captured:
+        try:
+            yield builder.build(each, descriptor, LIMIT_BYTES)
+        except TooLong:
+            yield builder.build(each, descriptor)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(ENTRIES), max_size=12))
+def test_stages_change_nothing(descriptor: Descriptor, entries: list[tuple[bytes, bytes]]) -> None:
+    """Neither the records nor what is remembered between them, whatever fails or is built apart."""
+    builders = [RecordBuilder("a", enrich.SETTINGS) for _ in range(2)]
+    for _ in range(2):
+        captured = [[CapturedExchange(*entry) for entry in entries] for _ in builders]
+        made, expected = together(builders[0], captured[0], descriptor), alone(builders[1], captured[1], descriptor)
+        assert [same(entry) for entry in made] == [same(entry) for entry in expected]
+
+
+def same(entry: Entry) -> Entry:
+    """Leave out when a tool call was noted, which is read from the clock."""
+    for call in entry.tool_calls:
+        call.created_at_us = 0
+    return entry
+
+
+def test_what_fails_keeps_its_place() -> None:
+    """An exception goes through the stages behind it; others are not touched by it."""
+    halved = list(stage(lambda number: 6 // number, [1, 0, 2]))
+    assert halved[::2] == [6, 3]
+    assert isinstance(halved[1], ZeroDivisionError)
+    assert list(stage(str, halved)) == ["6", halved[1], "3"]
+
+
+def test_steps_are_taken_as_they_are_asked_for() -> None:
+    """So that a caller may pause between them."""
+    taken: list[int] = []
+    steps = stage(taken.append, [1, 2])
+    assert taken == []
+    next(steps)
+    assert taken == [1]
