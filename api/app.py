@@ -13,7 +13,7 @@ from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.native import aggregates, erase, export, keys, login, messages, records
+from api.native import aggregates, conversations, erase, export, keys, login, messages, records
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of
@@ -47,7 +47,6 @@ class Route:
 
 def routes() -> tuple[Route, ...]:
     """Return every route; a path that is not here is 404, another method 405."""
-    assets = load_assets()
     return (
         Route("GET", "/v1/requests", gateway.list_requests),
         Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
@@ -64,6 +63,8 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/histogram", aggregates.histogram),
         Route("GET", "/api/summary", aggregates.summary),
         Route("GET", "/api/export", export.export),
+        Route("GET", "/api/conversations", conversations.list_conversations),
+        Route("GET", "/api/conversations/{id}", conversations.get_conversation),
         Route("GET", "/api/records", records.list_records),
         Route("DELETE", "/api/records", erase.erase_records),
         Route("GET", "/api/records/stream", records.stream),
@@ -81,12 +82,20 @@ def routes() -> tuple[Route, ...]:
         Route("PATCH", "/api/keys/{id}", keys.change_key),
         Route("DELETE", "/api/keys/{id}", keys.delete_key),
         Route("GET", "/openapi.json", openapi, is_open=True),
-        Route("GET", "/docs", serve_page(assets.shell("docs.html", "pages/docs.js")), is_open=True),
         Route("GET", "/healthz", health.healthz, is_open=True),
         Route("GET", "/readyz", health.readyz, is_open=True),
         Route("GET", "/metrics", health.metrics, is_open=True),
-        Route("GET", "/login", serve_page(assets.shell("login.html", "pages/login.js")), is_open=True),
         Route("POST", "/login", login.login, is_open=True),
+        *_pages(),
+    )
+
+
+def _pages() -> tuple[Route, ...]:
+    """Return the UI: its pages, and the files they need."""
+    assets = load_assets()
+    return (
+        Route("GET", "/docs", serve_page(assets.shell("docs.html", "pages/docs.js")), is_open=True),
+        Route("GET", "/login", serve_page(assets.shell("login.html", "pages/login.js")), is_open=True),
         *(
             Route("GET", path, serve_page(assets.shell("index.html", "app.js", module)), is_open=True)
             for path, module in PAGES.items()

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from storage.record import DURATION_BUCKETS_S
-
+DURATION_BUCKETS_S: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+)  # fmt: skip
+"""Upper bounds of the latency histograms, in metrics and rollups alike; the last bucket is open."""
 BOUNDS_US: Final = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS_S)
 """Inclusive upper bounds of the latency buckets, µs; one more bucket has no end."""
 BUCKETS: Final = len(BOUNDS_US) + 1

@@ -94,6 +94,8 @@ class Filter:
     """Names of tools: LLM calls whose output called one of them."""
     is_llm: bool = False
     """Only LLM calls."""
+    conversations: tuple[bytes, ...] = ()
+    """Ids of conversations, 16 bytes; others match nothing."""
     tools: tuple[str, ...] = ()
     """Names of MCP tools: records that hold a call of one."""
     text: str | None = None
@@ -121,6 +123,7 @@ class Filter:
             or self.finish_reasons
             or self.called_tools
             or self.is_llm
+            or self.conversations
             or self.tools
             or self.text
             or any(method not in ROLLUP_METHODS for method in self.methods)
@@ -217,6 +220,7 @@ def matches(filter: Filter, record: Record) -> bool:
         and _has_status(filter, record.status)
         and (record.keyed or not filter.keyed)
         and _has_output(filter, record)
+        and (not filter.conversations or record.conversation in filter.conversations)
         and _is_found(filter, record)
         and _is_within(record.started_at_us, filter.since_us, filter.until_us, until_inclusive=False)
         and _is_within(record.duration_us, filter.min_duration_us, filter.max_duration_us, until_inclusive=True)

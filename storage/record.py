@@ -200,6 +200,10 @@ class Record(msgspec.Struct, gc=False):
     """Whether the route asked for an API key, `required` or `optional`; refused calls included."""
     endpoint: str | None = None
     """Template of the path, `/users/{id}`, as it was known when the record was made; null for events."""
+    conversation: bytes | None = None
+    """The conversation that an LLM call belongs to, 16 bytes; null when it is none, or nothing tells."""
+    marks: bytes | None = None
+    """What a call that continues this one states, as hashes of 16 bytes: its messages, the id of its response."""
 
 
 class Body(msgspec.Struct, array_like=True, gc=False):
@@ -337,12 +341,6 @@ class Batch(msgspec.Struct, gc=False):
     """Source uuid (16 bytes) → its position after this batch."""
     retired: list[bytes] = msgspec.field(default_factory=list)
     """Sources whose rows are removed: their counts were folded into another position of this batch."""
-
-
-DURATION_BUCKETS_S: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
-)  # fmt: skip
-"""Upper bounds of the latency histograms, in metrics and rollups alike; the last bucket is open."""
 
 
 def new_id(now_ns: int, nonce: int, counter: int) -> bytes:

@@ -16,6 +16,7 @@ from api.access.principal import Principal, intersect, is_visible, narrow
 from api.http.errors import OutOfScope, Refused
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.base import Storage
+from storage.conversations import ConversationPage, ConversationQuery, ConversationStorage
 from storage.keys import ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
@@ -155,6 +156,15 @@ class ScopedStorage:
             return []
         calls = await self._read(self._storage.tool_calls_of, record_seq)
         return [call for call in calls if is_visible(call, self.scope)]
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        """Return a page of conversations: of each what is in scope; none where the store finds none."""
+        if not isinstance(self._storage, ConversationStorage):
+            return ConversationPage([], complete=True, next_before=None)
+        query = replace(query, filter=narrow(query.filter, self.scope))
+        page = await self._read(self._storage.conversations, query)
+        self._show([conversation.first for conversation in page.conversations])
+        return page
 
     async def _read(self, read: Callable[[Asked], Awaitable[Found]], asked: Asked) -> Found:
         async with self._gate.turn():

@@ -14,7 +14,7 @@ from api.http.cursor import decode_cursor
 from api.http.errors import BadParameter
 from api.http.times import read_moment_us
 from storage.query import Filter, Order, RecordQuery
-from storage.record import LEVELS, OUTCOMES
+from storage.record import LEVELS, OUTCOMES, parse_id
 
 MAX_INT64: Final = (1 << 63) - 1
 """Largest number a store can compare with."""
@@ -194,6 +194,7 @@ def read_filter(query: Query, now_us: int) -> Filter:
         models=read_list(query, "model"),
         finish_reasons=read_list(query, "finish_reason"),
         called_tools=read_list(query, "called_tool"),
+        conversations=tuple(parse_id(text) or b"" for text in read_list(query, "conversation")),
         tools=read_list(query, "tool"),
         text=read_text(query, "q"),
         trace_id=read_trace_id(query, "trace_id"),
@@ -206,7 +207,7 @@ LIST_PARAMETERS: Final = frozenset(
     (
         *("status", "method", "host", "route", "service", "project", "container", "client", "key"),
         *("level", "source", "outcome", "error_type", "provider", "model", "tool"),
-        *("finish_reason", "called_tool", "endpoint"),
+        *("finish_reason", "called_tool", "endpoint", "conversation"),
     )
 )
 """Filters that take alternatives."""

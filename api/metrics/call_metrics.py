@@ -74,11 +74,17 @@ class CallMetrics:
         return key
 
 
+def conversation_families(evictions: int) -> Iterator[Metric]:
+    """Return what became of the calls that later ones may continue."""
+    text = "Calls and responses that later calls are not known any more to continue."
+    yield _family("conversation_marks_evicted", text, (), {(): evictions})
+
+
 def _family(
     name: str,
     text: str,
     labels: tuple[str, ...],
-    values: "dict[tuple[str, str, str], int] | dict[tuple[str, str], float]",
+    values: "dict[tuple[str, str, str], int] | dict[tuple[str, str], float] | dict[tuple[()], int]",
 ) -> Metric:
     family = CounterMetricFamily("sidelog_" + name, text, labels=labels)
     for key, value in values.items():

@@ -18,8 +18,9 @@ from prometheus_client.registry import Collector
 
 from api.metrics.call_metrics import CallMetrics
 from api.stream.tail import Tail
+from storage.aggregates import DURATION_BUCKETS_S
 from storage.ledger import DROP_REASONS, Ledger
-from storage.record import DURATION_BUCKETS_S, Entry
+from storage.record import Entry
 
 MAX_ROUTES: Final = 1000
 """Routes counted apart; a configuration has tens."""

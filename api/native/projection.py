@@ -27,6 +27,8 @@ def record_json(record: Record) -> dict[str, object]:
     shown: dict[str, object] = msgspec.structs.asdict(record)
     shown["id"] = format_id(record.id)
     shown["data"] = read_json(record.data)
+    shown["conversation"] = None if record.conversation is None else format_id(record.conversation)
+    del shown["marks"]
     shown["in_flight"] = is_in_flight(record)
     shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
     shown["called_tools"] = None if record.stream is None else record.stream.tools

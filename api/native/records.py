@@ -29,8 +29,9 @@ BodySide = Literal["request", "response"]
 def _shown_record() -> Any:
     """Return the type of `record_json`: a stored record, ids as text, times also as ISO, an event's payload parsed."""
     changed: dict[str, Any] = {"seq": int | None, "id": str, "data": Any, "ended_at_us": int | None}
-    changed["duration_us"] = int | None
-    fields = [(field.name, changed.get(field.name, field.type)) for field in msgspec.structs.fields(Record)]
+    changed |= {"duration_us": int | None, "conversation": str | None}
+    stored = [field for field in msgspec.structs.fields(Record) if field.name != "marks"]
+    fields = [(field.name, changed.get(field.name, field.type)) for field in stored]
     times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
     derived = [("in_flight", bool), ("finish_reason", str | None), ("called_tools", list[str] | None)]
     derived.append(("begun_by", str | None))

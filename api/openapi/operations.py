@@ -22,7 +22,7 @@ from api.http.params import (
     SOURCES,
 )
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
-from api.native import aggregates, erase, keys, login, messages, records, tool_calls
+from api.native import aggregates, conversations, erase, keys, login, messages, records, tool_calls
 from storage.aggregates import FACETS
 from storage.record import LEVELS, ToolStatus
 
@@ -212,6 +212,20 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         },
         notes="`order`, when given, must be that of the cursor.",
         media_types=("application/x-ndjson", "text/csv", JSON),
+    ),
+    ("GET", "/api/conversations"): Operation(
+        {
+            **FILTERS,
+            "min_turns": whole(conversations.MAX_TURNS, 1, minimum=1),
+            **{"limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1), "cursor": CURSOR_DOWN},
+        },
+        conversations.ConversationPage,
+        notes="A conversation is listed when one of its calls matches; its sums are those of all its calls.",
+    ),
+    ("GET", "/api/conversations/{id}"): Operation(
+        {"limit": whole(1000, conversations.DEFAULT_CALLS, minimum=1), "cursor": CURSOR_UP},
+        conversations.ConversationDetail,
+        errors=(400, 404),
     ),
     ("GET", "/api/records"): Operation(
         {

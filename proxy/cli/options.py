@@ -112,6 +112,7 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("finish_reason", Many, "Why the output of an LLM call ended: stop, tool_calls, length, …"),
     ("called_tool", Many, "Name of a tool that the model called."),
     ("tool", Many, "Name of an MCP tool that was called."),
+    ("conversation", Many, "Id of a conversation."),
     ("q", _ONE, "Text in path, error or bodies."),
     ("min_latency_ms", int | None, "At least this long."),
     ("max_latency_ms", int | None, "At most this long."),

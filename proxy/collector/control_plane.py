@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
+from api.metrics.call_metrics import conversation_families
 from api.metrics.metrics import Metrics, StoreStatus
 from api.metrics.process_metrics import process_families
 from api.metrics.process_usage import usage_families
@@ -174,6 +175,7 @@ async def _run_tail(settings: Settings, data: DataDir, state: StartState, plane:
         await reconcile(settings, data, state, plane.writer, plane.drain, plane.committed)
         plane.builder.await_answers(state.waiting)
         plane.builder.know_jobs(state.jobs)
+        plane.builder.recall_conversations(state.calls)
         await plane.keys.refresh()
     await follow_tail(settings, plane.tail, plane.storage, data)
 
@@ -190,6 +192,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     builder.await_answers(state.waiting)
     if state.offline_since is None:
         builder.know_jobs(state.jobs)
+    builder.recall_conversations(state.calls)
     size_cap = SizeCap(storage, settings.retention.max_bytes)
     writer = _build_writer(settings, data, state, metrics.observe_batch, size_cap)
     access_log = open_access_log(settings.log.access)
@@ -210,6 +213,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
     metrics.watch(lambda: process_families(process_totals(sources, workers, places)))
     metrics.watch(lambda: usage_families(process_ids(workers)))
+    metrics.watch(lambda: conversation_families(builder.conversation_evictions))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(

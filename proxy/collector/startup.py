@@ -30,7 +30,8 @@ from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 from storage.ledger import SOURCE_SPOOL, merge
-from storage.record import Batch, Job, Position, ToolCall, now_us
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Job, Position, Record, ToolCall, now_us
 from storage.tools import ToolStorage
 from storage.writer.deferred import RETRY_S, DeferredStorage
 from storage.writer.spool import SUFFIX, Spool
@@ -47,6 +48,9 @@ FIRST_ATTEMPT_S: Final = 1.0
 """How long the start waits for the store before it continues offline."""
 ANSWER_S: Final = 5.0
 """How long an open store may take to return its positions."""
+
+RECALLED_CALLS: Final = 5000
+"""LLM calls that are read at the start, some 50 ms: what continues an older one begins a conversation anew."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,8 @@ class StartState:
     """Tool calls whose answer was awaited when the last collector ended."""
     jobs: list[Job] = field(default_factory=list)
     """The newest jobs that the store knows."""
+    calls: list[Record] = field(default_factory=list)
+    """The newest LLM calls, oldest first: later ones may continue them."""
     notices: StoreNotices = field(default_factory=StoreNotices)
     """What was to be told of the store so far."""
 
@@ -134,7 +140,15 @@ async def _start(settings: Settings, data: DataDir, deferred: DeferredStorage) -
             spool = load_spool(settings, data.path, answer.positions)
             fanout = _fanout(settings, answer.secret)
             return StartState(
-                deferred, storage, answer.positions, spool, tail, fanout, waiting=answer.waiting, jobs=answer.jobs
+                deferred,
+                storage,
+                answer.positions,
+                spool,
+                tail,
+                fanout,
+                waiting=answer.waiting,
+                jobs=answer.jobs,
+                calls=answer.calls,
             )
     return _start_offline(settings, data, deferred)
 
@@ -176,6 +190,7 @@ class _StoreState:
     secret: bytes
     waiting: list[ToolCall]
     jobs: list[Job]
+    calls: list[Record]
 
 
 async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail: Tail) -> _StoreState | None:
@@ -186,7 +201,8 @@ async def _read_store(settings: Settings, data: DataDir, storage: Storage, tail:
             secret = await read_secret(storage) if settings.admin.fanout else b""
             waiting = await storage.waiting_calls(data.instance) if isinstance(storage, ToolStorage) else []
             jobs = await storage.jobs(MAX_JOBS)
-            return _StoreState(await _positions(data, storage), secret, waiting, jobs)
+            calls = await storage.select(RecordQuery(filter=Filter(is_llm=True), limit=RECALLED_CALLS))
+            return _StoreState(await _positions(data, storage), secret, waiting, jobs, calls.records[::-1])
     except (StorageUnavailable, TimeoutError) as error:
         log.error("the store was opened but does not answer: %s", str(error) or f"timed out after {ANSWER_S:g} s")
     return None
@@ -209,7 +225,8 @@ async def reconcile(
     storage = await state.deferred.opened()
     while (answer := await _read_store(settings, data, storage, state.tail)) is None:  # noqa: ASYNC110 - sends no event
         await asyncio.sleep(RETRY_S)
-    stored, state.waiting, state.jobs = answer.positions, answer.waiting, answer.jobs
+    stored, state.waiting = answer.positions, answer.waiting
+    state.jobs, state.calls = answer.jobs, answer.calls
     if state.fanout is not None:
         state.fanout.secret = answer.secret
     is_reconciled = asyncio.Event()

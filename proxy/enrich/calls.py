@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from proxy.enrich.conversations.conversation import Conversations
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
@@ -42,6 +43,7 @@ class CallReader:
         self.mcp = McpReader(redactor)
         self.jobs = KnownJobs()
         self.sessions = LiveSessions()
+        self.conversations = Conversations()
         self._prices = Prices()
 
     def read(self, record: Record, exchange: DecodedExchange, *, may_take_long: bool) -> Calls:
@@ -65,6 +67,10 @@ class CallReader:
             jobs = self._read_job(record, report)
         elif call is not None:
             self._fill(record, call, (call.usage,))
+        if call is not None:
+            self._place(record, exchange, call)
+        elif report is not None and record.provider is not None:
+            record.conversation = self.conversations.of_response(record, exchange, report.name)
         return Calls(self.mcp.read(record, exchange) if is_mcp(setting, record, exchange) else [], jobs)
 
     def begin(self, record: Record, exchange: DecodedExchange) -> None:
@@ -93,6 +99,13 @@ class CallReader:
         record.model = self._redactor.redact_text(session.model)
         summary = msgspec.Raw(self._redactor.redact_value(msgspec.json.encode(session.summary(is_whole=is_whole))))
         record.data = msgspec.json.encode(data | {"llm": summary})
+
+    def _place(self, record: Record, exchange: DecodedExchange, call: Call) -> None:
+        place = self.conversations.place(record, exchange, call.members, call.usage.response_id)
+        if place is not None:
+            record.conversation = place.conversation
+            # Hashes of texts tell those who guess them, so they are kept only where texts are.
+            record.marks = place.marks if exchange.keeps_text else None
 
     def _read_job(self, record: Record, report: Report) -> list[Job]:
         """Fill the columns of a record that is about a job: counts, where nobody has them yet; return what is new."""

@@ -305,6 +305,15 @@ class RecordBuilder:
         """Know the jobs that were stored before this process started, newest first."""
         self._calls.jobs.load(jobs)
 
+    def recall_conversations(self, records: Iterable[Record]) -> None:
+        """Remember LLM calls that were stored before this process started, oldest first."""
+        self._calls.conversations.recall(records)
+
+    @property
+    def conversation_evictions(self) -> int:
+        """Calls, and responses, that later calls are not known any more to continue."""
+        return self._calls.conversations.evictions
+
     def waiting_tools(self) -> list[ToolCall]:
         """Return the tool calls whose response is awaited on another stream."""
         return self._calls.mcp.pending()

@@ -49,7 +49,7 @@ ROW_COLUMNS: Final = (
     *PLACES,
     "client_ip", *_TEXT,
     "data", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
-    "stream", "keyed",
+    "stream", "keyed", "conversation", "marks",
 )  # fmt: skip
 """Columns of a row as it is stored; `seq` is the first."""
 _MAX_COMBINATIONS: Final = 10_000
@@ -65,7 +65,7 @@ _CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in
 _ID: Final = COLUMNS.index("id")
 _STREAM: Final = COLUMNS.index("stream")
 _CLIENT_IP, _REQUEST_ID = COLUMNS.index("client_ip"), COLUMNS.index("request_id")
-_KEYED: Final = COLUMNS.index("keyed")
+_KEYED, _CONVERSATION = COLUMNS.index("keyed"), COLUMNS.index("conversation")
 
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own, as that of a request that brought none. No text is written so."""
@@ -164,6 +164,7 @@ class RowEncoder:
             record.cost_usd,
             None if record.stream is None else msgspec.msgpack.encode(record.stream),
             1 if record.keyed else 0,
+            None if record.conversation is None else UUID(record.conversation), record.marks,
         ]  # fmt: skip
 
     def _unknown_alone(self, records: Sequence[Record]) -> Iterable[Value]:
@@ -247,6 +248,7 @@ def _record(row: Iterable[Any], text: Mapping[int | None, str | None]) -> Record
         values[place] = words[values[place]]
     values[_ID] = values[_ID].bytes
     values[_KEYED] = values[_KEYED] == 1
+    values[_CONVERSATION] = values[_CONVERSATION] and values[_CONVERSATION].bytes
     if values[_STREAM] is not None:
         values[_STREAM] = msgspec.msgpack.decode(values[_STREAM], type=Stream)
     return packing.unpacked(values)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from storage.query import Filter, Order, Scope, path_spellings
 from storage.record import LEVELS
+from storage.relational.by_id import ID_BYTES
 from storage.relational.called_tools import part_of
 
 DIMENSIONS: Final = (
@@ -146,6 +147,7 @@ def conditions(
     clause.tools(filter, ids)
     clause.called_tools(filter.called_tools)
     clause.anywhere(filter.text)
+    clause.conversations(filter.conversations)
     clause.text(dialect.trace_id, filter.trace_id)
     clause.path(filter.path_contains)
     return clause.finish()
@@ -206,7 +208,7 @@ class _Clause:
         self._dialect = dialect
         self._first = first_parameter
         self._conditions: list[str] = []
-        self._parameters: list[int | str] = []
+        self._parameters: list[object] = []
         self._impossible = False
 
     def finish(self) -> Where | None:
@@ -330,7 +332,13 @@ class _Clause:
             marks = [self._marks([lowered]) for _ in range(condition.count("{}"))]
             self._conditions.append(condition.format(*marks))
 
-    def _marks(self, values: Sequence[int] | Sequence[str]) -> str:
+    def conversations(self, ids: Sequence[bytes]) -> None:
+        if ids:
+            known = [self._dialect.from_id(value) for value in ids if len(value) == ID_BYTES]
+            self._impossible |= not known
+            self._conditions.append(f"conversation IN ({self._marks(known) if known else 'NULL'})")
+
+    def _marks(self, values: Sequence[object]) -> str:
         first = self._first + len(self._parameters)
         self._parameters.extend(values)
         form = self._dialect.number if isinstance(values[0], int) else "{}"

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from storage.aggregates import FacetValue, Histogram, Summary
+from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, bounded
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Job, Payload, Record, ToolCall
-from storage.relational.reads import facets, histogram, jobs, keys, page, summary, tools, totals
+from storage.relational.reads import conversations, facets, histogram, jobs, keys, page, summary, tools, totals
 from storage.relational.session import Session
 from storage.relational.tally import check_names
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
@@ -23,7 +24,7 @@ T = TypeVar("T")
 
 
 class RelationalStorage(ABC, Generic[S]):
-    """What `storage.base.Storage` and `storage.tools.ToolStorage` ask for, as far as databases do not differ."""
+    """What `storage.base.Storage` and the protocols beside it ask for, as far as databases do not differ."""
 
     def __init__(self, backend: str, location: str, schema_version: int) -> None:
         self._backend = backend
@@ -101,6 +102,9 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         return await self._read(lambda session: tools.tool_calls_of(session, record_seq))
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        return await self._read(lambda session: conversations.read_conversations(session, query))
 
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
         return await self._read_soon(lambda session: tools.waiting_calls(session, instance))

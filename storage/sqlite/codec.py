@@ -46,7 +46,7 @@ _PLAIN: Final = (
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
-    "keyed", "finish_reason", "called_tools",
+    "keyed", "finish_reason", "called_tools", "conversation", "marks",
 )  # fmt: skip
 _MAX_COMBINATIONS: Final = 10_000
 """Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
@@ -196,6 +196,7 @@ class RowEncoder:
             1 if record.keyed else 0,
             0 if stream is None else id_of(connection, "finish_reason", stream.finish_reason),
             0 if stream is None else id_of(connection, "called_tools", pack(stream.tools)),
+            record.conversation, record.marks,
         )  # fmt: skip
 
 
@@ -224,6 +225,8 @@ def is_plain(record: Record) -> bool:
         and record.reasoning_tokens is None
         and record.cost_usd is None
         and record.price_source is None
+        and record.conversation is None
+        and record.marks is None
     )
 
 

@@ -39,7 +39,7 @@ QUERIES = [
     "kind=event", "level=error", "status=5xx", "includeRequestBody=true&includeResponseBody=1", "in_flight=true",
     "path=e", "key=k1", "since=7d&format=ndjson", "format=csv", "format=har&bodies=true", "order=asc&kind=all",
     "endpoint=users", "tool_names=own,other", "content_search=an", "sort_by=latency&limit=1&offset=1",
-    "since=30d", "processedAfter=2020-01-01",
+    "min_turns=2", "since=30d", "processedAfter=2020-01-01",
 ]  # fmt: skip
 FOREIGN: list[dict[str, str | None]] = [
     {"project": "proj_b", "container": "cnt_2", "client": "other"},
@@ -56,6 +56,7 @@ def record_at(number: int, is_event: bool, has_failed: bool, place: dict[str, st
         **place, "service": f"svc-{word}", "host": f"{word}.test", "user_agent": word, "error_type": word,
         "route_id": "default" if word == "own" else f"route-{word}", "key_id": "k1" if word == "own" else "k2",
         "key_name": word, "keyed": True, "model": word, "provider": word, "user_id": word, "request_id": word,
+        "conversation": bytes(16),
     }  # fmt: skip
     if is_event:
         return make_event(number, **fields, data=f'{{"{word}": 1}}'.encode())
@@ -134,6 +135,7 @@ async def streamed(client: Client, world: World, path: str, headers: dict[str, s
 def paths(shapes: list[tuple[bool, bool, bool, int]]) -> list[str]:
     """Every path that can be asked, with ids of own and foreign records, and of those in flight."""
     ids = [format_id(make_record(number).id) for number in (*range(1, len(shapes) + 1), 500, 501, 502)]
+    ids.append(format_id(bytes(16)))
     found = []
     for route in routes():
         if route.method != "GET" or route.is_open:

@@ -45,6 +45,8 @@ _FULL: dict[str, Any] = {
     "stream": Stream(first_content_us=10, frames=4, longest_gap_us=None, finished=True),
     "keyed": True,
     "endpoint": "/v1/chat/{id}",
+    "conversation": bytes(range(16)),
+    "marks": bytes(range(32)),
 }
 
 

@@ -21,6 +21,7 @@ from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, Tool
 from storage.relational.by_id import id_number
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 from tests.support import memory_aggregates
+from tests.support.memory_conversations import FindsConversations
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.memory_keys import MemoryKeys
 from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
@@ -30,7 +31,7 @@ _MAX_INT: Final = (1 << 63) - 1
 _UNKNOWN: Final = "unknown"
 
 
-class MemoryStorage(MemoryJobs, NoUpkeep):
+class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
     """`storage.base.Storage` in memory, without a bound."""
 
     def __init__(self) -> None:

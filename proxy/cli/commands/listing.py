@@ -63,7 +63,7 @@ def read_fields(text: str | None) -> tuple[str, ...]:
     from storage.record import Record
 
     names = tuple(name for part in (text or "").split(",") if (name := part.strip()))
-    known = (*COMPUTED, *Record.__struct_fields__, *DERIVED)
+    known = (*COMPUTED, *(name for name in Record.__struct_fields__ if name != "marks"), *DERIVED)
     if unknown := [name for name in names if name not in known]:
         raise CommandError(f"unknown field {unknown[0]!r}, expected some of: {', '.join(known)}", exit_code=2)
     return names

@@ -22,6 +22,8 @@ _BACKWARD: Final = re.compile(rb'"[^"]*+(?:"(?=\\)[^"]*+)*+("?)|[{}\[\]]')
 _COLON: Final = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+-]*+|true|false|null', re.DOTALL)
 _MAX_DEPTH: Final = 200
+_ELEMENT_DEPTH: Final = 3
+"""Of an object in an array in the root."""
 
 
 def members_at_start(data: bytes, names: Collection[bytes]) -> list[Members]:
@@ -125,6 +127,30 @@ def elements_at_end(data: bytes) -> list[tuple[int, int]]:
             if len(ends) == 1 and token == b"{":
                 spans.append((end - 1, closed))
     return spans[::-1]
+
+
+def elements_at_start(data: bytes, names: Collection[bytes]) -> list[bytes]:
+    """Return the elements that are whole of the first array of some names that the root of a document has."""
+    depth = begun = 0
+    is_inside = False
+    elements: list[bytes] = []
+    for number, found in enumerate(_FORWARD.finditer(data)):
+        token = found.group()
+        if number > MAX_TOKENS:
+            return elements
+        if token in (b"{", b"["):
+            depth += 1
+            if is_inside and depth == _ELEMENT_DEPTH:
+                begun = found.start()
+        elif token in (b"}", b"]"):
+            if is_inside and depth == _ELEMENT_DEPTH:
+                elements.append(data[begun : found.end()])
+            depth -= 1
+            if depth <= 1 and is_inside:
+                return elements
+        elif depth == 1 and token[1:-1] in names and (colon := _COLON.match(data, found.end())) is not None:
+            is_inside = data[colon.end() : colon.end() + 1] == b"["
+    return elements
 
 
 def write_members(members: Members) -> bytes:

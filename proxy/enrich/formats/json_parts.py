@@ -12,6 +12,8 @@ from typing import Final, TypeVar
 import msgspec
 
 Part = TypeVar("Part")
+Member = bytes | msgspec.Raw
+"""A member of an object, undecoded."""
 
 MAX_NUMBER: Final = (1 << 53) - 1
 """Largest count that every reader of JSON keeps exact; no real one comes near."""

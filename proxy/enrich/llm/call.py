@@ -21,6 +21,8 @@ class CallUsage:
     """As requested."""
     resolved_model: str | None = None
     """As the response names it."""
+    response_id: str | None = None
+    """Of a response that later calls may continue."""
     uncached_tokens: int | None = None
     """Input read from no cache, where the provider counts it apart."""
     input_tokens: int | None = None

@@ -24,6 +24,7 @@ _TERMINATORS: Final = frozenset(
 class _Document(msgspec.Struct, gc=False):
     """A chunk, an event of the responses API, or a whole response."""
 
+    id: Any = None
     object: Any = None
     type: Any = None
     model: Any = None
@@ -141,6 +142,8 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 def _read_object(usage: CallUsage, document: _Document) -> None:
     usage.set_resolved_model(document.model)
+    if document.object == "response":
+        usage.response_id = text_of(document.id) or usage.response_id
     usage.service_tier = text_of(document.service_tier) or usage.service_tier
     if is_object(document.error):
         error = decode(_PART, document.error) or _Part()

@@ -5,12 +5,14 @@ is read by structure. Invariant: a call that cannot be read costs these columns,
 old ones, because what followed them was not seen, are no counts. A frame has the time of the chunk that completed it.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.frames import time_at
+from proxy.enrich.formats.json_parts import Member
 from proxy.enrich.http.bodies import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.llm import openai
@@ -48,13 +50,16 @@ class Call(NamedTuple):
     provider: str
     usage: CallUsage
     stream: Stream | None
+    members: Mapping[str, Member] = {}
+    """Of the request, undecoded."""
 
 
 def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
     """Read the call of an exchange; None when it was none, or nothing of one can be told."""
     provider = candidate_of(setting, record.method, record.path or "")
     found = None if provider is None else recognise(provider, record, exchange)
-    return None if found is None else read_answer(found.provider, found.model, record, exchange)
+    call = None if found is None else read_answer(found.provider, found.model, record, exchange)
+    return None if found is None or call is None else call._replace(members=found.members)
 
 
 def read_answer(provider: Provider, model: str | None, record: Record, exchange: DecodedExchange) -> Call | None:

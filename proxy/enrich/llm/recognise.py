@@ -6,6 +6,7 @@ have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and
 """
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -95,7 +96,8 @@ _ERRORS: Final = {"cohere": (b'"message"', b'"id"'), "llama.cpp": (b'"error"', b
 _LOOK_BYTES: Final = 4096
 _DEPLOYMENT: Final = re.compile(r"/deployments/([^/]{1,256})/|/publishers/[^/]+/models/([^/:]{1,256}):")
 _PART_MODEL: Final = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
-_NAMES: Final = frozenset((b"model", *_INPUTS, *(name for names in _ASKS.values() for name in names)))
+_SESSIONS: Final = (b"metadata", b"session_id", b"litellm_session_id", b"prompt_cache_key")
+_NAMES: Final = frozenset((b"model", *_SESSIONS, *_INPUTS, *(name for names in _ASKS.values() for name in names)))
 
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder()
@@ -109,6 +111,8 @@ class _Asked(NamedTuple):
     model: str | None
     is_cut: bool = False
     """Others may be among what is missing."""
+    members: Mapping[str, bytes | msgspec.Raw] = {}
+    """Of those that were asked for, or of all, undecoded."""
 
 
 class Recognised(NamedTuple):
@@ -117,6 +121,8 @@ class Recognised(NamedTuple):
     provider: Provider
     model: str | None
     """As requested."""
+    members: Mapping[str, bytes | msgspec.Raw] = {}
+    """Of the request, undecoded; where the request is cut, those that are whole."""
 
 
 def candidate_of(setting: str, method: str | None, path: str) -> Provider | None:
@@ -148,7 +154,7 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
         is_call = is_asked and _answers(provider, record, exchange.response_body)
     if not is_call:
         return None
-    return Recognised(provider, _model_of(provider, path, asked))
+    return Recognised(provider, _model_of(provider, path, asked), {} if asked is None else asked.members)
 
 
 def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None:
@@ -165,14 +171,15 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None
             return None
         model = members.get("model")
         names = frozenset(name.encode() for name in members) & _NAMES
-        return _Asked(names, None if model is None else text_of(decode(_VALUE, model)))
+        return _Asked(names, None if model is None else text_of(decode(_VALUE, model)), False, members)
     if body.head.lstrip()[:1] != b"{":
         return None
     at_start = members_at_start(body.head, _NAMES)
     at_end = members_at_end(body.tail, _NAMES) if is_whole else []
     known = (at_end[0] if at_end else {}) | (at_start[0] if at_start else {})
     begun = (name for name in _NAMES if b'"%b"' % name in body.head)  # of these the value is cut, or they are deeper
-    return _Asked(frozenset((*known, *begun)), text_of(decode(_VALUE, known.get(b"model", b"null"))), True)
+    whole = {name.decode(): value for name, value in known.items()}
+    return _Asked(frozenset((*known, *begun)), text_of(decode(_VALUE, whole.get("model", b"null"))), True, whole)
 
 
 def _answers(provider: Provider, record: Record, response: DecodedBody | None) -> bool:

@@ -66,6 +66,7 @@ CREATE TABLE sidelog.records (
     keyed smallint NOT NULL,
     request_complete boolean NOT NULL,
     id uuid NOT NULL,
+    conversation uuid,
     times bytea NOT NULL,  -- When the other things happened: msgpack, see storage/relational/packing.py.
     client_ip bytea,  -- 4 or 16 bytes, see there.
     path text,
@@ -75,6 +76,7 @@ CREATE TABLE sidelog.records (
     request_id text,
     data bytea,
     stream bytea,
+    marks bytea,  -- Hashes of 16 bytes, one after the other.
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 
@@ -97,6 +99,9 @@ CREATE INDEX records_model ON sidelog.records (model, (seq >> 10)) WHERE model I
 CREATE INDEX records_resolved_model ON sidelog.records (resolved_model, (seq >> 10)) WHERE resolved_model IS NOT NULL;
 CREATE INDEX records_finish_reason ON sidelog.records (finish_reason, (seq >> 10)) WHERE finish_reason IS NOT NULL;
 CREATE INDEX records_called_tools ON sidelog.records (called_tools, (seq >> 10)) WHERE called_tools IS NOT NULL;
+-- Conversations: each with its calls, and the calls of all; other rows cost nothing.
+CREATE INDEX records_conversation ON sidelog.records (conversation, (seq >> 10)) WHERE conversation IS NOT NULL;
+CREATE INDEX records_conversations ON sidelog.records ((seq >> 10)) WHERE conversation IS NOT NULL;
 -- What sidelog did by itself: few rows among many. Exchanges and WebSocket messages, of level debug, cost nothing.
 CREATE INDEX records_events ON sidelog.records ((seq >> 10)) WHERE kind = 1 AND level >= 1;
 -- By hash: clients choose the text, and may choose it longer than an index can hold.

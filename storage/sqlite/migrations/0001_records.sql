@@ -74,7 +74,9 @@ CREATE TABLE records (
     keyed INTEGER NOT NULL DEFAULT 0,
     -- What the stream says of the output, once more for filters: the tools are one text, see called_tools.py.
     finish_reason INTEGER NOT NULL DEFAULT 0,
-    called_tools INTEGER NOT NULL DEFAULT 0
+    called_tools INTEGER NOT NULL DEFAULT 0,
+    conversation BLOB,
+    marks BLOB
 );
 
 CREATE UNIQUE INDEX records_id ON records (id);
@@ -92,6 +94,9 @@ CREATE INDEX records_model ON records (model, seq) WHERE model <> 0;
 CREATE INDEX records_resolved_model ON records (resolved_model, seq) WHERE resolved_model <> 0;
 CREATE INDEX records_finish_reason ON records (finish_reason, seq) WHERE finish_reason <> 0;
 CREATE INDEX records_called_tools ON records (called_tools, seq) WHERE called_tools <> 0;
+-- Conversations: each with its calls, and the calls of all; other rows cost nothing.
+CREATE INDEX records_conversation ON records (conversation, seq) WHERE conversation IS NOT NULL;
+CREATE INDEX records_conversations ON records (seq) WHERE conversation IS NOT NULL;
 -- What sidelog did by itself: few rows among many. Exchanges and WebSocket messages, of level debug, cost nothing.
 CREATE INDEX records_events ON records (seq) WHERE kind = 1 AND level >= 1;
 CREATE INDEX records_trace ON records (trace_id) WHERE trace_id <> 0;

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.aggregates import FacetValue
+from storage.aggregates import DURATION_BUCKETS_S, FacetValue
 from storage.query import EVERYTHING, Count, Filter, Scope
-from storage.record import DURATION_BUCKETS_S
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.store import SqliteStorage

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from proxy.enrich.formats.cut_json import MAX_TOKENS, members_at_end, members_at_start
+from proxy.enrich.formats.cut_json import MAX_TOKENS, elements_at_start, members_at_end, members_at_start
 
 NAMES = (b"model", b"usage", b"response", b"id")
 DOCUMENT = {
@@ -70,3 +70,18 @@ def test_random_bytes_raise_nothing() -> None:
         raw = bytes(chance.choice(b'{}[]":,\\ a1') for _ in range(60))
         members_at_start(raw, (b"a", b"1"))
         members_at_end(raw, (b"a", b"1"))
+
+
+def test_elements_before_a_cut() -> None:
+    """Of the array of the root that is asked for, those that are whole: objects, whatever is in them."""
+    elements = [{"a": '}] ,\\"'}, {"b": [{"messages": [{"c": 1}]}]}, {}]
+    raw = json.dumps({"x": [{"messages": [{"no": 1}]}], "messages": elements, "input": [{"d": 1}]}).encode()
+    met = []
+    for place in range(len(raw) + 1):
+        found = [json.loads(element) for element in elements_at_start(raw[:place], (b"messages",))]
+        assert found == elements[: len(found)]
+        met.append(len(found))
+    assert (met == sorted(met), met[-1]) == (True, 3)
+    assert elements_at_start(raw, (b"input",)) == [b'{"d": 1}']
+    assert elements_at_start(raw, (b"none",)) == elements_at_start(b"[[", (b"input",)) == []
+    assert elements_at_start(b'{"messages": {"a": [{}]}, "input": [{}]}', (b"messages",)) == []

@@ -1,0 +1,170 @@
+"""Conversations: the LLM calls that belong together as one line, and one of them with its calls in order.
+
+Everything is read from records the caller may see. The title is in a body, so it goes when bodies go.
+"""
+
+from typing import Final
+
+from aiohttp import web
+
+from api.http.cursor import decode_cursor, encode_cursor
+from api.http.errors import BadParameter, Refused
+from api.http.params import FILTER_PARAMETERS, MAX_NATIVE_LIMIT, Query, read_filter, read_int, refuse_unknown
+from api.http.responses import ApiObject, encode_rows, json_response
+from api.http.times import format_time
+from api.native.first_text import first_text
+from api.native.projection import record_json
+from api.native.records import RecordShown
+from api.native.tool_calls import US_PER_MS, KeyShown
+from api.services import Services, services_of
+from storage.conversations import Conversation, ConversationQuery, ConversationStorage
+from storage.query import Filter, Order, RecordQuery
+from storage.record import Payload, format_id, parse_id
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 100
+"""Conversations of a page: of each the sums of all its calls are read."""
+DEFAULT_CALLS: Final = 200
+MAX_TURNS: Final = 1_000_000
+
+
+class FailureShown(ApiObject):
+    """The newest call that failed."""
+
+    id: str
+    status: int | None
+    outcome: str
+    error_type: str | None
+
+
+class ConversationShown(ApiObject):
+    """One conversation; `failed`, `counted` and `priced` are how many calls failed, have known tokens, a known cost."""
+
+    id: str
+    title: str | None
+    started_at: str
+    ended_at: str
+    duration_ms: float
+    calls_ms: float
+    turns: int
+    failed: int
+    failure: FailureShown | None
+    provider: str | None
+    models: dict[str, int]
+    tools: dict[str, int]
+    counted: int
+    priced: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_usd: float
+    project: str | None
+    container: str | None
+    client: str | None
+    key: KeyShown | None
+    route_id: str | None
+    user_agent: str | None
+    first_id: str
+    last_id: str
+
+
+class ConversationPage(ApiObject):
+    conversations: list[ConversationShown]
+    next_cursor: str | None
+    complete: bool
+
+
+class ConversationDetail(ConversationShown):
+    """One conversation with a page of its calls, oldest first."""
+
+    calls: list[RecordShown]
+    next_cursor: str | None
+    complete: bool
+
+
+async def list_conversations(request: web.Request) -> web.Response:
+    """List conversations, the one with the newest matching call first; `min_turns=2` leaves out single calls."""
+    services, query = services_of(request), request.query
+    refuse_unknown(query, FILTER_PARAMETERS | {"min_turns", "limit", "cursor"})
+    wanted = ConversationQuery(
+        filter=read_filter(query, services.now_us()),
+        min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
+        limit=read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT),
+        before=_read_cursor(query, "desc"),
+    )
+    page = await _storage(services).conversations(wanted)
+    payloads = await services.storage.payloads([found.first.seq for found in page.conversations])
+    shown = [project(found, payloads.get(found.first.seq)) for found in page.conversations]
+    cursor = None if page.next_before is None else encode_cursor("desc", page.next_before)
+    return json_response(ConversationPage(shown, cursor, page.complete))
+
+
+async def get_conversation(request: web.Request) -> web.Response:
+    """Return one conversation with its calls, oldest first."""
+    services, query = services_of(request), request.query
+    refuse_unknown(query, frozenset(("limit", "cursor")))
+    limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
+    after, text = _read_cursor(query, "asc"), request.match_info["id"]
+    filter = Filter(conversations=(parse_id(text) or b"",), kind="all")
+    page = await _storage(services).conversations(ConversationQuery(filter=filter, limit=1))
+    if not page.conversations:
+        raise Refused(404, f"there is no conversation {text[:100]!r}")
+    [found] = page.conversations
+    calls = await services.storage.select(RecordQuery(filter=filter, order="asc", limit=limit, after=after))
+    payloads = await services.storage.payloads([found.first.seq])
+    shown = project(found, payloads.get(found.first.seq))
+    cursor = None if calls.next_after is None else encode_cursor("asc", calls.next_after)
+    members = {name: getattr(shown, name) for name in ConversationShown.__struct_fields__}
+    rows = await encode_rows(calls.records, record_json)
+    return json_response(ConversationDetail(**members, calls=rows, next_cursor=cursor, complete=calls.complete))
+
+
+def project(found: Conversation, payload: Payload | None) -> ConversationShown:
+    """Return a conversation as it is shown; `payload` is that of its first call."""
+    first, failure = found.first, found.failure
+    return ConversationShown(
+        id=format_id(found.id),
+        title=None if payload is None else first_text(payload.request_body),
+        started_at=format_time(first.started_at_us),
+        ended_at=format_time(found.ended_at_us),
+        duration_ms=(found.ended_at_us - first.started_at_us) / US_PER_MS,
+        calls_ms=found.duration_us / US_PER_MS,
+        turns=found.turns,
+        failed=found.failed,
+        failure=None
+        if failure is None
+        else FailureShown(format_id(failure.id), failure.status, failure.outcome, failure.error_type),
+        provider=first.provider,
+        models=found.models,
+        tools=found.tools,
+        counted=found.counted,
+        priced=found.priced,
+        **found.tokens,
+        cost_usd=found.cost_usd,
+        project=first.project,
+        container=first.container,
+        client=first.client,
+        key=None if first.key_id is None else KeyShown(first.key_id, first.key_name, first.key_last4),
+        route_id=first.route_id,
+        user_agent=first.user_agent,
+        first_id=format_id(first.id),
+        last_id=format_id(found.last.id),
+    )
+
+
+def _storage(services: Services) -> ConversationStorage:
+    storage = services.storage
+    assert isinstance(storage, ConversationStorage), "bug: handlers get a scoped view, which finds conversations"
+    return storage
+
+
+def _read_cursor(query: Query, order: Order) -> int | None:
+    text = query.get("cursor")
+    if not text:
+        return None
+    found, seq = decode_cursor(text)
+    if found != order:
+        raise BadParameter("cursor", text, "the next_cursor of an answer")
+    return seq

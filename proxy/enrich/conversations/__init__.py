@@ -1,0 +1,1 @@
+"""Which LLM calls belong together."""

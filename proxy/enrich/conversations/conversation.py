@@ -1,0 +1,172 @@
+"""Which conversation a call belongs to, from what the wire states.
+
+Evidence, the first that there is counts: a session that a header or the body names; the response that this one
+continues (`previous_response_id`); a history that begins with all of an earlier call's. A call with messages and no
+such evidence begins a conversation, known by the call's own id.
+
+Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant (project, container,
+client, key), so that nothing a client sends joins a conversation of another's. Histories, responses and names of
+sessions that somebody else may have chosen as well also count by the credentials of the upstream. Of what is known the
+least recently used goes first: a call that continues it then begins a conversation anew.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from proxy.enrich.conversations.history import HASH_BYTES, History, messages_of, read_history
+from proxy.enrich.conversations.session import caller_of, session_of, short
+from proxy.enrich.formats.cut_json import elements_at_start
+from proxy.enrich.formats.json_parts import Member, decode_text
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.http.head_facts import parse_head
+from storage.conversations import has_failed
+from storage.record import Record
+
+MAX_KNOWN: Final = 65_536
+"""Marks that are known: with about 400 bytes each 26 MB at most."""
+MAX_ALIKE: Final = 8
+"""Conversations that a mark leads to: runs that began with the same messages."""
+_SURE_CHARACTERS: Final = 16
+"""A session's name of so many is nobody else's by accident."""
+
+
+class Place(NamedTuple):
+    """Where a call belongs."""
+
+    conversation: bytes
+    marks: bytes
+    """What a call that continues it states."""
+
+
+class _Known(NamedTuple):
+    conversation: bytes
+    has_failed: bool
+    """Whether the call that left the mark failed: the same request again is another try."""
+    is_continued: bool = False
+    """Whether a call has continued it: another run that began alike is more likely to be meant next."""
+
+
+class Conversations:
+    """The conversations of one sidecar. Not thread-safe."""
+
+    def __init__(self, max_known: int = MAX_KNOWN) -> None:
+        self._max_known = max_known
+        self._known: OrderedDict[bytes, tuple[_Known, ...]] = OrderedDict()
+        self.evictions = 0
+        """Marks that were forgotten to make room."""
+
+    def place(
+        self, record: Record, exchange: DecodedExchange, members: Mapping[str, Member], response_id: str | None
+    ) -> Place | None:
+        """Find the conversation of a call, and remember what continues it; None for a call without messages."""
+        fields = parse_head(exchange.request_head)[1]
+        tenant = _tenant_of(record)
+        caller = _hash(tenant, caller_of(fields))
+        history = read_history(_messages(record, exchange, members), _hash(caller, (record.provider or "").encode()))
+        session = session_of(fields, members)
+        previous = decode_text(short(members.get("previous_response_id")))
+        if session is not None:
+            conversation = _hash(tenant if len(session) >= _SURE_CHARACTERS else caller, b"session", session)
+        elif previous is not None:
+            mark = _response_mark(caller, previous)
+            conversation = self._get(mark) or mark
+        elif history.hashes:
+            conversation = self._continued(history) or record.id
+        else:
+            return None
+        marks = history.hashes[-1:]
+        if response_id is not None:
+            marks.append(_response_mark(caller, response_id))
+        self._learn(marks, _Known(conversation, has_failed(record)))
+        return Place(conversation, b"".join(marks))
+
+    def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
+        """Find the conversation of a job that is a response which was to be fetched later; None for others."""
+        kind, _, name = job.partition("/")
+        caller = _hash(_tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
+        return self._get(_response_mark(caller, name)) if kind == "response" else None
+
+    def recall(self, records: Iterable[Record]) -> None:
+        """Remember stored calls, oldest first."""
+        newest: dict[bytes, list[bytes]] = {}
+        for record in records:
+            if record.conversation is not None and record.marks:
+                marks = [record.marks[at : at + HASH_BYTES] for at in range(0, len(record.marks), HASH_BYTES)]
+                for mark in newest.get(record.conversation, ()):
+                    self._continue(mark, record.conversation)
+                self._learn(marks, _Known(record.conversation, has_failed(record)))
+                newest[record.conversation] = marks
+
+    def _continued(self, history: History) -> bytes | None:
+        """Find the conversation of the longest known history that this one begins with, if the model spoke since.
+
+        The same history again is another try of a call that failed; else another run that has come as far, if one is
+        known to have begun and not gone on; else another try once more, unless it is a first call.
+        """
+        hashes, spoken_at = history
+        again = None
+        for length in range(len(hashes), 0, -1):
+            mark = hashes[length - 1]
+            known = self._known.get(mark)
+            if known is None:
+                continue
+            has_spoken = spoken_at is not None and spoken_at <= length
+            if length == len(hashes) and not known[-1].has_failed:
+                again = known[-1].conversation if has_spoken else None
+                continue
+            waiting = next((each for each in known if not each.is_continued), None)
+            if (has_spoken or length == len(hashes)) and (again is None or waiting is not None):
+                chosen = waiting or known[-1]
+                self._continue(mark, chosen.conversation)
+                return chosen.conversation
+        return again
+
+    def _continue(self, mark: bytes, conversation: bytes) -> None:
+        """Note that a conversation has gone on from a mark."""
+        if (known := self._known.get(mark)) is not None:
+            self._known[mark] = tuple(
+                each._replace(is_continued=True) if each.conversation == conversation else each for each in known
+            )
+            self._known.move_to_end(mark)
+
+    def _get(self, mark: bytes) -> bytes | None:
+        known = self._known.get(mark)
+        return None if known is None else known[-1].conversation
+
+    def _learn(self, marks: Iterable[bytes], new: _Known) -> None:
+        for mark in marks:
+            known = self._known.get(mark, ())
+            others = (each for each in known if not each.is_continued and each.conversation != new.conversation)
+            self._known[mark] = (*others, new)[-MAX_ALIKE:]
+            self._known.move_to_end(mark)
+        while len(self._known) > self._max_known:
+            self._known.popitem(last=False)
+            self.evictions += 1
+
+
+def _messages(record: Record, exchange: DecodedExchange, members: Mapping[str, Member]) -> list[bytes]:
+    has_input = (record.path or "").endswith(("/responses", "/responses/compact"))
+    found = messages_of(members, has_input=has_input)
+    body = exchange.request_body
+    if found or body is None or not body.is_truncated:
+        return found
+    return elements_at_start(body.head, (b"messages", b"contents", *((b"input",) if has_input else ())))
+
+
+def _tenant_of(record: Record) -> bytes:
+    named = (record.project, record.container, record.client, record.key_id)
+    return _hash(*(b"-" if name is None else b"+" + name.encode("utf-8", "replace") for name in named))
+
+
+def _response_mark(caller: bytes, response_id: str) -> bytes:
+    return _hash(caller, b"response", response_id.encode("utf-8", "replace"))
+
+
+def _hash(*parts: bytes) -> bytes:
+    hashed = blake2b(digest_size=HASH_BYTES)
+    for part in parts:
+        hashed.update(len(part).to_bytes(4, "big"))
+        hashed.update(part)
+    return hashed.digest()

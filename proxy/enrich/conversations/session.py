@@ -1,0 +1,113 @@
+"""What a request says of the session it belongs to, and of who sends it. Pure.
+
+Names of sessions and credentials are read as they were sent, so they are hashed by whoever asks, never stored.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from proxy.enrich.formats.json_parts import Member, decode, decode_text
+from proxy.enrich.http.head_facts import Field
+
+_VENDOR_SESSION: Final = re.compile(rb"x-(?:[a-z0-9-]+-)?session-id")
+"""`x-claude-code-session-id` (https://code.claude.com/docs/en/llm-gateway-protocol), `x-litellm-session-id`, others."""
+_SESSIONS: Final = (
+    b"helicone-session-id",  # https://docs.helicone.ai/features/sessions
+    b"langfuse_session_id",  # https://docs.litellm.ai/docs/observability/langfuse_integration
+    b"session_id",  # Codex, codex-rs/codex-api/src/requests/headers of its repository
+    b"session-id",
+    b"conversation_id",
+    b"conversation-id",
+    b"x-conversation-id",
+    b"thread-id",
+    b"x-opencode-session",
+    b"x-session-affinity",
+)
+"""Other headers, the first counts."""
+_CREDENTIALS: Final = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
+_UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_USER_SESSION: Final = re.compile(r"_session_([0-9A-Za-z-]{8,64})$")
+"""End of the `metadata.user_id` of Claude Code before it wrote JSON there."""
+_MAX_MEMBER_BYTES: Final = 4096
+_NAMES: Final = ("litellm_session_id", "session_id")  # LiteLLM; OpenRouter
+
+
+class _Wrapped(msgspec.Struct, gc=False):
+    session_id: Any = None
+
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
+_WRAPPED: Final = msgspec.json.Decoder(_Wrapped)
+
+
+def caller_of(fields: Sequence[Field]) -> bytes:
+    """Return a hash of the credentials of the upstream; empty without any."""
+    sent = sorted(value for name, value in fields if name in _CREDENTIALS)
+    return blake2b(b"\0".join(sent), digest_size=16).digest() if sent else b""
+
+
+def session_of(fields: Sequence[Field], members: Mapping[str, Member]) -> bytes | None:
+    """Return the name of the session that a call belongs to, as a header or the body states it."""
+    if (named_by := _in_head(fields)) is not None:
+        return named_by
+    stated = (decode_text(short(members.get(name))) for name in _NAMES)
+    named = (
+        next((text for text in stated if text), None)
+        or _in_metadata(members)
+        or _conversation_in(members)
+        or _in_request(members)
+    )
+    if named:
+        return named.encode("utf-8", "replace")
+    key = short(members.get("prompt_cache_key")) or b""
+    # Codex states its session here; others one key for all calls of an application.
+    return key[1:-1] if _UUID.fullmatch(key[1:-1]) else None
+
+
+def _in_metadata(members: Mapping[str, Member]) -> str | None:
+    """Read `metadata.session_id`, or the session within the `user_id` of Claude Code."""
+    metadata = _object(members.get("metadata"))
+    named = metadata.get("session_id")
+    user = metadata.get("user_id")
+    if not named and isinstance(user, str):
+        if user[:1] == "{":
+            named = _object(user.encode("utf-8", "replace")).get("session_id")
+        elif (found := _USER_SESSION.search(user)) is not None:
+            named = found[1]
+    return named if isinstance(named, str) and named else None
+
+
+def _conversation_in(members: Mapping[str, Member]) -> str | None:
+    """Read the `conversation` of the Responses API: an id, or an object with one."""
+    raw = short(members.get("conversation"))
+    if raw is not None and raw[:1] == b'"':
+        return decode_text(raw)
+    named = _object(raw).get("id")
+    return named if isinstance(named, str) and named else None
+
+
+def _in_request(members: Mapping[str, Member]) -> str | None:
+    """Read the session of Gemini CLI, whose requests are wrapped."""
+    raw = members.get("request")
+    wrapped = None if raw is None or bytes(raw)[:1] != b"{" else decode(_WRAPPED, raw)
+    return wrapped.session_id if wrapped is not None and isinstance(wrapped.session_id, str) else None
+
+
+def _in_head(fields: Sequence[Field]) -> bytes | None:
+    named = {name: value for name, value in fields if value and name in _SESSIONS}
+    vendors = (value for name, value in fields if value and _VENDOR_SESSION.fullmatch(name))
+    return next(iter((*vendors, *(named[name] for name in _SESSIONS if name in named))), None)
+
+
+def short(member: Member | None) -> bytes | None:
+    """Return a member that is no longer than a name may be."""
+    return bytes(member) if member is not None and len(bytes(member)) <= _MAX_MEMBER_BYTES else None
+
+
+def _object(raw: Member | None) -> dict[str, Any]:
+    found = short(raw)
+    return {} if found is None or found[:1] != b"{" else decode(_OBJECT, found) or {}

@@ -1,0 +1,116 @@
+"""Conversations as readers ask for them: which ones, and what the calls of each add up to. Values only, no I/O.
+
+A conversation is what its records say: there is no row of its own, so retention, erasure and scopes hold for it without
+a word. `conversation_of` is the meaning of the sums, written down once: the model of a store in the tests evaluates it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, runtime_checkable
+
+from storage.query import Filter
+from storage.record import LEVELS, Record
+
+MAX_TOKENS: Final = 10**12
+MAX_COST_USD: Final = 1000.0
+"""Of one call, in sums: what somebody claims must not overflow them."""
+MAX_CALLS_READ: Final = 5000
+"""Calls of one page whose tools are counted, the newest first."""
+FAILED_LEVEL: Final = LEVELS.index("warn")
+
+TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationQuery:
+    """A page of conversations, the one with the newest matching call first."""
+
+    filter: Filter = field(default_factory=Filter)
+    """A conversation is listed when one of its calls matches; its sums are those of all its calls in scope."""
+    min_turns: int = 1
+    limit: int = 50
+    before: int | None = None
+    """Cursor: `seq` of the newest matching call of the last conversation of the page before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """The calls of one conversation that a reader may see, added up."""
+
+    id: bytes
+    first: Record
+    """The first of them."""
+    last: Record
+    """The newest of them."""
+    failure: Record | None
+    """The newest of them that failed."""
+    turns: int
+    failed: int
+    """How many of them failed: warning or error, or an error within their stream."""
+    ended_at_us: int
+    duration_us: int
+    """Sum of the durations of all calls: they may overlap, and between them the client works."""
+    counted: int
+    """How many of them have known tokens."""
+    priced: int
+    """How many of them have a known cost."""
+    tokens: dict[str, int]
+    """Sums of the columns `TOKENS`."""
+    cost_usd: float
+    models: dict[str, int]
+    """Requested model → calls, most frequent first."""
+    tools: dict[str, int]
+    """Tool the model called → calls that called it, most frequent first; of the newest `MAX_CALLS_READ` of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """Conversations of one query, in its order."""
+
+    conversations: list[Conversation]
+    complete: bool
+    """False when the time budget ended the search early; `next_before` then says where to go on."""
+    next_before: int | None
+    """Cursor of the next page; None when the filter is exhausted."""
+
+
+@runtime_checkable
+class ConversationStorage(Protocol):
+    """The part of a store that finds conversations; what is said of `storage.base.Storage` holds here too."""
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        """Read one page."""
+        ...
+
+
+def has_failed(record: Record) -> bool:
+    return LEVELS.index(record.level) >= FAILED_LEVEL or record.error_type is not None
+
+
+def most_frequent(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def conversation_of(records: Sequence[Record]) -> Conversation:
+    """Add up the calls of a conversation, given in the order of `seq`."""
+    assert records[0].conversation is not None, "bug: a record of no conversation"
+    failures = [record for record in records if has_failed(record)]
+    return Conversation(
+        id=records[0].conversation,
+        first=records[0],
+        last=records[-1],
+        failure=failures[-1] if failures else None,
+        turns=len(records),
+        failed=len(failures),
+        ended_at_us=max(record.started_at_us + record.duration_us for record in records),
+        duration_us=sum(record.duration_us for record in records),
+        counted=sum(record.input_tokens is not None for record in records),
+        priced=sum(record.cost_usd is not None for record in records),
+        tokens={name: sum(min(getattr(record, name) or 0, MAX_TOKENS) for record in records) for name in TOKENS},
+        cost_usd=sum(min(record.cost_usd or 0.0, MAX_COST_USD) for record in records),
+        models=most_frequent(Counter(record.model for record in records if record.model is not None)),
+        tools=most_frequent(
+            Counter(name for r in records[-MAX_CALLS_READ:] if r.stream is not None for name in r.stream.tools or ())
+        ),
+    )

@@ -1,0 +1,217 @@
+"""Conversations: found by their newest matching calls, then added up by the index that has the calls of each.
+
+Strategy: the calls of a filter are walked in slices, newest first, until enough conversations are met; each is then
+described by its own calls. A page begins behind a `seq`: a conversation with a matching call after it was listed on a
+page before. Sums are those of all calls in the caller's scope, above the purge floor.
+
+Invariant: no call outside of the filter's scope is counted, shown or waited for.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import msgspec
+
+from storage.conversations import (
+    FAILED_LEVEL,
+    MAX_CALLS_READ,
+    MAX_COST_USD,
+    MAX_TOKENS,
+    TOKENS,
+    Conversation,
+    ConversationPage,
+    ConversationQuery,
+    most_frequent,
+)
+from storage.query import Filter
+from storage.record import Record, Stream
+from storage.relational.reads.scan import seq_range
+from storage.relational.session import Session
+from storage.relational.slices import Range, slices
+from storage.relational.sql import MAX_INT, Where
+
+_CHUNK: Final = 100
+"""Conversations that are met, and described, at a time."""
+_HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> 0)"
+_SUMS: Final = ", ".join(
+    (
+        "count(*)",
+        f"sum(CASE WHEN {_HAS_FAILED} THEN 1 ELSE 0 END)",
+        "min(seq)",
+        "max(seq)",
+        f"max(CASE WHEN {_HAS_FAILED} THEN seq END)",
+        "max(started_at_us + duration_us)",
+        "sum(duration_us)",
+        "count(input_tokens)",
+        "count(cost_usd)",
+        f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)",
+        *(f"coalesce(sum(CASE WHEN {name} >= {MAX_TOKENS} THEN {MAX_TOKENS} ELSE {name} END), 0)" for name in TOKENS),
+    )
+)
+Met = dict[bytes, int]
+"""Conversation → `seq` of its newest matching call, in falling order."""
+
+
+async def read_conversations(session: Session, query: ConversationQuery) -> ConversationPage:
+    filter = (await session.state()).visible(query.filter)
+    if query.limit <= 0:
+        return ConversationPage([], complete=True, next_before=None)
+    walk = _Walk(session, replace(query, filter=filter))
+    before = MAX_INT if query.before is None else query.before
+    whole = (await seq_range(session, filter)).following(before, "desc")
+    rows = await session.rows_by_seq(filter)
+    if rows is None:
+        return walk.page(complete=True)
+    for part in slices(whole, "desc", rows.first_rows):
+        rest = part
+        while not rest.is_empty:
+            where = await rows.within(rest)
+            met = None if where is None else await _meet(session, where)
+            if met is None:
+                return walk.page(complete=False)
+            if await walk.take(met):
+                return walk.page(complete=True)
+            rest = Range(rest.first, min(met.values()) - 1) if len(met) == _CHUNK else Range(1, 0)
+        walk.edge = part.first
+    return walk.page(complete=True, is_end=True)
+
+
+async def _meet(session: Session, where: Where) -> Met | None:
+    sql = (
+        f"SELECT conversation, max(seq) FROM {session.dialect.schema}records WHERE {where.text} "
+        f"AND conversation IS NOT NULL GROUP BY conversation ORDER BY max(seq) DESC LIMIT {_CHUNK}"
+    )
+    found = await session.fetch_in_budget(sql, where.parameters)
+    return None if found is None else {session.dialect.to_id(number): seq for number, seq in found}
+
+
+class _Walk:
+    """What a walk through the calls of a filter has met so far."""
+
+    def __init__(self, session: Session, query: ConversationQuery) -> None:
+        self._session = session
+        self._query = query
+        self._seen: set[bytes] = set()
+        self._found: list[tuple[int, Conversation]] = []
+        self.edge: int | None = query.before
+        """`seq` down to which everything was looked at."""
+
+    async def take(self, met: Met) -> bool:
+        """Take conversations by their newest matching calls; True when the page is full, and one more is there."""
+        new = {number: seq for number, seq in met.items() if number not in self._seen}
+        self._seen |= new.keys()
+        if new and self._query.before is not None:
+            for number in await self._listed_before(new):
+                del new[number]
+        described = await describe(self._session, self._query.filter, list(new)) if new else {}
+        self._found += [
+            (seq, described[number])
+            for number, seq in new.items()
+            if number in described and described[number].turns >= self._query.min_turns
+        ]
+        self.edge = min(met.values(), default=self.edge)
+        return len(self._found) > self._query.limit
+
+    def page(self, *, complete: bool, is_end: bool = False) -> ConversationPage:
+        found = self._found[: self._query.limit]
+        conversations = [conversation for _, conversation in found]
+        if len(self._found) > self._query.limit:
+            return ConversationPage(conversations, complete=True, next_before=found[-1][0])
+        return ConversationPage(conversations, complete=complete, next_before=None if complete or is_end else self.edge)
+
+    async def _listed_before(self, new: Met) -> list[bytes]:
+        """Find those that a call after the cursor matches, too."""
+        before = self._query.before
+        assert before is not None
+        filter = replace(self._query.filter, conversations=tuple(new), seq_after=before - 1)
+        rows = await self._session.rows_by_seq(filter)
+        if rows is None:
+            return []
+        where = await rows.within(await seq_range(self._session, filter))
+        if where is None:
+            return []
+        sql = f"SELECT DISTINCT conversation FROM {self._session.dialect.schema}records WHERE {where.text}"
+        return [self._session.dialect.to_id(number) for (number,) in await self._session.fetch(sql, where.parameters)]
+
+
+async def describe(session: Session, filter: Filter, ids: Sequence[bytes]) -> dict[bytes, Conversation]:
+    """Add up the calls of conversations that a filter's scope shows; those without any are left out."""
+    floor_us = (await session.state()).purge_floor_us
+    rows = await session.rows_by_seq(
+        Filter(scope=filter.scope, conversations=tuple(ids), since_us=floor_us or None, kind="all")
+    )
+    where = None if rows is None else await rows.within(await session.seq_ends())
+    if where is None:
+        return {}
+    to_id, table = session.dialect.to_id, f"{session.dialect.schema}records WHERE {where.text}"
+    sums = await session.fetch(f"SELECT conversation, {_SUMS} FROM {table} GROUP BY conversation", where.parameters)
+    seqs = {seq for row in sums for seq in row[3:6] if seq is not None}
+    records = await _records(session, Where(table, where.parameters), seqs)
+    models: dict[bytes, Counter[str]] = defaultdict(Counter)
+    counted = await session.fetch(
+        f"SELECT conversation, model, count(*) FROM {table} GROUP BY conversation, model", where.parameters
+    )
+    names = await session.text_of({model for _, model, _ in counted})
+    for number, model, calls in counted:
+        if (name := names.get(model)) is not None:
+            models[to_id(number)][name] += calls
+    tools = await _tools(session, Where(table, where.parameters))
+    return {
+        to_id(row[0]): _conversation(to_id(row[0]), row[1:], records, models, tools)
+        for row in sums
+        if row[3] in records and row[4] in records
+    }
+
+
+def _conversation(
+    number: bytes,
+    row: Sequence[Any],
+    records: Mapping[int, Record],
+    models: Mapping[bytes, Counter[str]],
+    tools: Mapping[bytes, Counter[str]],
+) -> Conversation:
+    turns, failed, first, last, failure, ended_at_us, duration_us, counted, priced, cost_usd, *tokens = row
+    return Conversation(
+        id=number,
+        first=records[first],
+        last=records[last],
+        failure=records.get(failure),
+        turns=turns,
+        failed=int(failed),
+        ended_at_us=ended_at_us,
+        duration_us=int(duration_us),
+        counted=counted,
+        priced=priced,
+        tokens={name: int(total) for name, total in zip(TOKENS, tokens, strict=True)},
+        cost_usd=float(cost_usd),
+        models=most_frequent(models.get(number, Counter())),
+        tools=most_frequent(tools.get(number, Counter())),
+    )
+
+
+async def _tools(session: Session, table: Where) -> dict[bytes, Counter[str]]:
+    sql = (
+        f"SELECT conversation, stream FROM {table.text} AND stream IS NOT NULL "
+        f"{session.dialect.by_seq('desc')} LIMIT {MAX_CALLS_READ}"
+    )
+    tools: dict[bytes, Counter[str]] = defaultdict(Counter)
+    for number, packed in await session.fetch(sql, table.parameters):
+        tools[session.dialect.to_id(number)].update(msgspec.msgpack.decode(packed, type=Stream).tools or ())
+    return tools
+
+
+async def _records(session: Session, table: Where, seqs: Iterable[int]) -> dict[int, Record]:
+    wanted = sorted(seqs)
+    found: dict[int, Record] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        first = len(table.parameters) + 1
+        marks = ", ".join(session.dialect.mark(first + place) for place in range(len(chunk)))
+        sql = f"SELECT {session.dialect.record_columns} FROM {table.text} AND seq IN ({marks})"
+        for record in await session.records(await session.fetch(sql, (*table.parameters, *chunk))):
+            found[record.seq] = record
+    return found

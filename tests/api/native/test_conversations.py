@@ -1,0 +1,102 @@
+"""Conversations over HTTP: the list, one of them with its calls, and what may be asked."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from storage.record import Batch, Entry, Payload, Record, Stream, format_id
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import make_body, make_record
+
+A, B = bytes([1]) * 16, bytes([2]) * 16
+
+
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    url: str = request.param
+    return url
+
+
+async def ask(client: Client, at: str = "", /, **parameters: str | int) -> dict[str, Any]:
+    """Ask and expect an answer."""
+    response = await client.get(f"/api/conversations{at}", params=parameters, headers=BEARER)
+    assert response.status == 200, await response.text()
+    answer: dict[str, Any] = await response.json()
+    return answer
+
+
+def call(number: int, conversation: bytes | None, **changes: Any) -> Record:
+    """An LLM call."""
+    fields = {"provider": "openai", "model": "gpt", "conversation": conversation, "marks": bytes(16)}
+    return make_record(number, **(fields | changes))
+
+
+async def stored(world: World, *records: Record) -> None:
+    """Store calls, each with what was asked."""
+    entries = []
+    for record in records:
+        body = make_body(json.dumps({"messages": [{"role": "user", "content": f"words of {record.seq}"}]}).encode())
+        entries.append(Entry(record, Payload(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", body, None)))
+    await world.storage.commit(Batch("sidecar-1", entries))
+
+
+async def test_a_run_is_one_line_that_opens(world: World, client: Client) -> None:
+    """Its sums, where it failed, and its calls in order."""
+    stream = Stream(None, None, None, True, "tool_calls", tools=["read"], is_document=True)
+    calls = [
+        call(1, A, input_tokens=10, output_tokens=2, cost_usd=0.25, stream=stream, key_id="k", key_name="mobile"),
+        call(2, A, input_tokens=20, output_tokens=3, cost_usd=0.5),
+        call(3, A, status=529, level="error", error_type="overloaded_error"),
+    ]
+    await stored(world, *calls, call(4, B))
+    page = await ask(client)
+    assert (len(page["conversations"]), page["next_cursor"], page["complete"]) == (2, None, True)
+    shown = page["conversations"][1]
+    assert shown["id"] == format_id(A)
+    assert shown["title"] == "words of 0"
+    assert (shown["turns"], shown["failed"], shown["counted"], shown["priced"]) == (3, 1, 2, 2)
+    assert (shown["input_tokens"], shown["output_tokens"], shown["cost_usd"]) == (30, 5, 0.75)
+    assert (shown["models"], shown["tools"]) == ({"gpt": 3}, {"read": 1})
+    assert shown["failure"] == {
+        "id": format_id(calls[2].id), "status": 529, "outcome": calls[2].outcome, "error_type": "overloaded_error",
+    }  # fmt: skip
+    assert (shown["first_id"], shown["last_id"]) == (format_id(calls[0].id), format_id(calls[2].id))
+    opened = await ask(client, f"/{format_id(A)}")
+    assert {name: opened[name] for name in shown} == shown
+    assert [found["id"] for found in opened["calls"]] == [format_id(found.id) for found in calls]
+    assert opened["calls"][0]["conversation"] == format_id(A)
+    assert "marks" not in opened["calls"][0]
+
+
+async def test_pages_and_filters(world: World, client: Client) -> None:
+    """Cursors lead on, in both lists; filters are those of records, with the number of calls beside them."""
+    await stored(world, *(call(number, bytes([number % 3 + 1]) * 16, model=f"m{number}") for number in range(1, 10)))
+    first = await ask(client, limit=2)
+    second = await ask(client, limit=2, cursor=first["next_cursor"])
+    assert [len(page["conversations"]) for page in (first, second)] == [2, 1]
+    assert second["next_cursor"] is None
+    opened = await ask(client, f"/{format_id(A)}", limit=2)
+    rest = await ask(client, f"/{format_id(A)}", limit=2, cursor=opened["next_cursor"])
+    assert [found["model"] for found in (*opened["calls"], *rest["calls"])] == ["m3", "m6", "m9"]
+    assert [found["turns"] for found in (await ask(client, model="m4"))["conversations"]] == [3]
+    assert (await ask(client, min_turns=4))["conversations"] == []
+    records = await (await client.get(f"/api/records?conversation={format_id(A)}", headers=BEARER)).json()
+    assert [found["model"] for found in records["records"]] == ["m9", "m6", "m3"]
+    nothing = await (await client.get("/api/records?conversation=none", headers=BEARER)).json()
+    assert nothing["records"] == []
+
+
+async def test_what_cannot_be_asked(world: World, client: Client) -> None:
+    """Unknown conversations are 404, bad parameters 400 by name."""
+    for text in ("x", format_id(B), "req_zzz"):
+        assert (await client.get(f"/api/conversations/{text}", headers=BEARER)).status == 404
+    for query, name in (
+        ("min_turns=0", "min_turns"), ("limit=101", "limit"), ("cursor=x", "cursor"), ("order=asc", "order"),
+        ("cursor=AQAAAAAAAAAABQ", "cursor"),
+    ):  # fmt: skip
+        response = await client.get(f"/api/conversations?{query}", headers=BEARER)
+        assert (response.status, (await response.json())["parameter"]) == (400, name)
+    assert msgspec.json.decode(await (await client.get("/api/conversations", headers=BEARER)).read())["complete"]

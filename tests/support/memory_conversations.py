@@ -1,0 +1,39 @@
+"""Conversations of the store without a disk: its records, grouped."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of
+from storage.query import Filter, RecordQuery
+from storage.record import Record
+
+
+class FindsConversations(ABC):
+    """`storage.conversations.ConversationStorage` over what finds records."""
+
+    @abstractmethod
+    def _resolved(self, filter: Filter) -> Filter:
+        """Look up what the records themselves do not tell."""
+
+    @abstractmethod
+    def _search(self, query: RecordQuery) -> Iterator[Record]:
+        """Find records of such a filter, in the order of the query, without regard to its limit."""
+
+    async def conversations(self, query: ConversationQuery) -> ConversationPage:
+        """See `storage.conversations.ConversationStorage.conversations`."""
+        met: list[tuple[int, Conversation]] = []
+        seen: set[bytes] = set()
+        for record in self._search(RecordQuery(filter=self._resolved(query.filter))):
+            if record.conversation is None or record.conversation in seen:
+                continue
+            seen.add(record.conversation)
+            if query.before is None or record.seq < query.before:
+                calls = Filter(kind="all", scope=query.filter.scope, conversations=(record.conversation,))
+                conversation = conversation_of(list(self._search(RecordQuery(filter=calls, order="asc"))))
+                if conversation.turns >= query.min_turns:
+                    met.append((record.seq, conversation))
+        page = met[: query.limit]
+        has_more = len(met) > query.limit > 0
+        return ConversationPage(
+            [each for _, each in page], complete=True, next_before=page[-1][0] if has_more else None
+        )
