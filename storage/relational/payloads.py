@@ -26,6 +26,8 @@ LEVEL: Final = 3
 
 HEADS: Final = 0
 BODIES: Final = 1
+GROWN: Final = 2
+"""Bodies of one conversation, over several batches."""
 
 Place = tuple[int, int, int]
 Block = tuple[int, int, int, int, int, int, bytearray]
@@ -74,7 +76,12 @@ class Packer:
         heads = self._put(HEADS, _heads_of(payload))
         if payload.request_body is None and payload.response_body is None:
             return heads, NOWHERE
-        return heads, self._put(BODIES, Bodies(payload.request_body, payload.response_body))
+        bodies = Bodies(payload.request_body, payload.response_body)
+        return heads, self._elsewhere(bodies) or self._put(BODIES, bodies)
+
+    def _elsewhere(self, bodies: Bodies) -> Place | None:
+        """Put bodies into a block that is not of this batch alone; None where there is none for them."""
+        return None
 
     def finish(self) -> None:
         self._close(HEADS)
@@ -130,9 +137,27 @@ def _heads_of(payload: Payload) -> Heads:
     )  # fmt: skip
 
 
+def inflate(frames: bytes) -> bytes:
+    """Read the content of a block: of several frames each was compressed with the content of the one before."""
+    parts: list[bytes] = []
+    while frames:
+        before = zstd.ZstdDict(parts[-1], is_raw=True).as_prefix if parts else None
+        decompressor = zstd.ZstdDecompressor(zstd_dict=before)
+        parts.append(decompressor.decompress(frames))
+        frames = decompressor.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def compress_after(content: bytes, before: bytes) -> bytes:
+    """Compress a frame of a block, behind a frame of such content; the first is behind none."""
+    if not before:
+        return zstd.compress(content, LEVEL)
+    return zstd.compress(content, LEVEL, zstd_dict=zstd.ZstdDict(before, is_raw=True).as_prefix)
+
+
 def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytearray]:
     """Compress some slices (offset, length) of a block as a block of their own; returns its size and its frame."""
-    block = zstd.decompress(frame)
+    block = inflate(frame)
     kept = b"".join(block[offset : offset + length] for offset, length in slices)
     return len(kept), bytearray(zstd.compress(kept, LEVEL))
 
@@ -141,7 +166,7 @@ class Unpacker:
     """Reads payloads out of compressed blocks, inflating each block once."""
 
     def __init__(self, blocks: Iterable[tuple[int, bytes]]) -> None:
-        self._blocks = {number: zstd.decompress(frame) for number, frame in blocks}
+        self._blocks = {number: inflate(frame) for number, frame in blocks}
         self._heads = msgspec.msgpack.Decoder(Heads)
         self._bodies = msgspec.msgpack.Decoder(Bodies)
 

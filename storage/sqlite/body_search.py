@@ -5,17 +5,11 @@ The walk itself, in slices within a time budget, is that of any other condition 
 """
 
 import sqlite3
-import sys
 from typing import Final
 
 import msgspec
 
-from storage.relational.payloads import Bodies
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from storage.relational.payloads import Bodies, inflate
 
 FUNCTION: Final = "body_contains"
 
@@ -35,7 +29,7 @@ class BodySearch:
             return False
         # Compared whole, because blocks are packed anew under their own id when records are erased.
         if row[0] != self._frame:
-            self._block, self._frame = zstd.decompress(row[0]), row[0]
+            self._block, self._frame = inflate(row[0]), row[0]
         part = memoryview(self._block)[offset : offset + length]
         if len(part) < length:
             return False

@@ -17,7 +17,7 @@ from typing import Final
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.packing import COLUMNS
-from storage.relational.payloads import BODIES, HEADS, repack
+from storage.relational.payloads import BODIES, GROWN, HEADS, repack
 from storage.relational.reads.scan import seq_range
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
@@ -32,6 +32,7 @@ SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""
 _SCAN_ROWS: Final = 50_000
 """Rows looked at in one transaction: about 10 ms."""
+_CONVERSATION: Final = COLUMNS.index("conversation")
 _KINDS: Final = ((HEADS, "heads"), (BODIES, "bodies"))
 
 
@@ -74,20 +75,29 @@ def _remove(session: SqliteSession, rows: list[Row]) -> None:
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'erasures'")
     for place, (_, name) in enumerate(_KINDS):
         column = len(COLUMNS) + 3 * place
-        for block in sorted({row[column] for row in rows} - {0}):
-            _repack(connection, block, name)
+        conversations = {row[column]: row[_CONVERSATION] for row in rows}
+        for block in sorted(conversations.keys() - {0}):
+            _repack(connection, block, name, conversations[block])
 
 
-def _repack(connection: sqlite3.Connection, block: int, name: str) -> None:
-    """Pack a block anew with what the rows that are left have in it; delete it when that is nothing."""
-    found = connection.execute("SELECT first_seq, last_seq, data FROM blocks WHERE id = ?", (block,)).fetchone()
+def _repack(connection: sqlite3.Connection, block: int, name: str, conversation: bytes | None) -> None:
+    """Pack a block anew with what the rows that are left have in it; delete it when that is nothing.
+
+    Args:
+        connection: In the transaction of the slice.
+        block: Its id.
+        name: Of its columns.
+        conversation: Of one of the rows that are erased.
+    """
+    found = connection.execute("SELECT kind, first_seq, last_seq, data FROM blocks WHERE id = ?", (block,)).fetchone()
     if found is None:
         return  # Retention took it.
-    first, last, frame = found
+    kind, first, last, frame = found
+    is_grown = kind == GROWN  # its rows are all of one conversation, and far apart
     left = connection.execute(
         f"SELECT seq, {name}_offset, {name}_length FROM records "
-        f"WHERE seq BETWEEN ? AND ? AND {name}_block = ? ORDER BY seq",
-        (first, last, block),
+        f"WHERE seq BETWEEN ? AND ? AND {name}_block = ?{' AND conversation = ?' if is_grown else ''} ORDER BY seq",
+        (first, last, block, *((conversation,) if is_grown else ())),
     ).fetchall()
     if not left:
         connection.execute("DELETE FROM blocks WHERE id = ?", (block,))

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from storage.purge import Purged, RetentionState
-from storage.relational.payloads import BODIES, HEADS
+from storage.relational.payloads import BODIES, GROWN, HEADS
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.sqlite import rollups
 from storage.sqlite.connection import counter, transaction
@@ -153,7 +153,7 @@ def _purge(connection: sqlite3.Connection, max_rows: int, turn: Turn) -> Purged:
     for delete in (rollups.delete_before, rollups.delete_usage_before):
         if turn.take(partial(delete, connection, hour), _STEP_ROWS, max_rows):
             return Purged(0, 0, is_done=False)
-    for kind, floor in ((HEADS, floor_us), (BODIES, body_floor_us)):
+    for kind, floor in ((HEADS, floor_us), (BODIES, body_floor_us), (GROWN, body_floor_us)):
         blocks = turn.take(partial(_delete_blocks, connection, kind, floor), _STEP_BLOCKS, _ALL)
         if blocks:
             return Purged(0, blocks, is_done=False)

@@ -7,9 +7,11 @@ Invariant: after each slice all answers and sums are those of the rows that are 
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 from storage.purge import Trimmed, TrimStep, next_trim
+from storage.relational.payloads import GROWN
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
 from storage.sqlite.connection import counter, transaction
@@ -74,11 +76,18 @@ def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], name: str, 
     gone = sorted(blocks - {0})
     if not gone:
         return
+    gone = [block for part in in_parts(gone) for block in _ended(connection, part, last_seq)]
     span = connection.execute("SELECT last_seq FROM spans WHERE last_seq >= ? ORDER BY last_seq LIMIT 1", (last_seq,))
     found = span.fetchone()
     # Blocks rise with the rows of a batch: only the newest can be shared.
     sql = f"SELECT 1 FROM records WHERE seq > ? AND seq <= ? AND {name}_block = ? LIMIT 1"  # noqa: S608 - closed names
-    if found is not None and connection.execute(sql, (last_seq, found[0], gone[-1])).fetchone() is not None:
+    if gone and found is not None and connection.execute(sql, (last_seq, found[0], gone[-1])).fetchone() is not None:
         gone.pop()
     for part in in_parts(gone):
         connection.execute(f"DELETE FROM blocks WHERE id IN ({marks(part)})", part)  # noqa: S608 - marks only
+
+
+def _ended(connection: sqlite3.Connection, blocks: Sequence[int], last_seq: int) -> list[int]:
+    """Leave out the blocks of conversations that go on behind a row."""
+    sql = f"SELECT id FROM blocks WHERE id IN ({marks(blocks)}) AND NOT (kind = ? AND last_seq > ?) ORDER BY id"  # noqa: S608 - marks only
+    return [block for (block,) in connection.execute(sql, (*blocks, GROWN, last_seq))]

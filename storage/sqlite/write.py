@@ -11,7 +11,7 @@ import msgspec
 
 from storage.record import Batch, Entry, Position, now_us
 from storage.relational.by_id import id_ms
-from storage.relational.payloads import NOWHERE, Packer
+from storage.relational.payloads import NOWHERE
 from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
@@ -20,16 +20,13 @@ from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import Dictionary
+from storage.sqlite.growing_blocks import GrowingBlocks, GrowingPacker
 from storage.sqlite.jobs import merge_jobs
 from storage.sqlite.tools import insert_calls
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
 
-_INSERT_BLOCK: Final = (
-    "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
 _UPSERT_POSITION: Final = (
     "INSERT OR REPLACE INTO ingest_position (instance, source, end_offset, taken, stored, received, dropped, closed) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -41,6 +38,7 @@ class BatchStore:
 
     def __init__(self) -> None:
         self._rows = RowEncoder(Dictionary())
+        self._growing = GrowingBlocks()
         self.limits = Limits()
         """What the rollups count apart, as far as it is known."""
         self.usage_limits = limits()
@@ -64,11 +62,13 @@ class BatchStore:
     def forget(self) -> None:
         """Remember nothing of the store: a transaction failed, or rows went."""
         self._rows.forget()
+        self._growing.forget()
         self.limits.forget()
         self.usage_limits.forget()
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
-        packer = Packer(counter(connection, "last_block"))
+        self._growing.check(connection, entries)
+        packer = GrowingPacker(counter(connection, "last_block"), self._growing)
         counts, used = Rollups(), UsageSums()
         plain: list[Row] = []
         full: list[Row] = []
@@ -76,10 +76,7 @@ class BatchStore:
         rows.begin(max(now_us(), max([entry.record.started_at_us for entry in entries])) // DAY_US)
         for seq, entry in enumerate(entries, last_seq + 1):
             record = entry.record
-            payload = entry.payload
-            heads, bodies = NOWHERE, NOWHERE
-            if payload is not None:
-                heads, bodies = packer.add(payload, seq, record.started_at_us)
+            heads, bodies = (NOWHERE, NOWHERE) if entry.payload is None else packer.add_call(entry, seq)
             combination = rows.combination(connection, record)
             row = rows.plain(connection, record, seq, combination, heads, bodies)
             if is_plain(record):
@@ -99,8 +96,7 @@ class BatchStore:
         rollups.merge(connection, counts, self.limits)
         if used:
             rollups.merge_usage(connection, used, self.usage_limits)
-        packer.finish()
-        connection.executemany(_INSERT_BLOCK, packer.blocks)
+        packer.write(connection)
         _write_span(connection, entries, last_seq + 1)
         connection.executemany(
             "UPDATE meta SET value = ? WHERE name = ?",

@@ -318,7 +318,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
 
     def _has_text(self, seq: int, text: str) -> bool:
         started_at_us, raw = self._payloads.get(seq, (0, b""))
-        if not raw or started_at_us < self._body_floor_us:
+        if not raw or started_at_us < self._body_floor_us or seq <= self._bodies_through_seq:
             return False
         payload = msgspec.msgpack.decode(raw, type=Payload)
         wanted = text.encode("utf-8", "surrogatepass").lower()

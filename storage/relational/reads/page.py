@@ -140,7 +140,7 @@ async def read_payloads(session: Session, seqs: Sequence[int]) -> dict[int, Payl
     found = {}
     for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:
         heads = (heads_block, heads_at, heads_length) if heads_block else NOWHERE
-        has_bodies = bodies_block and started_at_us >= state.body_floor_us
+        has_bodies = bodies_block and started_at_us >= state.body_floor_us and seq > state.bodies_through_seq
         found[seq] = unpacker.payload(heads, (bodies_block, bodies_at, bodies_length) if has_bodies else NOWHERE)
     return {seq: payload for seq, payload in found.items() if payload is not None}
 
