@@ -178,6 +178,8 @@ class Metrics:
             record = entry.record
             if entry.tool_calls:
                 self.calls.observe_tools(entry.tool_calls)
+            if record.provider is not None:
+                self.calls.observe(record)
             if record.kind != "exchange":
                 continue
             duration, upstream, first_byte = self._routes.get(record.route_id) or self._bind(record.route_id)
@@ -186,8 +188,6 @@ class Metrics:
                 upstream.add(record.upstream_us)
             if record.first_byte_us is not None:
                 first_byte.add(record.first_byte_us)
-            if record.provider is not None:
-                self.calls.observe(record)
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
         """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""

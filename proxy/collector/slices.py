@@ -54,8 +54,12 @@ class RecordBuilder(Protocol):
         """
         ...
 
-    def message(self, captured: CapturedMessage, descriptor: Descriptor) -> Entry:
-        """Return the event of a WebSocket message."""
+    def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = ...) -> Entry:
+        """Return the event of a WebSocket message.
+
+        Raises:
+            TooLong: as `build` does.
+        """
         ...
 
 
@@ -113,8 +117,11 @@ class SliceReader:
             start += len(part)
 
     async def _built_apart(self, source: Source, raw: RingEntry) -> Entry | Exception:
-        """Return the record of an exchange that takes long, made in a thread."""
+        """Return the record of an entry that takes long, made in a thread."""
         try:
+            if not _is_exchange(raw):
+                message = decode_message(raw[1], raw[2])
+                return await asyncio.to_thread(self._builder.message, message, source.descriptor)
             captured = CapturedExchange(raw[1], raw[2])
             return await asyncio.to_thread(self._builder.build, captured, source.descriptor)
         except Exception as error:
@@ -124,7 +131,7 @@ class SliceReader:
         kind, header, sections, _ = raw
         if kind != KIND_MESSAGE:
             raise ValueError(f"unknown ring entry kind {kind}")
-        return self._builder.message(decode_message(header, sections), descriptor)
+        return self._builder.message(decode_message(header, sections), descriptor, LOOP_BYTES)
 
 
 def _is_exchange(raw: RingEntry) -> bool:

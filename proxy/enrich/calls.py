@@ -79,8 +79,14 @@ class CallReader:
         if call is not None:
             record.provider, record.model = call.provider, self._redactor.redact_text(call.model)
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a message can be read without loading the price list first."""
+        return self._prices.is_prepared
+
     def read_message(self, record: Record, message: CapturedMessage, content: bytes | None, *, is_whole: bool) -> None:
         """Fill the LLM columns of a message that ends a call of its session, a WebSocket with a model."""
+        self._prices.prepare()
         found = self.sessions.read(message, content, is_whole=is_whole)
         if found is not None:
             session, usage = found

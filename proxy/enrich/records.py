@@ -17,7 +17,7 @@ from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_
 from proxy.enrich.calls import CallReader
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.endpoints.operation import is_graphql, operation_of
-from proxy.enrich.http.bodies import STORED_TAIL_BYTES, DecodedBody, omitted_body, redacted_body
+from proxy.enrich.http.bodies import STORED_TAIL_BYTES, DecodedBody, TooLong, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, ExchangeDecoder, omitted_reason
 from proxy.enrich.http.head_facts import HeadFacts
@@ -221,8 +221,14 @@ class RecordBuilder:
             return None
         return omitted_body(size, facts.content_encoding, omitted_reason(captured) or "coding")
 
-    def message(self, captured: CapturedMessage, descriptor: Descriptor) -> Entry:
-        """Build the event of a WebSocket message; it shares the trace of its exchange, or that one's id."""
+    def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
+        """Build the event of a WebSocket message; it shares the trace of its exchange, or that one's id.
+
+        Raises:
+            TooLong: the price list must be loaded first, and the caller has set a limit. It can be called again.
+        """
+        if captured.session and limit_bytes < MAX_OUTPUT_BYTES and not self._calls.is_prepared:
+            raise TooLong
         labels = _labels_of(descriptor, captured.route)
         trace = TRACEPARENT.fullmatch(captured.traceparent)
         at_us = captured.at_ns // 1000

@@ -80,9 +80,7 @@ class Prices:
             return Cost(usage.cost_usd, REPORTED)
         if not usage.has_usage or (usage.input_tokens is None and usage.output_tokens is not None):
             return None  # output without its input would be priced too cheap
-        if not self._is_loaded:
-            self._is_loaded = True
-            self._price_of = self._load()
+        self.prepare()
         if self._price_of is None:
             return None
         for model in dict.fromkeys((usage.resolved_model, usage.model)):
@@ -90,6 +88,16 @@ class Prices:
             if price is not None:
                 return Cost(price.usd, PARTLY_LISTED if price.lacks else LISTED, price.lacks)
         return None
+
+    def prepare(self) -> None:
+        """Load the list now."""
+        if not self._is_loaded:
+            self._is_loaded = True
+            self._price_of = self._load()
+
+    @property
+    def is_prepared(self) -> bool:
+        return self._is_loaded
 
     def must_load(self, usage: CallUsage) -> bool:
         """Whether the list has to be loaded before the cost of a call is known."""
@@ -137,8 +145,8 @@ class _List:
         for name, count in _meters_of(usage).items():
             if (unit := _UNITS.get(name, name)) in tariff.counts:
                 meters[unit] = count
-            elif name != "cache_read_tokens":  # without a price of its own it is paid as other input, which is not less
-                lacks.append(name)
+            elif count and name != "cache_read_tokens":
+                lacks.append(name)  # what is cached is else paid as other input, which is not less
         if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")
         return Price(tariff.total(meters), tuple(lacks))
@@ -161,5 +169,6 @@ class _List:
 
 
 def _meters_of(usage: CallUsage) -> dict[str, int]:
+    """Return what is paid by beside input and output; a zero among the meters tells how two others overlap."""
     counts = {"cache_read_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
-    return {name: count for name, count in (counts | usage.meters).items() if count}
+    return {name: count for name, count in counts.items() if count} | usage.meters

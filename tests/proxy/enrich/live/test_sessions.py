@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED
@@ -102,6 +103,28 @@ def test_each_response_of_a_realtime_session_is_a_call() -> None:
     assert (summed["calls"], summed["input_tokens"], summed["output_tokens"]) == (2, 264, 242)
     assert summed["cost_usd"] == pytest.approx(2 * (call.cost_usd or 0))
     assert (summed["model"], summed["complete"], world.record.model) == ("gpt-realtime", True, "gpt-realtime")
+
+
+def test_a_response_without_cached_audio_has_a_cost() -> None:
+    """Cached tokens may be text or audio: that none of them are audio is a count, too."""
+    details = USAGE["input_token_details"] | {"cached_tokens_details": {"text_tokens": 64, "audio_tokens": 0}}  # type: ignore[operator]
+    call = World().say(done(usage=USAGE | {"input_token_details": details}))
+    dollars = (119 - 64) * 4 + 64 * 0.4 + 13 * 32 + 30 * 16 + 91 * 64
+    assert call.cost_usd == pytest.approx(dollars / 1e6)
+    assert call.stream is not None
+    assert call.stream.cost_lacks is None
+
+
+def test_the_price_list_is_not_loaded_where_others_wait() -> None:
+    """The first message of a session says so, before anything of it is read."""
+    world = World()
+    message = CapturedMessage(
+        bytes(16), world.id, 0, 2, 0, Opcode.TEXT, OUT, False, b"", b"{}", session=REALTIME
+    )  # fmt: skip
+    with pytest.raises(TooLong):
+        world._builder.message(message, descriptor_of(world._settings), 1000)
+    world.say(done())
+    assert world._builder.message(message, descriptor_of(world._settings), 1000).record.name == "websocket_message"
 
 
 def test_a_response_that_was_cancelled_or_failed() -> None:
