@@ -2,7 +2,7 @@
 
 Strategy: a conversation's bodies go into a block of their own, from its second call on. Each is one zstd frame that is
 compressed with the bodies before it as its dictionary, so that a history is stored once and each call costs what it
-adds: 4 % of what its body takes alone (bench/results/agent_run.json), for half of the time. A block is bounded in size
+adds: 7 % of what its body takes alone (bench/results/agent-run.json), for half of the time. A block is bounded in size
 and in time, then the next one begins whole: no body is further away than one block is long.
 
 Invariant: the frames of a block, each inflated with the content of the one before, give its content. What is remembered

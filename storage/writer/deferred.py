@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from storage.base import Kept, Storage
+from storage.conversations import ConversationStorage
 from storage.errors import (
     SchemaTooNew,
     StorageDamaged,
@@ -49,7 +50,7 @@ class _Replacement:
 
 
 class DeferredStorage:
-    """`storage.base.Storage`, and `storage.tools.ToolStorage`, of a store that is opened later."""
+    """`storage.base.Storage`, and the protocols beside it, of a store that is opened later."""
 
     def __init__(
         self,
@@ -186,7 +187,8 @@ def _forward(name: str) -> Callable[..., Awaitable[Any]]:
     return call
 
 
-for _protocol in (Storage, ToolStorage):  # every method is awaited and forwarded, so none is written out
+# Every method is awaited and forwarded, so none is written out.
+for _protocol in (Storage, ToolStorage, ConversationStorage):
     for _name in vars(_protocol):
         if not _name.startswith("_") and _name != "close":
             setattr(DeferredStorage, _name, _forward(_name))

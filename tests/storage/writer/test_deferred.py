@@ -11,6 +11,7 @@ import pytest
 
 from storage.backends import open_storage
 from storage.base import Storage
+from storage.conversations import ConversationStorage
 from storage.errors import SchemaTooNew, StorageDamaged, StorageMisconfigured, StorageRejected, StorageUnavailable
 from storage.query import Filter
 from storage.record import Batch, Entry, Position
@@ -53,6 +54,7 @@ async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(caplog: pytes
     deferred.enable()
     assert await storage.last_seq() == 0
     assert isinstance(storage, ToolStorage)
+    assert isinstance(storage, ConversationStorage)
     assert await storage.tool_calls_of(1) == []
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
         "the store is unavailable, retrying every 0 s",
