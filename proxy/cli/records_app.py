@@ -137,3 +137,32 @@ def export(
 
     parameters = with_offsets(filters, zone_of(utc)) | {"format": format} | ({"bodies": "true"} if bodies else {})
     return command.run(admin, parameters, output)
+
+
+@records_app.command()
+@with_filters
+@with_reader
+def conversations(
+    filters: Filters,
+    admin: "Client",
+    conversation_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One conversation, with its calls.")
+    ] = None,
+    min_turns: Annotated[int, Option(min=1, metavar="N", help="Leave out those with fewer calls.")] = 1,
+    limit: Annotated[int, Option(min=1, metavar="N", help="Maximum number of conversations.")] = 20,
+    utc: Utc = False,
+    as_json: Ndjson = False,
+) -> int:
+    """List LLM conversations, newest first, or show one: turns, tools, tokens, cost, time, where it failed.
+
+    Example: sidelog conversations --since 24h --min-turns 2
+    """
+    from proxy.cli.commands import conversations as command
+    from proxy.cli.commands.listing import View
+    from proxy.cli.commands.zone import with_offsets, zone_of
+
+    view = View(zone=zone_of(utc))
+    if conversation_id is not None:
+        return command.get(admin, conversation_id, view, as_json=as_json)
+    parameters = with_offsets(filters, view.zone) | {"min_turns": str(min_turns)}
+    return command.run(admin, parameters, limit, view, as_json=as_json)

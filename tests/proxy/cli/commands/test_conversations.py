@@ -1,0 +1,57 @@
+"""`sidelog conversations` over a store that no sidelog runs on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from proxy.cli.app import app
+from storage.backends import open_storage
+from storage.record import Batch, Entry, Payload, format_id
+from tests.storage.samples import make_body, make_record
+
+ID = bytes([7]) * 16
+ASKED = make_body(b'{"messages":[{"role":"user","content":"Make the tests pass"}]}')
+
+
+@pytest.fixture
+async def data_dir(tmp_path: Path) -> Path:
+    """A data directory with two conversations; of one, the last of three calls failed."""
+    async with await open_storage("sqlite:///sidelog.db", tmp_path) as storage:
+        for failed in (False, False, True):
+            fields = {"level": "error", "status": 529, "error_type": "overloaded"} if failed else {}
+            record = make_record(conversation=ID, provider="openai", model="gpt", input_tokens=1000, cost_usd=0.5)
+            for name, value in fields.items():
+                setattr(record, name, value)
+            payload = Payload(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", ASKED, None)
+            await storage.commit(Batch("sidecar-1", [Entry(record, payload)]))
+        alone = make_record(conversation=bytes(16), provider="openai", model="alone")
+        await storage.commit(Batch("sidecar-1", [Entry(alone)]))
+    return tmp_path
+
+
+def told(data_dir: Path, *arguments: str) -> str:
+    """Run the command and return what it prints."""
+    run = CliRunner().invoke(app, ["conversations", *arguments, "--data-dir", str(data_dir)], env={"COLUMNS": "200"})
+    assert run.exit_code == 0, run.output
+    return run.output
+
+
+def test_a_line_each(data_dir: Path) -> None:
+    """Turns, failures, tokens, cost and what it is about; single calls can be left out, and filters hold."""
+    line = next(line for line in told(data_dir).splitlines() if format_id(ID) in line)
+    for part in (" 3 ", " 1 ", "3,000", "$1.5000", "gpt", "Make the tests pass"):
+        assert part in line
+    assert "alone" in told(data_dir)
+    assert "alone" not in told(data_dir, "--min-turns", "2")
+    assert "Make" not in told(data_dir, "--model", "alone")
+
+
+def test_one_that_opens(data_dir: Path) -> None:
+    """Its sums, where it failed, and its calls in order."""
+    shown = told(data_dir, format_id(ID))
+    for part in ("turns     3, 1 failed", "models    gpt 3", "cost      $1.5000", "529  overloaded"):
+        assert part in shown
+    calls = json.loads(told(data_dir, format_id(ID), "--json"))["calls"]
+    assert [call["status"] for call in calls] == [200, 200, 529]
