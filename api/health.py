@@ -90,6 +90,15 @@ class RetentionShown(Struct):
     """When the first record that is left started."""
 
 
+class TextIndexShown(Struct):
+    """How far the index of words has come, as of the last look."""
+
+    enabled: bool
+    waiting_records: int | UnsetType | None = UNSET
+    """Not in it yet: searches look at each of them."""
+    size_bytes: int | UnsetType | None = UNSET
+
+
 class StatusShown(Struct):
     """The state of the processes, the queues and the store; all but the version may be left out."""
 
@@ -105,6 +114,7 @@ class StatusShown(Struct):
     writer: WriterShown | UnsetType = UNSET
     storage: StoreShown | UnsetType = UNSET
     retention: RetentionShown | UnsetType = UNSET
+    text_index: TextIndexShown | UnsetType = UNSET
     configuration: dict[str, Any] | UnsetType = UNSET
     """The settings in force, secrets left out."""
 

@@ -23,7 +23,7 @@ from typing import Any, Protocol, Self
 
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState, Trimmed
+from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Job, Payload, Position, Record
 
@@ -152,6 +152,22 @@ class Storage(Protocol):
         Nothing of them is left in what other records keep. It proceeds in slices between batches: readers meanwhile
         see some of it gone. Cancelled or failed half-way, what is erased stays erased; ask again for the rest.
         """
+        ...
+
+    async def index_text(self) -> TextStep:
+        """Make one step of the index of words, of what is committed and not in it yet; call it until `is_done`.
+
+        Searches are complete without it, and quick with it. It is made from what is stored: who is killed goes on
+        where the store says. Nothing is left in it of what is erased or purged. One step at a time.
+        """
+        ...
+
+    async def drop_text_index(self) -> TextStep:
+        """Drop some of the index of words; call it until `is_done`."""
+        ...
+
+    async def text_index(self) -> TextIndex:
+        """Tell how far the index of words has come."""
         ...
 
     async def last_seq(self) -> int:

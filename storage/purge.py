@@ -109,6 +109,28 @@ class Slice:
     """None when the filter is exhausted."""
 
 
+@dataclass(frozen=True, slots=True)
+class TextStep:
+    """What one step made of the index of words."""
+
+    records: int
+    """Records whose words are in it now."""
+    is_done: bool
+    """There is nothing to do until more is committed."""
+    is_lost: bool = False
+    """It came to nothing: somebody else was quicker, or has erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextIndex:
+    """How far the index of words has come."""
+
+    waiting: int
+    """Records that are in no cell yet, about: searches look at each of them."""
+    size_bytes: int
+    """Its own size."""
+
+
 def bounded(filter: Filter, through_seq: int) -> Filter:
     """Leave out what is committed from now on."""
     until = through_seq if filter.seq_until is None else min(through_seq, filter.seq_until)

@@ -19,6 +19,7 @@ from api.metrics.call_metrics import conversation_families
 from api.metrics.metrics import Metrics, StoreStatus
 from api.metrics.process_metrics import process_families
 from api.metrics.process_usage import usage_families
+from api.metrics.text_index_metrics import text_index_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
 from proxy.collector.committed import CommittedPositions
@@ -51,6 +52,7 @@ from storage.writer.backlog import BacklogLimits
 from storage.writer.retention import Floors, Limits, Retention
 from storage.writer.size_cap import SizeCap, Trims, batch_max_bytes
 from storage.writer.spool_replay import SpoolReplay
+from storage.writer.text_indexing import TextIndexing
 from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class ControlPlane:
     tail: Tail
     retention: Retention
     size_cap: SizeCap
+    text_indexing: TextIndexing
     keys: KeyPublisher
     builder: RecordBuilder
     endpoints: LearnedEndpoints
@@ -132,6 +135,7 @@ async def control_plane(
             "keys": plane.keys.run(),
             "watch": plane.readiness.run(),
             "endpoints": plane.endpoints.run(),
+            "text index": plane.text_indexing.run(),
             "memory": malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES),
         }
         assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]
@@ -204,7 +208,10 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     size_cap.on_trimmed = partial(_tell_trims, events)
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)
-    status = StatusView(settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, workers)
+    text_indexing = TextIndexing(storage, is_wanted=settings.storage.text_index)
+    status = StatusView(
+        settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, text_indexing, workers
+    )
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(status, writer, workers, places, DataFiles(data.path))
     writer.subscribe(committed, tail)
@@ -212,13 +219,14 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     sources.subscribe(on_found=keys.announce)
     metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
     metrics.watch(lambda: process_families(process_totals(sources, workers, places)))
+    metrics.watch(lambda: text_index_families(text_indexing))
     metrics.watch(lambda: usage_families(process_ids(workers)))
     metrics.watch(lambda: conversation_families(builder.conversation_evictions))
     if access_log is not None:
         metrics.watch_access_log(access_log)
     return ControlPlane(
         storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
-        size_cap, keys, builder, endpoints, state.fanout, access_log,
+        size_cap, text_indexing, keys, builder, endpoints, state.fanout, access_log,
     )  # fmt: skip
 
 

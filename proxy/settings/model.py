@@ -162,6 +162,10 @@ class StorageSettings(Section, frozen=True):
     batch_max_age_ms: Annotated[
         int, about("or at this age; 1000 for more than 10 sidecars on one Postgres", ge=1, le=60_000)
     ] = 200
+    text_index: Annotated[
+        bool,
+        about("index the words of paths, heads and bodies behind the commits, so that searches for text are quick"),
+    ] = True
     listen_url: Annotated[
         str,
         about(

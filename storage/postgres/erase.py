@@ -22,6 +22,7 @@ from storage.query import Filter
 from storage.relational.packing import COLUMNS
 from storage.relational.payloads import repack
 from storage.relational.reads.scan import seq_range
+from storage.relational.reads.text_index.tables import drop_holders
 from storage.relational.slices import Range
 
 SLICE_ROWS: Final = 500
@@ -64,6 +65,7 @@ async def _remove(session: PostgresSession, rows: Sequence[Any]) -> None:
     await connection.execute("UPDATE sidelog.state SET erasures = erasures + 1")
     await uncount(session, rows)
     seqs = [row[0] for row in rows]
+    await drop_holders(session, seqs)
     for place, name in enumerate(_NAMES):
         column = len(COLUMNS) + 3 * place
         touched: dict[int, int] = {row[column]: row[0] for row in rows if row[column] is not None}

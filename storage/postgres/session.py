@@ -2,9 +2,10 @@
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 from storage.postgres.body_search import SLICE_ROWS, BodySearch
@@ -22,6 +23,8 @@ from storage.relational.packing import COLUMNS
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where, conditions, is_storable, texts
+
+T = TypeVar("T")
 
 DIALECT: Final = Dialect(
     placeholder=lambda number: f"${number}",
@@ -42,6 +45,8 @@ DIALECT: Final = Dialect(
     has_grouping_sets=True,
     has_arrays=True,
     row_lock=" FOR UPDATE",
+    joined="string_agg({}, chr(10))",
+    erasures="SELECT erasures FROM sidelog.state FOR UPDATE",
     key_change="UPDATE sidelog.state SET key_version = key_version + 1",
     from_id=lambda record_id: UUID(bytes=record_id),
     to_id=lambda value: bytes(value.bytes),
@@ -107,6 +112,9 @@ class PostgresSession:
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
         return await self.budget.fetch(self.connection, sql, _escaped(parameters))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
         await self.connection.executemany(sql, [_escaped(row) for row in rows])

@@ -6,7 +6,7 @@ driver is synchronous nothing in them ever suspends, and `run_sync` runs them to
 Invariant: the first query of a read that `fetch_in_budget` runs always ends, so that every read makes progress.
 """
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
@@ -94,6 +94,10 @@ class Session(Protocol):
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
         """Run a query and fetch everything; None when the budget ended it."""
+        ...
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Compute something that takes milliseconds, where nobody else waits for it."""
         ...
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:

@@ -11,10 +11,12 @@ from typing import Generic, Self, TypeVar
 from storage.aggregates import FacetValue, Histogram, Summary
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Slice, bounded
+from storage.purge import Erased, Slice, TextIndex, TextStep, bounded
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Job, Payload, Record, ToolCall
 from storage.relational.reads import conversations, facets, histogram, jobs, keys, page, summary, tools, totals
+from storage.relational.reads.text_index.build import TextIndexer
+from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
 from storage.relational.tally import check_names
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
@@ -30,6 +32,7 @@ class RelationalStorage(ABC, Generic[S]):
         self._backend = backend
         self._location = location
         self._schema_version = schema_version
+        self._indexer = TextIndexer(lambda work: self._read(work), lambda work: self._write(work))
 
     @abstractmethod
     async def _read(self, work: Callable[[S], Awaitable[T]]) -> T:
@@ -129,6 +132,15 @@ class RelationalStorage(ABC, Generic[S]):
             events += done.events
             next_seq = done.next_seq
         return Erased(exchanges, events, through_seq)
+
+    async def index_text(self) -> TextStep:
+        return await self._indexer.step()
+
+    async def drop_text_index(self) -> TextStep:
+        return TextStep(0, is_done=not await self._write(drop_some))
+
+    async def text_index(self) -> TextIndex:
+        return await self._read(describe)
 
     async def keys(self) -> list[ApiKey]:
         return await self._read_soon(keys.read_keys)

@@ -23,6 +23,7 @@ _UNSPACED: Final = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # Han
 )
 _WORD: Final = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+_UNSPACED_WORD: Final = re.compile(rf"[{_UNSPACED}]")
 _ASCII_WORD: Final = re.compile(r"\w+")
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _ESCAPED: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -42,6 +43,17 @@ def fold(text: str) -> str:
     """Take away what search has no regard to: case, and compatibility forms such as wide letters and ligatures."""
     # Folding may take composed letters apart, and what is composed may fold again (Unicode 3.13, D146).
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def has_unspaced(text: str) -> bool:
+    """Whether there may be a word of a script without spaces in a text, folded or not."""
+    # Folding makes some of halfwidth, compatible and enclosed ones, too.
+    return not text.isascii() and _UNSPACED_WORD.search(fold(text)) is not None
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a word is one character of a script that has no spaces between words."""
+    return len(word) == 1 and _UNSPACED_WORD.match(word) is not None
 
 
 def readings(text: str) -> list[str]:

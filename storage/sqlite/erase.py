@@ -19,6 +19,7 @@ from storage.query import Filter
 from storage.relational.packing import COLUMNS
 from storage.relational.payloads import BODIES, GROWN, HEADS, repack
 from storage.relational.reads.scan import seq_range
+from storage.relational.reads.text_index.tables import drop_holders
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
 from storage.relational.slices import Range
@@ -72,6 +73,7 @@ def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
 def _remove(session: SqliteSession, rows: list[Row]) -> None:
     connection = session.connection
     remove_rows(session, rows, Limits(), limits())
+    run_sync(drop_holders(session, [row[0] for row in rows]))
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'erasures'")
     for place, (_, name) in enumerate(_KINDS):
         column = len(COLUMNS) + 3 * place

@@ -3,9 +3,9 @@
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from storage.query import Filter, Order
 from storage.record import Record
@@ -18,6 +18,8 @@ from storage.relational.sql import Dialect, Texts, Where, conditions, texts
 from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
+
+T = TypeVar("T")
 
 DIALECT: Final = Dialect(
     placeholder=lambda number: "?",
@@ -34,6 +36,8 @@ DIALECT: Final = Dialect(
     tool_text="instr(search, {}) > 0",
     tool_request="(llm_request_id <> 0 AND llm_request_id = {})",
     record_columns=", ".join(COLUMNS),
+    joined="group_concat({}, char(10))",
+    erasures="SELECT value FROM meta WHERE name = 'erasures'",
     key_change="UPDATE meta SET value = value + 1 WHERE name = 'key_version'",
     # Counters of the batches are in the same table.
     meta_prefix="value:",
@@ -96,6 +100,9 @@ class SqliteSession:
 
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> list[Row] | None:
         return self._budget.execute(self.connection, sql, tuple(parameters))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        return work()  # this is a thread of the store's own
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
         self.connection.executemany(sql, rows)

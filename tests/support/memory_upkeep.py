@@ -1,10 +1,11 @@
 """What a store has to do for its files, which one in memory has not."""
 
 from storage.base import Kept
+from storage.purge import TextIndex, TextStep
 
 
 class NoUpkeep:
-    """The part of `storage.base.Storage` that is about files."""
+    """The part of `storage.base.Storage` that is about files, and about indexes."""
 
     async def reclaim(self) -> None:
         """See `storage.base.Storage.reclaim`."""
@@ -15,6 +16,18 @@ class NoUpkeep:
     async def is_in_place(self) -> bool:
         """See `storage.base.Storage.is_in_place`."""
         return True
+
+    async def index_text(self) -> TextStep:
+        """See `storage.base.Storage.index_text`."""
+        return TextStep(0, is_done=True)
+
+    async def drop_text_index(self) -> TextStep:
+        """See `storage.base.Storage.drop_text_index`."""
+        return TextStep(0, is_done=True)
+
+    async def text_index(self) -> TextIndex:
+        """See `storage.base.Storage.text_index`."""
+        return TextIndex(0, 0)
 
     async def kept(self) -> Kept:
         """See `storage.base.Storage.kept`."""

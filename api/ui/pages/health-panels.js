@@ -252,6 +252,7 @@ export function dropped(reasons) {
 export function store(status) {
   const { storage, retention: limits } = status.configuration;
   const used = status.retention?.used_bytes;
+  const words = status.text_index;
   return el(
     "section",
     {},
@@ -268,12 +269,17 @@ export function store(status) {
         used
           ? ["Size", sizeText(used), limits.max_bytes ? `of ${sizeText(limits.max_bytes)}` : ""]
           : null,
+        words?.enabled
+          ? ["Index of words", sizeText(words.size_bytes ?? 0), waitingText(words.waiting_records)]
+          : ["Index of words", "off"],
         ["Durability", storage.durability],
         ["Queue", binary(storage.queue_max_bytes), "then the spool"],
       ].filter(Boolean),
     ),
   );
 }
+
+const waitingText = (records) => (records ? `${count(records)} records to come` : "");
 
 const EXPLAINED = {
   __proto__: null,

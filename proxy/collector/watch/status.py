@@ -25,6 +25,7 @@ from storage.record import Entry, ToolCall
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
 from storage.writer.size_cap import SizeCap
+from storage.writer.text_indexing import TextIndexing
 from storage.writer.writer import Writer
 
 
@@ -57,6 +58,7 @@ class StatusView:
         deferred: DeferredStorage,
         retention: Retention,
         size_cap: SizeCap,
+        text_indexing: TextIndexing,
         workers: Workers,
     ) -> None:
         self._settings = settings
@@ -67,6 +69,7 @@ class StatusView:
         self._deferred = deferred
         self._retention = retention
         self._size_cap = size_cap
+        self._text_indexing = text_indexing
         self._workers = workers
         self._started_s = time.monotonic()
         self.is_draining = False
@@ -121,6 +124,7 @@ class StatusView:
                 "replaced": deferred.replaced,
             },
             "retention": describe_retention(self._retention, self._size_cap),
+            "text_index": self._text_indexing.describe(),
             "configuration": redacted(self._settings),
         }
 

@@ -9,18 +9,19 @@ that are committed while a read runs are left to the next one.
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
 from storage.relational.by_id import ID_BYTES, id_number, id_slices
 from storage.relational.payloads import NOWHERE, Unpacker
 from storage.relational.reads.scan import seq_range, within_int
+from storage.relational.reads.text_index.walk import Slices
 from storage.relational.reads.totals import count_hours
 from storage.relational.session import Selection, Session
-from storage.relational.slices import Range, slices
+from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT, Dialect
 from storage.relational.time_ranges import hours_inside
 
@@ -31,10 +32,25 @@ _FEW: Final = 1000
 @dataclass(frozen=True, slots=True)
 class _Walk:
     rows: Selection
-    parts: Iterable[Range]
+    parts: AsyncIterator[Range]
     number: Callable[[Record], int]
     """A record's place in the order, as cursors carry it."""
     skip: int
+
+
+class _Parts:
+    """Slices that are known without asking."""
+
+    def __init__(self, parts: Iterable[Range]) -> None:
+        self._parts = iter(parts)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Range:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration
 
 
 async def read_page(session: Session, query: RecordQuery) -> Page:
@@ -53,7 +69,8 @@ async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk
     whole = (await seq_range(session, filter)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(session, filter):
         whole, skip = whole.without(skip, query.order), 0
-    return _Walk(rows, slices(whole, query.order, rows.first_rows), lambda record: record.seq, skip)
+    parts = Slices(session, filter, whole, query.order, rows.first_rows)
+    return _Walk(rows, parts, lambda record: record.seq, skip)
 
 
 async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
@@ -71,14 +88,14 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
     )
     [(first_ms, last_ms)] = await session.fetch(sql, (whole.first, whole.last))
     parts = id_slices(Range(first_ms, last_ms), query.order, query.after)
-    return _Walk(rows, parts, lambda record: id_number(record.id), _skipped(query))
+    return _Walk(rows, _Parts(parts), lambda record: id_number(record.id), _skipped(query))
 
 
 async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
     rows: list[Sequence[Any]] = []
     limit, edge, skip = min(query.limit, MAX_INT - 1), query.after, walk.skip
     mark, schema = session.dialect.placeholder, session.dialect.schema
-    for part in walk.parts:
+    async for part in walk.parts:
         where = await walk.rows.within(part)
         if where is None:
             return Page(await session.records(rows), complete=False, next_after=None if skip else edge)

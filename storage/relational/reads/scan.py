@@ -9,8 +9,9 @@ Strategy: bounds on time become bounds on `seq` first (table `spans`). The range
 from collections.abc import Callable
 
 from storage.query import Filter
+from storage.relational.reads.text_index.walk import Slices
 from storage.relational.session import Parameters, Rows, Session
-from storage.relational.slices import Range, slices
+from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT
 
 
@@ -36,7 +37,7 @@ async def scan(
     rows = await session.rows_by_seq(filter, len(before) + 1)
     if rows is None:
         return True
-    for part in slices(await seq_range(session, filter), "desc", rows.first_rows):
+    async for part in Slices(session, filter, await seq_range(session, filter), "desc", rows.first_rows):
         where = await rows.within(part)
         if where is None:
             return False

@@ -10,3 +10,25 @@ CREATE TABLE blocks (
 );
 
 CREATE INDEX blocks_age ON blocks (kind, newest_started_at_us);
+
+-- The index of words (storage/relational/reads/text_index/tables.py): neighbouring records and the hashes of all words
+-- in them, which become segments; parts of a segment that say of each hash where it is.
+CREATE TABLE text_cells (
+    first_seq INTEGER PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    newest_body_us INTEGER NOT NULL,
+    signature BLOB NOT NULL
+);
+
+CREATE TABLE text_segments (
+    first_seq INTEGER PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    newest_body_us INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    starts BLOB NOT NULL
+);
+
+CREATE TABLE text_parts (
+    id INTEGER PRIMARY KEY,
+    data BLOB NOT NULL
+);

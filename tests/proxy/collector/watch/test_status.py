@@ -14,6 +14,7 @@ from storage.base import Storage
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Limits, Retention
 from storage.writer.size_cap import SizeCap
+from storage.writer.text_indexing import TextIndexing
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, collecting
 
@@ -32,7 +33,10 @@ async def view_of(plane: Collecting) -> StatusView:
     workers = Workers(plane.sources.attached)
     workers.update('[{"name": "worker 0", "pid": 7, "ready": true, "ring": ""}]')
     cap = SizeCap(plane.store, 0)
-    return StatusView(SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, workers)
+    words = TextIndexing(plane.store)
+    return StatusView(
+        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, words, workers
+    )
 
 
 async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> None:

@@ -1,0 +1,165 @@
+"""Making the index of words: one cell after the other, behind the commits, and of enough cells a segment.
+
+Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers. So a process that
+was killed goes on where the tables end, and what an erasure has dropped is made anew by and by. A step reads in one
+transaction and writes in another, which is short; between them somebody may have erased, or another sidecar have been
+quicker: then the step comes to nothing.
+
+Invariant: what is written covers rows as they are. Who erases drops what covers them, in the same transaction, and
+counts it; nothing is written that was read before an erasure.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar
+
+from storage.purge import TextStep
+from storage.query import Filter
+from storage.relational.reads.text_index.merge import Run, keep_parts, keep_segment, mergeable, read_run
+from storage.relational.reads.text_index.tables import Cell, add_cell, covered, drop, expired, lock_erasures
+from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
+from storage.relational.session import Session
+from storage.relational.slices import Range
+from storage.search.index.segment import MAX_CELLS, merged
+
+T = TypeVar("T")
+
+CELL_BYTES: Final = 512 * 1024
+"""Text of a cell, about: a larger one repeats less of its neighbour, and takes longer to look through (1.5 ms)."""
+CELL_ROWS: Final = 1024
+_PARTS_AT_ONCE: Final = 64
+"""Parts of a segment written in one transaction: 2 ms of the writer."""
+
+
+class Transactions(Protocol):
+    """How work gets its session."""
+
+    async def __call__(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Do work in a transaction of its own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A cell, and of which state of the store it was made."""
+
+    cell: Cell
+    records: int
+    erasures: int
+
+
+class TextIndexer:
+    """Makes the index of one store, step by step. One step at a time."""
+
+    def __init__(self, read: Transactions, write: Transactions) -> None:
+        self._read = read
+        self._write = write
+        self._width = CELL_ROWS
+        """Rows of the next cell, as those before had it."""
+        self._from_seq = 0
+        """Where the next cell is looked for; what is missing before it is made when there is nothing behind it."""
+        self._untidied = MAX_CELLS
+        """Cells made since it was looked for some that make a segment, and for what has to go."""
+
+    async def step(self) -> TextStep:
+        """Make one cell, or one segment."""
+        if self._untidied >= MAX_CELLS and await self._tidy():
+            return TextStep(0, is_done=False)
+        made = await self._read(self._make_cell)
+        if made is None:
+            return TextStep(0, is_done=not await self._tidy())
+        if not await self._write(partial(_keep_cell, made=made)):
+            self._from_seq = 0
+            return TextStep(0, is_done=False, is_lost=True)
+        self._from_seq = made.cell.rows.last + 1
+        self._untidied += 1
+        return TextStep(made.records, is_done=False)
+
+    async def _tidy(self) -> bool:
+        """Drop what tells of nothing any more, or make one segment; False when there is nothing to do."""
+        gone = await self._read(expired)
+        if gone:
+            await self._write(partial(drop, gone=gone))
+            return True
+        run = await self._read(mergeable)
+        if run is not None:
+            await self._merge(run)
+            return True
+        self._untidied = 0
+        return False
+
+    async def _make_cell(self, session: Session) -> _Made | None:
+        made = await self._make_behind(session)
+        if made is None and self._from_seq:
+            self._from_seq = 0
+            made = await self._make_behind(session)
+        return made
+
+    async def _make_behind(self, session: Session) -> _Made | None:
+        gap, is_last = await _first_gap(session, self._from_seq)
+        if gap.is_empty:
+            return None
+        texts = await self._choose(session, gap)
+        is_full = texts.count >= CELL_ROWS or texts.size_bytes >= CELL_BYTES * 3 // 4
+        if is_last and texts.rows.last == gap.last and not is_full:
+            return None  # It still grows.
+        if texts.count:
+            cell = Cell(texts.rows, await read_terms(session, texts), texts.newest_body_us)
+        else:
+            cell = Cell(await _without_rows(session, gap, texts.rows), b"", 0)
+        return _Made(cell, texts.count, (await session.state()).erasures)
+
+    async def _choose(self, session: Session, gap: Range) -> Texts:
+        """Find how many rows of a gap have about as much text as a cell should have."""
+        while True:
+            rows = Range(gap.first, min(gap.first + self._width - 1, gap.last))
+            texts = await find_texts(session, rows)
+            if texts.size_bytes > CELL_BYTES * 3 // 2 and self._width > 1:
+                self._width = max(1, min(self._width // 2, self._width * CELL_BYTES // texts.size_bytes))
+            elif texts.size_bytes < CELL_BYTES * 3 // 4 and self._width < CELL_ROWS and rows.last < gap.last:
+                self._width = min(CELL_ROWS, self._width * 2)
+            else:
+                return texts
+
+    async def _merge(self, run: Run) -> None:
+        signatures = await self._read(partial(read_run, run=run))
+        parts = await asyncio.to_thread(lambda: list(merged(signatures)))
+        for first in range(0, len(parts), _PARTS_AT_ONCE):
+            some = list(enumerate(parts[first : first + _PARTS_AT_ONCE], first))
+            if not await self._write(partial(keep_parts, run=run, parts=some)):
+                return  # Somebody has erased, or another sidecar was quicker.
+        await self._write(partial(keep_segment, run=run, size_bytes=sum(map(len, parts))))
+
+
+async def _keep_cell(session: Session, made: _Made) -> bool:
+    if await lock_erasures(session) != made.erasures or await covered(session, made.cell.rows):
+        return False
+    await add_cell(session, made.cell)
+    return True
+
+
+async def _first_gap(session: Session, from_seq: int) -> tuple[Range, bool]:
+    """Find the first rows from one on that nothing covers, and whether they go on to the newest."""
+    whole, state = await session.seq_ends(), await session.state()
+    first = max(whole.first, state.purged_through_seq + 1, from_seq)
+    for rows in await covered(session, Range(first, whole.last)):
+        if rows.first > first:
+            return Range(first, rows.first - 1), False
+        first = rows.last + 1
+    return Range(first, whole.last), True
+
+
+async def _without_rows(session: Session, gap: Range, empty: Range) -> Range:
+    """Find how far a part of a gap goes on without a row."""
+    rest = Range(empty.last + 1, gap.last)
+    selected = None if rest.is_empty else await session.rows_by_seq(Filter(kind="all"))
+    where = None if selected is None else await selected.within(rest)
+    if selected is None or where is None:
+        return empty
+    sql = f"SELECT seq FROM {session.dialect.schema}records WHERE {where.text} {selected.order_by('asc')} LIMIT 1"
+    found = await session.fetch(sql, where.parameters)
+    return Range(gap.first, found[0][0] - 1 if found else gap.last)

@@ -1,0 +1,88 @@
+"""Cells become a segment: which, and how that is written without anybody waiting for it long.
+
+Strategy: the parts of a segment are written some at a time, and nobody reads them until the segment itself is there,
+which is written last and takes the place of its cells. Parts that a killed process has left are written over.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.relational.reads.text_index.tables import (
+    Segment,
+    add_parts,
+    add_segment,
+    covered,
+    lock_erasures,
+    read_cells,
+)
+from storage.relational.session import Session
+from storage.relational.slices import Range
+from storage.search.index.segment import MAX_CELLS
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Cells that follow each other, and of which state of the store they are."""
+
+    cells: tuple[Range, ...]
+    newest_body_us: int
+    erasures: int
+
+    @property
+    def whole(self) -> Range:
+        return Range(self.cells[0].first, self.cells[-1].last)
+
+
+async def mergeable(session: Session) -> Run | None:
+    """Find cells enough for a segment, or fewer that no others can follow: a segment is behind them."""
+    sql = f"SELECT first_seq, last_seq, newest_body_us FROM {session.dialect.schema}text_cells ORDER BY first_seq"
+    run: list[tuple[Range, int]] = []
+    for first, last, newest_us in await session.fetch(sql):
+        if run and first != run[-1][0].last + 1:
+            if len(run) > 1 and await _begins_segment(session, run[-1][0].last + 1):
+                break
+            run = []
+        run.append((Range(first, last), newest_us))
+        if len(run) == MAX_CELLS:
+            break
+    else:
+        if len(run) < 2 or not await _begins_segment(session, run[-1][0].last + 1):
+            return None
+    cells = tuple(rows for rows, _ in run)
+    return Run(cells, max(newest_us for _, newest_us in run), (await session.state()).erasures)
+
+
+async def read_run(session: Session, run: Run) -> list[bytes]:
+    """Read the signatures of the cells of a run."""
+    return [cell.signature for cell in await read_cells(session, run.whole)]
+
+
+async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, bytes]]) -> bool:
+    """Write some parts of the segment of a run; False when that is no longer what the store has."""
+    if not await _is_there(session, run):
+        return False
+    await add_parts(session, run.whole.first, parts)
+    return True
+
+
+async def keep_segment(session: Session, run: Run, size_bytes: int) -> bool:
+    """Put the segment, whose parts are written, in the place of its cells."""
+    if not await _is_there(session, run):
+        return False
+    starts = tuple(rows.first for rows in run.cells)
+    await add_segment(session, Segment(run.whole, starts), run.newest_body_us, size_bytes)
+    return True
+
+
+async def _is_there(session: Session, run: Run) -> bool:
+    if await lock_erasures(session) != run.erasures:
+        return False
+    return await covered(session, run.whole) == list(run.cells)
+
+
+async def _begins_segment(session: Session, seq: int) -> bool:
+    dialect = session.dialect
+    sql = f"SELECT 1 FROM {dialect.schema}text_segments WHERE first_seq = {dialect.placeholder(1)}"
+    return bool(await session.fetch(sql, (seq,)))

@@ -1,0 +1,153 @@
+"""The texts of a range of rows, read for the index: whole blocks at a time, and paths, queries and errors of all rows.
+
+Strategy: rows are not read one by one. The database groups them by the blocks that they have something in, and joins
+their paths; what is theirs in a block is one piece of it, which is decoded as one list.
+
+Invariant: everything that a search looks for words in is read, or is gone.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from storage.query import Filter
+from storage.relational.payloads import Bodies, Heads, Place, inflate
+from storage.relational.session import Session, State
+from storage.relational.slices import Range
+from storage.search.index.terms import Terms
+
+_LIST: Final = b"\xdd"
+"""Begins a list of up to 2^32 values (MessagePack, array 32)."""
+_COLUMNS: Final = (
+    "heads_block, bodies_block, error_type, count(*), min(heads_offset), max(heads_offset + heads_length), "
+    "min(bodies_offset), max(bodies_offset + bodies_length), "
+    "coalesce(sum(heads_length), 0) + coalesce(sum(bodies_length), 0), "
+    "max(started_at_us), max(seq), {paths}, {queries}"
+)
+_Heads: Final = msgspec.msgpack.Decoder(list[Heads])
+_Bodies: Final = msgspec.msgpack.Decoder(list[Bodies])
+_OneHeads: Final = msgspec.msgpack.Decoder(Heads)
+_OneBodies: Final = msgspec.msgpack.Decoder(Bodies)
+
+
+@dataclass(slots=True)
+class _Piece:
+    """What some rows have in one block."""
+
+    start: int
+    end: int
+    count: int
+
+    def add(self, start: int, end: int, count: int) -> None:
+        self.start, self.end, self.count = min(self.start, start), max(self.end, end), self.count + count
+
+
+@dataclass(slots=True)
+class Texts:
+    """Where the texts of a range of rows are, and how much."""
+
+    rows: Range
+    count: int = 0
+    size_bytes: int = 0
+    newest_body_us: int = 0
+    heads: dict[int, _Piece] = field(default_factory=dict)
+    bodies: dict[int, _Piece] = field(default_factory=dict)
+    errors: set[int] = field(default_factory=set)
+    others: list[str] = field(default_factory=list)
+
+    def add(self, row: Sequence[Any], state: State) -> None:
+        heads, bodies, error, count, *places, size, newest_us, last_seq, paths, queries = row
+        heads_start, heads_end, bodies_start, bodies_end = places
+        self.count += count
+        self.size_bytes += int(size)
+        if heads:
+            self.heads.setdefault(heads, _Piece(heads_start, heads_end, 0)).add(heads_start, heads_end, count)
+        # Older ones are not shown, and go.
+        if bodies and newest_us >= state.body_floor_us and last_seq > state.bodies_through_seq:
+            self.newest_body_us = max(self.newest_body_us, newest_us)
+            self.bodies.setdefault(bodies, _Piece(bodies_start, bodies_end, 0)).add(bodies_start, bodies_end, count)
+        if error:
+            self.errors.add(error)
+        self.others += [text for text in (paths, queries) if isinstance(text, str)]
+
+
+async def find_texts(session: Session, rows: Range) -> Texts:
+    """Find where the texts of some rows are."""
+    found = Texts(rows)
+    selected = await session.rows_by_seq(Filter(kind="all"))
+    where = None if selected is None else await selected.within(rows)
+    assert where is not None, "bug: all rows can be selected, without a budget"
+    dialect = session.dialect
+    columns = _COLUMNS.format(paths=dialect.joined.format("path"), queries=dialect.joined.format("query"))
+    sql = (
+        f"SELECT {columns} FROM {dialect.schema}records WHERE {where.text} "
+        "GROUP BY heads_block, bodies_block, error_type"
+    )
+    state = await session.state()
+    for row in await session.fetch(sql, where.parameters):
+        found.add(row, state)
+    found.others = [dialect.unescape(text) for text in found.others]
+    return found
+
+
+async def read_terms(session: Session, texts: Texts) -> bytes:
+    """Read the texts, and return the hashes of the words in them."""
+    errors = await session.text_of(texts.errors)
+    frames = dict(await session.blocks(sorted({*texts.heads, *texts.bodies})))
+
+    def gathered(heads: Iterable[Heads], bodies: Iterable[Bodies]) -> bytes:
+        terms = Terms()
+        terms.add_texts([*texts.others, *(text for text in errors.values() if text)])
+        terms.add_heads(part for each in heads for part in (each.request_head, each.response_head))
+        terms.add_bodies(_windows(bodies))
+        return terms.signature()
+
+    try:
+        return await session.aside(
+            lambda: gathered(_lists(frames, texts.heads, _Heads), _lists(frames, texts.bodies, _Bodies))
+        )
+    except msgspec.DecodeError:
+        # Rows between the others are purged: the pieces hold more than what is counted.
+        heads_at, bodies_at = [await _places(session, texts, name) for name in ("heads", "bodies")]
+        return await session.aside(
+            lambda: gathered(_each(frames, heads_at, _OneHeads), _each(frames, bodies_at, _OneBodies))
+        )
+
+
+def _lists(frames: Mapping[int, bytes], pieces: Mapping[int, _Piece], decoder: Any) -> Iterator[Any]:
+    for number, piece in pieces.items():
+        if number in frames:
+            raw = inflate(frames[number])[piece.start : piece.end]
+            yield from decoder.decode(_LIST + piece.count.to_bytes(4, "big") + raw)
+
+
+async def _places(session: Session, texts: Texts, name: str) -> list[Place]:
+    selected = await session.rows_by_seq(Filter(kind="all"))
+    where = None if selected is None else await selected.within(texts.rows)
+    assert where is not None, "bug: all rows can be selected, without a budget"
+    sql = (
+        f"SELECT {name}_block, {name}_offset, {name}_length FROM {session.dialect.schema}records WHERE {where.text} "
+        f"ORDER BY {name}_block"
+    )
+    return [(block, offset, length) for block, offset, length in await session.fetch(sql, where.parameters) if block]
+
+
+def _each(frames: Mapping[int, bytes], places: Iterable[Place], decoder: Any) -> Iterator[Any]:
+    number, block = 0, b""
+    for wanted, offset, length in places:
+        if wanted in frames:
+            if wanted != number:
+                number, block = wanted, inflate(frames[wanted])
+            yield decoder.decode(block[offset : offset + length])
+
+
+def _windows(bodies: Iterable[Bodies]) -> Iterator[bytes]:
+    for each in bodies:
+        for body in (each.request_body, each.response_body):
+            if body is not None:
+                yield body.head
+                yield body.tail

@@ -1,0 +1,1 @@
+"""The index of words: which cells, each some hundred neighbouring records, can have a word. Pure."""

@@ -1,0 +1,235 @@
+"""The index of words of every backend: it hides nothing, whatever becomes of records, and keeps none of their words."""
+
+import random
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from storage.base import Storage
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry, Payload
+from storage.relational.reads.text_index import build, merge, tables
+from storage.relational.reads.text_index.tables import Cell, Segment
+from storage.relational.session import Session
+from storage.relational.store import RelationalStorage
+from storage.search.index.segment import cells_with, has, part_of
+from storage.search.index.terms import term
+from tests.contract.backends import BACKENDS, Backend
+from tests.storage.samples import make_body, make_record
+
+ROWS: Final = 240
+WORDS: Final = ("alpha", "beta_2", "grüße", "東京", "reset", "timeout", "x9")
+
+
+@pytest.fixture(autouse=True)
+def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of seven records, and segments of four cells."""
+    monkeypatch.setattr(build, "CELL_ROWS", 7)
+    monkeypatch.setattr(build, "MAX_CELLS", 4)
+    monkeypatch.setattr(merge, "MAX_CELLS", 4)
+
+
+@pytest.fixture(params=[backend for backend in BACKENDS if backend.name != "model"], ids=lambda backend: backend.name)
+async def indexed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    """An empty store that has an index of words."""
+    backend: Backend = request.param
+    async with await backend.open(tmp_path) as opened:
+        assert isinstance(opened, RelationalStorage)
+        yield opened
+
+
+def entry_of(number: int) -> Entry:
+    """Make a record with some words, and one of its own, in one place or another; some records have no payload."""
+    chosen = random.Random(number)
+    text = " ".join([*chosen.choices(WORDS, k=2), f"own{number}end"])
+    place = number % 5
+    record = make_record(
+        path=f"/a/{text}/b" if place == 0 else "/plain",
+        query=f"q={text}&" if place == 1 else None,
+        error_type=f"oh {text} oh" if place == 2 else None,
+        project="ab"[number % 2],
+        conversation=bytes(16) if number % 3 == 0 else None,
+    )
+    if number % 7 == 0:
+        return Entry(record)
+    return Entry(
+        record,
+        Payload(
+            b"GET /plain HTTP/1.1\r\nx-thing: <%s>" % (text if place == 1 else "none").encode(),
+            b"HTTP/1.1 200 OK",
+            make_body(b'{"said": "%s ."}' % text.encode()) if place == 3 else None,
+            make_body(b"before", b"tail <%s>" % text.encode()) if place == 4 else None,
+        ),
+    )
+
+
+async def fill(store: Storage, first: int, last: int) -> dict[int, Entry]:
+    """Commit records in batches of different sizes."""
+    entries = {number: entry_of(number) for number in range(first, last + 1)}
+    numbers = sorted(entries)
+    while numbers:
+        size = 1 + numbers[0] % 37
+        await store.commit(Batch("sidecar-1", [entries[number] for number in numbers[:size]]))
+        del numbers[:size]
+    return entries
+
+
+async def index(store: Storage) -> None:
+    """Index everything that can be."""
+    while not (await store.index_text()).is_done:
+        pass
+
+
+async def found(store: Storage, text: str) -> list[int]:
+    """List what a search finds, page by page."""
+    seqs: list[int] = []
+    after = None
+    while True:
+        page = await store.select(RecordQuery(filter=Filter(text=text, kind="all"), after=after, limit=50))
+        seqs += [record.seq for record in page.records]
+        after = page.next_after
+        if after is None:
+            return seqs
+
+
+def expected(entries: dict[int, Entry], text: str) -> list[int]:
+    """List which records have a text in path, error or body, newest first."""
+
+    def texts(entry: Entry) -> list[bytes]:
+        record, payload = entry.record, entry.payload
+        bodies = () if payload is None else (payload.request_body, payload.response_body)
+        windows = [window for body in bodies if body for window in (body.head, body.tail)]
+        return [*(each.encode() for each in (record.path, record.error_type) if each), *windows]
+
+    return sorted(
+        (entry.record.seq for entry in entries.values() if any(text.encode() in each for each in texts(entry))),
+        reverse=True,
+    )
+
+
+async def check(store: Storage, entries: dict[int, Entry]) -> None:
+    """Searches of all kinds find what there is."""
+    numbers = random.Random(1).sample(range(1, ROWS + 60), 4)
+    words = random.Random(len(entries)).sample(WORDS, 2)
+    for text in (*(f" {word} " for word in words), " reset reset ", *(f" own{number}end" for number in numbers)):
+        assert await found(store, text) == expected(entries, text), text
+
+
+async def holders(store: Any) -> tuple[list[Segment], list[Cell]]:
+    """Read everything that covers rows."""
+
+    async def read(session: Session) -> tuple[list[Segment], list[Cell]]:
+        whole = await session.seq_ends()
+        return await tables.read_segments(session, whole), await tables.read_cells(session, whole)
+
+    both: tuple[list[Segment], list[Cell]] = await store._read(read)
+    return both
+
+
+async def test_searches_find_the_same_before_during_and_after(indexed: Any) -> None:
+    """Records that are not indexed yet are found by walking, the others by cells and by segments."""
+    entries = await fill(indexed, 1, ROWS)
+    await check(indexed, entries)
+    for step in range(60):
+        await indexed.index_text()
+        if step == 20:
+            await check(indexed, entries)
+    await index(indexed)
+    entries |= await fill(indexed, ROWS + 1, ROWS + 60)
+    await check(indexed, entries)
+    await index(indexed)
+    await check(indexed, entries)
+    segments, cells = await holders(indexed)
+    assert segments
+    assert cells
+    assert (await indexed.text_index()).waiting < 7
+
+
+async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
+    """A word is looked for in the cells that have it, and hardly anywhere else."""
+    entries = await fill(indexed, 1, ROWS)
+    await index(indexed)
+    segments, _ = await holders(indexed)
+    for segment in segments:
+        for number in (17, 99, 150):
+            wanted = term(f"own{number}end")
+            key = tables.part_key(segment.rows.first, part_of(wanted))
+            parts = await indexed._read(partial(tables.read_parts, keys=[key]))
+            mask = cells_with(parts[key], wanted)
+            told = [segment.cell(cell) for cell in range(len(segment.starts)) if mask >> cell & 1]
+            assert [rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last] == []
+
+
+async def test_nothing_is_left_of_what_is_erased(indexed: Any) -> None:
+    """What covers an erased record goes with it, and is made anew of those that are left."""
+    entries = await fill(indexed, 1, ROWS)
+    await index(indexed)
+    await indexed.erase(Filter(kind="all", projects=("a",)))
+    left = {number: entry for number, entry in entries.items() if entry.record.project == "b"}
+    assert await holders(indexed) == ([], [])
+    assert await indexed._read(_part_count) == 0
+    await check(indexed, left)
+    await index(indexed)
+    await check(indexed, left)
+    _, cells = await holders(indexed)
+    assert not any(has(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18))
+
+
+async def test_an_erasure_beside_a_step_wins(indexed: Any) -> None:
+    """A cell that was read before an erasure is not written after it."""
+    await fill(indexed, 1, 20)
+    write = indexed._indexer._write
+
+    async def erase_first(work: Any) -> Any:
+        indexed._indexer._write = write
+        await indexed.erase(Filter(kind="all", projects=("a",)))
+        return await write(work)
+
+    indexed._indexer._write = erase_first
+    step = await indexed.index_text()
+    assert step.is_lost
+    assert await holders(indexed) == ([], [])
+
+
+async def test_a_segment_that_was_not_finished_is_erased_too(indexed: Any) -> None:
+    """Parts that a killed process has left go with the records of any of its cells."""
+    await fill(indexed, 1, 40)
+    for _ in range(4):
+        await indexed.index_text()
+    run = await indexed._read(merge.mergeable)
+    assert run is not None
+    assert await indexed._write(lambda session: merge.keep_parts(session, run, [(0, b"x"), (511, b"y")]))
+    assert await indexed._read(_part_count) == 2
+    await indexed.erase(Filter(kind="all", seq_after=run.whole.last - 1, seq_until=run.whole.last))
+    assert await indexed._read(_part_count) == 0
+
+
+async def test_the_index_goes_with_the_records(indexed: Any) -> None:
+    """What the cap on size takes is in no cell and in no segment any more."""
+    await fill(indexed, 1, ROWS)
+    await index(indexed)
+    while not (trimmed := await indexed.trim(70)).is_done and trimmed.rows + trimmed.bodies:
+        await index(indexed)
+        gone = (await indexed.retention()).purged_through_seq
+        segments, cells = await holders(indexed)
+        assert all(rows.last > gone for rows in [*(each.rows for each in segments), *(each.rows for each in cells)])
+
+
+async def test_bodies_that_are_gone_leave_no_word(indexed: Any) -> None:
+    """Where bodies go before their records the index forgets them, and only them."""
+    entries = await fill(indexed, 1, ROWS)
+    await index(indexed)
+    assert (await indexed.trim(100)).bodies == 100
+    await index(indexed)
+    for entry in entries.values():
+        if entry.record.seq <= 100 and entry.payload:
+            entry.payload.request_body = entry.payload.response_body = None
+    await check(indexed, entries)
+
+
+async def _part_count(session: Session) -> int:
+    [(count,)] = await session.fetch(f"SELECT count(*) FROM {session.dialect.schema}text_parts")
+    return int(count)

@@ -1,0 +1,25 @@
+"""What a search needs: joined terms, and which cells have them."""
+
+from storage.search.index.needs import NOTHING, All, Any, cells_of, phrase_need, terms_of
+from storage.search.index.terms import term
+from storage.search.phrase import Phrase
+
+A, B, C = 1, 2, 3
+CELLS = {A: 0b1010, B: 0b0110, C: 0b0001}
+
+
+def test_cells_of_joined_needs() -> None:
+    """All of some terms, one of some needs; nothing needs no cell to tell."""
+    assert cells_of(NOTHING, {}, 0b1111) == 0b1111
+    assert cells_of(All(frozenset((A, B))), CELLS, 0b1111) == 0b0010
+    either = Any((All(frozenset((A, B))), All(frozenset((C,)))))
+    assert cells_of(All(others=(either,)), CELLS, 0b1111) == 0b0011
+    assert cells_of(All(frozenset((A,)), (either,)), CELLS, 0b1111) == 0b0010
+    assert terms_of(All(frozenset((A,)), (either,))) == {A, B, C}
+
+
+def test_a_phrase_needs_its_words() -> None:
+    """In scripts without spaces their pairs as well; a prefix of few letters needs nothing."""
+    assert terms_of(phrase_need(Phrase(("connection", "reset")))) == {term("connection"), term("reset")}
+    assert terms_of(phrase_need(Phrase(("東", "京")))) == {term("東"), term("京"), term("東京")}
+    assert terms_of(phrase_need(Phrase(("con",), is_prefix=True))) == frozenset()

@@ -1,0 +1,100 @@
+"""The terms of a text: whatever a search finds in it, they tell."""
+
+import json
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.search.index.needs import phrase_need, substring_need, terms_of
+from storage.search.index.segment import unpacked
+from storage.search.index.terms import Terms, prefix_term, term
+from storage.search.phrase import Phrase
+from storage.search.words import decoded, readings, words
+
+TEXTS = st.text() | st.text(
+    alphabet=st.sampled_from('abcnrtuXYZ019_ -/.,:{}é漢字カなไทยéß\u0301İﬁ２²"\\%20\n\r\x00\ud800'), max_size=80
+)
+
+
+def terms_in(*, heads: Iterable[bytes] = (), bodies: Iterable[bytes] = (), texts: Iterable[str] = ()) -> set[int]:
+    """Gather terms as a cell does."""
+    terms = Terms()
+    terms.add_heads(heads)
+    terms.add_bodies(bodies)
+    terms.add_texts(texts)
+    return set(unpacked(terms.signature()))
+
+
+def check(text: str) -> None:
+    """Every word, every pair of words and every prefix of a text is told by its terms."""
+    data = text.encode("utf-8", "replace")
+    text = decoded(data)
+    told = terms_in(bodies=[data]) & terms_in(heads=[b"GET /", data]) & terms_in(texts=[text])
+    for reading in readings(text):
+        found = words(reading)
+        for place, word in enumerate(found):
+            for phrase in (
+                Phrase(tuple(found[place : place + 3])),
+                Phrase((*found[max(0, place - 1) : place], word[:5]), is_prefix=True),
+            ):
+                assert terms_of(phrase_need(phrase)) <= told, (phrase, text)
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_no_word_is_missing(text: str) -> None:
+    """Words as they are written, behind escapes, within JSON, JSON in JSON and addresses."""
+    plain = text.encode("utf-8", "replace").decode()
+    check(f"{plain} {quote(plain)}")
+    check(json.dumps([plain, json.dumps({plain[:5]: plain}, ensure_ascii=False)]))
+
+
+@pytest.mark.long
+@settings(max_examples=100_000, deadline=None)
+@given(TEXTS)
+def test_no_word_is_missing_of_very_many_texts(text: str) -> None:
+    """The same, of a hundred thousand texts."""
+    check(text)
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_part_of_a_text_is_missing(before: str, part: str, after: str) -> None:
+    """What a text contains, it has the terms of, wherever words begin and end."""
+    text = (before + part + after).encode("utf-8", "replace")
+    part = part.encode("utf-8", "replace").decode()
+    assert terms_of(substring_need(part)) <= terms_in(bodies=[text])
+
+
+def test_large_texts_are_cut_between_words() -> None:
+    """A body of megabytes is taken in steps, and one without an end of a word at once."""
+    numbers = " ".join(f"word{number}" for number in range(50_000)).encode()
+    told = terms_in(bodies=[numbers, b"x" * 200_000, b"last"])
+    assert told.issuperset(term(f"word{number}") for number in range(50_000))
+    assert told.issuperset([term("x" * 64), term("last")])
+
+
+def test_what_a_text_has_not_is_not_told() -> None:
+    """Terms are those of whole words."""
+    told = terms_in(bodies=[b'{"error": "connection reset\\nby peer"}'])
+    assert told.issuperset(map(term, ("error", "connection", "reset", "by", "peer")))
+    assert told.isdisjoint(map(term, ("conn", "connectionreset", "peers", "eset")))
+
+
+def test_a_prefix_is_looked_up_by_its_first_letters() -> None:
+    """Four letters are enough; fewer, or digits among them, tell of nothing."""
+    told = terms_in(bodies=[b"connection user_42 2026 gr\xc3\xbc\xc3\x9fe"])
+    assert {prefix_term("conn"), prefix_term("connect"), prefix_term("user_4"), prefix_term("grüs")} <= told
+    assert prefix_term("con") is None
+    assert prefix_term("2026") is None
+    assert prefix_term("wxyz") not in told
+
+
+def test_a_substring_needs_the_words_within_it() -> None:
+    """Those at its ends may go on beyond them."""
+    assert terms_of(substring_need("tion reset by pe")) == {term("reset"), term("by")}
+    assert terms_of(substring_need('"reset"')) == {term("reset")}
+    assert terms_of(substring_need("reset")) == frozenset()
+    assert terms_of(substring_need(" é reset é ")) == {term("reset")}

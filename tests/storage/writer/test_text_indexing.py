@@ -1,0 +1,69 @@
+"""The task that makes the index of words: its pace, and what it does when the store is away."""
+
+import pytest
+
+from storage.errors import StorageUnavailable
+from storage.purge import TextIndex, TextStep
+from storage.query import Filter, RecordQuery
+from storage.record import Batch, Entry
+from storage.sqlite.store import SqliteStorage
+from storage.writer.text_indexing import AWAY_S, IDLE_S, TextIndexing
+from tests.storage.samples import make_record
+from tests.support.memory_store import MemoryStorage
+
+
+class Scripted(MemoryStorage):
+    """A store whose steps are given."""
+
+    def __init__(self, *steps: TextStep | Exception) -> None:
+        super().__init__()
+        self._steps = list(steps)
+
+    async def index_text(self) -> TextStep:
+        """Give the next step."""
+        step = self._steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+async def test_it_rests_as_long_as_it_worked() -> None:
+    """Between two steps half of the time is for others; when nothing is left it looks once a second."""
+    times = iter((10.0, 10.02, 20.0, 29.0))
+    store = Scripted(TextStep(100, is_done=False), TextStep(7, is_done=False), TextStep(0, is_done=True))
+    indexing = TextIndexing(store, monotonic=lambda: next(times, 40.0))
+    assert await indexing.step() == pytest.approx(0.02)
+    assert await indexing.step() == 0.25
+    assert await indexing.step() == IDLE_S
+    assert indexing.records == 107
+
+
+async def test_it_leaves_the_index_to_a_quicker_one(caplog: pytest.LogCaptureFixture) -> None:
+    """Another sidecar of the same database makes it then; a store that is away is asked again, and told of once."""
+    store = Scripted(
+        TextStep(0, is_done=False, is_lost=True), StorageUnavailable("gone"), StorageUnavailable("gone"),
+        TextStep(0, is_done=True),
+    )  # fmt: skip
+    indexing = TextIndexing(store)
+    assert [await indexing.step() for _ in range(4)] == [AWAY_S, AWAY_S, AWAY_S, IDLE_S]
+    assert caplog.text.count("the index of words waits for the store: gone") == 1
+    assert indexing.errors == 2
+
+
+async def test_an_index_that_is_not_wanted_goes() -> None:
+    """Turned off, nothing is left of it, and searches find what they found."""
+    async with await SqliteStorage.open(None) as store:
+        await store.commit(Batch("sidecar-1", [Entry(make_record(path=f"/a/x{number}/b")) for number in range(3000)]))
+        wanted = TextIndexing(store)
+        while await wanted.step() != IDLE_S:
+            pass
+        assert wanted.records == 2048
+        assert wanted.describe()["enabled"]
+        assert (await store.text_index()).size_bytes
+        unwanted = TextIndexing(store, is_wanted=False)
+        while await unwanted.step() != IDLE_S:
+            pass
+        assert await store.text_index() == TextIndex(waiting=3000, size_bytes=0)
+        assert unwanted.describe() == {"enabled": False, "waiting_records": None, "size_bytes": 0}
+        found = await store.select(RecordQuery(filter=Filter(text="/x7/", kind="all")))
+        assert [record.path for record in found.records] == ["/a/x7/b"]
