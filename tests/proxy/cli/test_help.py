@@ -77,7 +77,20 @@ def test_the_documented_commands_are_there() -> None:
     """The table of commands in full; whoever adds one adds it here and to the README."""
     assert sorted(NAMES) == sorted(
         (
-            *("serve", "demo", "tail", "query", "get", "stats", "export", "health", "doctor", "version", "completion"),
+            *(
+                "serve",
+                "demo",
+                "tail",
+                "query",
+                "get",
+                "stats",
+                "conversations",
+                "export",
+                "health",
+                "doctor",
+                "version",
+                "completion",
+            ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("config check", "config show", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum"),
