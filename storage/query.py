@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import quote
 
-from storage.record import Record
+from storage.record import Payload, Record
+from storage.search.expression import Expression, needs_payload, needs_tools
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
 
 Order = Literal["asc", "desc"]
 OrderBy = Literal["seq", "id"]
@@ -100,8 +103,10 @@ class Filter:
     """Names of MCP tools: records that hold a call of one."""
     text: str | None = None
     """Substring of path, error type or a captured body, case-insensitive for ASCII."""
+    where: Expression | None = None
+    """What else a search asks (`storage.search.meaning`)."""
     seqs: frozenset[int] | None = None
-    """Only these: how a store that has looked up `tools` and `text` elsewhere tells `matches`."""
+    """Only these: how a store that has looked up `tools`, `text` and `where` elsewhere tells `matches`."""
     trace_id: str | None = None
     min_duration_us: int | None = None
     max_duration_us: int | None = None
@@ -126,8 +131,14 @@ class Filter:
             or self.conversations
             or self.tools
             or self.text
+            or self.where is not None
             or any(method not in ROLLUP_METHODS for method in self.methods)
         )
+
+    @property
+    def needs_more_than_records(self) -> bool:
+        """Whether `matches` cannot tell from a record alone: calls, heads or bodies are asked about."""
+        return bool(self.tools or self.text) or needs_payload(self.where) or needs_tools(self.where)
 
     @property
     def _bounds(self) -> tuple[object, ...]:
@@ -212,8 +223,14 @@ def path_spellings(text: str) -> list[str]:
     return [text] if encoded == text else [text, encoded]
 
 
-def matches(filter: Filter, record: Record) -> bool:
-    """Return whether a record is one of a filter's, the credential's scope included."""
+def matches(filter: Filter, record: Record, payload: Payload | None = None) -> bool:
+    """Return whether a record is one of a filter's, the credential's scope included.
+
+    Args:
+        filter: Which records.
+        record: The record.
+        payload: Its heads and bodies, for a filter whose `where` is about them.
+    """
     return (
         filter.kind in ("all", record.kind)
         and _has_dimensions(filter, record)
@@ -221,7 +238,7 @@ def matches(filter: Filter, record: Record) -> bool:
         and (record.keyed or not filter.keyed)
         and _has_output(filter, record)
         and (not filter.conversations or record.conversation in filter.conversations)
-        and _is_found(filter, record)
+        and _is_found(filter, record, payload)
         and _is_within(record.started_at_us, filter.since_us, filter.until_us, until_inclusive=False)
         and _is_within(record.duration_us, filter.min_duration_us, filter.max_duration_us, until_inclusive=True)
         and (filter.seq_after is None or record.seq > filter.seq_after)
@@ -276,11 +293,11 @@ def _has_status(filter: Filter, status: int | None) -> bool:
     return status is not None and (status in filter.statuses or status // 100 in filter.status_classes)
 
 
-def _is_found(filter: Filter, record: Record) -> bool:
-    """What a record itself tells of `tools` and `text`: nothing of its calls, and of its bodies."""
+def _is_found(filter: Filter, record: Record, payload: Payload | None) -> bool:
+    """What a record itself tells of `tools` and `text`, nothing of its calls and bodies, and of `where`."""
     if filter.seqs is not None:
         return record.seq in filter.seqs
-    if filter.tools:
+    if filter.tools or (filter.where is not None and not fulfils(Subject(record, payload), filter.where)):
         return False
     return not filter.text or _contains(record.path, filter.text) or _contains(record.error_type, filter.text)
 

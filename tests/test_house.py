@@ -44,6 +44,7 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/reads": "the same",
     "storage/relational/store.py": "the same",
     "storage/relational/session.py": "the same",
+    "storage/relational/search/rows.py": "the same, in test_storage_search.py",
     "storage/relational/tally.py": "the same, against the model of tests/support",
     "storage/relational/payloads.py": "the same: blocks are written and read back",
     "storage/relational/rollup_sql.py": "the same, against the model of tests/support",

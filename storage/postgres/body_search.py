@@ -18,15 +18,14 @@ from storage.postgres.connection import Budget, Connection
 from storage.postgres.index_keys import seq_between
 from storage.relational.payloads import Bodies
 from storage.relational.slices import Range
-from storage.relational.sql import DIMENSIONS, Where, lower_ascii
+from storage.relational.sql import DIMENSIONS, Where
+from storage.search.patterns import lower_ascii
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-SLICE_ROWS: Final = 1000
-"""Rows of the first slice of a walk that searches bodies: with 2 KB each about 20 ms."""
 _BLOCKS: Final = 64
 """Blocks inflated between two looks at the clock, 4 MiB."""
 _BLOCKS_OF: Final = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"

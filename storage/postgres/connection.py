@@ -189,6 +189,11 @@ class Budget:
         self._deadline = time.monotonic() + seconds
         self._is_first = True
 
+    @property
+    def ends_next(self) -> bool:
+        """Whether the next query would be ended before it begins."""
+        return not self._is_first and time.monotonic() >= self._deadline
+
     async def fetch(
         self, connection: Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
     ) -> list[asyncpg.Record] | None:

@@ -4,25 +4,27 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
-from storage.postgres.body_search import SLICE_ROWS, BodySearch
+from storage.postgres.body_search import BodySearch
 from storage.postgres.codec import PLACES, decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, find
 from storage.postgres.index_keys import by_id, by_id_bucket, by_seq, id_between, id_bucket, seq_among, seq_between
 from storage.postgres.partitions import EVERY_ID, id_bounds
+from storage.postgres.search_patterns import like
 from storage.postgres.text import escape, unescape
 from storage.query import Filter, Order
 from storage.record import Record
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.packing import COLUMNS
+from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
-from storage.relational.sql import Dialect, Texts, Where, conditions, is_storable, texts
+from storage.relational.sql import Dialect, Texts, Where, is_storable
 
 T = TypeVar("T")
 
@@ -35,6 +37,13 @@ DIALECT: Final = Dialect(
     tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
     "AND seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({0})))",
     called_tool="called_tools IN (SELECT id FROM sidelog.dictionary WHERE kind = 211 AND strpos(value, {}) > 0)",
+    like=like,
+    in_network=lambda first, last, length: (
+        f"(length(client_ip) = {length} AND client_ip BETWEEN {first}::bytea AND {last}::bytea)"
+    ),
+    text_columns={"request_id": "CASE request_id WHEN chr(1) THEN id::text ELSE request_id END"},
+    sum="(coalesce({}, 0)::numeric + coalesce({}, 0))",
+    among="{} = ANY({}::bigint[])",
     # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     tool_text="strpos(search, {}) > 0",
     tool_request="(hashtextextended(llm_request_id, 0) = hashtextextended({0}, 0) AND llm_request_id = {0})",
@@ -113,6 +122,13 @@ class PostgresSession:
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
         return await self.budget.fetch(self.connection, sql, _escaped(parameters))
 
+    async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
+        return await self.budget.fetch(self.connection, sql, _escaped(parameters), is_part=True)
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self.budget.ends_next
+
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
 
@@ -130,12 +146,12 @@ class PostgresSession:
         return Range(1, 0) if least is None else Range(least, (await self.state()).last_seq)
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
-        found = await self._conditions(filter, first_parameter)
-        return None if found is None else Selection(self, *found, first_parameter)
+        found = await self._found(filter, first_parameter)
+        return None if found is None else Selection(self, found)
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> "Selection | None":
-        found = await self._conditions(filter, 1)
-        return None if found is None else SelectionById(self, *found, whole, has_bucket=_has_bucket(filter))
+        found = await self._found(filter, 1)
+        return None if found is None else SelectionById(self, found, whole, has_bucket=_has_bucket(filter))
 
     async def records(self, rows: Rows) -> list[Record]:
         return await decode_rows(self.connection, rows, self._names)
@@ -148,36 +164,44 @@ class PostgresSession:
         sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
         return [(number, data) for number, data in await self.connection.fetch(sql, ids)]
 
-    async def _conditions(self, filter: Filter, first_parameter: int) -> tuple[Where, BodySearch | None] | None:
-        ids = await find(self.connection, texts(filter))
+    async def _found(self, filter: Filter, first_parameter: int) -> "_Found | None":
+        ids = await find(self.connection, filter_texts(filter))
         others = replace(filter, text=None)
-        where = conditions(others, ids, DIALECT, first_parameter=first_parameter)
-        if where is None or not filter.text:
-            return None if where is None else (where, None)
-        plain = conditions(others, ids, DIALECT)
-        if plain is None or not is_storable(filter.text):
+        where = filter_conditions(others, ids, DIALECT, first_parameter=first_parameter)
+        plain = filter_conditions(others, ids, DIALECT)
+        if where is None or plain is None or not is_storable(filter.text or ""):
             return None
-        search = BodySearch(
-            filter.text, Where(plain.text, _escaped(plain.parameters)), (await self.state()).body_floor_us
-        )
-        number = first_parameter + len(where.parameters)
-        return Where(f"{where.text} AND {search.condition(number)}", where.parameters), search
+        stored = Where(plain.text, _escaped(plain.parameters))
+        search = None
+        if filter.text:
+            search = BodySearch(filter.text, stored, (await self.state()).body_floor_us)
+            condition = search.condition(first_parameter + len(where.parameters))
+            where = Where(f"{where.text} AND {condition}", where.parameters)
+        return _Found(where, first_parameter, plain, search, Sieve.of(filter))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A filter as conditions, and what must be looked for row by row."""
+
+    where: Where
+    first_parameter: int
+    plain: Where
+    """The conditions without the text, numbered from 1."""
+    search: BodySearch | None
+    sieve: Sieve | None
 
 
 class Selection:
     """Rows in slices of `seq`."""
 
-    def __init__(
-        self, session: PostgresSession, where: Where, search: BodySearch | None, first_parameter: int = 1
-    ) -> None:
+    def __init__(self, session: PostgresSession, found: _Found) -> None:
         self._session = session
-        self._where = where
-        self._search = search
-        self._first_parameter = first_parameter
+        self._found = found
 
     @property
     def first_rows(self) -> int | None:
-        return None if self._search is None else SLICE_ROWS
+        return SLICE_ROWS if self._found.search or self._found.sieve else None
 
     def order_by(self, order: Order) -> str:
         return by_seq(order)
@@ -186,23 +210,31 @@ class Selection:
         return await self._within(part, await id_range(self._session.connection, part))
 
     async def _within(self, part: Range, ids: Ids) -> Where | None:
-        parameters: tuple[Any, ...] = self._where.parameters
-        if self._search is not None:
-            found = await self._search.find(self._session.connection, part, ids, self._session.budget)
-            if found is None:
+        found, session = self._found, self._session
+        where, number = found.where, found.first_parameter
+        if found.search is not None:
+            seqs = await found.search.find(session.connection, part, ids, session.budget)
+            if seqs is None:
                 return None
-            parameters = (*parameters, self._search.text, found)
-        text = f"{self._where.text} AND {bounds(self._first_parameter + len(parameters))}"
-        return Where(text, (*parameters, part.first, part.last, *ids))
+            where = Where(where.text, (*where.parameters, found.search.text, seqs))
+        if found.sieve is not None:
+            seqs = await found.sieve.pass_through(session, _bounded(found.plain, part, ids, 1))
+            if seqs is None:
+                return None
+            where = passed(where, seqs, DIALECT, first_parameter=number)
+        return _bounded(where, part, ids, number)
+
+
+def _bounded(where: Where, part: Range, ids: Ids, first_parameter: int) -> Where:
+    text = f"{where.text} AND {bounds(first_parameter + len(where.parameters))}"
+    return Where(text, (*where.parameters, part.first, part.last, *ids))
 
 
 class SelectionById(Selection):
     """Rows of a range of `seq` in slices of ids."""
 
-    def __init__(
-        self, session: PostgresSession, where: Where, search: BodySearch | None, whole: Range, *, has_bucket: bool
-    ) -> None:
-        super().__init__(session, where, search)
+    def __init__(self, session: PostgresSession, found: _Found, whole: Range, *, has_bucket: bool) -> None:
+        super().__init__(session, found)
         self._whole = whole
         self._has_bucket = has_bucket
 

@@ -96,6 +96,15 @@ class Session(Protocol):
         """Run a query and fetch everything; None when the budget ended it."""
         ...
 
+    async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
+        """Do the same for a query that is a part of one to come: it ends in any case where that one would."""
+        ...
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether the budget would end the next query."""
+        ...
+
     async def aside(self, work: Callable[[], T]) -> T:
         """Compute something that takes milliseconds, where nobody else waits for it."""
         ...

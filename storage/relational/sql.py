@@ -9,13 +9,14 @@ on `seq` and the order are not part of a clause: backends walk a filter in slice
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from storage.query import Filter, Order, Scope, path_spellings
 from storage.record import LEVELS
 from storage.relational.by_id import ID_BYTES
 from storage.relational.called_tools import part_of
+from storage.search.patterns import lower_ascii
 
 DIMENSIONS: Final = (
     "instance", "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "error_type", "host",
@@ -56,6 +57,20 @@ class Dialect:
     """Condition that a record holds a call of one of the tools whose ids are the marks `{}`; empty: no tools here."""
     called_tool: str = ""
     """Condition that a record's combination of called tools holds the text `{}`."""
+    like: Callable[[str, Sequence[str], Callable[[Any], str]], str] = lambda column, parts, add: "1 = 0"
+    """From a column, lower-case parts of a pattern and what binds a parameter to the condition that it matches."""
+    in_network: Callable[[str, str, int], str] = lambda first, last, length: "1 = 0"
+    """From the marks of two packed addresses, and their length, to the condition that the client's lies between."""
+    has_text: str = "{} IS NOT NULL"
+    """Condition that a column of text has one."""
+    text_columns: Mapping[str, str] = field(default_factory=dict)
+    """Columns of text whose stored form is not the text → how the text is written."""
+    sum: str = "(coalesce({}, 0) + coalesce({}, 0))"
+    """The sum of two columns of numbers, without an end."""
+    among: str = ""
+    """Condition that the column, the first `{}`, is among the numbers at the mark, the second."""
+    number_list: Callable[[list[int]], object] = list
+    """From numbers to that parameter."""
     text_in: str = ""
     """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: only the path."""
     tool_text: str = ""
@@ -175,11 +190,6 @@ def is_storable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def lower_ascii(text: str) -> str:
-    """Lower A to Z and nothing else, as SQL's `lower` does for plain ASCII."""
-    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def _scope(scope: Scope) -> tuple[tuple[str, tuple[str, ...]], ...]:

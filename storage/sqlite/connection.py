@@ -155,14 +155,20 @@ class Budget:
     def is_spent(self) -> bool:
         return self._is_cancelled or time.monotonic() >= self._deadline
 
+    @property
+    def ends_next(self) -> bool:
+        """Whether the next query would be ended before it begins."""
+        return self.is_spent and not self._is_first
+
     def execute(
-        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...]
+        self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
     ) -> list[tuple[Any, ...]] | None:
         """Run a query and fetch everything; None when the budget ended it.
 
-        The first query of a read always runs to its end, so that every read makes progress: keep it small.
+        The first query of a read always runs to its end, so that every read makes progress: keep it small. So do
+        queries before it that are a part of it.
         """
-        is_first, self._is_first = self._is_first, False
+        is_first, self._is_first = self._is_first, self._is_first and is_part
         if not is_first:
             if self.is_spent:
                 return None

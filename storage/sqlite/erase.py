@@ -58,8 +58,9 @@ def _erase(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
     first = max(from_seq, whole.first)
     if found is None or first > whole.last:
         return Slice(0, 0, None)
-    last = min(first + _SCAN_ROWS - 1, whole.last)
+    last = min(first + (found.first_rows or _SCAN_ROWS) - 1, whole.last)
     where = run_sync(found.within(Range(first, last)))
+    assert where is not None, "bug: the budget has ended the first query"
     sql = f"{SELECT} WHERE {where.text} {found.order_by('asc')} LIMIT ?"
     rows = session.connection.execute(sql, (*where.parameters, SLICE_ROWS)).fetchall()
     if len(rows) == SLICE_ROWS:

@@ -15,6 +15,7 @@ from storage.errors import SchemaTooNew, SchemaTooOld, StorageDamaged
 from storage.query import Durability
 from storage.sqlite.body_search import add_body_search
 from storage.sqlite.connection import transaction
+from storage.sqlite.search_functions import add_search_functions
 
 _PAGE_BYTES: Final = 8192
 _WRITE_CACHE_KIB: Final = 16_384
@@ -53,6 +54,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
         StorageDamaged: Its schema is not whole.
     """
     add_body_search(connection)
+    add_search_functions(connection)
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
     # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the file.
@@ -76,6 +78,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
 
 def prepare_reader(connection: sqlite3.Connection) -> None:
     add_body_search(connection)
+    add_search_functions(connection)
     for pragma in ("query_only = on", f"cache_size = -{_READ_CACHE_KIB}", "temp_store = memory"):
         connection.execute(f"PRAGMA {pragma}")
 

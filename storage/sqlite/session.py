@@ -2,9 +2,9 @@
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
 from storage.query import Filter, Order
@@ -12,12 +12,14 @@ from storage.record import Record
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.packing import COLUMNS
+from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
-from storage.relational.sql import Dialect, Texts, Where, conditions, texts
+from storage.relational.sql import Dialect, Texts, Where
 from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
+from storage.sqlite.search_functions import ID_TEXT, like
 
 T = TypeVar("T")
 
@@ -35,6 +37,15 @@ DIALECT: Final = Dialect(
     "AND body_contains(bodies_block, bodies_offset, bodies_length, {})))",
     tool_text="instr(search, {}) > 0",
     tool_request="(llm_request_id <> 0 AND llm_request_id = {})",
+    like=like,
+    in_network=lambda first, last, length: (
+        f"(client_ip <> 0 AND length(client_ip) = {length} AND client_ip BETWEEN {first} AND {last})"
+    ),
+    # 1 is that of the record itself (storage/sqlite/codec.py).
+    text_columns={"request_id": f"CASE request_id WHEN 1 THEN {ID_TEXT} ELSE request_id END"},
+    has_text="{} <> 0",
+    among="{} IN (SELECT value FROM json_each({}))",
+    number_list=lambda numbers: json.dumps(numbers),
     record_columns=", ".join(COLUMNS),
     joined="group_concat({}, char(10))",
     erasures="SELECT value FROM meta WHERE name = 'erasures'",
@@ -46,33 +57,41 @@ _STATE: Final = ", ".join(f"(SELECT value FROM meta WHERE name = '{name}')" for 
 _PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 
 
-@dataclass(frozen=True, slots=True)
 class RowsBySeq:
     """Rows in slices of `seq`."""
 
-    where: Where
-    first_rows: int | None = None
+    def __init__(self, session: "SqliteSession", where: Where, sieve: Sieve | None) -> None:
+        self._session = session
+        self._where = where
+        self._sieve = sieve
+
+    @property
+    def first_rows(self) -> int | None:
+        return None if self._sieve is None else SLICE_ROWS
 
     def order_by(self, order: Order) -> str:
         return DIALECT.by_seq(order)
 
-    async def within(self, part: Range) -> Where:
-        return Where(f"{self.where.text} AND seq BETWEEN ? AND ?", (*self.where.parameters, part.first, part.last))
+    async def within(self, part: Range) -> Where | None:
+        return await self._sifted("seq", part.first, part.last)
+
+    async def _sifted(self, column: str, first: object, last: object) -> Where | None:
+        where = Where(f"{self._where.text} AND {column} BETWEEN ? AND ?", (*self._where.parameters, first, last))
+        if self._sieve is None:
+            return where
+        found = await self._sieve.pass_through(self._session, where)
+        return None if found is None else passed(where, found, DIALECT)
 
 
-@dataclass(frozen=True, slots=True)
-class RowsById:
+class RowsById(RowsBySeq):
     """Rows in slices of ids."""
-
-    where: Where
-    first_rows: int | None = None
 
     def order_by(self, order: Order) -> str:
         return f"ORDER BY id {order}"
 
-    async def within(self, part: Range) -> Where:
-        ids = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
-        return Where(f"{self.where.text} AND id BETWEEN ? AND ?", (*self.where.parameters, *ids))
+    async def within(self, part: Range) -> Where | None:
+        first, last = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
+        return await self._sifted("id", first, last)
 
 
 class SqliteSession:
@@ -101,6 +120,13 @@ class SqliteSession:
     async def fetch_in_budget(self, sql: str, parameters: Parameters) -> list[Row] | None:
         return self._budget.execute(self.connection, sql, tuple(parameters))
 
+    async def fetch_part(self, sql: str, parameters: Parameters) -> list[Row] | None:
+        return self._budget.execute(self.connection, sql, tuple(parameters), is_part=True)
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self._budget.ends_next
+
     async def aside(self, work: Callable[[], T]) -> T:
         return work()  # this is a thread of the store's own
 
@@ -120,11 +146,11 @@ class SqliteSession:
         return Range(1, 0) if least is None else Range(least, most)
 
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> RowsBySeq | None:
-        where = conditions(filter, find(self.connection, texts(filter)), DIALECT)
-        return None if where is None else RowsBySeq(where)
+        where = filter_conditions(filter, find(self.connection, filter_texts(filter)), DIALECT)
+        return None if where is None else RowsBySeq(self, where, Sieve.of(filter))
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> RowsById | None:
-        where = conditions(filter, find(self.connection, texts(filter)), DIALECT)
+        where = filter_conditions(filter, find(self.connection, filter_texts(filter)), DIALECT)
         if where is None:
             return None
         text = where.text
@@ -133,7 +159,8 @@ class SqliteSession:
         if filter.clients or filter.scope.clients:
             text += " AND client <> 0"
         # The plus keeps SQLite from walking by seq and sorting.
-        return RowsById(Where(f"{text} AND +seq BETWEEN ? AND ?", (*where.parameters, whole.first, whole.last)))
+        where = Where(f"{text} AND +seq BETWEEN ? AND ?", (*where.parameters, whole.first, whole.last))
+        return RowsById(self, where, Sieve.of(filter))
 
     async def records(self, rows: Rows) -> list[Record]:
         return decode_rows(self.connection, rows, self._names)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from storage.base import Storage
 from storage.query import Filter, Order, RecordQuery, Scope, matches
 from storage.record import LEVELS, OUTCOMES, Record, Stream
+from storage.search.expression import Has, Is, Like, Not
 from tests.contract.backends import BACKENDS
 from tests.storage.samples import START_US, make_batch, make_record
 
@@ -163,6 +164,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "is_llm": st.booleans(),
     "tools": _names,  # no record here holds a call: see test_storage_calls.py
     "text": st.sampled_from((*PATHS, *NAMES, "ITEMS", "_", "%", "ä", "\udc80")),
+    "where": st.sampled_from((Is("method", METHODS[:2]), Not(Has("path")), Like("host", ("A", "")))),
     "seqs": st.none(),
 }
 

@@ -19,6 +19,8 @@ from storage.purge import Erased, Purged, RetentionState, Trimmed, next_trim
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo, matches
 from storage.record import LEVELS, Batch, Entry, Payload, Position, Record, ToolCall
 from storage.relational.by_id import id_number
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 from tests.support import memory_aggregates
 from tests.support.memory_conversations import FindsConversations
@@ -303,7 +305,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
 
     def _resolved(self, filter: Filter) -> Filter:
         """Look up what the records themselves do not tell: tools and text of bodies."""
-        if not filter.tools and not filter.text:
+        if not filter.tools and not filter.text and filter.where is None:
             return filter
         seqs = {record.seq for record in self._records}
         if filter.tools:
@@ -314,7 +316,21 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
             seqs = {seq for seq in seqs if self._has_text(seq, filter.text)} | {
                 record.seq for record in self._records if record.seq in seqs and matches(plain, record)
             }
+        if (where := filter.where) is not None:
+            by_seq = {record.seq: record for record in self._records}
+            seqs = {seq for seq in seqs if fulfils(self._subject(by_seq[seq]), where)}
         return replace(filter, seqs=frozenset(seqs))
+
+    def _subject(self, record: Record) -> Subject:
+        calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
+        tools = tuple(call.tool_name for seq, call in calls if seq == record.seq)
+        started_at_us, raw = self._payloads.get(record.seq, (0, b""))
+        if not raw:
+            return Subject(record, None, tools)
+        payload = msgspec.msgpack.decode(raw, type=Payload)
+        if started_at_us < self._body_floor_us:
+            payload.request_body = payload.response_body = None
+        return Subject(record, payload, tools)
 
     def _has_text(self, seq: int, text: str) -> bool:
         started_at_us, raw = self._payloads.get(seq, (0, b""))

@@ -14,10 +14,10 @@ from storage.relational.sql import (
     Dialect,
     Where,
     conditions,
-    lower_ascii,
     rollup_conditions,
     texts,
 )
+from storage.search.patterns import lower_ascii
 from storage.sqlite.session import DIALECT as SQLITE
 
 NUMBERED = Dialect(
@@ -118,14 +118,14 @@ def test_only_ascii_is_lowered() -> None:
 
 
 def test_every_field_of_a_filter_is_compiled_or_a_bound() -> None:
-    """A new field of a filter is noticed here: it needs a condition, or is a bound on seq."""
+    """A new field of a filter is noticed here: it needs a condition, here or as a search has."""
     compiled = {
         "scope", "kind", "since_us", "until_us", "statuses", "status_classes", "methods", "hosts", "path_contains",
         "routes", "services", "projects", "containers", "clients", "keys", "levels", "sources", "outcomes",
         "error_types", "trace_id", "min_duration_us", "max_duration_us", "keyed",
         "providers", "models", "finish_reasons", "called_tools", "is_llm", "tools", "text",
     }  # fmt: skip
-    assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until", "seqs"}
+    assert {field.name for field in fields(Filter)} == compiled | {"seq_after", "seq_until", "seqs", "where"}
 
 
 def test_postgres_is_told_the_type_of_numbers() -> None:

@@ -24,12 +24,12 @@ class RecordingBudget(Budget):
     plans: list[str]
 
     def execute(
-        self, connection: sqlite3.Connection, sql: str, parameters: tuple[object, ...]
+        self, connection: sqlite3.Connection, sql: str, parameters: tuple[object, ...], *, is_part: bool = False
     ) -> list[tuple[object, ...]] | None:
         """Note the plan, then run it."""
         rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
         self.plans.append("; ".join(row[3] for row in rows))
-        return super().execute(connection, sql, parameters)
+        return super().execute(connection, sql, parameters, is_part=is_part)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""The rows of a filter with its search: the condition they fulfil, and those among them that hold what it cannot say.
+
+Strategy: rows are walked in slices. Of each slice the rows that fulfil the condition are read as records, with heads
+and bodies where the search is about them, and judged by `storage.search.meaning`, some at a time; those found become
+one more parameter of the slice's statement.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from storage.query import Filter
+from storage.record import Payload, Record
+from storage.relational.reads.page import read_payloads
+from storage.relational.search import condition
+from storage.relational.session import Session
+from storage.relational.sql import Dialect, Texts, Where, conditions, texts
+from storage.search.expression import Expression, needs_payload, needs_tools
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
+
+SLICE_ROWS: Final = 1000
+"""Rows of the first slice of a walk that looks into each: with 2 KB each about 50 ms."""
+_ROWS: Final = 100
+"""Rows judged between two looks at the clock."""
+
+
+def filter_texts(filter: Filter) -> Texts:
+    """Name the dictionary values that a filter needs, by column, its search included."""
+    wanted = texts(filter)
+    for column, values in condition.texts(filter.where).items():
+        wanted[column] = wanted.get(column, ()) + values
+    return wanted
+
+
+def filter_conditions(
+    filter: Filter, ids: condition.Ids, dialect: Dialect, *, first_parameter: int = 1
+) -> Where | None:
+    """Build the clause of a filter over the table of records; None when nothing can match.
+
+    Args:
+        filter: What to find; of its search, what a condition can say.
+        ids: Column → text → dictionary id, of every value of `filter_texts` that the store has.
+        dialect: The backend's.
+        first_parameter: Number of the first parameter, for dialects that number them.
+    """
+    where = conditions(filter, ids, dialect, first_parameter=first_parameter)
+    wide = condition.widened(filter.where)
+    if where is None or wide is None:
+        return where
+    parameters: list[Any] = list(where.parameters)
+
+    def add(value: Any) -> str:
+        parameters.append(value)
+        return dialect.placeholder(first_parameter + len(parameters) - 1)
+
+    text = condition.condition(wide, ids, dialect, add)
+    return Where(f"{where.text} AND {text}", tuple(parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """What rows must fulfil beside their condition."""
+
+    search: Expression
+
+    @classmethod
+    def of(cls, filter: Filter) -> "Sieve | None":
+        """Make the sieve of a filter; None when its condition says everything."""
+        left = condition.unsaid(filter.where)
+        return None if left is None else cls(left)
+
+    async def pass_through(self, session: Session, where: Where) -> list[int] | None:
+        """Find which of some rows fulfil it, by `seq`; None when the budget ended the search.
+
+        Args:
+            session: To read from.
+            where: The conditions on the rows, its parameters numbered from 1.
+        """
+        sql = f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE {where.text}"
+        rows = await session.fetch_part(sql, where.parameters)
+        if rows is None:
+            return None
+        found: list[int] = []
+        for start in range(0, len(rows), _ROWS):
+            if session.is_out_of_time:
+                return None
+            found += await self._judge(session, await session.records(rows[start : start + _ROWS]))
+        return found
+
+    async def _judge(self, session: Session, records: Sequence[Record]) -> list[int]:
+        seqs = [record.seq for record in records]
+        payloads: Mapping[int, Payload] = await read_payloads(session, seqs) if needs_payload(self.search) else {}
+        tools = await _tools_of(session, seqs) if needs_tools(self.search) else {}
+
+        def judge() -> list[int]:
+            return [
+                record.seq
+                for record in records
+                if fulfils(Subject(record, payloads.get(record.seq), tools.get(record.seq, ())), self.search)
+            ]
+
+        return await session.aside(judge)
+
+
+def passed(where: Where, found: list[int], dialect: Dialect, *, first_parameter: int = 1) -> Where:
+    """Narrow a clause to the rows that passed."""
+    among = dialect.among.format("seq", dialect.placeholder(first_parameter + len(where.parameters)))
+    return Where(f"{where.text} AND {among}", (*where.parameters, dialect.number_list(found)))
+
+
+async def _tools_of(session: Session, seqs: list[int]) -> dict[int, tuple[str, ...]]:
+    dialect = session.dialect
+    among = dialect.among.format("record_seq", dialect.placeholder(1))
+    sql = f"SELECT DISTINCT record_seq, tool_name FROM {dialect.schema}tool_calls WHERE {among}"
+    rows = await session.fetch(sql, (dialect.number_list(seqs),))
+    names = await session.text_of({name for _, name in rows})
+    found: dict[int, tuple[str, ...]] = {}
+    for seq, name in rows:
+        if (text := names[name]) is not None:
+            found[seq] = (*found.get(seq, ()), text)
+    return found

@@ -1,0 +1,140 @@
+"""A search as a tree of values: leaves that ask one thing of a record, joined by and, or and not. No I/O.
+
+A leaf names a field by its place in a record (`status`, `duration_us`), or by what `storage.search.fields` makes of it
+(`header.x-tenant`, `body.user.id`). What a leaf means is said once, in `storage.search.meaning`; a leaf never fulfils
+itself by a value that is not there.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Union
+
+from storage.search.phrase import Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    parts: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    parts: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    part: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """A text of the field is one of some, exactly."""
+
+    field: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """A text of the field consists of these parts, in order, with anything between them; ASCII case does not matter.
+
+    `("a",)` is the text `a`, `("a", "")` what begins with it, `("", "a", "")` what contains it.
+    """
+
+    field: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """The field has a value."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number of the field lies between two, both inclusive; None is no bound."""
+
+    field: str
+    least: float | None
+    most: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InNetwork:
+    """The client's address lies between two of the same family, both inclusive, as packed bytes."""
+
+    first: bytes
+    last: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Some text of the record has a word or a phrase."""
+
+    phrase: Phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Substring:
+    """Some text of the record contains this, wherever words begin and end; case does not matter."""
+
+    text: str
+
+
+Leaf = Is | Like | Has | Between | InNetwork | Text | Substring
+Expression = Union[And, Or, Not, Leaf]  # noqa: UP007 -- it is recursive, and classes above name it before it is made
+
+_HEADS = ("header", "request_header", "response_header")
+
+
+def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
+    """Return what must hold, each by itself."""
+    if expression is None:
+        return ()
+    return expression.parts if isinstance(expression, And) else (expression,)
+
+
+def joined(parts: tuple[Expression, ...]) -> Expression | None:
+    """Return what holds when all of some do; None, which always holds, of none."""
+    flat = tuple(each for part in parts for each in conjuncts(part))
+    if len(flat) <= 1:
+        return flat[0] if flat else None
+    return And(flat)
+
+
+def leaves(expression: Expression | None) -> Iterator[Leaf]:
+    match expression:
+        case None:
+            return
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from leaves(part)
+        case Not(part):
+            yield from leaves(part)
+        case _:
+            yield expression
+
+
+def field_of(leaf: Leaf) -> str:
+    """Name the field that a leaf asks, `text` where it asks all texts of a record."""
+    match leaf:
+        case InNetwork():
+            return "client_ip"
+        case Text() | Substring():
+            return "text"
+        case _:
+            return leaf.field
+
+
+def needs_payload(expression: Expression | None) -> bool:
+    """Whether heads or bodies are needed to tell."""
+    names = {field_of(leaf).partition(".")[0] for leaf in leaves(expression)}
+    return not names.isdisjoint({*_HEADS, "body", "text"})
+
+
+def needs_tools(expression: Expression | None) -> bool:
+    """Whether the record's MCP calls are needed to tell."""
+    return any(field_of(leaf) == "tool" for leaf in leaves(expression))

@@ -1,0 +1,41 @@
+"""What conditions of a search need beside SQLite's own functions: patterns of text.
+
+Strategy: a pattern is looked at by our own function, 0.6 µs a row, behind SQLite's search for its longest part, which
+lets few rows pass and costs a fifth. SQLite's own GLOB and LIKE end at a NUL.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from storage.search.patterns import is_lower_like
+
+IS_LIKE: Final = "is_like"
+ID_TEXT: Final = "lower({})".format(
+    " || '-' || ".join(
+        f"substr(hex(id), {start}, {length})" for start, length in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
+    )
+)
+"""The id of a record as `storage.record.format_id` writes it."""
+
+_read_parts = lru_cache(64)(json.loads)
+
+
+def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
+    """Write the condition that a column of text matches lower-case parts; 0 is no text."""
+    if len(parts) == 1:
+        return f"({column} <> 0 AND lower({column}) = {add(parts[0])})"
+    known = f"{column} <> 0 AND instr(lower({column}), {add(max(parts, key=len))}) > 0"
+    if len(parts) == 3 and not parts[0] and not parts[2]:
+        return f"({known})"
+    return f"({known} AND {IS_LIKE}(lower({column}), {add(json.dumps(parts))}))"
+
+
+def add_search_functions(connection: sqlite3.Connection) -> None:
+    connection.create_function(IS_LIKE, 2, _is_like, deterministic=True)
+
+
+def _is_like(text: str, parts: str) -> bool:
+    return is_lower_like(text, _read_parts(parts))

@@ -1,0 +1,48 @@
+"""The values of a record's fields, of its headers and of its bodies."""
+
+from storage.record import Payload, format_id
+from storage.search.subject import Subject, body_values, header_values, numbers_of, texts_of
+from tests.storage.samples import make_body, make_record
+
+HEAD = b"GET / HTTP/1.1\r\nHost: a\r\nX-Tag:  one \r\nx-tag: tw\xf6"
+
+
+def test_headers() -> None:
+    """By name in any case, repeated, trimmed, whatever their octets; the start line is none."""
+    assert list(header_values(HEAD, "x-tag")) == ["one", "tw\u00f6"]
+    assert list(header_values(b"host: a\r\n", "host")) == []
+
+
+def test_body_fields() -> None:
+    """A path leads through objects and lists to scalars; a body that was cut, or is no JSON, has none."""
+    body = make_body(b'{"a":[{"b":1},{"b":"x"},{"b":null}],"c":true,"d":[[1,2],3],"e":1.50}')
+    assert list(body_values(body, "a.b")) == ["1", "x"]
+    assert list(body_values(body, "a.1.b")) == ["x"]
+    assert list(body_values(body, "a.9.b")) == []
+    assert list(body_values(body, "c")) == ["true"]
+    assert list(body_values(body, "d")) == ["1", "2", "3"]
+    assert list(body_values(body, "e")) == ["1.5"]
+    assert list(body_values(body, "a")) == []
+    assert list(body_values(make_body(b'{"a":1}', b"}"), "a")) == []
+    assert list(body_values(make_body(b"a=1"), "a")) == []
+    assert list(body_values(None, "a")) == []
+
+
+def test_fields() -> None:
+    """Columns, sums, and what else belongs to a record; what is not known has no value."""
+    record = make_record(seq=3, request_bytes=2, response_bytes=3, input_tokens=None, output_tokens=7, path=None)
+    subject = Subject(record, Payload(HEAD, b"HTTP/1.1 200", make_body(b'{"n":"4"}'), None), ("search",))
+    assert list(texts_of(subject, "id")) == [format_id(record.id)]
+    assert list(texts_of(subject, "path")) == []
+    assert list(texts_of(subject, "tool")) == ["search"]
+    assert list(texts_of(subject, "header.host")) == ["a"]
+    assert list(texts_of(Subject(record), "header.host")) == []
+    assert list(numbers_of(subject, "bytes")) == [5]
+    assert list(numbers_of(subject, "tokens")) == [7]
+    assert list(numbers_of(subject, "body.n")) == [4.0]
+    assert list(numbers_of(subject, "cost_usd")) == []
+
+
+def test_an_exchange_in_flight_has_no_duration() -> None:
+    """It is not known yet, so no bound on it holds."""
+    assert list(numbers_of(Subject(make_record(seq=0)), "duration_us")) == []
