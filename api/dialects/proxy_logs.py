@@ -16,7 +16,6 @@ from api.dialects.fanout import answer_snapshot
 from api.http.errors import BadParameter, ErrorFormat, Refused, phrase
 from api.http.paging import Frozen, freeze, freeze_and_count
 from api.http.params import (
-    SOURCES,
     Query,
     read_bool,
     read_choice,
@@ -28,6 +27,7 @@ from api.http.params import (
     read_text,
 )
 from api.http.responses import ApiObject, encode_rows, json_response, true_or_unset
+from api.http.search.words import SOURCES
 from api.services import Services, services_of
 from api.stream.streams import serve_stream
 from api.stream.tail import Interest

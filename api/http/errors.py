@@ -19,7 +19,7 @@ MAX_SHOWN_CHARACTERS: Final = 100
 class Refused(Exception):
     """A request that is answered with an error: the status, why, and members of the problem object beside them."""
 
-    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: str) -> None:
+    def __init__(self, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail

@@ -12,9 +12,14 @@ from multidict import MultiMapping
 
 from api.http.cursor import decode_cursor
 from api.http.errors import BadParameter
+from api.http.search.lift import lifted
+from api.http.search.parser import parse_search
+from api.http.search.terms import any_of, read_network, stored_trace_id
+from api.http.search.words import SOURCES
 from api.http.times import read_moment_us
 from storage.query import Filter, Order, RecordQuery
 from storage.record import LEVELS, OUTCOMES, parse_id
+from storage.search.expression import Expression, Has, Is, Like, joined
 
 MAX_INT64: Final = (1 << 63) - 1
 """Largest number a store can compare with."""
@@ -23,15 +28,13 @@ MAX_LIST_VALUES: Final = 100
 NATIVE_LIMIT: Final = 100
 MAX_NATIVE_LIMIT: Final = 1000
 
-SOURCES: Final = ("backend", "edge")
-"""Where a sidecar may stand."""
 OUTCOME_NAMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 
 _TRUE: Final = frozenset(("true", "1", "yes"))
 _FALSE: Final = frozenset(("false", "0", "no"))
 _STATUS: Final = re.compile(r"[1-9][0-9][0-9]", re.ASCII)
 _STATUS_CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
-_HEX_OR_UUID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 Query = MultiMapping[str]
 Choice = TypeVar("Choice", bound=str)
@@ -147,9 +150,8 @@ def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, 
 
 
 def read_trace_id(query: Query, name: str) -> str | None:
-    """Read a trace id as it is stored: lower case, a UUID without its hyphens; any other text matches nothing."""
-    text = query.get(name, "").strip().lower()
-    return (text.replace("-", "") if _HEX_OR_UUID.fullmatch(text) else text) or None
+    """Read a trace id as it is stored; any other text matches nothing."""
+    return stored_trace_id(query.get(name, "")) or None
 
 
 def _moment_us(query: Query, name: str, now_us: int) -> int | None:
@@ -170,7 +172,7 @@ def read_filter(query: Query, now_us: int) -> Filter:
         BadParameter: a value that cannot be read.
     """
     statuses, status_classes = read_statuses(query, "status")
-    return Filter(
+    filter = Filter(
         kind=read_choice(query, "kind", ("exchange", "event", "all"), "exchange"),
         since_us=_moment_us(query, "since", now_us),
         until_us=_moment_us(query, "until", now_us),
@@ -201,6 +203,35 @@ def read_filter(query: Query, now_us: int) -> Filter:
         min_duration_us=_latency_us(query, "min_latency_ms"),
         max_duration_us=_latency_us(query, "max_latency_ms"),
     )
+    return lifted(filter, _read_search(query, now_us), has_kind=bool(query.get("kind")))
+
+
+def _read_search(query: Query, now_us: int) -> Expression | None:
+    """Read the search, and those filters that are parts of one."""
+    parts: list[Expression] = []
+    if text := query.get("query", "").strip():
+        search = parse_search(text, now_us)
+        parts += () if search is None else (search,)
+    if addresses := read_list(query, "client_ip"):
+        parts.append(any_of([_network(address) for address in addresses]))
+    if agent := read_text(query, "user_agent"):
+        parts.append(Like("user_agent", ("", agent, "")))
+    if ids := read_list(query, "request_id"):
+        parts.append(Is("request_id", ids))
+    if header := read_text(query, "header"):
+        name, colon, value = header.partition(":")
+        if not colon or not _HEADER_NAME.fullmatch(name):
+            raise BadParameter("header", header, "a name, a colon and a part of the value, such as x-tenant:acme")
+        field = f"header.{name.lower()}"
+        parts.append(Like(field, ("", value.strip(), "")) if value.strip() else Has(field))
+    return joined(tuple(parts))
+
+
+def _network(address: str) -> Expression:
+    network = read_network(address)
+    if network is None:
+        raise BadParameter("client_ip", address, "an address or a network such as 10.0.0.0/8")
+    return network
 
 
 LIST_PARAMETERS: Final = frozenset(
@@ -208,11 +239,13 @@ LIST_PARAMETERS: Final = frozenset(
         *("status", "method", "host", "route", "service", "project", "container", "client", "key"),
         *("level", "source", "outcome", "error_type", "provider", "model", "tool"),
         *("finish_reason", "called_tool", "endpoint", "conversation"),
+        *("client_ip", "request_id"),
     )
 )
 """Filters that take alternatives."""
 FILTER_PARAMETERS: Final = LIST_PARAMETERS | {
     *("since", "until", "path", "kind", "trace_id", "min_latency_ms", "max_latency_ms", "q"),
+    *("query", "user_agent", "header"),
 }
 """What `read_filter` reads."""
 PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight"))

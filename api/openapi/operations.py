@@ -19,8 +19,8 @@ from api.http.params import (
     MAX_INT64,
     MAX_LIST_VALUES,
     OUTCOME_NAMES,
-    SOURCES,
 )
+from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
 from api.native import aggregates, conversations, erase, keys, login, messages, records, tool_calls
 from storage.aggregates import FACETS
@@ -88,6 +88,17 @@ FILTERS: Final[dict[str, Schema]] = {
     "outcome": some_words(*OUTCOME_NAMES),
     "since": MOMENT | {"examples": ["15m"]},
     "until": MOMENT,
+    "query": TEXT
+    | {
+        "description": "a search, as docs/search.md describes it; one that cannot be read is a 400 that says where, in "
+        "`position` and `length`, and what was `expected`",
+        "examples": ["status:5xx path:/api/* -method:GET"],
+    },
+    "client_ip": TEXTS | {"description": "addresses or networks, such as 10.0.0.0/8"},
+    "header": {
+        "anyOf": [{"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+:"}, _EMPTY],
+        "description": "a header of request or response and a part of its value, such as x-tenant:acme",
+    },
     "min_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},
     "max_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},
 }

@@ -244,6 +244,8 @@ class Tail:
         if seq > self._published_seq:
             return []
         first_seq, last_seq = self._ring.first_seq, self._ring.last_seq
+        if interest.filter.needs_more_than_records:
+            return await self._read_store(interest, after_id, self._published_seq)
         if first_seq is None or last_seq is None or seq > last_seq:
             return await self._read_store(interest, after_id, self._published_seq)
         if seq < first_seq:

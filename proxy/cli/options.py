@@ -88,6 +88,7 @@ Filters = dict[str, str | list[str]]
 _KEYWORD: Final = inspect.Parameter.KEYWORD_ONLY
 _ONE: Final = str | None
 _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
+    ("query", _ONE, "Search, such as: status:5xx path:/api/* -method:GET (docs/search.md)."),
     ("since", _ONE, "Inclusive; ISO 8601 in local time or with an offset, or relative: 15m, 24h."),
     ("until", _ONE, "Exclusive."),
     ("status", Many, "404, 5xx, or a list."),
@@ -107,6 +108,10 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
     ("outcome", Many, "ok, upstream_error, client_closed, …"),
     ("error_type", Many, "Error code."),
     ("trace_id", _ONE, "W3C trace id."),
+    ("request_id", Many, "X-Request-Id."),
+    ("client_ip", Many, "Address or network of the client: 10.0.0.0/8."),
+    ("user_agent", _ONE, "Part of the User-Agent."),
+    ("header", _ONE, "Header of request or response, and a part of its value: x-tenant:acme."),
     ("provider", Many, "LLM provider."),
     ("model", Many, "LLM model, as requested or as the response named it."),
     ("finish_reason", Many, "Why the output of an LLM call ended: stop, tool_calls, length, …"),

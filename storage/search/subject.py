@@ -100,6 +100,10 @@ def _at(value: Any, path: list[str]) -> Iterator[str]:
         yield orjson.dumps(value).decode()
 
 
+def _conversation_of(record: Record) -> list[str]:
+    return [] if record.conversation is None else [format_id(record.conversation)]
+
+
 def _known(*texts: str | None) -> list[str]:
     return [text for text in texts if text is not None]
 
@@ -138,6 +142,7 @@ _KEYED: Final[Mapping[str, Callable[[Payload, str], Iterable[str]]]] = {
 """Fields that go on with a name of their own → how they are read."""
 _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {
     "id": lambda subject: (format_id(subject.record.id),),
+    "conversation": lambda subject: _conversation_of(subject.record),
     "any_model": lambda subject: _known(subject.record.model, subject.record.resolved_model),
     "finish_reason": lambda subject: _output_of(subject)[0],
     "called_tool": lambda subject: _output_of(subject)[1],

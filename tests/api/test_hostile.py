@@ -14,7 +14,7 @@ from api.http.cursor import encode_cursor, encode_received_cursor
 from api.services import Services
 from storage.query import path_spellings
 from storage.record import Batch, Entry, Record, ToolCall
-from storage.relational.sql import lower_ascii
+from storage.search.patterns import lower_ascii
 from storage.tools import search_text
 from storage.tools import spellings as content_spellings
 from tests.api.conftest import BEARER, Client, World

@@ -39,7 +39,10 @@ QUERIES = [
     "kind=event", "level=error", "status=5xx", "includeRequestBody=true&includeResponseBody=1", "in_flight=true",
     "path=e", "key=k1", "since=7d&format=ndjson", "format=csv", "format=har&bodies=true", "order=asc&kind=all",
     "endpoint=users", "tool_names=own,other", "content_search=an", "sort_by=latency&limit=1&offset=1",
-    "min_turns=2", "since=30d", "processedAfter=2020-01-01",
+    "min_turns=2",
+    "since=30d", "processedAfter=2020-01-01", "query=own or other", "query=-project:proj_a", "query=header.x-a:*",
+    "query=project:proj_b or status:5xx or tool:own", "query=-(kind:event or who) tool:*", "query=body.who:own",
+    "query=%2Ae%2A", "client_ip=::/0,0.0.0.0/0&user_agent=o", "header=x-a:1&kind=all", "query=model:* kind:all&limit=2",
 ]  # fmt: skip
 FOREIGN: list[dict[str, str | None]] = [
     {"project": "proj_b", "container": "cnt_2", "client": "other"},

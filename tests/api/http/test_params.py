@@ -10,7 +10,9 @@ from multidict import MultiDict
 from api.http import params
 from api.http.cursor import encode_cursor
 from api.http.errors import BadParameter
+from api.http.search.errors import BadSearch
 from storage.query import Filter, RecordQuery
+from storage.search.expression import Has, InNetwork, Is, Like, Not, Or, conjuncts
 
 NOW_US = 1_718_201_234_567_000
 
@@ -179,7 +181,33 @@ def test_any_text_is_a_query_or_a_bad_parameter(values: dict[str, str]) -> None:
     """Nothing else is raised, and a query's numbers fit a store."""
     try:
         read = params.read_record_query(query(**values), NOW_US)
-    except BadParameter:
+    except (BadParameter, BadSearch):
         return
     assert 1 <= read.limit <= 1000
     assert (read.after or 0) < 2**63
+
+
+def test_filters_that_are_parts_of_a_search() -> None:
+    """Addresses, agent, request ids and a header; all of them and the search must hold."""
+    read = params.read_filter(
+        query(client_ip="10.0.0.0/8,::1", user_agent="curl", request_id="a,b", header="X-Tenant: acme", query="-ua:x"),
+        NOW_US,
+    )
+    assert conjuncts(read.where) == (
+        Not(Like("user_agent", ("", "x", ""))),
+        Or((InNetwork(b"\n\0\0\0", b"\n\xff\xff\xff"), InNetwork(bytes(15) + b"\1", bytes(15) + b"\1"))),
+        Like("user_agent", ("", "curl", "")),
+        Is("request_id", ("a", "b")),
+        Like("header.x-tenant", ("", "acme", "")),
+    )
+    assert params.read_filter(query(header="via:"), NOW_US).where == Has("header.via")
+    for name, value in (("client_ip", "10.0.0"), ("header", "x-tenant"), ("header", ":a"), ("header", "a b:c")):
+        with pytest.raises(BadParameter, match=f"^{name} is"):
+            params.read_filter(query(**{name: value}), NOW_US)
+
+
+def test_a_search_decides_the_kind_unless_a_parameter_does() -> None:
+    """`kind` is exchange by default; a search that speaks of kinds is about all of them."""
+    assert params.read_filter(query(query="-kind:event"), NOW_US).kind == "all"
+    assert params.read_filter(query(query="kind:event"), NOW_US).kind == "event"
+    assert params.read_filter(query(query="kind:event", kind="exchange"), NOW_US).kind == "exchange"

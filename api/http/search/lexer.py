@@ -1,0 +1,135 @@
+"""Cuts a search into brackets, operators and terms. Pure.
+
+A term is `name:value,value` or a value alone. A value ends at white space, a bracket or a comma; between quotes nothing
+but a quote ends it, and a backslash takes the meaning off the character behind it, in quotes and outside.
+
+Invariant: a value knows which of its `*` are wildcards: those that were neither quoted nor escaped.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from api.http.search.errors import BadSearch
+
+_OPERATORS: Final = {"and", "or", "not"}
+_NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    parts: tuple[str, ...]
+    """What stands between its wildcards; one part without any."""
+    position: int
+    length: int
+    is_quoted: bool
+
+    @property
+    def text(self) -> str:
+        return "*".join(self.parts)
+
+    @property
+    def is_pattern(self) -> bool:
+        return len(self.parts) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    name: str | None
+    """What stands before the colon; None of a value alone."""
+    values: tuple[Value, ...]
+    """At least one."""
+    position: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A bracket, an operator, or `-` before what it negates."""
+
+    text: str
+    """`(`, `)`, `and`, `or`, `not`."""
+    position: int
+    length: int
+
+
+def tokens(text: str) -> Iterator[Term | Sign]:
+    """Cut a search.
+
+    Raises:
+        BadSearch: a quote that is not closed, or a name without a value.
+    """
+    at = 0
+    while at < len(text):
+        character = text[at]
+        if character.isspace():
+            at += 1
+        elif character in "()":
+            yield Sign(character, at, 1)
+            at += 1
+        elif character == "-" and at + 1 < len(text) and not text[at + 1].isspace():
+            yield Sign("not", at, 1)
+            at += 1
+        else:
+            token, at = _term(text, at)
+            yield token
+
+
+def _term(text: str, start: int) -> tuple[Term | Sign, int]:
+    name, at = _name(text, start)
+    if name is None:
+        value, at = _value(text, start, ends=" ()")
+        if not value.is_quoted and value.text.lower() in _OPERATORS:
+            return Sign(value.text.lower(), start, at - start), at
+        return Term(None, (value,), start, at - start), at
+    values = []
+    while True:
+        value, at = _value(text, at, ends=" (),")
+        if not value.length:
+            raise BadSearch(f"{name}: has no value", start, at - start)
+        values.append(value)
+        if at >= len(text) or text[at] != ",":
+            return Term(name, tuple(values), start, at - start), at
+        at += 1
+
+
+def _name(text: str, start: int) -> tuple[str | None, int]:
+    """Read what stands before a colon; None when it is no name, or nothing is before."""
+    at = start
+    while at < len(text) and text[at] in _NAME:
+        at += 1
+    is_name = at < len(text) and text[at] == ":" and at > start and text[start].isalpha()
+    return (text[start:at], at + 1) if is_name else (None, start)
+
+
+def _value(text: str, start: int, ends: str) -> tuple[Value, int]:
+    parts, part = [], ""
+    at, is_quoted = start, False
+    while at < len(text) and not (text[at].isspace() or text[at] in ends):
+        character = text[at]
+        if character == '"':
+            quoted, at = _quoted(text, at)
+            part, is_quoted = part + quoted, True
+            continue
+        if character == "*":
+            parts.append(part)
+            part = ""
+        elif character == "\\" and at + 1 < len(text):
+            at += 1
+            part += text[at]
+        else:
+            part += character
+        at += 1
+    return Value((*parts, part), start, at - start, is_quoted), at
+
+
+def _quoted(text: str, start: int) -> tuple[str, int]:
+    part, at = "", start + 1
+    while at < len(text):
+        if text[at] == '"':
+            return part, at + 1
+        if text[at] == "\\" and at + 1 < len(text):
+            at += 1
+        part += text[at]
+        at += 1
+    raise BadSearch("this quote is not closed", start, len(text) - start)

@@ -1,0 +1,102 @@
+"""From the text of a search to its expression, by recursive descent. Pure.
+
+    search = any
+    any    = all { "or" all }
+    all    = one { ["and"] one }
+    one    = ( "-" | "not" ) one | "(" any ")" | term
+
+docs/search.md is the page about it. Limits are told with the value that broke them.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from api.http.search.errors import BadSearch
+from api.http.search.lexer import Sign, Term, tokens
+from api.http.search.terms import read_term
+from storage.search.expression import Expression, Not, Or, joined
+
+MAX_CHARACTERS: Final = 4000
+MAX_TERMS: Final = 100
+"""Values of all terms together."""
+MAX_DEPTH: Final = 20
+"""Brackets and negations within each other."""
+
+
+def parse_search(text: str, now_us: int) -> Expression | None:
+    """Read a search; None of one that asks nothing.
+
+    Raises:
+        BadSearch: it cannot be read; says where, and what is possible there.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise BadSearch(f"it has {len(text)} characters, at most {MAX_CHARACTERS} are read", MAX_CHARACTERS)
+    found = list(tokens(text))
+    terms = [value for token in found if isinstance(token, Term) for value in token.values]
+    if len(terms) > MAX_TERMS:
+        raise BadSearch(f"it has {len(terms)} values, at most {MAX_TERMS} are read", terms[MAX_TERMS].position)
+    if not found:
+        return None
+    parser = _Parser(found, len(text), now_us)
+    expression = parser.any_of(0)
+    parser.expect_end()
+    return expression
+
+
+class _Parser:
+    def __init__(self, found: Sequence[Term | Sign], end: int, now_us: int) -> None:
+        self._tokens = found
+        self._end = end
+        self._now_us = now_us
+        self._at = 0
+
+    def any_of(self, depth: int) -> Expression:
+        parts = [self._all_of(depth)]
+        while self._take("or"):
+            parts.append(self._all_of(depth))
+        return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+    def expect_end(self) -> None:
+        token = self._next()
+        if token is not None:
+            raise BadSearch("this bracket closes none", token.position, token.length)
+
+    def _all_of(self, depth: int) -> Expression:
+        parts = [self._one(depth)]
+        while self._take("and") or self._begins_one():
+            parts.append(self._one(depth))
+        whole = joined(tuple(parts))
+        assert whole is not None, "bug: there is at least one part"
+        return whole if len(parts) > 1 else parts[0]
+
+    def _one(self, depth: int) -> Expression:
+        token = self._next()
+        if token is None:
+            raise BadSearch("something to look for is missing at the end", self._end, 0)
+        if depth > MAX_DEPTH:
+            raise BadSearch(f"more than {MAX_DEPTH} brackets and negations within each other", token.position)
+        self._at += 1
+        if isinstance(token, Term):
+            return read_term(token, self._now_us)
+        if token.text == "not":
+            return Not(self._one(depth + 1))
+        if token.text == "(":
+            inner = self.any_of(depth + 1)
+            if not self._take(")"):
+                raise BadSearch("this bracket is not closed", token.position)
+            return inner
+        raise BadSearch(f"something to look for is expected before {token.text!r}", token.position, token.length)
+
+    def _begins_one(self) -> bool:
+        token = self._next()
+        return isinstance(token, Term) or (token is not None and token.text in ("(", "not"))
+
+    def _next(self) -> Term | Sign | None:
+        return self._tokens[self._at] if self._at < len(self._tokens) else None
+
+    def _take(self, text: str) -> bool:
+        token = self._next()
+        if isinstance(token, Sign) and token.text == text:
+            self._at += 1
+            return True
+        return False

@@ -1,0 +1,102 @@
+"""Numbers with units, comparisons and ranges: `>500ms`, `1s..5s`, `<=1MiB`. Pure."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from storage.search.expression import Between
+
+_NUMBER: Final = re.compile(r"(\d{1,18}(?:\.\d{1,18})?|\.\d{1,18}) ?([A-Za-zµ]*)", re.ASCII)
+_COMPARED: Final = re.compile(r"(>=|<=|>|<|=)?(.*)", re.DOTALL)
+
+DURATIONS: Final = {
+    "": 1000, "us": 1, "µs": 1, "ms": 1000, "s": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000,
+}  # fmt: skip
+"""µs of a unit; without one, milliseconds."""
+BYTES: Final = {
+    "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+    "k": 10**3, "m": 10**6, "g": 10**9,
+}  # fmt: skip
+COUNTS: Final = {"": 1, "k": 10**3, "m": 10**6}
+PLAIN: Final = {"": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How the values of a field are written."""
+
+    units: Mapping[str, int]
+    """Lower-case unit → how much of the field it is."""
+    expected: str
+    """For messages."""
+    is_whole: bool = True
+    """Whether the field holds whole numbers."""
+
+
+DURATION: Final = Measure(DURATIONS, "a duration such as 500ms or 1.5s, after >, >=, < or <=, or a range 1s..5s")
+SIZE: Final = Measure(BYTES, "a size such as 64KiB or 1MB, after >, >=, < or <=, or a range 1kB..1MB")
+COUNT: Final = Measure(COUNTS, "a number such as 1000 or 2k, after >, >=, < or <=, or a range 100..200")
+MONEY: Final = Measure(PLAIN, "dollars such as 0.01, after >, >=, < or <=, or a range 0.01..1", is_whole=False)
+NUMBER: Final = Measure(PLAIN, "a number after >, >=, < or <=, or a range 1..5", is_whole=False)
+
+
+def read_range(field: str, text: str, measure: Measure) -> Between | None:
+    """Read a number, a comparison or a range; None when it is none of them."""
+    low, dots, high = text.partition("..")
+    if dots:
+        return _between(field, low, high, measure)
+    sign, number = _compared(text)
+    value = _read(number, measure)
+    if value is None:
+        return None
+    least, most = {
+        ">": (_above(value, measure), None), ">=": (_up(value, measure), None),
+        "<": (None, _below(value, measure)), "<=": (None, _down(value, measure)),
+    }.get(sign, (_up(value, measure), _down(value, measure)))  # fmt: skip
+    return Between(field, least, most)
+
+
+def is_compared(text: str) -> bool:
+    """Whether text begins with a comparison."""
+    return bool(_compared(text)[0])
+
+
+def _compared(text: str) -> tuple[str, str]:
+    found = _COMPARED.fullmatch(text)
+    assert found is not None, "bug: everything matches"
+    return found[1] or "", found[2]
+
+
+def _between(field: str, low: str, high: str, measure: Measure) -> Between | None:
+    least, most = _read(low, measure), _read(high, measure)
+    if (low and least is None) or (high and most is None) or not (low or high):
+        return None
+    return Between(
+        field, None if least is None else _up(least, measure), None if most is None else _down(most, measure)
+    )
+
+
+def _read(text: str, measure: Measure) -> Decimal | None:
+    found = _NUMBER.fullmatch(text.strip().removeprefix("$"))
+    if found is None or found[2].lower() not in measure.units:
+        return None
+    return Decimal(found[1]) * measure.units[found[2].lower()]
+
+
+def _up(value: Decimal, measure: Measure) -> float:
+    return math.ceil(value) if measure.is_whole else float(value)
+
+
+def _down(value: Decimal, measure: Measure) -> float:
+    return math.floor(value) if measure.is_whole else float(value)
+
+
+def _above(value: Decimal, measure: Measure) -> float:
+    return math.floor(value) + 1 if measure.is_whole else math.nextafter(float(value), math.inf)
+
+
+def _below(value: Decimal, measure: Measure) -> float:
+    return math.ceil(value) - 1 if measure.is_whole else math.nextafter(float(value), -math.inf)

@@ -1,0 +1,223 @@
+"""What one term of a search asks of a record: its word says how its values are read. Pure."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from api.http.errors import BadParameter
+from api.http.search.errors import BadSearch, shown
+from api.http.search.lexer import Term, Value
+from api.http.search.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
+from api.http.search.words import PREFIXES, WORDS, Word, all_names, closest, find_word
+from api.http.times import EXPECTED, read_moment_us
+from storage.query import path_spellings
+from storage.record import LEVELS, format_id, parse_id
+from storage.search.expression import Between, Expression, Has, InNetwork, Is, Like, Or, Substring, Text
+from storage.search.phrase import Phrase
+
+_STATUS: Final = re.compile(r"[1-9][0-9][0-9]", re.ASCII)
+_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
+_STATUSES: Final = re.compile(r"(?:>=?|<=?)?[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII)
+_LEVEL_SIGNS: Final[Mapping[str, Callable[[int, int], bool]]] = {
+    ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
+}  # fmt: skip
+_HEX_OR_UUID: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
+_EXPECTED_TIME: Final = f"{EXPECTED}, or an age such as -15m, -24h or -7d"
+
+_LATENCIES: Final = {"min_latency_ms": ">=", "max_latency_ms": "<="}
+"""Parameters of the API that are comparisons of the duration."""
+
+
+def read_term(term: Term, now_us: int) -> Expression:
+    """Read a term.
+
+    Raises:
+        BadSearch: there is no such word, or a value cannot be its.
+    """
+    if term.name is None:
+        return _bare(term.values[0])
+    if sign := _LATENCIES.get(term.name.lower()):
+        return any_of([_number(value, "duration_us", DURATION, sign) for value in term.values])
+    word = _word(term.name, term)
+    if word.name in ("since", "until"):
+        return any_of([_moment(value, word, now_us) for value in term.values])
+    return any_of([_READERS[word.kind](value, word) for value in term.values])
+
+
+def _word(name: str, term: Term) -> Word:
+    prefix, dot, key = name.partition(".")
+    if dot and key and (found := PREFIXES.get(prefix.lower())) is not None:
+        key = key if found.field == "body" else key.lower()
+        return Word(name=name, kind=found.kind, field=f"{found.field}.{key}", help=found.help, example=found.example)
+    word = find_word(name)
+    if word is None:
+        near, names = closest(name), tuple(all_names())
+        meant = f"; did you mean {' or '.join(near)}?" if near else f"; the words are {', '.join(names)}."
+        reason = f'{shown(name)} is no word of the search{meant} To find it as text, put it in quotes: "{name}:…"'
+        raise BadSearch(reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names))))
+    return word
+
+
+def any_of(parts: list[Expression]) -> Expression:
+    """Join alternatives; exact values of one field become one leaf."""
+    exact = [part for part in parts if isinstance(part, Is)]
+    if len(exact) > 1:
+        values = tuple(dict.fromkeys(value for part in exact for value in part.values))
+        parts = [Is(exact[0].field, values), *(part for part in parts if not isinstance(part, Is))]
+    return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+
+def _bare(value: Value) -> Expression:
+    if value.text.startswith("/") and not value.is_quoted:
+        return _part(value, WORDS["path"])
+    return _text(value, WORDS["path"])
+
+
+def _text(value: Value, word: Word) -> Expression:
+    """Read words, a phrase, the beginning of a word, or a part of one."""
+    parts = value.parts
+    if len(parts) == 3 and not parts[0] and not parts[2] and parts[1]:
+        return Substring(parts[1])
+    if len(parts) > 2 or (len(parts) == 2 and parts[1]):
+        reason = f"{shown(value.text)}: a * stands behind the beginning of a word, or at both ends of a part of a text"
+        raise BadSearch(reason, value.position, value.length)
+    phrase = Phrase.of(parts[0], is_prefix=len(parts) == 2)
+    if phrase is None:
+        hint = f"; *{parts[0]}* finds it as it is written" if parts[0] else ""
+        reason = f"{shown(value.text)} holds no letter or digit{hint}"
+        raise BadSearch(reason, value.position, max(value.length, 1))
+    return Text(phrase)
+
+
+def _name(value: Value, word: Word) -> Expression:
+    if value.parts == ("", ""):
+        return Has(word.field)
+    if word.field.startswith("body.") and not value.is_quoted and (is_compared(value.text) or ".." in value.text):
+        return _number(value, word.field, NUMBER)
+    if value.is_pattern:
+        return Like(word.field, value.parts)
+    return Is(word.field, (value.text.upper() if word.is_upper else value.text,))
+
+
+def _part(value: Value, word: Word) -> Expression:
+    """Read a part of a text; a pattern, or what follows `=`, is all of it."""
+    if value.parts == ("", ""):
+        return Has(word.field)
+    parts = value.parts if value.is_pattern else ("", *value.parts, "")
+    if parts[0] == "" and parts[1].startswith("=") and not value.is_pattern and not value.is_quoted:
+        parts = (parts[1][1:],)
+    if word.field != "path":
+        return Like(word.field, parts)
+    spellings = [path_spellings(part) for part in parts]
+    written = dict.fromkeys((tuple(each[0] for each in spellings), tuple(each[-1] for each in spellings)))
+    return any_of([Like(word.field, spelling) for spelling in written])
+
+
+def _choice(value: Value, word: Word) -> Expression:
+    text = value.text.lower()
+    if value.is_pattern:
+        return Like(word.field, value.parts)
+    if word.name == "level":
+        for sign, holds in _LEVEL_SIGNS.items():
+            if text.startswith(sign) and text.removeprefix(sign) in LEVELS:
+                than = tuple(LEVELS).index(text.removeprefix(sign))
+                return Is(word.field, tuple(name for place, name in enumerate(LEVELS) if holds(place, than)))
+    if text not in word.values:
+        reason = f"{word.name} is {shown(value.text)}, expected one of {', '.join(word.values)}"
+        raise BadSearch(reason, value.position, value.length, expected=word.values)
+    return Has(word.field) if word.name == "kind" and text == "all" else Is(word.field, (text,))
+
+
+def _status(value: Value, word: Word) -> Expression:
+    text = value.text
+    if value.parts == ("", ""):
+        return Has(word.field)
+    if _CLASS.fullmatch(text):
+        return Between(word.field, int(text[0]) * 100, int(text[0]) * 100 + 99)
+    if _STATUSES.fullmatch(text) and (found := read_range(word.field, text, COUNT)) is not None:
+        return found
+    expected = "a status such as 404, a class such as 5xx, >=400, or a range 400..499"
+    raise BadSearch(f"status is {shown(text)}, expected {expected}", value.position, value.length)
+
+
+def _number(value: Value, field: str, measure: Measure, sign: str = "") -> Expression:
+    if value.parts == ("", ""):
+        return Has(field)
+    found = read_range(field, sign + value.text, measure)
+    if found is None:
+        raise BadSearch(f"{shown(value.text)}: expected {measure.expected}", value.position, value.length)
+    return found
+
+
+def _moment(value: Value, word: Word, now_us: int) -> Expression:
+    try:
+        moment_us = read_moment_us(word.name, value.text.removeprefix("-"), now_us)
+    except BadParameter:
+        reason = f"{word.name} is {shown(value.text)}, expected {_EXPECTED_TIME}"
+        raise BadSearch(reason, value.position, value.length) from None
+    since = word.name == "since"
+    return Between(word.field, moment_us if since else None, None if since else moment_us - 1)
+
+
+def read_network(text: str) -> InNetwork | None:
+    """Read an address or a network; None when it is neither."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    return InNetwork(network.network_address.packed, network.broadcast_address.packed)
+
+
+def _address(value: Value, word: Word) -> Expression:
+    if value.parts == ("", ""):
+        return Has(word.field)
+    network = read_network(value.text)
+    if network is None:
+        reason = f"{word.name} is {shown(value.text)}, expected {_EXPECTED_ADDRESS}"
+        raise BadSearch(reason, value.position, value.length)
+    return network
+
+
+def _client(value: Value, word: Word) -> Expression:
+    """Read an address or a network, or else the name of a client."""
+    return _name(value, word) if value.is_quoted else (read_network(value.text) or _name(value, word))
+
+
+def stored_trace_id(text: str) -> str:
+    """Write a trace id as it is stored: lower case, a UUID without its hyphens."""
+    lowered = text.strip().lower()
+    return lowered.replace("-", "") if _HEX_OR_UUID.fullmatch(lowered) else lowered
+
+
+def _trace(value: Value, word: Word) -> Expression:
+    if value.is_pattern:
+        return _name(value, word)
+    return Is(word.field, (stored_trace_id(value.text),))
+
+
+def _id(value: Value, word: Word) -> Expression:
+    if value.parts == ("", ""):
+        return Has(word.field)
+    found = parse_id(value.text)
+    if found is None:
+        raise BadSearch(f"{shown(value.text)} is not an id, which is a UUID or req_ and 26 characters", value.position, value.length)
+    return Is(word.field, (format_id(found),))
+
+
+_READERS: Final[Mapping[str, Callable[[Value, Word], Expression]]] = {
+    "name": _name,
+    "part": _part,
+    "choice": _choice,
+    "status": _status,
+    "duration": lambda value, word: _number(value, word.field, DURATION),
+    "bytes": lambda value, word: _number(value, word.field, SIZE),
+    "count": lambda value, word: _number(value, word.field, COUNT),
+    "money": lambda value, word: _number(value, word.field, MONEY),
+    "address": _address,
+    "client": _client,
+    "trace": _trace,
+    "id": _id,
+    "text": _text,
+}

@@ -1,0 +1,32 @@
+"""Cutting a search: names, values, quotes and escapes."""
+
+import pytest
+
+from api.http.search.errors import BadSearch, shown
+from api.http.search.lexer import Sign, Term, tokens
+
+
+def test_terms() -> None:
+    """A name, its values, and where they stand."""
+    [term] = tokens('  path:a,"b, c"d,\\*e*f')
+    assert isinstance(term, Term)
+    assert (term.name, term.position, term.length) == ("path", 2, 20)
+    assert [value.parts for value in term.values] == [("a",), ("b, cd",), ("*e", "f")]
+    assert [value.is_quoted for value in term.values] == [False, True, False]
+    assert [value.position for value in term.values] == [7, 9, 17]
+
+
+def test_signs() -> None:
+    """Brackets and operators, which are words in quotes."""
+    assert [token.text for token in tokens('( Or AND not ) -x "or"') if isinstance(token, Sign)] == [
+        "(", "or", "and", "not", ")", "not",
+    ]  # fmt: skip
+    assert [token.values[0].text for token in tokens("- a-b x-") if isinstance(token, Term)] == ["-", "a-b", "x-"]
+
+
+def test_what_cannot_be_cut() -> None:
+    """A quote without an end, and a value that is not there; long texts are shown cut."""
+    for text in ('"a', "a:", "a:b,", "a:,b"):
+        with pytest.raises(BadSearch):
+            list(tokens(text))
+    assert len(shown("x" * 1000)) < 110

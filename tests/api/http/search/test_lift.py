@@ -1,0 +1,90 @@
+"""What a search says is put into the fields that indexes know, and never loosens what was said before."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.http.search.lift import lifted
+from api.http.search.parser import parse_search
+from storage.query import Filter, Scope, matches
+from storage.record import LEVELS
+from storage.search.expression import Expression, Or
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
+from tests.storage.samples import START_US, make_record
+
+PARTS = (
+    "status:404", "status:5xx,404", "status:>=400", "method:GET", "method:GET,POST", "-method:GET", "path:/Items",
+    "path:caf\u00e9", "path:/items/*", "project:p", "project:q,p", "level:>=warn", "kind:event", "-kind:event",
+    "(kind:event or status:404)", "duration:>300us", "duration:<=600us", "since:2026-09-21T14:13:20Z", "provider:*",
+    "until:2026-09-21T14:13:20.002Z", "trace:abc", "model:gpt", "(project:p or project:q)", "kind:all",
+)  # fmt: skip
+RECORDS = [
+    make_record(seq=seq, method=method, status=status, path=path, project=project, level=level, kind=kind,
+                started_at_us=START_US + 1000 * (seq % 4), duration_us=100 * (seq % 9), model=("gpt", None)[seq % 2],
+                provider=("openai", None)[seq % 3 > 0], trace_id=("abc", None)[seq % 2])
+    for seq, (method, status, path, project, level, kind) in enumerate(
+        [
+            (method, status, path, project, LEVELS[status % 4], kind)
+            for method in ("GET", "POST") for status in (200, 404, 503)
+            for path in ("/items/1", "/caf%C3%A9") for project in ("p", "q", None) for kind in ("exchange", "event")
+        ],
+        start=1,
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("status:404,5xx", Filter(statuses=(404,), status_classes=(5,))),
+        ("method:get project:p,q", Filter(methods=("GET",), projects=("p", "q"))),
+        ("path:/a since:2026-09-21T14:13:20Z", Filter(path_contains="/a", since_us=START_US)),
+        ("duration:1ms..2ms", Filter(min_duration_us=1000, max_duration_us=2000)),
+        ("kind:event", Filter(kind="event")),
+        ("level:>=warn tool:t", Filter(levels=("warn", "error"), tools=("t",))),
+        ("provider:*", Filter(is_llm=True)),
+        ("model:gpt finish_reason:stop", Filter(models=("gpt",), finish_reasons=("stop",))),
+    ],
+)
+def test_what_is_lifted(text: str, expected: Filter) -> None:
+    """Conditions that filters have fields for leave nothing to be searched."""
+    assert lifted(Filter(), parse_search(text, START_US), has_kind=False) == expected
+
+
+def test_fields_that_are_taken() -> None:
+    """A parameter and a word of the same name must both hold."""
+    given_filter = Filter(methods=("GET",), kind="exchange")
+    search = parse_search("method:POST kind:event", START_US)
+    assert lifted(given_filter, search, has_kind=True) == replace(given_filter, where=search)
+
+
+def test_alternatives_stay_together() -> None:
+    """What is one of two alternatives is no condition by itself."""
+    found = lifted(Filter(), parse_search("project:p or status:404", START_US), has_kind=False)
+    assert isinstance(found.where, Or)
+    assert found.projects == ()
+
+
+def _joined(parts: list[str]) -> str:
+    return " ".join(parts)
+
+
+@given(
+    text=st.lists(st.sampled_from(PARTS), max_size=4).map(_joined),
+    parameters=st.sampled_from(
+        (Filter(kind="all"), Filter(kind="all", methods=("POST",), since_us=START_US + 1000), Filter(kind="event"))
+    ),
+    scope=st.sampled_from((Scope(), Scope(projects=("p",)))),
+)
+def test_nothing_is_loosened(text: str, parameters: Filter, scope: Scope) -> None:
+    """A lifted search matches what fulfils it among what the parameters and the scope leave, and nothing else."""
+    search: Expression | None = parse_search(text, START_US)
+    before = replace(parameters, scope=scope)
+    after = lifted(before, search, has_kind=True)
+    assert after.scope == scope
+    for record in RECORDS:
+        expected = matches(before, record) and (search is None or fulfils(Subject(record), search))
+        assert matches(after, record) == expected, record

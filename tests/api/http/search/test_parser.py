@@ -1,0 +1,183 @@
+"""The grammar of the search language: what a text means, what is refused and where, and that nothing crashes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.http.search.errors import BadSearch
+from api.http.search.parser import MAX_CHARACTERS, MAX_DEPTH, MAX_TERMS, parse_search
+from api.http.search.words import PREFIXES, WORDS
+from storage.search.expression import (
+    And,
+    Between,
+    Expression,
+    Has,
+    InNetwork,
+    Is,
+    Like,
+    Not,
+    Or,
+    Substring,
+    Text,
+)
+from storage.search.phrase import Phrase
+
+NOW_US = 1_790_000_000_000_000
+HOUR_US = 3_600_000_000
+GET = Is("method", ("GET",))
+PUT = Is("method", ("PUT",))
+NOT_FOUND = Between("status", 404, 404)
+
+
+def parsed(text: str) -> Expression | None:
+    return parse_search(text, NOW_US)
+
+
+def words(*found: str, is_prefix: bool = False) -> Text:
+    return Text(Phrase(found, is_prefix))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("  ", None),
+        ("method:GET", GET),
+        ("method:get", GET),
+        ("METHOD:get", GET),
+        ("method:GET status:404", And((GET, NOT_FOUND))),
+        ("method:GET AND status:404", And((GET, NOT_FOUND))),
+        ("method:GET or method:PUT status:404", Or((GET, And((PUT, NOT_FOUND))))),
+        ("(method:GET or method:PUT) status:404", And((Or((GET, PUT)), NOT_FOUND))),
+        ("(method:GET)(status:404)", And((GET, NOT_FOUND))),
+        ("-method:GET", Not(GET)),
+        ("not method:GET", Not(GET)),
+        ("-(method:GET or status:404)", Not(Or((GET, NOT_FOUND)))),
+        ("--method:GET", Not(Not(GET))),
+        ("method:GET,PUT", Is("method", ("GET", "PUT"))),
+        ("status:404,500..599", Or((NOT_FOUND, Between("status", 500, 599)))),
+        ("status:5xx", Between("status", 500, 599)),
+        ("status:>=400", Between("status", 400, None)),
+        ("status:*", Has("status")),
+        ("path:/api", Like("path", ("", "/api", ""))),
+        ("path:=/api", Like("path", ("/api",))),
+        ("path:/api/*/x", Like("path", ("/api/", "/x"))),
+        (r"path:a\*b", Like("path", ("", "a*b", ""))),
+        ('path:"a*b"', Like("path", ("", "a*b", ""))),
+        ('path:"a b"', Or((Like("path", ("", "a b", "")), Like("path", ("", "a%20b", ""))))),
+        ('query:"a b"', Like("query", ("", "a b", ""))),
+        ("path:caf\u00e9", Or((Like("path", ("", "caf\u00e9", "")), Like("path", ("", "caf%C3%A9", ""))))),
+        ("/api/users", Like("path", ("", "/api/users", ""))),
+        ("model:gpt-*", Like("any_model", ("gpt-", ""))),
+        ("model:gpt-4o", Is("any_model", ("gpt-4o",))),
+        ("model:*", Has("any_model")),
+        ("header.X-Tenant:acme", Like("header.x-tenant", ("", "acme", ""))),
+        ("response_header.via:*", Has("response_header.via")),
+        ("body.user.Id:42", Is("body.user.Id", ("42",))),
+        ("body.n:>=4", Between("body.n", 4.0, None)),
+        ("client:acme", Is("client", ("acme",))),
+        ("client:10.0.0.0/8", InNetwork(b"\n\0\0\0", b"\n\xff\xff\xff")),
+        ("client_ip:10.0.0.1", InNetwork(b"\n\0\0\1", b"\n\0\0\1")),
+        ("ip:::1", InNetwork(bytes(15) + b"\1", bytes(15) + b"\1")),
+        ("ua:curl", Like("user_agent", ("", "curl", ""))),
+        ("duration:>500ms", Between("duration_us", 500_001, None)),
+        ("latency:1s..1.5s", Between("duration_us", 1_000_000, 1_500_000)),
+        ("min_latency_ms:7", Between("duration_us", 7000, None)),
+        ("bytes:<1KiB", Between("bytes", None, 1023)),
+        ("level:>=warn", Is("level", ("warn", "error"))),
+        ("kind:all", Has("kind")),
+        ("since:-1h", Between("started_at_us", NOW_US - HOUR_US, None)),
+        ("until:1h", Between("started_at_us", None, NOW_US - HOUR_US - 1)),
+        ("trace:0AF76519-16CD-43DD-8448-EB211C80319C", Is("trace_id", ("0af7651916cd43dd8448eb211c80319c",))),
+        ("connection", words("connection")),
+        ('"Connection  reset"', words("connection", "reset")),
+        ("user@example.com", words("user", "example", "com")),
+        ("conn*", words("conn", is_prefix=True)),
+        ("*nnect*", Substring("nnect")),
+        ('text:"or"', words("or")),
+        ('"or"', words("or")),
+        ("12:30", words("12", "30")),
+        ("tool:search", Is("tool", ("search",))),
+    ],
+)
+def test_what_a_search_means(text: str, expected: Expression | None) -> None:
+    """Each form of the grammar."""
+    assert parsed(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "length", "reason"),
+    [
+        ("stauts:500", 0, 6, "did you mean status?"),
+        ("method:GET colour:red", 11, 6, "the words are status, method"),
+        ("heder.x:1", 0, 7, "is no word of the search"),
+        ("status:600x", 7, 4, "expected a status such as 404"),
+        ("status:404,x", 11, 1, "expected a status such as 404"),
+        ("status:", 0, 7, "has no value"),
+        ("method:GET or", 13, 0, "missing at the end"),
+        ("or method:GET", 0, 2, "something to look for is expected"),
+        ("(method:GET", 0, 1, "not closed"),
+        ("method:GET)", 10, 1, "closes none"),
+        ("()", 1, 1, "something to look for is expected"),
+        ('path:"a', 5, 2, "quote is not closed"),
+        ("duration:>", 9, 1, "expected a duration"),
+        ("duration:1parsec", 9, 7, "expected a duration"),
+        ("ip:10.0.0.0/99", 3, 11, "an address or a network"),
+        ("level:loud", 6, 4, "one of debug, info, warn, error"),
+        ("since:yesterday", 6, 9, "RFC 3339"),
+        ("id:abc", 3, 3, "not an id"),
+        ("a*b", 0, 3, "behind the beginning of a word"),
+        ("!!", 0, 2, "*!!* finds it"),
+        ("*", 0, 1, "no letter or digit"),
+    ],
+)
+def test_what_is_refused(text: str, position: int, length: int, reason: str) -> None:
+    """An error says where it is and what is possible there."""
+    with pytest.raises(BadSearch) as caught:
+        parsed(text)
+    assert (caught.value.members["position"], caught.value.members["length"]) == (position, length)
+    assert reason in caught.value.detail
+
+
+def test_limits() -> None:
+    """Length, number of values and depth have an end, each told with its value and its limit."""
+    assert parsed("method:" + ",".join(["GET"] * MAX_TERMS)) == GET
+    deep = "(" * (MAX_DEPTH - 1)
+    assert parsed(f"{deep}method:GET{')' * (MAX_DEPTH - 1)}") == GET
+    for text, value, limit in (
+        ("a" * (MAX_CHARACTERS + 1), MAX_CHARACTERS + 1, MAX_CHARACTERS),
+        ("a " * (MAX_TERMS + 1), MAX_TERMS + 1, MAX_TERMS),
+        ("-" * 3000 + "a", "more than", MAX_DEPTH),
+        ("(" * 3000, "more than", MAX_DEPTH),
+    ):
+        with pytest.raises(BadSearch, match=str(value)) as caught:
+            parsed(text)
+        assert str(limit) in caught.value.detail
+
+
+def test_every_example_is_a_search() -> None:
+    """What the words offer as an example can be read."""
+    for word in (*WORDS.values(), *PREFIXES.values()):
+        assert parsed(word.example) is not None
+
+
+PIECES = st.one_of(
+    st.sampled_from(
+        ("(", ")", "or", "and", "not", "-", '"', "\\", "*", ":", ",", " ", "..", ">", ">=", "status:", "path:", "5xx",
+         "body.a.", "header.x:", "duration:", "1s", "client:", "10.0.0.0/8", "since:", "-1h", "id:", "\0", "\udc80")
+    ),
+    st.text(max_size=4),
+)  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_nothing_crashes(text: str) -> None:
+    """Any text is read, or refused with a place inside it."""
+    refused = None
+    try:
+        parsed(text)
+    except BadSearch as error:
+        refused = error
+    if refused is not None:
+        assert 0 <= refused.members["position"] <= len(text)
+        assert refused.members["length"] >= 0

@@ -1,0 +1,133 @@
+"""Searches over HTTP: lists, counts, exports and streams take the same, and say what is wrong with one."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from api.access.auth import token_digest
+from api.access.principal import Credential, Principal
+from api.services import Services
+from api.stream.tail import Tail
+from storage.query import Scope
+from storage.record import format_id
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import make_batch, make_body, make_event, make_in_flight, make_payload, make_record
+
+
+@pytest.fixture(params=["memory:", "sqlite:///records.db"])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of store."""
+    url: str = request.param
+    return url
+
+
+async def found(client: Client, search: str, **parameters: str) -> list[int]:
+    """Search; answers the numbers of the records, newest first."""
+    response = await client.get("/api/records", params={"query": search, **parameters}, headers=BEARER)
+    assert response.status == 200, await response.text()
+    return [record["seq"] for record in (await response.json())["records"]]
+
+
+async def fill(world: World) -> None:
+    """Store three exchanges and an event."""
+    payload = make_payload(make_body(b'{"user": {"id": 42}}'), make_body(b"connection reset"))
+    await world.storage.commit(
+        make_batch(
+            make_record(1, status=200, path="/api/users/1", project="proj_a", user_agent="Wget/1"),
+            (make_record(2, status=503, path="/api/users/2", project="proj_b", client_ip="10.1.2.3"), payload),
+            make_record(3, status=404, path="/static/x", project="proj_a", duration_us=700_000),
+            make_event(4, project="proj_a"),
+        )
+    )
+
+
+async def test_searches(world: World, client: Client) -> None:
+    """Words, brackets, negation, headers, addresses, bodies, ranges."""
+    await fill(world)
+    assert await found(client, "") == [3, 2, 1]
+    assert await found(client, "path:/api/* -status:5xx") == [1]
+    assert await found(client, '"connection reset" or duration:>500ms') == [3, 2]
+    assert await found(client, "client:10.0.0.0/8 body.user.id:42 header.x-a:2") == [2]
+    assert await found(client, "ua:WGET", kind="exchange") == [1]
+    assert await found(client, "kind:event or status:404") == [4, 3]
+    assert await found(client, "not (status:2xx or status:4xx)") == [2]
+    assert await found(client, "status:>=400", path="/static") == [3]
+    assert await found(client, "project:proj_a", project="proj_b") == []
+
+
+async def test_everything_list_like_takes_it(world: World, client: Client) -> None:
+    """Export, summary, histogram and facets."""
+    await fill(world)
+    search = {"query": "(status:5xx or header.x-a:1) -ua:wget"}
+    export = await client.get("/api/export", params=search, headers=BEARER)
+    assert [json.loads(line)["seq"] for line in (await export.text()).splitlines()] == [2]
+    summary = await (await client.get("/api/summary", params=search, headers=BEARER)).json()
+    assert (summary["exchanges"], summary["status"]) == (1, {"5xx": 1})
+    histogram = await (await client.get("/api/histogram", params={**search, "since": "30d"}, headers=BEARER)).json()
+    assert sum(bucket["exchanges"] for bucket in histogram["buckets"]) == 1
+    facets = await (await client.get("/api/facets", params={**search, "name": "status"}, headers=BEARER)).json()
+    assert facets["facets"]["status"] == [{"value": "5xx", "count": 1}]
+
+
+async def test_an_error_says_where(client: Client) -> None:
+    """The place, and the words there are."""
+    response = await client.get("/api/records", params={"query": "method:GET stauts:500"}, headers=BEARER)
+    assert response.status == 400
+    problem = await response.json()
+    assert (problem["parameter"], problem["position"], problem["length"]) == ("query", 11, 6)
+    assert problem["expected"][0] == "status"
+    assert "did you mean status?" in problem["detail"]
+
+
+async def test_in_flight(world: World, client: Client) -> None:
+    """Exchanges in flight are searched as stored ones are, heads and bodies included; durations are not known."""
+    flying = make_in_flight(9, path="/slow")
+    world.in_flight = [flying]
+    world.known = {flying.id: make_payload(make_body(b"a needle"))}
+
+    async def flies(search: str) -> bool:
+        response = await client.get("/api/records", params={"query": search, "in_flight": "true"}, headers=BEARER)
+        return format_id(flying.id) in [record["id"] for record in (await response.json())["records"]]
+
+    assert await flies("needle path:/slow")
+    assert not await flies("-needle")
+    assert not await flies("duration:>=0")
+
+
+async def test_no_search_widens_a_scope(world: World, start: Callable[[Services], Awaitable[Client]]) -> None:
+    """A restricted token sees its own, whatever it asks; what names something else alone is refused."""
+    await fill(world)
+    reader = Principal("reader", "reader", Scope(projects=("proj_a",)))
+    world.credentials = [Credential(token_digest("reader"), reader)]
+    client = await start(world.services())
+    headers = {"Authorization": "Bearer reader"}
+    for search, expected in (
+        ("project:proj_b or status:*", [3, 1]),
+        ("-project:proj_a", []),
+        ("project:proj_*", [3, 1]),
+        ("not (project:proj_a and status:404)", [1]),
+        ("connection or kind:*", [4, 3, 1]),
+    ):
+        response = await client.get("/api/records", params={"query": search}, headers=headers)
+        assert [record["seq"] for record in (await response.json())["records"]] == expected
+    response = await client.get("/api/records", params={"query": "project:proj_b"}, headers=headers)
+    assert response.status == 403
+
+
+async def test_the_stream_searches_heads_and_bodies(
+    world: World, start: Callable[[Services], Awaitable[Client]]
+) -> None:
+    """New records that a search finds by their bodies come by the stream, others do not."""
+    world.tail = Tail(world.storage, tick_s=0)
+    client = await start(world.services())
+    async with client.get("/api/records/stream", params={"query": "needle"}, headers=BEARER) as response:
+        assert response.status == 200
+        batch = make_batch(
+            (make_record(1), make_payload(make_body(b"hay"))), (make_record(2), make_payload(make_body(b"Needle!")))
+        )
+        world.tail.on_commit(batch, await world.storage.commit(batch))
+        async for line in response.content:
+            if line.startswith(b"data:") and b'"seq"' in line:
+                break
+        assert json.loads(line[5:])["seq"] == 2
