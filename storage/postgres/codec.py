@@ -20,12 +20,12 @@ from storage.postgres.text import escape, unescape
 from storage.record import LEVELS, Record, Stream
 from storage.relational import packing
 from storage.relational.by_id import id_ms
-from storage.relational.called_tools import pack
 from storage.relational.packing import COLUMNS
 from storage.relational.payloads import NOWHERE, Place
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.relational.sql import CALL_KINDS, KINDS
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
+from storage.relational.tools.called import pack
 
 _COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
 """Columns of which few combinations occur, with those of the origin."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from storage.query import Filter, Order, Scope, path_spellings
 from storage.record import LEVELS
 from storage.relational.by_id import ID_BYTES
-from storage.relational.called_tools import part_of
+from storage.relational.tools.called import part_of
 from storage.search.patterns import lower_ascii
 
 DIMENSIONS: Final = (

@@ -18,12 +18,12 @@ import msgspec
 
 from storage.record import LEVELS, Record, Stream, format_id
 from storage.relational import packing
-from storage.relational.called_tools import pack
 from storage.relational.packing import COLUMNS
 from storage.relational.payloads import Place
 from storage.relational.rollups import DIMENSIONS, dimensions_of
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.relational.sql import KINDS
+from storage.relational.tools.called import pack
 from storage.sqlite.dictionary import Dictionary, Names
 
 _COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")

@@ -144,14 +144,8 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         """See `storage.base.Storage.payloads`."""
         self._check_open()
-        found = {}
-        for seq in dict.fromkeys(seqs):
-            started_at_us, raw = self._payloads.get(seq, (-1, b""))
-            if raw and started_at_us >= self._purge_floor_us:
-                payload = found[seq] = msgspec.msgpack.decode(raw, type=Payload)
-                if started_at_us < self._body_floor_us or seq <= self._bodies_through_seq:
-                    payload.request_body = payload.response_body = None
-        return found
+        found = {seq: self._payload(seq) for seq in dict.fromkeys(seqs)}
+        return {seq: payload for seq, payload in found.items() if payload is not None}
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
         """See `storage.tools.ToolStorage.tool_calls`."""
@@ -324,19 +318,21 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
     def _subject(self, record: Record) -> Subject:
         calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
         tools = tuple(call.tool_name for seq, call in calls if seq == record.seq)
-        started_at_us, raw = self._payloads.get(record.seq, (0, b""))
-        if not raw:
-            return Subject(record, None, tools)
+        return Subject(record, self._payload(record.seq), tools)
+
+    def _payload(self, seq: int) -> Payload | None:
+        started_at_us, raw = self._payloads.get(seq, (-1, b""))
+        if not raw or started_at_us < self._purge_floor_us:
+            return None
         payload = msgspec.msgpack.decode(raw, type=Payload)
-        if started_at_us < self._body_floor_us:
+        if started_at_us < self._body_floor_us or seq <= self._bodies_through_seq:
             payload.request_body = payload.response_body = None
-        return Subject(record, payload, tools)
+        return payload
 
     def _has_text(self, seq: int, text: str) -> bool:
-        started_at_us, raw = self._payloads.get(seq, (0, b""))
-        if not raw or started_at_us < self._body_floor_us or seq <= self._bodies_through_seq:
+        payload = self._payload(seq)
+        if payload is None:
             return False
-        payload = msgspec.msgpack.decode(raw, type=Payload)
         wanted = text.encode("utf-8", "surrogatepass").lower()
         bodies = (body for body in (payload.request_body, payload.response_body) if body is not None)
         return any(wanted in window.lower() for body in bodies for window in (body.head, body.tail))

@@ -27,7 +27,7 @@ _LISTS: Final = {
     "method": "methods", "host": "hosts", "route_id": "routes", "service": "services", "project": "projects",
     "container": "containers", "client": "clients", "key_id": "keys", "level": "levels", "source": "sources",
     "outcome": "outcomes", "error_type": "error_types", "provider": "providers", "any_model": "models", "tool": "tools",
-    "finish_reason": "finish_reasons", "called_tool": "called_tools",
+    "finish_reason": "finish_reasons", "called_tool": "called_tools", "endpoint": "endpoints",
 }  # fmt: skip
 """Field → alternatives of a filter."""
 _BOUNDS: Final = {

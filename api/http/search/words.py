@@ -59,6 +59,7 @@ _ALL: Final = (
     _part("path", "path", "part of the path, or all of it with *", "path:/api/users/*"),
     _part("query", "query", "part of the query string", "query:page=2"),
     _name("host", "host", "host the client asked for", "host:*.example.com", facet="host"),
+    _name("endpoint", "endpoint", "template of the path", "endpoint:/api/users/{id}", facet="endpoint"),
     _name("route", "route_id", "configured route", "route:api", facet="route"),
     _name("service", "service", "service of the route", "service:catalogue", facet="service"),
     _name("project", "project", "project", "project:shop", facet="project"),

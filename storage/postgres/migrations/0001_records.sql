@@ -59,7 +59,7 @@ CREATE TABLE sidelog.records (
     usage_state integer,
     price_source integer,
     finish_reason integer,  -- What `stream` says of the output, once more for filters: the tools are one text, see
-    called_tools integer,   -- storage/relational/called_tools.py.
+    called_tools integer,   -- storage/relational/tools/called.py.
     endpoint integer,
     level smallint NOT NULL,
     kind smallint NOT NULL,

@@ -20,7 +20,6 @@ from storage.aggregates import (
 )
 from storage.query import ROLLUP_METHODS, Filter
 from storage.record import LEVELS
-from storage.relational.called_tools import count_each
 from storage.relational.facet_counts import Counts, Stamp, TimeRange, add_count, merged
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
@@ -38,6 +37,7 @@ from storage.relational.time_ranges import (
     parts,
     reduced,
 )
+from storage.relational.tools.called import count_each
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from storage.record import LEVELS, parse_id
-from storage.relational.called_tools import part_of
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, KINDS, MAX_INT, TOOL_KINDS, Dialect, Texts, is_storable
+from storage.relational.tools.called import part_of
 from storage.search.expression import (
     And,
     Between,
@@ -45,6 +45,7 @@ _PACKED: Final = frozenset(("scheme", "http_version", "upstream", "key_name", "k
 """Columns that some backend packs with others."""
 _CODES: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 _PLAIN: Final = frozenset(("path", "query", "trace_id", "span_id", "request_id", "client_ip"))
+_IDS: Final = ("id", "conversation")
 _NUMBERS: Final = {
     name: name
     for name in (
@@ -150,9 +151,9 @@ class _Writer:
     def _is(self, field: str, values: Sequence[str]) -> str:
         if field in _CODES:
             return _one_of(field, [_CODES[field].index(value) for value in values if value in _CODES[field]])
-        if field == "id":
+        if field in _IDS:
             ids = [parsed for value in values if (parsed := parse_id(value)) is not None]
-            return self._among("id", [self._dialect.from_id(each) for each in ids])
+            return self._among(field, [self._dialect.from_id(each) for each in ids])
         if field == "called_tool":
             either = [self._dialect.called_tool.format(self._add(part_of(value))) for value in values]
             return f"({' OR '.join(either)})" if either else _NEVER
@@ -183,6 +184,8 @@ class _Writer:
             return "1 = 1"
         if field in _NUMBERS or field in _SUMS:
             return self._between(field, None, None)
+        if field == "conversation":
+            return "conversation IS NOT NULL"
         if field in _PLAIN:
             return self._dialect.has_text.format(field)
         if field == "tool":

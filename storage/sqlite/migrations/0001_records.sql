@@ -72,7 +72,7 @@ CREATE TABLE records (
     stream BLOB,
     -- Whether its route asked for a key: the rows of the request logs page, refused ones included.
     keyed INTEGER NOT NULL DEFAULT 0,
-    -- What the stream says of the output, once more for filters: the tools are one text, see called_tools.py.
+    -- What the stream says of the output, once more for filters: the tools are one text, see storage/relational/tools/called.py.
     finish_reason INTEGER NOT NULL DEFAULT 0,
     called_tools INTEGER NOT NULL DEFAULT 0,
     conversation BLOB,

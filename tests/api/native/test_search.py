@@ -72,7 +72,7 @@ async def test_everything_list_like_takes_it(world: World, client: Client) -> No
 
 async def test_an_error_says_where(client: Client) -> None:
     """The place, and the words there are."""
-    response = await client.get("/api/records", params={"query": "method:GET stauts:500"}, headers=BEARER)
+    response = await client.get("/api/records", params={"query": "method:GET statsu:500"}, headers=BEARER)
     assert response.status == 400
     problem = await response.json()
     assert (problem["parameter"], problem["position"], problem["length"]) == ("query", 11, 6)

@@ -108,9 +108,9 @@ def test_what_a_search_means(text: str, expected: Expression | None) -> None:
 @pytest.mark.parametrize(
     ("text", "position", "length", "reason"),
     [
-        ("stauts:500", 0, 6, "did you mean status?"),
+        ("statsu:500", 0, 6, "did you mean status?"),
         ("method:GET colour:red", 11, 6, "the words are status, method"),
-        ("heder.x:1", 0, 7, "is no word of the search"),
+        ("xheader.x:1", 0, 9, "is no word of the search"),
         ("status:600x", 7, 4, "expected a status such as 404"),
         ("status:404,x", 11, 1, "expected a status such as 404"),
         ("status:", 0, 7, "has no value"),

@@ -22,6 +22,6 @@ def test_words_are_well_made() -> None:
 
 def test_the_closest_come_first() -> None:
     """A typing error is recognised; nonsense has nothing near."""
-    assert closest("stauts")[0] == "status"
+    assert closest("statsu")[0] == "status"
     assert closest("usr")[0] == "user"
     assert closest("xyzzyx") == []

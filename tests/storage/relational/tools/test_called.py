@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.relational.called_tools import count_each, pack, part_of, unpack
+from storage.relational.tools.called import count_each, pack, part_of, unpack
 
 NAMES = st.text(alphabet=st.sampled_from('ab",\\\n\0ä'), max_size=4)
 
