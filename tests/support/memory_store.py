@@ -24,13 +24,13 @@ from storage.search.subject import Subject
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 from tests.support import memory_aggregates
 from tests.support.memory_conversations import FindsConversations
+from tests.support.memory_entries import add_entries, has_text
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.memory_keys import MemoryKeys
 from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
 from tests.support.memory_upkeep import NoUpkeep
 
 _MAX_INT: Final = (1 << 63) - 1
-_UNKNOWN: Final = "unknown"
 
 
 class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
@@ -114,9 +114,9 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
             if matches(filter, record):
                 entries = 1 if record.kind == "event" else 2
                 levels[record.level] += entries
-                _add(projects, record.project, entries)
-                _add(containers, record.container, entries)
-                _add(services, record.service, entries)
+                add_entries(projects, record.project, entries)
+                add_entries(containers, record.container, entries)
+                add_entries(services, record.service, entries)
         return Stats(sum(levels.values()), levels, projects, containers, services)
 
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
@@ -307,7 +307,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
             seqs &= {seq for seq, call in calls if call.tool_name in filter.tools}
         if filter.text:
             plain = Filter(kind="all", text=filter.text)
-            seqs = {seq for seq in seqs if self._has_text(seq, filter.text)} | {
+            seqs = {seq for seq in seqs if has_text(self._payload(seq), filter.text)} | {
                 record.seq for record in self._records if record.seq in seqs and matches(plain, record)
             }
         if (where := filter.where) is not None:
@@ -328,14 +328,6 @@ class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
         if started_at_us < self._body_floor_us or seq <= self._bodies_through_seq:
             payload.request_body = payload.response_body = None
         return payload
-
-    def _has_text(self, seq: int, text: str) -> bool:
-        payload = self._payload(seq)
-        if payload is None:
-            return False
-        wanted = text.encode("utf-8", "surrogatepass").lower()
-        bodies = (body for body in (payload.request_body, payload.response_body) if body is not None)
-        return any(wanted in window.lower() for body in bodies for window in (body.head, body.tail))
 
     def _visible_calls(self, seq_until: int | None = None) -> list[ToolCall]:
         self._check_open()
@@ -405,8 +397,3 @@ def _checked(entry: Entry) -> bytes | None:
         return None if entry.payload is None else msgspec.msgpack.encode(entry.payload)
     except (ValueError, TypeError, OverflowError) as error:
         raise StorageRejected(f"a value cannot be stored: {error!r}") from error
-
-
-def _add(counts: dict[str, int], name: str | None, entries: int) -> None:
-    name = _UNKNOWN if name is None else name
-    counts[name] = counts.get(name, 0) + entries
