@@ -202,7 +202,9 @@ def _id(value: Value, word: Word) -> Expression:
         return Has(word.field)
     found = parse_id(value.text)
     if found is None:
-        raise BadSearch(f"{shown(value.text)} is not an id, which is a UUID or req_ and 26 characters", value.position, value.length)
+        raise BadSearch(
+            f"{shown(value.text)} is not an id, which is a UUID or req_ and 26 characters", value.position, value.length
+        )
     return Is(word.field, (format_id(found),))
 
 
