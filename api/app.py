@@ -13,7 +13,7 @@ from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.native import aggregates, conversations, erase, export, keys, login, messages, records
+from api.native import aggregates, conversations, erase, export, keys, login, messages, records, top
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of
@@ -62,6 +62,8 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/facets", aggregates.facets),
         Route("GET", "/api/histogram", aggregates.histogram),
         Route("GET", "/api/summary", aggregates.summary),
+        Route("GET", "/api/endpoints", top.endpoints),
+        Route("GET", "/api/top", top.top),
         Route("GET", "/api/export", export.export),
         Route("GET", "/api/conversations", conversations.list_conversations),
         Route("GET", "/api/conversations/{id}", conversations.get_conversation),

@@ -4,14 +4,17 @@ Values and the arithmetic of histograms, no I/O. Latencies are kept as counts pe
 every backend, so percentiles are interpolated in one place and mean the same everywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from storage.record import Record
 
 DURATION_BUCKETS_S: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
 )  # fmt: skip
 """Upper bounds of the latency histograms, in metrics and rollups alike; the last bucket is open."""
+
 BOUNDS_US: Final = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS_S)
 """Inclusive upper bounds of the latency buckets, µs; one more bucket has no end."""
 BUCKETS: Final = len(BOUNDS_US) + 1
@@ -163,3 +166,95 @@ def rate_per_s(exchanges: int, start_us: int | None, end_us: int | None) -> floa
     if start_us is None or end_us is None or end_us <= start_us:
         return None
     return exchanges * 1_000_000 / (end_us - start_us)
+
+
+TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "endpoint": ("method", "endpoint", "route_id", "project"),
+    "path": ("path",),
+    "client_ip": ("client_ip",),
+    "user_agent": ("user_agent",),
+    "key": ("key_id",),
+    "status": ("status",),
+    "host": ("host",),
+    "model": ("model",),
+    "route": ("route_id",),
+    "service": ("service",),
+    "project": ("project",),
+    "client": ("client",),
+}
+"""What records can be grouped by → the columns that tell it."""
+MAX_GROUPS: Final = 20_000
+"""Values that are told apart before the search ends: 20 MB."""
+
+Names = tuple[str | None, ...]
+
+
+@dataclass(slots=True)
+class TopRow:
+    """What came of the records that have the same values in some columns."""
+
+    names: Names
+    """In the order of the columns; None where there is no value."""
+    exchanges: int = 0
+    client_errors: int = 0
+    """Of status 4xx."""
+    server_errors: int = 0
+    """Of status 5xx."""
+    request_bytes: int = 0
+    response_bytes: int = 0
+    cost_usd: float = 0.0
+    durations: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    """By bucket of `BOUNDS_US`."""
+
+    @property
+    def duration(self) -> Percentiles:
+        return percentiles(self.durations)
+
+    def add(self, bucket: int, counts: Sequence[float]) -> None:
+        """Add records of one bucket: how many, of them 4xx and 5xx, bytes in and out, cost."""
+        count, client_errors, server_errors, request_bytes, response_bytes = map(int, counts[:5])
+        self.exchanges += count
+        self.durations[bucket] += count
+        self.client_errors += client_errors
+        self.server_errors += server_errors
+        self.request_bytes += request_bytes
+        self.response_bytes += response_bytes
+        self.cost_usd += float(counts[5])
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    rows: list[TopRow]
+    """Most records first."""
+    seen: int
+    """Exchanges that were looked at."""
+    complete: bool
+    """False when these were not all: the newest were looked at."""
+
+
+def names_of(record: Record, columns: Sequence[str]) -> Names:
+    values = (getattr(record, column) for column in columns)
+    return tuple(None if value is None else str(value) for value in values)
+
+
+def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names: names) -> list[TopRow]:
+    """Put rows together that have the same names once renamed, and sort them, those with most records first."""
+    found: dict[Names, TopRow] = {}
+    for row in rows:
+        names = rename(row.names)
+        known = found.get(names)
+        if known is None:
+            found[names] = TopRow(names, durations=[0] * BUCKETS)
+            known = found[names]
+        known.exchanges += row.exchanges
+        known.client_errors += row.client_errors
+        known.server_errors += row.server_errors
+        known.request_bytes += row.request_bytes
+        known.response_bytes += row.response_bytes
+        known.cost_usd += row.cost_usd
+        known.durations = [one + other for one, other in zip(known.durations, row.durations, strict=True)]
+    return sorted(found.values(), key=_place)
+
+
+def _place(row: TopRow) -> tuple[int, list[tuple[bool, str]]]:
+    return -row.exchanges, [(name is not None, name or "") for name in row.names]

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from storage.aggregates import FacetValue, Histogram, Summary
+from storage.aggregates import FacetValue, Histogram, Summary, Top
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
@@ -87,6 +87,10 @@ class Storage(Protocol):
 
     async def summary(self, filter: Filter) -> Summary:
         """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.aggregates.TOPS`."""
+        ...
+
+    async def top(self, filter: Filter, by: str) -> Top:
+        """Add up a filter's exchanges by one of `aggregates.TOP_FIELDS`, the newest where there are too many."""
         ...
 
     async def get(self, record_id: bytes) -> Record | None:

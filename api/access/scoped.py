@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal, intersect, is_visible, narrow
 from api.http.errors import OutOfScope, Refused
-from storage.aggregates import FacetValue, Histogram, Summary
+from storage.aggregates import FacetValue, Histogram, Names, Summary, Top, most
 from storage.base import Storage
 from storage.conversations import ConversationPage, ConversationQuery, ConversationStorage
 from storage.keys import ApiKey
@@ -102,6 +102,15 @@ class ScopedStorage:
 
     async def summary(self, filter: Filter) -> Summary:
         return await self._read(self._storage.summary, self._narrow(filter))
+
+    async def top(self, filter: Filter, by: str) -> Top:
+        """Add up records; endpoints by their names of today, whichever route and project they are of."""
+        found = await self._read(lambda filter: self._storage.top(filter, by), self._narrow(filter))
+        return replace(found, rows=most(found.rows, self._rename)) if by == "endpoint" else found
+
+    def _rename(self, names: Names) -> Names:
+        method, name, route, project = names
+        return method, None if name is None else self._names.current(route, project, name)
 
     async def erase(self, filter: Filter) -> Erased:
         return await self._storage.erase(self._narrow(filter))

@@ -154,8 +154,8 @@ async def summary(request: web.Request) -> web.Response:
         status=found.status_classes,
         request_bytes=found.request_bytes,
         response_bytes=found.response_bytes,
-        duration_ms=_percentiles(found.duration),
-        first_byte_ms=_percentiles(found.first_byte),
+        duration_ms=percentiles_shown(found.duration),
+        first_byte_ms=percentiles_shown(found.first_byte),
         rate_per_s=found.rate_per_s,
         top=found.top,
         usage=None if found.models is None else _usage(found.models),
@@ -177,10 +177,10 @@ def _bucket(bucket: HistogramBucket) -> BucketShown:
         status=bucket.status_classes,
         exchanges=bucket.exchanges,
         events=bucket.events,
-        duration_ms=_percentiles(bucket.duration),
+        duration_ms=percentiles_shown(bucket.duration),
     )
 
 
-def _percentiles(found: Percentiles) -> PercentilesShown:
+def percentiles_shown(found: Percentiles) -> PercentilesShown:
     measured = (found.p50_us, found.p95_us, found.p99_us)
     return PercentilesShown(*(None if value is None else value / 1000 for value in measured))

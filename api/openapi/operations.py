@@ -22,8 +22,8 @@ from api.http.params import (
 )
 from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
-from api.native import aggregates, conversations, erase, keys, login, messages, records, tool_calls
-from storage.aggregates import FACETS
+from api.native import aggregates, conversations, erase, keys, login, messages, records, tool_calls, top
+from storage.aggregates import FACETS, TOP_FIELDS
 from storage.record import LEVELS, ToolStatus
 
 Schema = dict[str, Any]
@@ -153,6 +153,11 @@ _HTML: Final = ("text/html",)
 PAGE: Final = Operation({}, media_types=_HTML, errors=())
 """Pages and files of the UI."""
 
+TOP_LIMIT: Final = whole(top.MAX_ROWS, top.DEFAULT_ROWS, minimum=1)
+_NEWEST: Final = (
+    "The newest records are added up, as many as the time budget allows: `complete` says whether these were all, and "
+    "`seen` how many. `before` is the period of the same length before `since`."
+)
 _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
@@ -211,6 +216,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         notes="`since` must be before `until`, which is now, or an hour after a `since` that lies ahead.",
     ),
     ("GET", "/api/summary"): Operation(FILTERS, aggregates.SummaryShown),
+    ("GET", "/api/endpoints"): Operation({**FILTERS, "limit": TOP_LIMIT}, top.TopShown, notes=_NEWEST),
+    ("GET", "/api/top"): Operation(
+        {**FILTERS, "limit": TOP_LIMIT, "by": one_of(*TOP_FIELDS)}, top.TopShown, notes=_NEWEST
+    ),
     ("GET", "/api/export"): Operation(
         {
             **FILTERS,

@@ -9,6 +9,7 @@ import { toggleTheme } from "./lib/theme.js";
 const PLACES = {
   o: "/",
   r: "/requests",
+  n: "/endpoints",
   m: "/mcp-logs",
   l: "/request-logs",
   k: "/keys",
@@ -18,7 +19,7 @@ const GOING_MS = 1500;
 const SHORTCUTS = [
   ["/", "search"],
   ["?", "this list"],
-  ["g then o r m l k h", "Overview, Requests, MCP logs, Request logs, Keys, Health"],
+  ["g then o r n m l k h", "Overview, Requests, Endpoints, MCP logs, Request logs, Keys, Health"],
   ["j k or ↓ ↑", "row down, up"],
   ["Enter", "open the row"],
   ["Esc", "close, then clear"],

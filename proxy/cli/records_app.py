@@ -118,6 +118,34 @@ def stats(
 @records_app.command()
 @with_filters
 @with_reader
+def top(
+    filters: Filters,
+    admin: "Client",
+    by: Annotated[
+        str,
+        Option(
+            metavar="FIELD",
+            help="endpoint, path, client_ip, user_agent, key, status, host, model, route, service, project or client.",
+        ),
+    ] = "endpoint",
+    limit: Annotated[int, Option(min=1, max=1000, metavar="N", help="Maximum number of rows.")] = 20,
+    utc: Utc = False,
+    as_json: Json = False,
+) -> int:
+    """Show what most requests have in common: endpoints, or another field, with errors, latency, bytes and cost.
+
+    Example: sidelog top --since 1h --by user_agent
+    """
+    from proxy.cli.commands import stats as command
+    from proxy.cli.commands.zone import with_offsets, zone_of
+
+    parameters = with_offsets(filters, zone_of(utc)) | {"by": by, "limit": str(limit)}
+    return command.run_top(admin, parameters, as_json=as_json)
+
+
+@records_app.command()
+@with_filters
+@with_reader
 def export(
     format: Annotated[str, typer.Argument(metavar="FORMAT", help="har, ndjson or csv.")],
     filters: Filters,

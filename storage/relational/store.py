@@ -8,13 +8,24 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from storage.aggregates import FacetValue, Histogram, Summary
+from storage.aggregates import FacetValue, Histogram, Summary, Top
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, TextIndex, TextStep, bounded
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Job, Payload, Record, ToolCall
-from storage.relational.reads import conversations, facets, histogram, jobs, keys, page, summary, tools, totals
+from storage.relational.reads import (
+    conversations,
+    facets,
+    histogram,
+    jobs,
+    keys,
+    page,
+    summary,
+    tools,
+    top,
+    totals,
+)
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
@@ -90,6 +101,9 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def summary(self, filter: Filter) -> Summary:
         return await self._read(lambda session: summary.summary(session, filter))
+
+    async def top(self, filter: Filter, by: str) -> Top:
+        return await self._read(lambda session: top.top(session, filter, by))
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
         return await self._read(lambda session: tools.tool_calls(session, query))

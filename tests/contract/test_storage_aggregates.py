@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.aggregates import FACETS, SAMPLE_ROWS
+from storage.aggregates import FACETS, SAMPLE_ROWS, TOP_FIELDS
 from storage.base import Storage
 from storage.query import Filter, Scope
 from storage.record import Record
@@ -102,6 +102,13 @@ def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
     assert [value.value for value in found["project"]] == ["b"]
     hosts = {record.host for record in reader.records if record.project == "b"}
     assert {value.value for value in found["host"]} <= hosts
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("by", TOP_FIELDS)
+def test_top_adds_up_by_a_field(reader: Reader, filter: Filter, by: str) -> None:
+    """Each value of a field has the sums of its exchanges, most frequent first, and nothing out of scope is there."""
+    assert reader.wait(reader.store.top(filter, by)) == model.top(reader.records, filter, by)
 
 
 def test_an_unknown_facet_is_refused(reader: Reader) -> None:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from storage.aggregates import (
     BOUNDS_US,
@@ -10,11 +11,17 @@ from storage.aggregates import (
     MAX_TOP_VALUES,
     ROLLUP_FACETS,
     SAMPLE_ROWS,
+    TOP_FIELDS,
     TOPS,
     FacetValue,
     Histogram,
+    Names,
     Summary,
+    Top,
+    TopRow,
+    most,
     most_frequent,
+    names_of,
     status_class,
 )
 from storage.query import ROLLUP_METHODS, Filter, matches
@@ -100,6 +107,17 @@ def summary(records: Sequence[Record], filter: Filter) -> Summary:
     times = [record.started_at_us for record in records]
     start, end = extent(filter, min(times, default=None), max(times, default=None))
     return tally.summary(start, end, top, models, complete=True)
+
+
+def top(records: Sequence[Record], filter: Filter, by: str) -> Top:
+    """Add up the exchanges of a filter by one of `TOP_FIELDS`."""
+    found: dict[Names, TopRow] = {}
+    for record in records:
+        if record.kind == "exchange" and matches(replace(filter, kind="exchange"), record):
+            names, status = names_of(record, TOP_FIELDS[by]), (record.status or 0) // 100
+            counts = (1, status == 4, status == 5, record.request_bytes, record.response_bytes, record.cost_usd or 0.0)
+            found.setdefault(names, TopRow(names)).add(bisect_left(BOUNDS_US, record.duration_us), counts)
+    return Top(most(found.values()), sum(row.exchanges for row in found.values()), complete=True)
 
 
 def is_failure(record: Record) -> bool:

@@ -1,11 +1,13 @@
-"""Conversations of the store without a disk: its records, grouped."""
+"""Conversations and top lists of the store without a disk: its records, grouped."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+from storage.aggregates import Top
 from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of
 from storage.query import Filter, RecordQuery
 from storage.record import Record
+from tests.support import memory_aggregates
 
 
 class FindsConversations(ABC):
@@ -18,6 +20,11 @@ class FindsConversations(ABC):
     @abstractmethod
     def _search(self, query: RecordQuery) -> Iterator[Record]:
         """Find records of such a filter, in the order of the query, without regard to its limit."""
+
+    async def top(self, filter: Filter, by: str) -> Top:
+        """See `storage.base.Storage.top`."""
+        resolved = self._resolved(filter)
+        return memory_aggregates.top(list(self._search(RecordQuery(filter=resolved))), resolved, by)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         """See `storage.conversations.ConversationStorage.conversations`."""

@@ -15,6 +15,7 @@ FIRST_VIEWS = {
     },
     "/requests": {"/api/records": 1, "/api/histogram": 1},
     "/requests?facets=1": {"/api/records": 1, "/api/histogram": 1, "/api/facets": 1, "/api/request-logs": 1},
+    "/endpoints": {"/api/top": 1},
     "/mcp-logs": {"/api/mcp-logs": 1, "/api/mcp-logs/filterdata": 1},
     "/request-logs": {"/api/request-logs": 1},
     "/keys": {"/api/keys": 1},

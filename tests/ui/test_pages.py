@@ -9,6 +9,7 @@ from tests.ui.world import NOW_US, record_of
 PAGES = {
     "/": ("h1", "Overview"),
     "/requests": ("#rows tr[data-id]", "/api/users/"),
+    "/endpoints": ("#endpoints tr", "GET"),
     "/mcp-logs": ("#calls tr", "search_tickets"),
     "/request-logs": ("#logs tr", "Production Key"),
     "/keys": ("#keys tr", "Production Key"),

@@ -1,4 +1,4 @@
-"""`sidelog stats`: totals of a filter, what is frequent in it, and its latency percentiles, from the API's summary."""
+"""`sidelog stats` and `sidelog top`: totals of a filter, and of each endpoint or value of another field in it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,6 +9,7 @@ from proxy.process.terminal import visible
 
 FACETS: Final = ("level", "project", "container", "service")
 BAR_CHARACTERS: Final = 24
+_TOP_TITLES: Final = ("requests", "4xx", "5xx", "p50", "p95", "bytes out")
 _COUNTS: Final = ("calls", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
 
 
@@ -81,3 +82,43 @@ def _print_values(name: str, values: list[dict[str, Any]]) -> None:
     out = console()
     out.print()
     out.print(table)
+
+
+def run_top(client: Client, parameters: Mapping[str, str | list[str]], *, as_json: bool) -> int:
+    """Print the table."""
+    found = client.get_json("/api/top", parameters)
+    if as_json:
+        say_json(found)
+        return 0
+    if not found["rows"]:
+        say("no requests")
+        return 0
+    _print_top(found)
+    hidden = found["values"] - len(found["rows"])
+    if hidden > 0:
+        say(f"\n{hidden:,} more; --limit shows them.")
+    if not found["complete"]:
+        say(f"\nThe query ran out of time: only the newest {found['seen']:,} requests are counted.")
+    return 0
+
+
+def _print_top(found: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    rows = found["rows"]
+    has_cost = any(row["cost_usd"] for row in rows)
+    table = Table(box=None, pad_edge=False)
+    table.add_column(found["by"], no_wrap=True, overflow="ellipsis", min_width=16)
+    for title in (*_TOP_TITLES, *(["cost"] if has_cost else [])):
+        table.add_column(title, justify="right")
+    for row in rows:
+        name = visible(" ".join(part for part in (row["method"], row["value"] or "–") if part))
+        cells = [f"{row['exchanges']:,}", _share(row, "client_errors"), _share(row, "server_errors")]
+        cells += [_ms(row["duration_ms"][name]) for name in ("p50", "p95")]
+        cells += [f"{row['response_bytes']:,}", *([f"${row['cost_usd']:,.4f}"] if has_cost else [])]
+        table.add_row(name, *cells)
+    console().print(table)
+
+
+def _share(row: Mapping[str, Any], name: str) -> str:
+    return f"{row[name] / row['exchanges']:.1%}" if row[name] else ""

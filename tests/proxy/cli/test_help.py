@@ -84,6 +84,7 @@ def test_the_documented_commands_are_there() -> None:
                 "query",
                 "get",
                 "stats",
+                "top",
                 "conversations",
                 "export",
                 "health",

@@ -1,0 +1,124 @@
+"""Endpoints, and whatever else records are grouped by: how many requests, what failed, bytes, latency and cost of each.
+
+The newest records of a filter are added up, as many as the time budget of the store allows; `complete` and `seen` say
+whether and how many. With a range of time, `before` is the same of the period of that length before it.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+
+from api.http.params import FILTER_PARAMETERS, Query, read_choice, read_filter, read_int, refuse_unknown
+from api.http.responses import ApiObject, json_response
+from api.http.times import format_time
+from api.native.aggregates import PercentilesShown, percentiles_shown
+from api.services import services_of
+from storage.aggregates import TOP_FIELDS, Top, TopRow
+from storage.query import Filter
+
+TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit"}
+DEFAULT_ROWS: Final = 100
+MAX_ROWS: Final = 1000
+
+
+class BeforeShown(ApiObject):
+    """What came of the same in the period before."""
+
+    exchanges: int
+    server_errors: int
+    duration_ms: PercentilesShown
+
+
+class TopRowShown(ApiObject):
+    """`value` is null for requests without one; `method` is null but for endpoints."""
+
+    value: str | None
+    method: str | None
+    exchanges: int
+    client_errors: int
+    server_errors: int
+    request_bytes: int
+    response_bytes: int
+    duration_ms: PercentilesShown
+    cost_usd: float
+    before: BeforeShown | None
+
+
+class TopShown(ApiObject):
+    """`values` is how many there are; `rows` are those that most requests have."""
+
+    by: str
+    since: str | None
+    until: str | None
+    seen: int
+    values: int
+    complete: bool
+    rows: list[TopRowShown]
+
+
+async def endpoints(request: web.Request) -> web.Response:
+    """List the endpoints of a filter's requests, most requested first."""
+    refuse_unknown(request.query, TOP_PARAMETERS)
+    return await _top(request, "endpoint")
+
+
+async def top(request: web.Request) -> web.Response:
+    """List the values that most requests of a filter have in one field."""
+    refuse_unknown(request.query, TOP_PARAMETERS | {"by"})
+    return await _top(request, read_choice(request.query, "by", tuple(TOP_FIELDS), "endpoint"))
+
+
+async def _top(request: web.Request, by: str) -> web.Response:
+    services = services_of(request)
+    query: Query = request.query
+    limit = read_int(query, "limit", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
+    now_us = services.now_us()
+    filter = read_filter(query, now_us)
+    found = await services.storage.top(filter, by)
+    earlier = _before(filter, now_us)
+    before = None if earlier is None or not found.complete else await services.storage.top(earlier, by)
+    if before is not None and not (before.seen and before.complete):
+        before = None
+    known = {} if before is None else {row.names: row for row in before.rows}
+    shown = TopShown(
+        by=by,
+        since=None if filter.since_us is None else format_time(filter.since_us),
+        until=None if filter.until_us is None else format_time(filter.until_us),
+        seen=found.seen,
+        values=len(found.rows),
+        complete=found.complete,
+        rows=[_shown(row, by, known.get(row.names), before) for row in found.rows[:limit]],
+    )
+    return json_response(shown)
+
+
+def _before(filter: Filter, now_us: int) -> Filter | None:
+    """Move a filter back by the length of its range; None without one."""
+    if filter.since_us is None:
+        return None
+    length_us = (now_us if filter.until_us is None else filter.until_us) - filter.since_us
+    return None if length_us <= 0 else replace(filter, since_us=filter.since_us - length_us, until_us=filter.since_us)
+
+
+def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None) -> TopRowShown:
+    method, value = row.names if by == "endpoint" else (None, row.names[0])
+    earlier = known or TopRow(row.names)
+    return TopRowShown(
+        value=value,
+        method=method,
+        exchanges=row.exchanges,
+        client_errors=row.client_errors,
+        server_errors=row.server_errors,
+        request_bytes=row.request_bytes,
+        response_bytes=row.response_bytes,
+        duration_ms=percentiles_shown(row.duration),
+        cost_usd=round(row.cost_usd, 9),
+        before=None
+        if before is None
+        else BeforeShown(
+            exchanges=earlier.exchanges,
+            server_errors=earlier.server_errors,
+            duration_ms=percentiles_shown(earlier.duration),
+        ),
+    )

@@ -1,0 +1,85 @@
+"""Endpoints and other fields over HTTP: sums of each, compared with the period before."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api.access.endpoint_names import EndpointNames
+from api.services import Services
+from storage.record import Batch, Entry
+from tests.api.conftest import BEARER, Client, World
+from tests.api.samples import START_US, make_record
+
+RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
+HOUR_US = 3_600_000_000
+
+
+async def fill(world: World) -> None:
+    """Store six exchanges of two endpoints, and one of the hour before."""
+    records = [
+        make_record(n, method="GET", endpoint="/a/{id}" if n < 4 else "/b", status=(200, 500, 404)[n % 3])
+        for n in range(7)
+    ]
+    records[6].started_at_us = START_US - HOUR_US
+    records[6].endpoint = "/a/{id}"
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+
+
+async def ask(client: Client, path: str, status: int = 200) -> dict[str, Any]:
+    response = await client.get(path, headers=BEARER)
+    found: dict[str, Any] = await response.json()
+    assert response.status == status, found
+    return found
+
+
+async def test_endpoints_are_listed_with_what_came_of_them(client: Client, world: World) -> None:
+    """Most requested first, with failures, latency and the period before, where there was one."""
+    await fill(world)
+    found = await ask(client, f"/api/endpoints?{RANGE}&limit=1")
+    assert found["complete"]
+    assert (found["seen"], found["values"]) == (6, 2)
+    [row] = found["rows"]
+    assert (row["method"], row["value"], row["exchanges"]) == ("GET", "/a/{id}", 4)
+    assert (row["client_errors"], row["server_errors"]) == (1, 1)
+    assert row["duration_ms"]["p50"] > 0
+    assert row["before"]["exchanges"] == 1
+    everything = await ask(client, "/api/top")
+    assert [(row["value"], row["exchanges"], row["before"]) for row in everything["rows"]] == [
+        ("/a/{id}", 5, None),
+        ("/b", 2, None),
+    ]
+
+
+async def test_other_fields_are_listed_too(client: Client, world: World) -> None:
+    """By status, without a method; only what the filter leaves is there."""
+    await fill(world)
+    found = await ask(client, "/api/top?by=status&endpoint=/b")
+    assert [(row["value"], row["method"], row["exchanges"]) for row in found["rows"]] == [
+        ("404", None, 1),
+        ("500", None, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/top?by=moon", "/api/endpoints?by=path", "/api/endpoints?limit=0", "/api/top?limit=1001", "/api/top?x=1"],
+)
+async def test_what_is_no_parameter_is_refused(client: Client, path: str) -> None:
+    """Unknown fields, parameters and limits are errors of the caller."""
+    await ask(client, path, 400)
+
+
+async def test_endpoints_of_today_have_the_sums_of_before(
+    start: Callable[[Services], Awaitable[Client]], world: World
+) -> None:
+    """What was stored under a name that is none any more is added to the endpoint that it is part of."""
+    await fill(world)
+    names = EndpointNames(
+        lambda route, project, name: "/{name}" if name == "/b" else name,
+        lambda name, scope: ("/b", name) if name == "/{name}" else (name,),
+    )
+    client = await start(replace(world.services(), endpoints=names))
+    found = await ask(client, "/api/endpoints?endpoint=/{name}")
+    assert [(row["value"], row["exchanges"]) for row in found["rows"]] == [("/{name}", 2)]

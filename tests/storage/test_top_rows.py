@@ -1,0 +1,20 @@
+"""Rows of a top list are put together by name."""
+
+from storage.aggregates import TopRow, most
+
+
+def row(*names: str | None, exchanges: int) -> TopRow:
+    made = TopRow(names)
+    made.add(3, (exchanges, 1, 0, 10, 20, 0.5))
+    return made
+
+
+def test_rows_of_one_name_are_one() -> None:
+    """What is renamed to the same is added up; equal ones are sorted by name, nothing first."""
+    rows = [row("b", exchanges=2), row("a", exchanges=3), row("c", exchanges=1), row(None, exchanges=3)]
+    found = most(rows, lambda names: ("a",) if names == ("c",) else names)
+    assert [(row.names, row.exchanges) for row in found] == [(("a",), 4), ((None,), 3), (("b",), 2)]
+    assert (found[0].client_errors, found[0].request_bytes, found[0].cost_usd) == (2, 20, 1.0)
+    assert found[0].durations[3] == 4
+    assert rows[1].exchanges == 3
+    assert found[0].duration.p50_us is not None
