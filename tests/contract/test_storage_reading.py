@@ -164,6 +164,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "is_llm": st.booleans(),
     "tools": _names,  # no record here holds a call: see test_storage_calls.py
     "text": st.sampled_from((*PATHS, *NAMES, "ITEMS", "_", "%", "ä", "\udc80")),
+    "conversations": st.sampled_from(((), (bytes(16),))),  # none of these records is in one
     "where": st.sampled_from((Is("method", METHODS[:2]), Not(Has("path")), Like("host", ("A", "")))),
     "seqs": st.none(),
 }
