@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 
 from storage.aggregates import Top
 from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of
@@ -23,7 +24,7 @@ class FindsConversations(ABC):
 
     async def top(self, filter: Filter, by: str) -> Top:
         """See `storage.base.Storage.top`."""
-        resolved = self._resolved(filter)
+        resolved = replace(self._resolved(filter), kind="exchange")
         return memory_aggregates.top(list(self._search(RecordQuery(filter=resolved))), resolved, by)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:

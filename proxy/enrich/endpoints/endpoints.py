@@ -67,7 +67,6 @@ class Endpoints:
             # 0.3 us a request; all that follows takes 1 to 3 (bench/micro, endpoints).
             node = service.memo.get(path)
             if node is not None and record.method not in DAV_METHODS:
-                node.requests += 1
                 return node.template or "/"
         if self._given and (given := self._given.get(record.route_id or "")) is not None:
             template = given.find(path)
@@ -88,7 +87,6 @@ class Endpoints:
         node = learning.learn(path, record.method, operation)
         if node is None:
             return OTHER
-        node.requests += 1
         if learning.version != service.version or len(service.memo) >= MAX_MEMO_PATHS or self._paths >= MAX_MEMO_TOTAL:
             self._forget(service)
         if operation is None and len(path) <= MAX_MEMO_PATH_CHARACTERS and path not in service.memo:

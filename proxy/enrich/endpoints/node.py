@@ -23,18 +23,15 @@ _NAMES: Final = frozenset(
     )
 )
 """Names that stand beside values everywhere, and are none (`/users/me`)."""
-_KEPT_SHARE: Final = 4
-"""A name that a quarter of the requests have is no value either."""
-_KEPT_REQUESTS: Final = 50
 _KEPT_ENDPOINTS: Final = 3
-"""So is one with so many endpoints below it that none of the others has: `/api` beside what people named."""
+"""A name with so many endpoints below it that none of the others has is none either: `/api` beside pages."""
 
 LITERAL, DATA, ANY, BELOW = range(4)
 """What at a place are values: nothing; what looks like data; any name that is not kept; everything below it."""
 
 
 class Node:
-    __slots__ = ("children", "is_end", "is_rest", "literals", "requests", "takes", "template")
+    __slots__ = ("children", "is_end", "is_rest", "literals", "takes", "template")
 
     def __init__(self, template: str) -> None:
         self.template = template
@@ -43,8 +40,6 @@ class Node:
         self.is_end = False
         self.is_rest = template.endswith(PATH)
         """Whether all that is below is the same endpoint."""
-        self.requests = 0
-        """Of its endpoint, since this process started."""
         self.takes = LITERAL
 
     def key_of(self, segment: str) -> str:
@@ -87,17 +82,13 @@ class Node:
         if takes == DATA:
             return [key for key in self.children if is_literal(key) and class_of(key) == "data"]
         names = [key for key in self.children if is_literal(key) or key == SLUG]
-        total = sum(end.requests for end in self.ends())
-        return [key for key in names if not self._is_kept(key, names, total)]
+        return [key for key in names if not self._is_kept(key, names)]
 
-    def _is_kept(self, key: str, names: list[str], total: int) -> bool:
+    def _is_kept(self, key: str, names: list[str]) -> bool:
         if key == SLUG or key in _NAMES:
             return key in _NAMES
         child = self.children[key]
-        ends = list(child.ends())
-        if total >= _KEPT_REQUESTS and sum(end.requests for end in ends) * _KEPT_SHARE >= total:
-            return True
-        if len(ends) < _KEPT_ENDPOINTS:
+        if sum(1 for _ in child.ends()) < _KEPT_ENDPOINTS:
             return False
         own = {name for name in child.children if is_literal(name)}
         return bool(own) and not any(own & self.children[other].children.keys() for other in names if other != key)

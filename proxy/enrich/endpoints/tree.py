@@ -206,7 +206,6 @@ class Tree:
         self.endpoints += (0 if rest.is_end else 1) - len(gone)
         rest.is_end = True
         for each in gone:
-            rest.requests += each.requests
             self._rename(each.template, rest.template)
 
     def _merge(self, source: Node, target: Node) -> None:
@@ -215,7 +214,6 @@ class Tree:
             if target.is_end:
                 self.endpoints -= 1
             target.is_end = True
-            target.requests += source.requests
             self._rename(source.template, target.template)
         if source.takes > target.takes:
             self._generalise(target, source.takes)
