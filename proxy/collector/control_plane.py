@@ -208,7 +208,8 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     size_cap.on_trimmed = partial(_tell_trims, events)
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)
-    text_indexing = TextIndexing(storage, is_wanted=settings.storage.text_index)
+    waiting = partial(_waiting_records, sources, writer)
+    text_indexing = TextIndexing(storage, waiting, is_wanted=settings.storage.text_index)
     status = StatusView(
         settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, text_indexing, workers
     )
@@ -279,6 +280,12 @@ def _build_retention(settings: RetentionSettings, storage: Storage, events: Inte
 
     limits = Limits.of(settings.max_age_days, settings.body_max_age_days)
     return Retention(storage, limits, on_purged)
+
+
+def _waiting_records(sources: Sources, writer: Writer) -> int:
+    """Count what is on its way to the store: in rings, in the writer, in the spool."""
+    in_rings = sum(source.waiting_records for source in sources.attached.values() if not source.is_closing)
+    return in_rings + writer.waiting_records + writer.spooled_records
 
 
 def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, state: StartState) -> StoreStatus:

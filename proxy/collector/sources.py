@@ -147,6 +147,11 @@ class Source:
             return ProducerCounts(self.position.taken, self.position.dropped.get("ring_full", 0))
 
     @property
+    def waiting_records(self) -> int:
+        """Entries in the ring that are not read yet."""
+        return max(0, self.producer_counts.pushed - self.reader.taken) if self.reader.head > self.reader.cursor else 0
+
+    @property
     def _messages_shed(self) -> int:
         if not self.descriptor.routes:  # damaged: where the counter lies depends on their number
             return 0

@@ -1,8 +1,11 @@
 """Making the index of words behind the commits, at a pace that leaves the store and the interpreter to others.
 
-Strategy: a step is some milliseconds of work on one of the store's own threads. After each comes a pause: as long as
-the step took where little waits, shorter the more does, so that the index keeps up with what is committed, and takes
-half of a core when it has a large store to read that was made without it.
+Strategy: a step is some milliseconds of work on one of the store's own threads, and most of it holds the interpreter
+that records are stored by. So ingest comes first: while more records wait than an ordinary batch gathers, no step is
+made. Where some wait, the pause after a step is four times as long as the step, which is a fifth of a core; where none
+do, as long as the step, so that a large store that was made without the index is read with half of one.
+
+What is not indexed meanwhile is walked by searches: they take longer, and find the same.
 
 Invariant: whatever happens, the index goes on from what the store says. A store that is away is asked again.
 """
@@ -24,17 +27,36 @@ IDLE_S: Final = 1.0
 AWAY_S: Final = 5.0
 """Pause after an error, and after somebody else was quicker: another sidecar of the same database makes the index."""
 DESCRIBED_EVERY_S: Final = 10.0
-_MAX_PAUSE_S: Final = 0.25
+BEHIND_RECORDS: Final = 500
+"""What a batch gathers of 2 500 records per second. When more wait, they need the interpreter."""
+REST_S: Final = 0.1
+"""How often it is looked whether they are stored."""
+_BUSY_PAUSES: Final = 4
+"""How many times as long as a step its pause is beside traffic."""
+_MAX_IDLE_PAUSE_S: Final = 0.25
 
 
 class TextIndexing:
     """Keeps the index of words. `run` is the task."""
 
     def __init__(
-        self, storage: Storage, *, is_wanted: bool = True, monotonic: Callable[[], float] = time.monotonic
+        self,
+        storage: Storage,
+        waiting_records: Callable[[], int] = lambda: 0,
+        *,
+        is_wanted: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Wire up; the store is not closed. An index that is not wanted is dropped."""
+        """Wire up.
+
+        Args:
+            storage: What is indexed; not closed.
+            waiting_records: Tells how many records are on their way to the store.
+            is_wanted: Without it the index is dropped.
+            monotonic: Measures steps.
+        """
         self._storage = storage
+        self._waiting_records = waiting_records
         self._is_wanted = is_wanted
         self._monotonic = monotonic
         self._described_s = 0.0
@@ -61,7 +83,10 @@ class TextIndexing:
         }
 
     async def step(self) -> float:
-        """Make one step; returns how long to rest after it, in seconds."""
+        """Make one step, unless records need the time; returns how long to rest, in seconds."""
+        waiting = self._waiting_records()
+        if waiting > BEHIND_RECORDS:
+            return REST_S
         began_s = self._monotonic()
         try:
             step = await (self._storage.index_text() if self._is_wanted else self._storage.drop_text_index())
@@ -78,4 +103,9 @@ class TextIndexing:
         self._reason = ""
         if step.is_lost:
             return AWAY_S
-        return IDLE_S if step.is_done else min(self._monotonic() - began_s, _MAX_PAUSE_S)
+        return IDLE_S if step.is_done else self._pause_s(self._monotonic() - began_s, is_busy=waiting > 0)
+
+    def _pause_s(self, took_s: float, *, is_busy: bool) -> float:
+        if is_busy or self._waiting_records():
+            return min(_BUSY_PAUSES * took_s, AWAY_S)
+        return min(took_s, _MAX_IDLE_PAUSE_S)

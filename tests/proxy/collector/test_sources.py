@@ -85,8 +85,10 @@ def test_a_source_is_finished_when_its_worker_is_gone_and_all_is_read(tmp_path: 
     worker.record()
     source = attached(worker)
     assert not source.is_finished
+    assert source.waiting_records == 1
     source.read(10, 1 << 20)
     assert not source.is_finished
+    assert source.waiting_records == 0
     worker.die()
     assert source.is_finished
     source.close(unlink=True)
