@@ -31,6 +31,25 @@ async def test_filters_round_trip_through_the_address(site: Site) -> None:
     await page.wait_for("#filter-error", "whole milliseconds")
 
 
+async def test_the_box_takes_a_search(site: Site) -> None:
+    """Anything the language says: brackets, negation, patterns; a facet adds to it; an error says where."""
+    page = site.page
+    await site.open("/requests?period=15m&facets=1&filter=(path:/sl* or path:/none) -method:POST")
+    await page.until(f"{COUNT} === 1")
+    await page.click("[data-facet='status:5xx']")
+    wanted = "'(path:/sl* or path:/none) -method:POST status:5xx'"
+    await page.until(f"new URLSearchParams(location.search).get('filter') === {wanted}")
+    await page.until(f"{COUNT} === 1 && document.querySelector('#filter').value === {wanted}")
+    await page.click("[data-facet='status:5xx']")
+    await page.until("!new URLSearchParams(location.search).get('filter').includes('status')")
+    await page.evaluate("document.querySelector('#filter').focus(); document.querySelector('#filter').select()")
+    await page.type("path:/slow statsu:500")
+    await page.press("Enter")
+    await page.wait_for("#filter-error", "at character 12: 'statsu' is no word of the search; did you mean status?")
+    assert all("400 (Bad Request)" in problem for problem in page.problems)
+    page.problems.clear()
+
+
 async def test_only_what_is_in_sight_is_drawn_and_older_pages_come(site: Site) -> None:
     """A page of the list at a time, few rows in the document, and the brush zooms."""
     page = site.page

@@ -1,6 +1,7 @@
-// The filter box: `name:value` words become the API's filters, other words a part of the path, an id opens its record.
+// The filter box: `name:value` words alone become the API's filters; everything else is a search (docs/search.md), which
+// the server reads. An id opens its record.
 
-export const NAMES = [
+const PARAMETERS = [
   "status",
   "method",
   "path",
@@ -26,6 +27,36 @@ export const NAMES = [
   "error_type",
   "min_latency_ms",
   "max_latency_ms",
+];
+/** Words to be offered: those of the search. */
+export const NAMES = [
+  ...PARAMETERS.filter((name) => !name.endsWith("_ms") && name !== "q"),
+  ...[
+    "ua",
+    "ip",
+    "query",
+    "request_id",
+    "id",
+    "user",
+    "duration",
+    "ttfb",
+    "bytes",
+    "tokens",
+    "cost",
+    "since",
+    "until",
+  ],
+  ...[
+    "header.",
+    "request_header.",
+    "response_header.",
+    "body.",
+    "resolved_model",
+    "upstream",
+    "stage",
+    "instance",
+    "text",
+  ],
 ];
 const LISTS = new Set([
   "status",
@@ -69,26 +100,48 @@ const FIELDS = {
 };
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 const HEX = /^[0-9a-f]{32}$/i;
-const WORD = /(?:([A-Za-z_]+):)?(?:"([^"]*)"|(\S+))/g;
+const WORD = /(?<![\w.(-])([A-Za-z_]+):(?:"([^"]*)"|(\S+))/g;
+const PLAIN = /^(?:\s*[a-z_]+:(?:"[^"\\]*"(?=\s|$)|(?![<>=,-])[^\s"()*\\]+(?=\s|$)))*\s*$/;
 
 /** Whether the text is a record's id; 32 hex digits may also be a trace id. */
 export const isId = (text) => ID.test(text.trim()) || HEX.test(text.trim());
 
-/** The words of the box: [{name, value}]; a bare word is a path. */
-export function words(text) {
-  return [...text.matchAll(WORD)].map(([, name, quoted, bare]) => ({
-    name: name ?? "path",
-    value: quoted ?? bare,
-    isBare: name === undefined,
-  }));
+const read = (text) =>
+  [...text.matchAll(WORD)].map(([, name, quoted, bare]) => ({ name, value: quoted ?? bare }));
+
+/** Whether the text is a list of the API's filters, so that facets can tell what it filters by. */
+function isPlain(text) {
+  if (!PLAIN.test(text)) return false;
+  const found = read(text);
+  const isParameter = ({ name, value }) =>
+    PARAMETERS.includes(name) &&
+    !value.includes("..") &&
+    !(name === "client" && /^[0-9a-f.:]+(\/|$)/i.test(value));
+  return new Set(found.map(({ name }) => name)).size === found.length && found.every(isParameter);
 }
 
-/** Read the box: {parameters} for the API, or {error} with what is wrong. */
+/** The words of the box: [{name, value}]; a search is one, without a name of its own. */
+export const words = (text) =>
+  isPlain(text) ? read(text) : [{ name: "query", value: text, isBare: true }];
+
+/** What of a search stands neither in quotes nor in brackets. */
+function outside(text) {
+  let rest = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, "");
+  while (/\([^()]*\)/.test(rest)) rest = rest.replaceAll(/\([^()]*\)/g, "");
+  return rest;
+}
+
+/** The part of a search behind its last bracket, of which each word must hold by itself. */
+function lastPart(text) {
+  const part = text.slice(text.lastIndexOf(")") + 1);
+  return /(^|\s)(or|not)(\s|$)/i.test(part) ? "" : part;
+}
+
+/** Read the box: {parameters} for the API, or {error} with what is wrong; of a search, the server tells. */
 export function parse(text) {
   const parameters = {};
+  if (!isPlain(text)) return { parameters: { query: text } };
   for (const { name, value } of words(text)) {
-    if (!NAMES.includes(name))
-      return { error: `${name} is not a filter; use one of ${NAMES.join(", ")}` };
     if (name.endsWith("_ms") && !/^[0-9]+$/.test(value))
       return { error: `${name} must be whole milliseconds, for example 1500` };
     if (
@@ -97,44 +150,49 @@ export function parse(text) {
     ) {
       return { error: "status must be a code or a class, for example 404 or 5xx" };
     }
-    if (!(name in parameters)) parameters[name] = value;
-    else if (LISTS.has(name)) parameters[name] += "," + value;
-    else return { error: `${name} is given twice` };
+    parameters[name] = value;
   }
   return { parameters };
 }
 
-const write = ({ name, value, isBare = false }) =>
-  (isBare ? "" : `${name}:`) + (/[\s"]/.test(value) ? `"${value.replaceAll('"', "")}"` : value);
+const write = ({ name, value }) => `${name}:${/[\s"(),*\\]/.test(value) ? quote(value) : value}`;
+const quote = (value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`;
 
 /** The values a filter has in the box. */
 export const valuesOf = (text, name) =>
-  words(text)
+  read(isPlain(text) ? text : lastPart(text))
     .filter((word) => word.name === name)
     .flatMap((word) => (LISTS.has(name) ? word.value.split(",") : [word.value]));
 
 /** The box with a value of a filter put in, or taken out when it was there. */
 export function toggled(text, name, value) {
   const values = valuesOf(text, name);
-  const others = words(text).filter((word) => word.name !== name);
   const wanted = values.includes(value)
     ? values.filter((other) => other !== value)
     : [...values, value];
-  return [...others.map(write), ...wanted.map((one) => write({ name, value: one }))].join(" ");
+  const others = without(text, name);
+  if (!wanted.length) return others;
+  const base = /(^|\s)or(\s|$)/i.test(outside(others)) ? `(${others})` : others;
+  const written = wanted.map((one) => write({ name, value: one }).slice(name.length + 1));
+  return `${base} ${name}:${written.join(",")}`.trim();
 }
 
 /** The box without a filter. */
-export const without = (text, name) =>
-  words(text)
-    .filter((word) => word.name !== name)
-    .map(write)
-    .join(" ");
+export function without(text, name) {
+  if (name === "query" && !isPlain(text)) return "";
+  const end = isPlain(text) ? text : lastPart(text);
+  const start = text.slice(0, text.length - end.length);
+  const found = new RegExp(`(^|\\s)${name}:(?:"[^"]*"|[^\\s"])+`, "g");
+  return (start + end.replace(found, "")).trim();
+}
 
 /** Whether only the server can tell what passes: a list row does not say it. */
-export const needsServer = (parameters) => "tool" in parameters || "q" in parameters;
+export const needsServer = (parameters) =>
+  "tool" in parameters || "q" in parameters || "query" in parameters;
 
 /** Whether a record that came by the stream passes the filter, as the API would judge it. */
 export function matches(record, parameters) {
+  if ("query" in parameters) return true; // the server has judged
   const kind = parameters.kind ?? "exchange";
   if (kind !== "all" && record.kind !== kind) return false;
   for (const [name, fields] of Object.entries(FIELDS)) {

@@ -34,7 +34,9 @@ export function searchBox({ submit, open, known }) {
     "aria-controls": "suggestions",
     "aria-describedby": "filter-error",
     "aria-label": "Filter records",
-    placeholder: "status:5xx, a path, or an id",
+    placeholder: 'status:5xx path:/api/* -method:GET "some words", or an id',
+    title:
+      "words, name:value, or, not or -, ( ), ranges such as duration:>500ms, * (docs/search.md)",
   });
   const list = el("ul", { id: "suggestions", role: "listbox", class: "suggestions", hidden: true });
   const bad = el("p", { class: "bad", id: "filter-error", role: "alert" });
@@ -71,8 +73,8 @@ export function searchBox({ submit, open, known }) {
   };
   const take = (suggestion) => {
     if (suggestion.id) return enter();
-    input.value = input.value.replace(/\S*$/, suggestion.text);
-    if (suggestion.text.endsWith(":")) suggest();
+    input.value = input.value.replace(/[-(]*[^\s()]*$/, suggestion.text);
+    if (/[.:]$/.test(suggestion.text)) suggest();
     else enter();
   };
 
@@ -141,18 +143,20 @@ export function searchBox({ submit, open, known }) {
 /** What could be meant by the word at the end of the box. */
 export function suggestions(text, known) {
   if (isId(text)) return [{ id: text.trim(), label: `Open record ${text.trim().slice(0, 12)}…` }];
-  const word = text.match(/\S*$/)[0];
+  const [, sign, word] = text.match(/([-(]*)([^\s()]*)$/);
   if (!word) return [];
   const [name, value] = word.split(":", 2);
   if (value === undefined) {
     return NAMES.filter((other) => other.startsWith(name) && other !== name)
       .slice(0, MAX_SUGGESTIONS)
-      .map((other) => ({ text: `${other}:`, label: `${other}:` }));
+      .map((other) => ({ text: sign + offered(other), label: offered(other) }));
   }
   const values = [...new Set([...(VALUES[name] ?? []), ...known(name)])].filter(
     (other) => other.toLowerCase().startsWith(value.toLowerCase()) && other !== value,
   );
   return values
     .slice(0, MAX_SUGGESTIONS)
-    .map((other) => ({ text: `${name}:${other}`, label: `${name}:${other}` }));
+    .map((other) => ({ text: `${sign}${name}:${other}`, label: `${name}:${other}` }));
 }
+
+const offered = (name) => (name.endsWith(".") ? name : `${name}:`);

@@ -1,7 +1,10 @@
 """The words of the search: each API filter has one, and near misses are recognised."""
 
+import re
+from pathlib import Path
+
 from api.http.params import FILTER_PARAMETERS
-from api.http.search.words import ALIASES, WORDS, closest, find_word
+from api.http.search.words import ALIASES, PREFIXES, WORDS, closest, find_word
 from storage.aggregates import FACETS
 
 WITHOUT_WORD = {"query", "header", "min_latency_ms", "max_latency_ms"}
@@ -18,6 +21,15 @@ def test_words_are_well_made() -> None:
     assert set(ALIASES.values()) <= WORDS.keys()
     assert {word.facet for word in WORDS.values()} - {None} <= FACETS.keys()
     assert all(f"{word.name}:" in word.example for word in WORDS.values())
+
+
+def test_the_ui_offers_words_only() -> None:
+    """What the search box completes is a word, or begins one that goes on with a name."""
+    text = Path("api/ui/lib/filter.js").read_text()
+    lists = text[text.index("PARAMETERS = [") : text.index("const LISTS")]
+    offered = set(re.findall(r'"([a-z_]+\.?)"', lists)) - {"q", "_ms"} - WITHOUT_WORD
+    assert len(offered) > 40
+    assert {name for name in offered if find_word(name) is None and name.rstrip(".") not in PREFIXES} == set()
 
 
 def test_the_closest_come_first() -> None:
