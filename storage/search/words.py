@@ -28,6 +28,7 @@ _ASCII_WORD: Final = re.compile(r"\w+")
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _ESCAPED: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PERCENT: Final = re.compile("%[0-9a-fA-F]{2}")
+_UNICODE: Final = re.compile(r"\\u[0-9a-fA-F]{4}")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LEVELS: Final = 2
 """How often JSON escapes are read: the arguments of a tool are JSON in a string of JSON."""
@@ -69,6 +70,11 @@ def readings(text: str) -> list[str]:
             break
         found.append(text)
     return found
+
+
+def reads_as_written(text: str) -> bool:
+    """Whether every word of every reading is a part of the text in lower case: other escapes only separate words."""
+    return text.isascii() and _PERCENT.search(text) is None and _UNICODE.search(text) is None
 
 
 def unescape(text: str) -> str:

@@ -15,8 +15,12 @@ from storage.relational.reads.text_index import build, merge, tables
 from storage.relational.reads.text_index.tables import Cell, Segment
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
+from storage.search.expression import And, Is, Like, Not, Or, Substring, Text
 from storage.search.index.segment import cells_with, has, part_of
 from storage.search.index.terms import term
+from storage.search.meaning import fulfils
+from storage.search.phrase import Phrase
+from storage.search.subject import Subject
 from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import make_body, make_record
 
@@ -118,6 +122,37 @@ async def check(store: Storage, entries: dict[int, Entry]) -> None:
         assert await found(store, text) == expected(entries, text), text
 
 
+SEARCHES: Final = (
+    Text(Phrase(("grüsse",))),
+    Text(Phrase(("東", "京"))),
+    Text(Phrase(("reset", "timeout"))),
+    Text(Phrase(("alpha",), is_prefix=True)),
+    Text(Phrase(("rese",), is_prefix=True)),
+    Text(Phrase(("own17end",))),
+    And((Text(Phrase(("x9",))), Text(Phrase(("beta_2",))))),
+    And((Text(Phrase(("x9",))), Not(Text(Phrase(("alpha",)))))),
+    Or((Text(Phrase(("own3end",))), Text(Phrase(("own99end",))))),
+    Substring(" RESET "),
+    Substring("wn3"),
+    Is("header.x-thing", ("<none>",)),
+    Like("path", ("/a/alpha ", "")),
+)
+
+
+async def check_words(store: Storage, entries: dict[int, Entry]) -> None:
+    """Searches of words find what looking into each record finds."""
+    for search in SEARCHES:
+        found = {
+            entry.record.seq for entry in entries.values() if fulfils(Subject(entry.record, entry.payload), search)
+        }
+        query = RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS + 100)
+        page = await store.select(query)
+        assert page.complete
+        assert [record.seq for record in page.records] == sorted(found, reverse=True), search
+        counted = await store.count(Filter(where=search, kind="all"))
+        assert counted.exchanges + counted.events == len(found), search
+
+
 async def holders(store: Any) -> tuple[list[Segment], list[Cell]]:
     """Read everything that covers rows."""
 
@@ -133,6 +168,7 @@ async def test_searches_find_the_same_before_during_and_after(indexed: Any) -> N
     """Records that are not indexed yet are found by walking, the others by cells and by segments."""
     entries = await fill(indexed, 1, ROWS)
     await check(indexed, entries)
+    await check_words(indexed, entries)
     for step in range(60):
         await indexed.index_text()
         if step == 20:
@@ -142,6 +178,7 @@ async def test_searches_find_the_same_before_during_and_after(indexed: Any) -> N
     await check(indexed, entries)
     await index(indexed)
     await check(indexed, entries)
+    await check_words(indexed, entries)
     segments, cells = await holders(indexed)
     assert segments
     assert cells

@@ -1,8 +1,10 @@
 """The rows of a filter with its search: the condition they fulfil, and those among them that hold what it cannot say.
 
-Strategy: rows are walked in slices. Of each slice the rows that fulfil the condition are read as records, with heads
-and bodies where the search is about them, and judged by `storage.search.meaning`, some at a time; those found become
-one more parameter of the slice's statement.
+Strategy: rows are walked in slices, where words are searched only those that can have them by the index of words
+(`reads.text_index.walk`). Of each slice the rows that fulfil the condition, and of which a quick look at what is stored
+does not tell that a word is missing (`reads.text_index.narrow`), are read as records, with heads and bodies where the
+search is about them, and judged by `storage.search.meaning`, some at a time; those found become one more parameter of
+the slice's statement.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -14,6 +16,7 @@ from typing import Any, Final
 from storage.query import Filter
 from storage.record import Payload, Record
 from storage.relational.reads.page import read_payloads
+from storage.relational.reads.text_index.narrow import can_have, words_of
 from storage.relational.search import condition
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Texts, Where, conditions, texts
@@ -79,6 +82,12 @@ class Sieve:
             session: To read from.
             where: The conditions on the rows, its parameters numbered from 1.
         """
+        wanted = words_of(self.search)
+        if wanted:
+            possible = await can_have(session, where, wanted)
+            if not possible:
+                return possible
+            where = passed(where, possible, session.dialect)
         sql = f"SELECT {session.dialect.record_columns} FROM {session.dialect.schema}records WHERE {where.text}"
         rows = await session.fetch_part(sql, where.parameters)
         if rows is None:

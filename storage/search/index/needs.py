@@ -4,14 +4,15 @@ Invariant: what fulfils a filter has what it needs. A part that the index knows 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from storage.query import Filter
+from storage.search.expression import And, Expression, Is, Like, Or, Substring, Text
 from storage.search.index.terms import pairs, prefix_term, term
 from storage.search.phrase import Phrase
-from storage.search.words import words
+from storage.search.words import fold, words
 
 _INNER: Final = re.compile(r"(?<=[\x00-\x2f:-@\[-^`{-\x7f])[0-9A-Za-z_]+(?=[\x00-\x2f:-@\[-^`{-\x7f])")
 """A word of ASCII between two characters of ASCII that are in no word."""
@@ -33,11 +34,37 @@ class Any:
 
 
 NOTHING: Final = All()
+_TEXTS: Final = ("path", "query", "error_type")
+_HEADS: Final = ("header", "request_header", "response_header")
+"""Fields whose values are among the texts that the index is made of."""
 
 
 def need_of(filter: Filter) -> All:
     """Tell what records of a filter need."""
-    return substring_need(filter.text) if filter.text else NOTHING
+    wanted = [] if filter.where is None else [expression_need(filter.where)]
+    if filter.text:
+        wanted.append(substring_need(filter.text))
+    return joined(wanted)
+
+
+def expression_need(expression: Expression) -> All:
+    """Tell what records need that fulfil an expression."""
+    match expression:
+        case And(parts):
+            return joined(map(expression_need, parts))
+        case Or(parts):
+            return _either(map(expression_need, parts))
+        case Text(phrase):
+            return phrase_need(phrase)
+        case Substring(text):
+            return substring_need(fold(text))
+        case Is(field, values) if _is_indexed(field) and all(map(str.isascii, values)):
+            phrases = map(Phrase.of, values)
+            return _either(NOTHING if phrase is None else phrase_need(phrase) for phrase in phrases)
+        case Like(field, parts) if _is_indexed(field):
+            return joined(map(substring_need, parts))
+        case _:
+            return NOTHING
 
 
 def phrase_need(phrase: Phrase) -> All:
@@ -54,7 +81,7 @@ def substring_need(text: str) -> All:
     return All(frozenset(term(word) for found in _INNER.findall(text) for word in words(found)))
 
 
-def joined(parts: Iterator[All]) -> All:
+def joined(parts: Iterable[All]) -> All:
     """Need all of some needs."""
     terms: frozenset[int] = frozenset()
     others: tuple[Any, ...] = ()
@@ -62,6 +89,16 @@ def joined(parts: Iterator[All]) -> All:
         terms |= part.terms
         others += part.others
     return All(terms, others)
+
+
+def _either(parts: Iterable[All]) -> All:
+    """Need one of some needs: nothing, when one of them needs nothing."""
+    some = tuple(parts)
+    return NOTHING if NOTHING in some else All(others=(Any(some),))
+
+
+def _is_indexed(field: str) -> bool:
+    return field in _TEXTS or field.partition(".")[0] in _HEADS
 
 
 def terms_of(need: All) -> frozenset[int]:

@@ -1,6 +1,7 @@
 """What a search needs: joined terms, and which cells have them."""
 
-from storage.search.index.needs import NOTHING, All, Any, cells_of, phrase_need, terms_of
+from storage.search.expression import And, Has, Is, Like, Not, Or, Substring, Text
+from storage.search.index.needs import NOTHING, All, Any, cells_of, expression_need, phrase_need, terms_of
 from storage.search.index.terms import term
 from storage.search.phrase import Phrase
 
@@ -16,6 +17,22 @@ def test_cells_of_joined_needs() -> None:
     assert cells_of(All(others=(either,)), CELLS, 0b1111) == 0b0011
     assert cells_of(All(frozenset((A,)), (either,)), CELLS, 0b1111) == 0b0010
     assert terms_of(All(frozenset((A,)), (either,))) == {A, B, C}
+
+
+def test_what_expressions_need() -> None:
+    """One of alternatives; nothing where the index cannot tell, and nothing of what must not be there."""
+    reset, peer = Text(Phrase(("reset",))), Text(Phrase(("peer",)))
+    both = All(frozenset((term("reset"), term("peer"))))
+    assert expression_need(And((reset, peer, Not(peer), Has("path")))) == both
+    either = Any((phrase_need(reset.phrase), phrase_need(peer.phrase)))
+    assert expression_need(Or((reset, peer))) == All(others=(either,))
+    assert expression_need(Or((reset, Has("path")))) == NOTHING
+    assert expression_need(Not(reset)) == NOTHING
+    assert expression_need(Substring("tion RESET by pe")) == All(frozenset((term("reset"), term("by"))))
+    assert terms_of(expression_need(Is("header.x-tenant", ("acme-1",)))) == {term("acme"), term("1")}
+    assert expression_need(Is("header.x-tenant", ("acmé",))) == NOTHING
+    assert expression_need(Is("host", ("acme",))) == NOTHING
+    assert terms_of(expression_need(Like("path", ("/api/users/", "")))) == {term("api"), term("users")}
 
 
 def test_a_phrase_needs_its_words() -> None:
