@@ -14,6 +14,7 @@ PAGES: Final = {
     "/": "pages/overview.js",
     "/requests": "pages/requests.js",
     "/endpoints": "pages/endpoints.js",
+    "/conversations": "conversations/page.js",
     "/mcp-logs": "pages/mcp-logs.js",
     "/request-logs": "pages/request-logs.js",
     "/keys": "pages/keys.js",

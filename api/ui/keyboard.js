@@ -10,6 +10,7 @@ const PLACES = {
   o: "/",
   r: "/requests",
   n: "/endpoints",
+  c: "/conversations",
   m: "/mcp-logs",
   l: "/request-logs",
   k: "/keys",
@@ -19,7 +20,10 @@ const GOING_MS = 1500;
 const SHORTCUTS = [
   ["/", "search"],
   ["?", "this list"],
-  ["g then o r n m l k h", "Overview, Requests, Endpoints, MCP logs, Request logs, Keys, Health"],
+  [
+    "g then o r n c m l k h",
+    "Overview, Requests, Endpoints, Conversations, MCP logs, Request logs, Keys, Health",
+  ],
   ["j k or ↓ ↑", "row down, up"],
   ["Enter", "open the row"],
   ["Esc", "close, then clear"],

@@ -7,6 +7,7 @@ const PAGES = {
   "/": ["Overview", () => import("./pages/overview.js")],
   "/requests": ["Requests", () => import("./pages/requests.js")],
   "/endpoints": ["Endpoints", () => import("./pages/endpoints.js")],
+  "/conversations": ["Conversations", () => import("./conversations/page.js")],
   "/mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
   "/request-logs": ["Request logs", () => import("./pages/request-logs.js")],
   "/keys": ["Keys", () => import("./pages/keys.js")],

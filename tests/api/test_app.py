@@ -36,6 +36,7 @@ OPEN = [
     "/login",
     "/",
     "/requests",
+    "/conversations",
     "/mcp-logs",
     "/request-logs",
     "/keys",

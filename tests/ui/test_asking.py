@@ -16,6 +16,7 @@ FIRST_VIEWS = {
     "/requests": {"/api/records": 1, "/api/histogram": 1},
     "/requests?facets=1": {"/api/records": 1, "/api/histogram": 1, "/api/facets": 1, "/api/request-logs": 1},
     "/endpoints": {"/api/top": 1},
+    "/conversations": {"/api/conversations": 1},
     "/mcp-logs": {"/api/mcp-logs": 1, "/api/mcp-logs/filterdata": 1},
     "/request-logs": {"/api/request-logs": 1},
     "/keys": {"/api/keys": 1},
@@ -38,7 +39,7 @@ async def test_a_first_view_asks_once_for_what_it_shows(site: Site, path: str) -
     assert asked(site) == Counter(FIRST_VIEWS[path]) + Counter(LEDGER)
     for request in site.page.requests:
         query = parse_qs(urlsplit(request).query)
-        if request.startswith(("api/records?", "api/mcp-logs?", "api/request-logs?")):
+        if request.startswith(("api/records?", "api/conversations?", "api/mcp-logs?", "api/request-logs?")):
             assert 1 <= int(query["limit"][0]) <= 300, request
 
 

@@ -58,6 +58,7 @@ async def site(chromium: int, directory: Path) -> AsyncIterator[Site]:
         ("/requests?period=7d&facets=1", ".facet"),
         ("/requests?period=7d&filter=status:5xx", "#rows tr[data-id]"),
         ("/requests?period=7d&filter=service:service-7 level:error", "#rows tr[data-id]"),
+        ("/conversations?period=7d", ".pager"),
         ("/mcp-logs?period=7d", ".pager"),
         ("/request-logs", ".pager"),
         ("/keys", "h1"),

@@ -10,6 +10,7 @@ PAGES = {
     "/": ("h1", "Overview"),
     "/requests": ("#rows tr[data-id]", "/api/users/"),
     "/endpoints": ("#endpoints tr", "GET"),
+    "/conversations": ("tr.conversation", "How are you"),
     "/mcp-logs": ("#calls tr", "search_tickets"),
     "/request-logs": ("#logs tr", "Production Key"),
     "/keys": ("#keys tr", "Production Key"),
@@ -76,7 +77,7 @@ async def test_the_ledger_gives_way_to_the_navigation(site: Site) -> None:
         document.querySelector("#equation").getBoundingClientRect().left,
         document.querySelector("#logout").getBoundingClientRect().right]"""
     hidden = "document.querySelector('#equation').scrollWidth - document.querySelector('#equation').clientWidth"
-    for width in (1600, 1441, 1280, 1261, 1100, 861):
+    for width in (1600, 1541, 1441, 1361, 1280, 1100, 861):
         await site.page.resize(width, 900)
         navigation, ledger, last = await site.page.evaluate(edges)
         assert navigation < ledger, width

@@ -140,8 +140,10 @@ def entries() -> list[Entry]:
     """Put each text into an exchange with its bodies and a tool call, and into a WebSocket message."""
     made = []
     for number, text in enumerate(PAYLOADS, 1):
-        stream = Stream(first_content_us=30_500, frames=3, longest_gap_us=400, finished=True, finish_reason=text)
-        record = hostile_record(2 * number, text, stream=stream)
+        stream = Stream(
+            first_content_us=30_500, frames=3, longest_gap_us=400, finished=True, finish_reason=text, tools=[text]
+        )
+        record = hostile_record(2 * number, text, stream=stream, conversation=number.to_bytes(16, "big"))
         said = {"direction": text, "opcode": text, "size": 5, "text": text}
         message = record_of(2 * number + 1, kind="event", name="websocket_message", trace_id=text, status=None)
         message.data = json.dumps(said).encode()
@@ -225,6 +227,21 @@ async def test_nothing_runs_in_the_pages_of_the_dialects(empty_site: Site) -> No
     assert shown == {"found": [], "calls": len(PAYLOADS)}
 
 
+async def test_nothing_runs_in_conversations(empty_site: Site) -> None:
+    """Every line of the list, and the turns of one of each page."""
+    page = empty_site.page
+    await fill(empty_site)
+    await empty_site.open("/conversations?period=1h")
+    seen = 0
+    while seen < len(PAYLOADS):
+        await page.until(f"document.querySelector('.pager').innerText.startsWith('{seen + 1}–')")
+        seen += await page.evaluate("document.querySelectorAll('tr.conversation').length")
+        await page.evaluate("document.querySelector('tr.conversation').click()")
+        await page.wait_for(".turn-list tbody tr")
+        assert await page.evaluate(INERT) == [], seen
+        await page.evaluate("document.querySelector('.pager .buttons button:last-child').click()")
+
+
 async def test_nothing_runs_in_the_sheet(empty_site: Site) -> None:
     """Every tab and every view of a body of every record: heads, trees, frames, conversation, facts, events."""
     stored = await fill(empty_site)
@@ -264,10 +281,12 @@ async def test_nothing_runs_out_of_the_address(site: Site) -> None:
     page = site.page
     names = [
         *("filter", "record", "tab", "columns", "period", "since", "until", "facets", "live", "open", "offset"),
-        *("tool_names", "status", "key", "endpoint", "content_search", "cursor", "sort_by", "next"),
+        *("tool_names", "status", "key", "endpoint", "content_search", "cursor", "sort_by", "min_turns", "next"),
     ]
     texts = [PAYLOADS[0], "javascript:alert(1)", "//evil.invalid/", "__proto__", '"><img src=x: onerror=alert(1)>']
-    for shift, path in enumerate(("/", "/requests", "/mcp-logs", "/request-logs", "/keys", "/health", "/login")):
+    for shift, path in enumerate(
+        ("/", "/requests", "/conversations", "/mcp-logs", "/request-logs", "/keys", "/health", "/login")
+    ):
         state = urlencode({name: texts[(index + shift) % len(texts)] for index, name in enumerate(names)})
         await site.open(f"{path}?{state}")
         await page.wait_for("h1")

@@ -71,6 +71,7 @@ def llm_call(number: int) -> Entry:
         output_tokens=3,
         cache_read_tokens=4,
         usage_state="exact",
+        conversation=bytes([9]) * 16,
         cost_usd=0.014,
         duration_us=900_000,
         stream=Stream(

@@ -20,6 +20,7 @@ const PARAMETERS = [
   "model",
   "finish_reason",
   "called_tool",
+  "conversation",
   "tool",
   "q",
   "kind",
@@ -77,6 +78,7 @@ const LISTS = new Set([
   "model",
   "finish_reason",
   "called_tool",
+  "conversation",
   "tool",
 ]);
 const FIELDS = {
@@ -96,6 +98,7 @@ const FIELDS = {
   model: ["model", "resolved_model"],
   finish_reason: "finish_reason",
   called_tool: "called_tools",
+  conversation: "conversation",
   endpoint: "endpoint",
 };
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;

@@ -22,8 +22,8 @@ const VALUES = {
 };
 const MAX_SUGGESTIONS = 8;
 
-/** Make the box. `submit(text)` gets filters, `open(id)` a pasted id; `known(name)` gives values seen in facets. */
-export function searchBox({ submit, open, known }) {
+/** Make the box. `submit(text)` gets filters, `open(id)` a pasted id of a `noun`; `known(name)` gives values seen. */
+export function searchBox({ submit, open, known, noun = "record" }) {
   const input = el("input", {
     type: "search",
     id: "filter",
@@ -33,7 +33,7 @@ export function searchBox({ submit, open, known }) {
     "aria-expanded": "false",
     "aria-controls": "suggestions",
     "aria-describedby": "filter-error",
-    "aria-label": "Filter records",
+    "aria-label": `Filter ${noun}s`,
     placeholder: 'status:5xx path:/api/* -method:GET "some words", or an id',
     title:
       "words, name:value, or, not or -, ( ), ranges such as duration:>500ms, * (docs/search.md)",
@@ -79,7 +79,7 @@ export function searchBox({ submit, open, known }) {
   };
 
   function suggest() {
-    const found = suggestions(input.value, known);
+    const found = suggestions(input.value, known, noun);
     chosen = -1;
     list.replaceChildren(
       ...found.map((suggestion, index) => {
@@ -141,8 +141,8 @@ export function searchBox({ submit, open, known }) {
 }
 
 /** What could be meant by the word at the end of the box. */
-export function suggestions(text, known) {
-  if (isId(text)) return [{ id: text.trim(), label: `Open record ${text.trim().slice(0, 12)}…` }];
+export function suggestions(text, known, noun) {
+  if (isId(text)) return [{ id: text.trim(), label: `Open ${noun} ${text.trim().slice(0, 12)}…` }];
   const [, sign, word] = text.match(/([-(]*)([^\s()]*)$/);
   if (!word) return [];
   const [name, value] = word.split(":", 2);

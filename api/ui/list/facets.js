@@ -26,6 +26,7 @@ const GROUPS = [
   ["called_tool", "Tool called"],
   ["error_type", "Error"],
 ];
+const NAMED = [["conversation", "Conversation"]]; // too many values to count: shown when one is in the box
 const SUMMED = new Set(["status", "route", "service", "project", "key"]);
 const TOP_VALUES = 10; // of a summary: beyond them a count is not known
 const FIRST = 8; // values before "more"
@@ -112,7 +113,9 @@ export class Facets {
   }
 
   draw() {
-    const sections = GROUPS.map(([name, label]) => this.group(name, label)).filter(Boolean);
+    const sections = [...GROUPS, ...NAMED]
+      .map(([name, label]) => this.group(name, label))
+      .filter(Boolean);
     this.host.replaceChildren(
       el(
         "div",
@@ -130,7 +133,7 @@ export class Facets {
     const found = this.groups[name] ?? [];
     const missing = ticked
       .filter((value) => !found.some((other) => other.value === value))
-      .map((value) => ({ value, count: 0 }));
+      .map((value) => ({ value, count: name === "conversation" ? null : 0 }));
     const values = inOrder(name, [...found, ...missing]);
     if (
       values.length === 0 ||

@@ -37,6 +37,7 @@ const FACTS = [
   "model",
   "resolved_model",
   "usage_state",
+  "conversation",
   "request_bytes",
   "response_bytes",
   "request_id",
@@ -206,6 +207,8 @@ export class Sheet {
           },
           "HAR file",
         ),
+      record.conversation &&
+        el("a", { class: "button", href: conversationOf(record) }, "Conversation"),
       record.trace_id &&
         el(
           "span",
@@ -289,6 +292,9 @@ export class Sheet {
     this.list.querySelector("[aria-selected=true]").focus();
   }
 }
+
+const conversationOf = ({ conversation }) =>
+  `/conversations?open=${encodeURIComponent(conversation)}`;
 
 function complaint(record) {
   const plain = explain(record);

@@ -1,0 +1,198 @@
+// Conversations: LLM calls that belong together. A line each, the newest first; an open line shows its turns.
+
+import { address, change } from "../lib/address.js";
+import { ApiError, errorText, getJson } from "../lib/api.js";
+import { conversationRow, COLUMNS } from "./rows.js";
+import { Turns } from "./turns.js";
+import { pager, select } from "../lib/controls.js";
+import { button, el, table, unit } from "../lib/dom.js";
+import { parse } from "../lib/filter.js";
+import { count } from "../lib/format.js";
+import { LatestRead } from "../lib/latest-read.js";
+import { searchBox } from "../lib/search-box.js";
+import { periodControl, readPeriod } from "../lib/time-range.js";
+
+const PAGE = 50;
+const PRESETS = ["1h", "24h", "7d", "30d"];
+const LENGTHS = [
+  ["", "Any number of turns"],
+  ["2", "2 turns and more"],
+  ["10", "10 turns and more"],
+  ["50", "50 turns and more"],
+];
+
+export class Page {
+  constructor(main, signal) {
+    this.signal = signal;
+    this.reads = new LatestRead(signal);
+    this.question = null; // what the list was asked for
+    this.listed = []; // the conversations of the page that is shown
+    this.turns = null; // of the open conversation
+    this.trail = []; // cursors of the pages before
+    this.periodHost = el("div");
+    this.box = searchBox({
+      submit: (text) => this.filter({ filter: text }),
+      open: (id) => change({ open: id }),
+      known: () => [],
+      noun: "conversation",
+    });
+    this.lengths = select("min_turns", "Turns", LENGTHS, (value) =>
+      this.filter({ min_turns: value }),
+    );
+    this.bad = el("p", { class: "bad", role: "alert" });
+    this.body = el("tbody", { id: "conversations" });
+    this.foot = el("div", { class: "pager" });
+    this.build(main);
+    this.keys = { Escape: () => change({ open: undefined }) };
+  }
+
+  build(main) {
+    const title = el("h1", {}, "Conversations ", unit("LLM calls that belong together"));
+    main.append(
+      el("div", { class: "page-head" }, title, this.periodHost),
+      el("div", { class: "filters" }, this.box.form, this.lengths),
+      this.box.bad,
+      this.bad,
+      table({ class: "managed conversations" }, Object.keys(COLUMNS), this.body, [
+        "Turns",
+        "Input",
+        "Output",
+        "Cost",
+        "Duration",
+      ]),
+      this.foot,
+    );
+  }
+
+  /** Change the address and go back to the newest conversations. */
+  filter(some) {
+    this.trail = [];
+    change({ ...some, cursor: undefined, open: undefined });
+  }
+
+  onAddress() {
+    const state = address();
+    const period = readPeriod(state, "24h");
+    this.periodHost.replaceChildren(periodControl(period, (some) => this.filter(some), PRESETS));
+    this.box.set(state.filter ?? "");
+    this.lengths.value = state.min_turns ?? "";
+    const question = JSON.stringify({ ...state, open: undefined });
+    if (question === this.question) return this.showOpen();
+    this.question = question;
+    return this.read(state, period);
+  }
+
+  async read(state, period) {
+    const signal = this.reads.next();
+    const { parameters, error } = parse(state.filter ?? "");
+    this.box.complain(error ?? "");
+    if (error) return;
+    const { min_turns, cursor } = state;
+    const query = { ...parameters, ...period.parameters, min_turns, cursor, limit: PAGE };
+    try {
+      const answer = await getJson("/api/conversations", query, signal);
+      if (signal.aborted) return;
+      this.bad.textContent = "";
+      this.draw(answer, state);
+    } catch (failure) {
+      this.fail(failure);
+    }
+  }
+
+  /** What the server does not understand is said at the box, the rest above the list. */
+  fail(failure) {
+    const isAsked = failure instanceof ApiError && failure.status === 400;
+    const text = errorText(failure) ?? "";
+    if (isAsked) this.box.complain(text);
+    else this.bad.textContent = text;
+  }
+
+  draw({ conversations, next_cursor: next, complete: isComplete }, state) {
+    this.listed = conversations;
+    this.turns = null;
+    this.body.replaceChildren(...conversations.map((each) => this.row(each)));
+    const newer = () => change({ cursor: this.trail.pop(), open: undefined });
+    const older = () => {
+      this.trail.push(state.cursor);
+      change({ cursor: next, open: undefined });
+    };
+    const note = this.note(conversations.length, isComplete, state);
+    const isWhole = !conversations.length && !state.cursor && !next;
+    const foot = isWhole ? [note] : pager(note, state.cursor && newer, next && older);
+    this.foot.replaceChildren(el("div", {}, foot[0]), ...foot.slice(1));
+    this.showOpen();
+  }
+
+  /** What stands below the rows: which ones they are, or why there are none. */
+  note(shown, isComplete, { filter, min_turns: least, cursor }) {
+    const first = this.trail.length * PAGE + 1;
+    const more = isComplete ? "" : ". The search ended at its time limit: Older goes on";
+    const isKnown = !cursor || this.trail.length > 0;
+    if (shown) return (isKnown ? `${count(first)}–${count(first + shown - 1)}` : "") + more;
+    if (more) return "Nothing found so far" + more;
+    if (!filter && !least && !cursor) return nothingYet();
+    const clear = () => this.filter({ filter: undefined, min_turns: undefined });
+    return ["No conversations match ", button("Clear filters", clear, { class: "link" })];
+  }
+
+  row(conversation) {
+    const { id } = conversation;
+    const toggle = () =>
+      change({ open: address().open === id ? undefined : id }, { isStep: false });
+    return conversationRow(conversation, toggle);
+  }
+
+  /** Open the row that the address names, and close the one before. */
+  async showOpen() {
+    const { open } = address();
+    if (this.turns?.id === open) return;
+    this.close();
+    if (!open) return;
+    const turns = new Turns(open, this.signal);
+    this.turns = turns;
+    try {
+      await turns.read();
+    } catch (error) {
+      if (this.turns === turns) this.bad.textContent = errorText(error) ?? "";
+      return;
+    }
+    if (this.turns !== turns) return;
+    this.bad.textContent = "";
+    const { conversation } = turns;
+    if (!this.rowOf(conversation.id)) this.body.prepend(this.row(conversation));
+    const row = this.rowOf(conversation.id);
+    row.setAttribute("aria-expanded", "true");
+    const cell = el("td", { colspan: Object.keys(COLUMNS).length }, turns.host);
+    row.after(el("tr", { class: "inside" }, cell));
+  }
+
+  rowOf(id) {
+    return [...this.body.children].find((row) => row.dataset.conversation === id);
+  }
+
+  close() {
+    this.turns = null;
+    this.bad.textContent = "";
+    const isListed = (row) => this.listed.some(({ id }) => id === row.dataset.conversation);
+    for (const row of [...this.body.children]) {
+      if (isListed(row)) row.setAttribute("aria-expanded", "false");
+      else row.remove(); // the turns, or a row that was opened from elsewhere
+    }
+  }
+}
+
+function nothingYet() {
+  return el(
+    "div",
+    { class: "nothing" },
+    el("p", {}, el("strong", {}, "No conversations in this period.")),
+    el("p", {}, "A call of an LLM through sidelog makes one. A later call belongs to it when"),
+    el(
+      "ul",
+      {},
+      el("li", {}, "a header or the body names the same session,"),
+      el("li", {}, "it names the response before (", el("code", {}, "previous_response_id"), "),"),
+      el("li", {}, "or its messages begin with those of the call before, as agents send them."),
+    ),
+  );
+}

@@ -1,0 +1,119 @@
+// A line of the list: what a conversation is about, with which models and tools, and what its calls add up to.
+
+import { el, gradeMark, quantity, unit } from "../lib/dom.js";
+import { count, countOf, duration, moment, money } from "../lib/format.js";
+
+const US_PER_MS = 1000;
+const SHOWN_TOOLS = 3;
+
+/** Names with how often, the most frequent first: `read_file 12, bash 3`. */
+export const countsText = (counts) =>
+  Object.entries(counts)
+    .map(([name, number]) => `${name} ${count(number)}`)
+    .join(", ");
+
+/** A sum of calls of which some may be unknown: those are said beside it, and nothing known is no zero. */
+export function sum(text, known, turns, noun) {
+  if (known === 0) return unit(noun === "price" ? "no price" : "–");
+  const missing = turns - known;
+  return missing > 0 ? [text, unit(` + ${count(missing)} without ${noun}`)] : text;
+}
+
+export const costSum = ({ cost_usd: cost, priced, turns }) =>
+  sum(cost === 0 ? "$0" : money(cost), priced, turns, "price");
+
+function callerText({ project, container, client, key, user_agent: agent }) {
+  const named = key && (key.name ?? key.id);
+  return [project, container, client, named].filter(Boolean).join(" · ") || agent || "";
+}
+
+function lastCell({ ended_at: ended }) {
+  const time = moment(Date.parse(ended) * US_PER_MS);
+  return el("td", { class: "mono last", title: time.title }, time.date + time.clock);
+}
+
+function aboutCell(conversation) {
+  const { title } = conversation;
+  const caller = callerText(conversation);
+  const about = title ?? unit("first text not kept");
+  return el("td", { class: "about", title: title ?? null }, about, caller && unit(` ${caller}`));
+}
+
+function modelsCell({ models }) {
+  const names = Object.keys(models);
+  const more = names.length > 1 && unit(` +${names.length - 1}`);
+  return el("td", { class: "mono models", title: countsText(models) }, names[0] ?? unit("–"), more);
+}
+
+function toolsCell({ tools }) {
+  const names = Object.keys(tools);
+  const rest = names.length - SHOWN_TOOLS;
+  return el(
+    "td",
+    { class: "mono tools-called", title: countsText(tools) },
+    names.slice(0, SHOWN_TOOLS).join(", ") || unit("–"),
+    rest > 0 && unit(` +${rest}`),
+  );
+}
+
+function failedCell({ failed, failure }) {
+  if (failed === 0) return el("td", { class: "failed-turns" }, unit("–"));
+  const newest = failure && (failure.error_type ?? failure.status ?? failure.outcome);
+  return el(
+    "td",
+    { class: "failed-turns error", title: newest && `the newest: ${newest}` },
+    gradeMark(),
+    count(failed),
+    newest && [" ", el("code", { class: "chip error" }, String(newest))],
+  );
+}
+
+const figure = (name, content) => el("td", { class: `figure ${name}` }, content);
+const tokensCell = (name, { turns, counted, ...conversation }) =>
+  figure(name, counted ? count(conversation[`${name}_tokens`]) : unit("–"));
+
+export const COLUMNS = {
+  "Last call": lastCell,
+  About: aboutCell,
+  Model: modelsCell,
+  "Tools called": toolsCell,
+  Failed: failedCell,
+  Turns: ({ turns }) =>
+    figure("turns", [count(turns), el("span", { class: "noun" }, turnsNoun(turns))]),
+  Input: (conversation) => tokensCell("input", conversation),
+  Output: (conversation) => tokensCell("output", conversation),
+  Cost: (conversation) => figure("cost", shortCost(conversation)),
+  Duration: ({ duration_ms: ms }) => figure("duration", quantity(duration(ms * US_PER_MS))),
+};
+
+const turnsNoun = (turns) => (turns === 1 ? " turn" : " turns");
+
+/** The cost in a narrow column: `+` where calls without a price come on top of it. */
+function shortCost({ cost_usd: cost, priced, turns }) {
+  if (priced === 0) return unit("no price");
+  const missing = turns - priced;
+  const more =
+    missing > 0 && el("abbr", { title: `${countOf(missing, "call")} without price` }, "+");
+  return [cost === 0 ? unit("$0") : money(cost), more];
+}
+
+/** The row of a conversation; a click or Enter calls `toggle`. */
+export function conversationRow(conversation, toggle) {
+  const row = el(
+    "tr",
+    {
+      tabindex: 0,
+      class: "conversation",
+      "data-conversation": conversation.id,
+      "aria-expanded": "false",
+      onclick: toggle,
+    },
+    Object.values(COLUMNS).map((cell) => cell(conversation)),
+  );
+  row.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    toggle();
+  });
+  return row;
+}
