@@ -118,7 +118,7 @@ function isPlain(text) {
   const found = read(text);
   const isParameter = ({ name, value }) =>
     PARAMETERS.includes(name) &&
-    !value.includes("..") &&
+    !/\.\./.test(value) &&
     !(name === "client" && /^[0-9a-f.:]+(\/|$)/i.test(value));
   return new Set(found.map(({ name }) => name)).size === found.length && found.every(isParameter);
 }
