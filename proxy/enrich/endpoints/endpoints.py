@@ -64,7 +64,7 @@ class Endpoints:
             return None
         service = self._services.get((record.route_id, record.project))
         if service is not None and operation is None:
-            # 0.3 us a request; all that follows takes 1 to 3 (bench/micro, endpoints).
+            # 0.3 us a request; all that follows takes 1 to 4 (bench.micro.endpoints).
             node = service.memo.get(path)
             if node is not None and record.method not in DAV_METHODS:
                 return node.template or "/"
