@@ -14,10 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+import asyncpg
 from aiohttp import ClientSession, web
 
-from bench.steady_load import write_result
-from storage.relational.payloads import BODIES, GROWN, compress_after, inflate
+from bench.steady_load import OwnStore, own_store, write_result
+from storage.relational.blocks.payloads import BODIES, GROWN, compress_after, inflate
 from tests.support.sidelog import Sidelog
 
 _WORDS: Final = [f"{random.Random(number).getrandbits(24):x}" for number in range(4000)]
@@ -59,14 +60,27 @@ async def run_agent(url: str, turns: int, pause_s: float) -> int:
     return sent
 
 
-def read_blocks(path: Path) -> dict[str, int]:
+async def read_rows(store: OwnStore, sql: str) -> list[Any]:
+    """Run a query over either kind of store."""
+    if store.path is not None:
+        with sqlite3.connect(store.path) as file:
+            return file.execute(sql.replace("sidelog.", "")).fetchall()
+    connection = await asyncpg.connect(store.url)
+    try:
+        return list(await connection.fetch(sql))
+    finally:
+        await connection.close()
+
+
+async def read_blocks(store: OwnStore) -> dict[str, int]:
     """Measure the bodies of a store: as they lie there, and each by itself."""
-    with sqlite3.connect(path) as connection:
-        sql = "SELECT id, data FROM blocks WHERE kind IN (?, ?)"
-        blocks = dict(connection.execute(sql, (BODIES, GROWN)).fetchall())
-        places = connection.execute("SELECT bodies_block, bodies_offset, bodies_length FROM records WHERE bodies_block")
-        content = {number: inflate(data) for number, data in blocks.items()}
-        bodies = [content[number][offset : offset + length] for number, offset, length in places]
+    found = await read_rows(store, f"SELECT id, data FROM sidelog.blocks WHERE kind IN ({BODIES}, {GROWN})")
+    blocks = {number: bytes(data) for number, data in found}
+    places = await read_rows(
+        store, "SELECT bodies_block, bodies_offset, bodies_length FROM sidelog.records WHERE bodies_block > 0"
+    )
+    content = {number: inflate(data) for number, data in blocks.items()}
+    bodies = [content[number][offset : offset + length] for number, offset, length in places]
     return {
         "kept_bytes": sum(map(len, bodies)),
         "alone_bytes": sum(len(compress_after(body, b"")) for body in bodies),
@@ -74,7 +88,7 @@ def read_blocks(path: Path) -> dict[str, int]:
     }
 
 
-async def measure(turns: int, pause_s: float) -> dict[str, Any]:
+async def measure(kind: str, turns: int, pause_s: float) -> dict[str, Any]:
     """Run the agent, then read what was recorded of it."""
     app = web.Application(client_max_size=1 << 24)
     app.router.add_post("/v1/chat/completions", answer)
@@ -82,9 +96,9 @@ async def measure(turns: int, pause_s: float) -> dict[str, Any]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     upstream = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    with tempfile.TemporaryDirectory() as directory:
-        data = Path(directory) / "data"
-        sidelog = await asyncio.to_thread(Sidelog(data, upstream).__enter__)
+    with tempfile.TemporaryDirectory() as directory, own_store(kind, Path(directory) / "data") as store:
+        sidelog = Sidelog(Path(directory) / "data", upstream, environ={"SIDELOG_STORAGE__URL": store.url})
+        await asyncio.to_thread(sidelog.start)
         try:
             sent = await run_agent(sidelog.url, turns, pause_s)
             await asyncio.sleep(1)
@@ -97,7 +111,7 @@ async def measure(turns: int, pause_s: float) -> dict[str, Any]:
         finally:
             await asyncio.to_thread(sidelog.__exit__, None, None, None)
             await runner.cleanup()
-        found = read_blocks(data / "sidelog.db")
+        found = await read_blocks(store)
     return {
         "conversations": [{name: each[name] for name in ("turns", "failed", "tools", "cost_usd")} for each in listed],
         "sum_of_costs_usd": sum(costs),
@@ -110,14 +124,15 @@ async def measure(turns: int, pause_s: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure once, print, write `bench/results/agent-run.json`."""
+    """Measure once, print, write `bench/results/agent-run-STORE.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--turns", type=int, default=100)
     parser.add_argument("--pause-s", type=float, default=0.25, help="between two turns: more than a batch's age")
     options = parser.parse_args()
-    found = asyncio.run(measure(options.turns, options.pause_s))
+    found = asyncio.run(measure(options.store, options.turns, options.pause_s))
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
-    write_result("agent-run", "bench.agent_run", vars(options), found)
+    write_result(f"agent-run-{options.store}", "bench.agent_run", vars(options), found)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/session.py": "the same",
     "storage/relational/search/rows.py": "the same, in test_storage_search.py",
     "storage/relational/tally.py": "the same, against the model of tests/support",
-    "storage/relational/payloads.py": "the same: blocks are written and read back",
+    "storage/relational/blocks/payloads.py": "the same: blocks are written and read back",
     "storage/relational/rollup_sql.py": "the same, against the model of tests/support",
     "storage/relational/tools/sql.py": "the same, against the model of tests/support",
     "api/middleware.py": "tests/api/test_app.py asks through a whole application",

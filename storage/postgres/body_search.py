@@ -7,7 +7,6 @@ blocks are inflated on a thread, some at a time, and the rows found become one m
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import asyncio
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -16,15 +15,11 @@ import msgspec
 
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.index_keys import seq_between
-from storage.relational.payloads import Bodies
+from storage.relational.blocks.payloads import Bodies, inflate
+from storage.relational.session import State
 from storage.relational.slices import Range
 from storage.relational.sql import DIMENSIONS, Where
 from storage.search.patterns import lower_ascii
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 _BLOCKS: Final = 64
 """Blocks inflated between two looks at the clock, 4 MiB."""
@@ -43,13 +38,13 @@ Place = tuple[int, int, int]
 class BodySearch:
     """Looks for a text in the bodies of rows that match everything else."""
 
-    def __init__(self, text: str, where: Where, body_floor_us: int) -> None:
+    def __init__(self, text: str, where: Where, state: State) -> None:
         """Prepare.
 
         Args:
             text: What to find, without regard to ASCII case.
             where: Everything else, its first parameter numbered 1, as it is stored.
-            body_floor_us: Bodies of older rows are not shown.
+            state: Of the store: bodies that retention has taken are not shown.
         """
         self.text = lower_ascii(text)
         """What is looked for."""
@@ -58,10 +53,11 @@ class BodySearch:
         self._sql = (
             "SELECT seq, bodies_block, bodies_offset, bodies_length FROM sidelog.records "
             f"WHERE {where.text} AND {seq_between(f'${number}', f'${number + 1}')} AND id BETWEEN ${number + 2} "
-            f"AND ${number + 3} AND bodies_block IS NOT NULL AND started_at_us >= ${number + 4}"
+            f"AND ${number + 3} AND bodies_block IS NOT NULL AND started_at_us >= ${number + 4} "
+            f"AND seq > ${number + 5}"
         )
         self._parameters = where.parameters
-        self._body_floor_us = body_floor_us
+        self._floors = (state.body_floor_us or -(1 << 63), state.bodies_through_seq)
 
     def condition(self, number: int) -> str:
         """Write the condition on rows; its parameters, the first of this number, are the text and what `find` found."""
@@ -71,7 +67,7 @@ class BodySearch:
         self, connection: Connection, part: Range, ids: tuple[UUID, UUID], budget: Budget
     ) -> list[int] | None:
         """Find the rows of a slice; None when the budget ended it."""
-        bounds = (part.first, part.last, *ids, self._body_floor_us or -(1 << 63))
+        bounds = (part.first, part.last, *ids, *self._floors)
         rows = await budget.fetch(connection, self._sql, (*self._parameters, *bounds), is_part=True)
         if rows is None:
             return None
@@ -89,7 +85,7 @@ class BodySearch:
     def _within(self, blocks: Sequence[Any], places: dict[int, list[Place]]) -> list[int]:
         found: list[int] = []
         for number, frame in blocks:
-            block = memoryview(zstd.decompress(frame))
+            block = memoryview(inflate(frame))
             for seq, offset, length in places[number]:
                 windows = _windows(_Decoder.decode(block[offset : offset + length]))
                 if any(self._wanted in window.lower() for window in windows):

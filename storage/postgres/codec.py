@@ -19,9 +19,9 @@ from storage.postgres.index_keys import id_bucket
 from storage.postgres.text import escape, unescape
 from storage.record import LEVELS, Record, Stream
 from storage.relational import packing
+from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.packing import COLUMNS
-from storage.relational.payloads import NOWHERE, Place
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.relational.sql import CALL_KINDS, KINDS
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS

@@ -11,16 +11,18 @@ Invariant: after each slice all sums, lists and payloads are those of the record
 
 from collections.abc import Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from storage.postgres.connection import Connection, transaction
-from storage.postgres.index_keys import by_seq, seq_between, seq_beyond
+from storage.postgres.growing_blocks import rows_near
+from storage.postgres.index_keys import by_seq, seq_between
 from storage.postgres.purge import LOCK
-from storage.postgres.removal import SELECT, delete_rows, uncount
+from storage.postgres.removal import CONVERSATION, SELECT, delete_rows, uncount
 from storage.postgres.session import PostgresSession
 from storage.purge import Slice
 from storage.query import Filter
+from storage.relational.blocks.payloads import GROWN, repack
 from storage.relational.packing import COLUMNS
-from storage.relational.payloads import repack
 from storage.relational.reads.scan import seq_range
 from storage.relational.reads.text_index.tables import drop_holders
 from storage.relational.slices import Range
@@ -66,64 +68,75 @@ async def _remove(session: PostgresSession, rows: Sequence[Any]) -> None:
     await uncount(session, rows)
     seqs = [row[0] for row in rows]
     await drop_holders(session, seqs)
+    grown = 0
     for place, name in enumerate(_NAMES):
         column = len(COLUMNS) + 3 * place
-        touched: dict[int, int] = {row[column]: row[0] for row in rows if row[column] is not None}
-        for block, seq in sorted(touched.items()):
-            await _repack(connection, block, seq, name, seqs)
+        touched = {row[column]: row for row in rows if row[column] is not None}
+        for block, row in sorted(touched.items()):
+            grown += await _repack(connection, block, row, name, seqs)
+    # After the last block: a batch locks those it continues before the counter.
+    await connection.execute("UPDATE sidelog.counter SET block_bytes = block_bytes + $1", grown)
     await delete_rows(session, seqs)
 
 
-async def _repack(connection: Connection, block: int, seq: int, name: str, erased: list[int]) -> None:
+async def _repack(connection: Connection, block: int, erased: Any, name: str, seqs: list[int]) -> int:
     """Pack a block anew with what the rows that are left have in it; delete it when that is nothing.
 
     Args:
         connection: In the transaction of the slice.
         block: Its id.
-        seq: Of a row that has something in it.
+        erased: A row that has something in it.
         name: Of its columns.
-        erased: Rows that are not left.
+        seqs: Rows that are not left.
+
+    Returns:
+        How much longer it has become.
     """
-    frame = await connection.fetchval("SELECT data FROM sidelog.blocks WHERE id = $1 FOR UPDATE", block)
-    if frame is None:
-        return  # Retention took it.
-    part = await _rows_of(connection, block, seq, name)
+    sql = "SELECT kind, newest_started_at_us, data FROM sidelog.blocks WHERE id = $1 FOR UPDATE"
+    found = await connection.fetchrow(sql, block)
+    if found is None:
+        return 0  # Retention took it.
+    kind, newest_us, frame = found
+    is_grown = kind == GROWN  # its rows are all of one conversation, and far apart
+    conversation = erased[CONVERSATION] if is_grown else None
+    part = await (rows_near(connection, newest_us) if is_grown else _rows_of(connection, block, erased[0], name, kind))
     left = await connection.fetch(
         f"SELECT seq, {name}_offset, {name}_length FROM sidelog.records WHERE {seq_between('$1', '$2')} "
-        f"AND {name}_block = $3 AND seq <> ALL($4::bigint[]) ORDER BY seq",
+        f"AND {name}_block = $3 AND seq <> ALL($4::bigint[]) {'AND conversation = $5 ' if is_grown else ''}"
+        f"{by_seq('asc')}",
         part.first,
         part.last,
         block,
-        erased,
+        seqs,
+        *((conversation,) if is_grown else ()),
     )
-    grown = -len(frame)
-    if left:
-        size, packed = repack(frame, ((offset, length) for _, offset, length in left))
-        grown += len(packed)
-        await connection.execute(
-            "UPDATE sidelog.blocks SET raw_bytes = $2, data = $3 WHERE id = $1", block, size, bytes(packed)
-        )
-        await _move(connection, left, name)
-    else:
+    if not left:
         await connection.execute("DELETE FROM sidelog.blocks WHERE id = $1", block)
-    await connection.execute("UPDATE sidelog.counter SET block_bytes = block_bytes + $1", grown)
-
-
-async def _rows_of(connection: Connection, block: int, seq: int, name: str) -> Range:
-    """Find between which rows those of a block are: a batch's rows follow each other, and its blocks rise with them."""
-    other = f"{name}_block IS NOT NULL AND {name}_block <> $2"
-    select = "SELECT seq FROM sidelog.records WHERE"
-    before = await connection.fetchval(
-        f"{select} {seq_beyond('$1', '<')} AND {other} {by_seq('desc')} LIMIT 1", seq, block
+        return -len(frame)
+    size, packed = repack(frame, ((offset, length) for _, offset, length in left))
+    await connection.execute(
+        "UPDATE sidelog.blocks SET raw_bytes = $2, data = $3 WHERE id = $1", block, size, bytes(packed)
     )
-    after = await connection.fetchval(
-        f"{select} {seq_beyond('$1', '>')} AND {other} {by_seq('asc')} LIMIT 1", seq, block
+    await _move(connection, left, name, conversation)
+    return len(packed) - len(frame)
+
+
+async def _rows_of(connection: Connection, block: int, seq: int, name: str, kind: int) -> Range:
+    """Find between which rows those of a block are, by one of them.
+
+    They are in one span, as a batch is, and the blocks of a kind rise with the rows of a batch.
+    """
+    first, last = await connection.fetchrow(  # type: ignore[misc]
+        "SELECT first_seq, last_seq FROM sidelog.spans WHERE first_seq <= $1 ORDER BY first_seq DESC LIMIT 1", seq
     )
-    last = await connection.fetchval("SELECT last_seq FROM sidelog.counter")
-    return Range(0 if before is None else before + 1, last if after is None else after - 1)
+    other = f"{name}_block <> $3 AND (SELECT kind FROM sidelog.blocks WHERE id = {name}_block) = $4"
+    select = f"SELECT seq FROM sidelog.records WHERE {seq_between('$1', '$2')} AND {other}"
+    before = await connection.fetchval(f"{select} {by_seq('desc')} LIMIT 1", first, seq - 1, block, kind)
+    after = await connection.fetchval(f"{select} {by_seq('asc')} LIMIT 1", seq + 1, last, block, kind)
+    return Range(first if before is None else before + 1, last if after is None else after - 1)
 
 
-async def _move(connection: Connection, left: Sequence[Any], name: str) -> None:
+async def _move(connection: Connection, left: Sequence[Any], name: str, conversation: UUID | None) -> None:
     offsets, offset = [], 0
     for _, _, length in left:
         offsets.append(offset)
@@ -131,9 +144,10 @@ async def _move(connection: Connection, left: Sequence[Any], name: str) -> None:
     await connection.execute(
         f"UPDATE sidelog.records SET {name}_offset = moved.place "
         "FROM unnest($1::bigint[], $2::integer[]) AS moved (number, place) "
-        f"WHERE {seq_between('$3', '$4')} AND seq = number",
+        f"WHERE {seq_between('$3', '$4')} AND seq = number{'' if conversation is None else ' AND conversation = $5'}",
         [seq for seq, _, _ in left],
         offsets,
         left[0][0],
         left[-1][0],
+        *(() if conversation is None else (conversation,)),
     )

@@ -24,7 +24,7 @@ from storage.postgres.partitions import DAYS_BEFORE, Partition, listed
 from storage.postgres.session import PostgresSession, bounds, id_range, read_state
 from storage.postgres.tools import drop_calls
 from storage.purge import Purged, RetentionState
-from storage.relational.payloads import BODIES, HEADS
+from storage.relational.blocks.payloads import BODIES, GROWN, HEADS
 from storage.relational.reads.totals import rows_total
 from storage.relational.session import State
 from storage.relational.slices import Range
@@ -143,10 +143,7 @@ async def _first_day(connection: Connection, state: State) -> int:
 async def _is_gone(connection: Connection, partition: Partition, state: State) -> bool:
     if partition.table == "blocks":
         sql = f"SELECT NOT EXISTS (SELECT FROM sidelog.{partition.name} WHERE kind = $1 AND newest_started_at_us >= $2)"
-        found = [
-            await connection.fetchval(sql, kind, floor)
-            for kind, floor in ((HEADS, state.purge_floor_us), (BODIES, state.purge_floor_us))
-        ]
+        found = [await connection.fetchval(sql, kind, state.purge_floor_us) for kind in (HEADS, BODIES, GROWN)]
         return all(found)
     return bool(
         await connection.fetchval(
@@ -239,10 +236,12 @@ async def _note_oldest(connection: Connection) -> None:
 
 async def _purge_blocks(connection: Connection, state: State) -> int:
     blocks = size = 0
-    for kind, floor_us in ((HEADS, state.purge_floor_us), (BODIES, state.body_floor_us)):
+    for kind, floor_us in ((HEADS, state.purge_floor_us), (BODIES, state.body_floor_us), (GROWN, state.body_floor_us)):
         rows = await connection.fetch(
-            "DELETE FROM sidelog.blocks WHERE id = ANY(ARRAY(SELECT id FROM sidelog.blocks "
-            "WHERE kind = $1 AND newest_started_at_us < $2 LIMIT $3)) RETURNING octet_length(data)",
+            # A block may have grown since it was found: what it is now decides.
+            "DELETE FROM sidelog.blocks WHERE kind = $1 AND newest_started_at_us < $2 AND id = ANY(ARRAY("
+            "SELECT id FROM sidelog.blocks WHERE kind = $1 AND newest_started_at_us < $2 LIMIT $3)) "
+            "RETURNING octet_length(data)",
             kind,
             floor_us,
             _MAX_BLOCKS - blocks,

@@ -24,6 +24,7 @@ SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
 """What is needed of a row that goes."""
 HEADS_BLOCK: Final = len(COLUMNS)
 BODIES_BLOCK: Final = HEADS_BLOCK + 3
+CONVERSATION: Final = COLUMNS.index("conversation")
 STARTED: Final = COLUMNS.index("started_at_us")
 _DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
 _USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)

@@ -174,7 +174,7 @@ class PostgresSession:
         stored = Where(plain.text, _escaped(plain.parameters))
         search = None
         if filter.text:
-            search = BodySearch(filter.text, stored, (await self.state()).body_floor_us)
+            search = BodySearch(filter.text, stored, await self.state())
             condition = search.condition(first_parameter + len(where.parameters))
             where = Where(f"{where.text} AND {condition}", where.parameters)
         return _Found(where, first_parameter, plain, search, Sieve.of(filter))

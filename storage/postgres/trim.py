@@ -2,6 +2,7 @@
 
 Strategy: a slice is a range of `seq` and one transaction. A block goes with the last row that has something in it:
 blocks never span batches, and batches never span `spans`, so only the rest of the slice's last span can still need one.
+Blocks of a conversation are needed by its next calls, too.
 
 Invariant: after each slice all answers and sums are those of the rows that are left; a block that is left is used. Of
 sidecars that share a database one deletes at a time.
@@ -10,11 +11,13 @@ sidecars that share a database one deletes at a time.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from typing import Final
+from uuid import UUID
 
 from storage.postgres.connection import Connection, transaction
+from storage.postgres.growing_blocks import used_behind
 from storage.postgres.index_keys import by_seq, seq_between
 from storage.postgres.purge import LOCK
-from storage.postgres.removal import BODIES_BLOCK, HEADS_BLOCK, SELECT, STARTED, delete_rows, uncount
+from storage.postgres.removal import BODIES_BLOCK, CONVERSATION, HEADS_BLOCK, SELECT, STARTED, delete_rows, uncount
 from storage.postgres.session import PostgresSession, bounds, id_range
 from storage.purge import Trimmed, TrimStep, next_trim
 from storage.relational.slices import Range
@@ -24,6 +27,8 @@ _NOTE_ROWS: Final = (
     "trimmed_until_us = greatest(trimmed_until_us, $2)"
 )
 _NOTE_BODIES: Final = "UPDATE sidelog.state SET bodies_through_seq = greatest(bodies_through_seq, $1)"
+_UNCOUNT_BLOCKS: Final = "UPDATE sidelog.counter SET block_bytes = block_bytes - $1"
+"""After the last block: a batch locks those it continues before the counter."""
 _EMPTY_CALLS: Final = (
     "UPDATE sidelog.tool_calls SET detail = '', search = '' WHERE record_seq BETWEEN $1 AND $2 AND detail <> ''"
 )
@@ -57,8 +62,10 @@ async def _trim_rows(session: PostgresSession, step: TrimStep) -> int:
     if rows:
         await uncount(session, rows)
         await delete_rows(session, [row[0] for row in rows])
-        for column, name in ((HEADS_BLOCK, "heads"), (BODIES_BLOCK, "bodies")):
-            await _delete_blocks(connection, {row[column] for row in rows}, name, step.last_seq)
+        size = await _delete_blocks(connection, {row[HEADS_BLOCK] for row in rows}, set(), "heads", step.last_seq)
+        blocks, conversations = {row[BODIES_BLOCK] for row in rows}, {row[CONVERSATION] for row in rows}
+        size += await _delete_blocks(connection, blocks, conversations, "bodies", step.last_seq)
+        await connection.execute(_UNCOUNT_BLOCKS, size)
     await connection.execute("SELECT FROM sidelog.counter FOR UPDATE")
     await connection.execute("DELETE FROM sidelog.spans WHERE last_seq <= $1", step.last_seq)
     return len(rows)
@@ -67,27 +74,44 @@ async def _trim_rows(session: PostgresSession, step: TrimStep) -> int:
 async def _trim_bodies(connection: Connection, step: TrimStep) -> int:
     part = Range(step.first_seq, step.last_seq)
     rows = await connection.fetch(
-        f"SELECT bodies_block FROM sidelog.records WHERE {bounds(1)}",
+        f"SELECT bodies_block, conversation FROM sidelog.records WHERE {bounds(1)}",
         part.first,
         part.last,
         *await id_range(connection, part),
     )
     await connection.execute(_NOTE_BODIES, step.last_seq)
-    await _delete_blocks(connection, {block for (block,) in rows}, "bodies", step.last_seq)
+    blocks, conversations = {block for block, _ in rows}, {conversation for _, conversation in rows}
+    size = await _delete_blocks(connection, blocks, conversations, "bodies", step.last_seq)
+    await connection.execute(_UNCOUNT_BLOCKS, size)
     await connection.execute(_EMPTY_CALLS, part.first, part.last)
     return step.last_seq - step.first_seq + 1
 
 
-async def _delete_blocks(connection: Connection, blocks: set[int | None], name: str, last_seq: int) -> None:
-    """Delete the blocks of the rows up to one, but for those that rows behind it have something in, too."""
+async def _delete_blocks(
+    connection: Connection, blocks: set[int | None], conversations: set[UUID | None], name: str, last_seq: int
+) -> int:
+    """Delete the blocks of the rows up to one, but for those that rows behind it have something in, too.
+
+    Args:
+        connection: In the transaction of the slice.
+        blocks: Of the rows.
+        conversations: The rows' own.
+        name: Of their columns.
+        last_seq: The last of the rows.
+
+    Returns:
+        What the blocks took.
+    """
     gone = sorted(block for block in blocks if block is not None)
     if not gone:
-        return
+        return 0
+    named = [conversation for conversation in conversations if conversation is not None]
+    used = await used_behind(connection, gone, named, last_seq) if named else set[int]()
     end = await connection.fetchval("SELECT min(last_seq) FROM sidelog.spans WHERE last_seq >= $1", last_seq)
     if end is not None and end > last_seq:
         part = Range(last_seq + 1, end)
-        # Of one sidecar's blocks in the span only the newest can be shared, but it need not be the only sidecar.
-        used = await connection.fetch(
+        # Of one sidecar's blocks in the span few can be shared, but it need not be the only sidecar.
+        found = await connection.fetch(
             f"SELECT DISTINCT {name}_block FROM sidelog.records WHERE {seq_between('$1', '$2')} "
             f"AND id BETWEEN $3 AND $4 AND {name}_block = ANY($5::bigint[])",
             part.first,
@@ -95,11 +119,9 @@ async def _delete_blocks(connection: Connection, blocks: set[int | None], name: 
             *await id_range(connection, part),
             gone,
         )
-        gone = sorted(set(gone) - {block for (block,) in used})
+        used |= {block for (block,) in found}
     sizes = await connection.fetch(
-        "DELETE FROM sidelog.blocks WHERE id = ANY($1::bigint[]) RETURNING octet_length(data)", gone
+        "DELETE FROM sidelog.blocks WHERE id = ANY($1::bigint[]) RETURNING octet_length(data)",
+        [block for block in gone if block not in used],
     )
-    if sizes:
-        await connection.execute(
-            "UPDATE sidelog.counter SET block_bytes = block_bytes - $1", sum(size for (size,) in sizes)
-        )
+    return sum(size for (size,) in sizes)

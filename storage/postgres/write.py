@@ -4,6 +4,9 @@ Strategy: rows and blocks are made before the transaction. In it comes first wha
 rollups, positions. Then the counter row is locked and gives the numbers, the rows are copied, and the commit lets go of
 it: three round trips during which other sidecars wait.
 
+Blocks of conversations that grow are locked before the counter row, in the order of their ids. When one of them is not
+as this sidecar left it, the batch is made again and continues none.
+
 Whether a commit happened whose answer was lost is not known until the server can be asked. The next batch asks first,
 behind the lock of the counter row, which a commit still under way holds: rows that turn out to be stored are not stored
 again.
@@ -23,12 +26,14 @@ import msgspec
 from storage.postgres import partitions, rollups
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
+from storage.postgres.growing_blocks import BlocksChanged, grow
 from storage.postgres.jobs import jobs_of, merge_jobs
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, texts_of
 from storage.record import Batch, Entry, Position, now_us
+from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
+from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.by_id import id_ms
-from storage.relational.payloads import NOWHERE, Packer
 from storage.relational.rollups import Limits, Rollups
 from storage.relational.time_ranges import DAY_US
 from storage.relational.usage import UsageSums, is_call, limits
@@ -41,7 +46,7 @@ BlockRow = tuple[int, int, int, int, bytearray]
 _RESERVED_BITS: Final = 20
 _RESERVED: Final = 1 << _RESERVED_BITS
 _PREPARE_AGAIN_US: Final = 60_000_000
-Made = tuple[list[Row], Rollups, UsageSums, list[BlockRow]]
+Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker]
 _LOOP_ENTRIES: Final = 100
 _LOOP_BYTES: Final = 128 * 1024
 """A batch with more of either is encoded in a thread: 8 MiB of bodies take 55 ms."""
@@ -90,8 +95,8 @@ class _BlockIds:
         """Give up what is reserved: the server may not know of it."""
         self._last = self._end = 0
 
-    async def packer(self, connection: Connection, entries: int, day: int) -> Packer:
-        """Make a packer with ids enough for so many entries, of a day since the epoch."""
+    async def last(self, connection: Connection, entries: int, day: int) -> int:
+        """Return the last id before those that are free: enough for so many entries, of a day since the epoch."""
         # At most two blocks each: one of heads, one of bodies.
         assert 2 * entries < _RESERVED, "bug: a batch of more entries than a reservation has ids for"
         if self._day != day or self._end - self._last < 2 * entries:
@@ -99,10 +104,14 @@ class _BlockIds:
             self._day = day
             self._last = (day << partitions.BLOCK_DAY_BITS) | (int(number) << _RESERVED_BITS)
             self._end = self._last + _RESERVED - 1
-        return Packer(self._last)
+        return self._last
 
     def used(self, packer: Packer) -> None:
         self._last = packer.last_block
+
+    def is_day(self, day: int) -> bool:
+        """Whether the newest ids are of a day."""
+        return self._day == day
 
 
 class BatchStore:
@@ -117,6 +126,7 @@ class BatchStore:
         self._begin = begin
         self._rows = RowEncoder()
         self._blocks = _BlockIds()
+        self._growing = GrowingBlocks()
         self._limits = Limits()
         self._usage_limits = limits()
         self._prepared_day: int | None = None
@@ -130,8 +140,7 @@ class BatchStore:
         """Remember nothing of the store: it may have been replaced, or rows went. Doubts stay."""
         self._rows.forget()
         self._blocks.forget()
-        self._limits.forget()
-        self._usage_limits.forget()
+        self._forget_batches()
         self._prepared_day = None
 
     async def store(self, connection: Connection, batch: Batch) -> int:
@@ -144,30 +153,42 @@ class BatchStore:
             return await self._last_seq(connection)
         try:
             last_seq = await self._store(connection, batch, entries)
-        except BaseException:
-            self._limits.forget()
-            self._usage_limits.forget()
-            raise
+        except BlocksChanged:
+            last_seq = await self._store(connection, batch, entries)
         for seq, entry in enumerate(entries, last_seq - len(entries) + 1):
             entry.record.seq = seq
         return last_seq
 
+    def _forget_batches(self) -> None:
+        self._growing.forget()
+        self._limits.forget()
+        self._usage_limits.forget()
+
     async def _store(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        rows, counts, used, blocks = await self._made(connection, entries)
+        try:
+            return await self._commit(connection, batch, entries)
+        except BaseException:
+            self._forget_batches()
+            raise
+
+    async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
+        rows, counts, used, packer = await self._made(connection, entries)
         instance = self._rows.ids["instance"].get(batch.instance) or 0
         calls, jobs = Calls(entries, self._rows.ids, instance), jobs_of(entries)
         await connection.execute(self._begin)
         try:
             await self._place(connection, batch)
-            if blocks:
+            if packer.blocks:
                 await connection.copy_records_to_table(
-                    "blocks", schema_name="sidelog", columns=_BLOCK_COLUMNS, records=blocks
+                    "blocks", schema_name="sidelog", columns=_BLOCK_COLUMNS, records=_block_rows(packer)
                 )
             await rollups.merge(connection, counts, self._limits)
             if used:
                 await rollups.merge_usage(connection, used, self._usage_limits, instance)
             await calls.merge(connection)
-            last_seq = await self._insert(connection, entries, rows, sum(len(row[-1]) for row in blocks))
+            if packer.growths:
+                await grow(connection, packer.growths)
+            last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
             await calls.insert(connection, last_seq - len(entries) + 1)
             await merge_jobs(connection, jobs)
         except BaseException:
@@ -186,7 +207,10 @@ class BatchStore:
     async def _made(self, connection: Connection, entries: list[Entry]) -> Made:
         records = [entry.record for entry in entries]
         combinations = await self._rows.learn(connection, records, _newest_day(entries), texts_of(entries))
-        packer = await self._blocks.packer(connection, len(entries), partitions.day_of(now_us()))
+        day = partitions.day_of(now_us())
+        if not self._blocks.is_day(day):
+            self._growing.forget()  # a block is in the partition of one day
+        packer = GrowingPacker(await self._blocks.last(connection, len(entries), day), self._growing)
         if _is_long(entries):
             with ThreadPoolExecutor(1) as threads:  # its thread ends with it
                 loop = asyncio.get_running_loop()
@@ -196,18 +220,18 @@ class BatchStore:
         self._blocks.used(packer)
         return made
 
-    def _encoded(self, entries: list[Entry], combinations: list[Combination], packer: Packer) -> Made:
+    def _encoded(self, entries: list[Entry], combinations: list[Combination], packer: GrowingPacker) -> Made:
         counts, used = Rollups(), UsageSums()
         rows = []
         for entry, combination in zip(entries, combinations, strict=True):
-            record, payload = entry.record, entry.payload
-            heads, bodies = (NOWHERE, NOWHERE) if payload is None else packer.add(payload, 0, record.started_at_us)
+            record = entry.record
+            heads, bodies = (NOWHERE, NOWHERE) if entry.payload is None else packer.add_call(entry, 0)
             rows.append(self._rows.row(record, combination, heads, bodies))
             counts.add(record, combination.rollup, combination.error_type)
             if is_call(record):
                 used.add(record, self._rows.usage(record, combination))
         packer.finish()
-        return rows, counts, used, _block_rows(packer)
+        return rows, counts, used, packer
 
     async def _insert(self, connection: Connection, entries: list[Entry], rows: list[Row], block_bytes: int) -> int:
         if not rows:

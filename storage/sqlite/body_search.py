@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from storage.relational.payloads import Bodies, inflate
+from storage.relational.blocks.payloads import Bodies, inflate
 
 FUNCTION: Final = "body_contains"
 

@@ -18,8 +18,8 @@ import msgspec
 
 from storage.record import LEVELS, Record, Stream, format_id
 from storage.relational import packing
+from storage.relational.blocks.payloads import Place
 from storage.relational.packing import COLUMNS
-from storage.relational.payloads import Place
 from storage.relational.rollups import DIMENSIONS, dimensions_of
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.relational.sql import KINDS

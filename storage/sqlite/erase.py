@@ -16,8 +16,8 @@ from typing import Final
 
 from storage.purge import Slice
 from storage.query import Filter
+from storage.relational.blocks.payloads import BODIES, GROWN, HEADS, repack
 from storage.relational.packing import COLUMNS
-from storage.relational.payloads import BODIES, GROWN, HEADS, repack
 from storage.relational.reads.scan import seq_range
 from storage.relational.reads.text_index.tables import drop_holders
 from storage.relational.rollups import Limits

@@ -24,7 +24,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from storage.purge import Purged, RetentionState
-from storage.relational.payloads import BODIES, GROWN, HEADS
+from storage.relational.blocks.payloads import BODIES, GROWN, HEADS
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.sqlite import rollups
 from storage.sqlite.connection import counter, transaction

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from storage.purge import Trimmed, TrimStep, next_trim
-from storage.relational.payloads import GROWN
+from storage.relational.blocks.payloads import GROWN
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
 from storage.sqlite.connection import counter, transaction
@@ -76,15 +76,14 @@ def _delete_blocks(connection: sqlite3.Connection, blocks: set[int], name: str, 
     gone = sorted(blocks - {0})
     if not gone:
         return
-    gone = [block for part in in_parts(gone) for block in _ended(connection, part, last_seq)]
     span = connection.execute("SELECT last_seq FROM spans WHERE last_seq >= ? ORDER BY last_seq LIMIT 1", (last_seq,))
-    found = span.fetchone()
-    # Blocks rise with the rows of a batch: only the newest can be shared.
-    sql = f"SELECT 1 FROM records WHERE seq > ? AND seq <= ? AND {name}_block = ? LIMIT 1"  # noqa: S608 - closed names
-    if gone and found is not None and connection.execute(sql, (last_seq, found[0], gone[-1])).fetchone() is not None:
-        gone.pop()
-    for part in in_parts(gone):
-        connection.execute(f"DELETE FROM blocks WHERE id IN ({marks(part)})", part)  # noqa: S608 - marks only
+    end = (span.fetchone() or (last_seq,))[0]
+    # A block of other records may be older than one of a conversation, and still be shared by the rest of its batch.
+    sql = f"SELECT DISTINCT {name}_block FROM records WHERE seq > ? AND seq <= ?"  # noqa: S608 - closed names
+    used = {block for (block,) in connection.execute(sql, (last_seq, end))}
+    for part in in_parts([block for block in gone if block not in used]):
+        ended = _ended(connection, part, last_seq)
+        connection.execute(f"DELETE FROM blocks WHERE id IN ({marks(ended)})", ended)  # noqa: S608 - marks only
 
 
 def _ended(connection: sqlite3.Connection, blocks: Sequence[int], last_seq: int) -> list[int]:

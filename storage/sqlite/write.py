@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from storage.record import Batch, Entry, Position, now_us
+from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
+from storage.relational.blocks.payloads import NOWHERE
 from storage.relational.by_id import id_ms
-from storage.relational.payloads import NOWHERE
 from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
@@ -19,14 +20,18 @@ from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups
 from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
 from storage.sqlite.connection import counter, transaction
-from storage.sqlite.dictionary import Dictionary
-from storage.sqlite.growing_blocks import GrowingBlocks, GrowingPacker
+from storage.sqlite.dictionary import Dictionary, in_parts, marks
 from storage.sqlite.jobs import merge_jobs
 from storage.sqlite.tools import insert_calls
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
 
+_INSERT_BLOCK: Final = (
+    "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_GROW: Final = "UPDATE blocks SET last_seq = ?, newest_started_at_us = ?, raw_bytes = ?, data = ? WHERE id = ?"
 _UPSERT_POSITION: Final = (
     "INSERT OR REPLACE INTO ingest_position (instance, source, end_offset, taken, stored, received, dropped, closed) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -67,7 +72,7 @@ class BatchStore:
         self.usage_limits.forget()
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
-        self._growing.check(connection, entries)
+        _check_blocks(connection, self._growing, entries)
         packer = GrowingPacker(counter(connection, "last_block"), self._growing)
         counts, used = Rollups(), UsageSums()
         plain: list[Row] = []
@@ -96,7 +101,8 @@ class BatchStore:
         rollups.merge(connection, counts, self.limits)
         if used:
             rollups.merge_usage(connection, used, self.usage_limits)
-        packer.write(connection)
+        packer.finish()
+        _write_blocks(connection, packer)
         _write_span(connection, entries, last_seq + 1)
         connection.executemany(
             "UPDATE meta SET value = ? WHERE name = ?",
@@ -121,6 +127,20 @@ def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes,
         )
         for source, offset, taken, stored, received, dropped, closed in rows
     }
+
+
+def _check_blocks(connection: sqlite3.Connection, growing: GrowingBlocks, entries: list[Entry]) -> None:
+    numbers = growing.continued(entries)
+    for part in in_parts(numbers):
+        sql = f"SELECT id, raw_bytes FROM blocks WHERE id IN ({marks(part)})"  # noqa: S608 - marks only
+        growing.check(part, dict(connection.execute(sql, part).fetchall()))
+
+
+def _write_blocks(connection: sqlite3.Connection, packer: GrowingPacker) -> None:
+    connection.executemany(_INSERT_BLOCK, packer.blocks)
+    connection.executemany(
+        _GROW, [(block.last_seq, block.newest_us, block.raw_bytes, block.frames, block.id) for block in packer.growths]
+    )
 
 
 def _write_positions(connection: sqlite3.Connection, batch: Batch) -> None:

@@ -98,3 +98,28 @@ async def test_they_outlive_what_the_cap_takes(store: Storage) -> None:
     await store.trim(9)
     left = (await store.select(RecordQuery(filter=Filter(conversations=(A,)), order="asc"))).records
     assert await bodies(store, left[-1].seq) == [history(19)]
+
+
+async def test_records_beside_them_keep_their_bodies(store: Storage) -> None:
+    """A conversation's call stands between two records of no conversation, which are kept together."""
+    await store.commit(Batch("sidecar-1", [entry(0)]))
+    beside = [entry(turn, None, word="pin") for turn in range(3)]
+    await store.commit(Batch("sidecar-1", [beside[0], entry(1), beside[1], entry(2), beside[2]]))
+    await store.erase(Filter(text="answer 0 of pin"))
+    assert await bodies(store, 3, 4, 5, 6) == [history(1), history(1, "pin"), history(2), history(2, "pin")]
+    for turn in range(3, 8):
+        await store.commit(Batch("sidecar-1", [entry(turn, None)]))
+    await store.trim(4)
+    assert await bodies(store, 3, 4, 5, 6) == [None, None, history(2), history(2, "pin")]
+    await store.erase(Filter(text="answer 2 of hay"))
+    assert await bodies(store, 6, 7) == [history(2, "pin"), history(3)]
+
+
+async def test_an_ended_block_does_not_take_its_batch_along(store: Storage) -> None:
+    """The cap takes a conversation that has ended; the records of its last batch keep what is theirs."""
+    await store.commit(Batch("sidecar-1", [entry(0)]))
+    await store.commit(Batch("sidecar-1", [entry(0, None), entry(1), entry(1, None)]))
+    for turn in range(2, 6):
+        await store.commit(Batch("sidecar-1", [entry(turn, None)]))
+    await store.trim(3)
+    assert await bodies(store, 3, 4, 5) == [None, history(1), history(2)]

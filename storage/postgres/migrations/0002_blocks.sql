@@ -3,7 +3,7 @@
 CREATE TABLE sidelog.blocks (
     id bigint PRIMARY KEY,  -- Its upper bits are a day.
     newest_started_at_us bigint NOT NULL,
-    kind smallint NOT NULL,
+    kind smallint NOT NULL,  -- Heads, bodies, or bodies of one conversation, which grow.
     raw_bytes integer NOT NULL,
     data bytea NOT NULL
 ) PARTITION BY RANGE (id);

@@ -15,8 +15,8 @@ from typing import Any, Final, Self
 
 from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
+from storage.relational.blocks.payloads import NOWHERE, Unpacker
 from storage.relational.by_id import ID_BYTES, id_number, id_slices
-from storage.relational.payloads import NOWHERE, Unpacker
 from storage.relational.reads.scan import seq_range, within_int
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.reads.totals import count_hours

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from storage.relational.payloads import Bodies, Heads, inflate
+from storage.relational.blocks.payloads import Bodies, Heads, inflate
 from storage.relational.session import Rows, Session
 from storage.relational.sql import Where
 from storage.search.expression import Expression, Text, conjuncts

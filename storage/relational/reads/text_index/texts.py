@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from storage.query import Filter
-from storage.relational.payloads import Bodies, Heads, Place, inflate
+from storage.relational.blocks.payloads import Bodies, Heads, Place, inflate
 from storage.relational.session import Session, State
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms

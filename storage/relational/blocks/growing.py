@@ -2,24 +2,24 @@
 
 Strategy: a conversation's bodies go into a block of their own, from its second call on. Each is one zstd frame that is
 compressed with the bodies before it as its dictionary, so that a history is stored once and each call costs what it
-adds: 7 % of what its body takes alone (bench/results/agent-run.json), for half of the time. A block is bounded in size
-and in time, then the next one begins whole: no body is further away than one block is long.
+adds: 7 % of what its body takes alone (bench/results/agent-run-sqlite.json), for half of the time. A block is bounded
+in size and in time, then the next one begins whole: no body is further away than one block is long. A backend writes a
+block that has grown in place of what it was, so a block also ends when it takes more than the body to come.
 
-Invariant: the frames of a block, each inflated with the content of the one before, give its content. What is remembered
-here is what the store has, or is forgotten: a block that erasure or retention has touched is never continued.
+Invariant: the frames of a block, each inflated with the content of the one before, give its content. One writer lets a
+block grow, and what erasure leaves of it is shorter: a block whose content is as long as it was left is as it was left.
+What is remembered here is what the store has, or is forgotten.
 """
 
-import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from storage.record import Entry
-from storage.relational.payloads import GROWN, Block, Bodies, Packer, Place, compress_after
-from storage.sqlite.connection import counter
+from storage.relational.blocks.payloads import GROWN, Bodies, Packer, Place, compress_after
 
 MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Of content: reading one body of it inflates all, in about 2 ms."""
@@ -29,11 +29,21 @@ MAX_REMEMBERED_BYTES: Final = 32 * 1024 * 1024
 """Frames, and last contents, of the blocks that may still grow; the least recently used are left as they are."""
 MAX_SEEN: Final = 16_384
 """Conversations that are known to have begun."""
-_INSERT: Final = (
-    "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?)"
-)
-_GROW: Final = "UPDATE blocks SET last_seq = ?, newest_started_at_us = ?, raw_bytes = ?, data = ? WHERE id = ?"
+MIN_END_BYTES: Final = 16 * 1024
+"""Frames of fewer bytes are written again for whatever body comes."""
+
+
+class Growth(NamedTuple):
+    """What becomes of a block that is in the store."""
+
+    id: int
+    last_seq: int
+    newest_us: int
+    raw_bytes: int
+    raw_bytes_before: int
+    frames: bytearray
+    added_bytes: int
+    """How much longer they are than those before."""
 
 
 @dataclass(slots=True)
@@ -41,8 +51,10 @@ class GrowingBlock:
     """One block, as it will be stored."""
 
     id: int
+    stored_raw_bytes: int
+    """Length of its content in the store; 0 before it is there."""
     stored_bytes: int
-    """Length of its frames in the store; 0 before it is there."""
+    """Length of its frames there."""
     frames: bytearray
     raw_bytes: int
     last: bytes
@@ -61,7 +73,6 @@ class GrowingBlocks:
     """The blocks of one writer that may still grow."""
 
     def __init__(self) -> None:
-        self._erasures = -1
         self._blocks: OrderedDict[bytes, GrowingBlock | None] = OrderedDict()
         """Conversation → its block; None when only one call of it was seen."""
         self._bytes = 0
@@ -71,18 +82,16 @@ class GrowingBlocks:
         self._blocks.clear()
         self._bytes = 0
 
-    def check(self, connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-        """Forget, of the blocks that a batch would continue, those that are not in the store as they were left."""
-        erasures = counter(connection, "erasures")
-        if erasures != self._erasures:
-            self.forget()
-            self._erasures = erasures
-        for conversation in {entry.record.conversation for entry in entries}:
-            block = None if conversation is None else self._blocks.get(conversation)
-            if conversation is None or block is None:
-                continue
-            found = connection.execute("SELECT length(data) FROM blocks WHERE id = ?", (block.id,)).fetchone()
-            if found is None or found[0] != block.stored_bytes:
+    def continued(self, entries: Iterable[Entry]) -> list[int]:
+        """List the blocks that entries may continue."""
+        found = [self._blocks.get(entry.record.conversation) for entry in entries if entry.record.conversation]
+        return sorted({block.id for block in found if block is not None})
+
+    def check(self, numbers: Iterable[int], raw_bytes: Mapping[int, int]) -> None:
+        """Forget those of some blocks that are not as they were left, by what the store has of their content."""
+        wanted = set(numbers)
+        for conversation, block in self._blocks.items():
+            if block is not None and block.id in wanted and raw_bytes.get(block.id) != block.stored_raw_bytes:
                 self._bytes -= block.cost
                 self._blocks[conversation] = None
 
@@ -97,7 +106,7 @@ class GrowingBlocks:
         if block is not None:
             self._bytes -= block.cost
         if block is None or not _has_room(block, content, started_at_us):
-            block = GrowingBlock(next_id, 0, bytearray(), 0, b"", seq, seq, started_at_us, started_at_us)
+            block = GrowingBlock(next_id, 0, 0, bytearray(), 0, b"", seq, seq, started_at_us, started_at_us)
         place = (block.id, block.raw_bytes, len(content))
         block.frames += compress_after(content, block.last)
         block.raw_bytes += len(content)
@@ -116,7 +125,8 @@ class GrowingBlocks:
 
 def _has_room(block: GrowingBlock, content: bytes, started_at_us: int) -> bool:
     is_near = abs(started_at_us - block.first_us) <= MAX_SPAN_US
-    return is_near and block.raw_bytes + len(content) <= MAX_BLOCK_BYTES
+    is_cheap = len(block.frames) <= max(len(content), MIN_END_BYTES)
+    return is_near and is_cheap and block.raw_bytes + len(content) <= MAX_BLOCK_BYTES
 
 
 class GrowingPacker(Packer):
@@ -124,6 +134,8 @@ class GrowingPacker(Packer):
 
     def __init__(self, last_block: int, growing: GrowingBlocks) -> None:
         super().__init__(last_block)
+        self.growths: list[Growth] = []
+        """What becomes of blocks of batches before, in the order of their ids; known from the end to the next batch."""
         self._growing = growing
         self._grown: dict[int, GrowingBlock] = {}
         self._conversation: bytes | None = None
@@ -134,18 +146,22 @@ class GrowingPacker(Packer):
         self._conversation = entry.record.conversation
         return self.add(entry.payload, seq, entry.record.started_at_us)
 
-    def write(self, connection: sqlite3.Connection) -> None:
-        """Write all blocks, in the transaction of the batch."""
-        self.finish()
-        connection.executemany(_INSERT, self.blocks)
-        for block in self._grown.values():
-            row = (block.last_seq, block.newest_us, block.raw_bytes, block.frames)
+    @property
+    def stored_bytes(self) -> int:
+        """How much longer the blocks of the store become, all together; known at the end."""
+        return sum(len(block[-1]) for block in self.blocks) + sum(growth.added_bytes for growth in self.growths)
+
+    def finish(self) -> None:
+        super().finish()
+        for _, block in sorted(self._grown.items()):
+            size = len(block.frames)
+            changed = (block.last_seq, block.newest_us, block.raw_bytes)
             if block.stored_bytes:
-                connection.execute(_GROW, (*row, block.id))
+                before, added = block.stored_raw_bytes, size - block.stored_bytes
+                self.growths.append(Growth(block.id, *changed, before, block.frames, added))
             else:
-                new: Block = (block.id, GROWN, block.first_seq, *row)
-                connection.execute(_INSERT, new)
-            block.stored_bytes = len(block.frames)
+                self.blocks.append((block.id, GROWN, block.first_seq, *changed, block.frames))
+            block.stored_raw_bytes, block.stored_bytes = block.raw_bytes, size
 
     def _elsewhere(self, bodies: Bodies) -> Place | None:
         if self._conversation is None:

@@ -1,0 +1,1 @@
+"""Payloads in compressed blocks, for every relational backend."""
