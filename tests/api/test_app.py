@@ -40,6 +40,7 @@ OPEN = [
     "/mcp-logs",
     "/request-logs",
     "/keys",
+    "/endpoints",
     "/health",
     "/ui/app.js",
     "/ui/style.css",
