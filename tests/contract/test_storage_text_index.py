@@ -122,6 +122,20 @@ async def check(store: Storage, entries: dict[int, Entry]) -> None:
         assert await found(store, text) == expected(entries, text), text
 
 
+async def test_much_text_beside_little_is_indexed(indexed: RelationalStorage) -> None:
+    """A record that fills a cell by itself, after one that fills none, ends the cell before it."""
+    sizes = (10, 900_000) * 4
+    entries = [
+        Entry(make_record(), Payload(b"GET / HTTP/1.1", b"", None, make_body(b"text%d " % number + b"x" * size)))
+        for number, size in enumerate(sizes)
+    ]
+    for entry in entries:
+        await indexed.commit(Batch("sidecar-1", [entry]))
+    await index(indexed)
+    for number, entry in enumerate(entries):
+        assert await found(indexed, f"text{number} ") == [entry.record.seq]
+
+
 SEARCHES: Final = (
     Text(Phrase(("grüsse",))),
     Text(Phrase(("東", "京"))),

@@ -114,13 +114,20 @@ class TextIndexer:
         return _Made(cell, texts.count, (await session.state()).erasures)
 
     async def _choose(self, session: Session, gap: Range) -> Texts:
-        """Find how many rows of a gap have about as much text as a cell should have."""
+        """Find how many rows of a gap have about as much text as a cell should, or less where one more has much."""
+        is_too_wide = False
         while True:
             rows = Range(gap.first, min(gap.first + self._width - 1, gap.last))
             texts = await find_texts(session, rows)
             if texts.size_bytes > CELL_BYTES * 3 // 2 and self._width > 1:
                 self._width = max(1, min(self._width // 2, self._width * CELL_BYTES // texts.size_bytes))
-            elif texts.size_bytes < CELL_BYTES * 3 // 4 and self._width < CELL_ROWS and rows.last < gap.last:
+                is_too_wide = True
+            elif (
+                texts.size_bytes < CELL_BYTES * 3 // 4
+                and self._width < CELL_ROWS
+                and rows.last < gap.last
+                and not is_too_wide
+            ):
                 self._width = min(CELL_ROWS, self._width * 2)
             else:
                 return texts
