@@ -122,7 +122,7 @@ async def check(store: Storage, entries: dict[int, Entry]) -> None:
         assert await found(store, text) == expected(entries, text), text
 
 
-async def test_much_text_beside_little_is_indexed(indexed: RelationalStorage) -> None:
+async def test_much_text_beside_little_is_indexed(indexed: Any) -> None:
     """A record that fills a cell by itself, after one that fills none, ends the cell before it."""
     sizes = (10, 900_000) * 4
     entries = [
