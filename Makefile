@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 REALWORLD := .venv-realworld
+CLICKHOUSE := .venv-clickhouse
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clean
+.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clickhouse-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -86,6 +87,7 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra postgres --extra llm pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra realworld pyproject.toml -o requirements-realworld.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
 
 # Rooms without I/O: every branch of them is to be taken by their own tests.
 PURE := proxy/http1 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \
@@ -130,5 +132,12 @@ $(REALWORLD)/.npm: $(REALWORLD)/.python tests/realworld/npm/package.json tests/r
 realworld: $(VENV)/.dev $(REALWORLD)/.npm ## software nobody here wrote (git, Jupyter, npm …), direct and through sidelog
 	@$(BIN)/python -m pytest -q -m realworld tests/realworld
 
+$(CLICKHOUSE)/.python: $(VENV)/.uv requirements-clickhouse.lock
+	@test -x $(CLICKHOUSE)/bin/python || $(PYTHON) -m venv $(CLICKHOUSE)
+	@VIRTUAL_ENV=$(CLICKHOUSE) $(BIN)/uv pip sync --quiet --require-hashes requirements-clickhouse.lock
+	@touch $@
+
+clickhouse-setup: $(CLICKHOUSE)/.python ## a current ClickHouse as a library, for the tests of that store: 0.9 GB
+
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) $(REALWORLD) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
+	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log

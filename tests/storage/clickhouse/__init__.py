@@ -1,0 +1,1 @@
+"""The ClickHouse backend, over an old and a current engine."""

@@ -1,0 +1,177 @@
+"""Real ClickHouse servers for tests: the old one of Debian, and chdb behind a front that speaks the same HTTP.
+
+Strategy: the first test that needs an engine starts it, in a directory of its own, on a free port; it ends with this
+process, however that ends. A test has a database of its own. Tests are skipped where an engine is not installed, and
+fail where `CI=true` says that it must be: Debian's `clickhouse-server`, and `make clickhouse-setup`.
+"""
+
+import atexit
+import contextlib
+import functools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import pytest
+
+from storage.clickhouse.address import Address
+
+ROOT: Final = Path(__file__).parents[2]
+ENGINES: Final = ("debian", "chdb")
+"""Version 18 as Debian has it, and a current one."""
+_START_S: Final = 60.0
+_CONFIG: Final = """<yandex>
+<logger><level>none</level></logger>
+<http_port>{port}</http_port><listen_host>127.0.0.1</listen_host>
+<path>{directory}/data/</path><tmp_path>{directory}/tmp/</tmp_path>
+<mark_cache_size>67108864</mark_cache_size><timezone>UTC</timezone><keep_alive_timeout>10</keep_alive_timeout>
+<users_config>{directory}/users.xml</users_config><default_profile>default</default_profile>
+<default_database>default</default_database>
+</yandex>
+"""
+_USERS: Final = """<yandex>
+<profiles><default></default></profiles>
+<users>
+<default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
+<locked><password>secret</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></locked>
+</users>
+<quotas><default></default></quotas>
+</yandex>
+"""
+
+
+class Server:
+    """An engine in a directory of its own. `start` and `kill` may follow each other; `remove` ends it."""
+
+    def __init__(self, engine: str) -> None:
+        """Make its directory; it is not running yet."""
+        self.engine = engine
+        self._command = _installed(engine)
+        self.directory = Path(tempfile.mkdtemp(prefix="sidelog-ch-"))
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        if self.engine == "chdb":
+            self.process = self._run([*self._command, str(self.directory / "data")])
+            assert self.process.stdout is not None
+            self.port = int(self.process.stdout.readline() or b"0")
+            assert self.port, "the front of chdb ended while it was started"
+            return
+        self.port = self.port or _free_port()
+        (self.directory / "config.xml").write_text(_CONFIG.format(port=self.port, directory=self.directory))
+        (self.directory / "users.xml").write_text(_USERS)
+        self.process = self._run([*self._command, f"--config-file={self.directory}/config.xml"])
+        deadline = time.monotonic() + _START_S
+        while not self._answers():
+            assert self.process.poll() is None, "clickhouse-server ended while it was started"
+            assert time.monotonic() < deadline, f"clickhouse-server was not ready within {_START_S} s"
+            time.sleep(0.01)
+
+    def url(self, database: str = "default") -> str:
+        """Write the address of a database."""
+        return f"clickhouse://127.0.0.1:{self.port}/{database}"
+
+    def address(self, database: str = "default") -> Address:
+        """Read the address of a database."""
+        return Address.of(urlsplit(self.url(database)))
+
+    def database(self) -> str:
+        """Make a database; answers its name."""
+        name = f"t{uuid4().hex}"
+        self.ask(f"CREATE DATABASE {name}")
+        return name
+
+    def ask(self, statement: str) -> str:
+        """Run a statement, as anybody could."""
+        with urlopen(Request(f"http://127.0.0.1:{self.port}/", statement.encode()), timeout=30) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def kill(self) -> None:
+        """Kill it without a word."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def remove(self) -> None:
+        """Kill it and delete what it kept."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["setpriv", "--pdeathsig=KILL", "--", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if self.engine == "chdb" else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.directory,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    def _answers(self) -> bool:
+        try:
+            return self.ask("SELECT 1") == "1\n"
+        except (URLError, OSError):
+            return False
+
+
+@functools.cache
+def server(engine: str) -> Server:
+    """Start the engine of this process; skips where it is not installed."""
+    started = Server(engine)
+    atexit.register(started.remove)
+    started.start()
+    return started
+
+
+@contextlib.contextmanager
+def own_server(engine: str) -> Iterator[Server]:
+    """An engine that nobody else uses, to be killed."""
+    own = Server(engine)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.remove()
+
+
+def _installed(engine: str) -> list[str]:
+    """Return the command that runs an engine."""
+    if engine == "debian":
+        # Where it is, PATH may not say.
+        program = shutil.which("clickhouse-server") or shutil.which("clickhouse-server", path="/usr/sbin:/usr/bin")
+        if program is not None and shutil.which("setpriv"):
+            return [program]
+        _missing("clickhouse-server and setpriv are not installed")
+    python = ROOT / ".venv-clickhouse" / "bin" / "python"
+    if not python.exists():
+        _missing("chdb is not installed: make clickhouse-setup")
+    return [str(python), str(Path(__file__).with_name("clickhouse_front.py"))]
+
+
+def _missing(what: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

@@ -1,0 +1,87 @@
+"""The HTTP interface of a ClickHouse server in front of chdb, which has the engine and no server.
+
+Run by the interpreter of `.venv-clickhouse`: `python tests/support/clickhouse_front.py DIRECTORY`. It prints its port.
+Strategy: one statement at a time; settings of the address become statements before it, so they hold for it and the
+next ones, which bring the same.
+"""
+
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+from chdb import ChdbError
+from chdb.session import Session
+
+_OF_HTTP = frozenset({"query", "database", "wait_end_of_query", "buffer_size", "query_id", "default_format"})
+_USUAL = {"max_execution_time": "0", "readonly": "0"}
+
+
+class Front(ThreadingHTTPServer):
+    """Listens on a free port of the loopback address."""
+
+    daemon_threads = True
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self._session = Session(directory)
+        self._lock = threading.Lock()
+
+    def run(self, statement: str, data: bytes, options: dict[str, str]) -> tuple[int, bytes]:
+        settings = _USUAL | {name: value for name, value in options.items() if name not in _OF_HTTP}
+        with self._lock:
+            try:
+                self._session.query(f"USE {_quoted(options.get('database', 'default'), '`')}")
+                for name, value in settings.items():
+                    self._session.query(f"SET {name} = {_quoted(value, chr(39))}")
+                if data:
+                    return 200, self._insert(statement, data)
+                return 200, self._session.query(statement, "TabSeparated").bytes() or b""
+            except ChdbError as error:
+                return 500, str(error).encode(errors="replace")
+
+    def _insert(self, statement: str, data: bytes) -> bytes:
+        # Within a statement its data would end at the first empty line.
+        with self._session.send_insert(*statement.split(" FORMAT ")) as insertion:
+            insertion.append(data)
+            insertion.finish()
+        return b""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Front
+
+    def do_GET(self) -> None:
+        self._answer(200, b"Ok.\n")
+
+    def do_POST(self) -> None:
+        options = dict(parse_qsl(urlsplit(self.path).query))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "query" in options:
+            self._answer(*self.server.run(options["query"], body, options))
+        else:
+            self._answer(*self.server.run(body.decode(), b"", options))
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def _quoted(text: str, quote: str) -> str:
+    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
+
+
+if __name__ == "__main__":
+    front = Front(sys.argv[1])
+    sys.stdout.write(f"{front.server_port}\n")
+    sys.stdout.flush()
+    front.serve_forever()
