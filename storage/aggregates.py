@@ -1,23 +1,28 @@
 """Aggregates over many records: values of a facet, counts over time, totals and percentiles.
 
-Values and the arithmetic of histograms, no I/O. Latencies are kept as counts per bucket of `DURATION_BUCKETS_S`, by
-every backend, so percentiles are interpolated in one place and mean the same everywhere.
+Values and the arithmetic of histograms, no I/O. Latencies are kept as counts per bucket of `BOUNDS_US`, by every
+backend, so percentiles mean the same everywhere. The bounds are those of Prometheus' native histograms of schema 3:
+eight to a doubling, so that the middle of a bucket is at most 4.5 % from any value in it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import sqrt
+from typing import Final, Self
 
 from storage.record import Record
 
-DURATION_BUCKETS_S: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
-)  # fmt: skip
-"""Upper bounds of the latency histograms, in metrics and rollups alike; the last bucket is open."""
-
-BOUNDS_US: Final = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS_S)
-"""Inclusive upper bounds of the latency buckets, µs; one more bucket has no end."""
+FIRST_STEP: Final = -158
+"""Step of the first bound: an eighth of a doubling each, 0 is one second."""
+BOUNDS_US: Final = tuple(int(1_000_000 * 2 ** (step / 8)) for step in range(FIRST_STEP, 97))
+"""Inclusive upper bounds of the latency buckets, µs, from 1 to 4 096 seconds; one more bucket has no end."""
 BUCKETS: Final = len(BOUNDS_US) + 1
+"""256, so that a byte tells a bucket."""
+EXACT_ROWS: Final = 3000
+"""Percentiles of so many records at most are read from them: some 5 ms."""
 
 MAX_FACET_VALUES: Final = 200
 MAX_TOP_VALUES: Final = 10
@@ -51,11 +56,84 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Interpolated within the buckets, so exact to the bucket only. µs; None when nothing was measured."""
+    """By nearest rank: the least value that so many per cent of all do not exceed.
+
+    µs; None when nothing was measured.
+    """
 
     p50_us: int | None = None
     p95_us: int | None = None
     p99_us: int | None = None
+    is_estimated: bool = False
+    """Whether they are told from buckets, at most 5 % off and within what was measured; else they are exact."""
+
+
+@dataclass(slots=True)
+class Latencies:
+    """How long some things took: µs, by bucket of `BOUNDS_US`."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+    """Bucket → how many; empty buckets may be left out."""
+    least_us: int | None = None
+    most_us: int | None = None
+    """After an erasure perhaps less than the least that is left, and more than the most."""
+    values: Sequence[int] | None = None
+    """All of them in ascending order, where they are known."""
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> Self:
+        """Count values by bucket."""
+        if not values:
+            return cls()
+        return cls(dict(Counter(map(partial(bisect_left, BOUNDS_US), values))), min(values), max(values))
+
+    def add(self, counts: Mapping[int, int], least_us: int | None, most_us: int | None) -> None:
+        """Add counts by bucket, between the least and the most of them."""
+        known = self.counts
+        for bucket, count in counts.items():
+            known[bucket] = known.get(bucket, 0) + count
+        self.least_us = min((end for end in (self.least_us, least_us) if end is not None), default=None)
+        self.most_us = max((end for end in (self.most_us, most_us) if end is not None), default=None)
+
+    def plus(self, other: "Latencies") -> "Latencies":
+        """Return the sum of two."""
+        total = Latencies(self.counts.copy(), self.least_us, self.most_us)
+        total.add(other.counts, other.least_us, other.most_us)
+        if self.values is not None and other.values is not None:
+            total.values = sorted((*self.values, *other.values))
+        return total
+
+    def percentiles(self) -> Percentiles:
+        if self.values is not None:
+            values = self.values
+            p50_us, p95_us, p99_us = (
+                values[_rank(len(values), percent) - 1] if values else None for percent in _PERCENT
+            )
+            return Percentiles(p50_us, p95_us, p99_us)
+        counts = sorted((bucket, count) for bucket, count in self.counts.items() if count > 0)
+        p50_us, p95_us, p99_us = (self._estimate(counts, percent) if counts else None for percent in _PERCENT)
+        return Percentiles(p50_us, p95_us, p99_us, is_estimated=bool(counts))
+
+    def _estimate(self, counts: list[tuple[int, int]], percent: int) -> int:
+        rank, value = _rank(sum(count for _, count in counts), percent), 0
+        for bucket, count in counts:
+            rank -= count
+            if rank <= 0:
+                is_open = bucket == len(BOUNDS_US)
+                value = self.most_us or BOUNDS_US[-1] if is_open else _MIDDLES_US[bucket]
+                break
+        value = value if self.most_us is None else min(value, self.most_us)
+        return value if self.least_us is None else max(value, self.least_us)
+
+
+_PERCENT: Final = (50, 95, 99)
+_MIDDLES_US: Final = tuple(round(sqrt((low + 1) * high)) for low, high in zip((0, *BOUNDS_US), BOUNDS_US, strict=False))
+"""Of each bucket that has an end, the value whose error is the same at both ends."""
+
+
+def _rank(number: int, percent: int) -> int:
+    """Return the nearest rank, from 1 (Hyndman and Fan 1996, definition 1)."""
+    return max(1, -(-number * percent // 100))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,24 +216,6 @@ def class_name(number: int) -> str:
     return f"{number}xx" if number else "none"
 
 
-def percentile_us(counts: Sequence[int], share: float) -> int | None:
-    """Interpolate a percentile linearly within its bucket; of the open bucket, its lower bound is all that is known."""
-    total = sum(counts)
-    if total <= 0:
-        return None
-    rank, below = share * total, 0
-    for bucket, count in enumerate(counts[:-1]):
-        if count and below + count >= rank:
-            low = BOUNDS_US[bucket - 1] if bucket else 0
-            return round(low + (BOUNDS_US[bucket] - low) * max(0.0, rank - below) / count)
-        below += count
-    return BOUNDS_US[-1]
-
-
-def percentiles(counts: Sequence[int]) -> Percentiles:
-    return Percentiles(percentile_us(counts, 0.50), percentile_us(counts, 0.95), percentile_us(counts, 0.99))
-
-
 def most_frequent(counts: dict[str, int], limit: int) -> list[tuple[str, int]]:
     """Sort values by how often they occur, most frequent first, equal ones by name."""
     return sorted(((value, count) for value, count in counts.items() if count > 0), key=lambda v: (-v[1], v[0]))[:limit]
@@ -203,18 +263,16 @@ class TopRow:
     request_bytes: int = 0
     response_bytes: int = 0
     cost_usd: float = 0.0
-    durations: list[int] = field(default_factory=lambda: [0] * BUCKETS)
-    """By bucket of `BOUNDS_US`."""
+    durations: Latencies = field(default_factory=Latencies)
 
     @property
     def duration(self) -> Percentiles:
-        return percentiles(self.durations)
+        return self.durations.percentiles()
 
-    def add(self, bucket: int, counts: Sequence[float]) -> None:
-        """Add records of one bucket: how many, of them 4xx and 5xx, bytes in and out, cost."""
-        count, client_errors, server_errors, request_bytes, response_bytes = map(int, counts[:5])
-        self.exchanges += count
-        self.durations[bucket] += count
+    def add(self, counts: Sequence[float]) -> None:
+        """Add records, their durations apart: how many, of them 4xx and 5xx, bytes in and out, cost."""
+        exchanges, client_errors, server_errors, request_bytes, response_bytes = map(int, counts[:5])
+        self.exchanges += exchanges
         self.client_errors += client_errors
         self.server_errors += server_errors
         self.request_bytes += request_bytes
@@ -244,15 +302,15 @@ def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names
         names = rename(row.names)
         known = found.get(names)
         if known is None:
-            found[names] = TopRow(names, durations=[0] * BUCKETS)
-            known = found[names]
+            found[names] = replace(row, names=names)
+            continue
         known.exchanges += row.exchanges
         known.client_errors += row.client_errors
         known.server_errors += row.server_errors
         known.request_bytes += row.request_bytes
         known.response_bytes += row.response_bytes
         known.cost_usd += row.cost_usd
-        known.durations = [one + other for one, other in zip(known.durations, row.durations, strict=True)]
+        known.durations = known.durations.plus(row.durations)
     return sorted(found.values(), key=_place)
 
 

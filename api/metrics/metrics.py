@@ -18,7 +18,6 @@ from prometheus_client.registry import Collector
 
 from api.metrics.call_metrics import CallMetrics
 from api.stream.tail import Tail
-from storage.aggregates import DURATION_BUCKETS_S
 from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry
 
@@ -36,6 +35,11 @@ KNOWN_METHODS: Final = frozenset(
 """Methods that may be labels: a client may invent others without end."""
 BATCH_BUCKETS_RECORDS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
 """Bounds of `batch_records`, up to the default `batch_max_records`."""
+
+DURATION_BUCKETS_S: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+)  # fmt: skip
+"""Inclusive upper bounds of the latency histograms."""
 
 _DURATION_BOUNDS_US: Final = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS_S)
 _US_PER_S: Final = 1_000_000

@@ -34,11 +34,12 @@ class FacetsShown(ApiObject):
 
 
 class PercentilesShown(ApiObject):
-    """Milliseconds; null without exchanges."""
+    """Milliseconds by nearest rank, null without exchanges. `estimated`: told from buckets, at most 5 % off."""
 
     p50: float | None
     p95: float | None
     p99: float | None
+    estimated: bool
 
 
 class BucketShown(ApiObject):
@@ -182,5 +183,5 @@ def _bucket(bucket: HistogramBucket) -> BucketShown:
 
 
 def percentiles_shown(found: Percentiles) -> PercentilesShown:
-    measured = (found.p50_us, found.p95_us, found.p99_us)
-    return PercentilesShown(*(None if value is None else value / 1000 for value in measured))
+    p50, p95, p99 = (None if value is None else value / 1000 for value in (found.p50_us, found.p95_us, found.p99_us))
+    return PercentilesShown(p50, p95, p99, found.is_estimated)

@@ -2,27 +2,59 @@
 
 Rows are merged in the order of their keys, so that two writers cannot wait for each other in a circle. Of what other
 sidecars add to a running hour nothing is known: each of them may count `MAX_VALUES` values of a dimension apart.
+
+A histogram is one `numeric`, which has as many digits as are wanted: the count of bucket n is in the `LANE` decimal
+digits from n * `LANE` on, counted from the right. So the server adds histograms up by itself, and zeros at both ends
+take no space. No count, and no sum of counts, reaches 10 ** `LANE`; all counts of a histogram have the same sign.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from storage.aggregates import BOUNDS_US
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
 from storage.relational import usage
-from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups
+from storage.relational.rollups import (
+    CUBES,
+    HISTOGRAMS,
+    LEAST,
+    LIMITED,
+    LIMITED_BY_STATUS,
+    MEASURES,
+    MOST,
+    Limits,
+    Rollups,
+)
 from storage.relational.time_ranges import DAY_HOURS
 
+LANE: Final = 10
+"""Ten billion exchanges of one bucket; five bytes of each bucket between the first and the last that are not empty."""
+_BOUNDS: Final = f"'{{{','.join(map(str, BOUNDS_US))}}}'::bigint[]"
 
-def _merging(table: str, keys: Sequence[str], measures: Sequence[str] = MEASURES) -> str:
-    columns = (*keys, *measures)
-    arrays = ", ".join(f"${place}::bigint[]" for place in range(1, len(columns) + 1))
+_ADDED: Final = "known.{0} + excluded.{0}"
+_MERGED: Final[dict[str, str]] = {
+    **dict.fromkeys(MEASURES, _ADDED),
+    **dict.fromkeys(LEAST, "least(known.{0}, excluded.{0})"),
+    **dict.fromkeys(MOST, "greatest(known.{0}, excluded.{0})"),
+    **dict.fromkeys(HISTOGRAMS, _ADDED),
+}
+"""Column → what it becomes where there is a row of its key."""
+
+
+def _merging(table: str, keys: Sequence[str], merged: Mapping[str, str] = _MERGED) -> str:
+    columns = (*keys, *merged)
+    # A histogram is sent as text, which takes less than the driver's own form of such a number.
+    values = ", ".join(f"{column}::numeric" if column in HISTOGRAMS else column for column in columns)
+    types = ("text" if column in HISTOGRAMS else "bigint" for column in columns)
+    arrays = ", ".join(f"${place}::{type}[]" for place, type in enumerate(types, 1))
     return (
         f"INSERT INTO sidelog.{table} AS known ({', '.join(columns)}) "
-        f"SELECT * FROM unnest({arrays}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-        + ", ".join(f"{measure} = known.{measure} + excluded.{measure}" for measure in measures)
+        f"SELECT {values} FROM unnest({arrays}) AS given ({', '.join(columns)}) "
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
+        + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
     )
 
 
@@ -58,7 +90,7 @@ async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sig
     if admitted.capped:
         await connection.execute(_CAP, admitted.capped)
     for table, sums in admitted.by_table():
-        rows = [(*key, *(sign * count for count in counts)) for key, counts in sorted(sums.items())]
+        rows = [(*key, *sums[key].row(sign, pack_histogram)) for key in sorted(sums)]
         await _send(connection, _MERGE[table], rows)
         if sign < 0:
             await _send(connection, _EMPTY[table], sorted(sums))
@@ -72,14 +104,16 @@ async def delete_before(connection: Connection, hour: int) -> None:
             await connection.execute(f"DELETE FROM sidelog.{table} WHERE {period} < $1", until[tier])
 
 
-async def _send(connection: Connection, sql: str, rows: Sequence[tuple[int, ...]]) -> None:
+async def _send(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
         await connection.execute(sql, *map(list, zip(*rows, strict=True)))
 
 
 # The rollup of the use of language models.
 
-_USAGE_MERGE: Final = _merging(usage.TABLE, ("hour", *usage.DIMENSIONS, "instance"), usage.MEASURES)
+_USAGE_MERGE: Final = _merging(
+    usage.TABLE, ("hour", *usage.DIMENSIONS, "instance"), dict.fromkeys(usage.MEASURES, _ADDED)
+)
 _USAGE_EMPTY: Final = _emptying(usage.TABLE, ("hour", *usage.DIMENSIONS, "instance"), ("calls",))
 _USAGE_COUNTED_APART: Final = (
     f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM sidelog.{usage.TABLE} WHERE hour = $1"
@@ -103,3 +137,34 @@ async def merge_usage(
 
 async def delete_usage_before(connection: Connection, hour: int) -> None:
     await connection.execute(f"DELETE FROM sidelog.{usage.TABLE} WHERE hour < $1", hour)
+
+
+# Histograms.
+
+
+def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> str:
+    """Write counts by bucket, times 1 or -1, as the text of a number."""
+    buckets = [bucket for bucket, count in counts.items() if count]
+    if not buckets:
+        return "0"
+    least = min(buckets)
+    digits = "".join(f"{counts.get(bucket, 0):0{LANE}}" for bucket in range(max(buckets), least - 1, -1))
+    return f"{'-' if sign < 0 else ''}{digits}e{least * LANE}"
+
+
+def unpack_histogram(number: str | None) -> dict[int, int]:
+    """Read counts of the digits of a number that is not negative; nothing of null."""
+    digits = "" if number is None else number
+    counts: dict[int, int] = {}
+    bucket = (len(digits) - len(digits.rstrip("0"))) // LANE
+    for end in range(len(digits) - bucket * LANE, 0, -LANE):
+        count = int(digits[max(0, end - LANE) : end])
+        if count:
+            counts[bucket] = count
+        bucket += 1
+    return counts
+
+
+def bucket_of(column: str) -> str:
+    """Write the bucket of a column of µs. The function counts the bounds that are not above a number."""
+    return f"width_bucket({column} - 1, {_BOUNDS})"

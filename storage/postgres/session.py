@@ -14,6 +14,7 @@ from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import Names, find
 from storage.postgres.index_keys import by_id, by_id_bucket, by_seq, id_between, id_bucket, seq_among, seq_between
 from storage.postgres.partitions import EVERY_ID, id_bounds
+from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.search_patterns import like
 from storage.postgres.text import escape, unescape
 from storage.query import Filter, Order
@@ -43,6 +44,9 @@ DIALECT: Final = Dialect(
     ),
     text_columns={"request_id": "CASE request_id WHEN chr(1) THEN id::text ELSE request_id END"},
     sum="(coalesce({}, 0)::numeric + coalesce({}, 0))",
+    bucket=bucket_of,
+    histograms="sum({})::text",
+    to_counts=unpack_histogram,
     among="{} = ANY({}::bigint[])",
     # Text in bodies is looked for outside of SQL: storage/postgres/body_search.py.
     tool_text="strpos(search, {}) > 0",

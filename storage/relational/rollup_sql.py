@@ -7,11 +7,11 @@ UNION ALL. Of both there are two; those by status have a twentieth of the rows, 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from storage.aggregates import BOUNDS_US
+from storage.aggregates import Latencies
 from storage.query import Filter
-from storage.relational.rollups import LIMITED, LIMITED_BY_STATUS, STATUS_TABLES, TABLES
+from storage.relational.rollups import HISTOGRAMS, LEAST, LIMITED, LIMITED_BY_STATUS, MOST, STATUS_TABLES, TABLES
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where, rollup_conditions, texts
 from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, without_time
@@ -19,11 +19,6 @@ from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, 
 Tables = Mapping[Tier, tuple[str, str]]
 """Tier → its table, and the column that numbers its periods."""
 _LIMITED: Final = (*LIMITED, *LIMITED_BY_STATUS)
-_CASES: Final = " ".join(f"WHEN {{0}} <= {bound} THEN {place}" for place, bound in enumerate(BOUNDS_US))
-
-
-def bucket_of(column: str) -> str:
-    return f"CASE {_CASES.format(column)} ELSE {len(BOUNDS_US)} END"
 
 
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
@@ -62,6 +57,17 @@ async def rollup_where(session: Session, filter: Filter) -> Where | None:
 def sums(measures: Sequence[str]) -> str:
     """Write the sums of measures; some databases make larger numbers of them."""
     return ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in measures)
+
+
+def latency_sums(histogram: str, dialect: Dialect) -> str:
+    """Write the three columns that `add_latencies` reads, of one of `HISTOGRAMS`."""
+    place = HISTOGRAMS.index(histogram)
+    return f"min({LEAST[place]}), max({MOST[place]}), {dialect.histograms.format(histogram)}"
+
+
+def add_latencies(latencies: Latencies, columns: Sequence[Any], dialect: Dialect) -> None:
+    least_us, most_us, counts = columns
+    latencies.add(dialect.to_counts(counts), least_us, most_us)
 
 
 def during(where: Where, hours: Hours, dialect: Dialect) -> Where:

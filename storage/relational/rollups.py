@@ -5,20 +5,21 @@ the same without the two dimensions that make most rows, key and method, but wit
 are added up in memory; a backend merges the sums in its transaction.
 
 Invariant: a rollup row is the exact sum of the committed records of its hour (or day) and dimensions that retention and
-erasure have not taken out. The histograms have the bounds of the metrics, the upper bound belonging to its bucket, and
-a last bucket without an end. An hour counts `MAX_VALUES` values of a dimension apart, and all further ones as `OTHER`.
+erasure have not taken out; the least and the most of latencies are those of all that ever came. An hour counts
+`MAX_VALUES` values of a dimension apart, and all further ones as `OTHER`.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import add
-from typing import Final
+from typing import Final, TypeVar
 
-from storage.aggregates import BOUNDS_US, BUCKETS
+from storage.aggregates import Latencies
 from storage.query import ROLLUP_METHODS
 from storage.record import Record
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Tier
+
+T = TypeVar("T")
 
 DIMENSIONS: Final = (
     "project", "container", "client", "service", "route_id", "key_id", "source", "level", "method", "kind", "instance",
@@ -46,11 +47,13 @@ STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class")
 CUBES: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
 """All tables, and the columns of their keys after the period."""
 
-DURATIONS: Final = tuple(f"duration_{bucket:02}" for bucket in range(BUCKETS))
-FIRST_BYTES: Final = tuple(f"first_byte_{bucket:02}" for bucket in range(BUCKETS))
-MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes", *DURATIONS, *FIRST_BYTES)
-_DURATION: Final = 4
-_FIRST_BYTE: Final = _DURATION + BUCKETS
+MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes")
+LEAST: Final = ("duration_least_us", "first_byte_least_us")
+MOST: Final = ("duration_most_us", "first_byte_most_us")
+HISTOGRAMS: Final = ("durations", "first_bytes")
+"""Latencies by bucket, in a form of each backend; the columns above are their ends, null without any."""
+COLUMNS: Final = (*MEASURES, *LEAST, *MOST, *HISTOGRAMS)
+"""What the tables hold beside their keys."""
 _METHOD: Final = DIMENSIONS.index("method")
 _ADMITTED: Final = (*DIMENSIONS, *LIMITED_BY_STATUS)
 _LIMITED_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in (*LIMITED, *LIMITED_BY_STATUS))
@@ -59,10 +62,41 @@ _REMEMBERED_HOURS: Final = 4
 """Records come in about the order of their time: the hour that runs, and the one before."""
 
 Dimensions = tuple[int, ...]
-Sums = dict[tuple[int, ...], list[int]]
-"""Hour or day, and the columns of a key → measures."""
 Counted = tuple[int, Dimensions, int, int, str | None, bool]
 """Hour, dimensions, status, error type, host, whether a key was asked for: what records are told apart by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of some records."""
+
+    numbers: list[int]
+    """In the order of `MEASURES`."""
+    durations: Latencies
+    first_bytes: Latencies
+
+    def plus(self, other: "Measured") -> "Measured":
+        numbers = list(map(add, self.numbers, other.numbers))
+        return Measured(numbers, self.durations.plus(other.durations), self.first_bytes.plus(other.first_bytes))
+
+    def row(self, sign: int, pack: Callable[[Mapping[int, int], int], T]) -> tuple[int | T | None, ...]:
+        """Return the values of `COLUMNS`, to be added or, with a sign of -1, taken off.
+
+        Args:
+            sign: 1 or -1.
+            pack: From counts by bucket and the sign to the form of the backend.
+        """
+        both = self.durations, self.first_bytes
+        ends = [each.least_us for each in both] + [each.most_us for each in both]
+        return (
+            *(sign * number for number in self.numbers),
+            *(ends if sign > 0 else [None] * len(ends)),
+            *(pack(each.counts, sign) for each in both),
+        )
+
+
+Sums = dict[tuple[int, ...], Measured]
+"""Hour or day, and the columns of a key → what came of their records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +189,8 @@ class Rollups:
     """The counts of one batch, or of the records that one statement takes out."""
 
     def __init__(self) -> None:
-        self._sums: dict[Counted, list[int]] = {}
+        self._sums: dict[Counted, tuple[list[int], list[int], list[int]]] = {}
+        """Numbers, durations and first bytes, in the order of `Measured`."""
 
     @property
     def hours(self) -> set[int]:
@@ -170,18 +205,19 @@ class Rollups:
         key = (
             record.started_at_us // HOUR_US, dimensions, record.status or 0, error_type, record.host, record.keyed,
         )  # fmt: skip
-        sums = self._sums.get(key)
-        if sums is None:
-            sums = self._sums[key] = [0] * len(MEASURES)
-        sums[2] += record.request_bytes
-        sums[3] += record.response_bytes
+        cell = self._sums.get(key)
+        if cell is None:
+            cell = self._sums[key] = ([0] * len(MEASURES), [], [])
+        numbers, durations, first_bytes = cell
+        numbers[2] += record.request_bytes
+        numbers[3] += record.response_bytes
         if record.kind == "event":
-            sums[1] += 1
+            numbers[1] += 1
             return
-        sums[0] += 1
-        sums[_DURATION + bisect_left(BOUNDS_US, record.duration_us)] += 1
+        numbers[0] += 1
+        durations.append(record.duration_us)
         if first_byte_us is not None:
-            sums[_FIRST_BYTE + bisect_left(BOUNDS_US, first_byte_us)] += 1
+            first_bytes.append(first_byte_us)
 
     def admitted(self, limits: Limits, hosts: Mapping[str, int]) -> Admitted:
         """Return the sums by hour within limits that know all `hours`.
@@ -193,7 +229,9 @@ class Rollups:
         admitted: Sums = {}
         statuses: Sums = {}
         capped = 0
-        for (hour, dimensions, status, error_type, host, is_keyed), counts in self._sums.items():
+        for (hour, dimensions, status, error_type, host, is_keyed), cell in self._sums.items():
+            numbers, durations, first_bytes = cell
+            counts = Measured(numbers, Latencies.of(durations), Latencies.of(first_bytes))
             kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else hosts[host], error_type))
             capped |= bits
             class_ = status // 100
@@ -203,6 +241,6 @@ class Rollups:
         return Admitted(admitted, statuses, capped)
 
 
-def _merge(sums: Sums, key: tuple[int, ...], counts: list[int]) -> None:
+def _merge(sums: Sums, key: tuple[int, ...], counts: Measured) -> None:
     found = sums.get(key)
-    sums[key] = counts if found is None else list(map(add, found, counts))
+    sums[key] = counts if found is None else found.plus(counts)

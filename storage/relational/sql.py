@@ -71,6 +71,12 @@ class Dialect:
     """Condition that the column, the first `{}`, is among the numbers at the mark, the second."""
     number_list: Callable[[list[int]], object] = list
     """From numbers to that parameter."""
+    bucket: Callable[[str], str] = str
+    """From a column of µs to its bucket of `storage.aggregates.BOUNDS_US`."""
+    histograms: str = "sum({})"
+    """The sum of a column of histograms."""
+    to_counts: Callable[[Any], Mapping[int, int]] = dict
+    """From that sum to counts by bucket."""
     text_in: str = ""
     """Condition that path, error type or a body contains the lower-case text at each `{}`; empty: only the path."""
     tool_text: str = ""

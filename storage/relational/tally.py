@@ -3,16 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from storage.aggregates import (
-    BUCKETS,
-    FACETS,
-    FacetValue,
-    HistogramBucket,
-    ModelUsage,
-    Summary,
-    percentiles,
-    rate_per_s,
-)
+from storage.aggregates import FACETS, FacetValue, HistogramBucket, Latencies, ModelUsage, Summary, rate_per_s
 from storage.query import Filter
 
 
@@ -24,25 +15,23 @@ class Tally:
     events: int = 0
     request_bytes: int = 0
     response_bytes: int = 0
-    duration: list[int] = field(default_factory=lambda: [0] * BUCKETS)
-    first_byte: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+    duration: Latencies = field(default_factory=Latencies)
+    first_byte: Latencies = field(default_factory=Latencies)
+
+    @property
+    def exchanges(self) -> int:
+        return sum(self.status_classes.values())
 
     def add_class(self, name: str, exchanges: int) -> None:
         if exchanges:
             self.status_classes[name] = self.status_classes.get(name, 0) + exchanges
-
-    def add_buckets(self, duration: Sequence[int], first_byte: Sequence[int] = ()) -> None:
-        for bucket, count in enumerate(duration):
-            self.duration[bucket] += count
-        for bucket, count in enumerate(first_byte):
-            self.first_byte[bucket] += count
 
     def bucket(self, start_us: int) -> HistogramBucket:
         return HistogramBucket(
             start_us=start_us,
             status_classes=dict(sorted(self.status_classes.items())),
             events=self.events,
-            duration=percentiles(self.duration),
+            duration=self.duration.percentiles(),
         )
 
     def summary(
@@ -55,16 +44,15 @@ class Tally:
         complete: bool,
     ) -> Summary:
         """Show it as the totals of a filter whose records lie between two times."""
-        exchanges = sum(self.status_classes.values())
         return Summary(
-            exchanges=exchanges,
+            exchanges=self.exchanges,
             events=self.events,
             status_classes=dict(sorted(self.status_classes.items())),
             request_bytes=self.request_bytes,
             response_bytes=self.response_bytes,
-            duration=percentiles(self.duration),
-            first_byte=percentiles(self.first_byte),
-            rate_per_s=rate_per_s(exchanges, start_us, end_us),
+            duration=self.duration.percentiles(),
+            first_byte=self.first_byte.percentiles(),
+            rate_per_s=rate_per_s(self.exchanges, start_us, end_us),
             top=top,
             models=models,
             complete=complete,

@@ -3,21 +3,43 @@
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from storage.relational import usage
-from storage.relational.rollups import CUBES, LIMITED, LIMITED_BY_STATUS, MEASURES, Limits, Rollups
+from storage.relational.rollups import (
+    CUBES,
+    HISTOGRAMS,
+    LEAST,
+    LIMITED,
+    LIMITED_BY_STATUS,
+    MEASURES,
+    MOST,
+    Limits,
+    Rollups,
+)
 from storage.relational.time_ranges import DAY_HOURS
 from storage.sqlite.dictionary import find
+from storage.sqlite.histograms import MERGE, pack_histogram
+
+_ADDED: Final = "{0} + excluded.{0}"
+_END: Final = "coalesce({1}({0}, excluded.{0}), {0}, excluded.{0})"
+"""SQLite's function of two values is null where one of them is."""
+_MERGED: Final[dict[str, str]] = {
+    **dict.fromkeys(MEASURES, _ADDED),
+    **dict.fromkeys(LEAST, _END.format("{0}", "min")),
+    **dict.fromkeys(MOST, _END.format("{0}", "max")),
+    **dict.fromkeys(HISTOGRAMS, f"{MERGE}({{0}}, excluded.{{0}})"),
+}
+"""Column → what it becomes where there is a row of its key."""
 
 
-def _upsert(table: str, keys: Sequence[str], measures: Sequence[str] = MEASURES) -> str:
-    columns = (*keys, *measures)
+def _upsert(table: str, keys: Sequence[str], merged: Mapping[str, str] = _MERGED) -> str:
+    columns = (*keys, *merged)
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-        + ", ".join(f"{measure} = {measure} + excluded.{measure}" for measure in measures)
+        + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
     )
 
 
@@ -54,7 +76,7 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
     if admitted.capped:
         connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (admitted.capped,))
     for table, sums in admitted.by_table():
-        rows = [(*key, *(sign * count for count in counts)) for key, counts in sums.items()]
+        rows = [(*key, *measured.row(sign, pack_histogram)) for key, measured in sums.items()]
         connection.executemany(_UPSERTS[table], rows)
         if sign < 0:
             connection.executemany(_EMPTIED[table], [(*key, 0, 0) for key in sums])
@@ -68,7 +90,7 @@ def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> i
 
 # The rollup of the use of language models.
 
-_USAGE_UPSERT: Final = _upsert(usage.TABLE, ("hour", *usage.DIMENSIONS), usage.MEASURES)
+_USAGE_UPSERT: Final = _upsert(usage.TABLE, ("hour", *usage.DIMENSIONS), dict.fromkeys(usage.MEASURES, _ADDED))
 _USAGE_EMPTIED: Final = _emptied(usage.TABLE, ("hour", *usage.DIMENSIONS), ("calls",))
 _USAGE_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {usage.TABLE} WHERE hour = ?"
 _USAGE_DELETE: Final = deletion(usage.TABLE, ("hour", *usage.DIMENSIONS))

@@ -15,6 +15,7 @@ from storage.errors import SchemaTooNew, SchemaTooOld, StorageDamaged
 from storage.query import Durability
 from storage.sqlite.body_search import add_body_search
 from storage.sqlite.connection import transaction
+from storage.sqlite.histograms import add_histogram_functions
 from storage.sqlite.search_functions import add_search_functions
 
 _PAGE_BYTES: Final = 8192
@@ -55,6 +56,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
     """
     add_body_search(connection)
     add_search_functions(connection)
+    add_histogram_functions(connection)
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
     # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the file.
@@ -79,6 +81,7 @@ def prepare_writer(connection: sqlite3.Connection, durability: Durability, max_b
 def prepare_reader(connection: sqlite3.Connection) -> None:
     add_body_search(connection)
     add_search_functions(connection)
+    add_histogram_functions(connection)
     for pragma in ("query_only = on", f"cache_size = -{_READ_CACHE_KIB}", "temp_store = memory"):
         connection.execute(f"PRAGMA {pragma}")
 

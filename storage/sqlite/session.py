@@ -19,6 +19,7 @@ from storage.relational.sql import Dialect, Texts, Where
 from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks
+from storage.sqlite.histograms import SUM, bucket_of, unpack_histogram
 from storage.sqlite.search_functions import ID_TEXT, like
 
 T = TypeVar("T")
@@ -43,6 +44,9 @@ DIALECT: Final = Dialect(
     ),
     # 1 is that of the record itself (storage/sqlite/codec.py).
     text_columns={"request_id": f"CASE request_id WHEN 1 THEN {ID_TEXT} ELSE request_id END"},
+    bucket=bucket_of,
+    histograms=f"{SUM}({{}})",
+    to_counts=unpack_histogram,
     has_text="{} <> 0",
     among="{} IN (SELECT value FROM json_each({}))",
     number_list=lambda numbers: json.dumps(numbers),

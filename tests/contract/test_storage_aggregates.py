@@ -12,6 +12,7 @@ from storage.aggregates import FACETS, SAMPLE_ROWS, TOP_FIELDS
 from storage.base import Storage
 from storage.query import Filter, Scope
 from storage.record import Record
+from storage.relational.reads import few
 from storage.relational.time_ranges import HOUR_US
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import Reader, make_dataset
@@ -146,6 +147,20 @@ def test_a_histogram_counts_each_step(
 def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
     """Totals, percentiles and the most frequent values are those of the filter's records."""
     assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+def test_percentiles_of_many_are_told_from_buckets(
+    reader: Reader, filter: Filter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same buckets and ends wherever the figures come from: rollups of hours and days, rows, or both."""
+    for module in (few, model):
+        monkeypatch.setattr(module, "EXACT_ROWS", 0)
+    assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
+    assert reader.wait(reader.store.top(filter, "route")) == model.top(reader.records, filter, "route")
+    for since_us, until_us in ((HOUR, HOUR + 30 * HOUR_US), (HOUR + 17, HOUR + 5 * HOUR_US)):
+        found = reader.wait(reader.store.histogram(filter, since_us, until_us, 7))
+        assert found == model.histogram(reader.records, filter, since_us, until_us, 7)
 
 
 @pytest.mark.parametrize("filter", FILTERS)

@@ -1,6 +1,9 @@
-"""Percentiles are interpolated within buckets, and values are sorted by frequency."""
+"""Percentiles are exact of values, and near the truth of buckets; values are sorted by frequency."""
 
+import random
 from bisect import bisect_left
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,65 +13,119 @@ from storage.aggregates import (
     BOUNDS_US,
     BUCKETS,
     FACETS,
+    FIRST_STEP,
     ROLLUP_FACETS,
     TOPS,
+    Latencies,
     Percentiles,
     class_name,
     most_frequent,
-    percentile_us,
-    percentiles,
     rate_per_s,
     status_class,
 )
 from storage.relational.rollups import DIMENSIONS
 
-
-def counts_of(*durations_us: int) -> list[int]:
-    """Count durations by bucket."""
-    counts = [0] * BUCKETS
-    for duration_us in durations_us:
-        counts[bisect_left(BOUNDS_US, duration_us)] += 1
-    return counts
-
-
-@pytest.mark.parametrize(
-    ("durations_us", "share", "expected"),
-    [
-        ((), 0.5, None),
-        ((1,), 0.5, 500),
-        ((1, 1), 0.5, 500),
-        ((1, 1), 1.0, 1000),
-        ((1500, 1500), 0.5, 1750),
-        ((1, 1500), 0.75, 1750),
-        ((1, 1, 1, 400_000_000), 0.99, 300_000_000),
-        ((400_000_000,), 0.5, 300_000_000),
-        ((1, 30_000_000), 0.0, 0),
-    ],
-)
-def test_a_percentile_is_interpolated(durations_us: tuple[int, ...], share: float, expected: int | None) -> None:
-    """It lies in its bucket, in proportion to its rank; the open bucket answers its lower bound."""
-    assert percentile_us(counts_of(*durations_us), share) == expected
+DISTRIBUTIONS: dict[str, Callable[[random.Random], float]] = {
+    "constant": lambda chance: 1_020_000,
+    "narrow": lambda chance: chance.uniform(1_000_000, 1_040_000),
+    "uniform": lambda chance: chance.uniform(100, 2_000_000),
+    "normal": lambda chance: max(1, chance.gauss(50_000, 9_000)),
+    "exponential": lambda chance: chance.expovariate(1 / 20_000),
+    "log-normal": lambda chance: chance.lognormvariate(9, 1.5),
+    "heavy tail": lambda chance: 500 * chance.paretovariate(0.9),
+    "two humps": lambda chance: chance.gauss(900, 40) if chance.random() < 0.7 else chance.gauss(3_000_000, 200_000),
+    "steps": lambda chance: chance.choice((250, 5_000, 5_001, 30_000_000)),
+    "a few slow ones": lambda chance: 3_000_000_000 if chance.random() < 0.03 else chance.uniform(30, 60),
+}
 
 
-@given(st.lists(st.integers(0, 400_000_000), min_size=1, max_size=60), st.floats(0.01, 1.0))
-def test_a_percentile_lies_in_the_bucket_of_its_rank(durations_us: list[int], share: float) -> None:
-    """The true percentile and the interpolated one share a bucket, the bounds included."""
-    found = percentile_us(counts_of(*durations_us), share)
-    rank = min(len(durations_us) - 1, max(0, -int(-share * len(durations_us) // 1) - 1))
-    bucket = bisect_left(BOUNDS_US, sorted(durations_us)[rank])
-    low = BOUNDS_US[bucket - 1] if bucket else 0
-    assert found is not None
-    assert low <= found <= BOUNDS_US[min(bucket, BUCKETS - 2)]
+def exact(values: list[int]) -> Percentiles:
+    return Latencies(values=sorted(values)).percentiles()
 
 
-def test_percentiles_rise() -> None:
-    """The three shown ones are in order, and absent without measurements."""
-    found = percentiles(counts_of(*range(0, 2_000_000, 10_000)))
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("number", [1, 7, 100, 20_000])
+def test_an_estimate_is_at_most_5_per_cent_off(name: str, number: int) -> None:
+    """Of any distribution from microseconds to an hour, and within what was measured."""
+    chance = random.Random(f"{name} {number}")
+    values = [round(DISTRIBUTIONS[name](chance)) for _ in range(number)]
+    found, true = Latencies.of(values).percentiles(), exact(values)
+    assert found.is_estimated
+    for estimate, value in zip(figures(found), figures(true), strict=True):
+        assert abs(estimate - value) <= max(1, 0.05 * value)
+        assert min(values) <= estimate <= max(values)
+
+
+@given(st.lists(st.integers(0, 4_096_000_000), min_size=1, max_size=60))
+def test_an_estimate_is_near_any_values(values: list[int]) -> None:
+    """The same of values that nobody chose; and percentiles rise."""
+    found, true = figures(Latencies.of(values).percentiles()), figures(exact(values))
+    assert found == sorted(found)
+    assert all(
+        abs(estimate - value) <= max(1, 0.05 * value) and min(values) <= estimate <= max(values)
+        for estimate, value in zip(found, true, strict=True)
+    )
+
+
+def figures(found: Percentiles) -> list[int]:
     assert found.p50_us is not None
     assert found.p95_us is not None
     assert found.p99_us is not None
-    assert found.p50_us < found.p95_us < found.p99_us
-    assert percentiles([0] * BUCKETS) == Percentiles(None, None, None)
+    return [found.p50_us, found.p95_us, found.p99_us]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], Percentiles()),
+        ([7], Percentiles(7, 7, 7)),
+        ([2, 1], Percentiles(1, 2, 2)),
+        (list(range(100, 0, -1)), Percentiles(50, 95, 99)),
+        (list(range(1, 22)), Percentiles(11, 20, 21)),
+    ],
+)
+def test_a_percentile_of_values_is_the_nearest_rank(values: list[int], expected: Percentiles) -> None:
+    """The least value that so many per cent do not exceed, whatever the order of the values."""
+    assert exact(values) == expected
+
+
+def test_forty_requests_of_a_second_take_a_second() -> None:
+    """What was shown as 1,750 ms once."""
+    values = [1_000_000 + 1000 * number for number in range(41)]
+    assert exact(values).p50_us == 1_020_000
+    estimate = Latencies.of(values).percentiles().p50_us
+    assert estimate is not None
+    assert 1_000_000 <= estimate <= 1_040_000
+
+
+def test_beyond_an_hour_the_most_is_all_that_is_known() -> None:
+    """The last bucket has no end."""
+    assert Latencies.of([10, 5_000_000_000, 9_000_000_000]).percentiles() == Percentiles(
+        9_000_000_000, 9_000_000_000, 9_000_000_000, is_estimated=True
+    )
+    assert Latencies({BUCKETS - 1: 2}).percentiles().p50_us == BOUNDS_US[-1]
+
+
+def test_nothing_measured_has_no_percentiles() -> None:
+    """Neither of no values nor of empty buckets."""
+    assert Latencies().percentiles() == Latencies({3: 0}).percentiles() == Percentiles()
+
+
+def test_sums_are_those_of_all_values() -> None:
+    """Adding two is counting both; values are known where both were."""
+    both = Latencies.of([5, 900]).plus(Latencies.of([4, 4, 70_000]))
+    assert both == Latencies.of([5, 900, 4, 4, 70_000])
+    assert Latencies().plus(Latencies.of([3])) == Latencies.of([3])
+    assert Latencies(values=[1]).plus(Latencies(values=[2])).values == [1, 2]
+    assert Latencies(values=[1]).plus(Latencies.of([2])).values is None
+
+
+def test_bounds_are_those_of_native_histograms() -> None:
+    """Each is the whole part of an eighth of a doubling; a second is one of them, and belongs to its bucket."""
+    assert (BOUNDS_US[0], BOUNDS_US[-1], BUCKETS) == (1, 4_096_000_000, 256)
+    assert BOUNDS_US[-FIRST_STEP] == 1_000_000
+    assert all(low <= high <= (low + 1) * 2 ** (1 / 8) for low, high in pairwise(BOUNDS_US))
+    assert bisect_left(BOUNDS_US, 1_000_000) + 1 == bisect_left(BOUNDS_US, 1_000_001)
 
 
 def test_names_of_classes() -> None:

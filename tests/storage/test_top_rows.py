@@ -1,11 +1,11 @@
 """Rows of a top list are put together by name."""
 
-from storage.aggregates import TopRow, most
+from storage.aggregates import Latencies, TopRow, most
 
 
 def row(*names: str | None, exchanges: int) -> TopRow:
-    made = TopRow(names)
-    made.add(3, (exchanges, 1, 0, 10, 20, 0.5))
+    made = TopRow(names, durations=Latencies({30: exchanges}, 12, 14))
+    made.add((exchanges, 1, 0, 10, 20, 0.5))
     return made
 
 
@@ -15,6 +15,6 @@ def test_rows_of_one_name_are_one() -> None:
     found = most(rows, lambda names: ("a",) if names == ("c",) else names)
     assert [(row.names, row.exchanges) for row in found] == [(("a",), 4), ((None,), 3), (("b",), 2)]
     assert (found[0].client_errors, found[0].request_bytes, found[0].cost_usd) == (2, 20, 1.0)
-    assert found[0].durations[3] == 4
+    assert found[0].durations.counts == {30: 4}
     assert rows[1].exchanges == 3
-    assert found[0].duration.p50_us is not None
+    assert found[0].duration.is_estimated

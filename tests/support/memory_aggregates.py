@@ -1,11 +1,11 @@
 """Facets, histogram and summary of records in memory: their meaning, written down once, for tests."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from storage.aggregates import (
-    BOUNDS_US,
+    EXACT_ROWS,
     FACETS,
     MAX_FACET_VALUES,
     MAX_TOP_VALUES,
@@ -15,6 +15,7 @@ from storage.aggregates import (
     TOPS,
     FacetValue,
     Histogram,
+    Latencies,
     Names,
     Summary,
     Top,
@@ -39,9 +40,23 @@ def add(tally: Tally, record: Record) -> None:
         tally.events += 1
         return
     tally.add_class(status_class(record.status), 1)
-    tally.duration[bisect_left(BOUNDS_US, record.duration_us)] += 1
+    measure(tally.duration, record.duration_us)
     if record.first_byte_us is not None:
-        tally.first_byte[bisect_left(BOUNDS_US, record.first_byte_us)] += 1
+        measure(tally.first_byte, record.first_byte_us)
+
+
+def measure(latencies: Latencies, value_us: int) -> None:
+    """Add one value, by its bucket and as itself."""
+    one = Latencies.of([value_us])
+    latencies.add(one.counts, one.least_us, one.most_us)
+    latencies.values = sorted((*(latencies.values or ()), value_us))
+
+
+def forget_values(exchanges: int, *measured: Latencies) -> None:
+    """Leave only buckets where there are too many exchanges, or none."""
+    if not 0 < exchanges <= EXACT_ROWS:
+        for latencies in measured:
+            latencies.values = None
 
 
 def count_usage(usage: UsageTally, record: Record) -> None:
@@ -82,7 +97,13 @@ def facets(records: Sequence[Record], filter: Filter, names: Sequence[str]) -> d
     return answer
 
 
-def histogram(records: Sequence[Record], filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
+def histogram(
+    records: Sequence[Record],
+    filter: Filter,
+    since_us: int,
+    until_us: int,
+    buckets: int,
+) -> Histogram:
     """Count records over time."""
     step, starts = steps(since_us, until_us, buckets, is_long=False)
     tallies = [Tally() for _ in starts]
@@ -90,6 +111,8 @@ def histogram(records: Sequence[Record], filter: Filter, since_us: int, until_us
     for record in records:
         if matches(wanted, record):
             add(tallies[bisect_right(starts, record.started_at_us) - 1], record)
+    exchanges = sum(tally.exchanges for tally in tallies)
+    forget_values(exchanges, *(tally.duration for tally in tallies))
     return Histogram([tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)], step, complete=True)
 
 
@@ -99,6 +122,7 @@ def summary(records: Sequence[Record], filter: Filter) -> Summary:
     found = [record for record in records if matches(filter, record)]
     for record in found:
         add(tally, record)
+    forget_values(tally.exchanges, tally.duration, tally.first_byte)
     for record in records if filter.kind != "event" else ():
         if matches(calls_of(filter), record):
             count_usage(usage, record)
@@ -116,8 +140,12 @@ def top(records: Sequence[Record], filter: Filter, by: str) -> Top:
         if record.kind == "exchange" and matches(replace(filter, kind="exchange"), record):
             names, status = names_of(record, TOP_FIELDS[by]), (record.status or 0) // 100
             counts = (1, status == 4, status == 5, record.request_bytes, record.response_bytes, record.cost_usd or 0.0)
-            found.setdefault(names, TopRow(names)).add(bisect_left(BOUNDS_US, record.duration_us), counts)
-    return Top(most(found.values()), sum(row.exchanges for row in found.values()), complete=True)
+            row = found.setdefault(names, TopRow(names))
+            row.add(counts)
+            measure(row.durations, record.duration_us)
+    seen = sum(row.exchanges for row in found.values())
+    forget_values(seen, *(row.durations for row in found.values()))
+    return Top(most(found.values()), seen, complete=True)
 
 
 def is_failure(record: Record) -> bool:

@@ -35,7 +35,7 @@ def _print_totals(summary: Mapping[str, Any]) -> None:
     say(f"events      {summary['events']:>12,}")
     say(f"bytes       {summary['request_bytes']:>12,} in   {summary['response_bytes']:,} out")
     for name, title in (("duration_ms", "duration"), ("first_byte_ms", "first byte")):
-        say(f"{title:12}" + "   ".join(f"{key} {_ms(value)}" for key, value in summary[name].items()))
+        say(f"{title:12}" + "   ".join(f"{key} {_percentile(summary[name], key)}" for key in ("p50", "p95", "p99")))
 
 
 def _print_usage(usage: Mapping[str, Any] | None) -> None:
@@ -57,8 +57,9 @@ def _print_usage(usage: Mapping[str, Any] | None) -> None:
     out.print(table)
 
 
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.1f} ms"
+def _percentile(found: Mapping[str, Any], name: str) -> str:
+    value = found[name]
+    return "–" if value is None else f"{'≈ ' if found['estimated'] else ''}{value:,.1f} ms"
 
 
 def _status_values(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -114,7 +115,7 @@ def _print_top(found: Mapping[str, Any]) -> None:
     for row in rows:
         name = visible(" ".join(part for part in (row["method"], row["value"] or "–") if part))
         cells = [f"{row['exchanges']:,}", _share(row, "client_errors"), _share(row, "server_errors")]
-        cells += [_ms(row["duration_ms"][name]) for name in ("p50", "p95")]
+        cells += [_percentile(row["duration_ms"], name) for name in ("p50", "p95")]
         cells += [f"{row['response_bytes']:,}", *([f"${row['cost_usd']:,.4f}"] if has_cost else [])]
         table.add_row(name, *cells)
     console().print(table)

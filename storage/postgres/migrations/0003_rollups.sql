@@ -4,18 +4,12 @@ CREATE TABLE sidelog.measures (
     events bigint NOT NULL,
     request_bytes bigint NOT NULL,
     response_bytes bigint NOT NULL,
-    duration_00 bigint NOT NULL, duration_01 bigint NOT NULL, duration_02 bigint NOT NULL,
-    duration_03 bigint NOT NULL, duration_04 bigint NOT NULL, duration_05 bigint NOT NULL,
-    duration_06 bigint NOT NULL, duration_07 bigint NOT NULL, duration_08 bigint NOT NULL,
-    duration_09 bigint NOT NULL, duration_10 bigint NOT NULL, duration_11 bigint NOT NULL,
-    duration_12 bigint NOT NULL, duration_13 bigint NOT NULL, duration_14 bigint NOT NULL,
-    duration_15 bigint NOT NULL, duration_16 bigint NOT NULL, duration_17 bigint NOT NULL,
-    first_byte_00 bigint NOT NULL, first_byte_01 bigint NOT NULL, first_byte_02 bigint NOT NULL,
-    first_byte_03 bigint NOT NULL, first_byte_04 bigint NOT NULL, first_byte_05 bigint NOT NULL,
-    first_byte_06 bigint NOT NULL, first_byte_07 bigint NOT NULL, first_byte_08 bigint NOT NULL,
-    first_byte_09 bigint NOT NULL, first_byte_10 bigint NOT NULL, first_byte_11 bigint NOT NULL,
-    first_byte_12 bigint NOT NULL, first_byte_13 bigint NOT NULL, first_byte_14 bigint NOT NULL,
-    first_byte_15 bigint NOT NULL, first_byte_16 bigint NOT NULL, first_byte_17 bigint NOT NULL
+    duration_least_us bigint,
+    first_byte_least_us bigint,
+    duration_most_us bigint,
+    first_byte_most_us bigint,
+    durations numeric NOT NULL,
+    first_bytes numeric NOT NULL
 );
 
 -- Sums per combination of dimensions, 0 for null: by hour since the epoch, and again by day. Instance is one of them, so

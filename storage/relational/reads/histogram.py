@@ -7,18 +7,28 @@ from typing import Final
 
 from storage.aggregates import Histogram, class_name
 from storage.query import Filter
+from storage.relational.reads.few import few_exchanges
 from storage.relational.reads.scan import scan, seq_range, start_range
-from storage.relational.rollup_sql import Tables, bucket_of, rollup_rows, rollup_where, sums, tables_for
-from storage.relational.rollups import DURATIONS
+from storage.relational.rollup_sql import (
+    Tables,
+    add_latencies,
+    latency_sums,
+    rollup_rows,
+    rollup_where,
+    sums,
+    tables_for,
+)
+from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.session import Rows, Session
-from storage.relational.sql import KINDS
+from storage.relational.sql import KINDS, Dialect
 from storage.relational.tally import Tally, within
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, split, steps
 
 MAX_SCAN_ROWS: Final = 500_000
 """Rows that are scanned rather than shown by the hour: about half a second."""
 _EVENT: Final = KINDS.index("event")
-_MEASURES: Final = ("exchanges", "events", *DURATIONS)
+_COUNTS: Final = ("exchanges", "events")
+_COLUMNS: Final = ("status_class", *_COUNTS, LEAST[0], MOST[0], HISTOGRAMS[0])
 
 
 async def histogram(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
@@ -37,6 +47,8 @@ async def histogram(session: Session, filter: Filter, since_us: int, until_us: i
     complete = True
     for edge in edges:
         complete &= await _add_rows(session, edge, starts[0], step, tallies)
+    if complete and starts:
+        await _measure_few(session, wanted, starts[0], step, tallies, is_counted=edges != [wanted])
     return Histogram([tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)], step, complete)
 
 
@@ -47,29 +59,50 @@ async def _add_hours(
     if where is None or hours.is_empty:
         return
     has_days = all(start % (DAY_HOURS * HOUR_US) == 0 for start in starts)
-    columns = ("status_class", *_MEASURES)
-    rows, parameters = rollup_rows(tables, where, hours, columns, session.dialect, only_hours=not has_days)
-    sql = f"SELECT hour, status_class, {sums(_MEASURES)} FROM {rows} GROUP BY hour, status_class"
+    rows, parameters = rollup_rows(tables, where, hours, _COLUMNS, session.dialect, only_hours=not has_days)
+    measured = f"{sums(_COUNTS)}, {latency_sums(HISTOGRAMS[0], session.dialect)}"
+    sql = f"SELECT hour, status_class, {measured} FROM {rows} GROUP BY hour, status_class"
     for hour, class_, exchanges, events, *durations in await session.fetch(sql, parameters):
         tally = tallies[bisect_right(starts, hour * HOUR_US) - 1]
         tally.add_class(class_name(class_), exchanges)
         tally.events += events
-        tally.add_buckets(durations)
+        add_latencies(tally.duration, durations, session.dialect)
 
 
 async def _add_rows(session: Session, filter: Filter, start_us: int, step_us: int, tallies: list[Tally]) -> bool:
     def add(rows: Rows) -> None:
-        for place, kind, class_, bucket, count in rows:
+        for place, kind, class_, bucket, count, least_us, most_us in rows:
             tally = tallies[place]
             if kind == _EVENT:
                 tally.events += count
             else:
                 tally.add_class(class_name(class_), count)
-                tally.duration[bucket] += count
+                tally.duration.add({bucket: count}, least_us, most_us)
 
-    mark = session.dialect.mark
+    dialect = session.dialect
     select = (
-        f"SELECT (started_at_us - {mark(1)}) / {mark(2)}, kind, coalesce(status / 100, 0), "
-        f"{bucket_of('duration_us')}, count(*)"
+        f"SELECT {_place(dialect)}, kind, coalesce(status / 100, 0), {dialect.bucket('duration_us')}, count(*), "
+        "min(duration_us), max(duration_us)"
     )
     return await scan(session, filter, select, " GROUP BY 1, 2, 3, 4", add, before=(start_us, step_us))
+
+
+async def _measure_few(
+    session: Session, filter: Filter, start_us: int, step_us: int, tallies: list[Tally], *, is_counted: bool
+) -> None:
+    """Read the latencies of few exchanges, which are then exact."""
+    select, before = f"SELECT {_place(session.dialect)}, duration_us", (start_us, step_us)
+    exchanges = sum(tally.exchanges for tally in tallies)
+    rows = await few_exchanges(session, filter, exchanges, select, is_counted=is_counted, before=before)
+    if rows is None:
+        return
+    found: list[list[int]] = [[] for _ in tallies]
+    for place, duration_us in rows:
+        found[place].append(duration_us)
+    for tally, values in zip(tallies, found, strict=True):
+        tally.duration.values = sorted(values)
+
+
+def _place(dialect: Dialect) -> str:
+    """Write the step that a row is in; the first two parameters are start and length of the steps."""
+    return f"(started_at_us - {dialect.mark(1)}) / {dialect.mark(2)}"

@@ -5,25 +5,27 @@
 from dataclasses import replace
 from typing import Final
 
-from storage.aggregates import BUCKETS, FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
+from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, Summary, class_name
 from storage.query import Filter
 from storage.record import LEVELS
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.facets import count_values, named
+from storage.relational.reads.few import few_exchanges
 from storage.relational.reads.scan import scan, start_range
 from storage.relational.rollup_sql import (
-    bucket_of,
+    add_latencies,
     can_count,
     can_count_by_status,
     during,
+    latency_sums,
     rollup_rows,
     rollup_where,
     sums,
     tables_for,
 )
-from storage.relational.rollups import MEASURES, STATUS_TABLES
+from storage.relational.rollups import COLUMNS, HISTOGRAMS, MEASURES, STATUS_TABLES
 from storage.relational.session import Rows, Session
-from storage.relational.sql import KINDS
+from storage.relational.sql import KINDS, Dialect
 from storage.relational.tally import Tally, extent
 from storage.relational.time_ranges import HOUR_US, Hours, split
 from storage.relational.usage import usage
@@ -32,11 +34,6 @@ _EVENT: Final = KINDS.index("event")
 _STATUS_TABLE: Final = STATUS_TABLES["hour"][0]
 _WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
-_SCAN_SUMS: Final = (
-    f"SELECT kind, coalesce(status / 100, 0), {bucket_of('duration_us')}, "
-    f"CASE WHEN coalesce(first_byte_us, -1) < 0 THEN -1 ELSE {bucket_of('first_byte_us')} END, "
-    "count(*), sum(request_bytes), sum(response_bytes)"
-)
 _SCAN_TOPS: Final = (
     f"SELECT {', '.join(FACETS[name] for name in _ROLLUP_TOPS)}, "
     "CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE 0 END, count(*)"
@@ -49,8 +46,9 @@ async def summary(session: Session, filter: Filter) -> Summary:
     state = await session.state()
     filter = state.visible(filter)
     edges, complete = [filter], True
+    is_counted = can_count(filter, state.capped_dimensions)
     oldest_us, newest_us = await start_range(session)
-    if can_count(filter, state.capped_dimensions):
+    if is_counted:
         cut = split(filter, newest_us)
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
@@ -59,6 +57,8 @@ async def summary(session: Session, filter: Filter) -> Summary:
     for edge in edges:
         complete &= await _add_sums(session, edge, tally)
         complete &= complete and await _add_tops(session, edge, tops)
+    if complete:
+        await _measure_few(session, filter, tally, is_counted=is_counted)
     models, is_whole = await usage(session, filter, newest_us)
     start, end = extent(filter, oldest_us, newest_us)
     top = {
@@ -72,14 +72,25 @@ async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Tall
     where = await rollup_where(session, filter)
     if tables is None or where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(tables, where, hours, ("status_class", *MEASURES), session.dialect)
-    sql = f"SELECT status_class, {sums(MEASURES)} FROM {rows} GROUP BY status_class"
-    for class_, *row in await session.fetch(sql, parameters):
-        tally.add_class(class_name(class_), row[0])
-        tally.events += row[1]
-        tally.request_bytes += row[2]
-        tally.response_bytes += row[3]
-        tally.add_buckets(row[4 : 4 + BUCKETS], row[4 + BUCKETS :])
+    rows, parameters = rollup_rows(tables, where, hours, ("status_class", *COLUMNS), session.dialect)
+    latencies = ", ".join(latency_sums(histogram, session.dialect) for histogram in HISTOGRAMS)
+    sql = f"SELECT status_class, {sums(MEASURES)}, {latencies} FROM {rows} GROUP BY status_class"
+    for class_, exchanges, events, request_bytes, response_bytes, *measured in await session.fetch(sql, parameters):
+        tally.add_class(class_name(class_), exchanges)
+        tally.events += events
+        tally.request_bytes += request_bytes
+        tally.response_bytes += response_bytes
+        add_latencies(tally.duration, measured[:3], session.dialect)
+        add_latencies(tally.first_byte, measured[3:], session.dialect)
+
+
+async def _measure_few(session: Session, filter: Filter, tally: Tally, *, is_counted: bool) -> None:
+    """Read the latencies of few exchanges, which are then exact."""
+    select = "SELECT duration_us, first_byte_us"
+    rows = await few_exchanges(session, filter, tally.exchanges, select, is_counted=is_counted)
+    if rows is not None:
+        tally.duration.values = sorted(duration_us for duration_us, _ in rows)
+        tally.first_byte.values = sorted(value for _, value in rows if value is not None and value >= 0)
 
 
 async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: dict[int, int]) -> bool:
@@ -113,18 +124,27 @@ async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: 
 
 async def _add_sums(session: Session, filter: Filter, tally: Tally) -> bool:
     def add(rows: Rows) -> None:
-        for kind, class_, duration, first_byte, count, request_bytes, response_bytes in rows:
+        for kind, class_, count, request_bytes, response_bytes, duration, *ends, first_byte, least, most in rows:
             tally.request_bytes += int(request_bytes)
             tally.response_bytes += int(response_bytes)
             if kind == _EVENT:
                 tally.events += count
                 continue
             tally.add_class(class_name(class_), count)
-            tally.duration[duration] += count
+            tally.duration.add({duration: count}, *ends)
             if first_byte >= 0:
-                tally.first_byte[first_byte] += count
+                tally.first_byte.add({first_byte: count}, least, most)
 
-    return await scan(session, filter, _SCAN_SUMS, " GROUP BY 1, 2, 3, 4", add)
+    return await scan(session, filter, _scan_sums(session.dialect), " GROUP BY 1, 2, 6, 9", add)
+
+
+def _scan_sums(dialect: Dialect) -> str:
+    first_byte = f"CASE WHEN coalesce(first_byte_us, -1) < 0 THEN -1 ELSE {dialect.bucket('first_byte_us')} END"
+    return (
+        "SELECT kind, coalesce(status / 100, 0), count(*), sum(request_bytes), sum(response_bytes), "
+        f"{dialect.bucket('duration_us')}, min(duration_us), max(duration_us), "
+        f"{first_byte}, min(first_byte_us), max(first_byte_us)"
+    )
 
 
 async def _add_tops(session: Session, filter: Filter, tops: Counts) -> bool:

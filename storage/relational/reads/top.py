@@ -6,20 +6,23 @@ from typing import Any, Final
 from storage.aggregates import MAX_GROUPS, TOP_FIELDS, Names, Top, TopRow, most
 from storage.query import Filter
 from storage.relational.packing import unpack_address
+from storage.relational.reads.few import few_exchanges
 from storage.relational.reads.scan import scan
-from storage.relational.rollup_sql import bucket_of
 from storage.relational.session import Rows, Session
 from storage.relational.sql import DIMENSIONS
 
 _SUMS: Final = (
     "count(*), sum(CASE WHEN status / 100 = 4 THEN 1 ELSE 0 END), sum(CASE WHEN status / 100 = 5 THEN 1 ELSE 0 END), "
-    "sum(request_bytes), sum(response_bytes), sum(coalesce(cost_usd, 0))"
+    "sum(request_bytes), sum(response_bytes), sum(coalesce(cost_usd, 0)), min(duration_us), max(duration_us)"
 )
+
+Groups = dict[tuple[Any, ...], TopRow]
+"""Values as they are stored → what came of their records."""
 
 
 async def top(session: Session, filter: Filter, by: str) -> Top:
     columns = TOP_FIELDS[by]
-    found: dict[tuple[Any, ...], TopRow] = {}
+    found: Groups = {}
     is_full = False
 
     def add(rows: Rows) -> bool:
@@ -29,19 +32,38 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
             known = found.get(values)
             if known is None:
                 known = found[values] = TopRow(())
-            known.add(row[len(columns)], row[len(columns) + 1 :])
+            bucket, *counts, least_us, most_us = row[len(columns) :]
+            known.add(counts)
+            known.durations.add({bucket: counts[0]}, least_us, most_us)
         is_full = len(found) >= MAX_GROUPS
         return is_full
 
     places = ", ".join(str(place + 1) for place in range(len(columns) + 1))
-    select = f"SELECT {', '.join(columns)}, {bucket_of('duration_us')}, {_SUMS}"
+    select = f"SELECT {', '.join(columns)}, {session.dialect.bucket('duration_us')}, {_SUMS}"
     visible = (await session.state()).visible(replace(filter, kind="exchange"))
     complete = await scan(session, visible, select, f" GROUP BY {places}", add)
-    rows = await _named(session, columns, found)
-    return Top(most(rows), sum(row.exchanges for row in rows), complete and not is_full)
+    complete &= not is_full
+    seen = sum(row.exchanges for row in found.values())
+    if complete:
+        await _measure_few(session, visible, columns, found, seen)
+    return Top(most(await _named(session, columns, found)), seen, complete)
 
 
-async def _named(session: Session, columns: tuple[str, ...], found: dict[tuple[Any, ...], TopRow]) -> list[TopRow]:
+async def _measure_few(
+    session: Session, filter: Filter, columns: tuple[str, ...], found: Groups, exchanges: int
+) -> None:
+    """Read the latencies of few exchanges, which are then exact."""
+    select = f"SELECT {', '.join(columns)}, duration_us"
+    rows = await few_exchanges(session, filter, exchanges, select, is_counted=False)
+    values: dict[tuple[Any, ...], list[int]] = {}
+    for *names, duration_us in rows or ():
+        values.setdefault(tuple(names), []).append(duration_us)
+    if values.keys() == found.keys():
+        for names, row in found.items():
+            row.durations.values = sorted(values[names])
+
+
+async def _named(session: Session, columns: tuple[str, ...], found: Groups) -> list[TopRow]:
     coded = [place for place, column in enumerate(columns) if column in DIMENSIONS]
     text = await session.text_of({values[place] for values in found for place in coded if values[place]})
 

@@ -41,6 +41,7 @@ async def test_a_histogram_counts_over_time(client: Client, world: World) -> Non
     assert found["step_s"] == 300
     full = next(bucket for bucket in found["buckets"] if bucket["exchanges"])
     assert 100 <= full["duration_ms"]["p50"] <= 250
+    assert full["duration_ms"]["estimated"] is False
 
 
 @pytest.mark.parametrize("since", ["0s", "4545-02-08T10:00:00Z", "9999-12-31T23:59:59.999-23:59"])

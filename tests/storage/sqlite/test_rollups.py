@@ -3,23 +3,30 @@
 import contextlib
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from storage.aggregates import DURATION_BUCKETS_S, FacetValue
+from storage.aggregates import FacetValue
 from storage.query import EVERYTHING, Count, Filter, Scope
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
+from storage.sqlite.histograms import unpack_histogram
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 
-BUCKETS = len(DURATION_BUCKETS_S) + 1
 
-
-async def sums(path: Path, *columns: str) -> list[tuple[int, ...]]:
+async def sums(path: Path, *columns: str) -> list[tuple[Any, ...]]:
     """Read columns of all rollup rows."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         return connection.execute(f"SELECT {', '.join(columns)} FROM rollups ORDER BY {', '.join(columns)}").fetchall()
+
+
+async def histograms(path: Path, table: str = "rollups") -> list[tuple[dict[int, int], ...]]:
+    """Read the histograms of all rows."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"SELECT durations, first_bytes FROM {table}").fetchall()
+    return [tuple(unpack_histogram(packed) for packed in row) for row in rows]
 
 
 def statuses(path: Path, *columns: str, table: str = "status_rollups") -> list[tuple[int, ...]]:
@@ -60,7 +67,7 @@ async def test_batches_add_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("duration_us", "bucket"),
-    [(0, 0), (1000, 0), (1001, 1), (2500, 1), (300_000_000, BUCKETS - 2), (300_000_001, BUCKETS - 1), (2**62, 17)],
+    [(0, 0), (1, 0), (2, 7), (1_000_000, 158), (1_000_001, 159), (4_096_000_000, 254), (2**62, 255)],
 )
 async def test_a_bucket_includes_its_upper_bound(tmp_path: Path, duration_us: int, bucket: int) -> None:
     """A duration is counted in the first bucket whose bound it does not exceed, and so is the first byte."""
@@ -68,10 +75,20 @@ async def test_a_bucket_includes_its_upper_bound(tmp_path: Path, duration_us: in
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(make_batch(make_record(duration_us=duration_us, first_byte_us=duration_us)))
         await store.commit(make_batch(make_record(duration_us=duration_us, first_byte_us=None)))
-    durations = [f"duration_{number:02}" for number in range(BUCKETS)]
-    first_bytes = [f"first_byte_{number:02}" for number in range(BUCKETS)]
-    assert await sums(path, *durations) == [tuple(2 * (number == bucket) for number in range(BUCKETS))]
-    assert await sums(path, *first_bytes) == [tuple(int(number == bucket) for number in range(BUCKETS))]
+    [(durations, first_bytes)] = await histograms(path)
+    assert (durations, first_bytes) == ({bucket: 2}, {bucket: 1})
+    columns = ("duration_least_us", "duration_most_us", "first_byte_least_us", "first_byte_most_us")
+    assert await sums(path, *columns) == [(duration_us,) * 4]
+
+
+async def test_the_ends_of_latencies_are_kept(tmp_path: Path) -> None:
+    """The least and the most of all batches; null where nothing was measured."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        for duration_us in (70, 5, 90, 31):
+            await store.commit(make_batch(make_record(duration_us=duration_us, first_byte_us=None)))
+    columns = ("duration_least_us", "duration_most_us", "first_byte_least_us", "first_byte_most_us")
+    assert await sums(path, *columns) == [(5, 90, None, None)]
 
 
 async def test_methods_that_clients_invent_are_one_row(tmp_path: Path) -> None:
@@ -89,12 +106,13 @@ async def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:
     async with await SqliteStorage.open(path, durability="fast") as store:
         for hour in range(0, 60, 7):
             await store.commit(make_batch(*[make_record(started_at_us=START_US + hour * HOUR_US) for _ in range(3)]))
-    hours = await sums(path, "hour", "exchanges", "response_bytes", "duration_00")
+    hours = await sums(path, "hour", "exchanges", "response_bytes")
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        days = connection.execute(
-            "SELECT day, exchanges, response_bytes, duration_00 FROM rollups_daily ORDER BY day"
-        ).fetchall()
+        days = connection.execute("SELECT day, exchanges, response_bytes FROM rollups_daily ORDER BY day").fetchall()
     assert len(days) == 3
+    assert [sum(durations.values()) for durations, _ in await histograms(path, "rollups_daily")] == [
+        exchanges for _, exchanges, _ in days
+    ]
     for day, *counts in days:
         assert counts == [
             sum(column) for column in zip(*(row[1:] for row in hours if row[0] // 24 == day), strict=True)

@@ -16,6 +16,7 @@ from proxy.cli import app
 from proxy.process.data_dir import is_in_use, lock_data_dir, update_state
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id, new_id
+from storage.relational.reads import few
 from storage.sqlite import schema
 from tests.api.native.test_export import PAYLOAD
 from tests.api.samples import START_US, make_record
@@ -63,6 +64,18 @@ def test_every_reading_command_reads_the_store(ids: list[str], capsys: pytest.Ca
     rows = list(csv.DictReader(io.StringIO(output(capsys, "export csv --status 200"), newline="")))
     assert len(rows) == 20
     assert len(output(capsys, "export ndjson --bodies").splitlines()) == RECORDS
+
+
+def test_percentiles_that_are_estimated_say_so(
+    ids: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of few exchanges are exact."""
+    shown = output(capsys, "stats")
+    assert "p50 " in shown
+    assert "≈" not in shown + output(capsys, "top")
+    monkeypatch.setattr(few, "EXACT_ROWS", 1)
+    assert output(capsys, "stats").count("≈") == 6
+    assert "≈" in output(capsys, "top")
 
 
 def test_raw_bytes_come_from_the_store(ids: list[str], capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -1,0 +1,80 @@
+"""Histograms of latencies in SQLite: packed, and added up by functions of ours that SQL calls.
+
+Layout: the number of buckets - 1 and the width of a count, a byte each, the buckets, a byte each, and the counts,
+little endian and signed; without counts nothing at all. Few of the 256 buckets occur in a row.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from struct import pack, unpack_from
+from typing import Final
+
+from storage.aggregates import BOUNDS_US
+
+MERGE: Final = "merge_histograms"
+SUM: Final = "sum_histograms"
+_WIDTHS: Final = {1: "b", 2: "h", 4: "i", 8: "q"}
+"""Bytes of a count → its letter in `struct`."""
+
+
+def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> bytes:
+    """Pack counts by bucket, times 1 or -1."""
+    kept = {bucket: sign * count for bucket, count in counts.items() if count}
+    if not kept:
+        return b""
+    largest = max(map(abs, kept.values()))
+    width = 1 if largest < 1 << 7 else 2 if largest < 1 << 15 else 4 if largest < 1 << 31 else 8
+    return pack(f"<BB{len(kept)}B{len(kept)}{_WIDTHS[width]}", len(kept) - 1, width, *kept, *kept.values())
+
+
+def unpack_histogram(packed: bytes) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    _add(counts, packed)
+    return counts
+
+
+def bucket_of(column: str) -> str:
+    """Write the bucket of a column of µs: the search for its bound, halving the bounds each time."""
+    return f"({_search(column, 0, len(BOUNDS_US))})"
+
+
+def add_histogram_functions(connection: sqlite3.Connection) -> None:
+    connection.create_function(MERGE, 2, _merge, deterministic=True)
+    connection.create_aggregate(SUM, 1, _Sum)  # type: ignore[arg-type]  # typeshed knows only those of numbers
+
+
+def _search(column: str, first: int, last: int) -> str:
+    if first == last:
+        return str(first)
+    middle = (first + last) // 2
+    lower, upper = _search(column, first, middle), _search(column, middle + 1, last)
+    return f"CASE WHEN {column} <= {BOUNDS_US[middle]} THEN {lower} ELSE {upper} END"
+
+
+def _add(counts: dict[int, int], packed: bytes) -> None:
+    if packed:
+        number = packed[0] + 1
+        buckets = packed[2 : 2 + number]
+        for bucket, count in zip(
+            buckets, unpack_from(f"<{number}{_WIDTHS[packed[1]]}", packed, 2 + number), strict=True
+        ):
+            counts[bucket] = counts.get(bucket, 0) + count
+
+
+def _merge(known: bytes, added: bytes) -> bytes:
+    counts = unpack_histogram(known)
+    _add(counts, added)
+    return pack_histogram(counts)
+
+
+class _Sum:
+    """An aggregate function: its names are SQLite's."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def step(self, packed: bytes) -> None:
+        _add(self._counts, packed)
+
+    def finalize(self) -> bytes:
+        return pack_histogram(self._counts)
