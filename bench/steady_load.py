@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from bench.macro.machine import machine
 from bench.macro.measure import tree
-from bench.macro.peers import Peer, Place, free_port, started
+from bench.macro.peers import Peer, started
+from bench.macro.place import Place, free_port
 from storage.backends import open_storage
 from storage.query import Filter, RecordQuery
 from tests.support.postgres import Server, own_server

@@ -5,6 +5,7 @@ X-Forwarded-For and records nothing. It shows what the same work costs without a
 """
 
 import argparse
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -70,11 +71,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--upstream", required=True)
+    parser.add_argument("--certificate", help="PEM file with key and certificate: clients speak TLS")
     options = parser.parse_args()
+    tls = None
+    if options.certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(options.certificate)
     web.run_app(
         application(options.upstream),
         host="127.0.0.1",
         port=options.port,
+        ssl_context=tls,
         access_log=None,
         print=None,
         loop=uvloop.new_event_loop(),

@@ -21,12 +21,12 @@ import msgspec
 
 from bench.macro import measure
 from bench.macro.machine import machine
-from bench.macro.peers import Peer, Place, free_port, started
+from bench.macro.peers import Peer, started
+from bench.macro.place import HERE, Place, free_port
 from bench.macro.run import CONNECTIONS, Bench, measured
 from bench.macro.scenarios import SCENARIOS, Scenario, chosen
 
 ROLES: Final = ("worker", "collector")
-HERE: Final = Path(__file__).parents[2]
 
 
 class Comparison(msgspec.Struct, kw_only=True, frozen=True):

@@ -1,6 +1,7 @@
 """Configurations of the peers, as templates for `str.format`: what somebody would run in production, with one worker.
 
-Connections are kept alive on both sides, each answer passes with the headers a proxy adds, and each request is logged.
+Connections are kept alive on both sides, requests get X-Forwarded-For and a request id (Traefik has none to give), and
+each is logged with the same facts, as buffered JSON where a peer can buffer; Caddy writes each line.
 """
 
 from typing import Final
@@ -25,12 +26,18 @@ NGINX_UPSTREAM: Final = (
   types {{ }} default_type application/json;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    listen unix:{socket} backlog=4096;
     root {directory}/files;
     location /json {{ return 200 '{small}'; }}
     location /echo {{ return 200 '{answer}'; }}
     location /vary {{ return 200 '{varying}'; }}
     location = /events {{ default_type text/event-stream; try_files /events =404; }}
     location = /16k {{ try_files /16k =404; }}
+    location = /1m {{ try_files /1m =404; }}
+    location = /live {{
+      proxy_pass http://127.0.0.1:{source_port}; proxy_http_version 1.1;
+      proxy_buffering off; proxy_pass_header X-Accel-Buffering;
+    }}
   }}
 }}
 """
@@ -43,10 +50,10 @@ NGINX_PROXY: Final = (
     '"uri":"$request_uri","status":$status,"bytes":$body_bytes_sent,"duration":$request_time,'
     '"upstream_duration":"$upstream_response_time","user_agent":"$http_user_agent","referer":"$http_referer",'
     '"request_id":"$request_id"}}';
-  access_log {directory}/access.log json buffer=64k flush=1s;
-  upstream backend {{ server 127.0.0.1:{upstream_port}; keepalive 128; keepalive_requests 1000000000; }}
+  access_log {access_log} json buffer=64k flush=1s;
+  upstream backend {{ server {upstream}; keepalive 128; keepalive_requests 1000000000; }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port}{tls_listen} backlog=4096;{tls}
     location / {{
       proxy_pass http://backend;
       proxy_http_version 1.1;
@@ -76,10 +83,125 @@ defaults
   timeout client 60s
   timeout server 60s
 frontend front
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port}{tls}
   unique-id-format %{{+X}}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid
   unique-id-header X-Request-Id
   default_backend back
 backend back
-  server upstream 127.0.0.1:{upstream_port}
+  server upstream {upstream}
+"""
+
+ENVOY: Final = """
+static_resources:
+  listeners:
+  - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: front
+          codec_type: HTTP1
+          use_remote_address: true
+          access_log:
+          - name: envoy.access_loggers.file
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: {access_log}
+              log_format:
+                json_format:
+                  time: "%START_TIME%"
+                  client: "%DOWNSTREAM_REMOTE_ADDRESS%"
+                  method: "%REQ(:METHOD)%"
+                  uri: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
+                  status: "%RESPONSE_CODE%"
+                  bytes: "%BYTES_SENT%"
+                  duration: "%DURATION%"
+                  upstream_duration: "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%"
+                  user_agent: "%REQ(USER-AGENT)%"
+                  referer: "%REQ(REFERER)%"
+                  request_id: "%REQ(X-REQUEST-ID)%"
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {{ prefix: "/" }}
+                route: {{ cluster: upstream, timeout: 0s }}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+{tls}
+  clusters:
+  - name: upstream
+    type: STATIC
+    load_assignment:
+      cluster_name: upstream
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{ address: {{ {upstream} }} }}
+"""
+
+ENVOY_TLS: Final = """
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            tls_certificates:
+            - certificate_chain: {{ filename: {certificate} }}
+              private_key: {{ filename: {certificate} }}
+"""
+
+CADDY: Final = """
+{{
+  admin off
+  auto_https off
+  persist_config off
+  default_sni bench.local
+  servers {{
+    protocols h1
+  }}
+  log {{
+    level ERROR
+  }}
+}}
+{scheme}://:{port} {{
+  bind 127.0.0.1
+  {tls}
+  log {{
+    output file {access_log}
+    format json
+  }}
+  reverse_proxy {upstream} {{
+    header_up X-Request-Id {{http.request.uuid}}
+    transport http {{
+      keepalive_idle_conns_per_host 128
+    }}
+  }}
+}}
+"""
+
+TRAEFIK: Final = """
+http:
+  routers:
+    all:
+      rule: PathPrefix(`/`)
+      service: upstream
+  services:
+    upstream:
+      loadBalancer:
+        servers:
+        - url: http://127.0.0.1:{upstream_port}
+{tls}
+"""
+
+TRAEFIK_TLS: Final = """
+tls:
+  stores:
+    default:
+      defaultCertificate:
+        certFile: {certificate}
+        keyFile: {certificate}
 """

@@ -1,25 +1,30 @@
-"""The load generator: wrk with one thread, pinned, one run at a time.
+"""The load generators, pinned, one run at a time: wrk with one thread, and our own at a rate and for streams.
 
 wrk is closed-loop: it sends the next request of a connection when the answer to the last one is complete. Its rate is
 therefore a result, not a setting, and its percentiles are those of a saturated proxy at 64 connections. Latency worth
-quoting is measured at one connection.
+quoting is measured at one connection, or at a rate (`at_rate.py`).
 """
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from bench.macro.place import HERE
 from bench.macro.scenarios import RESULT_MARK, Scenario
+
+STREAMS: Final = 200
 
 
 class LoadFailed(Exception):
-    """wrk did not finish its run: the system does not answer, or not in time."""
+    """A load generator did not finish its run: the system does not answer, or not in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadResult:
-    """What wrk counted in one run."""
+    """What was counted in one run."""
 
     requests: int
     duration_s: float
@@ -28,6 +33,8 @@ class LoadResult:
     max_us: int
     errors: int
     """Connect, read, write and timeout errors, and answers of 400 and above."""
+    reads: int = 0
+    """Streams: reads that brought whole events; requests are events there."""
 
     @property
     def requests_per_s(self) -> float:
@@ -39,7 +46,7 @@ def parse(output: str) -> LoadResult:
     """Read the line that the scripts of `scenarios.py` print.
 
     Raises:
-        LoadFailed: the line is missing, so wrk did not finish its run.
+        LoadFailed: the line is missing, so the run was not finished.
     """
     for line in output.splitlines():
         if line.startswith(RESULT_MARK):
@@ -51,8 +58,9 @@ def parse(output: str) -> LoadResult:
                 p99_us=found["p99_us"],
                 max_us=found["max_us"],
                 errors=found["errors"],
+                reads=found.get("reads", 0),
             )
-    raise LoadFailed(f"wrk printed no result line: {output.strip()[-300:]!r}")
+    raise LoadFailed(f"there is no result line: {output.strip()[-300:]!r}")
 
 
 def run(
@@ -66,9 +74,34 @@ def run(
     script = directory / f"{scenario.name}.lua"
     script.write_text(scenario.script)
     whole_s = max(1, round(seconds))
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "5s"]
-    command += ["-s", str(script), base_url + scenario.path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=whole_s + 30, check=False)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "5s"]
+    return _output([*command, "-s", str(script), base_url + scenario.path], core, whole_s)
+
+
+def run_at_rate(base_url: str, rate: int, *, seconds: float, connections: int, core: int) -> LoadResult:
+    """Send the requests of `getvar` at a rate.
+
+    Raises:
+        LoadFailed: see there.
+    """
+    command = [sys.executable, "-m", "bench.macro.at_rate", base_url, "--rate", str(rate)]
+    return _output([*command, "--seconds", f"{seconds:g}", "--connections", str(connections)], core, seconds)
+
+
+def run_streams(base_url: str, source_port: int, *, seconds: float, core: int) -> LoadResult:
+    """Hold event streams open; requests of the result are events, percentiles their delay.
+
+    Raises:
+        LoadFailed: see there.
+    """
+    command = [sys.executable, "-m", "bench.macro.streams", base_url, "--source", str(source_port)]
+    return _output([*command, "--streams", str(STREAMS), "--seconds", f"{seconds:g}"], core, seconds)
+
+
+def _output(command: list[str], core: int, seconds: float) -> LoadResult:
+    """Run a generator to its end, on one core, or on any for -1."""
+    pinned = ["taskset", "-c", str(core), *command] if core >= 0 else command
+    done = subprocess.run(pinned, capture_output=True, text=True, timeout=seconds + 30, check=False, cwd=HERE)
     if done.returncode != 0:
-        raise LoadFailed(f"wrk ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise LoadFailed(f"the load ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}")
     return parse(done.stdout)

@@ -1,17 +1,29 @@
 """Where and with what a result was measured: figures without this are worth nothing."""
 
+import json
 import os
 import platform
+import re
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from bench.macro.peers import PeerUnavailable, program
+from bench.macro.place import HERE, PeerUnavailable, program
 
 LIBRARIES: Final = ("aiohttp", "httptools", "uvloop")
-VERSION_COMMANDS: Final = {"nginx": ["-v"], "haproxy": ["-v"], "wrk": ["-v"]}
+VERSION_COMMANDS: Final = {
+    "nginx": ["-v"],
+    "haproxy": ["-v"],
+    "envoy": ["--version"],
+    "caddy": ["version"],
+    "traefik": ["version"],
+    "wrk": ["-v"],
+}
+_VERSION: Final = re.compile(r"(?<![0-9.])v?([0-9]+\.[0-9]+\.[0-9]+[^\s/]*)")
 
 
 def machine() -> dict[str, str]:
@@ -25,19 +37,38 @@ def machine() -> dict[str, str]:
         "processor": model,
         "cores": str(len(os.sched_getaffinity(0))),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({python_build()})",
     }
 
 
-def versions(systems: Iterable[str]) -> dict[str, str]:
-    """Return the versions of the programs and libraries that take part."""
+def python_build() -> str:
+    """Name what about the interpreter's build decides its speed, as its configuration says."""
+    arguments = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    optimised = [
+        "PGO" if "--enable-optimizations" in arguments else "no PGO",
+        "LTO" if "--with-lto" in arguments else "no LTO",
+    ]
+    library = "shared library" if sysconfig.get_config_var("Py_ENABLE_SHARED") else "static"
+    return ", ".join([*optimised, library])
+
+
+def sidelog_build(tree: Path) -> str:
+    """Return which build of the data plane a tree runs: pure or compiled."""
+    command = [sys.executable, "-m", "proxy", "version", "--json"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
+    return str(json.loads(done.stdout)["build"])
+
+
+def versions(systems: Iterable[str], trees: Iterable[Path] = ()) -> dict[str, str]:
+    """Return the versions of the programs and libraries that take part, and what build each tree's sidelog is."""
     found = {name: version(name) for name in LIBRARIES}
+    found |= {name: f"{sidelog_build(tree)} build" for name, tree in [("sidelog", HERE), *((t.name, t) for t in trees)]}
     for name, flags in VERSION_COMMANDS.items():
         if name in {"wrk", *systems}:
             try:
                 done = subprocess.run([program(name), *flags], capture_output=True, text=True, check=False)
             except PeerUnavailable:
                 continue
-            words = (done.stdout + done.stderr).split()
-            found[name] = next((word.split("/")[-1] for word in words if any(map(str.isdigit, word))), "unknown")
+            match = _VERSION.search(done.stdout + done.stderr)
+            found[name] = match[1] if match else "unknown"
     return found

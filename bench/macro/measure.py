@@ -28,6 +28,8 @@ class ProcessCost:
     """Anonymous and file pages."""
     shared_bytes: int
     """Shared-memory pages it has touched."""
+    writes: int = 0
+    """System calls that write, sends to a socket not counted by the kernel (write and writev are)."""
 
 
 def role_of(command_line: str) -> str:
@@ -52,6 +54,16 @@ def parse_memory(status: str) -> tuple[int, int]:
         if name in sizes:
             sizes[name] = int(value.split()[0]) * 1024
     return sizes["RssAnon"] + sizes["RssFile"], sizes["RssShmem"]
+
+
+def parse_writes(io: str) -> int:
+    """Return the number of write system calls of the text of /proc/PID/io."""
+    return next((int(line[7:]) for line in io.splitlines() if line.startswith("syscw: ")), 0)
+
+
+def writes(costs: Iterable[ProcessCost]) -> int:
+    """Return the write system calls of all that a request waits for."""
+    return sum(cost.writes for cost in costs if cost.role != "collector")
 
 
 def descendants(root: int, parents: dict[int, int]) -> set[int]:
@@ -83,10 +95,12 @@ def tree(root: int) -> list[ProcessCost]:
         try:
             command_line = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             own, shared = parse_memory((PROC / str(pid) / "status").read_text())
+            written = parse_writes((PROC / str(pid) / "io").read_text())
         except OSError:
             continue
         cpu_s = stats[pid][1] if pid in stats else 0.0
-        costs.append(ProcessCost(pid=pid, role=role_of(command_line), cpu_s=cpu_s, rss_bytes=own, shared_bytes=shared))
+        role = role_of(command_line)
+        costs.append(ProcessCost(pid=pid, role=role, cpu_s=cpu_s, rss_bytes=own, shared_bytes=shared, writes=written))
     return costs
 
 

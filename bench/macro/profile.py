@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.macro import load, measure
-from bench.macro.__main__ import start_all
-from bench.macro.peers import Peer, PeerUnavailable, program
+from bench.macro.peers import Peer
+from bench.macro.place import PeerUnavailable, program
+from bench.macro.plan import Session
 from bench.macro.run import CONNECTIONS, Bench
 from bench.macro.scenarios import SCENARIOS, chosen
 
@@ -89,10 +90,11 @@ def main() -> int:
         try:
             program("wrk")
             bench = Bench(directory=directory, load_core=cores[-1], seconds=options.seconds)
-            peers, skipped = start_all(stack, ["sidelog"], bench, cores[0])
-            if skipped:
-                raise PeerUnavailable("; ".join(skipped.values()))
-            print("\n\n".join(profile(peers[1], bench, options.scenario, options.directory)))
+            session = Session(stack, bench, cores[0])
+            peers = session.start(stack, ["sidelog"])
+            if session.skipped:
+                raise PeerUnavailable("; ".join(session.skipped.values()))
+            print("\n\n".join(profile(peers[0], bench, options.scenario, options.directory)))
         except PeerUnavailable as error:
             print(f"cannot profile: {error}", file=sys.stderr)
             return 1

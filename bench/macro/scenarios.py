@@ -1,4 +1,4 @@
-"""What is asked of each system: seven kinds of traffic, as scripts for wrk.
+"""What is asked of each system: eleven kinds of traffic, as scripts for wrk.
 
 A scenario is a path and a Lua script. Fixed requests are built once by wrk itself, so that the load generator stays
 cheap; `getvar`, `postvar` and `mix` build a new one each time, so that nothing that remembers heads, paths or bodies
@@ -13,6 +13,7 @@ JSON_BYTES: Final = 470
 """Size of the upstream's small answer, bytes: an API answer of the usual kind (figure of the design)."""
 
 LARGE_BYTES: Final = 16384
+HUGE_BYTES: Final = 1024 * 1024
 POST_BYTES: Final = 1024
 STREAM_EVENTS: Final = 60
 
@@ -55,10 +56,14 @@ end
 local function get(target)
   return head("GET " .. target .. " HTTP/1.1\\r\\n") .. "\\r\\n"
 end
+local function last(target)
+  return head("GET " .. target .. " HTTP/1.1\\r\\nConnection: close\\r\\n") .. "\\r\\n"
+end
 local function post()
   return head("POST /vary/%d?run=%x HTTP/1.1\\r\\n") .. string.format('JSON', n)
 end
 """
+_GETVAR: Final = 'request = function() return get("/json/items/%d?run=%x") end\n'
 _MIX: Final = """
 request = function()
   local kind = math.random(1, 100)
@@ -68,6 +73,16 @@ request = function()
   return get("/16k?item=%d&run=%x")
 end
 """
+_VARYING_HEAD: Final = "".join(
+    f"{line}\r\n"
+    for line in (
+        "Host: bench.local",
+        *(f"{name}: {value}" for name, value in TEN_HEADERS.items() if name not in ("X-Request-Id", "Traceparent")),
+        "X-Request-Id: %016x%016x",
+        "Traceparent: 00-%016x%016x-%08x%08x-01",
+    )
+)
+_VARYING_GET: Final = f"GET /json/items/%d?run=%x%x HTTP/1.1\r\n{_VARYING_HEAD}\r\n".encode()
 _PLACE: Final = "########"
 """Stands where eight digits come into a body, so that its size is exact."""
 
@@ -81,6 +96,10 @@ class Scenario:
     path: str
     script: str
     """Lua for wrk, whole."""
+    is_tls: bool = False
+    """Whether clients speak TLS."""
+    is_unix: bool = False
+    """Whether the upstream is reached through a Unix socket."""
 
 
 def _fixed(headers: dict[str, str], *, method: str = "GET", body: str = "") -> str:
@@ -93,13 +112,16 @@ def _fixed(headers: dict[str, str], *, method: str = "GET", body: str = "") -> s
 
 def _varying(request: str, *, seed: str = "os.time()") -> str:
     """Return a script whose heads and bodies never repeat: ten headers of a traced client, a path out of 5 000."""
-    fixed = {name: value for name, value in TEN_HEADERS.items() if name not in ("X-Request-Id", "Traceparent")}
-    head = ["Host: bench.local", *(f"{name}: {value}" for name, value in fixed.items())]
-    head += ["X-Request-Id: %016x%016x", "Traceparent: 00-%016x%016x-%08x%08x-01"]
-    fields = "".join(line + "\\r\\n" for line in head)
+    fields = _VARYING_HEAD.replace("\r\n", "\\r\\n")
     body = json_text(POST_BYTES, name=_PLACE).replace(_PLACE, "%08d")
     body = f"Content-Type: application/json\\r\\nContent-Length: {POST_BYTES}\\r\\n\\r\\n{body}"
     return _VARYING.replace("SEED", seed).replace("FIELDS", fields).replace("JSON", body) + request + _DONE
+
+
+def varying_get(number: int, run: int) -> bytes:
+    """Return the request of `getvar` for load that is not wrk's: its bytes depend on both numbers."""
+    fields = (number * 7919 % 5000 + 1, run, number, run, number, run, number, number, run)
+    return _VARYING_GET % fields
 
 
 def json_text(size_bytes: int, *, name: str = "item") -> str:
@@ -120,7 +142,7 @@ SCENARIOS: Final = (
         name="getvar",
         title="GET, all different",
         path="/json",
-        script=_varying('request = function() return get("/json/items/%d?run=%x") end\n'),
+        script=_varying(_GETVAR),
     ),
     Scenario(name="postvar", title="POST 1 KB, all different", path="/vary", script=_varying("request = post\n")),
     Scenario(name="mix", title="mix", path="/json", script=_varying(_MIX, seed="20261121")),
@@ -133,6 +155,12 @@ SCENARIOS: Final = (
         script=_fixed({"Content-Type": "application/json"}, method="POST", body=json_text(POST_BYTES)),
     ),
     Scenario(name="get16k", title="GET 16 KiB", path="/16k", script=_fixed({})),
+    Scenario(name="get1m", title="GET 1 MiB", path="/1m", script=_fixed({})),
+    Scenario(
+        name="close", title="GET, a connection each", path="/json", script=_varying(_GETVAR.replace("get(", "last("))
+    ),
+    Scenario(name="tls", title="GET over TLS", path="/json", script=_varying(_GETVAR), is_tls=True),
+    Scenario(name="unix", title="GET, Unix socket", path="/json", script=_varying(_GETVAR), is_unix=True),
 )
 
 

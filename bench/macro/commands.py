@@ -1,0 +1,146 @@
+"""The command line of each system, with its configuration written into its place."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from bench.macro import configurations
+from bench.macro.place import PeerUnavailable, Place, program
+from bench.macro.scenarios import (
+    HUGE_BYTES,
+    JSON_BYTES,
+    LARGE_BYTES,
+    POST_BYTES,
+    STREAM_EVENTS,
+    event_stream,
+    json_text,
+)
+
+
+def nginx_text(template: str, place: Place, **more: object) -> str:
+    """Fill in an nginx configuration; the user directive is only for root, nginx warns about it otherwise."""
+    user = "user root;" if os.geteuid() == 0 else ""
+    tls = f" ssl_certificate {place.certificate}; ssl_certificate_key {place.certificate};" if place.is_tls else ""
+    fields = {"directory": place.directory, "port": place.port, "upstream": _upstream_of(place)}
+    return template.format(user=user, tls=tls, tls_listen=" ssl" if place.is_tls else "", **fields, **more)
+
+
+def _upstream_of(place: Place) -> str:
+    """Return the upstream's address as nginx, HAProxy and sidelog spell it: host:port or unix:path."""
+    return f"unix:{place.upstream_socket}" if place.is_unix else f"127.0.0.1:{place.upstream_port}"
+
+
+def _nginx_command(place: Place, text: str) -> list[str]:
+    (place.directory / "nginx.conf").write_text(text)
+    own = ["-p", str(place.directory), "-e", str(place.directory / "error.log")]
+    return [program("nginx"), *own, "-c", str(place.directory / "nginx.conf")]
+
+
+def _upstream(place: Place) -> list[str]:
+    files = place.directory / "files"
+    files.mkdir()
+    (files / "16k").write_text(json_text(LARGE_BYTES))
+    (files / "1m").write_text(json_text(HUGE_BYTES))
+    (files / "events").write_text(event_stream(STREAM_EVENTS))
+    # A variable of nginx as long as what it becomes: each answer differs.
+    bodies = {
+        "small": json_text(JSON_BYTES),
+        "answer": json_text(POST_BYTES),
+        "varying": json_text(POST_BYTES, name="#" * 32).replace("#" * 32, "$request_id"),
+    }
+    source_port = place.source_port or place.port
+    text = nginx_text(
+        configurations.NGINX_UPSTREAM, place, socket=place.upstream_socket, source_port=source_port, **bodies
+    )
+    return _nginx_command(place, text)
+
+
+def _nginx(place: Place) -> list[str]:
+    return _nginx_command(place, nginx_text(configurations.NGINX_PROXY, place, access_log=place.access_log))
+
+
+def _haproxy(place: Place, log_port: int) -> list[str]:
+    tls = f" ssl crt {place.certificate}" if place.is_tls else ""
+    upstream = _upstream_of(place).replace("unix:", "unix@")
+    text = configurations.HAPROXY.format(port=place.port, tls=tls, upstream=upstream, log_port=log_port)
+    (place.directory / "haproxy.cfg").write_text(text)
+    return [program("haproxy"), "-db", "-f", str(place.directory / "haproxy.cfg")]
+
+
+def _envoy(place: Place) -> list[str]:
+    upstream = (
+        f"pipe: {{ path: {place.upstream_socket} }}"
+        if place.is_unix
+        else f"socket_address: {{ address: 127.0.0.1, port_value: {place.upstream_port} }}"
+    )
+    tls = configurations.ENVOY_TLS.format(certificate=place.certificate) if place.is_tls else ""
+    fields = {"port": place.port, "access_log": place.access_log, "tls": tls, "upstream": upstream}
+    (place.directory / "envoy.yaml").write_text(configurations.ENVOY.format(**fields))
+    command = [program("envoy"), "-c", str(place.directory / "envoy.yaml"), "--concurrency", "1"]
+    return [*command, "--disable-hot-restart", "--log-level", "error"]
+
+
+def _caddy(place: Place) -> list[str]:
+    upstream = f"unix/{place.upstream_socket}" if place.is_unix else f"127.0.0.1:{place.upstream_port}"
+    fields = {
+        "scheme": "https" if place.is_tls else "http",
+        "tls": f"tls {place.certificate} {place.certificate}" if place.is_tls else "",
+        "port": place.port,
+        "access_log": place.access_log,
+        "upstream": upstream,
+    }
+    (place.directory / "Caddyfile").write_text(configurations.CADDY.format(**fields))
+    return [program("caddy"), "run", "--config", str(place.directory / "Caddyfile"), "--adapter", "caddyfile"]
+
+
+def _traefik(place: Place) -> list[str]:
+    if place.is_unix:
+        raise PeerUnavailable("traefik knows no upstream on a Unix socket")
+    tls = configurations.TRAEFIK_TLS.format(certificate=place.certificate) if place.is_tls else ""
+    dynamic = place.directory / "dynamic.yaml"
+    dynamic.write_text(configurations.TRAEFIK.format(upstream_port=place.upstream_port, tls=tls))
+    command = [program("traefik"), f"--entrypoints.front.address=127.0.0.1:{place.port}"]
+    command += ["--entrypoints.front.transport.respondingtimeouts.readtimeout=0"]
+    command += [f"--providers.file.filename={dynamic}", "--serverstransport.maxidleconnsperhost=128"]
+    command += ["--accesslog=true", "--accesslog.format=json", f"--accesslog.filepath={place.access_log}"]
+    command += ["--accesslog.bufferingsize=100", "--log.level=ERROR"]
+    command += ["--global.checknewversion=false", "--global.sendanonymoususage=false"]
+    return [*command, "--entrypoints.front.http.tls=true"] if place.is_tls else command
+
+
+def _aiohttp(place: Place) -> list[str]:
+    if place.is_unix:
+        raise PeerUnavailable("the aiohttp forwarder is kept short and knows no Unix socket")
+    upstream = f"http://127.0.0.1:{place.upstream_port}"
+    command = [sys.executable, "-m", "bench.macro.baseline", "--port", str(place.port), "--upstream", upstream]
+    return [*command, "--certificate", str(place.certificate)] if place.is_tls else command
+
+
+PEERS: Final[dict[str, Callable[[Place], list[str]]]] = {
+    "upstream": _upstream,
+    "nginx": _nginx,
+    "envoy": _envoy,
+    "caddy": _caddy,
+    "traefik": _traefik,
+    "aiohttp": _aiohttp,
+}
+LOGS_TO_FILE: Final = frozenset({"nginx", "envoy", "caddy", "traefik"})
+
+
+def peer_command(name: str, place: Place, log_port: int) -> list[str]:
+    """Write a peer's configuration and return its command line; HAProxy logs to a UDP port.
+
+    Raises:
+        PeerUnavailable: it is not installed, or cannot do what the place asks for.
+    """
+    return _haproxy(place, log_port) if name == "haproxy" else PEERS[name](place)
+
+
+def sidelog_command(place: Place, engine: str, admin_port: int, workers: int = 1) -> list[str]:
+    """Return the command line of sidelog."""
+    upstream = _upstream_of(place) if place.is_unix else f"http://{_upstream_of(place)}"
+    command = [sys.executable, "-m", "proxy", "serve", "--upstream", upstream]
+    command += ["--listen", f"127.0.0.1:{place.port}", "--admin-listen", f"127.0.0.1:{admin_port}"]
+    command += ["--data-dir", str(place.directory / "data"), "--workers", str(workers), "--engine", engine]
+    return command

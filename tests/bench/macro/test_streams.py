@@ -1,0 +1,45 @@
+"""Event streams over real sockets: every chunk arrives, and is counted once."""
+
+import socket
+import time
+
+from bench.macro.pace import Poller
+from bench.macro.streams import Streams, chunk
+
+
+def test_every_event_is_counted_with_its_delay() -> None:
+    """Clients straight at the source: as many events as were sent, one a read when they are far apart."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
+        streams = Streams(listener.getsockname(), listener, 5)
+        streams.open_all()
+        streams.run(interval_s=0.02, seconds=0.2)
+        streams.close()
+    assert (len(streams.delays_us), streams.errors) == (50, 0)
+    assert 0 < streams.reads <= 50
+    assert min(streams.delays_us) >= 0
+
+
+def test_a_chunk_carries_its_time() -> None:
+    """Framed as HTTP frames it, RFC 9112, section 7.1."""
+    text = chunk(1_234_567)
+    size, _, rest = text.partition(b"\r\n")
+    assert len(rest) == int(size, 16) + 2
+    assert rest.startswith(b"data: 00000000000001234567 ")
+    assert rest.endswith(b"\n\n\r\n")
+
+
+def test_a_poller_wakes_at_its_time_or_when_there_is_something() -> None:
+    """Not before, without events."""
+    here, there = socket.socketpair()
+    poller = Poller()
+    poller.watch(here.fileno())
+    until_ns = time.monotonic_ns() + 3_000_000
+    assert poller.wait(until_ns) == []
+    assert time.monotonic_ns() >= until_ns
+    there.send(b"x")
+    assert poller.wait(time.monotonic_ns() + 5_000_000_000) == [here.fileno()]
+    poller.forget(here.fileno())
+    assert poller.wait(time.monotonic_ns()) == []
+    poller.close()
+    here.close()
+    there.close()
