@@ -61,6 +61,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/mcp-logs/{id}", mcp_logs.get_call),
         Route("GET", "/api/facets", aggregates.facets),
         Route("GET", "/api/histogram", aggregates.histogram),
+        Route("GET", "/api/heatmap", aggregates.heatmap),
         Route("GET", "/api/summary", aggregates.summary),
         Route("GET", "/api/endpoints", top.endpoints),
         Route("GET", "/api/top", top.top),

@@ -163,6 +163,21 @@ class Histogram:
     """False when the time budget ended the scan: counts are then lower bounds, the newest records counted first."""
 
 
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Exchanges by time and duration: columns are steps of equal length, rows are neighbouring buckets of latency."""
+
+    starts_us: list[int]
+    """Of each column, in order of time; it ends where the next begins."""
+    step_us: int
+    bounds_us: list[tuple[int, int | None]]
+    """Of each row, the shortest first: the least and the most duration, both inclusive; the last may have no end."""
+    counts: list[list[int]]
+    """By column, then by row; rows that no column needs are left out at both ends."""
+    complete: bool
+    """As in `Histogram`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUsage:
     """What was asked of one model, or of all."""

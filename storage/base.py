@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from storage.aggregates import FacetValue, Histogram, Summary, Top
+from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
@@ -83,6 +83,10 @@ class Storage(Protocol):
         A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or days: the
         first may begin before `since_us`, and there may be one more. Records outside the range are never counted.
         """
+        ...
+
+    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
+        """Count a filter's exchanges by time, in the steps of `histogram`, and by duration, in so many rows at most."""
         ...
 
     async def summary(self, filter: Filter) -> Summary:

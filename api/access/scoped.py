@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal, intersect, is_visible, narrow
 from api.http.errors import OutOfScope, Refused
-from storage.aggregates import FacetValue, Histogram, Names, Summary, Top, most
+from storage.aggregates import FacetValue, HeatMap, Histogram, Names, Summary, Top, most
 from storage.base import Storage
 from storage.conversations import ConversationPage, ConversationQuery, ConversationStorage
 from storage.keys import ApiKey
@@ -99,6 +99,10 @@ class ScopedStorage:
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         filter = self._narrow(filter)
         return await self._read(lambda filter: self._storage.histogram(filter, since_us, until_us, buckets), filter)
+
+    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
+        read = self._storage.heatmap
+        return await self._read(lambda filter: read(filter, since_us, until_us, columns, rows), self._narrow(filter))
 
     async def summary(self, filter: Filter) -> Summary:
         return await self._read(self._storage.summary, self._narrow(filter))

@@ -21,6 +21,11 @@ from storage.relational.usage import total
 DEFAULT_BUCKETS: Final = 60
 MAX_BUCKETS: Final = 500
 """More columns than a wide screen has room for."""
+DEFAULT_COLUMNS: Final = 60
+MAX_COLUMNS: Final = 120
+DEFAULT_ROWS: Final = 30
+MAX_ROWS: Final = 60
+"""With 120 columns 7 200 cells: more than can be told apart."""
 MAX_MODELS: Final = 100
 """Models of a summary that are listed; the totals are those of all."""
 DEFAULT_RANGE_US: Final = 3600 * 1_000_000
@@ -58,6 +63,25 @@ class HistogramShown(ApiObject):
     step_s: float
     complete: bool
     buckets: list[BucketShown]
+
+
+class RowShown(ApiObject):
+    """Durations from `min_ms` to `max_ms`, both inclusive as in a search; the slowest row may have no end."""
+
+    min_ms: float
+    max_ms: float | None
+
+
+class HeatMapShown(ApiObject):
+    """Exchanges by time (`starts`, one a column) and duration (`rows`, the shortest first): `counts[column][row]`."""
+
+    since: str
+    until: str
+    step_s: float
+    complete: bool
+    starts: list[str]
+    rows: list[RowShown]
+    counts: list[list[int]]
 
 
 class CallsShown(ApiObject):
@@ -118,13 +142,10 @@ def read_names(query: Query) -> tuple[str, ...]:
 async def histogram(request: web.Request) -> web.Response:
     """Return counts by status class and latency percentiles over time, in at most `buckets` steps."""
     services = services_of(request)
-    query, now_us = request.query, services.now_us()
+    query = request.query
     refuse_unknown(query, FILTER_PARAMETERS | {"buckets"})
     buckets = read_int(query, "buckets", DEFAULT_BUCKETS, minimum=1, maximum=MAX_BUCKETS)
-    filter = read_filter(query, now_us)
-    since_us, until_us = _range(filter, now_us)
-    if since_us >= until_us:
-        raise BadParameter("since", query["since"], f"a time before {format_time(until_us)}")
+    filter, since_us, until_us = _read_range(query, services.now_us())
     found = await services.storage.histogram(filter, since_us, until_us, buckets)
     shown = HistogramShown(
         since=format_time(since_us),
@@ -134,6 +155,40 @@ async def histogram(request: web.Request) -> web.Response:
         buckets=[_bucket(bucket) for bucket in found.buckets],
     )
     return json_response(shown)
+
+
+async def heatmap(request: web.Request) -> web.Response:
+    """Return counts by time and duration, in at most `columns` steps and `rows` classes of latency."""
+    services = services_of(request)
+    query = request.query
+    refuse_unknown(query, FILTER_PARAMETERS | {"columns", "rows"})
+    columns = read_int(query, "columns", DEFAULT_COLUMNS, minimum=1, maximum=MAX_COLUMNS)
+    rows = read_int(query, "rows", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
+    filter, since_us, until_us = _read_range(query, services.now_us())
+    found = await services.storage.heatmap(filter, since_us, until_us, columns, rows)
+    shown = HeatMapShown(
+        since=format_time(since_us),
+        until=format_time(until_us),
+        step_s=found.step_us / 1_000_000,
+        complete=found.complete,
+        starts=[format_time(start_us) for start_us in found.starts_us],
+        rows=[RowShown(low / 1000, None if high is None else high / 1000) for low, high in found.bounds_us],
+        counts=found.counts,
+    )
+    return json_response(shown)
+
+
+def _read_range(query: Query, now_us: int) -> tuple[Filter, int, int]:
+    """Read the filter and a range of time that is not empty.
+
+    Raises:
+        BadParameter: It is.
+    """
+    filter = read_filter(query, now_us)
+    since_us, until_us = _range(filter, now_us)
+    if since_us >= until_us:
+        raise BadParameter("since", query["since"], f"a time before {format_time(until_us)}")
+    return filter, since_us, until_us
 
 
 def _range(filter: Filter, now_us: int) -> tuple[int, int]:

@@ -215,6 +215,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         aggregates.HistogramShown,
         notes="`since` must be before `until`, which is now, or an hour after a `since` that lies ahead.",
     ),
+    ("GET", "/api/heatmap"): Operation(
+        {**FILTERS, "columns": whole(120, 60, minimum=1), "rows": whole(60, 30, minimum=1)},
+        aggregates.HeatMapShown,
+        notes="`since` and `until` as for a histogram; steps of whole hours may be one more than `columns`.",
+    ),
     ("GET", "/api/summary"): Operation(FILTERS, aggregates.SummaryShown),
     ("GET", "/api/endpoints"): Operation({**FILTERS, "limit": TOP_LIMIT}, top.TopShown, notes=_NEWEST),
     ("GET", "/api/top"): Operation(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from storage.aggregates import FacetValue, Histogram, Summary, Top
+from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, TextIndex, TextStep, bounded
@@ -98,6 +98,9 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
         return await self._read(lambda session: histogram.histogram(session, filter, since_us, until_us, buckets))
+
+    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
+        return await self._read(lambda session: histogram.heatmap(session, filter, since_us, until_us, columns, rows))
 
     async def summary(self, filter: Filter) -> Summary:
         return await self._read(lambda session: summary.summary(session, filter))

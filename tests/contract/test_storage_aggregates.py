@@ -144,6 +144,27 @@ def test_a_histogram_counts_each_step(
 
 
 @pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize(
+    ("since_us", "until_us", "columns", "rows"),
+    [
+        (HOUR, HOUR + 30 * HOUR_US, 30, 60),
+        (HOUR - 200 * HOUR_US, HOUR + 200 * HOUR_US, 10, 7),
+        (START_US + 1, START_US + 100_000_001, 120, 3),
+        (HOUR + 17, HOUR + 5 * HOUR_US - 1, 4, 1),
+        (START_US, START_US, 10, 30),
+    ],
+)
+def test_a_heat_map_counts_each_cell(
+    reader: Reader, filter: Filter, since_us: int, until_us: int, columns: int, rows: int
+) -> None:
+    """By time and duration, from rollups as from rows; not a row more than asked for."""
+    found = reader.wait(reader.store.heatmap(filter, since_us, until_us, columns, rows))
+    assert found == model.heatmap(reader.records, filter, since_us, until_us, columns, rows)
+    assert len(found.starts_us) <= columns + 1
+    assert len(found.bounds_us) <= rows
+
+
+@pytest.mark.parametrize("filter", FILTERS)
 def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
     """Totals, percentiles and the most frequent values are those of the filter's records."""
     assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)

@@ -24,6 +24,7 @@ from storage.aggregates import (
     status_class,
 )
 from storage.relational.rollups import DIMENSIONS
+from storage.relational.tally import Tally, fold
 
 DISTRIBUTIONS: dict[str, Callable[[random.Random], float]] = {
     "constant": lambda chance: 1_020_000,
@@ -126,6 +127,18 @@ def test_bounds_are_those_of_native_histograms() -> None:
     assert BOUNDS_US[-FIRST_STEP] == 1_000_000
     assert all(low <= high <= (low + 1) * 2 ** (1 / 8) for low, high in pairwise(BOUNDS_US))
     assert bisect_left(BOUNDS_US, 1_000_000) + 1 == bisect_left(BOUNDS_US, 1_000_001)
+
+
+def test_the_rows_of_a_heat_map_are_as_narrow_as_they_may_be() -> None:
+    """Single buckets where there is room, whole doublings where there is not; the slowest row may have no end."""
+    tallies = [Tally(duration=Latencies.of(values)) for values in ([1_000_000, 1_000_001], [], [1_900_000, 5 * 10**9])]
+    bounds, counts = fold(tallies, 200)
+    assert (len(bounds), [sum(column) for column in counts]) == (98, [2, 0, 2])
+    assert (bounds[0], bounds[-1]) == ((917_005, 1_000_000), (4_096_000_001, None))
+    bounds, counts = fold(tallies, 15)
+    assert [bounds[0], bounds[1], bounds[-1]] == [(500_001, 1_000_000), (1_000_001, 2_000_000), (4_096_000_001, None)]
+    assert [column[:2] for column in counts] == [[1, 1], [0, 0], [0, 1]]
+    assert fold([Tally()], 5) == ([], [[]])
 
 
 def test_names_of_classes() -> None:

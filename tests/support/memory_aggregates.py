@@ -3,10 +3,13 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from storage.aggregates import (
+    BOUNDS_US,
     EXACT_ROWS,
     FACETS,
+    FIRST_STEP,
     MAX_FACET_VALUES,
     MAX_TOP_VALUES,
     ROLLUP_FACETS,
@@ -14,6 +17,7 @@ from storage.aggregates import (
     TOP_FIELDS,
     TOPS,
     FacetValue,
+    HeatMap,
     Histogram,
     Latencies,
     Names,
@@ -114,6 +118,39 @@ def histogram(
     exchanges = sum(tally.exchanges for tally in tallies)
     forget_values(exchanges, *(tally.duration for tally in tallies))
     return Histogram([tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)], step, complete=True)
+
+
+def heatmap(
+    records: Sequence[Record], filter: Filter, since_us: int, until_us: int, columns: int, rows: int
+) -> HeatMap:
+    """Count exchanges by time and duration, bucket by bucket, row by row."""
+    step, starts = steps(since_us, until_us, columns, is_long=False)
+    wanted = within(replace(filter, kind="exchange"), since_us, until_us) if filter.kind != "event" else filter
+    found = [record for record in records if record.kind == "exchange" and matches(wanted, record)]
+    bounds = rows_of([record.duration_us for record in found], rows)
+    counts = [[0] * len(bounds) for _ in starts]
+    for record in found:
+        column = counts[bisect_right(starts, record.started_at_us) - 1]
+        [row] = [row for row, (low, high) in enumerate(bounds) if is_between(record.duration_us, low, high)]
+        column[row] += 1
+    return HeatMap(starts, step, bounds, counts, complete=True)
+
+
+def rows_of(durations_us: list[int], max_rows: int) -> list[tuple[int, int | None]]:
+    """Find the narrowest rows, doubling their width, that are few enough from the shortest duration to the longest."""
+    width = 1
+    while True:
+        ends = [-1, *(bound for step, bound in enumerate(BOUNDS_US, FIRST_STEP) if step % width == 0)]
+        rows: list[tuple[int, int | None]] = [(low + 1, high) for low, high in pairwise(ends)]
+        rows.append((ends[-1] + 1, None))
+        used = [place for place, row in enumerate(rows) if any(is_between(value, *row) for value in durations_us)]
+        if not used or used[-1] - used[0] < max_rows:
+            return rows[used[0] : used[-1] + 1] if used else []
+        width *= 2
+
+
+def is_between(value: int, low: int, high: int | None) -> bool:
+    return value >= low and (high is None or value <= high)
 
 
 def summary(records: Sequence[Record], filter: Filter) -> Summary:

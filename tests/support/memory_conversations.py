@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 
-from storage.aggregates import Top
+from storage.aggregates import HeatMap, Top
 from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of
 from storage.query import Filter, RecordQuery
 from storage.record import Record
@@ -26,6 +26,12 @@ class FindsConversations(ABC):
         """See `storage.base.Storage.top`."""
         resolved = replace(self._resolved(filter), kind="exchange")
         return memory_aggregates.top(list(self._search(RecordQuery(filter=resolved))), resolved, by)
+
+    async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
+        """See `storage.base.Storage.heatmap`."""
+        resolved = self._resolved(filter)
+        found = list(self._search(RecordQuery(filter=resolved)))
+        return memory_aggregates.heatmap(found, resolved, since_us, until_us, columns, rows)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         """See `storage.conversations.ConversationStorage.conversations`."""

@@ -1,11 +1,11 @@
-"""Counts and latency over time: whole hours from rollups, the rest from rows."""
+"""Counts and latency over time, by step or as a heat map: whole hours from rollups, the rest from rows."""
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from bisect import bisect_right
-from typing import Final
+from typing import Final, NamedTuple
 
-from storage.aggregates import Histogram, class_name
+from storage.aggregates import HeatMap, Histogram, class_name
 from storage.query import Filter
 from storage.relational.reads.few import few_exchanges
 from storage.relational.reads.scan import scan, seq_range, start_range
@@ -21,7 +21,7 @@ from storage.relational.rollup_sql import (
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS, Dialect
-from storage.relational.tally import Tally, within
+from storage.relational.tally import Tally, fold, within
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, split, steps
 
 MAX_SCAN_ROWS: Final = 500_000
@@ -31,7 +31,30 @@ _COUNTS: Final = ("exchanges", "events")
 _COLUMNS: Final = ("status_class", *_COUNTS, LEAST[0], MOST[0], HISTOGRAMS[0])
 
 
+class Steps(NamedTuple):
+    """The figures of a filter by steps of time."""
+
+    starts: list[int]
+    step_us: int
+    tallies: list[Tally]
+    complete: bool
+
+
 async def histogram(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
+    found = await _read_steps(session, filter, since_us, until_us, buckets)
+    pairs = zip(found.tallies, found.starts, strict=True)
+    return Histogram([tally.bucket(start) for tally, start in pairs], found.step_us, found.complete)
+
+
+async def heatmap(
+    session: Session, filter: Filter, since_us: int, until_us: int, max_columns: int, max_rows: int
+) -> HeatMap:
+    found = await _read_steps(session, filter, since_us, until_us, max_columns)
+    bounds, counts = fold(found.tallies, max_rows)
+    return HeatMap(found.starts, found.step_us, bounds, counts, found.complete)
+
+
+async def _read_steps(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Steps:
     state = await session.state()
     wanted = state.visible(within(filter, since_us, until_us))
     tables = tables_for(wanted, state.capped_dimensions)
@@ -49,7 +72,7 @@ async def histogram(session: Session, filter: Filter, since_us: int, until_us: i
         complete &= await _add_rows(session, edge, starts[0], step, tallies)
     if complete and starts:
         await _measure_few(session, wanted, starts[0], step, tallies, is_counted=edges != [wanted])
-    return Histogram([tally.bucket(start) for tally, start in zip(tallies, starts, strict=True)], step, complete)
+    return Steps(starts, step, tallies, complete)
 
 
 async def _add_hours(

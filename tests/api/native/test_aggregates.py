@@ -44,6 +44,20 @@ async def test_a_histogram_counts_over_time(client: Client, world: World) -> Non
     assert full["duration_ms"]["estimated"] is False
 
 
+async def test_a_heat_map_counts_by_time_and_duration(client: Client, world: World) -> None:
+    """Its cells add up to the exchanges of the range; a row's bounds are a search that finds what is in it."""
+    await fill(world)
+    found = await (await client.get(f"/api/heatmap?{RANGE}&columns=12&rows=8", headers=BEARER)).json()
+    assert found["complete"]
+    assert len(found["starts"]) == len(found["counts"]) == 12
+    assert 0 < len(found["rows"]) <= 8
+    assert sum(map(sum, found["counts"])) == 10
+    for row, bounds in enumerate(found["rows"]):
+        search = f"query=duration:{bounds['min_ms']}ms..{bounds['max_ms']}ms"
+        summary = await (await client.get(f"/api/summary?{RANGE}&{search}", headers=BEARER)).json()
+        assert summary["exchanges"] == sum(column[row] for column in found["counts"])
+
+
 @pytest.mark.parametrize("since", ["0s", "4545-02-08T10:00:00Z", "9999-12-31T23:59:59.999-23:59"])
 async def test_a_histogram_since_a_time_ahead_is_empty(client: Client, world: World, since: str) -> None:
     """A client whose clock is ahead gets an empty hour, as it gets an empty summary, unless it names the end itself."""
@@ -99,6 +113,9 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
         ("/api/histogram?buckets=501", "buckets"),
         ("/api/histogram?since=2024-01-02&until=2024-01-01", "since"),
         ("/api/histogram?since=yesterday", "since"),
+        ("/api/heatmap?columns=121", "columns"),
+        ("/api/heatmap?rows=61", "rows"),
+        ("/api/heatmap?since=2024-01-02&until=2024-01-01", "since"),
         ("/api/summary?status=6xx", "status"),
     ],
 )
