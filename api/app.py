@@ -13,7 +13,8 @@ from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.native import aggregates, conversations, erase, export, keys, login, messages, records, top
+from api.native import aggregates, conversations, erase, keys, login, messages, records, top
+from api.native.files import export
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
 from api.services import SERVICES, Services, services_of

@@ -13,7 +13,7 @@ import orjson
 from msgspec import UNSET, UnsetType
 
 from api.http.responses import ApiObject
-from api.native.cut_bodies import Kept, joined_text, kept_of
+from api.native.files.cut_bodies import Kept, joined_text, kept_of
 from api.native.projection import is_in_flight, split_fields, split_head
 from storage.record import Body, Outcome, Payload, Record, format_id
 

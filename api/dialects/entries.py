@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from api.http.responses import ApiObject, JsonObject
 from api.http.times import format_time
-from api.native.cut_bodies import joined_text
+from api.native.files.cut_bodies import joined_text
 from api.native.projection import read_json
 from storage.base import Storage
 from storage.query import Count, Order

@@ -9,9 +9,9 @@ from api.http.cursor import encode_cursor
 from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
-from api.native.cut_bodies import joined_bytes
+from api.native.files.cut_bodies import joined_bytes
+from api.native.files.har import CREATOR, har_entry
 from api.native.find import find_entry
-from api.native.har import CREATOR, har_entry
 from api.native.messages import archived_messages
 from api.native.projection import detail_json, record_json, usage_json
 from api.native.tool_calls import project_call

@@ -18,7 +18,7 @@ from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id, new_id
 from storage.relational.reads import few
 from storage.sqlite import schema
-from tests.api.native.test_export import PAYLOAD
+from tests.api.native.files.test_export import PAYLOAD
 from tests.api.samples import START_US, make_record
 
 RECORDS = 30

@@ -16,8 +16,8 @@ from aiohttp import web
 from api.http.compression import compress_stream
 from api.http.cursor import decode_cursor
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, refuse_unknown
-from api.native import csv_rows
-from api.native.har import CREATOR, har_entry
+from api.native.files import csv_rows
+from api.native.files.har import CREATOR, har_entry
 from api.native.messages import NOTHING_ARCHIVED, Archived, archived_messages
 from api.native.projection import detail_json, record_json
 from api.services import Services, services_of

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from api.http.times import format_time
-from api.native.cut_bodies import describe_loss, joined_text
+from api.native.files.cut_bodies import describe_loss, joined_text
 from storage.record import Body, Payload, Record, format_id
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")

@@ -5,7 +5,7 @@ import base64
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.native.cut_bodies import describe_loss, joined_bytes, joined_text
+from api.native.files.cut_bodies import describe_loss, joined_bytes, joined_text
 from tests.api.samples import make_body
 
 

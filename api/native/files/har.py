@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from api.http.times import format_time
-from api.native.cut_bodies import describe_loss, joined_text
+from api.native.files.cut_bodies import describe_loss, joined_text
 from api.native.messages import NOTHING_ARCHIVED, Archived
 from api.native.projection import split_fields, split_head
 from storage.record import Body, Payload, Record, format_id

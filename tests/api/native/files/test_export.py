@@ -13,8 +13,8 @@ from aiohttp import ClientSession, web
 
 from api.app import make_app
 from api.http.cursor import encode_cursor
-from api.native import csv_rows
-from api.native.har import har_entry
+from api.native.files import csv_rows
+from api.native.files.har import har_entry
 from storage.record import Batch, Body, Entry, Payload, Stream
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_batch, make_body, make_payload, make_record

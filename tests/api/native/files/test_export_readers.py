@@ -12,7 +12,7 @@ from haralyzer import HarParser  # type: ignore[import-untyped]
 from storage.record import Batch, Body, Entry, Payload, Record
 from tests.api.conftest import Client, World
 from tests.api.har_schema import HAR
-from tests.api.native.test_export import PAYLOAD, fetch
+from tests.api.native.files.test_export import PAYLOAD, fetch
 from tests.api.samples import make_record
 
 JSON_HEAD = b"POST /v1/users HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json\r\nCookie: [REDACTED]"

@@ -1,0 +1,1 @@
+"""Records as files: NDJSON, CSV and HAR, and bodies that were cut written as one text."""
