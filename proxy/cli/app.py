@@ -162,7 +162,7 @@ def doctor(overrides: Overrides, config: Config = None, as_json: Json = False) -
 
     Example: sidelog doctor --config sidelog.toml
     """
-    from proxy.cli.commands import doctor as command
+    from proxy.cli.commands.doctor import doctor as command
     from proxy.settings.load import read
 
     return command.run(*read(overrides, os.environ, config), as_json=as_json)

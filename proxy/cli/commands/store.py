@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from proxy.cli.commands.doctor_store import sqlite_path
+from proxy.cli.commands.doctor.store import sqlite_path
 from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import STORAGE_URL_NAME, read_state
 from proxy.settings.check import NO_UPSTREAM

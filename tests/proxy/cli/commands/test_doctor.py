@@ -16,8 +16,10 @@ import msgspec
 import pytest
 
 from proxy.cli import app
-from proxy.cli.commands import doctor, doctor_network, doctor_store
-from proxy.cli.commands.doctor_finding import Finding
+from proxy.cli.commands.doctor import doctor
+from proxy.cli.commands.doctor import network as doctor_network
+from proxy.cli.commands.doctor import store as doctor_store
+from proxy.cli.commands.doctor.finding import Finding
 from proxy.process.data_dir import LISTENS_NAME, lock_data_dir, update_state
 from proxy.process.tls import server_context
 from proxy.settings.load import load

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from proxy.cli.commands.doctor_finding import Finding
+from proxy.cli.commands.doctor.finding import Finding
 from proxy.process.data_dir import LISTENS_NAME, is_in_use, read_state
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, parse_address, parse_upstream

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from proxy.cli.commands.doctor_finding import Finding, State
-from proxy.cli.commands.doctor_network import check_ports, check_upstreams
-from proxy.cli.commands.doctor_store import check_spool, check_sqlite, check_storage
+from proxy.cli.commands.doctor.finding import Finding, State
+from proxy.cli.commands.doctor.network import check_ports, check_upstreams
+from proxy.cli.commands.doctor.store import check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
 from proxy.process.own_packages import ROOT

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from proxy.cli.commands.doctor_finding import Finding
+from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED
 from storage.errors import StorageUnavailable

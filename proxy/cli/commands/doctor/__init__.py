@@ -1,0 +1,1 @@
+"""`sidelog doctor`: its checks, and what they find."""
