@@ -256,6 +256,13 @@ TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "service": ("service",),
     "project": ("project",),
     "client": ("client",),
+    "container": ("container",),
+    "user": ("user_id",),
+    "method": ("method",),
+    "outcome": ("outcome",),
+    "error": ("error_type",),
+    "provider": ("provider",),
+    "instance": ("instance",),
 }
 """What records can be grouped by → the columns that tell it."""
 MAX_GROUPS: Final = 20_000

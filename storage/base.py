@@ -94,7 +94,11 @@ class Storage(Protocol):
         ...
 
     async def top(self, filter: Filter, by: str) -> Top:
-        """Add up a filter's exchanges by one of `aggregates.TOP_FIELDS`, the newest where there are too many."""
+        """Add up a filter's exchanges by a field, the newest where there are too many.
+
+        The field is one of `aggregates.TOP_FIELDS`, or of heads and bodies (`search.cell.is_cell_field`): names of a
+        row are then the value, or None, and the state of it.
+        """
         ...
 
     async def get(self, record_id: bytes) -> Record | None:

@@ -248,7 +248,7 @@ FILTER_PARAMETERS: Final = LIST_PARAMETERS | {
     *("query", "user_agent", "header"),
 }
 """What `read_filter` reads."""
-PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight"))
+PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight", "fields"))
 """What the list has beside its filters."""
 
 

@@ -1,14 +1,18 @@
 """The native API: pages of records with every filter, one record with heads and bodies, its bodies as downloads."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, Literal, cast
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from api.http.cursor import encode_cursor
 from api.http.errors import Refused
 from api.http.params import FILTER_PARAMETERS, read_bool, read_filter, read_record_query, refuse_unknown
 from api.http.responses import ApiObject, encode_rows, json_response
+from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads
 from api.native.files.cut_bodies import joined_bytes
 from api.native.files.har import CREATOR, har_entry
 from api.native.find import find_entry
@@ -35,7 +39,8 @@ def _shown_record() -> Any:
     times = [(name, str | None) for name in ("started_at", "ended_at", "upstream_sent_at", "upstream_done_at")]
     derived = [("in_flight", bool), ("finish_reason", str | None), ("called_tools", list[str] | None)]
     derived.append(("begun_by", str | None))
-    return msgspec.defstruct("RecordShown", [*fields, *derived, *times], forbid_unknown_fields=True)
+    asked: tuple[str, Any, Any] = ("fields", dict[str, FieldShown] | UnsetType, UNSET)
+    return msgspec.defstruct("RecordShown", [*fields, *derived, *times, asked], forbid_unknown_fields=True)
 
 
 RecordShown: Any = _shown_record()
@@ -51,14 +56,21 @@ async def list_records(request: web.Request) -> web.Response:
     """List records; with `in_flight=true` the newest page starts with exchanges in flight, beside `limit`."""
     services = services_of(request)
     query = read_record_query(request.query, services.now_us())
+    names = read_fields(request.query)
     # Taken before the page, so that an exchange that ends in between is in one of them; then it is shown once.
     flying = _in_flight(services, query) if read_bool(request.query, "in_flight") else []
     page = await services.storage.select(query)
+    page, payloads = await with_payloads(services.storage, page) if names else (page, {})
     stored = {record.id for record in page.records}
-    shown = [entry.record for entry in flying if entry.record.id not in stored]
-    shown.extend(page.records)
+    shown = [entry for entry in flying if entry.record.id not in stored]
+    shown.extend(Entry(record, payloads.get(record.seq)) for record in page.records)
     cursor = None if page.next_after is None else encode_cursor(query.order, page.next_after)
-    return json_response(RecordPage(await encode_rows(shown, record_json), cursor, page.complete))
+    return json_response(RecordPage(await encode_rows(shown, partial(_row, names)), cursor, page.complete))
+
+
+def _row(names: Sequence[str], entry: Entry) -> dict[str, object]:
+    shown = record_json(entry.record)
+    return shown | {"fields": fields_shown(entry.record, entry.payload, names)} if names else shown
 
 
 def select_in_flight(filter: Filter, entries: list[Entry], limit: int) -> list[Entry]:

@@ -1,21 +1,24 @@
 """Endpoints, and whatever else records are grouped by: how many requests, what failed, bytes, latency and cost of each.
 
+A group is also made of a header, or of a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`.
 The newest records of a filter are added up, as many as the time budget of the store allows; `complete` and `seen` say
 whether and how many. With a range of time, `before` is the same of the period of that length before it.
 """
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
-from api.http.params import FILTER_PARAMETERS, Query, read_choice, read_filter, read_int, refuse_unknown
+from api.http.errors import BadParameter
+from api.http.params import FILTER_PARAMETERS, Query, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, percentiles_shown
 from api.services import services_of
 from storage.aggregates import TOP_FIELDS, Top, TopRow
 from storage.query import Filter
+from storage.search.cell import State, is_cell_field
 
 TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit"}
 DEFAULT_ROWS: Final = 100
@@ -31,9 +34,12 @@ class BeforeShown(ApiObject):
 
 
 class TopRowShown(ApiObject):
-    """`value` is null for requests without one; `method` is null but for endpoints."""
+    """`value` is null for requests without one, and `state` says why; `method` is null but for endpoints."""
 
     value: str | None
+    state: State
+    share: float
+    """Of the requests that were looked at, 0 to 1."""
     method: str | None
     exchanges: int
     client_errors: int
@@ -66,7 +72,16 @@ async def endpoints(request: web.Request) -> web.Response:
 async def top(request: web.Request) -> web.Response:
     """List the values that most requests of a filter have in one field."""
     refuse_unknown(request.query, TOP_PARAMETERS | {"by"})
-    return await _top(request, read_choice(request.query, "by", tuple(TOP_FIELDS), "endpoint"))
+    return await _top(request, _read_by(request.query))
+
+
+def _read_by(query: Query) -> str:
+    by = query.get("by") or "endpoint"
+    if by not in TOP_FIELDS and not is_cell_field(by):
+        raise BadParameter(
+            "by", by, f"one of {', '.join(TOP_FIELDS)}, or a field such as header.x-tenant, body.user.id"
+        )
+    return by
 
 
 async def _top(request: web.Request, by: str) -> web.Response:
@@ -88,7 +103,7 @@ async def _top(request: web.Request, by: str) -> web.Response:
         seen=found.seen,
         values=len(found.rows),
         complete=found.complete,
-        rows=[_shown(row, by, known.get(row.names), before) for row in found.rows[:limit]],
+        rows=[_shown(row, by, known.get(row.names), before, found.seen) for row in found.rows[:limit]],
     )
     return json_response(shown)
 
@@ -101,11 +116,19 @@ def _before(filter: Filter, now_us: int) -> Filter | None:
     return None if length_us <= 0 else replace(filter, since_us=filter.since_us - length_us, until_us=filter.since_us)
 
 
-def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None) -> TopRowShown:
+def _state_of(row: TopRow, by: str, value: str | None) -> State:
+    if by in TOP_FIELDS:
+        return "absent" if value is None else "known"
+    return cast(State, row.names[1])
+
+
+def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen: int) -> TopRowShown:
     method, value = row.names if by == "endpoint" else (None, row.names[0])
     earlier = known or TopRow(row.names)
     return TopRowShown(
         value=value,
+        state=_state_of(row, by, value),
+        share=round(row.exchanges / seen, 6),
         method=method,
         exchanges=row.exchanges,
         client_errors=row.client_errors,

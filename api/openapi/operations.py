@@ -22,9 +22,11 @@ from api.http.params import (
 )
 from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
-from api.native import aggregates, conversations, erase, keys, login, messages, records, tool_calls, top
+from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, top
+from api.native.files import csv_rows
 from storage.aggregates import FACETS, TOP_FIELDS
 from storage.record import LEVELS, ToolStatus
+from storage.search.cell import BODIES, HEADERS
 
 Schema = dict[str, Any]
 
@@ -119,6 +121,26 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
 """Those of the MCP logs."""
 
 FACET_NAMES: Final = some_words(*FACETS)
+_CELL_FIELD: Final = rf"({'|'.join((*HEADERS, *BODIES))})\.[^,\s\x00-\x1f\x7f-\x9f]{{1,150}}"
+FIELDS: Final = {
+    "type": "string",
+    "pattern": f"^({_CELL_FIELD}(,{_CELL_FIELD}){{0,{fields.MAX_FIELDS - 1}}}|)$",
+    "description": "headers and places in JSON bodies, shown in `fields` of each record",
+    "examples": ["header.x-tenant,response_body.choices.0.finish_reason"],
+}
+_COLUMN: Final = f"({'|'.join(csv_rows.COLUMNS)}|{_CELL_FIELD})"
+COLUMNS: Final = FIELDS | {
+    "pattern": f"^({_COLUMN}(,{_COLUMN}){{0,{fields.MAX_FIELDS - 1}}}|)$",
+    "description": "the columns of CSV, or the members of a line of NDJSON, in their order; those of heads and bodies "
+    "are in its `fields`",
+    "examples": ["started_at,status,path,body.user.id"],
+}
+GROUPED_BY: Final[Schema] = {
+    "anyOf": [one_of(*TOP_FIELDS), {"type": "string", "pattern": f"^{_CELL_FIELD}$"}],
+    "default": "endpoint",
+    "description": "a field, a header, or a place in JSON bodies",
+    "examples": ["header.x-tenant"],
+}
 RESUME: Final[dict[str, Schema]] = {"lastEventId": whole()}
 
 JSON: Final = "application/json"
@@ -222,9 +244,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/summary"): Operation(FILTERS, aggregates.SummaryShown),
     ("GET", "/api/endpoints"): Operation({**FILTERS, "limit": TOP_LIMIT}, top.TopShown, notes=_NEWEST),
-    ("GET", "/api/top"): Operation(
-        {**FILTERS, "limit": TOP_LIMIT, "by": one_of(*TOP_FIELDS)}, top.TopShown, notes=_NEWEST
-    ),
+    ("GET", "/api/top"): Operation({**FILTERS, "limit": TOP_LIMIT, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST),
     ("GET", "/api/export"): Operation(
         {
             **FILTERS,
@@ -233,6 +253,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 "order": one_of("asc", "desc"),
                 "cursor": CURSOR,
                 "bodies": BOOL,
+                "fields": COLUMNS,
             },
         },
         notes="`order`, when given, must be that of the cursor.",
@@ -256,10 +277,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         {
             **FILTERS,
             "limit": whole(1000, 100, minimum=1),
-            **{"order": one_of("desc", "asc"), "cursor": CURSOR, "in_flight": BOOL},
+            **{"order": one_of("desc", "asc"), "cursor": CURSOR, "in_flight": BOOL, "fields": FIELDS},
         },
         records.RecordPage,
-        notes="`order`, when given, must be that of the cursor.",
+        notes="`order`, when given, must be that of the cursor. With `fields` a page may end early: what is read of "
+        f"heads and bodies for it has at most {fields.MAX_PAGE_BYTES >> 20} MiB.",
     ),
     ("DELETE", "/api/records"): Operation(FILTERS, erase.Receipt, notes="At least one filter is needed."),
     ("GET", "/api/records/stream"): Operation(

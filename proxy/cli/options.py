@@ -32,7 +32,8 @@ Fields = Annotated[
     Option(
         "--fields",
         metavar="NAME,…",
-        help="Columns: time, code, ms, target, request, or any member of the JSON. Default: what fits the terminal.",
+        help="Columns: time, code, ms, target, request, any member of the JSON, any header (header.x-tenant) or place "
+        "in a JSON body (body.user.id). Default: what fits the terminal.",
     ),
 ]
 Wide = Annotated[bool, Option("--wide", metavar="", help="Show all columns in full, however narrow the terminal.")]

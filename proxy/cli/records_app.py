@@ -70,6 +70,8 @@ def query(
 
     view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone_of(utc))
     parameters = with_offsets(filters, view.zone) | ({"order": order} if order else {})
+    if view.cell_fields:
+        parameters["fields"] = ",".join(view.cell_fields)
     return records.query(admin, parameters, limit, view, as_json=as_json)
 
 
@@ -93,6 +95,8 @@ def tail(
     from proxy.cli.commands.zone import with_offsets, zone_of
 
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone_of(utc))
+    if view.cell_fields:
+        raise typer.BadParameter(f"{view.cell_fields[0]}: the stream of new records has no headers and bodies")
     return command.run(admin, with_offsets(filters, view.zone), view, as_json=as_json)
 
 
@@ -125,7 +129,9 @@ def top(
         str,
         Option(
             metavar="FIELD",
-            help="endpoint, path, client_ip, user_agent, key, status, host, model, route, service, project or client.",
+            help="endpoint, path, client_ip, user_agent, key, user, status, outcome, error, method, host, model, "
+            "provider, route, service, project, container, client, instance, a header (header.x-tenant) or a place in "
+            "a JSON body (body.user.id).",
         ),
     ] = "endpoint",
     limit: Annotated[int, Option(min=1, max=1000, metavar="N", help="Maximum number of rows.")] = 20,
@@ -154,6 +160,15 @@ def export(
         Path | None, Option("--output", "-o", metavar="FILE", help="Output file; default: standard output.")
     ] = None,
     bodies: Annotated[bool, Option("--bodies", metavar="", help="Include bodies (NDJSON, CSV).")] = False,
+    fields: Annotated[
+        str | None,
+        Option(
+            "--fields",
+            metavar="NAME,…",
+            help="Columns of CSV, or members of NDJSON: any there are, headers (header.x-tenant), places in JSON "
+            "bodies (body.user.id). Default: all columns.",
+        ),
+    ] = None,
     utc: Utc = False,
 ) -> int:
     """Export all matching records, oldest first, with a progress bar on stderr.
@@ -164,7 +179,7 @@ def export(
     from proxy.cli.commands.zone import with_offsets, zone_of
 
     parameters = with_offsets(filters, zone_of(utc)) | {"format": format} | ({"bodies": "true"} if bodies else {})
-    return command.run(admin, parameters, output)
+    return command.run(admin, parameters | ({"fields": fields} if fields else {}), output)
 
 
 @records_app.command()

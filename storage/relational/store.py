@@ -17,6 +17,7 @@ from storage.record import Job, Payload, Record, ToolCall
 from storage.relational.reads import (
     conversations,
     facets,
+    groups,
     histogram,
     jobs,
     keys,
@@ -30,6 +31,7 @@ from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
 from storage.relational.tally import check_names
+from storage.search.cell import is_cell_field
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 S = TypeVar("S", bound=Session)
@@ -106,6 +108,8 @@ class RelationalStorage(ABC, Generic[S]):
         return await self._read(lambda session: summary.summary(session, filter))
 
     async def top(self, filter: Filter, by: str) -> Top:
+        if is_cell_field(by):
+            return await self._read(lambda session: groups.groups(session, filter, by))
         return await self._read(lambda session: top.top(session, filter, by))
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:

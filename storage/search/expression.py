@@ -88,6 +88,7 @@ Leaf = Is | Like | Has | Between | InNetwork | Text | Substring
 Expression = Union[And, Or, Not, Leaf]  # noqa: UP007 -- it is recursive, and classes above name it before it is made
 
 _HEADS = ("header", "request_header", "response_header")
+_BODIES = ("body", "request_body", "response_body")
 
 
 def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
@@ -132,7 +133,7 @@ def field_of(leaf: Leaf) -> str:
 def needs_payload(expression: Expression | None) -> bool:
     """Whether heads or bodies are needed to tell."""
     names = {field_of(leaf).partition(".")[0] for leaf in leaves(expression)}
-    return not names.isdisjoint({*_HEADS, "body", "text"})
+    return not names.isdisjoint({*_HEADS, *_BODIES, "text"})
 
 
 def needs_tools(expression: Expression | None) -> bool:

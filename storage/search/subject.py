@@ -15,7 +15,7 @@ from storage.record import Body, Payload, Record, format_id
 Number = int | float
 
 MAX_JSON_DEPTH: Final = 32
-"""How deep a path leads into a body."""
+"""How deep a search looks into a body: members, and lists within each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def texts_of(subject: Subject, field: str) -> Iterable[str]:
 def numbers_of(subject: Subject, field: str) -> Iterable[Number]:
     """Return the numbers that a field has, none when it is not known."""
     record = subject.record
-    if field.startswith("body."):
+    if field.startswith(("body.", "request_body.", "response_body.")):
         texts = texts_of(subject, field)
         return (number for text in texts if (number := _number(text)) is not None)
     if field == "bytes":
@@ -81,23 +81,36 @@ def body_values(body: Body | None, path: str) -> Iterator[str]:
         document = orjson.loads(body.head)
     except orjson.JSONDecodeError:
         return
-    yield from _at(document, path.split(".")[:MAX_JSON_DEPTH])
+    for value in values_at(document, path.split(".")):
+        yield from _scalars(value, MAX_JSON_DEPTH)
 
 
-def _at(value: Any, path: list[str]) -> Iterator[str]:
-    if isinstance(value, list):
-        if path and path[0].isdecimal():
-            yield from _at(value[int(path[0])], path[1:]) if len(path[0]) < 7 and int(path[0]) < len(value) else ()
+def values_at(value: Any, path: Sequence[str], depth: int = MAX_JSON_DEPTH) -> Iterator[Any]:
+    """Find the values at a path; on the way, a list without a number in the path stands for each of its items."""
+    if not path:
+        yield value
+    elif not depth:
+        return
+    elif isinstance(value, dict):
+        if path[0] in value:
+            yield from values_at(value[path[0]], path[1:], depth - 1)
+    elif isinstance(value, list):
+        if path[0].isdecimal():
+            if len(path[0]) < 7 and int(path[0]) < len(value):
+                yield from values_at(value[int(path[0])], path[1:], depth - 1)
             return
         for item in value:
-            yield from _at(item, path)
-    elif path:
-        if isinstance(value, dict) and path[0] in value:
-            yield from _at(value[path[0]], path[1:])
-    elif isinstance(value, str):
+            yield from values_at(item, path, depth - 1)
+
+
+def _scalars(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
         yield value
     elif isinstance(value, bool | int | float):
         yield orjson.dumps(value).decode()
+    elif isinstance(value, list) and depth:
+        for item in value:
+            yield from _scalars(item, depth - 1)
 
 
 def _conversation_of(record: Record) -> list[str]:
@@ -138,6 +151,8 @@ _KEYED: Final[Mapping[str, Callable[[Payload, str], Iterable[str]]]] = {
     "request_header": lambda payload, name: header_values(payload.request_head, name),
     "response_header": lambda payload, name: header_values(payload.response_head, name),
     "body": _in_bodies,
+    "request_body": lambda payload, path: body_values(payload.request_body, path),
+    "response_body": lambda payload, path: body_values(payload.response_body, path),
 }
 """Fields that go on with a name of their own → how they are read."""
 _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {

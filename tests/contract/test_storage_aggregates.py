@@ -11,12 +11,13 @@ import pytest
 from storage.aggregates import FACETS, SAMPLE_ROWS, TOP_FIELDS
 from storage.base import Storage
 from storage.query import Filter, Scope
-from storage.record import Record
+from storage.record import Batch, Entry, Payload, Record
 from storage.relational.reads import few
 from storage.relational.time_ranges import HOUR_US
+from storage.search.expression import Is
 from tests.contract.backends import BACKENDS, Backend
 from tests.contract.test_storage_reading import Reader, make_dataset
-from tests.storage.samples import START_US, make_batch, make_record
+from tests.storage.samples import START_US, make_batch, make_body, make_record
 from tests.support import memory_aggregates as model
 
 HOUR = START_US // HOUR_US * HOUR_US
@@ -110,6 +111,31 @@ def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
 def test_top_adds_up_by_a_field(reader: Reader, filter: Filter, by: str) -> None:
     """Each value of a field has the sums of its exchanges, most frequent first, and nothing out of scope is there."""
     assert reader.wait(reader.store.top(filter, by)) == model.top(reader.records, filter, by)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_path: Path) -> None:
+    """Each record is in one group: of its value, or of the reason why it has none; scopes and searches hold."""
+    bodies = [b'{"user":{"id":1}}', b'{"user":{"id":"2"}}', b'{"user":{"id":null}}', b"{}", b"no json", None]
+    entries = []
+    for number in range(300):
+        body = bodies[number % len(bodies)]
+        head = b"GET / HTTP/1.1\r\nX-Tenant: t%d" % (number % 2)
+        payload = Payload(head, b"HTTP/1.1 200 OK", None if body is None else make_body(body), None)
+        entries.append(Entry(make_record(project="ab"[number % 2], status=500 if number % 3 else 200), payload))
+    store: Storage = await backend.open(tmp_path)
+    async with store:
+        await store.commit(Batch("sidecar-1", [*entries, Entry(make_record())]))
+        found = await store.top(Filter(), "body.user.id")
+        assert [(row.names, row.exchanges) for row in found.rows] == [
+            ((None, "absent"), 100), ((None, "not_json"), 50), ((None, "null"), 50), (("1", "known"), 50),
+            (("2", "known"), 50), ((None, "not_kept"), 1),
+        ]  # fmt: skip
+        assert (found.seen, found.complete) == (301, True)
+        filter = Filter(scope=Scope(projects=("b",)), where=Is("header.x-tenant", ("t1",)))
+        scoped = await store.top(filter, "header.x-tenant")
+        assert [(row.names, row.exchanges) for row in scoped.rows] == [(("t1", "known"), 150)]
+        assert (scoped.rows[0].server_errors, scoped.rows[0].duration.p50_us is not None) == (100, True)
 
 
 def test_an_unknown_facet_is_refused(reader: Reader) -> None:

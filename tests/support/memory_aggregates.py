@@ -1,7 +1,7 @@
 """Facets, histogram and summary of records in memory: their meaning, written down once, for tests."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -30,10 +30,11 @@ from storage.aggregates import (
     status_class,
 )
 from storage.query import ROLLUP_METHODS, Filter, matches
-from storage.record import Record
+from storage.record import Payload, Record
 from storage.relational.tally import Tally, check_names, extent, within
 from storage.relational.time_ranges import is_countable, reduced, steps, without_time
 from storage.relational.usage import UsageTally, calls_of, is_call, is_counted, measures_of
+from storage.search.cell import group_names
 
 
 def add(tally: Tally, record: Record) -> None:
@@ -170,12 +171,13 @@ def summary(records: Sequence[Record], filter: Filter) -> Summary:
     return tally.summary(start, end, top, models, complete=True)
 
 
-def top(records: Sequence[Record], filter: Filter, by: str) -> Top:
-    """Add up the exchanges of a filter by one of `TOP_FIELDS`."""
+def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[int, Payload] | None = None) -> Top:
+    """Add up the exchanges of a filter by one of `TOP_FIELDS`, or by a field of their payloads."""
     found: dict[Names, TopRow] = {}
     for record in records:
         if record.kind == "exchange" and matches(replace(filter, kind="exchange"), record):
-            names, status = names_of(record, TOP_FIELDS[by]), (record.status or 0) // 100
+            payload, status = (payloads or {}).get(record.seq), (record.status or 0) // 100
+            names = names_of(record, TOP_FIELDS[by]) if by in TOP_FIELDS else group_names(payload, by)
             counts = (1, status == 4, status == 5, record.request_bytes, record.response_bytes, record.cost_usd or 0.0)
             row = found.setdefault(names, TopRow(names))
             row.add(counts)

@@ -1,13 +1,13 @@
 """Conversations and top lists of the store without a disk: its records, grouped."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from storage.aggregates import HeatMap, Top
 from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of
 from storage.query import Filter, RecordQuery
-from storage.record import Record
+from storage.record import Payload, Record
 from tests.support import memory_aggregates
 
 
@@ -22,10 +22,15 @@ class FindsConversations(ABC):
     def _search(self, query: RecordQuery) -> Iterator[Record]:
         """Find records of such a filter, in the order of the query, without regard to its limit."""
 
+    @abstractmethod
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        """See `storage.base.Storage.payloads`."""
+
     async def top(self, filter: Filter, by: str) -> Top:
         """See `storage.base.Storage.top`."""
         resolved = replace(self._resolved(filter), kind="exchange")
-        return memory_aggregates.top(list(self._search(RecordQuery(filter=resolved))), resolved, by)
+        records = list(self._search(RecordQuery(filter=resolved)))
+        return memory_aggregates.top(records, resolved, by, await self.payloads([record.seq for record in records]))
 
     async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
         """See `storage.base.Storage.heatmap`."""

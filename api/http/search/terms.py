@@ -9,7 +9,7 @@ from api.http.errors import BadParameter
 from api.http.search.errors import BadSearch, shown
 from api.http.search.lexer import Term, Value
 from api.http.search.quantities import COUNT, DURATION, MONEY, NUMBER, SIZE, Measure, is_compared, read_range
-from api.http.search.words import PREFIXES, WORDS, Word, all_names, closest, find_word
+from api.http.search.words import BODIES, PREFIXES, WORDS, Word, all_names, closest, find_word
 from api.http.times import EXPECTED, read_moment_us
 from storage.query import path_spellings
 from storage.record import LEVELS, format_id, parse_id
@@ -49,7 +49,7 @@ def read_term(term: Term, now_us: int) -> Expression:
 def _word(name: str, term: Term) -> Word:
     prefix, dot, key = name.partition(".")
     if dot and key and (found := PREFIXES.get(prefix.lower())) is not None:
-        key = key if found.field == "body" else key.lower()
+        key = key if found.field in BODIES else key.lower()
         return Word(name=name, kind=found.kind, field=f"{found.field}.{key}", help=found.help, example=found.example)
     word = find_word(name)
     if word is None:
@@ -94,7 +94,8 @@ def _text(value: Value, word: Word) -> Expression:
 def _name(value: Value, word: Word) -> Expression:
     if value.parts == ("", ""):
         return Has(word.field)
-    if word.field.startswith("body.") and not value.is_quoted and (is_compared(value.text) or ".." in value.text):
+    is_place = word.field.partition(".")[0] in BODIES
+    if is_place and not value.is_quoted and (is_compared(value.text) or ".." in value.text):
         return _number(value, word.field, NUMBER)
     if value.is_pattern:
         return Like(word.field, value.parts)

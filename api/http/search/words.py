@@ -117,8 +117,12 @@ PREFIXES: Final[Mapping[str, Word]] = {
     "request_header": _part("request_header", "request_header", "request header", "request_header.accept:*json*"),
     "response_header": _part("response_header", "response_header", "response header", "response_header.via:*"),
     "body": _name("body", "body", "value in a JSON body, by its path", "body.user.id:42"),
+    "request_body": _name("request_body", "request_body", "value in a JSON request", "request_body.model:gpt-*"),
+    "response_body": _name("response_body", "response_body", "value in a JSON response", "response_body.ok:false"),
 }
 """Words that go on with a dot and a name."""
+BODIES: Final = ("body", "request_body", "response_body")
+"""Those of which the name is a path in JSON, case included."""
 _SUGGESTED: Final = 3
 
 

@@ -3,7 +3,8 @@
 A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, TAB or CR) gets an apostrophe in
 front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them. Columns
 are named as the members of the JSON are, durations in microseconds included. Bodies are columns where they are asked
-for, and the column beside each says how it is written and what of it is missing.
+for, and the column beside each says how it is written and what of it is missing. Who names the columns gets those, in
+that order, headers and places in JSON bodies among them.
 """
 
 import csv
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from api.http.times import format_time
+from api.native.fields import cells_of, text_of
 from api.native.files.cut_bodies import describe_loss, joined_text
 from storage.record import Body, Payload, Record, format_id
 
@@ -30,12 +32,14 @@ COLUMNS: Final = (
 BODY_COLUMNS: Final = ("request_body", "request_body_note", "response_body", "response_body_note")
 
 
-def header(*, with_bodies: bool = False) -> str:
+def header(columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False) -> str:
     """Write the first line."""
-    return _line(COLUMNS + BODY_COLUMNS if with_bodies else COLUMNS)
+    return _line((*columns, *BODY_COLUMNS) if with_bodies else columns)
 
 
-def row(record: Record, payload: Payload | None = None, *, with_bodies: bool = False) -> str:
+def row(
+    record: Record, payload: Payload | None = None, columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False
+) -> str:
     """Write one record; what is not known is an empty cell."""
     special: dict[str, object] = {
         "id": format_id(record.id),
@@ -44,7 +48,9 @@ def row(record: Record, payload: Payload | None = None, *, with_bodies: bool = F
         "finish_reason": None if record.stream is None else record.stream.finish_reason,
         "called_tools": None if record.stream is None else ", ".join(record.stream.tools or ()),
     }
-    cells = (special[name] if name in special else getattr(record, name) for name in COLUMNS)
+    fields = [name for name in columns if name not in COLUMNS]
+    special |= {name: text_of(cell) for name, cell in cells_of(record, payload, fields).items()}
+    cells = (special[name] if name in special else getattr(record, name) for name in columns)
     bodies: tuple[str, ...] = ()
     if with_bodies:
         known = (None, None) if payload is None else (payload.request_body, payload.response_body)

@@ -7,7 +7,7 @@ that ended in order is whole.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from aiohttp import web
 from api.http.compression import compress_stream
 from api.http.cursor import decode_cursor
 from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_choice, read_filter, refuse_unknown
+from api.native.fields import fields_shown, read_fields
 from api.native.files import csv_rows
 from api.native.files.har import CREATOR, har_entry
 from api.native.messages import NOTHING_ARCHIVED, Archived, archived_messages
@@ -37,6 +38,26 @@ _MEDIA_TYPES: Final = {
 }
 _ENCODER: Final = msgspec.json.Encoder()
 
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What of each record is written, and how."""
+
+    format: Format
+    with_bodies: bool
+    fields: tuple[str, ...]
+    """Columns, headers and places in bodies; empty: all columns."""
+
+    @property
+    def cell_fields(self) -> tuple[str, ...]:
+        """Those fields that are read of heads and bodies."""
+        return tuple(name for name in self.fields if name not in csv_rows.COLUMNS)
+
+    @property
+    def needs_payloads(self) -> bool:
+        return self.with_bodies or self.format == "har" or bool(self.cell_fields)
+
+
 Writer = Callable[[Record, Payload | None, Archived], bytes]
 
 
@@ -44,15 +65,15 @@ async def export(request: web.Request) -> web.StreamResponse:
     """Answer a filter's records as a file."""
     services = services_of(request)
     query = request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies"})
+    refuse_unknown(query, FILTER_PARAMETERS | {"format", "order", "cursor", "bodies", "fields"})
     format = read_choice(query, "format", FORMATS, "ndjson")
     filter = read_filter(query, services.now_us())
     order, after = _start(query)
     if format == "har":
         filter = replace(filter, kind="exchange")  # an archive knows nothing else
     bounded = replace(filter, seq_until=await services.storage.last_seq())
-    with_payloads = read_bool(query, "bodies") or format == "har"
-    limit = PAGE_RECORDS_WITH_BODIES if with_payloads else PAGE_RECORDS
+    shape = Shape(format, with_bodies=read_bool(query, "bodies"), fields=read_fields(query, csv_rows.COLUMNS))
+    limit = PAGE_RECORDS_WITH_BODIES if shape.needs_payloads else PAGE_RECORDS
     page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
     response = web.StreamResponse(
         headers={
@@ -63,8 +84,8 @@ async def export(request: web.Request) -> web.StreamResponse:
     compress_stream(request, response)
     await response.prepare(request)
     if request.method != "HEAD":
-        await response.write(_begin(format, with_bodies=with_payloads))
-        await _write_pages(services, response, page, format, with_payloads=with_payloads)
+        await response.write(_begin(shape))
+        await _write_pages(services, response, page, shape)
         await response.write(_end(format))
     await response.write_eof()
     return response
@@ -82,47 +103,51 @@ async def _write_pages(
     services: Services,
     response: web.StreamResponse,
     query: RecordQuery,
-    format: Format,
-    *,
-    with_payloads: bool,
+    shape: Shape,
 ) -> None:
     """Write page after page, waiting for the client at each record: a slow one holds one page and no query."""
-    write = _writer(format, with_bodies=with_payloads)
+    write, is_har = _writer(shape), shape.format == "har"
     separator = b""
     while True:
         page = await services.storage.select(query)
-        payloads = await services.storage.payloads([r.seq for r in page.records]) if with_payloads else {}
+        payloads = await services.storage.payloads([r.seq for r in page.records]) if shape.needs_payloads else {}
         for record in page.records:
-            messages = await archived_messages(services.storage, record) if format == "har" else NOTHING_ARCHIVED
+            messages = await archived_messages(services.storage, record) if is_har else NOTHING_ARCHIVED
             await response.write(separator + write(record, payloads.get(record.seq), messages))
-            separator = b",\n" if format == "har" else b""
+            separator = b",\n" if is_har else b""
         if page.next_after is None:
             return
         query = replace(query, after=page.next_after)
 
 
-def _writer(format: Format, *, with_bodies: bool) -> Writer:
+def _writer(shape: Shape) -> Writer:
     """Choose how one record is written."""
-    match format:
+    columns = shape.fields or csv_rows.COLUMNS
+    match shape.format:
         case "ndjson":
-            return _ndjson_line
+            return lambda record, payload, messages: _ndjson_line(record, payload, shape)
         case "csv":
-            return lambda record, payload, messages: csv_rows.row(record, payload, with_bodies=with_bodies).encode(
-                "utf-8", "replace"
-            )
+            return lambda record, payload, messages: csv_rows.row(
+                record, payload, columns, with_bodies=shape.with_bodies
+            ).encode("utf-8", "replace")
         case "har":
             return lambda record, payload, messages: _ENCODER.encode(har_entry(record, payload, messages))
 
 
-def _ndjson_line(record: Record, payload: Payload | None, messages: Archived) -> bytes:
-    shown = record_json(record) if payload is None else detail_json(record, payload)
+def _ndjson_line(record: Record, payload: Payload | None, shape: Shape) -> bytes:
+    shown = record_json(record) if payload is None or not shape.with_bodies else detail_json(record, payload)
+    if shape.fields:
+        bodies = ("request", "response", "timeline") if shape.with_bodies else ()
+        shown = {name: shown[name] for name in (*shape.fields, *bodies) if name in shown}
+        if shape.cell_fields:
+            shown["fields"] = fields_shown(record, payload, shape.cell_fields)
     return _ENCODER.encode(shown) + b"\n"
 
 
-def _begin(format: Format, *, with_bodies: bool) -> bytes:
-    if format == "csv":
-        return csv_rows.header(with_bodies=with_bodies).encode()
-    if format == "har":
+def _begin(shape: Shape) -> bytes:
+    if shape.format == "csv":
+        return csv_rows.header(shape.fields or csv_rows.COLUMNS, with_bodies=shape.with_bodies).encode()
+    if shape.format == "har":
         return b'{"log":{"version":"1.2","creator":' + _ENCODER.encode(CREATOR) + b',"entries":[\n'
     return b""
 

@@ -50,7 +50,7 @@ def _copy(client: Client, parameters: Mapping[str, str | list[str]], file: Binar
 
 def _expected_lines(client: Client, parameters: Mapping[str, str | list[str]]) -> int | None:
     """Return the number of records, a line each; None when there are too many to be counted in time."""
-    filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies")}
+    filters = {name: value for name, value in parameters.items() if name not in ("format", "bodies", "fields")}
     summary = client.get_json("/api/summary", filters)
     return (summary["exchanges"] + summary["events"] or None) if summary["complete"] else None
 

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from proxy.cli.commands.output import WIDE_COLUMNS, CommandError, console
 from proxy.process.terminal import visible_line
+from storage.search.cell import is_cell_field
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +38,8 @@ _NUMBERS: Final = frozenset({"status", "code", "ms"})
 _LINE_WIDTHS: Final = {"status": 3, "code": 3, "ms": 9, "method": 7}
 _ID_CHARACTERS: Final = 32
 _GAP: Final = 2
+_WHY: Final = {"null": "null", "absent": "", "not_json": "[not JSON]", "cut": "[cut]", "not_kept": "[not kept]"}
+"""What stands for a field without a value, as in a CSV file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +53,17 @@ class View:
     zone: tzinfo | None = None
     """None: the machine's."""
 
+    @property
+    def cell_fields(self) -> tuple[str, ...]:
+        """Those columns that are read of heads and bodies: the API must be asked for them."""
+        return tuple(name for name in self.fields if is_cell_field(name))
+
     def columns(self, out: "Console") -> tuple[str, ...]:
         return self.fields or (WIDE if self.is_wide or out.width >= WIDE_COLUMNS else NARROW)
 
 
 def read_fields(text: str | None) -> tuple[str, ...]:
-    """Read the names of columns, with commas between them.
+    """Read the names of columns, with commas between them; headers and places in bodies are some.
 
     Raises:
         CommandError: a name that neither a column nor a member of a record has.
@@ -64,8 +72,9 @@ def read_fields(text: str | None) -> tuple[str, ...]:
 
     names = tuple(name for part in (text or "").split(",") if (name := part.strip()))
     known = (*COMPUTED, *(name for name in Record.__struct_fields__ if name != "marks"), *DERIVED)
-    if unknown := [name for name in names if name not in known]:
-        raise CommandError(f"unknown field {unknown[0]!r}, expected some of: {', '.join(known)}", exit_code=2)
+    if unknown := [name for name in names if name not in known and not is_cell_field(name)]:
+        expected = f"{', '.join(known)}, or a header or place in a body such as header.x-tenant or body.user.id"
+        raise CommandError(f"unknown field {unknown[0]!r}, expected some of: {expected}", exit_code=2)
     return names
 
 
@@ -73,7 +82,13 @@ def selected(row: Row, view: View) -> Row:
     """Return a record with only the fields that were asked for, those of columns as their text."""
     if not view.fields:
         return row
-    return {name: _text(name, row, view) if name in COMPUTED else row.get(name) for name in view.fields}
+    return {name: _member(name, row, view) for name in view.fields}
+
+
+def _member(name: str, row: Row, view: View) -> object:
+    if is_cell_field(name):
+        return row.get("fields", {}).get(name)
+    return _text(name, row, view) if name in COMPUTED else row.get(name)
 
 
 def print_records(rows: Sequence[Row], view: View) -> None:
@@ -139,8 +154,17 @@ def _text(name: str, row: Row, view: View, *, is_short: bool = False) -> str:
             return f"event {row.get('name')}" if _is_event(row) else f"{row.get('method') or '-'} {_path(row) or '-'}"
         case "id":
             return (row.get("id") or "").replace("-", "") if is_short else row.get("id") or ""
+        case _ if is_cell_field(name):
+            return _cell_text(row.get("fields", {}).get(name))
         case _:
             return plain(row.get(name))
+
+
+def _cell_text(cell: Mapping[str, Any] | None) -> str:
+    """Write a field of heads and bodies: its value, or in brackets why there is none."""
+    if cell is None:
+        return ""
+    return cell["value"] if cell["state"] == "known" else _WHY[cell["state"]]
 
 
 def _is_event(row: Row) -> bool:

@@ -9,7 +9,16 @@ from proxy.process.terminal import visible
 
 FACETS: Final = ("level", "project", "container", "service")
 BAR_CHARACTERS: Final = 24
-_TOP_TITLES: Final = ("requests", "4xx", "5xx", "p50", "p95", "bytes out")
+_TOP_TITLES: Final = ("requests", "share", "4xx", "5xx", "p50", "p95", "bytes out")
+_WHY: Final = {
+    "known": '""',
+    "absent": "–",
+    "null": "(null)",
+    "cut": "(body cut)",
+    "not_json": "(not JSON)",
+    "not_kept": "(not kept)",
+}
+"""What requests without a value stand for."""
 _COUNTS: Final = ("calls", "input_tokens", "cache_read_tokens", "output_tokens", "reasoning_tokens")
 
 
@@ -113,11 +122,16 @@ def _print_top(found: Mapping[str, Any]) -> None:
     for title in (*_TOP_TITLES, *(["cost"] if has_cost else [])):
         table.add_column(title, justify="right")
     for row in rows:
-        name = visible(" ".join(part for part in (row["method"], row["value"] or "–") if part))
-        cells = [f"{row['exchanges']:,}", _share(row, "client_errors"), _share(row, "server_errors")]
+        title = visible(" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part))
+        cells = [
+            f"{row['exchanges']:,}",
+            f"{row['share']:.1%}",
+            _share(row, "client_errors"),
+            _share(row, "server_errors"),
+        ]
         cells += [_percentile(row["duration_ms"], name) for name in ("p50", "p95")]
         cells += [f"{row['response_bytes']:,}", *([f"${row['cost_usd']:,.4f}"] if has_cost else [])]
-        table.add_row(name, *cells)
+        table.add_row(title, *cells)
     console().print(table)
 
 

@@ -10,7 +10,7 @@ from api.access.endpoint_names import EndpointNames
 from api.services import Services
 from storage.record import Batch, Entry
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import START_US, make_record
+from tests.api.samples import START_US, make_body, make_payload, make_record
 
 RANGE = "since=2024-06-12T14:00:00Z&until=2024-06-12T15:00:00Z"
 HOUR_US = 3_600_000_000
@@ -62,9 +62,33 @@ async def test_other_fields_are_listed_too(client: Client, world: World) -> None
     ]
 
 
+async def test_headers_and_places_in_bodies_are_listed(client: Client, world: World) -> None:
+    """With their share; those without a value say why."""
+    entries = [
+        Entry(make_record(n, status=500), make_payload(make_body(b'{"user": {"id": %d}}' % (n // 3)))) for n in range(4)
+    ]
+    cut = make_body(b'{"user"', truncated=True, size=9000)
+    await world.storage.commit(Batch("side-1", [*entries, Entry(make_record(5), make_payload(cut))]))
+    found = await ask(client, "/api/top?by=body.user.id")
+    assert [(row["value"], row["state"], row["exchanges"], row["share"]) for row in found["rows"]] == [
+        ("0", "known", 3, 0.6),
+        (None, "cut", 1, 0.2),
+        ("1", "known", 1, 0.2),
+    ]
+    assert [row["server_errors"] for row in found["rows"]] == [3, 0, 1]
+    assert (await ask(client, "/api/top?by=header.x-a"))["rows"][0]["value"] == "1, 2"
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/api/top?by=moon", "/api/endpoints?by=path", "/api/endpoints?limit=0", "/api/top?limit=1001", "/api/top?x=1"],
+    [
+        "/api/top?by=moon",
+        "/api/top?by=header.",
+        "/api/endpoints?by=path",
+        "/api/endpoints?limit=0",
+        "/api/top?limit=1001",
+        "/api/top?x=1",
+    ],
 )
 async def test_what_is_no_parameter_is_refused(client: Client, path: str) -> None:
     """Unknown fields, parameters and limits are errors of the caller."""

@@ -28,6 +28,14 @@ def test_body_fields() -> None:
     assert list(body_values(None, "a")) == []
 
 
+def test_a_body_of_lists_within_each_other_ends_the_search() -> None:
+    """What is nested deeper than anybody means is not there: no body makes the reader run out of stack."""
+    nested = make_body(b"[" * 900 + b"1" + b"]" * 900)
+    assert list(body_values(nested, "a")) == []
+    assert list(body_values(make_body(b'{"a":' + b"[" * 900 + b"1" + b"]" * 900 + b"}"), "a")) == []
+    assert list(body_values(make_body(b'{"a":' + b"[" * 20 + b"1" + b"]" * 20 + b"}"), "a")) == ["1"]
+
+
 def test_fields() -> None:
     """Columns, sums, and what else belongs to a record; what is not known has no value."""
     record = make_record(seq=3, request_bytes=2, response_bytes=3, input_tokens=None, output_tokens=7, path=None)
@@ -40,6 +48,8 @@ def test_fields() -> None:
     assert list(numbers_of(subject, "bytes")) == [5]
     assert list(numbers_of(subject, "tokens")) == [7]
     assert list(numbers_of(subject, "body.n")) == [4.0]
+    assert list(numbers_of(subject, "request_body.n")) == [4.0]
+    assert list(texts_of(subject, "response_body.n")) == []
     assert list(numbers_of(subject, "cost_usd")) == []
 
 

@@ -105,9 +105,24 @@ def test_utc_is_said_in_the_title(terminal: Console) -> None:
 
 def test_every_member_of_the_json_is_a_field() -> None:
     """Nothing the API shows is unknown, and what is unknown is said with what there is."""
-    names = (*COMPUTED, *RecordShown.__struct_fields__)
+    members = (name for name in RecordShown.__struct_fields__ if name != "fields")
+    names = (*COMPUTED, *members, "header.x-tenant", "response_body.choices.0.text")
     assert read_fields(" , ".join(names)) == names
     assert read_fields(None) == ()
     with pytest.raises(CommandError, match="unknown field 'nope', expected some of: time, code") as caught:
         read_fields("id,nope")
     assert caught.value.exit_code == 2
+
+
+def test_headers_and_places_in_bodies_are_columns() -> None:
+    """With their value, or why there is none; the API is asked for those and no others."""
+    view = View(fields=("status", "header.x", "body.a", "body.b"))
+    assert view.cell_fields == ("header.x", "body.a", "body.b")
+    shown = {
+        "header.x": {"value": "=1", "state": "known", "is_cut": False},
+        "body.a": {"value": None, "state": "not_json", "is_cut": False},
+        "body.b": {"value": None, "state": "absent", "is_cut": False},
+    }
+    row = {"status": 200, "fields": shown}
+    assert selected(row, view) == {"status": 200, **shown}
+    assert line_of(row, view, Console(file=io.StringIO(), width=200)).split() == ["200", "=1", "[not", "JSON]"]

@@ -1,0 +1,101 @@
+"""Headers and places in JSON bodies as fields of a list: `fields=header.x-tenant,body.user.id`.
+
+Only what is stored is read, which is redacted. A page whose payloads are more than `MAX_PAGE_BYTES` ends early, with a
+cursor. Names are those of the search language (`storage.search.cell`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from api.http.errors import BadParameter
+from api.http.params import Query
+from api.http.responses import ApiObject
+from storage.base import Storage
+from storage.query import Page
+from storage.record import Payload, Record
+from storage.search.cell import MAX_FIELD_CHARACTERS, Cell, Cells, State, is_cell_field
+
+MAX_FIELDS: Final = 20
+MAX_PAGE_BYTES: Final = 32 << 20
+"""Heads and bodies that are read for one page."""
+_STEP_RECORDS: Final = 50
+"""Payloads read at a time: 8 MiB at the very worst."""
+EXPECTED: Final = (
+    "names such as header.x-tenant, response_header.etag, body.user.id or response_body.choices.0.finish_reason"
+)
+_NOTES: Final[Mapping[State, str]] = {
+    "null": "null",
+    "absent": "",
+    "not_json": "[not JSON]",
+    "cut": "[cut]",
+    "not_kept": "[not kept]",
+}
+"""What stands in a cell of a file that has no value."""
+
+
+class FieldShown(ApiObject):
+    """`value` is null unless the `state` is `known`; `is_cut` says that it is longer."""
+
+    value: str | None
+    state: State
+    is_cut: bool
+
+
+def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
+    """Read the names of fields, without duplicates; `others` are possible as well.
+
+    Raises:
+        BadParameter: a name that is none, or too many.
+    """
+    texts = (part.strip() for part in query.get("fields", "").split(","))
+    names = tuple(dict.fromkeys(text for text in texts if text))
+    if len(names) > MAX_FIELDS + len(others):
+        raise BadParameter("fields", f"{len(names)} names", f"at most {MAX_FIELDS + len(others)} names")
+    for name in names:
+        if name not in others and not is_cell_field(name):
+            expected = f"{EXPECTED}, of at most {MAX_FIELD_CHARACTERS} characters"
+            raise BadParameter("fields", name, expected + (", or a column" if others else ""))
+    return names
+
+
+def fields_shown(record: Record, payload: Payload | None, names: Sequence[str]) -> dict[str, FieldShown]:
+    """Read fields of one record."""
+    return {name: _shown(cell) for name, cell in cells_of(record, payload, names).items()}
+
+
+def cells_of(record: Record, payload: Payload | None, names: Sequence[str]) -> dict[str, Cell]:
+    if record.kind == "event":
+        return dict.fromkeys(names, Cell("absent"))
+    cells = Cells(payload)
+    return {name: cells.cell(name) for name in names}
+
+
+def text_of(cell: Cell) -> str:
+    """Write what a cell of a file holds: the value, or in brackets why there is none."""
+    return cell.text if cell.state == "known" else _NOTES[cell.state]
+
+
+async def with_payloads(storage: Storage, page: Page) -> tuple[Page, dict[int, Payload]]:
+    """Read the payloads of a page; one of too many bytes ends behind the record that was too much."""
+    payloads: dict[int, Payload] = {}
+    read_bytes = 0
+    for start in range(0, len(page.records), _STEP_RECORDS):
+        step = page.records[start : start + _STEP_RECORDS]
+        found = await storage.payloads([record.seq for record in step])
+        payloads |= found
+        read_bytes += sum(map(_size_of, found.values()))
+        end = start + len(step)
+        if read_bytes > MAX_PAGE_BYTES and end < len(page.records):
+            return replace(page, records=page.records[:end], complete=False, next_after=step[-1].seq), payloads
+    return page, payloads
+
+
+def _size_of(payload: Payload) -> int:
+    bodies = [body for body in (payload.request_body, payload.response_body) if body is not None]
+    windows = sum(len(body.head) + len(body.tail) for body in bodies)
+    return len(payload.request_head) + len(payload.response_head) + windows
+
+
+def _shown(cell: Cell) -> FieldShown:
+    return FieldShown(cell.text if cell.state == "known" else None, cell.state, cell.is_cut)

@@ -1,0 +1,64 @@
+"""The newest records of a filter, grouped by a header or by a place in their JSON bodies.
+
+Strategy: pages of records with what is stored of them, newest first, until the time budget ends it: no row says what a
+body holds, and no index of values could know which of them will be asked for. A record without a value is in the group
+of the reason why (`storage.search.cell`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from storage.aggregates import EXACT_ROWS, MAX_GROUPS, Latencies, Names, Top, TopRow, most
+from storage.query import Filter, RecordQuery
+from storage.record import Payload, Record
+from storage.relational.reads.page import read_page, read_payloads
+from storage.relational.session import Session
+from storage.search.cell import group_names
+
+_PAGE: Final = 200
+"""Records between two looks at the clock; with bodies of 160 KiB, the most that is kept of them, 64 MiB."""
+
+
+async def groups(session: Session, filter: Filter, field: str) -> Top:
+    """Add up the exchanges of a filter by a field that `is_cell_field`."""
+    found = _Groups(field)
+    after: int | None = None
+    while True:
+        query = RecordQuery(filter=replace(filter, kind="exchange"), limit=_PAGE, after=after)
+        page = await read_page(session, query)
+        payloads = await read_payloads(session, [record.seq for record in page.records])
+        await session.aside(partial(found.add, page.records, payloads))
+        after = page.next_after
+        if after is None or not page.complete or session.is_out_of_time or len(found.rows) >= MAX_GROUPS:
+            return found.top(is_complete=page.complete and after is None)
+
+
+class _Groups:
+    def __init__(self, field: str) -> None:
+        self.rows: dict[Names, TopRow] = {}
+        self._field = field
+        self._seen = 0
+        self._durations: dict[Names, list[int]] = {}
+        """Of the first `EXACT_ROWS`."""
+
+    def add(self, records: Sequence[Record], payloads: Mapping[int, Payload]) -> None:
+        for record in records:
+            names = group_names(payloads.get(record.seq), self._field)
+            row = self.rows.get(names)
+            if row is None:
+                row = self.rows[names] = TopRow(names)
+            status = (record.status or 0) // 100
+            row.add((1, status == 4, status == 5, record.request_bytes, record.response_bytes, record.cost_usd or 0.0))
+            one = Latencies.of([record.duration_us])
+            row.durations.add(one.counts, one.least_us, one.most_us)
+            self._seen += 1
+            if self._seen <= EXACT_ROWS:
+                self._durations.setdefault(names, []).append(record.duration_us)
+
+    def top(self, *, is_complete: bool) -> Top:
+        if is_complete and self._seen <= EXACT_ROWS:
+            for names, durations in self._durations.items():
+                self.rows[names].durations.values = sorted(durations)
+        return Top(most(self.rows.values()), self._seen, is_complete)
