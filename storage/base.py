@@ -5,6 +5,8 @@ In prose:
 * **A batch is one transaction.** Rows, payloads, rollup counts and positions become visible together or not at all. If
   `commit` raises, nothing of the batch is stored; if it is cancelled or the process dies, either all of it is or
   nothing, and `positions` tells which. Therefore a source's records are stored exactly once, without looking rows up.
+  Where a database has no transactions, one row that cannot be torn is the commit, and what a batch without one left
+  behind is in no answer (`docs/decisions/0014-a-row-commits-a-batch.md`).
 * **Commit order is seq order.** `seq` starts at 1, is assigned densely inside the transaction, and never reused. A
   reader of "greater than n" never misses a row that a concurrent writer commits later. Retention and erasure take rows
   out and leave holes; `last_seq` counts them still.

@@ -64,7 +64,7 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         if self.engine == "chdb":
-            self.process = self._run([*self._command, str(self.directory / "data")])
+            self.process = self._run([*self._command, str(self.directory / "data"), str(self.port)])
             assert self.process.stdout is not None
             self.port = int(self.process.stdout.readline() or b"0")
             assert self.port, "the front of chdb ended while it was started"

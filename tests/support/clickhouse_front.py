@@ -1,6 +1,6 @@
 """The HTTP interface of a ClickHouse server in front of chdb, which has the engine and no server.
 
-Run by the interpreter of `.venv-clickhouse`: `python tests/support/clickhouse_front.py DIRECTORY`. It prints its port.
+Run by the interpreter of `.venv-clickhouse`, with a directory and a port; it prints its port.
 Strategy: one statement at a time; settings of the address become statements before it, so they hold for it and the
 next ones, which bring the same.
 """
@@ -18,12 +18,12 @@ _USUAL = {"max_execution_time": "0", "readonly": "0"}
 
 
 class Front(ThreadingHTTPServer):
-    """Listens on a free port of the loopback address."""
+    """Listens on a port of the loopback address, 0 for a free one."""
 
     daemon_threads = True
 
-    def __init__(self, directory: str) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, directory: str, port: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
         self._session = Session(directory)
         self._lock = threading.Lock()
 
@@ -81,7 +81,7 @@ def _quoted(text: str, quote: str) -> str:
 
 
 if __name__ == "__main__":
-    front = Front(sys.argv[1])
+    front = Front(sys.argv[1], int(sys.argv[2]))
     sys.stdout.write(f"{front.server_port}\n")
     sys.stdout.flush()
     front.serve_forever()

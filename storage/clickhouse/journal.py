@@ -1,0 +1,214 @@
+"""The journal of commits: how a batch becomes visible as a whole, once, where there are no transactions.
+
+Strategy: the rows of a batch are inserted first, all with the number of the attempt and with the `seq` that follow the
+last commit. One row of the journal, which no insert can tear, makes them visible: it says up to which `seq` the store
+goes, and where all sources of the sidecar stand. What an attempt left behind that was not committed is of no account:
+its `seq`s are given again, and of two rows of one `seq` the newer attempt's counts (`ReplacingMergeTree(attempt)`).
+A commit of which nobody knows is settled before anything else is: by the next epoch, behind which it cannot happen.
+
+Invariant: of all rows with a `seq` up to `last_seq` exactly those of commits are read with `FINAL`; a commit, once
+read, stays; `positions` of a sidecar belong to exactly the rows it has committed.
+See docs/decisions/0014-a-row-commits-a-batch.md.
+"""
+
+# ruff: noqa: S608 -- identifiers come from here, every value is a parameter
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import msgspec
+
+from storage.clickhouse.epochs import EPOCH_SHIFT, IS_NEWEST, LIMIT_S, Epochs
+from storage.clickhouse.link import Link
+from storage.clickhouse.native import Column
+from storage.errors import StorageRejected, StorageUnavailable
+from storage.record import Position
+
+COMMITS: Final = """CREATE TABLE IF NOT EXISTS commits (
+    attempt UInt64,
+    -- Of its rows; the first is behind the last where it has none.
+    first_seq Int64,
+    last_seq Int64,
+    min_started_at_us Int64,
+    max_started_at_us Int64,
+    min_id_ms Int64,
+    max_id_ms Int64,
+    instance String,
+    -- All sources of the instance: 16 bytes → storage.record.Position, as msgpack.
+    positions String
+) ENGINE = MergeTree ORDER BY attempt"""
+WRITE_LIMIT_S: Final = 60.0
+_MAX_TURNS: Final = 8
+_COMMIT: Final = (
+    "INSERT INTO commits (attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, min_id_ms, max_id_ms, "
+    f"instance, positions) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM system.one WHERE {IS_NEWEST.format('$10')}"
+)
+_IS_COMMITTED: Final = "SELECT count() FROM commits WHERE attempt = $1"
+_LAST: Final = "SELECT attempt, last_seq FROM commits ORDER BY attempt DESC LIMIT 1"
+_POSITIONS: Final = (
+    "SELECT hex(positions) FROM commits WHERE attempt = (SELECT max(attempt) FROM commits WHERE instance = $1) "
+    "AND instance = $1"
+)
+_decoder: Final = msgspec.msgpack.Decoder(dict[bytes, Position])
+_NOWHERE: Final = msgspec.msgpack.encode({})
+
+Positions = dict[bytes, Position]
+
+
+class Span(NamedTuple):
+    """When the records of a batch started, and the milliseconds of their ids."""
+
+    min_started_at_us: int
+    max_started_at_us: int
+    min_id_ms: int
+    max_id_ms: int
+
+
+NO_SPAN: Final = Span(0, -1, 0, -1)
+"""Of a batch without records: nothing lies in it."""
+
+
+class Insert(NamedTuple):
+    """Rows of one table."""
+
+    table: str
+    columns: Sequence[Column]
+
+
+class Turn(NamedTuple):
+    """What the rows of an attempt are written with."""
+
+    attempt: int
+    first_seq: int
+
+
+class Work(NamedTuple):
+    """A batch to be committed."""
+
+    instance: str
+    records: int
+    """How many `seq`s it takes."""
+    span: Span
+    moved: Positions
+    """Sources that have a new position."""
+    retired: Sequence[bytes]
+    """Sources that have none any more."""
+    rows: Callable[[Turn], Sequence[Insert]]
+    """Makes its rows; called again when the attempt came to nothing."""
+
+
+class Journal:
+    """Commits batches, one at a time."""
+
+    def __init__(self, link: Link, epochs: Epochs) -> None:
+        self._link = link
+        self._epochs = epochs
+        self._is_current = False
+        """Whether what is remembered of the store was true in the own epoch, and no commit is in doubt."""
+        self._attempt = 0
+        self._last_seq = 0
+        self._positions: dict[str, bytes] = {}
+        """Instance → its positions as they are stored."""
+        self._doubt: Turn | None = None
+        """The attempt of which nobody knows whether it was committed."""
+        self.settled: dict[int, int] = {}
+        """Such attempts that turned out to be committed → their first `seq`; whoever asked for them takes them out."""
+
+    async def create(self) -> None:
+        """Make the journal where there is none."""
+        await self._link.execute(COMMITS, limit_s=LIMIT_S)
+
+    async def begin(self) -> int:
+        """Settle what is in doubt, and make sure of the end of the store; returns the number of the next attempt.
+
+        Raises:
+            StorageUnavailable: Nothing is settled; to be tried again.
+        """
+        if not self._is_current:
+            await self._epochs.begin()
+            await self._settle()
+            [(_, self._last_seq)] = await self._link.fetch(_LAST, limit_s=LIMIT_S) or [(0, 0)]
+            self._attempt = self._epochs.own << EPOCH_SHIFT
+            self._positions.clear()
+            self._is_current = True
+        return self._attempt + 1
+
+    async def commit(self, work: Work) -> Turn:
+        """Commit a batch; returns the attempt that did it.
+
+        Raises:
+            StorageUnavailable: Nothing was committed; or nobody knows, then `begin` finds out about the attempt.
+            StorageRejected: Nothing was committed, some value never can be.
+        """
+        for _ in range(_MAX_TURNS):
+            turn = Turn(await self.begin(), self._last_seq + 1)
+            self._attempt = turn.attempt
+            positions = await self._moved(work)
+            for table, columns in work.rows(turn):
+                await self._link.insert(table, columns, limit_s=WRITE_LIMIT_S)
+            if await self._seal(turn, work, positions):
+                self._last_seq += work.records
+                self._positions[work.instance] = positions
+                return turn
+        raise StorageUnavailable("clickhouse: other sidecars took every turn to write to this database")
+
+    async def positions(self, instance: str) -> Positions:
+        """Read the positions of one sidecar, when no commit can change them that was sent before."""
+        was_current = self._is_current
+        await self.begin()
+        if not was_current:
+            await self._epochs.give_up()
+        return _decoder.decode(await self._read_positions(instance))
+
+    async def last_seq(self) -> int:
+        """Read up to which `seq` the store goes, for a reader."""
+        [(_, last_seq)] = await self._link.fetch(_LAST, limit_s=LIMIT_S) or [(0, 0)]
+        return int(last_seq)
+
+    async def close(self) -> None:
+        """Let others write at once."""
+        if self._is_current:
+            self._is_current = False
+            with suppress(StorageUnavailable):
+                await self._epochs.give_up()
+
+    async def _seal(self, turn: Turn, work: Work, positions: bytes) -> bool:
+        """Write the row of the journal; False where another epoch has begun, and it was not written."""
+        parameters = (
+            turn.attempt, turn.first_seq, turn.first_seq + work.records - 1, *work.span,
+            work.instance, positions, self._epochs.own,
+        )  # fmt: skip
+        # From here on only the journal tells.
+        self._is_current, self._doubt = False, turn
+        settings = {"query_id": self._epochs.query_id()}
+        try:
+            await self._link.execute(_COMMIT, parameters, limit_s=LIMIT_S, settings=settings)
+        except StorageRejected:
+            # A parameter without a literal: nothing was sent.
+            self._is_current, self._doubt = True, None
+            raise
+        [(commits,)] = await self._link.fetch(_IS_COMMITTED, (turn.attempt,), limit_s=LIMIT_S)
+        self._doubt = None
+        self._is_current = bool(commits)
+        return self._is_current
+
+    async def _settle(self) -> None:
+        if self._doubt is not None:
+            [(commits,)] = await self._link.fetch(_IS_COMMITTED, (self._doubt.attempt,), limit_s=LIMIT_S)
+            if commits:
+                self.settled[self._doubt.attempt] = self._doubt.first_seq
+            self._doubt = None
+
+    async def _moved(self, work: Work) -> bytes:
+        positions = _decoder.decode(await self._read_positions(work.instance)) | work.moved
+        for source in work.retired:
+            positions.pop(source, None)
+        return msgspec.msgpack.encode(positions)
+
+    async def _read_positions(self, instance: str) -> bytes:
+        known = self._positions.get(instance)
+        if known is None:
+            rows = await self._link.fetch(_POSITIONS, (instance,), limit_s=LIMIT_S)
+            known = self._positions[instance] = bytes.fromhex(rows[0][0]) if rows else _NOWHERE
+        return known
