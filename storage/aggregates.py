@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import sqrt
+from operator import add
 from typing import Final, Self
 
 from storage.record import Record
@@ -312,6 +313,18 @@ class Top:
     """False when these were not all: the newest were looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class TopSeries:
+    """How many exchanges had the same values in some columns, step by step in time."""
+
+    start_us: int
+    step_us: int
+    counts: dict[Names, list[int]]
+    """Values → a number for each step; values that nothing had are left out."""
+    complete: bool
+    """False when only the newest were counted."""
+
+
 def names_of(record: Record, columns: Sequence[str]) -> Names:
     values = (getattr(record, column) for column in columns)
     return tuple(None if value is None else str(value) for value in values)
@@ -334,6 +347,15 @@ def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names
         known.cost_usd += row.cost_usd
         known.durations = known.durations.plus(row.durations)
     return sorted(found.values(), key=_place)
+
+
+def merged(counts: dict[Names, list[int]], rename: Callable[[Names], Names]) -> dict[Names, list[int]]:
+    """Add up the series of names that are the same once renamed."""
+    found: dict[Names, list[int]] = {}
+    for names, numbers in counts.items():
+        known = found.get(rename(names))
+        found[rename(names)] = numbers if known is None else [*map(add, known, numbers)]
+    return found
 
 
 def _place(row: TopRow) -> tuple[int, list[tuple[bool, str]]]:

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top
+from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
@@ -101,6 +101,10 @@ class Storage(Protocol):
         The field is one of `aggregates.TOP_FIELDS`, or of heads and bodies (`search.cell.is_cell_field`): names of a
         row are then the value, or None, and the state of it.
         """
+        ...
+
+    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
+        """Count a filter's exchanges over time, apart by one of `aggregates.TOP_FIELDS`; steps as in `histogram`."""
         ...
 
     async def get(self, record_id: bytes) -> Record | None:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 from api.access.endpoint_names import EndpointNames
 from api.access.principal import Principal, intersect, is_visible, narrow
 from api.http.errors import OutOfScope, Refused
-from storage.aggregates import FacetValue, HeatMap, Histogram, Names, Summary, Top, most
+from storage.aggregates import FacetValue, HeatMap, Histogram, Names, Summary, Top, TopSeries, merged, most
 from storage.base import Storage
 from storage.conversations import ConversationPage, ConversationQuery, ConversationStorage
 from storage.keys import ApiKey
@@ -111,6 +111,12 @@ class ScopedStorage:
         """Add up records; endpoints by their names of today, whichever route and project they are of."""
         found = await self._read(lambda filter: self._storage.top(filter, by), self._narrow(filter))
         return replace(found, rows=most(found.rows, self._rename)) if by == "endpoint" else found
+
+    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
+        """Count records over time; endpoints by their names of today."""
+        filter = self._narrow(filter)
+        found = await self._read(lambda each: self._storage.top_series(each, by, since_us, until_us, buckets), filter)
+        return replace(found, counts=merged(found.counts, self._rename)) if by == "endpoint" else found
 
     def _rename(self, names: Names) -> Names:
         method, name, route, project = names

@@ -2,7 +2,8 @@
 
 A group is also made of a header, or of a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`.
 The newest records of a filter are added up, as many as the time budget of the store allows; `complete` and `seen` say
-whether and how many. With a range of time, `before` is the same of the period of that length before it.
+whether and how many. With a range of time, `before` is the same of the period of that length before it, and `buckets`
+asks for the requests of each over time, except of headers and places in bodies, which take long to be read.
 """
 
 from dataclasses import replace
@@ -16,13 +17,14 @@ from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, percentiles_shown
 from api.services import services_of
-from storage.aggregates import TOP_FIELDS, Top, TopRow
+from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
 from storage.query import Filter
 from storage.search.cell import State, is_cell_field
 
-TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit"}
+TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "buckets"}
 DEFAULT_ROWS: Final = 100
 MAX_ROWS: Final = 1000
+MAX_BUCKETS: Final = 120
 
 
 class BeforeShown(ApiObject):
@@ -49,6 +51,15 @@ class TopRowShown(ApiObject):
     duration_ms: PercentilesShown
     cost_usd: float
     before: BeforeShown | None
+    series: list[int] | None
+
+
+class SeriesShown(ApiObject):
+    """The steps of the rows' `series`; the last may still be going on."""
+
+    start: str
+    step_s: float
+    complete: bool
 
 
 class TopShown(ApiObject):
@@ -60,6 +71,7 @@ class TopShown(ApiObject):
     seen: int
     values: int
     complete: bool
+    series: SeriesShown | None
     rows: list[TopRowShown]
 
 
@@ -96,6 +108,7 @@ async def _top(request: web.Request, by: str) -> web.Response:
     if before is not None and not (before.seen and before.complete):
         before = None
     known = {} if before is None else {row.names: row for row in before.rows}
+    series = await _series(request, filter, by, now_us)
     shown = TopShown(
         by=by,
         since=None if filter.since_us is None else format_time(filter.since_us),
@@ -103,9 +116,28 @@ async def _top(request: web.Request, by: str) -> web.Response:
         seen=found.seen,
         values=len(found.rows),
         complete=found.complete,
+        series=None if series is None else _steps(series),
         rows=[_shown(row, by, known.get(row.names), before, found.seen) for row in found.rows[:limit]],
     )
+    if series is not None:
+        for row, row_shown in zip(found.rows, shown.rows, strict=False):
+            row_shown.series = series.counts.get(row.names, [])
     return json_response(shown)
+
+
+async def _series(request: web.Request, filter: Filter, by: str, now_us: int) -> TopSeries | None:
+    """Count what is asked for over time; None when nothing is."""
+    buckets = read_int(request.query, "buckets", 0, minimum=0, maximum=MAX_BUCKETS)
+    if not buckets or by not in TOP_FIELDS:
+        return None
+    if filter.since_us is None:
+        raise BadParameter("buckets", str(buckets), "a range of time beside it, with `since`")
+    until_us = now_us if filter.until_us is None else filter.until_us
+    return await services_of(request).storage.top_series(filter, by, filter.since_us, until_us, buckets)
+
+
+def _steps(series: TopSeries) -> SeriesShown:
+    return SeriesShown(format_time(series.start_us), series.step_us / 1_000_000, series.complete)
 
 
 def _before(filter: Filter, now_us: int) -> Filter | None:
@@ -144,4 +176,5 @@ def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen:
             server_errors=earlier.server_errors,
             duration_ms=percentiles_shown(earlier.duration),
         ),
+        series=None,
     )

@@ -175,10 +175,14 @@ _HTML: Final = ("text/html",)
 PAGE: Final = Operation({}, media_types=_HTML, errors=())
 """Pages and files of the UI."""
 
-TOP_LIMIT: Final = whole(top.MAX_ROWS, top.DEFAULT_ROWS, minimum=1)
+_TOP: Final = {
+    "limit": whole(top.MAX_ROWS, top.DEFAULT_ROWS, minimum=1),
+    "buckets": whole(top.MAX_BUCKETS, 0),
+}
 _NEWEST: Final = (
     "The newest records are added up, as many as the time budget allows: `complete` says whether these were all, and "
-    "`seen` how many. `before` is the period of the same length before `since`."
+    "`seen` how many. `before` is the period of the same length before `since`. "
+    "With `buckets`, which needs a range of time, `series` of a row counts its requests in so many steps."
 )
 _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
 
@@ -243,8 +247,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         notes="`since` and `until` as for a histogram; steps of whole hours may be one more than `columns`.",
     ),
     ("GET", "/api/summary"): Operation(FILTERS, aggregates.SummaryShown),
-    ("GET", "/api/endpoints"): Operation({**FILTERS, "limit": TOP_LIMIT}, top.TopShown, notes=_NEWEST),
-    ("GET", "/api/top"): Operation({**FILTERS, "limit": TOP_LIMIT, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST),
+    ("GET", "/api/endpoints"): Operation({**FILTERS, **_TOP}, top.TopShown, notes=_NEWEST),
+    ("GET", "/api/top"): Operation({**FILTERS, **_TOP, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST),
     ("GET", "/api/export"): Operation(
         {
             **FILTERS,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top
+from storage.aggregates import FacetValue, HeatMap, Histogram, Summary, Top, TopSeries
 from storage.conversations import ConversationPage, ConversationQuery
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Slice, TextIndex, TextStep, bounded
@@ -22,6 +22,7 @@ from storage.relational.reads import (
     jobs,
     keys,
     page,
+    series,
     summary,
     tools,
     top,
@@ -111,6 +112,9 @@ class RelationalStorage(ABC, Generic[S]):
         if is_cell_field(by):
             return await self._read(lambda session: groups.groups(session, filter, by))
         return await self._read(lambda session: top.top(session, filter, by))
+
+    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
+        return await self._read(lambda session: series.series(session, filter, by, since_us, until_us, buckets))
 
     async def tool_calls(self, query: ToolQuery) -> ToolPage:
         return await self._read(lambda session: tools.tool_calls(session, query))

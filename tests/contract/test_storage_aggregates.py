@@ -138,6 +138,19 @@ async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_pa
         assert (scoped.rows[0].server_errors, scoped.rows[0].duration.p50_us is not None) == (100, True)
 
 
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("by", ["endpoint", "client_ip", "key"])
+def test_top_series_count_each_step(reader: Reader, filter: Filter, by: str) -> None:
+    """Each value of a field has its exchanges step by step, and nothing out of scope or range is there."""
+    for since_us, until_us, buckets in (
+        (HOUR, HOUR + 30 * HOUR_US, 7),
+        (START_US + 1, START_US + 100_000_001, 30),
+        (START_US, START_US, 5),
+    ):
+        found = reader.wait(reader.store.top_series(filter, by, since_us, until_us, buckets))
+        assert found == model.top_series(reader.records, filter, by, since_us, until_us, buckets)
+
+
 def test_an_unknown_facet_is_refused(reader: Reader) -> None:
     """A facet that does not exist is an error of the caller."""
     with pytest.raises(ValueError, match="unknown facet 'moon'"):

@@ -24,6 +24,7 @@ from storage.aggregates import (
     Summary,
     Top,
     TopRow,
+    TopSeries,
     most,
     most_frequent,
     names_of,
@@ -185,6 +186,20 @@ def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[in
     seen = sum(row.exchanges for row in found.values())
     forget_values(seen, *(row.durations for row in found.values()))
     return Top(most(found.values()), seen, complete=True)
+
+
+def top_series(
+    records: Sequence[Record], filter: Filter, by: str, since_us: int, until_us: int, buckets: int
+) -> TopSeries:
+    """Count the exchanges of a filter in each step, by one of `TOP_FIELDS`."""
+    step, starts = steps(since_us, until_us, buckets, is_long=False)
+    wanted = replace(within(filter, since_us, until_us), kind="exchange")
+    counts: dict[Names, list[int]] = {}
+    for record in records:
+        if matches(wanted, record):
+            names = names_of(record, TOP_FIELDS[by])
+            counts.setdefault(names, [0] * len(starts))[(record.started_at_us - starts[0]) // step] += 1
+    return TopSeries(starts[0] if starts else since_us, step, counts, complete=True)
 
 
 def is_failure(record: Record) -> bool:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from storage.aggregates import HeatMap, Top
+from storage.aggregates import HeatMap, Top, TopSeries
 from storage.conversations import Conversation, ConversationPage, ConversationQuery, conversation_of
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record
@@ -37,6 +37,12 @@ class FindsConversations(ABC):
         resolved = self._resolved(filter)
         found = list(self._search(RecordQuery(filter=resolved)))
         return memory_aggregates.heatmap(found, resolved, since_us, until_us, columns, rows)
+
+    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
+        """See `storage.base.Storage.top_series`."""
+        resolved = replace(self._resolved(filter), kind="exchange")
+        found = list(self._search(RecordQuery(filter=resolved)))
+        return memory_aggregates.top_series(found, resolved, by, since_us, until_us, buckets)
 
     async def conversations(self, query: ConversationQuery) -> ConversationPage:
         """See `storage.conversations.ConversationStorage.conversations`."""

@@ -46,7 +46,7 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
     seen = sum(row.exchanges for row in found.values())
     if complete:
         await _measure_few(session, visible, columns, found, seen)
-    return Top(most(await _named(session, columns, found)), seen, complete)
+    return Top(most(await named(session, columns, found)), seen, complete)
 
 
 async def _measure_few(
@@ -63,7 +63,8 @@ async def _measure_few(
             row.durations.values = sorted(values[names])
 
 
-async def _named(session: Session, columns: tuple[str, ...], found: Groups) -> list[TopRow]:
+async def named(session: Session, columns: tuple[str, ...], found: Groups) -> list[TopRow]:
+    """Give rows the names that their values stand for; they stay in their order."""
     coded = [place for place, column in enumerate(columns) if column in DIMENSIONS]
     text = await session.text_of({values[place] for values in found for place in coded if values[place]})
 

@@ -79,11 +79,23 @@ async def test_headers_and_places_in_bodies_are_listed(client: Client, world: Wo
     assert (await ask(client, "/api/top?by=header.x-a"))["rows"][0]["value"] == "1, 2"
 
 
+async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
+    """In steps that cover the range, whose sum is the count of the row; an endpoint that others became part of, too."""
+    await fill(world)
+    found = await ask(client, f"/api/endpoints?{RANGE}&buckets=4")
+    assert found["series"] == {"start": "2024-06-12T14:00:00.000Z", "step_s": 900.0, "complete": True}
+    assert [row["series"] for row in found["rows"]] == [[4, 0, 0, 0], [2, 0, 0, 0]]
+    assert (await ask(client, f"/api/endpoints?{RANGE}"))["series"] is None
+
+
 @pytest.mark.parametrize(
     "path",
     [
         "/api/top?by=moon",
         "/api/top?by=header.",
+        f"/api/top?{RANGE}&buckets=121",
+        f"/api/top?{RANGE}&buckets=-1",
+        "/api/top?buckets=4",
         "/api/endpoints?by=path",
         "/api/endpoints?limit=0",
         "/api/top?limit=1001",
@@ -107,3 +119,5 @@ async def test_endpoints_of_today_have_the_sums_of_before(
     client = await start(replace(world.services(), endpoints=names))
     found = await ask(client, "/api/endpoints?endpoint=/{name}")
     assert [(row["value"], row["exchanges"]) for row in found["rows"]] == [("/{name}", 2)]
+    found = await ask(client, f"/api/endpoints?{RANGE}&buckets=2")
+    assert [(row["value"], row["series"]) for row in found["rows"]] == [("/a/{id}", [4, 0]), ("/{name}", [2, 0])]
