@@ -13,7 +13,7 @@ from api.assets import Asset, Assets
 PAGES: Final = {
     "/": "pages/overview.js",
     "/requests": "pages/requests.js",
-    "/endpoints": "pages/endpoints.js",
+    "/endpoints": "endpoints/page.js",
     "/conversations": "conversations/page.js",
     "/mcp-logs": "pages/mcp-logs.js",
     "/request-logs": "pages/request-logs.js",

@@ -6,7 +6,7 @@ import { el } from "./lib/dom.js";
 const PAGES = {
   "/": ["Overview", () => import("./pages/overview.js")],
   "/requests": ["Requests", () => import("./pages/requests.js")],
-  "/endpoints": ["Endpoints", () => import("./pages/endpoints.js")],
+  "/endpoints": ["Endpoints", () => import("./endpoints/page.js")],
   "/conversations": ["Conversations", () => import("./conversations/page.js")],
   "/mcp-logs": ["MCP logs", () => import("./pages/mcp-logs.js")],
   "/request-logs": ["Request logs", () => import("./pages/request-logs.js")],

@@ -104,7 +104,8 @@ const FIELDS = {
 const ID = /^(?:req_[0-9a-z]{26}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
 const HEX = /^[0-9a-f]{32}$/i;
 const WORD = /(?<![\w.(-])([A-Za-z_]+):(?:"([^"]*)"|(\S+))/g;
-const PLAIN = /^(?:\s*[a-z_]+:(?:"[^"\\]*"(?=\s|$)|(?![<>=,-])[^\s"()*\\]+(?=\s|$)))*\s*$/;
+// A comma between quotes is part of a value: only a search can say that.
+const PLAIN = /^(?:\s*[a-z_]+:(?:"[^"\\,]*"(?=\s|$)|(?![<>=,-])[^\s"()*\\]+(?=\s|$)))*\s*$/;
 
 /** Whether the text is a record's id; 32 hex digits may also be a trace id. */
 export const isId = (text) => ID.test(text.trim()) || HEX.test(text.trim());
@@ -160,6 +161,9 @@ export function parse(text) {
 
 const write = ({ name, value }) => `${name}:${/[\s"(),*\\]/.test(value) ? quote(value) : value}`;
 const quote = (value) => `"${value.replaceAll(/["\\]/g, "\\$&")}"`;
+
+/** A filter as it is written in the box. */
+export const term = (name, value) => write({ name, value });
 
 /** The values a filter has in the box. */
 export const valuesOf = (text, name) =>

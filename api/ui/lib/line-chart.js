@@ -112,7 +112,15 @@ export function spark(values, { width = 150, height = 28, kind = "line", isWhole
   const max = Math.max(...values.filter((value) => value !== null), 0) || 1;
   const drawing = svg("svg", { width, height, class: "spark", "aria-hidden": "true" });
   const step = width / Math.max(1, values.length);
-  if (kind === "line") {
+  if (kind === "area") {
+    const top = (value) => (height - 1 - (value / max) * (height - 3)).toFixed(1);
+    const steps = values.map(
+      (value, index) => `V${top(value ?? 0)}H${((index + 1) * step).toFixed(1)}`,
+    );
+    drawing.append(
+      svg("path", { class: "bar-ok", d: `M0,${height - 1}${steps.join("")}V${height - 1}Z` }),
+    );
+  } else if (kind === "line") {
     const x = (index) =>
       isWhole ? (index * width) / Math.max(1, values.length - 1) : (index + 0.5) * step;
     drawing.append(

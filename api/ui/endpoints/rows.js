@@ -1,0 +1,66 @@
+// A row of the endpoints: its name leads to its requests, its line over time to its view.
+
+import { toQuery } from "../lib/api.js";
+import { COLUMNS } from "./columns.js";
+import { button, el, unit } from "../lib/dom.js";
+import { term } from "../lib/filter.js";
+import { spark } from "../lib/line-chart.js";
+
+const exactly = (value) => "=" + value.replaceAll(/[\s"()*,\\]/g, "\\$&");
+/** What a value of a group is called in a search; those that are not here by the name of their group. */
+const TERMS = {
+  __proto__: null,
+  path: (path) => `path:${exactly(path)}`,
+  client_ip: (address) => `ip:${address}`,
+  user_agent: (agent) => `ua:${exactly(agent)}`,
+};
+
+/** What a row is called in the address. */
+export const keyOf = (row) => [row.method, row.value].filter((part) => part !== null).join(" ");
+
+/** The search for the requests of a row, within a filter; null where there is none: those without a value. */
+export function searchFor(row, by, filter = "") {
+  if (row.value === null) return null;
+  const word = TERMS[by]?.(row.value) ?? term(by, row.value);
+  const method = row.method === null ? "" : term("method", row.method);
+  const base = /(^|\s)or(\s|$)/i.test(filter) ? `(${filter})` : filter;
+  return [base, method, word].filter(Boolean).join(" ");
+}
+
+/** Where the requests of a search are, in the period of an address. */
+export const requestsOf = (filter, { period, since, until }) =>
+  "/requests" + toQuery({ filter, period: since ? undefined : period, since, until });
+
+export const nameOf = (row) =>
+  row.method === null ? (row.value ?? "–") : [unit(`${row.method} `), row.value ?? "–"];
+
+/** The row of the table, with `columns` behind its name and its line over time. */
+export function tableRow(row, { by, columns, sort, state, open }) {
+  const search = searchFor(row, by, state.filter);
+  const name = nameOf(row);
+  const isOpen = keyOf(row) === state.open;
+  const line = spark(row.series, { width: 96, height: 20, kind: "area", isWhole: true });
+  const opening = button(line, open, {
+    class: "link over-time",
+    "aria-label": `${keyOf(row) || "without a value"} over time`,
+    "aria-expanded": String(isOpen),
+    disabled: search === null,
+  });
+  return el(
+    "tr",
+    { "aria-current": isOpen ? "true" : null },
+    el(
+      "td",
+      { class: "name", title: row.value ?? "" },
+      search === null ? name : el("a", { href: requestsOf(search, state) }, name),
+    ),
+    el("td", { class: "line" }, opening),
+    columns.map((column) => {
+      const cell = COLUMNS[column].cell(row);
+      cell.dataset.column = column;
+      cell.dataset.label = COLUMNS[column].label;
+      cell.classList.toggle("sorted", column === sort);
+      return cell;
+    }),
+  );
+}

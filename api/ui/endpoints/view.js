@@ -1,0 +1,108 @@
+// One endpoint, or one value of another group, over time: its figures against the period before, its requests, and
+// how long they took. What is brushed in the bars becomes the period.
+
+import { change } from "../lib/address.js";
+import { BarChart } from "../lib/bar-chart.js";
+import { errorText, getJson } from "../lib/api.js";
+import { errorsChange, latencyChange, percentileFigure, requestsChange } from "./columns.js";
+import { button, el, sectionHead, statistic } from "../lib/dom.js";
+import { parse } from "../lib/filter.js";
+import { count, percent } from "../lib/format.js";
+import { latencyChart } from "../lib/line-chart.js";
+import { LatestRead } from "../lib/latest-read.js";
+import { fixedState, readPeriod } from "../lib/time-range.js";
+import { keyOf, nameOf, requestsOf, searchFor } from "./rows.js";
+
+const HEIGHT = 150;
+const STEPS = 60;
+
+export class EndpointView {
+  constructor({ close, signal }) {
+    this.reads = new LatestRead(signal);
+    this.question = null; // what is shown
+    this.search = "";
+    this.title = el("h2", { tabindex: -1 });
+    this.link = el("a", {}, "All its requests");
+    this.figures = el("dl", { class: "figures" });
+    this.bad = el("p", { class: "bad", role: "alert" });
+    const [bars, latency] = [
+      el("div", { class: "chart-host" }),
+      el("div", { class: "chart-host" }),
+    ];
+    const zoom = (since, until) => change(fixedState(since, until));
+    this.bars = new BarChart(bars, { height: HEIGHT, unit: "rate", zoom, signal });
+    this.showLatency = latencyChart(latency, { height: HEIGHT, signal });
+    this.host = el(
+      "section",
+      { class: "endpoint-view", hidden: true },
+      el(
+        "div",
+        { class: "section-head" },
+        this.title,
+        this.link,
+        button("Close", close, { class: "link" }),
+      ),
+      this.figures,
+      this.bad,
+      el(
+        "div",
+        { class: "pair" },
+        el("div", {}, sectionHead("Requests per second"), bars),
+        el("div", {}, sectionHead("Latency", "log scale"), latency),
+      ),
+    );
+  }
+
+  /** Show a row of the table; none closes the view. */
+  show(row, by, state) {
+    this.host.hidden = !row;
+    if (!row) {
+      this.reads.next();
+      this.question = null;
+      return;
+    }
+    this.search = searchFor(row, by, state.filter);
+    this.title.replaceChildren(...[nameOf(row)].flat());
+    this.link.setAttribute("href", requestsOf(this.search, state));
+    this.drawFigures(row);
+    const question = JSON.stringify([keyOf(row), { ...state, sort: undefined }]);
+    if (question === this.question) return;
+    this.question = question;
+    this.read(readPeriod(state, "1h"));
+  }
+
+  async read(period) {
+    const signal = this.reads.next();
+    try {
+      const query = { ...parse(this.search).parameters, ...period.parameters };
+      const histogram = await getJson("/api/histogram", { ...query, buckets: STEPS }, signal);
+      if (signal.aborted) return;
+      this.bad.textContent = "";
+      this.bars.set(histogram);
+      this.showLatency(histogram);
+    } catch (error) {
+      this.bad.textContent = errorText(error) ?? "";
+    }
+  }
+
+  drawFigures(row) {
+    const { duration_ms: taken } = row;
+    this.figures.replaceChildren(
+      figureOf("Requests", [count(row.exchanges), ""], requestsChange(row)),
+      figureOf("Error share", percent(row.server_errors, row.exchanges), errorsChange(row)),
+      figureOf("Client errors", percent(row.client_errors, row.exchanges)),
+      figureOf("p50", percentileFigure(taken, "p50")),
+      figureOf("p95", percentileFigure(taken, "p95"), latencyChange(row)),
+      figureOf("p99", percentileFigure(taken, "p99")),
+    );
+  }
+
+  focus() {
+    this.title.focus();
+    this.host.scrollIntoView({ block: "nearest" });
+  }
+}
+
+/** A figure, and how it moved against the period before. */
+const figureOf = (name, figure, change = null) =>
+  statistic(name, figure, change && `${change.text} vs before`, change?.grade);

@@ -1,0 +1,130 @@
+"""The page of endpoints: a row each with its shape and what moved, sortable, leading to its requests and its view."""
+
+from typing import Any
+
+from tests.ui.conftest import Site
+from tests.ui.world import record_of
+
+NAMES = "[...document.querySelectorAll('#endpoints .name')].map((e) => e.innerText)"
+CELLS = """[...document.querySelectorAll('#endpoints tr')].map((row) => Object.fromEntries(
+    [...row.querySelectorAll('[data-column]')].map((e) => [e.dataset.column, e.innerText.replace(/\\s+/g, ' ')])))"""
+FRAMED = "document.documentElement.scrollWidth - innerWidth"
+HOUR = 36_000
+"""In steps of the samples, 100 ms."""
+
+
+def call(number: int, endpoint: str, duration_ms: int, **changes: Any) -> Any:
+    """Make a request of an endpoint, so many steps ago."""
+    return record_of(
+        number,
+        **{"endpoint": endpoint, "path": endpoint, "duration_us": duration_ms * 1000, "method": "GET"} | changes,
+    )
+
+
+async def fill(site: Site) -> None:
+    """Store two endpoints: one that came to fail and to be slow within the hour, one that is as it was."""
+    await site.store(
+        *(call(n, "/users/{id}", 400, status=500 if n % 4 == 0 else 200) for n in range(8)),
+        *(call(HOUR + n, "/users/{id}", 100) for n in range(4)),
+        *(call(100 + n, "/health", 2) for n in range(4)),
+        *(call(HOUR + 100 + n, "/health", 2) for n in range(4)),
+        call(200, "/new,one", 50, method="POST"),
+    )
+
+
+async def test_rows_say_what_moved_since_the_period_before(empty_site: Site) -> None:
+    """Requests, share of 5xx and p95, each with its change in words and an arrow, and a line over time."""
+    await fill(empty_site)
+    await empty_site.open("/endpoints?period=1h")
+    await empty_site.page.wait_for("#endpoints tr", "/health")
+    assert await empty_site.page.evaluate(NAMES) == ["GET /users/{id}", "GET /health", "POST /new,one"]
+    users, health, new = await empty_site.page.evaluate(CELLS)
+    assert (users["requests"], users["requests_change"]) == ("8", "▲ 100 %")
+    assert (users["server_errors"], users["server_errors_change"]) == ("25.0 %", "▲ 25.0 pt")
+    assert users["p95_change"].startswith("▲ ")
+    assert [health[f"{name}_change"] for name in ("requests", "server_errors", "p95")] == ["steady"] * 3
+    assert [new[f"{name}_change"] for name in ("requests", "server_errors", "p95")] == ["new", "–", "–"]
+    drawn = "[...document.querySelectorAll('#endpoints .spark path')].filter((e) => /V[0-9]/.test(e.getAttribute('d')))"
+    assert await empty_site.page.evaluate(f"{drawn}.length") == 3
+    assert len([one for one in empty_site.page.requests if one.startswith("api/top")]) == 1
+
+
+async def test_every_column_sorts(empty_site: Site) -> None:
+    """A click sorts, another turns it round, and the address keeps it; nothing is asked for anew."""
+    await fill(empty_site)
+    page = empty_site.page
+    await empty_site.open("/endpoints?period=1h")
+    await page.wait_for("#endpoints tr", "/health")
+    page.requests.clear()
+    heads = await page.evaluate("[...document.querySelectorAll('.sort')].length")
+    for number in range(heads):
+        await page.evaluate(f"document.querySelectorAll('.sort')[{number}].click()")
+        sorts = await page.evaluate("[...document.querySelectorAll('thead th')].map((e) => e.ariaSort)")
+        assert len([sort for sort in sorts if sort in ("ascending", "descending")]) == 1
+    await page.click(".sort", "p95")
+    assert await page.evaluate(NAMES) == ["GET /users/{id}", "POST /new,one", "GET /health"]
+    await page.click(".sort", "p95")
+    assert await page.evaluate(NAMES) == ["GET /health", "POST /new,one", "GET /users/{id}"]
+    assert "sort=p95+asc" in await page.evaluate("location.search")
+    assert not [one for one in page.requests if one.startswith("api/top")]
+
+
+async def test_a_name_leads_to_its_requests(empty_site: Site) -> None:
+    """Of the same period, those of method and template and no others, whatever characters the template has."""
+    await fill(empty_site)
+    await empty_site.open("/endpoints?period=1h")
+    await empty_site.page.click("#endpoints a", "/new,one")
+    await empty_site.page.wait_for("#rows tr[data-id]", "/new,one")
+    assert await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 1
+    assert "period=1h" in await empty_site.page.evaluate("location.search")
+    await empty_site.open("/endpoints?period=1h&by=path")
+    await empty_site.page.click("#endpoints a", "/health")
+    await empty_site.page.wait_for("#rows tr[data-id]", "/health")
+    assert await empty_site.page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 4
+
+
+async def test_the_line_of_a_row_opens_its_view(empty_site: Site) -> None:
+    """Figures with what moved, and both charts; the address names it, Escape closes it."""
+    await fill(empty_site)
+    page = empty_site.page
+    await empty_site.open("/endpoints?period=1h")
+    await page.click("#endpoints tr:first-child .over-time")
+    await page.wait_for(".endpoint-view h2", "/users/{id}")
+    await page.wait_for(".endpoint-view .figures", "▲ 100 % vs before")
+    await page.until("document.querySelectorAll('.endpoint-view .chart svg').length === 2")
+    assert await page.evaluate("document.activeElement.tagName") == "H2"
+    assert "open=GET+%2Fusers%2F%7Bid%7D" in await page.evaluate("location.search")
+    asked = [one for one in page.requests if one.startswith("api/histogram")]
+    assert len(asked) == 1
+    assert "endpoint=%2Fusers%2F%7Bid%7D" in asked[0]
+    assert "method=GET" in asked[0]
+    await page.press("Escape")
+    await page.until("document.querySelector('.endpoint-view').hidden")
+
+
+async def test_a_filter_narrows_the_rows_and_what_they_lead_to(empty_site: Site) -> None:
+    """What is in the box is part of every row and link; what matches nothing says so and offers the way out."""
+    await fill(empty_site)
+    page = empty_site.page
+    await empty_site.open("/endpoints?period=1h&filter=status:5xx")
+    await page.wait_for("#endpoints tr", "/users/{id}")
+    assert await page.evaluate(NAMES) == ["GET /users/{id}"]
+    await page.click("#endpoints a")
+    await page.wait_for("#rows tr[data-id]", "500")
+    assert await page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 2
+    await empty_site.open("/endpoints?period=1h&filter=status:501")
+    await page.click("#endpoints button", "Clear filters")
+    await page.wait_for("#endpoints tr", "/health")
+
+
+async def test_it_fits_every_width(empty_site: Site) -> None:
+    """With the view open, wide, narrow and in between, in light and in dark."""
+    await fill(empty_site)
+    long = "/a/very/long/path/that/goes/on/and/on/{id}/" + "x" * 120
+    await empty_site.store(*(call(300 + n, long, 50) for n in range(20)))
+    await empty_site.open("/endpoints?period=1h&open=GET+" + long.replace("{", "%7B").replace("}", "%7D"))
+    for width, scheme in ((2560, "dark"), (1400, "light"), (900, "dark"), (641, "light"), (375, "dark")):
+        await empty_site.page.prefer(scheme)
+        await empty_site.page.resize(width, 900)
+        await empty_site.page.wait_for(".endpoint-view .figures", "20")
+        assert await empty_site.page.evaluate(FRAMED) <= 0, width
