@@ -1,14 +1,15 @@
 """The plan of the house: what CONTRIBUTING.md promises of files, functions, folders, imports and citations holds.
 
-`make check` runs this file, all but the import of each module by itself, which takes a quarter of a minute.
+`make check` runs this file, all but the import of each module by itself, which takes some seconds.
 """
 
 import ast
-import os
+import json
 import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -90,13 +91,13 @@ def python_files() -> tuple[tuple[Path, str, ast.Module], ...]:
     return tuple(found)
 
 
-def modules() -> list[str]:
-    """Return the names of all modules of the product."""
-    return sorted(
-        ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-        for path in tracked()
-        if path.suffix == ".py" and path.parts[0] in PACKAGES
-    )
+def modules() -> dict[str, ast.Module]:
+    """Return the trees of all modules of the product by their names."""
+    return {
+        ".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree
+        for path, _, tree in python_files()
+        if path.parts[0] in PACKAGES
+    }
 
 
 def test_files_are_short() -> None:
@@ -152,7 +153,7 @@ def test_every_module_has_its_tests() -> None:
     for path, _, tree in python_files():
         if path.parts[0] == "tests":
             for folder in path.parents[:-2]:
-                tested[str(folder.relative_to("tests"))] |= _imports(tree) | {path.stem.removeprefix("test_")}
+                tested[str(folder.relative_to("tests"))] |= _imports(ast.walk(tree)) | {path.stem.removeprefix("test_")}
     missing = []
     for path, _, tree in python_files():
         if path.parts[0] not in PACKAGES or path.name in ("__init__.py", "__main__.py") or not _has_code(tree):
@@ -168,10 +169,10 @@ def _is_excused(path: Path) -> bool:
     return any(str(place) in TESTED_ELSEWHERE for place in (path, *path.parents))
 
 
-def _imports(tree: ast.Module) -> set[str]:
-    """Return the full names of all that a module imports."""
+def _imports(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the full names of all that the statements among some nodes import."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return found
@@ -243,26 +244,29 @@ def test_the_supervisor_needs_the_standard_library_only() -> None:
     assert run.stdout.strip() == "['proxy']"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_each_module_can_be_imported_by_itself() -> None:
-    """None relies on another one having been imported before it."""
-    code = """
-import importlib, os, sys, traceback
-import aiohttp.web, asyncpg, httptools, msgspec, orjson, prometheus_client, re2, rich.table, typer, uvloop
-failed = []
-for name in sys.argv[1:]:
-    pid = os.fork()
-    if not pid:
-        try:
-            importlib.import_module(name)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(pid, 0)[1]:
-        failed.append(name)
-print(failed)
-"""
-    names = [name for name in modules() if not name.endswith("__main__")]
-    run = subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.stdout.strip() == "[]", run.stderr
+    """None relies on another one having been imported before it.
+
+    Each is imported in a process of its own, forked from one that has imported nothing of ours, or but one that it
+    imports itself.
+    """
+    trees = {name: tree for name, tree in modules().items() if not name.endswith("__main__")}
+    imported = {name: (_imports(tree.body) & trees.keys()) - {name} for name, tree in trees.items()}
+    below: dict[str, list[str]] = defaultdict(list)
+    for name, above in nearest(imported).items():
+        below[above].append(name)
+    command = [sys.executable, "-m", "tests.support.import_each"]
+    run = subprocess.run(command, cwd=ROOT, input=json.dumps(below), capture_output=True, text=True, check=False)
+    assert sorted(run.stdout.split()) == sorted(trees), run.stderr
+
+
+def nearest(imported: dict[str, set[str]]) -> dict[str, str]:
+    """Return for each module which of those it imports needs most modules itself; "" for one that imports none."""
+
+    @cache
+    def needed(module: str) -> frozenset[str]:
+        return frozenset({module}.union(*map(needed, imported[module])))
+
+    return {
+        module: max(targets, key=lambda name: len(needed(name)), default="") for module, targets in imported.items()
+    }
