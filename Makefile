@@ -33,7 +33,7 @@ run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy you
 	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
 
 test: check ## format, lint, types, layers, and the whole test suite
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long and not realworld'
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'not long and not realworld'
 
 MAX_RETESTS := 10
 
@@ -55,7 +55,7 @@ compiled: $(VENV)/.dev ## the data plane compiled by mypyc, in a copy of the tre
 
 # What a compiled data plane can break: itself, its processes, and what is read of its records. The rest does not import it.
 test-compiled: compiled ## the data plane's tests, over the compiled build
-	@cd $(COMPILED) && $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not long and not realworld' tests/proxy tests/fuzz tests/e2e
+	@cd $(COMPILED) && $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'not long and not realworld' tests/proxy tests/fuzz tests/e2e
 
 retest-compiled:
 	@$(MAKE) --no-print-directory -C $(COMPILED) retest
