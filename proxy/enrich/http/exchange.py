@@ -4,7 +4,8 @@ import msgspec
 
 from proxy.enrich.http.bodies import DecodedBody, OmittedReason, decode_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
-from proxy.enrich.http.head_facts import HeadFacts, HeadReader, split_head
+from proxy.enrich.http.head_facts import HeadFacts, split_head
+from proxy.enrich.http.head_reader import HeadReader
 from proxy.enrich.http.request_lines import RequestLine, RequestLineReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
