@@ -33,11 +33,13 @@ _CODED: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 PLACES: Final = (
     "heads_block", "heads_offset", "heads_length", "bodies_block", "bodies_offset", "bodies_length",
 )  # fmt: skip
+_TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")
+"""Columns of texts that clients choose, of which one client repeats the same."""
 _NULLABLE_TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _PLAIN: Final = (
     "seq", "id", "started_at_us", "status", "duration_us",
     *_COMBINED, "origin",
-    "host", "user_agent", "user_id", "endpoint",
+    *_TEXTS,
     "first_byte_us", "times",
     "request_bytes", "response_bytes", "request_complete",
     *PLACES,
@@ -50,6 +52,8 @@ _RARE: Final = (
 )  # fmt: skip
 _MAX_COMBINATIONS: Final = 10_000
 """Route × key × method × upstream × outcome and so on: 8 MB at most; beyond, it starts anew."""
+_MAX_TEXTS: Final = 4096
+"""Hosts × user agents × users × endpoints; about 2 MB, the texts are those of the dictionary or of records."""
 
 _REPEATED_PLACES: Final = tuple(
     COLUMNS.index(column) for column in (*DICTIONARY_COLUMNS, "origin") if column in COLUMNS
@@ -67,6 +71,8 @@ _OWN_ID: Final = 1
 """Stands for a request id that is the record's own, as that of a request that brought none."""
 
 Row = tuple[Any, ...]
+Texts = tuple[str | None, str | None, str | None, str | None]
+"""In the order of `_TEXTS`."""
 
 
 class Shape:
@@ -113,15 +119,18 @@ class RowEncoder:
     def __init__(self, dictionary: Dictionary) -> None:
         self._dictionary = dictionary
         self._combinations: dict[tuple[str | None, ...], Combination] = {}
+        self._texts: dict[Texts, tuple[int, ...]] = {}
 
     def forget(self) -> None:
         """Remember nothing: a transaction failed."""
         self._combinations.clear()
+        self._texts.clear()
         self._dictionary.forget()
 
     def begin(self, day: int) -> None:
         if self._dictionary.begin(day):
             self._combinations.clear()
+            self._texts.clear()
 
     def id_of(self, connection: sqlite3.Connection, column: str, value: str | None) -> int:
         return self._dictionary.id_of(connection, column, value)
@@ -153,30 +162,42 @@ class RowEncoder:
     def plain(
         self,
         connection: sqlite3.Connection,
-        record: Record,
-        seq: int,
-        combination: Combination,
-        heads: Place,
-        bodies: Place,
-    ) -> Row:
+        records: list[Record],
+        first_seq: int,
+        combinations: list[Combination],
+        places: list[tuple[Place, Place]],
+    ) -> list[Row]:
+        """Make the plain columns of consecutive rows; `places` are those of heads and bodies."""
+        known = self._texts.get
+        texts = [(record.host, record.user_agent, record.user_id, record.endpoint) for record in records]
+        ids = [known(key) or self._learn_texts(connection, key) for key in texts]
+        pack_times, pack_address = packing.pack_times, packing.pack_address
+        return [
+            (
+                seq, bytearray(record.id), record.started_at_us, record.status or 0, record.duration_us,
+                *combination.ids, *text_ids,
+                -1 if record.first_byte_us is None else record.first_byte_us, bytearray(pack_times(record)),
+                record.request_bytes, record.response_bytes, 1 if record.request_complete else 0,
+                *heads, *bodies,
+                0 if record.client_ip is None else bytearray(pack_address(record.client_ip)),
+                0 if record.path is None else record.path,
+                0 if record.query is None else record.query,
+                0 if record.trace_id is None else record.trace_id,
+                0 if record.span_id is None else record.span_id,
+                _request_id(record),
+            )
+            for seq, (record, combination, text_ids, (heads, bodies)) in enumerate(
+                zip(records, combinations, ids, places, strict=True), first_seq
+            )
+        ]  # fmt: skip
+
+    def _learn_texts(self, connection: sqlite3.Connection, key: Texts) -> tuple[int, ...]:
         id_of = self._dictionary.id_of
-        return (
-            seq, bytearray(record.id), record.started_at_us, record.status or 0, record.duration_us,
-            *combination.ids,
-            id_of(connection, "host", record.host),
-            id_of(connection, "user_agent", record.user_agent),
-            id_of(connection, "user_id", record.user_id),
-            id_of(connection, "endpoint", record.endpoint),
-            -1 if record.first_byte_us is None else record.first_byte_us, bytearray(packing.pack_times(record)),
-            record.request_bytes, record.response_bytes, 1 if record.request_complete else 0,
-            *heads, *bodies,
-            0 if record.client_ip is None else bytearray(packing.pack_address(record.client_ip)),
-            0 if record.path is None else record.path,
-            0 if record.query is None else record.query,
-            0 if record.trace_id is None else record.trace_id,
-            0 if record.span_id is None else record.span_id,
-            _request_id(record),
-        )  # fmt: skip
+        ids = tuple(id_of(connection, column, value) for column, value in zip(_TEXTS, key, strict=True))
+        if len(self._texts) >= _MAX_TEXTS:
+            self._texts.clear()
+        self._texts[key] = ids
+        return ids
 
     def rare(self, connection: sqlite3.Connection, record: Record) -> Row:
         id_of, stream = self._dictionary.id_of, record.stream

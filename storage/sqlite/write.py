@@ -9,16 +9,16 @@ from typing import Final
 
 import msgspec
 
-from storage.record import Batch, Entry, Position, now_us
+from storage.record import Batch, Entry, Position, Record, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
-from storage.relational.blocks.payloads import NOWHERE
+from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.rollups import LIMITED, Limits, Rollups
 from storage.relational.time_ranges import DAY_US
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups
-from storage.sqlite.codec import FULL, PLAIN, Row, RowEncoder, is_plain
+from storage.sqlite.codec import FULL, PLAIN, Combination, Row, RowEncoder, is_plain
 from storage.sqlite.connection import counter, transaction
 from storage.sqlite.dictionary import Dictionary, in_parts, marks
 from storage.sqlite.jobs import merge_jobs
@@ -72,42 +72,61 @@ class BatchStore:
         self.usage_limits.forget()
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
+        """Store rows, payloads and counts, each step over all entries: 14 instead of 16 us a record."""
         _check_blocks(connection, self._growing, entries)
-        packer = GrowingPacker(counter(connection, "last_block"), self._growing)
-        counts, used = Rollups(), UsageSums()
-        plain: list[Row] = []
-        full: list[Row] = []
+        records = [entry.record for entry in entries]
         rows = self._rows
-        rows.begin(max(now_us(), max([entry.record.started_at_us for entry in entries])) // DAY_US)
-        for seq, entry in enumerate(entries, last_seq + 1):
-            record = entry.record
-            heads, bodies = (NOWHERE, NOWHERE) if entry.payload is None else packer.add_call(entry, seq)
-            combination = rows.combination(connection, record)
-            row = rows.plain(connection, record, seq, combination, heads, bodies)
-            if is_plain(record):
-                plain.append(row)
-            else:
-                full.append(row + rows.rare(connection, record))
-                if is_call(record):
-                    ids = (
-                        rows.id_of(connection, name, getattr(record, name)) for name in USAGE_DIMENSIONS[len(LIMITED) :]
-                    )
-                    used.add(record, (*combination.rollup[: len(LIMITED)], *ids))
-            counts.add(record, combination.rollup, combination.error_type)
-        PLAIN.insert(connection, plain)
-        FULL.insert(connection, full)
+        rows.begin(max(now_us(), max([record.started_at_us for record in records])) // DAY_US)
+        packer = GrowingPacker(counter(connection, "last_block"), self._growing)
+        places = [
+            (NOWHERE, NOWHERE) if entry.payload is None else packer.add_call(entry, seq)
+            for seq, entry in enumerate(entries, last_seq + 1)
+        ]
+        combinations = [rows.combination(connection, record) for record in records]
+        self._insert_rows(connection, records, combinations, places, last_seq + 1)
         insert_calls(connection, entries, last_seq + 1, rows.id_of)
         merge_jobs(connection, entries)
+        counts = Rollups()
+        for record, combination in zip(records, combinations, strict=True):
+            counts.add(record, combination.rollup, combination.error_type)
         rollups.merge(connection, counts, self.limits)
-        if used:
-            rollups.merge_usage(connection, used, self.usage_limits)
         packer.finish()
         _write_blocks(connection, packer)
-        _write_span(connection, entries, last_seq + 1)
+        _write_span(connection, records, last_seq + 1)
         connection.executemany(
             "UPDATE meta SET value = ? WHERE name = ?",
             [(last_seq + len(entries), "last_seq"), (packer.last_block, "last_block")],
         )
+
+    def _insert_rows(
+        self,
+        connection: sqlite3.Connection,
+        records: list[Record],
+        combinations: list[Combination],
+        places: list[tuple[Place, Place]],
+        first_seq: int,
+    ) -> None:
+        """Store rows by their shape, and count LLM calls."""
+        made = self._rows.plain(connection, records, first_seq, combinations, places)
+        plain: list[Row] = []
+        full: list[tuple[Record, Row, Combination]] = []
+        for record, row, combination in zip(records, made, combinations, strict=True):
+            if is_plain(record):
+                plain.append(row)
+            else:
+                full.append((record, row, combination))
+        PLAIN.insert(connection, plain)
+        if not full:
+            return
+        id_of = self._rows.id_of
+        FULL.insert(connection, [row + self._rows.rare(connection, record) for record, row, _ in full])
+        used = UsageSums()
+        for record, _, combination in full:
+            if is_call(record):
+                ids = (id_of(connection, name, getattr(record, name)) for name in USAGE_DIMENSIONS[len(LIMITED) :])
+                used.add(record, (*combination.rollup[: len(LIMITED)], *ids))
+        if used:
+            rollups.merge_usage(connection, used, self.usage_limits)
 
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:
@@ -166,10 +185,10 @@ def _write_positions(connection: sqlite3.Connection, batch: Batch) -> None:
     )
 
 
-def _write_span(connection: sqlite3.Connection, entries: list[Entry], first_seq: int) -> None:
-    last_seq = first_seq + len(entries) - 1
-    started = [entry.record.started_at_us for entry in entries]
-    ids = [entry.record.id for entry in entries]
+def _write_span(connection: sqlite3.Connection, records: list[Record], first_seq: int) -> None:
+    last_seq = first_seq + len(records) - 1
+    started = [record.started_at_us for record in records]
+    ids = [record.id for record in records]
     bounds = [min(started), max(started), id_ms(min(ids)), id_ms(max(ids))]
     newest = connection.execute("SELECT * FROM spans ORDER BY last_seq DESC LIMIT 1").fetchone()
     if newest is not None and newest[0] - newest[1] + 1 < SPAN_RECORDS:

@@ -52,6 +52,17 @@ class Bodies(msgspec.Struct, array_like=True, gc=False):
     response_body: Body | None
 
 
+class OpenBlock:
+    """A block that is being filled."""
+
+    __slots__ = ("content", "first_seq", "id", "kind", "last_seq", "newest_us")
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+        self.content = bytearray()
+        self.id = self.first_seq = self.last_seq = self.newest_us = 0
+
+
 class Packer:
     """Makes the blocks of one batch, heads and bodies apart."""
 
@@ -62,79 +73,65 @@ class Packer:
         """Finished blocks, as rows."""
         self._encode_into = msgspec.msgpack.Encoder().encode_into
         self._compress = zstd.ZstdCompressor(LEVEL).compress
-        self._open = {HEADS: bytearray(), BODIES: bytearray()}
-        self._ids = {HEADS: 0, BODIES: 0}
-        self._first = {HEADS: 0, BODIES: 0}
-        self._last = {HEADS: 0, BODIES: 0}
-        self._newest = {HEADS: 0, BODIES: 0}
+        self._heads = OpenBlock(HEADS)
+        self._bodies = OpenBlock(BODIES)
         self._seq = 0
         self._started_at_us = 0
 
     def add(self, payload: Payload, seq: int, started_at_us: int) -> tuple[Place, Place]:
         """Put one record's payload into the open blocks; returns where its heads and its bodies will be."""
         self._seq, self._started_at_us = seq, started_at_us
-        heads = self._put(HEADS, _heads_of(payload))
+        heads = self._put(
+            self._heads,
+            Heads(
+                payload.request_head, payload.response_head, payload.timeline,
+                payload.request_trailers, payload.response_trailers,
+            ),
+        )  # fmt: skip
         if payload.request_body is None and payload.response_body is None:
             return heads, NOWHERE
         bodies = Bodies(payload.request_body, payload.response_body)
-        return heads, self._elsewhere(bodies) or self._put(BODIES, bodies)
+        return heads, self._elsewhere(bodies) or self._put(self._bodies, bodies)
 
     def _elsewhere(self, bodies: Bodies) -> Place | None:
         """Put bodies into a block that is not of this batch alone; None where there is none for them."""
         return None
 
     def finish(self) -> None:
-        self._close(HEADS)
-        self._close(BODIES)
+        self._close(self._heads)
+        self._close(self._bodies)
 
-    def _put(self, kind: int, value: Heads | Bodies) -> Place:
-        block = self._open[kind]
-        offset = len(block)
-        self._encode_into(value, block, -1)
-        length = len(block) - offset
-        if offset and len(block) > MAX_BLOCK_BYTES:
+    def _put(self, block: OpenBlock, value: Heads | Bodies) -> Place:
+        content, started_at_us = block.content, self._started_at_us
+        offset = len(content)
+        self._encode_into(value, content, -1)
+        size = len(content)
+        length = size - offset
+        if offset and size > MAX_BLOCK_BYTES:
             # It does not fit: the block is closed without it, and it starts the next.
-            rest = block[offset:]
-            del block[offset:]
-            self._close(kind)
-            block += rest
-            offset = 0
+            rest = content[offset:]
+            del content[offset:]
+            self._close(block)
+            content += rest
+            offset, size = 0, length
         if offset == 0:
             self.last_block += 1
-            self._ids[kind] = self.last_block
-            self._first[kind] = self._seq
-            self._newest[kind] = self._started_at_us
-        self._last[kind] = self._seq
-        if self._started_at_us > self._newest[kind]:
-            self._newest[kind] = self._started_at_us
-        place = (self._ids[kind], offset, length)
-        if len(block) >= MAX_BLOCK_BYTES:
-            self._close(kind)
-        return place
+            block.id, block.first_seq, block.newest_us = self.last_block, self._seq, started_at_us
+        block.last_seq = self._seq
+        if started_at_us > block.newest_us:
+            block.newest_us = started_at_us
+        if size >= MAX_BLOCK_BYTES:
+            self._close(block)
+        return block.id, offset, length
 
-    def _close(self, kind: int) -> None:
-        block = self._open[kind]
-        if block:
-            frame = self._compress(block, zstd.ZstdCompressor.FLUSH_FRAME)
+    def _close(self, block: OpenBlock) -> None:
+        content = block.content
+        if content:
+            frame = bytearray(self._compress(content, zstd.ZstdCompressor.FLUSH_FRAME))
             self.blocks.append(
-                (
-                    self._ids[kind],
-                    kind,
-                    self._first[kind],
-                    self._last[kind],
-                    self._newest[kind],
-                    len(block),
-                    bytearray(frame),
-                )
+                (block.id, block.kind, block.first_seq, block.last_seq, block.newest_us, len(content), frame)
             )
-            block.clear()
-
-
-def _heads_of(payload: Payload) -> Heads:
-    return Heads(
-        payload.request_head, payload.response_head, payload.timeline,
-        payload.request_trailers, payload.response_trailers,
-    )  # fmt: skip
+            content.clear()
 
 
 def inflate(frames: bytes) -> bytes:
