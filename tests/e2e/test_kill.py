@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kills import ROOM, kill_rounds
-from tests.support.load import Load
+from tests.support.kills import ROOM, VICTIMS, kill_rounds
+from tests.support.load import PAUSE_S, Load
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import read_head, running, scripted, service
 
@@ -43,7 +43,7 @@ def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=ROOM) as sidelog:
-        report = kill_rounds(sidelog, rounds=6, seed=int(workers))
+        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=int(workers), pause_s=PAUSE_S)
         assert len(report.completed) > 100
         check_accounts(sidelog, report.completed)
 
@@ -86,7 +86,7 @@ def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path) -> No
 def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
     """SIGTERM lets running exchanges finish, stores everything, and leaves no ring behind."""
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
-    with Load(sidelog.port) as load, sidelog:
+    with Load(sidelog.port, pause_s=PAUSE_S) as load, sidelog:
         eventually(lambda: len(load.completed) > 50)
     with sidelog:
         check_accounts(sidelog, load.completed)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.load import Load, NewConnections, await_more
+from tests.support.load import PAUSE_S, Load, NewConnections, await_more
 from tests.support.script import OK
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import read_head, scripted
@@ -135,7 +135,7 @@ def test_a_survivor_adopts_the_socket_of_a_killed_worker(tmp_path: Path, upstrea
     """While one of two workers is killed again and again, new connections fail only if they were in its hands."""
     with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
         clients, kills = 4, 3
-        with NewConnections(sidelog.port, clients) as load:
+        with NewConnections(sidelog.port, clients, pause_s=PAUSE_S) as load:
             for _ in range(kills):
                 await_more(load.completed, 50)
                 os.kill(sidelog.pids("proxy.worker")[0], signal.SIGKILL)
@@ -151,7 +151,7 @@ def test_traffic_goes_on_without_a_collector(tmp_path: Path, upstream: str) -> N
     with Sidelog(tmp_path / "data", upstream) as sidelog:
         (collector,) = sidelog.pids("proxy.collector")
         os.kill(collector, signal.SIGSTOP)
-        with Load(sidelog.port) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 200)
             os.kill(collector, signal.SIGKILL)
             await_more(load.completed, 200)
@@ -162,7 +162,7 @@ def test_traffic_goes_on_without_a_collector(tmp_path: Path, upstream: str) -> N
 def test_children_end_by_themselves_when_the_supervisor_is_killed(tmp_path: Path, upstream: str) -> None:
     """Workers finish what runs, the collector stores it, both end; a new start waits for them and misses nothing."""
     with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
-        with Load(sidelog.port) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 100)
             slow = Request(sidelog.port, "/slow?s=1")
             eventually(lambda: sidelog.api("/api/records?in_flight=true")["records"])
@@ -279,7 +279,7 @@ def test_anonymous_rings_survive_worker_and_collector(
             eventually(
                 lambda: "memfd:sidelog-ring" in Path(f"/proc/{sidelog.pids('proxy.worker')[0]}/maps").read_text()
             )
-            with Load(sidelog.port) as load:
+            with Load(sidelog.port, pause_s=PAUSE_S) as load:
                 await_more(load.completed, 100)
                 os.kill(pid, signal.SIGKILL)
                 await_more(load.completed, 100)

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from tests.e2e.test_processes import Request, is_alive, stored
-from tests.support.load import Load, NewConnections, await_more
+from tests.support.load import PAUSE_S, Load, NewConnections, await_more
 from tests.support.sidelog import Sidelog, eventually
 
 
@@ -43,7 +43,7 @@ def test_under_load_nothing_is_lost(tmp_path: Path, upstream: str) -> None:
     """Kept-alive and new connections go on over two reloads without one error; every exchange is stored once."""
     config = write(tmp_path / "c.toml", "")
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", "--config", str(config)) as sidelog:
-        with Load(sidelog.port) as kept, NewConnections(sidelog.port, 2) as new:
+        with Load(sidelog.port, pause_s=PAUSE_S) as kept, NewConnections(sidelog.port, 2, pause_s=PAUSE_S) as new:
             for stage in ("one", "two"):
                 write(config, f'[proxy]\nstage = "{stage}"\n')
                 await_more(kept.completed, 100)

@@ -16,7 +16,7 @@ from proxy.ring.segment import segments_in
 from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_processes import anonymous_rings, stored
 from tests.support.kills import ROOM, kill_rounds
-from tests.support.load import Load, await_more
+from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
 
@@ -63,7 +63,7 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
     environ = {"PYTHONPATH": str(tmp_path)}
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=environ) as sidelog:
         assert len(segments_in(rings_of(sidelog))) <= 1
-        with Load(sidelog.port) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 100)
             assert sidelog.process is not None
             sidelog.process.send_signal(signal.SIGHUP)
@@ -81,7 +81,10 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: str, workers: str) -> None:
     """A cleaner takes them away while their workers run, and the collector starts anew: nothing is missing."""
-    with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog, Load(sidelog.port) as load:
+    with (
+        Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog,
+        Load(sidelog.port, pause_s=PAUSE_S) as load,
+    ):
         await_more(load.completed, 50)
         for path in segments_in(rings_of(sidelog)):
             path.unlink()
@@ -122,7 +125,7 @@ def test_rings_whose_directory_was_removed_are_read_on(tmp_path: Path, upstream:
     rings = tmp_path / "rings"
     rings.mkdir()
     environ = {"SIDELOG_RING__DIRECTORY": str(rings)}
-    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog, Load(sidelog.port) as load:
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog, Load(sidelog.port, pause_s=PAUSE_S) as load:
         await_more(load.completed, 50)
         shutil.rmtree(rings)
         for victim in ("proxy.worker", "proxy.collector"):
@@ -154,7 +157,10 @@ def test_without_a_worker_it_is_not_ready(tmp_path: Path, upstream: str) -> None
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_ring_that_is_cut_loses_what_was_behind_the_cut(tmp_path: Path, upstream: str, workers: str) -> None:
     """While nobody reads it; all that is missing is counted, and traffic goes on."""
-    with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog, Load(sidelog.port) as load:
+    with (
+        Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog,
+        Load(sidelog.port, pause_s=PAUSE_S) as load,
+    ):
         await_more(load.completed, 50)
         (collector,) = await_pids(sidelog, "proxy.collector")
         os.kill(collector, signal.SIGSTOP)
@@ -175,7 +181,7 @@ def test_a_ring_that_is_cut_loses_what_was_behind_the_cut(tmp_path: Path, upstre
 
 def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream: str) -> None:
     """Traffic goes on, and somebody is told before it is too late."""
-    with Sidelog(tmp_path / "data", upstream) as sidelog, Load(sidelog.port) as load:
+    with Sidelog(tmp_path / "data", upstream) as sidelog, Load(sidelog.port, pause_s=PAUSE_S) as load:
         await_more(load.completed, 20)
         sidelog.data_dir.rename(tmp_path / "moved")
         eventually(lambda: sidelog.ready_answer().get("gone"))

@@ -12,8 +12,8 @@ import pytest
 
 from tests.e2e.test_kill import check_accounts
 from tests.support import postgres
-from tests.support.kills import ROOM, kill_rounds
-from tests.support.load import Load, await_more
+from tests.support.kills import ROOM, VICTIMS, kill_rounds
+from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
 
@@ -123,9 +123,9 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
 def test_kills_before_the_store_has_come_cost_nothing(tmp_path: Path, upstream: str) -> None:
     """Whoever is killed while the store has never been there, and over its coming, every record is stored once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", "2", environ=away_url(tmp_path)) as sidelog:
-        report = kill_rounds(sidelog, rounds=4, seed=5)
+        report = kill_rounds(sidelog, rounds=len(VICTIMS), seed=5, pause_s=PAUSE_S)
         (tmp_path / "blocked").unlink()
-        report.completed += kill_rounds(sidelog, rounds=2, seed=6).completed
+        report.completed += kill_rounds(sidelog, rounds=1, seed=6, pause_s=PAUSE_S).completed
         check_accounts(sidelog, report.completed)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.load import Load, await_more
+from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.pipes import full_pipe
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
@@ -27,7 +27,7 @@ def test_nothing_waits_for_a_reader(tmp_path: Path, upstream: str, workers: str)
     read_fd, write_fd = full_pipe()
     sidelog = Sidelog(tmp_path / "data", upstream, "--workers", workers)
     sidelog.stderr = write_fd
-    with sidelog, Load(sidelog.port) as load:
+    with sidelog, Load(sidelog.port, pause_s=PAUSE_S) as load:
         await_more(load.completed, 20)
         assert sidelog.process is not None
         for _ in range(3):

@@ -46,23 +46,28 @@ def kill_rounds(
     seed: int,
     *,
     victims: Sequence[str] = VICTIMS,
+    pause_s: float = 0.0,
     during: Callable[[int], AbstractContextManager[None]] = lambda number: nullcontext(),
 ) -> KillReport:
-    """Kill a random process, or all, some times under load; the ledger balances after each.
+    """Kill processes in a random order, each kind as often as any other, under load; the ledger balances after each.
 
     Args:
         sidelog: running; it is running, and ready, again afterwards.
         rounds: how many kills.
         seed: of the moments and victims.
-        victims: who may be killed.
+        victims: who is killed, in turn, in another order each time.
+        pause_s: of each client between requests.
         during: what happens around each round, by its number.
     """
     chance = random.Random(seed)
     report = KillReport()
+    order: list[str] = []
     for number in range(rounds):
-        with during(number), Load(sidelog.port) as load:
-            time.sleep(chance.uniform(0.2, 0.8))
-            victim = chance.choice(victims)
+        if not order:
+            order = chance.sample(victims, len(victims))
+        victim = order.pop()
+        with during(number), Load(sidelog.port, pause_s=pause_s) as load:
+            time.sleep(chance.uniform(0.1, 0.5))
             report.victims[victim] += 1
             killed_s = time.monotonic()
             if victim == "all":

@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -50,20 +51,25 @@ class Clients:
         self.completed.append(response.headers["X-Sidelog-Id"])
 
 
+PAUSE_S = 0.005
+"""Of clients whose number of requests does not matter: they leave some CPU to processes that start meanwhile."""
+
+
 class Load(Clients):
     """Kept-alive clients that repeat one request until stopped; errors are part of life and counted."""
 
-    def __init__(self, port: int, clients: int = 4, method: str = "POST", path: str = "/load") -> None:
-        """Prepare; `with` starts and stops it."""
+    def __init__(self, port: int, clients: int = 4, *, pause_s: float = 0.0) -> None:
+        """Prepare; `with` starts and stops it. `pause_s`: of each client before the next request."""
         super().__init__(port, clients)
-        self._method, self._path = method, path
+        self._pause_s = pause_s
         self.errors = 0
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._is_stopping.is_set():
             try:
-                self._ask(connection, self._method, self._path, {"Content-Type": "application/json"})
+                self._ask(connection, "POST", "/load", {"Content-Type": "application/json"})
+                time.sleep(self._pause_s)
             except (OSError, http.client.HTTPException):
                 self.errors += 1
                 connection.close()
@@ -74,9 +80,10 @@ class Load(Clients):
 class NewConnections(Clients):
     """Clients that open a connection for each request; what went wrong is kept."""
 
-    def __init__(self, port: int, clients: int = 4) -> None:
-        """Prepare; `with` starts and stops them."""
+    def __init__(self, port: int, clients: int = 4, *, pause_s: float = 0.0) -> None:
+        """Prepare; `with` starts and stops them. `pause_s`: of each client before the next request."""
         super().__init__(port, clients)
+        self._pause_s = pause_s
         self.errors: list[Exception] = []
 
     def _run(self) -> None:
@@ -88,6 +95,7 @@ class NewConnections(Clients):
                 self.errors.append(error)
             finally:
                 connection.close()
+            time.sleep(self._pause_s)
 
 
 def await_more(completed: list[str], count: int) -> None:
