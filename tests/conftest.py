@@ -3,6 +3,7 @@
 import os
 import sys
 from collections import Counter
+from typing import Final
 
 import pytest
 
@@ -17,10 +18,16 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, so that all processes of a run end at the same time.
+LONG: Final = ("e2e", "ui", "openapi", "contract")
+"""Folders whose files take long, those that mostly wait first."""
 
-    Those of whole processes come first, as they mostly wait; the others in the order of how many tests they have.
-    """
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that all processes of a run end at the same time."""
     tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: ("e2e" not in item.path.parts, -tests[item.path]))
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        long = next((number for number, folder in enumerate(LONG) if folder in item.path.parts), len(LONG))
+        return long, -tests[item.path]
+
+    items.sort(key=place)
