@@ -244,6 +244,23 @@ def test_the_supervisor_needs_the_standard_library_only() -> None:
     assert run.stdout.strip() == "['proxy']"
 
 
+@pytest.mark.parametrize(
+    ("process", "strangers"),
+    [
+        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "proxy.worker.reference", "storage.base", "typer", "rich")),
+        ("proxy.collector", ("proxy.worker", "typer", "rich", "asyncpg", "genai_prices")),
+    ],
+)
+def test_a_process_starts_without_what_it_may_never_need(process: str, strangers: tuple[str, ...]) -> None:
+    """Imports are most of a start and much of a process's memory: aiohttp alone is more than a whole worker."""
+    code = f"import json, sys; import {process}.__main__; print(json.dumps(sorted(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = json.loads(run.stdout)
+    assert [
+        name for name in loaded if name.startswith(tuple(f"{each}." for each in strangers)) or name in strangers
+    ] == []
+
+
 def test_each_module_can_be_imported_by_itself() -> None:
     """None relies on another one having been imported before it.
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from bench.macro.place import HERE, PeerUnavailable, program
+from bench.macro.place import BUILT, HERE, PeerUnavailable, program
 
 LIBRARIES: Final = ("aiohttp", "httptools", "uvloop")
 VERSION_COMMANDS: Final = {
@@ -62,7 +62,10 @@ def sidelog_build(tree: Path) -> str:
 def versions(systems: Iterable[str], trees: Iterable[Path] = ()) -> dict[str, str]:
     """Return the versions of the programs and libraries that take part, and what build each tree's sidelog is."""
     found = {name: version(name) for name in LIBRARIES}
-    found |= {name: f"{sidelog_build(tree)} build" for name, tree in [("sidelog", HERE), *((t.name, t) for t in trees)]}
+    found |= {
+        name: f"{sidelog_build(tree)} build"
+        for name, tree in [("sidelog", HERE), *((BUILT + t.name, t) for t in trees)]
+    }
     for name, flags in VERSION_COMMANDS.items():
         if name in {"wrk", *systems}:
             try:

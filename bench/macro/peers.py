@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from bench.macro.commands import LOGS_TO_FILE, peer_command, sidelog_command
-from bench.macro.place import PeerUnavailable, Place, free_port, make_certificate
+from bench.macro.place import BUILT, PeerUnavailable, Place, free_port, make_certificate
 
 TIMEOUT_START_S: Final = 15.0
 TIMEOUT_STOP_S: Final = 20.0
-BUILT: Final = "sidelog-"
-"""Begins the name of a sidelog from another tree, `sidelog-compiled` from build/compiled."""
+POLL_START_S: Final = 0.01
 SIDELOG_ENGINES: Final = {"sidelog": "protocol", "sidelog-reference": "reference"}
 SYSTEMS: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik", "aiohttp", "sidelog")
 """Without `sidelog-reference`, which is slower on purpose."""
@@ -129,7 +128,7 @@ def _wait_until_answering(name: str, url: str, process: subprocess.Popen[bytes],
             with urllib.request.urlopen(url, timeout=2, context=context):
                 return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
+            time.sleep(POLL_START_S)
     raise PeerUnavailable(f"{name} does not answer (exit code {process.poll()}): {last_words(log)}")
 
 

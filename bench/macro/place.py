@@ -10,6 +10,8 @@ from typing import Final
 
 HERE: Final = Path(__file__).parents[2]
 """This source tree."""
+BUILT: Final = "sidelog-"
+"""Begins the name of a sidelog from another tree, `sidelog-compiled` from build/compiled."""
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 """Debian keeps nginx and HAProxy in sbin, which is on root's PATH only."""
 _WHEELS: Final = HERE / ".venv-bench" / "bin"

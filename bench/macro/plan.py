@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.macro.load import LoadFailed
-from bench.macro.peers import BUILT, Peer, last_words, started
-from bench.macro.place import HERE, PeerUnavailable, Place, free_port
+from bench.macro.peers import Peer, last_words, started
+from bench.macro.place import BUILT, HERE, PeerUnavailable, Place, free_port
 from bench.macro.run import CONNECTIONS, STREAMS, Bench, Run, measured, measured_at_rate, measured_streams
 from bench.macro.scenarios import SCENARIOS, chosen
 

@@ -41,7 +41,7 @@ def markdown(result: Result) -> str:
     parts = [
         f"{result.when} · {', '.join(f'{key} {value}' for key, value in result.machine.items())}",
         f"Versions: {', '.join(f'{key} {value}' for key, value in result.versions.items())}. `{result.command}`",
-        tables.cpu_table(loaded) if loaded else "",
+        *tables.cpu_tables(loaded),
         tables.paced_table(paced) if paced else "",
         tables.latency_table(single) if single else "",
         tables.streams_table(streams) if streams else "",

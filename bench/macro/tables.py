@@ -10,6 +10,7 @@ from bench.macro.scenarios import SCENARIOS
 REFERENCES: Final = ("nginx", "haproxy", "envoy")
 DATA_PLANE: Final = ("proxy", "worker", "supervisor")
 """Roles that a request has to wait for; the collector works behind."""
+MAX_COLUMNS: Final = 6
 LOGGING: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik")
 
 Kind = tuple[str, Callable[[Run], float]]
@@ -72,6 +73,13 @@ def _with_ratios(cost: float | None, references: Sequence[float | None]) -> str:
         return "–"
     ratios = " / ".join(f"{cost / base:.2f}" if base else "–" for base in references)
     return f"{cost:.1f} ({ratios})"
+
+
+def cpu_tables(runs: Sequence[Run]) -> list[str]:
+    """Return the CPU of all scenarios, in tables that are narrow enough to be read."""
+    names = [name for name, _ in _scenarios(runs)]
+    parts = [names[at : at + MAX_COLUMNS] for at in range(0, len(names), MAX_COLUMNS)]
+    return [cpu_table([run for run in runs if run.scenario in part]) for part in parts]
 
 
 def cpu_table(runs: Sequence[Run]) -> str:
