@@ -35,12 +35,11 @@ FACETS: Final = {
     "host": "host", "outcome": "outcome", "error_type": "error_type", "provider": "provider", "model": "model",
     "stage": "stage", "finish_reason": "finish_reason", "called_tool": "called_tools", "endpoint": "endpoint",
 }  # fmt: skip
-"""Name of a facet → column. The first twelve are dimensions of the rollups and can be counted."""
+"""Name of a facet → column, of a row the first digit of its status. The first twelve are dimensions of the rollups and
+can be counted."""
 ROLLUP_FACETS: Final = frozenset(tuple(FACETS)[:12])
 SAMPLE_ROWS: Final = 5000
 """Rows that values are looked for in where rollups cannot tell; a filter with fewer is counted exactly by them."""
-ROW_FACETS: Final = FACETS | {"status": "status / 100"}
-"""Name of a facet → what a row says of it."""
 TOPS: Final = ("route", "service", "project", "key", "error_type")
 """The facets of which a summary shows the most frequent values; `error_type` among failures only."""
 

@@ -71,6 +71,10 @@ class Dialect:
     """Condition that the column, the first `{}`, is among the numbers at the mark, the second."""
     number_list: Callable[[list[int]], object] = list
     """From numbers to that parameter."""
+    divided: Callable[[str, str], str] = lambda number, by: f"{number} / {by}"
+    """The whole part of a quotient of two whole numbers."""
+    unindexed: str = "+{}"
+    """A column whose index is not to be used."""
     bucket: Callable[[str], str] = str
     """From a column of µs to its bucket of `storage.aggregates.BOUNDS_US`."""
     histograms: str = "sum({})"
@@ -111,6 +115,11 @@ class Dialect:
     """Back again."""
     unescape: Callable[[str], str] = str
     """From text as it is stored to what it was; parameters are escaped by the session."""
+
+    @property
+    def status_class(self) -> str:
+        """The first digit of a record's status; null, or 0, without one."""
+        return self.divided("status", "100")
 
     def mark(self, number: int) -> str:
         return self.number.format(self.placeholder(number))
@@ -265,7 +274,8 @@ class _Clause:
         if not filter.levels:
             return
         if filter.kind == "event":
-            self.among("+level", codes)  # The sign keeps from the index of failed exchanges: events have their own.
+            # Not from the index of failed exchanges: events have their own.
+            self.among(self._dialect.unindexed.format("level"), codes)
             return
         if codes and codes[0] >= LEVELS.index("warn"):
             self._conditions.append("level >= 2")  # Literal: it is the condition of the partial index.
@@ -280,6 +290,7 @@ class _Clause:
             self.among("kind", [KINDS.index(filter.kind)])
 
     def status(self, filter: Filter) -> None:
+        class_ = self._dialect.status_class
         exact = [status for status in filter.statuses if 0 < status <= MAX_INT]
         classes = [value for value in filter.status_classes if 0 < value <= MAX_INT]
         if not filter.statuses and not filter.status_classes:
@@ -287,14 +298,14 @@ class _Clause:
         everything = {*classes, *(status // 100 for status in exact)}
         if everything and min(everything) >= 4:
             self._conditions.append("status >= 400")  # Literal: it is the condition of the partial index.
-            self.among("status / 100", sorted(everything))
+            self.among(class_, sorted(everything))
         if exact and classes:
-            self._conditions.append(f"(status IN ({self._marks(exact)}) OR status / 100 IN ({self._marks(classes)}))")
+            self._conditions.append(f"(status IN ({self._marks(exact)}) OR {class_} IN ({self._marks(classes)}))")
         elif classes:
-            self.among("status / 100", classes)
+            self.among(class_, classes)
         else:
             # The plus keeps SQLite from putting the constant into `status / 100`, which would hide the partial index.
-            self.among("+status", exact)
+            self.among(self._dialect.unindexed.format("status"), exact)
 
     def among(self, expression: str, values: Sequence[int]) -> None:
         if not values:

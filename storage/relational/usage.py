@@ -193,7 +193,7 @@ async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Usag
     where = during(where, hours, session.dialect)
     sql = (
         f"SELECT provider, model, {sums(MEASURES)} FROM {session.dialect.schema}{TABLE} "
-        f"WHERE {where.text} GROUP BY 1, 2"
+        f"WHERE {where.text} GROUP BY provider, model"
     )
     for provider, model, *measures in await session.fetch(sql, where.parameters):
         tally.add(provider, model, measures)
@@ -209,7 +209,7 @@ async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool
         for provider, model, *measures in rows:
             tally.add(provider, model or 0, map(int, measures))
 
-    return await scan(session, calls_of(filter), _SCANNED, " GROUP BY 1, 2", add)
+    return await scan(session, calls_of(filter), _SCANNED, " GROUP BY provider, model", add)
 
 
 def _scanned() -> str:

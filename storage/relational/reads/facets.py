@@ -12,7 +12,6 @@ from storage.aggregates import (
     FACETS,
     MAX_FACET_VALUES,
     ROLLUP_FACETS,
-    ROW_FACETS,
     SAMPLE_ROWS,
     FacetValue,
     class_name,
@@ -163,7 +162,8 @@ async def _has_many(session: Session, filter: Filter) -> bool:
 async def _sample(session: Session, filter: Filter, names: Sequence[str]) -> tuple[Counts, bool]:
     """Count values in the newest rows; returns also whether these are all rows there are."""
     counts: Counts = {name: {} for name in names}
-    columns = ", ".join(f"{ROW_FACETS[name]} AS facet_{name}" for name in names)
+    stored = FACETS | {"status": session.dialect.status_class}
+    columns = ", ".join(f"{stored[name]} AS facet_{name}" for name in names)
     groups = ", ".join(f"facet_{name}" for name in names)
     # Grouped by the database: 3 instead of 20 ms.
     select = f"SELECT {groups}, count(*) FROM (SELECT {columns}"

@@ -104,10 +104,11 @@ async def _add_rows(session: Session, filter: Filter, start_us: int, step_us: in
 
     dialect = session.dialect
     select = (
-        f"SELECT {_place(dialect)}, kind, coalesce(status / 100, 0), {dialect.bucket('duration_us')}, count(*), "
-        "min(duration_us), max(duration_us)"
+        f"SELECT {_place(dialect)} AS place, kind, coalesce({dialect.status_class}, 0) AS status_class, "
+        f"{dialect.bucket('duration_us')} AS duration_bucket, count(*), min(duration_us), max(duration_us)"
     )
-    return await scan(session, filter, select, " GROUP BY 1, 2, 3, 4", add, before=(start_us, step_us))
+    groups = " GROUP BY place, kind, status_class, duration_bucket"
+    return await scan(session, filter, select, groups, add, before=(start_us, step_us))
 
 
 async def _measure_few(
@@ -128,4 +129,4 @@ async def _measure_few(
 
 def _place(dialect: Dialect) -> str:
     """Write the step that a row is in; the first two parameters are start and length of the steps."""
-    return f"(started_at_us - {dialect.mark(1)}) / {dialect.mark(2)}"
+    return dialect.divided(f"(started_at_us - {dialect.mark(1)})", dialect.mark(2))

@@ -34,9 +34,10 @@ _EVENT: Final = KINDS.index("event")
 _STATUS_TABLE: Final = STATUS_TABLES["hour"][0]
 _WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
+_BY_TOPS: Final = f" GROUP BY {', '.join(FACETS[name] for name in _ROLLUP_TOPS)}, failure"
 _SCAN_TOPS: Final = (
     f"SELECT {', '.join(FACETS[name] for name in _ROLLUP_TOPS)}, "
-    "CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE 0 END, count(*)"
+    "CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE 0 END AS failure, count(*)"
 )
 
 
@@ -119,7 +120,7 @@ async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: 
         return True
     first, until = (None if bound is None else bound * HOUR_US for bound in hours)
     failures = replace(filter, kind="exchange", levels=levels, since_us=first, until_us=until)
-    return await scan(session, failures, "SELECT error_type, count(*)", " GROUP BY 1", add)
+    return await scan(session, failures, "SELECT error_type, count(*)", " GROUP BY error_type", add)
 
 
 async def _add_sums(session: Session, filter: Filter, tally: Tally) -> bool:
@@ -135,15 +136,21 @@ async def _add_sums(session: Session, filter: Filter, tally: Tally) -> bool:
             if first_byte >= 0:
                 tally.first_byte.add({first_byte: count}, least, most)
 
-    return await scan(session, filter, _scan_sums(session.dialect), " GROUP BY 1, 2, 6, 9", add)
+    return await scan(
+        session,
+        filter,
+        _scan_sums(session.dialect),
+        " GROUP BY kind, status_class, duration_bucket, first_byte_bucket",
+        add,
+    )
 
 
 def _scan_sums(dialect: Dialect) -> str:
     first_byte = f"CASE WHEN coalesce(first_byte_us, -1) < 0 THEN -1 ELSE {dialect.bucket('first_byte_us')} END"
     return (
-        "SELECT kind, coalesce(status / 100, 0), count(*), sum(request_bytes), sum(response_bytes), "
-        f"{dialect.bucket('duration_us')}, min(duration_us), max(duration_us), "
-        f"{first_byte}, min(first_byte_us), max(first_byte_us)"
+        f"SELECT kind, coalesce({dialect.status_class}, 0) AS status_class, count(*), sum(request_bytes), "
+        f"sum(response_bytes), {dialect.bucket('duration_us')} AS duration_bucket, min(duration_us), max(duration_us), "
+        f"{first_byte} AS first_byte_bucket, min(first_byte_us), max(first_byte_us)"
     )
 
 
@@ -153,4 +160,4 @@ async def _add_tops(session: Session, filter: Filter, tops: Counts) -> bool:
             for name, value in zip(TOPS, values, strict=True):
                 add_count(tops[name], value or 0, count)
 
-    return await scan(session, filter, _SCAN_TOPS, " GROUP BY 1, 2, 3, 4, 5", add)
+    return await scan(session, filter, _SCAN_TOPS, _BY_TOPS, add)

@@ -11,10 +11,7 @@ from storage.relational.reads.scan import scan
 from storage.relational.session import Rows, Session
 from storage.relational.sql import DIMENSIONS
 
-_SUMS: Final = (
-    "count(*), sum(CASE WHEN status / 100 = 4 THEN 1 ELSE 0 END), sum(CASE WHEN status / 100 = 5 THEN 1 ELSE 0 END), "
-    "sum(request_bytes), sum(response_bytes), sum(coalesce(cost_usd, 0)), min(duration_us), max(duration_us)"
-)
+_SUMS: Final = "sum(request_bytes), sum(response_bytes), sum(coalesce(cost_usd, 0)), min(duration_us), max(duration_us)"
 
 Groups = dict[tuple[Any, ...], TopRow]
 """Values as they are stored → what came of their records."""
@@ -38,15 +35,22 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
         is_full = len(found) >= MAX_GROUPS
         return is_full
 
-    places = ", ".join(str(place + 1) for place in range(len(columns) + 1))
-    select = f"SELECT {', '.join(columns)}, {session.dialect.bucket('duration_us')}, {_SUMS}"
+    dialect = session.dialect
+    select = (
+        f"SELECT {', '.join(columns)}, {dialect.bucket('duration_us')} AS duration_bucket, count(*), "
+        f"{_count_if(f'{dialect.status_class} = 4')}, {_count_if(f'{dialect.status_class} = 5')}, {_SUMS}"
+    )
     visible = (await session.state()).visible(replace(filter, kind="exchange"))
-    complete = await scan(session, visible, select, f" GROUP BY {places}", add)
+    complete = await scan(session, visible, select, f" GROUP BY {', '.join(columns)}, duration_bucket", add)
     complete &= not is_full
     seen = sum(row.exchanges for row in found.values())
     if complete:
         await _measure_few(session, visible, columns, found, seen)
     return Top(most(await named(session, columns, found)), seen, complete)
+
+
+def _count_if(condition: str) -> str:
+    return f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)"
 
 
 async def _measure_few(

@@ -1,6 +1,6 @@
 """Filters become SQL with bound parameters, in the form that indexes need."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.resources import files
 
 import pytest
@@ -155,3 +155,12 @@ def test_called_tools_are_searched_under_their_kind() -> None:
     kind = f"kind = {CALL_KINDS['called_tools']}"
     assert all(f"{kind} AND" in dialect.called_tool for dialect in (SQLITE, POSTGRES))
     assert f"WHERE {kind};" in files("storage.postgres.migrations").joinpath("0001_records.sql").read_text()
+
+
+def test_a_database_may_divide_in_its_own_way() -> None:
+    """Quotients, and columns whose index is not wanted, are written as the dialect says."""
+    dialect = replace(NUMBERED, divided=lambda number, by: f"intDiv({number}, {by})", unindexed="{}")
+    found = conditions(Filter(kind="event", statuses=(404,), levels=("info",)), {}, dialect)
+    assert found is not None
+    assert found.text.startswith("level = $1 AND kind = 1 AND level >= 1 AND status >= 400")
+    assert found.text.endswith("AND intDiv(status, 100) = $2 AND status = $3")
