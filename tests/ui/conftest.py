@@ -122,6 +122,12 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(autouse=True)
+def moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample of a test ends when the test begins, however long the run has taken by then."""
+    monkeypatch.setattr("tests.ui.world.NOW_US", time.time_ns() // 1000)
+
+
 @pytest.fixture
 async def site(chromium: int, tmp_path: Path) -> AsyncIterator[Site]:
     """The UI over the sample, logged in; nothing may go wrong in the page."""

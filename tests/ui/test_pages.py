@@ -4,7 +4,7 @@ import pytest
 
 from tests.api.conftest import TOKEN
 from tests.ui.conftest import Site
-from tests.ui.world import NOW_US, record_of
+from tests.ui.world import record_of
 
 PAGES = {
     "/": ("h1", "Overview"),
@@ -168,7 +168,8 @@ async def test_the_overview_of_a_young_store_shows_minutes(empty_site: Site) -> 
 
 async def test_the_overview_of_an_older_store_shows_an_hour(empty_site: Site) -> None:
     """Whatever was quiet since."""
-    await empty_site.store(record_of(1), record_of(2, started_at_us=NOW_US - 100 * 60_000_000))
+    newest = record_of(1)
+    await empty_site.store(newest, record_of(2, started_at_us=newest.started_at_us - 100 * 60_000_000))
     await empty_site.open("/")
     await empty_site.page.wait_for(".periods [aria-pressed=true]", "1 h")
 

@@ -8,7 +8,7 @@ from storage.keys import ApiKey
 from storage.record import Batch, Entry, Payload, Record, Stream, ToolCall, new_id
 from tests.ui.conftest import Site
 from tests.ui.payloads import payloads
-from tests.ui.world import NOW_US, payload_of, record_of
+from tests.ui.world import payload_of, record_of
 
 PAYLOADS = payloads()
 TEXTS = (
@@ -122,7 +122,7 @@ def hostile_call(record: Record, text: str) -> ToolCall:
     return ToolCall(
         record_id=record.id,
         started_at_us=record.started_at_us,
-        created_at_us=NOW_US,
+        created_at_us=record.started_at_us,
         tool_name=text,
         server_label=text,
         status="error",
@@ -148,7 +148,10 @@ def entries() -> list[Entry]:
         message = record_of(2 * number + 1, kind="event", name="websocket_message", trace_id=text, status=None)
         message.data = json.dumps(said).encode()
         event = record_of(2 * number, kind="event", name=text, level="error", status=None)
-        event.id, event.data = new_id(NOW_US * 1000, 9, number), json.dumps({text: text, "reason": text}).encode()
+        event.id, event.data = (
+            new_id(event.started_at_us * 1000, 9, number),
+            json.dumps({text: text, "reason": text}).encode(),
+        )
         group = PAYLOADS[number - 1 : number - 1 + GROUP] if number % GROUP == 1 else []
         payload = hostile_payload(group) if group else None
         made += [Entry(record, payload, [hostile_call(record, text)]), Entry(message), Entry(event)]

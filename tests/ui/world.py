@@ -9,13 +9,14 @@ from storage.keys import ApiKey, secret_digest
 from storage.record import Batch, Body, Entry, Payload, Record, Stream, ToolCall, level_of, new_id
 from tests.api.samples import make_record
 
-NOW_US: Final = time.time_ns() // 1000
+NOW_US = time.time_ns() // 1000
+"""When the test began; set for each by `tests/ui/conftest.py`, for pages show a quarter of an hour."""
 HEAD: Final = b"POST /v1/messages HTTP/1.1\r\nHost: app.test\r\nx-api-key: [REDACTED]\r\nContent-Type: application/json"
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream"
 
 
 def record_of(number: int, **changes: Any) -> Record:
-    """Make an exchange that started `number` × 100 ms before now, unless `changes` says otherwise."""
+    """Make an exchange that started a minute and `number` × 100 ms before the test, unless `changes` says otherwise."""
     started_us = NOW_US - 60_000_000 - number * 100_000
     fields: dict[str, Any] = {
         "id": new_id(started_us * 1000, 7, number),
