@@ -16,6 +16,7 @@ MAX_MEMO_LINES: Final = 4096
 MAX_MEMO_LINE_BYTES: Final = 256
 """With the limit of lines at most about 4 MiB, texts and objects included."""
 
+_METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _USERINFO: Final = re.compile(rb"://[^/?#@]*@")
 """Credentials in an absolute-form target: such a request is refused, but recorded."""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
@@ -64,14 +65,16 @@ class RequestLineReader:
             raw = b"%b %b%b%b %b" % (method, path, mark, query, version)
         elif b"=" in query:  # one search above instead of one each for path and query
             named = self._redactor.redact_query_names(query)
-            if named != query:
+            if named is not query:
                 query = named
                 raw = b"%b %b?%b %b" % (method, path, query, version)
         text = bytes.decode if raw.isascii() else _text_of_escaped
         authority, path_text = None, text(path)
-        if path_text[:1] != "/" and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
+        if not path_text.startswith("/") and (absolute := _ABSOLUTE.fullmatch(path_text)) is not None:
             authority, path_text = absolute[1], absolute[2] or "/"
-        return RequestLine(raw, text_of(method), authority, path_text, text(query) if mark else None)
+        return RequestLine(
+            raw, _METHODS.get(method) or text_of(method), authority, path_text, text(query) if mark else None
+        )
 
 
 def _text_of_escaped(raw: bytes) -> str:

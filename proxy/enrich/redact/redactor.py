@@ -116,8 +116,22 @@ class Redactor:
         """Whether text must be redacted, when no name in it says so."""
         return self._has_patterns and len(text) >= MIN_BYTES and (b"%" in text or self._may_hold_any(text))
 
+    def are_clean(self, texts: Iterable[bytes]) -> bool:
+        """Whether none of several texts holds the name of a JSON key or a pattern: one search for all of them.
+
+        What one text holds by itself it also holds between line ends, so none is missed.
+        """
+        return not self._may_hold_any(b"\n".join(texts))
+
     def redact_query_names(self, query: bytes) -> bytes:
         """Redact a raw query that cannot hold a secret but by the name of a parameter (`may_hold_secret`)."""
+        if b";" not in query and b"?" not in query and b"#" not in query:
+            is_secret = self._query.has
+            for part in query.split(b"&"):
+                if is_secret(part.partition(b"=")[0]):
+                    break
+            else:  # nearly all: 0.5 us less
+                return query
         return _redact_parameters(query, self._query)
 
     def redact_query(self, query: Text) -> Text:
@@ -139,7 +153,9 @@ class Redactor:
             return path
         return b"/".join(MARK if has_encoded_secret(part) else part for part in path.split(b"/"))
 
-    def redact_body(self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool) -> tuple[bytes, bytes]:
+    def redact_body(
+        self, head: bytes, tail: bytes, content_type: bytes, is_truncated: bool, *, is_clean: bool = False
+    ) -> tuple[bytes, bytes]:
         """Redact the windows of a decoded body.
 
         Text in a wide charset comes back as UTF-8.
@@ -149,6 +165,7 @@ class Redactor:
             tail: the last kept bytes; what might be the rest of a secret from before them is cut off.
             content_type: as sent; empty when there was none.
             is_truncated: whether bytes between head and tail are missing.
+            is_clean: whether `are_clean` said so of the head.
         """
         if (
             not is_truncated
@@ -156,7 +173,7 @@ class Redactor:
             and content_type.startswith(b"application/json")
             and head[:1] in _JSON_OPENS
             and b"\0" not in head[:4]
-            and not self._may_hold_any(head)
+            and (is_clean or not self._may_hold_any(head))
         ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
             return head, b""
         if (plain := to_utf8(head if is_truncated else head + tail)) is not None:

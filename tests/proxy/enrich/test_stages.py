@@ -29,6 +29,8 @@ ENTRIES = (
     enrich.entry("POST", "/a", gzip.compress(b"a" * (LIMIT_BYTES - 1)), b"", more_headers=CODED),
     enrich.entry("POST", "/b", gzip.compress(b"b" * LIMIT_BYTES), b"", more_headers=CODED),
     enrich.entry("POST", "/c", b"no gzip", b"", more_headers=CODED),
+    *(enrich.entry("PUT", f"/items/{number}", b'{"name":"n"}', enrich.DOCUMENT) for number in range(3)),
+    enrich.entry("PUT", "/items/3", b'{"name":"sk-0123456789abcdefghij0123456789"}', b'{"a":1}'),
     enrich.entry("POST", "/d", b'{"password":"x"}', b"", more_headers="Authorization: Bearer x\r\nCookie: a=b\r\n"),
 )
 

@@ -115,6 +115,32 @@ def test_paths_lose_the_secrets_of_their_parameters() -> None:
     assert redactor.redact_path(path) is path
 
 
+@given(st.lists(st.sampled_from(["a", "a=1", "token", "token=S", "b;token=S", "x?sig=S", "#key=S", "", "%74oken=S"])))
+def test_a_query_without_names_of_secrets_comes_back_itself(parts: list[str]) -> None:
+    """Any other is redacted as queries are."""
+    redactor, query = Redactor(), "&".join(parts).encode()
+    redacted = redactor.redact_query_names(query)
+    assert redacted == redactor.redact_query(query)
+    assert (redacted is query) == (redacted == query)
+
+
+TEXTS = st.sampled_from(
+    [
+        *(b'{"a": 1}', b'{"token": 1}', b'{"token"', b": 1}", b"", b"Bearer", b"0123456789abcdefghij", b"plain\n"),
+        *(b"Bearer 0123456789abcdefghij", b"sk-0123456789abcdefghij0123456789", b"-----BEGIN PRIVATE KEY-----"),
+        *(b"ask-0123456789abcdefghij0123456789", b"sk-", b"http://a:b@c", b"\\u0073k", b'"password', b'":1'),
+    ]
+)
+
+
+@given(st.lists(TEXTS, max_size=5))
+def test_texts_that_are_clean_together_are_clean_each(texts: list[bytes]) -> None:
+    """So that none needs to be searched by itself."""
+    redactor = Redactor()
+    assert not redactor.are_clean(texts) or all(redactor.are_clean([text]) for text in texts)
+    assert redactor.are_clean([text for text in texts if text in (b'{"a": 1}', b"", b"plain\n", b"sk-")])
+
+
 def test_query_of_any_text_is_taken() -> None:
     """Characters beyond ASCII and lone surrogates pass through."""
     assert Redactor().redact_query("ü=\ud800&token=ü") == "ü=\ud800&token=[REDACTED]"
