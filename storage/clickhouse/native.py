@@ -1,8 +1,8 @@
 """The format Native, in which rows come and go: blocks of columns, each with its name and type. Pure.
 
 Strategy: a column of numbers is one array, so that neither side looks at its values one by one; a server that stores
-columns takes them as they are. Bytes are `Array(UInt8)` or `FixedString`, `String` is text: the type tells which, and
-text that is not UTF-8, which only others can have written, comes back with surrogates for its bytes.
+columns takes them as they are. Bytes are `Array(UInt8)` or `FixedString`, `String` is text: the type tells which. Bytes
+that were written as `String` come back as text with surrogates (PEP 383), which encodes to the same bytes.
 
 Invariant: what `write_block` wrote of values `read_blocks` reads. A value that its column cannot hold is refused.
 Source: https://clickhouse.com/docs/interfaces/formats/Native, without the block info of the other protocol.
@@ -152,7 +152,7 @@ def _write(out: bytearray, type: str, values: Sequence[Any]) -> None:
         out += array(_CODES[type], values).tobytes()
     elif type == "String":
         for value in values:
-            out += _string(value.encode())
+            out += _string(value if isinstance(value, bytes) else value.encode())
     else:
         kind, inner = _parts(type)
         _WRITERS[kind](out, inner, values)

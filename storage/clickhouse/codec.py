@@ -1,0 +1,149 @@
+"""A record as a row of columns, and a row as a record. Pure.
+
+Strategy: a batch is written column by column, as the server stores it. Repeated text is a number of
+`storage.clickhouse.dictionary`; null is null where it may be told from a value, and 0 in numbers of text. Bytes are
+`String`, so that the server can compare them, but for the packed times, which nobody asks for.
+
+Invariant: `decode(columns_of([record], …)) == record` for every record that the store takes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from storage.clickhouse.dictionary import KINDS, Values, text_id
+from storage.clickhouse.journal import Turn
+from storage.clickhouse.native import Column
+from storage.record import LEVELS, Record, Stream
+from storage.relational import packing
+from storage.relational.packing import COLUMNS
+from storage.relational.sql import CALL_KINDS
+from storage.relational.sql import KINDS as RECORD_KINDS
+from storage.relational.tools.called import pack
+
+_OWN_ID: Final = "\1"
+"""Stands for a request id that is the record's own."""
+_CODES: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": RECORD_KINDS}
+_TYPES: Final = {
+    "id": "FixedString(16)", "conversation": "Nullable(FixedString(16))", "times": "Array(UInt8)",
+    "cost_usd": "Nullable(Float64)", "level": "UInt8", "kind": "UInt8", "keyed": "UInt8", "request_complete": "UInt8",
+    "seq": "Int64", "started_at_us": "Int64", "duration_us": "Int64", "request_bytes": "Int64",
+    "response_bytes": "Int64",
+}  # fmt: skip
+_STRINGS: Final = frozenset(
+    {"path", "query", "trace_id", "span_id", "request_id", "client_ip", "data", "stream", "marks"}
+)
+_BYTES: Final = ("client_ip", "data", "stream", "marks")
+_REPEATED: Final = tuple(place for place, column in enumerate(COLUMNS) if column in KINDS)
+_PLACE: Final = {column: place for place, column in enumerate(COLUMNS)}
+_stream_decoder: Final = msgspec.msgpack.Decoder(Stream)
+
+
+def _type(column: str) -> str:
+    if column in KINDS:
+        return "Int64"
+    return _TYPES.get(column, "Nullable(String)" if column in _STRINGS else "Nullable(Int64)")
+
+
+ROW_TYPES: Final = {column: _type(column) for column in (*COLUMNS, *CALL_KINDS)} | {"attempt": "UInt64"}
+"""Column → its type, of the table of rows."""
+
+
+def columns_of(records: Sequence[Record], turn: Turn, values: Values) -> list[Column]:
+    """Make the columns of records in the order of their `seq`s; the repeated text in them is added to `values`.
+
+    Raises:
+        ValueError: A value cannot be stored. So may writing the columns.
+    """
+
+    def numbers(column: str, texts: Sequence[str | None]) -> list[int]:
+        found = {text: text_id(column, text) for text in set(texts)}
+        values.update({number: (column, text) for text, number in found.items() if text is not None})
+        return [found[text] for text in texts]
+
+    made: dict[str, Sequence[Any]] = {
+        "seq": range(turn.first_seq, turn.first_seq + len(records)),
+        "attempt": [turn.attempt] * len(records),
+        "origin": numbers("origin", [_origin(record) for record in records]),
+        "finish_reason": numbers("finish_reason", [_finish_reason(record.stream) for record in records]),
+        "called_tools": numbers("called_tools", [_called_tools(record.stream) for record in records]),
+    }
+    for column, write in _WRITERS.items():
+        made[column] = [write(record) for record in records]
+    for column in COLUMNS:
+        if column not in made:
+            plain = [getattr(record, column) for record in records]
+            made[column] = numbers(column, plain) if column in KINDS else plain
+    return [Column(column, type, made[column]) for column, type in ROW_TYPES.items()]
+
+
+def decode(row: Sequence[Any], texts: Mapping[int, str]) -> Record:
+    """Make a record of a row of `packing.COLUMNS`, given the texts of `numbers_of`."""
+    values = list(row)
+    for place in _REPEATED:
+        values[place] = texts.get(values[place])
+    for column, words in _CODES.items():
+        values[_PLACE[column]] = words[values[_PLACE[column]]]
+    for column in ("keyed", "request_complete"):
+        values[_PLACE[column]] = values[_PLACE[column]] == 1
+    for column in _BYTES:
+        if (text := values[_PLACE[column]]) is not None:
+            values[_PLACE[column]] = text.encode("utf-8", "surrogateescape")
+    _change(values, "client_ip", packing.unpack_address)
+    _change(values, "stream", _stream_decoder.decode)
+    if values[_PLACE["request_id"]] == _OWN_ID:
+        number = values[_PLACE["id"]].hex()
+        values[_PLACE["request_id"]] = "-".join((number[:8], number[8:12], number[12:16], number[16:20], number[20:]))
+    return packing.unpacked(values)
+
+
+def numbers_of(rows: Iterable[Sequence[Any]]) -> set[int]:
+    """Return the numbers of text in rows of `packing.COLUMNS`."""
+    return {row[place] for row in rows for place in _REPEATED}
+
+
+def _change(values: list[Any], column: str, change: Callable[[Any], Any]) -> None:
+    place = _PLACE[column]
+    if values[place] is not None:
+        values[place] = change(values[place])
+
+
+def _origin(record: Record) -> str:
+    return packing.pack_origin([getattr(record, field) for field in packing.ORIGIN_FIELDS])
+
+
+def _finish_reason(stream: Stream | None) -> str | None:
+    return None if stream is None else stream.finish_reason
+
+
+def _called_tools(stream: Stream | None) -> str | None:
+    return None if stream is None else pack(stream.tools)
+
+
+def _request_id(record: Record) -> str | None:
+    if record.request_id is None or not packing.is_own(record.request_id, record.id):
+        return record.request_id
+    return _OWN_ID
+
+
+def _code(column: str) -> Callable[[Record], int]:
+    words = _CODES[column]
+
+    def code(record: Record) -> int:
+        value = getattr(record, column)
+        if value not in words:
+            raise ValueError(f"{column} {value!r} is not one of {', '.join(words)}")
+        return words.index(value)
+
+    return code
+
+
+_WRITERS: Final[dict[str, Callable[[Record], Any]]] = {
+    "level": _code("level"),
+    "kind": _code("kind"),
+    "times": packing.pack_times,
+    "client_ip": lambda record: None if record.client_ip is None else packing.pack_address(record.client_ip),
+    "request_id": _request_id,
+    "stream": lambda record: None if record.stream is None else msgspec.msgpack.encode(record.stream),
+}
