@@ -90,6 +90,7 @@ lock: $(VENV)/.uv ## resolve the requirements anew
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra realworld pyproject.toml -o requirements-realworld.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --extra clickhouse-tests pyproject.toml -o requirements-clickhouse.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group bench -o requirements-bench.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11 --group build --constraint requirements-dev.lock -o requirements-build.lock
 
 # Rooms without I/O: every branch of them is to be taken by their own tests.
 PURE := proxy/http1 proxy/ring/exchange.py proxy/ring/segment_layout.py proxy/settings proxy/enrich storage/relational \

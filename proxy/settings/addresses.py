@@ -61,13 +61,15 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def parse_upstream(text: str) -> UpstreamAddress:
-    """Read `http://host[:port]`, `https://host[:port]` or `unix:/path`.
+    """Read `http://host[:port]`, `https://host[:port]` or `unix:/path`; `unix:///path` says the same (RFC 8089 §2).
 
     Raises:
         ValueError: another scheme, or anything beyond an origin; the text says what is wrong.
     """
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
+        if path.startswith("///"):
+            path = path[2:]  # an empty authority
         if not path.startswith("/") or path.startswith("//") or "\x00" in path:
             raise ValueError("expected unix: and an absolute path, as in unix:/run/app.sock")
         return UpstreamAddress(scheme="unix", host="", port=0, path=path)

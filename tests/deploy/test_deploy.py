@@ -20,8 +20,8 @@ SIDECAR = ROOT / "deploy" / "kubernetes" / "sidecar.yaml"
 UNIT = ROOT / "deploy" / "systemd" / "sidelog.service"
 FILES = (DOCKERFILE, SIDECAR, UNIT)
 
-OF_COMMANDS = {"SIDELOG_CONFIG", "SIDELOG_URL", "SIDELOG_TOKEN"}
-"""Variables of the command line that are no settings."""
+OF_COMMANDS = {"SIDELOG_CONFIG", "SIDELOG_URL", "SIDELOG_TOKEN", "SIDELOG_COMPILE"}
+"""Variables of the command line and of `setup.py` that are no settings."""
 
 
 LONGEST_STOP_S = Settings().proxy.limits.drain_timeout_s + KILL_AFTER_S + COLLECTOR_STOP_S
@@ -143,11 +143,12 @@ def test_the_image_runs_unprivileged_and_gets_signals() -> None:
 
 
 def test_the_image_installs_what_is_locked_by_hash() -> None:
-    """One installation, from the lock, with hashes; and every package of the product is copied."""
+    """What it runs and is compiled with, from locks, with hashes; every package of the product is copied."""
     installs = [rest for name, rest in docker_instructions() if name == "RUN" and "pip install" in rest]
-    assert len(installs) == 1
-    assert "--require-hashes" in installs[0]
-    copied = {rest.split()[0] for name, rest in docker_instructions() if name == "COPY" and "--from" not in rest}
+    assert [rest.rpartition("/")[2] for rest in installs] == ["requirements.lock", "requirements-build.lock"]
+    assert all("--require-hashes" in rest for rest in installs)
+    copies = [rest.split() for name, rest in docker_instructions() if name == "COPY" and "--from" not in rest]
+    copied = {source for words in copies for source in words[:-1]}
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
     assert {package.removesuffix("*") for package in packages} <= copied
     assert all((ROOT / source).exists() for source in copied)
@@ -155,6 +156,28 @@ def test_the_image_installs_what_is_locked_by_hash() -> None:
         line[1:] for line in (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"
     }
     assert admitted == copied
+
+
+def test_the_image_is_compiled_and_leaves_the_compiler_behind() -> None:
+    """The first stage checks what it has built; the last one installs nothing, and takes the virtual environment."""
+    instructions = docker_instructions()
+    last_stage = max(number for number, (name, _) in enumerate(instructions) if name == "FROM")
+    first = " ".join(rest for _, rest in instructions[:last_stage])
+    final = [rest for _, rest in instructions[last_stage:]]
+    assert "SIDELOG_COMPILE=1" in first
+    assert "sidelog version | grep -F '(compiled)'" in first
+    assert not any("install --yes" in rest or "pip" in rest for rest in final)
+    assert [rest for rest in final if rest.startswith("--from")] == ["--from=build /opt/sidelog /opt/sidelog"]
+
+
+def test_what_compiles_the_image_is_what_compiles_in_tests() -> None:
+    """The same mypyc: another version may get another form wrong."""
+    build, dev = (
+        set(re.findall(r"^[a-z][\w.-]*==\S+", (ROOT / name).read_text(), re.MULTILINE))
+        for name in ("requirements-build.lock", "requirements-dev.lock")
+    )
+    assert {"mypy", "setuptools"} <= {pin.partition("==")[0] for pin in build}
+    assert build - dev == set()
 
 
 def test_the_unit_stops_in_order_and_keeps_the_ring() -> None:

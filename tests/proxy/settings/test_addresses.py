@@ -38,6 +38,7 @@ def test_bad_listen_address_is_refused(text: str) -> None:
         ("HTTPS://api.example.com/", ("https", "api.example.com", 443, ""), "api.example.com"),
         ("https://[::1]:80", ("https", "::1", 80, ""), "[::1]:80"),
         ("unix:/run/app.sock", ("unix", "", 0, "/run/app.sock"), "localhost"),
+        ("unix:///run/app.sock", ("unix", "", 0, "/run/app.sock"), "localhost"),
     ],
 )
 def test_upstream_is_read(text: str, expected: tuple[str, str, int, str], authority: str) -> None:
@@ -51,7 +52,8 @@ def test_upstream_is_read(text: str, expected: tuple[str, str, int, str], author
     "text",
     [
         "", "app:3000", "ftp://app", "http://", "http://:80", "http://app:0", "http://app/v1", "http://app?x=1",
-        "http://app#f", "http://user:secret@app", "unix:app.sock", "unix://run/app.sock", "unix:", "http://a\r\nb",
+        "http://app#f", "http://user:secret@app", "unix:app.sock", "unix://run/app.sock",
+        "unix:////run/app.sock", "unix:", "http://a\r\nb",
     ],
 )  # fmt: skip
 def test_upstream_beyond_an_origin_is_refused(text: str) -> None:
