@@ -61,7 +61,7 @@ def balanced(sidelog: Sidelog) -> dict[str, Any]:
 def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
     """While another process holds the database, requests are answered, records spooled, and stored when it lets go."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
-        with Load(sidelog.port) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
                 eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
@@ -77,7 +77,7 @@ def test_a_locked_store_costs_nothing(tmp_path: Path, upstream: str) -> None:
 def test_a_kill_while_the_store_is_away_costs_nothing(tmp_path: Path, upstream: str, victim: str) -> None:
     """Killed with records in the ring, the queue and the spool: each is stored exactly once afterwards."""
     with Sidelog(tmp_path / "data", upstream, environ=ENVIRON) as sidelog:
-        with Load(sidelog.port) as load:
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 50)
             with locked(tmp_path / "data" / "sidelog.db"):
                 eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
@@ -100,7 +100,10 @@ def away_url(tmp_path: Path) -> dict[str, str]:
 
 def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream: str) -> None:
     """Requests are answered, records spooled, what is away is told; when the store comes, everything is in it once."""
-    with Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog, Load(sidelog.port) as load:
+    with (
+        Sidelog(tmp_path / "data", upstream, environ=away_url(tmp_path)) as sidelog,
+        Load(sidelog.port, pause_s=PAUSE_S) as load,
+    ):
         eventually(lambda: balanced(sidelog)["spooled"] > 300, 60)
         assert sidelog.ready_answer() == {
             **{"ready": True, "draining": False, "degraded": True, "workers_ready": 1, "rings_unread": 0},
@@ -146,7 +149,7 @@ def test_postgres_may_come_after_its_sidecar(tmp_path: Path, upstream: str) -> N
         server.stop()
         environ = {**ENVIRON, "SIDELOG_STORAGE__URL": server.url("postgres")}
         with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
-            with Load(sidelog.port) as load:
+            with Load(sidelog.port, pause_s=PAUSE_S) as load:
                 await_more(load.completed, 200)
                 assert sidelog.ready_answer()["away"] == ["store"]
                 server.start()
