@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from proxy.http1.forwarded import TrustedProxies
 from proxy.network.turns import Turns
 from proxy.ring.counters import CounterLayout
+from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import InflightReader, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings
+from proxy.worker.deadlines import TICK_S
 from proxy.worker.engine import Engine
 from proxy.worker.key_auth import Gate
 from proxy.worker.recorder import Recorder
@@ -251,6 +254,56 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
     assert max(Counter(when for when, _ in checks).values()) <= 128
     segment.unlink()
     segment.close()
+
+
+async def test_a_look_at_many_exchanges_in_flight_holds_nobody_up(tmp_path: Path) -> None:
+    """Those that became old are shown a few in each turn of the loop; each is, and none that ended meanwhile."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
+    crowd = _old_exchanges(engine, 1000)
+    looked_at = [0]
+    ended: Exchange | None = None
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        ticking = tasks.create_task(engine.tick(), name="tick")
+        while looked_at[-1] < 999:
+            await asyncio.sleep(0)
+            looked_at.append(sum(exchange.slot != -1 for exchange in crowd))
+            if ended is None and looked_at[-1]:
+                ended = next(exchange for exchange in crowd if exchange.slot == -1)
+                engine.in_flight.discard(ended)
+        await asyncio.sleep(3 * TICK_S)
+        ticking.cancel()
+    assert [exchange for exchange in crowd if exchange.slot == -1] == [ended]
+    assert max(after - before for before, after in pairwise(looked_at)) <= 128
+    assert len(list(InflightReader(segment).scan())) == 8
+    segment.unlink()
+    segment.close()
+
+
+async def test_an_exchange_that_cannot_be_shown_hides_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error with some of them is logged; the others are shown."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
+    crowd = _old_exchanges(engine, 20)
+    for exchange in crowd[::2]:
+        exchange.route = 99
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        ticking = tasks.create_task(engine.tick(), name="tick")
+        while any(exchange.slot == -1 for exchange in crowd[1::2]):  # noqa: ASYNC110 - a look has no event
+            await asyncio.sleep(0.01)
+        ticking.cancel()
+    assert all(exchange.slot == -1 for exchange in crowd[::2])
+    assert any("tick failed" in message for message in caplog.messages)
+    segment.unlink()
+    segment.close()
+
+
+def _old_exchanges(engine: Engine, count: int) -> list[Exchange]:
+    exchanges = [engine.recorder.begin(time.monotonic_ns() - 10**9, b"127.0.0.1") for _ in range(count)]
+    for exchange in exchanges:
+        exchange.route = 0
+    engine.in_flight.update(exchanges)
+    return exchanges
 
 
 def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
