@@ -27,8 +27,8 @@ class Downstream(PacedReader, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_is_reading", "_lingered_bytes", "_peer", "_phase", "_reader", "_relay", "_since_ns",
-        "_stalled_bytes", "_stalled_ns", "_transport",
+        "_engine", "_eof_ns", "_is_lost", "_is_reading", "_lingered_bytes", "_peer", "_phase", "_reader", "_relay",
+        "_since_ns", "_stalled_bytes", "_stalled_ns", "_transport",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -48,7 +48,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._eof_ns = 0
         """When the client ended its side."""
         self._lingered_bytes = 0
-        self._is_reading = False
+        self._is_reading = self._is_lost = False
 
     # The connection.
 
@@ -85,6 +85,8 @@ class Downstream(PacedReader, asyncio.Protocol):
         elif self._phase == Phase.HEAD and self._reader.buffer:
             self._relay.abandon_unread(self._reader, time.monotonic_ns())
         self._phase = Phase.LINGERING
+        self._is_lost = True
+        self._relay.part()
 
     @property
     def eof_ns(self) -> int:
@@ -143,6 +145,8 @@ class Downstream(PacedReader, asyncio.Protocol):
         self._phase = Phase.LINGERING
         self._since_ns = time.monotonic_ns()
         self._reader.buffer = b""
+        if self._is_lost:
+            self._relay.part()
         if self._eof_ns or not linger or not self._transport.can_write_eof():
             self._transport.close()
             return

@@ -91,6 +91,25 @@ class Client(Protocol):
         """Go on to the next request, or close; `linger`: the client may still be sending."""
 
 
+class _Nobody:
+    """A client that is gone, and of whom all is recorded."""
+
+    eof_ns: Final = 0
+    held_bytes: Final = 0
+
+    def pause(self, reason: int) -> None: ...
+
+    def resume(self, reason: int) -> None: ...
+
+    def take_read_ahead(self) -> bytes:
+        return b""
+
+    def exchange_ended(self, now_ns: int, *, linger: bool) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Relay:
     """The exchanges of one client connection."""
 
@@ -108,7 +127,7 @@ class Relay:
         """Relay for a client at the address `peer`, through its transport."""
         # of the connection
         self._engine = engine
-        self._client = client
+        self._client: Client = client
         self._transport = transport
         self._peer = peer
         self._flags = FLAG_TLS if is_tls else 0
@@ -698,6 +717,11 @@ class Relay:
             self._end_tunnel(_CLIENT_CLOSED)
         else:
             self._end_early(_CLIENT_CLOSED, 499)
+
+    def part(self) -> None:
+        """Hold the client no longer, which holds us: what is in a cycle waits for a collection, and those are rare."""
+        if self.exchange is None:
+            self._client = _NOBODY
 
     def shut_down(self) -> None:
         """The time for draining is over: record what runs, and close so that a cut response looks cut."""

@@ -1,0 +1,170 @@
+"""What a connection leaves behind: nothing that only the collection of cycles would find.
+
+Such collections walk everything that lives, so a worker makes them rarely.
+"""
+
+import contextlib
+import gc
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.proxy.conftest import Start
+from tests.proxy.worker.test_downstream import GET
+from tests.proxy.worker.test_fairness import HANDSHAKE, MASKED_CLOSE, entries
+from tests.support.certificate import self_signed
+from tests.support.client import Client
+from tests.support.plane import Plane, eventually
+from tests.support.script import OK
+from tests.support.upstream import read_head
+
+COUNT = 20
+PATIENCE_S = 10.0
+OURS = ("proxy.", "traceback", "builtins.traceback", "uvloop.", "asyncio.", "_asyncio", "ssl", "_ssl")
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+def upstream(connection: socket.socket, number: int) -> None:
+    """Answer by the path."""
+    while head := read_head(connection):
+        if head.startswith(b"POST"):
+            connection.recv(4)
+        path = head.split(b" ", 2)[1]
+        if path == b"/half":
+            connection.sendall(STREAM)
+            connection.recv(1)
+        elif path == b"/gone":
+            return
+        elif path == b"/never":
+            connection.recv(1)
+        elif b"upgrade: websocket" in head.lower():
+            connection.sendall(SWITCH)
+            connection.recv(100)
+            return
+        else:
+            connection.sendall(OK)
+
+
+def whole(client: Client, request: bytes) -> None:
+    client.send(request)
+    client.answer()
+
+
+def silent(client: Client) -> None:
+    client.socket.setblocking(True)
+
+
+def half_a_head(client: Client) -> None:
+    client.send(b"GET /")
+
+
+def leaves(path: bytes) -> Callable[[Client], None]:
+    """Ask, and leave before the answer is whole."""
+
+    def act(client: Client) -> None:
+        client.send(GET.replace(b" / ", b" %b " % path))
+        if path == b"/half":
+            client.head()
+
+    return act
+
+
+def tunnel(client: Client) -> None:
+    client.send(HANDSHAKE)
+    client.head()
+    client.send(MASKED_CLOSE)
+
+
+ACTS: dict[str, Callable[[Client], None]] = {
+    "a request": lambda client: whole(client, GET),
+    "a body": lambda client: whole(client, POST),
+    "a refused request": lambda client: whole(client, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+    "an upstream that fails": lambda client: whole(client, POST.replace(b" / ", b" /gone ")),
+    "a client that leaves within a response": leaves(b"/half"),
+    "a client that leaves before a response": leaves(b"/never"),
+    "a WebSocket": tunnel,
+    "silence": silent,
+    "half a head": half_a_head,
+}
+
+
+@contextlib.contextmanager
+def without_collections() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def living() -> Counter[str]:
+    """How many there are of each class of ours and of the loop's."""
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in map(type, gc.get_objects()))
+    return Counter(name for name in names if name.startswith(OURS))
+
+
+def left_behind(plane: Plane, connect: Callable[[], Client], act: Callable[[Client], None]) -> Counter[str]:
+    """Let connections come and go; return the classes of which there is more than one for every second of them."""
+
+    def visit() -> None:
+        with connect() as client:
+            act(client)
+
+    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    for _ in range(3):
+        visit()
+    eventually(lambda: not connections)
+    with without_collections():
+        before = living()
+        for _ in range(COUNT):
+            visit()
+        eventually(lambda: not connections)
+        deadline_s = time.monotonic() + PATIENCE_S
+        while (left := many(living() - before)) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+    return left
+
+
+def many(counts: Counter[str]) -> Counter[str]:
+    return Counter({name: count for name, count in counts.items() if count >= COUNT // 2})
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+def test_a_connection_that_ends_is_freed_at_once(start: Start, act: Callable[[Client], None]) -> None:
+    """Whatever it was, nothing waits for a collection of cycles; asyncio's own transports do, and nobody uses them."""
+    plane = start(upstream)
+    assert left_behind(plane, plane.connect, act) == Counter()
+    entries(plane, 0)
+
+
+@pytest.mark.parametrize("act", [ACTS["a request"], ACTS["silence"]], ids=["a request", "silence"])
+def test_so_is_one_over_tls(start: Start, tmp_path: Path, act: Callable[[Client], None]) -> None:
+    """Handshake and all."""
+    cert, key = self_signed(tmp_path)
+    plane = start(upstream, tls_cert_file=str(cert), tls_key_file=str(key))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def connect() -> Client:
+        return Client(context.wrap_socket(socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)))
+
+    assert left_behind(plane, connect, act) == Counter()
+    entries(plane, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_so_is_one_whose_upstream_is_not_there(start: Start, host: str) -> None:
+    """A failure knows where it happened, and is forgotten with the exchange."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    plane = start(f"http://{host}:{port}")
+    assert left_behind(plane, plane.connect, ACTS["a request"]) == Counter()
+    entries(plane, 0)
