@@ -7,13 +7,13 @@ pushed stays in the ring for the collector.
 
 import argparse
 import asyncio
-import gc
 import logging
 import os
 import socket
 import sys
 from pathlib import Path
 
+from proxy.process import garbage
 from proxy.process.control_channel import Control
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import detach_from_stderr, set_up_log
@@ -42,8 +42,8 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             _obey(control, plane, sockets, tasks, stopping, leaving)
             control.send("ready")
             wakeup.notify()  # there is a new ring
-            gc.collect()
-            gc.freeze()  # what lives as long as the process need not be looked at again
+            garbage.tune()
+            collecting = tasks.create_task(garbage.collect_rarely(), name="collect garbage")
 
             def stop() -> None:
                 stopping.set()
@@ -56,6 +56,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
                 if not stopping.is_set():
                     await plane.retire(stopping)
             await plane.drain()
+            collecting.cancel()
     finally:
         segment.close()
 

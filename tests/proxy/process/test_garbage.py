@@ -1,0 +1,67 @@
+"""When reference cycles are looked for."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import weakref
+
+import pytest
+
+from proxy.process import garbage
+
+
+class Node:
+    """One of a pair that hold each other."""
+
+    other: "Node"
+
+
+def cycle() -> "weakref.ref[Node]":
+    one, two = Node(), Node()
+    one.other, two.other = two, one
+    return weakref.ref(one)
+
+
+def test_the_more_lives_the_rarer_it_is_looked_at() -> None:
+    """A collection may take one part in 20 000 of the time, and none comes within half a minute of another."""
+    assert garbage.pause_s(0.0) == garbage.pause_s(0.001) == 30.0
+    assert garbage.pause_s(0.05) == pytest.approx(1000)
+
+
+async def test_what_is_in_a_cycle_goes_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full collection comes, again and again."""
+    monkeypatch.setattr(garbage, "LEAST_PAUSE_S", 0.0)
+    monkeypatch.setattr(garbage, "REST", 0)
+    gc.disable()
+    try:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            collecting = tasks.create_task(garbage.collect_rarely(), name="collect")
+            for _ in range(2):
+                found = cycle()
+                while found() is not None:  # noqa: ASYNC110 - nobody says that it is gone
+                    await asyncio.sleep(0.01)
+            collecting.cancel()
+    finally:
+        gc.enable()
+
+
+def test_a_tuned_interpreter_makes_no_full_collection_by_itself() -> None:
+    """However much comes to live; the young are looked at all the same."""
+    program = """
+import gc
+from proxy.process import garbage
+class Node: pass
+garbage.tune()
+before = [each["collections"] for each in gc.get_stats()]
+kept = [Node() for _ in range(200_000)]
+for node in kept:
+    node.self = [node]
+after = [each["collections"] for each in gc.get_stats()]
+print(*(now - then for now, then in zip(after, before)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    young, middle, full = map(int, done.stdout.split())
+    assert young > 0
+    assert middle > 0
+    assert full == 0
