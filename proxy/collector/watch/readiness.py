@@ -60,3 +60,4 @@ class Readiness:
                 await asyncio.sleep(LOOK_EVERY_S)
         finally:
             self._files.close()
+            self._places.close()

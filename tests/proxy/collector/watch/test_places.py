@@ -1,6 +1,7 @@
 """What is taken away under a running sidelog is noticed, once."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def test_what_is_there_is_not_missed(tmp_path: Path, ring: RingWorker) -> None:
     places = Places({DATA_DIR: tmp_path, RING_DIR: None}, sources.attached)
     places.look()
     assert (places.gone, set(places.removed.values())) == ([], {0})
+    places.close()
     anonymous.die()
     sources.close()
 
@@ -51,6 +53,31 @@ def test_a_directory_that_is_gone_or_another_is_said_once(
     assert record.getMessage().startswith(
         "the data directory was removed or replaced while sidelog runs: what is in it"
     )
+    places.close()
+
+
+def test_a_directory_that_was_made_anew_is_another(tmp_path: Path) -> None:
+    """Even where the file system gives it the number of the one that was removed, as ext4 does."""
+    made = tmp_path / "data"
+    made.mkdir()
+    places = Places({DATA_DIR: made}, {})
+    made.rmdir()
+    made.mkdir()
+    places.look()
+    assert places.gone == [DATA_DIR]
+    places.close()
+
+
+def test_what_was_watched_can_be_let_go(tmp_path: Path) -> None:
+    """Nothing stays open, and what becomes of the directories later is nobody's concern."""
+    open_before = len(os.listdir("/proc/self/fd"))
+    places = Places({DATA_DIR: tmp_path, RING_DIR: tmp_path / "none"}, {})
+    assert len(os.listdir("/proc/self/fd")) == open_before + 1
+    places.close()
+    places.close()
+    places.look()
+    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert places.gone == []
 
 
 def test_a_ring_without_its_name_is_missed_until_it_is_empty(tmp_path: Path, ring: RingWorker) -> None:
