@@ -2,6 +2,8 @@
 
 A loop's own server closes its socket for good when `accept` fails for want of descriptors or memory, and says nothing.
 Here such an error pauses accepting; meanwhile connections wait in the kernel's queue, and what is closed makes room.
+uvloop's takes one connection a turn, however long the turns are: beside a crowd that comes and goes, newcomers waited
+for seconds. Here it is some, so that they do not hold up those who are served either.
 """
 
 import asyncio
@@ -15,8 +17,8 @@ log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.2
 """How long nothing is accepted when there are no descriptors: closing one takes a turn of the loop, rarely more."""
-MAX_PER_TURN: Final = 64
-"""Connections accepted before others get their turn."""
+MAX_PER_TURN: Final = 16
+"""Connections accepted before others get their turn: half a millisecond."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 

@@ -3,8 +3,8 @@
 It shares routes, heads, capture and recorder with the default engine (`downstream.py`, `relay.py`) and differs only
 in I/O, so the two can judge each other: the same requests through both, every difference explained
 (tests/proxy/worker/test_engines.py). It costs several times the CPU per request (bench/README.md), opens no upgrades,
-and leaves limits and deadlines to aiohttp. It also leaves out, and the comparison with it: PROXY headers (a setting that
-is refused with it), request targets with bytes from 0x80 on (aiohttp's parser refuses them), trailers, late bodies.
+and leaves limits and deadlines to aiohttp. It also leaves out, and so does the comparison with it: PROXY headers (the
+setting is refused with it), targets with bytes from 0x80 on (aiohttp's parser refuses them), trailers, late bodies.
 
 One exchange is one call of `handle`: read the head, find the route, stream the request up and the response down with a
 copy of both kept in windows, record before the last bytes go out.

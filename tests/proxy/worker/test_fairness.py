@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from proxy.network.acceptor import MAX_PER_TURN
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
 from proxy.ring.websocket_message import KIND_MESSAGE, CapturedMessage, decode_message
 from proxy.settings.model import CaptureSettings
@@ -16,7 +17,7 @@ from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
 from tests.support.plane import Loop, Plane, eventually
-from tests.support.script import OK, read_body
+from tests.support.script import OK, Script, read_body
 from tests.support.upstream import read_head
 
 PATIENCE_S = 60.0
@@ -78,6 +79,19 @@ SMALL = {
     "with extensions": (b"1;a=b\r\nx\r\n", 1),
     "line ends": (b"2\r\n\r\n\r\n", 2),
 }
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_newcomers_begin_some_in_each_turn(start: Start, loop: Loop) -> None:
+    """One a turn, and whoever comes waits for seconds behind a crowd; all at once, and those who are served wait."""
+    plane = start(Script(), loop=loop)
+    connections = plane.plane.engine.connections  # type: ignore[attr-defined]
+    turns = Turns(plane, lambda: len(connections))
+    crowd = plane.run(lambda: [plane.connect() for _ in range(300)])  # the kernel takes them while the loop is held
+    eventually(lambda: len(connections) == 300)
+    assert 8 <= turns.stop() <= 2 * MAX_PER_TURN
+    for client in crowd:
+        client.socket.close()
 
 
 @pytest.mark.parametrize("loop", LOOPS)
