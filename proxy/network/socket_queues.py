@@ -40,7 +40,7 @@ def last_bytes(transport: asyncio.Transport) -> bytes:
     """Return what a lost peer sent before and nobody has read; called in `connection_lost`, while the socket is open.
 
     A loop that fails to write gives up without reading on: the answer of a peer that refuses an upload and closes would
-    be lost. Nothing over TLS, whose state went with the connection.
+    be lost. Nothing over TLS, where `tls_dial` asks for the socket below it.
     """
     if transport.get_extra_info("ssl_object") is not None:
         return b""

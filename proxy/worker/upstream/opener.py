@@ -1,11 +1,13 @@
 """Opens connections for a pool, within its limits and its time."""
 
 import asyncio
+import ssl
 import time
 from ipaddress import ip_address
 
 from proxy.http1.errors import UpstreamError, unreached
 from proxy.network.dialer import Address, Dialer
+from proxy.network.tls_dial import secure
 from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.pool import Pool
@@ -83,27 +85,33 @@ class Opener:
         address = route.address
         if address.scheme == "unix":
             _, connection = await loop.create_unix_connection(self._pool.new_connection, address.path)
+        elif route.tls is None:
+            _, connection = await loop.create_connection(self._pool.new_connection, address.host, address.port)
         else:
-            _, connection = await loop.create_connection(
-                self._pool.new_connection, address.host, address.port, ssl=route.tls, server_hostname=route.server_name
-            )
+            raw, _ = await loop.create_connection(asyncio.Protocol, address.host, address.port)
+            connection = await self._secure(raw, route.tls)
         return connection
 
     async def _dial(self, dialer: Dialer) -> UpstreamConnection:
         """Connect to one of a name's addresses; one that connects and goes no further is avoided, too."""
         connected, address = await dialer.connect()
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                self._pool.new_connection,
-                sock=connected,
-                ssl=self._pool.route.tls,
-                server_hostname=self._pool.route.server_name,
-            )
+            loop, tls = asyncio.get_running_loop(), self._pool.route.tls
+            if tls is None:
+                _, connection = await loop.create_connection(self._pool.new_connection, sock=connected)
+            else:
+                raw, _ = await loop.create_connection(asyncio.Protocol, sock=connected)
+                connection = await self._secure(raw, tls)
         except BaseException:
             dialer.avoid(address)
             connected.close()
             raise
         connection.address_text = _text_of(address)
+        return connection
+
+    async def _secure(self, raw: asyncio.Transport, tls: ssl.SSLContext) -> UpstreamConnection:
+        route, connection = self._pool.route, self._pool.new_connection()
+        await secure(raw, connection, tls, route.server_name or route.address.host)
         return connection
 
     def _is_ourselves(self, transport: asyncio.Transport) -> bool:

@@ -3,9 +3,11 @@
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +16,10 @@ from proxy.settings.model import CaptureSettings
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
+from tests.support.certificate import self_signed
 from tests.support.plane import Loop, Plane
 from tests.support.script import OK
-from tests.support.upstream import read_head
+from tests.support.upstream import read_head, scripted
 
 CALL = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search"}}).encode()
 REFUSAL = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlong"
@@ -197,6 +200,27 @@ def test_an_answer_before_a_reset_is_relayed(start: Start, size: int, loop: Loop
     found = [upload(plane, size) for _ in range(25)]
     assert found == [(413, b"long")] * 25
     assert {(exchange.status, outcome(exchange)) for exchange in plane.exchanges(25)} == {(413, Outcome.OK)}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_so_is_one_over_tls(start: Start, tmp_path: Path, host: str, loop: Loop) -> None:
+    """Of a connection that failed the loop has only ciphertext."""
+    cert, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    def refuse_secured(connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or it resets before it sends
+        with context.wrap_socket(connection.dup(), server_side=True) as secure:
+            refuse(secure, number)
+
+    with scripted(refuse_secured) as url:
+        url = url.replace("http://127.0.0.1", f"https://{host}")
+        plane = start(url, loop=loop, route={"upstream_ca_file": str(cert)})
+        found = [upload(plane, 5_000_000) for _ in range(15)]
+        assert found == [(413, b"long")] * 15
+        assert {(exchange.status, outcome(exchange)) for exchange in plane.exchanges(15)} == {(413, Outcome.OK)}
 
 
 def reset_after(answer: bytes) -> Callable[[socket.socket, int], None]:

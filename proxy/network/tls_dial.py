@@ -1,0 +1,77 @@
+"""TLS over a connection that we opened, so that what its peer said before a reset is heard (P16).
+
+A loop that fails to write gives up without reading on. Without TLS the rest is read from the socket, which is still
+open then (`socket_queues.last_bytes`); under TLS the loop has only ciphertext, and its TLS layer throws that away. So
+a protocol of ours stands between socket and TLS layer, and hands it the last bytes before the news.
+"""
+
+import asyncio
+import ssl
+from typing import cast
+
+from proxy.network.socket_queues import last_bytes
+
+
+class _LastWords(asyncio.BufferedProtocol):
+    """Passes everything on to a loop's TLS layer, and what was not read when the connection failed."""
+
+    __slots__ = ("_tls", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, tls: asyncio.BufferedProtocol) -> None:
+        self._transport = transport
+        self._tls = tls
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(self._tls.get_buffer(sizehint))
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._tls.buffer_updated(nbytes)
+
+    def eof_received(self) -> bool | None:
+        return self._tls.eof_received()
+
+    def pause_writing(self) -> None:
+        self._tls.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._tls.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        unread = last_bytes(self._transport) if exc is not None else b""
+        while unread:
+            buffer = self.get_buffer(len(unread))
+            size = min(len(buffer), len(unread))
+            buffer[:size] = unread[:size]
+            self._tls.buffer_updated(size)
+            unread = unread[size:]
+        self._tls.connection_lost(exc)
+
+
+class _NotYet(asyncio.Protocol):
+    """Stands for a protocol until the handshake is done."""
+
+    has_data = False
+
+    def data_received(self, data: bytes) -> None:
+        self.has_data = True
+
+
+async def secure(raw: asyncio.Transport, protocol: asyncio.Protocol, context: ssl.SSLContext, host: str) -> None:
+    """Shake hands on a new connection, and let the protocol begin on it; on failure it is closed.
+
+    Raises:
+        OSError: The handshake failed, or the peer spoke before it was asked.
+    """
+    stand_in = _NotYet()
+    try:
+        transport = await asyncio.get_running_loop().start_tls(raw, stand_in, context, server_hostname=host)
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the connection ended within the TLS handshake")
+        if stand_in.has_data:
+            raise ConnectionAbortedError("the upstream sent something before it was asked")
+    except BaseException:
+        raw.abort()
+        raise
+    raw.set_protocol(_LastWords(raw, cast(asyncio.BufferedProtocol, raw.get_protocol())))
+    transport.set_protocol(protocol)
+    protocol.connection_made(transport)
