@@ -2,24 +2,31 @@
 
 A loop that fails to write gives up without reading on. Without TLS the rest is read from the socket, which is still
 open then (`socket_queues.last_bytes`); under TLS the loop has only ciphertext, and its TLS layer throws that away. So
-a protocol of ours stands between socket and TLS layer, and hands it the last bytes before the news.
+a protocol of ours stands between socket and TLS layer, and hands it the last bytes before the news. It also keeps the
+end of a connection to itself while who reads it is paused: with the end uvloop drops what it holds decrypted.
 """
 
 import asyncio
 import ssl
-from typing import cast
+from typing import Final, cast
 
 from proxy.network.socket_queues import last_bytes
+
+_LOOK_S: Final = 0.05
+"""How often it is looked whether who is paused reads again; only a connection that has ended meanwhile."""
 
 
 class _LastWords(asyncio.BufferedProtocol):
     """Passes everything on to a loop's TLS layer, and what was not read when the connection failed."""
 
-    __slots__ = ("_tls", "_transport")
+    __slots__ = ("_look", "_secured", "_tls", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, tls: asyncio.BufferedProtocol) -> None:
+    def __init__(self, transport: asyncio.Transport, tls: asyncio.BufferedProtocol, secured: asyncio.Transport) -> None:
+        """Stand between a socket's transport and its TLS layer, which `secured` reads and writes."""
         self._transport = transport
         self._tls = tls
+        self._secured = secured
+        self._look: asyncio.Handle | None = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return memoryview(self._tls.get_buffer(sizehint))
@@ -28,7 +35,27 @@ class _LastWords(asyncio.BufferedProtocol):
         self._tls.buffer_updated(nbytes)
 
     def eof_received(self) -> bool | None:
-        return self._tls.eof_received()
+        """The peer sends no more: said once all that came before it is read."""
+        if self._secured.is_reading() or self._secured.is_closing():
+            return self._tls.eof_received()
+        self._await_reading()
+        return True
+
+    def _await_reading(self) -> None:
+        self._look = asyncio.get_running_loop().call_later(_LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        if self._secured.is_reading():
+            # Reading on is a call in the loop's queue, maybe behind us.
+            self._look = asyncio.get_running_loop().call_soon(self._tell_end)
+        else:
+            self._await_reading()
+
+    def _tell_end(self) -> None:
+        if not self._secured.is_reading():
+            self._await_reading()
+        elif not self._tls.eof_received():
+            self._transport.close()
 
     def pause_writing(self) -> None:
         self._tls.pause_writing()
@@ -37,6 +64,8 @@ class _LastWords(asyncio.BufferedProtocol):
         self._tls.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._look is not None:
+            self._look.cancel()
         unread = last_bytes(self._transport) if exc is not None else b""
         while unread:
             buffer = self.get_buffer(len(unread))
@@ -72,6 +101,6 @@ async def secure(raw: asyncio.Transport, protocol: asyncio.Protocol, context: ss
     except BaseException:
         raw.abort()
         raise
-    raw.set_protocol(_LastWords(raw, cast(asyncio.BufferedProtocol, raw.get_protocol())))
+    raw.set_protocol(_LastWords(raw, cast(asyncio.BufferedProtocol, raw.get_protocol()), transport))
     transport.set_protocol(protocol)
     protocol.connection_made(transport)

@@ -13,7 +13,6 @@ import socket
 import sys
 from pathlib import Path
 
-from proxy.process import garbage
 from proxy.process.control_channel import Control
 from proxy.process.event_loop import new_event_loop, stop_signals
 from proxy.process.logs import detach_from_stderr, set_up_log
@@ -21,6 +20,7 @@ from proxy.process.shared_memory import SharedMemoryError
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings, read_settings
+from proxy.worker import garbage
 from proxy.worker.routes import compile_routes
 from proxy.worker.server import DataPlane, data_plane, make_segment
 

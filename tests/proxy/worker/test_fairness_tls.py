@@ -4,6 +4,8 @@ import hashlib
 import os
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -107,4 +109,39 @@ def test_a_large_response_of_an_upstream_over_tls(start: Start, certificate: tup
             answer = client.answer()
             assert answer.is_complete
             assert hashlib.sha256(answer.body).digest() == hashlib.sha256(body).digest()
+        assert outcome(plane.exchange()) is Outcome.OK
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("framing", ["length", "close"])
+def test_a_slow_client_gets_all_of_an_upstream_that_left(
+    start: Start, certificate: tuple[str, str], framing: str, loop: Loop
+) -> None:
+    """What is held back when the connection ends is read first; such an end looks like the end of the body."""
+    body = os.urandom(3_000_000)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    has_left = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        with context.wrap_socket(connection.dup(), server_side=True) as secure:
+            read_head(secure)
+            length = b"Content-Length: %d\r\n" % len(body) if framing == "length" else b""
+            secure.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n%b\r\n" % length + body)
+        connection.shutdown(socket.SHUT_RDWR)
+        has_left.set()
+
+    with scripted(upstream) as url, socket.socket() as slow:
+        plane = start(
+            url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route={"upstream_ca_file": certificate[0]}
+        )
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(PATIENCE_S)
+        slow.connect(("127.0.0.1", plane.port))
+        client = Client(slow)
+        client.send(GET)
+        has_left.wait(5)
+        time.sleep(0.3)
+        answer = client.answer()
+        assert (len(answer.body), answer.body == body) == (len(body), True)
         assert outcome(plane.exchange()) is Outcome.OK

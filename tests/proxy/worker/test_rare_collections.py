@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from proxy.process import garbage
+from proxy.worker import garbage
 
 
 class Node:
@@ -50,7 +50,7 @@ def test_a_tuned_interpreter_makes_no_full_collection_by_itself() -> None:
     """However much comes to live; the young are looked at all the same."""
     program = """
 import gc
-from proxy.process import garbage
+from proxy.worker import garbage
 class Node: pass
 garbage.tune()
 before = [each["collections"] for each in gc.get_stats()]
