@@ -13,7 +13,7 @@ from api import health, middleware
 from api.assets import load_assets
 from api.dialects import client_requests, gateway, mcp_logs, proxy_logs, request_logs
 from api.middleware import Rule
-from api.native import aggregates, conversations, erase, keys, login, messages, records, top
+from api.native import aggregates, conversations, erase, keys, login, messages, records, top, views
 from api.native.files import export
 from api.openapi.document import describe
 from api.pages import PAGES, serve_asset, serve_page
@@ -78,6 +78,9 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/records/{id}/request-body", records.download_request_body),
         Route("GET", "/api/records/{id}/response-body", records.download_response_body),
         Route("DELETE", "/api/scopes/containers/{id}", erase.destroy_container),
+        Route("GET", "/api/views", views.list_views),
+        Route("PUT", "/api/views", views.put_view, for_readers=True),
+        Route("DELETE", "/api/views/{view}", views.delete_view, for_readers=True),
         Route("GET", "/api/ledger", health.ledger, is_global=True),
         Route("GET", "/api/status", health.status, is_global=True),
         Route("POST", "/logout", login.logout, for_readers=True),

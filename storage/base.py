@@ -28,6 +28,7 @@ from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats, StorageInfo
 from storage.record import Batch, Job, Payload, Position, Record
+from storage.search.view import PutView, View
 
 Kept = dict[str, list[tuple[Any, ...]]]
 """Table → rows, of one backend."""
@@ -153,7 +154,7 @@ class Storage(Protocol):
         ...
 
     async def kept(self) -> Kept:
-        """Read what a store that replaces this one must have: keys, positions, counters; empty where none replaces."""
+        """Read what a store that replaces this one must have: keys, views, positions; empty where none replaces."""
         ...
 
     async def keep(self, kept: Kept) -> None:
@@ -238,6 +239,21 @@ class Storage(Protocol):
 
     async def touch_keys(self, uses: Mapping[str, int]) -> None:
         """Note the newest use of keys, by id in Unix µs; older ones than known, and unknown keys, change nothing."""
+        ...
+
+    async def views(self, owner: str) -> list[View]:
+        """Read the views of one scope, by name."""
+        ...
+
+    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
+        """Keep a view of a scope instead of one of the same name; with `replaced`, instead of that one.
+
+        Nothing changes unless it is `stored`: a scope has at most `storage.search.view.MAX_VIEWS`.
+        """
+        ...
+
+    async def delete_view(self, owner: str, name: str) -> bool:
+        """Delete a view of a scope; False when there is none of that name."""
         ...
 
     async def info(self) -> StorageInfo:

@@ -6,6 +6,7 @@ it was right.
 """
 
 import hmac
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
@@ -104,6 +105,13 @@ def narrow(filter: Filter, scope: Scope) -> Filter:
         if allowed and not set(getattr(filter, name)) <= set(allowed):
             raise OutOfScope
     return replace(filter, scope=intersect(filter.scope, scope))
+
+
+def owner_of(scope: Scope) -> str:
+    """Name a scope, as whose a store keeps what callers save; the same for the same values in any order."""
+    if scope.is_everything:
+        return ""
+    return json.dumps({name: sorted(set(getattr(scope, name))) for name in _DIMENSIONS})
 
 
 class Located(Protocol):

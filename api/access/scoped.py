@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from api.access.endpoint_names import EndpointNames
-from api.access.principal import Principal, intersect, is_visible, narrow
+from api.access.principal import Principal, intersect, is_visible, narrow, owner_of
 from api.http.errors import OutOfScope, Refused
 from storage.aggregates import FacetValue, HeatMap, Histogram, Names, Summary, Top, TopSeries, merged, most
 from storage.base import Storage
@@ -21,6 +21,7 @@ from storage.keys import ApiKey
 from storage.purge import Erased
 from storage.query import Count, Filter, Page, RecordQuery, Scope, Stats
 from storage.record import Payload, Record, ToolCall
+from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStorage, ToolValues
 
 MAX_QUERIES: Final = 4
@@ -184,6 +185,18 @@ class ScopedStorage:
         page = await self._read(self._storage.conversations, query)
         self._show([conversation.first for conversation in page.conversations])
         return page
+
+    async def views(self, owner: str) -> list[View]:
+        """Return the views of the caller's scope, whoever is named."""
+        return await self._read(self._storage.views, owner_of(self.scope))
+
+    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
+        """Keep a view of the caller's scope, whoever is named."""
+        return await self._storage.put_view(owner_of(self.scope), view, replaced)
+
+    async def delete_view(self, owner: str, name: str) -> bool:
+        """Delete a view of the caller's scope, whoever is named."""
+        return await self._storage.delete_view(owner_of(self.scope), name)
 
     async def _read(self, read: Callable[[Asked], Awaitable[Found]], asked: Asked) -> Found:
         async with self._gate.turn():

@@ -22,11 +22,11 @@ from api.http.params import (
 )
 from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
-from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, top
+from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, top, views
 from api.native.files import csv_rows
 from storage.aggregates import FACETS, TOP_FIELDS
 from storage.record import LEVELS, ToolStatus
-from storage.search.cell import BODIES, HEADERS
+from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS
 
 Schema = dict[str, Any]
 
@@ -121,14 +121,13 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
 """Those of the MCP logs."""
 
 FACET_NAMES: Final = some_words(*FACETS)
-_CELL_FIELD: Final = rf"({'|'.join((*HEADERS, *BODIES))})\.[^,\s\x00-\x1f\x7f-\x9f]{{1,150}}"
 FIELDS: Final = {
     "type": "string",
-    "pattern": f"^({_CELL_FIELD}(,{_CELL_FIELD}){{0,{fields.MAX_FIELDS - 1}}}|)$",
+    "pattern": f"^({fields.CELL_FIELD}(,{fields.CELL_FIELD}){{0,{fields.MAX_FIELDS - 1}}}|)$",
     "description": "headers and places in JSON bodies, shown in `fields` of each record",
     "examples": ["header.x-tenant,response_body.choices.0.finish_reason"],
 }
-_COLUMN: Final = f"({'|'.join(csv_rows.COLUMNS)}|{_CELL_FIELD})"
+_COLUMN: Final = f"({'|'.join(csv_rows.COLUMNS)}|{fields.CELL_FIELD})"
 COLUMNS: Final = FIELDS | {
     "pattern": f"^({_COLUMN}(,{_COLUMN}){{0,{fields.MAX_FIELDS - 1}}}|)$",
     "description": "the columns of CSV, or the members of a line of NDJSON, in their order; those of heads and bodies "
@@ -136,7 +135,7 @@ COLUMNS: Final = FIELDS | {
     "examples": ["started_at,status,path,body.user.id"],
 }
 GROUPED_BY: Final[Schema] = {
-    "anyOf": [one_of(*TOP_FIELDS), {"type": "string", "pattern": f"^{_CELL_FIELD}$"}],
+    "anyOf": [one_of(*TOP_FIELDS), {"type": "string", "pattern": f"^{fields.CELL_FIELD}$"}],
     "default": "endpoint",
     "description": "a field, a header, or a place in JSON bodies",
     "examples": ["header.x-tenant"],
@@ -302,6 +301,16 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/records/{id}/request-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("GET", "/api/records/{id}/response-body"): Operation({}, media_types=("application/octet-stream",), errors=(404,)),
     ("DELETE", "/api/scopes/containers/{id}"): Operation({}, erase.ContainerReceipt, errors=()),
+    ("GET", "/api/views"): Operation({}, views.ViewList, errors=()),
+    ("PUT", "/api/views"): Operation(
+        {},
+        views.ViewShown,
+        errors=(400, 404, 409, 413),
+        body=views.ViewGiven,
+        notes=f"At most {MAX_VIEWS} in a scope, of {MAX_VIEW_BYTES} bytes each. `since` and `until` are ages, such as "
+        "24h, or times. Fields of `columns` and `group_by` are columns and fields of records, of heads and of bodies.",
+    ),
+    ("DELETE", "/api/views/{view}"): Operation({}, media_types=(), status=204, errors=(404,)),
     ("GET", "/api/ledger"): Operation({}, health.LedgerShown, errors=()),
     ("GET", "/api/status"): Operation({}, health.StatusShown, errors=()),
     ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),

@@ -27,12 +27,14 @@ from storage.relational.reads import (
     tools,
     top,
     totals,
+    views,
 )
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
 from storage.relational.tally import check_names
 from storage.search.cell import is_cell_field
+from storage.search.view import PutView, View
 from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 
 S = TypeVar("S", bound=Session)
@@ -190,6 +192,15 @@ class RelationalStorage(ABC, Generic[S]):
 
     async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
         return await self._write(lambda session: keys.put_meta(session, name, value, replace=replace))
+
+    async def views(self, owner: str) -> list[View]:
+        return await self._read(lambda session: views.read_views(session, owner))
+
+    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
+        return await self._write(lambda session: views.put_view(session, owner, view, replaced))
+
+    async def delete_view(self, owner: str, name: str) -> bool:
+        return await self._write(lambda session: views.delete_view(session, owner, name))
 
     async def info(self) -> StorageInfo:
         return await self._read(self._describe)

@@ -1,4 +1,4 @@
-"""What is saved of a file that is damaged or gone: keys, positions, counters; and the damaged file under another name.
+"""What is saved of a file that is damaged or gone: keys, views, positions, counters; and the file under another name.
 
 Strategy: the small tables that nothing else can bring back are read row by row as far as they can be, with a schema
 that need not be whole, and each row is checked before it is kept. Everything else stays in the file, for `.recover`.
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
+from storage.search.view import View
 
 Row = tuple[Any, ...]
 Kept = dict[str, list[Row]]
@@ -35,6 +37,7 @@ _COLUMNS: Final = {
         "id", "name", "last4", "secret_sha256", "scopes", "agents", "expires_at_us", "disabled", "project", "user_id",
         "created_at_us", "last_used_at_us", "deleted_at_us",
     ),
+    "views": ("owner", "name", "content"),
 }  # fmt: skip
 
 
@@ -123,8 +126,19 @@ def _is_key(row: Row) -> bool:
     )
 
 
+def _is_view(row: Row) -> bool:
+    owner, name, content = row
+    if not isinstance(owner, str):
+        return False
+    try:
+        return bool(msgspec.json.decode(content, type=View).name == name)
+    except (msgspec.DecodeError, TypeError):
+        return False
+
+
 _IS_PLAUSIBLE: Final[dict[str, Callable[[Row], bool]]] = {
     "meta": _is_meta,
     "ingest_position": _is_position,
     "api_keys": _is_key,
+    "views": _is_view,
 }

@@ -29,11 +29,12 @@ from tests.support.memory_jobs import MemoryJobs
 from tests.support.memory_keys import MemoryKeys
 from tests.support.memory_tools import MemoryTools, page_of, stats_of, values_of
 from tests.support.memory_upkeep import NoUpkeep
+from tests.support.memory_views import KeepsViews
 
 _MAX_INT: Final = (1 << 63) - 1
 
 
-class MemoryStorage(MemoryJobs, FindsConversations, NoUpkeep):
+class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
     """`storage.base.Storage` in memory, without a bound."""
 
     def __init__(self) -> None:

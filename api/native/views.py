@@ -1,0 +1,170 @@
+"""Views: searches with a name, with their columns, period, order and grouping. A view is a question, never an answer.
+
+A caller sees, saves and deletes the views of exactly its own scope: a token of one project those of that project, one
+that sees everything those that were saved by such. Readers may save, too: a view changes nothing of what is recorded,
+and is asked anew within the scope of whoever opens it. Both their number and their size are bounded.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from api.http.errors import BadParameter, Refused
+from api.http.responses import ApiObject, json_response
+from api.http.search.parser import MAX_CHARACTERS, parse_search
+from api.http.times import format_time, read_moment_us
+from api.native.fields import CELL_FIELD
+from api.services import services_of
+from storage.aggregates import TOP_FIELDS
+from storage.search.cell import is_cell_field
+from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS, View
+
+MAX_NAME_CHARACTERS: Final = 100
+MAX_COLUMNS: Final = 30
+_COLUMN: Final = re.compile(r"[a-z][a-z_]{0,39}", re.ASCII)
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _described(**schema: Any) -> Meta:
+    """Return a constraint for the API's description only: it is checked by hand, with messages of our own."""
+    return Meta(extra_json_schema=schema)
+
+
+Name = Annotated[
+    str,
+    _described(
+        minLength=1,
+        maxLength=MAX_NAME_CHARACTERS,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$",
+    ),
+]
+Column = Annotated[str, _described(pattern=f"^({_COLUMN.pattern}|{CELL_FIELD})$")]
+Columns = Annotated[list[Column], _described(maxItems=MAX_COLUMNS)]
+Moment = Annotated[
+    str, _described(anyOf=[{"format": "date-time"}, {"format": "date"}, {"pattern": "^[0-9]{1,10}[smhdw]$"}])
+]
+Field = Annotated[str, _described(anyOf=[{"enum": list(TOP_FIELDS)}, {"pattern": f"^{CELL_FIELD}$"}])]
+
+
+class ViewGiven(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A view to be saved, in the place of one of the same name, or of the one that it `replaces`."""
+
+    name: Name
+    query: Annotated[str, _described(maxLength=MAX_CHARACTERS)] = ""
+    columns: Columns = []
+    since: Moment | None = None
+    until: Moment | None = None
+    order: Literal["desc", "asc"] = "desc"
+    group_by: Field | None = None
+    replaces: str | None = None
+
+
+class ViewShown(ApiObject):
+    """`since` and `until` are ages or times, as they were given; null says nothing of the period."""
+
+    name: str
+    query: str
+    columns: tuple[str, ...]
+    since: str | None
+    until: str | None
+    order: Literal["desc", "asc"]
+    group_by: str | None
+    changed_at: str
+
+
+class ViewList(ApiObject):
+    views: list[ViewShown]
+
+
+_decoder: Final = msgspec.json.Decoder(ViewGiven)
+
+
+async def list_views(request: web.Request) -> web.Response:
+    """List the views of the caller's scope, by name."""
+    return json_response(ViewList([_shown(view) for view in await services_of(request).storage.views("")]))
+
+
+async def put_view(request: web.Request) -> web.Response:
+    """Save a view in the caller's scope, in the place of one of the same name, or of the one that it replaces."""
+    services = services_of(request)
+    view, replaced = read_view(await request.read(), services.now_us())
+    match await services.storage.put_view("", view, replaced):
+        case "full":
+            raise Refused(409, f"there are {MAX_VIEWS} views, the limit is {MAX_VIEWS}; delete one first")
+        case "taken":
+            raise Refused(409, f"there is a view {view.name!r} already")
+        case "missing":
+            raise _unknown(replaced or "")
+        case "stored":
+            return json_response(_shown(view))
+
+
+async def delete_view(request: web.Request) -> web.Response:
+    """Delete a view of the caller's scope."""
+    name = request.match_info["view"]
+    if not await services_of(request).storage.delete_view("", name):
+        raise _unknown(name)
+    return web.Response(status=204)
+
+
+def read_view(raw: bytes, now_us: int) -> tuple[View, str | None]:
+    """Read the JSON body of a request: the view, and the name of the one that it replaces.
+
+    Raises:
+        BadParameter: a member has a value it cannot have.
+        BadSearch: its search cannot be read.
+        Refused: 400, it is no object of these members.
+    """
+    try:
+        given = _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise Refused(400, f"the view cannot be read: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused(400, f"the body is no JSON: {error}") from error
+    _check(given, now_us)
+    view = View(
+        name=given.name.strip(),
+        query=given.query,
+        columns=tuple(dict.fromkeys(given.columns)),
+        since=given.since,
+        until=given.until,
+        order=given.order,
+        group_by=given.group_by,
+        changed_at_us=now_us,
+    )
+    size = len(msgspec.json.encode(view))
+    if size > MAX_VIEW_BYTES:
+        raise Refused(400, f"the view has {size} bytes, the limit is {MAX_VIEW_BYTES}")
+    return view, given.replaces
+
+
+def _check(given: ViewGiven, now_us: int) -> None:
+    if not given.name.strip() or len(given.name) > MAX_NAME_CHARACTERS or _CONTROL.search(given.name):
+        limit = f"a text of 1 to {MAX_NAME_CHARACTERS} characters without control characters"
+        raise BadParameter("name", given.name, limit)
+    if len(given.query) > MAX_CHARACTERS:
+        raise BadParameter("query", given.query, f"at most {MAX_CHARACTERS} characters")
+    parse_search(given.query, now_us)
+    if len(given.columns) > MAX_COLUMNS:
+        raise BadParameter("columns", f"{len(given.columns)} columns", f"at most {MAX_COLUMNS} columns")
+    for column in given.columns:
+        if not _COLUMN.fullmatch(column) and not is_cell_field(column):
+            raise BadParameter("columns", column, "a column, or a field such as header.x-tenant or body.user.id")
+    for name in ("since", "until"):
+        if (text := getattr(given, name)) is not None:
+            read_moment_us(name, text, now_us)
+    by = given.group_by
+    if by is not None and by not in TOP_FIELDS and not is_cell_field(by):
+        raise BadParameter("group_by", by, f"one of {', '.join(TOP_FIELDS)}, or a field such as body.user.id")
+
+
+def _shown(view: View) -> ViewShown:
+    members = {name: value for name, value in msgspec.structs.asdict(view).items() if name != "changed_at_us"}
+    return ViewShown(**members, changed_at=format_time(view.changed_at_us))
+
+
+def _unknown(name: str) -> Refused:
+    return Refused(404, f"there is no view {name[:100]!r}")
