@@ -18,11 +18,13 @@ from proxy.cli.db_app import db_app
 from proxy.cli.keys_app import keys_app
 from proxy.cli.options import Config, DataDir, Json, Overrides, Url, with_settings
 from proxy.cli.records_app import records_app
+from proxy.cli.views_app import views_app
 from proxy.process.own_packages import foreign_package
 from proxy.settings.flags import FLAGS
 
 COMPLETE_VARIABLE: Final = "_SIDELOG_COMPLETE"
 """By it a shell's completion script asks, as typer names it for this program."""
+NO_SPACE: Final = '[[ "${COMPREPLY[0]}" == *[:.] ]] && compopt -o nospace'
 READER_GONE: Final = 128 + signal.SIGPIPE
 
 Shell = Literal["bash", "zsh", "fish"]
@@ -48,6 +50,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(token_app, name="token")
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
+app.add_typer(views_app, name="view")
 app.add_typer(records_app)
 
 
@@ -189,7 +192,10 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
 
     from proxy.cli.commands.output import say
 
-    say(get_completion_script(prog_name="sidelog", complete_var=COMPLETE_VARIABLE, shell=shell))
+    script = get_completion_script(prog_name="sidelog", complete_var=COMPLETE_VARIABLE, shell=shell)
+    if shell == "bash":  # what ends in a colon or a dot goes on
+        script = script.replace("    return 0", f"    {NO_SPACE}\n    return 0")
+    say(script)
     return 0
 
 

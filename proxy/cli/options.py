@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from typer import Option
+from typer import Argument, Option
 
+from proxy.cli.completion import complete_search, complete_view
 from proxy.settings.flags import FLAGS
 
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
@@ -34,6 +35,15 @@ Fields = Annotated[
         metavar="NAME,…",
         help="Columns: time, code, ms, target, request, any member of the JSON, any header (header.x-tenant) or place "
         "in a JSON body (body.user.id). Default: what fits the terminal.",
+    ),
+]
+FromView = Annotated[
+    str | None,
+    Option(
+        "--view",
+        metavar="NAME",
+        help="Begin with a view (`sidelog view list`): its search, period, order and columns; what is given wins.",
+        autocompletion=complete_view,
     ),
 ]
 Wide = Annotated[bool, Option("--wide", metavar="", help="Show all columns in full, however narrow the terminal.")]
@@ -125,6 +135,12 @@ _FILTERS: Final[tuple[tuple[str, Any, str], ...]] = (
 )
 """The native filters of the API (`api/http/params.py`); a test compares the names."""
 
+_SEARCH: Final = Argument(
+    metavar="SEARCH",
+    help="Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md).",
+    autocompletion=complete_search,
+)
+
 
 def _option(kind: object, text: str) -> Any:
     metavar = "TEXT" if kind == _ONE else "TEXT …" if kind == Many else "N"
@@ -144,6 +160,17 @@ def with_filters(command: Command) -> Command:
         return command(filters=filters, **given)
 
     return _declared(run, command, "filters", options)
+
+
+def with_search(command: Command) -> Command:
+    """Give a command that takes the filters a search among its arguments; with `--query`, both must hold."""
+
+    def run(search: Many, **given: Any) -> int:
+        both = [text for text in (" ".join(search or ()), given.pop("query")) if text]
+        text = both[0] if len(both) == 1 else " ".join(f"({each})" for each in both)
+        return command(query=text or None, **given)
+
+    return _declared(run, command, "", [_keyword("search", Many, _SEARCH)])
 
 
 def with_settings(*settings: str) -> Callable[[Command], Command]:

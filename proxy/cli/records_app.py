@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from proxy.cli.options import Fields, Filters, Json, Utc, Wide, with_client, with_filters, with_reader
+from proxy.cli.options import (
+    Fields,
+    Filters,
+    FromView,
+    Json,
+    Utc,
+    Wide,
+    with_client,
+    with_filters,
+    with_reader,
+    with_search,
+)
 
 if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
@@ -47,6 +58,7 @@ def get(
 
 
 @records_app.command()
+@with_search
 @with_filters
 @with_reader
 def query(
@@ -57,17 +69,22 @@ def query(
     fields: Fields = None,
     wide: Wide = False,
     no_header: Annotated[bool, Option("--no-header", metavar="", help="Leave out the line with the titles.")] = False,
+    from_view: FromView = None,
     utc: Utc = False,
     as_json: Ndjson = False,
 ) -> int:
     """Search records; the values of a repeated option are alternatives.
 
-    Example: sidelog query --status 5xx --since 15m
+    Example: sidelog query 'status:5xx path:/api/*' --since 15m
     """
-    from proxy.cli.commands import records
+    from proxy.cli.commands import records, views
     from proxy.cli.commands.listing import View, read_fields
     from proxy.cli.commands.zone import with_offsets, zone_of
 
+    if from_view is not None:
+        found = views.find(admin, from_view)
+        filters, order = views.applied(found, filters), order or found["order"]
+        fields = fields or views.fields_of(found)
     view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone_of(utc))
     parameters = with_offsets(filters, view.zone) | ({"order": order} if order else {})
     if view.cell_fields:
@@ -76,6 +93,7 @@ def query(
 
 
 @records_app.command()
+@with_search
 @with_filters
 @with_client
 def tail(
@@ -101,6 +119,7 @@ def tail(
 
 
 @records_app.command()
+@with_search
 @with_filters
 @with_reader
 def stats(
@@ -120,6 +139,7 @@ def stats(
 
 
 @records_app.command()
+@with_search
 @with_filters
 @with_reader
 def top(
@@ -129,11 +149,12 @@ def top(
         str,
         Option(
             metavar="FIELD",
-            help="endpoint, path, client_ip, user_agent, key, user, status, outcome, error, method, host, model, "
-            "provider, route, service, project, container, client, instance, a header (header.x-tenant) or a place in "
-            "a JSON body (body.user.id).",
+            help="endpoint (default), path, client_ip, user_agent, key, user, status, outcome, error, method, host, "
+            "model, provider, route, service, project, container, client, instance, a header (header.x-tenant) or a "
+            "place in a JSON body (body.user.id).",
         ),
-    ] = "endpoint",
+    ] = "",
+    from_view: FromView = None,
     limit: Annotated[int, Option(min=1, max=1000, metavar="N", help="Maximum number of rows.")] = 20,
     utc: Utc = False,
     as_json: Json = False,
@@ -143,13 +164,18 @@ def top(
     Example: sidelog top --since 1h --by user_agent
     """
     from proxy.cli.commands import stats as command
+    from proxy.cli.commands import views
     from proxy.cli.commands.zone import with_offsets, zone_of
 
-    parameters = with_offsets(filters, zone_of(utc)) | {"by": by, "limit": str(limit)}
+    if from_view is not None:
+        found = views.find(admin, from_view)
+        filters, by = views.applied(found, filters), by or found["group_by"] or ""
+    parameters = with_offsets(filters, zone_of(utc)) | {"by": by or "endpoint", "limit": str(limit)}
     return command.run_top(admin, parameters, as_json=as_json)
 
 
 @records_app.command()
+@with_search
 @with_filters
 @with_reader
 def export(

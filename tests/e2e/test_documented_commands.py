@@ -172,6 +172,11 @@ def execute(world: World, line: str) -> str:
         world.run('sidelog keys delete "Mobile app"')
         if "create" not in line:
             assert world.run('sidelog keys create "Mobile app"').returncode == 0
+    if line.startswith("sidelog view"):  # the same of views
+        for name in ("slow tenants", "slow"):
+            world.run(f'sidelog view delete "{name}"')
+        if "save" not in line:
+            assert all(world.run(f'sidelog view save "{name}"').returncode == 0 for name in shlex.split(line)[3:4])
     done = world.run(line)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

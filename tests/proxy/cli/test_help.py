@@ -49,6 +49,10 @@ ARGUMENTS = {
     "keys enable": "x",
 } | {
     "keys delete": "x",
+    "view show": "x",
+    "view save": "x",
+    "view rename": "x y",
+    "view delete": "x",
     "config check": "--upstream http://a",
     "config show": "--upstream http://a",
 }
@@ -93,6 +97,7 @@ def test_the_documented_commands_are_there() -> None:
                 "completion",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
+            *("view list", "view show", "view save", "view rename", "view delete"),
             *("config check", "config show", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum"),
         )

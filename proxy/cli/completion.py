@@ -1,0 +1,99 @@
+"""What a shell may complete: words of a search, their values, and names of views.
+
+Strategy: names and fixed values are known here; others are asked of the sidelog that the options before name, for at
+most `MAX_WAIT_S`. Whatever goes wrong, nothing is offered and nothing is said: a shell has no place for errors.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from proxy.cli.commands.client import Client
+
+MAX_WAIT_S: Final = 0.3
+_MAX_VALUES: Final = 50
+_SIGNS: Final = "-("
+
+Values = Callable[[str], Sequence[str]]
+"""From a facet to its values, most frequent first."""
+
+
+def complete_search(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete a search that stands among the arguments, in one word of the shell or in several."""
+    before = [str(word) for word in ctx.params.get("search") or ()]
+    return search_completions(before, incomplete, lambda facet: _asked(ctx, lambda admin: _values(admin, facet)))
+
+
+def complete_view(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a view."""
+    names = _asked(ctx, lambda admin: [view["name"] for view in admin.get_json("/api/views")["views"]])
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def search_completions(before: Sequence[str], incomplete: str, values: Values) -> list[str]:
+    """List what the last word of a search may become.
+
+    Args:
+        before: Words in front. Bash ends one at a colon, which is then a word of its own, and replaces what follows.
+        incomplete: What is to be replaced.
+        values: Asked for values of a facet where they are wanted.
+    """
+    from api.http.search.words import PREFIXES, WORDS
+
+    if incomplete == ":" and before:
+        return _values_of(before[-1].lstrip(_SIGNS), "", values)
+    if len(before) > 1 and before[-1] == ":":
+        return _values_of(before[-2].lstrip(_SIGNS), incomplete, values)
+    head, term = _last_term(incomplete)
+    name, colon, typed = term.partition(":")
+    if colon:
+        return [f"{head}{name}:{value}" for value in _values_of(name, typed, values)]
+    offered = [*(f"{word}:" for word in WORDS), *(f"{prefix}." for prefix in PREFIXES)]
+    return [head + word for word in offered if word.startswith(term)]
+
+
+def _last_term(text: str) -> tuple[str, str]:
+    """Cut the last term off a search, whatever negates it or opens a bracket left in front."""
+    words = text.split(" ")
+    term = words[-1].lstrip(_SIGNS)
+    return text[: len(text) - len(term)], term
+
+
+def _values_of(name: str, typed: str, values: Values) -> list[str]:
+    """List the values of a word that begin as typed; behind a comma, another one."""
+    from api.http.search.words import find_word
+
+    word = find_word(name)
+    if word is None:
+        return []
+    listed, comma, last = typed.rpartition(",")
+    known = [*word.values, *(values(word.facet) if word.facet else ())]
+    # What needs quotes would not be read as it stands.
+    plain = (value for value in dict.fromkeys(known) if not any(character in ' "(),*\\' for character in value))
+    return [f"{listed}{comma}{value}" for value in plain if value.startswith(last)][:_MAX_VALUES]
+
+
+def _values(admin: "Client", facet: str) -> list[str]:
+    found = admin.get_json("/api/facets", {"name": facet, "since": "24h"})
+    return [value["value"] for value in found["facets"][facet]]
+
+
+def _asked(ctx: typer.Context, ask: Callable[["Client"], list[str]]) -> list[str]:
+    """Ask the running sidelog; nothing when there is none, or none that answers in time."""
+    found: list[str] = []
+
+    def work() -> None:
+        from proxy.cli.commands.client import client_from_environment
+
+        with suppress(Exception):
+            options: list[Any] = [ctx.params.get(name) for name in ("url", "token", "data_dir")]
+            found.extend(ask(client_from_environment(*options)))
+
+    asking = threading.Thread(target=work, name="completion", daemon=True)
+    asking.start()
+    asking.join(MAX_WAIT_S)
+    return list(found)

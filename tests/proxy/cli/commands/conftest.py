@@ -1,0 +1,41 @@
+"""An admin port for the commands that talk to one."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+from aiohttp import web
+
+from api.app import make_app
+from api.services import Services
+from tests.api.conftest import TOKEN, World
+from tests.support.memory_store import MemoryStorage
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryStorage]:
+    """An admin port in a thread; the environment tells commands where it is."""
+    store = MemoryStorage()
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        services: Services = World(store).services()
+        runner = web.AppRunner(make_app(services))
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        stop = asyncio.Event()
+        started.set_result((f"http://127.0.0.1:{runner.addresses[0][1]}", asyncio.get_running_loop(), stop))
+        await stop.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="admin")
+    thread.start()
+    url, loop, stop = started.result(60)
+    monkeypatch.setenv("SIDELOG_URL", url)
+    monkeypatch.setenv("SIDELOG_TOKEN", TOKEN)
+    yield store
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(60)

@@ -1,0 +1,102 @@
+"""What a shell is offered: words and values of a search, names of views; nothing where nobody answers."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from proxy.cli.completion import search_completions
+
+
+def values(facet: str) -> list[str]:
+    return {"service": ["orders", "a b", "other"], "method": ["GET", "BREW"]}[facet]
+
+
+@pytest.mark.parametrize(
+    ("before", "incomplete", "expected"),
+    [
+        ([], "stat", ["status:"]),
+        ([], "head", ["header."]),
+        ([], "-(meth", ["-(method:"]),
+        ([], "status:5", ["status:5xx", "status:500"]),
+        ([], "status:404,5x", ["status:404,5xx"]),
+        ([], "method:B", ["method:BREW"]),
+        ([], "service:o", ["service:orders", "service:other"]),
+        ([], "service:a", []),
+        ([], "latency:", []),
+        ([], "nonsense:x", []),
+        ([], "status:5xx -serv", ["status:5xx -service:"]),
+        ([], "status:5xx service:or", ["status:5xx service:orders"]),
+        (["status"], ":", ["2xx", "3xx", "4xx", "5xx", "404", "429", "500"]),
+        (["path", ":", "/x", "-status", ":"], "4", ["4xx", "404", "429"]),
+        ([":"], ":", []),
+    ],
+)
+def test_a_search_is_completed_at_its_end(before: list[str], incomplete: str, expected: list[str]) -> None:
+    """Whatever stands in front of the last term stays; bash's words, which end at colons, get what follows them."""
+    assert search_completions(before, incomplete, values) == expected
+
+
+class _Sidelog(BaseHTTPRequestHandler):
+    """Answers what a shell asks for."""
+
+    delay_s = 0.0
+
+    def do_GET(self) -> None:
+        time.sleep(self.delay_s)
+        found: dict[str, Any] = {"views": [{"name": "slow"}, {"name": "fast"}]}
+        if self.path.startswith("/api/facets"):
+            found = {"facets": {"service": [{"value": "orders", "count": 1}]}}
+        body = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A server that is there."""
+    with HTTPServer(("127.0.0.1", 0), _Sidelog) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def offered(words: str, url: str) -> list[str]:
+    """Ask as bash does."""
+    given = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split("\n")) - 1), "_SIDELOG_COMPLETE": "complete_bash"}
+    environment = {**os.environ, **given, "SIDELOG_URL": url, "SIDELOG_TOKEN": "x"}
+    run = subprocess.run(
+        [sys.executable, "-m", "proxy"], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert run.stderr == ""
+    return run.stdout.split()
+
+
+def test_a_shell_is_offered_values_of_the_running_sidelog(url: str) -> None:
+    """Of words, and the names of views."""
+    assert offered("sidelog\nquery\nservice\n:\no", url) == ["orders"]
+    assert offered("sidelog\nquery\n--view\ns", url) == ["slow"]
+    assert offered("sidelog\nview\ndelete\nf", url) == ["fast"]
+    assert offered("sidelog\nexport\ncsv\nstatu", url) == ["status:"]
+
+
+def test_where_nobody_answers_nothing_is_said(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sidelog, or one that is slower than a person waits: known values are offered all the same."""
+    assert offered("sidelog\nquery\nservice\n:\no", "http://127.0.0.1:9") == []
+    assert offered("sidelog\nquery\nstatus\n:\n5", "http://127.0.0.1:9") == ["5xx", "500"]
+    monkeypatch.setattr(_Sidelog, "delay_s", 2.0)
+    assert offered("sidelog\nquery\nservice\n:\no", url) == []
