@@ -8,6 +8,7 @@ from urllib.parse import quote
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.listing import View, print_records
 from proxy.cli.commands.output import complain, console, say, say_json
+from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible
 
 MAX_PAGE: Final = 100
@@ -69,7 +70,7 @@ def _print_list(found: Sequence[Mapping[str, Any]], view: View) -> None:
         complain("no conversations match")
         return
     table = Table(box=None, pad_edge=False)
-    table.add_column("started", no_wrap=True)
+    table.add_column(f"started {zone_name(view.zone)}", no_wrap=True)
     table.add_column("id", no_wrap=True)
     for name in ("turns", "failed", "input", "output", "cost", "time"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -18,6 +18,12 @@ def zone_of(is_utc: bool) -> tzinfo | None:
     return UTC if is_utc else None
 
 
+def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:
+    """Name a zone as it is now, `UTC` or `UTC+02:00`; None is the machine's."""
+    offset = (now or datetime.now(UTC)).astimezone(zone).strftime("%z")
+    return "UTC" if int(offset) == 0 else f"UTC{offset[:3]}:{offset[3:5]}"
+
+
 def with_offsets(filters: Mapping[str, str | list[str]], zone: tzinfo | None) -> dict[str, str | list[str]]:
     """Write the zone's offset into the filter's times that have none; anything else stays, the API judges it."""
     return {

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from proxy.cli.commands.zone import with_offsets, zone_of
+from proxy.cli.commands.zone import with_offsets, zone_name, zone_of
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +38,11 @@ def test_only_times_without_an_offset_get_one(given: str, local: str, utc: str) 
     assert with_offsets(filters, zone_of(False)) == {"since": local, "q": given, "path": "2026-11-20"}
     assert with_offsets({"until": given}, zone_of(True)) == {"until": utc}
     assert zone_of(True) is UTC
+
+
+def test_a_zone_has_a_name() -> None:
+    """UTC, or how far it is from it at that moment."""
+    moment = datetime(2026, 7, 1, tzinfo=UTC)
+    assert zone_name(UTC, moment) == "UTC"
+    assert zone_name(None, moment) == "UTC+09:00"
+    assert zone_name(timezone(-timedelta(hours=3, minutes=30)), moment) == "UTC-03:30"
