@@ -6,6 +6,8 @@ import { listenToKeys } from "./keyboard.js";
 import { drawLedger, drawUnknown } from "./lib/ledger.js";
 import { listen, show } from "./router.js";
 import { restoreTheme } from "./lib/theme.js";
+import { clockText } from "./lib/format.js";
+import { zoneButton } from "./lib/zone.js";
 
 const POLL_MS = 2000;
 const SHOWN_AFTER_MS = 3000;
@@ -24,7 +26,7 @@ function drawConnection() {
   const seconds = Math.max(0, Math.ceil((nextTryAt - Date.now()) / 1000));
   notice.replaceChildren(
     el("span", { class: "grade warn" }),
-    el("strong", {}, `No connection to sidelog since ${new Date(awaySince).toLocaleTimeString()}.`),
+    el("strong", {}, `No connection to sidelog since ${clockText(new Date(awaySince))}.`),
     ` Retrying in ${seconds} s.`,
     button("Retry now", () => readLedger()),
   );
@@ -59,6 +61,7 @@ onConnectionChange((isThere) => {
 setInterval(() => {
   if (awaySince) drawConnection();
 }, 1000);
+zoneButton($("zone"));
 $("logout").addEventListener("click", logOut);
 listenToKeys();
 listen();

@@ -32,6 +32,7 @@ const SHORTCUTS = [
   ["y", "copy link"],
   ["f", "filters"],
   ["l", "live"],
+  ["v", "views"],
   ["Space", "pause or resume"],
   ["e", "errors only"],
   ["1 … 5", "period"],

@@ -1,5 +1,7 @@
 // Numbers and times as a person reads them: number and unit apart, unknown is an en dash and never 0.
 
+import { partsOf, zoneName } from "./zone.js";
+
 const THIN = "\u202f";
 const DAY_MS = 86400000;
 
@@ -97,35 +99,43 @@ export function ago(ms) {
 
 const pad = (number, width = 2) => String(number).padStart(width, "0");
 
-/** {date, clock, ms, title} of a start in µs: local, with the date when it is not today, UTC in the title. */
+const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+const clockOf = ({ hours, minutes, seconds }) => `${pad(hours)}:${pad(minutes)}:${pad(seconds)}`;
+
+/** {date, clock, ms, title} of a start in µs: in the zone shown, with the date when it is not today, UTC in the title. */
 export function moment(us) {
   const time = new Date(us / 1000);
+  const parts = partsOf(time);
   const isToday =
-    Math.abs(Date.now() - time.getTime()) < DAY_MS && time.getDate() === new Date().getDate();
-  const date = isToday
-    ? ""
-    : `${pad(time.getDate())} ${time.toLocaleString("en", { month: "short" })} `;
-  const clock = `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}`;
-  const local = `${time.getFullYear()}-${pad(time.getMonth() + 1)}-${pad(time.getDate())} ${clock}`;
-  const ms = `.${pad(time.getMilliseconds(), 3)}`;
-  return { date, clock, ms, title: `${local}${ms} local, ${time.toISOString()}` };
+    Math.abs(Date.now() - time.getTime()) < DAY_MS && parts.day === partsOf(new Date()).day;
+  const date = isToday ? "" : `${pad(parts.day)} ${MONTHS[parts.month]} `;
+  const clock = clockOf(parts);
+  const shown = `${parts.year}-${pad(parts.month + 1)}-${pad(parts.day)} ${clock}`;
+  const ms = `.${pad(parts.ms, 3)}`;
+  return { date, clock, ms, title: `${shown}${ms} ${zoneName(time)}, ${time.toISOString()}` };
 }
 
-/** `11:42:07` of a Date, local. */
-export const clockText = (time) =>
-  `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}`;
+/** `11:42:07` of a Date, in the zone shown. */
+export const clockText = (time) => clockOf(partsOf(time));
 
-/** `20 Nov 11:42` of a Date, local; for the ends of axes and periods. */
+/** `20 Nov 11:42` of a Date, in the zone shown; for the ends of axes and periods. */
 export function dayText(time, withDay = true) {
-  const clock = `${pad(time.getHours())}:${pad(time.getMinutes())}`;
-  return withDay
-    ? `${time.getDate()} ${time.toLocaleString("en", { month: "short" })} ${clock}`
-    : clock;
+  const { day, month, hours, minutes } = partsOf(time);
+  const clock = `${pad(hours)}:${pad(minutes)}`;
+  return withDay ? `${day} ${MONTHS[month]} ${clock}` : clock;
+}
+
+/** `20 Nov` of a Date, in the zone shown. */
+export function shortDay(time) {
+  const { day, month } = partsOf(time);
+  return `${day} ${MONTHS[month]}`;
 }
 
 /** `20 Nov 2026` of an ISO date. */
-export const dayOf = (text) =>
-  new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+export function dayOf(text) {
+  const { day, month, year } = partsOf(new Date(text));
+  return `${day} ${MONTHS[month]} ${year}`;
+}
 
 /** The mark of a record, which can be read by its shape, without colour. */
 export function grade(record) {

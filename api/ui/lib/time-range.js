@@ -2,7 +2,8 @@
 // and more begin with a whole hour, of which everything is summed up already: every count is known, and none costs a scan.
 
 import { el } from "./dom.js";
-import { dayText } from "./format.js";
+import { dayText, shortDay } from "./format.js";
+import { parseTyped, partsOf, zoneName } from "./zone.js";
 import { openDialog } from "./dialog.js";
 
 export const PRESETS = [
@@ -63,7 +64,7 @@ export const fixedState = (since, until) => ({
 /** `20 Nov 08:42 – 11:42` */
 export function periodText({ since, until }) {
   const [from, to] = [new Date(since), new Date(until)];
-  return `${dayText(from)} – ${dayText(to, from.toDateString() !== to.toDateString())}`;
+  return `${dayText(from)} – ${dayText(to, shortDay(from) !== shortDay(to))}`;
 }
 
 /** Shortcuts for the presets: `1` is the shortest. */
@@ -88,14 +89,11 @@ export function periodControl(period, choose, names = PRESETS.map(([name]) => na
   );
 }
 
-const localText = (ms) => {
-  const time = new Date(ms - new Date(ms).getTimezoneOffset() * 60000);
-  return time.toISOString().slice(0, 19);
-};
+const typedText = (ms) => partsOf(new Date(ms)).iso;
 
 function askPeriod(period, choose) {
   const field = (name, ms) =>
-    el("input", { type: "datetime-local", step: 1, name, required: true, value: localText(ms) });
+    el("input", { type: "datetime-local", step: 1, name, required: true, value: typedText(ms) });
   const since = field("since", period.since),
     until = field("until", period.until);
   const bad = el("p", { class: "bad", role: "alert" });
@@ -105,7 +103,7 @@ function askPeriod(period, choose) {
       {
         onsubmit: (event) => {
           event.preventDefault();
-          const [from, to] = [Date.parse(since.value), Date.parse(until.value)];
+          const [from, to] = [parseTyped(since.value), parseTyped(until.value)];
           if (!(from < to)) {
             bad.textContent = "the end must be after the start";
             return;
@@ -114,8 +112,8 @@ function askPeriod(period, choose) {
           choose(fixedState(from, to));
         },
       },
-      el("label", {}, "From", since),
-      el("label", {}, "Until", until),
+      el("label", {}, `From (${zoneName()})`, since),
+      el("label", {}, `Until (${zoneName()})`, until),
       bad,
       el(
         "div",

@@ -10,10 +10,22 @@ const FORMATS = [
   ["har", "for the network panel of a browser, with bodies"],
 ];
 
-/** Offer the records that match these parameters of the API. */
-export function openExport(parameters) {
+const COLUMNS = [
+  "started_at",
+  "status",
+  "method",
+  "host",
+  "path",
+  "duration_us",
+  "error_type",
+  "id",
+];
+
+/** Offer the records that match these parameters of the API; CSV has fields of heads and bodies that are columns. */
+export function openExport(parameters, fields = []) {
   const links = FORMATS.map(([format, text]) => {
-    const href = "/api/export" + toQuery({ ...parameters, format });
+    const columns = fields.length && format === "csv" ? [...COLUMNS, ...fields].join() : undefined;
+    const href = "/api/export" + toQuery({ ...parameters, format, fields: columns });
     const label = el("strong", {}, format.toUpperCase());
     return el("li", {}, el("a", { href, download: `sidelog.${format}` }, label, " ", text));
   });

@@ -1,10 +1,10 @@
 // Rows of the log and their columns. Which columns are shown is chosen by a person and kept in the address.
 
-import { openDialog } from "../lib/dialog.js";
 import { outcomeText } from "../lib/explanations.js";
 import { kindTag } from "../lib/record-kind.js";
-import { button, quantity, el, gradeMark, unit } from "../lib/dom.js";
-import { count, duration, grade, moment, size } from "../lib/format.js";
+import { quantity, el, gradeMark, unit } from "../lib/dom.js";
+import { count, duration, grade, moment, money, size } from "../lib/format.js";
+import { fieldCell, fieldLine, isField } from "./fields.js";
 
 const AXIS = { from: Math.log10(1000), to: Math.log10(30_000_000) }; // µs: 1 ms to 30 s
 
@@ -113,6 +113,24 @@ const keyOf = (record) =>
 const sizeOf = (record) =>
   quantity(size(isWebSocketMessage(record) ? record.data?.size : record.response_bytes));
 
+const PLAIN = [
+  ["host", "Host"],
+  ["client_ip", "Client address"],
+  ["user_agent", "User agent"],
+  ["user_id", "User"],
+  ["request_id", "Request id"],
+  ["trace_id", "Trace id"],
+  ["outcome", "Outcome"],
+  ["error_type", "Error"],
+  ["project", "Project"],
+  ["container", "Container"],
+  ["client", "Client"],
+  ["upstream", "Upstream"],
+  ["provider", "Provider"],
+  ["finish_reason", "Finish reason"],
+];
+const plainCell = (name) => (record) => text("plain", record[name]);
+
 export const COLUMNS = {
   __proto__: null, // looked up by words from the address
   started: ["Started", startedCell],
@@ -134,6 +152,11 @@ export const COLUMNS = {
   key: ["Key", (record) => text("key", keyOf(record))],
   model: ["Model", (record) => text("model", record.model)],
   tokens: ["Tokens", (record) => text("tokens", tokensOf(record))],
+  ...Object.fromEntries(PLAIN.map(([name, label]) => [name, [label, plainCell(name)]])),
+  cost_usd: [
+    "Cost",
+    (record) => text("cost_usd", record.cost_usd === null ? null : money(record.cost_usd)),
+  ],
   phases: ["Phases", (record) => el("td", { class: "phases" }, phases(record))],
   size: ["Size", (record) => el("td", { class: "size" }, sizeOf(record))],
   duration: [
@@ -150,7 +173,7 @@ export const COLUMNS = {
       ),
   ],
 };
-const DEFAULT_COLUMNS = [
+export const DEFAULT_COLUMNS = [
   "started",
   "status",
   "method",
@@ -161,38 +184,20 @@ const DEFAULT_COLUMNS = [
   "size",
   "duration",
 ];
-const FIXED = new Set(["status", "path", "duration"]);
+export const FIXED = new Set(["status", "path", "duration"]);
+const FIGURES = new Set(["phases", "size", "duration"]);
+const MAX_FIELDS = 20;
 
-/** Read the columns of an address. */
-export function readColumns(text) {
-  const given = (text ?? "").split(",").filter((name) => name in COLUMNS);
-  if (!given.length) return DEFAULT_COLUMNS;
-  return Object.keys(COLUMNS).filter((name) => given.includes(name) || FIXED.has(name));
-}
-
-/** Let a person choose the columns; `choose` gets them as the address holds them. */
-export function openColumnChooser(text, choose) {
-  const toggle = (name, isOn) => {
-    if (isOn) shown.add(name);
-    else shown.delete(name);
-    const columns = readColumns([...shown].join()).join();
-    choose(columns === DEFAULT_COLUMNS.join() ? undefined : columns);
-  };
-  const shown = new Set(readColumns(text));
-  const ticks = Object.entries(COLUMNS).map(([name, [label]]) => {
-    const tick = el("input", { type: "checkbox", checked: shown.has(name) });
-    tick.disabled = FIXED.has(name);
-    tick.addEventListener("change", () => toggle(name, tick.checked));
-    return el("label", { class: "tick-line" }, tick, label);
-  });
-  openDialog("Columns", (close) => [
-    ticks,
-    el(
-      "div",
-      { class: "buttons end" },
-      button("Done", () => close(), { class: "primary" }),
-    ),
-  ]);
+/** Read the columns of an address: those there are, in their order, and fields of heads and bodies before the figures. */
+export function readColumns(given) {
+  const names = (given ?? "").split(",").map((name) => name.trim());
+  const own = names.filter((name) => name in COLUMNS);
+  const shown = own.length
+    ? Object.keys(COLUMNS).filter((name) => own.includes(name) || FIXED.has(name))
+    : DEFAULT_COLUMNS;
+  const fields = [...new Set(names.filter(isField))].slice(0, MAX_FIELDS);
+  const place = shown.findIndex((name) => FIGURES.has(name));
+  return fields.length ? [...shown.slice(0, place), ...fields, ...shown.slice(place)] : shown;
 }
 
 /** The head of the table. */
@@ -200,7 +205,11 @@ export const headRow = (columns) =>
   el(
     "tr",
     {},
-    columns.map((name) => el("th", { scope: "col", class: name }, COLUMNS[name][0])),
+    columns.map((name) =>
+      isField(name)
+        ? el("th", { scope: "col", class: "field", title: name }, name)
+        : el("th", { scope: "col", class: name }, COLUMNS[name][0]),
+    ),
   );
 
 /** The row of a record; `open` is called with it on click or Enter. */
@@ -208,7 +217,7 @@ export function recordRow(record, columns, open) {
   const row = el(
     "tr",
     { tabindex: 0, "data-id": record.id, onclick: () => open(record) },
-    columns.map((name) => COLUMNS[name][1](record)),
+    columns.map((name) => (isField(name) ? fieldCell(record, name) : COLUMNS[name][1](record))),
   );
   row.addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
@@ -220,11 +229,13 @@ export function recordRow(record, columns, open) {
 }
 
 /** The row of a record on a narrow screen: two lines. */
-export function narrowRow(record, open) {
+export function narrowRow(record, columns, open) {
   const start = moment(record.started_at_us);
   const tag = kindTag(record);
   const reason = detailsOf(record),
-    what = reason || size(record.response_bytes).join("\u00a0");
+    fields = fieldLine(record, columns.filter(isField)),
+    what =
+      [reason, fields].filter(Boolean).join(" · ") || size(record.response_bytes).join("\u00a0");
   const row = el(
     "tr",
     { tabindex: 0, "data-id": record.id, class: "two-lines", onclick: () => open(record) },

@@ -5,7 +5,7 @@ import { errorText, getJson, sendJson } from "../lib/api.js";
 import { copyButton, option, pager, searchField, select } from "../lib/controls.js";
 import { button, el, gradeMark, table, unit } from "../lib/dom.js";
 import { keyFix } from "../lib/explanations.js";
-import { count, countOf, moment } from "../lib/format.js";
+import { count, countOf, moment, shortDay } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 
 const PAGE = 50;
@@ -124,11 +124,7 @@ export class Page {
     return el(
       "tr",
       {},
-      el(
-        "td",
-        { class: "mono time", title: time.title },
-        `${day.getDate()} ${day.toLocaleString("en", { month: "short" })} ${time.clock}`,
-      ),
+      el("td", { class: "mono time", title: time.title }, `${shortDay(day)} ${time.clock}`),
       el("td", {}, shown),
       el("td", { class: "mono endpoint", title: log.endpoint }, log.endpoint ?? "–"),
       el("td", { class: "mono" }, log.method ?? "–"),

@@ -10,23 +10,17 @@ import { failureFoot, listFoot, noMatchFoot, skeleton } from "../list/foot.js";
 import { LoadedRecords } from "../list/loaded-records.js";
 import { openExport } from "../list/export-dialog.js";
 import { LatestRead } from "../lib/latest-read.js";
-import {
-  fixedState,
-  periodControl,
-  presetKeys,
-  presetState,
-  readPeriod,
-} from "../lib/time-range.js";
-import { parse, toggled } from "../lib/filter.js";
+import { fixedState, periodControl, readPeriod } from "../lib/time-range.js";
+import { parse } from "../lib/filter.js";
 import { address, change } from "../lib/address.js";
-import {
-  headRow,
-  narrowRow,
-  noticeRow,
-  openColumnChooser,
-  readColumns,
-  recordRow,
-} from "../list/rows.js";
+import { headRow, narrowRow, noticeRow, readColumns, recordRow } from "../list/rows.js";
+import { isField } from "../list/fields.js";
+import { openColumnChooser } from "../list/columns.js";
+import { groupControl, showGroups } from "../list/groups.js";
+import { enterView, openViews } from "../list/views.js";
+import { withFields } from "../list/live-fields.js";
+import { arranged } from "../list/layout.js";
+import { shortcuts } from "../list/shortcuts.js";
 import { searchBox } from "../lib/search-box.js";
 import { Sheet } from "../record/sheet.js";
 import { VirtualRows } from "../list/virtual-rows.js";
@@ -64,7 +58,7 @@ export class Page {
       this.live.stop();
       this.virtual.stop();
     });
-    this.keys = this.shortcuts();
+    this.keys = shortcuts(this);
   }
 
   build(main) {
@@ -81,6 +75,8 @@ export class Page {
       id: "filters",
     });
     const columns = button("Columns", () => this.chooseColumns(), { id: "columns" });
+    const views = button("Views", () => this.openViews(), { id: "open-views" });
+    this.grouping = groupControl((by) => change({ by, record: undefined, live: undefined }));
     const exporting = button("Export", () => this.export(), { id: "export" });
     this.panel = el("aside", { class: "facets", id: "facets", "aria-label": "Filters" });
     this.facets = new Facets(
@@ -94,56 +90,44 @@ export class Page {
     this.body = el("tbody", { id: "rows" });
     this.table = el("table", { id: "table" }, this.head, this.body);
     this.foot = el("div", { class: "foot", id: "foot" });
+    this.groupHost = el("div", { class: "group-host" });
     this.log = el(
       "section",
       { class: "log", "aria-label": "Records", tabindex: -1 },
+      this.groupHost,
       this.table,
       this.foot,
     );
     const close = () => this.close();
     this.sheet = new Sheet({ close, move: (step) => this.move(step), signal: this.signal });
-    main.append(
-      el("h1", { class: "hidden" }, "Requests"),
-      el(
-        "div",
-        { class: "tools" },
-        this.box.form,
-        el(
-          "div",
-          { class: "tool-buttons" },
-          this.filtersButton,
-          columns,
-          this.periodHost,
-          this.liveButton,
-          exporting,
-        ),
-        this.box.bad,
-      ),
-      el(
-        "div",
-        { class: "split" },
-        this.panel,
-        el("div", { class: "middle" }, this.chartHost, this.bar, this.log),
-        this.sheet.host,
-      ),
-    );
+    main.append(...arranged(this, { columns, views, exporting }));
   }
 
   onAddress() {
     const state = address();
     this.state = state;
+    if (state.view !== undefined) {
+      this.openView(state.view);
+      return;
+    }
     this.period = readPeriod(state, "1h");
     this.box.set(state.filter ?? "");
     this.periodHost.replaceChildren(periodControl(this.period, (some) => change(some)));
     this.panel.hidden = !this.showsFacets();
     this.filtersButton.setAttribute("aria-pressed", String(!this.panel.hidden));
     this.drawColumns();
-    const question = JSON.stringify([state.filter, state.period, state.since, state.until]);
+    this.grouping.set(state.by);
+    this.liveButton.disabled = Boolean(state.by);
+    const fields = state.by ? [] : this.fields();
+    const question = JSON.stringify([
+      ...[state.filter, state.period, state.since, state.until, state.by],
+      fields,
+    ]);
     if (question !== this.shownQuestion) {
       this.shownQuestion = question;
       this.renew();
     }
-    if (state.live === "1" && this.parameters()) this.live.start(this.parameters());
+    if (state.live === "1" && !state.by && this.parameters()) this.live.start(this.parameters());
     else if (this.live.isOn) this.live.stop();
     this.drawLive();
     if (state.record) this.showRecord(state.record);
@@ -181,7 +165,8 @@ export class Page {
     if (!parameters) return;
     if (this.live.isOn) this.live.parameters = parameters;
     const later = setTimeout(() => this.drawSkeleton(), 150);
-    this.loadNewest().finally(() => clearTimeout(later));
+    const reading = this.state.by ? this.group(parameters, signal) : this.loadNewest();
+    reading.finally(() => clearTimeout(later));
     getJson(
       "/api/histogram",
       { ...parameters, ...this.period.parameters, buckets: 120 },
@@ -191,6 +176,33 @@ export class Page {
       (error) => this.fail(error),
     );
     if (!this.panel.hidden) this.loadFacets(signal);
+  }
+
+  async group(parameters, signal) {
+    const query = { ...parameters, ...this.period.parameters, by: this.state.by };
+    try {
+      await showGroups(this.groupHost, query, this.state.filter, signal);
+      if (signal.aborted) return;
+      this.table.hidden = true;
+      this.foot.replaceChildren();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Put what a view says into the address. */
+  openView(name) {
+    const complain = (text) => this.box.complain(text);
+    enterView(name, this.signal, complain).catch((error) => this.fail(error));
+  }
+
+  openViews() {
+    openViews(this.state, (state) => change(state));
+  }
+
+  /** The columns that are read of heads and bodies. */
+  fields() {
+    return readColumns(this.state.columns).filter(isField);
   }
 
   loadFacets(signal = this.reads.signal) {
@@ -205,7 +217,10 @@ export class Page {
     const parameters = this.parameters();
     if (!parameters) return null;
     const { signal } = this.reads;
+    /** @type {Record<string, unknown>} */
     const query = { ...parameters, ...this.period.parameters, limit: PAGE, ...more };
+    const fields = this.fields();
+    if (fields.length) query.fields = fields.join();
     try {
       const answer = await getJson("/api/records", query, signal);
       return signal.aborted ? null : answer;
@@ -232,8 +247,10 @@ export class Page {
     this.draw();
   }
 
-  add(items) {
-    if (this.loaded.prepend(items)) this.draw({ holds: true });
+  async add(items) {
+    const { signal } = this.reads;
+    const shown = await withFields(items, this.fields(), signal);
+    if (!signal.aborted && this.loaded.prepend(shown)) this.draw({ holds: true });
   }
 
   fail(error) {
@@ -254,10 +271,13 @@ export class Page {
   }
 
   drawColumns() {
-    const look = NARROW.matches ? "narrow" : this.columns().join();
+    const look = (NARROW.matches ? "narrow " : "") + this.columns().join();
     if (look === this.shownLook) return;
     this.shownLook = look;
-    this.head.replaceChildren(headRow(this.columns()));
+    const columns = this.columns();
+    this.head.replaceChildren(headRow(columns));
+    const isMany = columns.length > 9 && !NARROW.matches;
+    this.table.style.minWidth = isMany ? `${columns.length * 112}px` : "";
     this.table.className = NARROW.matches ? "narrow" : "";
     this.virtual.renew(NARROW.matches ? HEIGHTS.narrow : HEIGHTS.wide);
   }
@@ -271,7 +291,9 @@ export class Page {
     if (item.record.isNotice) return noticeRow(item.record, this.columns());
     const { record } = item;
     const open = (one) => change({ record: one.id });
-    const row = NARROW.matches ? narrowRow(record, open) : recordRow(record, this.columns(), open);
+    const row = NARROW.matches
+      ? narrowRow(record, readColumns(this.state.columns), open)
+      : recordRow(record, this.columns(), open);
     if (record.isNew) {
       row.classList.add("new");
       record.isNew = false;
@@ -282,9 +304,10 @@ export class Page {
   }
 
   draw({ holds = false } = {}) {
+    this.groupHost.replaceChildren();
     const { all } = this.loaded;
     const items = all.map((record, index) => ({
-      key: record.id + (record.in_flight ? "*" : ""),
+      key: [record.id, record.in_flight ? "*" : "", ...Object.keys(record.fields ?? {})].join(""),
       record,
       isFleeting: record.in_flight,
       isEarlier: index + 1 < all.length && record.started_at_us < all[index + 1].started_at_us,
@@ -298,6 +321,7 @@ export class Page {
 
   drawSkeleton() {
     this.table.hidden = true;
+    this.groupHost.replaceChildren();
     this.foot.replaceChildren(skeleton());
   }
 
@@ -371,27 +395,6 @@ export class Page {
   }
 
   export() {
-    openExport({ ...this.parameters(), ...this.period.parameters });
-  }
-
-  shortcuts() {
-    return {
-      ...presetKeys(change),
-      j: () => this.move(1),
-      k: () => this.move(-1),
-      ArrowDown: () => this.move(1),
-      ArrowUp: () => this.move(-1),
-      f: () => this.toggleFacets(),
-      l: () => this.toggleLive(),
-      z: () => this.chart.zoomIn(),
-      Backspace: () => this.state.since && change(presetState("1h")),
-      " ": () => this.live.isOn && (this.live.isPaused ? this.live.resume() : this.live.pause()),
-      e: () => this.setFilter(toggled(this.state.filter ?? "", "level", "error")),
-      c: () => this.sheet.press("curl"),
-      y: () => this.sheet.press("link"),
-      "[": () => this.sheet.turn(-1),
-      "]": () => this.sheet.turn(1),
-      Escape: () => (this.state.record ? this.close() : this.setFilter("")),
-    };
+    openExport({ ...this.parameters(), ...this.period.parameters }, this.fields());
   }
 }

@@ -1,0 +1,32 @@
+// Where the parts of the requests page stand: tools above; filters, chart with log, and the open record beside each other.
+
+import { el } from "../lib/dom.js";
+
+/** The parts in their places; `others` are buttons that nobody asks for later. */
+export const arranged = (page, { columns, views, exporting }) => [
+  el("h1", { class: "hidden" }, "Requests"),
+  el(
+    "div",
+    { class: "tools" },
+    page.box.form,
+    el(
+      "div",
+      { class: "tool-buttons" },
+      page.filtersButton,
+      columns,
+      views,
+      page.grouping.control,
+      page.periodHost,
+      page.liveButton,
+      exporting,
+    ),
+    page.box.bad,
+  ),
+  el(
+    "div",
+    { class: "split" },
+    page.panel,
+    el("div", { class: "middle" }, page.chartHost, page.bar, page.log),
+    page.sheet.host,
+  ),
+];

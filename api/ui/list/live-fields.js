@@ -1,0 +1,31 @@
+// Live records come without heads and bodies: those of a batch are asked for by their ids.
+
+import { getJson } from "../lib/api.js";
+
+const MAX_RECORDS = 50; // the newest of a batch; a search has at most 100 values
+
+/** The items with the fields that are columns; without them where they could not be read. */
+export async function withFields(items, fields, signal) {
+  const ids = items
+    .filter((item) => !item.isNotice && item.kind === "exchange")
+    .slice(0, MAX_RECORDS)
+    .map((item) => item.id);
+  if (!fields.length || !ids.length) return items;
+  const since = new Date(
+    Math.min(...items.map((item) => item.started_at_us ?? Infinity)) / 1000 - 1,
+  );
+  const query = { query: `id:${ids.join()}`, fields: fields.join(), limit: MAX_RECORDS };
+  try {
+    const { records } = await getJson(
+      "/api/records",
+      { ...query, since: since.toISOString() },
+      signal,
+    );
+    const found = new Map(records.map((record) => [record.id, record.fields]));
+    return items.map((item) =>
+      found.has(item.id) ? { ...item, fields: found.get(item.id) } : item,
+    );
+  } catch {
+    return items; // the cells say that they were not read
+  }
+}
