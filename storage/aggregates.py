@@ -167,8 +167,8 @@ class Histogram:
 class HeatMap:
     """Exchanges by time and duration: columns are steps of equal length, rows are neighbouring buckets of latency."""
 
-    starts_us: list[int]
-    """Of each column, in order of time; it ends where the next begins."""
+    buckets: list[HistogramBucket]
+    """What else is known of each column, as in `Histogram`."""
     step_us: int
     bounds_us: list[tuple[int, int | None]]
     """Of each row, the shortest first: the least and the most duration, both inclusive; the last may have no end."""

@@ -73,13 +73,13 @@ class RowShown(ApiObject):
 
 
 class HeatMapShown(ApiObject):
-    """Exchanges by time (`starts`, one a column) and duration (`rows`, the shortest first): `counts[column][row]`."""
+    """Exchanges by time (`buckets`, one a column) and duration (`rows`, the shortest first): `counts[column][row]`."""
 
     since: str
     until: str
     step_s: float
     complete: bool
-    starts: list[str]
+    buckets: list[BucketShown]
     rows: list[RowShown]
     counts: list[list[int]]
 
@@ -158,7 +158,7 @@ async def histogram(request: web.Request) -> web.Response:
 
 
 async def heatmap(request: web.Request) -> web.Response:
-    """Return counts by time and duration, in at most `columns` steps and `rows` classes of latency."""
+    """Return a histogram in at most `columns` steps, and of each the counts by duration, in at most `rows` rows."""
     services = services_of(request)
     query = request.query
     refuse_unknown(query, FILTER_PARAMETERS | {"columns", "rows"})
@@ -171,7 +171,7 @@ async def heatmap(request: web.Request) -> web.Response:
         until=format_time(until_us),
         step_s=found.step_us / 1_000_000,
         complete=found.complete,
-        starts=[format_time(start_us) for start_us in found.starts_us],
+        buckets=[_bucket(bucket) for bucket in found.buckets],
         rows=[RowShown(low / 1000, None if high is None else high / 1000) for low, high in found.bounds_us],
         counts=found.counts,
     )

@@ -199,7 +199,7 @@ def test_a_heat_map_counts_each_cell(
     """By time and duration, from rollups as from rows; not a row more than asked for."""
     found = reader.wait(reader.store.heatmap(filter, since_us, until_us, columns, rows))
     assert found == model.heatmap(reader.records, filter, since_us, until_us, columns, rows)
-    assert len(found.starts_us) <= columns + 1
+    assert len(found.buckets) <= columns + 1
     assert len(found.bounds_us) <= rows
 
 

@@ -135,7 +135,8 @@ def heatmap(
         column = counts[bisect_right(starts, record.started_at_us) - 1]
         [row] = [row for row, (low, high) in enumerate(bounds) if is_between(record.duration_us, low, high)]
         column[row] += 1
-    return HeatMap(starts, step, bounds, counts, complete=True)
+    buckets = histogram(records, filter, since_us, until_us, columns).buckets
+    return HeatMap(buckets, step, bounds, counts, complete=True)
 
 
 def rows_of(durations_us: list[int], max_rows: int) -> list[tuple[int, int | None]]:

@@ -10,13 +10,18 @@ from tests.ui.conftest import Site
 
 LEDGER = {"/api/ledger": 1}
 FIRST_VIEWS = {
-    "/": {"/api/summary": 4, "/api/histogram": 2, "/api/records": 1, "/api/mcp-logs": 1, "/api/request-logs": 1},
+    "/": {
+        "/api/summary": 4, "/api/heatmap": 2, "/api/records": 1, "/api/mcp-logs": 1,
+        "/api/request-logs": 1, "/api/endpoints": 1,
+    },
     "/?period=1h": {
-        "/api/summary": 2, "/api/histogram": 1, "/api/records": 1, "/api/mcp-logs": 1, "/api/request-logs": 1,
+        "/api/summary": 2, "/api/heatmap": 1, "/api/records": 1, "/api/mcp-logs": 1,
+        "/api/request-logs": 1, "/api/endpoints": 1,
     },
     "/requests": {"/api/records": 1, "/api/histogram": 1},
     "/requests?facets=1": {"/api/records": 1, "/api/histogram": 1, "/api/facets": 1, "/api/request-logs": 1},
     "/endpoints": {"/api/top": 1},
+    "/endpoints?by=status&open=200": {"/api/top": 1, "/api/heatmap": 1},
     "/conversations": {"/api/conversations": 1},
     "/mcp-logs": {"/api/mcp-logs": 1, "/api/mcp-logs/filterdata": 1},
     "/request-logs": {"/api/request-logs": 1},

@@ -94,7 +94,7 @@ async def test_the_line_of_a_row_opens_its_view(empty_site: Site) -> None:
     await page.until("document.querySelectorAll('.endpoint-view .chart svg').length === 2")
     assert await page.evaluate("document.activeElement.tagName") == "H2"
     assert "open=GET+%2Fusers%2F%7Bid%7D" in await page.evaluate("location.search")
-    asked = [one for one in page.requests if one.startswith("api/histogram")]
+    asked = [one for one in page.requests if one.startswith("api/heatmap")]
     assert len(asked) == 1
     assert "endpoint=%2Fusers%2F%7Bid%7D" in asked[0]
     assert "method=GET" in asked[0]

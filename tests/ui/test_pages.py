@@ -18,7 +18,10 @@ PAGES = {
 }
 
 TOUCHING = """[...document.querySelectorAll(".lists td.figure")].filter((e) => {
-    const before = e.previousElementSibling, text = document.createRange(), other = document.createRange();
+    if (!e.getClientRects().length) return false;
+    let before = e.previousElementSibling;
+    while (!before.getClientRects().length) before = before.previousElementSibling;
+    const text = document.createRange(), other = document.createRange();
     text.selectNodeContents(e);
     other.selectNodeContents(before);
     const cut = before.getBoundingClientRect().right - parseFloat(getComputedStyle(before).paddingRight);

@@ -116,7 +116,7 @@ export class Page {
     const columns = Object.keys(COLUMNS).filter((name) => hasFigures(name, rows));
     const name = sort === "name" || sort in COLUMNS ? sort : "requests";
     this.headRow.replaceChildren(
-      headCell("name", { label: GROUPS[by], title: null }, name, order),
+      headCell("name", { label: GROUPS[by] ?? by, title: null }, name, order),
       el("th", { scope: "col" }, "Over time"),
       ...columns.map((column) => headCell(column, COLUMNS[column], name, order)),
     );

@@ -39,7 +39,7 @@ export function tableRow(row, { by, columns, sort, state, open }) {
   const search = searchFor(row, by, state.filter);
   const name = nameOf(row);
   const isOpen = keyOf(row) === state.open;
-  const line = spark(row.series, { width: 96, height: 20, kind: "area", isWhole: true });
+  const line = spark(row.series ?? [], { width: 96, height: 20, kind: "area", isWhole: true });
   const opening = button(line, open, {
     class: "link over-time",
     "aria-label": `${keyOf(row) || "without a value"} over time`,

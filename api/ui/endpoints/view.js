@@ -1,20 +1,21 @@
 // One endpoint, or one value of another group, over time: its figures against the period before, its requests, and
-// how long they took. What is brushed in the bars becomes the period.
+// how long they took. What is brushed in the bars becomes the period; a cell of the latencies leads to its requests.
 
-import { change } from "../lib/address.js";
+import { change, go } from "../lib/address.js";
 import { BarChart } from "../lib/bar-chart.js";
-import { errorText, getJson } from "../lib/api.js";
+import { errorText } from "../lib/api.js";
 import { errorsChange, latencyChange, percentileFigure, requestsChange } from "./columns.js";
 import { button, el, sectionHead, statistic } from "../lib/dom.js";
 import { parse } from "../lib/filter.js";
 import { count, percent } from "../lib/format.js";
-import { latencyChart } from "../lib/line-chart.js";
+import { durationTerms } from "../lib/heat.js";
+import { LatencyChart } from "../lib/latency-chart.js";
 import { LatestRead } from "../lib/latest-read.js";
+import { readLatency } from "./latency.js";
 import { fixedState, readPeriod } from "../lib/time-range.js";
 import { keyOf, nameOf, requestsOf, searchFor } from "./rows.js";
 
 const HEIGHT = 150;
-const STEPS = 60;
 
 export class EndpointView {
   constructor({ close, signal }) {
@@ -31,7 +32,11 @@ export class EndpointView {
     ];
     const zoom = (since, until) => change(fixedState(since, until));
     this.bars = new BarChart(bars, { height: HEIGHT, unit: "rate", zoom, signal });
-    this.showLatency = latencyChart(latency, { height: HEIGHT, signal });
+    this.latency = new LatencyChart(latency, {
+      height: HEIGHT,
+      choose: (area) => this.showRequests(area),
+      signal,
+    });
     this.host = el(
       "section",
       { class: "endpoint-view", hidden: true },
@@ -48,7 +53,7 @@ export class EndpointView {
         "div",
         { class: "pair" },
         el("div", {}, sectionHead("Requests per second"), bars),
-        el("div", {}, sectionHead("Latency", "log scale"), latency),
+        el("div", {}, sectionHead("Latency", "log scale", this.latency.legend), latency),
       ),
     );
   }
@@ -75,11 +80,11 @@ export class EndpointView {
     const signal = this.reads.next();
     try {
       const query = { ...parse(this.search).parameters, ...period.parameters };
-      const histogram = await getJson("/api/histogram", { ...query, buckets: STEPS }, signal);
+      const { histogram, heat } = await readLatency(query, signal);
       if (signal.aborted) return;
       this.bad.textContent = "";
       this.bars.set(histogram);
-      this.showLatency(histogram);
+      this.latency.set(histogram, heat);
     } catch (error) {
       this.bad.textContent = errorText(error) ?? "";
     }
@@ -95,6 +100,11 @@ export class EndpointView {
       figureOf("p95", percentileFigure(taken, "p95"), latencyChange(row)),
       figureOf("p99", percentileFigure(taken, "p99")),
     );
+  }
+
+  showRequests({ since, until, low, high }) {
+    const filter = `${this.search} ${durationTerms({ low, high })}`.trim();
+    go("/requests", { ...fixedState(since, until), filter });
   }
 
   focus() {

@@ -1,11 +1,9 @@
-// Percentiles over time on a log axis; lines are named at their right end. Where nothing was measured the line breaks.
+// Lines over time: percentiles, named at their right end, and small lines without axes. Where nothing was measured the
+// line breaks.
 
-import { durationText } from "./format.js";
-import { drawAtWidth, hiddenTable, svg, timeLabels } from "./svg.js";
+import { svg } from "./svg.js";
 
-const LINES = ["p50", "p95", "p99"];
-const DECADES = [0.1, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000];
-const RIGHT_PX = 34;
+export const LINES = ["p50", "p95", "p99"];
 
 /** Split points into runs without holes; a point alone becomes a short dash. */
 function runsOf(points) {
@@ -32,76 +30,30 @@ const pathOf = (points) =>
     .map((run) => "M" + run.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L"))
     .join("");
 
-/** Put the latency chart of /api/histogram into `host`; returns the function that shows new data. */
-export function latencyChart(host, { height, signal }) {
-  let data = null;
-  host.classList.add("chart");
-  const redraw = drawAtWidth(host, (width) => data && draw(host, data, width, height), signal);
-  return (answer) => {
-    data = answer;
-    redraw();
+/** The percentiles of /api/histogram between two edges of a drawing; `y(ms)` is where a duration stands. */
+export function percentileLines({ buckets }, { left, right, y }) {
+  const ends = [];
+  const lines = LINES.map((name) => {
+    const points = buckets.map(({ duration_ms: found }, index) =>
+      found[name] === null
+        ? null
+        : [left + ((index + 0.5) / buckets.length) * (right - left), y(found[name])],
+    );
+    const last = points.findLast((point) => point !== null);
+    if (last) ends.push([name, last[1]]);
+    return [name, pathOf(points)];
+  });
+  return {
+    paths: ["halo", "line"].flatMap((kind) =>
+      lines.map(([name, d]) => svg("path", { d, class: `${kind}-${name}` })),
+    ),
+    ends: endLabels(ends, right + 6),
   };
 }
 
-function draw(host, data, width, height) {
-  const left = 46,
-    right = width - RIGHT_PX,
-    top = 14,
-    bottom = height - 18;
-  const values = data.buckets
-    .flatMap((bucket) => LINES.map((name) => bucket.duration_ms[name]))
-    .filter((ms) => ms > 0);
-  const low = Math.max(0.1, 10 ** Math.floor(Math.log10(Math.min(...values, 10))));
-  const high = Math.max(low * 100, 10 ** Math.ceil(Math.log10(Math.max(...values, 1000))));
-  const y = (ms) =>
-    bottom - (Math.log10(Math.max(ms, low) / low) / Math.log10(high / low)) * (bottom - top);
-  const drawing = svg("svg", { width, height, "aria-hidden": "true" });
-  for (const decade of DECADES.filter((ms) => ms >= low && ms <= high)) {
-    drawing.append(
-      svg("line", { x1: left, x2: right, y1: y(decade), y2: y(decade), class: "grid" }),
-      svg(
-        "text",
-        { x: left - 6, y: y(decade) + 4, "text-anchor": "end", class: "axis" },
-        axisText(decade),
-      ),
-    );
-  }
-  const ends = [];
-  for (const name of LINES) {
-    const points = data.buckets.map((bucket, index) => {
-      const ms = bucket.duration_ms[name];
-      return ms === null
-        ? null
-        : [left + ((index + 0.5) / data.buckets.length) * (right - left), y(ms)];
-    });
-    drawing.append(svg("path", { d: pathOf(points), class: `line-${name}` }));
-    const last = points.filter(Boolean).at(-1);
-    if (last) ends.push([name, last[1]]);
-  }
-  drawing.append(
-    ...endLabels(ends, right + 6),
-    svg("line", { x1: left, x2: right, y1: bottom + 0.5, y2: bottom + 0.5, class: "base" }),
-    ...timeLabels(Date.parse(data.since), Date.parse(data.until), {
-      left,
-      right,
-      y: height - 4,
-      count: width < 500 ? 3 : 5,
-    }),
-  );
-  const rows = data.buckets
-    .filter((bucket) => bucket.duration_ms.p50 !== null)
-    .map((bucket) => [
-      bucket.start,
-      ...LINES.map((name) => durationText(bucket.duration_ms[name] * 1000)),
-    ]);
-  host.replaceChildren(drawing, hiddenTable("Latency over time", ["From", ...LINES], rows));
-}
-
-const axisText = (ms) => (ms >= 1000 ? `${ms / 1000}\u00a0s` : `${ms}\u00a0ms`);
-
 /** Names at the right end, moved apart so that they can be read. */
 function endLabels(ends, x) {
-  ends.sort((a, b) => a[1] - b[1]);
+  ends.sort((a, b) => a[1] - b[1] || b[0].localeCompare(a[0]));
   for (let index = 1; index < ends.length; index += 1)
     ends[index][1] = Math.max(ends[index][1], ends[index - 1][1] + 12);
   return ends.map(([name, y]) => svg("text", { x, y: y + 4, class: `axis name-${name}` }, name));

@@ -3,7 +3,7 @@
 import { copyButton } from "../lib/controls.js";
 import { el, sectionHead } from "../lib/dom.js";
 import { durationText, jsonText } from "../lib/format.js";
-import { marked } from "../lib/redaction.js";
+import { marked } from "../record/redaction.js";
 
 /** The error code of a call, wherever its details hold it. */
 export const errorCode = ({ error_details: details }) =>

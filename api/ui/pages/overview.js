@@ -1,12 +1,16 @@
-// The overview: rate, errors and latency; then what is failing, and the models, tools, routes and keys most used.
+// The overview: rate, errors and latency; then what is failing, and the models, tools, endpoints and keys most used.
 
 import { el, sectionHead, statistic, unit } from "../lib/dom.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { emptyState } from "./empty-state.js";
-import { count, countOf, duration, money, percent, short } from "../lib/format.js";
+import { count, countOf, money, percent, short } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { getJson, toQuery, errorText } from "../lib/api.js";
-import { latencyChart } from "../lib/line-chart.js";
+import { durationTerms } from "../lib/heat.js";
+import { LatencyChart } from "../lib/latency-chart.js";
+import { percentileFigure } from "../endpoints/columns.js";
+import { relative } from "../endpoints/comparison.js";
+import { readLatency } from "../endpoints/latency.js";
 import {
   fixedState,
   periodControl,
@@ -18,13 +22,15 @@ import {
 } from "../lib/time-range.js";
 import { address, change, go } from "../lib/address.js";
 import { searchBox } from "../lib/search-box.js";
-import { failing, keyList, modelList, topList, toolList } from "./top-lists.js";
+import { endpointList, failing, keyList, modelList, topList, toolList } from "./top-lists.js";
 
 const RENEW_MS = 10_000;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const PRESET = "1h";
 const YOUNG = ["5m", "15m"]; // periods for a store that has not seen an hour yet
+const LISTED = 6; // endpoints
+const MOST_ADDED = 20_000; // requests, of which endpoints are added up: a tenth of a second
 const SAMPLE = 300; // newest records, from which tools and reasons are counted
 
 export class Page {
@@ -46,6 +52,12 @@ export class Page {
     this.latency = el("div", { class: "big-chart" });
     this.lists = el("div", { class: "lists" });
     this.bad = el("p", { class: "bad", role: "alert" });
+    this.latencyChart = new LatencyChart(this.latency, {
+      height: 168,
+      choose: (area) =>
+        go("/requests", { ...fixedState(area.since, area.until), filter: durationTerms(area) }),
+      signal,
+    });
     this.data = el(
       "div",
       { hidden: true },
@@ -75,7 +87,11 @@ export class Page {
           this.rate,
         ),
         section(
-          ["Latency ", unit("log scale; until the last byte, streams included")],
+          [
+            "Latency ",
+            unit("log scale; until the last byte, streams included"),
+            this.latencyChart.legend,
+          ],
           this.latency,
         ),
       ),
@@ -89,9 +105,8 @@ export class Page {
       signal,
       zoom: (since, until) => change(fixedState(since, until)),
     });
-    this.showLatency = latencyChart(this.latency, { height: 168, signal });
     const timer = setInterval(() => {
-      if (!document.hidden && !this.chart.brush) this.read();
+      if (!document.hidden && !this.chart.brush && !this.latencyChart.isSelecting) this.read();
     }, RENEW_MS);
     signal.addEventListener("abort", () => {
       clearInterval(timer);
@@ -117,8 +132,8 @@ export class Page {
     try {
       const summary = await getJson("/api/summary", period.parameters, signal);
       if (summary.exchanges === 0 && (await this.isNothingYet(signal))) return this.showEmpty();
-      const [histogram, earlier] = await Promise.all([
-        getJson("/api/histogram", { ...period.parameters, buckets: 90 }, signal),
+      const [{ histogram, heat }, earlier] = await Promise.all([
+        readLatency(period.parameters, signal),
         getJson("/api/summary", before, signal),
       ]);
       if (signal.aborted) return undefined;
@@ -128,7 +143,7 @@ export class Page {
       this.when.textContent = periodText(period);
       this.drawFigures(summary, earlier, period);
       this.chart.set(histogram);
-      this.showLatency(histogram);
+      this.latencyChart.set(histogram, heat);
       this.bad.textContent = summary.complete
         ? ""
         : "Some records were not counted within the time limit: choose a shorter period";
@@ -189,7 +204,6 @@ export class Page {
     const badBefore = before.status["5xx"] ?? 0;
     const share = bad / Math.max(1, now.exchanges) - badBefore / Math.max(1, before.exchanges);
     const points = `${share > 0 ? "▲" : "▼"} ${Math.abs(share * 100).toFixed(2)} pt vs the previous period`;
-    const ms = (value) => duration(value === null ? null : value * 1000);
     this.figures.replaceChildren(
       statistic(
         "Requests",
@@ -203,17 +217,9 @@ export class Page {
         before.exchanges && share > 0.001 ? "error" : "",
       ),
       ...["p50", "p95", "p99"].map((name) =>
-        statistic(
-          name,
-          ms(now.duration_ms[name]),
-          trend(now.duration_ms[name], before.duration_ms[name]),
-        ),
+        latencyFigure(name, now.duration_ms, before.duration_ms, name),
       ),
-      statistic(
-        "First byte p95",
-        ms(now.first_byte_ms.p95),
-        trend(now.first_byte_ms.p95, before.first_byte_ms.p95),
-      ),
+      latencyFigure("First byte p95", now.first_byte_ms, before.first_byte_ms, "p95"),
       statistic(
         "Client errors",
         percent(now.status["4xx"] ?? 0, now.exchanges),
@@ -231,7 +237,7 @@ export class Page {
         period: period.name ?? undefined,
         ...(period.name ? {} : period.parameters),
       });
-    const [failures, tools, keys] = await Promise.all([
+    const [failures, tools, keys, places] = await Promise.all([
       this.readFailures(summary, period, signal).then(
         (answer) => failing(answer.records, link, Boolean(answer.next_cursor)),
         unread("What is failing"),
@@ -244,17 +250,17 @@ export class Page {
         (names) => keyList(summary.top.key, names, summary.exchanges, link),
         unread("Keys"),
       ),
+      this.readPlaces(summary, period, link, signal).catch(unread("Endpoints")),
     ]);
     if (signal.aborted) return;
     if (summary.usage) this.tokens(summary.usage);
-    const top = (title, name, look) =>
-      topList(title, name, summary.top[name], summary.exchanges, link, look);
+    const top = (title, name) => topList(title, name, summary.top[name], summary.exchanges, link);
     this.lists.replaceChildren(
       ...[
         failures,
         summary.usage && modelList(summary.usage, link),
         tools,
-        top("Routes", "route", { wide: true }),
+        places,
         keys,
         top("Services", "service"),
         top("Projects", "project"),
@@ -270,6 +276,15 @@ export class Page {
           signal,
         )
       : { records: [] };
+  }
+
+  /** Where requests went: routes, or the endpoints where one route has them all and they are soon added up. */
+  async readPlaces({ top, exchanges }, period, link, signal) {
+    if (top.route?.length > 1 || exchanges > MOST_ADDED)
+      return topList("Routes", "route", top.route, exchanges, link, { wide: true });
+    if (!exchanges) return null;
+    const answer = await getJson("/api/endpoints", { ...period.parameters, limit: LISTED }, signal);
+    return endpointList(answer, link);
   }
 
   readTools(period, signal) {
@@ -324,10 +339,6 @@ function timeBefore({ since, until }) {
 const unread = (title) => (error) =>
   errorText(error) === null ? null : section(title, el("p", { class: "bad" }, errorText(error)));
 
-/** How a latency moved against the period before, in percent. */
-function trend(now, before) {
-  if (now === null || before === null || before === undefined) return "";
-  const change = (now - before) / Math.max(before, 0.001);
-  if (Math.abs(change) < 0.05) return "steady";
-  return `${change > 0 ? "▲" : "▼"} ${change > 10 ? "over 1 000" : Math.round(Math.abs(change) * 100)} %`;
-}
+/** A latency, and how it moved against the period before. */
+const latencyFigure = (title, now, before, name) =>
+  statistic(title, percentileFigure(now, name), relative(now[name], before[name])?.text ?? "");

@@ -2,6 +2,8 @@
 
 import { el, gradeMark, unit } from "../lib/dom.js";
 import { ago, count, countOf, grade, money, short } from "../lib/format.js";
+import { nameOf, searchFor } from "../endpoints/rows.js";
+import { percentileOf } from "../endpoints/columns.js";
 import { kindTag } from "../lib/record-kind.js";
 
 const ROWS = 6;
@@ -187,6 +189,40 @@ export function topList(title, name, values, total, link, look = {}) {
     ),
     look,
   );
+}
+
+/** The endpoints of /api/endpoints, each leading to its requests. */
+export function endpointList({ rows, values }, link) {
+  if (!rows.length) return null;
+  const most = rows[0].exchanges;
+  const section = list(
+    "Endpoints",
+    "",
+    ["Endpoint", "Requests", "5xx", "p95"],
+    rows.slice(0, ROWS).map((row) => {
+      const search = searchFor(row, "endpoint");
+      const name = nameOf(row);
+      const failed = row.server_errors;
+      return shareRow(
+        [
+          el(
+            "td",
+            { title: row.value },
+            search === null ? name : el("a", { href: link(search) }, name),
+          ),
+          number(count(row.exchanges)),
+          number(failed ? el("span", { class: "bad" }, count(failed)) : unit("0")),
+          number(percentileOf(row.duration_ms, "p95")),
+        ],
+        row.exchanges / most,
+      );
+    }),
+    { wide: true },
+  );
+  section.classList.add("endpoints-most");
+  const all = el("a", { href: link("").replace("/requests", "/endpoints") }, `All ${values}`);
+  section.querySelector(".section-head").append(all);
+  return section;
 }
 
 export function keyList(values, keys, total, link) {

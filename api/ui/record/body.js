@@ -5,7 +5,7 @@ import { prettyJson, sizeText } from "../lib/format.js";
 import { cutMark, keptNote } from "./cut.js";
 import { hexLines, bytesOf } from "./hex.js";
 import { jsonTree } from "./json-tree.js";
-import { marked } from "../lib/redaction.js";
+import { marked } from "./redaction.js";
 
 const OMITTED = {
   __proto__: null,

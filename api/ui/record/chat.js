@@ -4,7 +4,7 @@ import { button, el, unit } from "../lib/dom.js";
 import { answerOf, sentIn } from "./conversation.js";
 import { cutMark } from "./cut.js";
 import { count, countOf, durationText, jsonText } from "../lib/format.js";
-import { marked } from "../lib/redaction.js";
+import { marked } from "./redaction.js";
 
 const ROLES = {
   __proto__: null,

@@ -3,7 +3,7 @@
 import { el } from "../lib/dom.js";
 import { durationText, sizeText } from "../lib/format.js";
 import { framesOf } from "./event-stream.js";
-import { marked } from "../lib/redaction.js";
+import { marked } from "./redaction.js";
 
 const MAX_ROWS = 500;
 

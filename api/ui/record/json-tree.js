@@ -1,7 +1,7 @@
 // JSON as a tree that folds. It is read token by token, so large numbers and repeated names stay as they were sent.
 
 import { el } from "../lib/dom.js";
-import { marked } from "../lib/redaction.js";
+import { marked } from "./redaction.js";
 
 const OPEN_LEVELS = 4;
 const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;

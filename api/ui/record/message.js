@@ -3,7 +3,7 @@
 import { el, unit } from "../lib/dom.js";
 import { bodyView } from "./body.js";
 import { count } from "../lib/format.js";
-import { marked, REDACTED } from "../lib/redaction.js";
+import { marked, REDACTED } from "./redaction.js";
 
 export function messageTab(record, side) {
   const part = record[side];

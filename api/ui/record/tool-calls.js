@@ -2,7 +2,7 @@
 
 import { el, gradeMark, unit } from "../lib/dom.js";
 import { durationText, jsonText } from "../lib/format.js";
-import { marked } from "../lib/redaction.js";
+import { marked } from "./redaction.js";
 
 export function toolsTab(record) {
   return record.tools.map((call) =>

@@ -4,7 +4,7 @@ import { button, el, unit } from "../lib/dom.js";
 import { count, countOf, durationText, moment, money, sizeText } from "../lib/format.js";
 import { getJson, errorText } from "../lib/api.js";
 import { bytesOf, hexLines } from "./hex.js";
-import { marked } from "../lib/redaction.js";
+import { marked } from "./redaction.js";
 
 const PAGE = 200;
 const SHOWN_BYTES = 64; // of a binary message

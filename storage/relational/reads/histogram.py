@@ -5,7 +5,7 @@
 from bisect import bisect_right
 from typing import Final, NamedTuple
 
-from storage.aggregates import HeatMap, Histogram, class_name
+from storage.aggregates import HeatMap, Histogram, HistogramBucket, class_name
 from storage.query import Filter
 from storage.relational.reads.few import few_exchanges
 from storage.relational.reads.scan import scan, seq_range, start_range
@@ -39,11 +39,13 @@ class Steps(NamedTuple):
     tallies: list[Tally]
     complete: bool
 
+    def buckets(self) -> list[HistogramBucket]:
+        return [tally.bucket(start) for tally, start in zip(self.tallies, self.starts, strict=True)]
+
 
 async def histogram(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
     found = await _read_steps(session, filter, since_us, until_us, buckets)
-    pairs = zip(found.tallies, found.starts, strict=True)
-    return Histogram([tally.bucket(start) for tally, start in pairs], found.step_us, found.complete)
+    return Histogram(found.buckets(), found.step_us, found.complete)
 
 
 async def heatmap(
@@ -51,7 +53,7 @@ async def heatmap(
 ) -> HeatMap:
     found = await _read_steps(session, filter, since_us, until_us, max_columns)
     bounds, counts = fold(found.tallies, max_rows)
-    return HeatMap(found.starts, found.step_us, bounds, counts, found.complete)
+    return HeatMap(found.buckets(), found.step_us, bounds, counts, found.complete)
 
 
 async def _read_steps(session: Session, filter: Filter, since_us: int, until_us: int, buckets: int) -> Steps:

@@ -49,9 +49,11 @@ async def test_a_heat_map_counts_by_time_and_duration(client: Client, world: Wor
     await fill(world)
     found = await (await client.get(f"/api/heatmap?{RANGE}&columns=12&rows=8", headers=BEARER)).json()
     assert found["complete"]
-    assert len(found["starts"]) == len(found["counts"]) == 12
+    assert len(found["buckets"]) == len(found["counts"]) == 12
     assert 0 < len(found["rows"]) <= 8
     assert sum(map(sum, found["counts"])) == 10
+    plain = await (await client.get(f"/api/histogram?{RANGE}&buckets=12", headers=BEARER)).json()
+    assert found["buckets"] == plain["buckets"]
     for row, bounds in enumerate(found["rows"]):
         search = f"query=duration:{bounds['min_ms']}ms..{bounds['max_ms']}ms"
         summary = await (await client.get(f"/api/summary?{RANGE}&{search}", headers=BEARER)).json()

@@ -1,6 +1,6 @@
 // Redactions in text become marked boxes, so that nobody takes them for what was sent.
 
-import { el } from "./dom.js";
+import { el } from "../lib/dom.js";
 
 export const REDACTED = /(\[REDACTED(?::[0-9a-f]+)?\])/;
 
