@@ -26,7 +26,7 @@ from tests.support.sidelog import Sidelog
 PAGES: Final = (
     *("/", "/?period=24h", "/?period=7d", "/requests", "/requests?facets=1", "/requests?facets=1&period=24h"),
     *("/requests?facets=1&period=7d", "/requests?filter=status:5xx&period=7d", "/requests?filter=service:service-7"),
-    *("/mcp-logs", "/request-logs", "/keys", "/health"),
+    *("/endpoints", "/mcp-logs", "/request-logs", "/keys", "/health"),
 )
 UPSTREAM: Final = "http://127.0.0.1:9"
 
