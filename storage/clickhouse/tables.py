@@ -1,7 +1,8 @@
-"""The tables of records, and the views that the reads of `storage.relational` find in their place.
+"""The tables of records, and how those of their rows are read that are committed.
 
-Strategy: rows are written to `record_rows`; `records` shows those of them that are committed, each once. What the other
-backends keep beside the rows is read from them here: `spans` is the journal.
+Strategy: `RECORDS` with the condition `IS_COMMITTED` is every committed row, once. What other backends keep beside the
+rows is read from what is there: `spans` is a view of the journal. Rows are no view: version 18 reads all of it before
+the first condition, 100 rows of 3.2 million in 4.6 s instead of 0.08.
 """
 
 from typing import Final
@@ -16,8 +17,8 @@ from storage.relational.time_ranges import DAY_US
 
 _RECORD_ROWS: Final = f"""CREATE TABLE IF NOT EXISTS record_rows ({", ".join(f"{n} {t}" for n, t in ROW_TYPES.items())})
 ENGINE = ReplacingMergeTree(attempt) PARTITION BY intDiv(started_at_us, {DAY_US}) ORDER BY seq"""
-_RECORDS: Final = """CREATE VIEW IF NOT EXISTS records AS
-SELECT * FROM record_rows FINAL WHERE seq <= (SELECT max(last_seq) FROM commits)"""
+RECORDS: Final = "record_rows FINAL"
+IS_COMMITTED: Final = "seq <= (SELECT max(last_seq) FROM commits)"
 # Null where there is none: version 18 says 0 of the least of no numbers.
 _SPANS: Final = """CREATE VIEW IF NOT EXISTS spans AS
 SELECT toNullable(first_seq) AS first_seq, toNullable(last_seq) AS last_seq,
@@ -38,5 +39,5 @@ DIALECT: Final = Dialect(
 
 async def create(link: Link) -> None:
     """Make what is not there yet."""
-    for statement in (COMMITS, DICTIONARY, _RECORD_ROWS, _RECORDS, _SPANS):
+    for statement in (COMMITS, DICTIONARY, _RECORD_ROWS, _SPANS):
         await link.execute(statement, limit_s=LIMIT_S)

@@ -9,7 +9,7 @@ from storage.clickhouse.dictionary import Dictionary, Values, text_id
 from storage.clickhouse.epochs import Epochs
 from storage.clickhouse.journal import Insert, Journal, Span, Turn, Work
 from storage.clickhouse.link import Link
-from storage.clickhouse.tables import DIALECT, create
+from storage.clickhouse.tables import DIALECT, IS_COMMITTED, RECORDS, create
 from storage.errors import StorageRejected
 from storage.query import Filter, Scope, matches
 from storage.record import Record, Stream
@@ -37,7 +37,7 @@ async def store(link: Link, records: Sequence[Record]) -> None:
 
 async def found(link: Link, where: str = "1 = 1", parameters: Sequence[object] = ()) -> list[Record]:
     """Read the records that fulfil a condition."""
-    sql = f"SELECT {', '.join(COLUMNS)} FROM records WHERE {where} ORDER BY seq"
+    sql = f"SELECT {', '.join(COLUMNS)} FROM {RECORDS} WHERE {IS_COMMITTED} AND {where} ORDER BY seq"
     rows = await link.fetch(sql, parameters, limit_s=30)
     known = await Dictionary(link).texts(numbers_of(rows))
     return [decode(row, known) for row in rows]
@@ -53,6 +53,16 @@ async def test_every_field_is_kept(link: Link) -> None:
     records.append(make_record(data=bytes(range(256)), marks=b"\xff\0" * 16, client_ip="2001:db8::1"))
     await store(link, records)
     assert await found(link) == records
+
+
+async def test_rows_without_a_commit_are_not_read(link: Link) -> None:
+    """What an attempt left behind is not seen, above the last commit or below it."""
+    await create(link)
+    left, kept = [make_record(), make_record()], make_record()
+    await link.insert("record_rows", columns_of(left, Turn(1, 1), {}), limit_s=30)
+    assert await found(link) == []
+    await store(link, [kept])
+    assert await found(link) == [kept]
 
 
 async def test_a_request_id_of_its_own_is_a_mark(link: Link) -> None:
