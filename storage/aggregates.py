@@ -284,22 +284,20 @@ class TopRow:
     """Of status 5xx."""
     request_bytes: int = 0
     response_bytes: int = 0
-    cost_usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano_usd: int = 0
+    """Billionths of a dollar."""
     durations: Latencies = field(default_factory=Latencies)
 
     @property
     def duration(self) -> Percentiles:
         return self.durations.percentiles()
 
-    def add(self, counts: Sequence[float]) -> None:
-        """Add records, their durations apart: how many, of them 4xx and 5xx, bytes in and out, cost."""
-        exchanges, client_errors, server_errors, request_bytes, response_bytes = map(int, counts[:5])
-        self.exchanges += exchanges
-        self.client_errors += client_errors
-        self.server_errors += server_errors
-        self.request_bytes += request_bytes
-        self.response_bytes += response_bytes
-        self.cost_usd += float(counts[5])
+    def add(self, counts: Sequence[int]) -> None:
+        """Add records, their durations apart: counts in the order of `TOP_COUNTS`."""
+        for name, count in zip(TOP_COUNTS, counts, strict=True):
+            setattr(self, name, getattr(self, name) + int(count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +322,15 @@ class TopSeries:
     """False when only the newest were counted."""
 
 
+TOP_COUNTS: Final = (
+    "exchanges", "client_errors", "server_errors", "request_bytes", "response_bytes",
+    "input_tokens", "output_tokens", "cost_nano_usd",
+)  # fmt: skip
+"""What is counted in a `TopRow`, as its fields are called."""
+OTHERS: Final = "{other}"
+"""How values are called that rollups do not count apart."""
+
+
 def names_of(record: Record, columns: Sequence[str]) -> Names:
     values = (getattr(record, column) for column in columns)
     return tuple(None if value is None else str(value) for value in values)
@@ -338,12 +345,7 @@ def most(rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names
         if known is None:
             found[names] = replace(row, names=names)
             continue
-        known.exchanges += row.exchanges
-        known.client_errors += row.client_errors
-        known.server_errors += row.server_errors
-        known.request_bytes += row.request_bytes
-        known.response_bytes += row.response_bytes
-        known.cost_usd += row.cost_usd
+        known.add([getattr(row, name) for name in TOP_COUNTS])
         known.durations = known.durations.plus(row.durations)
     return sorted(found.values(), key=_place)
 

@@ -40,9 +40,13 @@ EVERYTHING = Scope()
 _UNENCODED: Final = "/!$&'()*+,;=:@~"
 """Characters that clients leave as they are in a path (RFC 3986 §3.3)."""
 ROLLUP_METHODS: Final = frozenset(
-    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
+    (
+        *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"),
+        *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL"),
+    )
 )
-"""Methods that rollups count apart (RFC 9110 §9.3 and RFC 5789); clients may invent others without end."""
+"""Methods that rollups and metrics count apart (RFC 9110 §9.3, RFC 5789, those of WebDAV and its heirs); clients may
+invent others without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

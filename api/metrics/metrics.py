@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from api.metrics.call_metrics import CallMetrics
 from api.stream.tail import Tail
 from storage.ledger import DROP_REASONS, Ledger
+from storage.query import ROLLUP_METHODS
 from storage.record import Entry
 
 MAX_ROUTES: Final = 1000
@@ -26,13 +27,6 @@ MAX_ROUTES: Final = 1000
 OTHER: Final = "other"
 NO_ROUTE: Final = "none"
 """Label of exchanges that matched no route."""
-KNOWN_METHODS: Final = frozenset(
-    (
-        *("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"),
-        *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "MKCALENDAR", "ACL"),
-    )
-)
-"""Methods that may be labels: a client may invent others without end."""
 BATCH_BUCKETS_RECORDS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
 """Bounds of `batch_records`, up to the default `batch_max_records`."""
 
@@ -294,7 +288,7 @@ class Metrics:
 def worker_families(totals: WorkerTotals) -> Iterator[Metric]:
     requests: dict[tuple[str, ...], int] = {}
     for (route, method, status), count in totals.requests.items():
-        labels = (route or NO_ROUTE, method if method in KNOWN_METHODS else "OTHER", status)
+        labels = (route or NO_ROUTE, method if method in ROLLUP_METHODS else "OTHER", status)
         requests[labels] = requests.get(labels, 0) + count
     yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
     yield counters("request_bytes", "Body bytes received from clients.", ["route"], by_route(totals.request_bytes))

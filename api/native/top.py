@@ -1,9 +1,10 @@
 """Endpoints, and whatever else records are grouped by: how many requests, what failed, bytes, latency and cost of each.
 
-A group is also made of a header, or of a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`.
-The newest records of a filter are added up, as many as the time budget of the store allows; `complete` and `seen` say
-whether and how many. With a range of time, `before` is the same of the period of that length before it, and `buckets`
-asks for the requests of each over time, except of headers and places in bodies, which take long to be read.
+A group is also made of a header, or of a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`. Rollups tell
+all of a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
+store allows; `complete` and `seen` say whether and how many. With a range of time, `before` is the same of the period
+of that length before it, and `buckets` asks for the requests of each over time, except of headers and places in bodies,
+which take long to be read.
 """
 
 from dataclasses import replace
@@ -49,6 +50,8 @@ class TopRowShown(ApiObject):
     request_bytes: int
     response_bytes: int
     duration_ms: PercentilesShown
+    input_tokens: int
+    output_tokens: int
     cost_usd: float
     before: BeforeShown | None
     series: list[int] | None
@@ -168,7 +171,9 @@ def _shown(row: TopRow, by: str, known: TopRow | None, before: Top | None, seen:
         request_bytes=row.request_bytes,
         response_bytes=row.response_bytes,
         duration_ms=percentiles_shown(row.duration),
-        cost_usd=round(row.cost_usd, 9),
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        cost_usd=row.cost_nano_usd / 10**9,
         before=None
         if before is None
         else BeforeShown(

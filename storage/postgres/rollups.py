@@ -22,6 +22,7 @@ from storage.relational.rollups import (
     HISTOGRAMS,
     LEAST,
     LIMITED,
+    LIMITED_BY_ENDPOINT,
     LIMITED_BY_STATUS,
     MEASURES,
     MOST,
@@ -75,18 +76,23 @@ _EMPTY: Final = {
 }
 _MERGE: Final = {table: _merging(table, (period, *keys)) for tables, keys in CUBES for table, period in tables.values()}
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"
-_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM sidelog.rollups WHERE hour = $1"
-_COUNTED_BY_STATUS: Final = (
-    f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM sidelog.status_rollups WHERE hour = $1"
-)
+_COUNTED: Final = [
+    f"SELECT DISTINCT {', '.join(columns)} FROM sidelog.{table} WHERE hour = $1"
+    for columns, table in (
+        (LIMITED, "rollups"),
+        (LIMITED_BY_STATUS, "status_rollups"),
+        (LIMITED_BY_ENDPOINT, "endpoint_rollups"),
+    )
+]
+"""What an hour counts apart, in the order of `Limits.learn`."""
 
 
 async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:
     """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1, and what is empty."""
     for hour in limits.unknown(rollups.hours):
-        known, by_status = [await connection.fetch(sql, hour) for sql in (_COUNTED_APART, _COUNTED_BY_STATUS)]
-        limits.learn(hour, known, by_status)
-    admitted = rollups.admitted(limits, (await find(connection, {"host": tuple(rollups.hosts)}))["host"])
+        limits.learn(hour, *[await connection.fetch(sql, hour) for sql in _COUNTED])
+    ids = await find(connection, {"host": tuple(rollups.hosts), "endpoint": tuple(rollups.endpoints)})
+    admitted = rollups.admitted(limits, ids["host"], ids["endpoint"])
     if admitted.capped:
         await connection.execute(_CAP, admitted.capped)
     for table, sums in admitted.by_table():

@@ -1,24 +1,24 @@
 """Rollups as SQL: the rows of a range of time, and which tables can tell at all.
 
 Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
-UNION ALL. Of both there are two; those by status have a twentieth of the rows, and are read wherever they can tell.
+UNION ALL. Of both there are three; those by status have a twentieth of the rows, and are read wherever they can tell.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from storage.aggregates import Latencies
 from storage.query import Filter
-from storage.relational.rollups import HISTOGRAMS, LEAST, LIMITED, LIMITED_BY_STATUS, MOST, STATUS_TABLES, TABLES
+from storage.relational.rollups import ALL_LIMITED, ENDPOINT_TABLES, HISTOGRAMS, LEAST, MOST, STATUS_TABLES, TABLES
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where, rollup_conditions, texts
 from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, without_time
 
 Tables = Mapping[Tier, tuple[str, str]]
 """Tier → its table, and the column that numbers its periods."""
-_LIMITED: Final = (*LIMITED, *LIMITED_BY_STATUS)
 
 
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
@@ -42,11 +42,19 @@ def can_count_by_status(filter: Filter, capped_dimensions: int) -> bool:
     return known == without_time(filter) and not _is_capped(filter, capped_dimensions)
 
 
+def can_count_by_endpoint(filter: Filter, capped_dimensions: int) -> bool:
+    """Whether the rollups by endpoint can count a filter's records, its time apart; see `can_count`."""
+    others = replace(without_time(filter), endpoints=())
+    return others.has_only_rollup_dimensions and not filter.keys and not _is_capped(filter, capped_dimensions)
+
+
 def tables_for(filter: Filter, capped_dimensions: int) -> Tables | None:
     """Choose the tables that count a filter's records, its time apart; None when only rows can tell."""
     if can_count_by_status(filter, capped_dimensions):
         return STATUS_TABLES
-    return TABLES if can_count(filter, capped_dimensions) else None
+    if can_count(filter, capped_dimensions):
+        return TABLES
+    return ENDPOINT_TABLES if can_count_by_endpoint(filter, capped_dimensions) else None
 
 
 async def rollup_where(session: Session, filter: Filter) -> Where | None:
@@ -77,7 +85,12 @@ def during(where: Where, hours: Hours, dialect: Dialect) -> Where:
 
 
 def _is_capped(filter: Filter, capped_dimensions: int) -> bool:
-    return any(capped_dimensions >> _LIMITED.index(name) & 1 for name in texts(filter) if name in _LIMITED)
+    return holds_others(capped_dimensions, texts(filter))
+
+
+def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
+    """Whether rollups hold `OTHER` in one of some columns."""
+    return any(capped_dimensions >> ALL_LIMITED.index(name) & 1 for name in columns if name in ALL_LIMITED)
 
 
 def rollup_rows(

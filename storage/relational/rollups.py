@@ -1,8 +1,9 @@
 """Counts per combination of dimensions: those of one batch, and which values an hour counts apart. Pure.
 
 Strategy: one row per combination and hour, and one per combination and day, so that long ranges read few rows; and
-the same without the two dimensions that make most rows, key and method, but with status, host and error type. Records
-are added up in memory; a backend merges the sums in its transaction.
+the same without the two dimensions that make most rows, key and method, but with status, host and error type; and the
+same once more without the key, but by endpoint. Records are added up in memory; a backend merges the sums in its
+transaction.
 
 Invariant: a rollup row is the exact sum of the committed records of its hour (or day) and dimensions that retention and
 erasure have not taken out; the least and the most of latencies are those of all that ever came. An hour counts
@@ -10,7 +11,7 @@ erasure have not taken out; the least and the most of latencies are those of all
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import add
 from typing import Final, TypeVar
 
@@ -34,6 +35,9 @@ LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_
 """Dimensions that traffic may fill without end; a bit each in the store's `capped_dimensions`."""
 LIMITED_BY_STATUS: Final = ("host", "error_type")
 """The same of the rollups by status; the bits that follow."""
+LIMITED_BY_ENDPOINT: Final = ("endpoint",)
+"""The same of those by endpoint."""
+ALL_LIMITED: Final = (*LIMITED, *LIMITED_BY_STATUS, *LIMITED_BY_ENDPOINT)
 KEYS: Final = (*DIMENSIONS, "status_class")
 """The columns of the tables' keys, after the period."""
 STATUS_TABLES: Final[dict[Tier, tuple[str, str]]] = {
@@ -44,10 +48,24 @@ BY_STATUS: Final = (*(name for name in DIMENSIONS if name not in ("key_id", "met
 STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class")
 """The same of the rollups by status; class is there so that the same conditions fit both."""
 
-CUBES: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS))
+ENDPOINT_TABLES: Final[dict[Tier, tuple[str, str]]] = {
+    "hour": ("endpoint_rollups", "hour"),
+    "day": ("endpoint_rollups_daily", "day"),
+}
+BY_ENDPOINT: Final = (*(name for name in DIMENSIONS if name != "key_id"), *LIMITED_BY_ENDPOINT)
+ENDPOINT_KEYS: Final = (*BY_ENDPOINT, "status_class")
+
+CUBES: Final = ((TABLES, KEYS), (STATUS_TABLES, STATUS_KEYS), (ENDPOINT_TABLES, ENDPOINT_KEYS))
 """All tables, and the columns of their keys after the period."""
 
-MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes")
+MEASURES: Final = (
+    "exchanges", "events", "request_bytes", "response_bytes", "input_tokens", "output_tokens", "cost_nano_usd",
+)  # fmt: skip
+"""Whole numbers all of them, so that what is taken off leaves nothing behind."""
+NANO: Final = 10**9
+MAX_TOKENS: Final = 10**12
+MAX_COST_USD: Final = 1000
+"""Of one call, in sums: what somebody claims must not overflow them before nine million others claim it too."""
 LEAST: Final = ("duration_least_us", "first_byte_least_us")
 MOST: Final = ("duration_most_us", "first_byte_most_us")
 HISTOGRAMS: Final = ("durations", "first_bytes")
@@ -55,9 +73,10 @@ HISTOGRAMS: Final = ("durations", "first_bytes")
 COLUMNS: Final = (*MEASURES, *LEAST, *MOST, *HISTOGRAMS)
 """What the tables hold beside their keys."""
 _METHOD: Final = DIMENSIONS.index("method")
-_ADMITTED: Final = (*DIMENSIONS, *LIMITED_BY_STATUS)
-_LIMITED_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in (*LIMITED, *LIMITED_BY_STATUS))
+_ADMITTED: Final = (*DIMENSIONS, *LIMITED_BY_STATUS, *LIMITED_BY_ENDPOINT)
+_LIMITED_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in ALL_LIMITED)
 _STATUS_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in BY_STATUS)
+_ENDPOINT_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in BY_ENDPOINT)
 _REMEMBERED_HOURS: Final = 4
 """Records come in about the order of their time: the hour that runs, and the one before."""
 
@@ -107,11 +126,14 @@ class Admitted:
     """By `KEYS`."""
     statuses: Sums
     """By `STATUS_KEYS`."""
+    endpoints: Sums
+    """By `ENDPOINT_KEYS`."""
     capped: int
     """Bits of the dimensions that hold `OTHER`."""
 
     def by_table(self) -> Iterator[tuple[str, Sums]]:
-        for tables, hours in ((TABLES, self.hours), (STATUS_TABLES, self.statuses)):
+        sums = self.hours, self.statuses, self.endpoints
+        for (tables, _), hours in zip(CUBES, sums, strict=True):
             yield tables["hour"][0], hours
             yield tables["day"][0], by_day(hours)
 
@@ -152,21 +174,27 @@ class Limits:
             del self._hours[hour]
         return sorted(wanted - self._hours.keys())
 
-    def learn(self, hour: int, rows: Iterable[Iterable[int]], by_status: Iterable[Iterable[int]] = ()) -> None:
+    def learn(
+        self,
+        hour: int,
+        rows: Iterable[Iterable[int]],
+        by_status: Iterable[Iterable[int]] = (),
+        by_endpoint: Iterable[Iterable[int]] = (),
+    ) -> None:
         """Note what an hour counts apart so far.
 
         Args:
             hour: Which.
             rows: Its combinations of the limited dimensions, the first ones.
             by_status: Those of `LIMITED_BY_STATUS`, where `rows` do not have them.
+            by_endpoint: The same of `LIMITED_BY_ENDPOINT`.
         """
         values: list[set[int]] = [set() for _ in self._places]
-        for row in rows:
-            for known, value in zip(values, row, strict=False):
-                known.add(value)
-        for row in by_status:
-            for known, value in zip(values[len(LIMITED) :], row, strict=True):
-                known.add(value)
+        ends = len(LIMITED), len(LIMITED) + len(LIMITED_BY_STATUS)
+        for first, combinations in ((0, rows), (ends[0], by_status), (ends[1], by_endpoint)):
+            for row in combinations:
+                for known, value in zip(values[first:], row, strict=False):
+                    known.add(value)
         self._hours[hour] = [known - {0} for known in values]
 
     def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
@@ -189,8 +217,8 @@ class Rollups:
     """The counts of one batch, or of the records that one statement takes out."""
 
     def __init__(self) -> None:
-        self._sums: dict[Counted, tuple[list[int], list[int], list[int]]] = {}
-        """Numbers, durations and first bytes, in the order of `Measured`."""
+        self._sums: dict[Counted, dict[str | None, tuple[list[int], list[int], list[int]]]] = {}
+        """By endpoint: numbers, durations and first bytes, in the order of `Measured`."""
 
     @property
     def hours(self) -> set[int]:
@@ -200,17 +228,28 @@ class Rollups:
     def hosts(self) -> set[str]:
         return {host for *_, host, _ in self._sums if host is not None}
 
+    @property
+    def endpoints(self) -> set[str]:
+        return {endpoint for cells in self._sums.values() for endpoint in cells if endpoint is not None}
+
     def add(self, record: Record, dimensions: Dimensions, error_type: int = 0) -> None:
         first_byte_us = record.first_byte_us
         key = (
             record.started_at_us // HOUR_US, dimensions, record.status or 0, error_type, record.host, record.keyed,
         )  # fmt: skip
-        cell = self._sums.get(key)
+        cells = self._sums.get(key)
+        if cells is None:
+            cells = self._sums[key] = {}
+        cell = cells.get(record.endpoint)
         if cell is None:
-            cell = self._sums[key] = ([0] * len(MEASURES), [], [])
+            cell = cells[record.endpoint] = ([0] * len(MEASURES), [], [])
         numbers, durations, first_bytes = cell
         numbers[2] += record.request_bytes
         numbers[3] += record.response_bytes
+        if record.input_tokens is not None or record.output_tokens is not None or record.cost_usd is not None:
+            numbers[4] += min(record.input_tokens or 0, MAX_TOKENS)
+            numbers[5] += min(record.output_tokens or 0, MAX_TOKENS)
+            numbers[6] += cost_nano_usd(record)
         if record.kind == "event":
             numbers[1] += 1
             return
@@ -219,26 +258,35 @@ class Rollups:
         if first_byte_us is not None:
             first_bytes.append(first_byte_us)
 
-    def admitted(self, limits: Limits, hosts: Mapping[str, int]) -> Admitted:
+    def admitted(self, limits: Limits, hosts: Mapping[str, int], endpoints: Mapping[str, int]) -> Admitted:
         """Return the sums by hour within limits that know all `hours`.
 
         Args:
             limits: That apply.
             hosts: The dictionary ids of all `hosts`.
+            endpoints: Those of all `endpoints`.
         """
-        admitted: Sums = {}
-        statuses: Sums = {}
+        admitted = Admitted({}, {}, {}, 0)
         capped = 0
-        for (hour, dimensions, status, error_type, host, is_keyed), cell in self._sums.items():
-            numbers, durations, first_bytes = cell
-            counts = Measured(numbers, Latencies.of(durations), Latencies.of(first_bytes))
-            kept, bits = limits.admit(hour, (*dimensions, 0 if host is None else hosts[host], error_type))
-            capped |= bits
+        for (hour, dimensions, status, error_type, host, is_keyed), cells in self._sums.items():
+            alike = (*dimensions, 0 if host is None else hosts[host], error_type)
             class_ = status // 100
-            _merge(admitted, (hour, *kept[: len(DIMENSIONS)], class_), counts)
+            total = Measured([0] * len(MEASURES), Latencies(), Latencies())
+            kept: Dimensions = ()
+            for endpoint, (numbers, durations, first_bytes) in cells.items():
+                counts = Measured(numbers, Latencies.of(durations), Latencies.of(first_bytes))
+                kept, bits = limits.admit(hour, (*alike, 0 if endpoint is None else endpoints[endpoint]))
+                capped |= bits
+                _merge(admitted.endpoints, (hour, *[kept[place] for place in _ENDPOINT_PLACES], class_), counts)
+                total = total.plus(counts)
+            _merge(admitted.hours, (hour, *kept[: len(DIMENSIONS)], class_), total)
             by_status = [kept[place] for place in _STATUS_PLACES]
-            _merge(statuses, (hour, *by_status, int(is_keyed), status, class_), counts)
-        return Admitted(admitted, statuses, capped)
+            _merge(admitted.statuses, (hour, *by_status, int(is_keyed), status, class_), total)
+        return replace(admitted, capped=capped)
+
+
+def cost_nano_usd(record: Record) -> int:
+    return round(min(record.cost_usd or 0.0, MAX_COST_USD) * NANO)
 
 
 def _merge(sums: Sums, key: tuple[int, ...], counts: Measured) -> None:

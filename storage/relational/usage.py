@@ -20,7 +20,7 @@ from storage.record import Record
 from storage.relational.reads.scan import scan
 from storage.relational.rollup_sql import can_count as has_rollups
 from storage.relational.rollup_sql import during, rollup_where, sums
-from storage.relational.rollups import LIMITED, OTHER, Limits
+from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, OTHER, Limits, cost_nano_usd
 from storage.relational.session import Rows, Session
 from storage.relational.sql import Texts, Where, texts
 from storage.relational.time_ranges import HOUR_US, Hours, hours_around, split
@@ -36,10 +36,6 @@ OTHERS: Final = "other"
 CAPPED_SHIFT: Final = 16
 """Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are of the rollups."""
 _EVENTS_SHIFT: Final = CAPPED_SHIFT + len(DIMENSIONS)
-_NANO: Final = 10**9
-_MAX_TOKENS: Final = 10**12
-_MAX_COST_USD: Final = 1000
-"""Of one call, in sums: what somebody claims must not overflow them before nine million others claim it too."""
 
 Key = tuple[int, ...]
 """Hour, dimensions."""
@@ -160,7 +156,7 @@ class UsageTally:
 def total(models: Iterable[ModelUsage]) -> ModelUsage:
     measures: Measures = [0] * len(MEASURES)
     for model in models:
-        _add(measures, (*(getattr(model, name) for name in MEASURES[:-1]), round(model.cost_usd * _NANO)))
+        _add(measures, (*(getattr(model, name) for name in MEASURES[:-1]), round(model.cost_usd * NANO)))
     return _usage(None, None, measures)
 
 
@@ -212,18 +208,25 @@ async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool
     return await scan(session, calls_of(filter), _SCANNED, " GROUP BY provider, model", add)
 
 
+def token_sum(name: str) -> str:
+    """Write the sum of a column of tokens of rows."""
+    return f"sum(CASE WHEN {name} > {MAX_TOKENS} THEN {MAX_TOKENS} ELSE coalesce({name}, 0) END)"
+
+
+def cost_sum() -> str:
+    """Write the sum of the cost of rows, as `storage.relational.rollups.cost_nano_usd` makes it of each."""
+    return (
+        f"sum(CASE WHEN cost_usd > {MAX_COST_USD} THEN {MAX_COST_USD * NANO} "
+        f"ELSE CAST(round(coalesce(cost_usd, 0) * {NANO}) AS BIGINT) END)"
+    )
+
+
 def _scanned() -> str:
-    tokens = ", ".join(
-        f"sum(CASE WHEN {name} > {_MAX_TOKENS} THEN {_MAX_TOKENS} ELSE coalesce({name}, 0) END)" for name in TOKENS
-    )
+    tokens = ", ".join(map(token_sum, TOKENS))
     has_tokens = " OR ".join(f"{name} IS NOT NULL" for name in TOKENS)
-    cost = (
-        f"CASE WHEN cost_usd > {_MAX_COST_USD} THEN {_MAX_COST_USD * _NANO} "
-        f"ELSE CAST(round(coalesce(cost_usd, 0) * {_NANO}) AS BIGINT) END"
-    )
     return (
         f"SELECT provider, model, count(*), sum(CASE WHEN {has_tokens} THEN 1 ELSE 0 END), count(cost_usd), {tokens}, "
-        f"sum({cost})"
+        f"{cost_sum()}"
     )
 
 
@@ -233,15 +236,14 @@ _SCANNED: Final = _scanned()
 def measures_of(record: Record) -> Measures:
     tokens = [getattr(record, name) for name in TOKENS]
     has_tokens = any(count is not None for count in tokens)
-    counts = (min(count or 0, _MAX_TOKENS) for count in tokens)
-    cost = round(min(record.cost_usd or 0.0, _MAX_COST_USD) * _NANO)
-    return [1, int(has_tokens), int(record.cost_usd is not None), *counts, cost]
+    counts = (min(count or 0, MAX_TOKENS) for count in tokens)
+    return [1, int(has_tokens), int(record.cost_usd is not None), *counts, cost_nano_usd(record)]
 
 
 def _usage(provider: str | None, model: str | None, measures: Measures) -> ModelUsage:
     *counts, cost = measures
     return ModelUsage(
-        provider=provider, model=model, cost_usd=cost / _NANO, **dict(zip(MEASURES[:-1], counts, strict=True))
+        provider=provider, model=model, cost_usd=cost / NANO, **dict(zip(MEASURES[:-1], counts, strict=True))
     )
 
 

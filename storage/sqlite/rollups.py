@@ -12,6 +12,7 @@ from storage.relational.rollups import (
     HISTOGRAMS,
     LEAST,
     LIMITED,
+    LIMITED_BY_ENDPOINT,
     LIMITED_BY_STATUS,
     MEASURES,
     MOST,
@@ -56,23 +57,30 @@ def deletion(table: str, keys: Sequence[str]) -> str:
 _UPSERTS: Final = {
     table: _upsert(table, (period, *keys)) for tables, keys in CUBES for table, period in tables.values()
 }
-_COUNTED: Final = ("exchanges", "events")
+_COUNTS: Final = ("exchanges", "events")
 _EMPTIED: Final = {
-    table: _emptied(table, (period, *keys), _COUNTED) for tables, keys in CUBES for table, period in tables.values()
+    table: _emptied(table, (period, *keys), _COUNTS) for tables, keys in CUBES for table, period in tables.values()
 }
 _DELETIONS: Final = [
     (tier, deletion(table, (period, *keys))) for tables, keys in CUBES for tier, (table, period) in tables.items()
 ]
-_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(LIMITED)} FROM rollups WHERE hour = ?"
-_COUNTED_BY_STATUS: Final = f"SELECT DISTINCT {', '.join(LIMITED_BY_STATUS)} FROM status_rollups WHERE hour = ?"
+_COUNTED: Final = [
+    f"SELECT DISTINCT {', '.join(columns)} FROM {table} WHERE hour = ?"
+    for columns, table in (
+        (LIMITED, "rollups"),
+        (LIMITED_BY_STATUS, "status_rollups"),
+        (LIMITED_BY_ENDPOINT, "endpoint_rollups"),
+    )
+]
+"""What an hour counts apart, in the order of `Limits.learn`."""
 
 
 def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, sign: int = 1) -> None:
     """Add counts to the tables, inside the batch's transaction; take them off with a sign of -1, and what is empty."""
     for hour in limits.unknown(rollups.hours):
-        known, by_status = (connection.execute(sql, (hour,)) for sql in (_COUNTED_APART, _COUNTED_BY_STATUS))
-        limits.learn(hour, known, by_status)
-    admitted = rollups.admitted(limits, find(connection, {"host": tuple(rollups.hosts)})["host"])
+        limits.learn(hour, *[connection.execute(sql, (hour,)) for sql in _COUNTED])
+    ids = find(connection, {"host": tuple(rollups.hosts), "endpoint": tuple(rollups.endpoints)})
+    admitted = rollups.admitted(limits, ids["host"], ids["endpoint"])
     if admitted.capped:
         connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (admitted.capped,))
     for table, sums in admitted.by_table():

@@ -54,6 +54,14 @@ FILTERS = (
     Filter(since_us=-(1 << 70), until_us=1 << 70),
     Filter(seq_after=30, seq_until=200, kind="all"),
 )
+ENDPOINT_FILTERS = (
+    Filter(endpoints=("a", "A"), kind="all"),
+    Filter(endpoints=("a",), methods=("GET",), levels=("info", "warn"), scope=Scope(projects=("a",))),
+    Filter(endpoints=("", "unknown"), status_classes=(2, 5)),
+    Filter(endpoints=("a", "b"), since_us=HOUR + HOUR_US // 2, until_us=HOUR + 28 * HOUR_US + 5),
+    Filter(endpoints=("a",), statuses=(404,)),
+)
+"""Some of which only the rollups by endpoint can tell, and only in part."""
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name, scope="module")
@@ -106,7 +114,7 @@ def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
     assert {value.value for value in found["host"]} <= hosts
 
 
-@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS])
 @pytest.mark.parametrize("by", TOP_FIELDS)
 def test_top_adds_up_by_a_field(reader: Reader, filter: Filter, by: str) -> None:
     """Each value of a field has the sums of its exchanges, most frequent first, and nothing out of scope is there."""
@@ -209,7 +217,7 @@ def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
     assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
 
 
-@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS])
 def test_percentiles_of_many_are_told_from_buckets(
     reader: Reader, filter: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,13 +225,14 @@ def test_percentiles_of_many_are_told_from_buckets(
     for module in (few, model):
         monkeypatch.setattr(module, "EXACT_ROWS", 0)
     assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
-    assert reader.wait(reader.store.top(filter, "route")) == model.top(reader.records, filter, "route")
+    for by in ("route", "endpoint", "status", "key"):
+        assert reader.wait(reader.store.top(filter, by)) == model.top(reader.records, filter, by)
     for since_us, until_us in ((HOUR, HOUR + 30 * HOUR_US), (HOUR + 17, HOUR + 5 * HOUR_US)):
         found = reader.wait(reader.store.histogram(filter, since_us, until_us, 7))
         assert found == model.histogram(reader.records, filter, since_us, until_us, 7)
 
 
-@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS])
 def test_a_count_is_exact_across_hours(reader: Reader, filter: Filter) -> None:
     """A range of time that cuts hours is counted as exactly as one that does not."""
     reader.check(filter)

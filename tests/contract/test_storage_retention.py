@@ -51,6 +51,8 @@ async def check(store: Storage, records: list[Record], floor_us: int, last_seq: 
         counted = await store.count(filter)
         assert (counted.exchanges + counted.events, counted.exact) == (len(expected), True)
         assert await store.facets(filter, tuple(FACETS)) == model.facets(left, filter, tuple(FACETS))
+        for by in ("endpoint", "status"):
+            assert await store.top(filter, by) == model.top(left, filter, by)
         summary = replace(await store.summary(filter), rate_per_s=None)
         assert summary == replace(model.summary(left, filter), rate_per_s=None)
         for steps in (1, 30):

@@ -179,14 +179,21 @@ def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[in
     for record in records:
         if record.kind == "exchange" and matches(replace(filter, kind="exchange"), record):
             payload, status = (payloads or {}).get(record.seq), (record.status or 0) // 100
-            names = names_of(record, TOP_FIELDS[by]) if by in TOP_FIELDS else group_names(payload, by)
-            counts = (1, status == 4, status == 5, record.request_bytes, record.response_bytes, record.cost_usd or 0.0)
+            names = top_names(record, by) if by in TOP_FIELDS else group_names(payload, by)
+            *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
+            sizes = record.request_bytes, record.response_bytes, input_tokens, output_tokens, cost
             row = found.setdefault(names, TopRow(names))
-            row.add(counts)
+            row.add((1, status == 4, status == 5, *sizes))
             measure(row.durations, record.duration_us)
     seen = sum(row.exchanges for row in found.values())
     forget_values(seen, *(row.durations for row in found.values()))
     return Top(most(found.values()), seen, complete=True)
+
+
+def top_names(record: Record, by: str) -> Names:
+    """Read the values of a field; methods that clients invented are none."""
+    names = names_of(record, TOP_FIELDS[by])
+    return (None, *names[1:]) if by == "endpoint" and record.method not in ROLLUP_METHODS else names
 
 
 def top_series(
@@ -198,7 +205,7 @@ def top_series(
     counts: dict[Names, list[int]] = {}
     for record in records:
         if matches(wanted, record):
-            names = names_of(record, TOP_FIELDS[by])
+            names = top_names(record, by)
             counts.setdefault(names, [0] * len(starts))[(record.started_at_us - starts[0]) // step] += 1
     return TopSeries(starts[0] if starts else since_us, step, counts, complete=True)
 

@@ -4,6 +4,9 @@ CREATE TABLE sidelog.measures (
     events bigint NOT NULL,
     request_bytes bigint NOT NULL,
     response_bytes bigint NOT NULL,
+    input_tokens bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    cost_nano_usd bigint NOT NULL,
     duration_least_us bigint,
     first_byte_least_us bigint,
     duration_most_us bigint,
@@ -66,6 +69,31 @@ CREATE TABLE sidelog.status_rollups (
 
 CREATE TABLE sidelog.status_rollups_daily (LIKE sidelog.status_rollups INCLUDING INDEXES) WITH (fillfactor = 70);
 ALTER TABLE sidelog.status_rollups_daily RENAME hour TO day;
+
+-- The same without the key, but by endpoint: a route has up to some hundred.
+CREATE TABLE sidelog.endpoint_rollups (
+    hour bigint NOT NULL,
+    project integer NOT NULL,
+    container integer NOT NULL,
+    client integer NOT NULL,
+    service integer NOT NULL,
+    route_id integer NOT NULL,
+    source integer NOT NULL,
+    level integer NOT NULL,
+    method integer NOT NULL,
+    kind integer NOT NULL,
+    instance integer NOT NULL,
+    endpoint integer NOT NULL,
+    status_class bigint NOT NULL,
+    LIKE sidelog.measures,
+    PRIMARY KEY (
+        hour, project, container, client, service, route_id, source, level, method, kind, instance, endpoint,
+        status_class
+    )
+) WITH (fillfactor = 70);
+
+CREATE TABLE sidelog.endpoint_rollups_daily (LIKE sidelog.endpoint_rollups INCLUDING INDEXES) WITH (fillfactor = 70);
+ALTER TABLE sidelog.endpoint_rollups_daily RENAME hour TO day;
 
 DROP TABLE sidelog.measures;
 

@@ -14,6 +14,7 @@ from storage.aggregates import EXACT_ROWS, MAX_GROUPS, Latencies, Names, Top, To
 from storage.query import Filter, RecordQuery
 from storage.record import Payload, Record
 from storage.relational.reads.page import read_page, read_payloads
+from storage.relational.rollups import cost_nano_usd
 from storage.relational.session import Session
 from storage.search.cell import group_names
 
@@ -50,7 +51,8 @@ class _Groups:
             if row is None:
                 row = self.rows[names] = TopRow(names)
             status = (record.status or 0) // 100
-            row.add((1, status == 4, status == 5, record.request_bytes, record.response_bytes, record.cost_usd or 0.0))
+            sizes = record.request_bytes, record.response_bytes, record.input_tokens or 0, record.output_tokens or 0
+            row.add((1, status == 4, status == 5, *sizes, cost_nano_usd(record)))
             one = Latencies.of([record.duration_us])
             row.durations.add(one.counts, one.least_us, one.most_us)
             self._seen += 1

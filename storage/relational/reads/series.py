@@ -1,12 +1,13 @@
 """How many exchanges of a filter had each value of a field, step by step in time: the shape behind a top list."""
 
 from dataclasses import replace
+from operator import add as add_numbers
 from typing import Any
 
-from storage.aggregates import MAX_GROUPS, TOP_FIELDS, TopRow, TopSeries
+from storage.aggregates import MAX_GROUPS, TOP_FIELDS, Names, TopSeries
 from storage.query import Filter
 from storage.relational.reads.scan import scan
-from storage.relational.reads.top import named
+from storage.relational.reads.top import names_of, values_of
 from storage.relational.session import Rows, Session
 from storage.relational.tally import within
 from storage.relational.time_ranges import steps
@@ -21,7 +22,7 @@ async def series(session: Session, filter: Filter, by: str, since_us: int, until
 
     def add(rows: Rows) -> bool:
         for place, *values, count in rows:
-            key = tuple(values)
+            key = values_of(values)
             if key not in found:
                 found[key] = [0] * len(starts)
             found[key][place] += count
@@ -32,6 +33,9 @@ async def series(session: Session, filter: Filter, by: str, since_us: int, until
     places = ", ".join(str(place + 1) for place in range(len(columns) + 1))
     wanted = (await session.state()).visible(replace(within(filter, since_us, until_us), kind="exchange"))
     complete = await scan(session, wanted, select, f" GROUP BY {places}", add, before=(starts[0], step))
-    rows = await named(session, columns, {values: TopRow(()) for values in found})
-    counts = {row.names: numbers for row, numbers in zip(rows, found.values(), strict=True)}
+    names = await names_of(session, columns, found.keys())
+    counts: dict[Names, list[int]] = {}
+    for group, numbers in found.items():
+        known = counts.get(names[group])
+        counts[names[group]] = numbers if known is None else list(map(add_numbers, known, numbers))
     return TopSeries(starts[0], step, counts, complete and len(found) < MAX_GROUPS)

@@ -23,7 +23,7 @@ from storage.relational.rollup_sql import (
     sums,
     tables_for,
 )
-from storage.relational.rollups import COLUMNS, HISTOGRAMS, MEASURES, STATUS_TABLES
+from storage.relational.rollups import HISTOGRAMS, LEAST, MOST, STATUS_TABLES
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS, Dialect
 from storage.relational.tally import Tally, extent
@@ -32,6 +32,7 @@ from storage.relational.usage import usage
 
 _EVENT: Final = KINDS.index("event")
 _STATUS_TABLE: Final = STATUS_TABLES["hour"][0]
+_COUNTS: Final = ("exchanges", "events", "request_bytes", "response_bytes")
 _WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
 _BY_TOPS: Final = f" GROUP BY {', '.join(FACETS[name] for name in _ROLLUP_TOPS)}, failure"
@@ -73,9 +74,11 @@ async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Tall
     where = await rollup_where(session, filter)
     if tables is None or where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(tables, where, hours, ("status_class", *COLUMNS), session.dialect)
+    rows, parameters = rollup_rows(
+        tables, where, hours, ("status_class", *_COUNTS, *LEAST, *MOST, *HISTOGRAMS), session.dialect
+    )
     latencies = ", ".join(latency_sums(histogram, session.dialect) for histogram in HISTOGRAMS)
-    sql = f"SELECT status_class, {sums(MEASURES)}, {latencies} FROM {rows} GROUP BY status_class"
+    sql = f"SELECT status_class, {sums(_COUNTS)}, {latencies} FROM {rows} GROUP BY status_class"
     for class_, exchanges, events, request_bytes, response_bytes, *measured in await session.fetch(sql, parameters):
         tally.add_class(class_name(class_), exchanges)
         tally.events += events

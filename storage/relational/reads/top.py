@@ -1,87 +1,190 @@
-"""The values that most of the newest rows of a filter have, added up by the database slice by slice, in its budget."""
+"""The values that most exchanges of a filter have, and what came of them: whole hours from rollups, the rest from rows.
 
+Strategy: the smallest rollups that have both the filter's dimensions and the fields asked for are added up, and only
+what sticks out of whole hours is scanned. Where no rollups can tell, the newest rows are added up by the database slice
+by slice, in its budget.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from storage.aggregates import MAX_GROUPS, TOP_FIELDS, Names, Top, TopRow, most
-from storage.query import Filter
+from storage.aggregates import MAX_GROUPS, OTHERS, TOP_FIELDS, Names, Top, TopRow, most
+from storage.query import ROLLUP_METHODS, Filter
 from storage.relational.packing import unpack_address
 from storage.relational.reads.few import few_exchanges
-from storage.relational.reads.scan import scan
+from storage.relational.reads.scan import scan, start_range
+from storage.relational.rollup_sql import (
+    Tables,
+    add_latencies,
+    can_count,
+    can_count_by_endpoint,
+    can_count_by_status,
+    holds_others,
+    latency_sums,
+    rollup_rows,
+    rollup_where,
+    sums,
+)
+from storage.relational.rollups import (
+    ENDPOINT_KEYS,
+    ENDPOINT_TABLES,
+    HISTOGRAMS,
+    KEYS,
+    LEAST,
+    MOST,
+    OTHER,
+    STATUS_KEYS,
+    STATUS_TABLES,
+    TABLES,
+)
 from storage.relational.session import Rows, Session
 from storage.relational.sql import DIMENSIONS
+from storage.relational.time_ranges import Hours, split
+from storage.relational.usage import cost_sum, token_sum
 
-_SUMS: Final = "sum(request_bytes), sum(response_bytes), sum(coalesce(cost_usd, 0)), min(duration_us), max(duration_us)"
+_ROW_SUMS: Final = (
+    f"sum(request_bytes), sum(response_bytes), {token_sum('input_tokens')}, {token_sum('output_tokens')}, "
+    f"{cost_sum()}, min(duration_us), max(duration_us)"
+)
+_ROLLUP_SUMS: Final = sums(
+    (
+        "exchanges", "CASE WHEN status_class = 4 THEN exchanges ELSE 0 END",
+        "CASE WHEN status_class = 5 THEN exchanges ELSE 0 END",
+        "request_bytes", "response_bytes", "input_tokens", "output_tokens", "cost_nano_usd",
+    )
+)  # fmt: skip
+_ROLLUP_COLUMNS: Final = (
+    "exchanges", "request_bytes", "response_bytes", "input_tokens", "output_tokens", "cost_nano_usd",
+    LEAST[0], MOST[0], HISTOGRAMS[0],
+)  # fmt: skip
 
-Groups = dict[tuple[Any, ...], TopRow]
-"""Values as they are stored → what came of their records."""
+Values = tuple[Any, ...]
+"""As they are stored, 0 for null."""
+Groups = dict[Values, TopRow]
 
 
 async def top(session: Session, filter: Filter, by: str) -> Top:
     columns = TOP_FIELDS[by]
+    state = await session.state()
+    filter = state.visible(replace(filter, kind="exchange"))
     found: Groups = {}
-    is_full = False
+    edges = [filter]
+    tables = _tables_for(filter, columns, state.capped_dimensions)
+    if tables is not None:
+        cut = split(filter, (await start_range(session))[1])
+        if await _add_hours(session, tables, filter, cut.hours, columns, found):
+            edges = cut.edges
+    is_whole = True
+    for edge in edges:
+        is_whole &= is_whole and await _add_rows(session, edge, columns, found)
+    seen = sum(row.exchanges for row in found.values())
+    few: Rows = []
+    if is_whole:
+        select = f"SELECT {', '.join(columns)}, duration_us"
+        few = await few_exchanges(session, filter, seen, select, is_counted=edges != [filter]) or []
+    names = await names_of(session, columns, {*found, *(values_of(row[:-1]) for row in few)})
+    for values, row in found.items():
+        row.names = names[values]
+    rows = most(found.values())
+    _measure(rows, ((names[values_of(row[:-1])], row[-1]) for row in few))
+    return Top(rows, seen, is_whole)
+
+
+def _tables_for(filter: Filter, columns: Sequence[str], capped_dimensions: int) -> Tables | None:
+    if not _is_by_endpoint(columns) and (holds_others(capped_dimensions, columns) or "method" in columns):
+        return None  # of the others, and of methods that clients invented, only rows know the names
+    for tables, keys, can in (
+        (STATUS_TABLES, STATUS_KEYS, can_count_by_status),
+        (TABLES, KEYS, can_count),
+        (ENDPOINT_TABLES, ENDPOINT_KEYS, can_count_by_endpoint),
+    ):
+        if set(columns) <= set(keys) and can(filter, capped_dimensions):
+            return tables
+    return None
+
+
+def _is_by_endpoint(columns: Sequence[str]) -> bool:
+    return columns == TOP_FIELDS["endpoint"]
+
+
+async def _add_hours(
+    session: Session, tables: Tables, filter: Filter, hours: Hours, columns: tuple[str, ...], found: Groups
+) -> bool:
+    """Add whole hours; False when there are too many groups, and nothing was added."""
+    where = await rollup_where(session, filter)
+    if where is None or hours.is_empty:
+        return not hours.is_empty
+    dialect, grouped = session.dialect, ", ".join(columns)
+    read = dict.fromkeys((*columns, "status_class", *_ROLLUP_COLUMNS))
+    rows, parameters = rollup_rows(tables, where, hours, tuple(read), dialect)
+    sql = (
+        f"SELECT {grouped}, {_ROLLUP_SUMS}, {latency_sums(HISTOGRAMS[0], dialect)} FROM {rows} "
+        f"GROUP BY {grouped} LIMIT {MAX_GROUPS + 1}"
+    )
+    groups = await session.fetch(sql, parameters)
+    if len(groups) > MAX_GROUPS:
+        return False
+    for row in groups:
+        values, counts, latencies = values_of(row[: len(columns)]), row[len(columns) : -3], row[-3:]
+        if counts[0] > 0:
+            known = found.setdefault(values, TopRow(()))
+            known.add(counts)
+            add_latencies(known.durations, latencies, dialect)
+    return True
+
+
+async def _add_rows(session: Session, filter: Filter, columns: tuple[str, ...], found: Groups) -> bool:
+    """Add rows; False when they were too many, or have too many groups."""
 
     def add(rows: Rows) -> bool:
-        nonlocal is_full
         for row in rows:
-            values = tuple(row[: len(columns)])
-            known = found.get(values)
-            if known is None:
-                known = found[values] = TopRow(())
+            known = found.setdefault(values_of(row[: len(columns)]), TopRow(()))
             bucket, *counts, least_us, most_us = row[len(columns) :]
             known.add(counts)
             known.durations.add({bucket: counts[0]}, least_us, most_us)
-        is_full = len(found) >= MAX_GROUPS
-        return is_full
+        return len(found) >= MAX_GROUPS
 
-    dialect = session.dialect
-    select = (
-        f"SELECT {', '.join(columns)}, {dialect.bucket('duration_us')} AS duration_bucket, count(*), "
-        f"{_count_if(f'{dialect.status_class} = 4')}, {_count_if(f'{dialect.status_class} = 5')}, {_SUMS}"
-    )
-    visible = (await session.state()).visible(replace(filter, kind="exchange"))
-    complete = await scan(session, visible, select, f" GROUP BY {', '.join(columns)}, duration_bucket", add)
-    complete &= not is_full
-    seen = sum(row.exchanges for row in found.values())
-    if complete:
-        await _measure_few(session, visible, columns, found, seen)
-    return Top(most(await named(session, columns, found)), seen, complete)
+    dialect, grouped = session.dialect, ", ".join(columns)
+    failures = ", ".join(f"sum(CASE WHEN {dialect.status_class} = {number} THEN 1 ELSE 0 END)" for number in (4, 5))
+    select = f"SELECT {grouped}, {dialect.bucket('duration_us')} AS duration_bucket, count(*), {failures}, {_ROW_SUMS}"
+    is_whole = await scan(session, filter, select, f" GROUP BY {grouped}, duration_bucket", add)
+    return is_whole and len(found) < MAX_GROUPS
 
 
-def _count_if(condition: str) -> str:
-    return f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)"
+def _measure(rows: list[TopRow], exchanges: Iterable[tuple[Names, int]]) -> None:
+    """Give rows the durations of their exchanges, if those are all that they have."""
+    durations: dict[Names, list[int]] = {}
+    for names, duration_us in exchanges:
+        durations.setdefault(names, []).append(duration_us)
+    if durations.keys() == {row.names for row in rows}:
+        for row in rows:
+            row.durations.values = sorted(durations[row.names])
 
 
-async def _measure_few(
-    session: Session, filter: Filter, columns: tuple[str, ...], found: Groups, exchanges: int
-) -> None:
-    """Read the latencies of few exchanges, which are then exact."""
-    select = f"SELECT {', '.join(columns)}, duration_us"
-    rows = await few_exchanges(session, filter, exchanges, select, is_counted=False)
-    values: dict[tuple[Any, ...], list[int]] = {}
-    for *names, duration_us in rows or ():
-        values.setdefault(tuple(names), []).append(duration_us)
-    if values.keys() == found.keys():
-        for names, row in found.items():
-            row.durations.values = sorted(values[names])
-
-
-async def named(session: Session, columns: tuple[str, ...], found: Groups) -> list[TopRow]:
-    """Give rows the names that their values stand for; they stay in their order."""
+async def names_of(session: Session, columns: tuple[str, ...], groups: Collection[Values]) -> Mapping[Values, Names]:
+    """Return what groups are called."""
     coded = [place for place, column in enumerate(columns) if column in DIMENSIONS]
-    text = await session.text_of({values[place] for values in found for place in coded if values[place]})
+    is_by_endpoint = _is_by_endpoint(columns)
+    text = await session.text_of({values[place] for values in groups for place in coded} - {0, OTHER})
 
     def name(column: str, value: Any) -> str | None:
-        if value is None or value == 0:
-            return None
+        if value == 0 or value == OTHER:
+            return OTHERS if value else None
         if column in DIMENSIONS:
-            return text[value]
+            named = text[value]
+            return None if column == "method" and is_by_endpoint and named not in ROLLUP_METHODS else named
         if column == "client_ip":
             value = unpack_address(value)
         return session.dialect.unescape(str(value))
 
-    for values, row in found.items():
-        names: Names = tuple(name(column, value) for column, value in zip(columns, values, strict=True))
-        row.names = names
-    return list(found.values())
+    return {
+        values: tuple(name(column, value) for column, value in zip(columns, values, strict=True)) for values in groups
+    }
+
+
+def values_of(row: Sequence[Any]) -> Values:
+    """Write null as rollups do."""
+    return tuple([0 if value is None else value for value in row])

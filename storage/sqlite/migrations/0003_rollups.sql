@@ -18,6 +18,9 @@ CREATE TABLE rollups (
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
     response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
     duration_least_us INTEGER,
     first_byte_least_us INTEGER,
     duration_most_us INTEGER,
@@ -48,6 +51,9 @@ CREATE TABLE rollups_daily (
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
     response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
     duration_least_us INTEGER,
     first_byte_least_us INTEGER,
     duration_most_us INTEGER,
@@ -82,6 +88,9 @@ CREATE TABLE status_rollups (
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
     response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
     duration_least_us INTEGER,
     first_byte_least_us INTEGER,
     duration_most_us INTEGER,
@@ -114,6 +123,9 @@ CREATE TABLE status_rollups_daily (
     events INTEGER NOT NULL,
     request_bytes INTEGER NOT NULL,
     response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
     duration_least_us INTEGER,
     first_byte_least_us INTEGER,
     duration_most_us INTEGER,
@@ -123,6 +135,73 @@ CREATE TABLE status_rollups_daily (
     PRIMARY KEY (
         day, project, container, client, service, route_id, source, level, kind, instance, host, error_type, keyed,
         status, status_class
+    )
+) WITHOUT ROWID;
+
+-- The same without the key, but by endpoint: a route has up to some hundred.
+CREATE TABLE endpoint_rollups (
+    hour INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    method INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        hour, project, container, client, service, route_id, source, level, method, kind, instance, endpoint,
+        status_class
+    )
+) WITHOUT ROWID;
+
+CREATE TABLE endpoint_rollups_daily (
+    day INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    container INTEGER NOT NULL,
+    client INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    route_id INTEGER NOT NULL,
+    source INTEGER NOT NULL,
+    level INTEGER NOT NULL,
+    method INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    endpoint INTEGER NOT NULL,
+    status_class INTEGER NOT NULL,
+    exchanges INTEGER NOT NULL,
+    events INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost_nano_usd INTEGER NOT NULL,
+    duration_least_us INTEGER,
+    first_byte_least_us INTEGER,
+    duration_most_us INTEGER,
+    first_byte_most_us INTEGER,
+    durations BLOB NOT NULL,
+    first_bytes BLOB NOT NULL,
+    PRIMARY KEY (
+        day, project, container, client, service, route_id, source, level, method, kind, instance, endpoint,
+        status_class
     )
 ) WITHOUT ROWID;
 
