@@ -148,11 +148,15 @@ class Downstream(PacedReader, asyncio.Protocol):
         if self._is_lost:
             self._relay.part()
         if self._eof_ns or not linger or not self._transport.can_write_eof():
-            self._transport.close()
+            self._close_once()
             return
         self._paused = 0
         self._transport.resume_reading()
         self._transport.write_eof()
+
+    def _close_once(self) -> None:
+        if not self._transport.is_closing():  # asyncio's TLS transport loses its protocol, and fails, at a second close
+            self._transport.close()
 
     # Time.
 
@@ -237,7 +241,7 @@ class Downstream(PacedReader, asyncio.Protocol):
             if self._phase == Phase.LINGERING:
                 self._lingered_bytes += len(data)
                 if self._lingered_bytes > MAX_LINGER_BYTES:
-                    self._transport.close()
+                    self._close_once()
             elif self._stalled_ns:
                 self._hold(data)
             else:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from proxy.worker.downstream import Downstream
+from proxy.worker.server import ProtocolPlane
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
@@ -145,3 +147,23 @@ def test_a_slow_client_gets_all_of_an_upstream_that_left(
         answer = client.answer()
         assert (len(answer.body), answer.body == body) == (len(body), True)
         assert outcome(plane.exchange()) is Outcome.OK
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_connection_that_its_loop_has_closed_can_be_drained(start_tls: Callable[..., Plane], loop: Loop) -> None:
+    """The plane is told of a lost connection a turn later than its transport; meanwhile it may begin to drain."""
+    plane = start_tls(sink, loop=loop)
+    with connect(plane) as client:
+        client.send(GET)
+        assert client.answer().body == b"ok"
+
+        def drain() -> list[bool]:
+            assert isinstance(plane.plane, ProtocolPlane)
+            found = list(plane.plane.engine.connections)
+            for connection in found:
+                assert isinstance(connection, Downstream)
+                connection._transport.close()  # as the loop does when the client leaves
+                connection.close_if_idle()
+            return [connection.is_flushing for connection in found]
+
+        assert plane.run(drain) == [False]
