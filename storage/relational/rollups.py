@@ -87,16 +87,20 @@ Counted = tuple[int, Dimensions, int, int, str | None, bool]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came of some records."""
+    """What came of some records: lists that grow, so that values are counted by bucket once a row, not once a sum."""
 
     numbers: list[int]
     """In the order of `MEASURES`."""
-    durations: Latencies
-    first_bytes: Latencies
+    durations: list[int]
+    first_bytes: list[int]
 
-    def plus(self, other: "Measured") -> "Measured":
-        numbers = list(map(add, self.numbers, other.numbers))
-        return Measured(numbers, self.durations.plus(other.durations), self.first_bytes.plus(other.first_bytes))
+    def copy(self) -> "Measured":
+        return Measured(self.numbers.copy(), self.durations.copy(), self.first_bytes.copy())
+
+    def add(self, other: "Measured") -> None:
+        self.numbers[:] = map(add, self.numbers, other.numbers)
+        self.durations.extend(other.durations)
+        self.first_bytes.extend(other.first_bytes)
 
     def row(self, sign: int, pack: Callable[[Mapping[int, int], int], T]) -> tuple[int | T | None, ...]:
         """Return the values of `COLUMNS`, to be added or, with a sign of -1, taken off.
@@ -105,7 +109,7 @@ class Measured:
             sign: 1 or -1.
             pack: From counts by bucket and the sign to the form of the backend.
         """
-        both = self.durations, self.first_bytes
+        both = Latencies.of(self.durations), Latencies.of(self.first_bytes)
         ends = [each.least_us for each in both] + [each.most_us for each in both]
         return (
             *(sign * number for number in self.numbers),
@@ -148,6 +152,8 @@ def dimensions_of(ids: Sequence[int | None], method: str | None) -> Dimensions:
 
 def by_day(hours: Sums) -> Sums:
     days: Sums = {}
+    if len({hour for hour, *_ in hours}) == 1:  # nothing to add up, and the rows are packed once
+        return {(key[0] // DAY_HOURS, *key[1:]): counts for key, counts in hours.items()}
     for (hour, *key), counts in hours.items():
         _merge(days, (hour // DAY_HOURS, *key), counts)
     return days
@@ -217,8 +223,8 @@ class Rollups:
     """The counts of one batch, or of the records that one statement takes out."""
 
     def __init__(self) -> None:
-        self._sums: dict[Counted, dict[str | None, tuple[list[int], list[int], list[int]]]] = {}
-        """By endpoint: numbers, durations and first bytes, in the order of `Measured`."""
+        self._sums: dict[Counted, dict[str | None, Measured]] = {}
+        """By endpoint."""
 
     @property
     def hours(self) -> set[int]:
@@ -242,8 +248,8 @@ class Rollups:
             cells = self._sums[key] = {}
         cell = cells.get(record.endpoint)
         if cell is None:
-            cell = cells[record.endpoint] = ([0] * len(MEASURES), [], [])
-        numbers, durations, first_bytes = cell
+            cell = cells[record.endpoint] = Measured([0] * len(MEASURES), [], [])
+        numbers = cell.numbers
         numbers[2] += record.request_bytes
         numbers[3] += record.response_bytes
         if record.input_tokens is not None or record.output_tokens is not None or record.cost_usd is not None:
@@ -254,9 +260,9 @@ class Rollups:
             numbers[1] += 1
             return
         numbers[0] += 1
-        durations.append(record.duration_us)
+        cell.durations.append(record.duration_us)
         if first_byte_us is not None:
-            first_bytes.append(first_byte_us)
+            cell.first_bytes.append(first_byte_us)
 
     def admitted(self, limits: Limits, hosts: Mapping[str, int], endpoints: Mapping[str, int]) -> Admitted:
         """Return the sums by hour within limits that know all `hours`.
@@ -271,14 +277,17 @@ class Rollups:
         for (hour, dimensions, status, error_type, host, is_keyed), cells in self._sums.items():
             alike = (*dimensions, 0 if host is None else hosts[host], error_type)
             class_ = status // 100
-            total = Measured([0] * len(MEASURES), Latencies(), Latencies())
             kept: Dimensions = ()
-            for endpoint, (numbers, durations, first_bytes) in cells.items():
-                counts = Measured(numbers, Latencies.of(durations), Latencies.of(first_bytes))
+            total: Measured | None = None
+            for endpoint, counts in cells.items():
                 kept, bits = limits.admit(hour, (*alike, 0 if endpoint is None else endpoints[endpoint]))
                 capped |= bits
                 _merge(admitted.endpoints, (hour, *[kept[place] for place in _ENDPOINT_PLACES], class_), counts)
-                total = total.plus(counts)
+                if total is None:
+                    total = counts if len(cells) == 1 else counts.copy()
+                else:
+                    total.add(counts)
+            assert total is not None, "bug: a cell of no endpoint"
             _merge(admitted.hours, (hour, *kept[: len(DIMENSIONS)], class_), total)
             by_status = [kept[place] for place in _STATUS_PLACES]
             _merge(admitted.statuses, (hour, *by_status, int(is_keyed), status, class_), total)
@@ -291,4 +300,7 @@ def cost_nano_usd(record: Record) -> int:
 
 def _merge(sums: Sums, key: tuple[int, ...], counts: Measured) -> None:
     found = sums.get(key)
-    sums[key] = counts if found is None else found.plus(counts)
+    if found is None:
+        sums[key] = counts.copy()
+    else:
+        found.add(counts)

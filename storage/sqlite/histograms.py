@@ -28,9 +28,11 @@ def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> bytes:
 
 
 def unpack_histogram(packed: bytes) -> dict[int, int]:
-    counts: dict[int, int] = {}
-    _add(counts, packed)
-    return counts
+    if not packed:
+        return {}
+    number = packed[0] + 1
+    counts = unpack_from(f"<{number}{_WIDTHS[packed[1]]}", packed, 2 + number)
+    return dict(zip(packed[2 : 2 + number], counts, strict=True))
 
 
 def bucket_of(column: str) -> str:
@@ -52,13 +54,8 @@ def _search(column: str, first: int, last: int) -> str:
 
 
 def _add(counts: dict[int, int], packed: bytes) -> None:
-    if packed:
-        number = packed[0] + 1
-        buckets = packed[2 : 2 + number]
-        for bucket, count in zip(
-            buckets, unpack_from(f"<{number}{_WIDTHS[packed[1]]}", packed, 2 + number), strict=True
-        ):
-            counts[bucket] = counts.get(bucket, 0) + count
+    for bucket, count in unpack_histogram(packed).items():
+        counts[bucket] = counts.get(bucket, 0) + count
 
 
 def _merge(known: bytes, added: bytes) -> bytes:

@@ -83,8 +83,13 @@ def merge(connection: sqlite3.Connection, rollups: Rollups, limits: Limits, *, s
     admitted = rollups.admitted(limits, ids["host"], ids["endpoint"])
     if admitted.capped:
         connection.execute("UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'", (admitted.capped,))
-    for table, sums in admitted.by_table():
-        rows = [(*key, *measured.row(sign, pack_histogram)) for key, measured in sums.items()]
+    tails: dict[int, tuple[int | bytes | None, ...]] = {}
+    tables = list(admitted.by_table())  # which keeps all sums, and so their ids
+    for table, sums in tables:
+        for measured in sums.values():
+            if id(measured) not in tails:
+                tails[id(measured)] = measured.row(sign, pack_histogram)
+        rows = [(*key, *tails[id(measured)]) for key, measured in sums.items()]
         connection.executemany(_UPSERTS[table], rows)
         if sign < 0:
             connection.executemany(_EMPTIED[table], [(*key, 0, 0) for key in sums])
