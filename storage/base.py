@@ -105,7 +105,10 @@ class Storage(Protocol):
         ...
 
     async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
-        """Count a filter's exchanges over time, apart by one of `aggregates.TOP_FIELDS`; steps as in `histogram`."""
+        """Count a filter's exchanges over time, apart by one of `aggregates.TOP_FIELDS`.
+
+        Steps are as in `histogram`; those of a range of twelve hours and more are whole hours or days.
+        """
         ...
 
     async def get(self, record_id: bytes) -> Record | None:

@@ -16,6 +16,8 @@ HOUR_US: Final = 3_600_000_000
 DAY_HOURS: Final = 24
 DAY_US: Final = DAY_HOURS * HOUR_US
 MAX_HOUR: Final = ((1 << 63) - 1) // HOUR_US
+MIN_IN_HOURS_US: Final = 12 * HOUR_US
+"""The shortest range whose shape is still seen in steps of an hour."""
 
 Tier = Literal["hour", "day"]
 
@@ -157,6 +159,11 @@ def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple
     unit = HOUR_US * DAY_HOURS if step >= HOUR_US * DAY_HOURS else HOUR_US
     step = -(-step // unit) * unit
     return step, list(range(since_us // unit * unit, until_us, step))
+
+
+def is_in_hours(since_us: int, until_us: int) -> bool:
+    """Whether a range is counted in steps of whole hours for each of many values, as rollups tell them."""
+    return until_us - since_us >= MIN_IN_HOURS_US
 
 
 def _least(bound: int, other: int | None) -> int:

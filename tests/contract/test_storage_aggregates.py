@@ -146,17 +146,27 @@ async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_pa
         assert (scoped.rows[0].server_errors, scoped.rows[0].duration.p50_us is not None) == (100, True)
 
 
-@pytest.mark.parametrize("filter", FILTERS)
-@pytest.mark.parametrize("by", ["endpoint", "client_ip", "key"])
+@pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS])
+@pytest.mark.parametrize("by", ["endpoint", "client_ip", "key", "status", "route"])
 def test_top_series_count_each_step(reader: Reader, filter: Filter, by: str) -> None:
     """Each value of a field has its exchanges step by step, and nothing out of scope or range is there."""
     for since_us, until_us, buckets in (
         (HOUR, HOUR + 30 * HOUR_US, 7),
+        (START_US + 1, START_US + 28 * HOUR_US + 5, 30),
+        (START_US - 100 * HOUR_US, START_US + 50 * HOUR_US, 4),
         (START_US + 1, START_US + 100_000_001, 30),
         (START_US, START_US, 5),
     ):
         found = reader.wait(reader.store.top_series(filter, by, since_us, until_us, buckets))
         assert found == model.top_series(reader.records, filter, by, since_us, until_us, buckets)
+
+
+def test_a_top_series_of_too_many_numbers_is_counted_by_rows(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rollups would tell more numbers than are read at once."""
+    since_us, until_us = HOUR + 5, HOUR + 40 * HOUR_US
+    expected = model.top_series(reader.records, Filter(), "endpoint", since_us, until_us, 30)
+    monkeypatch.setattr("storage.relational.reads.series.MAX_CELLS", 3)
+    assert reader.wait(reader.store.top_series(Filter(), "endpoint", since_us, until_us, 30)) == expected
 
 
 def test_an_unknown_facet_is_refused(reader: Reader) -> None:

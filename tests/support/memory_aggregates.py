@@ -33,7 +33,7 @@ from storage.aggregates import (
 from storage.query import ROLLUP_METHODS, Filter, matches
 from storage.record import Payload, Record
 from storage.relational.tally import Tally, check_names, extent, within
-from storage.relational.time_ranges import is_countable, reduced, steps, without_time
+from storage.relational.time_ranges import is_countable, is_in_hours, reduced, steps, without_time
 from storage.relational.usage import UsageTally, calls_of, is_call, is_counted, measures_of
 from storage.search.cell import group_names
 
@@ -200,7 +200,7 @@ def top_series(
     records: Sequence[Record], filter: Filter, by: str, since_us: int, until_us: int, buckets: int
 ) -> TopSeries:
     """Count the exchanges of a filter in each step, by one of `TOP_FIELDS`."""
-    step, starts = steps(since_us, until_us, buckets, is_long=False)
+    step, starts = steps(since_us, until_us, buckets, is_long=is_in_hours(since_us, until_us))
     wanted = replace(within(filter, since_us, until_us), kind="exchange")
     counts: dict[Names, list[int]] = {}
     for record in records:

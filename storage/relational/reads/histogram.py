@@ -106,7 +106,7 @@ async def _add_rows(session: Session, filter: Filter, start_us: int, step_us: in
 
     dialect = session.dialect
     select = (
-        f"SELECT {_place(dialect)} AS place, kind, coalesce({dialect.status_class}, 0) AS status_class, "
+        f"SELECT {place_of(dialect)} AS place, kind, coalesce({dialect.status_class}, 0) AS status_class, "
         f"{dialect.bucket('duration_us')} AS duration_bucket, count(*), min(duration_us), max(duration_us)"
     )
     groups = " GROUP BY place, kind, status_class, duration_bucket"
@@ -117,7 +117,7 @@ async def _measure_few(
     session: Session, filter: Filter, start_us: int, step_us: int, tallies: list[Tally], *, is_counted: bool
 ) -> None:
     """Read the latencies of few exchanges, which are then exact."""
-    select, before = f"SELECT {_place(session.dialect)}, duration_us", (start_us, step_us)
+    select, before = f"SELECT {place_of(session.dialect)}, duration_us", (start_us, step_us)
     exchanges = sum(tally.exchanges for tally in tallies)
     rows = await few_exchanges(session, filter, exchanges, select, is_counted=is_counted, before=before)
     if rows is None:
@@ -129,6 +129,6 @@ async def _measure_few(
         tally.duration.values = sorted(values)
 
 
-def _place(dialect: Dialect) -> str:
+def place_of(dialect: Dialect) -> str:
     """Write the step that a row is in; the first two parameters are start and length of the steps."""
     return dialect.divided(f"(started_at_us - {dialect.mark(1)})", dialect.mark(2))

@@ -72,7 +72,7 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
     filter = state.visible(replace(filter, kind="exchange"))
     found: Groups = {}
     edges = [filter]
-    tables = _tables_for(filter, columns, state.capped_dimensions)
+    tables = tables_by(columns, filter, state.capped_dimensions)
     if tables is not None:
         cut = split(filter, (await start_range(session))[1])
         if await _add_hours(session, tables, filter, cut.hours, columns, found):
@@ -93,7 +93,8 @@ async def top(session: Session, filter: Filter, by: str) -> Top:
     return Top(rows, seen, is_whole)
 
 
-def _tables_for(filter: Filter, columns: Sequence[str], capped_dimensions: int) -> Tables | None:
+def tables_by(columns: Sequence[str], filter: Filter, capped_dimensions: int) -> Tables | None:
+    """Choose the rollups that have both some columns and the dimensions of a filter; None when only rows can tell."""
     if not _is_by_endpoint(columns) and (holds_others(capped_dimensions, columns) or "method" in columns):
         return None  # of the others, and of methods that clients invented, only rows know the names
     for tables, keys, can in (
