@@ -2,9 +2,9 @@
 
 A group is also made of a header, or of a place in JSON bodies: `by=header.x-tenant`, `by=body.user.id`. Rollups tell
 all of a filter that has only their dimensions. Else the newest records are added up, as many as the time budget of the
-store allows; `complete` and `seen` say whether and how many. With a range of time, `before` is the same of the period
-of that length before it, and `buckets` asks for the requests of each over time, except of headers and places in bodies,
-which take long to be read.
+store allows; `complete` and `seen` say whether and how many. With a range of time, `before=true` asks for the same of
+the period of that length before it, and `buckets` for the requests of each over time, except of headers and places in
+bodies, which take long to be read.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, Query, read_filter, read_int, refuse_unknown
+from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.native.aggregates import PercentilesShown, percentiles_shown
@@ -22,7 +22,7 @@ from storage.aggregates import TOP_FIELDS, Top, TopRow, TopSeries
 from storage.query import Filter
 from storage.search.cell import State, is_cell_field
 
-TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "buckets"}
+TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets"}
 DEFAULT_ROWS: Final = 100
 MAX_ROWS: Final = 1000
 MAX_BUCKETS: Final = 120
@@ -106,10 +106,7 @@ async def _top(request: web.Request, by: str) -> web.Response:
     now_us = services.now_us()
     filter = read_filter(query, now_us)
     found = await services.storage.top(filter, by)
-    earlier = _before(filter, now_us)
-    before = None if earlier is None or not found.complete else await services.storage.top(earlier, by)
-    if before is not None and not (before.seen and before.complete):
-        before = None
+    before = await _read_before(request, filter, by, now_us) if found.complete else None
     known = {} if before is None else {row.names: row for row in before.rows}
     series = await _series(request, filter, by, now_us)
     shown = TopShown(
@@ -126,6 +123,15 @@ async def _top(request: web.Request, by: str) -> web.Response:
         for row, row_shown in zip(found.rows, shown.rows, strict=False):
             row_shown.series = series.counts.get(row.names, [])
     return json_response(shown)
+
+
+async def _read_before(request: web.Request, filter: Filter, by: str, now_us: int) -> Top | None:
+    """Add up the period before; None when nobody asks, or it tells nothing."""
+    earlier = _before(filter, now_us) if read_bool(request.query, "before") else None
+    if earlier is None:
+        return None
+    found = await services_of(request).storage.top(earlier, by)
+    return found if found.seen and found.complete else None
 
 
 async def _series(request: web.Request, filter: Filter, by: str, now_us: int) -> TopSeries | None:

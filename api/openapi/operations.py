@@ -176,11 +176,12 @@ PAGE: Final = Operation({}, media_types=_HTML, errors=())
 
 _TOP: Final = {
     "limit": whole(top.MAX_ROWS, top.DEFAULT_ROWS, minimum=1),
+    "before": BOOL,
     "buckets": whole(top.MAX_BUCKETS, 0),
 }
 _NEWEST: Final = (
     "The newest records are added up, as many as the time budget allows: `complete` says whether these were all, and "
-    "`seen` how many. `before` is the period of the same length before `since`. "
+    "`seen` how many. With `before`, a row has what came of it in the period of the same length before `since`. "
     "With `buckets`, which needs a range of time, `series` of a row counts its requests in so many steps."
 )
 _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.ui.conftest import Site
 from tests.ui.world import record_of
 
@@ -47,6 +49,26 @@ async def test_rows_say_what_moved_since_the_period_before(empty_site: Site) -> 
     drawn = "[...document.querySelectorAll('#endpoints .spark path')].filter((e) => /V[0-9]/.test(e.getAttribute('d')))"
     assert await empty_site.page.evaluate(f"{drawn}.length") == 3
     assert len([one for one in empty_site.page.requests if one.startswith("api/top")]) == 1
+
+
+async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines over time that have only the newest requests, and figures that do, say so; on the overview, too."""
+    await fill(empty_site)
+    note = "document.querySelector('.filters [role=status]').innerText"
+    monkeypatch.setattr("storage.relational.reads.series.MAX_GROUPS", 1)
+    await empty_site.open("/endpoints?period=1h")
+    await empty_site.page.wait_for(".filters [role=status]", "no more time")
+    assert (
+        await empty_site.page.evaluate(note)
+        == "3 of 13 requests: over time only the newest of them, there was no more time"
+    )
+    monkeypatch.setattr("storage.relational.reads.top.MAX_GROUPS", 1)
+    await empty_site.open("/endpoints?period=1h&by=path")
+    await empty_site.page.wait_for(
+        ".filters [role=status]", ": only the newest requests of the period, there was no more"
+    )
+    await empty_site.open("/?period=1h")
+    await empty_site.page.wait_for(".endpoints-most h2", "of the newest 13 requests")
 
 
 async def test_every_column_sorts(empty_site: Site) -> None:

@@ -93,7 +93,14 @@ export class Page {
     this.box.complain(error ?? "");
     if (error) return;
     const by = state.by ?? "endpoint";
-    const query = { ...parameters, ...period.parameters, by, limit: ROWS, buckets: STEPS };
+    const query = {
+      ...parameters,
+      ...period.parameters,
+      by,
+      limit: ROWS,
+      before: 1,
+      buckets: STEPS,
+    };
     try {
       const answer = await getJson("/api/top", query, signal);
       if (signal.aborted) return;
@@ -149,9 +156,14 @@ function noRow(columns, filter) {
   return el("tr", {}, el("td", { colspan: columns, class: "unit" }, text, clearing));
 }
 
-function noteOf({ rows, seen, values, complete: isComplete }) {
+function noteOf({ rows, seen, values, series, complete: isComplete }) {
   const more = values > rows.length ? `, the ${count(rows.length)} most frequent are shown` : "";
-  const part = isComplete ? "" : ": only the newest requests of the period, there was no more time";
+  const what = !isComplete
+    ? ": only the newest requests of the period"
+    : series && !series.complete
+      ? ": over time only the newest of them"
+      : "";
+  const part = what && `${what}, there was no more time`;
   return `${count(values)} of ${countOf(seen, "request")}${more}${part}`;
 }
 

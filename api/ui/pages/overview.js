@@ -30,7 +30,6 @@ const DAY_MS = 24 * HOUR_MS;
 const PRESET = "1h";
 const YOUNG = ["5m", "15m"]; // periods for a store that has not seen an hour yet
 const LISTED = 6; // endpoints
-const MOST_ADDED = 20_000; // requests, of which endpoints are added up: a tenth of a second
 const SAMPLE = 300; // newest records, from which tools and reasons are counted
 
 export class Page {
@@ -278,9 +277,9 @@ export class Page {
       : { records: [] };
   }
 
-  /** Where requests went: routes, or the endpoints where one route has them all and they are soon added up. */
+  /** Where requests went: routes, or the endpoints where one route has them all. */
   async readPlaces({ top, exchanges }, period, link, signal) {
-    if (top.route?.length > 1 || exchanges > MOST_ADDED)
+    if (top.route?.length > 1)
       return topList("Routes", "route", top.route, exchanges, link, { wide: true });
     if (!exchanges) return null;
     const answer = await getJson("/api/endpoints", { ...period.parameters, limit: LISTED }, signal);

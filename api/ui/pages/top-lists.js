@@ -192,12 +192,12 @@ export function topList(title, name, values, total, link, look = {}) {
 }
 
 /** The endpoints of /api/endpoints, each leading to its requests. */
-export function endpointList({ rows, values }, link) {
+export function endpointList({ rows, values, seen, complete: isComplete }, link) {
   if (!rows.length) return null;
   const most = rows[0].exchanges;
   const section = list(
     "Endpoints",
-    "",
+    isComplete ? "" : `of the newest ${countOf(seen, "request")}`,
     ["Endpoint", "Requests", "5xx", "p95"],
     rows.slice(0, ROWS).map((row) => {
       const search = searchFor(row, "endpoint");

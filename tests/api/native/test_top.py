@@ -35,9 +35,9 @@ async def ask(client: Client, path: str, status: int = 200) -> dict[str, Any]:
 
 
 async def test_endpoints_are_listed_with_what_came_of_them(client: Client, world: World) -> None:
-    """Most requested first, with failures, latency and the period before, where there was one."""
+    """Most requested first, with failures, latency and, where asked for, the period before."""
     await fill(world)
-    found = await ask(client, f"/api/endpoints?{RANGE}&limit=1")
+    found = await ask(client, f"/api/endpoints?{RANGE}&limit=1&before=true")
     assert found["complete"]
     assert (found["seen"], found["values"]) == (6, 2)
     [row] = found["rows"]
@@ -45,6 +45,7 @@ async def test_endpoints_are_listed_with_what_came_of_them(client: Client, world
     assert (row["client_errors"], row["server_errors"]) == (1, 1)
     assert row["duration_ms"]["p50"] > 0
     assert row["before"]["exchanges"] == 1
+    assert (await ask(client, f"/api/endpoints?{RANGE}"))["rows"][0]["before"] is None
     everything = await ask(client, "/api/top")
     assert [(row["value"], row["exchanges"], row["before"]) for row in everything["rows"]] == [
         ("/a/{id}", 5, None),
@@ -96,6 +97,7 @@ async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
         f"/api/top?{RANGE}&buckets=121",
         f"/api/top?{RANGE}&buckets=-1",
         "/api/top?buckets=4",
+        f"/api/top?{RANGE}&before=maybe",
         "/api/endpoints?by=path",
         "/api/endpoints?limit=0",
         "/api/top?limit=1001",
