@@ -4,7 +4,7 @@ Rows keep the name that they were stored with, so readers translate: names of ro
 for to all names that it had. What other tenants' paths taught is not used for it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from storage.query import Scope
@@ -23,7 +23,13 @@ def _former(name: str, scope: Scope) -> Iterable[str]:
     return (name,)
 
 
+async def _forget() -> None:
+    """Nothing was learned."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointNames:
     current: Current = _current
     former: Former = _former
+    forget: Callable[[], Awaitable[None]] = _forget
+    """Called after an erasure: names that no record has any more are to be forgotten."""

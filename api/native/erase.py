@@ -5,7 +5,8 @@ from aiohttp import web
 from api.http.errors import BadParameter
 from api.http.params import FILTER_PARAMETERS, read_filter, refuse_unknown
 from api.http.responses import ApiObject, json_response
-from api.services import services_of
+from api.services import Services, services_of
+from storage.purge import Erased
 from storage.query import Filter
 
 
@@ -38,9 +39,16 @@ async def erase_records(request: web.Request) -> web.Response:
         raise BadParameter("filter", "", "at least one filter; kind=all and until=now name everything")
     at_us = services.now_us()
     erased = await services.storage.erase(read_filter(query, at_us))
-    services.streams.tail.forget()
+    await _forget(services, erased)
     filter = {name: query.getall(name) for name in sorted(set(query))}
     return json_response(Receipt(erased.exchanges, erased.events, erased.through_seq, at_us // 1000, filter))
+
+
+async def _forget(services: Services, erased: Erased) -> None:
+    """Forget in memory what was known of records that are erased."""
+    services.streams.tail.forget()
+    if erased.exchanges:
+        await services.endpoints.forget()
 
 
 async def destroy_container(request: web.Request) -> web.Response:
@@ -48,7 +56,7 @@ async def destroy_container(request: web.Request) -> web.Response:
     services = services_of(request)
     container = request.match_info["id"]
     erased = await services.storage.erase(Filter(kind="all", containers=(container,)))
-    services.streams.tail.forget()
+    await _forget(services, erased)
     services.streams.tail.destroy_container(container)
     services.add_event("scope_destroyed", {"containerId": container})
     at_ms = services.now_us() // 1000

@@ -66,7 +66,7 @@ def _services(settings: Settings, data: DataDir, plane: "ControlPlane") -> Servi
             )
             for route in settings.routes
         },
-        endpoints=EndpointNames(plane.endpoints.current, plane.endpoints.former),
+        endpoints=EndpointNames(plane.endpoints.current, plane.endpoints.former, plane.endpoints.forget),
         retention_s=round(settings.retention.max_age_days * 86_400) or None,
         fanout=plane.fanout,
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},

@@ -1,21 +1,25 @@
 """What was learned of endpoints, kept in the store: it survives restarts, and sidecars of one store learn together.
 
 Strategy: one value of the store, read at the start and written when something was learned, at most every half minute. A
-writer first learns what is there: nothing that was learned is unlearned, so it does not matter who comes first. What a
+writer first learns what is there: nothing is unlearned but by an erasure, so it does not matter who comes first. What a
 kill loses is learned again from the next requests.
+
+Names are pieces of paths, so after an erasure only those are known that a stored record still has. Erasures are counted
+in the value, and a sidecar that learns of another one's does the same before it writes.
 """
 
 import asyncio
 import logging
+from collections import defaultdict
 from typing import Final
 
 import msgspec
 
-from proxy.enrich.endpoints.endpoints import Endpoints, Learned
+from proxy.enrich.endpoints.endpoints import Endpoints, Key, Learned
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import StorageError
-from storage.query import Scope
+from storage.query import Filter, Scope
 
 log = logging.getLogger(__name__)
 
@@ -26,40 +30,80 @@ FIRST_S: Final = 1.0
 """How often the store is tried until it could be read."""
 
 
+class Kept(msgspec.Struct):
+    """What is in the store."""
+
+    erasures: int
+    """After which endpoints were forgotten, by all sidecars."""
+    learned: Learned
+
+
 class LearnedEndpoints:
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
         self._routes = {route.id: route for route in settings.routes}
         self.endpoints = Endpoints({route.id: route.endpoints for route in settings.routes if route.endpoints})
         self._is_read = False
+        self._erasures = 0
+        self._has_erased = False
+        self._lock = asyncio.Lock()
 
     async def run(self) -> None:
         while True:  # noqa: ASYNC110 - the store sends no event
             await asyncio.sleep(EVERY_S if await self.save() else FIRST_S)
 
+    async def forget(self) -> None:
+        """Records were erased: forget endpoints that no other has, now or once the store can be asked."""
+        self._has_erased = True
+        await self.save()
+
     async def save(self) -> bool:
         """Read what is kept, and write what was learned beyond it; returns whether the store could be read."""
-        try:
-            if not self._is_read:
-                await self._read()
-                self._is_read = True
-            if self.endpoints.is_changed:
-                await self._read()
-                document = msgspec.json.encode(self.endpoints.take_changes())
-                await self._storage.put_meta(META, document.decode(), replace=True)
-        except StorageError as error:
-            log.debug("what was learned of endpoints could not be kept: %s", error)
-            return False
-        return True
+        async with self._lock:
+            try:
+                await self._save()
+            except StorageError as error:
+                log.debug("what was learned of endpoints could not be kept: %s", error)
+                return False
+            return True
+
+    async def _save(self) -> None:
+        if not self._is_read:
+            await self._read()
+            self._is_read = True
+        if not self._has_erased and not self.endpoints.is_changed:
+            return
+        await self._read()
+        if self._has_erased:
+            self.endpoints.keep(await self._stored_names())
+            self._erasures += 1
+        document = msgspec.json.encode(Kept(self._erasures, self.endpoints.take_changes()))
+        await self._storage.put_meta(META, document.decode(), replace=True)
+        self._has_erased = False
 
     async def _read(self) -> None:
-        kept = await self._storage.meta(META)
-        if kept is None:
+        value = await self._storage.meta(META)
+        if value is None:
             return
         try:
-            self.endpoints.merge(msgspec.json.decode(kept, type=Learned))
+            kept = msgspec.json.decode(value, type=Kept)
         except msgspec.DecodeError as error:
             log.warning("what is kept of endpoints cannot be read, they are learned anew: %s", error)
+            return
+        if kept.erasures > self._erasures:
+            if self._is_read:
+                self.endpoints.keep(await self._stored_names())
+            self._erasures = kept.erasures
+        self.endpoints.merge(kept.learned)
+
+    async def _stored_names(self) -> dict[Key, set[str]]:
+        """Find the endpoints that records have; some too few are learned again."""
+        names: defaultdict[Key, set[str]] = defaultdict(set)
+        for row in (await self._storage.top(Filter(), "endpoint")).rows:
+            _, name, route, project = row.names
+            if name is not None and row.exchanges:
+                names[route, project].add(name)
+        return names
 
     def current(self, route: str | None, project: str | None, name: str) -> str:
         """Return what an endpoint is called now; see `api.access.endpoint_names`."""

@@ -73,9 +73,10 @@ class Endpoints:
             if template is not None:
                 return template if operation is None else f"{template}#{operation}"
         with self._lock:
-            return self._name(service, record, path, operation)
+            return self._name(record, path, operation)
 
-    def _name(self, service: Service | None, record: Record, path: str, operation: str | None) -> str:
+    def _name(self, record: Record, path: str, operation: str | None) -> str:
+        service = self._services.get((record.route_id, record.project))
         if record.status in NO_LESSON:
             node = None if service is None else service.tree.find(path, operation)
             return UNKNOWN if node is None else node.template or "/"
@@ -125,6 +126,17 @@ class Endpoints:
                 self._paths -= len(service.memo)
                 service.memo.clear()
                 service.version = service.tree.version
+
+    def keep(self, names: Mapping[Key, Collection[str]]) -> None:
+        """Forget all endpoints but some, by any of their names."""
+        with self._lock:
+            for key, service in [*self._services.items()]:
+                left = tree.reduced(service.tree.learned(), names.get(key, ()))
+                del self._services[key]
+                self._paths -= len(service.memo)
+                if left.endpoints:
+                    service = self._services[key] = Service()
+                    service.tree.merge(left)
 
     def current(self, route: str | None, project: str | None, name: str) -> str:
         """Return what an endpoint is called now that was counted under a name."""

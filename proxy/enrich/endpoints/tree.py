@@ -7,7 +7,7 @@ value is replaced; `former` remembers by what, so that what was counted under th
 Invariant: at most `MAX_ENDPOINTS` endpoints and `MAX_FORMER` names of before; once something is a value, it stays one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Final
@@ -41,6 +41,23 @@ class Learned(msgspec.Struct):
     """Place → what are values below it."""
     shares: list[list[str]]
     former: dict[str, str]
+
+
+def reduced(learned: Learned, names: Collection[str]) -> Learned:
+    """Return what is left of what was learned when only some endpoints, by any of their names, are to be known."""
+    former = {old: now for old, now in learned.former.items() if old in names}
+    kept = {*former.values(), *names}
+    endpoints = [name for name in learned.endpoints if (name or "/") in kept]
+
+    def leads_on(place: str) -> bool:
+        return any(name == place or name.startswith(f"{place}/") for name in endpoints)
+
+    return Learned(
+        endpoints,
+        {place: takes for place, takes in learned.values.items() if leads_on(place)},
+        [share for share in learned.shares if leads_on("".join(f"/{segment}" for segment in share))],
+        former,
+    )
 
 
 class Tree:

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+from api.access.endpoint_names import EndpointNames
 from api.services import Services
 from api.stream.tail import Tail
 from storage.query import Filter
@@ -30,6 +32,20 @@ async def test_a_filter_is_erased_and_a_receipt_answered(world: World, start: St
     assert receipt["through_seq"] == 3
     assert receipt["filter"] == {"project": ["a"], "status": ["2xx"]}
     assert (await world.storage.count(Filter())).exchanges == 2
+
+
+async def test_names_of_endpoints_are_forgotten(world: World, start: Start) -> None:
+    """Whoever learned them is told of an erasure that took something; of no other."""
+    told: list[str] = []
+
+    async def forget() -> None:
+        told.append("forget")
+
+    await world.storage.commit(make_batch(make_record(project="a")))
+    client = await start(replace(world.services(), endpoints=EndpointNames(forget=forget)))
+    for _ in range(2):
+        assert (await client.delete("/api/records?project=a", headers=BEARER)).status == 200
+        assert told == ["forget"]
 
 
 async def test_nothing_is_erased_by_mistake(world: World, start: Start) -> None:

@@ -6,9 +6,10 @@ import pytest
 from proxy.collector.learned_endpoints import META, LearnedEndpoints
 from proxy.settings.model import Settings
 from proxy.settings.route_model import RouteSettings
+from storage.aggregates import Top
 from storage.errors import StorageUnavailable
-from storage.query import Scope
-from storage.record import Record
+from storage.query import Filter, Scope
+from storage.record import Batch, Entry, Record
 from tests.support.memory_store import MemoryStorage
 
 SETTINGS = Settings(
@@ -45,7 +46,7 @@ async def test_what_was_learned_is_kept_in_the_store() -> None:
     assert await first.save()
     kept = await storage.meta(META)
     assert kept is not None
-    assert {"/people/{name}", "/orders/{id}", "/shops"} == set(msgspec.json.decode(kept)[0][2]["endpoints"])
+    assert {"/people/{name}", "/orders/{id}", "/shops"} == set(msgspec.json.decode(kept)["learned"][0][2]["endpoints"])
 
 
 async def test_damage_is_learned_anew() -> None:
@@ -83,3 +84,48 @@ def test_names_of_before_are_those_of_a_scope() -> None:
     assert learned.former("/people/{name}", Scope(containers=("a",))) == ("/people/{name}",)
     assert learned.current("blog", None, "/people/b") == "/people/{name}"
     assert learned.current("shop", None, "/people/b") == "/people/b"
+
+
+async def test_names_of_erased_records_are_forgotten() -> None:
+    """Here, in the store, and in another sidecar, which does not write back what it still knows."""
+    storage = MemoryStorage()
+    first, second = LearnedEndpoints(storage, SETTINGS), LearnedEndpoints(storage, SETTINGS)
+    records = [
+        Record(0, bytes([number]) * 16, "i", "exchange", 0, 0, path=path, status=200, route_id="shop")
+        for number, path in enumerate(("/patients/smith", "/orders/1"))
+    ]
+    for record in records:
+        record.endpoint = first.endpoints.name(record)
+    await storage.commit(Batch("i", [Entry(record, None) for record in records], {}))
+    assert await first.save()
+    assert await second.save()
+    assert "/patients/smith" in (await storage.meta(META) or "")
+    await storage.erase(Filter(path_contains="smith"))
+    await first.forget()
+    kept = await storage.meta(META) or ""
+    assert "smith" not in kept
+    assert "/orders/{id}" in kept
+    for _ in range(2):  # of what is not stored yet it may forget the name, which the next request teaches again
+        ask(second, "/shops")
+        assert await second.save()
+        kept = await storage.meta(META) or ""
+        assert "smith" not in kept
+    assert "/shops" in kept
+
+
+async def test_what_could_not_be_forgotten_is_forgotten_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is away for a moment after an erasure is asked again."""
+    storage = MemoryStorage()
+    learned = LearnedEndpoints(storage, SETTINGS)
+    ask(learned, "/patients/smith")
+    assert await learned.save()
+
+    async def fail(filter: Filter, by: str) -> Top:
+        raise StorageUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "top", fail)
+        await learned.forget()
+        assert "smith" in (await storage.meta(META) or "")
+    assert await learned.save()
+    assert "smith" not in (await storage.meta(META) or "")

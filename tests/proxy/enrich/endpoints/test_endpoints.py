@@ -112,3 +112,23 @@ def test_endpoints_are_those_that_a_person_would_write(count: int) -> None:
     assert check(asked) == found
     asked.sort(key=lambda each: each.record.path or "")
     assert check(asked) == found
+
+
+def test_what_no_record_has_any_more_is_forgotten() -> None:
+    """Names, places of values and names of before go; what is left is found as before, and again what is new."""
+    endpoints = Endpoints()
+    for number in range(100):
+        name(endpoints, "/people/" + "".join(chr(97 + int(digit)) for digit in str(number)))
+        name(endpoints, f"/patients/smith/files-{number}x")
+    for path in ("/", "/orders/1", "/patients/smith", "/people/zoe/address"):
+        name(endpoints, path, project=None)
+        name(endpoints, path, project="other")
+    endpoints.keep({(None, None): {"/", "/people/b", "/orders/{id}"}})
+    [(_, project, learned)] = endpoints.take_changes()
+    assert project is None
+    assert set(learned.endpoints) == {"", "/people/{name}", "/orders/{id}"}
+    assert learned.values == {"/people": 2}
+    assert learned.former == {"/people/b": "/people/{name}"}
+    assert "smith" not in repr(endpoints.take_changes())
+    assert name(endpoints, "/people/yan") == "/people/{name}"
+    assert name(endpoints, "/patients/smith") == "/patients/smith"
