@@ -94,8 +94,10 @@ class Latencies:
         known = self.counts
         for bucket, count in counts.items():
             known[bucket] = known.get(bucket, 0) + count
-        self.least_us = min((end for end in (self.least_us, least_us) if end is not None), default=None)
-        self.most_us = max((end for end in (self.most_us, most_us) if end is not None), default=None)
+        if least_us is not None and (self.least_us is None or least_us < self.least_us):
+            self.least_us = least_us
+        if most_us is not None and (self.most_us is None or most_us > self.most_us):
+            self.most_us = most_us
 
     def plus(self, other: "Latencies") -> "Latencies":
         """Return the sum of two."""
@@ -298,8 +300,17 @@ class TopRow:
 
     def add(self, counts: Sequence[int]) -> None:
         """Add records, their durations apart: counts in the order of `TOP_COUNTS`."""
-        for name, count in zip(TOP_COUNTS, counts, strict=True):
-            setattr(self, name, getattr(self, name) + int(count))
+        exchanges, client_errors, server_errors, request_bytes, response_bytes, *usage = map(int, counts)
+        self.exchanges += exchanges
+        self.client_errors += client_errors
+        self.server_errors += server_errors
+        self.request_bytes += request_bytes
+        self.response_bytes += response_bytes
+        if any(usage):
+            input_tokens, output_tokens, cost_nano_usd = usage
+            self.input_tokens += input_tokens
+            self.output_tokens += output_tokens
+            self.cost_nano_usd += cost_nano_usd
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ by slice, in its budget.
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from storage.aggregates import MAX_GROUPS, OTHERS, TOP_FIELDS, Names, Top, TopRow, most
@@ -63,14 +65,14 @@ _ROLLUP_COLUMNS: Final = (
 
 Values = tuple[Any, ...]
 """As they are stored, 0 for null."""
-Groups = dict[Values, TopRow]
+Groups = defaultdict[Values, TopRow]
 
 
 async def top(session: Session, filter: Filter, by: str) -> Top:
     columns = TOP_FIELDS[by]
     state = await session.state()
     filter = state.visible(replace(filter, kind="exchange"))
-    found: Groups = {}
+    found: Groups = defaultdict(partial(TopRow, ()))
     edges = [filter]
     tables = tables_by(columns, filter, state.capped_dimensions)
     if tables is not None:
@@ -131,7 +133,7 @@ async def _add_hours(
     for row in groups:
         values, counts, latencies = values_of(row[: len(columns)]), row[len(columns) : -3], row[-3:]
         if counts[0] > 0:
-            known = found.setdefault(values, TopRow(()))
+            known = found[values]
             known.add(counts)
             add_latencies(known.durations, latencies, dialect)
     return True
@@ -139,11 +141,12 @@ async def _add_hours(
 
 async def _add_rows(session: Session, filter: Filter, columns: tuple[str, ...], found: Groups) -> bool:
     """Add rows; False when they were too many, or have too many groups."""
+    width = len(columns)
 
     def add(rows: Rows) -> bool:
         for row in rows:
-            known = found.setdefault(values_of(row[: len(columns)]), TopRow(()))
-            bucket, *counts, least_us, most_us = row[len(columns) :]
+            known = found[values_of(row[:width])]
+            bucket, *counts, least_us, most_us = row[width:]
             known.add(counts)
             known.durations.add({bucket: counts[0]}, least_us, most_us)
         return len(found) >= MAX_GROUPS
