@@ -92,8 +92,11 @@ class Storage(Protocol):
         """Count a filter's exchanges by time, in the steps of `histogram`, and by duration, in so many rows at most."""
         ...
 
-    async def summary(self, filter: Filter) -> Summary:
-        """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.aggregates.TOPS`."""
+    async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
+        """Add up a filter: totals, latency percentiles, and the most frequent values of `storage.aggregates.TOPS`.
+
+        With `only_totals`, `top` is empty and `models` None: rows are read once, not three times.
+        """
         ...
 
     async def top(self, filter: Filter, by: str) -> Top:

@@ -105,8 +105,9 @@ class ScopedStorage:
         read = self._storage.heatmap
         return await self._read(lambda filter: read(filter, since_us, until_us, columns, rows), self._narrow(filter))
 
-    async def summary(self, filter: Filter) -> Summary:
-        return await self._read(self._storage.summary, self._narrow(filter))
+    async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
+        read = self._storage.summary
+        return await self._read(lambda filter: read(filter, only_totals=only_totals), self._narrow(filter))
 
     async def top(self, filter: Filter, by: str) -> Top:
         """Add up records; endpoints by their names of today, whichever route and project they are of."""

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, Query, read_filter, read_int, read_list, refuse_unknown
+from api.http.params import FILTER_PARAMETERS, Query, read_bool, read_filter, read_int, read_list, refuse_unknown
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time
 from api.services import services_of
@@ -200,10 +200,12 @@ def _range(filter: Filter, now_us: int) -> tuple[int, int]:
 
 
 async def summary(request: web.Request) -> web.Response:
-    """Return totals, percentiles and the most frequent values of a filter."""
+    """Return totals, percentiles and, unless only totals are asked for, the most frequent values of a filter."""
     services = services_of(request)
-    refuse_unknown(request.query, FILTER_PARAMETERS)
-    found = await services.storage.summary(read_filter(request.query, services.now_us()))
+    refuse_unknown(request.query, FILTER_PARAMETERS | {"totals"})
+    only_totals = read_bool(request.query, "totals")
+    filter = read_filter(request.query, services.now_us())
+    found = await services.storage.summary(filter, only_totals=only_totals)
     shown = SummaryShown(
         exchanges=found.exchanges,
         events=found.events,

@@ -246,7 +246,11 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         aggregates.HeatMapShown,
         notes="`since` and `until` as for a histogram; steps of whole hours may be one more than `columns`.",
     ),
-    ("GET", "/api/summary"): Operation(FILTERS, aggregates.SummaryShown),
+    ("GET", "/api/summary"): Operation(
+        {**FILTERS, "totals": BOOL},
+        aggregates.SummaryShown,
+        notes="With `totals`, which is little more than half the work, `top` is empty and `usage` null.",
+    ),
     ("GET", "/api/endpoints"): Operation({**FILTERS, **_TOP}, top.TopShown, notes=_NEWEST),
     ("GET", "/api/top"): Operation({**FILTERS, **_TOP, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST),
     ("GET", "/api/export"): Operation(

@@ -107,8 +107,8 @@ class RelationalStorage(ABC, Generic[S]):
     async def heatmap(self, filter: Filter, since_us: int, until_us: int, columns: int, rows: int) -> HeatMap:
         return await self._read(lambda session: histogram.heatmap(session, filter, since_us, until_us, columns, rows))
 
-    async def summary(self, filter: Filter) -> Summary:
-        return await self._read(lambda session: summary.summary(session, filter))
+    async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
+        return await self._read(lambda session: summary.summary(session, filter, only_totals=only_totals))
 
     async def top(self, filter: Filter, by: str) -> Top:
         if is_cell_field(by):

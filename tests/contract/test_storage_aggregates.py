@@ -224,7 +224,9 @@ def test_a_heat_map_counts_each_cell(
 @pytest.mark.parametrize("filter", FILTERS)
 def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
     """Totals, percentiles and the most frequent values are those of the filter's records."""
-    assert reader.wait(reader.store.summary(filter)) == model.summary(reader.records, filter)
+    for only_totals in (False, True):
+        expected = model.summary(reader.records, filter, only_totals=only_totals)
+        assert reader.wait(reader.store.summary(filter, only_totals=only_totals)) == expected
 
 
 @pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS])

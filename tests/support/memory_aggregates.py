@@ -156,7 +156,7 @@ def is_between(value: int, low: int, high: int | None) -> bool:
     return value >= low and (high is None or value <= high)
 
 
-def summary(records: Sequence[Record], filter: Filter) -> Summary:
+def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = False) -> Summary:
     """Add up all records of a filter."""
     tally, usage = Tally(), UsageTally()
     found = [record for record in records if matches(filter, record)]
@@ -170,6 +170,8 @@ def summary(records: Sequence[Record], filter: Filter) -> Summary:
     top = {name: _top(name, found) for name in TOPS}
     times = [record.started_at_us for record in records]
     start, end = extent(filter, min(times, default=None), max(times, default=None))
+    if only_totals:
+        return tally.summary(start, end, {}, None, complete=True)
     return tally.summary(start, end, top, models, complete=True)
 
 

@@ -130,10 +130,10 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         self._check_open()
         return memory_aggregates.histogram(self._visible(), self._resolved(filter), since_us, until_us, buckets)
 
-    async def summary(self, filter: Filter) -> Summary:
+    async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
         """See `storage.base.Storage.summary`."""
         self._check_open()
-        return memory_aggregates.summary(self._visible(), self._resolved(filter))
+        return memory_aggregates.summary(self._visible(), self._resolved(filter), only_totals=only_totals)
 
     async def get(self, record_id: bytes) -> Record | None:
         """See `storage.base.Storage.get`."""

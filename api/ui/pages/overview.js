@@ -133,7 +133,7 @@ export class Page {
       if (summary.exchanges === 0 && (await this.isNothingYet(signal))) return this.showEmpty();
       const [{ histogram, heat }, earlier] = await Promise.all([
         readLatency(period.parameters, signal),
-        getJson("/api/summary", before, signal),
+        getJson("/api/summary", { ...before, totals: true }, signal),
       ]);
       if (signal.aborted) return undefined;
       if (this.isAnotherPeriodBetter(period, histogram, earlier)) return this.read();

@@ -42,7 +42,7 @@ _SCAN_TOPS: Final = (
 )
 
 
-async def summary(session: Session, filter: Filter) -> Summary:
+async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Summary:
     tally = Tally()
     tops: Counts = {name: {} for name in TOPS}
     state = await session.state()
@@ -54,15 +54,19 @@ async def summary(session: Session, filter: Filter) -> Summary:
         cut = split(filter, newest_us)
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
-        tops |= await count_values(session, filter, cut.hours, _ROLLUP_TOPS)
-        complete = await _add_failures(session, filter, cut.hours, tops["error_type"])
+        if not only_totals:
+            tops |= await count_values(session, filter, cut.hours, _ROLLUP_TOPS)
+            complete = await _add_failures(session, filter, cut.hours, tops["error_type"])
     for edge in edges:
         complete &= await _add_sums(session, edge, tally)
-        complete &= complete and await _add_tops(session, edge, tops)
+        if not only_totals:
+            complete &= complete and await _add_tops(session, edge, tops)
     if complete:
         await _measure_few(session, filter, tally, is_counted=is_counted)
-    models, is_whole = await usage(session, filter, newest_us)
     start, end = extent(filter, oldest_us, newest_us)
+    if only_totals:
+        return tally.summary(start, end, {}, None, complete=complete)
+    models, is_whole = await usage(session, filter, newest_us)
     top = {
         name: [FacetValue(*found) for found in await named(session, name, tops[name], MAX_TOP_VALUES)] for name in TOPS
     }

@@ -103,6 +103,8 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
     ]
     of_one = (await (await client.get("/api/summary?model=large", headers=BEARER)).json())["usage"]
     assert (of_one["calls"], of_one["input_tokens"]) == (1, 10)
+    totals = await (await client.get("/api/summary?model=large&totals=true", headers=BEARER)).json()
+    assert (totals["exchanges"], totals["top"], totals["usage"]) == (of_one["calls"], {}, None)
     assert (await (await client.get("/api/summary?level=info", headers=BEARER)).json())["usage"] is None
 
 
@@ -119,6 +121,7 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
         ("/api/heatmap?rows=61", "rows"),
         ("/api/heatmap?since=2024-01-02&until=2024-01-01", "since"),
         ("/api/summary?status=6xx", "status"),
+        ("/api/summary?totals=2", "totals"),
     ],
 )
 async def test_bad_parameters_are_named(client: Client, path: str, parameter: str) -> None:
