@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from proxy.process.data_dir import read_state
 
@@ -22,11 +22,18 @@ Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_given: Final[set[int]] = set()
+
+
 def free_port() -> int:
-    """Find a TCP port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a TCP port that nothing listens on now, another one each time: the system may give the last one again."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def eventually(probe: Callable[[], Value | None], timeout_s: float = 60.0) -> Value:

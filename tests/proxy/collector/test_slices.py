@@ -13,8 +13,9 @@ from tests.proxy.worker.vectors.bodies import HOSTILE, HostileBody
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import RingWorker, collecting, rows
 
-MAX_HOLD_S = 0.05
-"""CPU time of the loop's thread in one iteration (issue 6); about 10 ms is usual."""
+MAX_HOLD_S = 0.15
+"""CPU time of the loop's thread in one iteration; about 10 ms is usual, 80 on cores that many share, and a body that is
+not taken apart takes 350."""
 
 
 @pytest.fixture(autouse=True)

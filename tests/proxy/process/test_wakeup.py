@@ -17,7 +17,7 @@ def wakeup(request: pytest.FixtureRequest) -> Iterator[Wakeup]:
     assert (made.read_fd == made.write_fd) is request.param
     yield made
     made.close()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(os.listdir("/proc/self/fd")) <= before  # tests before may have left some that are closed meanwhile
 
 
 def is_awake(wakeup: Wakeup) -> bool:
