@@ -71,6 +71,20 @@ async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: 
     await empty_site.page.wait_for(".endpoints-most h2", "of the newest 13 requests")
 
 
+async def test_charts_say_what_is_not_counted(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of an endpoint, and those of the overview, whose figures are whole."""
+    await fill(empty_site)
+
+    async def scan(*_: object, **__: object) -> bool:
+        return False
+
+    monkeypatch.setattr("storage.relational.reads.histogram.scan", scan)
+    await empty_site.open("/endpoints?period=1h&open=GET+/health")
+    await empty_site.page.wait_for(".endpoint-view .bad", "Only the newest requests are drawn")
+    await empty_site.open("/?period=1h")
+    await empty_site.page.wait_for("main .bad", "Some records were not counted")
+
+
 async def test_every_column_sorts(empty_site: Site) -> None:
     """A click sorts, another turns it round, and the address keeps it; nothing is asked for anew."""
     await fill(empty_site)

@@ -82,7 +82,9 @@ export class EndpointView {
       const query = { ...parse(this.search).parameters, ...period.parameters };
       const { histogram, heat } = await readLatency(query, signal);
       if (signal.aborted) return;
-      this.bad.textContent = "";
+      this.bad.textContent = histogram.complete
+        ? ""
+        : "Only the newest requests are drawn, there was no more time: choose a shorter period";
       this.bars.set(histogram);
       this.latency.set(histogram, heat);
     } catch (error) {

@@ -143,9 +143,10 @@ export class Page {
       this.drawFigures(summary, earlier, period);
       this.chart.set(histogram);
       this.latencyChart.set(histogram, heat);
-      this.bad.textContent = summary.complete
-        ? ""
-        : "Some records were not counted within the time limit: choose a shorter period";
+      this.bad.textContent =
+        summary.complete && histogram.complete
+          ? ""
+          : "Some records were not counted within the time limit: choose a shorter period";
       await this.readLists(summary, period, signal);
     } catch (error) {
       const text = errorText(error);
