@@ -15,6 +15,7 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from api.http.errors import BadParameter, Refused
+from api.http.json_body import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.http.times import format_time, format_time_or_none, read_time_us
 from api.services import Services, services_of
@@ -158,12 +159,7 @@ def read_changes(raw: bytes) -> KeyChanges:
         BadParameter: a member has a value it cannot have.
         Refused: 400, it is no object of these members.
     """
-    try:
-        body = _decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise Refused(400, f"the key cannot be read: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the body is no JSON: {error}") from error
+    body = read_json_body(_decoder, raw, "the key")
     given: dict[str, Any] = {}
     if body.name is not UNSET:
         given["name"] = _text("name", body.name, MAX_NAME_CHARACTERS)

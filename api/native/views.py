@@ -13,6 +13,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from api.http.errors import BadParameter, Refused
+from api.http.json_body import read_json_body
 from api.http.responses import ApiObject, json_response
 from api.http.search.parser import MAX_CHARACTERS, parse_search
 from api.http.times import format_time, read_moment_us
@@ -118,12 +119,7 @@ def read_view(raw: bytes, now_us: int) -> tuple[View, str | None]:
         BadSearch: its search cannot be read.
         Refused: 400, it is no object of these members.
     """
-    try:
-        given = _decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise Refused(400, f"the view cannot be read: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the body is no JSON: {error}") from error
+    given = read_json_body(_decoder, raw, "the view")
     _check(given, now_us)
     view = View(
         name=given.name.strip(),
