@@ -1,5 +1,6 @@
 """Who gives way: whoever waited longest and still does, those never served first, and nobody too early."""
 
+import gc
 from dataclasses import dataclass, field
 
 from proxy.network import giving_way
@@ -67,3 +68,13 @@ def test_a_sweep_replaces_the_notes_of_the_last_one() -> None:
     room.swept()
     assert not room.make_room()
     assert (room.is_near(7), room.is_near(8)) == (False, True)
+
+
+def test_notes_of_a_crowd_are_few_objects() -> None:
+    """An object for each, several times a second, makes the interpreter look for garbage among all of them."""
+    crowd = [Client(SECOND_NS + n) for n in range(10_000)]
+    gc.collect()
+    before = len(gc.get_objects())
+    room = swept(*crowd)
+    assert len(room) == 10_000
+    assert len(gc.get_objects()) - before < 100

@@ -114,7 +114,7 @@ def test_who_is_not_secured_gives_way(
         for client in (first, second):
             client.sendall(beginning)
         engine = cast(ProtocolPlane, plane.plane).engine
-        eventually(lambda: len(engine._giving_way._noted) == 2, 30)
+        eventually(lambda: len(engine._giving_way) == 2, 30)
         with secured(opened(plane)) as healthy:
             healthy.send(GET)
             assert healthy.answer().status == 200

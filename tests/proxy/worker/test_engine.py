@@ -20,7 +20,7 @@ from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
 from proxy.settings.model import Settings
 from proxy.worker.deadlines import TICK_S
-from proxy.worker.engine import Engine
+from proxy.worker.engine import SWEEP_S, Engine
 from proxy.worker.key_auth import Gate
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
@@ -243,7 +243,7 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
         while len(checks) < 900:
             await asyncio.sleep(0)
             turn += 1
-            if len(checks) == 64:
+            if len(checks) == 64 and len(crowd) == 1000:
                 left = next(idle for idle in crowd if idle not in {found for _, found in checks})
                 engine.connections.discard(left)
                 crowd.remove(left)
@@ -251,7 +251,28 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
             await asyncio.sleep(0)
         ticking.cancel()
     assert {found for _, found in checks} == set(crowd)
-    assert max(Counter(when for when, _ in checks).values()) <= 128
+    assert max(Counter(when for when, _ in checks).values()) <= 64
+    segment.unlink()
+    segment.close()
+
+
+async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(tmp_path: Path) -> None:
+    """One after the other they would take every turn of the loop for a while, and each request would wait for one."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
+    looked_at: list[float] = []
+
+    class Idle:
+        def check(self, now_ns: int) -> None:
+            looked_at.append(time.monotonic())
+
+    engine.connections.update(Idle() for _ in range(640))  # type: ignore[misc]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        ticking = tasks.create_task(engine.tick(), name="tick")
+        while len(looked_at) <= 640:  # noqa: ASYNC110 - waits for what it counts
+            await asyncio.sleep(0.01)
+        ticking.cancel()
+    pauses = [after - before for before, after in pairwise(looked_at[64:641:64])]
+    assert min(pauses) >= SWEEP_S / 10 * 0.9
     segment.unlink()
     segment.close()
 

@@ -29,7 +29,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 def noted(plane: Plane) -> int:
     """How many connections the last sweep found waiting."""
     assert isinstance(plane.plane, ProtocolPlane)
-    return len(plane.plane.engine._giving_way._noted)
+    return len(plane.plane.engine._giving_way)
 
 
 def has_open(plane: Plane, count: int) -> bool:
