@@ -83,6 +83,9 @@ class ConnectionPool(Protocol):
     def remove(self, connection: "UpstreamConnection") -> None:
         """Remove a connection that is closed or about to be; idempotent."""
 
+    def ending(self, connection: "UpstreamConnection") -> None:
+        """Note that the upstream has ended its side."""
+
 
 class UpstreamConnection(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
@@ -267,6 +270,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The upstream is done sending: close; `connection_lost` sorts out what that means."""
+        self._pool.ending(self)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -38,11 +38,14 @@ class Pool:
         self.route = route
         self.limits = limits
         self._on_open = on_open
-        self._idle: list[UpstreamConnection] = []
+        self._idle: dict[UpstreamConnection, None] = {}
+        """In the order in which they became idle: any of many is found at once."""
         self._connections: set[UpstreamConnection] = set()
         self._opening = 0
         self._unanswered: dict[UpstreamConnection, int] = {}
         """Connections on which no response has ended yet, and since when they are open, ns."""
+        self._answered: set[UpstreamConnection] = set()
+        """Open connections on which a response has ended, and whose upstream has not ended its side."""
         self._concurrency = Concurrency()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._plain = PlainLines()
@@ -68,12 +71,12 @@ class Pool:
         """Return the most recently used idle connection that is young enough, if any."""
         idle = self._idle
         while idle:
-            connection = idle.pop()
+            connection, _ = idle.popitem()
             age_ns = now_ns - connection.idle_since_ns
             if age_ns < connection.keep_alive_ns and not connection.transport.is_closing():
                 if is_idempotent or age_ns < POST_IDLE_NS:
                     return connection
-                idle.append(connection)
+                idle[connection] = None
                 return None
             connection.close()
         return None
@@ -88,33 +91,35 @@ class Pool:
             connection.close()
             return
         connection.idle_since_ns = now_ns
-        self._idle.append(connection)
+        self._idle[connection] = None
         if self._waiting:
             self.pass_on()
 
     def _note_answered(self, connection: UpstreamConnection) -> None:
         connection.is_reused = True
         self._unanswered.pop(connection, None)
-        self._concurrency.served(self._answered())
-
-    def _answered(self) -> int:
-        return sum(c.is_reused and not c.transport.is_closing() for c in self._connections)
+        self._answered.add(connection)
+        self._concurrency.served(len(self._answered))
 
     def _holds_others(self, now_ns: int, silent_ns: int) -> bool:
         """Whether connections that are idle may keep a new one from being served: it got no answer for so long."""
-        return any(
+        return self._concurrency.may_hold(len(self._answered)) and any(
             connection.is_waiting and now_ns - since_ns >= silent_ns
             for connection, since_ns in self._unanswered.items()
-        ) and self._concurrency.may_hold(self._answered())
+        )
+
+    def ending(self, connection: UpstreamConnection) -> None:
+        """Note that the upstream has ended its side: it may serve another in its place already (P27)."""
+        self._answered.discard(connection)
 
     def remove(self, connection: UpstreamConnection) -> None:
         """Remove a connection that is closed or about to be; idempotent."""
         if connection in self._connections:
             self._connections.remove(connection)
             self._unanswered.pop(connection, None)
+            self._answered.discard(connection)
+            self._idle.pop(connection, None)
             self._on_open(-1)
-            if connection in self._idle:
-                self._idle.remove(connection)
             self.pass_on()
 
     @property

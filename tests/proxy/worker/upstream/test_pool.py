@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Self, cast
 
 from proxy.network.turns import Turns
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
@@ -105,9 +105,9 @@ async def test_idle_connections_are_let_go_when_another_may_wait_for_them() -> N
         waiting = await opener_of(pool).open(is_idempotent=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
         pool.expire(time.monotonic_ns() + 100_000_000)
-        assert pool._idle == [first, second]
+        assert list(pool._idle) == [first, second]
         pool.expire(time.monotonic_ns() + 300_000_000)
-        assert pool._idle == []
+        assert list(pool._idle) == []
         for connection in await _answered(pool, 2):
             assert connection.transport.is_closing() is (connection not in pool._idle)
         assert len(pool._idle) == 1
@@ -127,7 +127,59 @@ async def test_a_slow_answer_beside_fewer_than_were_served_changes_nothing() -> 
         waiting = await opener_of(pool).open(is_idempotent=True)
         waiting.begin(cast(ResponseHandler, Asking()), b"GET / HTTP/1.1\r\n\r\n")
         pool.expire(time.monotonic_ns() + 10_000_000_000)
-        assert pool._idle == connections[1:]
+        assert list(pool._idle) == connections[1:]
         pool.close()
         for writer in writers:
             writer.close()
+
+
+class Looked:
+    """A connection that counts how often somebody looks at it."""
+
+    looks = 0
+    is_reused = False
+    idle_since_ns = 0
+    keep_alive_ns = 1 << 62
+
+    @property
+    def transport(self) -> Self:
+        """Itself."""
+        return self
+
+    def is_closing(self) -> bool:
+        """Be looked at."""
+        Looked.looks += 1
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        Looked.looks += 1
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+def test_what_a_connection_costs_does_not_depend_on_how_many_are_open() -> None:
+    """A thousand that are answered, become idle, and are closed, oldest first, are looked at a few times each."""
+    pool = new_pool("http://127.0.0.1:1", [])
+    crowd = cast("list[UpstreamConnection]", [Looked() for _ in range(1000)])
+    for connection in crowd:
+        pool.begin_opening()
+        pool.opened(connection)
+        pool.release(connection, 0)
+    for connection in crowd:
+        pool.remove(connection)
+    assert not pool._idle
+    assert Looked.looks <= 3000
+
+
+def test_one_that_its_upstream_ended_is_not_counted_beside_the_next() -> None:
+    """A server that serves one at a time closes the first before it answers the second (P27)."""
+    pool = new_pool("http://127.0.0.1:1", [])
+    first, second = (cast("UpstreamConnection", Looked()) for _ in range(2))
+    for connection in (first, second):
+        pool.begin_opening()
+        pool.opened(connection)
+    pool.release(first, 0)
+    pool.ending(first)
+    pool.release(second, 0)
+    assert pool._concurrency.seen == 1
