@@ -5,9 +5,10 @@ cuts a capped, unmasked copy out of each message; inflating (RFC 7692) is the co
 are joined, control frames may come between them. Where the bytes are no WebSocket frames the scanner gives up
 (`is_lost`), and the relay goes on. Memory is bounded by the cap and one read.
 
-A frame read by itself costs 2 µs, however small. One call therefore reads a bounded number; what it leaves in hand,
-`has_more` says, is for another turn (P23). Messages above the number that the caller has room for are only counted
-(`dropped`), and equal frames in a row are then counted in one go: 0.02 µs each.
+A frame read by itself costs 2 µs, however small, a small message that is there as a whole 1.2. One call therefore
+reads a bounded number; what it leaves in hand, `has_more` says, is for another turn (P23). Messages above the number
+that the caller has room for are only counted (`dropped`), and equal frames in a row are then counted in one go: 0.02 µs
+each.
 """
 
 import sys
@@ -38,6 +39,8 @@ _FRAMES_PER_STEP: Final = 64
 _WHOLE: Final = b"\x81\x82\xc1\xc2\x89\x8a"
 """First bytes of messages of one frame, of pings and of pongs."""
 
+_MESSAGES: Final = b"\x81\x82\xc1\xc2"
+"""First bytes of messages of one frame."""
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 _KNOWN: Final = frozenset(Opcode)
 _MAX_CONTROL_BYTES: Final = 125
@@ -122,6 +125,9 @@ class MessageScanner:
                 run_bytes = min(2 * run_bytes, _RUN_BYTES[1]) if end - at > run_bytes // 2 else _RUN_BYTES[0]
                 at = end
                 continue
+            elif len(found) < room and self._is_between_messages and (end := self._take_whole(data, at, found)):
+                at, work = end, work + 1
+                continue
             else:
                 at = self._read_header(data, at)
             if not self._remaining and not self._header:
@@ -132,6 +138,22 @@ class MessageScanner:
     @property
     def _is_between_messages(self) -> bool:
         return self._opcode < 0 and not self._header
+
+    def _take_whole(self, data: bytes, at: int, found: list[Message]) -> int:
+        """Take a small message of one frame that is there as a whole, as most are; return its end, 0 for any other."""
+        if len(data) < at + 2 or data[at] not in _MESSAGES:
+            return 0
+        first, second = data[at], data[at + 1]
+        size = second & 0x7F
+        start = at + (6 if second & 0x80 else 2)
+        end = start + size
+        if size > _MAX_CONTROL_BYTES or end > len(data):
+            return 0
+        piece = data[start : start + min(size, self._max_bytes)]
+        if piece:
+            piece = _unmask(piece, data[at + 2 : start], 0)
+        found.append(Message(first & 0x0F, size, piece, bool(first & 0x40)))
+        return end
 
     def _read_header(self, data: bytes, at: int) -> int:
         """Add bytes to the header until it is whole, then begin its frame; return where the rest begins."""
