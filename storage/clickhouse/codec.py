@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 
 from storage.clickhouse.dictionary import KINDS, Values, text_id
-from storage.clickhouse.journal import Turn
 from storage.clickhouse.native import Column
 from storage.record import LEVELS, Record, Stream
 from storage.relational import packing
@@ -50,8 +49,8 @@ ROW_TYPES: Final = {column: _type(column) for column in (*COLUMNS, *CALL_KINDS)}
 """Column → its type, of the table of rows."""
 
 
-def columns_of(records: Sequence[Record], turn: Turn, values: Values) -> list[Column]:
-    """Make the columns of records in the order of their `seq`s; the repeated text in them is added to `values`.
+def columns_of(records: Sequence[Record], values: Values) -> list[Column]:
+    """Make the columns of records, but for `seq` and `attempt`; the repeated text in them is added to `values`.
 
     Raises:
         ValueError: A value cannot be stored. So may writing the columns.
@@ -63,8 +62,6 @@ def columns_of(records: Sequence[Record], turn: Turn, values: Values) -> list[Co
         return [found[text] for text in texts]
 
     made: dict[str, Sequence[Any]] = {
-        "seq": range(turn.first_seq, turn.first_seq + len(records)),
-        "attempt": [turn.attempt] * len(records),
         "origin": numbers("origin", [_origin(record) for record in records]),
         "finish_reason": numbers("finish_reason", [_finish_reason(record.stream) for record in records]),
         "called_tools": numbers("called_tools", [_called_tools(record.stream) for record in records]),
@@ -72,10 +69,10 @@ def columns_of(records: Sequence[Record], turn: Turn, values: Values) -> list[Co
     for column, write in _WRITERS.items():
         made[column] = [write(record) for record in records]
     for column in COLUMNS:
-        if column not in made:
+        if column not in made and column != "seq":
             plain = [getattr(record, column) for record in records]
             made[column] = numbers(column, plain) if column in KINDS else plain
-    return [Column(column, type, made[column]) for column, type in ROW_TYPES.items()]
+    return [Column(column, type, made[column]) for column, type in ROW_TYPES.items() if column in made]
 
 
 def decode(row: Sequence[Any], texts: Mapping[int, str]) -> Record:

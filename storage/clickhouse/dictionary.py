@@ -11,9 +11,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from storage.clickhouse.epochs import LIMIT_S
 from storage.clickhouse.link import Link
 from storage.clickhouse.native import Column
+from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.errors import StorageRejected
 from storage.relational.packing import ORIGIN_KIND
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS

@@ -9,7 +9,8 @@ Invariant: every statement has an end, on the server and here, and the answer's 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypedDict
 
 import aiohttp
@@ -17,7 +18,7 @@ import aiohttp
 from storage.clickhouse.address import Address
 from storage.clickhouse.answers import error_of
 from storage.clickhouse.literals import identifier, render
-from storage.clickhouse.native import Column, NotNative, read_blocks, write_block
+from storage.clickhouse.native import Column, NotNative, Written, block_of, read_blocks, write_columns
 from storage.errors import StorageRejected, StorageUnavailable
 
 CONNECT_S: Final = 5.0
@@ -32,6 +33,15 @@ _PIECE_BYTES: Final = 1 << 20
 _OK: Final = 200
 
 Row = tuple[Any, ...]
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse values that no column can hold, while rows are written."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise StorageRejected(f"a value cannot be stored: {error!r}") from error
 
 
 class _Request(TypedDict, total=False):
@@ -87,12 +97,16 @@ class Link:
         Raises:
             StorageRejected: A value does not fit its column: nothing was sent.
         """
-        names = ", ".join(identifier(column.name) for column in columns)
-        try:
-            data = write_block(columns)
-        except (ValueError, TypeError, OverflowError, AttributeError) as error:
-            raise StorageRejected(f"a value cannot be stored: {error!r}") from error
-        await self._post(f"INSERT INTO {table} ({names}) FORMAT Native", data, limit_s, settings or {})
+        with refusing():
+            written = write_columns(columns)
+        await self.send(table, [written], limit_s=limit_s, settings=settings)
+
+    async def send(
+        self, table: str, parts: Sequence[Written], *, limit_s: float, settings: dict[str, str] | None = None
+    ) -> None:
+        """Insert rows whose columns are written already; see `execute`."""
+        names = ", ".join(identifier(name) for part in parts for name in part.names)
+        await self._post(f"INSERT INTO {table} ({names}) FORMAT Native", block_of(*parts), limit_s, settings or {})
 
     async def close(self) -> None:
         """Give back all connections; what is running is ended here, not on the server."""

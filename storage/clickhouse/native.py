@@ -38,20 +38,40 @@ class Column(NamedTuple):
     values: Sequence[Any]
 
 
-def write_block(columns: Sequence[Column]) -> bytes:
-    """Write one block of columns of the same length.
+class Written(NamedTuple):
+    """Columns as they are sent, to be put into a block with others."""
+
+    names: tuple[str, ...]
+    rows: int
+    data: bytes
+
+
+def write_columns(columns: Sequence[Column]) -> Written:
+    """Write columns of the same length.
 
     Raises:
         ValueError: A value cannot be held by its column.
         TypeError: The same.
         OverflowError: The same.
     """
-    out = bytearray(_varint(len(columns)) + _varint(len(columns[0].values) if columns else 0))
+    out, rows = bytearray(), len(columns[0].values) if columns else 0
     for name, type, values in columns:
-        assert len(values) == len(columns[0].values), f"bug: column {name} is longer than the first, or shorter"
+        assert len(values) == rows, f"bug: column {name} is longer than the first, or shorter"
         out += _string(name.encode()) + _string(type.encode())
         _write(out, type, values)
-    return bytes(out)
+    return Written(tuple(column.name for column in columns), rows, bytes(out))
+
+
+def block_of(*parts: Written) -> bytes:
+    """Make one block of columns of the same length."""
+    width, rows = sum(len(part.names) for part in parts), parts[0].rows
+    assert all(part.rows == rows for part in parts), "bug: columns of one block differ in length"
+    return b"".join((_varint(width), _varint(rows), *(part.data for part in parts)))
+
+
+def write_block(columns: Sequence[Column]) -> bytes:
+    """Write one block of columns of the same length; see `write_columns`."""
+    return block_of(write_columns(columns))
 
 
 def read_blocks(data: bytes) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -20,9 +20,9 @@ from uuid import uuid4
 import msgspec
 
 from storage.clickhouse.answers import AlreadyThere
-from storage.clickhouse.epochs import LIMIT_S
 from storage.clickhouse.link import Link
 from storage.clickhouse.native import Column
+from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.errors import StorageRejected, StorageUnavailable
 
 T = TypeVar("T")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from storage.clickhouse.link import Link
+from tests.storage.clickhouse.links import WaywardLink
 from tests.support.clickhouse import ENGINES, Server, server
 
 
@@ -18,5 +19,13 @@ def engine(request: pytest.FixtureRequest) -> Server:
 async def link(engine: Server) -> AsyncIterator[Link]:
     """A link to an empty database."""
     opened = Link(engine.address(engine.database()))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def wayward(link: Link) -> AsyncIterator[WaywardLink]:
+    """A link to the same database whose commits go wrong."""
+    opened = WaywardLink(link)
     yield opened
     await opened.close()

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import pytest
 
 from storage.clickhouse.codec import columns_of, decode, numbers_of
-from storage.clickhouse.dictionary import Dictionary, Values, text_id
-from storage.clickhouse.epochs import Epochs
-from storage.clickhouse.journal import Insert, Journal, Span, Turn, Work
+from storage.clickhouse.dictionary import Dictionary, text_id
 from storage.clickhouse.link import Link
 from storage.clickhouse.tables import DIALECT, IS_COMMITTED, RECORDS, create
+from storage.clickhouse.writes.batches import BatchStore
+from storage.clickhouse.writes.journal import Turn
+from storage.clickhouse.writes.rows import Rows
 from storage.errors import StorageRejected
 from storage.query import Filter, Scope, matches
-from storage.record import Record, Stream
+from storage.record import Batch, Entry, Record, Stream
 from storage.relational.packing import COLUMNS
 from storage.relational.sql import conditions, texts
 from tests.storage.samples import START_US, make_empty_record, make_full_record, make_record
@@ -22,17 +23,7 @@ _ODD = ["", "\0", "a\0b", "0", "null", "%_\\'\"", "\U0001f600", "\uffff\U0010fff
 
 async def store(link: Link, records: Sequence[Record]) -> None:
     """Commit records to an empty database."""
-    await create(link)
-    values: Values = {}
-    columns_of(records, Turn(1, 1), values)
-    await Dictionary(link).learn(values)
-
-    def rows(turn: Turn) -> list[Insert]:
-        return [Insert("record_rows", columns_of(records, turn, {}))]
-
-    turn = await Journal(link, Epochs(link)).commit(Work("a", len(records), Span(0, 0, 0, 0), {}, (), rows))
-    for seq, record in enumerate(records, turn.first_seq):
-        record.seq = seq
+    await BatchStore(link, await create(link)).store(Batch("a", [Entry(record) for record in records]))
 
 
 async def found(link: Link, where: str = "1 = 1", parameters: Sequence[object] = ()) -> list[Record]:
@@ -59,7 +50,8 @@ async def test_rows_without_a_commit_are_not_read(link: Link) -> None:
     """What an attempt left behind is not seen, above the last commit or below it."""
     await create(link)
     left, kept = [make_record(), make_record()], make_record()
-    await link.insert("record_rows", columns_of(left, Turn(1, 1), {}), limit_s=30)
+    rows = Rows("records", range(2), columns_of(left, {}))
+    await link.send("records", rows.written(Turn(1, 1)), limit_s=30)
     assert await found(link) == []
     await store(link, [kept])
     assert await found(link) == [kept]
@@ -72,7 +64,7 @@ async def test_a_request_id_of_its_own_is_a_mark(link: Link) -> None:
     record.request_id = f"{number[:8]}-{number[8:12]}-{number[12:16]}-{number[16:20]}-{number[20:]}"
     await store(link, [record])
     assert await found(link) == [record]
-    assert await link.fetch("SELECT length(request_id) FROM record_rows", limit_s=30) == [(1,)]
+    assert await link.fetch("SELECT length(request_id) FROM records", limit_s=30) == [(1,)]
 
 
 _FILTERS = [
@@ -132,7 +124,7 @@ async def test_spans_say_where_records_lie(link: Link) -> None:
     sql = "SELECT coalesce(min(first_seq), 1), coalesce(max(last_seq), 0), min(min_started_at_us) FROM spans"
     assert await link.fetch(sql, limit_s=30) == [(1, 0, None)]
     await store(link, [make_record(), make_record()])
-    assert await link.fetch(sql, limit_s=30) == [(1, 2, 0)]
+    assert await link.fetch(sql, limit_s=30) == [(1, 2, START_US)]
 
 
 async def test_a_number_stands_for_one_text(link: Link) -> None:
@@ -149,4 +141,4 @@ def test_unknown_words_and_lone_surrogates_are_refused() -> None:
     """What no row can hold is refused before anything is sent."""
     for record in (make_record(level="fatal"), make_record(kind="thing"), make_record(project="\udc80")):
         with pytest.raises(ValueError, match=r"is not one of|surrogates"):
-            columns_of([record], Turn(1, 1), {})
+            columns_of([record], {})

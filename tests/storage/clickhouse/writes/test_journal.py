@@ -3,53 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import pytest
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.epochs import Epochs
-from storage.clickhouse.journal import COMMITS, NO_SPAN, Insert, Journal, Span, Turn, Work
 from storage.clickhouse.link import Link
 from storage.clickhouse.native import Column
+from storage.clickhouse.writes.epochs import Epochs
+from storage.clickhouse.writes.journal import COMMITS, NO_SPAN, Journal, Span, Turn, Work, read_end
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.record import Position
+from tests.storage.clickhouse.links import WaywardLink
 from tests.storage.samples import SOURCE
 from tests.support.clickhouse import Server, own_server
 
 ROWS = """CREATE TABLE IF NOT EXISTS texts (seq Int64, attempt UInt64, text String)
 ENGINE = ReplacingMergeTree(attempt) ORDER BY seq"""
 _SPAN = Span(5, 9, 1, 2)
-
-
-class WaywardLink(Link):
-    """A link whose next commits go wrong: the answer is lost, or the statement comes late."""
-
-    is_lossy = False
-    is_late = False
-
-    def __init__(self, link: Link) -> None:
-        super().__init__(link.address)
-        self.late: list[tuple[str, Sequence[Any]]] = []
-
-    async def execute(
-        self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float, settings: dict[str, str] | None = None
-    ) -> None:
-        """See `Link.execute`."""
-        if self.is_late and "commits" in sql:
-            self.late.append((sql, parameters))
-        else:
-            await super().execute(sql, parameters, limit_s=limit_s, settings=settings)
-        if (self.is_lossy or self.is_late) and "commits" in sql:
-            raise StorageUnavailable("no answer")
-
-
-@pytest.fixture
-async def wayward(link: Link) -> AsyncIterator[WaywardLink]:
-    """Such a link to an empty database."""
-    opened = WaywardLink(link)
-    yield opened
-    await opened.close()
 
 
 async def writer(link: Link) -> Journal:
@@ -59,22 +29,23 @@ async def writer(link: Link) -> Journal:
     return Journal(link, Epochs(link))
 
 
-def work(*texts: str, instance: str = "a", offset: int = 0, retired: Sequence[bytes] = ()) -> Work:
+def work(link: Link, *texts: str, instance: str = "a", offset: int = 0, retired: Sequence[bytes] = ()) -> Work:
     """A batch of texts."""
 
-    def rows(turn: Turn) -> list[Insert]:
+    async def insert(turn: Turn) -> None:
         seqs = range(turn.first_seq, turn.first_seq + len(texts))
         attempts = [turn.attempt] * len(texts)
         columns = Column("seq", "Int64", seqs), Column("attempt", "UInt64", attempts), Column("text", "String", texts)
-        return [Insert("texts", columns)] if texts else []
+        if texts:
+            await link.insert("texts", columns, limit_s=30)
 
     moved = {SOURCE: Position(offset=offset)} if offset else {}
-    return Work(instance, len(texts), _SPAN if texts else NO_SPAN, moved, retired, rows)
+    return Work(instance, len(texts), _SPAN if texts else NO_SPAN, moved, retired, insert)
 
 
 async def seen(link: Link) -> list[str]:
     """What a reader sees, in order; the numbers are dense."""
-    last_seq = await Journal(link, Epochs(link)).last_seq()
+    last_seq, _ = await read_end(link)
     rows = await link.fetch("SELECT seq, text FROM texts FINAL WHERE seq <= $1 ORDER BY seq", (last_seq,), limit_s=30)
     assert [seq for seq, _ in rows] == list(range(1, last_seq + 1))
     return [text for _, text in rows]
@@ -93,14 +64,14 @@ async def another(address: Address) -> AsyncIterator[Link]:
 async def test_a_batch_is_committed_with_its_positions(link: Link) -> None:
     """Rows, positions and where the batch lies are there after the commit; a batch without rows moves positions."""
     journal = await writer(link)
-    assert (await journal.commit(work("x", "y", offset=7))).first_seq == 1
-    assert (await journal.commit(work("z", offset=9, instance="b"))).first_seq == 3
+    assert (await journal.commit(work(link, "x", "y", offset=7))).first_seq == 1
+    assert (await journal.commit(work(link, "z", offset=9, instance="b"))).first_seq == 3
     assert await seen(link) == ["x", "y", "z"]
-    await journal.commit(work(offset=8))
+    await journal.commit(work(link, offset=8))
     assert await journal.positions("a") == {SOURCE: Position(offset=8)}
     assert await journal.positions("b") == {SOURCE: Position(offset=9)}
     assert await journal.positions("c") == {}
-    await journal.commit(work(retired=[SOURCE]))
+    await journal.commit(work(link, retired=[SOURCE]))
     assert await journal.positions("a") == {}
     sql = "SELECT first_seq, last_seq, min_started_at_us, max_id_ms FROM commits ORDER BY attempt"
     found = await link.fetch(sql, limit_s=30)
@@ -110,28 +81,29 @@ async def test_a_batch_is_committed_with_its_positions(link: Link) -> None:
 async def test_positions_are_as_they_were_committed(link: Link) -> None:
     """What becomes of the caller's position later is not stored, nor what becomes of the answer."""
     journal = await writer(link)
-    batch = work("x", offset=7)
+    batch = work(link, "x", offset=7)
     await journal.commit(batch)
     batch.moved[SOURCE].offset = 99
     (await journal.positions("a"))[SOURCE].offset = 99
-    await journal.commit(work("y", instance="b"))
+    await journal.commit(work(link, "y", instance="b"))
     assert await journal.positions("a") == {SOURCE: Position(offset=7)}
 
 
 async def test_what_a_refused_batch_left_behind_is_not_seen(link: Link) -> None:
     """Rows of a batch that was refused half-way give way to those that get their numbers, batch by batch."""
     journal = await writer(link)
-    await journal.commit(work("x"))
-    whole = work("1", "2", "3", offset=5)
+    await journal.commit(work(link, "x"))
+    whole = work(link, "1", "2", "3", offset=5)
 
-    def half(turn: Turn) -> list[Insert]:
-        return [*whole.rows(turn), Insert("texts", [Column("seq", "Int64", [1 << 63])])]
+    async def half(turn: Turn) -> None:
+        await whole.insert(turn)
+        await link.insert("texts", [Column("seq", "Int64", [1 << 63])], limit_s=30)
 
     with pytest.raises(StorageRejected):
-        await journal.commit(whole._replace(rows=half))
+        await journal.commit(whole._replace(insert=half))
     assert await link.fetch("SELECT count() FROM texts", limit_s=30) == [(4,)]
     for text in "abc":
-        await journal.commit(work(text))
+        await journal.commit(work(link, text))
     assert await seen(link) == ["x", "a", "b", "c"]
     assert await journal.positions("a") == {}
 
@@ -139,32 +111,32 @@ async def test_what_a_refused_batch_left_behind_is_not_seen(link: Link) -> None:
 async def test_an_answer_that_was_lost(link: Link, wayward: WaywardLink) -> None:
     """A commit whose answer did not come is found, and what follows comes behind it."""
     journal = await writer(wayward)
-    await journal.commit(work("x"))
+    await journal.commit(work(link, "x"))
     wayward.is_lossy = True
     with pytest.raises(StorageUnavailable):
-        await journal.commit(work("y", offset=3))
+        await journal.commit(work(link, "y", offset=3))
     wayward.is_lossy = False
     attempt = await journal.begin()
     assert journal.settled == {next(iter(journal.settled)): 2}
     assert next(iter(journal.settled)) < attempt
     assert await journal.positions("a") == {SOURCE: Position(offset=3)}
-    assert (await journal.commit(work("z"))).first_seq == 3
+    assert (await journal.commit(work(link, "z"))).first_seq == 3
     assert await seen(link) == ["x", "y", "z"]
 
 
 async def test_a_commit_that_comes_late_does_not_happen(link: Link, wayward: WaywardLink) -> None:
     """A statement that reaches the server when it was given up stores nothing, whoever has written since."""
     journal = await writer(wayward)
-    await journal.commit(work("x"))
+    await journal.commit(work(link, "x"))
     wayward.is_late = True
     with pytest.raises(StorageUnavailable):
-        await journal.commit(work("late", "later", offset=3))
+        await journal.commit(work(link, "late", "later", offset=3))
     wayward.is_late = False
     assert await journal.positions("a") == {}
     for sql, parameters in wayward.late:
         await link.execute(sql, parameters, limit_s=30)
     assert await seen(link) == ["x"]
-    await journal.commit(work("y"))
+    await journal.commit(work(link, "y"))
     for sql, parameters in wayward.late:
         await link.execute(sql, parameters, limit_s=30)
     assert await seen(link) == ["x", "y"]
@@ -176,15 +148,15 @@ async def test_a_writer_that_others_overtook(link: Link) -> None:
     """A batch that another's epoch made void is written again behind what the other has committed."""
     async with another(link.address) as second:
         mine, yours = await writer(link), await writer(second)
-        await mine.commit(work("1"))
-        await yours.commit(work("between", instance="b"))
-        batch, turns = work("2", offset=4), list[Turn]()
+        await mine.commit(work(link, "1"))
+        await yours.commit(work(link, "between", instance="b"))
+        batch, turns = work(link, "2", offset=4), list[Turn]()
 
-        def rows(turn: Turn) -> Sequence[Insert]:
+        async def insert(turn: Turn) -> None:
             turns.append(turn)
-            return batch.rows(turn)
+            await batch.insert(turn)
 
-        assert (await mine.commit(batch._replace(rows=rows))).first_seq == 3
+        assert (await mine.commit(batch._replace(insert=insert))).first_seq == 3
         assert [turn.first_seq for turn in turns] == [2, 3]
         assert await seen(link) == ["1", "between", "2"]
         assert await yours.positions("a") == {SOURCE: Position(offset=4)}
@@ -197,7 +169,7 @@ async def test_a_cancelled_commit_happened_or_did_not(link: Link) -> None:
     for delay_s in (0, 0.001, 0.003, 0.006, 0.009, 0.012, 0.02, 0.05):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
-                await journal.commit(work(*map(str, range(20)), offset=expected + 20))
+                await journal.commit(work(link, *map(str, range(20)), offset=expected + 20))
         position = (await journal.positions("a")).get(SOURCE, Position())
         assert position.offset in (expected, expected + 20)
         expected = position.offset
@@ -212,7 +184,7 @@ async def test_writers_take_turns(link: Link) -> None:
             journal = await writer(own)
             for number in range(5):
                 texts = [f"{name}{number}"] * 3
-                await journal.commit(work(*texts, instance=name, offset=number + 1))
+                await journal.commit(work(link, *texts, instance=name, offset=number + 1))
             await journal.close()
 
     async with asyncio.TaskGroup() as writers:
@@ -227,21 +199,21 @@ async def test_writers_take_turns(link: Link) -> None:
 
 async def test_an_epoch_in_which_nothing_happens_is_waited_for(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that was killed before its first commit holds up the next one for a while, and not for ever."""
-    monkeypatch.setattr("storage.clickhouse.epochs.PATIENCE_S", 0.3)
+    monkeypatch.setattr("storage.clickhouse.writes.epochs.PATIENCE_S", 0.3)
     killed = await writer(link)
     await killed.begin()
     async with another(link.address) as second:
         began = asyncio.get_running_loop().time()
-        await (await writer(second)).commit(work("x"))
+        await (await writer(second)).commit(work(link, "x"))
         assert asyncio.get_running_loop().time() - began > 0.3
         # The other one was only slow: what it does is void, then it has its turn.
-        assert (await killed.commit(work("y"))).first_seq == 2
+        assert (await killed.commit(work(link, "y"))).first_seq == 2
     assert await seen(link) == ["x", "y"]
 
 
 async def test_a_closed_writer_is_not_waited_for(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who closes gives up its epoch, whether or not it has committed."""
-    monkeypatch.setattr("storage.clickhouse.epochs.PATIENCE_S", 3600.0)
+    monkeypatch.setattr("storage.clickhouse.writes.epochs.PATIENCE_S", 3600.0)
     for _ in range(3):
         async with another(link.address) as own:
             journal = await writer(own)
@@ -282,7 +254,7 @@ async def test_a_server_that_is_killed_again_and_again(engine: Server) -> None:
         async with another(own.address(own.database())) as link:
             journal = await writer(link)
             async with asyncio.TaskGroup() as tasks:
-                writing = tasks.create_task(_commit_all(journal, 60), name="write")
+                writing = tasks.create_task(_commit_all(journal, link, 60), name="write")
                 for kills in range(4):
                     await asyncio.wait([writing], timeout=0.05 + 0.06 * kills)
                     own.kill()
@@ -291,9 +263,9 @@ async def test_a_server_that_is_killed_again_and_again(engine: Server) -> None:
             assert (await journal.positions("a"))[SOURCE].offset == 60
 
 
-async def _commit_all(journal: Journal, batches: int) -> None:
+async def _commit_all(journal: Journal, link: Link, batches: int) -> None:
     for number in range(batches):
-        await _commit_at_last(journal, work(str(number), offset=number + 1))
+        await _commit_at_last(journal, work(link, str(number), offset=number + 1))
 
 
 async def _commit_at_last(journal: Journal, batch: Work) -> None:

@@ -13,19 +13,21 @@ See docs/decisions/0014-a-row-commits-a-batch.md.
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
-from storage.clickhouse.epochs import EPOCH_SHIFT, IS_NEWEST, LIMIT_S, Epochs
 from storage.clickhouse.link import Link
-from storage.clickhouse.native import Column
+from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
+from storage.clickhouse.writes.epochs import EPOCH_SHIFT, IS_NEWEST, LIMIT_S, Epochs
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.record import Position
 
-COMMITS: Final = """CREATE TABLE IF NOT EXISTS commits (
+COMMITS: Final = f"""CREATE TABLE IF NOT EXISTS commits (
+    -- The only attempt of the row, unless older commits were put together into one row.
+    first_attempt UInt64,
     attempt UInt64,
     -- Of its rows; the first is behind the last where it has none.
     first_seq Int64,
@@ -36,16 +38,18 @@ COMMITS: Final = """CREATE TABLE IF NOT EXISTS commits (
     max_id_ms Int64,
     instance String,
     -- All sources of the instance: 16 bytes → storage.record.Position, as msgpack.
-    positions String
+    positions String,
+    {", ".join(f"{name} Int64" for name in UPKEEP)}
 ) ENGINE = MergeTree ORDER BY attempt"""
-WRITE_LIMIT_S: Final = 60.0
 _MAX_TURNS: Final = 8
 _COMMIT: Final = (
-    "INSERT INTO commits (attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, min_id_ms, max_id_ms, "
-    f"instance, positions) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM system.one WHERE {IS_NEWEST.format('$10')}"
+    "INSERT INTO commits (first_attempt, attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, "
+    f"min_id_ms, max_id_ms, instance, positions, {', '.join(UPKEEP)}) "
+    f"SELECT $2, {', '.join(f'${number}' for number in range(2, 11 + len(UPKEEP)))} "
+    f"FROM system.one WHERE {IS_NEWEST.format('$1')}"
 )
 _IS_COMMITTED: Final = "SELECT count() FROM commits WHERE attempt = $1"
-_LAST: Final = "SELECT attempt, last_seq FROM commits ORDER BY attempt DESC LIMIT 1"
+_LAST: Final = f"SELECT last_seq, {', '.join(UPKEEP)} FROM commits WHERE attempt = (SELECT max(attempt) FROM commits)"
 _POSITIONS: Final = (
     "SELECT hex(positions) FROM commits WHERE attempt = (SELECT max(attempt) FROM commits WHERE instance = $1) "
     "AND instance = $1"
@@ -69,13 +73,6 @@ NO_SPAN: Final = Span(0, -1, 0, -1)
 """Of a batch without records: nothing lies in it."""
 
 
-class Insert(NamedTuple):
-    """Rows of one table."""
-
-    table: str
-    columns: Sequence[Column]
-
-
 class Turn(NamedTuple):
     """What the rows of an attempt are written with."""
 
@@ -94,8 +91,10 @@ class Work(NamedTuple):
     """Sources that have a new position."""
     retired: Sequence[bytes]
     """Sources that have none any more."""
-    rows: Callable[[Turn], Sequence[Insert]]
-    """Makes its rows; called again when the attempt came to nothing."""
+    insert: Callable[[Turn], Awaitable[None]]
+    """Inserts its rows; called again when the attempt came to nothing."""
+    change: Callable[[Upkeep], Upkeep] = lambda upkeep: upkeep
+    """Changes what is true of the store beside its rows."""
 
 
 class Journal:
@@ -108,6 +107,7 @@ class Journal:
         """Whether what is remembered of the store was true in the own epoch, and no commit is in doubt."""
         self._attempt = 0
         self._last_seq = 0
+        self._upkeep = Upkeep()
         self._positions: dict[str, bytes] = {}
         """Instance → its positions as they are stored."""
         self._doubt: Turn | None = None
@@ -128,7 +128,7 @@ class Journal:
         if not self._is_current:
             await self._epochs.begin()
             await self._settle()
-            [(_, self._last_seq)] = await self._link.fetch(_LAST, limit_s=LIMIT_S) or [(0, 0)]
+            self._last_seq, self._upkeep = await read_end(self._link)
             self._attempt = self._epochs.own << EPOCH_SHIFT
             self._positions.clear()
             self._is_current = True
@@ -145,10 +145,11 @@ class Journal:
             turn = Turn(await self.begin(), self._last_seq + 1)
             self._attempt = turn.attempt
             positions = await self._moved(work)
-            for table, columns in work.rows(turn):
-                await self._link.insert(table, columns, limit_s=WRITE_LIMIT_S)
-            if await self._seal(turn, work, positions):
+            upkeep = work.change(self._upkeep)
+            await work.insert(turn)
+            if await self._seal(turn, work, positions, upkeep):
                 self._last_seq += work.records
+                self._upkeep = upkeep
                 self._positions[work.instance] = positions
                 return turn
         raise StorageUnavailable("clickhouse: other sidecars took every turn to write to this database")
@@ -162,9 +163,9 @@ class Journal:
         return _decoder.decode(await self._read_positions(instance))
 
     async def last_seq(self) -> int:
-        """Read up to which `seq` the store goes, for a reader."""
-        [(_, last_seq)] = await self._link.fetch(_LAST, limit_s=LIMIT_S) or [(0, 0)]
-        return int(last_seq)
+        """Tell up to which `seq` the store goes, when nothing is in doubt."""
+        await self.begin()
+        return self._last_seq
 
     async def close(self) -> None:
         """Let others write at once."""
@@ -173,11 +174,11 @@ class Journal:
             with suppress(StorageUnavailable):
                 await self._epochs.give_up()
 
-    async def _seal(self, turn: Turn, work: Work, positions: bytes) -> bool:
+    async def _seal(self, turn: Turn, work: Work, positions: bytes, upkeep: Upkeep) -> bool:
         """Write the row of the journal; False where another epoch has begun, and it was not written."""
         parameters = (
-            turn.attempt, turn.first_seq, turn.first_seq + work.records - 1, *work.span,
-            work.instance, positions, self._epochs.own,
+            self._epochs.own, turn.attempt, turn.first_seq, turn.first_seq + work.records - 1, *work.span,
+            work.instance, positions, *upkeep,
         )  # fmt: skip
         # From here on only the journal tells.
         self._is_current, self._doubt = False, turn
@@ -212,3 +213,12 @@ class Journal:
             rows = await self._link.fetch(_POSITIONS, (instance,), limit_s=LIMIT_S)
             known = self._positions[instance] = bytes.fromhex(rows[0][0]) if rows else _NOWHERE
         return known
+
+
+async def read_end(link: Link) -> tuple[int, Upkeep]:
+    """Read up to which `seq` the store goes, and what is true of it beside its rows: both of one commit."""
+    rows = await link.fetch(_LAST, limit_s=LIMIT_S)
+    if not rows:
+        return 0, Upkeep()
+    last_seq, *upkeep = rows[0]
+    return last_seq, Upkeep(*upkeep)

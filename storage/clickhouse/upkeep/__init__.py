@@ -1,0 +1,1 @@
+"""What is done to rows that are stored: retention, erasure, the cap on size."""

@@ -1,0 +1,191 @@
+"""One batch: rows of all tables, made visible by one commit of the journal.
+
+Strategy: records, heads, bodies, tool calls and jobs are inserted at the same time, while those still to come are
+written as columns on a thread; then the journal commits. That an id is stored already is asked of the server when the
+records are there: among the rows of commits whose ids lie in the same milliseconds. A batch whose commit is in doubt is
+settled before the next one: records that turn out to be stored are not stored again.
+
+Invariant: after an exception nothing of the batch is known stored; who comes with its records again stores each once.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from storage.clickhouse.codec import columns_of
+from storage.clickhouse.dictionary import Dictionary, Values
+from storage.clickhouse.features import Features
+from storage.clickhouse.link import Link, refusing
+from storage.clickhouse.writes.calls import awaited_of, ended_of
+from storage.clickhouse.writes.epochs import LIMIT_S, Epochs
+from storage.clickhouse.writes.jobs import jobs_of
+from storage.clickhouse.writes.journal import NO_SPAN, Journal, Span, Turn, Work
+from storage.clickhouse.writes.payloads import bodies_of, heads_of
+from storage.clickhouse.writes.rows import Rows
+from storage.errors import StorageRejected
+from storage.record import Batch, Entry, Position
+from storage.relational.by_id import id_ms
+
+WRITE_LIMIT_S: Final = 60.0
+Make = Callable[[Sequence[Entry]], Rows | None]
+_LOOP_ENTRIES: Final = 100
+"""A batch with more is written as columns on a thread."""
+_STORED: Final = (  # noqa: S608 -- identifiers come from here
+    "SELECT count() FROM records WHERE seq >= (SELECT min(first_seq) FROM commits WHERE {near}) "
+    "AND seq <= (SELECT max(last_seq) FROM commits WHERE {near}) "
+    "AND attempt IN (SELECT attempt FROM commits WHERE {near}) "
+    "AND id IN (SELECT id FROM records WHERE seq >= $3 AND attempt = $4)"
+).format(near="max_id_ms >= $1 AND min_id_ms <= $2 AND first_seq <= last_seq")
+
+
+class BatchStore:
+    """Stores batches, one at a time."""
+
+    def __init__(self, link: Link, features: Features) -> None:
+        """Make one that has not seen the store yet; the link stays the caller's."""
+        self._link = link
+        self._settings = features.insert_settings
+        self.journal = Journal(link, Epochs(link))
+        self._dictionary = Dictionary(link)
+        self._attempt = 0
+        """The newest attempt to store the entries below."""
+        self._doubtful: list[Entry] = []
+        """Entries of a batch of which nobody knows whether it was committed."""
+        self._settled: dict[bytes, int] = {}
+        """Of such entries those that turned out to be stored, until they come again: id → seq."""
+
+    async def store(self, batch: Batch) -> int:
+        """Commit a batch and set `record.seq`; returns the newest `seq` of the store. See `Storage.commit`."""
+        if self._doubtful:
+            await self._resolve()
+        entries = self._unsettled(batch.entries) if self._settled else batch.entries
+        if batch.entries and not entries:
+            return await self.journal.last_seq()
+        _check_ids(entries)
+        made = _Made(entries)
+        await self._dictionary.learn(await made.values())
+        # From here on only the journal tells.
+        self._doubtful = entries
+        retired = set(batch.retired)
+        moved = {source: position for source, position in batch.positions.items() if source not in retired}
+        work = Work(
+            batch.instance, len(entries), _span(entries), moved, batch.retired, lambda turn: self._insert(turn, made)
+        )
+        try:
+            turn = await self.journal.commit(work)
+        except StorageRejected:
+            self._doubtful = []
+            raise
+        self._doubtful = []
+        for seq, entry in enumerate(entries, turn.first_seq):
+            entry.record.seq = seq
+        return turn.first_seq + len(entries) - 1
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        """Read the positions of one sidecar, when no commit can change them that was sent before."""
+        return await self.journal.positions(instance)
+
+    async def close(self) -> None:
+        """Let others write at once."""
+        await self.journal.close()
+
+    async def _insert(self, turn: Turn, made: "_Made") -> None:
+        self._attempt = turn.attempt
+        number = 0
+        try:
+            async with asyncio.TaskGroup() as sending:
+                while (rows := await made.table(number)) is not None:
+                    send = self._send if number else self._send_records
+                    sending.create_task(send(turn, rows, made), name=f"insert {rows.table}")
+                    number += 1
+        except BaseExceptionGroup as group:
+            raise _first_of(group) from None
+
+    async def _send(self, turn: Turn, rows: Rows, made: "_Made") -> None:
+        await self._link.send(rows.table, rows.written(turn), limit_s=WRITE_LIMIT_S, settings=self._settings)
+
+    async def _send_records(self, turn: Turn, rows: Rows, made: "_Made") -> None:
+        await self._send(turn, rows, made)
+        span = _span(made.entries)
+        parameters = (span.min_id_ms, span.max_id_ms, turn.first_seq, turn.attempt)
+        [(stored,)] = await self._link.fetch(_STORED, parameters, limit_s=LIMIT_S)
+        if stored:
+            raise StorageRejected(f"{stored} of {len(made.entries)} ids are stored already")
+
+    async def _resolve(self) -> None:
+        await self.journal.begin()
+        first = self.journal.settled.pop(self._attempt, None)
+        if first is not None:
+            self._settled |= {entry.record.id: seq for seq, entry in enumerate(self._doubtful, first)}
+        self._doubtful = []
+
+    def _unsettled(self, entries: list[Entry]) -> list[Entry]:
+        fresh = []
+        for entry in entries:
+            seq = self._settled.pop(entry.record.id, None)
+            if seq is None:
+                fresh.append(entry)
+            else:
+                entry.record.seq = seq
+        return fresh
+
+
+class _Made:
+    """The rows of a batch: each table's are written when they are asked for first, and kept for another attempt."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self._tables: list[Rows] = []
+        self._rest = list(_REST) if entries else []
+
+    async def values(self) -> Values:
+        """Write records and calls; returns the repeated text in them."""
+        values: Values = {}
+        if self.entries:
+            await self._write(lambda entries: _records_of(entries, values))
+            await self._write(lambda entries: ended_of(entries, values))
+        return values
+
+    async def table(self, number: int) -> Rows | None:
+        """Return the rows of one table that gets some, records first; None behind the last."""
+        while number >= len(self._tables) and self._rest:
+            await self._write(self._rest[0])
+            del self._rest[0]
+        return self._tables[number] if number < len(self._tables) else None
+
+    async def _write(self, make: Make) -> None:
+        with refusing():
+            is_long = len(self.entries) > _LOOP_ENTRIES
+            rows = await asyncio.to_thread(make, self.entries) if is_long else make(self.entries)
+        if rows is not None:
+            self._tables.append(rows)
+
+
+def _records_of(entries: Sequence[Entry], values: Values) -> Rows:
+    return Rows("records", range(len(entries)), columns_of([entry.record for entry in entries], values))
+
+
+_REST: Final[tuple[Make, ...]] = (heads_of, bodies_of, awaited_of, jobs_of)
+"""What follows records and calls: no repeated text is in it."""
+
+
+def _check_ids(entries: Sequence[Entry]) -> None:
+    if len({entry.record.id for entry in entries}) < len(entries):
+        raise StorageRejected("an id is in the batch twice")
+
+
+def _span(entries: Sequence[Entry]) -> Span:
+    if not entries:
+        return NO_SPAN
+    started_us = [entry.record.started_at_us for entry in entries]
+    ids_ms = [id_ms(entry.record.id) for entry in entries]
+    return Span(min(started_us), max(started_us), min(ids_ms), max(ids_ms))
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Choose the error of a batch: that no attempt can mend it says most."""
+    rejected, _ = group.split(StorageRejected)
+    chosen: BaseException = rejected or group
+    while isinstance(chosen, BaseExceptionGroup):
+        chosen = chosen.exceptions[0]
+    return chosen
