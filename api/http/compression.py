@@ -31,6 +31,7 @@ _TYPES: Final = frozenset(
     (
         *("application/json", "application/problem+json", "application/x-ndjson", "application/openmetrics-text"),
         *("text/plain", "text/csv", "text/html", "text/css", "text/javascript", "image/svg+xml"),
+        "application/vnd.google.protobuf",
     )
 )
 

@@ -6,17 +6,18 @@ plane live in the workers' shared pages and arrive as `WorkerTotals` at scrape t
 what exceeds `MAX_ROUTES` is counted under `other` and as overflow.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.metrics import protobuf
 from api.metrics.call_metrics import CallMetrics
+from api.metrics.histogram import Histograms, Tally, durations, sizes
 from api.stream.tail import Tail
 from storage.ledger import DROP_REASONS, Ledger
 from storage.query import ROLLUP_METHODS
@@ -27,15 +28,13 @@ MAX_ROUTES: Final = 1000
 OTHER: Final = "other"
 NO_ROUTE: Final = "none"
 """Label of exchanges that matched no route."""
-BATCH_BUCKETS_RECORDS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000)
-"""Bounds of `batch_records`, up to the default `batch_max_records`."""
+BATCH_SIZES: Final = sizes((1, 3, 10, 30, 100, 300, 1000, 3000))
+"""Of `batch_records`, up to the default `batch_max_records`."""
+DURATIONS: Final = durations(
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+)
+"""Of the latency histograms, µs."""
 
-DURATION_BUCKETS_S: Final = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
-)  # fmt: skip
-"""Inclusive upper bounds of the latency histograms."""
-
-_DURATION_BOUNDS_US: Final = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS_S)
 _US_PER_S: Final = 1_000_000
 
 
@@ -96,31 +95,6 @@ class LossyLog(Protocol):
     def dropped(self) -> int: ...
 
 
-class Tally:
-    """A histogram of whole numbers: counts by bucket, the last one open, and their sum."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: tuple[int, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0
-
-    def add(self, value: int) -> None:
-        """Count one value; a bound belongs to the bucket it closes."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def buckets(self, unit: int) -> list[tuple[str, float]]:
-        """Return (upper bound, cumulative count) as the exposition wants them, bounds divided by `unit`."""
-        shown: list[tuple[str, float]] = []
-        running = 0
-        for bound, count in zip(self.bounds, self.counts, strict=False):
-            running += count
-            shown.append((str(bound / unit), running))
-        return [*shown, ("+Inf", running + self.counts[-1])]
-
-
 class Metrics:
     """Counts what the collector sees, reads what the workers count, and renders both. One per process."""
 
@@ -161,8 +135,8 @@ class Metrics:
         self._labels: dict[str, tuple[Tally, Tally, Tally]] = {}
         self._overflow = 0
         self._batches: dict[str, int] = {}
-        self._batch_records = Tally(BATCH_BUCKETS_RECORDS)
-        self._flush = Tally(_DURATION_BOUNDS_US)
+        self._batch_records = Tally(BATCH_SIZES)
+        self._flush = Tally(DURATIONS)
         self._store: Callable[[], StoreStatus] | None = None
         self._access_log: LossyLog | None = None
         self._ledger: Ledger | None = None
@@ -208,13 +182,15 @@ class Metrics:
         """Write all metrics in the format the scraper accepts.
 
         Args:
-            accept: the request's Accept header; OpenMetrics is used when it is asked for.
+            accept: media types, the one that is wanted most first; protobuf and OpenMetrics are used when asked for.
             ledger: the accounting just read, None when the store could not be asked: its metrics are then left out.
 
         Returns:
             The body, and its content type.
         """
         self._ledger = ledger
+        if protobuf.is_wanted(accept):
+            return protobuf.encode(self.collect()), protobuf.CONTENT_TYPE
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
@@ -246,7 +222,7 @@ class Metrics:
             label = OTHER
         tallies = self._labels.get(label)
         if tallies is None:
-            tallies = (Tally(_DURATION_BOUNDS_US), Tally(_DURATION_BOUNDS_US), Tally(_DURATION_BOUNDS_US))
+            tallies = (Tally(DURATIONS), Tally(DURATIONS), Tally(DURATIONS))
             self._labels[label] = tallies
         if not is_full:
             self._routes[route_id] = tallies
@@ -259,22 +235,15 @@ class Metrics:
             ("time_to_first_byte", "Time from the request head to the first byte of the upstream response."),
         )
         for index, (name, text) in enumerate(names):
-            family = HistogramMetricFamily(f"sidelog_{name}_seconds", text, labels=["route"])
-            for label, tallies in self._labels.items():
-                tally = tallies[index]
-                family.add_metric([label], tally.buckets(_US_PER_S), tally.total / _US_PER_S)
-            yield family
+            tallies = (((label,), counted[index]) for label, counted in self._labels.items())
+            yield Histograms(f"{name}_seconds", text, ["route"], tallies)
 
     def _writer(self) -> Iterator[Metric]:
         yield counters(
             "batches", "Attempts to commit a batch.", ["outcome"], {(k,): v for k, v in self._batches.items()}
         )
-        sizes = HistogramMetricFamily("sidelog_batch_records", "Records in one batch.")
-        sizes.add_metric([], self._batch_records.buckets(1), self._batch_records.total)
-        yield sizes
-        flush = HistogramMetricFamily("sidelog_flush_duration_seconds", "Duration of a commit.")
-        flush.add_metric([], self._flush.buckets(_US_PER_S), self._flush.total / _US_PER_S)
-        yield flush
+        yield Histograms("batch_records", "Records in one batch.", [], [((), self._batch_records)])
+        yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
         if self._store is not None:
             yield from store_families(self._store())
         yield counters(

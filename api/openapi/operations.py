@@ -22,6 +22,7 @@ from api.http.params import (
 )
 from api.http.search.words import SOURCES
 from api.http.times import EXPECTED, EXPECTED_RELATIVE
+from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
 from api.native import aggregates, conversations, erase, fields, keys, login, messages, records, tool_calls, top, views
 from api.native.files import csv_rows
 from storage.aggregates import FACETS, TOP_FIELDS
@@ -325,7 +326,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/api/keys/{id}"): Operation({}, media_types=(), status=204, errors=(404,)),
     ("GET", "/healthz"): Operation({}, errors=()),
     ("GET", "/readyz"): Operation({}, errors=()),
-    ("GET", "/metrics"): Operation({}, media_types=("text/plain", "application/openmetrics-text"), errors=()),
+    ("GET", "/metrics"): Operation({}, media_types=("text/plain", "application/openmetrics-text", PROTOBUF), errors=()),
     ("POST", "/login"): Operation(
         {},
         media_types=(),

@@ -5,12 +5,10 @@ import shutil
 import subprocess
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from api.metrics.metrics import MAX_ROUTES, Metrics, StoreStatus, Tally, WorkerTotals
+from api.metrics.metrics import MAX_ROUTES, Metrics, StoreStatus, WorkerTotals
 from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry
 from tests.api.samples import make_event, make_record
@@ -148,17 +146,6 @@ def test_a_route_named_like_a_placeholder_shares_its_series() -> None:
     metrics.observe([Entry(make_record(1, route_id=None))])
     metrics.observe([Entry(make_record(2, route_id="none"))])
     assert samples(metrics.render("", None)[0].decode())["sidelog_request_duration_seconds_count", "none"] == 2
-
-
-@given(st.lists(st.integers(0, 400)))
-def test_a_tally_counts_as_prometheus_defines_it(values: list[int]) -> None:
-    """A bucket holds the values up to and with its bound; the last one all."""
-    tally = Tally((10, 100, 300))
-    for value in values:
-        tally.add(value)
-    expected = [sum(value <= bound for value in values) for bound in (10, 100, 300)]
-    assert tally.buckets(1) == [*zip(("10.0", "100.0", "300.0"), expected, strict=True), ("+Inf", len(values))]
-    assert tally.total == sum(values)
 
 
 def test_promtool_has_nothing_to_say() -> None:

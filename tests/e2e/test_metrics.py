@@ -1,0 +1,118 @@
+"""A Prometheus that scrapes sidelog and reads its native histograms, and the page that explains what it finds."""
+
+import json
+import math
+import os
+import random
+import re
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+
+BUCKET: Final = 2 ** (1 / 8)
+"""How far apart two values of one bucket can be."""
+REQUESTS: Final = 240
+
+
+def find_prometheus() -> str:
+    program = shutil.which("prometheus")
+    if program is None:
+        assert not os.environ.get("CI"), "prometheus is required in CI"
+        pytest.skip("prometheus is not installed")
+    return program
+
+
+class Prometheus:
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}/api/v1"
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """Return the data of an answer; None while it cannot be asked."""
+        try:
+            with urllib.request.urlopen(f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}") as response:
+                return json.load(response)["data"]
+        except OSError:
+            return None
+
+    def value(self, query: str) -> float | None:
+        """Return the one value of a query, None while there is none."""
+        data = self.ask("query", query=query)
+        return float(data["result"][0]["value"][1]) if data and data["result"] else None
+
+
+@contextmanager
+def scraping(directory: Path, target: str) -> Iterator[Prometheus]:
+    program = find_prometheus()
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [{"job_name": "sidelog", "static_configs": [{"targets": [target]}]}],
+    }
+    (directory / "prometheus.yml").write_text(json.dumps(config))
+    port = free_port()
+    with (directory / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(program, f"--config.file={directory / 'prometheus.yml'}", "--enable-feature=native-histograms"),
+                *(f"--web.listen-address=127.0.0.1:{port}", f"--storage.tsdb.path={directory / 'tsdb'}"),
+            ],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            yield Prometheus(port)
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+
+
+def test_prometheus_tells_the_quantiles_from_native_histograms(tmp_path: Path, upstream: str) -> None:
+    """The value it tells is in the bucket of the exact one; every other metric is scraped as before."""
+    find_prometheus()
+    chance = random.Random(14)
+    waits_s = [math.exp(chance.uniform(math.log(0.002), math.log(0.3))) for _ in range(REQUESTS)]
+    with (
+        Sidelog(tmp_path / "data", upstream, environ={"SIDELOG_STORAGE__BATCH_MAX_AGE_MS": "20"}) as sidelog,
+        scraping(tmp_path, f"127.0.0.1:{sidelog.admin_port}") as prometheus,
+        ThreadPoolExecutor(8) as threads,
+    ):
+
+        def get(wait_s: float) -> None:
+            urllib.request.urlopen(f"{sidelog.url}/slow?s={wait_s}", timeout=60).close()
+
+        list(threads.map(get, waits_s))
+        assert sidelog.settled_ledger()["stored"] >= REQUESTS
+        count = 'histogram_count(sidelog_request_duration_seconds{route="default"})'
+        eventually(lambda: prometheus.value(count) == REQUESTS)
+        exact_s = sorted(record["duration_us"] / 1_000_000 for record in sidelog.records())
+        for quantile in (0.5, 0.95, 0.99):
+            told = prometheus.value(f"histogram_quantile({quantile}, sidelog_request_duration_seconds)")
+            exact = exact_s[math.ceil(quantile * REQUESTS) - 1]
+            assert told is not None
+            assert exact / BUCKET <= told <= exact * BUCKET, (quantile, exact, told)
+        assert prometheus.value("sum(sidelog_requests_total)") == REQUESTS
+        assert prometheus.value("up") == 1
+        (target,) = prometheus.ask("targets")["activeTargets"]
+        assert target["lastError"] == ""
+
+
+def test_every_family_is_on_its_page(tmp_path: Path, upstream: str) -> None:
+    """What a scrape shows is explained."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        text = urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
+    names = set(re.findall(r"^# TYPE sidelog_(\w+)", text, re.MULTILINE))
+    assert len(names) > 40
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
