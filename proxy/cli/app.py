@@ -9,11 +9,12 @@ is one line on stderr, never a traceback.
 import os
 import signal
 import sys
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 from typer import Option
 
+from proxy.cli.completion import Shell, shell_script
 from proxy.cli.db_app import db_app
 from proxy.cli.keys_app import keys_app
 from proxy.cli.options import Config, DataDir, Json, Overrides, Url, with_settings
@@ -24,10 +25,7 @@ from proxy.settings.flags import FLAGS
 
 COMPLETE_VARIABLE: Final = "_SIDELOG_COMPLETE"
 """By it a shell's completion script asks, as typer names it for this program."""
-NO_SPACE: Final = '[[ "${COMPREPLY[0]}" == *[:.] ]] && compopt -o nospace'
 READER_GONE: Final = 128 + signal.SIGPIPE
-
-Shell = Literal["bash", "zsh", "fish"]
 
 
 def _end(code: object, **_: object) -> None:
@@ -188,14 +186,9 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
 
     Example: sidelog completion bash
     """
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # its module lists no names
-
     from proxy.cli.commands.output import say
 
-    script = get_completion_script(prog_name="sidelog", complete_var=COMPLETE_VARIABLE, shell=shell)
-    if shell == "bash":  # what ends in a colon or a dot goes on
-        script = script.replace("    return 0", f"    {NO_SPACE}\n    return 0")
-    say(script)
+    say(shell_script(shell, COMPLETE_VARIABLE))
     return 0
 
 

@@ -7,7 +7,7 @@ most `MAX_WAIT_S`. Whatever goes wrong, nothing is offered and nothing is said: 
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import typer
 
@@ -18,8 +18,44 @@ MAX_WAIT_S: Final = 0.3
 _MAX_VALUES: Final = 50
 _SIGNS: Final = "-("
 
+_NO_SPACE: Final = '[[ "${COMPREPLY[0]}" == *[:.] ]] && compopt -o nospace'
+_ZSH: Final = r"""#compdef sidelog
+
+_sidelog_completion() {
+  local -a whole partial
+  local line value item
+  for line in ${(f)"$(env %(variable)s=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args \
+                      _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" ${~words[1]} 2>/dev/null)"}; do
+    value=${line%%%%$'\t'*}
+    item="${value//:/\\:}"
+    [[ $line == *$'\t'* ]] && item+=":${line#*$'\t'}"
+    if [[ $value == *[:.] ]]; then partial+=("$item"); else whole+=("$item"); fi
+  done
+  if (( ! $#whole && ! $#partial )); then _files; return; fi
+  (( $#partial )) && _describe sidelog partial -S ''
+  (( $#whole )) && _describe sidelog whole
+  return 0
+}
+
+compdef _sidelog_completion sidelog"""
+"""Asks as fish does, whose answers are lines; typer's own script puts a space behind what goes on, and ends quotes."""
+
+Shell = Literal["bash", "zsh", "fish"]
 Values = Callable[[str], Sequence[str]]
 """From a facet to its values, most frequent first."""
+
+
+def shell_script(shell: Shell, variable: str) -> str:
+    """Write what a shell evaluates to complete from then on; in it `variable` says that a shell asks.
+
+    What ends in a colon or a dot goes on, so that no space comes after it.
+    """
+    if shell == "zsh":
+        return _ZSH % {"variable": variable}
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # its module lists no names
+
+    script = get_completion_script(prog_name="sidelog", complete_var=variable, shell=shell)
+    return script.replace("    return 0", f"    {_NO_SPACE}\n    return 0") if shell == "bash" else script
 
 
 def complete_search(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -1,0 +1,111 @@
+"""The completion scripts in the shells they are for: what is typed, and what a tab makes of it."""
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.sidelog import ROOT
+
+WAIT_S: Final = 60.0
+SHOW: Final = 'show() { print -r -- "<<<$BUFFER>>>" }; zle -N show; bindkey "^Xb" show'
+SETUP: Final = (
+    "autoload -Uz compinit; compinit -u -D; setopt no_beep",
+    'eval "$(sidelog completion zsh)"',
+    SHOW,
+    'print "<<<""ready"">>>"',
+)
+
+
+def environment(directory: Path, shell: str) -> dict[str, str]:
+    """Return an environment in which `sidelog` is the one under test, and no sidelog answers."""
+    if shutil.which(shell) is None:
+        assert not os.environ.get("CI"), f"{shell} is required in CI"
+        pytest.skip(f"{shell} is not installed")
+    program = directory / "bin" / "sidelog"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec env PYTHONPATH="{ROOT}" "{sys.executable}" -m proxy "$@"\n')
+    program.chmod(0o755)
+    (directory / "notes.toml").touch()
+    path = f"{program.parent}:{os.environ['PATH']}"
+    return {"PATH": path, "HOME": str(directory), "TERM": "dumb", "SIDELOG_URL": "http://127.0.0.1:9"}
+
+
+class Terminal:
+    """A zsh that somebody types into."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def type(self, text: str, until: str) -> str:
+        """Type, and return what is shown once `until` is."""
+        os.write(self._descriptor, text.encode())
+        shown, deadline = "", time.monotonic() + WAIT_S
+        while until not in shown:
+            left_s = deadline - time.monotonic()
+            assert left_s > 0, shown
+            if select.select([self._descriptor], [], [], left_s)[0]:
+                shown += os.read(self._descriptor, 65536).decode(errors="replace")
+        return shown
+
+    def completed(self, typed: str) -> str:
+        """Return what stands in the line after a tab; the line is empty again afterwards."""
+        # Keys are read one after the other: the widget runs when the completion is there.
+        shown = self.type(f"{typed}\t\x18b", ">>>")
+        self.type("\x15", "")
+        return shown.rpartition("<<<")[2].partition(">>>")[0]
+
+
+@contextmanager
+def zsh(directory: Path) -> Iterator[Terminal]:
+    given = environment(directory, "zsh")
+    process, descriptor = pty.fork()
+    if process == 0:
+        os.chdir(directory)
+        os.execvpe("zsh", ["zsh", "-f", "-i"], given)
+    terminal = Terminal(descriptor)
+    try:
+        terminal.type("\n".join((*SETUP, "")), "<<<ready>>>")
+        yield terminal
+    finally:
+        os.close(descriptor)  # a hang-up ends it
+        os.waitpid(process, 0)
+
+
+def test_zsh_completes_commands_options_and_searches(tmp_path: Path) -> None:
+    """What is whole is followed by a space, what goes on is not, and quotes stay open; else there are files."""
+    with zsh(tmp_path) as terminal:
+        for typed, expected in (
+            ("sidelog que", "sidelog query "),
+            ("sidelog query --stat", "sidelog query --status "),
+            ("sidelog query stat", "sidelog query status:"),
+            ("sidelog query status:404,5x", "sidelog query status:404,5xx "),
+            ('sidelog query "status:5xx head', 'sidelog query "status:5xx header.'),
+            ("sidelog serve --config no", "sidelog serve --config notes.toml "),
+        ):
+            assert terminal.completed(typed) == expected
+
+
+def test_fish_completes_commands_options_and_searches(tmp_path: Path) -> None:
+    """Fish itself adds no space behind a colon or a dot."""
+    given = environment(tmp_path, "fish")
+    asked = ("que", "query --stat", "query stat", "query status:404,5x", "query 'status:5xx head", "serve --config no")
+    lines = "; ".join(f'complete -C "sidelog {words}"; echo =' for words in asked)
+    script = f"sidelog completion fish | source; {lines}"
+    run = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        env=given, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=WAIT_S * 2,
+    )  # fmt: skip
+    offered = [[line.split("\t")[0] for line in answer.split("\n")] for answer in run.stdout.split("\n=\n")]
+    assert offered == [
+        ["query"], ["--status"], ["status:"], ["status:404,5xx"], ["status:5xx header."], ["notes.toml"], [""],
+    ]  # fmt: skip
