@@ -6,8 +6,8 @@ buckets are those of schema 3, `2**(step / 8)` with inclusive upper bounds
 most 4.5 % off. What is beyond the last of them is in the one that follows, what is below the first in the zero bucket.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -19,6 +19,8 @@ SCHEMA: Final = 3
 """Eight buckets to a doubling."""
 MAX_GAP: Final = 2
 """Empty buckets that a span has rather than end: a span costs four bytes, an empty bucket two."""
+MAX_WAITING: Final = 4096
+"""Records that should wait to be counted: 36 bytes a value."""
 
 _STEPS_PER_DOUBLING: Final = 2**SCHEMA
 
@@ -76,26 +78,52 @@ def sizes(bounds: Sequence[int]) -> Scale:
 
 
 class Tally:
-    """Counts of whole numbers by bucket of a scale, the last one open, and their sum."""
+    """Counts of whole numbers by bucket of a scale, the last one open, and their sum.
 
-    __slots__ = ("_bounds", "counts", "scale", "total")
+    Values wait to be sorted and counted bucket by bucket, for less than a bisection of each costs. Whoever adds many
+    bounds how many wait, by `settle`.
+    """
+
+    __slots__ = ("_counts", "_total", "_waiting", "add", "scale")
 
     def __init__(self, scale: Scale) -> None:
         self.scale = scale
-        self.counts = [0] * (len(scale.bounds) + 1)
-        self.total = 0
-        self._bounds = scale.bounds
-
-    def add(self, value: int) -> None:
-        """Count one value; a bound belongs to the bucket it closes."""
-        self.counts[bisect_left(self._bounds, value)] += 1
-        self.total += value
+        self._counts = [0] * (len(scale.bounds) + 1)
+        self._total = 0
+        self._waiting: list[int] = []
+        self.add: Callable[[int], None] = self._waiting.append
+        """Counts one value; a bound belongs to the bucket it closes."""
 
     def merge(self, other: "Tally") -> None:
         """Add what another of the same scale counted."""
         for bucket, count in enumerate(other.counts):
-            self.counts[bucket] += count
-        self.total += other.total
+            self._counts[bucket] += count
+        self._total += other.total
+
+    @property
+    def counts(self) -> list[int]:
+        """By bucket."""
+        self.settle()
+        return self._counts
+
+    @property
+    def total(self) -> int:
+        """Of all values."""
+        self.settle()
+        return self._total
+
+    def settle(self) -> None:
+        """Count what waits."""
+        values, bounds, counts = self._waiting, self.scale.bounds, self._counts
+        values.sort()
+        at, end = 0, len(values)
+        while at < end:
+            bucket = bisect_left(bounds, values[at])
+            next_at = bisect_right(values, bounds[bucket], at) if bucket < len(bounds) else end
+            counts[bucket] += next_at - at
+            at = next_at
+        self._total += sum(values)
+        values.clear()
 
     @property
     def sum(self) -> float:
@@ -104,9 +132,10 @@ class Tally:
 
     def classic(self) -> Iterator[tuple[float, int]]:
         """Return (upper bound, cumulative count), without the bucket that has no end."""
+        counts = self.counts
         running = below = 0
         for bound, end in self.scale.classic:
-            running += sum(self.counts[below:end])
+            running += sum(counts[below:end])
             below = end
             yield bound, running
 
