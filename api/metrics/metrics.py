@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from api.metrics import protobuf
 from api.metrics.call_metrics import CallMetrics
+from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.histogram import MAX_WAITING, Histograms, Tally, durations, sizes
 from api.stream.tail import Tail
 from storage.ledger import DROP_REASONS, Ledger
@@ -103,6 +104,7 @@ class Metrics:
         "_batch_records",
         "_batches",
         "_build",
+        "_endpoints",
         "_flush",
         "_labels",
         "_ledger",
@@ -141,6 +143,7 @@ class Metrics:
         self._flush = Tally(DURATIONS)
         self._store: Callable[[], StoreStatus] | None = None
         self._access_log: LossyLog | None = None
+        self._endpoints: EndpointMetrics | None = None
         self._ledger: Ledger | None = None
         self._more: list[Callable[[], Iterable[Metric]]] = []
         self._registry = CollectorRegistry()
@@ -151,6 +154,8 @@ class Metrics:
         self._waiting += len(entries)
         if self._waiting >= MAX_WAITING:
             self._settle()
+        if self._endpoints is not None:
+            self._endpoints.observe(entries)
         for entry in entries:
             record = entry.record
             if entry.tool_calls:
@@ -181,6 +186,10 @@ class Metrics:
     def watch_access_log(self, access_log: LossyLog) -> None:
         self._access_log = access_log
 
+    def watch_endpoints(self, endpoints: EndpointMetrics) -> None:
+        """Count durations by endpoint as well."""
+        self._endpoints = endpoints
+
     def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Add families that somebody else makes at each scrape."""
         self._more.append(collect)
@@ -204,6 +213,8 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Return all families; called by the registry at each scrape."""
         yield from self._durations()
+        if self._endpoints is not None:
+            yield from self._endpoints.collect()
         yield from self._writer()
         yield from self.calls.collect()
         yield from worker_families(self._totals())
@@ -259,12 +270,9 @@ class Metrics:
         yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
         if self._store is not None:
             yield from store_families(self._store())
-        yield counters(
-            "metric_overflow",
-            "Observations counted under the label other because the limit of labels was reached.",
-            [],
-            {(): self._overflow + self.calls.overflow},
-        )
+        overflow = self._overflow + self.calls.overflow + (0 if self._endpoints is None else self._endpoints.overflow)
+        text = "Observations counted under the label other because the limit of labels was reached."
+        yield counters("metric_overflow", text, [], {(): overflow})
 
 
 def worker_families(totals: WorkerTotals) -> Iterator[Metric]:

@@ -16,7 +16,8 @@ from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.call_metrics import conversation_families
-from api.metrics.metrics import Metrics, StoreStatus
+from api.metrics.endpoint_metrics import EndpointMetrics
+from api.metrics.metrics import DURATIONS, Metrics, StoreStatus
 from api.metrics.process_metrics import process_families
 from api.metrics.process_usage import usage_families
 from api.metrics.text_index_metrics import text_index_families
@@ -218,6 +219,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
+    _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
     metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
     metrics.watch(lambda: process_families(process_totals(sources, workers, places)))
     metrics.watch(lambda: text_index_families(text_indexing))
@@ -229,6 +231,13 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
         storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
         size_cap, text_indexing, keys, builder, endpoints, state.fanout, access_log,
     )  # fmt: skip
+
+
+def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedEndpoints) -> None:
+    if max_endpoints:
+        by_endpoint = EndpointMetrics(DURATIONS, max_endpoints, endpoints.current)
+        endpoints.subscribe(by_endpoint.keep)
+        metrics.watch_endpoints(by_endpoint)
 
 
 def _build_writer(

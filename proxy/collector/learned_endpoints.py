@@ -11,6 +11,7 @@ in the value, and a sidecar that learns of another one's does the same before it
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -30,6 +31,9 @@ FIRST_S: Final = 1.0
 """How often the store is tried until it could be read."""
 
 
+OnKept = Callable[[Mapping[Key, Collection[str]]], object]
+
+
 class Kept(msgspec.Struct):
     """What is in the store."""
 
@@ -47,6 +51,11 @@ class LearnedEndpoints:
         self._erasures = 0
         self._has_erased = False
         self._lock = asyncio.Lock()
+        self._on_kept: list[OnKept] = []
+
+    def subscribe(self, on_kept: OnKept) -> None:
+        """Notify somebody of the names that are left after each erasure."""
+        self._on_kept.append(on_kept)
 
     async def run(self) -> None:
         while True:  # noqa: ASYNC110 - the store sends no event
@@ -71,11 +80,13 @@ class LearnedEndpoints:
         if not self._is_read:
             await self._read()
             self._is_read = True
-        if not self._has_erased and not self.endpoints.is_changed:
+        has_to_write = self._has_erased or self.endpoints.is_changed
+        if has_to_write or self._on_kept:  # who shows names must hear of other sidecars' erasures
+            await self._read()
+        if not has_to_write:
             return
-        await self._read()
         if self._has_erased:
-            self.endpoints.keep(await self._stored_names())
+            await self._keep()
             self._erasures += 1
         document = msgspec.json.encode(Kept(self._erasures, self.endpoints.take_changes()))
         await self._storage.put_meta(META, document.decode(), replace=True)
@@ -92,9 +103,15 @@ class LearnedEndpoints:
             return
         if kept.erasures > self._erasures:
             if self._is_read:
-                self.endpoints.keep(await self._stored_names())
+                await self._keep()
             self._erasures = kept.erasures
         self.endpoints.merge(kept.learned)
+
+    async def _keep(self) -> None:
+        names = await self._stored_names()
+        self.endpoints.keep(names)
+        for on_kept in self._on_kept:
+            on_kept(names)
 
     async def _stored_names(self) -> dict[Key, set[str]]:
         """Find the endpoints that records have; some too few are learned again."""

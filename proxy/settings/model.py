@@ -129,6 +129,14 @@ class AdminSettings(Section, frozen=True):
             "token or TLS: for a Prometheus on another host"
         ),
     ] = ""
+    metrics_max_endpoints: Annotated[
+        int,
+        about(
+            "endpoints of which /metrics, open to anybody, has the latency; further ones as `other`; 0: none",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
     health_listen: Annotated[
         str,
         about(

@@ -1,9 +1,12 @@
 """What was learned of endpoints outlives the process that learned it."""
 
+from collections.abc import Collection
+
 import msgspec
 import pytest
 
 from proxy.collector.learned_endpoints import META, LearnedEndpoints
+from proxy.enrich.endpoints.endpoints import Key
 from proxy.settings.model import Settings
 from proxy.settings.route_model import RouteSettings
 from storage.aggregates import Top
@@ -111,6 +114,28 @@ async def test_names_of_erased_records_are_forgotten() -> None:
         kept = await storage.meta(META) or ""
         assert "smith" not in kept
     assert "/shops" in kept
+
+
+async def test_who_shows_names_hears_of_erasures_by_any_sidecar() -> None:
+    """Of those here at once, of another one's at the next look, though nothing was learned meanwhile."""
+    storage = MemoryStorage()
+    first, second = LearnedEndpoints(storage, SETTINGS), LearnedEndpoints(storage, SETTINGS)
+    heard: list[tuple[str, dict[Key, Collection[str]]]] = []
+    first.subscribe(lambda names: heard.append(("first", dict(names))))
+    second.subscribe(lambda names: heard.append(("second", dict(names))))
+    record = Record(0, bytes(16), "i", "exchange", 0, 0, path="/orders/1", status=200, route_id="shop")
+    record.endpoint = first.endpoints.name(record)
+    await storage.commit(Batch("i", [Entry(record, None)], {}))
+    assert await first.save()
+    assert await second.save()
+    assert heard == []
+    await first.forget()
+    left = {("shop", None): {"/orders/{id}"}}
+    assert heard == [("first", left)]
+    assert await second.save()
+    assert heard == [("first", left), ("second", left)]
+    assert await second.save()
+    assert len(heard) == 2
 
 
 async def test_what_could_not_be_forgotten_is_forgotten_later(monkeypatch: pytest.MonkeyPatch) -> None:
