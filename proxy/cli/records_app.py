@@ -1,7 +1,7 @@
 """The commands that read records: get, query, tail, stats, export. What they do is in `proxy/cli/commands/`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer import Option
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
 
 records_app = typer.Typer()
+
+NO_CELLS: Final = "{}: new records are streamed without heads and bodies; `sidelog query --fields` shows them"
 
 Ndjson = Annotated[bool, Option("--json", metavar="", help="Print one JSON object per line.")]
 
@@ -114,7 +116,7 @@ def tail(
 
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone_of(utc))
     if view.cell_fields:
-        raise typer.BadParameter(f"{view.cell_fields[0]}: the stream of new records has no headers and bodies")
+        raise typer.BadParameter(NO_CELLS.format(view.cell_fields[0]))
     return command.run(admin, with_offsets(filters, view.zone), view, as_json=as_json)
 
 

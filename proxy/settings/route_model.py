@@ -69,7 +69,9 @@ class RouteSettings(Section, frozen=True):
         ),
     ] = ()
     """With those of `openapi` after `load`."""
-    openapi: Annotated[str, about("OpenAPI description of the service (JSON), whose paths are such templates too")] = ""
+    openapi: Annotated[
+        str, about("OpenAPI description of the service (JSON, not YAML), whose paths are such templates too")
+    ] = ""
     tool_cost_usd: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]],
         about("MCP: price of a successful call in US dollars, by tool"),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 MAX_TEMPLATES: Final = 1000
 MAX_FILE_BYTES: Final = 32 << 20
+_YAML: Final = re.compile(rb"^(openapi|swagger|paths)[ \t]*:", re.MULTILINE)
 _TEMPLATE: Final = re.compile(r"/[^?#\s]{0,511}")
 
 
@@ -36,7 +37,8 @@ def read_templates(path: Path) -> tuple[str, ...]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError(f"expected an OpenAPI description as JSON, got {str(path)!r}") from None
+        got = "YAML, to be converted first (docs/endpoints.md): " if _YAML.search(text) else ""
+        raise ValueError(f"expected an OpenAPI description as JSON, got {got}{str(path)!r}") from None
     paths = document.get("paths") if isinstance(document, dict) else None
     if not isinstance(paths, dict):
         raise ValueError(f"expected an OpenAPI description with `paths`, got {str(path)!r}")

@@ -39,7 +39,8 @@ def test_a_description_names_endpoints(tmp_path: Path, document: dict[str, objec
     ("text", "reason"),
     [
         (None, "cannot be read: No such file"),
-        ("openapi: 3.1.0", "expected an OpenAPI description as JSON"),
+        ("# Pets\nopenapi: 3.1.0", "as JSON, got YAML, to be converted first (docs/endpoints.md): '"),
+        ("openapi", "expected an OpenAPI description as JSON, got '"),
         ("[" * 100_000, "expected an OpenAPI description as JSON"),
         ("{}", "expected an OpenAPI description with `paths`"),
         ("[]", "expected an OpenAPI description with `paths`"),
