@@ -43,3 +43,6 @@ BACKENDS = (
     Backend("sqlite", _sqlite, is_durable=True),
     Backend("postgres", _postgres, is_durable=True),
 )
+
+JUDGED = tuple(backend for backend in BACKENDS if backend.name != "model")
+"""Those with figures and searches of their own; the model would be judged by itself."""

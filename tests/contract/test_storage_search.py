@@ -17,7 +17,7 @@ from storage.search.expression import And, Between, Expression, Has, InNetwork, 
 from storage.search.meaning import fulfils, pack_address
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
-from tests.contract.backends import BACKENDS
+from tests.contract.backends import JUDGED
 from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import START_US, make_body, make_record
 
@@ -94,7 +94,7 @@ class Reader:
         assert sum(bucket.exchanges + bucket.events for bucket in shown.buckets) == len(expected)
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name, scope="module")
+@pytest.fixture(params=JUDGED, ids=lambda backend: backend.name, scope="module")
 def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Every backend in turn, filled once."""
     directory: Path = tmp_path_factory.mktemp("store")

@@ -93,11 +93,11 @@ def facets(records: Sequence[Record], filter: Filter, names: Sequence[str]) -> d
     check_names(names)
     is_whole = sum(matches(filter, record) for record in records) < SAMPLE_ROWS
     has_counts, wide = is_countable(filter), reduced(filter)
+    by_filter = {wanted: [record for record in records if matches(wanted, record)] for wanted in {filter, wide}}
     answer = {}
     for name in names:
         is_counted = is_whole or (has_counts and name in ROLLUP_FACETS)
-        wanted = wide if name in ROLLUP_FACETS and not is_whole else filter
-        counts = _count(name, (record for record in records if matches(wanted, record)))
+        counts = _count(name, by_filter[wide if name in ROLLUP_FACETS and not is_whole else filter])
         found = most_frequent(counts, MAX_FACET_VALUES)
         answer[name] = [FacetValue(value, count if is_counted else None) for value, count in found]
     return answer
@@ -163,8 +163,9 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
     for record in found:
         add(tally, record)
     forget_values(tally.exchanges, tally.duration, tally.first_byte)
+    calls = calls_of(filter)
     for record in records if filter.kind != "event" else ():
-        if matches(calls_of(filter), record):
+        if matches(calls, record):
             count_usage(usage, record)
     models = usage.models() if is_counted(filter) or not without_time(filter).has_only_rollup_dimensions else None
     top = {name: _top(name, found) for name in TOPS}
@@ -178,8 +179,9 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
 def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[int, Payload] | None = None) -> Top:
     """Add up the exchanges of a filter by one of `TOP_FIELDS`, or by a field of their payloads."""
     found: dict[Names, TopRow] = {}
+    wanted = replace(filter, kind="exchange")
     for record in records:
-        if record.kind == "exchange" and matches(replace(filter, kind="exchange"), record):
+        if record.kind == "exchange" and matches(wanted, record):
             payload, status = (payloads or {}).get(record.seq), (record.status or 0) // 100
             names = top_names(record, by) if by in TOP_FIELDS else group_names(payload, by)
             *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
