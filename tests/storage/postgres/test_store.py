@@ -108,10 +108,11 @@ async def test_a_sidecar_that_was_stopped_does_not_keep_the_others_waiting(
     url: str, other: "Other[asyncpg.Record]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server ends a session that holds the counter and says nothing more."""
-    monkeypatch.setattr(module, "IDLE_LIMIT_S", 0.1)
-    await other.execute(module._begin_write("safe", 1.0))
+    with monkeypatch.context() as patch:  # for the other only: ours may be slow
+        patch.setattr(module, "IDLE_LIMIT_S", 0.1)
+        begin = module._begin_write("safe", 1.0)
     async with await opened(url) as store:
-        await other.execute("SELECT FROM sidelog.counter FOR UPDATE")
+        await other.execute(f"{begin}; SELECT FROM sidelog.counter FOR UPDATE")
         assert await store.commit(make_batch(make_record())) == 1
 
 

@@ -249,6 +249,7 @@ class SpoolModel(RuleBasedStateMachine):
     """The spool beside a plain list of what must be in it, with starts anew at any moment."""
 
     directory: Path
+    has_written = False
 
     @initialize()
     def start(self) -> None:
@@ -274,6 +275,7 @@ class SpoolModel(RuleBasedStateMachine):
             assert self.spool.size_bytes == MAX_BYTES
             return
         assert place.frame.number == self.next_number
+        SpoolModel.has_written = True
         self.waiting.append((self.next_number, [entry.record.id for entry in batch.entries]))
         self.next_number += 1
 
@@ -310,4 +312,4 @@ def test_the_spool_is_a_queue_that_survives(tmp_path: Path) -> None:
     """Whatever the order of writes, replays and starts, it holds exactly what was written and not replayed."""
     SpoolModel.directory = tmp_path
     run_state_machine_as_test(SpoolModel, settings=settings(max_examples=10, stateful_step_count=20, deadline=None))
-    assert any(tmp_path.iterdir())  # the model compares after each step; here, that it wrote at all
+    assert SpoolModel.has_written  # the model compares after each step
