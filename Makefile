@@ -8,7 +8,7 @@ PEERS  := .venv-bench
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-setup bench-micro fuzz long realworld clickhouse-setup clean
+.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,8 +32,10 @@ setup: $(VENV)/.dev ## make .venv with everything the tests need
 run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy your own service
 	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
 
+USUAL := 'not long and not wide and not realworld'
+
 test: check ## format, lint, types, layers, and the whole test suite
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'not long and not realworld'
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL)
 
 MAX_RETESTS := 10
 
@@ -55,7 +57,7 @@ compiled: $(VENV)/.dev ## the data plane compiled by mypyc, in a copy of the tre
 
 # What a compiled data plane can break: itself, its processes, and what is read of its records. The rest does not import it.
 test-compiled: compiled ## the data plane's tests, over the compiled build
-	@cd $(COMPILED) && $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'not long and not realworld' tests/proxy tests/fuzz tests/e2e
+	@cd $(COMPILED) && $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL) tests/proxy tests/fuzz tests/e2e
 
 retest-compiled:
 	@$(MAKE) --no-print-directory -C $(COMPILED) retest
@@ -128,6 +130,9 @@ FUZZ ?= --seconds 60
 
 fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --seed S"
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+wide: $(VENV)/.dev ## further variants of what make test tests a sample of
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'wide and not long'
 
 long: $(VENV)/.dev ## soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -m long

@@ -24,6 +24,7 @@ import typer
 from proxy.cli import app
 from tests.proxy.cli.test_help import walk
 from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+from tests.support.wide import wide
 
 NOT_EXECUTED: Final = {
     "make run": "installs requirements; the demo it starts is run as `sidelog demo`",
@@ -182,7 +183,9 @@ def execute(world: World, line: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("line", help_examples())
+@pytest.mark.parametrize(
+    "line", [line if number % 3 == 0 else wide(line) for number, line in enumerate(help_examples())]
+)
 def test_an_example_of_help_works(world: World, line: str) -> None:
     """It ends with 0, or prints what it is for until it is interrupted, and never a traceback."""
     output = execute(world, line)

@@ -15,6 +15,7 @@ from tests.support.kills import ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import read_head, running, scripted, service
+from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def check_accounts(sidelog: Sidelog, completed: list[str]) -> None:
     assert seqs == list(range(1, len(seqs) + 1))
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [wide("1"), "2"])
 def test_kills_under_load_lose_and_double_nothing(tmp_path: Path, upstream: str, workers: str) -> None:
     """Whoever is killed, every exchange a client got completely is stored exactly once."""
     with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=ROOM) as sidelog:

@@ -13,9 +13,7 @@ from aiohttp import web
 from tests.support.providers import sessions
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
-
-openai = pytest.importorskip("openai")
-genai = pytest.importorskip("google.genai")
+from tests.support.wide import wide
 
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning")
 """The client of OpenAI opens sockets in a way that its library wants to see no more."""
@@ -36,7 +34,7 @@ def provider() -> web.Application:
     return app
 
 
-@pytest.fixture(scope="module", params=["body", "headers", "usage"])
+@pytest.fixture(scope="module", params=["body", wide("headers"), wide("usage")])
 def sidelog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidelog]:
     """sidelog in front of the fake providers, at each level that reads calls."""
     level, data_dir = str(request.param), tmp_path_factory.mktemp("live") / "data"
@@ -46,6 +44,7 @@ def sidelog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def talk_realtime(url: str, compress: int) -> list[Truth]:
     """Ask in one Realtime session."""
+    openai = pytest.importorskip("openai")  # here: a second and a half that every run would pay when it collects
     client = openai.OpenAI(api_key="sk-test", websocket_base_url=url.replace("http", "ws") + "/v1")
     truth = []
     with client.realtime.connect(model="gpt-realtime", extra_query={"compress": str(compress)}) as connection:
@@ -63,6 +62,7 @@ def talk_realtime(url: str, compress: int) -> list[Truth]:
 
 def talk_responses(url: str, compress: int) -> list[Truth]:
     """Ask in one session of the Responses API."""
+    openai = pytest.importorskip("openai")
     client = openai.OpenAI(api_key="sk-test", websocket_base_url=url.replace("http", "ws") + "/v1")
     truth = []
     with client.responses.connect(extra_query={"compress": str(compress)}) as connection:
@@ -78,6 +78,7 @@ def talk_responses(url: str, compress: int) -> list[Truth]:
 
 def talk_live(url: str, compress: int) -> list[Truth]:
     """Ask in one Live session; its client always offers compression."""
+    genai = pytest.importorskip("google.genai")
 
     async def talk() -> list[Truth]:
         client = genai.Client(api_key="test", http_options={"base_url": url})

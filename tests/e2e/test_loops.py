@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sidelog import Sidelog, free_port
+from tests.support.wide import wide
 
 
 def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
@@ -21,7 +22,7 @@ def fetch(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
             return error.code, json.loads(error.read())["error"]["code"]
 
 
-@pytest.mark.parametrize("port_name", ["port", "admin_port"])
+@pytest.mark.parametrize("port_name", ["port", wide("admin_port")])
 def test_a_name_that_leads_to_ourselves_is_a_loop(tmp_path: Path, port_name: str) -> None:
     """The address of the connected peer is checked, whatever the name was at the start."""
     sidelog = Sidelog(tmp_path / "data", f"http://127.0.0.1:{free_port()}")

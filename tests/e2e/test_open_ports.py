@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.sidelog import Sidelog, eventually, free_port
+from tests.support.wide import wide
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def ready(port: int) -> tuple[int, dict[str, Any]]:
     return status, json.loads(body)
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", [wide("0"), "1"])
 def test_the_open_metrics_have_metrics_and_probes_and_nothing_else(tmp_path: Path, upstream: str, workers: str) -> None:
     """Without a token, under any name; what the admin port has beside them is not there, not even its existence."""
     with opened(tmp_path, upstream, "--workers", workers) as (sidelog, metrics, health):
@@ -120,7 +121,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path, upstream: str, name: str
     assert f"choose another address with [admin] {name}_listen" in sidelog.log
 
 
-@pytest.mark.parametrize("name", ["metrics", "health"])
+@pytest.mark.parametrize("name", ["metrics", wide("health")])
 def test_the_data_port_never_leads_to_them(tmp_path: Path, name: str) -> None:
     """A name that turns out to be one of them is a loop (P19)."""
     port = free_port()

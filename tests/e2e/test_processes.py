@@ -19,6 +19,7 @@ from tests.support.load import PAUSE_S, Load, NewConnections, await_more
 from tests.support.script import OK
 from tests.support.sidelog import Sidelog, await_pids, eventually
 from tests.support.upstream import read_head, scripted
+from tests.support.wide import wide
 
 
 class Request(threading.Thread):
@@ -79,7 +80,7 @@ def test_the_processes_are_named_by_their_role(tmp_path: Path, upstream: str) ->
         assert roles == {"proxy.worker": 2, "proxy.collector": 1}
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", [wide("0"), "1"])
 def test_the_service_manager_and_other_signals(tmp_path: Path, upstream: str, workers: str) -> None:
     """READY, WATCHDOG and STOPPING are told; a hangup of the whole group ends nobody; SIGUSR1 logs the status."""
     told: set[bytes] = set()

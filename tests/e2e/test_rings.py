@@ -19,6 +19,7 @@ from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 from tests.support.upstream import running, service
+from tests.support.wide import wide
 
 ROOM_FOR_ONE = """
 import os
@@ -78,7 +79,7 @@ def test_rings_for_which_there_is_no_room_are_read_too(tmp_path: Path, upstream:
         assert anonymous_rings(sidelog) >= 1
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [wide("1"), "2"])
 def test_rings_whose_files_were_removed_are_read_on(tmp_path: Path, upstream: str, workers: str) -> None:
     """A cleaner takes them away while their workers run, and the collector starts anew: nothing is missing."""
     with (
@@ -154,7 +155,7 @@ def test_without_a_worker_it_is_not_ready(tmp_path: Path, upstream: str) -> None
         assert health(sidelog) == (0, "ready\n")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [wide("1"), "2"])
 def test_a_ring_that_is_cut_loses_what_was_behind_the_cut(tmp_path: Path, upstream: str, workers: str) -> None:
     """While nobody reads it; all that is missing is counted, and traffic goes on."""
     with (

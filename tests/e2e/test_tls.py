@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.certificate import self_signed
 from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.wide import wide
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_both_ports_speak_tls(tmp_path: Path, certificate: tuple[Path, Path]) ->
 
 
 @pytest.mark.parametrize(
-    ("route", "status"), [({}, 502), ({"tls_verify": False}, 200), ({"upstream_ca_file": ""}, 200)]
+    ("route", "status"), [({}, 502), wide({"tls_verify": False}, 200), ({"upstream_ca_file": ""}, 200)]
 )
 def test_upstream_certificates_are_checked(
     tmp_path: Path, certificate: tuple[Path, Path], route: dict[str, object], status: int

@@ -22,6 +22,7 @@ from tests.fuzz.runner import KINDS, Fuzzer
 from tests.fuzz.shrink import shrink
 from tests.fuzz.strict import read_requests
 from tests.fuzz.world import World
+from tests.support.wide import wide
 
 SEED = 20_240_601
 COUNT = 4000
@@ -29,10 +30,11 @@ COUNTS = {"requests": COUNT, "responses": COUNT, "splits": 1000}
 """How many inputs of each kind; 800 of the others."""
 
 
+@pytest.mark.parametrize("part", [4, wide(1)])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_no_mutated_input_breaks_a_rule(kind: str) -> None:
+def test_no_mutated_input_breaks_a_rule(kind: str, part: int) -> None:
     """What every parser reads is what was recorded; a refusal leaves nothing; no response ends well that was cut."""
-    count = COUNTS.get(kind, 800)
+    count = COUNTS.get(kind, 800) // part
     with Fuzzer(kind, SEED) as fuzzer:
         violations = fuzzer.run(count)
         assert not violations, "\n".join(violation.report() for violation in violations)
