@@ -73,6 +73,15 @@ class StoreShown(Struct):
     """How often an empty store took its place since the start: it was damaged, or its file was removed."""
 
 
+class KeysShown(Struct):
+    """Where the API keys are, and whether workers have the newest."""
+
+    own_store: bool
+    """They are not in the store of the records."""
+    reason: str | None
+    """Why workers may not have the newest keys."""
+
+
 class RetentionShown(Struct):
     """How far retention has come, as of its last look."""
 
@@ -113,6 +122,7 @@ class StatusShown(Struct):
     collector: CollectorShown | UnsetType = UNSET
     writer: WriterShown | UnsetType = UNSET
     storage: StoreShown | UnsetType = UNSET
+    keys: KeysShown | UnsetType = UNSET
     retention: RetentionShown | UnsetType = UNSET
     text_index: TextIndexShown | UnsetType = UNSET
     configuration: dict[str, Any] | UnsetType = UNSET

@@ -23,6 +23,8 @@ DAMAGED: Final = ".damaged-"
 _SECRETS: Final = ("password", "sslpassword")
 """Options of libpq that `config show` would print."""
 _MAX_DIGITS: Final = 5
+_KEYS_KEPT: Final = ("sqlite", "postgresql", "postgres")
+"""Schemes of stores that can have API keys for another one."""
 
 
 class Options(TypedDict, total=False):
@@ -176,6 +178,19 @@ def check_listen_url(listen_url: str, url: str) -> None:
     if not is_postgres(listen_url):
         raise ValueError("expected the address of the Postgres server itself, as in postgresql://user@host/sidelog")
     check_url(listen_url)
+
+
+def check_keys_url(keys_url: str, url: str) -> None:
+    """Check the URL of a store that has the API keys, beside the store of `url`, which has the records.
+
+    Raises:
+        ValueError: It cannot have them, or is the same.
+    """
+    if keys_url.partition(":")[0] not in _KEYS_KEPT:
+        raise ValueError("API keys are kept in SQLite or Postgres, as in sqlite:///keys.db")
+    if keys_url == url:
+        raise ValueError("is the store of the records, which has the keys where this is empty")
+    check_url(keys_url)
 
 
 def is_postgres(url: str) -> bool:

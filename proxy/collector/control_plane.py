@@ -212,10 +212,21 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     waiting = partial(_waiting_records, sources, writer)
     text_indexing = TextIndexing(storage, waiting, is_wanted=settings.storage.text_index)
     status = StatusView(
-        settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, text_indexing, workers
+        settings,
+        data.instance,
+        sources,
+        writer,
+        builder,
+        state.deferred,
+        retention,
+        size_cap,
+        text_indexing,
+        workers,
+        keys,
     )
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
-    readiness = Readiness(status, writer, workers, places, DataFiles(data.path))
+    are_keys_away = partial(_are_keys_away, settings, keys)
+    readiness = Readiness(status, writer, workers, places, DataFiles(data.path), are_keys_away)
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
@@ -289,6 +300,11 @@ def _build_retention(settings: RetentionSettings, storage: Storage, events: Inte
 
     limits = Limits.of(settings.max_age_days, settings.body_max_age_days)
     return Retention(storage, limits, on_purged)
+
+
+def _are_keys_away(settings: Settings, keys: KeyPublisher) -> bool:
+    """Whether they are in a store of their own, which does not answer."""
+    return bool(settings.keys.url and keys.reason)
 
 
 def _waiting_records(sources: Sources, writer: Writer) -> int:

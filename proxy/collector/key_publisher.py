@@ -40,7 +40,8 @@ class KeyPublisher:
         self._version = -1
         self._generation = 0
         self._is_publishing = asyncio.Lock()
-        self._is_failing = False
+        self.reason = ""
+        """Why workers may not have the newest keys; empty while they do."""
 
     async def run(self) -> None:
         flushed_s = time.monotonic()
@@ -59,11 +60,11 @@ class KeyPublisher:
                 if version != self._version:
                     await self._publish()
                     self._version = version
-                self._is_failing = False
+                self.reason = ""
             except (StorageError, OSError) as error:
-                if not self._is_failing:
+                if not self.reason:
                     log.error("the keys cannot be published, workers keep the current ones: %s", error)
-                self._is_failing = True
+                self.reason = str(error) or type(error).__name__
 
     async def _publish(self) -> None:
         keys = await self._storage.keys()

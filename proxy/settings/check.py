@@ -18,7 +18,7 @@ from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
-from storage.backends import check_listen_url, check_url
+from storage.backends import check_keys_url, check_listen_url, check_url
 
 Problem = tuple[str, str]
 
@@ -142,6 +142,11 @@ def _check_storage(settings: Settings) -> Iterator[Problem]:
             check_listen_url(settings.storage.listen_url, settings.storage.url)
         except ValueError as error:
             yield "storage.listen_url", str(error)
+    if settings.keys.url:
+        try:
+            check_keys_url(settings.keys.url, settings.storage.url)
+        except ValueError as error:
+            yield "keys.url", str(error)
     if 0 < settings.retention.max_bytes < MIN_CAP_BYTES:
         yield "retention.max_bytes", f"must be 0 or at least {MIN_CAP_BYTES} bytes, got {settings.retention.max_bytes}"
     if settings.storage.queue_max_bytes < settings.storage.batch_max_bytes:

@@ -30,7 +30,7 @@ from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
 _HEADER_VALUES = ("set_request", "add_request", "set_response", "add_response")
-_SECRET_VALUES = ("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "tokens")
+_SECRET_VALUES = ("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", "tokens")
 
 
 def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:

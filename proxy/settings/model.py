@@ -184,6 +184,15 @@ class StorageSettings(Section, frozen=True):
     ] = ""
 
 
+class KeySettings(Section, frozen=True):
+    """[keys]: API keys of the proxied service."""
+
+    url: Annotated[
+        str,
+        about("sqlite:///FILE or postgresql://…: they are kept there; empty: in the store of the records"),
+    ] = ""
+
+
 class RingSettings(Section, frozen=True):
     """[ring]: shared memory between a worker and the collector."""
 
@@ -308,6 +317,7 @@ class Settings(Section, frozen=True):
     proxy: ProxySettings = ProxySettings()
     admin: AdminSettings = AdminSettings()
     storage: StorageSettings = StorageSettings()
+    keys: KeySettings = KeySettings()
     tail: TailSettings = TailSettings()
     ring: RingSettings = RingSettings()
     collector: CollectorSettings = CollectorSettings()
@@ -363,12 +373,13 @@ def redacted(settings: Settings) -> dict[str, Any]:
                 owner["headers"][name] = dict.fromkeys(rule, "[REDACTED]")
     for token in shown["tokens"]:
         token["sha256"] = "[REDACTED]"
-    for name in ("url", "listen_url"):
-        shown["storage"][name] = _without_password(shown["storage"][name])
+    for section, name in (("storage", "url"), ("storage", "listen_url"), ("keys", "url")):
+        shown[section][name] = without_password(shown[section][name])
     return shown
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """Show the address of a store."""
     scheme, separator, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
     if not separator or not at:

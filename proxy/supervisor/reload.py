@@ -25,7 +25,7 @@ from proxy.supervisor.group_signals import held_back
 log = logging.getLogger("proxy.supervisor")
 
 NEEDS_RESTART: Final = (
-    *("data_dir", "proxy.listen", "proxy.workers", "proxy.instance", "storage.url", "ring.directory"),
+    *("data_dir", "proxy.listen", "proxy.workers", "proxy.instance", "storage.url", "keys.url", "ring.directory"),
     *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
 )
 """What a running sidelog cannot change: its sockets, its number of processes, where records are."""

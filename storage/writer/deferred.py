@@ -3,6 +3,8 @@
 Strategy: one task opens the store, trying again for as long as it takes. An open store is handed out by `enable` only,
 after its positions were reconciled with what was assumed: nothing is committed whose place in it is not known.
 
+API keys may be in a store of their own, which is opened beside it and is away or there by itself.
+
 A store that turns out to be damaged when a batch is committed, or whose file is removed, is replaced by an empty one
 that has its keys and positions, between two calls: nobody else has to know.
 
@@ -27,6 +29,7 @@ from storage.errors import (
     StorageRejected,
     StorageUnavailable,
 )
+from storage.keys import CALLS as KEY_CALLS
 from storage.tools import ToolStorage
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,9 @@ class DeferredStorage:
         open_store: OpenStore,
         retry_s: float = RETRY_S,
         on_removed: Callable[[int], object] = lambda records: None,
+        *,
+        name: str = "the store",
+        keys: "DeferredStorage | None" = None,
     ) -> None:
         """Wire up.
 
@@ -64,11 +70,15 @@ class DeferredStorage:
             open_store: Opens it; its argument is what is known to be wrong with the one before, or nothing.
             retry_s: Pause between two attempts.
             on_removed: Told how many records a file had that was removed.
+            name: What it is called in the log and in errors.
+            keys: The store that has the API keys, where it is another one.
         """
         self._open_store = open_store
         self._retry_s = retry_s
         self._store: Storage | None = None
         self._on_removed = on_removed
+        self._name = name
+        self._keys = keys
         self._replacement: _Replacement | None = None
         self.replaced = {"damaged": 0, "removed": 0}
         """How often the store was replaced since the start, by reason."""
@@ -91,13 +101,13 @@ class DeferredStorage:
             except (StorageUnavailable, SchemaTooNew) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
-                    log.error("the store is unavailable, retrying every %g s: %s", self._retry_s, error)
+                    log.error("%s is unavailable, retrying every %g s: %s", self._name, self._retry_s, error)
                 self._has_attempted.set()
                 await asyncio.sleep(self._retry_s)
             except StorageRejected as error:
-                raise StorageMisconfigured(f"the address of the store cannot be used: {error}") from error
+                raise StorageMisconfigured(f"the address of {self._name} cannot be used: {error}") from error
         if self._has_attempted.is_set():
-            log.warning("the store is available now", extra={"after_s": round(time.monotonic() - started_s, 1)})
+            log.warning("%s is available now", self._name, extra={"after_s": round(time.monotonic() - started_s, 1)})
         self._has_attempted.set()
         self._is_open.set()
 
@@ -129,8 +139,10 @@ class DeferredStorage:
             await self._store.close()
 
     async def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        if self._keys is not None and name in KEY_CALLS:
+            return await self._keys._call(name, *arguments, **options)
         if self._store is None or not self._is_enabled:
-            raise StorageUnavailable(f"the store is not available yet: {self.reason}")
+            raise StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
         store = self._store
         try:
             return await getattr(store, name)(*arguments, **options)
@@ -148,13 +160,13 @@ class DeferredStorage:
             except StorageUnavailable as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
-                    log.error("the store cannot be used, retrying every %g s: %s", WATCH_S, error)
+                    log.error("%s cannot be used, retrying every %g s: %s", self._name, WATCH_S, error)
 
     def _begin_replacing(self, why: str, reason: str) -> None:
         if self._replacement is None:
             self._is_enabled, self.reason = False, reason
             self._replacement = _Replacement(why, reason)
-            log.error("the store is %s, an empty one replaces it: %s", why, reason)
+            log.error("%s is %s, an empty one replaces it: %s", self._name, why, reason)
 
     async def _look(self) -> None:
         if self._is_enabled and self._store is not None and not await self._store.is_in_place():

@@ -6,6 +6,7 @@ instance out of service would not mend it.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from proxy.collector.watch.data_files import DataFiles
@@ -20,12 +21,21 @@ LOOK_EVERY_S: Final = 0.5
 class Readiness:
     """Puts together what is watched."""
 
-    def __init__(self, status: StatusView, writer: Writer, workers: Workers, places: Places, files: DataFiles) -> None:
+    def __init__(
+        self,
+        status: StatusView,
+        writer: Writer,
+        workers: Workers,
+        places: Places,
+        files: DataFiles,
+        are_keys_away: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._status = status
         self._writer = writer
         self._workers = workers
         self._places = places
         self._files = files
+        self._are_keys_away = are_keys_away
 
     def answer(self) -> tuple[bool, dict[str, object]]:
         """Return whether traffic may come, and members to show beside it."""
@@ -37,6 +47,7 @@ class Readiness:
             against.append("no worker accepts connections")
         against += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
         away = [] if self._writer.is_storage_up else ["store"]
+        away += ["store of API keys"] if self._are_keys_away() else []
         gone = self._places.gone
         members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away or gone)}
         if workers.shown is not None:

@@ -12,6 +12,7 @@ import msgspec
 
 from api.metrics.metrics import WorkerTotals
 from api.metrics.process_metrics import ProcessTotals
+from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Source, Sources
 from proxy.collector.watch.places import Places
 from proxy.collector.watch.workers import Workers, WorkerShown
@@ -60,6 +61,7 @@ class StatusView:
         size_cap: SizeCap,
         text_indexing: TextIndexing,
         workers: Workers,
+        keys: KeyPublisher,
     ) -> None:
         self._settings = settings
         self._instance = instance
@@ -71,6 +73,7 @@ class StatusView:
         self._size_cap = size_cap
         self._text_indexing = text_indexing
         self._workers = workers
+        self._keys = keys
         self._started_s = time.monotonic()
         self.is_draining = False
 
@@ -123,6 +126,7 @@ class StatusView:
                 "reason": reason or writer.availability.reason or None,
                 "replaced": deferred.replaced,
             },
+            "keys": {"own_store": bool(self._settings.keys.url), "reason": self._keys.reason or None},
             "retention": describe_retention(self._retention, self._size_cap),
             "text_index": self._text_indexing.describe(),
             "configuration": redacted(self._settings),

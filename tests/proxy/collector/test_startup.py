@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from proxy.collector.control_plane import ControlPlane, control_plane
@@ -15,7 +16,7 @@ from proxy.collector.startup import SPOOL_DIRECTORY, load_spool
 from proxy.process.data_dir import DataDir
 from proxy.process.wakeup import Wakeup
 from proxy.ring.segment_layout import RELEASED
-from proxy.settings.model import RingSettings, Settings, SpoolSettings, StorageSettings
+from proxy.settings.model import KeySettings, RingSettings, Settings, SpoolSettings, StorageSettings
 from storage.backends import open_storage
 from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.ledger import SOURCE_INTERNAL, SOURCE_SPOOL
@@ -24,6 +25,7 @@ from storage.record import Batch, Entry, Position, Record, now_us
 from storage.sqlite.schema import migrations
 from storage.writer.spool import Spool
 from storage.writer.spool_replay import POSITIONS_FILE
+from tests.contract.test_storage_keys import make_key
 from tests.storage.samples import make_record
 from tests.support.rings import INSTANCE, SETTINGS, RingWorker
 
@@ -299,6 +301,45 @@ async def test_an_address_that_cannot_be_read_ends_the_start(place: Place) -> No
     with pytest.raises(ExceptionGroup) as raised:
         await begin()
     assert raised.group_contains(StorageMisconfigured, match="sslmode")
+    place.worker.die()
+    shutil.rmtree(place.path / "rings")
+
+
+async def test_keys_are_kept_in_a_store_of_their_own(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    """Records go where they always went; keys that are left there open nothing, which is said; one store is closed."""
+    async with await open_storage("sqlite:///store/sidelog.db", place.path) as store:
+        await store.create_key(make_key("old"))
+    place.settings = msgspec.structs.replace(place.settings, keys=KeySettings(url="sqlite:///keys.db"))
+    caplog.set_level("INFO")
+    async with place.collecting() as plane:
+        await until(lambda: "has API keys, too" in caplog.text)
+        assert await plane.storage.keys() == []
+        await plane.storage.create_key(make_key("new"))
+        ids = place.worker.record(3)
+        await settled(plane, len(ids))
+        assert plane.status.describe()["keys"] == {"own_store": True, "reason": None}
+    assert "API keys are kept in a store of their own" in caplog.text
+    async with await open_storage("sqlite:///keys.db", place.path) as keys:
+        assert [key.id for key in await keys.keys()] == ["new"]
+        assert await keys.last_seq() == 0
+    place.worker.die()
+    shutil.rmtree(place.path / "rings")
+
+
+async def test_a_store_of_keys_that_is_away_holds_up_nothing(place: Place) -> None:
+    """Records are stored, traffic may come, and it is said; keys are there when it is."""
+    (place.path / "nowhere").write_text("")
+    place.settings = msgspec.structs.replace(place.settings, keys=KeySettings(url="sqlite:///nowhere/keys.db"))
+    async with place.collecting() as plane:
+        ids = place.worker.record(3)
+        await settled(plane, len(ids))
+        is_ready, members = plane.readiness.answer()
+        assert (is_ready, members["away"]) == (True, ["store of API keys"])
+        with pytest.raises(StorageUnavailable, match="the store of API keys is not available yet"):
+            await plane.storage.keys()
+        (place.path / "nowhere").unlink()
+        await until(lambda: not plane.readiness.answer()[1]["degraded"])
+        assert await plane.storage.keys() == []
     place.worker.die()
     shutil.rmtree(place.path / "rings")
 

@@ -159,6 +159,21 @@ def test_commits_are_heard_on_postgres_only(url: str, listen_url: str, expected:
     assert "hunter2" not in report
 
 
+@pytest.mark.parametrize(
+    ("url", "keys_url", "expected"),
+    [
+        ("postgresql://db/a", "memory:", "keys.url: API keys are kept in SQLite or Postgres, as in sqlite:///keys.db"),
+        ("sqlite:///a.db", "sqlite:///a.db", "keys.url: is the store of the records"),
+        ("sqlite:///a.db", "postgresql://me:hunter2@db", "keys.url: postgresql: needs the name"),
+    ],
+)
+def test_keys_have_a_store_that_can_have_them(url: str, keys_url: str, expected: str) -> None:
+    """Another one than the records', of SQLite or Postgres; the refusal names no password."""
+    report = refusal({"SIDELOG_STORAGE__URL": url, "SIDELOG_KEYS__URL": keys_url})
+    assert expected in report
+    assert "hunter2" not in report
+
+
 def test_unknown_storage_scheme_is_refused() -> None:
     """The storage URL needs a backend."""
     assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "clickhouse://db/logs"})

@@ -91,10 +91,12 @@ def test_shown_settings_have_no_secrets() -> None:
     route = RouteSettings(id="a", upstream="unix:/s", set_request_headers={"authorization": "Bearer s3cret"})
     url = "postgresql://me:hunter2@db/logs"
     storage = msgspec.structs.replace(settings.storage, url=url, listen_url=url)
-    shown = redacted(msgspec.structs.replace(settings, routes=(route,), storage=storage))
+    keys = msgspec.structs.replace(settings.keys, url=url)
+    shown = redacted(msgspec.structs.replace(settings, routes=(route,), storage=storage, keys=keys))
     assert "s3cret" not in repr(shown)
     assert "hunter2" not in repr(shown)
     assert shown["storage"]["url"] == "postgresql://me:[REDACTED]@db/logs"
+    assert shown["keys"]["url"] == shown["storage"]["url"]
     assert shown["routes"][0]["set_request_headers"] == {"authorization": "[REDACTED]"}
     assert redacted(settings)["storage"]["url"] == "sqlite:///sidelog.db"
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from proxy.cli.commands.doctor.finding import Finding, State
 from proxy.cli.commands.doctor.network import check_ports, check_upstreams
-from proxy.cli.commands.doctor.store import check_spool, check_sqlite, check_storage
+from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
 from proxy.process.own_packages import ROOT
@@ -174,6 +174,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_ring_space,
     check_data_directory,
     check_storage,
+    check_keys,
     check_spool,
     check_sqlite,
     check_clock,

@@ -1,6 +1,5 @@
 """`sidelog doctor` on the store: can it be opened, is it whole, what waits for it."""
 
-import asyncio
 import contextlib
 import os
 import sqlite3
@@ -9,36 +8,48 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from proxy.cli.commands.doctor.databases import check_postgres
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
-from storage.backends import DAMAGED
-from storage.errors import StorageUnavailable
+from storage.backends import DAMAGED, is_postgres
 from storage.record import Position
 from storage.writer.spool import SUFFIX, Spool
 
 LEAST_SQLITE: Final = (3, 35, 0)
 """RETURNING, which commits use."""
-POSTGRES_ENCODING: Final = "UTF8"
 SQLITE_CHECK_S: Final = 2.0
 """A quick_check of a large store takes minutes; what is read in this time is checked."""
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Open the store read-only and look it over, a file for a few seconds."""
-    url = settings.storage.url
-    path = sqlite_path(settings)
-    if url.startswith("postgres"):
-        yield _check_postgres(url)
-        return
-    if path is None:
+    """Look over the store of the records."""
+    yield from _check_store("storage", settings.storage.url, settings.data_dir)
+
+
+def check_keys(settings: Settings) -> Iterator[Finding]:
+    """Look over the store of the API keys, where it is another one."""
+    if settings.keys.url:
+        yield from _check_store("keys", settings.keys.url, settings.data_dir)
+
+
+def _check_store(name: str, url: str, data_dir: str) -> Iterator[Finding]:
+    path = _file_of(url, data_dir)
+    if is_postgres(url):
+        yield check_postgres(name, url)
+    elif path is not None:
+        yield from _check_file(name, path)
+    else:
         yield Finding(
-            "ok", "storage", "in memory: records end with the process" if url.startswith("memory") else "not a file"
+            "ok", name, "in memory: records end with the process" if url.startswith("memory") else "not a file"
         )
-        return
+
+
+def _check_file(name: str, path: Path) -> Iterator[Finding]:
+    """Open a SQLite store read-only and look it over for a few seconds."""
     if not path.exists():
-        yield Finding("ok", "storage", f"{path} will be created at the first start")
+        yield Finding("ok", name, f"{path} will be created at the first start")
         return
     deadline = time.monotonic() + SQLITE_CHECK_S
     try:
@@ -48,49 +59,19 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
             found = _quick_check(connection)
     except sqlite3.Error as error:
         yield Finding(
-            "fail", "storage", f"{path}: {error}", "restore it from a backup, or move it away: a new one is created"
+            "fail", name, f"{path}: {error}", "restore it from a backup, or move it away: a new one is created"
         )
         return
     for place in sorted(path.parent.glob(f"{path.name}{DAMAGED}*")):
         if not place.name.endswith(("-wal", "-shm")):
             fix = f"sqlite3 '{place}' .recover | sqlite3 rescued.db, read that as storage.url, then remove both"
-            yield Finding("warn", "storage", f"{place} was damaged and set aside, its records are not shown", fix)
+            yield Finding("warn", name, f"{place} was damaged and set aside, its records are not shown", fix)
     if found == "ok":
-        yield Finding("ok", "storage", f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found")
+        yield Finding("ok", name, f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found")
     else:
         yield Finding(
-            "fail", "storage", f"{path}: {found}", "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
+            "fail", name, f"{path}: {found}", "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
         )
-
-
-def _check_postgres(url: str) -> Finding:
-    """Connect to the database of a `postgresql:` URL and see whether it can be used."""
-    from storage.postgres.connection import Address
-    from storage.postgres.inspect import inspect
-
-    address = Address.of(urlsplit(url))
-    try:
-        seen = asyncio.run(inspect(address))
-    except StorageUnavailable as error:
-        fix = "check that Postgres is running, that storage.url is right, and that pg_hba.conf admits this user"
-        return Finding("fail", "storage", f"{address.location}: {error}", fix)
-    if seen.encoding != POSTGRES_ENCODING:
-        fix = f"createdb --encoding={POSTGRES_ENCODING} --template=template0 NAME"
-        return Finding("fail", "storage", f"{address.location} has the encoding {seen.encoding}", fix)
-    if seen.is_read_only:
-        return Finding("fail", "storage", f"{address.location} is a replica", "name the primary in storage.url")
-    if seen.layout > seen.newest_layout:
-        text = (
-            f"{address.location} was written by a newer sidelog "
-            f"(layout {seen.layout}, this one supports up to {seen.newest_layout})"
-        )
-        return Finding("fail", "storage", text, "upgrade sidelog")
-    if not seen.may_create:
-        fix = "CREATE SCHEMA sidelog AUTHORIZATION our user, or GRANT CREATE ON DATABASE"
-        return Finding("fail", "storage", f"{address.location}: no permission to create the schema sidelog", fix)
-    pooled = ", through a pooler" if seen.is_pooled else ""
-    layout = f"layout {seen.layout}" if seen.layout else "will be created at the first start"
-    return Finding("ok", "storage", f"{address.location}: Postgres {seen.server_version}{pooled}, {layout}")
 
 
 def check_spool(settings: Settings) -> Iterator[Finding]:
@@ -130,9 +111,13 @@ def _quick_check(connection: sqlite3.Connection) -> str:
 
 
 def sqlite_path(settings: Settings) -> Path | None:
-    """Return the file of a SQLite URL; None for other stores."""
-    rest = settings.storage.url.removeprefix("sqlite:///")
-    return Path(settings.data_dir, unquote(rest)) if rest != settings.storage.url and rest else None
+    """Return the file of the records where it is one of SQLite; None for other stores."""
+    return _file_of(settings.storage.url, settings.data_dir)
+
+
+def _file_of(url: str, data_dir: str) -> Path | None:
+    rest = url.removeprefix("sqlite:///")
+    return Path(data_dir, unquote(rest)) if rest != url and rest else None
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:

@@ -320,6 +320,18 @@ def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
         assert "will be created at the first start" in findings[0].text
 
 
+def test_a_store_of_keys_is_looked_over_by_itself(settings: Settings, tmp_path: Path) -> None:
+    """Nothing is said where there is none; a wrong one does not make the records' a failure."""
+    assert list(doctor_store.check_keys(settings)) == []
+    (tmp_path / "data" / "keys.db").write_text("no database, but some text that is long enough")
+    keys = msgspec.structs.replace(settings.keys, url="sqlite:///keys.db")
+    other = msgspec.structs.replace(settings, keys=keys)
+    (finding,) = doctor_store.check_keys(other)
+    assert (finding.state, finding.name) == ("fail", "keys")
+    assert "keys.db" in finding.text
+    assert states(doctor_store.check_storage(other)) == ["ok"]
+
+
 def test_a_postgres_that_is_away_is_a_failure(settings: Settings, tmp_path: Path) -> None:
     """The finding names the place and never the password."""
     findings = list(doctor_store.check_storage(with_url(settings, f"postgresql://me:tiger@/db?host={tmp_path}")))

@@ -70,6 +70,18 @@ def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
     assert members["reasons"] == ["nobody reads the ring of worker 0: its records are lost when it ends"]
 
 
+def test_keys_that_are_away_degrade() -> None:
+    """Workers keep those they have: traffic may come."""
+    world = World()
+    anything: Any = world.fake
+    readiness = Readiness(
+        anything, anything, world.workers, world.places, DataFiles(Path(__file__).parent), lambda: True
+    )
+    is_ready, members = readiness.answer()
+    assert is_ready
+    assert (members["degraded"], members["away"]) == (True, ["store of API keys"])
+
+
 def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:
     """The first is a reason to send nothing more, the second only one to look."""
     world = World()

@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 
 from api.health import StatusShown
+from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.watch.status import StatusView, process_ids, worker_totals
 from proxy.collector.watch.workers import Workers, WorkerShown
+from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.segment_layout import HEAD
 from storage.base import Storage
@@ -34,8 +36,9 @@ async def view_of(plane: Collecting) -> StatusView:
     workers.update('[{"name": "worker 0", "pid": 7, "ready": true, "ring": ""}]')
     cap = SizeCap(plane.store, 0)
     words = TextIndexing(plane.store)
+    keys = KeyPublisher(plane.store, Path(), plane.sources.attached, KeyIndex())
     return StatusView(
-        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, words, workers
+        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, words, workers, keys
     )
 
 
@@ -69,6 +72,7 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
             False,
             {"up": True, "reason": None, "replaced": {"damaged": 0, "removed": 0}},
         )
+        assert shown["keys"] == {"own_store": False, "reason": None}
         assert shown["configuration"]["routes"][0]["id"] == "shop"
     worker.die()
 
