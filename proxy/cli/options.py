@@ -181,12 +181,16 @@ def with_settings(*settings: str) -> Callable[[Command], Command]:
 
         def run(**given: Any) -> int:
             texts = {setting: given.pop(name) for name, setting in names.items()}
-            overrides: Overrides = {setting: text for setting, text in texts.items() if text is not None}
+            overrides: Overrides = {
+                setting: FLAGS[setting].value or text for setting, text in texts.items() if text is not None
+            }
             return command(overrides=overrides, **given)
 
         flags = {name: FLAGS[setting] for name, setting in names.items()}
         options = [
-            _keyword(name, _ONE, Option(flag.option, metavar=flag.metavar, help=flag.help))
+            _keyword(
+                name, bool | None if flag.value else _ONE, Option(flag.option, metavar=flag.metavar, help=flag.help)
+            )
             for name, flag in flags.items()
         ]
         return _declared(run, command, "overrides", options)

@@ -189,7 +189,8 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     """Build the parts, each from those before it; nothing runs yet."""
     storage, tail, effective = state.storage, state.tail, state.effective
     sources = Sources(ring_directory, effective)
-    metrics = Metrics(partial(worker_totals, sources, settings.ring.bytes), tail, version=VERSION, build=BUILD)
+    ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
+    metrics = Metrics(partial(worker_totals, sources, ring_bytes), tail, version=VERSION, build=BUILD)
     index = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, index)
     endpoints = LearnedEndpoints(storage, settings)
@@ -212,36 +213,36 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     waiting = partial(_waiting_records, sources, writer)
     text_indexing = TextIndexing(storage, waiting, is_wanted=settings.storage.text_index)
     status = StatusView(
-        settings,
-        data.instance,
-        sources,
-        writer,
-        builder,
-        state.deferred,
-        retention,
-        size_cap,
-        text_indexing,
-        workers,
-        keys,
-    )
+        settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, text_indexing,
+        workers, keys,
+    )  # fmt: skip
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
-    are_keys_away = partial(_are_keys_away, settings, keys)
-    readiness = Readiness(status, writer, workers, places, DataFiles(data.path), are_keys_away)
+    readiness = Readiness(
+        status, writer, workers, places, DataFiles(data.path), keys if settings.keys.url else None,
+        has_data_port=settings.proxy.data_port,
+    )  # fmt: skip
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
-    metrics.watch_store(partial(_store_status, writer, retention, size_cap, state))
-    metrics.watch(lambda: process_families(process_totals(sources, workers, places)))
-    metrics.watch(lambda: text_index_families(text_indexing))
-    metrics.watch(lambda: usage_families(process_ids(workers)))
-    metrics.watch(lambda: conversation_families(builder.conversation_evictions))
-    if access_log is not None:
-        metrics.watch_access_log(access_log)
-    return ControlPlane(
+    plane = ControlPlane(
         storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
         size_cap, text_indexing, keys, builder, endpoints, state.fanout, access_log,
     )  # fmt: skip
+    _measure(plane, state, places)
+    return plane
+
+
+def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
+    """Let the metrics read the parts."""
+    metrics = plane.metrics
+    metrics.watch_store(partial(_store_status, plane.writer, plane.retention, plane.size_cap, state))
+    metrics.watch(lambda: process_families(process_totals(plane.sources, plane.workers, places)))
+    metrics.watch(lambda: text_index_families(plane.text_indexing))
+    metrics.watch(lambda: usage_families(process_ids(plane.workers)))
+    metrics.watch(lambda: conversation_families(plane.builder.conversation_evictions))
+    if plane.access_log is not None:
+        metrics.watch_access_log(plane.access_log)
 
 
 def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedEndpoints) -> None:
@@ -300,11 +301,6 @@ def _build_retention(settings: RetentionSettings, storage: Storage, events: Inte
 
     limits = Limits.of(settings.max_age_days, settings.body_max_age_days)
     return Retention(storage, limits, on_purged)
-
-
-def _are_keys_away(settings: Settings, keys: KeyPublisher) -> bool:
-    """Whether they are in a store of their own, which does not answer."""
-    return bool(settings.keys.url and keys.reason)
 
 
 def _waiting_records(sources: Sources, writer: Writer) -> int:

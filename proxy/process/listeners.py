@@ -27,7 +27,7 @@ class Listeners:
     """Open listening sockets."""
 
     data: list[socket.socket]
-    """One per worker, at least one."""
+    """One per worker, at least one; none without a data port."""
     admin: socket.socket
     metrics: socket.socket | None = None
     """The open address with metrics and probes, if there is to be one."""
@@ -53,14 +53,21 @@ def open_listeners(settings: Mapping[str, Any], environ: Mapping[str, str] = os.
     """
     with ExitStack() as undo:
         inherited = _inherited(environ)
-        count = max(1, settings["proxy"]["workers"])
-        taken_over = inherited.get("data")
-        data = [taken_over] * count if taken_over else _reuse_port(settings["proxy"]["listen"], count, undo)
+        data = _data_listeners(settings["proxy"], inherited.get("data"), undo)
         admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
         undo.callback(admin.close)
         metrics, health = (_listen_also(settings["admin"], name, undo) for name in ("metrics_listen", "health_listen"))
         undo.pop_all()
     return Listeners(data, admin, metrics, health)
+
+
+def _data_listeners(proxy: Mapping[str, Any], inherited: socket.socket | None, undo: ExitStack) -> list[socket.socket]:
+    if not proxy["data_port"]:
+        if inherited is not None:
+            inherited.close()
+        return []
+    count = max(1, proxy["workers"])
+    return [inherited] * count if inherited else _reuse_port(proxy["listen"], count, undo)
 
 
 def _listen_also(admin: Mapping[str, str], name: str, undo: ExitStack) -> socket.socket | None:

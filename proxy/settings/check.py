@@ -54,8 +54,10 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from check_tokens(settings)
     yield from _check_sizes(settings)
     yield from _check_opt_out(settings)
-    if not settings.routes:
+    if not settings.routes and settings.proxy.data_port:
         yield "routes", NO_UPSTREAM
+    if settings.storage.url.startswith("memory") and not settings.proxy.data_port:
+        yield "proxy.data_port", "must be true with a store in memory, which nobody else writes"
     yield from _check_route_ids(settings)
     own = [address for _, address in _listeners(settings)]
     for name, route in _named_routes(settings):

@@ -14,11 +14,20 @@ class Flag(NamedTuple):
     option: str
     metavar: str
     help: str
+    value: str = ""
+    """What it sets, where it takes none."""
 
 
 FLAGS: Final[Mapping[str, Flag]] = {
     "proxy.upstream": Flag("--upstream", "URL", "catch-all route `default`: http://…, https://… or unix:/path"),
     "proxy.listen": Flag("--listen", "HOST:PORT", "address of the data port, host:port; [::1]:8080 for IPv6"),
+    "proxy.data_port": Flag(
+        "--no-data-port",
+        "",
+        "false: only admin port, API and UI, over a store that others write; no workers, and nothing is deleted by age "
+        "or size",
+        "false",
+    ),
     "admin.listen": Flag("--admin-listen", "HOST:PORT", "address of the admin port, host:port"),
     "storage.url": Flag(
         "--storage",

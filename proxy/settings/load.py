@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
-from proxy.settings.model import RouteSettings, Settings, SettingsError
+from proxy.settings.model import KEEP_ALL, RouteSettings, Settings, SettingsError
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import (
     Found,
@@ -165,6 +165,8 @@ def _effective(settings: Settings) -> Settings:
     return msgspec.structs.replace(
         settings,
         data_dir=os.path.abspath(settings.data_dir),
+        # How long records are kept is the affair of those who make them.
+        retention=settings.retention if settings.proxy.data_port else KEEP_ALL,
         proxy=msgspec.structs.replace(settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)),
         routes=tuple(
             msgspec.structs.replace(route, capture=route.capture or settings.capture.level) for route in routes

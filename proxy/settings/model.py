@@ -74,6 +74,7 @@ class ProxySettings(Section, frozen=True):
     """[proxy]: the data port."""
 
     listen: Annotated[str, about(FLAGS["proxy.listen"].help)] = "0.0.0.0:8080"
+    data_port: Annotated[bool, about(FLAGS["proxy.data_port"].help)] = True
     workers: Annotated[int, about(FLAGS["proxy.workers"].help, ge=0, le=64)] = 1
     upstream: Annotated[str, about(FLAGS["proxy.upstream"].help)] = ""
     engine: Annotated[Literal["protocol", "reference"], about(FLAGS["proxy.engine"].help)] = "protocol"
@@ -224,6 +225,9 @@ class RetentionSettings(Section, frozen=True):
     ] = 10 * GIB
 
 
+KEEP_ALL = RetentionSettings(max_age_days=0, body_max_age_days=0, max_bytes=0)
+
+
 class SpoolSettings(Section, frozen=True):
     """[spool]: batches on disk while the store is unavailable (durability safe)."""
 
@@ -340,6 +344,8 @@ class Settings(Section, frozen=True):
             "admin.metrics_listen": self.admin.metrics_listen,
             "admin.health_listen": self.admin.health_listen,
         }
+        if not self.proxy.data_port:
+            del ports["proxy.listen"]
         return {name: address for name, address in ports.items() if address or name in _ALWAYS_OPEN}
 
 

@@ -39,14 +39,20 @@ class Shared:
     rings: RingHome
     wakeup: Wakeup
 
-    def check_ring_directory(self, workers: int) -> None:
-        """Make sure that a configured ring directory can hold the rings of so many workers.
+    @property
+    def workers(self) -> int:
+        """How many there are to be; none without a data port."""
+        proxy = self.settings["proxy"]
+        return int(proxy["workers"]) if proxy["data_port"] else 0
+
+    def check_ring_directory(self) -> None:
+        """Make sure that a configured ring directory can hold the rings of all workers.
 
         Raises:
             SharedMemoryError: it cannot be used, or is too small.
         """
         if self.settings["ring"]["directory"] and self.rings.path is not None:
-            check_room(self.rings.path, workers * (self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES))
+            check_room(self.rings.path, self.workers * (self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES))
 
     @property
     def ring_options(self) -> list[str]:

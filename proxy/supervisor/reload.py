@@ -25,7 +25,16 @@ from proxy.supervisor.group_signals import held_back
 log = logging.getLogger("proxy.supervisor")
 
 NEEDS_RESTART: Final = (
-    *("data_dir", "proxy.listen", "proxy.workers", "proxy.instance", "storage.url", "keys.url", "ring.directory"),
+    *(
+        "data_dir",
+        "proxy.listen",
+        "proxy.data_port",
+        "proxy.workers",
+        "proxy.instance",
+        "storage.url",
+        "keys.url",
+        "ring.directory",
+    ),
     *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
 )
 """What a running sidelog cannot change: its sockets, its number of processes, where records are."""
@@ -127,13 +136,15 @@ class Reload:
         fd = hand_over(json.dumps(settings).encode(), "sidelog-settings")
         self._next = shared = replace(self._shared, settings=settings, settings_fd=fd)
         try:
-            shared.check_ring_directory(settings["proxy"]["workers"])
+            shared.check_ring_directory()
         except SharedMemoryError as error:
             self._cancel(str(error))
             return
-        self.starting = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
+        self.starting = [Worker(shared, index) for index in range(shared.workers)]
         for worker in self.starting:
             self._start(worker)
+        if not self.starting:
+            self._check_new_workers()
 
     def _check_new_workers(self) -> None:
         failed = [worker for worker in self.starting if not worker.is_running()]

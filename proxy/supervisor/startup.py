@@ -66,12 +66,10 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
 def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> None:
     """Write where ports and store are: into `state.json` for the command line, and to the log."""
     admin_url = write_addresses(data, listeners, settings)
-    proxy_host, proxy_port = listeners.data_address
-    scheme = "https" if settings["proxy"]["tls_cert_file"] else "http"
     # The link logs in: it belongs onto the terminal of who started this, and into no file.
     has_link = sys.stderr.isatty() and settings["admin"]["auth"] != "off"
     extra = {
-        "proxy": f"{scheme}://{proxy_host}:{proxy_port}",
+        "proxy": _data_url(listeners, settings),
         "admin": admin_url,
         "ui": f"{admin_url}/login#token={data.token}" if has_link else f"{admin_url}/",
         "data_dir": str(data.path),
@@ -83,6 +81,13 @@ def _announce(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> 
     log.info("sidelog is starting", extra=extra)
 
 
+def _data_url(listeners: Listeners, settings: dict[str, Any]) -> str | None:
+    if not listeners.data:
+        return None
+    host, port = listeners.data_address
+    return f"{'https' if settings['proxy']['tls_cert_file'] else 'http'}://{host}:{port}"
+
+
 def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any]) -> str:
     """Write where admin port and store are into `state.json`; return the admin port's URL."""
     host, port = listeners.admin_address
@@ -90,7 +95,7 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
     admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
     url = settings["storage"]["url"]
     ports = {
-        "proxy.listen": listeners.data[0],
+        "proxy.listen": listeners.data[0] if listeners.data else None,
         "admin.listen": listeners.admin,
         "admin.metrics_listen": listeners.metrics,
         "admin.health_listen": listeners.health,

@@ -51,9 +51,9 @@ class Supervisor:
         self._limits = settings["proxy"]["limits"]
         self._listeners = listeners
         shared = Shared(settings, context.settings_fd, context.data, listeners, context.rings, Wakeup.create())
-        shared.check_ring_directory(settings["proxy"]["workers"])
+        shared.check_ring_directory()
         self._collector = Collector(shared)
-        self._workers = [Worker(shared, index) for index in range(settings["proxy"]["workers"])]
+        self._workers = [Worker(shared, index) for index in range(shared.workers)]
         self._leaving: list[Worker] = []
         """Workers of before a reload that still serve their last clients, or whose rings are not empty."""
         self._reload = Reload(shared, context.source_fd, self._start, self._take_over, self._refuse)
@@ -136,9 +136,15 @@ class Supervisor:
             self._health.expire()
 
     def _readiness(self) -> tuple[bool, dict[str, object]]:
-        """Ready while a worker accepts, for all sockets, every ring is read, and no stop has begun."""
+        """Ready while a worker accepts, for all sockets, every ring is read, and no stop has begun.
+
+        Without a data port: while the collector serves.
+        """
+        if not self._listeners.data:
+            members: dict[str, object] = {"draining": self._is_stopping, "collector_ready": self._collector.is_ready}
+            return self._collector.is_ready and not self._is_stopping, members | {"data_port": False}
         ready = sum(worker.is_ready for worker in self._workers)
-        members: dict[str, object] = {
+        members = {
             "draining": self._is_stopping,
             "workers_ready": ready,
             "workers": len(self._workers),

@@ -40,10 +40,11 @@ _CONFIG: Final = """<yandex>
 </yandex>
 """
 _USERS: Final = """<yandex>
-<profiles><default></default></profiles>
+<profiles><default></default><guest><readonly>2</readonly></guest></profiles>
 <users>
 <default><password></password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default>
 <locked><password>secret</password><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></locked>
+<guest><password></password><networks><ip>::/0</ip></networks><profile>guest</profile><quota>default</quota></guest>
 </users>
 <quotas><default></default></quotas>
 </yandex>

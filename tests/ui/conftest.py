@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -22,7 +23,7 @@ from tests.api.conftest import TOKEN, World
 from tests.support.browser import Browser, Page, start_chromium
 from tests.ui.world import fill
 
-STATUS = {
+STATUS: dict[str, Any] = {
     "version": "0.1.0",
     "instance": "side-1",
     "uptime_s": 61.0,

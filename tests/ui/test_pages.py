@@ -1,9 +1,11 @@
 """Every page renders with data, in both themes and at both widths, and says what is wrong where it is wrong."""
 
+from typing import Any
+
 import pytest
 
 from tests.api.conftest import TOKEN
-from tests.ui.conftest import Site
+from tests.ui.conftest import STATUS, Site
 from tests.ui.world import record_of
 
 PAGES = {
@@ -154,6 +156,16 @@ async def test_the_printed_address_logs_in_a_tab_that_shows_the_login_already(si
     await page.open(f"{site.url}/login#token={TOKEN}")
     await page.wait_for("h1", "Overview")
     assert TOKEN not in await page.evaluate("location.href")
+
+
+async def test_without_a_data_port_nobody_is_sent_there(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe gives way to what has to be done elsewhere; the health page misses no worker."""
+    configuration: dict[str, Any] = {**STATUS["configuration"], "proxy": {"listen": "", "data_port": False}}
+    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "rings": [], "configuration": configuration})
+    await empty_site.open("/")
+    await empty_site.page.wait_for("main", "This sidelog has no data port")
+    await empty_site.open("/health")
+    await empty_site.page.wait_for("main", "none: no data port, it shows what others record")
 
 
 async def test_the_overview_of_a_young_store_shows_minutes(empty_site: Site) -> None:

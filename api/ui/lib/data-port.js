@@ -2,7 +2,13 @@
 
 import { getJson } from "./api.js";
 
-const USUAL = { route: "default", upstream: "your service", path: "/", keyHeader: "api-key" };
+const USUAL = {
+  isOpen: true,
+  route: "default",
+  upstream: "your service",
+  path: "/",
+  keyHeader: "api-key",
+};
 
 /** What to show until the settings are known, and to callers who may not ask for them. */
 export const usualPort = () => ({ url: `http://${location.hostname}:8080`, ...USUAL });
@@ -22,6 +28,7 @@ export async function dataPort({ isKeyed = false, signal }) {
       : proxy.listen.slice(0, proxy.listen.lastIndexOf(":"));
     const route = (isKeyed && routes.find(({ auth }) => auth && auth !== "off")) || routes.at(-1);
     return {
+      isOpen: proxy.data_port !== false,
       url: `${proxy.tls_cert_file ? "https" : "http"}://${host}:${port}`,
       route: route?.id ?? "none",
       upstream: route?.upstream ?? "no route is configured",

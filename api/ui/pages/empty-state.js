@@ -22,7 +22,23 @@ const TROUBLES = [
 /** Show the recipe; the page turns into the overview by itself. */
 export async function emptyState(host, signal) {
   draw(host, usualPort(), signal);
-  draw(host, await dataPort({ signal }), signal);
+  const port = await dataPort({ signal });
+  if (port.isOpen) draw(host, port, signal);
+  else drawClosed(host);
+}
+
+function drawClosed(host) {
+  clearInterval(host.timer);
+  host.replaceChildren(
+    el("h1", { class: "large" }, "No requests yet"),
+    el(
+      "p",
+      {},
+      "This sidelog has no data port: it shows what others record in its store. Start one with an upstream and the same ",
+      el("code", {}, "storage.url"),
+      ", and its requests appear here.",
+    ),
+  );
 }
 
 function draw(host, { url, route, upstream }, signal) {

@@ -172,7 +172,7 @@ export function workers(status) {
     "In flight",
     "Requests",
     "Refused",
-    `Ring, ${binary(status.rings[0]?.capacity_bytes)} each`,
+    status.rings.length ? `Ring, ${binary(status.rings[0].capacity_bytes)} each` : "Queue",
   ];
   const figures = (...values) =>
     values.map((value, index) =>
@@ -210,10 +210,13 @@ export function workers(status) {
       el("td", { class: "gauge" }, queue),
     ),
   );
+  const hasDataPort = status.configuration.proxy.data_port !== false;
   return el(
     "section",
     {},
-    head("Workers", "marks at 75 % (bodies truncated) and 90 % (no bodies)"),
+    hasDataPort
+      ? head("Workers", "marks at 75 % (bodies truncated) and 90 % (no bodies)")
+      : head("Workers", "none: no data port, it shows what others record"),
     table({ class: "managed processes" }, names, el("tbody", {}, rows), names.slice(1, 6)),
   );
 }

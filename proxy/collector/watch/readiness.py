@@ -6,9 +6,9 @@ instance out of service would not mend it.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final
 
+from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.watch.data_files import DataFiles
 from proxy.collector.watch.places import Places
 from proxy.collector.watch.status import StatusView
@@ -28,14 +28,18 @@ class Readiness:
         workers: Workers,
         places: Places,
         files: DataFiles,
-        are_keys_away: Callable[[], bool] = lambda: False,
+        keys: KeyPublisher | None = None,
+        *,
+        has_data_port: bool = True,
     ) -> None:
+        """Put together what is given; `keys` where they are in a store of their own."""
         self._status = status
         self._writer = writer
         self._workers = workers
         self._places = places
         self._files = files
-        self._are_keys_away = are_keys_away
+        self._keys = keys
+        self._has_data_port = has_data_port
 
     def answer(self) -> tuple[bool, dict[str, object]]:
         """Return whether traffic may come, and members to show beside it."""
@@ -43,14 +47,16 @@ class Readiness:
         against = []
         if self._status.is_draining:
             against.append("it is stopping")
-        if workers.shown is not None and not workers.accepting:
+        if workers.shown is not None and not workers.accepting and self._has_data_port:
             against.append("no worker accepts connections")
         against += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
         away = [] if self._writer.is_storage_up else ["store"]
-        away += ["store of API keys"] if self._are_keys_away() else []
+        away += ["store of API keys"] if self._keys is not None and self._keys.reason else []
         gone = self._places.gone
         members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away or gone)}
-        if workers.shown is not None:
+        if not self._has_data_port:
+            members["data_port"] = False
+        elif workers.shown is not None:
             members |= {"workers_ready": workers.accepting, "rings_unread": len(workers.unread)}
         if away:
             members["away"] = away

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -308,19 +309,20 @@ async def test_an_address_that_cannot_be_read_ends_the_start(place: Place) -> No
 async def test_keys_are_kept_in_a_store_of_their_own(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     """Records go where they always went; keys that are left there open nothing, which is said; one store is closed."""
     async with await open_storage("sqlite:///store/sidelog.db", place.path) as store:
-        await store.create_key(make_key("old"))
+        await store.create_key(make_key(str(uuid4())))
     place.settings = msgspec.structs.replace(place.settings, keys=KeySettings(url="sqlite:///keys.db"))
     caplog.set_level("INFO")
     async with place.collecting() as plane:
         await until(lambda: "has API keys, too" in caplog.text)
         assert await plane.storage.keys() == []
-        await plane.storage.create_key(make_key("new"))
+        new = make_key(str(uuid4()))
+        await plane.storage.create_key(new)
         ids = place.worker.record(3)
         await settled(plane, len(ids))
         assert plane.status.describe()["keys"] == {"own_store": True, "reason": None}
     assert "API keys are kept in a store of their own" in caplog.text
     async with await open_storage("sqlite:///keys.db", place.path) as keys:
-        assert [key.id for key in await keys.keys()] == ["new"]
+        assert await keys.keys() == [new]
         assert await keys.last_seq() == 0
     place.worker.die()
     shutil.rmtree(place.path / "rings")

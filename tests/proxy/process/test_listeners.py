@@ -15,7 +15,7 @@ from tests.support.sidelog import ROOT
 
 def settings(listen: str = "127.0.0.1:0", admin: str = "127.0.0.1:0", workers: int = 1) -> dict[str, Any]:
     """What this module reads of the settings."""
-    return {"proxy": {"listen": listen, "workers": workers}, "admin": {"listen": admin}}
+    return {"proxy": {"listen": listen, "workers": workers, "data_port": True}, "admin": {"listen": admin}}
 
 
 @pytest.fixture
@@ -44,6 +44,17 @@ def test_each_worker_has_a_socket_on_the_same_port(opened: list[Listeners], work
     assert {listener.getsockname() for listener in listeners.data} == {("127.0.0.1", listeners.data_address[1])}
     assert listeners.admin_address[1] not in (0, listeners.data_address[1])
     connect(listeners.data_address)
+    connect(listeners.admin_address)
+
+
+def test_without_a_data_port_only_the_others_are_opened(opened: list[Listeners]) -> None:
+    """Its address may be taken: nobody asks for it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        wanted = settings(listen=f"127.0.0.1:{other.getsockname()[1]}")
+        wanted["proxy"]["data_port"] = False
+        listeners = open_listeners(wanted, {})
+        opened.append(listeners)
+    assert listeners.data == []
     connect(listeners.admin_address)
 
 
@@ -118,7 +129,7 @@ import os, sys
 from proxy.process.listeners import open_listeners
 
 os.environ["LISTEN_PID"] = os.environ["LISTEN_PID"].replace("self", str(os.getpid()))
-settings = {"proxy": {"listen": "127.0.0.1:0", "workers": 2}, "admin": {"listen": "127.0.0.1:0"}}
+settings = {"proxy": {"listen": "127.0.0.1:0", "workers": 2, "data_port": True}, "admin": {"listen": "127.0.0.1:0"}}
 listeners = open_listeners(settings)
 print([l.getsockname()[1] for l in listeners.data], listeners.admin.getsockname()[1])
 """

@@ -174,6 +174,15 @@ def test_keys_have_a_store_that_can_have_them(url: str, keys_url: str, expected:
     assert "hunter2" not in report
 
 
+def test_without_a_data_port_no_upstream_is_needed() -> None:
+    """Nor is anything deleted; but a store in memory has nothing to show."""
+    settings = load({"proxy.data_port": "false"}, {"SIDELOG_RETENTION__MAX_AGE_DAYS": "3"}, None)
+    assert (settings.retention.max_age_days, settings.retention.max_bytes) == (0, 0)
+    assert "proxy.listen" not in settings.listens
+    with pytest.raises(SettingsError, match=r"proxy\.data_port: must be true with a store in memory"):
+        load({"proxy.data_port": "false", "storage.url": "memory:"}, {}, None)
+
+
 def test_unknown_storage_scheme_is_refused() -> None:
     """The storage URL needs a backend."""
     assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "clickhouse://db/logs"})

@@ -1,11 +1,15 @@
 """`sidelog doctor` on databases: can they be reached, and used."""
 
 import asyncio
-from typing import Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from proxy.cli.commands.doctor.finding import Finding
-from storage.errors import StorageUnavailable
+from storage.errors import StorageError, StorageUnavailable
+
+if TYPE_CHECKING:
+    from storage.clickhouse.address import Address
 
 POSTGRES_ENCODING: Final = "UTF8"
 
@@ -38,3 +42,32 @@ def check_postgres(name: str, url: str) -> Finding:
     pooled = ", through a pooler" if seen.is_pooled else ""
     layout = f"layout {seen.layout}" if seen.layout else "will be created at the first start"
     return Finding("ok", name, f"{address.location}: Postgres {seen.server_version}{pooled}, {layout}")
+
+
+def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
+    """Ask every host of a `clickhouse:` URL whether it is there, lets us in, and lets us write."""
+    from storage.clickhouse.address import Address
+
+    address = Address.of(urlsplit(url))
+    for host in address.hosts:
+        yield _check_clickhouse_host(name, address, host)
+
+
+def _check_clickhouse_host(name: str, address: "Address", host: str) -> Finding:
+    from storage.clickhouse.inspect import inspect
+
+    place = f"{host.partition('://')[2]}/{address.database}"
+    try:
+        seen = asyncio.run(inspect(address, host))
+    except StorageError as error:
+        fix = "check that ClickHouse is running and that host, port, user and password in the address are right"
+        # With several hosts the others are asked.
+        return Finding("fail" if len(address.hosts) == 1 else "warn", name, f"{place}: {error}", fix)
+    if not seen.has_database:
+        fix = f"clickhouse-client --query 'CREATE DATABASE {address.database}'"
+        return Finding("fail", name, f"{place}: ClickHouse {seen.server_version} has no such database", fix)
+    if seen.refusal:
+        fix = "grant SELECT, INSERT, ALTER, CREATE and DROP on the database, and SELECT on system.processes"
+        return Finding("fail", name, f"{place}: {address.user} may not write there: {seen.refusal}", fix)
+    tables = "has our tables" if seen.has_tables else "tables will be created at the first start"
+    return Finding("ok", name, f"{place}: ClickHouse {seen.server_version}, {tables}")

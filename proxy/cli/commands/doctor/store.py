@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from proxy.cli.commands.doctor.databases import check_postgres
+from proxy.cli.commands.doctor.databases import check_clickhouse, check_postgres
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, is_postgres
@@ -38,6 +38,8 @@ def _check_store(name: str, url: str, data_dir: str) -> Iterator[Finding]:
     path = _file_of(url, data_dir)
     if is_postgres(url):
         yield check_postgres(name, url)
+    elif url.startswith("clickhouse"):
+        yield from check_clickhouse(name, url)
     elif path is not None:
         yield from _check_file(name, path)
     else:

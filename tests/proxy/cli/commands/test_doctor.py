@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from proxy.cli import app
-from proxy.cli.commands.doctor import doctor
+from proxy.cli.commands.doctor import databases, doctor
 from proxy.cli.commands.doctor import network as doctor_network
 from proxy.cli.commands.doctor import store as doctor_store
 from proxy.cli.commands.doctor.finding import Finding
@@ -24,8 +24,9 @@ from proxy.process.data_dir import LISTENS_NAME, lock_data_dir, update_state
 from proxy.process.tls import server_context
 from proxy.settings.load import load
 from proxy.settings.model import Settings
-from tests.support import postgres
+from tests.support import clickhouse, postgres
 from tests.support.certificate import self_signed
+from tests.support.clickhouse import ENGINES
 from tests.support.sidelog import ROOT
 
 
@@ -75,6 +76,14 @@ def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> N
     )
     assert (well.state, ill.state) == ("ok", "warn")
     assert f"ulimit -n {2 * 10**9 + 64}" in ill.fix
+
+
+def test_without_a_data_port_nothing_is_said_of_it(settings: Settings) -> None:
+    """No room for rings is needed, no port, and no upstream."""
+    shows = msgspec.structs.replace(settings, routes=(), proxy=msgspec.structs.replace(settings.proxy, data_port=False))
+    (ring_space,) = doctor.check_ring_space(shows)
+    assert (ring_space.state, ring_space.text) == ("ok", "none needed: there is no data port")
+    assert [finding.name for finding in doctor_network.check_ports(shows)] == ["admin port"]
 
 
 def test_ring_space(settings: Settings, tmp_path: Path) -> None:
@@ -330,6 +339,33 @@ def test_a_store_of_keys_is_looked_over_by_itself(settings: Settings, tmp_path: 
     assert (finding.state, finding.name) == ("fail", "keys")
     assert "keys.db" in finding.text
     assert states(doctor_store.check_storage(other)) == ["ok"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_clickhouse_is_reached_and_not_changed(engine: str) -> None:
+    """A database that was never used will do; nothing is made in it. One that is not there is to be made."""
+    running = clickhouse.server(engine)
+    name = running.database()
+    (finding,) = databases.check_clickhouse("storage", running.url(name))
+    assert finding.state == "ok"
+    assert "tables will be created at the first start" in finding.text
+    assert running.ask(f"SELECT count() FROM system.tables WHERE database = '{name}'") == "0\n"
+    (finding,) = databases.check_clickhouse("storage", running.url("nowhere"))
+    assert (finding.state, finding.fix) == ("fail", "clickhouse-client --query 'CREATE DATABASE nowhere'")
+
+
+def test_a_clickhouse_that_cannot_be_used_is_a_failure() -> None:
+    """A wrong password, one that may only read, one that is away: each one line without the password."""
+    running = clickhouse.server("debian")
+    place = f"127.0.0.1:{running.port}/{running.database()}"
+    for user, expected in (("locked:tiger", "does not let this user in"), ("guest", "guest may not write there")):
+        (finding,) = databases.check_clickhouse("storage", f"clickhouse://{user}@{place}")
+        assert finding.state == "fail"
+        assert expected in finding.text
+        assert "tiger" not in finding.text
+        assert "\n" not in finding.text
+    away = databases.check_clickhouse("storage", f"clickhouse://127.0.0.1:1,{place}")
+    assert states(away) == ["warn", "ok"]
 
 
 def test_a_postgres_that_is_away_is_a_failure(settings: Settings, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ class Fake:
 
     is_draining = False
     is_storage_up = True
+    reason = ""
 
 
 class World:
@@ -32,6 +33,11 @@ class World:
         anything: Any = self.fake
         self.workers = Workers({}, lambda: self.now_s)
         self.readiness = Readiness(anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent))
+
+    def other(self, **options: Any) -> Readiness:
+        """Another over the same."""
+        anything: Any = self.fake
+        return Readiness(anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent), **options)
 
 
 def test_without_a_supervisor_one_who_answers_is_ready() -> None:
@@ -73,13 +79,18 @@ def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
 def test_keys_that_are_away_degrade() -> None:
     """Workers keep those they have: traffic may come."""
     world = World()
-    anything: Any = world.fake
-    readiness = Readiness(
-        anything, anything, world.workers, world.places, DataFiles(Path(__file__).parent), lambda: True
-    )
-    is_ready, members = readiness.answer()
+    world.fake.reason = "refused"
+    is_ready, members = world.other(keys=world.fake).answer()
     assert is_ready
     assert (members["degraded"], members["away"]) == (True, ["store of API keys"])
+
+
+def test_without_a_data_port_no_worker_is_missed() -> None:
+    """One that only shows what others record is ready without any."""
+    world = World()
+    world.workers.update("[]")
+    readiness = world.other(has_data_port=False)
+    assert readiness.answer() == (True, {"draining": False, "degraded": False, "data_port": False})
 
 
 def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:

@@ -1,0 +1,63 @@
+"""An inspection tells what is wrong, and leaves nothing behind."""
+
+from dataclasses import replace
+
+import pytest
+
+from storage.clickhouse.address import Address
+from storage.clickhouse.inspect import inspect
+from storage.clickhouse.link import Link
+from storage.clickhouse.tables import create
+from storage.errors import StorageUnavailable
+from tests.support.clickhouse import Server, server
+
+
+async def tables(link: Link) -> list[str]:
+    """The tables of the database."""
+    rows = await link.fetch("SELECT name FROM system.tables WHERE database = currentDatabase()", limit_s=30)
+    return sorted(name for (name,) in rows)
+
+
+async def test_a_database_that_can_be_used(link: Link) -> None:
+    """Its version, and whether it was used before; nothing in it is changed."""
+    (host,) = link.address.hosts
+    seen = await inspect(link.address, host)
+    assert (seen.has_database, seen.has_tables, seen.refusal) == (True, False, "")
+    assert seen.server_version.split(".")[0].isdigit()
+    assert await tables(link) == []
+    await create(link)
+    before = await tables(link)
+    assert (await inspect(link.address, host)).has_tables
+    assert await tables(link) == before
+
+
+async def test_a_database_that_is_not_there(engine: Server) -> None:
+    """The server is, and says so."""
+    address = engine.address("nowhere")
+    seen = await inspect(address, address.hosts[0])
+    assert (seen.has_database, seen.has_tables) == (False, False)
+
+
+async def test_who_is_not_let_in() -> None:
+    """Only the old engine has users here."""
+    address = replace(server("debian").address(), user="locked", password="guess")
+    with pytest.raises(StorageUnavailable, match="does not let this user in"):
+        await inspect(address, address.hosts[0])
+
+
+async def test_who_may_only_read() -> None:
+    """What the server says against writing is told."""
+    debian = server("debian")
+    address = replace(debian.address(debian.database()), user="guest")
+    seen = await inspect(address, address.hosts[0])
+    assert seen.has_database
+    assert "readonly" in seen.refusal
+
+
+async def test_nobody_answers() -> None:
+    """One line names the place."""
+    address = Address(("http://127.0.0.1:1",), "logs", "me", "hunter2")
+    with pytest.raises(StorageUnavailable, match=r"127\.0\.0\.1:1") as raised:
+        await inspect(address, address.hosts[0])
+    assert "hunter2" not in str(raised.value)
+    assert "\n" not in str(raised.value)
