@@ -6,10 +6,8 @@ eight to a doubling, so that the middle of a bucket is at most 4.5 % from any va
 """
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from math import sqrt
 from operator import add
 from typing import Final, Self
@@ -87,7 +85,11 @@ class Latencies:
             return cls()
         if len(values) == 1:  # as in most rows of varied traffic: 1 us instead of 4
             return cls({bisect_left(BOUNDS_US, values[0]): 1}, values[0], values[0])
-        return cls(dict(Counter(map(partial(bisect_left, BOUNDS_US), values))), min(values), max(values))
+        counts: dict[int, int] = {}
+        for value in values:  # below some 30 values faster than a Counter, and hardly slower beyond
+            bucket = bisect_left(BOUNDS_US, value)
+            counts[bucket] = counts.get(bucket, 0) + 1
+        return cls(counts, min(values), max(values))
 
     def add(self, counts: Mapping[int, int], least_us: int | None, most_us: int | None) -> None:
         """Add counts by bucket, between the least and the most of them."""

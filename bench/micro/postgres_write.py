@@ -23,13 +23,13 @@ from unittest import mock
 import asyncpg
 import psutil
 
-from bench.micro.sqlite_write import BATCH, BATCHES, bare, get, post, record
+from bench.micro.sqlite_write import BATCH, BATCHES, bare, get, post, record, varied
 from storage.backends import open_storage
 from storage.postgres.write import BatchStore
 from storage.record import Batch, Entry, Position, Record, new_id, now_us
 from tests.support.postgres import Server, binaries
 
-CASES: Final = {"bare row": bare, "GET, heads": get, "POST, 1 KB JSON each way": post}
+CASES: Final = {"bare row": bare, "varied": varied, "GET, heads": get, "POST, 1 KB JSON each way": post}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

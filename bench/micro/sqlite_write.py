@@ -105,6 +105,17 @@ def bare(number: int) -> Entry:
     return Entry(record(number))
 
 
+def varied(number: int) -> Entry:
+    """One of 60 000 combinations of key, route, project and endpoint: nearly each has rows of its own in rollups."""
+    entry, chance = bare(number), random.Random(number).randrange(60_000)
+    row = entry.record
+    row.key_id, chance = f"key-{chance % 50}", chance // 50
+    row.route_id, chance = f"route-{chance % 5}", chance // 5
+    row.project, chance = f"project-{chance % 4}", chance // 4
+    row.endpoint = f"/api/{chance}/items/{{id}}"
+    return entry
+
+
 def get(number: int) -> Entry:
     """A GET with both heads, no request body, and no response body kept."""
     row = record(number)
@@ -135,6 +146,8 @@ CASES: Final = (
     Case(name="bare row, no rollups", make=bare, without_rollups=True),
     *(Case(name=f"bare row, no {index}", make=bare, without_index=(index,)) for index in INDEXES),
     Case(name="bare row, unique id only", make=bare, without_index=INDEXES),
+    Case(name="varied", make=varied),
+    Case(name="varied, no rollups", make=varied, without_rollups=True),
     Case(name="GET, heads", make=get),
     Case(name="POST, 1 KB JSON each way", make=post),
 )
@@ -183,9 +196,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", help="where the files are written; the temporary directory otherwise")
+    parser.add_argument("--case", help="only this one")
     options = parser.parse_args()
     print(f"{'case':32} {'CPU µs/row':>11} {'wall µs/row':>12} {'bytes/row':>10}")
-    for case in CASES:
+    for case in [case for case in CASES if options.case in (None, case.name)]:
         figures = []
         for _ in range(options.rounds):
             with tempfile.TemporaryDirectory(dir=options.directory) as directory:

@@ -24,6 +24,7 @@ from storage.relational.rollups import (
     LIMITED,
     LIMITED_BY_ENDPOINT,
     LIMITED_BY_STATUS,
+    MAX_FOLDED_HOURS,
     MEASURES,
     MOST,
     Limits,
@@ -51,9 +52,19 @@ def _merging(table: str, keys: Sequence[str], merged: Mapping[str, str] = _MERGE
     values = ", ".join(f"{column}::numeric" if column in HISTOGRAMS else column for column in columns)
     types = ("text" if column in HISTOGRAMS else "bigint" for column in columns)
     arrays = ", ".join(f"${place}::{type}[]" for place, type in enumerate(types, 1))
+    rows = f"SELECT {values} FROM unnest({arrays}) AS given ({', '.join(columns)})"
+    return _merging_rows(table, keys, merged, rows)
+
+
+def _folding(hours: str, days: str, keys: Sequence[str]) -> str:
+    """Write the statement that adds an hour to its day; the parameters are the numbers of both, the day's first."""
+    rows = f"SELECT $1::bigint, {', '.join((*keys, *_MERGED))} FROM sidelog.{hours} WHERE hour = $2"
+    return _merging_rows(days, ("day", *keys), _MERGED, rows)
+
+
+def _merging_rows(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: str) -> str:
     return (
-        f"INSERT INTO sidelog.{table} AS known ({', '.join(columns)}) "
-        f"SELECT {values} FROM unnest({arrays}) AS given ({', '.join(columns)}) "
+        f"INSERT INTO sidelog.{table} AS known ({', '.join((*keys, *merged))}) {rows} "
         f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
         + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
     )
@@ -75,6 +86,12 @@ _EMPTY: Final = {
     for table, period in tables.values()
 }
 _MERGE: Final = {table: _merging(table, (period, *keys)) for tables, keys in CUBES for table, period in tables.values()}
+_FOLDS: Final = [_folding(tables["hour"][0], tables["day"][0], keys) for tables, keys in CUBES]
+_FOLDED_UNTIL: Final = "SELECT until_hour FROM sidelog.folded FOR SHARE"
+_TAKE_FOLDED: Final = "SELECT until_hour FROM sidelog.folded FOR UPDATE SKIP LOCKED"
+"""Nobody is waited for, so that nobody can wait in a circle."""
+_NEXT_TO_FOLD: Final = "SELECT min(hour) FROM sidelog.rollups WHERE hour >= $1 AND hour < $2"
+"""The oldest hour that is not folded: every record is in these rollups."""
 _CAP: Final = "UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE capped_dimensions & $1 <> $1"
 _COUNTED: Final = [
     f"SELECT DISTINCT {', '.join(columns)} FROM sidelog.{table} WHERE hour = $1"
@@ -95,11 +112,33 @@ async def merge(connection: Connection, rollups: Rollups, limits: Limits, *, sig
     admitted = rollups.admitted(limits, ids["host"], ids["endpoint"])
     if admitted.capped:
         await connection.execute(_CAP, admitted.capped)
-    for table, sums in admitted.by_table():
+    folded_until = await connection.fetchval(_FOLDED_UNTIL)
+    for table, sums in admitted.by_table(folded_until):
         rows = [(*key, *sums[key].row(sign, pack_histogram)) for key in sorted(sums)]
         await _send(connection, _MERGE[table], rows)
         if sign < 0:
             await _send(connection, _EMPTY[table], sorted(sums))
+
+
+async def fold(connection: Connection, until: int) -> int:
+    """Add hours before one to their days, the oldest, inside a transaction of their own.
+
+    Returns:
+        Before which hour all are in their days; 0 when that is not known, for others add to rollups.
+    """
+    folded_until = await connection.fetchval(_TAKE_FOLDED)
+    if folded_until is None:
+        return 0
+    for _ in range(MAX_FOLDED_HOURS):
+        hour = await connection.fetchval(_NEXT_TO_FOLD, folded_until, until)
+        if hour is None:
+            folded_until = max(folded_until, until)
+            break
+        for sql in _FOLDS:
+            await connection.execute(sql, hour // DAY_HOURS, hour)
+        folded_until = hour + 1
+    await connection.execute("UPDATE sidelog.folded SET until_hour = $1", folded_until)
+    return int(folded_until)
 
 
 async def delete_before(connection: Connection, hour: int) -> None:

@@ -67,7 +67,7 @@ DIALECT: Final = Dialect(
 )
 _STATE: Final = (
     "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, key_version, erasures, "
-    "bodies_through_seq, trims, trimmed_until_us FROM sidelog.counter, sidelog.state"
+    "bodies_through_seq, trims, trimmed_until_us, until_hour FROM sidelog.counter, sidelog.state, sidelog.folded"
 )
 _IDS: Final = (
     "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq >= "

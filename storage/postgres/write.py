@@ -35,7 +35,7 @@ from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.by_id import id_ms
 from storage.relational.rollups import Limits, Rollups
-from storage.relational.time_ranges import DAY_US
+from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import UsageSums, is_call, limits
 
 logger = logging.getLogger(__name__)
@@ -129,6 +129,7 @@ class BatchStore:
         self._growing = GrowingBlocks()
         self._limits = Limits()
         self._usage_limits = limits()
+        self._folded_until = 0
         self._prepared_day: int | None = None
         self._prepare_after_us = 0
         self._doubtful: list[Entry] = []
@@ -151,6 +152,7 @@ class BatchStore:
         entries = self._unsettled(batch.entries) if self._settled else batch.entries
         if batch.entries and not entries:
             return await self._last_seq(connection)
+        await self._fold(connection, entries)
         try:
             last_seq = await self._store(connection, batch, entries)
         except BlocksChanged:
@@ -159,7 +161,17 @@ class BatchStore:
             entry.record.seq = seq
         return last_seq
 
+    async def _fold(self, connection: Connection, entries: list[Entry]) -> None:
+        """Fold hours that are over into their days."""
+        if not entries:
+            return
+        until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
+        if until > self._folded_until:
+            async with transaction(connection, self._begin):
+                self._folded_until = await rollups.fold(connection, until)
+
     def _forget_batches(self) -> None:
+        self._folded_until = 0
         self._growing.forget()
         self._limits.forget()
         self._usage_limits.forget()

@@ -93,22 +93,23 @@ def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
     return any(capped_dimensions >> ALL_LIMITED.index(name) & 1 for name in columns if name in ALL_LIMITED)
 
 
-def rollup_rows(
-    tables: Tables, where: Where, hours: Hours, columns: Sequence[str], dialect: Dialect, *, only_hours: bool = False
+async def rollup_rows(
+    session: Session, tables: Tables, where: Where, hours: Hours, columns: Sequence[str], *, only_hours: bool = False
 ) -> tuple[str, tuple[int | str, ...]]:
     """Write the sub-query of the rollup rows of some hours; there must be one.
 
     Args:
+        session: That reads.
         tables: Of which.
         where: The conditions on rollups, numbered from 1.
         hours: Which.
         columns: Of the rollups; `hour`, the first of each row, is added.
-        dialect: The backend's.
         only_hours: Read no days: the hours are to be told apart.
     """
+    dialect, state = session.dialect, await session.state()
     selects: list[str] = []
     parameters: list[int | str] = []
-    for part in (Part("hour", *hours),) if only_hours else parts(hours):
+    for part in (Part("hour", *hours),) if only_hours else parts(hours, state.folded_until):
         table, period = tables[part.tier]
         hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
         # Marks that are numbered name the parameters of the first select in all of them.

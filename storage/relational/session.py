@@ -42,6 +42,8 @@ class State(NamedTuple):
     """Rises with every slice of rows that the cap on size takes."""
     trimmed_until_us: int
     """No row that the cap on size took started later."""
+    folded_until: int
+    """Hour before which the rollups by day hold all hours."""
 
     def visible(self, filter: Filter) -> Filter:
         floor_us = self.purge_floor_us

@@ -1,7 +1,8 @@
 """Time in whole hours and days: which part of a range the rollups can tell, and which must be scanned.
 
-Strategy: rollups are kept by hour and by day. A filter's range is cut into the whole hours inside it and what sticks
-out at both ends, and the hours into whole days and what sticks out there. Pure.
+Strategy: rollups are kept by hour and by day, the last of which has only its hours that are folded into it. A filter's
+range is cut into the whole hours inside it and what sticks out at both ends, and the hours into days and what sticks
+out there. Pure.
 
 Invariant: the parts of a range are disjoint and together are the range.
 """
@@ -68,20 +69,38 @@ def hours_around(since_us: int | None, until_us: int | None) -> Hours:
     )
 
 
-def parts(hours: Hours) -> Iterator[Part]:
+def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
+    """Cut hours into days and what sticks out.
+
+    Args:
+        hours: Which.
+        folded_until: The days hold the hours before it, and no other.
+    """
     if hours.is_empty:
         return
     first, until = hours
     first_day = None if first is None else -(-first // DAY_HOURS)
-    until_day = None if until is None else until // DAY_HOURS
-    if first_day is not None and until_day is not None and first_day >= until_day:
+    if until is None or until >= folded_until:
+        told_until, until_day = folded_until, -(-folded_until // DAY_HOURS)
+    else:
+        until_day = until // DAY_HOURS
+        told_until = until_day * DAY_HOURS
+    if first_day is not None and first_day >= until_day:
         yield Part("hour", first, until)
         return
     if first is not None and first_day is not None and first < first_day * DAY_HOURS:
         yield Part("hour", first, first_day * DAY_HOURS)
     yield Part("day", first_day, until_day)
-    if until is not None and until_day is not None and until_day * DAY_HOURS < until:
-        yield Part("hour", until_day * DAY_HOURS, until)
+    if until is None or told_until < until:
+        yield Part("hour", told_until, until)
+
+
+def fold_before(newest_us: int, now_us: int) -> int:
+    """Return the hour before which hours are folded into their days: that of the newest record and the one before run.
+
+    Later than now is what a wrong clock says: all that comes meanwhile would then have to be added twice.
+    """
+    return min(newest_us, now_us) // HOUR_US - 1
 
 
 def split(filter: Filter, newest_us: int | None) -> Split:

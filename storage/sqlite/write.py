@@ -14,7 +14,7 @@ from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.rollups import LIMITED, Limits, Rollups
-from storage.relational.time_ranges import DAY_US
+from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.sqlite import rollups
@@ -47,10 +47,12 @@ class BatchStore:
         self.limits = Limits()
         """What the rollups count apart, as far as it is known."""
         self.usage_limits = limits()
+        self._folded_until = 0
 
     def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
         """Commit one batch; returns the newest seq of the store. After any exception nothing of it is stored."""
         try:
+            self._fold(connection, batch.entries)
             with transaction(connection):
                 last_seq = counter(connection, "last_seq")
                 if batch.entries:
@@ -70,6 +72,15 @@ class BatchStore:
         self._growing.forget()
         self.limits.forget()
         self.usage_limits.forget()
+        self._folded_until = 0
+
+    def _fold(self, connection: sqlite3.Connection, entries: list[Entry]) -> None:
+        """Fold hours that are over into their days."""
+        if not entries:
+            return
+        until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
+        if until > self._folded_until:
+            self._folded_until = rollups.fold(connection, until)
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
         """Store rows, payloads and counts, each step over all entries: 14 instead of 16 us a record."""

@@ -163,6 +163,39 @@ async def test_facets_of_many_records_are_counted_where_rollups_can_tell(backend
         assert sum(value.count or 0 for value in found["host"]) == SAMPLE_ROWS - 1
 
 
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend, tmp_path: Path) -> None:
+    """However their hours came to be in days: one after another, late, many at once, or erased in between."""
+    store: Storage = await backend.open(tmp_path)
+    records: list[Record] = []
+
+    async def add(*hours: int) -> None:
+        some = [make_record(started_at_us=HOUR + hour * HOUR_US, project="ab"[hour % 2]) for hour in hours]
+        await store.commit(make_batch(*some))
+        records.extend(some)
+
+    async def check() -> None:
+        for first, until in ((None, None), (0, None), (3, 51), (None, 30), (24, 48), (1, 2)):
+            filter = Filter(
+                since_us=None if first is None else HOUR + first * HOUR_US,
+                until_us=None if until is None else HOUR + until * HOUR_US,
+            )
+            assert await store.summary(filter) == model.summary(records, filter)
+
+    async with store:
+        for hour in range(30):
+            await add(hour, hour)
+        await check()
+        await add(2, 4, 28, 29)
+        await check()
+        await store.erase(Filter(projects=("b",), until_us=HOUR + 10 * HOUR_US))
+        records = [record for record in records if record.project == "a" or record.started_at_us >= HOUR + 10 * HOUR_US]
+        await check()
+        await add(*range(40, 70))
+        await add(69)
+        await check()
+
+
 def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
     """Whatever the filter, the values of other tenants are not listed, even where nothing can be counted."""
     scoped = Filter(scope=Scope(projects=("b",)), path_contains="items")

@@ -29,6 +29,14 @@ CREATE TABLE sidelog.state (
 
 INSERT INTO sidelog.state VALUES (0, 0, 0, 0, 0, 0);
 
+-- One row: the rollups by day hold the hours before it. Whoever adds to rollups holds the row shared, so that an hour is
+-- folded into its day when nobody adds to it.
+CREATE TABLE sidelog.folded (
+    until_hour bigint NOT NULL
+);
+
+INSERT INTO sidelog.folded VALUES (0);
+
 -- Single values that the program keeps about the store.
 CREATE TABLE sidelog.meta (
     name text PRIMARY KEY,

@@ -69,7 +69,7 @@ async def count_values(session: Session, filter: Filter, hours: Hours, names: Se
         return merged(names, ())
     state = await session.state()
     stamps: dict[TimeRange, Stamp] = {}
-    for part in parts(hours):
+    for part in parts(hours, state.folded_until):
         for number, records in await session.fetch(*record_totals(part, session.dialect)):
             first_hour = number * DAY_HOURS if part.tier == "day" else number
             was_trimmed = first_hour * HOUR_US <= state.trimmed_until_us

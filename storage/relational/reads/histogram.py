@@ -84,7 +84,7 @@ async def _add_hours(
     if where is None or hours.is_empty:
         return
     has_days = all(start % (DAY_HOURS * HOUR_US) == 0 for start in starts)
-    rows, parameters = rollup_rows(tables, where, hours, _COLUMNS, session.dialect, only_hours=not has_days)
+    rows, parameters = await rollup_rows(session, tables, where, hours, _COLUMNS, only_hours=not has_days)
     measured = f"{sums(_COUNTS)}, {latency_sums(HISTOGRAMS[0], session.dialect)}"
     sql = f"SELECT hour, status_class, {measured} FROM {rows} GROUP BY hour, status_class"
     for hour, class_, exchanges, events, *durations in await session.fetch(sql, parameters):

@@ -81,7 +81,7 @@ async def _add_hours(session: Session, tables: Tables, filter: Filter, hours: Ho
         return not hours.is_empty
     dialect, grouped = session.dialect, ", ".join(cells.columns)
     read = (*cells.columns, "exchanges")
-    rows, parameters = rollup_rows(tables, where, hours, read, dialect, only_hours=not cells.is_in_days)
+    rows, parameters = await rollup_rows(session, tables, where, hours, read, only_hours=not cells.is_in_days)
     place = dialect.divided(f"(hour - {cells.start_us // HOUR_US})", str(cells.step_us // HOUR_US))
     sql = (
         f"SELECT {place} AS place, {grouped}, {sums(('exchanges',))} FROM {rows} "

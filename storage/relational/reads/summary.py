@@ -78,8 +78,8 @@ async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Tall
     where = await rollup_where(session, filter)
     if tables is None or where is None or hours.is_empty:
         return
-    rows, parameters = rollup_rows(
-        tables, where, hours, ("status_class", *_COUNTS, *LEAST, *MOST, *HISTOGRAMS), session.dialect
+    rows, parameters = await rollup_rows(
+        session, tables, where, hours, ("status_class", *_COUNTS, *LEAST, *MOST, *HISTOGRAMS)
     )
     latencies = ", ".join(latency_sums(histogram, session.dialect) for histogram in HISTOGRAMS)
     sql = f"SELECT status_class, {sums(_COUNTS)}, {latencies} FROM {rows} GROUP BY status_class"

@@ -122,7 +122,7 @@ async def _add_hours(
         return not hours.is_empty
     dialect, grouped = session.dialect, ", ".join(columns)
     read = dict.fromkeys((*columns, "status_class", *_ROLLUP_COLUMNS))
-    rows, parameters = rollup_rows(tables, where, hours, tuple(read), dialect)
+    rows, parameters = await rollup_rows(session, tables, where, hours, tuple(read))
     sql = (
         f"SELECT {grouped}, {_ROLLUP_SUMS}, {latency_sums(HISTOGRAMS[0], dialect)} FROM {rows} "
         f"GROUP BY {grouped} LIMIT {MAX_GROUPS + 1}"

@@ -58,7 +58,7 @@ async def count_hours(session: Session, filter: Filter, hours: Hours) -> Count:
     where = await rollup_where(session, filter)
     if tables is None or where is None or hours.is_empty:
         return Count(0, 0)
-    rows, parameters = rollup_rows(tables, where, hours, ("exchanges", "events"), session.dialect)
+    rows, parameters = await rollup_rows(session, tables, where, hours, ("exchanges", "events"))
     [(exchanges, events)] = await session.fetch(f"SELECT {sums(('exchanges', 'events'))} FROM {rows}", parameters)
     return Count(exchanges or 0, events or 0)
 
@@ -113,7 +113,8 @@ async def _summed_stats(session: Session, filter: Filter) -> Rows:
     if where is None:
         return []
     columns = (*_STATS, "level", "exchanges", "events")
-    table, parameters = rollup_rows(STATUS_TABLES, where, hours_inside(filter.since_us, None), columns, session.dialect)
+    hours = hours_inside(filter.since_us, None)
+    table, parameters = await rollup_rows(session, STATUS_TABLES, where, hours, columns)
     sql = f"SELECT {', '.join(_BY)}, {sums(('2 * exchanges + events',))} FROM {table} {session.dialect.group_by(_BY)}"
     return await session.fetch(sql, parameters)
 

@@ -28,6 +28,8 @@ INSERT INTO meta (name, value) VALUES
     ('purged_through_seq', 0),
     -- Bit per dimension of which rollups hold "other".
     ('capped_dimensions', 0),
+    -- The rollups by day hold the hours before it.
+    ('folded_until', 0),
     -- Rises with every change of a key.
     ('key_version', 0),
     -- Rises with every slice that is erased: sums that readers remember are compared with it.

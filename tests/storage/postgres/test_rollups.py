@@ -53,14 +53,33 @@ async def test_sums_go_with_their_hours(store: PostgresStorage, other: "Other[as
         return [row[0] for row in hours], [row[0] for row in days]
 
     await store.commit(make_batch(*[make_record(started_at_us=(hour + number) * HOUR_US) for number in range(4)]))
-    assert await left() == ([0, 1, 2, 3], [0, 1])
+    await store.commit(make_batch(make_record(started_at_us=(hour + 5) * HOUR_US)))
+    assert await left() == ([0, 1, 2, 3, 5], [0, 1])
     await store.raise_floors((hour + 1) * HOUR_US, 0)
     await purge_all(store)
-    assert await left() == ([1, 2, 3], [0, 1])
+    assert await left() == ([1, 2, 3, 5], [0, 1])
     await store.raise_floors((hour + 2) * HOUR_US, 0)
     await purge_all(store)
-    assert await left() == ([2, 3], [1])
+    assert await left() == ([2, 3, 5], [1])
     await store.erase(Filter(since_us=(hour + 3) * HOUR_US))
     assert await left() == ([2], [1])
     await store.erase(Filter())
     assert await left() == ([], [])
+
+
+async def test_an_hour_is_folded_when_nobody_adds_to_it(store: PostgresStorage, other: "Other[asyncpg.Record]") -> None:
+    """Another sidecar that adds to rollups is not waited for: a later batch folds the hour."""
+    hour = START_US // HOUR_US
+
+    async def commit(number: int) -> list[int]:
+        await store.commit(make_batch(make_record(started_at_us=(hour + number) * HOUR_US)))
+        days = await other.fetch("SELECT exchanges FROM sidelog.rollups_daily ORDER BY day")
+        return [row[0] for row in days]
+
+    assert sum(await commit(0)) == 0
+    async with other.transaction():
+        await other.execute("SELECT until_hour FROM sidelog.folded FOR SHARE")
+        assert sum(await commit(2)) == 0
+        assert await store.count(Filter()) == Count(2, 0)
+    assert sum(await commit(2)) == 1
+    assert await store.count(Filter()) == Count(3, 0)

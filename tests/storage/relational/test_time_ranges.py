@@ -10,6 +10,7 @@ from storage.relational.time_ranges import (
     HOUR_US,
     Hours,
     Part,
+    fold_before,
     has_whole_hours,
     hours_around,
     hours_inside,
@@ -31,13 +32,16 @@ def covers(hours: Hours | Part, hour: int) -> bool:
     return (hours.first is None or hours.first <= hour) and (hours.until is None or hour < hours.until)
 
 
-@given(_hours, _hours)
-def test_days_and_hours_are_disjoint_and_complete(first: int | None, until: int | None) -> None:
-    """Each hour of a range is in exactly one part, others in none."""
+@given(_hours, _hours, st.integers(-80, 200))
+def test_days_and_hours_are_disjoint_and_complete(first: int | None, until: int | None, folded_until: int) -> None:
+    """Each hour of a range is in exactly one part, others in none; days hold hours that are folded."""
     hours = Hours(first, until)
-    found = list(parts(hours))
+    found = list(parts(hours, folded_until))
     for hour in range(-100, 220):
-        times = sum(covers(part, hour if part.tier == "hour" else hour // DAY_HOURS) for part in found)
+        in_days = hour < folded_until
+        times = sum(
+            covers(part, hour) if part.tier == "hour" else in_days and covers(part, hour // DAY_HOURS) for part in found
+        )
         assert times == covers(hours, hour)
     assert sum(part.tier == "hour" for part in found) <= 2
 
@@ -63,6 +67,12 @@ def test_hours_inside_and_around() -> None:
     assert hours_inside(None, None) == hours_around(None, None) == Hours(None, None)
     assert hours_inside(-(1 << 70), 1 << 70).is_empty is False
     assert hours_inside(5, 6).is_empty
+
+
+def test_an_hour_is_folded_when_the_next_is_over() -> None:
+    """A clock that is ahead folds nothing that still runs."""
+    assert fold_before(10 * HOUR_US + 5, 99 * HOUR_US) == 9
+    assert fold_before(99 * HOUR_US, 10 * HOUR_US + 5) == 9
 
 
 def test_what_rollups_can_count() -> None:

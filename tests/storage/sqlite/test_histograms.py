@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from bisect import bisect_left
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,15 @@ def test_what_is_packed_is_read_back(histogram: dict[int, int]) -> None:
     assert unpack_histogram(pack_histogram(histogram)) == histogram
     negative = {bucket: -count for bucket, count in histogram.items()}
     assert unpack_histogram(pack_histogram(histogram, -1)) == negative
+
+
+@given(st.lists(st.tuples(counts, st.sampled_from((1, -1))), max_size=5))
+def test_pieces_that_follow_each_other_are_added_up(pieces: list[tuple[dict[int, int], int]]) -> None:
+    """So SQL may append one to another."""
+    sums: Counter[int] = Counter()
+    for piece, sign in pieces:
+        sums.update({bucket: sign * count for bucket, count in piece.items()})
+    assert unpack_histogram(b"".join(pack_histogram(piece, sign) for piece, sign in pieces)) == sums
 
 
 @pytest.mark.parametrize(("count", "size"), [(127, 4), (128, 5), (32_767, 5), (32_768, 7), (2**31, 11)])

@@ -11,7 +11,7 @@ from storage.aggregates import FacetValue
 from storage.query import EVERYTHING, Count, Filter, Scope
 from storage.relational.rollups import Limits
 from storage.relational.time_ranges import HOUR_US
-from storage.sqlite.histograms import unpack_histogram
+from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 
@@ -81,6 +81,18 @@ async def test_a_bucket_includes_its_upper_bound(tmp_path: Path, duration_us: in
     assert await sums(path, *columns) == [(duration_us,) * 4]
 
 
+async def test_histograms_of_rows_stay_short(tmp_path: Path) -> None:
+    """However many batches add to a row, its histogram is hardly longer than what is put together."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        for number in range(60):
+            await store.commit(make_batch(make_record(duration_us=10 + number % 3, first_byte_us=None)))
+    [(durations, first_bytes)] = await histograms(path)
+    assert (sum(durations.values()), first_bytes) == (60, {})
+    [(length,)] = await sums(path, "length(durations)")
+    assert length < APPENDED_BYTES + 8
+
+
 async def test_the_ends_of_latencies_are_kept(tmp_path: Path) -> None:
     """The least and the most of all batches; null where nothing was measured."""
     path = tmp_path / "records.db"
@@ -101,12 +113,13 @@ async def test_methods_that_clients_invent_are_one_row(tmp_path: Path) -> None:
 
 
 async def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:
-    """The day table holds the same counts as the hour table, by day."""
+    """The day table holds the same counts as the hour table, by day, of hours that are over."""
     path = tmp_path / "records.db"
     async with await SqliteStorage.open(path, durability="fast") as store:
         for hour in range(0, 60, 7):
             await store.commit(make_batch(*[make_record(started_at_us=START_US + hour * HOUR_US) for _ in range(3)]))
-    hours = await sums(path, "hour", "exchanges", "response_bytes")
+    newest = START_US // HOUR_US + 56
+    hours = [row for row in await sums(path, "hour", "exchanges", "response_bytes") if row[0] < newest]
     with contextlib.closing(sqlite3.connect(path)) as connection:
         days = connection.execute("SELECT day, exchanges, response_bytes FROM rollups_daily ORDER BY day").fetchall()
     assert len(days) == 3
