@@ -111,7 +111,11 @@ def main() -> None:
     parser.add_argument("--storage", default="sqlite:///sidelog.db", help="storage URL")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    environ = {"SIDELOG_STORAGE__URL": options.storage, "SIDELOG_RETENTION__MAX_BYTES": "0"}
+    environ = {
+        "SIDELOG_STORAGE__URL": options.storage,
+        "SIDELOG_STORAGE__TEXT_INDEX": "false",  # it would be made meanwhile, in the process that is measured
+        "SIDELOG_RETENTION__MAX_BYTES": "0",
+    }
     with (
         tempfile.TemporaryDirectory() as profile,
         Sidelog(options.directory, UPSTREAM, environ=environ) as sidelog,

@@ -22,10 +22,12 @@ from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS, Dialect
 from storage.relational.tally import Tally, fold, within
-from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, split, steps
+from storage.relational.time_ranges import DAY_HOURS, HOUR_US, Hours, is_in_hours, split, steps
 
 MAX_SCAN_ROWS: Final = 500_000
-"""Rows that are scanned rather than shown by the hour: about half a second."""
+"""Rows that are scanned rather than shown by the hour: about a second of the database's time."""
+MAX_SCAN_ROWS_IN_HOURS: Final = 50_000
+"""The same of ranges in which hours are fine enough: a tenth of a second."""
 _EVENT: Final = KINDS.index("event")
 _COUNTS: Final = ("exchanges", "events")
 _COLUMNS: Final = ("status_class", *_COUNTS, LEAST[0], MOST[0], HISTOGRAMS[0])
@@ -61,7 +63,8 @@ async def _read_steps(session: Session, filter: Filter, since_us: int, until_us:
     wanted = state.visible(within(filter, since_us, until_us))
     tables = tables_for(wanted, state.capped_dimensions)
     rows = await seq_range(session, wanted)
-    is_long = tables is not None and rows.last - rows.first >= MAX_SCAN_ROWS
+    max_rows = MAX_SCAN_ROWS_IN_HOURS if is_in_hours(since_us, until_us) else MAX_SCAN_ROWS
+    is_long = tables is not None and rows.last - rows.first >= max_rows
     step, starts = steps(since_us, until_us, buckets, is_long=is_long)
     tallies = [Tally() for _ in starts]
     edges = [wanted] if starts else []

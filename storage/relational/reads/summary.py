@@ -47,20 +47,24 @@ async def summary(session: Session, filter: Filter, *, only_totals: bool) -> Sum
     tops: Counts = {name: {} for name in TOPS}
     state = await session.state()
     filter = state.visible(filter)
-    edges, complete = [filter], True
-    is_counted = can_count(filter, state.capped_dimensions)
     oldest_us, newest_us = await start_range(session)
+    cut = split(filter, newest_us)
+    edges = top_edges = [filter]
+    complete = True
+    is_counted = tables_for(filter, state.capped_dimensions) is not None
     if is_counted:
-        cut = split(filter, newest_us)
         edges = cut.edges
         await _add_hours(session, filter, cut.hours, tally)
-        if not only_totals:
-            tops |= await count_values(session, filter, cut.hours, _ROLLUP_TOPS)
-            complete = await _add_failures(session, filter, cut.hours, tops["error_type"])
+    if only_totals:
+        top_edges = []
+    elif can_count(filter, state.capped_dimensions):
+        top_edges = cut.edges
+        tops |= await count_values(session, filter, cut.hours, _ROLLUP_TOPS)
+        complete = await _add_failures(session, filter, cut.hours, tops["error_type"])
     for edge in edges:
         complete &= await _add_sums(session, edge, tally)
-        if not only_totals:
-            complete &= complete and await _add_tops(session, edge, tops)
+    for edge in top_edges:
+        complete &= complete and await _add_tops(session, edge, tops)
     if complete:
         await _measure_few(session, filter, tally, is_counted=is_counted)
     start, end = extent(filter, oldest_us, newest_us)
