@@ -8,6 +8,7 @@ Invariant: `decode(columns_of([record], …)) == record` for every record that t
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +40,12 @@ _PLACE: Final = {column: place for place, column in enumerate(COLUMNS)}
 _stream_decoder: Final = msgspec.msgpack.Decoder(Stream)
 
 
+_PLAIN: Final = tuple(column for column in COLUMNS if column in Record.__struct_fields__ and column != "seq")
+"""Columns that are a field of a record, as it is or to be coded."""
+_KINDS: Final = tuple(column for column in _PLAIN if column in KINDS)
+_origin_of: Final = attrgetter(*packing.ORIGIN_FIELDS)
+
+
 def _type(column: str) -> str:
     if column in KINDS:
         return "Int64"
@@ -59,19 +66,19 @@ def columns_of(records: Sequence[Record], values: Values) -> list[Column]:
     def numbers(column: str, texts: Sequence[str | None]) -> list[int]:
         found = {text: text_id(column, text) for text in set(texts)}
         values.update({number: (column, text) for text, number in found.items() if text is not None})
-        return [found[text] for text in texts]
+        return list(map(found.__getitem__, texts))
 
-    made: dict[str, Sequence[Any]] = {
-        "origin": numbers("origin", [_origin(record) for record in records]),
-        "finish_reason": numbers("finish_reason", [_finish_reason(record.stream) for record in records]),
-        "called_tools": numbers("called_tools", [_called_tools(record.stream) for record in records]),
-    }
+    made: dict[str, Sequence[Any]] = {column: list(map(attrgetter(column), records)) for column in _PLAIN}
+    streams = made["stream"]
+    made["origin"] = numbers("origin", _origins(records))
+    made["finish_reason"] = numbers("finish_reason", list(map(_finish_reason, streams)))
+    made["called_tools"] = numbers("called_tools", list(map(_called_tools, streams)))
+    for column, words in _CODES.items():
+        made[column] = _codes(column, words, made[column])
     for column, write in _WRITERS.items():
-        made[column] = [write(record) for record in records]
-    for column in COLUMNS:
-        if column not in made and column != "seq":
-            plain = [getattr(record, column) for record in records]
-            made[column] = numbers(column, plain) if column in KINDS else plain
+        made[column] = list(map(write, records))
+    for column in _KINDS:
+        made[column] = numbers(column, made[column])
     return [Column(column, type, made[column]) for column, type in ROW_TYPES.items() if column in made]
 
 
@@ -106,8 +113,11 @@ def _change(values: list[Any], column: str, change: Callable[[Any], Any]) -> Non
         values[place] = change(values[place])
 
 
-def _origin(record: Record) -> str:
-    return packing.pack_origin([getattr(record, field) for field in packing.ORIGIN_FIELDS])
+def _origins(records: Sequence[Record]) -> list[str]:
+    """Write the origin of each record: many are the same."""
+    found = list(map(_origin_of, records))
+    packed = {origin: packing.pack_origin(origin) for origin in set(found)}
+    return list(map(packed.__getitem__, found))
 
 
 def _finish_reason(stream: Stream | None) -> str | None:
@@ -124,21 +134,15 @@ def _request_id(record: Record) -> str | None:
     return _OWN_ID
 
 
-def _code(column: str) -> Callable[[Record], int]:
-    words = _CODES[column]
-
-    def code(record: Record) -> int:
-        value = getattr(record, column)
-        if value not in words:
-            raise ValueError(f"{column} {value!r} is not one of {', '.join(words)}")
-        return words.index(value)
-
-    return code
+def _codes(column: str, words: Sequence[str], values: Sequence[str]) -> list[int]:
+    codes = {word: code for code, word in enumerate(words)}
+    try:
+        return list(map(codes.__getitem__, values))
+    except KeyError as error:
+        raise ValueError(f"{column} {error.args[0]!r} is not one of {', '.join(words)}") from None
 
 
 _WRITERS: Final[dict[str, Callable[[Record], Any]]] = {
-    "level": _code("level"),
-    "kind": _code("kind"),
     "times": packing.pack_times,
     "client_ip": lambda record: None if record.client_ip is None else packing.pack_address(record.client_ip),
     "request_id": _request_id,

