@@ -51,6 +51,22 @@ async def test_rows_say_what_moved_since_the_period_before(empty_site: Site) -> 
     assert len([one for one in empty_site.page.requests if one.startswith("api/top")]) == 1
 
 
+async def test_figures_of_a_row_are_whole_and_side_by_side_on_a_narrow_screen(empty_site: Site) -> None:
+    """None is cut or alone on a line."""
+    await fill(empty_site)
+    await empty_site.page.resize(390, 800)
+    await empty_site.open("/endpoints?period=1h")
+    await empty_site.page.wait_for(".endpoints td.name", "/users")
+    places = await empty_site.page.evaluate(
+        "[...document.querySelectorAll('.endpoints tbody tr')].map((row) => [...row.querySelectorAll('td.figure')]"
+        ".filter((e) => e.getClientRects().length)"
+        ".map((e) => [e.getBoundingClientRect().y, e.scrollWidth <= e.clientWidth]))"
+    )
+    assert places
+    assert [len({y for y, _ in row}) for row in places] == [1] * len(places)
+    assert all(is_whole for row in places for _, is_whole in row)
+
+
 async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines over time that have only the newest requests, and figures that do, say so; on the overview, too."""
     await fill(empty_site)
@@ -60,7 +76,7 @@ async def test_the_note_says_what_is_not_counted(empty_site: Site, monkeypatch: 
     await empty_site.page.wait_for(".filters [role=status]", "no more time")
     assert (
         await empty_site.page.evaluate(note)
-        == "3 of 13 requests: over time only the newest of them, there was no more time"
+        == "3 endpoints in 13 requests: over time only the newest of them, there was no more time"
     )
     monkeypatch.setattr("storage.relational.reads.top.MAX_GROUPS", 1)
     await empty_site.open("/endpoints?period=1h&by=path")

@@ -156,7 +156,7 @@ function noRow(columns, filter) {
   return el("tr", {}, el("td", { colspan: columns, class: "unit" }, text, clearing));
 }
 
-function noteOf({ rows, seen, values, series, complete: isComplete }) {
+function noteOf({ by, rows, seen, values, series, complete: isComplete }) {
   const more = values > rows.length ? `, the ${count(rows.length)} most frequent are shown` : "";
   const what = !isComplete
     ? ": only the newest requests of the period"
@@ -164,7 +164,8 @@ function noteOf({ rows, seen, values, series, complete: isComplete }) {
       ? ": over time only the newest of them"
       : "";
   const part = what && `${what}, there was no more time`;
-  return `${count(values)} of ${countOf(seen, "request")}${more}${part}`;
+  const groups = countOf(values, by === "endpoint" ? "endpoint" : "group");
+  return `${groups} in ${countOf(seen, "request")}${more}${part}`;
 }
 
 function headCell(name, { label, title }, sort, order) {
