@@ -269,6 +269,7 @@ def has_anonymous_ring(sidelog: Sidelog) -> bool:
     return "memfd:sidelog-ring" in Path(f"/proc/{sidelog.pids('proxy.worker')[0]}/maps").read_text()
 
 
+@pytest.mark.wide
 def test_anonymous_rings_survive_worker_and_collector(
     tmp_path: Path, upstream: str, without_shared_memory: dict[str, str]
 ) -> None:
