@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from proxy.collector.sources import Source
 from proxy.enrich.http.bodies import TooLong
+from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.stages import stage
 from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
@@ -37,7 +38,7 @@ LOOP_BYTES: Final = 64 * 1024
 class RecordBuilder(Protocol):
     """Makes records; implemented by `proxy.enrich.records`."""
 
-    def build(self, captured: CapturedExchange, descriptor: Descriptor, limit_bytes: int = ...) -> Entry:
+    def build(self, captured: CapturedExchange, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
         """Return the record of an exchange.
 
         Raises:
@@ -54,7 +55,7 @@ class RecordBuilder(Protocol):
         """
         ...
 
-    def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = ...) -> Entry:
+    def message(self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES) -> Entry:
         """Return the event of a WebSocket message.
 
         Raises:

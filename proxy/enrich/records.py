@@ -17,9 +17,11 @@ from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_
 from proxy.enrich.calls import CallReader
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.endpoints.operation import is_graphql, operation_of
-from proxy.enrich.http.bodies import STORED_TAIL_BYTES, DecodedBody, TooLong, omitted_body, redacted_body
+from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
-from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, ExchangeDecoder, omitted_reason
+from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
+from proxy.enrich.http.exchange_decoder import ExchangeDecoder
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage

@@ -58,12 +58,6 @@ def facts_of(redacted: bytes, found: dict[bytes, bytes]) -> HeadFacts:
     )
 
 
-def split_head(head: bytes) -> tuple[bytes, bytes]:
-    """Split a head at the end of its first line; the rest begins with the CRLF."""
-    cut = head.find(b"\r\n")
-    return (head[:cut], head[cut:]) if cut >= 0 else (head, b"")
-
-
 def parse_head(head: bytes) -> tuple[bytes, list[Field]]:
     """Split a head into its start line and its fields, in order; repeated fields stay apart."""
     lines = head.split(b"\r\n")

@@ -7,7 +7,7 @@ together once for all of them. Invariant: a shape reads a head as it is read lin
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.enrich.http.field_lines import FieldLineReader, Line, Read
+from proxy.enrich.http.field_lines import FieldLineReader, Line, LineReader
 from proxy.enrich.http.head_facts import REQUEST_ID, HeadFacts, facts_of
 from proxy.http1.trace_context import TRACEPARENT
 
@@ -22,7 +22,7 @@ class HeadShape:
 
     __slots__ = ("_common", "_kept", "_varying")
 
-    def __init__(self, kept: list[bytes], varying: Sequence[tuple[int, Read, bytes]], common: HeadFacts) -> None:
+    def __init__(self, kept: list[bytes], varying: Sequence[tuple[int, LineReader, bytes]], common: HeadFacts) -> None:
         """Make one.
 
         Args:
@@ -41,8 +41,8 @@ class HeadShape:
         """
         kept, common = self._kept.copy(), self._common
         trace_id, span_id, request_id = common.trace_id, common.span_id, common.request_id
-        for place, read, expected in self._varying:
-            line = read(lines[place])
+        for place, reader, expected in self._varying:
+            line = reader.read(lines[place])
             if line is None:
                 return None
             kept[place], name, value = line
@@ -75,10 +75,10 @@ def shape_of(lines: list[bytes], known: Sequence[Line | None], reader: FieldLine
             if name:
                 found[name] = value
             continue
-        read = reader.reader_of(raw)
-        line = read(raw)
+        line_reader = reader.reader_of(raw)
+        line = line_reader.read(raw)
         if line is None or line[1] not in _VARYING:
             return None
         kept[place] = b""
-        varying.append((place, read, line[1]))
+        varying.append((place, line_reader, line[1]))
     return HeadShape(kept, varying, facts_of(b"", found))

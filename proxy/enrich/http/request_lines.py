@@ -7,9 +7,8 @@ seldom come twice. A malformed line (RFC 9112 §3) leaves every column null.
 import re
 from typing import Final
 
-import msgspec
-
 from proxy.enrich.http.head_facts import text_of
+from proxy.enrich.http.request_line import RequestLine
 from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_LINES: Final = 4096
@@ -21,18 +20,6 @@ _USERINFO: Final = re.compile(rb"://[^/?#@]*@")
 """Credentials in an absolute-form target: such a request is refused, but recorded."""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _ABSOLUTE: Final = re.compile(r"https?://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
-
-
-class RequestLine(msgspec.Struct, frozen=True, gc=False):
-    redacted: bytes
-    """All of it, without the CRLF."""
-    method: str | None = None
-    authority: str | None = None
-    """Of a target in absolute form, where it wins over Host (RFC 9112 §3.2.2)."""
-    path: str | None = None
-    """Raw, redacted."""
-    query: str | None = None
-    """Raw, redacted, without the question mark; None when there was no question mark."""
 
 
 class RequestLineReader:

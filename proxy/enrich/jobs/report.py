@@ -12,7 +12,7 @@ import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_start, write_members
 from proxy.enrich.formats.json_parts import count_of, decode, is_object, text_of
-from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results

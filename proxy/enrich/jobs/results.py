@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.formats.json_parts import decode, is_array, is_object
-from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
 from proxy.enrich.llm.call import CallUsage
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from proxy.enrich.formats.aws_events import DAMAGED, AwsEventSplitter
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
 from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter, cut_event, split_array
-from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.llm.call import CallUsage, Provider
 
 _MAX_READ: Final = 256

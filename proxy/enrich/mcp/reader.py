@@ -13,7 +13,7 @@ import msgspec
 
 from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import decode, find_text, is_object, text_of
-from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp import tasks
 from proxy.enrich.mcp.errors import failure_of, missing_response, transport_failure, without_message

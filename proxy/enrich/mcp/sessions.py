@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from proxy.enrich.formats.json_parts import decode, is_object, text_of
-from proxy.enrich.http.bodies import DecodedBody
+from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import RpcResponse
 from storage.record import Record, ToolCall

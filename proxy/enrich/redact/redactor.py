@@ -12,7 +12,7 @@ import codecs
 import json
 import re
 from collections.abc import Iterable
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from proxy.enrich.redact.cookies import redact_cookies, redact_set_cookie
 from proxy.enrich.redact.json_keys import MARK, End, JsonRedactor, compile_bytes, held_by, key_pattern
@@ -47,7 +47,6 @@ _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32
 
 _COOKIE_FIELDS: Final = {b"cookie": redact_cookies, b"setcookie": redact_set_cookie}
 
-Text = TypeVar("Text", str, bytes)
 Kind = Literal["form", "multipart", "other"]
 
 
@@ -134,11 +133,8 @@ class Redactor:
                 return query
         return _redact_parameters(query, self._query)
 
-    def redact_query(self, query: Text) -> Text:
-        if isinstance(query, bytes):
-            return self._redact_parameters(query, self._query)
-        raw = query.encode("utf-8", "surrogatepass")
-        return self._redact_parameters(raw, self._query).decode("utf-8", "surrogatepass")
+    def redact_query(self, query: bytes) -> bytes:
+        return self._redact_parameters(query, self._query)
 
     def redact_path(self, path: bytes) -> bytes:
         """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that should not be there."""

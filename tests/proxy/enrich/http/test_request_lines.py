@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.http.request_lines import MAX_MEMO_LINES, RequestLine, RequestLineReader
+from proxy.enrich.http.request_line import RequestLine
+from proxy.enrich.http.request_lines import MAX_MEMO_LINES, RequestLineReader
 from proxy.enrich.redact.redactor import Redactor
 
 KEY = b"sk-" + b"proj-" + b"a1B2" * 12

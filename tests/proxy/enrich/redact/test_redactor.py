@@ -100,11 +100,10 @@ def test_queries_lose_their_secrets_and_nothing_else(data: st.DataObject, rounds
         value = SECRET if is_secret else quote(data.draw(plain_values))
         parts.append(f"{name}={value}")
         expected.append(f"{name}=[REDACTED]" if is_secret else parts[-1])
-    query = "&".join(parts)
+    query, redacted = "&".join(parts).encode(), "&".join(expected).encode()
     redactor = Redactor()
-    assert redactor.redact_query(query) == "&".join(expected)
-    assert redactor.redact_query(query.encode()) == "&".join(expected).encode()
-    assert redactor.redact_query("&".join(expected)) == "&".join(expected)
+    assert redactor.redact_query(query) == redacted
+    assert redactor.redact_query(redacted) == redacted
 
 
 def test_paths_lose_the_secrets_of_their_parameters() -> None:
@@ -142,15 +141,15 @@ def test_texts_that_are_clean_together_are_clean_each(texts: list[bytes]) -> Non
 
 
 def test_query_of_any_text_is_taken() -> None:
-    """Characters beyond ASCII and lone surrogates pass through."""
-    assert Redactor().redact_query("ü=\ud800&token=ü") == "ü=\ud800&token=[REDACTED]"
+    """Bytes beyond ASCII, and those of no character, pass through."""
+    assert Redactor().redact_query(b"\xc3\xbc=\xed\xa0\x80&token=\xfc") == b"\xc3\xbc=\xed\xa0\x80&token=[REDACTED]"
 
 
 def test_configured_names_are_redacted_where_they_belong() -> None:
     """Headers, query and JSON have lists of their own; forms follow query and JSON."""
     redactor = Redactor(headers=["X-Mine"], query=["q"], json_keys=["my_key"])
     assert redactor.redact_head(b"G\r\nx_mine: S\r\nq: 1") == b"G\r\nx_mine: [REDACTED]\r\nq: 1"
-    assert redactor.redact_query("q=S&mykey=1&x-mine=2") == "q=[REDACTED]&mykey=1&x-mine=2"
+    assert redactor.redact_query(b"q=S&mykey=1&x-mine=2") == b"q=[REDACTED]&mykey=1&x-mine=2"
     assert redactor.redact_body(b'{"myKey": "S", "q": 1}', b"", b"", False)[0] == b'{"myKey": "[REDACTED]", "q": 1}'
     form = redactor.redact_body(b"q=S&my-key=S&a=1", b"", b"application/x-www-form-urlencoded", False)[0]
     assert form == b"q=[REDACTED]&my-key=[REDACTED]&a=1"

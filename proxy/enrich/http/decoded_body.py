@@ -1,0 +1,37 @@
+"""A body as it was captured, made readable: what reads calls walks through it, and redacting it is a later step."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from proxy.enrich.formats.frames import MAX_FRAME_BYTES, Frame, LineSplitter, SseSplitter
+
+
+class DecodedBody(msgspec.Struct, gc=False):
+    """The captured windows of one body, content codings undone; not redacted, so never to be stored as they are."""
+
+    head: bytes
+    """All of it unless `is_truncated`."""
+    tail: bytes
+    """The last bytes; empty unless `is_truncated`."""
+    size: int
+    """True size on the wire."""
+    is_truncated: bool
+    coding: str | None
+    """Codings it had on the wire."""
+    text_size: int
+    """True size once decoded, as far as it could be; offsets of frames count in it."""
+    has_end: bool
+    """Whether the last bytes that passed are here, in the tail or in the head; they may be cut by one who left."""
+    marks: tuple[int, ...] = ()
+    """Places in the text that were asked for as places on the wire."""
+
+    def frames(self, splitter: type[SseSplitter] | type[LineSplitter] = SseSplitter) -> Iterator[Frame]:
+        """Split an event stream or lines, also where the middle is missing; a frame that the tail cuts is left out."""
+        current = splitter(max_frame_bytes=max(MAX_FRAME_BYTES, len(self.head)))
+        yield from current.feed(self.head)
+        if self.tail:
+            current = splitter(start=self.text_size - len(self.tail), is_inside=True)
+            yield from current.feed(self.tail)
+        if self.has_end:
+            yield from current.finish()

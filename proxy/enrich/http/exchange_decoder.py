@@ -1,0 +1,80 @@
+"""Make captured exchanges readable: heads are looked up or parsed, the codings of bodies undone."""
+
+from typing import Final
+
+from proxy.enrich.http.bodies import decode_body
+from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
+from proxy.enrich.http.decoded_body import DecodedBody
+from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange
+from proxy.enrich.http.head_reader import HeadReader
+from proxy.enrich.http.request_lines import RequestLineReader
+from proxy.enrich.redact.redactor import Redactor
+from proxy.ring.descriptor import RouteLabels
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange
+from proxy.ring.inflight import InflightExchange
+
+DECODED_TAIL_BYTES: Final = 1 << 18
+"""Kept of the end of a long coded response once it is decoded: what its last event may take."""
+
+
+class ExchangeDecoder:
+    """Decodes exchanges; memoises heads. Not thread-safe."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._lines = RequestLineReader(redactor)
+        self._requests = HeadReader(redactor)
+        self._responses = HeadReader(redactor)
+
+    def decode(
+        self, captured: CapturedExchange, labels: RouteLabels, limit_bytes: int = MAX_OUTPUT_BYTES
+    ) -> DecodedExchange:
+        """Decode a finished exchange; of a route that keeps no heads, only the request's, unless it is a call.
+
+        Raises:
+            TooLong: as `decode_body` does.
+        """
+        head = captured.request_head
+        line, block = split_head(head)
+        request = self._requests.read(block)
+        is_read = bool(captured.request_window or captured.response_window)
+        keeps_text = not captured.flags & FLAG_BODIES_OFF
+        if captured.flags & FLAG_HEADS_OFF and not is_read:
+            return DecodedExchange(labels, self._lines.read(line), request, head)
+        status_line, block = split_head(captured.response_head)
+        response = self._responses.read(block)
+        request_body = response_body = None
+        timeline = captured.timeline
+        has_bodies = captured.shed != SHED_BODIES and (keeps_text or is_read)
+        if has_bodies and captured.status != SWITCHING_PROTOCOLS:
+            if size := captured.request_bytes:
+                window, tail, coding = captured.request_window, captured.request_tail, request.content_encoding
+                request_body = decode_body(window, tail, size, coding, limit_bytes)
+            if size := captured.response_bytes:
+                window, tail, coding = captured.response_window, captured.response_tail, response.content_encoding
+                marks = tuple(offset for offset, _ in timeline) if coding else ()
+                response_body = decode_body(
+                    window, tail, size, coding, limit_bytes, tail_bytes=DECODED_TAIL_BYTES, marks=marks
+                )
+                if response_body is not None and response_body.marks:
+                    timeline = list(zip(response_body.marks, (at_us for _, at_us in timeline), strict=True))
+        return DecodedExchange(
+            labels, self._lines.read(line), request, head,
+            status_line, response, request_body, response_body, timeline, captured.longest_gap_us,
+            captured.is_thinned, keeps_text,
+        )  # fmt: skip
+
+    def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
+        """Decode what is known of an exchange in flight: its head, and the beginning of its body."""
+        head = exchange.head
+        if exchange.head_truncated and b"\n" in head:
+            head = head[: head.rindex(b"\n")]  # half a line may be half a secret, which nothing would recognise
+        line, block = split_head(head)
+        body = DecodedBody(exchange.body, b"", len(exchange.body), False, None, len(exchange.body), True)
+        request = self._requests.read(block)
+        return DecodedExchange(labels, self._lines.read(line), request, head, request_body=body)
+
+
+def split_head(head: bytes) -> tuple[bytes, bytes]:
+    """Split a head at the end of its first line; the rest begins with the CRLF."""
+    cut = head.find(b"\r\n")
+    return (head[:cut], head[cut:]) if cut >= 0 else (head, b"")

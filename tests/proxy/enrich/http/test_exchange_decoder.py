@@ -1,0 +1,47 @@
+"""Heads and bodies of an exchange, as far as its route keeps them."""
+
+import gzip
+
+from proxy.enrich.http.exchange_decoder import ExchangeDecoder, split_head
+from proxy.enrich.redact.redactor import Redactor
+from proxy.ring.descriptor import RouteLabels
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, SHED_BODIES, CapturedExchange, Exchange
+
+LABELS = RouteLabels("", None, None, None, None, None)
+
+
+def captured(flags: int = 0, pressure: int = 0, response: bytes = b'{"a":1}', coding: str = "") -> CapturedExchange:
+    made = Exchange(bytes(16), b"", 0, 0, b"10.0.0.1")
+    made.status, made.flags = 200, flags
+    made.request_head = b"POST /a?token=x HTTP/1.1\r\nHost: shop\r\nCookie: a=b\r\n\r\n"
+    made.response_head = f"HTTP/1.1 200 OK\r\n{coding}Content-Type: text/plain\r\n\r\n".encode()
+    made.request_whole, made.response_whole = b"question", response
+    header, sections = made.encode(pressure)
+    return CapturedExchange(header, b"".join(sections))
+
+
+def test_both_sides_are_read() -> None:
+    """Codings are undone, and of the head only what is not secret is left."""
+    exchange = captured(response=gzip.compress(b"answer"), coding="Content-Encoding: gzip\r\n")
+    decoded = ExchangeDecoder(Redactor()).decode(exchange, LABELS)
+    assert (decoded.line.path, decoded.line.query, decoded.request.host) == ("/a", "token=[REDACTED]", "shop")
+    assert decoded.request.redacted == b"\r\nHost: shop\r\nCookie: a=[REDACTED]"
+    assert (decoded.status_line, decoded.response.content_type) == (b"HTTP/1.1 200 OK", b"text/plain")
+    assert decoded.request_body is not None
+    assert decoded.response_body is not None
+    assert (decoded.request_body.head, decoded.response_body.head) == (b"question", b"answer")
+
+
+def test_what_is_not_kept_is_not_read() -> None:
+    """Bodies of a route that keeps none are read for their counts alone, those that were shed not at all."""
+    decoder = ExchangeDecoder(Redactor())
+    assert decoder.decode(captured(FLAG_BODIES_OFF), LABELS).keeps_text is False
+    assert decoder.decode(captured(FLAG_HEADS_OFF | FLAG_BODIES_OFF), LABELS).status_line == b"HTTP/1.1 200 OK"
+    shed = decoder.decode(captured(pressure=SHED_BODIES), LABELS)
+    assert (shed.request_body, shed.response_body) == (None, None)
+
+
+def test_heads_are_split_behind_their_first_line() -> None:
+    """One without an end of line is all first line."""
+    assert split_head(b"GET / HTTP/1.1\r\nA: b") == (b"GET / HTTP/1.1", b"\r\nA: b")
+    assert split_head(b"GET") == (b"GET", b"")
