@@ -47,7 +47,7 @@ class RecordBuilder(Protocol):
         ...
 
     def build_each(
-        self, captured: Iterable[CapturedExchange | Exception], descriptor: Descriptor, limit_bytes: int
+        self, entries: Iterable[RingEntry], descriptor: Descriptor, limit_bytes: int
     ) -> Iterator[Entry | Exception]:
         """Return the records of several exchanges, in order; what `build` raises for one stands in its place.
 
@@ -110,8 +110,7 @@ class SliceReader:
         while start < len(slice_):
             part = list(takewhile(_is_exchange, slice_[start : start + STAGE_RECORDS]))
             if part:
-                captured = list(stage(_captured, part))
-                yield from self._builder.build_each(captured, source.descriptor, LOOP_BYTES)
+                yield from self._builder.build_each(part, source.descriptor, LOOP_BYTES)
             else:
                 part = slice_[start : start + 1]
                 yield from stage(partial(self._message, source.descriptor), part)
@@ -137,17 +136,6 @@ class SliceReader:
 
 def _is_exchange(raw: RingEntry) -> bool:
     return raw[0] == KIND_EXCHANGE
-
-
-def _captured(raw: RingEntry) -> CapturedExchange:
-    """Decode an entry.
-
-    Raises:
-        TooLong: it would take long.
-    """
-    if len(raw[2]) > LOOP_BYTES:
-        raise TooLong
-    return CapturedExchange(raw[1], raw[2])
 
 
 class _Run:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from proxy.enrich.conversations.conversation import Conversations
+from proxy.enrich.endpoints.operation import is_graphql
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.jobs.known import KnownJobs, job_id
@@ -17,7 +18,9 @@ from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.prices import Cost, Prices, add_costs
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
-from proxy.enrich.mcp.reader import McpReader, is_mcp
+from proxy.enrich.llm.recognise import candidate_of
+from proxy.enrich.mcp.reader import MCP_PATHS, McpReader, is_mcp
+from proxy.enrich.mcp.sessions import SSE_TRANSPORT
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.websocket_message import CapturedMessage
 from storage.record import Job, Outcome, Record, Stream, ToolCall, format_id, level_of
@@ -33,6 +36,17 @@ class Calls(NamedTuple):
     """Those that have ended or now wait."""
     jobs: list[Job]
     """Those that something new is known of."""
+
+
+def may_be_call(method: str | None, path: str, answer: bytes) -> bool:
+    """Whether an exchange of a route without a provider may carry anything read here, or names its operation.
+
+    Of MCP, headers of a session and the status 202 say so too, whatever the path is.
+    """
+    if method == "POST":
+        is_model = path.endswith(MCP_PATHS) or candidate_of("auto", method, path) is not None
+        return is_model or may_be_job(method, path) or is_graphql(method, path)
+    return may_be_job(method, path) or answer.startswith(SSE_TRANSPORT)
 
 
 class CallReader:

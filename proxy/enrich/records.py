@@ -1,8 +1,7 @@
 """Build stored records from ring entries: the one place where raw, unredacted bytes become what is kept.
 
 Steps: decode the exchange, fill the columns, attribute it to a key, read its calls, redact the payload. Invariant: no
-content of a head or body makes a record fail; what cannot be read stays null. Records of finished exchanges are built
-by position, in the order of `Record`'s fields (0.1 µs, by keyword 2.0 µs), all others by keyword.
+content of a head or body makes a record fail; what cannot be read stays null.
 """
 
 import secrets
@@ -15,27 +14,24 @@ import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.calls import CallReader
+from proxy.enrich.columns import Common, labels_of
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.endpoints.operation import is_graphql, operation_of
-from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body
+from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body, whole_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.decoded_body import DecodedBody
 from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS, DecodedExchange, omitted_reason
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
 from proxy.enrich.http.head_facts import HeadFacts
+from proxy.enrich.plain import PlainExchange, PlainReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage
 from proxy.enrich.websocket_messages import MessageReader
 from proxy.http1.trace_context import TRACEPARENT, context_of
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (
-    ERROR_CODES,
-    ERROR_INDEX,
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
-    FLAG_HTTP10,
-    FLAG_REQUEST_COMPLETE,
-    FLAG_TLS,
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
     NOTE_REFUSED_HEAD,
@@ -44,10 +40,10 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.inflight import InflightExchange
+from proxy.ring.ring import RingEntry
 from proxy.ring.websocket_message import CapturedMessage
 from proxy.settings.model import Settings
 from storage.record import (
-    OUTCOMES,
     Body,
     Entry,
     Job,
@@ -55,7 +51,6 @@ from storage.record import (
     Outcome,
     Payload,
     Record,
-    Shed,
     ToolCall,
     format_id,
     level_of,
@@ -63,21 +58,15 @@ from storage.record import (
     now_us,
 )
 
-_OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
-_OK: Final = _OUTCOMES[0]
-_SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
-_NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _EVENT_LEVELS: Final[dict[str, Level]] = {"gap": "error", "unclean_start": "error"}
 
 _SEARCHED_BYTES: Final = 2048
 """Longer bodies are searched by themselves."""
 _TRAILERS: Final = {"request_trailers": NOTES_REQUEST_TRAILERS, "response_trailers": NOTES_RESPONSE_TRAILERS}
 
-_Decoded = tuple[CapturedExchange, DecodedExchange]
-_Begun = tuple[CapturedExchange, DecodedExchange, Record]
-
-_NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"],))
-"""Codes of clients that only asked what this port speaks: no reason for anybody to act."""
+_DecodedParts = tuple[CapturedExchange, DecodedExchange]
+_Decoded = PlainExchange | _DecodedParts
+_Begun = PlainExchange | tuple[CapturedExchange, DecodedExchange, Record]
 
 
 class RecordBuilder:
@@ -101,6 +90,7 @@ class RecordBuilder:
         headers = (*redact.headers, *key_headers)
         self._redactor = Redactor(headers, redact.query, redact.json_keys, patterns=redact.patterns)
         self._decoder = ExchangeDecoder(self._redactor)
+        self._plain = PlainReader(instance, self._decoder)
         self._messages = MessageReader(self._redactor)
         self._calls = CallReader(self._redactor)
         self._nonce = secrets.randbits(42)
@@ -116,7 +106,7 @@ class RecordBuilder:
         return self._finish(limit_bytes, 0, self._begin(descriptor, self._decode(descriptor, limit_bytes, captured)))
 
     def build_each(
-        self, captured: Iterable[CapturedExchange | Exception], descriptor: Descriptor, limit_bytes: int
+        self, entries: Iterable[RingEntry], descriptor: Descriptor, limit_bytes: int
     ) -> Iterator[Entry | Exception]:
         """Build the records of several exchanges, in order; what `build` raises for one stands in its place.
 
@@ -124,7 +114,7 @@ class RecordBuilder:
         never seen (bench/micro, collector). The last stage, which may take long and which keeps sessions, is taken for
         each as it is asked for.
         """
-        decoded = list(stage(partial(self._decode, descriptor, limit_bytes), captured))
+        decoded = list(stage(partial(self._read, descriptor, limit_bytes), entries))
         begun = list(stage(partial(self._begin, descriptor), decoded))
         return stage(partial(self._finish, limit_bytes, self._clean_bytes(begun)), begun)
 
@@ -133,21 +123,33 @@ class RecordBuilder:
 
         One search for all takes 0.8 us less a body, and gives up the interpreter's lock once (bench/micro, collector).
         """
-        heads = [
-            body.head
-            for item in begun
-            if not isinstance(item, Exception)
-            for body in (item[1].request_body, item[1].response_body)
-            if body is not None and len(body.head) <= _SEARCHED_BYTES
-        ]
-        return _SEARCHED_BYTES if self._redactor.are_clean(heads) else 0
+        heads: list[bytes] = []
+        for item in begun:
+            if isinstance(item, PlainExchange):
+                heads.append(item.request_body)
+                heads.append(item.response_body)
+            elif not isinstance(item, Exception):
+                heads += [body.head for body in (item[1].request_body, item[1].response_body) if body is not None]
+        return (
+            _SEARCHED_BYTES if self._redactor.are_clean([head for head in heads if len(head) <= _SEARCHED_BYTES]) else 0
+        )
 
-    def _decode(self, descriptor: Descriptor, limit_bytes: int, captured: CapturedExchange) -> _Decoded:
-        labels = _labels_of(descriptor, captured.route)
+    def _read(self, descriptor: Descriptor, limit_bytes: int, entry: RingEntry) -> _Decoded:
+        _, header, sections, _ = entry
+        if len(sections) > limit_bytes:
+            raise TooLong
+        plain = self._plain.read(header, sections, descriptor)
+        return plain or self._decode(descriptor, limit_bytes, CapturedExchange(header, sections))
+
+    def _decode(self, descriptor: Descriptor, limit_bytes: int, captured: CapturedExchange) -> _DecodedParts:
+        labels = labels_of(descriptor, captured.route)
         return captured, self._decoder.decode(captured, labels, limit_bytes)
 
     def _begin(self, descriptor: Descriptor, decoded: _Decoded) -> _Begun:
         """Fill the columns that heads and clocks tell, and attribute the exchange to a key."""
+        if isinstance(decoded, PlainExchange):
+            decoded.record.endpoint = self._endpoints.name(decoded.record)
+            return decoded
         captured, exchange = decoded
         record = self._record(captured, descriptor, exchange)
         if captured.access or exchange.labels.auth:
@@ -157,6 +159,8 @@ class RecordBuilder:
 
     def _finish(self, limit_bytes: int, clean_bytes: int, begun: _Begun) -> Entry:
         """Read the calls of an exchange, and redact what is kept of it; bodies of `clean_bytes` at most are clean."""
+        if isinstance(begun, PlainExchange):
+            return Entry(begun.record, self._plain_payload(begun, clean_bytes))
         captured, exchange, record = begun
         if captured.status == SWITCHING_PROTOCOLS:
             self._calls.end_session(record)
@@ -169,32 +173,16 @@ class RecordBuilder:
         return Entry(record, self._payload(captured, exchange, clean_bytes), *calls)
 
     def _record(self, captured: CapturedExchange, descriptor: Descriptor, exchange: DecodedExchange) -> Record:
-        flags, status, outcome = captured.flags, captured.status or None, _OUTCOMES[captured.outcome]
-        labels, line, facts = exchange.labels, exchange.line, exchange.request
-        level: Level = "info"
-        if outcome != _OK or (status is not None and status >= 400):
-            level = "info" if captured.error in _NO_FAULTS else level_of(status, outcome)
-        start, end = captured.started_at_ns, captured.ended_ns
-        sent, first, done, connect = captured.sent_ns, captured.first_byte_ns, captured.done_ns, captured.connect_ns
-        return Record(
-            0, captured.id, self._instance, "exchange", start // 1000, (start + end) // 1000, level, outcome, status,
-            line.method, "https" if flags & FLAG_TLS else "http",
-            facts.host if line.authority is None else line.authority, line.path, line.query,
-            "1.0" if flags & FLAG_HTTP10 else "1.1",
-            end // 1000,
-            connect // 1000 if connect >= 0 else None,
-            first // 1000 if first >= 0 else None,
-            (done - sent) // 1000 if done >= 0 <= sent else None,
-            (start + sent) // 1000 if sent >= 0 else None,
-            (start + done) // 1000 if done >= 0 else None,
-            captured.request_bytes, captured.response_bytes, bool(flags & FLAG_REQUEST_COMPLETE),
-            captured.client.decode() or None, captured.upstream.decode() or None,
-            labels.id or None, labels.service, labels.container, labels.project, labels.client, None,
-            descriptor.source, descriptor.stage, *_trace_of(captured.id, facts, descriptor),
-            facts.request_id or format_id(captured.id), facts.user_agent,
-            ERROR_CODES[captured.error] or None, _SHED[captured.shed], None,
-            self._data(captured) if captured.notes or status == SWITCHING_PROTOCOLS else None,
+        codes = (
+            captured.status, captured.route, captured.outcome, captured.error, captured.flags, captured.shed,
         )  # fmt: skip
+        numbers = (
+            captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
+            captured.ended_ns, captured.request_bytes, captured.response_bytes,
+        )  # fmt: skip
+        data = self._data(captured) if captured.notes or captured.status == SWITCHING_PROTOCOLS else None
+        common = Common(self._instance, descriptor, codes, captured.client, captured.upstream)
+        return common.record(captured.id, numbers, exchange.line, exchange.request, data)
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
         """Build what few exchanges have: a close code, why it failed, a response head refused, trailers dropped."""
@@ -228,6 +216,21 @@ class RecordBuilder:
             payload.response_trailers = self._trailers(captured, NOTES_RESPONSE_TRAILERS)
         return payload
 
+    def _plain_payload(self, plain: PlainExchange, clean_bytes: int) -> Payload:
+        request, response = plain.request_body, plain.response_body
+        redactor, max_bytes = self._redactor, self._max_body_bytes
+        return Payload(
+            plain.request_head,
+            plain.response_head,
+            whole_body(
+                request, plain.request.content_type, redactor, max_bytes, is_clean=len(request) <= clean_bytes
+            ) if request else None,
+            whole_body(
+                response, plain.response.content_type, redactor, max_bytes, is_clean=len(response) <= clean_bytes
+            ) if response else None,
+            [],
+        )  # fmt: skip
+
     def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
         return self._redactor.redact_fields(captured.notes.get(tags[0], b"").removesuffix(b"\r\n"))
 
@@ -252,7 +255,7 @@ class RecordBuilder:
         """
         if captured.session and limit_bytes < MAX_OUTPUT_BYTES and not self._calls.is_prepared:
             raise TooLong
-        labels = _labels_of(descriptor, captured.route)
+        labels = labels_of(descriptor, captured.route)
         trace = TRACEPARENT.fullmatch(captured.traceparent)
         at_us = captured.at_ns // 1000
         content = self._messages.read(captured)
@@ -300,7 +303,7 @@ class RecordBuilder:
         return self._calls.mcp.in_flight(self._in_flight(exchange, descriptor, decoded), decoded)
 
     def _decode_in_flight(self, exchange: InflightExchange, descriptor: Descriptor) -> DecodedExchange:
-        return self._decoder.decode_in_flight(exchange, _labels_of(descriptor, exchange.route))
+        return self._decoder.decode_in_flight(exchange, labels_of(descriptor, exchange.route))
 
     def _in_flight(self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange) -> Record:
         labels, line, facts = decoded.labels, decoded.line, decoded.request
@@ -374,10 +377,6 @@ def _operation_of(exchange: DecodedExchange) -> str | None:
 
 def _known_head(decoded: DecodedExchange) -> Payload:
     return Payload(decoded.line.redacted + decoded.request.redacted, b"", None, None)
-
-
-def _labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
-    return descriptor.routes[route] if route < len(descriptor.routes) else _NO_LABELS
 
 
 def _trace_of(record_id: bytes, facts: HeadFacts, descriptor: Descriptor) -> tuple[str | None, str | None]:

@@ -21,9 +21,9 @@ class ExchangeDecoder:
     """Decodes exchanges; memoises heads. Not thread-safe."""
 
     def __init__(self, redactor: Redactor) -> None:
-        self._lines = RequestLineReader(redactor)
-        self._requests = HeadReader(redactor)
-        self._responses = HeadReader(redactor)
+        self.lines = RequestLineReader(redactor)
+        self.requests = HeadReader(redactor)
+        self.responses = HeadReader(redactor)
 
     def decode(
         self, captured: CapturedExchange, labels: RouteLabels, limit_bytes: int = MAX_OUTPUT_BYTES
@@ -35,13 +35,13 @@ class ExchangeDecoder:
         """
         head = captured.request_head
         line, block = split_head(head)
-        request = self._requests.read(block)
+        request = self.requests.read(block)
         is_read = bool(captured.request_window or captured.response_window)
         keeps_text = not captured.flags & FLAG_BODIES_OFF
         if captured.flags & FLAG_HEADS_OFF and not is_read:
-            return DecodedExchange(labels, self._lines.read(line), request, head)
+            return DecodedExchange(labels, self.lines.read(line), request, head)
         status_line, block = split_head(captured.response_head)
-        response = self._responses.read(block)
+        response = self.responses.read(block)
         request_body = response_body = None
         timeline = captured.timeline
         has_bodies = captured.shed != SHED_BODIES and (keeps_text or is_read)
@@ -58,7 +58,7 @@ class ExchangeDecoder:
                 if response_body is not None and response_body.marks:
                     timeline = list(zip(response_body.marks, (at_us for _, at_us in timeline), strict=True))
         return DecodedExchange(
-            labels, self._lines.read(line), request, head,
+            labels, self.lines.read(line), request, head,
             status_line, response, request_body, response_body, timeline, captured.longest_gap_us,
             captured.is_thinned, keeps_text,
         )  # fmt: skip
@@ -70,8 +70,8 @@ class ExchangeDecoder:
             head = head[: head.rindex(b"\n")]  # half a line may be half a secret, which nothing would recognise
         line, block = split_head(head)
         body = DecodedBody(exchange.body, b"", len(exchange.body), False, None, len(exchange.body), True)
-        request = self._requests.read(block)
-        return DecodedExchange(labels, self._lines.read(line), request, head, request_body=body)
+        request = self.requests.read(block)
+        return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
 
 
 def split_head(head: bytes) -> tuple[bytes, bytes]:

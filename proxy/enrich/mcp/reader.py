@@ -42,7 +42,7 @@ MAX_VALUE_BYTES: Final = 64 * 1024
 DEFAULT_ROUTE: Final = "default"
 _TASK_KEY: Final = "task "
 """Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a letter."""
-_PATHS: Final = ("/mcp", "/mcp/")
+MCP_PATHS: Final = ("/mcp", "/mcp/")
 _INFO_BYTES: Final = 16_384
 """How far into a result the server's name is searched for: capabilities come before it."""
 _RAW: Final = msgspec.Raw()
@@ -74,7 +74,7 @@ def is_mcp(provider: str, record: Record, exchange: DecodedExchange) -> bool:
     if exchange.request.mcp_session or exchange.request.mcp_version or exchange.response.mcp_session:
         return True
     if record.method == "POST":
-        return record.path is not None and (record.path.endswith(_PATHS) or record.status == 202)
+        return record.path is not None and (record.path.endswith(MCP_PATHS) or record.status == 202)
     return exchange.response_body is not None and opens_sse_transport(exchange.response_body)
 
 

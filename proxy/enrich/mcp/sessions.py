@@ -20,6 +20,8 @@ from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import RpcResponse
 from storage.record import Record, ToolCall
 
+SSE_TRANSPORT: Final = b"event: endpoint"
+"""How the one stream of a session of the HTTP+SSE transport begins (revision 2024-11-05)."""
 MAX_SESSIONS: Final = 4096
 MAX_PENDING: Final = 1024
 """Pending calls, and as many early responses; with at most 64 KiB each, 64 MiB at the very worst."""
@@ -137,7 +139,7 @@ def session_of(exchange: DecodedExchange) -> str | None:
 
 def opens_sse_transport(response: DecodedBody) -> bool:
     """Whether this is the one stream of a session of the HTTP+SSE transport (revision 2024-11-05)."""
-    return response.head.startswith(b"event: endpoint")
+    return response.head.startswith(SSE_TRANSPORT)
 
 
 def endpoint_of(record: Record) -> str:

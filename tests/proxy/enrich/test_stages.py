@@ -13,7 +13,7 @@ from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.records import RecordBuilder
 from proxy.enrich.stages import stage
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
-from proxy.ring.exchange import CapturedExchange
+from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from storage.record import Entry
 
 LIMIT_BYTES = 4096
@@ -40,22 +40,23 @@ def descriptor() -> Descriptor:
     return read_descriptor(write_descriptor(msgspec.to_builtins(enrich.SETTINGS)))
 
 
-def together(builder: RecordBuilder, captured: list[CapturedExchange], descriptor: Descriptor) -> Iterator[Entry]:
+def together(builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descriptor: Descriptor) -> Iterator[Entry]:
     """Build in stages, as the collector does: what would take long is built apart, and what follows waits."""
-    for each, made in zip(captured, builder.build_each(captured, descriptor, LIMIT_BYTES), strict=True):
+    raws = [(KIND_EXCHANGE, header, memoryview(sections), 0) for header, sections in entries]
+    for entry, made in zip(entries, builder.build_each(raws, descriptor, LIMIT_BYTES), strict=True):
         if isinstance(made, Exception):
             assert isinstance(made, TooLong)
-            made = builder.build(each, descriptor)
+            made = builder.build(CapturedExchange(*entry), descriptor)
         yield made
 
 
-def alone(builder: RecordBuilder, captured: list[CapturedExchange], descriptor: Descriptor) -> Iterator[Entry]:
+def alone(builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descriptor: Descriptor) -> Iterator[Entry]:
     """Build one after the other."""
-    for each in captured:
+    for entry in entries:
         try:
-            yield builder.build(each, descriptor, LIMIT_BYTES)
+            yield builder.build(CapturedExchange(*entry), descriptor, LIMIT_BYTES)
         except TooLong:
-            yield builder.build(each, descriptor)
+            yield builder.build(CapturedExchange(*entry), descriptor)
 
 
 @settings(max_examples=40, deadline=None)
@@ -64,8 +65,7 @@ def test_stages_change_nothing(descriptor: Descriptor, entries: list[tuple[bytes
     """Neither the records nor what is remembered between them, whatever fails or is built apart."""
     builders = [RecordBuilder("a", enrich.SETTINGS) for _ in range(2)]
     for _ in range(2):
-        captured = [[CapturedExchange(*entry) for entry in entries] for _ in builders]
-        made, expected = together(builders[0], captured[0], descriptor), alone(builders[1], captured[1], descriptor)
+        made, expected = together(builders[0], entries, descriptor), alone(builders[1], entries, descriptor)
         assert [same(entry) for entry in made] == [same(entry) for entry in expected]
 
 

@@ -1,0 +1,89 @@
+"""The columns of a finished exchange: those that few exchanges differ in are put together once, the others for each.
+
+Records are built by position, in the order of `Record`'s fields (0.1 µs, by keyword 2.0 µs).
+"""
+
+from typing import Final
+
+from proxy.enrich.http.head_facts import HeadFacts
+from proxy.enrich.http.request_line import RequestLine
+from proxy.http1.trace_context import context_of
+from proxy.ring.descriptor import Descriptor, RouteLabels
+from proxy.ring.exchange import (
+    ERROR_CODES,
+    ERROR_INDEX,
+    FLAG_HTTP10,
+    FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
+    OK,
+)
+from storage.record import OUTCOMES, Level, Record, Shed, format_id, level_of
+
+NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
+_OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
+_SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
+_NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"],))
+"""Codes of clients that only asked what this port speaks: no reason for anybody to act."""
+
+Numbers = tuple[int, int, int, int, int, int, int, int]
+"""Start on the wall clock, then from the start to: connected, sent, first byte, done, end, all ns, -1: not reached;
+bytes of the request's body and of the response's."""
+
+
+class Common:
+    """What the records of a ring have in common whose codes and addresses are the same."""
+
+    def __init__(
+        self, instance: str, descriptor: Descriptor, codes: tuple[int, int, int, int, int, int],
+        client: bytes, upstream: bytes,
+    ) -> None:  # fmt: skip
+        """Put it together; `codes` are status, route, outcome, error, flags and what was shed."""
+        status, route, outcome, error, flags, shed = codes
+        self.labels = labels_of(descriptor, route)
+        self._instance = instance
+        self._descriptor = descriptor
+        self._level: Level = "info"
+        if (outcome != OK or status >= 400) and error not in _NO_FAULTS:
+            self._level = level_of(status or None, _OUTCOMES[outcome])
+        self._outcome = _OUTCOMES[outcome]
+        self._status = status or None
+        self._scheme = "https" if flags & FLAG_TLS else "http"
+        self._version = "1.0" if flags & FLAG_HTTP10 else "1.1"
+        self._is_complete = bool(flags & FLAG_REQUEST_COMPLETE)
+        self._client_ip = client.decode() or None
+        self._upstream = upstream.decode() or None
+        self._route_id = self.labels.id or None
+        self._error = ERROR_CODES[error] or None
+        self._shed = _SHED[shed]
+
+    def record(
+        self, record_id: bytes, numbers: Numbers, line: RequestLine, facts: HeadFacts, data: bytes | None = None
+    ) -> Record:
+        """Make the record of one of them."""
+        start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
+        labels, descriptor, authority = self.labels, self._descriptor, line.authority
+        trace_id, span_id = facts.trace_id, facts.span_id
+        if trace_id is None and descriptor.makes_traces:  # its worker made one
+            trace_id, span_id = context_of(record_id)
+        return Record(
+            0, record_id, self._instance, "exchange", start // 1000, (start + end) // 1000,
+            self._level, self._outcome, self._status,
+            line.method, self._scheme, facts.host if authority is None else authority, line.path, line.query,
+            self._version,
+            end // 1000,
+            connect // 1000 if connect >= 0 else None,
+            first // 1000 if first >= 0 else None,
+            (done - sent) // 1000 if done >= 0 <= sent else None,
+            (start + sent) // 1000 if sent >= 0 else None,
+            (start + done) // 1000 if done >= 0 else None,
+            request_bytes, response_bytes, self._is_complete,
+            self._client_ip, self._upstream,
+            self._route_id, labels.service, labels.container, labels.project, labels.client, None,
+            descriptor.source, descriptor.stage, trace_id, span_id,
+            facts.request_id or format_id(record_id), facts.user_agent,
+            self._error, self._shed, None, data,
+        )  # fmt: skip
+
+
+def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
+    return descriptor.routes[route] if route < len(descriptor.routes) else NO_LABELS

@@ -1,0 +1,147 @@
+"""Read plain exchanges in one go: whole, unencoded and ended well, with nothing in them that only some have.
+
+Nearly all traffic is plain, and what tells that an exchange is not is asked from the cheapest on. Of a plain one
+neither the entry nor the bodies become objects of their own. Invariant: a plain exchange is read as
+`RecordBuilder.build` reads it; what is not plain is left to that.
+"""
+
+from struct import Struct
+from typing import Final
+
+from proxy.enrich.calls import may_be_call
+from proxy.enrich.columns import Common, Numbers
+from proxy.enrich.http.exchange import SWITCHING_PROTOCOLS
+from proxy.enrich.http.exchange_decoder import ExchangeDecoder
+from proxy.enrich.http.head_facts import HeadFacts
+from proxy.ring.descriptor import Descriptor
+from proxy.ring.exchange import (
+    CODES_AT,
+    FIXED,
+    FLAG_HTTP10,
+    FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
+    LENGTHS,
+    LENGTHS_AT,
+    NUMBERS,
+    NUMBERS_AT,
+    OK,
+    SHED_NONE,
+)
+from storage.record import Record
+
+MAX_COMMON: Final = 8192
+"""Rings × statuses × routes × clients; about 5 MB."""
+MAX_RINGS: Final = 64
+
+_PLAIN_FLAGS: Final = FLAG_REQUEST_COMPLETE | FLAG_TLS | FLAG_HTTP10
+_CODES: Final = Struct("<HHBBBBHHH")
+_ADDRESSES: Final = Struct("<HH")
+_ADDRESSES_AT: Final = LENGTHS_AT - 6
+_SPECIAL: Final = (0, SWITCHING_PROTOCOLS, 202)
+"""Statuses of exchanges that ended before an answer, that carry messages, or whose answer comes elsewhere (MCP)."""
+_HEADER_BYTES: Final = FIXED.size
+
+
+class PlainExchange:
+    """A plain exchange that was read; the bodies are not redacted yet."""
+
+    def __init__(
+        self, record: Record, request: HeadFacts, response: HeadFacts, heads: tuple[bytes, bytes],
+        request_body: bytes, response_body: bytes,
+    ) -> None:  # fmt: skip
+        self.record = record
+        self.request = request
+        self.response = response
+        self.request_head, self.response_head = heads
+        """Redacted."""
+        self.request_body = request_body
+        self.response_body = response_body
+
+
+class _Ring:
+    """What is remembered of one ring."""
+
+    def __init__(self, descriptor: Descriptor) -> None:
+        self.descriptor = descriptor
+        self.common: dict[bytes, Common | None] = {}
+        """By codes and addresses; None where exchanges are not plain."""
+
+
+class PlainReader:
+    """Reads the plain exchanges of one sidecar. Not thread-safe."""
+
+    def __init__(self, instance: str, decoder: ExchangeDecoder) -> None:
+        """Read heads as `decoder` does, whose memory is shared."""
+        self._instance = instance
+        self._lines = decoder.lines
+        self._requests = decoder.requests
+        self._responses = decoder.responses
+        self._rings: dict[int, _Ring] = {}
+        self.remembered = 0
+        """How much is put together, of all rings."""
+
+    def read(self, header: bytes, sections: memoryview | bytes, descriptor: Descriptor) -> PlainExchange | None:
+        """Read a ring entry; None when it is not plain."""
+        if len(header) != _HEADER_BYTES:
+            return None
+        raw = bytes(sections)
+        addresses: tuple[int, int] = _ADDRESSES.unpack_from(header, _ADDRESSES_AT)
+        at = addresses[0] + addresses[1]
+        common = self._common(header[CODES_AT:LENGTHS_AT], raw[:at], addresses[0], descriptor)
+        if common is None:
+            return None
+        numbers: Numbers = NUMBERS.unpack_from(header, NUMBERS_AT)
+        lengths: tuple[int, int, int, int, int, int, int] = LENGTHS.unpack_from(header, LENGTHS_AT)
+        request_length, response_length, request_size, request_tail, response_size, response_tail, timeline = lengths
+        response_at = at + request_length
+        body_at = response_at + response_length
+        answer_at = body_at + request_size
+        end = answer_at + response_size
+        is_whole = request_size == numbers[6] and response_size == numbers[7]
+        if not is_whole or request_tail or response_tail or timeline or end > len(raw):
+            return None
+        request_head, response_head = raw[at:response_at], raw[response_at:body_at]
+        return self._read_heads(
+            common, header[:16], numbers, request_head, response_head, raw[body_at:answer_at], raw[answer_at:end]
+        )
+
+    def _read_heads(
+        self, common: Common, record_id: bytes, numbers: Numbers, request_head: bytes, response_head: bytes,
+        request_body: bytes, response_body: bytes,
+    ) -> PlainExchange | None:  # fmt: skip
+        if b"ent-Encoding" in response_head or b"ent-encoding" in response_head:  # before its head is read for nothing
+            return None
+        cut, answer_cut = request_head.find(b"\r\n"), response_head.find(b"\r\n")
+        if cut < 0 or answer_cut < 0:
+            return None
+        request = self._requests.read(request_head[cut:])
+        response = self._responses.read(response_head[answer_cut:])
+        if request.content_encoding or response.content_encoding or request.mcp_session or request.mcp_version:
+            return None
+        line = self._lines.read(request_head[:cut])
+        if line.path is None or response.mcp_session or may_be_call(line.method, line.path, response_body):
+            return None
+        record = common.record(record_id, numbers, line, request)
+        heads = line.redacted + request.redacted, response_head[:answer_cut] + response.redacted
+        return PlainExchange(record, request, response, heads, request_body, response_body)
+
+    def _common(self, codes: bytes, addresses: bytes, client: int, descriptor: Descriptor) -> Common | None:
+        ring = self._rings.get(id(descriptor))
+        key = codes + addresses
+        if ring is not None and key in ring.common:
+            return ring.common[key]
+        if self.remembered >= MAX_COMMON or (ring is None and len(self._rings) >= MAX_RINGS):
+            self._rings.clear()
+            self.remembered = 0
+        ring = self._rings.setdefault(id(descriptor), _Ring(descriptor))
+        common = ring.common[key] = self._learn(codes, addresses[:client], addresses[client:], descriptor)
+        self.remembered += 1
+        return common
+
+    def _learn(self, codes: bytes, client: bytes, upstream: bytes, descriptor: Descriptor) -> Common | None:
+        status, route, outcome, error, flags, shed = _CODES.unpack(codes)[:6]
+        if status in _SPECIAL or outcome != OK or error or shed != SHED_NONE or flags & ~_PLAIN_FLAGS:
+            return None
+        common = Common(self._instance, descriptor, (status, route, outcome, error, flags, shed), client, upstream)
+        labels = common.labels
+        return None if labels.auth or labels.provider not in (None, "auto") else common

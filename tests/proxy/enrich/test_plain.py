@@ -1,0 +1,236 @@
+"""Plain exchanges are read in one go, and their records are those of the long way, byte for byte."""
+
+import gzip
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.micro import enrich
+from proxy.enrich.http.exchange_decoder import ExchangeDecoder
+from proxy.enrich.plain import MAX_COMMON, MAX_RINGS, PlainReader
+from proxy.enrich.records import RecordBuilder
+from proxy.enrich.redact.redactor import Redactor
+from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
+from proxy.ring.exchange import (
+    FLAG_ACCESS,
+    FLAG_BODIES_OFF,
+    FLAG_HEADS_OFF,
+    FLAG_HTTP10,
+    FLAG_OWN_RESPONSE,
+    FLAG_REQUEST_COMPLETE,
+    FLAG_TLS,
+    KIND_EXCHANGE,
+    NOTE_MESSAGE,
+    CapturedExchange,
+    Exchange,
+)
+from proxy.ring.timeline import Timeline
+from proxy.settings.model import ProxySettings, RouteSettings, Settings
+from storage.record import Entry
+
+LIMIT_BYTES = 1 << 20
+SETTINGS = Settings(
+    routes=(
+        RouteSettings(id="default", upstream="http://127.0.0.1:1"),
+        RouteSettings(id="model", path="/m", upstream="http://127.0.0.1:1", provider="openai"),
+        RouteSettings(id="keyed", path="/k", upstream="http://127.0.0.1:1", auth="optional"),
+        RouteSettings(id="team", path="/t", upstream="http://127.0.0.1:1", project="red", service="shop"),
+    ),
+)
+TRACING = Settings(routes=SETTINGS.routes, proxy=ProxySettings(trace_context=True))
+HEAD = b"GET /items/1 HTTP/1.1\r\nHost: shop\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
+TARGETS = st.sampled_from(
+    [
+        *(
+            b"/items/1",
+            b"/items/2?limit=5",
+            b"/items/2?token=abc",
+            b"/a;sid=1/b",
+            b"*",
+            b"http://other.test/x?y=1",
+            b"",
+        ),
+        *(b"/v1/chat/completions", b"/v1/responses", b"/mcp", b"/graphql", b"/files/x", b"/%e2%82%ac/\xff", b"/a b"),
+        b"/" + b"n" * 300,
+    ]
+)
+FIELDS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                b"Host: shop",
+                b"User-Agent: a/1",
+                b"Cookie: a=b; c=d",
+                b"Authorization: Bearer 0123456789abcdef",
+                b"X: 1",
+            ),
+            *(b"X-Request-Id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11", b"X-Request-Id: not/one", b"Mcp-Session-Id: s"),
+            *(b"Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", b"Mcp-Protocol-Version: 1"),
+            *(b"Content-Type: application/json", b"Content-Type: text/plain", b"Content-Encoding: gzip", b" folded"),
+            *(
+                b"content-encoding: identity",
+                b"Content-Type: application/x-www-form-urlencoded",
+                b"no colon",
+                b"a\nb: c",
+            ),
+        ]
+    ),
+    max_size=6,
+)
+BODIES = st.sampled_from(
+    [
+        *(b"", b'{"a":1}', b'{"password":"x"}', b"plain text", b"a=b&token=c", b"event: endpoint\ndata: /s?id=1\n\n"),
+        *(
+            gzip.compress(b'{"a":1}', mtime=0),
+            b'{"b":"%b"}' % (b"QUJD" * 600),
+            b"[%b]" % (b"1.5," * 400),
+            b"\xff\xfe{\0",
+        ),
+        *(b'{"query":"query Books { a }"}', b'{"model":"m","messages":[]}', b"sk-0123456789abcdefghij0123456789"),
+        *(b'{"text":"%b"}' % (b"lorem ipsum " * 200), b'"token":1', b"x" * 300_000),
+    ]
+)
+FLAGS = st.sampled_from(
+    [
+        *(FLAG_REQUEST_COMPLETE, FLAG_REQUEST_COMPLETE | FLAG_TLS, FLAG_HTTP10, FLAG_OWN_RESPONSE, FLAG_HEADS_OFF),
+        *(FLAG_BODIES_OFF, FLAG_HEADS_OFF | FLAG_BODIES_OFF),
+    ]
+)
+
+
+def exchange(flags: int = FLAG_REQUEST_COMPLETE, number: int = 1) -> Exchange:
+    """A plain exchange: a GET without bodies."""
+    made = Exchange(number.to_bytes(16, "big"), b"", 0, 1_790_000_000_000_000_000 + number, b"10.0.0.1")
+    made.route, made.status, made.flags, made.upstream = 0, 200, flags, b"127.0.0.1:9000"
+    made.request_head, made.response_head = HEAD, ANSWER
+    made.sent_ns, made.first_byte_ns, made.done_ns, made.ended_ns = 50_000, 300_000, 350_000, 380_000
+    return made
+
+
+@st.composite
+def exchanges(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """Any exchange, most of them plain; packed as a worker does."""
+    made = exchange(draw(FLAGS) if draw(st.booleans()) else FLAG_REQUEST_COMPLETE, draw(st.integers(1, 1000)))
+    method = draw(st.sampled_from([b"GET", b"POST", b"HEAD", b"PROPFIND", b"X-OWN"]))
+    line = b"%b %b HTTP/1.1" % (method, draw(TARGETS))
+    made.request_head = b"\r\n".join([line, *draw(FIELDS), b"", b""])
+    made.response_head = b"\r\n".join([b"HTTP/1.1 200 OK", *draw(FIELDS), b"", b""])
+    if draw(st.integers(0, 9)) == 0:
+        made.response_head = draw(st.sampled_from([b"", b"HTTP/1.1 200 OK", b"\r\n"]))
+    made.request_whole, made.response_whole = draw(BODIES), draw(BODIES)
+    made.status = draw(st.sampled_from([200, 200, 200, 204, 202, 301, 404, 500, 101, 0]))
+    made.route = draw(st.sampled_from([0, 0, 0, 1, 2, 3, 0xFFFF]))
+    made.client = draw(st.sampled_from([b"10.0.0.1", b"2001:db8::1", b""]))
+    made.connect_ns, made.done_ns = draw(st.sampled_from([(-1, 350_000), (10_000, -1)]))
+    if draw(st.integers(0, 9)) == 0:
+        made.outcome, made.error = draw(st.sampled_from([(1, 3), (3, 0), (0, 2)]))
+    return packed(made, draw(st.sampled_from([0, 0, 0, 0, 1, 2])))
+
+
+def packed(made: Exchange, pressure: int = 0) -> tuple[bytes, bytes]:
+    header, sections = made.encode(pressure)
+    return header, b"".join(sections)
+
+
+def descriptor_of(given_settings: Settings) -> Descriptor:
+    return read_descriptor(write_descriptor(msgspec.to_builtins(given_settings)))
+
+
+def outcome_of(builder: RecordBuilder, descriptor: Descriptor, entry: tuple[bytes, bytes]) -> Entry | str:
+    """Build the long way; what fails is told by its kind."""
+    try:
+        return builder.build(CapturedExchange(*entry), descriptor, LIMIT_BYTES - 1)
+    except Exception as error:
+        return type(error).__name__
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(exchanges(), max_size=6), st.sampled_from([SETTINGS, TRACING]))
+def test_records_are_those_of_the_long_way(entries: list[tuple[bytes, bytes]], chosen: Settings) -> None:
+    """Whatever an exchange is like, at first sight and later, and what is remembered of others."""
+    descriptor = descriptor_of(chosen)
+    plain, long = RecordBuilder("a", chosen), RecordBuilder("a", chosen)
+    raws = [(KIND_EXCHANGE, header, memoryview(sections), 0) for header, sections in entries]
+    for _ in range(3):
+        made = list(plain.build_each(raws, descriptor, LIMIT_BYTES - 1))
+        assert [type(each).__name__ if isinstance(each, Exception) else each for each in made] == [
+            outcome_of(long, descriptor, entry) for entry in entries
+        ]
+
+
+def reader() -> PlainReader:
+    return PlainReader("a", ExchangeDecoder(Redactor()))
+
+
+def special(**changes: object) -> Exchange:
+    made = exchange()
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_plain_traffic_is_read_in_one_go() -> None:
+    """Or the test above would compare the long way with itself."""
+    plain, descriptor = reader(), descriptor_of(SETTINGS)
+    for entry in (
+        packed(exchange()),
+        enrich.entry("GET", "/items/1?limit=5", b"", enrich.DOCUMENT),
+        enrich.varied("POST", enrich.DOCUMENT, enrich.DOCUMENT, 1),
+        packed(special(status=404, route=3)),
+        packed(special(flags=FLAG_TLS | FLAG_HTTP10)),
+    ):
+        assert plain.read(*entry, descriptor) is not None
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        special(status=101),
+        special(status=0),
+        special(status=202),
+        special(outcome=3),
+        special(error=2),
+        special(route=1),
+        special(route=2),
+        special(flags=FLAG_HEADS_OFF),
+        special(flags=FLAG_OWN_RESPONSE),
+        special(access=bytes(17)),
+        special(request_head=HEAD.replace(b"/items/1", b"/v1/batches/b")),
+        special(request_head=HEAD.replace(b"GET /items/1", b"POST /v1/chat/completions")),
+        special(request_head=HEAD.replace(b"Host", b"Mcp-Session-Id")),
+        special(request_head=b"nothing"),
+        special(response_head=ANSWER.replace(b"Type", b"Encoding")),
+        special(response_whole=b"event: endpoint\n"),
+        special(timeline=Timeline([(10, 1)])),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_not_plain_is_left_to_the_long_way(made: Exchange) -> None:
+    """By its codes, its heads, its path or its body."""
+    assert reader().read(*packed(made), descriptor_of(SETTINGS)) is None
+
+
+def test_notes_and_damage_are_left_to_the_long_way() -> None:
+    """Lengths that do not fit are for that to refuse."""
+    plain, descriptor, made = reader(), descriptor_of(SETTINGS), exchange()
+    header, sections = packed(made)
+    assert plain.read(header[:-1], sections, descriptor) is None
+    assert plain.read(header, sections[:-1], descriptor) is None
+    made.note(NOTE_MESSAGE, b"reset")
+    assert plain.read(*packed(made), descriptor) is None
+    assert not made.flags & FLAG_ACCESS
+
+
+def test_memory_is_bounded() -> None:
+    """Of clients, and of rings."""
+    plain, descriptor = reader(), descriptor_of(SETTINGS)
+    for number in range(MAX_COMMON + 2):
+        assert plain.read(*packed(special(client=b"%d" % number)), descriptor) is not None
+    assert plain.remembered == 2
+    for _ in range(MAX_RINGS):
+        assert plain.read(*packed(exchange()), descriptor_of(SETTINGS)) is not None
+    assert plain.remembered == 1
