@@ -127,7 +127,8 @@ class Redactor:
         if b";" not in query and b"?" not in query and b"#" not in query:
             is_secret = self._query.has
             for part in query.split(b"&"):
-                if is_secret(part.partition(b"=")[0]):
+                name, equals, _ = part.partition(b"=")
+                if equals and is_secret(name):
                     break
             else:  # nearly all: 0.5 us less
                 return query
