@@ -47,7 +47,7 @@ retest: $(VENV)/.dev ## run alone, one at a time, what failed in the last make t
 
 COMPILED := build/compiled
 
-compiled: $(VENV)/.dev ## the data plane compiled by mypyc, in a copy of the tree: build/compiled
+compiled: $(VENV)/.dev ## data plane and record making compiled by mypyc, in a copy of the tree: build/compiled
 	@command -v $${CC:-cc} >/dev/null || { echo "a C compiler is needed (Debian: gcc and python3-dev), or choose one with CC="; exit 1; }
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
 	@git ls-files --cached --others --exclude-standard | while read -r file; do [ ! -e "$$file" ] || echo "$$file"; done | tar -cf - -T - | tar -xf - -C $(COMPILED)
@@ -55,8 +55,8 @@ compiled: $(VENV)/.dev ## the data plane compiled by mypyc, in a copy of the tre
 	@cd $(COMPILED) && SIDELOG_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace > ../compiled.log 2>&1 || { tail -40 ../compiled.log; exit 1; }
 	@cd $(COMPILED) && $(BIN)/python -m proxy version | head -1
 
-# What a compiled data plane can break: itself, its processes, and what is read of its records. The rest does not import it.
-test-compiled: compiled ## the data plane's tests, over the compiled build
+# What compiled modules can break: themselves, their processes, and what is read of records. The rest does not import them.
+test-compiled: compiled ## the tests of what is compiled, over the compiled build
 	@cd $(COMPILED) && $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL) tests/proxy tests/fuzz tests/e2e
 
 retest-compiled:

@@ -179,7 +179,7 @@ class Redactor:
         boundary = boundary_of(content_type, head) if kind == "multipart" else None
         streamed = is_streamed(content_type, head)
         if not is_truncated:
-            redacted = self._redact_window(head + tail, kind, boundary)[0]
+            redacted = self._redact_window(head + tail if tail else head, kind, boundary)[0]
             return redact_split(redacted) if streamed and self._has_patterns else redacted, b""
         redacted, end = self._redact_window(head, kind, boundary)
         if self._has_patterns:
