@@ -180,6 +180,17 @@ async def test_such_totals_are_told_without_the_rows(tmp_path: Path, filter: Fil
         assert await store.count(filter) == Count(exchanges, 0)
 
 
+@pytest.mark.parametrize("filter", [Filter(statuses=(404,)), Filter(hosts=("a",)), Filter(endpoints=("/a",))])
+async def test_a_summary_of_totals_reads_no_rows_of_whole_hours(tmp_path: Path, filter: Filter) -> None:
+    """Whichever rollups have the filter's dimensions tell them."""
+    path = tmp_path / "records.db"
+    async with await SqliteStorage.open(path, durability="fast") as store:
+        await store.commit(make_batch(*[make_record(host="a", status=404, endpoint="/a") for _ in range(3)]))
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM records")
+        assert (await store.summary(filter, only_totals=True)).exchanges == 3
+
+
 async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     """An hour counts so many apart; totals by host are then scanned, those of whole projects are not touched by it."""
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
