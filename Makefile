@@ -8,7 +8,7 @@ PEERS  := .venv-bench
 UPSTREAM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup clean
+.PHONY: help setup run test test-clickhouse retest compiled test-compiled retest-compiled check ui-setup ui-check lint format lock coverage profile bench bench-setup bench-micro fuzz wide long realworld clickhouse-setup clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,10 +32,13 @@ setup: $(VENV)/.dev ## make .venv with everything the tests need
 run: $(VENV)/.run ## start the demo, or with UPSTREAM=http://host:port proxy your own service
 	@$(BIN)/python -m proxy $(if $(UPSTREAM),serve --upstream $(UPSTREAM),demo)
 
-USUAL := 'not long and not wide and not realworld'
+USUAL := 'not long and not wide and not realworld and not clickhouse'
 
 test: check ## format, lint, types, layers, and the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL)
+
+test-clickhouse: $(VENV)/.dev ## the storage contract over ClickHouse, Debian's server and a current engine
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m clickhouse tests/contract tests/api/test_hostile.py
 
 MAX_RETESTS := 10
 
@@ -132,7 +135,7 @@ fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --see
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 wide: $(VENV)/.dev ## further variants of what make test tests a sample of
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'wide and not long'
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'wide and not long and not clickhouse'
 
 long: $(VENV)/.dev ## soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -m long

@@ -2,7 +2,8 @@
 
 `memory:` · `sqlite:///relative.db` (in the data directory) · `sqlite:////absolute/path.db` ·
 `postgresql://user:password@host:5432/database` (also `postgresql:///database?host=/directory/of/the/socket`; takes the
-options of libpq, such as `sslmode`, and `statement_cache_size`, which is found out unless it is given)
+options of libpq, such as `sslmode`, and `statement_cache_size`, which is found out unless it is given) ·
+`clickhouse://user:password@host:8123,other/database` (`clickhouses://` over TLS)
 """
 
 import asyncio
@@ -114,6 +115,13 @@ async def _open_postgres(url: SplitResult, data_dir: Path, opening: Opening) -> 
     )
 
 
+async def _open_clickhouse(url: SplitResult, data_dir: Path, opening: Opening) -> Storage:
+    from storage.clickhouse.address import Address
+    from storage.clickhouse.store import ClickhouseStorage
+
+    return await ClickhouseStorage.open(Address.of(url))
+
+
 def _check_memory(url: SplitResult) -> str | None:
     return None if url.geturl() in ("memory:", "memory://") else "memory: takes no address"
 
@@ -142,6 +150,16 @@ def _check_postgres(url: SplitResult) -> str | None:
     return None if find_spec("asyncpg") else f"{url.scheme}: needs the driver: pip install 'sidelog[postgres]'"
 
 
+def _check_clickhouse(url: SplitResult) -> str | None:
+    from storage.clickhouse.address import Address
+
+    try:
+        Address.of(url)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 class _Backend(NamedTuple):
     check: Callable[[SplitResult], str | None]
     open: Callable[[SplitResult, Path, Opening], Awaitable[Storage]]
@@ -152,6 +170,8 @@ BACKENDS: Final = {
     "sqlite": _Backend(_check_sqlite, _open_sqlite),
     "postgresql": _Backend(_check_postgres, _open_postgres),
     "postgres": _Backend(_check_postgres, _open_postgres),
+    "clickhouse": _Backend(_check_clickhouse, _open_clickhouse),
+    "clickhouses": _Backend(_check_clickhouse, _open_clickhouse),
 }
 """URL scheme → how to check and how to open it."""
 

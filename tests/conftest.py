@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from tests.contract import clickhouse
+
 
 def pytest_configure() -> None:
     """Let the hundreds of processes that tests start keep their bytecode, whatever the shell says of it.
@@ -24,6 +26,7 @@ LONG: Final = ("e2e", "ui", "openapi", "contract")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that all processes of a run end at the same time."""
+    clickhouse.mark(items)
     tests = Counter(item.path for item in items)
 
     def place(item: pytest.Item) -> tuple[int, int]:

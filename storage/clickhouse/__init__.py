@@ -1,1 +1,1 @@
-"""The ClickHouse backend, spoken to over HTTP. Not offered by `storage.backends` yet: it cannot be read from."""
+"""The ClickHouse backend, spoken to over HTTP. Retention, erasure and the cap on size are being built."""

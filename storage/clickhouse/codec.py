@@ -82,7 +82,7 @@ def columns_of(records: Sequence[Record], values: Values) -> list[Column]:
     return [Column(column, type, made[column]) for column, type in ROW_TYPES.items() if column in made]
 
 
-def decode(row: Sequence[Any], texts: Mapping[int, str]) -> Record:
+def decode(row: Sequence[Any], texts: Mapping[Any, str | None]) -> Record:
     """Make a record of a row of `packing.COLUMNS`, given the texts of `numbers_of`."""
     values = list(row)
     for place in _REPEATED:

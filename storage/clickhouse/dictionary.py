@@ -89,3 +89,25 @@ class Dictionary:
             return {}
         rows = await self._link.fetch("SELECT id, value FROM dictionary WHERE id IN $1", (wanted,), limit_s=LIMIT_S)
         return dict(rows)
+
+
+class Names:
+    """Number to text, for readers; a number never stands for anything else."""
+
+    def __init__(self) -> None:
+        self._names: dict[int, str] = {}
+
+    async def load(self, link: Link, numbers: Iterable[int | None]) -> Mapping[int | None, str | None]:
+        """Find the text of numbers; null and 0 are null."""
+        wanted = {number for number in numbers if number}
+        known = self._names
+        missing = [number for number in wanted if number not in known]
+        if missing:
+            rows = await link.fetch("SELECT id, value FROM dictionary WHERE id IN $1", (missing,), limit_s=LIMIT_S)
+            known.update(rows)
+        # None where retention was quicker than this reader: the row is gone too.
+        answer: dict[int | None, str | None] = {number: known.get(number) for number in wanted}
+        answer[None] = answer[0] = None
+        if len(known) > _MAX_REMEMBERED:
+            self._names = {}
+        return answer

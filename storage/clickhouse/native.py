@@ -22,7 +22,9 @@ _CODES: Final = {
     "UInt8": "B", "UInt16": "H", "UInt32": "I", "UInt64": "Q", "Int8": "b", "Int16": "h", "Int32": "i", "Int64": "q",
     "Float32": "f", "Float64": "d", "Date": "H", "DateTime": "I", "Bool": "B",
 }  # fmt: skip
-_PARAMETRIC: Final = re.compile(r"(Nullable|FixedString|Array)\((.*)\)")
+_PARAMETRIC: Final = re.compile(r"(Nullable|FixedString|Array|Tuple)\((.*)\)")
+_SEPARATOR: Final = re.compile(r", (?![^(]*\))")
+"""Between the types of a tuple, none of which has a tuple in it."""
 _EMPTY: Final = {"String": ""}
 
 
@@ -165,11 +167,15 @@ class _Reader:
         values = self.values(type, ends[-1] if ends else 0)
         return [list(values[start:end]) for start, end in zip(starts, ends, strict=True)]
 
+    def tuples(self, types: str, height: int) -> Sequence[Any]:
+        return list(zip(*(self.values(type, height) for type in _SEPARATOR.split(types)), strict=True))
+
 
 _READERS: Final[dict[str, Callable[[_Reader, str, int], Sequence[Any]]]] = {
     "Nullable": _Reader.nullable,
     "FixedString": _Reader.fixed,
     "Array": _Reader.arrays,
+    "Tuple": _Reader.tuples,
 }
 
 

@@ -1,7 +1,7 @@
-"""The tables of rows, and how those of their rows are read that are committed.
+"""The tables of rows.
 
-Strategy: each has a row's `seq` and the attempt it was inserted by; what the condition `IS_COMMITTED` and those of dead
-attempts leave of it is committed. What other backends keep beside the rows is read from what is there: `spans` is a
+Strategy: each has a row's `seq` and the attempt it was inserted by, which tell whether it is committed
+(`storage.clickhouse.reads.visible`). What other backends keep beside the rows is read from what is there: `spans` is a
 view of the journal. Rows are no view: version 18 reads all of it before the first condition, 100 rows of 3.2 million in
 4.6 s instead of 0.08. All are partitioned by the day of their start, so that retention drops days. Where a row of heads
 or bodies is read alone, few others are between two marks of the index.
@@ -18,11 +18,9 @@ from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.clickhouse.writes.jobs import JOB_TYPES
 from storage.clickhouse.writes.journal import COMMITS
 from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES
-from storage.relational.sql import Dialect
 from storage.relational.time_ranges import DAY_US
 
-RECORDS: Final = "records FINAL"
-IS_COMMITTED: Final = "seq <= (SELECT max(last_seq) FROM commits)"
+SCHEMA_VERSION: Final = 1
 _NUMBERS: Final = {"seq": "Int64", "attempt": "UInt64"}
 _PAYLOAD_MARKS: Final = 128
 """Rows between two marks of heads and bodies."""
@@ -32,16 +30,6 @@ SELECT toNullable(first_seq) AS first_seq, toNullable(last_seq) AS last_seq,
 toNullable(min_started_at_us) AS min_started_at_us, toNullable(max_started_at_us) AS max_started_at_us,
 toNullable(min_id_ms) AS min_id_ms, toNullable(max_id_ms) AS max_id_ms
 FROM commits WHERE first_seq <= last_seq"""
-
-DIALECT: Final = Dialect(
-    placeholder=lambda number: f"${number}",
-    # Of an empty text version 18 finds none.
-    path_contains="(path IS NOT NULL AND (length({0}) = 0 OR position(lower(path), {0}) > 0))",
-    trace_id="trace_id = {}",
-    called_tool="called_tools IN (SELECT id FROM dictionary WHERE kind = 211 AND position(value, {}) > 0)",
-    divided=lambda number, by: f"intDiv({number}, {by})",
-    unindexed="{}",
-)
 
 
 async def create(link: Link) -> Features:

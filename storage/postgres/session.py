@@ -18,10 +18,12 @@ from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.search_patterns import like
 from storage.postgres.text import escape, unescape
 from storage.query import Filter, Order
-from storage.record import Record
+from storage.record import Payload, Record
+from storage.relational.blocks.read import unpacked
 from storage.relational.by_id import id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.packing import COLUMNS
+from storage.relational.reads.text_index.narrow import can_have
 from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
@@ -159,6 +161,15 @@ class PostgresSession:
 
     async def records(self, rows: Rows) -> list[Record]:
         return await decode_rows(self.connection, rows, self._names)
+
+    async def where_id(self, record_id: bytes) -> Where:
+        return Where("id = $1", (UUID(bytes=record_id),))
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        return await unpacked(self, seqs)
+
+    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
+        return await can_have(self, where, words)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))

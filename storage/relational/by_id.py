@@ -28,13 +28,14 @@ def id_ms(record_id: bytes) -> int:
     return int.from_bytes(record_id[:6], "big")
 
 
-def id_slices(whole_ms: Range, order: Order, after: int | None) -> Iterator[Range]:
+def id_slices(whole_ms: Range, order: Order, after: int | None, first_ms: int = FIRST_SLICE_MS) -> Iterator[Range]:
     """Cut a range of milliseconds, in order, into ranges of ids.
 
     Args:
         whole_ms: Both ends inclusive.
         order: Which end comes first.
         after: Leave out this id and what comes before it in that order.
+        first_ms: Width of the first range.
     """
     least, most = 0, (MAX_MS + 1 << _MS_SHIFT) - 1
     if after is not None:
@@ -42,5 +43,5 @@ def id_slices(whole_ms: Range, order: Order, after: int | None) -> Iterator[Rang
     if least > most:
         return
     bounded = Range(max(whole_ms.first, least >> _MS_SHIFT), min(whole_ms.last, most >> _MS_SHIFT))
-    for part in slices(bounded, order, FIRST_SLICE_MS):
+    for part in slices(bounded, order, first_ms):
         yield Range(max(part.first << _MS_SHIFT, least), min((part.last + 1 << _MS_SHIFT) - 1, most))

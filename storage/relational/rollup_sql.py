@@ -2,21 +2,24 @@
 
 Strategy: a filter's whole hours become rows of the day table and, at both ends, of the hour table, put together by
 UNION ALL. Of both there are three; those by status have a twentieth of the rows, and are read wherever they can tell.
+Where a store has no such tables, the same columns are counted from its records (`Dialect.rollups`).
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from storage.aggregates import Latencies
 from storage.query import Filter
 from storage.relational.rollups import ALL_LIMITED, ENDPOINT_TABLES, HISTOGRAMS, LEAST, MOST, STATUS_TABLES, TABLES
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Where, rollup_conditions, texts
-from storage.relational.time_ranges import DAY_HOURS, Hours, Part, Tier, parts, without_time
+from storage.relational.time_ranges import DAY_HOURS, DAY_US, HOUR_US, Hours, Part, Tier, parts, without_time
 
+USAGE_TABLE: Final = "usage_rollups"
+"""The rollups of `storage.relational.usage`."""
 Tables = Mapping[Tier, tuple[str, str]]
 """Tier → its table, and the column that numbers its periods."""
 
@@ -109,6 +112,8 @@ async def rollup_rows(
     dialect, state = session.dialect, await session.state()
     selects: list[str] = []
     parameters: list[int | str] = []
+    if dialect.rollups is not None:
+        return counted_rows(tables["hour"][0], where, Part("hour", *hours), ("hour", *columns), dialect)
     for part in (Part("hour", *hours),) if only_hours else parts(hours, state.folded_until):
         table, period = tables[part.tier]
         hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
@@ -120,9 +125,41 @@ async def rollup_rows(
     return f"({' UNION ALL '.join(selects)}) AS rollup", tuple(parameters)
 
 
+def counted_rows(
+    table: str, where: Where, part: Part, columns: Sequence[str], dialect: Dialect
+) -> tuple[str, tuple[int | str, ...]]:
+    """Write the sub-query that counts the records of a part as the rollups of a table would, where there are none.
+
+    Args:
+        table: Which.
+        where: The conditions on rollups, numbered from 1.
+        part: Of the time.
+        columns: Of the rollups.
+        dialect: The backend's.
+    """
+    assert dialect.rollups is not None, "bug: there are tables of rollups"
+    unit, text = HOUR_US if part.tier == "hour" else DAY_US, where.text
+    for sign, bound in ((">=", part.first), ("<", part.until)):
+        if bound is not None:
+            text += f" AND started_at_us {sign} {bound * unit}"
+    return dialect.rollups(table, columns, text), where.parameters
+
+
+def usage_rows(where: Where, hours: Hours, columns: Sequence[str], dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
+    """Write the rows of the rollup of usage of some hours, as what follows FROM."""
+    if dialect.rollups is not None:
+        return counted_rows(USAGE_TABLE, where, Part("hour", *hours), columns, dialect)
+    where = during(where, hours, dialect)
+    return f"{dialect.schema}{USAGE_TABLE} WHERE {where.text}", where.parameters
+
+
 def record_totals(part: Part, dialect: Dialect) -> tuple[str, tuple[int | str, ...]]:
     """Write the query of how many records the rollups hold of each period of a part: its number and a sum a row."""
     table, period = STATUS_TABLES[part.tier]
+    if dialect.rollups is not None:
+        everything = Where(dialect.of_commits("1 = 1"), ())
+        rows, _ = counted_rows(table, everything, part, (period, "exchanges", "events"), dialect)
+        return f"SELECT {period}, sum(exchanges + events) FROM {rows} GROUP BY {period}", ()
     parameters: list[int | str] = []
     bounds = _within(part, dialect, parameters)
     sql = f"SELECT {period}, sum(exchanges + events) FROM {dialect.schema}{table} WHERE 1 = 1{bounds} GROUP BY {period}"

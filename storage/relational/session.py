@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from storage.query import Filter, Order
-from storage.record import Record
+from storage.record import Payload, Record
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
@@ -138,6 +138,22 @@ class Session(Protocol):
     async def records(self, rows: Rows) -> list[Record]:
         """Decode rows that have the dialect's `record_columns`."""
         ...
+
+    async def where_id(self, record_id: bytes) -> Where:
+        """Write the conditions on the record of an id, of 16 bytes; its parameters are numbered from 1."""
+        ...
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        """Read heads and bodies of some rows, rising, by `seq`; those that have none (any more) are left out."""
+        ...
+
+    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
+        """Find which of some rows can have all of some words of ASCII in lower case; None when out of budget."""
+        ...
+
+
+class BlockSession(Session, Protocol):
+    """A session of a store that keeps payloads in blocks."""
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         """Read where the payloads of some rows are: seq, block, offset and length of heads and of bodies, start."""

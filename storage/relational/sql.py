@@ -61,6 +61,8 @@ class Dialect:
     """From a column, lower-case parts of a pattern and what binds a parameter to the condition that it matches."""
     in_network: Callable[[str, str, int], str] = lambda first, last, length: "1 = 0"
     """From the marks of two packed addresses, and their length, to the condition that the client's lies between."""
+    negated: str = "({} IS NOT TRUE)"
+    """Condition that the condition `{}` is not true; null is not."""
     has_text: str = "{} IS NOT NULL"
     """Condition that a column of text has one."""
     text_columns: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +89,21 @@ class Dialect:
     """Condition that the folded text of a tool call contains the mark `{}`."""
     tool_request: str = ""
     """Condition that the id of a tool call's LLM request equals the mark `{}`."""
+    rollups: Callable[[str, Sequence[str], str], str] | None = None
+    """From the name of a table of rollups, columns of it and a condition on records to the query that counts them;
+    None: there are such tables."""
+    tool_rollups: str = "tool_rollups"
+    """The rollups of tool calls: a table, or a query."""
+    newest_tool: str = "max(hour), key_name"
+    """The order of tools by when they were called last; of one hour's, by when their name was met first."""
+    scan_rows: int = 0
+    """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more than usual."""
+    has_text_index: bool = True
+    """Whether rows are looked up in an index of words of ours."""
+    committed: str = ""
+    """Condition on rows of batches, without parameters, that leaves out what is not committed; empty: all rows are."""
+    floating: str = "CAST({} AS DOUBLE PRECISION)"
+    """A number as one of floating point."""
     schema: str = ""
     """What stands before the name of a table."""
     number: str = "{}"
@@ -113,6 +130,8 @@ class Dialect:
     """From the id of a record, of 16 bytes, to a parameter."""
     to_id: Callable[[Any], bytes] = bytes
     """Back again."""
+    to_bytes: Callable[[Any], bytes] = bytes
+    """From the stored form of bytes that are no id to what they were."""
     unescape: Callable[[str], str] = str
     """From text as it is stored to what it was; parameters are escaped by the session."""
 
@@ -123,6 +142,10 @@ class Dialect:
 
     def mark(self, number: int) -> str:
         return self.number.format(self.placeholder(number))
+
+    def of_commits(self, where: str) -> str:
+        """Add to a condition on rows of batches that they are committed."""
+        return f"{where} AND {self.committed}" if self.committed else where
 
     def one_of(self, column: str, numbers: Sequence[int], first_parameter: int) -> "Where":
         """Write a condition that rows of some numbers fulfil, and others may: the reader leaves those out."""
@@ -194,7 +217,8 @@ def rollup_conditions(filter: Filter, ids: Mapping[str, Mapping[str, int]], dial
     if filter.statuses:
         clause.status(filter)
     elif filter.status_classes:
-        clause.among("status_class", [value for value in filter.status_classes if 0 < value <= MAX_INT])
+        column = "status_class" if dialect.rollups is None else dialect.status_class
+        clause.among(column, [value for value in filter.status_classes if 0 < value <= MAX_INT])
     return clause.finish()
 
 
@@ -243,7 +267,7 @@ class _Clause:
     def finish(self) -> Where | None:
         if self._impossible:
             return None
-        return Where(" AND ".join(self._conditions) or "1 = 1", tuple(self._parameters))
+        return Where(self._dialect.of_commits(" AND ".join(self._conditions) or "1 = 1"), tuple(self._parameters))
 
     def dimensions(self, filter: Filter, ids: Mapping[str, Mapping[str, int]]) -> None:
         for column, values in (*_scope(filter.scope), *_dimensions(filter)):

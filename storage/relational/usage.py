@@ -18,8 +18,8 @@ from storage.aggregates import ModelUsage
 from storage.query import Filter
 from storage.record import Record
 from storage.relational.reads.scan import scan
+from storage.relational.rollup_sql import USAGE_TABLE, rollup_where, sums, usage_rows
 from storage.relational.rollup_sql import can_count as has_rollups
-from storage.relational.rollup_sql import during, rollup_where, sums
 from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, OTHER, Limits, cost_nano_usd
 from storage.relational.session import Rows, Session
 from storage.relational.sql import Texts, Where, texts
@@ -30,12 +30,14 @@ DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
 """Whole numbers all of them, so that what is taken off leaves nothing behind."""
-TABLE: Final = "usage_rollups"
+TABLE: Final = USAGE_TABLE
 OTHERS: Final = "other"
 """How those beyond the limits are called."""
 CAPPED_SHIFT: Final = 16
 """Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are of the rollups."""
 _EVENTS_SHIFT: Final = CAPPED_SHIFT + len(DIMENSIONS)
+HAS_EVENTS: Final = 1 << _EVENTS_SHIFT
+"""The bit of a store whose rollup may have calls that are events."""
 
 Key = tuple[int, ...]
 """Hour, dimensions."""
@@ -186,20 +188,18 @@ async def _add_hours(session: Session, filter: Filter, hours: Hours, tally: Usag
     where = await rollup_where(session, conditioned(filter))
     if where is None or hours.is_empty:
         return
-    where = during(where, hours, session.dialect)
-    sql = (
-        f"SELECT provider, model, {sums(MEASURES)} FROM {session.dialect.schema}{TABLE} "
-        f"WHERE {where.text} GROUP BY provider, model"
-    )
-    for provider, model, *measures in await session.fetch(sql, where.parameters):
+    rows, parameters = usage_rows(where, hours, ("provider", "model", *MEASURES), session.dialect)
+    sql = f"SELECT provider, model, {sums(MEASURES)} FROM {rows} GROUP BY provider, model"
+    for provider, model, *measures in await session.fetch(sql, parameters):
         tally.add(provider, model, measures)
 
 
 async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool:
-    hours = during(Where("1 = 1", ()), hours_around(filter.since_us, filter.until_us), session.dialect)
-    sql = f"SELECT 1 FROM {session.dialect.schema}{TABLE} WHERE {hours.text} LIMIT 1"
-    if not await session.fetch(sql, hours.parameters):
-        return True  # nobody called a model in those hours
+    if session.dialect.rollups is None:
+        hours = hours_around(filter.since_us, filter.until_us)
+        rows, parameters = usage_rows(Where("1 = 1", ()), hours, ("calls",), session.dialect)
+        if not await session.fetch(f"SELECT 1 FROM {rows} LIMIT 1", parameters):
+            return True  # nobody called a model in those hours
 
     def add(rows: Rows) -> None:
         for provider, model, *measures in rows:
@@ -208,15 +208,19 @@ async def _add_rows(session: Session, filter: Filter, tally: UsageTally) -> bool
     return await scan(session, calls_of(filter), _SCANNED, " GROUP BY provider, model", add)
 
 
+# A number alone is one without a sign to some databases.
+_MOST: Final = f"CAST({MAX_TOKENS} AS BIGINT)"
+
+
 def token_sum(name: str) -> str:
     """Write the sum of a column of tokens of rows."""
-    return f"sum(CASE WHEN {name} > {MAX_TOKENS} THEN {MAX_TOKENS} ELSE coalesce({name}, 0) END)"
+    return f"sum(CASE WHEN {name} > {_MOST} THEN {_MOST} ELSE coalesce({name}, 0) END)"
 
 
 def cost_sum() -> str:
     """Write the sum of the cost of rows, as `storage.relational.rollups.cost_nano_usd` makes it of each."""
     return (
-        f"sum(CASE WHEN cost_usd > {MAX_COST_USD} THEN {MAX_COST_USD * NANO} "
+        f"sum(CASE WHEN cost_usd > {MAX_COST_USD} THEN CAST({MAX_COST_USD * NANO} AS BIGINT) "
         f"ELSE CAST(round(coalesce(cost_usd, 0) * {NANO}) AS BIGINT) END)"
     )
 

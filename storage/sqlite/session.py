@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
 from storage.query import Filter, Order
-from storage.record import Record
+from storage.record import Payload, Record
+from storage.relational.blocks.read import unpacked
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.packing import COLUMNS
+from storage.relational.reads.text_index.narrow import can_have
 from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
@@ -168,6 +170,15 @@ class SqliteSession:
 
     async def records(self, rows: Rows) -> list[Record]:
         return decode_rows(self.connection, rows, self._names)
+
+    async def where_id(self, record_id: bytes) -> Where:
+        return Where("id = ?", (record_id,))
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        return await unpacked(self, seqs)
+
+    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
+        return await can_have(self, where, words)
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> list[Row]:
         places: list[Row] = []

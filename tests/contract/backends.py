@@ -7,10 +7,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from storage.base import Storage
+from storage.clickhouse.address import Address as ClickhouseAddress
+from storage.clickhouse.store import ClickhouseStorage
 from storage.postgres.connection import Address
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
-from tests.support import postgres
+from tests.support import clickhouse, postgres
 from tests.support.memory_store import MemoryStorage
 from tests.support.wide import wide
 
@@ -27,6 +29,13 @@ class Backend:
     """Opens the store that belongs to a directory."""
     is_durable: bool
     """Whether it is still there when it is opened again."""
+    has_text_index: bool = True
+    """Whether it makes an index of words of its own."""
+
+    @property
+    def kind(self) -> str:
+        """What the store says it is."""
+        return self.name.partition("-")[0]
 
 
 async def _model(directory: Path) -> Storage:
@@ -46,11 +55,25 @@ async def _postgres(directory: Path) -> Storage:
     return await PostgresStorage.open(address, durability="fast", read_budget_s=READ_BUDGET_S)
 
 
+async def _clickhouse(directory: Path) -> Storage:
+    return await _opened(clickhouse.url("debian", directory))
+
+
+async def _chdb(directory: Path) -> Storage:
+    return await _opened(clickhouse.url("chdb", directory))
+
+
+async def _opened(url: str) -> Storage:
+    return await ClickhouseStorage.open(ClickhouseAddress.of(urlsplit(url)), read_budget_s=READ_BUDGET_S)
+
+
 BACKENDS = (
-    Backend("model", _model, is_durable=False),
+    Backend("model", _model, is_durable=False, has_text_index=False),
     Backend("memory", _memory, is_durable=False),
     Backend("sqlite", _sqlite, is_durable=True),
     Backend("postgres", _postgres, is_durable=True),
+    Backend("clickhouse", _clickhouse, is_durable=True, has_text_index=False),
+    Backend("clickhouse-chdb", _chdb, is_durable=True, has_text_index=False),
 )
 
 JUDGED = tuple(wide(backend) if backend.name == "memory" else backend for backend in BACKENDS[1:])

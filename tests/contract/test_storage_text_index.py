@@ -36,7 +36,7 @@ def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "MAX_CELLS", 4)
 
 
-@pytest.fixture(params=[backend for backend in BACKENDS if backend.name != "model"], ids=lambda backend: backend.name)
+@pytest.fixture(params=[backend for backend in BACKENDS if backend.has_text_index], ids=lambda backend: backend.name)
 async def indexed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """An empty store that has an index of words."""
     backend: Backend = request.param

@@ -1,8 +1,9 @@
 """Real ClickHouse servers for tests: the old one of Debian, and chdb behind a front that speaks the same HTTP.
 
-Strategy: the first test that needs an engine starts it, in a directory of its own, on a free port; it ends with this
-process, however that ends. A test has a database of its own. Tests are skipped where an engine is not installed, and
-fail where `CI=true` says that it must be: Debian's `clickhouse-server`, and `make clickhouse-setup`.
+Strategy: the first test that needs an engine starts it, in a directory of its own, on a free port, which processes that
+tests start find in their environment; it ends with this process, however that ends. A test has a database of its own.
+Tests are skipped where an engine is not installed, and fail where `CI=true` says that it must be: Debian's
+`clickhouse-server`, and `make clickhouse-setup`.
 """
 
 import atexit
@@ -15,6 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 from urllib.error import URLError
@@ -29,7 +31,12 @@ from storage.clickhouse.address import Address
 ROOT: Final = Path(__file__).parents[2]
 ENGINES: Final = ("debian", "chdb")
 """Version 18 as Debian has it, and a current one."""
+_PORT: Final = "SIDELOG_TEST_CLICKHOUSE_PORT_"
+"""Begins the variable with the port of an engine."""
 _START_S: Final = 60.0
+_KEPT_DATABASES: Final = 16
+_made: Final[list[tuple[int, str]]] = []
+"""Ports and names of the databases of directories, the oldest first."""
 _CONFIG: Final = """<yandex>
 <logger><level>none</level></logger>
 <http_port>{port}</http_port><listen_host>127.0.0.1</listen_host>
@@ -96,9 +103,7 @@ class Server:
 
     def ask(self, statement: str) -> str:
         """Run a statement, as anybody could."""
-        with urlopen(Request(f"http://127.0.0.1:{self.port}/", statement.encode()), timeout=30) as answer:
-            text: str = answer.read().decode()
-            return text
+        return ask(self.port, statement)
 
     def kill(self) -> None:
         """Kill it without a word."""
@@ -138,6 +143,29 @@ def server(engine: str) -> Server:
     atexit.register(started.remove)
     started.start()
     return started
+
+
+def url(engine: str, directory: Path) -> str:
+    """Find or make the database that belongs to a directory, on the common server of an engine; answers its address."""
+    variable = _PORT + engine
+    if variable not in os.environ:
+        os.environ[variable] = str(server(engine).port)
+    port, name = int(os.environ[variable]), "t" + blake2b(str(directory).encode(), digest_size=8).hexdigest()
+    names = ask(port, "SHOW DATABASES").split()
+    if name not in names:
+        ask(port, f"CREATE DATABASE {name}")
+        _made.append((port, name))
+        while len(_made) > _KEPT_DATABASES:
+            its_port, oldest = _made.pop(0)
+            ask(its_port, f"DROP DATABASE {oldest}")
+    return f"clickhouse://127.0.0.1:{port}/{name}"
+
+
+def ask(port: int, statement: str) -> str:
+    """Run a statement, as anybody could."""
+    with urlopen(Request(f"http://127.0.0.1:{port}/", statement.encode()), timeout=30) as answer:
+        text: str = answer.read().decode()
+        return text
 
 
 @contextlib.contextmanager

@@ -37,6 +37,8 @@ from storage.relational.sql import MAX_INT, Where
 _CHUNK: Final = 100
 """Conversations that are met, and described, at a time."""
 _HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> 0)"
+# A number alone is one without a sign to some databases.
+_MOST: Final = f"CAST({MAX_TOKENS} AS BIGINT)"
 _SUMS: Final = ", ".join(
     (
         "count(*)",
@@ -49,7 +51,7 @@ _SUMS: Final = ", ".join(
         "count(input_tokens)",
         "count(cost_usd)",
         f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)",
-        *(f"coalesce(sum(CASE WHEN {name} >= {MAX_TOKENS} THEN {MAX_TOKENS} ELSE {name} END), 0)" for name in TOKENS),
+        *(f"coalesce(sum(CASE WHEN {name} >= {_MOST} THEN {_MOST} ELSE {name} END), 0)" for name in TOKENS),
     )
 )
 Met = dict[bytes, int]
@@ -200,7 +202,8 @@ async def _tools(session: Session, table: Where) -> dict[bytes, Counter[str]]:
     )
     tools: dict[bytes, Counter[str]] = defaultdict(Counter)
     for number, packed in await session.fetch(sql, table.parameters):
-        tools[session.dialect.to_id(number)].update(msgspec.msgpack.decode(packed, type=Stream).tools or ())
+        stream = msgspec.msgpack.decode(session.dialect.to_bytes(packed), type=Stream)
+        tools[session.dialect.to_id(number)].update(stream.tools or ())
     return tools
 
 

@@ -22,7 +22,15 @@ from storage.record import LEVELS
 from storage.relational.facet_counts import Counts, Stamp, TimeRange, add_count, merged
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
-from storage.relational.rollup_sql import Tables, can_count, record_totals, rollup_where, sums, tables_for
+from storage.relational.rollup_sql import (
+    Tables,
+    can_count,
+    counted_rows,
+    record_totals,
+    rollup_where,
+    sums,
+    tables_for,
+)
 from storage.relational.rollups import LIMITED, STATUS_KEYS, STATUS_TABLES, TABLES
 from storage.relational.session import Rows, Session
 from storage.relational.sql import KINDS, Dialect, Where
@@ -30,6 +38,7 @@ from storage.relational.time_ranges import (
     DAY_HOURS,
     HOUR_US,
     Hours,
+    Part,
     Tier,
     has_whole_hours,
     hours_inside,
@@ -93,11 +102,18 @@ async def _count_ranges(
     counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
     for (table, column), columns, some in _passes(dialect, tables, tier, names):
         wanted = [(name, columns.index(FACETS[name])) for name in some]
-        within = dialect.one_of(column, numbers, len(where.parameters) + 1)
+        if dialect.rollups is None:
+            within = dialect.one_of(column, numbers, len(where.parameters) + 1)
+            source = f"{dialect.schema}{table} WHERE {where.text} AND {within.text}"
+            parameters = (*where.parameters, *within.parameters)
+        else:
+            part = Part(tier, min(numbers), max(numbers) + 1)
+            read = tuple(dict.fromkeys((column, *columns, "exchanges", "events")))
+            source, parameters = counted_rows(table, where, part, read, dialect)
         rows = await session.fetch(
-            f"SELECT {column}, {', '.join(columns)}, {sums(('exchanges + events',))} FROM {dialect.schema}{table} "
-            f"WHERE {where.text} AND {within.text} {dialect.group_by(columns, column)}",
-            (*where.parameters, *within.parameters),
+            f"SELECT {column}, {', '.join(columns)}, {sums(('exchanges + events',))} FROM {source} "
+            f"{dialect.group_by(columns, column)}",
+            parameters,
         )
         for number, *values, count in rows:
             counts = counted.get(number)

@@ -15,8 +15,7 @@ from typing import Any, Final, Self
 
 from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
-from storage.relational.blocks.payloads import NOWHERE, Unpacker
-from storage.relational.by_id import ID_BYTES, id_number, id_slices
+from storage.relational.by_id import FIRST_SLICE_MS, ID_BYTES, id_number, id_slices
 from storage.relational.reads.scan import seq_range, within_int
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.reads.totals import count_hours
@@ -87,7 +86,11 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
         f"WHERE last_seq >= {mark(1)} AND first_seq <= {mark(2)}"
     )
     [(first_ms, last_ms)] = await session.fetch(sql, (whole.first, whole.last))
-    parts = id_slices(Range(first_ms, last_ms), query.order, query.after)
+    # As many milliseconds as have about so many rows.
+    rows_at_once = session.dialect.scan_rows if rows.first_rows is None else rows.first_rows
+    wide_ms = (last_ms - first_ms) * rows_at_once // max(whole.last - whole.first, 1)
+    first_slice_ms = max(FIRST_SLICE_MS, wide_ms if session.dialect.scan_rows else 0)
+    parts = id_slices(Range(first_ms, last_ms), query.order, query.after, first_slice_ms)
     return _Walk(rows, _Parts(parts), lambda record: id_number(record.id), _skipped(query))
 
 
@@ -142,24 +145,16 @@ async def read_record(session: Session, record_id: bytes) -> Record | None:
         return None
     dialect = session.dialect
     floor_us = (await session.state()).purge_floor_us
-    sql = f"{_select(dialect)} WHERE id = {dialect.placeholder(1)} AND started_at_us >= {dialect.placeholder(2)}"
-    rows = await session.fetch(sql, (dialect.from_id(record_id), floor_us or -MAX_INT - 1))
+    where = await session.where_id(record_id)
+    floor = dialect.placeholder(len(where.parameters) + 1)
+    sql = f"{_select(dialect)} WHERE {where.text} AND started_at_us >= {floor}"
+    rows = await session.fetch(sql, (*where.parameters, floor_us or -MAX_INT - 1))
     return (await session.records(rows))[0] if rows else None
 
 
 async def read_payloads(session: Session, seqs: Sequence[int]) -> dict[int, Payload]:
     wanted = sorted({seq for seq in seqs if 0 < seq <= MAX_INT})
-    if not wanted:
-        return {}
-    state = await session.state()
-    places = await session.places(wanted, state.purge_floor_us or -MAX_INT - 1)
-    unpacker = Unpacker(await session.blocks(sorted({block for row in places for block in (row[1], row[4]) if block})))
-    found = {}
-    for seq, heads_block, heads_at, heads_length, bodies_block, bodies_at, bodies_length, started_at_us in places:
-        heads = (heads_block, heads_at, heads_length) if heads_block else NOWHERE
-        has_bodies = bodies_block and started_at_us >= state.body_floor_us and seq > state.bodies_through_seq
-        found[seq] = unpacker.payload(heads, (bodies_block, bodies_at, bodies_length) if has_bodies else NOWHERE)
-    return {seq: payload for seq, payload in found.items() if payload is not None}
+    return await session.payloads(wanted) if wanted else {}
 
 
 def _skipped(query: RecordQuery) -> int:

@@ -16,7 +16,6 @@ from storage.relational.rollup_sql import (
     add_latencies,
     can_count,
     can_count_by_status,
-    during,
     latency_sums,
     rollup_rows,
     rollup_where,
@@ -25,13 +24,12 @@ from storage.relational.rollup_sql import (
 )
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST, STATUS_TABLES
 from storage.relational.session import Rows, Session
-from storage.relational.sql import KINDS, Dialect
+from storage.relational.sql import KINDS, Dialect, Where
 from storage.relational.tally import Tally, extent
 from storage.relational.time_ranges import HOUR_US, Hours, split
 from storage.relational.usage import usage
 
 _EVENT: Final = KINDS.index("event")
-_STATUS_TABLE: Final = STATUS_TABLES["hour"][0]
 _COUNTS: Final = ("exchanges", "events", "request_bytes", "response_bytes")
 _WARN: Final = LEVELS.index("warn")
 _ROLLUP_TOPS: Final = TOPS[:-1]
@@ -117,14 +115,11 @@ async def _add_failures(session: Session, filter: Filter, hours: Hours, counts: 
     if can_count_by_status(filter, (await session.state()).capped_dimensions):
         where = await rollup_where(session, filter)
         if where is not None:
-            where = during(where, hours, session.dialect)
-            add(
-                await session.fetch(
-                    f"SELECT error_type, {sums(('exchanges',))} FROM {session.dialect.schema}{_STATUS_TABLE} "
-                    f"WHERE {where.text} AND level >= {_WARN} GROUP BY error_type",
-                    where.parameters,
-                )
-            )
+            failed = Where(f"{where.text} AND level >= {_WARN}", where.parameters)
+            read = ("error_type", "exchanges")
+            rows, parameters = await rollup_rows(session, STATUS_TABLES, failed, hours, read, only_hours=True)
+            sql = f"SELECT error_type, {sums(('exchanges',))} FROM {rows} GROUP BY error_type"
+            add(await session.fetch(sql, parameters))
         return True
     levels = tuple(level for level in ("warn", "error") if not filter.levels or level in filter.levels)
     if not levels:

@@ -33,7 +33,7 @@ from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolValues
 _STATS: Final = (
     "SELECT status, count(*), sum(CASE WHEN latency_us >= 0 THEN 1 ELSE 0 END), "
     # As floating point numbers: a sum of the largest integers would overflow.
-    "sum(CAST(CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END AS DOUBLE PRECISION)), sum(cost_usd)"
+    "sum({latency_us}), sum(cost_usd)"
 )
 
 
@@ -57,13 +57,13 @@ async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCa
     if len(record_id) != ID_BYTES or not -1 < position <= MAX_INT:
         return None
     dialect, state = session.dialect, await session.state()
-    then = f"WHERE record_id = {dialect.placeholder(1)} AND position = {dialect.mark(2)}"
+    then = f"WHERE {dialect.of_commits(f'record_id = {dialect.placeholder(1)} AND position = {dialect.mark(2)}')}"
     calls = await _visible(session, then, (dialect.from_id(record_id), position), state.purge_floor_us)
     return calls[0] if calls else None
 
 
 async def tool_calls_of(session: Session, record_seq: int) -> list[ToolCall]:
-    then = f"WHERE record_seq = {session.dialect.placeholder(1)}"
+    then = f"WHERE {session.dialect.of_commits(f'record_seq = {session.dialect.placeholder(1)}')}"
     seq = max(min(record_seq, MAX_INT), 0)
     return await _visible(session, then, (seq,), (await session.state()).purge_floor_us)
 
@@ -94,7 +94,8 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     stats, number = ToolStats(), len(where.parameters) + 1
     within = f"{where.text} AND id BETWEEN {mark(number)} AND {mark(number + 1)}"
     for part in slices(Range(1, 0) if least is None else Range(least, most), "desc"):
-        sql = f"{_STATS} FROM {table} WHERE {within} GROUP BY status"
+        latency_us = session.dialect.floating.format("CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END")
+        sql = f"{_STATS.format(latency_us=latency_us)} FROM {table} WHERE {within} GROUP BY status"
         rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))
         if rows is None:
             return ToolStats(
@@ -108,10 +109,9 @@ async def tool_values(session: Session, scope: Scope) -> ToolValues:
     where = await _rollup_where(session, ToolFilter(scope=scope))
     if where is None:
         return ToolValues([], [], [])
-    # Of two names in one hour the one that was met later has the higher number in the dictionary.
     sql = (
         f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} HAVING sum(calls) > 0 "
-        "ORDER BY max(hour), key_name"
+        f"ORDER BY {session.dialect.newest_tool}"
     )
     rows = await session.fetch(sql, where.parameters)
     text = await session.text_of({number for row in rows for number in row})
@@ -155,7 +155,7 @@ def _select(dialect: Dialect, then: str) -> str:
 
 
 def _rollups(session: Session) -> str:
-    return f"{session.dialect.schema}tool_rollups"
+    return f"{session.dialect.schema}{session.dialect.tool_rollups}"
 
 
 async def _rollup_where(session: Session, filter: ToolFilter) -> Where | None:

@@ -181,7 +181,7 @@ async def names_of(session: Session, columns: tuple[str, ...], groups: Collectio
             named = text[value]
             return None if column == "method" and is_by_endpoint and named not in ROLLUP_METHODS else named
         if column == "client_ip":
-            value = unpack_address(value)
+            value = unpack_address(session.dialect.to_bytes(value))
         return session.dialect.unescape(str(value))
 
     return {

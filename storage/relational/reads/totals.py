@@ -8,12 +8,11 @@ from typing import Final
 from storage.query import Count, Filter, Scope, Stats
 from storage.record import LEVELS
 from storage.relational.reads.scan import scan, start_range
-from storage.relational.rollup_sql import can_count, during, rollup_rows, rollup_where, sums, tables_for
+from storage.relational.rollup_sql import can_count, rollup_rows, rollup_where, sums, tables_for, usage_rows
 from storage.relational.rollups import OTHER, STATUS_TABLES
 from storage.relational.session import Rows, Session, State
 from storage.relational.sql import KINDS, texts
 from storage.relational.time_ranges import Hours, hours_inside, split
-from storage.relational.usage import TABLE as USAGE
 from storage.relational.usage import can_count as can_count_calls
 from storage.relational.usage import conditioned, counts_calls, has_events
 
@@ -67,9 +66,8 @@ async def _count_calls(session: Session, filter: Filter, hours: Hours) -> Count:
     where = await rollup_where(session, conditioned(filter, is_llm=filter.is_llm))
     if where is None or hours.is_empty:
         return Count(0, 0)
-    where = during(where, hours, session.dialect)
-    sql = f"SELECT {sums(('calls',))} FROM {session.dialect.schema}{USAGE} WHERE {where.text}"
-    [(calls,)] = await session.fetch(sql, where.parameters)
+    rows, parameters = usage_rows(where, hours, ("calls",), session.dialect)
+    [(calls,)] = await session.fetch(f"SELECT {sums(('calls',))} FROM {rows}", parameters)
     return Count(calls or 0, 0)
 
 

@@ -127,7 +127,7 @@ class _Writer:
             case Or(parts):
                 return f"({' OR '.join([self.write(part) for part in parts])})"
             case Not(part):
-                return f"({self.write(part)} IS NOT TRUE)"
+                return self._dialect.negated.format(self.write(part))
             case _:
                 return self._leaf(expression)
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from storage.query import Filter
 from storage.record import Payload, Record
 from storage.relational.reads.page import read_payloads
-from storage.relational.reads.text_index.narrow import can_have, words_of
+from storage.relational.reads.text_index.narrow import words_of
 from storage.relational.search import condition
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Texts, Where, conditions, texts
@@ -84,7 +84,7 @@ class Sieve:
         """
         wanted = words_of(self.search)
         if wanted:
-            possible = await can_have(session, where, wanted)
+            possible = await session.can_have(where, wanted)
             if not possible:
                 return possible
             where = passed(where, possible, session.dialect)

@@ -44,6 +44,7 @@ def conditions(
     """
     clause = _Clause(dialect)
     clause.dimensions(filter, ids)
+    clause.commits()
     clause.between("started_at_us", max(filter.since_us or 0, purge_floor_us), filter.until_us)
     if filter.min_latency_us is not None or filter.max_latency_us is not None:
         clause.between("latency_us", max(filter.min_latency_us or 0, 0), filter.max_latency_us)
@@ -79,6 +80,10 @@ class _Clause:
 
     def finish(self) -> Where | None:
         return None if self._is_impossible else Where(" AND ".join(self._conditions), tuple(self._parameters))
+
+    def commits(self) -> None:
+        if self._dialect.committed:
+            self._conditions.append(self._dialect.committed)
 
     def dimensions(self, filter: ToolFilter, ids: Mapping[str, Mapping[str, int]]) -> None:
         for column, values in _dimensions(filter):

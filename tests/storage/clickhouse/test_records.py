@@ -7,7 +7,9 @@ import pytest
 from storage.clickhouse.codec import columns_of, decode, numbers_of
 from storage.clickhouse.dictionary import Dictionary, text_id
 from storage.clickhouse.link import Link
-from storage.clickhouse.tables import DIALECT, IS_COMMITTED, RECORDS, create
+from storage.clickhouse.reads.dialect import DIALECT
+from storage.clickhouse.reads.visible import Commits
+from storage.clickhouse.tables import create
 from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.journal import Turn
 from storage.clickhouse.writes.rows import Rows
@@ -28,7 +30,8 @@ async def store(link: Link, records: Sequence[Record]) -> None:
 
 async def found(link: Link, where: str = "1 = 1", parameters: Sequence[object] = ()) -> list[Record]:
     """Read the records that fulfil a condition."""
-    sql = f"SELECT {', '.join(COLUMNS)} FROM {RECORDS} WHERE {IS_COMMITTED} AND {where} ORDER BY seq"
+    committed = (await Commits().read(link)).condition()
+    sql = f"SELECT {', '.join(COLUMNS)} FROM records WHERE {committed} AND {where} ORDER BY seq"
     rows = await link.fetch(sql, parameters, limit_s=30)
     known = await Dictionary(link).texts(numbers_of(rows))
     return [decode(row, known) for row in rows]

@@ -22,7 +22,7 @@ from storage.query import Filter
 from storage.relational.reads.text_index.merge import Run, keep_parts, keep_segment, mergeable, read_run
 from storage.relational.reads.text_index.tables import Cell, add_cell, covered, drop, expired, lock_erasures
 from storage.relational.reads.text_index.texts import Texts, find_texts, read_terms
-from storage.relational.session import Session
+from storage.relational.session import BlockSession, Session
 from storage.relational.slices import Range
 from storage.search.index.segment import MAX_CELLS, merged
 
@@ -92,14 +92,14 @@ class TextIndexer:
         self._untidied = 0
         return False
 
-    async def _make_cell(self, session: Session) -> _Made | None:
+    async def _make_cell(self, session: BlockSession) -> _Made | None:
         made = await self._make_behind(session)
         if made is None and self._from_seq:
             self._from_seq = 0
             made = await self._make_behind(session)
         return made
 
-    async def _make_behind(self, session: Session) -> _Made | None:
+    async def _make_behind(self, session: BlockSession) -> _Made | None:
         gap, is_last = await _first_gap(session, self._from_seq)
         if gap.is_empty:
             return None

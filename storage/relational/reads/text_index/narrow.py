@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from storage.relational.blocks.payloads import Bodies, Heads, inflate
-from storage.relational.session import Rows, Session
+from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
 from storage.search.expression import Expression, Text, conjuncts
 from storage.search.words import decoded, fold, readings
@@ -41,7 +41,7 @@ def words_of(search: Expression) -> tuple[bytes, ...]:
     return tuple({word.encode() for leaf in leaves for word in leaf.phrase.words if word.isascii()})
 
 
-async def can_have(session: Session, where: Where, wanted: Sequence[bytes]) -> list[int] | None:
+async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes]) -> list[int] | None:
     """Find which rows can have all of some words, by `seq`; None when the budget ended the search.
 
     Args:

@@ -16,7 +16,7 @@ import msgspec
 
 from storage.query import Filter
 from storage.relational.blocks.payloads import Bodies, Heads, Place, inflate
-from storage.relational.session import Session, State
+from storage.relational.session import BlockSession, Session, State
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
 
@@ -94,7 +94,7 @@ async def find_texts(session: Session, rows: Range) -> Texts:
     return found
 
 
-async def read_terms(session: Session, texts: Texts) -> bytes:
+async def read_terms(session: BlockSession, texts: Texts) -> bytes:
     """Read the texts, and return the hashes of the words in them."""
     errors = await session.text_of(texts.errors)
     frames = dict(await session.blocks(sorted({*texts.heads, *texts.bodies})))

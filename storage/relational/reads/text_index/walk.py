@@ -40,7 +40,7 @@ class Slices:
         """
         self._session = session
         self._need = need_of(filter)
-        self._terms = sorted(terms_of(self._need))
+        self._terms = sorted(terms_of(self._need)) if session.dialect.has_text_index else []
         self._order: Order = order
         self._first_rows = first_rows
         self._slices = iter(()) if self._terms else slices(whole, order, first_rows)

@@ -1,0 +1,232 @@
+"""The session that shared reads run over, in ClickHouse: statements that share nothing but what they are told.
+
+Strategy: there are no transactions, so a session reads the end of the journal first, and everything it asks for
+afterwards carries the condition on rows that were committed by then.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Self, TypeVar
+
+from storage.clickhouse.answers import OutOfTime
+from storage.clickhouse.codec import decode, numbers_of
+from storage.clickhouse.dictionary import Names, text_id
+from storage.clickhouse.link import Link
+from storage.clickhouse.literals import literal
+from storage.clickhouse.reads.dialect import dialect, text_condition
+from storage.clickhouse.reads.visible import Commits
+from storage.query import Filter, Order
+from storage.record import Payload, Record
+from storage.relational.by_id import ID_BYTES, id_ms
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
+from storage.relational.session import Parameters, Rows, State
+from storage.relational.slices import Range
+from storage.relational.sql import Dialect, Texts, Where, is_storable
+from storage.search.patterns import lower_ascii
+
+T = TypeVar("T")
+
+READ_LIMIT_S: Final = 15.0
+"""How long one statement without a budget may take."""
+_SPANS_OF_IDS: Final = (
+    "SELECT min(first_seq), max(last_seq) FROM spans WHERE max_id_ms >= $1 AND min_id_ms <= $2 AND first_seq <= $3"
+)
+
+
+class Budget:
+    """How long the slices of one read may take, and whether that was too short."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._is_first = True
+
+    @property
+    def ends_next(self) -> bool:
+        """Whether the next query would be ended before it begins."""
+        return not self._is_first and time.monotonic() >= self._deadline
+
+    async def fetch(self, link: Link, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
+        """Run a query and fetch everything; None when the budget ended it.
+
+        The first query of a read always runs to its end, so that every read makes progress: keep it small. So do
+        queries before it that are a part of it.
+        """
+        if self._is_first:
+            self._is_first = is_part
+            return await link.fetch(sql, parameters, limit_s=READ_LIMIT_S)
+        rest_s = self._deadline - time.monotonic()
+        if rest_s <= 0:
+            return None
+        try:
+            # The server ends it by itself a second later at most: it knows whole seconds only.
+            async with asyncio.timeout(rest_s):
+                return await link.fetch(sql, parameters, limit_s=rest_s)
+        except (TimeoutError, OutOfTime):
+            return None
+
+
+class ClickhouseSession:
+    """`storage.relational.session.Session` over a link, of one state of the store. Made by `begin`."""
+
+    def __init__(
+        self, link: Link, dialect: Dialect, state: State, names: Names, known_counts: KnownCounts, budget: Budget
+    ) -> None:
+        self.link = link
+        self.dialect = dialect
+        self.known_counts = known_counts
+        self._state = state
+        self._names = names
+        self._budget = budget
+
+    @classmethod
+    async def begin(
+        cls, link: Link, commits: Commits, names: Names, known_counts: KnownCounts, budget_s: float
+    ) -> Self:
+        """Begin a read of what is committed now."""
+        known = await commits.read(link)
+        return cls(link, dialect(known.condition()), known.state, names, known_counts, Budget(budget_s))
+
+    def limited(self, seconds: float) -> Self:
+        return type(self)(self.link, self.dialect, self._state, self._names, self.known_counts, Budget(seconds))
+
+    async def state(self) -> State:
+        return self._state
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
+        return await self.link.fetch(sql, parameters, limit_s=READ_LIMIT_S)
+
+    async def fetch_in_budget(self, sql: str, parameters: Parameters) -> Rows | None:
+        return await self._budget.fetch(self.link, sql, parameters)
+
+    async def fetch_part(self, sql: str, parameters: Parameters) -> Rows | None:
+        return await self._budget.fetch(self.link, sql, parameters, is_part=True)
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self._budget.ends_next
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)
+
+    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
+        raise AssertionError(f"bug: a shared write met ClickHouse: {sql}")
+
+    async def ids_of(self, texts: Texts) -> Mapping[str, Mapping[str, int]]:
+        return {column: {text: text_id(column, text) for text in values} for column, values in texts.items()}
+
+    async def text_of(self, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
+        return await self._names.load(self.link, ids)
+
+    async def seq_ends(self) -> Range:
+        return Range(self._state.purged_through_seq + 1, self._state.last_seq)
+
+    async def where_id(self, record_id: bytes) -> Where:
+        milliseconds = id_ms(record_id)
+        seqs = await self.seqs_of_ids(Range(milliseconds, milliseconds))
+        text = f"id = $1 AND seq BETWEEN {seqs.first} AND {seqs.last} AND {self.dialect.committed}"
+        return Where(text, (record_id,))
+
+    async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
+        where = await self._where(filter, first_parameter)
+        plain = await self._where(filter, 1)
+        return (
+            None if where is None or plain is None else Selection(self, where, first_parameter, plain, Sieve.of(filter))
+        )
+
+    async def rows_by_id(self, filter: Filter, whole: Range) -> "SelectionById | None":
+        where = await self._where(filter, 1)
+        return None if where is None else SelectionById(self, where, Sieve.of(filter), whole)
+
+    async def records(self, rows: Rows) -> list[Record]:
+        texts = await self._names.load(self.link, numbers_of(rows))
+        return [decode(row, texts) for row in rows]
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        return {}
+
+    async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
+        rows = await self.fetch_part(f"SELECT seq FROM records WHERE {where.text}", where.parameters)
+        return None if rows is None else [seq for (seq,) in rows]
+
+    async def _where(self, filter: Filter, first_parameter: int) -> Where | None:
+        if not is_storable(filter.text or ""):
+            return None
+        ids = await self.ids_of(filter_texts(filter))
+        others = replace(filter, text=None)
+        where = filter_conditions(others, ids, self.dialect, first_parameter=first_parameter)
+        if where is None or not filter.text:
+            return where
+        text = text_condition(f"${first_parameter + len(where.parameters)}")
+        return Where(f"{where.text} AND {text}", (*where.parameters, lower_ascii(filter.text)))
+
+    async def seqs_of_ids(self, ms: Range) -> Range:
+        """Find between which `seq`s all rows are that were received between two moments."""
+        rows = await self.link.fetch(_SPANS_OF_IDS, (ms.first, ms.last, self._state.last_seq), limit_s=READ_LIMIT_S)
+        first, last = rows[0] if rows else (None, None)
+        return Range(1, 0) if first is None else Range(first, last)
+
+
+class Selection:
+    """Rows in slices of `seq`."""
+
+    def __init__(
+        self, session: ClickhouseSession, where: Where, first_parameter: int, plain: Where, sieve: Sieve | None
+    ) -> None:
+        """Select the rows of a condition.
+
+        Args:
+            session: To read from.
+            where: The conditions on rows, numbered from `first_parameter`.
+            first_parameter: The number of its first parameter.
+            plain: The same numbered from 1.
+            sieve: What rows must fulfil beside it.
+        """
+        self._session = session
+        self._where = where
+        self._first_parameter = first_parameter
+        self._plain = plain
+        self._sieve = sieve
+
+    @property
+    def first_rows(self) -> int | None:
+        return None if self._sieve is None else SLICE_ROWS
+
+    def order_by(self, order: Order) -> str:
+        return f"ORDER BY seq {order}"
+
+    async def within(self, part: Range) -> Where | None:
+        return await self._sifted(f"seq BETWEEN {part.first} AND {part.last}")
+
+    async def _sifted(self, bounds: str) -> Where | None:
+        where = Where(f"{self._where.text} AND {bounds}", self._where.parameters)
+        if self._sieve is None:
+            return where
+        plain = Where(f"{self._plain.text} AND {bounds}", self._plain.parameters)
+        found = await self._sieve.pass_through(self._session, plain)
+        if found is None:
+            return None
+        return passed(where, found, self._session.dialect, first_parameter=self._first_parameter)
+
+
+class SelectionById(Selection):
+    """Rows of a range of `seq` in slices of ids."""
+
+    def __init__(self, session: ClickhouseSession, where: Where, sieve: Sieve | None, whole: Range) -> None:
+        super().__init__(session, where, 1, where, sieve)
+        self._whole = whole
+
+    def order_by(self, order: Order) -> str:
+        return f"ORDER BY id {order}"
+
+    async def within(self, part: Range) -> Where | None:
+        first, last = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
+        seqs = await self._session.seqs_of_ids(Range(id_ms(first), id_ms(last)))
+        within = Range(max(seqs.first, self._whole.first), min(seqs.last, self._whole.last))
+        return await self._sifted(
+            f"seq BETWEEN {within.first} AND {within.last} AND id BETWEEN {literal(first)} AND {literal(last)}"
+        )

@@ -1,0 +1,92 @@
+"""Which rows belong to commits: those up to the last `seq`, of attempts that were committed.
+
+Strategy: attempts rise, so an attempt between two commits that follow each other came to nothing, and rows that it left
+behind are left out by its number. Commits are read once and remembered; a read asks for newer ones only. Where many
+attempts came to nothing, as with sidecars that take turns, the server looks attempts up in the journal.
+
+Invariant: the condition of a moment holds for exactly the rows of commits up to its `last_seq`, now and later.
+"""
+
+# ruff: noqa: S608 -- identifiers come from here, every value is a number
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from storage.clickhouse.link import Link
+from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
+from storage.clickhouse.writes.epochs import LIMIT_S
+from storage.record import now_us
+from storage.relational.session import State
+from storage.relational.time_ranges import DAY_HOURS, DAY_US
+from storage.relational.usage import HAS_EVENTS
+
+MAX_RANGES: Final = 32
+"""Of dead attempts that a condition names: each costs about 1 ns a row, to look an attempt up 10 ns."""
+_NEWER: Final = (
+    f"SELECT first_attempt, attempt, last_seq, {', '.join(UPKEEP)} FROM commits WHERE attempt > $1 ORDER BY attempt"
+)
+
+Attempts = tuple[int, int]
+"""The first and the last of some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The commits up to one."""
+
+    attempt: int = 0
+    """The newest."""
+    last_seq: int = 0
+    upkeep: Upkeep = field(default_factory=Upkeep)
+    dead: tuple[Attempts, ...] = ()
+    """Attempts that were not committed, up to `MAX_RANGES + 1` ranges."""
+    joined: tuple[Attempts, ...] = ()
+    """Attempts whose commits were put together into one row."""
+
+    @property
+    def state(self) -> State:
+        """The state of the store by then."""
+        # What was counted of a range is remembered: of today by the hour, so that an hour is all that changes.
+        today = now_us() // DAY_US * DAY_HOURS
+        return State(
+            last_seq=self.last_seq, capped_dimensions=HAS_EVENTS, key_version=0, folded_until=today,
+            **self.upkeep._asdict(),
+        )  # fmt: skip
+
+    def condition(self) -> str:
+        """Write the condition on rows of any table of batches, without parameters."""
+        within = f"seq BETWEEN {self.upkeep.purged_through_seq + 1} AND {self.last_seq}"
+        if len(self.dead) <= MAX_RANGES:
+            return f"({within}{''.join(f' AND NOT {_between(some)}' for some in self.dead)})"
+        known = "".join(f" OR {_between(some)}" for some in self.joined)
+        return f"({within} AND (attempt IN (SELECT attempt FROM commits){known}))"
+
+
+class Commits:
+    """The commits of one store, as far as they were read."""
+
+    def __init__(self) -> None:
+        self._known = Committed()
+
+    async def read(self, link: Link) -> Committed:
+        """Return all commits there are by now."""
+        known = self._known
+        rows = await link.fetch(_NEWER, (known.attempt,), limit_s=LIMIT_S)
+        if not rows:
+            return known
+        dead, joined, before = list(known.dead), list(known.joined), known.attempt
+        for first_attempt, attempt, *_ in rows:
+            if first_attempt > before + 1 and len(dead) <= MAX_RANGES:
+                dead.append((before + 1, first_attempt - 1))
+            if first_attempt < attempt:
+                joined.append((first_attempt, attempt))
+            before = attempt
+        _, _, last_seq, *upkeep = rows[-1]
+        newest = Committed(before, last_seq, Upkeep(*upkeep), tuple(dead), tuple(joined))
+        if newest.attempt > self._known.attempt:
+            self._known = newest
+        return newest
+
+
+def _between(attempts: Attempts) -> str:
+    return "(attempt BETWEEN {} AND {})".format(*attempts)

@@ -1,0 +1,183 @@
+"""The ClickHouse store: batches behind the journal, one after the other, and reads of what it says is committed.
+
+Strategy: a read asks for the newest commits and then reads only rows of theirs, so every answer sees one state of the
+store. Four reads run at a time; what workers wait for does not wait behind them. There are no rollups and no index of
+words: a server that stores columns counts rows, and looks into text, by itself.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, Self, TypeVar
+
+from storage.base import Kept
+from storage.clickhouse.address import Address
+from storage.clickhouse.dictionary import Names
+from storage.clickhouse.features import Features
+from storage.clickhouse.link import Link
+from storage.clickhouse.reads.session import READ_LIMIT_S, ClickhouseSession
+from storage.clickhouse.reads.visible import Commits
+from storage.clickhouse.register import keys, meta, views
+from storage.clickhouse.register.register import Register
+from storage.clickhouse.tables import SCHEMA_VERSION, create
+from storage.clickhouse.writes.batches import BatchStore
+from storage.errors import StorageUnavailable
+from storage.keys import ApiKey, KeyChanges, KeyUpdate
+from storage.purge import Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
+from storage.query import Filter
+from storage.record import Batch, Position
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.store import RelationalStorage
+from storage.search.view import PutView, View
+
+T = TypeVar("T")
+
+READERS: Final = 4
+READ_BUDGET_S: Final = 2.0
+"""More than that of other stores: each statement takes some 5 ms before it begins."""
+_SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase()"
+
+
+class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
+    """`storage.base.Storage` over one ClickHouse database. Made by `open`, which returns it ready."""
+
+    def __init__(self, link: Link, features: Features, register: Register, *, read_budget_s: float) -> None:
+        super().__init__("clickhouse", link.address.location, SCHEMA_VERSION)
+        self._link = link
+        self._read_budget_s = read_budget_s
+        self._batches = BatchStore(link, features)
+        self._register = register
+        self._writing = asyncio.Lock()
+        self._reading = asyncio.Semaphore(READERS)
+        self._commits = Commits()
+        self._names = Names()
+        self._known_counts = KnownCounts()
+
+    @classmethod
+    async def open(cls, address: Address, *, read_budget_s: float = READ_BUDGET_S) -> Self:
+        """Open a database, making the tables that are not there. The caller closes the store.
+
+        Raises:
+            StorageUnavailable: It cannot be opened at present.
+        """
+        link = Link(address)
+        try:
+            features = await create(link)
+            register = Register(link)
+            await register.create()
+        except BaseException:
+            await link.close()
+            raise
+        return cls(link, features, register, read_budget_s=read_budget_s)
+
+    async def commit(self, batch: Batch) -> int:
+        async with self._writing:
+            return await self._batches.store(batch)
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        async with self._writing:
+            return await self._batches.positions(instance)
+
+    async def keys(self) -> list[ApiKey]:
+        return await keys.read_keys(self._register)
+
+    async def key_version(self) -> int:
+        return await keys.key_version(self._register)
+
+    async def create_key(self, key: ApiKey) -> None:
+        await keys.create_key(self._register, key)
+
+    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
+        return await keys.update_key(self._register, key_id, changes)
+
+    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
+        return await keys.delete_key(self._register, key_id, at_us)
+
+    async def touch_keys(self, uses: Mapping[str, int]) -> None:
+        await keys.touch_keys(self._register, uses)
+
+    async def meta(self, name: str) -> str | None:
+        return await meta.read_meta(self._register, name)
+
+    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
+        return await meta.put_meta(self._register, name, value, replace=replace)
+
+    async def views(self, owner: str) -> list[View]:
+        return await views.read_views(self._register, owner)
+
+    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
+        return await views.put_view(self._register, owner, view, replaced)
+
+    async def delete_view(self, owner: str, name: str) -> bool:
+        return await views.delete_view(self._register, owner, name)
+
+    async def index_text(self) -> TextStep:
+        return TextStep(0, is_done=True)
+
+    async def drop_text_index(self) -> TextStep:
+        return TextStep(0, is_done=True)
+
+    async def text_index(self) -> TextIndex:
+        return TextIndex(waiting=0, size_bytes=0)
+
+    async def retention(self) -> RetentionState:
+        raise _not_yet("retention")
+
+    async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        raise _not_yet("retention")
+
+    async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
+        raise _not_yet("retention")
+
+    async def purge(self, max_rows: int) -> Purged:
+        raise _not_yet("retention")
+
+    async def trim(self, max_rows: int) -> Trimmed:
+        raise _not_yet("the cap on size")
+
+    async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
+        raise _not_yet("erasure")
+
+    async def reclaim(self) -> None:
+        pass  # the server merges parts by itself
+
+    async def vacuum(self) -> None:
+        pass
+
+    async def is_in_place(self) -> bool:
+        return True
+
+    async def kept(self) -> Kept:
+        return {}
+
+    async def keep(self, kept: Kept) -> None:
+        assert not kept, "bug: nothing replaces a server"
+
+    async def close(self) -> None:
+        async with self._writing:
+            if not self._link.is_closed:
+                await self._batches.close()
+            await self._link.close()
+
+    async def _read(self, work: Callable[[ClickhouseSession], Awaitable[T]]) -> T:
+        async with self._reading:
+            return await work(await self._session())
+
+    async def _read_soon(self, work: Callable[[ClickhouseSession], Awaitable[T]]) -> T:
+        return await work(await self._session())
+
+    async def _write(self, work: Callable[[ClickhouseSession], Awaitable[T]]) -> T:
+        async with self._writing:
+            return await work(await self._session())
+
+    async def _size_bytes(self, session: ClickhouseSession) -> int:
+        [(size_bytes,)] = await self._link.fetch(_SIZE, limit_s=READ_LIMIT_S)
+        return int(size_bytes)
+
+    async def _session(self) -> ClickhouseSession:
+        return await ClickhouseSession.begin(
+            self._link, self._commits, self._names, self._known_counts, self._read_budget_s
+        )
+
+
+def _not_yet(what: str) -> StorageUnavailable:
+    return StorageUnavailable(f"clickhouse: {what} is being built")
