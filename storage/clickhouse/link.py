@@ -158,7 +158,10 @@ class Link:
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
             self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, keepalive_timeout=_IDLE_S),
+                # The system's resolver: the other one starts a thread that nobody ends.
+                connector=aiohttp.TCPConnector(
+                    resolver=aiohttp.ThreadedResolver(), limit=_MAX_CONNECTIONS, keepalive_timeout=_IDLE_S
+                ),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
                 headers={"X-ClickHouse-User": self.address.user, "X-ClickHouse-Key": self.address.password},
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -19,8 +19,6 @@ MISSING: Final[dict[str, str]] = {
     "test_payloads_of_every_size_are_kept": _WRITES,
     "test_payloads_of_unknown_rows_are_left_out": _WRITES,
     "test_purged_calls_are_not_counted": _RETENTION,
-    "test_text_finds_conversations": _WRITES,
-    "test_text_in_many_blocks": _WRITES,
     "test_the_purge_floor_hides_what_is_older": _RETENTION,
     "test_tools_and_text": _WRITES,
     "test_top_groups_by_what_heads_and_bodies_hold": _WRITES,

@@ -8,10 +8,9 @@ from typing import Any, Final
 from storage.clickhouse.reads.buckets import bucket_of
 from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, rollups, to_counts, tool_rollups
 from storage.relational.packing import COLUMNS
-from storage.relational.sql import CALL_KINDS, DIMENSIONS, Dialect
+from storage.relational.sql import CALL_KINDS, Dialect
 
 _NO_SEQ: Final = -1
-_ERROR_TYPE: Final = DIMENSIONS.index("error_type")
 _SCAN_ROWS: Final = 200_000
 """Some 5 ms, as much as a statement without any."""
 
@@ -22,12 +21,6 @@ def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
         return f"lower({column}) = {add(parts[0])}"
     pattern = "%".join(part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for part in parts)
     return f"lower({column}) LIKE {add(pattern)}"
-
-
-def text_condition(mark: str) -> str:
-    """Write the condition that path or error type contain the lower-case text at a mark, without regard to case."""
-    errors = f"SELECT id FROM dictionary WHERE kind = {_ERROR_TYPE} AND position(lower(value), {mark}) > 0"
-    return f"(ifNull(position(lower(path), {mark}), 0) > 0 OR error_type IN ({errors}))"
 
 
 def dialect(committed: str = "") -> Dialect:

@@ -4,12 +4,10 @@ Strategy: there are no transactions, so a session reads the end of the journal f
 afterwards carries the condition on rows that were committed by then.
 """
 
-# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
-
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Self, TypeVar
 
 from storage.clickhouse.answers import OutOfTime
@@ -17,7 +15,8 @@ from storage.clickhouse.codec import decode, numbers_of
 from storage.clickhouse.dictionary import Names, text_id
 from storage.clickhouse.link import Link
 from storage.clickhouse.literals import literal
-from storage.clickhouse.reads.dialect import dialect, text_condition
+from storage.clickhouse.reads.dialect import dialect
+from storage.clickhouse.reads.texts import can_have, text_condition
 from storage.clickhouse.reads.visible import Commits
 from storage.query import Filter, Order
 from storage.record import Payload, Record
@@ -25,7 +24,7 @@ from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
 from storage.relational.session import Parameters, Rows, State
-from storage.relational.slices import Range
+from storage.relational.slices import FIRST_SLICE, Range
 from storage.relational.sql import Dialect, Texts, Where, is_storable
 from storage.search.patterns import lower_ascii
 
@@ -134,13 +133,15 @@ class ClickhouseSession:
     async def rows_by_seq(self, filter: Filter, first_parameter: int = 1) -> "Selection | None":
         where = await self._where(filter, first_parameter)
         plain = await self._where(filter, 1)
-        return (
-            None if where is None or plain is None else Selection(self, where, first_parameter, plain, Sieve.of(filter))
-        )
+        if where is None or plain is None:
+            return None
+        return Selection(self, Found(where, first_parameter, plain, filter.text, Sieve.of(filter)))
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> "SelectionById | None":
         where = await self._where(filter, 1)
-        return None if where is None else SelectionById(self, where, Sieve.of(filter), whole)
+        if where is None:
+            return None
+        return SelectionById(self, Found(where, 1, where, filter.text, Sieve.of(filter)), whole)
 
     async def records(self, rows: Rows) -> list[Record]:
         texts = await self._names.load(self.link, numbers_of(rows))
@@ -150,19 +151,14 @@ class ClickhouseSession:
         return {}
 
     async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
-        rows = await self.fetch_part(f"SELECT seq FROM records WHERE {where.text}", where.parameters)
-        return None if rows is None else [seq for (seq,) in rows]
+        return await can_have(self, where, words)
 
     async def _where(self, filter: Filter, first_parameter: int) -> Where | None:
         if not is_storable(filter.text or ""):
             return None
         ids = await self.ids_of(filter_texts(filter))
         others = replace(filter, text=None)
-        where = filter_conditions(others, ids, self.dialect, first_parameter=first_parameter)
-        if where is None or not filter.text:
-            return where
-        text = text_condition(f"${first_parameter + len(where.parameters)}")
-        return Where(f"{where.text} AND {text}", (*where.parameters, lower_ascii(filter.text)))
+        return filter_conditions(others, ids, self.dialect, first_parameter=first_parameter)
 
     async def seqs_of_ids(self, ms: Range) -> Range:
         """Find between which `seq`s all rows are that were received between two moments."""
@@ -171,53 +167,64 @@ class ClickhouseSession:
         return Range(1, 0) if first is None else Range(first, last)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A filter as conditions, and what must be looked for beside them."""
+
+    where: Where
+    first_parameter: int
+    plain: Where
+    """The conditions numbered from 1."""
+    text: str | None
+    """To be found in path, error type or bodies."""
+    sieve: Sieve | None
+
+
 class Selection:
     """Rows in slices of `seq`."""
 
-    def __init__(
-        self, session: ClickhouseSession, where: Where, first_parameter: int, plain: Where, sieve: Sieve | None
-    ) -> None:
-        """Select the rows of a condition.
-
-        Args:
-            session: To read from.
-            where: The conditions on rows, numbered from `first_parameter`.
-            first_parameter: The number of its first parameter.
-            plain: The same numbered from 1.
-            sieve: What rows must fulfil beside it.
-        """
+    def __init__(self, session: ClickhouseSession, found: Found) -> None:
         self._session = session
-        self._where = where
-        self._first_parameter = first_parameter
-        self._plain = plain
-        self._sieve = sieve
+        self._found = found
 
     @property
     def first_rows(self) -> int | None:
-        return None if self._sieve is None else SLICE_ROWS
+        if self._found.sieve is not None:
+            return SLICE_ROWS
+        return FIRST_SLICE if self._found.text else None
 
     def order_by(self, order: Order) -> str:
         return f"ORDER BY seq {order}"
 
     async def within(self, part: Range) -> Where | None:
-        return await self._sifted(f"seq BETWEEN {part.first} AND {part.last}")
+        return await self._sifted(part)
 
-    async def _sifted(self, bounds: str) -> Where | None:
-        where = Where(f"{self._where.text} AND {bounds}", self._where.parameters)
-        if self._sieve is None:
+    async def _sifted(self, seqs: Range, also: str = "") -> Where | None:
+        found = self._found
+        bounds = f"seq BETWEEN {seqs.first} AND {seqs.last}{also}"
+        where = await self._bounded(found.where, found.first_parameter, seqs, bounds)
+        if found.sieve is None:
             return where
-        plain = Where(f"{self._plain.text} AND {bounds}", self._plain.parameters)
-        found = await self._sieve.pass_through(self._session, plain)
-        if found is None:
+        passing = await found.sieve.pass_through(self._session, await self._bounded(found.plain, 1, seqs, bounds))
+        if passing is None:
             return None
-        return passed(where, found, self._session.dialect, first_parameter=self._first_parameter)
+        return passed(where, passing, self._session.dialect, first_parameter=found.first_parameter)
+
+    async def _bounded(self, where: Where, first_parameter: int, seqs: Range, bounds: str) -> Where:
+        where = Where(f"{where.text} AND {bounds}", where.parameters)
+        if not self._found.text:
+            return where
+        mark = f"${first_parameter + len(where.parameters)}"
+        committed, state = self._session.dialect.committed, await self._session.state()
+        text = text_condition(mark, seqs, committed, state)
+        return Where(f"{where.text} AND {text}", (*where.parameters, lower_ascii(self._found.text)))
 
 
 class SelectionById(Selection):
     """Rows of a range of `seq` in slices of ids."""
 
-    def __init__(self, session: ClickhouseSession, where: Where, sieve: Sieve | None, whole: Range) -> None:
-        super().__init__(session, where, 1, where, sieve)
+    def __init__(self, session: ClickhouseSession, found: Found, whole: Range) -> None:
+        super().__init__(session, found)
         self._whole = whole
 
     def order_by(self, order: Order) -> str:
@@ -227,6 +234,4 @@ class SelectionById(Selection):
         first, last = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
         seqs = await self._session.seqs_of_ids(Range(id_ms(first), id_ms(last)))
         within = Range(max(seqs.first, self._whole.first), min(seqs.last, self._whole.last))
-        return await self._sifted(
-            f"seq BETWEEN {within.first} AND {within.last} AND id BETWEEN {literal(first)} AND {literal(last)}"
-        )
+        return await self._sifted(within, f" AND id BETWEEN {literal(first)} AND {literal(last)}")
