@@ -214,8 +214,13 @@ def check_keys_url(keys_url: str, url: str) -> None:
 
 
 def is_postgres(url: str) -> bool:
-    """Whether a URL names a store that other sidecars may write, too."""
+    """Whether a URL names a store on Postgres."""
     return url.partition(":")[0] in ("postgresql", "postgres")
+
+
+def is_shared(url: str) -> bool:
+    """Whether a URL names a store that other sidecars may write, too."""
+    return url.partition(":")[0] not in ("memory", "sqlite")
 
 
 async def hear_commits(listen_url: str, own: str, on_news: Callable[[], object]) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 from api.stream.tail import Tail
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.settings.model import Settings
-from storage.backends import hear_commits, is_postgres
+from storage.backends import hear_commits, is_shared
 from storage.base import Storage
 from storage.errors import StorageUnavailable
 
@@ -77,7 +77,7 @@ async def follow_tail(settings: Settings, tail: Tail, storage: Storage, data: Da
         if settings.storage.listen_url:
             listening = hear_commits(settings.storage.listen_url, data.instance, news.set)
             tasks.create_task(listening, name="listen to commits")
-        await keep_tail(tail, storage, data.path, is_shared=is_postgres(settings.storage.url), news=news)
+        await keep_tail(tail, storage, data.path, is_shared=is_shared(settings.storage.url), news=news)
 
 
 async def keep_tail(

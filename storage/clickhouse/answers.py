@@ -23,6 +23,7 @@ _ABOUT_A_VALUE: Final = frozenset({
 })  # fmt: skip
 _OUT_OF_TIME: Final = 159
 _IS_THERE: Final = 57
+_IS_NOT_THERE: Final = 60
 _DENIED: Final = frozenset({192, 193, 194, 497, 516})
 """Unknown user, wrong password, required password, not enough privileges, authentication failed."""
 _MAX_TEXT: Final = 500
@@ -37,6 +38,10 @@ class AlreadyThere(StorageUnavailable):
     """The table to be made is there already: somebody else made it."""
 
 
+class NotThere(StorageUnavailable):
+    """A table is not there; of `system.tables`: it was dropped while it was read."""
+
+
 def error_of(body: bytes, status: int) -> StorageError:
     """Read the answer to a statement that failed."""
     code, text = code_of(body), _text(body)
@@ -44,6 +49,8 @@ def error_of(body: bytes, status: int) -> StorageError:
         return OutOfTime(f"clickhouse: {text}")
     if code == _IS_THERE:
         return AlreadyThere(f"clickhouse: {text}")
+    if code == _IS_NOT_THERE:
+        return NotThere(f"clickhouse: {text}")
     if code in _ABOUT_A_VALUE:
         return StorageRejected(f"clickhouse refused a value: {text}")
     if code in _DENIED:

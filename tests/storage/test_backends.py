@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.backends import check_url, open_storage
+from storage.backends import check_url, is_shared, open_storage
 
 POSTGRES = (
     "postgresql:///db",
@@ -64,6 +64,12 @@ async def test_a_path_is_relative_to_the_data_directory(tmp_path: Path) -> None:
         assert (await store.info()).location == str(absolute)
     assert absolute.exists()
     assert not (tmp_path / "unused").exists()
+
+
+def test_stores_that_others_write_are_known() -> None:
+    """Streams over them look for what others have committed."""
+    shared = ("postgresql://h/d", "postgres://h/d", "clickhouse://h/d", "clickhouses://h/d")
+    assert [is_shared(url) for url in (*shared, "sqlite:///a.db", "memory:")] == [True] * 4 + [False] * 2
 
 
 async def test_memory_needs_no_place(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ Strategy: an epoch is a table, because to create one is the only step that every
 want it. Commits say in their statement of which epoch they are, and the server stores nothing where a newer one has
 begun (`IS_NEWEST`). Who begins an epoch waits until no commit of an older one is running: what starts later sees it.
 A writer leaves an epoch to whoever has it until that one had a turn, a commit, or gave it up; or has done nothing for
-`PATIENCE_S`, as one that was killed.
+`PATIENCE_S`, as one that was killed. Those who wait are in a queue (`waiting.py`).
 
 Invariant: when `begin` returns, what was committed before is settled, and nobody else commits until a newer epoch.
 """
@@ -13,15 +13,19 @@ Invariant: when `begin` returns, what was committed before is settled, and nobod
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
-from storage.clickhouse.answers import AlreadyThere
+from storage.clickhouse.answers import AlreadyThere, NotThere
 from storage.clickhouse.link import Link
 from storage.clickhouse.native import Column
+from storage.clickhouse.writes.waiting import EPOCH, LOOK_AGAIN_S, Waiting, epochs_of, new_ticket
 from storage.errors import StorageUnavailable
+
+T = TypeVar("T")
 
 PATIENCE_S: Final = 5.0
 """How long an epoch in which nothing happens is left to its writer."""
@@ -32,16 +36,15 @@ IS_NEWEST: Final = (
     "WHERE database = currentDatabase() AND substring(name, 1, 6) = 'epoch_') = {}"
 )
 """Condition that the epoch at the mark `{}` is the newest."""
-_NUMBERS: Final = (
-    "SELECT toUInt64OrZero(substring(name, 7)) FROM system.tables "
-    "WHERE database = currentDatabase() AND substring(name, 1, 6) = 'epoch_'"
+_LOOK: Final = (
+    "SELECT name, (SELECT max(attempt) FROM commits) FROM system.tables "
+    "WHERE database = currentDatabase() AND (substring(name, 1, 6) = 'epoch_' OR substring(name, 1, 5) = 'turn_')"
 )
+_TRIES: Final = 5
 _RUNNING: Final = (
     "SELECT count() FROM system.processes WHERE substring(query_id, 1, $1) = $2 "
     "AND toUInt64OrZero(splitByChar('-', query_id)[3]) < $3"
 )
-_LOOK_AGAIN_S: Final = 0.01
-_MAX_PAUSE_S: Final = 0.25
 
 
 class Epochs:
@@ -54,6 +57,8 @@ class Epochs:
         self._mark = f"sidelog-{blake2b(link.address.database.encode(), digest_size=8).hexdigest()}-"
         self.own = 0
         """The newest epoch that this writer began; 0 before the first. A newer one may have begun since."""
+        self.has_others = False
+        """Whether others wanted to write when it began."""
 
     def query_id(self) -> str:
         """Name a statement that commits in the own epoch."""
@@ -66,45 +71,56 @@ class Epochs:
             StorageUnavailable: The server does not answer, or others had all the turns.
         """
         ends_at = self._clock() + PATIENCE_S + LIMIT_S
-        while True:
-            newest = await self._await_turn(ends_at)
-            try:
-                await self._link.execute(
-                    f"CREATE TABLE {_name(newest + 1)} (gone UInt8) ENGINE = TinyLog", limit_s=LIMIT_S
-                )
-                break
-            except AlreadyThere:
-                continue
-        self.own = newest + 1
+        waiting = Waiting(self._clock())
+        try:
+            while True:
+                numbers = await self._await_turn(waiting, ends_at)
+                own = max(numbers, default=0) + 1
+                try:
+                    await self._create(_name(own))
+                    break
+                except AlreadyThere:
+                    continue
+        finally:
+            if waiting.ticket:
+                with suppress(StorageUnavailable):  # it grows stale by itself
+                    await self._drop(waiting.ticket)
+        self.own = own
+        self.has_others = bool(waiting.ticket or waiting.others)
         await self._await_older()
-        await self._forget_older()
+        # The one before stays: whoever waits for it may still look whether it had its turn.
+        for name in (*(_name(number) for number in numbers if number < own - 1), *waiting.stale):
+            await self._drop(name)
+
+    async def is_newest(self) -> bool:
+        """Whether no other epoch has begun since the own one."""
+        names, _ = await self._look()
+        return max(epochs_of(names), default=0) == self.own
 
     async def give_up(self) -> None:
         """Let others begin an epoch at once: this writer commits nothing now."""
         await self._link.insert(_name(self.own), [Column("gone", "UInt8", [1])], limit_s=LIMIT_S)
 
-    async def _await_turn(self, ends_at: float) -> int:
-        watched, since, pause_s = -1, self._clock(), _LOOK_AGAIN_S
+    async def _await_turn(self, waiting: Waiting, ends_at: float) -> list[int]:
+        """Wait until the newest epoch may be followed, and by us; returns the numbers of those there are."""
         while True:
-            numbers = await self._numbers()
+            names, attempt = await self._look()
+            numbers, now = epochs_of(names), self._clock()
             newest = max(numbers, default=0)
-            if newest in (0, self.own) or await self._had_turn(newest):
-                return newest
-            if newest != watched:
-                watched, since = newest, self._clock()
-            elif self._clock() - since > PATIENCE_S:
-                return newest
-            if self._clock() > ends_at:
+            waiting.note(newest, names, now)
+            is_free = newest in (0, self.own) or attempt >> EPOCH_SHIFT == newest
+            if not is_free and waiting.place == 0:
+                is_free = await self._is_given_up(newest)
+            if waiting.may_follow(now, PATIENCE_S, is_free=is_free):
+                return numbers
+            if now > ends_at:
                 raise StorageUnavailable("clickhouse: other sidecars write to this database without a pause")
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
+            if not waiting.ticket:
+                waiting.ticket = new_ticket()
+                await self._create(waiting.ticket)
+            await asyncio.sleep(waiting.pause_s)
 
-    async def _had_turn(self, epoch: int) -> bool:
-        first, until = epoch << EPOCH_SHIFT, epoch + 1 << EPOCH_SHIFT
-        sql = "SELECT count() FROM commits WHERE attempt >= $1 AND attempt < $2"
-        [(commits,)] = await self._link.fetch(sql, (first, until), limit_s=LIMIT_S)
-        if commits:
-            return True
+    async def _is_given_up(self, epoch: int) -> bool:
         try:
             [(given_up,)] = await self._link.fetch(f"SELECT count() FROM {_name(epoch)}", limit_s=LIMIT_S)
         except StorageUnavailable:
@@ -119,21 +135,34 @@ class Epochs:
         while (await self._link.fetch(_RUNNING, parameters, limit_s=LIMIT_S))[0][0]:
             if self._clock() > ends_at:
                 raise StorageUnavailable(f"clickhouse: a commit of another sidecar is running for {LIMIT_S:g} s")
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(LOOK_AGAIN_S)
 
-    async def _forget_older(self) -> None:
-        # The one before stays: whoever waits for it may still look whether it had its turn.
-        for number in sorted(await self._numbers()):
-            if number < self.own - 1:
-                await self._link.execute(f"DROP TABLE IF EXISTS {_name(number)}", limit_s=LIMIT_S)
+    async def _look(self) -> tuple[list[str], int]:
+        """Read the names of epochs and tickets, and the newest attempt that was committed."""
+        rows = await over_tables(lambda: self._link.fetch(_LOOK, limit_s=LIMIT_S))
+        return [name for name, _ in rows], rows[0][1] or 0 if rows else 0
 
-    async def _numbers(self) -> list[int]:
-        return [number for (number,) in await self._link.fetch(_NUMBERS, limit_s=LIMIT_S)]
+    async def _create(self, name: str) -> None:
+        await self._link.execute(f"CREATE TABLE {name} (gone UInt8) ENGINE = TinyLog", limit_s=LIMIT_S)
+
+    async def _drop(self, name: str) -> None:
+        await self._link.execute(f"DROP TABLE IF EXISTS {name}", limit_s=LIMIT_S)
 
 
 EPOCH_SHIFT: Final = 32
 """An attempt is the number of its epoch, and below it its own within that."""
 
 
+async def over_tables(run: Callable[[], Awaitable[T]]) -> T:
+    """Run a statement that reads `system.tables`, again where a table is dropped meanwhile.
+
+    Version 18 then refuses the statement as a whole: it has done nothing.
+    """
+    for _ in range(_TRIES):
+        with suppress(NotThere):
+            return await run()
+    return await run()
+
+
 def _name(epoch: int) -> str:
-    return f"epoch_{epoch}"
+    return f"{EPOCH}{epoch}"

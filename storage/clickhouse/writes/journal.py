@@ -15,13 +15,14 @@ See docs/decisions/0014-a-row-commits-a-batch.md.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 
 from storage.clickhouse.link import Link
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
-from storage.clickhouse.writes.epochs import EPOCH_SHIFT, IS_NEWEST, LIMIT_S, Epochs
+from storage.clickhouse.writes.epochs import EPOCH_SHIFT, IS_NEWEST, LIMIT_S, Epochs, over_tables
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.record import Position
 
@@ -125,6 +126,9 @@ class Journal:
         Raises:
             StorageUnavailable: Nothing is settled; to be tried again.
         """
+        if self._is_current and self._epochs.has_others:
+            # To look is cheaper than to insert rows in vain.
+            self._is_current = await self._epochs.is_newest()
         if not self._is_current:
             await self._epochs.begin()
             await self._settle()
@@ -184,7 +188,8 @@ class Journal:
         self._is_current, self._doubt = False, turn
         settings = {"query_id": self._epochs.query_id()}
         try:
-            await self._link.execute(_COMMIT, parameters, limit_s=LIMIT_S, settings=settings)
+            commit = partial(self._link.execute, _COMMIT, parameters, limit_s=LIMIT_S, settings=settings)
+            await over_tables(commit)
         except StorageRejected:
             # A parameter without a literal: nothing was sent.
             self._is_current, self._doubt = True, None

@@ -197,6 +197,19 @@ async def test_writers_take_turns(link: Link) -> None:
         assert (await (await writer(link)).positions(name))[SOURCE].offset == 5
 
 
+async def test_one_who_died_in_the_queue_holds_up_nobody(link: Link) -> None:
+    """Others pass it over, and take away what it left behind."""
+    async with another(link.address) as second:
+        mine, yours = await writer(link), await writer(second)
+        await mine.commit(work(link, "1"))
+        await link.execute("CREATE TABLE turn_0000000000000000001_dead (gone UInt8) ENGINE = TinyLog", limit_s=30)
+        await yours.commit(work(second, "2", instance="b"))
+        await mine.commit(work(link, "3"))
+    assert await seen(link) == ["1", "2", "3"]
+    tables = await link.fetch("SELECT name FROM system.tables WHERE database = currentDatabase()", limit_s=30)
+    assert not [name for (name,) in tables if name.startswith("turn_")]
+
+
 async def test_an_epoch_in_which_nothing_happens_is_waited_for(link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer that was killed before its first commit holds up the next one for a while, and not for ever."""
     monkeypatch.setattr("storage.clickhouse.writes.epochs.PATIENCE_S", 0.3)
