@@ -1,4 +1,4 @@
-"""What every run shares: bytecode that is kept, and the order of the files."""
+"""What every run shares: no limits of time on examples, bytecode that is kept, and the order of the files."""
 
 import os
 import sys
@@ -6,8 +6,13 @@ from collections import Counter
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.contract import clickhouse
+
+# How long an example takes depends on what else the machine does: on busy ones the suite must pass, too.
+settings.register_profile("usual", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("usual")
 
 
 def pytest_configure() -> None:

@@ -210,7 +210,7 @@ async def test_a_store_that_is_away_is_503_in_every_dialect(world: World, client
     assert (await client.get("/healthz")).status == 200
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from(
         [

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.access.principal import Credential, Principal
@@ -165,7 +165,7 @@ async def answers(world: World, shapes: list[tuple[bool, bool, bool, int]], quer
 
 
 @pytest.mark.parametrize("principal", PRINCIPALS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12)
 @given(shapes=SHAPES, query=st.sampled_from(QUERIES))
 async def test_nothing_foreign_is_to_be_seen(
     principal: str, shapes: list[tuple[bool, bool, bool, int]], query: str

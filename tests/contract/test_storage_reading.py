@@ -176,14 +176,14 @@ def test_every_field_of_a_filter_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=12, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_a_field_restricts_as_it_says(reader: Reader, name: str, data: st.DataObject) -> None:
     """Each field of a filter alone finds and counts what it means."""
     reader.check(replace(Filter(kind="all"), **{name: data.draw(FIELDS[name])}))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=150, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(data=st.data())
 def test_fields_restrict_together(reader: Reader, data: st.DataObject) -> None:
     """Fields of a filter hold together, in pairs and threes."""

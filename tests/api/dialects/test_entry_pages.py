@@ -47,7 +47,7 @@ def entry_queries(draw: st.DrawFn) -> EntryQuery:
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(kinds=st.lists(st.booleans(), max_size=40), query=entry_queries())
 def test_a_page_is_a_slice_of_the_whole_log(kinds: list[bool], query: EntryQuery) -> None:
     """Offset, last and afterId, both orders and any choice of halves agree with plain slicing."""

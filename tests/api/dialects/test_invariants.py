@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.access.stream_limits import StreamLimits
@@ -49,7 +49,7 @@ async def read(client: Client, path: str) -> dict[str, Any]:
     return answer
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(shapes=LOGS)
 async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> None:
     """Sums of statistics, ids and pairs, order, units: as the documents have them, and the same in each of them."""
@@ -151,7 +151,7 @@ def make_tool_calls(shapes: list[dict[str, Any]]) -> list[ToolCall]:
     return calls
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(
     shapes=TOOL_CALLS,
     sort=st.sampled_from(["timestamp", "latency", "cost"]),

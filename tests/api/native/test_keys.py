@@ -166,7 +166,7 @@ async def test_keys_have_an_end(world: World, client: Client, monkeypatch: pytes
     assert (await send(client, "POST", "/api/keys", {"name": "m"}))[0] == 201
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.sampled_from(("name", "scopes", "agents", "expires_at", "disabled", "project", "user_id", "other")),

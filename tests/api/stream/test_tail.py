@@ -138,7 +138,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=STEPS, max_entries=st.integers(1, 12))
 async def test_nothing_is_lost_or_doubled(steps: list[tuple[object, ...]], max_entries: int) -> None:
     """Every client gets exactly its entries since it came, in order, over laps, disconnects and restarts."""

@@ -148,7 +148,7 @@ def outcome_of(builder: RecordBuilder, descriptor: Descriptor, entry: tuple[byte
         return type(error).__name__
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(exchanges(), max_size=6), st.sampled_from([SETTINGS, TRACING]))
 def test_records_are_those_of_the_long_way(entries: list[tuple[bytes, bytes]], chosen: Settings) -> None:
     """Whatever an exchange is like, at first sight and later, and what is remembered of others."""

@@ -59,7 +59,7 @@ def alone(builder: RecordBuilder, entries: list[tuple[bytes, bytes]], descriptor
             yield builder.build(CapturedExchange(*entry), descriptor)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(ENTRIES), max_size=12))
 def test_stages_change_nothing(descriptor: Descriptor, entries: list[tuple[bytes, bytes]]) -> None:
     """Neither the records nor what is remembered between them, whatever fails or is built apart."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from proxy.ring.inflight import (
     BODY_BYTES,
@@ -90,7 +90,6 @@ def test_a_full_table_counts_what_it_cannot_note(segment: Segment) -> None:
     assert fill(writer, 9) == 3
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=4000), st.binary(max_size=4000), st.binary(max_size=46), st.integers(0, (1 << 32) - 1))
 def test_heads_and_bodies_are_kept_up_to_their_limits(head: bytes, body: bytes, client: bytes, route: int) -> None:
     """Anything fits: head and body are cut at their limits, and a cut head says so."""
@@ -181,7 +180,6 @@ def test_a_slot_that_changes_while_it_is_copied_is_read_again(segment: Segment) 
 
 
 @given(st.binary(min_size=200, max_size=200))
-@settings(deadline=None)
 def test_any_bytes_are_scanned_without_an_error(raw: bytes) -> None:
     """A damaged table gives nonsense of bounded size, not a crash."""
     segment = Segment.create(None, b"", ring_bytes=4096, counter_cells=1, inflight_slots=2)

@@ -36,7 +36,7 @@ def test_only_what_is_shorter_is_mended(ring: Segment) -> None:
     assert file_bytes(os.pread(ring.fd, PAGE, 0)) == whole(ring)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data())
 def test_what_lies_before_the_cut_is_read_and_the_rest_is_counted(tmp_path: Path, data: st.DataObject) -> None:
     """Wherever the cut is, over laps and while the producer goes on; every entry that is read is whole."""

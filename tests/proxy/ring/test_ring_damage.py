@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from proxy.ring.ring import PREFIX, WRAP, RingReader, RingWriter
 from proxy.ring.segment import Segment
@@ -75,7 +75,6 @@ def test_damage_over_many_records_counts_them_all(segment: Segment) -> None:
     assert (untold.corrupt_records, untold.taken) == (1, 20)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 300), min_size=1, max_size=40),
     st.lists(st.tuples(st.integers(0, 4000), st.binary(min_size=1, max_size=90)), max_size=4),

@@ -124,4 +124,4 @@ class RingMachine(RuleBasedStateMachine):
 
 
 TestRing = RingMachine.TestCase
-TestRing.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestRing.settings = settings(max_examples=120, stateful_step_count=40)

@@ -311,5 +311,5 @@ class SpoolModel(RuleBasedStateMachine):
 def test_the_spool_is_a_queue_that_survives(tmp_path: Path) -> None:
     """Whatever the order of writes, replays and starts, it holds exactly what was written and not replayed."""
     SpoolModel.directory = tmp_path
-    run_state_machine_as_test(SpoolModel, settings=settings(max_examples=10, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(SpoolModel, settings=settings(max_examples=10, stateful_step_count=20))
     assert SpoolModel.has_written  # the model compares after each step

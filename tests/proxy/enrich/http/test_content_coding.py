@@ -9,7 +9,7 @@ from functools import partial
 import brotli  # type: ignore[import-untyped]
 import pytest
 from backports import zstd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.http.content_coding import (
@@ -52,7 +52,6 @@ def test_round_trip(coding: str, data: bytes) -> None:
 
 
 @codings
-@settings(deadline=None)
 @given(cut=st.integers(0, 2000))
 def test_truncated_input_gives_the_decodable_prefix(coding: str, cut: int) -> None:
     """A prefix of the data, said to be incomplete, or nothing at all."""

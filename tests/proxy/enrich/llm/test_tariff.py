@@ -48,7 +48,7 @@ def test_every_model_of_the_list() -> None:
             assert ours(tariff, counts) == ours(tariff, counts) == listed(prices, counts), (prices, counts)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(
     st.integers(0, len(PRICES) - 1),
     st.lists(

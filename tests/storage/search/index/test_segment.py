@@ -12,7 +12,7 @@ TERMS = st.integers(0, 0xFFFFFFFF)
 
 
 @given(st.lists(st.sets(TERMS, max_size=30), min_size=1, max_size=MAX_CELLS), st.lists(TERMS, max_size=5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_no_cell_is_missing(cells: list[set[int]], others: list[int]) -> None:
     """Whatever the terms of the cells are, each is found; what is not there nearly never."""
     parts = list(merged([packed(sorted(terms)) for terms in cells]))

@@ -43,7 +43,6 @@ def check(text: str) -> None:
                 assert terms_of(phrase_need(phrase)) <= told, (phrase, text)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_no_word_is_missing(text: str) -> None:
     """Words as they are written, behind escapes, within JSON, JSON in JSON and addresses."""
@@ -53,7 +52,7 @@ def test_no_word_is_missing(text: str) -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=100_000, deadline=None)
+@settings(max_examples=100_000)
 @given(TEXTS)
 def test_no_word_is_missing_of_very_many_texts(text: str) -> None:
     """The same, of a hundred thousand texts."""
