@@ -38,7 +38,7 @@ test: check ## format, lint, types, layers, and the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL)
 
 test-clickhouse: $(VENV)/.dev ## the storage contract over ClickHouse, Debian's server and a current engine
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m clickhouse tests/contract tests/api/test_hostile.py
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py
 
 MAX_RETESTS := 10
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_reload import reload
-from tests.support import postgres
+from tests.support import clickhouse, postgres
 from tests.support.sidelog import Sidelog, await_pids, eventually, free_port
 from tests.support.upstream import running, service
 
@@ -59,10 +59,23 @@ def ask(sidelog: Sidelog, path: str) -> str:
     return record
 
 
-def test_what_others_record_is_shown(tmp_path: Path, upstream: str) -> None:
+@pytest.fixture(params=["postgres", pytest.param("clickhouse", marks=pytest.mark.clickhouse)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store that several may use."""
+    if request.param == "clickhouse":
+        return clickhouse.url("debian", tmp_path)
+    return asyncio.run(postgres.database(tmp_path))
+
+
+def writer(directory: Path, upstream: str, url: str) -> Sidelog:
+    """A sidelog that records into a store, and keeps all of it."""
+    environ = {"SIDELOG_STORAGE__URL": url, "SIDELOG_RETENTION__MAX_BYTES": "0"}
+    return Sidelog(directory / "writes", upstream, environ=environ)
+
+
+def test_what_others_record_is_shown(tmp_path: Path, upstream: str, url: str) -> None:
     """Lists, single records, figures and keys are those of the store; ports, workers and rings there are none."""
-    url = asyncio.run(postgres.database(tmp_path))
-    writes = Sidelog(tmp_path / "writes", upstream, environ={"SIDELOG_STORAGE__URL": url})
+    writes = writer(tmp_path, upstream, url)
     with writes, Viewer(tmp_path / "shows", url) as shows:
         record = ask(writes, "/seen")
         assert [found["path"] for found in shows.records()] == ["/seen"]
@@ -81,10 +94,9 @@ def test_what_others_record_is_shown(tmp_path: Path, upstream: str) -> None:
         assert "sidelog_storage_up 1.0" in metrics
 
 
-def test_streams_follow_the_writers(tmp_path: Path, upstream: str) -> None:
+def test_streams_follow_the_writers(tmp_path: Path, upstream: str, url: str) -> None:
     """Whoever follows it sees what another sidecar commits later."""
-    url = asyncio.run(postgres.database(tmp_path))
-    writes = Sidelog(tmp_path / "writes", upstream, environ={"SIDELOG_STORAGE__URL": url})
+    writes = writer(tmp_path, upstream, url)
     with writes, Viewer(tmp_path / "shows", url) as shows:
         stream = HTTPConnection("127.0.0.1", shows.admin_port, timeout=60)
         stream.request("GET", "/api/records/stream", headers={"Authorization": f"Bearer {shows.token}"})
