@@ -218,8 +218,8 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     )  # fmt: skip
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(
-        status, writer, workers, places, DataFiles(data.path), keys if settings.keys.url else None,
-        has_data_port=settings.proxy.data_port,
+        status, writer, workers, places, DataFiles(data.path), keys,
+        own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,
     )  # fmt: skip
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)

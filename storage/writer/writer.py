@@ -182,7 +182,8 @@ class Writer:
             pending.discard_stored(known)
         if self._spool is not None:
             self._spool.reconcile(stored)
-        self.availability.retry_at_s = 0.0
+        # It has just answered; who has nothing to store would not find out.
+        self.availability.note_up()
         self._wake.set()
 
     async def _step(self) -> bool:

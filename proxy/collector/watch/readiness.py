@@ -28,17 +28,19 @@ class Readiness:
         workers: Workers,
         places: Places,
         files: DataFiles,
-        keys: KeyPublisher | None = None,
+        keys: KeyPublisher,
         *,
+        own_keys: bool = False,
         has_data_port: bool = True,
     ) -> None:
-        """Put together what is given; `keys` where they are in a store of their own."""
+        """Put together what is given; with `own_keys` they are in a store of their own."""
         self._status = status
         self._writer = writer
         self._workers = workers
         self._places = places
         self._files = files
         self._keys = keys
+        self._own_keys = own_keys
         self._has_data_port = has_data_port
 
     def answer(self) -> tuple[bool, dict[str, object]]:
@@ -51,7 +53,10 @@ class Readiness:
             against.append("no worker accepts connections")
         against += [f"nobody reads the ring of {name}: its records are lost when it ends" for name in workers.unread]
         away = [] if self._writer.is_storage_up else ["store"]
-        away += ["store of API keys"] if self._keys is not None and self._keys.reason else []
+        if self._keys.reason and self._own_keys:
+            away.append("store of API keys")
+        elif self._keys.reason and not self._has_data_port:
+            away = ["store"]  # nothing is written that would tell
         gone = self._places.gone
         members: dict[str, object] = {"draining": self._status.is_draining, "degraded": bool(away or gone)}
         if not self._has_data_port:

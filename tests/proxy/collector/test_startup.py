@@ -306,6 +306,21 @@ async def test_an_address_that_cannot_be_read_ends_the_start(place: Place) -> No
     shutil.rmtree(place.path / "rings")
 
 
+async def test_a_store_that_comes_later_is_there_for_who_stores_nothing(place: Place) -> None:
+    """Without a data port, or without traffic: that it is back is known at once."""
+    place.settings = msgspec.structs.replace(
+        place.settings, proxy=msgspec.structs.replace(place.settings.proxy, data_port=False)
+    )
+    place.take_away()
+    async with place.collecting() as plane:
+        assert plane.readiness.answer()[1]["away"] == ["store"]
+        place.bring_back()
+        await until(lambda: not plane.readiness.answer()[1]["degraded"])
+        assert plane.status.describe()["writer"]["batches"]["stored"] == 0  # type: ignore[index]
+    place.worker.die()
+    shutil.rmtree(place.path / "rings")
+
+
 async def test_keys_are_kept_in_a_store_of_their_own(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     """Records go where they always went; keys that are left there open nothing, which is said; one store is closed."""
     async with await open_storage("sqlite:///store/sidelog.db", place.path) as store:

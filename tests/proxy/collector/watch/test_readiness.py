@@ -32,12 +32,16 @@ class World:
         self.places = Places({}, {})
         anything: Any = self.fake
         self.workers = Workers({}, lambda: self.now_s)
-        self.readiness = Readiness(anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent))
+        self.readiness = Readiness(
+            anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent), anything
+        )
 
     def other(self, **options: Any) -> Readiness:
         """Another over the same."""
         anything: Any = self.fake
-        return Readiness(anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent), **options)
+        return Readiness(
+            anything, anything, self.workers, self.places, DataFiles(Path(__file__).parent), anything, **options
+        )
 
 
 def test_without_a_supervisor_one_who_answers_is_ready() -> None:
@@ -80,7 +84,7 @@ def test_keys_that_are_away_degrade() -> None:
     """Workers keep those they have: traffic may come."""
     world = World()
     world.fake.reason = "refused"
-    is_ready, members = world.other(keys=world.fake).answer()
+    is_ready, members = world.other(own_keys=True).answer()
     assert is_ready
     assert (members["degraded"], members["away"]) == (True, ["store of API keys"])
 
@@ -91,6 +95,8 @@ def test_without_a_data_port_no_worker_is_missed() -> None:
     world.workers.update("[]")
     readiness = world.other(has_data_port=False)
     assert readiness.answer() == (True, {"draining": False, "degraded": False, "data_port": False})
+    world.fake.reason = "refused"
+    assert readiness.answer()[1]["away"] == ["store"]
 
 
 def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:
