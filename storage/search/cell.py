@@ -7,7 +7,7 @@ list without a number stands for that place in each of its items.
 Invariant: only what is stored is read, which is redacted; a body that was cut says so, and is not guessed at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Literal
@@ -111,7 +111,28 @@ def _document(head: bytes) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # it reads four times as deep as it writes
+        return "".join(islice(_pieces(value), MAX_CELL_CHARACTERS + 1))
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """Write JSON piece by piece, each a character at least: as deep as what is taken of it is long."""
+    if isinstance(value, dict) and value:
+        for number, (name, member) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{orjson.dumps(name).decode()}:"
+            yield from _pieces(member)
+        yield "}"
+    elif isinstance(value, list) and value:
+        for number, item in enumerate(value):
+            yield "," if number else "["
+            yield from _pieces(item)
+        yield "]"
+    else:
+        yield orjson.dumps(value).decode()
 
 
 def _known(values: Sequence[str]) -> Cell:

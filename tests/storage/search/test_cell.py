@@ -55,6 +55,15 @@ def test_places(field: str, expected: Cell) -> None:
     assert Cells(payload(request, b'{"user": {"id": 7}}')).cell(field) == expected
 
 
+@pytest.mark.parametrize("depth", [30, 260, 1000])
+def test_deep_values(depth: int) -> None:
+    """What is nested deeper than JSON is written is shown as far as the rest is."""
+    inner = b'{"a": "\xc3\xa4", "b": [], "c": {}, "d": [1, null, true], "e":'
+    text = b'{"x": ' + inner * depth + b"7" + b"}" * depth + b"}"
+    whole = (inner * depth).decode().replace(" ", "")
+    assert Cells(payload(text)).cell("body.x") == Cell("known", whole[:MAX_CELL_CHARACTERS] + "…", is_cut=True)
+
+
 def test_why_there_is_no_value() -> None:
     """Cut, no JSON, not kept, no body: each is said, and what one body knows counts before that."""
     cut = Body(b'{"a": 1', b"}", 9000, True, None, None)
