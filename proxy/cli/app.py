@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 from typer import Option
 
-from proxy.cli.completion import Shell, shell_script
+from proxy.cli.completion import COMPLETE_VARIABLE, Shell, shell_script
 from proxy.cli.db_app import db_app
 from proxy.cli.keys_app import keys_app
 from proxy.cli.options import Config, DataDir, Json, Overrides, Url, with_settings
@@ -23,8 +23,6 @@ from proxy.cli.views_app import views_app
 from proxy.process.own_packages import foreign_package
 from proxy.settings.flags import FLAGS
 
-COMPLETE_VARIABLE: Final = "_SIDELOG_COMPLETE"
-"""By it a shell's completion script asks, as typer names it for this program."""
 READER_GONE: Final = 128 + signal.SIGPIPE
 
 

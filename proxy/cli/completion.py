@@ -2,8 +2,13 @@
 
 Strategy: names and fixed values are known here; others are asked of the sidelog that the options before name, for at
 most `MAX_WAIT_S`. Whatever goes wrong, nothing is offered and nothing is said: a shell has no place for errors.
+
+Invariant: values come from recorded traffic, so none is offered that a shell would take for more than text: bash puts
+what it is offered into the line as it stands. Names of views, which others may have given, are the same to it.
 """
 
+import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,9 +19,13 @@ import typer
 if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
 
+COMPLETE_VARIABLE: Final = "_SIDELOG_COMPLETE"
+"""By it a shell's completion script asks, as typer names it for this program."""
 MAX_WAIT_S: Final = 0.3
 _MAX_VALUES: Final = 50
 _SIGNS: Final = "-("
+_PLAIN: Final = re.compile(r"(?:[\w./:@%+=-]|\{\w*\})+")
+"""What is one word and nothing else to every shell, and to a search: names of endpoints with placeholders are, too."""
 
 _NO_SPACE: Final = '[[ "${COMPREPLY[0]}" == *[:.] ]] && compopt -o nospace'
 _ZSH: Final = r"""#compdef sidelog
@@ -67,7 +76,13 @@ def complete_search(ctx: typer.Context, incomplete: str) -> list[str]:
 def complete_view(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a view."""
     names = _asked(ctx, lambda admin: [view["name"] for view in admin.get_json("/api/views")["views"]])
-    return [name for name in names if name.startswith(incomplete)]
+    is_quoted = os.environ.get(COMPLETE_VARIABLE) != "complete_bash"
+    known = [name for name in names if name.startswith(incomplete)]
+    return [name for name in known if is_plain(name) or (is_quoted and name.isprintable())]
+
+
+def is_plain(text: str) -> bool:
+    return _PLAIN.fullmatch(text) is not None
 
 
 def search_completions(before: Sequence[str], incomplete: str, values: Values) -> list[str]:
@@ -108,8 +123,7 @@ def _values_of(name: str, typed: str, values: Values) -> list[str]:
         return []
     listed, comma, last = typed.rpartition(",")
     known = [*word.values, *(values(word.facet) if word.facet else ())]
-    # What needs quotes would not be read as it stands.
-    plain = (value for value in dict.fromkeys(known) if not any(character in ' "(),*\\' for character in value))
+    plain = (value for value in dict.fromkeys(known) if is_plain(value))
     return [f"{listed}{comma}{value}" for value in plain if value.startswith(last)][:_MAX_VALUES]
 
 

@@ -13,6 +13,7 @@ import typer
 
 from proxy.cli import app
 from proxy.cli.commands.config import to_toml
+from proxy.cli.completion import COMPLETE_VARIABLE
 from proxy.process.memfd import hand_over
 from proxy.process.version import BUILD, VERSION
 from proxy.settings.flags import FLAGS
@@ -86,8 +87,8 @@ def test_a_shell_completes_commands_and_options(
 ) -> None:
     """The script names the variable by which the shell asks, and what it asks is answered."""
     assert app.main(["completion", "bash"]) == 0
-    assert f"{app.COMPLETE_VARIABLE}=complete_bash" in capsys.readouterr().out
-    monkeypatch.setenv(app.COMPLETE_VARIABLE, "complete_bash")
+    assert f"{COMPLETE_VARIABLE}=complete_bash" in capsys.readouterr().out
+    monkeypatch.setenv(COMPLETE_VARIABLE, "complete_bash")
     for words, place, expected in (("sidelog que", "1", ["query"]), ("sidelog query --no-h", "2", ["--no-header"])):
         monkeypatch.setenv("COMP_WORDS", words)
         monkeypatch.setenv("COMP_CWORD", place)

@@ -44,6 +44,21 @@ def test_a_search_is_completed_at_its_end(before: list[str], incomplete: str, ex
     assert search_completions(before, incomplete, values) == expected
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["`id`", "$HOME", "${IFS}", "a;b", "a|b", "a&b", "a>b", "a<b", "it's", "~", "!1", "#", "a?", "[a]", "{a,b}",
+     "{1..9}", "a\nb", "a\tb", "\x1b[2J", "\u202e", "", "a b", 'a"b', "(a)", "a\\b", "a*"],
+)  # fmt: skip
+def test_nothing_is_offered_that_a_shell_takes_for_more_than_text(value: str) -> None:
+    """A client chooses what its model is called, and bash would run what it was offered."""
+    assert search_completions([], "model:", lambda facet: [value, "gpt-4o"]) == ["model:gpt-4o"]
+
+
+def test_endpoints_and_other_languages_are_offered() -> None:
+    names = ["/api/users/{id}", "/{}/x", "größe", "10.0.0.0/8", "2001:db8::1", "a@b.example", "100%", "a+b=c"]
+    assert search_completions([], "endpoint:", lambda facet: names) == [f"endpoint:{name}" for name in names]
+
+
 class _Sidelog(BaseHTTPRequestHandler):
     """Answers what a shell asks for."""
 
@@ -51,7 +66,8 @@ class _Sidelog(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         time.sleep(self.delay_s)
-        found: dict[str, Any] = {"views": [{"name": "slow"}, {"name": "fast"}]}
+        names = ["slow", "fast", "the `id`", "the \x1b[2J", "the slow"]
+        found: dict[str, Any] = {"views": [{"name": name} for name in names]}
         if self.path.startswith("/api/facets"):
             found = {"facets": {"service": [{"value": "orders", "count": 1}]}}
         body = json.dumps(found).encode()
@@ -78,12 +94,21 @@ def url() -> Iterator[str]:
 def offered(words: str, url: str) -> list[str]:
     """Ask as bash does."""
     given = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split("\n")) - 1), "_SIDELOG_COMPLETE": "complete_bash"}
+    return answered(given, url)
+
+
+def offered_to_fish(words: str, url: str) -> list[str]:
+    given = {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    return answered({**given, "_SIDELOG_COMPLETE": "complete_fish"}, url)
+
+
+def answered(given: dict[str, str], url: str) -> list[str]:
     environment = {**os.environ, **given, "SIDELOG_URL": url, "SIDELOG_TOKEN": "x"}
     run = subprocess.run(
         [sys.executable, "-m", "proxy"], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert run.stderr == ""
-    return run.stdout.split()
+    return [line for line in run.stdout.splitlines() if line]
 
 
 def test_a_shell_is_offered_values_of_the_running_sidelog(url: str) -> None:
@@ -92,6 +117,12 @@ def test_a_shell_is_offered_values_of_the_running_sidelog(url: str) -> None:
     assert offered("sidelog\nquery\n--view\ns", url) == ["slow"]
     assert offered("sidelog\nview\ndelete\nf", url) == ["fast"]
     assert offered("sidelog\nexport\ncsv\nstatu", url) == ["status:"]
+
+
+def test_only_shells_that_quote_are_offered_views_that_need_it(url: str) -> None:
+    """Bash would run what is between backticks; no terminal gets control characters."""
+    assert offered("sidelog\nview\ndelete\nthe", url) == []
+    assert offered_to_fish("sidelog view delete the", url) == ["the `id`", "the slow"]
 
 
 def test_where_nobody_answers_nothing_is_said(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
