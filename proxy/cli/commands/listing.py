@@ -96,7 +96,7 @@ def print_records(rows: Sequence[Row], view: View) -> None:
     """Print a table that fits the terminal; off a terminal it is as wide as it needs."""
     out = console()
     names = view.columns(out)
-    titles = [f"time {zone_name(view.zone)}" if name == "time" else name for name in names]
+    titles = [f"time {zone_name(view.zone)}" if name == "time" else visible_line(name) for name in names]
     cells = [[_cell(name, row, view, is_short=names is NARROW) for name in names] for row in rows]
     heads = titles if view.has_header else [""] * len(names)
     widths = [max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)]

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import console, say, say_json
-from proxy.process.terminal import visible
+from proxy.process.terminal import visible_line
 
 FACETS: Final = ("level", "project", "container", "service")
 BAR_CHARACTERS: Final = 24
@@ -58,7 +58,7 @@ def _print_usage(usage: Mapping[str, Any] | None) -> None:
     for name in ("calls", "input", "cached", "output", "reasoning", "cost"):
         table.add_column(name, justify="right")
     for row in (*usage["models"], {**usage, "provider": "all", "model": None}):
-        name = " ".join(visible(part) for part in (row["provider"], row["model"]) if part)
+        name = " ".join(visible_line(part) for part in (row["provider"], row["model"]) if part)
         counts = (row[key] for key in _COUNTS)
         table.add_row(name, *(f"{count:,}" for count in counts), f"${row['cost_usd']:,.4f}" if row["priced"] else "–")
     out = console()
@@ -88,7 +88,7 @@ def _print_values(name: str, values: list[dict[str, Any]]) -> None:
     for value in values:
         count = value["count"]
         bar = "━" * round(BAR_CHARACTERS * (count or 0) / most)
-        table.add_row(visible(str(value["value"])), "–" if count is None else f"{count:,}", bar)
+        table.add_row(visible_line(str(value["value"])), "–" if count is None else f"{count:,}", bar)
     out = console()
     out.print()
     out.print(table)
@@ -118,11 +118,11 @@ def _print_top(found: Mapping[str, Any]) -> None:
     rows = found["rows"]
     has_cost = any(row["cost_usd"] for row in rows)
     table = Table(box=None, pad_edge=False)
-    table.add_column(found["by"], no_wrap=True, overflow="ellipsis", min_width=16)
+    table.add_column(visible_line(found["by"]), no_wrap=True, overflow="ellipsis", min_width=16)
     for title in (*_TOP_TITLES, *(["cost"] if has_cost else [])):
         table.add_column(title, justify="right")
     for row in rows:
-        title = visible(" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part))
+        title = visible_line(" ".join(part for part in (row["method"], row["value"] or _WHY[row["state"]]) if part))
         cells = [
             f"{row['exchanges']:,}",
             f"{row['share']:.1%}",

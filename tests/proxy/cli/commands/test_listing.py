@@ -126,3 +126,9 @@ def test_headers_and_places_in_bodies_are_columns() -> None:
     row = {"status": 200, "fields": shown}
     assert selected(row, view) == {"status": 200, **shown}
     assert line_of(row, view, Console(file=io.StringIO(), width=200)).split() == ["200", "=1", "[not", "JSON]"]
+
+
+def test_titles_are_not_obeyed(terminal: Console) -> None:
+    """A view that somebody else saved may name any place in a body."""
+    print_records([record(fields={})], View(fields=("body.\x1b]0;mine\x07", "body.a\nb", "body.[/x]")))
+    assert plain(terminal).splitlines()[0].split() == ["body.\\x1b]0;mine\\x07", "body.a\\x0ab", "body.[/x]"]

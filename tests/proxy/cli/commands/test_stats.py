@@ -1,0 +1,27 @@
+"""Tables of counts: what names them comes from recorded traffic."""
+
+import pytest
+
+from proxy.cli.commands import stats
+
+LATENCY = {"p50": 1.0, "p95": 2.0, "estimated": False}
+ROW = {
+    "method": None, "state": "known", "share": 1.0, "exchanges": 3, "client_errors": 0, "server_errors": 0,
+    "response_bytes": 9, "cost_usd": 0.0, "duration_ms": LATENCY,
+}  # fmt: skip
+
+
+class _Client:
+    """Answers the groups of a place in bodies."""
+
+    def get_json(self, path: str, parameters: object) -> dict[str, object]:
+        rows = [{**ROW, "value": "one\ntwo  999  100.0%"}, {**ROW, "value": "\x1b[2J"}]
+        return {"by": "body.\x1b]0;mine\x07", "rows": rows, "values": 2, "complete": True, "seen": 6}
+
+
+def test_a_group_is_one_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither the values of a group nor the field that it is by."""
+    assert stats.run_top(_Client(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
+    title, *rows = capsys.readouterr().out.splitlines()
+    assert title.startswith("body.\\x1b]0;mine\\x07 ")
+    assert [row[:10].strip() for row in rows] == ["one\\x0atwo", "\\x1b[2J"]
