@@ -137,6 +137,8 @@ def _check_sqlite(url: SplitResult) -> str | None:
 
 
 def _check_postgres(url: SplitResult) -> str | None:
+    if "@" in url.path:
+        return f"{url.scheme}: an @ behind the host; / in a password is written %2F"
     if len(url.path) < 2 or "/" in url.path[1:]:
         return f"{url.scheme}: needs the name of a database, as in postgresql://user@host/sidelog"
     if url.fragment:

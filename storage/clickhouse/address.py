@@ -39,6 +39,8 @@ class Address:
             raise ValueError(
                 f"{url.scheme}: takes no options and no fragment; # and ? in a password are written %23, %3F"
             )
+        if "@" in url.path:
+            raise ValueError(f"{url.scheme}: an @ behind the host; / in a password is written %2F")
         database = unquote(url.path[1:])
         if "/" in url.path[1:] or "\0" in database:
             raise ValueError(f"{url.scheme}: needs the name of a database, as in {url.scheme}://user@host/sidelog")
