@@ -49,6 +49,7 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/tally.py": "the same, against the model of tests/support",
     "storage/clickhouse/reads": "the same, most of it with make test-clickhouse",
     "storage/clickhouse/store.py": "the same",
+    "storage/clickhouse/upkeep": "tests/storage/clickhouse/upkeep/test_upkeep.py, through a store",
     "storage/relational/blocks/read.py": "the same",
     "storage/relational/blocks/payloads.py": "the same: blocks are written and read back",
     "storage/relational/rollup_sql.py": "the same, against the model of tests/support",

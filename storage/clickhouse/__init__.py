@@ -1,1 +1,1 @@
-"""The ClickHouse backend, spoken to over HTTP. Retention, erasure and the cap on size are being built."""
+"""The ClickHouse backend, spoken to over HTTP."""

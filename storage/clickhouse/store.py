@@ -6,6 +6,7 @@ words: a server that stores columns counts rows, and looks into text, by itself.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Self, TypeVar
 
@@ -14,17 +15,21 @@ from storage.clickhouse.address import Address
 from storage.clickhouse.dictionary import Names
 from storage.clickhouse.features import Features
 from storage.clickhouse.link import Link
+from storage.clickhouse.reads import jobs
+from storage.clickhouse.reads.calls import waiting_calls
 from storage.clickhouse.reads.session import READ_LIMIT_S, ClickhouseSession
 from storage.clickhouse.reads.visible import Commits
 from storage.clickhouse.register import keys, meta, views
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.tables import SCHEMA_VERSION, create
+from storage.clickhouse.upkeep import erasures, floors, measure, trim
+from storage.clickhouse.upkeep.purge import Purge
+from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.writes.batches import BatchStore
-from storage.errors import StorageUnavailable
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
+from storage.purge import Erased, Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
 from storage.query import Filter
-from storage.record import Batch, Position
+from storage.record import Batch, Job, Position, ToolCall
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.store import RelationalStorage
 from storage.search.view import PutView, View
@@ -51,6 +56,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._commits = Commits()
         self._names = Names()
         self._known_counts = KnownCounts()
+        self._purge = Purge(link, self._change)
 
     @classmethod
     async def open(cls, address: Address, *, read_budget_s: float = READ_BUDGET_S) -> Self:
@@ -119,29 +125,52 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def text_index(self) -> TextIndex:
         return TextIndex(waiting=0, size_bytes=0)
 
+    async def waiting_calls(self, instance: str) -> list[ToolCall]:
+        return await self._read_soon(lambda session: waiting_calls(session, instance))
+
+    async def jobs(self, limit: int) -> list[Job]:
+        return await self._read_soon(lambda session: jobs.jobs(session, limit))
+
+    async def answers_of(self, record_id: bytes) -> list[bytes]:
+        return await self._read(lambda session: jobs.answers_of(session, record_id))
+
     async def retention(self) -> RetentionState:
-        raise _not_yet("retention")
+        return await self._read(lambda session: measure.retention(self._link, session))
 
     async def raise_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        raise _not_yet("retention")
+        await self._change(lambda upkeep: floors.raised(upkeep, purge_floor_us, body_floor_us))
 
     async def lower_floors(self, purge_floor_us: int, body_floor_us: int) -> None:
-        raise _not_yet("retention")
+        await self._change(lambda upkeep: floors.lowered(upkeep, purge_floor_us, body_floor_us))
 
     async def purge(self, max_rows: int) -> Purged:
-        raise _not_yet("retention")
+        return await self._read(lambda session: self._purge.purge(session, max_rows))
 
     async def trim(self, max_rows: int) -> Trimmed:
-        raise _not_yet("the cap on size")
+        return await self._read(lambda session: trim.trim(session, self._change, max_rows))
+
+    async def erase(self, filter: Filter) -> Erased:
+        erased = await super().erase(filter)
+        if erased.exchanges or erased.events:
+            await erasures.take_out(self._link)
+        return erased
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
-        raise _not_yet("erasure")
+        found, seqs = await self._read(lambda session: erasures.find_slice(session.limited(math.inf), filter, from_seq))
+        if seqs:
+            await erasures.hide(self._link, seqs)
+            await self._change(lambda upkeep: upkeep._replace(erasures=upkeep.erasures + 1))
+        return found
 
     async def reclaim(self) -> None:
-        pass  # the server merges parts by itself
+        await self._read(lambda session: trim.give_back(self._link, session))
 
     async def vacuum(self) -> None:
-        pass
+        pass  # the server merges parts by itself
+
+    async def _change(self, change: Callable[[Upkeep], Upkeep]) -> None:
+        async with self._writing:
+            await self._batches.journal.change(change)
 
     async def is_in_place(self) -> bool:
         return True
@@ -177,7 +206,3 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return await ClickhouseSession.begin(
             self._link, self._commits, self._names, self._known_counts, self._read_budget_s
         )
-
-
-def _not_yet(what: str) -> StorageUnavailable:
-    return StorageUnavailable(f"clickhouse: {what} is being built")

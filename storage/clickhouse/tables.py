@@ -13,6 +13,7 @@ from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.dictionary import DICTIONARY
 from storage.clickhouse.features import Features, read_features
 from storage.clickhouse.link import Link
+from storage.clickhouse.upkeep.erasures import ERASED
 from storage.clickhouse.writes.calls import CALL_TYPES, PLACE_BITS, WAITING_TYPES
 from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.clickhouse.writes.jobs import JOB_TYPES
@@ -46,6 +47,7 @@ async def create(link: Link) -> Features:
         _table("tool_calls", {"attempt": "UInt64", "place": "Int64"} | CALL_TYPES, "record_seq, place", seq, place),
         _table("waiting_calls", _NUMBERS | WAITING_TYPES, "instance, record_id, position, seq"),
         _table("jobs", _NUMBERS | JOB_TYPES, "id, seq, place"),
+        ERASED,
         _SPANS,
     ):
         await link.execute(statement, limit_s=LIMIT_S)

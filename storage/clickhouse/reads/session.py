@@ -16,6 +16,7 @@ from storage.clickhouse.dictionary import Names, text_id
 from storage.clickhouse.link import Link
 from storage.clickhouse.literals import literal
 from storage.clickhouse.reads.dialect import dialect
+from storage.clickhouse.reads.payloads import read_payloads
 from storage.clickhouse.reads.texts import can_have, text_condition
 from storage.clickhouse.reads.visible import Commits
 from storage.query import Filter, Order
@@ -148,7 +149,7 @@ class ClickhouseSession:
         return [decode(row, texts) for row in rows]
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        return {}
+        return await read_payloads(self, seqs)
 
     async def can_have(self, where: Where, words: Sequence[bytes]) -> list[int] | None:
         return await can_have(self, where, words)

@@ -56,6 +56,8 @@ class Committed:
     def condition(self) -> str:
         """Write the condition on rows of any table of batches, without parameters."""
         within = f"seq BETWEEN {self.upkeep.purged_through_seq + 1} AND {self.last_seq}"
+        if self.upkeep.erasures:
+            within += " AND seq NOT IN (SELECT seq FROM erased)"
         if len(self.dead) <= MAX_RANGES:
             return f"({within}{''.join(f' AND NOT {_between(some)}' for some in self.dead)})"
         known = "".join(f" OR {_between(some)}" for some in self.joined)

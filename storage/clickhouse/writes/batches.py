@@ -9,8 +9,8 @@ Invariant: after an exception nothing of the batch is known stored; who comes wi
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
 
 from storage.clickhouse.codec import columns_of
 from storage.clickhouse.dictionary import Dictionary, Values
@@ -25,8 +25,15 @@ from storage.clickhouse.writes.rows import Rows
 from storage.errors import StorageRejected
 from storage.record import Batch, Entry, Position
 from storage.relational.by_id import id_ms
+from storage.tools import ended_calls
 
 WRITE_LIMIT_S: Final = 60.0
+_CALLED: Final = (  # noqa: S608 -- identifiers come from here
+    "SELECT count() FROM tool_calls WHERE record_seq < $2 "
+    "AND record_seq >= (SELECT min(first_seq) FROM commits WHERE {since}) "
+    "AND attempt IN (SELECT attempt FROM commits WHERE {since}) "
+    "AND (record_id, position) IN (SELECT record_id, position FROM tool_calls WHERE record_seq >= $2 AND attempt = $3)"
+).format(since="max_id_ms >= $1 AND first_seq <= last_seq")
 Make = Callable[[Sequence[Entry]], Rows | None]
 _LOOP_ENTRIES: Final = 100
 """A batch with more is written as columns on a thread."""
@@ -38,6 +45,9 @@ _STORED: Final = (  # noqa: S608 -- identifiers come from here
 ).format(near="max_id_ms >= $1 AND min_id_ms <= $2 AND first_seq <= last_seq")
 
 
+Send = Callable[[Turn, Rows, "_Made"], Coroutine[Any, Any, None]]
+
+
 class BatchStore:
     """Stores batches, one at a time."""
 
@@ -47,6 +57,8 @@ class BatchStore:
         self._settings = features.insert_settings
         self.journal = Journal(link, Epochs(link))
         self._dictionary = Dictionary(link)
+        self._senders: dict[str, Send] = {"records": self._send_records, "tool_calls": self._send_calls}
+        """Table → what inserts its rows and looks whether they are stored already; others need no look."""
         self._attempt = 0
         """The newest attempt to store the entries below."""
         self._doubtful: list[Entry] = []
@@ -95,7 +107,7 @@ class BatchStore:
         try:
             async with asyncio.TaskGroup() as sending:
                 while (rows := await made.table(number)) is not None:
-                    send = self._send if number else self._send_records
+                    send = self._senders.get(rows.table, self._send)
                     sending.create_task(send(turn, rows, made), name=f"insert {rows.table}")
                     number += 1
         except BaseExceptionGroup as group:
@@ -111,6 +123,14 @@ class BatchStore:
         [(stored,)] = await self._link.fetch(_STORED, parameters, limit_s=LIMIT_S)
         if stored:
             raise StorageRejected(f"{stored} of {len(made.entries)} ids are stored already")
+
+    async def _send_calls(self, turn: Turn, rows: Rows, made: "_Made") -> None:
+        await self._send(turn, rows, made)
+        asked_ms = min(id_ms(call.record_id) for entry in made.entries for call in ended_calls(entry))
+        parameters = (asked_ms, turn.first_seq, turn.attempt)
+        [(stored,)] = await self._link.fetch(_CALLED, parameters, limit_s=LIMIT_S)
+        if stored:
+            raise StorageRejected(f"{stored} tool calls are stored already")
 
     async def _resolve(self) -> None:
         await self.journal.begin()
@@ -172,6 +192,9 @@ _REST: Final[tuple[Make, ...]] = (heads_of, bodies_of, awaited_of, jobs_of)
 def _check_ids(entries: Sequence[Entry]) -> None:
     if len({entry.record.id for entry in entries}) < len(entries):
         raise StorageRejected("an id is in the batch twice")
+    calls = [(call.record_id, call.position) for entry in entries if entry.tool_calls for call in ended_calls(entry)]
+    if len(set(calls)) < len(calls):
+        raise StorageRejected("a tool call is in the batch twice")
 
 
 def _span(entries: Sequence[Entry]) -> Span:

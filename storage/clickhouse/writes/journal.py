@@ -158,6 +158,15 @@ class Journal:
                 return turn
         raise StorageUnavailable("clickhouse: other sidecars took every turn to write to this database")
 
+    async def change(self, change: Callable[[Upkeep], Upkeep]) -> None:
+        """Commit a change of what is true of the store beside its rows, if it is one."""
+        was_current = self._is_current
+        await self.begin()
+        if change(self._upkeep) != self._upkeep:
+            await self.commit(Work("", 0, NO_SPAN, {}, (), _insert_nothing, change))
+        elif not was_current:
+            await self._epochs.give_up()
+
     async def positions(self, instance: str) -> Positions:
         """Read the positions of one sidecar, when no commit can change them that was sent before."""
         was_current = self._is_current
@@ -218,6 +227,10 @@ class Journal:
             rows = await self._link.fetch(_POSITIONS, (instance,), limit_s=LIMIT_S)
             known = self._positions[instance] = bytes.fromhex(rows[0][0]) if rows else _NOWHERE
         return known
+
+
+async def _insert_nothing(turn: Turn) -> None:
+    pass
 
 
 async def read_end(link: Link) -> tuple[int, Upkeep]:

@@ -126,12 +126,12 @@ async def _visible(session: Session, then: str, parameters: Parameters, purge_fl
 
 async def _calls(session: Session, rows: Rows) -> list[ToolCall]:
     text = await session.text_of({number for row in rows for number in row[FIRST_REPEATED:]})
-    body_floor_us = (await session.state()).body_floor_us
+    state = await session.state()
     return [
         make_call(
             _plain(Row(*row[1:FIRST_REPEATED]), session.dialect),
             [text[number] for number in row[FIRST_REPEATED:]],
-            body_floor_us,
+            state.body_floor_us if row[0] > state.bodies_through_seq else MAX_INT,
         )
         for row in rows
     ]
@@ -166,4 +166,8 @@ async def _rollup_where(session: Session, filter: ToolFilter) -> Where | None:
 async def _where(session: Session, filter: ToolFilter) -> Where | None:
     state = await session.state()
     ids = await session.ids_of(texts(filter))
-    return conditions(filter, ids, session.dialect, state.purge_floor_us, state.body_floor_us)
+    where = conditions(filter, ids, session.dialect, state.purge_floor_us, state.body_floor_us)
+    if where is None or not filter.content or not state.bodies_through_seq:
+        return where
+    # What the cap on size took need not be gone from the rows.
+    return Where(f"{where.text} AND record_seq > {state.bodies_through_seq}", where.parameters)

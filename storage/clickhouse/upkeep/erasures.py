@@ -1,0 +1,78 @@
+"""Erasing the records of a filter: shown to nobody at once, taken out of the server's parts in its own time.
+
+Strategy: the `seq`s found are kept in a table of their own, which every read leaves out; then mutations take the rows
+out of all tables. When the server is done with them, and none is left, the `seq`s are forgotten, slice by slice as they
+were found. A mutation that came to nothing is begun again.
+"""
+
+# ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
+
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from storage.clickhouse.link import Link
+from storage.clickhouse.native import Column
+from storage.clickhouse.upkeep.parts import SEQ, delete, is_busy
+from storage.clickhouse.writes.epochs import LIMIT_S
+from storage.purge import Slice
+from storage.query import Filter
+from storage.relational.reads.scan import seq_range
+from storage.relational.session import Session
+from storage.relational.slices import Range
+
+ERASED: Final = "CREATE TABLE IF NOT EXISTS erased (seq Int64, slice Int64) ENGINE = MergeTree ORDER BY seq"
+_SLICE_ROWS: Final = 1_000_000
+"""Rows looked at for one slice, unless they have to be looked at here."""
+_AMONG: Final = "{} IN (SELECT seq FROM erased)"
+
+
+async def find_slice(session: Session, filter: Filter, from_seq: int) -> tuple[Slice, list[int]]:
+    """Find the first records of a filter from a `seq` on; returns what they are, and their `seq`s.
+
+    Args:
+        session: With a budget that does not end.
+        filter: What to erase.
+        from_seq: Where to begin.
+    """
+    found = await session.rows_by_seq(filter)
+    whole = await seq_range(session, filter)
+    first = max(from_seq, whole.first)
+    if found is None or first > whole.last:
+        return Slice(0, 0, None), []
+    part = Range(first, min(first + (found.first_rows or _SLICE_ROWS) - 1, whole.last))
+    where = await found.within(part)
+    assert where is not None, "bug: a budget without end has ended"
+    rows = await session.fetch(f"SELECT seq, kind FROM records WHERE {where.text}", where.parameters)
+    events = sum(kind for _, kind in rows)
+    next_seq = part.last + 1 if part.last < whole.last else None
+    return Slice(len(rows) - events, events, next_seq), [seq for seq, _ in rows]
+
+
+async def hide(link: Link, seqs: Sequence[int]) -> None:
+    """Show some records to nobody any more."""
+    numbers = [secrets.randbits(63)] * len(seqs)
+    columns = Column("seq", "Int64", seqs), Column("slice", "Int64", numbers)
+    await link.insert("erased", columns, limit_s=LIMIT_S)
+
+
+async def take_out(link: Link) -> None:
+    """Have the server take the rows of hidden records out of all tables."""
+    for table, seq in SEQ.items():
+        await delete(link, table, _AMONG.format(seq))
+
+
+async def forget_erased(link: Link) -> bool:
+    """Forget the records that were taken out; True when none is left that was not."""
+    slices = [number for (number,) in await link.fetch("SELECT DISTINCT slice FROM erased", limit_s=LIMIT_S)]
+    if not slices:
+        return True
+    if await is_busy(link):
+        return False
+    counts = " UNION ALL ".join(f"SELECT count() FROM {table} WHERE {_AMONG.format(seq)}" for table, seq in SEQ.items())
+    left = sum(count for (count,) in await link.fetch(counts, limit_s=LIMIT_S))
+    if left:
+        await take_out(link)
+        return False
+    await delete(link, "erased", "slice IN $1", (slices,))
+    return True

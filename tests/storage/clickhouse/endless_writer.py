@@ -1,0 +1,50 @@
+"""A writer to be killed: `python -m tests.storage.clickhouse.endless_writer URL SEED` stores batches where it left off.
+
+Record n has the path `/n`, and heads and bodies; the position of its source says how many there are. It prints a line
+when it begins.
+"""
+
+import asyncio
+import random
+import sys
+import time
+from typing import Final
+from urllib.parse import urlsplit
+
+from storage.clickhouse.address import Address
+from storage.clickhouse.link import Link
+from storage.clickhouse.tables import create
+from storage.clickhouse.writes.batches import BatchStore
+from storage.errors import StorageUnavailable
+from storage.record import Batch, Entry, Position, new_id
+from tests.storage.samples import SOURCE, make_payload, make_record
+
+INSTANCE: Final = "sidecar-1"
+
+
+async def write(url: str, seed: int) -> None:
+    """Store batches of all sizes until killed; a server that is away is asked again."""
+    chance = random.Random(seed)
+    link = Link(Address.of(urlsplit(url)))
+    store = BatchStore(link, await create(link))
+    positions = await store.positions(INSTANCE)
+    sys.stdout.write("begun\n")
+    sys.stdout.flush()
+    number = positions.get(SOURCE, Position()).offset
+    while True:
+        entries = []
+        for _ in range(chance.choice((1, 10, 200))):
+            record_id = new_id(time.time_ns(), chance.getrandbits(42), number & 0xFFFFF)
+            entries.append(Entry(make_record(id=record_id, path=f"/{number}"), make_payload(number)))
+            number += 1
+        batch = Batch(INSTANCE, entries, {SOURCE: Position(offset=number, taken=number, stored=number)})
+        while True:
+            try:
+                await store.store(batch)
+                break
+            except StorageUnavailable:
+                await asyncio.sleep(0.02)
+
+
+if __name__ == "__main__":
+    asyncio.run(write(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,74 @@
+"""Kills, of whoever writes and of the server, at any moment: every record is there once, as the position says."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.clickhouse import Server, own_server
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def writing(url: str, seed: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A writer that is killed at the end; it has begun."""
+    command = ["setpriv", "--pdeathsig=KILL", "--", sys.executable, "-m", "tests.storage.clickhouse.endless_writer"]
+    with subprocess.Popen([*command, url, str(seed)], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def check(server: Server, database: str) -> int:
+    """Compare rows with the journal; returns how many there are."""
+    last = int(server.ask(f"SELECT max(last_seq) FROM {database}.commits"))
+    if not last:
+        return 0
+    live = f"attempt IN (SELECT attempt FROM {database}.commits)"
+    for table, what in (("records", "path"), ("heads", "seq"), ("bodies", "seq")):
+        counts = f"count(), uniqExact({what}), min(seq), max(seq)"
+        found = server.ask(f"SELECT {counts} FROM {database}.{table} WHERE {live}")
+        assert found.split() == [str(last), str(last), "1", str(last)], table
+    newest = f"SELECT toUInt64(substring(path, 2)) FROM {database}.records WHERE seq = {last} AND {live}"
+    assert int(server.ask(newest)) == last - 1
+    return last
+
+
+def test_writers_that_are_killed(engine: Server) -> None:
+    """Each goes on where the store says, whatever the one before left behind."""
+    database, chance = engine.database(), random.Random(11)
+    rows = 0
+    for seed in range(8):
+        with writing(engine.url(database), seed):
+            time.sleep(chance.uniform(0.02, 0.4))
+        now = check(engine, database)
+        assert now >= rows
+        rows = now
+    assert rows > 0
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.long)])
+def test_servers_and_writers_that_are_killed(engine: Server, rounds: int) -> None:
+    """In turns, under load."""
+    with own_server(engine.engine) as own:
+        database, chance = own.database(), random.Random(rounds)
+        for seed in range(rounds):
+            with writing(own.url(database), seed):
+                for _ in range(2):
+                    time.sleep(chance.uniform(0.05, 0.5))
+                    own.kill()
+                    time.sleep(chance.uniform(0.0, 0.2))
+                    own.start()
+                time.sleep(chance.uniform(0.1, 0.6))
+        with writing(own.url(database), rounds):
+            time.sleep(1)
+        assert check(own, database) > 0
