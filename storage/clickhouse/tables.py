@@ -23,6 +23,8 @@ from storage.relational.time_ranges import DAY_US
 
 SCHEMA_VERSION: Final = 1
 _NUMBERS: Final = {"seq": "Int64", "attempt": "UInt64"}
+_RECORD_MARKS: Final = 1024
+"""Rows between two marks of records: a page reads few, and all their columns."""
 _PAYLOAD_MARKS: Final = 128
 """Rows between two marks of heads and bodies."""
 # Null where there is none: version 18 says 0 of the least of no numbers.
@@ -41,7 +43,7 @@ async def create(link: Link) -> Features:
     for statement in (
         COMMITS,
         DICTIONARY,
-        _table("records", ROW_TYPES, "seq"),
+        _table("records", ROW_TYPES, "seq", marks=_RECORD_MARKS),
         _table("heads", _NUMBERS | _with_codec(HEAD_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
         _table("bodies", _NUMBERS | _with_codec(BODY_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
         _table("tool_calls", {"attempt": "UInt64", "place": "Int64"} | CALL_TYPES, "record_seq, place", seq, place),

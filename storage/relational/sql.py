@@ -27,7 +27,6 @@ DIMENSIONS: Final = (
 
 TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
 """Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their end."""
-
 CALL_KINDS: Final = {"finish_reason": 210, "called_tools": 211}
 """The same of columns that repeat what the `stream` of a record says, for filters and facets."""
 
@@ -90,12 +89,13 @@ class Dialect:
     tool_request: str = ""
     """Condition that the id of a tool call's LLM request equals the mark `{}`."""
     rollups: Callable[[str, Sequence[str], str], str] | None = None
-    """From the name of a table of rollups, columns of it and a condition on records to the query that counts them;
-    None: there are such tables."""
+    """From the name of a table of rollups, columns and a condition on records to the query instead; None: a table."""
     tool_rollups: str = "tool_rollups"
     """The rollups of tool calls: a table, or a query."""
     newest_tool: str = "max(hour), key_name"
     """The order of tools by when they were called last; of one hour's, by when their name was met first."""
+    page: Callable[[str, str, str], str] = lambda where, order, limit: f"WHERE {where} {order} {limit}"
+    """From conditions, order and limit of records to what follows the name of their table."""
     scan_rows: int = 0
     """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more than usual."""
     has_text_index: bool = True

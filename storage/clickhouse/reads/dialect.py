@@ -52,6 +52,10 @@ def dialect(committed: str = "") -> Dialect:
         floating="toFloat64({})",
         record_columns=", ".join(COLUMNS),
         committed=committed,
+        # Rows are found by few columns, and only those found are read whole.
+        page=lambda where, order, limit: (
+            f"PREWHERE seq IN (SELECT seq FROM records WHERE {where} {order} {limit}) WHERE 1 = 1{also} {order}"
+        ),
         scan_rows=_SCAN_ROWS,
         has_text_index=False,
         to_bytes=lambda text: text.encode("utf-8", "surrogateescape"),

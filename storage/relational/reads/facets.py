@@ -133,9 +133,14 @@ def _passes(
     """Part facets into passes: over which table, by which columns, and the facets counted in it.
 
     What the smaller tables have is counted there. Of the others, the columns that begin the key need no sorting, which
-    takes longer than reading, unless the database counts each column by itself. SQLite, 10 million records of ten days,
+    takes longer than reading, unless the database counts each column by itself. Where each is read by itself, it is
+    counted so, too. SQLite, 10 million records of ten days,
     ten facets: 8 ms so, 20 in one pass.
     """
+    if dialect.rollups is not None:
+        for name in names:
+            yield TABLES[tier], [FACETS[name]], [name]
+        return
     small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
     large = [name for name in names if name not in small]
     first = [] if dialect.has_grouping_sets else [name for name in large if FACETS[name] in LIMITED]

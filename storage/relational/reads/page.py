@@ -68,7 +68,8 @@ async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk
     whole = (await seq_range(session, filter)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(session, filter):
         whole, skip = whole.without(skip, query.order), 0
-    parts = Slices(session, filter, whole, query.order, rows.first_rows)
+    first_rows = rows.first_rows or session.dialect.scan_rows or None
+    parts = Slices(session, filter, whole, query.order, first_rows)
     return _Walk(rows, parts, lambda record: record.seq, skip)
 
 
@@ -112,10 +113,9 @@ async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
             if passed[0][0] < skip:
                 skip -= passed[0][0]
                 continue
-        sql = (
-            f"{_select(session.dialect)} WHERE {where.text} {walk.rows.order_by(query.order)} "
-            f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
-        )
+        limits = f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
+        chosen = session.dialect.page(where.text, walk.rows.order_by(query.order), limits)
+        sql = f"{_select(session.dialect)} {chosen}"
         # One row more than wanted tells whether there is a next page.
         found = await session.fetch_in_budget(sql, (*where.parameters, limit + 1 - len(rows), skip))
         if found is None:

@@ -1,0 +1,136 @@
+"""Latency of reads from ClickHouse at size: `python -m bench.clickhouse_reads --records 10000000`.
+
+Strategy: some generated records are stored as a sidecar would, over one part of the days; the server then copies them
+part by part, with `seq`, id and times moved on, each copy with the commits it would have had. So 10 million rows take
+two minutes. Then everything in `bench.query_set` is asked some rounds. Beside milliseconds until the answer stands the
+CPU that the server took for it, which is the figure to look at on a busy machine.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from bench.generate import fill
+from bench.macro.machine import machine
+from bench.queries import Measured, measure, queries
+from storage.clickhouse.address import Address
+from storage.clickhouse.codec import ROW_TYPES
+from storage.clickhouse.link import Link
+from storage.clickhouse.store import ClickhouseStorage
+from storage.clickhouse.tables import create
+from storage.record import now_us
+from tests.support.clickhouse import ENGINES, Server, own_server
+
+DAY_US: Final = 86_400_000_000
+_ORIGINALS: Final = 99_000
+"""Some batches of `bench.generate`."""
+_LIMIT_S: Final = 600.0
+_MOVED: Final = {
+    "seq": "seq + $1",
+    "started_at_us": "started_at_us + $2",
+    # The upper 48 bits are milliseconds.
+    "id": "toFixedString(unhex(concat(hex(reinterpretAsUInt64(reverse(unhex(substring(hex(id), 1, 12)))) + $3), "
+    "substring(hex(id), 13, 20))), 16)",
+}
+_COMMITS: Final = (
+    "INSERT INTO commits (first_attempt, attempt, first_seq, last_seq, min_started_at_us, max_started_at_us, "
+    "min_id_ms, max_id_ms, instance) SELECT first_attempt + $4, attempt + $4, first_seq + $1, last_seq + $1, "
+    "min_started_at_us + $2, max_started_at_us + $2, min_id_ms + $3, max_id_ms + $3, instance "
+    f"FROM commits WHERE last_seq <= {_ORIGINALS}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Figures of one query."""
+
+    answer: Measured
+    server_cpu_ms: float
+    """CPU of the server, on average."""
+
+
+async def fill_server(address: Address, records: int, days: float) -> None:
+    """Store originals in the first part of the days, and have the server copy them into the others."""
+    times = max(1, records // _ORIGINALS)
+    start_us, step_us = now_us() - int(days * DAY_US), int(days * DAY_US / times)
+    async with await ClickhouseStorage.open(address) as storage:
+        await fill(storage, _ORIGINALS, days / times, has_payloads=False, start_us=start_us)
+    link = Link(address)
+    settings = (await create(link)).insert_settings
+    [(commits,)] = await link.fetch("SELECT count() FROM commits", limit_s=_LIMIT_S)
+    names, moved = ", ".join(ROW_TYPES), ", ".join(_MOVED.get(name, name) for name in ROW_TYPES)
+    copied = f"INSERT INTO records ({names}) SELECT {moved} FROM records WHERE seq <= {_ORIGINALS}"
+    for number in range(1, times):
+        by = (number * _ORIGINALS, number * step_us, number * (step_us // 1000))
+        await link.execute(copied, by, limit_s=_LIMIT_S, settings=settings)
+        await link.execute(_COMMITS, (*by, number * commits), limit_s=_LIMIT_S)
+    await rest(link)
+    await link.close()
+
+
+async def rest(link: Link) -> None:
+    """Wait until the server has merged what it was given."""
+    ends_at = time.monotonic() + _LIMIT_S
+    while time.monotonic() < ends_at:
+        await asyncio.sleep(1)
+        if await link.fetch("SELECT count() FROM system.merges", limit_s=_LIMIT_S) == [(0,)]:
+            return
+
+
+def cpu_s(server: Server) -> float:
+    """Read the CPU that a server has taken."""
+    assert server.process is not None
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _run(options: argparse.Namespace, server: Server) -> None:
+    address = Address.of(urlsplit(server.url(server.database())))
+    await fill_server(address, options.records, options.days)
+    results: dict[str, Asked] = {}
+    async with await ClickhouseStorage.open(address) as storage:
+        info = await storage.info()
+        print(f"{options.engine}, {info.rows} rows, {info.size_bytes / info.rows:.0f} bytes a row, ms: p50, p95, CPU")
+        for name, query in (await queries(storage)).items():
+            if options.only not in name:
+                continue
+            before_s = cpu_s(server)
+            answer = await measure(query, options.rounds)
+            used_ms = round((cpu_s(server) - before_s) * 1000 / options.rounds, 1)
+            results[name] = Asked(answer, used_ms)
+            print(f"{name:48} {answer.p50_ms:9} {answer.p95_ms:9} {used_ms:9}  {answer.complete}", flush=True)
+    if options.only:
+        return
+    document = {
+        "machine": machine(),
+        "engine": options.engine,
+        "rows": info.rows,
+        "results": {
+            name: asdict(asked.answer) | {"server_cpu_ms": asked.server_cpu_ms} for name, asked in results.items()
+        },
+    }
+    path = Path("bench/results") / f"clickhouse-reads-{options.engine}-{info.rows}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def main() -> None:
+    """Measure a server of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=10_000_000)
+    parser.add_argument("--days", type=float, default=10.0, help="over which they are spread")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="queries with this in their name, without writing results")
+    parser.add_argument("--engine", choices=ENGINES, default="debian")
+    options = parser.parse_args()
+    with own_server(options.engine) as server:
+        asyncio.run(_run(options, server))
+
+
+if __name__ == "__main__":
+    main()
