@@ -42,6 +42,9 @@ QUERIES = [
     "min_turns=2",
     "since=30d", "processedAfter=2020-01-01", "query=own or other", "query=-project:proj_a", "query=header.x-a:*",
     "query=project:proj_b or status:5xx or tool:own", "query=-(kind:event or who) tool:*", "query=body.who:own",
+    "by=header.x-a", "by=body.who&since=30d&buckets=3&before=true", "by=route&since=30d&buckets=3&before=true",
+    "fields=header.x-a,body.who&kind=all", "format=csv&fields=path,body.who", "since=30d&buckets=3&before=true",
+    "since=30d&columns=3&rows=4", "totals=true", "by=endpoint&query=-project:proj_a",
     "query=%2Ae%2A", "client_ip=::/0,0.0.0.0/0&user_agent=o", "header=x-a:1&kind=all", "query=model:* kind:all&limit=2",
 ]  # fmt: skip
 FOREIGN: list[dict[str, str | None]] = [
