@@ -1,10 +1,10 @@
 """Records as CSV (RFC 4180), safe to open in a spreadsheet. Pure.
 
-A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, TAB or CR) gets an apostrophe in
-front; numbers of ours are written as numbers. Lines end with CRLF, and every field that needs quotes has them. Columns
-are named as the members of the JSON are, durations in microseconds included. Bodies are columns where they are asked
-for, and the column beside each says how it is written and what of it is missing. Who names the columns gets those, in
-that order, headers and places in JSON bodies among them.
+A cell that a spreadsheet would take for a formula (it begins with `=`, `+`, `-`, `@`, also of full width, TAB, CR or
+LF) gets an apostrophe in front; numbers of ours are written as numbers. Lines end with CRLF, and every field that
+needs quotes has them. Columns are named as the members of the JSON are, durations in microseconds included. Bodies
+are columns where they are asked for, and the column beside each says how it is written and what of it is missing. Who
+names the columns gets those, in that order, headers and places in JSON bodies among them.
 """
 
 import csv
@@ -17,7 +17,7 @@ from api.native.fields import cells_of, text_of
 from api.native.files.cut_bodies import describe_loss, joined_text
 from storage.record import Body, Payload, Record, format_id
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = (*"=+-@", *"\uff1d\uff0b\uff0d\uff20", *"\t\r\n")
 
 COLUMNS: Final = (
     "seq", "id", "started_at", "ended_at", "kind", "level", "outcome", "status", "method", "scheme", "host", "path",

@@ -81,7 +81,7 @@ def test_csv_says_what_a_call_used() -> None:
     )
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 def test_formulas_are_neutralised(start: str) -> None:
     """A cell that would run in a spreadsheet becomes text; quotes and line ends survive."""
     record = make_record(1, path=f'{start}cmd|"x",\r\n', user_agent="plain, with comma")
