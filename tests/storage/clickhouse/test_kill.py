@@ -56,7 +56,7 @@ def test_writers_that_are_killed(engine: Server) -> None:
     assert rows > 0
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(1200)])])
 def test_servers_and_writers_that_are_killed(engine: Server, rounds: int) -> None:
     """In turns, under load."""
     with own_server(engine.engine) as own:
@@ -69,6 +69,7 @@ def test_servers_and_writers_that_are_killed(engine: Server, rounds: int) -> Non
                     time.sleep(chance.uniform(0.0, 0.2))
                     own.start()
                 time.sleep(chance.uniform(0.1, 0.6))
+            check(own, database)
         with writing(own.url(database), rounds):
             time.sleep(1)
         assert check(own, database) > 0
