@@ -76,6 +76,7 @@ class PlainReader:
         self._lines = decoder.lines
         self._requests = decoder.requests
         self._responses = decoder.responses
+        self._decoder = decoder
         self._rings: dict[int, _Ring] = {}
         self.remembered = 0
         """How much is put together, of all rings."""
@@ -122,7 +123,10 @@ class PlainReader:
         if line.path is None or response.mcp_session or may_be_call(line.method, line.path, response_body):
             return None
         record = common.record(record_id, numbers, line, request)
-        heads = line.redacted + request.redacted, response_head[:answer_cut] + response.redacted
+        heads = (
+            line.redacted + request.redacted,
+            self._decoder.read_status_line(response_head[:answer_cut]) + response.redacted,
+        )
         return PlainExchange(record, request, response, heads, request_body, response_body)
 
     def _common(self, codes: bytes, addresses: bytes, client: int, descriptor: Descriptor) -> Common | None:

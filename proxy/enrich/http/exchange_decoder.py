@@ -15,12 +15,17 @@ from proxy.ring.inflight import InflightExchange
 
 DECODED_TAIL_BYTES: Final = 1 << 18
 """Kept of the end of a long coded response once it is decoded: what its last event may take."""
+MAX_STATUS_LINES: Final = 256
+MAX_STATUS_LINE_BYTES: Final = 128
+"""What is longer is not remembered."""
 
 
 class ExchangeDecoder:
     """Decodes exchanges; memoises heads. Not thread-safe."""
 
     def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._status_lines: dict[bytes, bytes] = {}
         self.lines = RequestLineReader(redactor)
         self.requests = HeadReader(redactor)
         self.responses = HeadReader(redactor)
@@ -41,6 +46,7 @@ class ExchangeDecoder:
         if captured.flags & FLAG_HEADS_OFF and not is_read:
             return DecodedExchange(labels, self.lines.read(line), request, head)
         status_line, block = split_head(captured.response_head)
+        status_line = self.read_status_line(status_line)
         response = self.responses.read(block)
         request_body = response_body = None
         timeline = captured.timeline
@@ -72,6 +78,17 @@ class ExchangeDecoder:
         body = DecodedBody(exchange.body, b"", len(exchange.body), False, None, len(exchange.body), True)
         request = self.requests.read(block)
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
+
+    def read_status_line(self, line: bytes) -> bytes:
+        """Redact the first line of a response: its reason is a text of the upstream's. Few are different."""
+        known = self._status_lines.get(line)
+        if known is None:
+            known = self._redactor.redact_by_pattern(line)
+            if len(line) <= MAX_STATUS_LINE_BYTES:
+                if len(self._status_lines) >= MAX_STATUS_LINES:
+                    self._status_lines.clear()
+                self._status_lines[line] = known
+        return known
 
 
 def split_head(head: bytes) -> tuple[bytes, bytes]:

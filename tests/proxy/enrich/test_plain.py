@@ -118,7 +118,8 @@ def exchanges(draw: st.DrawFn) -> tuple[bytes, bytes]:
     method = draw(st.sampled_from([b"GET", b"POST", b"HEAD", b"PROPFIND", b"X-OWN"]))
     line = b"%b %b HTTP/1.1" % (method, draw(TARGETS))
     made.request_head = b"\r\n".join([line, *draw(FIELDS), b"", b""])
-    made.response_head = b"\r\n".join([b"HTTP/1.1 200 OK", *draw(FIELDS), b"", b""])
+    status_line = draw(st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 200 ghp_" + b"aB3" * 12]))
+    made.response_head = b"\r\n".join([status_line, *draw(FIELDS), b"", b""])
     if draw(st.integers(0, 9)) == 0:
         made.response_head = draw(st.sampled_from([b"", b"HTTP/1.1 200 OK", b"\r\n"]))
     made.request_whole, made.response_whole = draw(BODIES), draw(BODIES)
@@ -184,6 +185,13 @@ def test_plain_traffic_is_read_in_one_go() -> None:
         packed(special(flags=FLAG_TLS | FLAG_HTTP10)),
     ):
         assert plain.read(*entry, descriptor) is not None
+
+
+def test_the_reason_of_a_response_is_redacted() -> None:
+    made = special(response_head=ANSWER.replace(b"OK", b"ghp_" + b"aB3" * 12))
+    found = reader().read(*packed(made), descriptor_of(SETTINGS))
+    assert found is not None
+    assert found.response_head.startswith(b"HTTP/1.1 200 [REDACTED]\r\n")
 
 
 @pytest.mark.parametrize(
