@@ -138,8 +138,10 @@ def read_view(raw: bytes, now_us: int) -> tuple[View, str | None]:
 
 
 def _check(given: ViewGiven, now_us: int) -> None:
-    if not given.name.strip() or len(given.name) > MAX_NAME_CHARACTERS or _CONTROL.search(given.name):
-        limit = f"a text of 1 to {MAX_NAME_CHARACTERS} characters without control characters"
+    # A browser takes the names of folders out of an address: these two would have none of their own.
+    is_named = given.name.strip() not in ("", ".", "..") and not _CONTROL.search(given.name)
+    if not is_named or len(given.name) > MAX_NAME_CHARACTERS:
+        limit = f"a text of 1 to {MAX_NAME_CHARACTERS} characters without control characters, and not . or .."
         raise BadParameter("name", given.name, limit)
     if len(given.query) > MAX_CHARACTERS:
         raise BadParameter("query", given.query, f"at most {MAX_CHARACTERS} characters")

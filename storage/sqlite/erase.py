@@ -3,7 +3,8 @@
 Strategy: each slice is a transaction between two batches. Its rows are read once more as records, their counts are
 taken off the rollups, and every block that holds something of theirs is packed anew without it, under its own id; the
 rows that stay get their new places. Freed pages are overwritten (`secure_delete`), and the journal is emptied at the
-end, so that nothing of what was erased is left in the files.
+end, so that nothing of its heads, bodies and rows is left in the files. Values that records share, such as endpoints,
+models and hosts, stay in the table `dictionary` until retention has passed their day; no answer shows them.
 
 Invariant: after each slice all sums, lists and payloads are those of the records that are left.
 """
