@@ -88,7 +88,8 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._begin_write = _begin_write(durability, lock_limit_s)
         self._begin_read = _begin_read()
 
-        self._batches = BatchStore(notify(self._begin_write, notify_as) if notify_as else self._begin_write)
+        begin = notify(self._begin_write, notify_as) if notify_as else self._begin_write
+        self._batches = BatchStore(begin, self._begin_write)
         self._names = Names()
         self._known_counts = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)

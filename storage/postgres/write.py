@@ -117,13 +117,15 @@ class _BlockIds:
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self, begin: str) -> None:
+    def __init__(self, begin: str, begin_silent: str) -> None:
         """Make one that has not seen the store yet.
 
         Args:
             begin: Text that begins a transaction of a batch.
+            begin_silent: The same for one that brings no records, and is announced to nobody.
         """
         self._begin = begin
+        self._begin_silent = begin_silent
         self._rows = RowEncoder()
         self._blocks = _BlockIds()
         self._growing = GrowingBlocks()
@@ -167,7 +169,7 @@ class BatchStore:
             return
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
         if until > self._folded_until:
-            async with transaction(connection, self._begin):
+            async with transaction(connection, self._begin_silent):
                 self._folded_until = await rollups.fold(connection, until)
 
     def _forget_batches(self) -> None:

@@ -37,7 +37,7 @@ class Front(ThreadingHTTPServer):
                 if data:
                     return 200, self._insert(statement, data)
                 return 200, self._session.query(statement, "TabSeparated").bytes() or b""
-            except ChdbError as error:
+            except (ChdbError, RuntimeError) as error:
                 return 500, str(error).encode(errors="replace")
 
     def _insert(self, statement: str, data: bytes) -> bytes:

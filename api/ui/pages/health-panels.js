@@ -200,23 +200,18 @@ export function workers(status) {
       "tr",
       {},
       el("td", {}, "collector"),
-      figures(
-        collector.pid ?? "–",
-        upText(collector.uptime_s),
-        orDash(null),
-        orDash(null),
-        orDash(null),
-      ),
+      figures(collector.pid ?? "–", upText(collector.uptime_s), unit("–"), unit("–"), unit("–")),
       el("td", { class: "gauge" }, queue),
     ),
   );
-  const hasDataPort = status.configuration.proxy.data_port !== false;
+  const note =
+    status.configuration.proxy.data_port !== false
+      ? "marks at 75 % (bodies truncated) and 90 % (no bodies)"
+      : "none: no data port, it shows what others record";
   return el(
     "section",
     {},
-    hasDataPort
-      ? head("Workers", "marks at 75 % (bodies truncated) and 90 % (no bodies)")
-      : head("Workers", "none: no data port, it shows what others record"),
+    head("Workers", note),
     table({ class: "managed processes" }, names, el("tbody", {}, rows), names.slice(1, 6)),
   );
 }

@@ -14,6 +14,7 @@ Beside changes stand `marks`, numbers of which the greatest counts: they need no
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ import msgspec
 from storage.clickhouse.answers import AlreadyThere
 from storage.clickhouse.link import Link
 from storage.clickhouse.native import Column
-from storage.clickhouse.writes.epochs import LIMIT_S
+from storage.clickhouse.writes.epochs import LIMIT_S, over_tables
 from storage.errors import StorageRejected, StorageUnavailable
 
 T = TypeVar("T")
@@ -130,7 +131,7 @@ class Register:
     async def _catch_up(self) -> int:
         """Append a change that is not in the table yet; returns the number of the newest."""
         while True:
-            [(place, last)] = await self._link.fetch(_ENDS, limit_s=LIMIT_S)
+            [(place, last)] = await over_tables(partial(self._link.fetch, _ENDS, limit_s=LIMIT_S))
             version = int(place) >> _SHIFT
             if not last or last <= version:
                 return version

@@ -185,4 +185,4 @@ def test_without_a_data_port_no_upstream_is_needed() -> None:
 
 def test_unknown_storage_scheme_is_refused() -> None:
     """The storage URL needs a backend."""
-    assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "clickhouse://db/logs"})
+    assert "storage.url: " in refusal({"SIDELOG_STORAGE__URL": "mongodb://db/logs"})
