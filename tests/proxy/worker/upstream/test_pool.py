@@ -5,7 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Self, cast
 
+import pytest
+
 from proxy.network.turns import Turns
+from proxy.process.version import BUILD
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import ResponseHandler, UpstreamConnection
@@ -133,6 +136,9 @@ async def test_a_slow_answer_beside_fewer_than_were_served_changes_nothing() -> 
             writer.close()
 
 
+needs_source = pytest.mark.skipif(BUILD == "compiled", reason="a compiled pool takes no connections but its own")
+
+
 class Looked:
     """A connection that counts how often somebody looks at it."""
 
@@ -158,6 +164,7 @@ class Looked:
     __hash__ = object.__hash__
 
 
+@needs_source
 def test_what_a_connection_costs_does_not_depend_on_how_many_are_open() -> None:
     """A thousand that are answered, become idle, and are closed, oldest first, are looked at a few times each."""
     pool = new_pool("http://127.0.0.1:1", [])
@@ -172,6 +179,7 @@ def test_what_a_connection_costs_does_not_depend_on_how_many_are_open() -> None:
     assert Looked.looks <= 3000
 
 
+@needs_source
 def test_one_that_its_upstream_ended_is_not_counted_beside_the_next() -> None:
     """A server that serves one at a time closes the first before it answers the second (P27)."""
     pool = new_pool("http://127.0.0.1:1", [])
