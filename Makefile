@@ -54,7 +54,7 @@ compiled: $(VENV)/.dev ## data plane and record making compiled by mypyc, in a c
 	@command -v $${CC:-cc} >/dev/null || { echo "a C compiler is needed (Debian: gcc and python3-dev), or choose one with CC="; exit 1; }
 	@rm -rf $(COMPILED) && mkdir -p $(COMPILED)
 	@git ls-files --cached --others --exclude-standard | while read -r file; do [ ! -e "$$file" ] || echo "$$file"; done | tar -cf - -T - | tar -xf - -C $(COMPILED)
-	@ln -s ../../$(VENV) $(COMPILED)/$(VENV) && for tool in .vectors node_modules; do [ ! -d $$tool ] || ln -s ../../$$tool $(COMPILED)/$$tool; done
+	@ln -s ../../$(VENV) $(COMPILED)/$(VENV) && for tool in .vectors node_modules $(CLICKHOUSE); do [ ! -d $$tool ] || ln -s ../../$$tool $(COMPILED)/$$tool; done
 	@cd $(COMPILED) && SIDELOG_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace > ../compiled.log 2>&1 || { tail -40 ../compiled.log; exit 1; }
 	@cd $(COMPILED) && $(BIN)/python -m proxy version | head -1
 
