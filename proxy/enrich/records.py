@@ -14,7 +14,7 @@ import msgspec
 
 from proxy.enrich.attribution import KeyIndex, attribute_exchange, attribute_in_flight, attribute_message
 from proxy.enrich.calls import CallReader
-from proxy.enrich.columns import Common, labels_of
+from proxy.enrich.columns import Common, labels_of, trace_of
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.endpoints.operation import is_graphql, operation_of
 from proxy.enrich.http.bodies import STORED_TAIL_BYTES, TooLong, omitted_body, redacted_body, whole_body
@@ -27,7 +27,7 @@ from proxy.enrich.plain import PlainExchange, PlainReader
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage
 from proxy.enrich.websocket_messages import MessageReader
-from proxy.http1.trace_context import TRACEPARENT, context_of
+from proxy.http1.trace_context import TRACEPARENT
 from proxy.ring.descriptor import Descriptor, RouteLabels
 from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
@@ -307,7 +307,7 @@ class RecordBuilder:
 
     def _in_flight(self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange) -> Record:
         labels, line, facts = decoded.labels, decoded.line, decoded.request
-        trace_id, span_id = _trace_of(exchange.record_id, facts, descriptor)
+        trace_id, span_id = trace_of(exchange.record_id, facts, descriptor)
         record = Record(
             0, exchange.record_id, self._instance, "exchange", exchange.started_at_us, 0,
             method=line.method,
@@ -377,13 +377,6 @@ def _operation_of(exchange: DecodedExchange) -> str | None:
 
 def _known_head(decoded: DecodedExchange) -> Payload:
     return Payload(decoded.line.redacted + decoded.request.redacted, b"", None, None)
-
-
-def _trace_of(record_id: bytes, facts: HeadFacts, descriptor: Descriptor) -> tuple[str | None, str | None]:
-    """Return trace and span of an exchange: those it came with, else those that its worker made."""
-    if facts.trace_id is None and descriptor.makes_traces:
-        return context_of(record_id)
-    return facts.trace_id, facts.span_id
 
 
 def _label_columns(descriptor: Descriptor, labels: RouteLabels) -> dict[str, Any]:
