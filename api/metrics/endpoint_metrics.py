@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client.metrics_core import Metric
 
 from api.access.endpoint_names import Current
-from api.metrics.histogram import MAX_WAITING, Histograms, Scale, Tally
+from api.metrics.histogram import Histograms, Scale, Tally
 from storage.query import ROLLUP_METHODS
 from storage.record import Entry, Record
 
@@ -37,12 +37,8 @@ class EndpointMetrics:
         self._current = current
         self._counted: dict[Key, Tally] = {}
         self._others = Tally(scale)
-        self._waiting = 0
 
     def observe(self, entries: Collection[Entry]) -> None:
-        self._waiting += len(entries)
-        if self._waiting >= MAX_WAITING:
-            self._settle()
         counted = self._counted
         for entry in entries:
             record = entry.record
@@ -52,12 +48,18 @@ class EndpointMetrics:
             tally = counted.get(key)
             (self._bind(record) if tally is None else tally).add(record.duration_us)
 
+    def settle(self) -> None:
+        """Count what waits in the histograms."""
+        for tally in (self._others, *self._counted.values()):
+            tally.settle()
+
     def keep(self, names: Mapping[tuple[str | None, str | None], Collection[str]]) -> None:
         """Forget endpoints but those of some names, by route and project: their counts go to the others."""
         for key, tally in [*self._counted.items()]:
             route, project, _, endpoint = key
             left = names.get((route, project), ())
-            if endpoint is None or endpoint in left or endpoint in {self._now(route, project, name) for name in left}:
+            now = {self._current(route, project, name) for name in left}
+            if endpoint is None or endpoint in left or endpoint in now:
                 continue
             self._others.merge(tally)
             del self._counted[key]
@@ -85,23 +87,15 @@ class EndpointMetrics:
         tally = self._counted[key] = Tally(self._scale)
         return tally
 
-    def _settle(self) -> None:
-        self._waiting = 0
-        for tally in (self._others, *self._counted.values()):
-            tally.settle()
-
     def _rename(self) -> None:
         for key, tally in [*self._counted.items()]:
             route, project, method, endpoint = key
-            now = endpoint if endpoint is None else self._now(route, project, endpoint)
+            now = endpoint if endpoint is None else self._current(route, project, endpoint)
             if now != endpoint:
                 del self._counted[key]
                 known = self._counted.setdefault((route, project, method, now), tally)
                 if known is not tally:
                     known.merge(tally)
-
-    def _now(self, route: str | None, project: str | None, name: str) -> str:
-        return self._current(route, project, name)
 
 
 def merged(one: Tally, other: Tally) -> Tally:

@@ -251,6 +251,8 @@ class Metrics:
         for tallies in self._labels.values():
             for tally in tallies:
                 tally.settle()
+        if self._endpoints is not None:
+            self._endpoints.settle()
 
     def _durations(self) -> Iterator[Metric]:
         names = (
