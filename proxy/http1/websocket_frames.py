@@ -36,11 +36,10 @@ _RUN_BYTES: Final = (256, 65536)
 """How far equal frames are looked for: each time twice as far, until the row ends."""
 _FRAMES_PER_STEP: Final = 64
 """So many frames of a run cost as much as one read by itself."""
-_WHOLE: Final = b"\x81\x82\xc1\xc2\x89\x8a"
-"""First bytes of messages of one frame, of pings and of pongs."""
-
 _MESSAGES: Final = b"\x81\x82\xc1\xc2"
 """First bytes of messages of one frame."""
+_WHOLE: Final = _MESSAGES + b"\x89\x8a"
+"""Those, and the first bytes of pings and pongs."""
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 _KNOWN: Final = frozenset(Opcode)
 _MAX_CONTROL_BYTES: Final = 125

@@ -8,6 +8,7 @@ Invariant: what is remembered or read by name is what `read_any` gives.
 """
 
 import re
+from abc import ABC, abstractmethod
 from typing import Final
 
 from proxy.enrich.redact.names import normalise
@@ -47,12 +48,12 @@ Line = tuple[bytes, bytes, bytes]
 0.2 us more."""
 
 
-class LineReader:
+class LineReader(ABC):
     """Reads lines of one name, as it is spelled."""
 
+    @abstractmethod
     def read(self, raw: bytes) -> Line | None:
         """Return a line; None for one of any other name, and for what is not known here."""
-        raise NotImplementedError
 
 
 class FieldLineReader(LineReader):
