@@ -16,11 +16,11 @@ import msgspec
 from storage.clickhouse.dictionary import KINDS, Values, text_id
 from storage.clickhouse.native import Column
 from storage.record import LEVELS, Record, Stream
-from storage.relational import packing
-from storage.relational.packing import COLUMNS
 from storage.relational.sql import CALL_KINDS
 from storage.relational.sql import KINDS as RECORD_KINDS
 from storage.relational.tools.called import pack
+from storage.relational.writes import packing
+from storage.relational.writes.packing import COLUMNS
 
 _OWN_ID: Final = "\1"
 """Stands for a request id that is the record's own."""

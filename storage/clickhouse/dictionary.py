@@ -15,8 +15,8 @@ from storage.clickhouse.link import Link
 from storage.clickhouse.native import Column
 from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.errors import StorageRejected
-from storage.relational.packing import ORIGIN_KIND
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS
+from storage.relational.writes.packing import ORIGIN_KIND
 
 DICTIONARY: Final = """CREATE TABLE IF NOT EXISTS dictionary (id Int64, kind UInt16, value String)
 ENGINE = ReplacingMergeTree ORDER BY id"""

@@ -18,14 +18,14 @@ from storage.postgres.dictionary import Dictionary, Names, Value
 from storage.postgres.index_keys import id_bucket
 from storage.postgres.text import escape, unescape
 from storage.record import LEVELS, Record, Stream
-from storage.relational import packing
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
-from storage.relational.packing import COLUMNS
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
 from storage.relational.sql import CALL_KINDS, KINDS
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.relational.tools.called import pack
+from storage.relational.writes import packing
+from storage.relational.writes.packing import COLUMNS
 
 _COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
 """Columns of which few combinations occur, with those of the origin."""

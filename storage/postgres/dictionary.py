@@ -17,8 +17,8 @@ from uuid import UUID
 
 from storage.postgres.connection import Connection, transaction
 from storage.postgres.text import escape, unescape
-from storage.relational.packing import ORIGIN_KIND
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.writes.packing import ORIGIN_KIND
 
 MAX_REMEMBERED: Final = 50_000
 """Values kept in memory, about 5 MB; User-Agent and Host are the client's to choose, so there must be an end."""

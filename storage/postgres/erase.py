@@ -22,10 +22,10 @@ from storage.postgres.session import PostgresSession
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.blocks.payloads import GROWN, repack
-from storage.relational.packing import COLUMNS
 from storage.relational.reads.scan import seq_range
 from storage.relational.reads.text_index.tables import drop_holders
 from storage.relational.slices import Range
+from storage.relational.writes.packing import COLUMNS
 
 SLICE_ROWS: Final = 500
 """Rows of one transaction: with their blocks about 50 ms."""

@@ -15,10 +15,10 @@ from storage.postgres.index_keys import seq_among
 from storage.postgres.jobs import erase_jobs
 from storage.postgres.session import PostgresSession
 from storage.postgres.tools import erase_calls
-from storage.relational.packing import COLUMNS
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
+from storage.relational.writes.packing import COLUMNS
 
 SELECT: Final = f"SELECT {', '.join((*COLUMNS, *PLACES))} FROM sidelog.records"
 """What is needed of a row that goes."""

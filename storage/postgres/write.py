@@ -37,6 +37,7 @@ from storage.relational.by_id import id_ms
 from storage.relational.rollups import Limits, Rollups
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import UsageSums, is_call, limits
+from storage.relational.writes.doubts import Doubts
 
 logger = logging.getLogger(__name__)
 
@@ -134,10 +135,7 @@ class BatchStore:
         self._folded_until = 0
         self._prepared_day: int | None = None
         self._prepare_after_us = 0
-        self._doubtful: list[Entry] = []
-        """Entries of a batch of which nobody knows whether it was committed."""
-        self._settled: dict[bytes, int] = {}
-        """Of such entries those that turned out to be stored, until they come again: id → seq."""
+        self._doubts = Doubts()
 
     def forget(self) -> None:
         """Remember nothing of the store: it may have been replaced, or rows went. Doubts stay."""
@@ -149,9 +147,9 @@ class BatchStore:
     async def store(self, connection: Connection, batch: Batch) -> int:
         """Commit one batch; returns the newest seq of the store. After an exception nothing of it is known stored."""
         await self._prepare_day(connection)
-        if self._doubtful:
+        if self._doubts.entries:
             await self._resolve(connection)
-        entries = self._unsettled(batch.entries) if self._settled else batch.entries
+        entries = self._doubts.unsettled(batch.entries)
         if batch.entries and not entries:
             return await self._last_seq(connection)
         await self._fold(connection, entries)
@@ -209,13 +207,13 @@ class BatchStore:
             await abandon(connection)
             raise
         # From here on only the answer tells.
-        self._doubtful = entries
+        self._doubts.note(entries)
         try:
             await connection.execute("COMMIT")
         except BaseException:
             await abandon(connection)
             raise
-        self._doubtful = []
+        self._doubts.clear()
         return last_seq
 
     async def _made(self, connection: Connection, entries: list[Entry]) -> Made:
@@ -287,22 +285,11 @@ class BatchStore:
             self._prepared_day = today
 
     async def _resolve(self, connection: Connection) -> None:
-        ids = [UUID(bytes=entry.record.id) for entry in self._doubtful]
+        ids = [UUID(bytes=entry.record.id) for entry in self._doubts.entries]
         async with transaction(connection, self._begin):
             await connection.fetchval(_LOCKED_COUNTER)
             rows = await connection.fetch("SELECT id, seq FROM sidelog.records WHERE id = ANY($1::uuid[])", ids)
-        self._settled |= {number.bytes: seq for number, seq in rows}
-        self._doubtful = []
-
-    def _unsettled(self, entries: list[Entry]) -> list[Entry]:
-        fresh = []
-        for entry in entries:
-            seq = self._settled.pop(entry.record.id, None)
-            if seq is None:
-                fresh.append(entry)
-            else:
-                entry.record.seq = seq
-        return fresh
+        self._doubts.settle({number.bytes: seq for number, seq in rows})
 
     async def _last_seq(self, connection: Connection) -> int:
         async with transaction(connection, self._begin):

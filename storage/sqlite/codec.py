@@ -3,7 +3,7 @@
 Strategy: two shapes. Every row has the plain columns; those of events, refused keys and LLM calls are left out where
 all of them are null, because binding null costs 0.2 µs each. Within the plain columns null has a stand-in that binds
 fast (see migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast. What nobody searches
-for is packed, because each column costs 0.05 µs (storage/relational/packing.py).
+for is packed, because each column costs 0.05 µs (storage/relational/writes/packing.py).
 
 Invariant: `decode(encode(record)) == record` for every record whose numbers are not negative.
 """
@@ -17,13 +17,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from storage.record import LEVELS, Record, Stream, format_id
-from storage.relational import packing
 from storage.relational.blocks.payloads import Place
-from storage.relational.packing import COLUMNS
 from storage.relational.rollups import DIMENSIONS, dimensions_of
 from storage.relational.sql import DIMENSIONS as DICTIONARY_COLUMNS
 from storage.relational.sql import KINDS
 from storage.relational.tools.called import pack
+from storage.relational.writes import packing
+from storage.relational.writes.packing import COLUMNS
 from storage.sqlite.dictionary import Dictionary, Names
 
 _COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")

@@ -14,8 +14,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from storage.relational.packing import ORIGIN_KIND
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS, Texts
+from storage.relational.writes.packing import ORIGIN_KIND
 
 T = TypeVar("T")
 

@@ -18,13 +18,13 @@ from typing import Final
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.blocks.payloads import BODIES, GROWN, HEADS, repack
-from storage.relational.packing import COLUMNS
 from storage.relational.reads.scan import seq_range
 from storage.relational.reads.text_index.tables import drop_holders
 from storage.relational.rollups import Limits
 from storage.relational.session import run_sync
 from storage.relational.slices import Range
 from storage.relational.usage import limits
+from storage.relational.writes.packing import COLUMNS
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import transaction
 from storage.sqlite.removal import SELECT, remove_rows

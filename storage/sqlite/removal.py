@@ -6,11 +6,11 @@ record by triggers; blocks are the caller's business.
 
 from typing import Any, Final
 
-from storage.relational.packing import COLUMNS
 from storage.relational.rollups import DIMENSIONS, Limits, Rollups, dimensions_of
 from storage.relational.session import run_sync
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call
+from storage.relational.writes.packing import COLUMNS
 from storage.sqlite import rollups
 from storage.sqlite.codec import PLACES, Row
 from storage.sqlite.dictionary import in_parts, marks

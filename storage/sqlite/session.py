@@ -12,12 +12,12 @@ from storage.record import Payload, Record
 from storage.relational.blocks.read import unpacked
 from storage.relational.by_id import ID_BYTES
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.packing import COLUMNS
 from storage.relational.reads.text_index.narrow import can_have
 from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
 from storage.relational.session import Parameters, Rows, State
 from storage.relational.slices import Range
 from storage.relational.sql import Dialect, Texts, Where
+from storage.relational.writes.packing import COLUMNS
 from storage.sqlite.codec import PLACES, Row, decode_rows
 from storage.sqlite.connection import Budget
 from storage.sqlite.dictionary import Names, find, in_parts, marks

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from storage.clickhouse.reads.buckets import bucket_of
 from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, rollups, to_counts, tool_rollups
-from storage.relational.packing import COLUMNS
 from storage.relational.sql import CALL_KINDS, Dialect
+from storage.relational.writes.packing import COLUMNS
 
 _NO_SEQ: Final = -1
 _SCAN_ROWS: Final = 200_000

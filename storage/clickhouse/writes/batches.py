@@ -25,6 +25,7 @@ from storage.clickhouse.writes.rows import Rows
 from storage.errors import StorageRejected
 from storage.record import Batch, Entry, Position
 from storage.relational.by_id import id_ms
+from storage.relational.writes.doubts import Doubts
 from storage.tools import ended_calls
 
 WRITE_LIMIT_S: Final = 60.0
@@ -60,24 +61,21 @@ class BatchStore:
         self._senders: dict[str, Send] = {"records": self._send_records, "tool_calls": self._send_calls}
         """Table → what inserts its rows and looks whether they are stored already; others need no look."""
         self._attempt = 0
-        """The newest attempt to store the entries below."""
-        self._doubtful: list[Entry] = []
-        """Entries of a batch of which nobody knows whether it was committed."""
-        self._settled: dict[bytes, int] = {}
-        """Of such entries those that turned out to be stored, until they come again: id → seq."""
+        """The newest attempt to store a batch."""
+        self._doubts = Doubts()
 
     async def store(self, batch: Batch) -> int:
         """Commit a batch and set `record.seq`; returns the newest `seq` of the store. See `Storage.commit`."""
-        if self._doubtful:
+        if self._doubts.entries:
             await self._resolve()
-        entries = self._unsettled(batch.entries) if self._settled else batch.entries
+        entries = self._doubts.unsettled(batch.entries)
         if batch.entries and not entries:
             return await self.journal.last_seq()
         _check_ids(entries)
         made = _Made(entries)
         await self._dictionary.learn(await made.values())
         # From here on only the journal tells.
-        self._doubtful = entries
+        self._doubts.note(entries)
         retired = set(batch.retired)
         moved = {source: position for source, position in batch.positions.items() if source not in retired}
         work = Work(
@@ -86,9 +84,9 @@ class BatchStore:
         try:
             turn = await self.journal.commit(work)
         except StorageRejected:
-            self._doubtful = []
+            self._doubts.clear()
             raise
-        self._doubtful = []
+        self._doubts.clear()
         for seq, entry in enumerate(entries, turn.first_seq):
             entry.record.seq = seq
         return turn.first_seq + len(entries) - 1
@@ -135,19 +133,8 @@ class BatchStore:
     async def _resolve(self) -> None:
         await self.journal.begin()
         first = self.journal.settled.pop(self._attempt, None)
-        if first is not None:
-            self._settled |= {entry.record.id: seq for seq, entry in enumerate(self._doubtful, first)}
-        self._doubtful = []
-
-    def _unsettled(self, entries: list[Entry]) -> list[Entry]:
-        fresh = []
-        for entry in entries:
-            seq = self._settled.pop(entry.record.id, None)
-            if seq is None:
-                fresh.append(entry)
-            else:
-                entry.record.seq = seq
-        return fresh
+        stored = [] if first is None else enumerate(self._doubts.entries, first)
+        self._doubts.settle({entry.record.id: seq for seq, entry in stored})
 
 
 class _Made:

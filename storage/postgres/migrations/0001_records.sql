@@ -44,7 +44,7 @@ CREATE TABLE sidelog.records (
     source integer,
     method integer,
     instance integer NOT NULL,
-    origin integer NOT NULL,  -- Several fields as one value, see storage/relational/packing.py.
+    origin integer NOT NULL,  -- Several fields as one value, see storage/relational/writes/packing.py.
     outcome integer,
     stage integer,
     error_type integer,
@@ -67,7 +67,7 @@ CREATE TABLE sidelog.records (
     request_complete boolean NOT NULL,
     id uuid NOT NULL,
     conversation uuid,
-    times bytea NOT NULL,  -- When the other things happened: msgpack, see storage/relational/packing.py.
+    times bytea NOT NULL,  -- When the other things happened: msgpack, see storage/relational/writes/packing.py.
     client_ip bytea,  -- 4 or 16 bytes, see there.
     path text,
     query text,

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from storage.aggregates import MAX_GROUPS, OTHERS, TOP_FIELDS, Names, Top, TopRow, most
 from storage.query import ROLLUP_METHODS, Filter
-from storage.relational.packing import unpack_address
 from storage.relational.reads.few import few_exchanges
 from storage.relational.reads.scan import scan, start_range
 from storage.relational.rollup_sql import (
@@ -46,6 +45,7 @@ from storage.relational.session import Rows, Session
 from storage.relational.sql import DIMENSIONS
 from storage.relational.time_ranges import Hours, split
 from storage.relational.usage import cost_sum, token_sum
+from storage.relational.writes.packing import unpack_address
 
 _ROW_SUMS: Final = (
     f"sum(request_bytes), sum(response_bytes), {token_sum('input_tokens')}, {token_sum('output_tokens')}, "

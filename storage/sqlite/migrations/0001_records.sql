@@ -33,7 +33,7 @@ CREATE TABLE records (
     outcome INTEGER NOT NULL,
     stage INTEGER NOT NULL,
     error_type INTEGER NOT NULL,
-    origin INTEGER NOT NULL,  -- Several fields as one value, see storage/relational/packing.py.
+    origin INTEGER NOT NULL,  -- Several fields as one value, see storage/relational/writes/packing.py.
     host INTEGER NOT NULL,
     user_agent INTEGER NOT NULL,
     user_id INTEGER NOT NULL,

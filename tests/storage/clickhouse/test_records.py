@@ -16,8 +16,8 @@ from storage.clickhouse.writes.rows import Rows
 from storage.errors import StorageRejected
 from storage.query import Filter, Scope, matches
 from storage.record import Batch, Entry, Record, Stream
-from storage.relational.packing import COLUMNS
 from storage.relational.sql import conditions, texts
+from storage.relational.writes.packing import COLUMNS
 from tests.storage.samples import START_US, make_empty_record, make_full_record, make_record
 
 _ODD = ["", "\0", "a\0b", "0", "null", "%_\\'\"", "\U0001f600", "\uffff\U0010ffff", "x" * 300_000]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.record import Record, format_id
-from storage.relational import packing
+from storage.relational.writes import packing
 from tests.storage.samples import make_record
 
 numbers = st.integers(-(1 << 63), (1 << 63) - 1)

@@ -1,0 +1,1 @@
+"""What a batch needs to be written, for every relational backend."""

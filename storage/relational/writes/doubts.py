@@ -1,0 +1,48 @@
+"""Entries of which nobody knows whether they were committed, until the store says so. Pure.
+
+Strategy: a batch is noted before its commit is sent and forgotten after the answer. One whose answer was lost is asked
+for before the next batch is stored; entries that turn out to be stored are left out when they come again, in whatever
+batches.
+
+Invariant: an entry that is stored already is not stored a second time.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from storage.record import Entry
+
+
+class Doubts:
+    """What one writer does not know about its commits."""
+
+    def __init__(self) -> None:
+        self.entries: Sequence[Entry] = ()
+        """Of the batch of which nobody knows whether it was committed."""
+        self._stored: dict[bytes, int] = {}
+        """Of such entries those that turned out to be stored, until they come again: id → seq."""
+
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Remember the entries of a commit that is about to be sent."""
+        self.entries = entries
+
+    def clear(self) -> None:
+        """Forget them: the answer came."""
+        self.entries = ()
+
+    def settle(self, stored: Mapping[bytes, int]) -> None:
+        """Take note of what the store said of them: ids of those that it has, with their `seq`."""
+        self._stored |= stored
+        self.entries = ()
+
+    def unsettled(self, entries: list[Entry]) -> list[Entry]:
+        """Return the entries that are not known to be stored; the others are given their `seq`."""
+        if not self._stored:
+            return entries
+        fresh = []
+        for entry in entries:
+            seq = self._stored.pop(entry.record.id, None)
+            if seq is None:
+                fresh.append(entry)
+            else:
+                entry.record.seq = seq
+        return fresh
