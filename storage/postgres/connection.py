@@ -8,7 +8,6 @@ Invariant: after a transaction that failed or was cancelled, its connection is i
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode
 import asyncpg
 
 from storage.errors import StorageRejected, StorageUnavailable
+from storage.relational.session import ReadBudget
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -182,30 +182,16 @@ def _is_about_a_value(sqlstate: str | None) -> bool:
     return sqlstate[:2] in _VALUE_CLASSES or sqlstate == _TOO_COMPLEX
 
 
-class Budget:
-    """How long the slices of one read may take, and whether that was too short."""
-
-    def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._is_first = True
-
-    @property
-    def ends_next(self) -> bool:
-        """Whether the next query would be ended before it begins."""
-        return not self._is_first and time.monotonic() >= self._deadline
+class Budget(ReadBudget):
+    """The budget of a read within a transaction."""
 
     async def fetch(
         self, connection: Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
     ) -> list[asyncpg.Record] | None:
-        """Run a query and fetch everything; None when the budget ended it.
-
-        The first query of a read always runs to its end, so that every read makes progress: keep it small. So do
-        queries before it that are a part of it.
-        """
-        if self._is_first:
-            self._is_first = is_part
+        """Run a query and fetch everything; None when the budget ended it."""
+        if self.begin_query(is_part=is_part):
             return await connection.fetch(sql, *parameters)
-        rest_ms = int((self._deadline - time.monotonic()) * 1000)
+        rest_ms = int(self.rest_s * 1000)
         if rest_ms <= 0:
             return None
         await connection.execute(f"SAVEPOINT slice; SET LOCAL statement_timeout = {rest_ms}")

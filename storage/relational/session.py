@@ -6,6 +6,7 @@ driver is synchronous nothing in them ever suspends, and `run_sync` runs them to
 Invariant: the first query of a read that `fetch_in_budget` runs always ends, so that every read makes progress.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
@@ -50,6 +51,37 @@ class State(NamedTuple):
         if floor_us and (filter.since_us is None or filter.since_us < floor_us):
             return replace(filter, since_us=floor_us)
         return filter
+
+
+class ReadBudget:
+    """How long the queries of one read may take, and whether that was too short.
+
+    The first query always runs to its end, so that every read makes progress: keep it small. So do queries before it
+    that are a part of it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._is_first = True
+
+    @property
+    def rest_s(self) -> float:
+        """How much of it is left; less than 0 when it is spent."""
+        return self._deadline - time.monotonic()
+
+    @property
+    def is_spent(self) -> bool:
+        return self.rest_s <= 0
+
+    @property
+    def ends_next(self) -> bool:
+        """Whether the next query would be ended before it begins."""
+        return not self._is_first and self.is_spent
+
+    def begin_query(self, *, is_part: bool) -> bool:
+        """Begin a query, or a part of the next one; returns whether it may take as long as it takes."""
+        is_first, self._is_first = self._is_first, self._is_first and is_part
+        return is_first
 
 
 class Selection(Protocol):

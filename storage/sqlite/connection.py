@@ -7,7 +7,6 @@ transaction half done: the function runs on to its end.
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeVar, cast
 import aiosqlite
 
 from storage.errors import StorageDamaged, StorageRejected, StorageUnavailable
+from storage.relational.session import ReadBudget
 
 T = TypeVar("T")
 
@@ -139,13 +139,12 @@ def _is_function(error: sqlite3.OperationalError) -> bool:
     return "user-defined function raised exception" in str(error)
 
 
-class Budget:
-    """How long the statements of one read may take, and whether that was too short."""
+class Budget(ReadBudget):
+    """The budget of a read on a thread of its own."""
 
     def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
+        super().__init__(seconds)
         self._is_cancelled = False
-        self._is_first = True
 
     def cancel(self) -> None:
         """End the read as soon as possible: nobody waits for it any more. Callable from any thread."""
@@ -153,23 +152,13 @@ class Budget:
 
     @property
     def is_spent(self) -> bool:
-        return self._is_cancelled or time.monotonic() >= self._deadline
-
-    @property
-    def ends_next(self) -> bool:
-        """Whether the next query would be ended before it begins."""
-        return self.is_spent and not self._is_first
+        return self._is_cancelled or super().is_spent
 
     def execute(
         self, connection: sqlite3.Connection, sql: str, parameters: tuple[Any, ...], *, is_part: bool = False
     ) -> list[tuple[Any, ...]] | None:
-        """Run a query and fetch everything; None when the budget ended it.
-
-        The first query of a read always runs to its end, so that every read makes progress: keep it small. So do
-        queries before it that are a part of it.
-        """
-        is_first, self._is_first = self._is_first, self._is_first and is_part
-        if not is_first:
+        """Run a query and fetch everything; None when the budget ended it."""
+        if not self.begin_query(is_part=is_part):
             if self.is_spent:
                 return None
             connection.set_progress_handler(lambda: self.is_spent, _PROGRESS_STEPS)

@@ -5,7 +5,6 @@ afterwards carries the condition on rows that were committed by then.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self, TypeVar
@@ -24,7 +23,7 @@ from storage.record import Payload, Record
 from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.rows import SLICE_ROWS, Sieve, filter_conditions, filter_texts, passed
-from storage.relational.session import Parameters, Rows, State
+from storage.relational.session import Parameters, ReadBudget, Rows, State
 from storage.relational.slices import FIRST_SLICE, Range
 from storage.relational.sql import Dialect, Texts, Where, is_storable
 from storage.search.patterns import lower_ascii
@@ -38,28 +37,14 @@ _SPANS_OF_IDS: Final = (
 )
 
 
-class Budget:
-    """How long the slices of one read may take, and whether that was too short."""
-
-    def __init__(self, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._is_first = True
-
-    @property
-    def ends_next(self) -> bool:
-        """Whether the next query would be ended before it begins."""
-        return not self._is_first and time.monotonic() >= self._deadline
+class Budget(ReadBudget):
+    """The budget of a read, statement by statement."""
 
     async def fetch(self, link: Link, sql: str, parameters: Parameters, *, is_part: bool = False) -> Rows | None:
-        """Run a query and fetch everything; None when the budget ended it.
-
-        The first query of a read always runs to its end, so that every read makes progress: keep it small. So do
-        queries before it that are a part of it.
-        """
-        if self._is_first:
-            self._is_first = is_part
+        """Run a query and fetch everything; None when the budget ended it."""
+        if self.begin_query(is_part=is_part):
             return await link.fetch(sql, parameters, limit_s=READ_LIMIT_S)
-        rest_s = self._deadline - time.monotonic()
+        rest_s = self.rest_s
         if rest_s <= 0:
             return None
         try:
