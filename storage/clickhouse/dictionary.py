@@ -11,9 +11,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.native import Column
-from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.errors import StorageRejected
 from storage.relational.sql import CALL_KINDS, DIMENSIONS, TOOL_KINDS
 from storage.relational.writes.packing import ORIGIN_KIND

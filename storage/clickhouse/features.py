@@ -6,8 +6,7 @@ Source: ClickHouse, CHANGELOG.md of the versions named.
 import re
 from typing import Final, NamedTuple, Self
 
-from storage.clickhouse.link import Link
-from storage.clickhouse.writes.epochs import LIMIT_S
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.errors import StorageUnavailable
 
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)")

@@ -9,18 +9,20 @@ Invariant: every statement has an end, on the server and here, and the answer's 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, TypedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypedDict, TypeVar
 
 import aiohttp
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.answers import error_of
+from storage.clickhouse.answers import NotThere, error_of
 from storage.clickhouse.literals import identifier, render
 from storage.clickhouse.native import Column, NotNative, Written, block_of, read_blocks, write_columns
 from storage.errors import StorageRejected, StorageUnavailable
 
+LIMIT_S: Final = 10.0
+"""Of a statement that sidelog needs for itself, and of other waits for the server."""
 CONNECT_S: Final = 5.0
 GRACE_S: Final = 2.0
 """How much longer than the server's limit an answer is waited for."""
@@ -31,7 +33,9 @@ _IDLE_S: Final = 2.0
 """Servers end idle connections after 3 s and more: a statement that meets the end is lost."""
 _PIECE_BYTES: Final = 1 << 20
 _OK: Final = 200
+_TRIES: Final = 6
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
 
 
@@ -172,6 +176,17 @@ class Link:
     def _prefer(self, host: str) -> None:
         if self.hosts[0] != host:
             self.hosts = [host, *(other for other in self.hosts if other != host)]
+
+
+async def over_tables(run: Callable[[], Awaitable[T]]) -> T:
+    """Run a statement that reads `system.tables`, again where a table is dropped meanwhile.
+
+    Version 18 then refuses the statement as a whole: it has done nothing.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(NotThere):
+            return await run()
+    return await run()
 
 
 def _request(parameters: dict[str, str], body: bytes) -> _Request:

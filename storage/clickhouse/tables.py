@@ -12,10 +12,9 @@ from typing import Final
 from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.dictionary import DICTIONARY
 from storage.clickhouse.features import Features, read_features
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.erasures import ERASED
 from storage.clickhouse.writes.calls import CALL_TYPES, PLACE_BITS, WAITING_TYPES
-from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.clickhouse.writes.jobs import JOB_TYPES
 from storage.clickhouse.writes.journal import COMMITS
 from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES

@@ -12,9 +12,8 @@ Invariant: the condition of a moment holds for exactly the rows of commits up to
 from dataclasses import dataclass, field
 from typing import Final
 
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
-from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.record import now_us
 from storage.relational.session import State
 from storage.relational.time_ranges import DAY_HOURS, DAY_US

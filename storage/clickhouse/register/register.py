@@ -21,9 +21,8 @@ from uuid import uuid4
 import msgspec
 
 from storage.clickhouse.answers import AlreadyThere
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link, over_tables
 from storage.clickhouse.native import Column
-from storage.clickhouse.writes.epochs import LIMIT_S, over_tables
 from storage.errors import StorageRejected, StorageUnavailable
 
 T = TypeVar("T")

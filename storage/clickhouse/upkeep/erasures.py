@@ -11,10 +11,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.native import Column
 from storage.clickhouse.upkeep.parts import SEQ, delete, is_busy
-from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.purge import Slice
 from storage.query import Filter
 from storage.relational.reads.scan import seq_range

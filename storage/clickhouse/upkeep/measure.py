@@ -8,9 +8,8 @@ server gives their space back later.
 
 from typing import Final
 
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.parts import SEQ, listed
-from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.purge import RetentionState
 from storage.relational.session import Session, State
 

@@ -11,8 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from storage.clickhouse.link import Link
-from storage.clickhouse.writes.epochs import LIMIT_S
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.relational.sql import MAX_INT
 from storage.relational.time_ranges import DAY_US
 

@@ -12,12 +12,11 @@ Invariant: only rows that no reader sees any more are deleted.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.erasures import forget_erased
 from storage.clickhouse.upkeep.measure import first_row
 from storage.clickhouse.upkeep.parts import Partition, await_quiet, delete, drop, listed
 from storage.clickhouse.upkeep.state import Upkeep
-from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.purge import Purged
 from storage.relational.session import Session, State
 

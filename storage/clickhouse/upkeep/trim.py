@@ -11,11 +11,10 @@ Invariant: after each slice all answers are those of the rows that are left.
 from functools import partial
 from typing import Final
 
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link
 from storage.clickhouse.upkeep.parts import SEQ, delete, drop, is_busy, listed
 from storage.clickhouse.upkeep.purge import Change
 from storage.clickhouse.upkeep.state import Upkeep
-from storage.clickhouse.writes.epochs import LIMIT_S
 from storage.purge import Trimmed, TrimStep, next_trim
 from storage.relational.session import Session
 

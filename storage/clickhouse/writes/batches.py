@@ -15,9 +15,9 @@ from typing import Any, Final
 from storage.clickhouse.codec import columns_of
 from storage.clickhouse.dictionary import Dictionary, Values
 from storage.clickhouse.features import Features
-from storage.clickhouse.link import Link, refusing
+from storage.clickhouse.link import LIMIT_S, Link, refusing
 from storage.clickhouse.writes.calls import awaited_of, ended_of
-from storage.clickhouse.writes.epochs import LIMIT_S, Epochs
+from storage.clickhouse.writes.epochs import Epochs
 from storage.clickhouse.writes.jobs import jobs_of
 from storage.clickhouse.writes.journal import NO_SPAN, Journal, Span, Turn, Work
 from storage.clickhouse.writes.payloads import bodies_of, heads_of

@@ -13,24 +13,20 @@ Invariant: when `begin` returns, what was committed before is settled, and nobod
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Final
 from uuid import uuid4
 
-from storage.clickhouse.answers import AlreadyThere, NotThere
-from storage.clickhouse.link import Link
+from storage.clickhouse.answers import AlreadyThere
+from storage.clickhouse.link import LIMIT_S, Link, over_tables
 from storage.clickhouse.native import Column
 from storage.clickhouse.writes.waiting import EPOCH, LOOK_AGAIN_S, Waiting, epochs_of, new_ticket
 from storage.errors import StorageUnavailable
 
-T = TypeVar("T")
-
 PATIENCE_S: Final = 5.0
 """How long an epoch in which nothing happens is left to its writer."""
-LIMIT_S: Final = 10.0
-"""Of a statement, and of the wait for the commits of others."""
 IS_NEWEST: Final = (
     "(SELECT max(toUInt64OrZero(substring(name, 7))) FROM system.tables "
     "WHERE database = currentDatabase() AND substring(name, 1, 6) = 'epoch_') = {}"
@@ -40,7 +36,6 @@ _LOOK: Final = (
     "SELECT name, (SELECT max(attempt) FROM commits) FROM system.tables "
     "WHERE database = currentDatabase() AND (substring(name, 1, 6) = 'epoch_' OR substring(name, 1, 5) = 'turn_')"
 )
-_TRIES: Final = 5
 _RUNNING: Final = (
     "SELECT count() FROM system.processes WHERE substring(query_id, 1, $1) = $2 "
     "AND toUInt64OrZero(splitByChar('-', query_id)[3]) < $3"
@@ -151,17 +146,6 @@ class Epochs:
 
 EPOCH_SHIFT: Final = 32
 """An attempt is the number of its epoch, and below it its own within that."""
-
-
-async def over_tables(run: Callable[[], Awaitable[T]]) -> T:
-    """Run a statement that reads `system.tables`, again where a table is dropped meanwhile.
-
-    Version 18 then refuses the statement as a whole: it has done nothing.
-    """
-    for _ in range(_TRIES):
-        with suppress(NotThere):
-            return await run()
-    return await run()
 
 
 def _name(epoch: int) -> str:

@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import LIMIT_S, Link, over_tables
 from storage.clickhouse.upkeep.state import UPKEEP, Upkeep
-from storage.clickhouse.writes.epochs import EPOCH_SHIFT, IS_NEWEST, LIMIT_S, Epochs, over_tables
+from storage.clickhouse.writes.epochs import EPOCH_SHIFT, IS_NEWEST, Epochs
 from storage.errors import StorageRejected, StorageUnavailable
 from storage.record import Position
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from storage.clickhouse.answers import AlreadyThere, OutOfTime
-from storage.clickhouse.link import Link
+from storage.clickhouse.answers import AlreadyThere, NotThere, OutOfTime
+from storage.clickhouse.link import Link, over_tables
 from storage.clickhouse.native import Column
 from storage.errors import StorageRejected, StorageUnavailable
 from tests.support.clickhouse import Server, own_server, server
@@ -158,3 +158,18 @@ async def test_a_closed_link(link: Link) -> None:
     await link.close()
     with pytest.raises(StorageUnavailable, match="closed"):
         await link.fetch("SELECT 1", limit_s=30)
+
+
+async def test_a_table_that_is_dropped_meanwhile() -> None:
+    """What reads the names of tables is asked again, not without end."""
+    answers: list[Exception] = [NotThere("gone")] * 3
+
+    async def read() -> str:
+        if answers:
+            raise answers.pop()
+        return "read"
+
+    assert await over_tables(read) == "read"
+    answers += [NotThere("gone")] * 100
+    with pytest.raises(NotThere):
+        await over_tables(read)

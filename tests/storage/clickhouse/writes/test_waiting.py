@@ -2,9 +2,7 @@
 
 import pytest
 
-from storage.clickhouse.answers import NotThere
 from storage.clickhouse.writes import waiting
-from storage.clickhouse.writes.epochs import over_tables
 from storage.clickhouse.writes.waiting import Waiting, epochs_of, new_ticket
 
 FIRST, SECOND = "turn_0000000000000000001_aa", "turn_0000000000000000002_bb"
@@ -62,21 +60,6 @@ def test_what_was_left_behind_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     assert older < newer
     assert in_queue(newer, [older]).stale == [older]
     assert in_queue(older, [newer]).stale == []
-
-
-async def test_a_table_that_is_dropped_meanwhile() -> None:
-    """What reads the names of tables is asked again, not without end."""
-    answers: list[Exception] = [NotThere("gone")] * 3
-
-    async def read() -> str:
-        if answers:
-            raise answers.pop()
-        return "read"
-
-    assert await over_tables(read) == "read"
-    answers += [NotThere("gone")] * 100
-    with pytest.raises(NotThere):
-        await over_tables(read)
 
 
 def test_numbers_of_epochs() -> None:
