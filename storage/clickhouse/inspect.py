@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.link import Link
+from storage.clickhouse.link import Link, over_tables
 from storage.errors import StorageError
 
 LIMIT_S: Final = 2.0
@@ -41,7 +42,8 @@ async def inspect(address: Address, host: str) -> Inspection:
         [(databases,)] = await link.fetch(_DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE)
         if not databases:
             return Inspection(version, has_database=False, has_tables=False, refusal="")
-        [(tables,)] = await link.fetch(_OUR_TABLES, (address.database,), limit_s=LIMIT_S)
+        ours = partial(link.fetch, _OUR_TABLES, (address.database,), limit_s=LIMIT_S)
+        [(tables,)] = await over_tables(ours)
         return Inspection(version, has_database=True, has_tables=tables > 0, refusal=await _refusal(link))
 
 

@@ -181,7 +181,7 @@ class Register:
 
         The newest stays: the server syncs what it knows of tables to the disk, but not their rows.
         """
-        for (number,) in await self._link.fetch(_CHANGES, limit_s=LIMIT_S):
+        for (number,) in await over_tables(partial(self._link.fetch, _CHANGES, limit_s=LIMIT_S)):
             if number < version:
                 await self._drop(number)
         if version % _THIN_EVERY == 0:

@@ -9,6 +9,7 @@ from storage.clickhouse.inspect import inspect
 from storage.clickhouse.link import Link
 from storage.clickhouse.tables import create
 from storage.errors import StorageUnavailable
+from tests.storage.clickhouse.links import DroppingLink
 from tests.support.clickhouse import Server, server
 
 
@@ -29,6 +30,14 @@ async def test_a_database_that_can_be_used(link: Link) -> None:
     before = await tables(link)
     assert (await inspect(link.address, host)).has_tables
     assert await tables(link) == before
+
+
+async def test_a_table_is_dropped_meanwhile(engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at the names of tables that the server refuses for that is taken again."""
+    monkeypatch.setattr("storage.clickhouse.inspect.Link", DroppingLink)
+    address = engine.address(engine.database())
+    seen = await inspect(address, address.hosts[0])
+    assert (seen.has_database, seen.has_tables, seen.refusal) == (True, False, "")
 
 
 async def test_a_database_that_is_not_there(engine: Server) -> None:

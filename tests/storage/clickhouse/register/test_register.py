@@ -11,6 +11,7 @@ from storage.clickhouse.address import Address
 from storage.clickhouse.link import Link
 from storage.clickhouse.register.register import Changes, Entries, Register
 from storage.errors import StorageRejected, StorageUnavailable
+from tests.storage.clickhouse.links import DroppingLink
 from tests.support.clickhouse import Server, own_server
 
 
@@ -116,6 +117,17 @@ async def test_many_change_the_same(register: Register, link: Link) -> None:
     assert await register.entries("k") == {"count": "24"}
     assert (await changes_of(link))[-1:] == ["change_24"]
     assert await register.version("k") == 24
+
+
+async def test_a_change_while_tables_are_dropped(register: Register, link: Link) -> None:
+    """It was made, and its author is told so, though the server refused to name older changes at first."""
+    async with contextlib.AsyncExitStack() as links:
+        own = DroppingLink(link.address)
+        links.push_async_callback(own.close)
+        assert await Register(own).change("k", "", add_one) == 1
+        own.refused.clear()
+        assert await Register(own).change("k", "", add_one) == 2
+    assert await changes_of(link) == ["change_2"]
 
 
 async def test_a_change_whose_author_is_gone(register: Register, link: Link) -> None:
