@@ -6,10 +6,11 @@ server gives their space back later.
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
+from collections.abc import Sequence
 from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link
-from storage.clickhouse.upkeep.parts import SEQ, listed
+from storage.clickhouse.upkeep.parts import SEQ, Partition, listed
 from storage.purge import RetentionState
 from storage.relational.session import Session, State
 
@@ -29,12 +30,13 @@ async def retention(link: Link, session: Session) -> RetentionState:
     """Describe the store."""
     state = await session.state()
     first = await first_row(session, state.purge_floor_us)
+    partitions = await listed(link)
     return RetentionState(
         purge_floor_us=state.purge_floor_us,
         body_floor_us=state.body_floor_us,
         purged_through_seq=state.purged_through_seq,
-        oldest_us=await _oldest_us(link),
-        used_bytes=await used_bytes(link, state),
+        oldest_us=await _oldest_us(link, partitions),
+        used_bytes=await _used_bytes(link, state, partitions),
         last_seq=state.last_seq,
         reaches_back_us=None if first is None else first[1],
     )
@@ -57,13 +59,13 @@ async def first_row(session: Session, floor_us: int | None = None) -> tuple[int,
     return None
 
 
-async def used_bytes(link: Link, state: State) -> int:
+async def _used_bytes(link: Link, state: State, partitions: Sequence[Partition]) -> int:
     """Measure the space in use, what the cap on size has taken not counted."""
     [(others,)] = await link.fetch(_OTHERS, limit_s=LIMIT_S)
     through = state.purged_through_seq, max(state.bodies_through_seq, state.purged_through_seq)
     hidden: dict[str, int] = dict(await link.fetch(_HIDDEN, through, limit_s=LIMIT_S)) if any(through) else {}
     rows, sizes = dict.fromkeys(SEQ, 0), dict.fromkeys(SEQ, 0)
-    for partition in await listed(link):
+    for partition in partitions:
         rows[partition.table] += partition.rows
         sizes[partition.table] += partition.size_bytes
     used = sum(
@@ -72,8 +74,8 @@ async def used_bytes(link: Link, state: State) -> int:
     return used + int(others or 0)
 
 
-async def _oldest_us(link: Link) -> int | None:
-    oldest = next((partition for partition in await listed(link) if partition.table == "records"), None)
+async def _oldest_us(link: Link, partitions: Sequence[Partition]) -> int | None:
+    oldest = next((partition for partition in partitions if partition.table == "records"), None)
     if oldest is None:
         return None
     # The bound lets the server look at this partition only.

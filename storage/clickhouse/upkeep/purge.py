@@ -72,13 +72,16 @@ class Purge:
             is_gone = most_us < floor_us
             if not is_gone and partition.size_bytes > REWRITTEN_BYTES:
                 continue
-            below = await self._rows_below(partition, floor_us, session.dialect.committed)
+            is_told = partition.table == "records"
+            # Counted before they go.
+            wanted = is_told or not is_gone
+            below = await self._rows_below(partition, floor_us, session.dialect.committed) if wanted else 0
             if is_gone:
                 await drop(self._link, partition)
             elif below:
                 rewritten = True
                 await delete(self._link, partition.table, "started_at_us < $1", (floor_us,))
-            rows += below if partition.table == "records" else 0
+            rows += below if is_told else 0
         if rewritten:
             await await_quiet(self._link, _QUIET_S)
         return rows
