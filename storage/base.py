@@ -70,8 +70,8 @@ class Storage(Protocol):
     async def facets(self, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
         """Find the values that records of a filter have in some of `storage.aggregates.FACETS`, most frequent first.
 
-        At most 200 per facet; null is no value. Counts are exact where `storage.relational.time_ranges.is_countable`
-        holds and the facet is one of `ROLLUP_FACETS`, else None: values are then those of a wider filter (its rollup
+        At most 200 per facet; null is no value. Counts are exact where the filter has rollup dimensions and whole hours
+        only and the facet is one of `ROLLUP_FACETS`, else None: values are then those of a wider filter (its rollup
         dimensions, whole hours), or of the newest 10 000 records where rollups do not know the facet. The scope always
         holds.
 

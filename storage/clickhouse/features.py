@@ -35,11 +35,6 @@ class Features(NamedTuple):
         return self.version >= (19, 1)
 
     @property
-    def has_skip_indexes(self) -> bool:
-        """Whether `tokenbf_v1` and `ngrambf_v1` are known without a setting."""
-        return self.version >= (20, 1)
-
-    @property
     def insert_settings(self) -> dict[str, str]:
         """Settings of an insert of rows: a batch may be of many days, and each is a partition."""
         return {"max_partitions_per_insert_block": "0"} if self.version >= (19, 6) else {}

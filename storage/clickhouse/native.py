@@ -4,7 +4,7 @@ Strategy: a column of numbers is one array, so that neither side looks at its va
 columns takes them as they are. Bytes are `Array(UInt8)` or `FixedString`, `String` is text: the type tells which. Bytes
 that were written as `String` come back as text with surrogates (PEP 383), which encodes to the same bytes.
 
-Invariant: what `write_block` wrote of values `read_blocks` reads. A value that its column cannot hold is refused.
+Invariant: what `write_columns` wrote of values `read_blocks` reads. A value that its column cannot hold is refused.
 Source: https://clickhouse.com/docs/interfaces/formats/Native, without the block info of the other protocol.
 """
 
@@ -75,11 +75,6 @@ def block_of(*parts: Written) -> bytes:
     assert all(part.rows == rows for part in parts), "bug: columns of one block differ in length"
     # Joined once: bodies are copied no more often than that.
     return b"".join(chain((_varint(width), _varint(rows)), *(part.chunks for part in parts)))
-
-
-def write_block(columns: Sequence[Column]) -> bytes:
-    """Write one block of columns of the same length; see `write_columns`."""
-    return block_of(write_columns(columns))
 
 
 def read_blocks(data: bytes) -> tuple[list[str], list[tuple[Any, ...]]]:

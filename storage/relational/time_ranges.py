@@ -133,11 +133,6 @@ def has_whole_hours(filter: Filter) -> bool:
     return all(bound is None or bound % HOUR_US == 0 for bound in (filter.since_us, filter.until_us))
 
 
-def is_countable(filter: Filter) -> bool:
-    """Whether rollups alone can count a filter's records."""
-    return without_time(filter).has_only_rollup_dimensions and has_whole_hours(filter)
-
-
 def reduced(filter: Filter) -> Filter:
     """Keep what rollups know of a filter, its time widened to whole hours; it matches at least what the filter does."""
     around = hours_around(filter.since_us, filter.until_us)

@@ -33,7 +33,7 @@ from storage.aggregates import (
 from storage.query import ROLLUP_METHODS, Filter, matches
 from storage.record import Payload, Record
 from storage.relational.tally import Tally, check_names, extent, within
-from storage.relational.time_ranges import is_countable, is_in_hours, reduced, steps, without_time
+from storage.relational.time_ranges import has_whole_hours, is_in_hours, reduced, steps, without_time
 from storage.relational.usage import UsageTally, calls_of, is_call, is_counted, measures_of
 from storage.search.cell import group_names
 
@@ -92,7 +92,8 @@ def facets(records: Sequence[Record], filter: Filter, names: Sequence[str]) -> d
     """Find the values of facets."""
     check_names(names)
     is_whole = sum(matches(filter, record) for record in records) < SAMPLE_ROWS
-    has_counts, wide = is_countable(filter), reduced(filter)
+    has_counts = without_time(filter).has_only_rollup_dimensions and has_whole_hours(filter)
+    wide = reduced(filter)
     by_filter = {wanted: [record for record in records if matches(wanted, record)] for wanted in {filter, wide}}
     answer = {}
     for name in names:

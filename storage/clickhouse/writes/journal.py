@@ -116,10 +116,6 @@ class Journal:
         self.settled: dict[int, int] = {}
         """Such attempts that turned out to be committed → their first `seq`; whoever asked for them takes them out."""
 
-    async def create(self) -> None:
-        """Make the journal where there is none."""
-        await self._link.execute(COMMITS, limit_s=LIMIT_S)
-
     async def begin(self) -> int:
         """Settle what is in doubt, and make sure of the end of the store; returns the number of the next attempt.
 

@@ -11,8 +11,8 @@ from tests.support.clickhouse import Server
 def test_versions_are_read() -> None:
     """The old one of Debian and a current one differ in all there is."""
     old, new = Features.of("18.16.1"), Features.of("26.9.2.1")
-    assert (old.version, old.has_codecs, old.has_skip_indexes, old.insert_settings) == ((18, 16), False, False, {})
-    assert (new.version, new.has_codecs, new.has_skip_indexes) == ((26, 9), True, True)
+    assert (old.version, old.has_codecs, old.insert_settings) == ((18, 16), False, {})
+    assert (new.version, new.has_codecs) == ((26, 9), True)
     assert new.insert_settings == {"max_partitions_per_insert_block": "0"}
     with pytest.raises(StorageUnavailable, match="'x' is no version"):
         Features.of("x")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.clickhouse.link import Link
-from storage.clickhouse.native import Column, NotNative, read_blocks, write_block
+from storage.clickhouse.native import Column, NotNative, block_of, read_blocks, write_columns
 
 _SAMPLES: dict[str, list[Any]] = {
     "Int64": [0, -(1 << 63), (1 << 63) - 1],
@@ -32,9 +32,13 @@ def _columns(samples: dict[str, list[Any]]) -> list[Column]:
     return [Column(f"c{number}", type, values) for number, (type, values) in enumerate(samples.items())]
 
 
+def _written(columns: list[Column]) -> bytes:
+    return block_of(write_columns(columns))
+
+
 def test_a_block_reads_back() -> None:
     """Columns of every type come back, with their names, as rows."""
-    names, rows = read_blocks(write_block(_columns(_SAMPLES)))
+    names, rows = read_blocks(_written(_columns(_SAMPLES)))
     assert names == [f"c{number}" for number in range(len(_SAMPLES))]
     assert [list(values) for values in zip(*rows, strict=True)] == list(_SAMPLES.values())
 
@@ -47,7 +51,7 @@ def test_columns_of_nothing_and_of_long_text_read_back() -> None:
         "Nullable(Int32)": list(range(6)),
         "String": ["x" * length for length in (0, 127, 128, 4095, 4096, 70_000)],
     }
-    _, rows = read_blocks(write_block(_columns(samples)))
+    _, rows = read_blocks(_written(_columns(samples)))
     assert [list(values) for values in zip(*rows, strict=True)] == list(samples.values())
 
 
@@ -58,7 +62,7 @@ def test_any_rows_read_back(rows: list[tuple[int, str]]) -> None:
         Column("n", "Int64", [n for n, _ in rows]),
         Column("t", "Nullable(String)", [t or None for _, t in rows]),
     ]
-    assert read_blocks(write_block(columns))[1] == [(n, t or None) for n, t in rows]
+    assert read_blocks(_written(columns))[1] == [(n, t or None) for n, t in rows]
 
 
 @pytest.mark.parametrize(
@@ -68,12 +72,12 @@ def test_any_rows_read_back(rows: list[tuple[int, str]]) -> None:
 def test_a_value_that_does_not_fit_is_refused(type: str, value: Any) -> None:
     """Nothing is cut and nothing is turned into something else."""
     with pytest.raises((ValueError, TypeError, OverflowError)):
-        write_block([Column("c", type, [value])])
+        _written([Column("c", type, [value])])
 
 
 def test_a_cut_answer_is_told_apart() -> None:
     """Wherever an answer of one block is cut, it is no answer."""
-    whole = write_block(_columns({name: _SAMPLES[name] for name in ("Int64", "Nullable(Int64)", "Array(String)")}))
+    whole = _written(_columns({name: _SAMPLES[name] for name in ("Int64", "Nullable(Int64)", "Array(String)")}))
     for length in range(1, len(whole)):
         with pytest.raises(NotNative):
             read_blocks(whole[:length])

@@ -14,11 +14,11 @@ from storage.relational.time_ranges import (
     has_whole_hours,
     hours_around,
     hours_inside,
-    is_countable,
     parts,
     reduced,
     split,
     steps,
+    without_time,
 )
 from tests.contract.test_storage_reading import make_dataset
 
@@ -75,11 +75,10 @@ def test_an_hour_is_folded_when_the_next_is_over() -> None:
     assert fold_before(99 * HOUR_US, 10 * HOUR_US + 5) == 9
 
 
-def test_what_rollups_can_count() -> None:
-    """Only their dimensions, and only whole hours."""
-    assert is_countable(Filter(projects=("a",), since_us=HOUR_US, until_us=2 * HOUR_US))
-    assert not is_countable(Filter(since_us=HOUR_US + 1))
-    assert not is_countable(Filter(hosts=("a",)))
+def test_whole_hours() -> None:
+    """A range that is not bounded has them, too."""
+    assert has_whole_hours(Filter(projects=("a",), since_us=HOUR_US, until_us=2 * HOUR_US))
+    assert not has_whole_hours(Filter(since_us=HOUR_US + 1))
     assert has_whole_hours(Filter())
 
 
@@ -95,7 +94,8 @@ def test_what_rollups_can_count() -> None:
 def test_a_reduced_filter_is_wider_and_countable(filter: Filter) -> None:
     """Whatever a filter matches, its reduced form matches too, and rollups know all of it."""
     wide = reduced(filter)
-    assert is_countable(wide)
+    assert without_time(wide).has_only_rollup_dimensions
+    assert has_whole_hours(wide)
     assert all(matches(wide, record) for record in make_dataset() if matches(filter, record))
 
 
