@@ -20,7 +20,6 @@ from storage.conversations import (
     FAILED_LEVEL,
     MAX_CALLS_READ,
     MAX_COST_USD,
-    MAX_TOKENS,
     TOKENS,
     Conversation,
     ConversationPage,
@@ -33,12 +32,11 @@ from storage.relational.reads.scan import seq_range
 from storage.relational.session import Session
 from storage.relational.slices import Range, slices
 from storage.relational.sql import MAX_INT, Where
+from storage.relational.usage import token_sum
 
 _CHUNK: Final = 100
 """Conversations that are met, and described, at a time."""
 _HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> 0)"
-# A number alone is one without a sign to some databases.
-_MOST: Final = f"CAST({MAX_TOKENS} AS BIGINT)"
 _SUMS: Final = ", ".join(
     (
         "count(*)",
@@ -51,7 +49,7 @@ _SUMS: Final = ", ".join(
         "count(input_tokens)",
         "count(cost_usd)",
         f"coalesce(sum(CASE WHEN cost_usd >= {MAX_COST_USD} THEN {MAX_COST_USD} ELSE cost_usd END), 0)",
-        *(f"coalesce(sum(CASE WHEN {name} >= {_MOST} THEN {_MOST} ELSE {name} END), 0)" for name in TOKENS),
+        *(f"coalesce({token_sum(name)}, 0)" for name in TOKENS),
     )
 )
 Met = dict[bytes, int]
