@@ -17,6 +17,7 @@ from storage.aggregates import BOUNDS_US
 from storage.postgres.connection import Connection
 from storage.postgres.dictionary import find
 from storage.relational import usage
+from storage.relational.rollup_sql import USAGE_TABLE
 from storage.relational.rollups import (
     CUBES,
     HISTOGRAMS,
@@ -157,11 +158,11 @@ async def _send(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]
 # The rollup of the use of language models.
 
 _USAGE_MERGE: Final = _merging(
-    usage.TABLE, ("hour", *usage.DIMENSIONS, "instance"), dict.fromkeys(usage.MEASURES, _ADDED)
+    USAGE_TABLE, ("hour", *usage.DIMENSIONS, "instance"), dict.fromkeys(usage.MEASURES, _ADDED)
 )
-_USAGE_EMPTY: Final = _emptying(usage.TABLE, ("hour", *usage.DIMENSIONS, "instance"), ("calls",))
+_USAGE_EMPTY: Final = _emptying(USAGE_TABLE, ("hour", *usage.DIMENSIONS, "instance"), ("calls",))
 _USAGE_COUNTED_APART: Final = (
-    f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM sidelog.{usage.TABLE} WHERE hour = $1"
+    f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM sidelog.{USAGE_TABLE} WHERE hour = $1"
 )
 
 
@@ -181,7 +182,7 @@ async def merge_usage(
 
 
 async def delete_usage_before(connection: Connection, hour: int) -> None:
-    await connection.execute(f"DELETE FROM sidelog.{usage.TABLE} WHERE hour < $1", hour)
+    await connection.execute(f"DELETE FROM sidelog.{USAGE_TABLE} WHERE hour < $1", hour)
 
 
 # Histograms.

@@ -18,8 +18,8 @@ from storage.aggregates import ModelUsage
 from storage.query import Filter
 from storage.record import Record
 from storage.relational.reads.scan import scan
-from storage.relational.rollup_sql import USAGE_TABLE, rollup_where, sums, usage_rows
 from storage.relational.rollup_sql import can_count as has_rollups
+from storage.relational.rollup_sql import rollup_where, sums, usage_rows
 from storage.relational.rollups import LIMITED, MAX_COST_USD, MAX_TOKENS, NANO, OTHER, Limits, cost_nano_usd
 from storage.relational.session import Rows, Session
 from storage.relational.sql import Texts, Where, texts
@@ -30,7 +30,6 @@ DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
 """Whole numbers all of them, so that what is taken off leaves nothing behind."""
-TABLE: Final = USAGE_TABLE
 OTHERS: Final = "other"
 """How those beyond the limits are called."""
 CAPPED_SHIFT: Final = 16

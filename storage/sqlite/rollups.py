@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from storage.relational import usage
+from storage.relational.rollup_sql import USAGE_TABLE
 from storage.relational.rollups import (
     CUBES,
     HISTOGRAMS,
@@ -132,10 +133,10 @@ def delete_before(connection: sqlite3.Connection, hour: int, max_rows: int) -> i
 
 # The rollup of the use of language models.
 
-_USAGE_UPSERT: Final = _upsert(usage.TABLE, ("hour", *usage.DIMENSIONS), dict.fromkeys(usage.MEASURES, _ADDED))
-_USAGE_EMPTIED: Final = _emptied(usage.TABLE, ("hour", *usage.DIMENSIONS), ("calls",))
-_USAGE_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {usage.TABLE} WHERE hour = ?"
-_USAGE_DELETE: Final = deletion(usage.TABLE, ("hour", *usage.DIMENSIONS))
+_USAGE_UPSERT: Final = _upsert(USAGE_TABLE, ("hour", *usage.DIMENSIONS), dict.fromkeys(usage.MEASURES, _ADDED))
+_USAGE_EMPTIED: Final = _emptied(USAGE_TABLE, ("hour", *usage.DIMENSIONS), ("calls",))
+_USAGE_COUNTED_APART: Final = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {USAGE_TABLE} WHERE hour = ?"
+_USAGE_DELETE: Final = deletion(USAGE_TABLE, ("hour", *usage.DIMENSIONS))
 
 
 def merge_usage(connection: sqlite3.Connection, sums: usage.UsageSums, limits: Limits, *, sign: int = 1) -> None:

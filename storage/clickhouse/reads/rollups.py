@@ -14,6 +14,7 @@ from typing import Final
 
 from storage.clickhouse.reads.buckets import bucket_of
 from storage.relational import usage
+from storage.relational.rollup_sql import USAGE_TABLE
 from storage.relational.rollups import HISTOGRAMS, LEAST, MAX_COST_USD, MAX_TOKENS, MOST, NANO
 from storage.relational.time_ranges import DAY_US, HOUR_US
 
@@ -81,7 +82,7 @@ def rollups(table: str, columns: Sequence[str], where: str) -> str:
     measures = {name: _MEASURES[name] for name in columns if name in _MEASURES}
     inner = ", ".join(f"{text} AS {_OWN}{name}" for name, text in (keys | measures).items())
     outer = ", ".join(f"{_OWN}{name} AS {name}" for name in keys | measures)
-    if table == usage.TABLE:
+    if table == USAGE_TABLE:
         where = f"{where} AND (provider <> 0 OR model <> 0 OR resolved_model <> 0)"
     groups = f" GROUP BY {', '.join(f'{_OWN}{name}' for name in keys)}" if keys else ""
     return f"(SELECT {outer} FROM (SELECT {inner} FROM records WHERE {where}{groups}) AS grouped) AS rollup"
