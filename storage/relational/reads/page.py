@@ -68,8 +68,7 @@ async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk
     whole = (await seq_range(session, filter)).following(query.after, query.order)
     if skip > _FEW and await _is_dense(session, filter):
         whole, skip = whole.without(skip, query.order), 0
-    first_rows = rows.first_rows or session.dialect.scan_rows or None
-    parts = Slices(session, filter, whole, query.order, first_rows)
+    parts = Slices(session, filter, rows, whole, query.order)
     return _Walk(rows, parts, lambda record: record.seq, skip)
 
 

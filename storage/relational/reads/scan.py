@@ -37,8 +37,7 @@ async def scan(
     rows = await session.rows_by_seq(filter, len(before) + 1)
     if rows is None:
         return True
-    first_rows = rows.first_rows or session.dialect.scan_rows or None
-    async for part in Slices(session, filter, await seq_range(session, filter), "desc", first_rows):
+    async for part in Slices(session, filter, rows, await seq_range(session, filter), "desc"):
         where = await rows.within(part)
         if where is None:
             return False

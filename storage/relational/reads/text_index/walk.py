@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from storage.query import Filter, Order
 from storage.relational.reads.text_index.tables import Cell, Segment, part_key, read_cells, read_parts, read_segments
-from storage.relational.session import Session
+from storage.relational.session import Selection, Session
 from storage.relational.slices import Range, slices
 from storage.search.index.needs import All, cells_of, need_of, terms_of
 from storage.search.index.segment import cells_with, has, part_of
@@ -26,24 +26,22 @@ Holder = Segment | Cell
 class Slices:
     """The slices of a range, one after the other."""
 
-    def __init__(
-        self, session: Session, filter: Filter, whole: Range, order: Order, first_rows: int | None = None
-    ) -> None:
+    def __init__(self, session: Session, filter: Filter, rows: Selection, whole: Range, order: Order) -> None:
         """Prepare.
 
         Args:
             session: To ask for words.
             filter: What is walked for.
+            rows: The same, as it is read.
             whole: The rows to be walked.
             order: Which end comes first.
-            first_rows: Width of the first slice, and the least there is; as usual unless given.
         """
         self._session = session
         self._need = need_of(filter)
         self._terms = sorted(terms_of(self._need)) if session.dialect.has_text_index else []
         self._order: Order = order
-        self._first_rows = first_rows
-        self._slices = iter(()) if self._terms else slices(whole, order, first_rows)
+        self._first_rows = rows.first_rows or session.dialect.scan_rows or None
+        self._slices = iter(()) if self._terms else slices(whole, order, self._first_rows)
         self._rest = whole
         self._holders: list[Holder] | None = None
 
