@@ -29,13 +29,6 @@ from storage.relational.writes.doubts import Doubts
 from storage.tools import ended_calls
 
 WRITE_LIMIT_S: Final = 60.0
-_CALLED: Final = (  # noqa: S608 -- identifiers come from here
-    "SELECT count() FROM tool_calls WHERE record_seq < $2 "
-    "AND record_seq >= (SELECT min(first_seq) FROM commits WHERE {since}) "
-    "AND attempt IN (SELECT attempt FROM commits WHERE {since}) "
-    "AND (record_id, position) IN (SELECT record_id, position FROM tool_calls WHERE record_seq >= $2 AND attempt = $3)"
-).format(since="max_id_ms >= $1 AND first_seq <= last_seq")
-Make = Callable[[Sequence[Entry]], Rows | None]
 _LOOP_ENTRIES: Final = 100
 """A batch with more is written as columns on a thread."""
 _STORED: Final = (  # noqa: S608 -- identifiers come from here
@@ -44,8 +37,14 @@ _STORED: Final = (  # noqa: S608 -- identifiers come from here
     "AND attempt IN (SELECT attempt FROM commits WHERE {near}) "
     "AND id IN (SELECT id FROM records WHERE seq >= $3 AND attempt = $4)"
 ).format(near="max_id_ms >= $1 AND min_id_ms <= $2 AND first_seq <= last_seq")
+_CALLED: Final = (  # noqa: S608 -- identifiers come from here
+    "SELECT count() FROM tool_calls WHERE record_seq < $2 "
+    "AND record_seq >= (SELECT min(first_seq) FROM commits WHERE {since}) "
+    "AND attempt IN (SELECT attempt FROM commits WHERE {since}) "
+    "AND (record_id, position) IN (SELECT record_id, position FROM tool_calls WHERE record_seq >= $2 AND attempt = $3)"
+).format(since="max_id_ms >= $1 AND first_seq <= last_seq")
 
-
+Make = Callable[[Sequence[Entry]], Rows | None]
 Send = Callable[[Turn, Rows, "_Made"], Coroutine[Any, Any, None]]
 
 
