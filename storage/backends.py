@@ -119,7 +119,7 @@ async def _open_clickhouse(url: SplitResult, data_dir: Path, opening: Opening) -
     from storage.clickhouse.address import Address
     from storage.clickhouse.store import ClickhouseStorage
 
-    return await ClickhouseStorage.open(Address.of(url))
+    return await ClickhouseStorage.open(Address.of(url), is_read_only=opening.is_read_only)
 
 
 def _check_memory(url: SplitResult) -> str | None:

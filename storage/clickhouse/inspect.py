@@ -3,17 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 from uuid import uuid4
 
 from storage.clickhouse.address import Address
-from storage.clickhouse.link import Link, over_tables
+from storage.clickhouse.layout import newest, read_layout
+from storage.clickhouse.link import Link
 from storage.errors import StorageError
 
 LIMIT_S: Final = 2.0
 _DATABASES: Final = "SELECT count() FROM system.databases WHERE name = $1"
-_OUR_TABLES: Final = "SELECT count() FROM system.tables WHERE database = $1 AND name = 'commits'"
 _RUNNING: Final = "SELECT count() FROM system.processes"
 """Who begins to write looks at the statements that run."""
 _ANYWHERE: Final = {"database": "system"}
@@ -25,8 +24,10 @@ class Inspection:
 
     server_version: str
     has_database: bool
-    has_tables: bool
-    """Whether a sidelog has used the database."""
+    layout: int
+    """Number of the layout of our tables; 0 where no sidelog has used the database."""
+    newest_layout: int
+    """The newest this program knows."""
     refusal: str
     """What this user may not do there, though sidelog has to; empty: nothing."""
 
@@ -41,10 +42,11 @@ async def inspect(address: Address, host: str) -> Inspection:
         [(version,)] = await link.fetch("SELECT version()", limit_s=LIMIT_S, settings=_ANYWHERE)
         [(databases,)] = await link.fetch(_DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE)
         if not databases:
-            return Inspection(version, has_database=False, has_tables=False, refusal="")
-        ours = partial(link.fetch, _OUR_TABLES, (address.database,), limit_s=LIMIT_S)
-        [(tables,)] = await over_tables(ours)
-        return Inspection(version, has_database=True, has_tables=tables > 0, refusal=await _refusal(link))
+            return Inspection(version, has_database=False, layout=0, newest_layout=newest(), refusal="")
+        layout = await read_layout(link)
+        return Inspection(
+            version, has_database=True, layout=layout, newest_layout=newest(), refusal=await _refusal(link)
+        )
 
 
 async def _refusal(link: Link) -> str:

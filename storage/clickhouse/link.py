@@ -58,8 +58,13 @@ class _Request(TypedDict, total=False):
 class Link:
     """Runs statements, any number at a time. Opens connections when it needs them."""
 
-    def __init__(self, address: Address, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
+    def __init__(
+        self, address: Address, max_answer_bytes: int = MAX_ANSWER_BYTES, *, is_read_only: bool = False
+    ) -> None:
+        """Prepare one; read-only, the server refuses statements that change something."""
         self.address = address
+        # 2 still takes settings with a statement, such as its limit of time.
+        self._settings = {"readonly": "2"} if is_read_only else {}
         self._max_answer_bytes = max_answer_bytes
         self.hosts = list(address.hosts)
         """In the order in which they are asked."""
@@ -127,6 +132,7 @@ class Link:
             "wait_end_of_query": "1",
             "max_execution_time": str(max(1, round(limit_s))),
             "max_query_size": str(_MAX_STATEMENT_BYTES),
+            **self._settings,
             **settings,
         }
         body = sql.encode()

@@ -13,7 +13,8 @@ from typing import Final, Self, TypeVar
 from storage.base import Kept
 from storage.clickhouse.address import Address
 from storage.clickhouse.dictionary import Names
-from storage.clickhouse.features import Features
+from storage.clickhouse.features import Features, read_features
+from storage.clickhouse.layout import check_layout, migrate
 from storage.clickhouse.link import Link
 from storage.clickhouse.reads import jobs
 from storage.clickhouse.reads.calls import waiting_calls
@@ -21,7 +22,6 @@ from storage.clickhouse.reads.session import READ_LIMIT_S, ClickhouseSession
 from storage.clickhouse.reads.visible import Commits
 from storage.clickhouse.register import keys, meta, views
 from storage.clickhouse.register.register import Register
-from storage.clickhouse.tables import SCHEMA_VERSION, create
 from storage.clickhouse.upkeep import erasures, floors, measure, trim
 from storage.clickhouse.upkeep.purge import Purge
 from storage.clickhouse.upkeep.state import Upkeep
@@ -45,12 +45,12 @@ _SIZE: Final = "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = cur
 class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     """`storage.base.Storage` over one ClickHouse database. Made by `open`, which returns it ready."""
 
-    def __init__(self, link: Link, features: Features, register: Register, *, read_budget_s: float) -> None:
-        super().__init__("clickhouse", link.address.location, SCHEMA_VERSION)
+    def __init__(self, link: Link, features: Features, layout: int, *, read_budget_s: float) -> None:
+        super().__init__("clickhouse", link.address.location, layout)
         self._link = link
         self._read_budget_s = read_budget_s
         self._batches = BatchStore(link, features)
-        self._register = register
+        self._register = Register(link)
         self._writing = asyncio.Lock()
         self._reading = asyncio.Semaphore(READERS)
         self._commits = Commits()
@@ -59,21 +59,24 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._purge = Purge(link, self._change)
 
     @classmethod
-    async def open(cls, address: Address, *, read_budget_s: float = READ_BUDGET_S) -> Self:
-        """Open a database, making the tables that are not there. The caller closes the store.
+    async def open(cls, address: Address, *, read_budget_s: float = READ_BUDGET_S, is_read_only: bool = False) -> Self:
+        """Open a database, making or bringing up to date its tables; read-only, they stay as they are.
+
+        The caller closes the store.
 
         Raises:
             StorageUnavailable: It cannot be opened at present.
+            SchemaTooNew: A newer program wrote it.
+            SchemaTooOld: An older one did, and it was to be read only.
         """
-        link = Link(address)
+        link = Link(address, is_read_only=is_read_only)
         try:
-            features = await create(link)
-            register = Register(link)
-            await register.create()
+            layout = await (check_layout if is_read_only else migrate)(link)
+            features = await read_features(link)
         except BaseException:
             await link.close()
             raise
-        return cls(link, features, register, read_budget_s=read_budget_s)
+        return cls(link, features, layout, read_budget_s=read_budget_s)
 
     async def commit(self, batch: Batch) -> int:
         async with self._writing:

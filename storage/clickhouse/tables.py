@@ -20,7 +20,6 @@ from storage.clickhouse.writes.journal import COMMITS
 from storage.clickhouse.writes.payloads import BODY_TYPES, HEAD_TYPES
 from storage.relational.time_ranges import DAY_US
 
-SCHEMA_VERSION: Final = 1
 _NUMBERS: Final = {"seq": "Int64", "attempt": "UInt64"}
 _RECORD_MARKS: Final = 1024
 """Rows between two marks of records: a page reads few, and all their columns."""

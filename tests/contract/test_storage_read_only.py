@@ -4,24 +4,32 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import ModuleType
+from typing import Final
 
 import pytest
 
 from storage.backends import open_storage
 from storage.base import Storage
+from storage.clickhouse import layout as clickhouse_layout
+from storage.clickhouse.link import Link
 from storage.errors import SchemaTooOld, StorageError
 from storage.postgres import schema as postgres_schema
 from storage.query import Filter, RecordQuery
 from storage.sqlite import schema as sqlite_schema
 from tests.storage.samples import make_batch, make_record
-from tests.support import postgres
+from tests.support import clickhouse, postgres
+
+STORES: Final = ["sqlite", "postgres", "clickhouse", pytest.param("clickhouse-chdb", marks=pytest.mark.clickhouse)]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=STORES)
 async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A durable store that was never used."""
-    return "sqlite:///records.db" if request.param == "sqlite" else await postgres.database(tmp_path)
+    if request.param == "sqlite":
+        return "sqlite:///records.db"
+    if request.param == "postgres":
+        return await postgres.database(tmp_path)
+    return clickhouse.url("chdb" if request.param == "clickhouse-chdb" else "debian", tmp_path)
 
 
 @pytest.fixture
@@ -61,17 +69,37 @@ async def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("schema", [sqlite_schema, postgres_schema], ids=["sqlite", "postgres"])
-async def test_an_older_layout_is_named_and_left(
-    schema: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_batch_is_refused_by_a_server(reader: Storage, url: str, tmp_path: Path) -> None:
+    """ClickHouse takes nothing through a store that was opened to be read, and it can be opened again."""
+    if not url.startswith("clickhouse"):
+        pytest.skip("Postgres says whether a transaction may write, one by one")
+    with pytest.raises(StorageError):
+        await reader.commit(make_batch(make_record()))
+    async with await open_storage(url, tmp_path, is_read_only=True) as again:
+        assert await again.last_seq() == 2
+        assert (await again.summary(Filter())).exchanges == 2
+
+
+async def test_an_older_layout_is_named_and_left(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bringing a store up to date is a change: whoever only reads is told which layout it has."""
-    url = "sqlite:///records.db" if schema is sqlite_schema else await postgres.database(tmp_path)
     async with await open_storage(url, tmp_path) as store:
         layout = (await store.info()).schema_version
-    scripts = schema.migrations()
-    monkeypatch.setattr(schema, "migrations", lambda: [*scripts, "SELECT 1;"])
+    _have_one_more(url, monkeypatch)
     for _ in range(2):
         with pytest.raises(SchemaTooOld) as caught:
             await open_storage(url, tmp_path, is_read_only=True)
         assert (caught.value.layout, caught.value.newest) == (layout, layout + 1)
+
+
+def _have_one_more(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the newest layout be one that a store does not have."""
+    if url.startswith("clickhouse"):
+
+        async def nothing(link: Link) -> None:
+            pass
+
+        monkeypatch.setattr(clickhouse_layout, "STEPS", (*clickhouse_layout.STEPS, nothing))
+        return
+    schema = sqlite_schema if url.startswith("sqlite") else postgres_schema
+    scripts = schema.migrations()
+    monkeypatch.setattr(schema, "migrations", lambda: [*scripts, "SELECT 1;"])

@@ -2,7 +2,7 @@
 
 Run by the interpreter of `.venv-clickhouse`, with a directory and a port; it prints its port.
 Strategy: one statement at a time; settings of the address become statements before it, so they hold for it and the
-next ones, which bring the same.
+next ones, which bring the same. A session that only reads would do so for ever: statements that write are refused here.
 """
 
 import sys
@@ -13,8 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 from chdb import ChdbError
 from chdb.session import Session
 
-_OF_HTTP = frozenset({"query", "database", "wait_end_of_query", "buffer_size", "query_id", "default_format"})
-_USUAL = {"max_execution_time": "0", "readonly": "0"}
+_OF_HTTP = frozenset({
+    "query", "database", "wait_end_of_query", "buffer_size", "query_id", "default_format", "readonly",
+})  # fmt: skip
+_USUAL = {"max_execution_time": "0"}
+_READONLY = b"Code: 164. DB::Exception: Cannot execute query in readonly mode. (READONLY)"
 
 
 class Front(ThreadingHTTPServer):
@@ -29,6 +32,8 @@ class Front(ThreadingHTTPServer):
 
     def run(self, statement: str, data: bytes, options: dict[str, str]) -> tuple[int, bytes]:
         settings = _USUAL | {name: value for name, value in options.items() if name not in _OF_HTTP}
+        if options.get("readonly", "0") != "0" and not statement.startswith("SELECT"):
+            return 500, _READONLY
         with self._lock:
             try:
                 self._session.query(f"USE {_quoted(options.get('database', 'default'), '`')}")

@@ -6,8 +6,8 @@ import pytest
 
 from storage.clickhouse.address import Address
 from storage.clickhouse.inspect import inspect
+from storage.clickhouse.layout import migrate
 from storage.clickhouse.link import Link
-from storage.clickhouse.tables import create
 from storage.errors import StorageUnavailable
 from tests.storage.clickhouse.links import DroppingLink
 from tests.support.clickhouse import Server, server
@@ -23,12 +23,13 @@ async def test_a_database_that_can_be_used(link: Link) -> None:
     """Its version, and whether it was used before; nothing in it is changed."""
     (host,) = link.address.hosts
     seen = await inspect(link.address, host)
-    assert (seen.has_database, seen.has_tables, seen.refusal) == (True, False, "")
+    assert (seen.has_database, seen.layout, seen.refusal) == (True, 0, "")
     assert seen.server_version.split(".")[0].isdigit()
     assert await tables(link) == []
-    await create(link)
+    await migrate(link)
     before = await tables(link)
-    assert (await inspect(link.address, host)).has_tables
+    seen = await inspect(link.address, host)
+    assert seen.layout == seen.newest_layout
     assert await tables(link) == before
 
 
@@ -37,14 +38,14 @@ async def test_a_table_is_dropped_meanwhile(engine: Server, monkeypatch: pytest.
     monkeypatch.setattr("storage.clickhouse.inspect.Link", DroppingLink)
     address = engine.address(engine.database())
     seen = await inspect(address, address.hosts[0])
-    assert (seen.has_database, seen.has_tables, seen.refusal) == (True, False, "")
+    assert (seen.has_database, seen.layout, seen.refusal) == (True, 0, "")
 
 
 async def test_a_database_that_is_not_there(engine: Server) -> None:
     """The server is, and says so."""
     address = engine.address("nowhere")
     seen = await inspect(address, address.hosts[0])
-    assert (seen.has_database, seen.has_tables) == (False, False)
+    assert (seen.has_database, seen.layout) == (False, 0)
 
 
 async def test_who_is_not_let_in() -> None:

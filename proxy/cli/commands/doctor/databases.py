@@ -31,11 +31,7 @@ def check_postgres(name: str, url: str) -> Finding:
     if seen.is_read_only:
         return Finding("fail", name, f"{address.location} is a replica", "name the primary in its address")
     if seen.layout > seen.newest_layout:
-        text = (
-            f"{address.location} was written by a newer sidelog "
-            f"(layout {seen.layout}, this one supports up to {seen.newest_layout})"
-        )
-        return Finding("fail", name, text, "upgrade sidelog")
+        return _newer(name, address.location, seen.layout, seen.newest_layout)
     if not seen.may_create:
         fix = "CREATE SCHEMA sidelog AUTHORIZATION our user, or GRANT CREATE ON DATABASE"
         return Finding("fail", name, f"{address.location}: no permission to create the schema sidelog", fix)
@@ -69,5 +65,12 @@ def _check_clickhouse_host(name: str, address: "Address", host: str) -> Finding:
     if seen.refusal:
         fix = "grant SELECT, INSERT, ALTER, CREATE and DROP on the database, and SELECT on system.processes"
         return Finding("fail", name, f"{place}: {address.user} may not write there: {seen.refusal}", fix)
-    tables = "has our tables" if seen.has_tables else "tables will be created at the first start"
+    if seen.layout > seen.newest_layout:
+        return _newer(name, place, seen.layout, seen.newest_layout)
+    tables = f"layout {seen.layout}" if seen.layout else "tables will be created at the first start"
     return Finding("ok", name, f"{place}: ClickHouse {seen.server_version}, {tables}")
+
+
+def _newer(name: str, place: str, layout: int, newest: int) -> Finding:
+    text = f"{place} was written by a newer sidelog (layout {layout}, this one supports up to {newest})"
+    return Finding("fail", name, text, "upgrade sidelog")

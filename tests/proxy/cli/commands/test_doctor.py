@@ -354,6 +354,16 @@ def test_a_clickhouse_is_reached_and_not_changed(engine: str) -> None:
     assert (finding.state, finding.fix) == ("fail", "clickhouse-client --query 'CREATE DATABASE nowhere'")
 
 
+def test_a_clickhouse_of_a_newer_sidelog_is_a_failure() -> None:
+    """As with Postgres: the layouts and what to do."""
+    running = clickhouse.server("debian")
+    name = running.database()
+    running.ask(f"CREATE TABLE {name}.layout_99 (done UInt8) ENGINE = TinyLog")
+    (finding,) = databases.check_clickhouse("storage", running.url(name))
+    assert (finding.state, finding.fix) == ("fail", "upgrade sidelog")
+    assert "layout 99" in finding.text
+
+
 def test_a_clickhouse_that_cannot_be_used_is_a_failure() -> None:
     """A wrong password, one that may only read, one that is away: each one line without the password."""
     running = clickhouse.server("debian")
