@@ -1,6 +1,8 @@
-"""Which of some rows can have words, told from what is stored of them without making records of them: 5 µs a row.
+"""Which of some rows can have words, told from what is stored of them without making records of them.
 
-Strategy: rows are looked into some at a time, so that few blocks are in memory at once. A word of ASCII is looked for
+Strategy: neighbours whose heads and bodies are in the same blocks, some thirty, are looked into as one text; most have
+not all of the words, and are done with. The others are cut into parts until rows are left: 0.6 of the time of a search
+that looks into each row. A word of ASCII is looked for
 as bytes in the lower-case text; only text that may read otherwise than it is written (escaped, or not of ASCII alone)
 is read.
 
@@ -10,14 +12,15 @@ Invariant: no row is left out that has the words.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
-from storage.relational.blocks.payloads import Bodies, Heads, inflate
+from storage.relational.blocks.payloads import inflate
 from storage.relational.session import BlockSession, Rows
 from storage.relational.sql import Where
 from storage.search.expression import Expression, Text, conjuncts
@@ -26,13 +29,43 @@ from storage.search.words import decoded, fold, readings
 _COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, bodies_offset, bodies_length"
 )
+_SEQ, _ERROR, _HEADS, _BODIES, _BODIES_OFFSET, _BODIES_LENGTH = 0, 3, 4, 7, 8, 9
+_blocks_of: Final = itemgetter(_HEADS, _BODIES)
 _PERCENT: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 _UNICODE: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
 """Other escapes make no letter. Two patterns, because each begins with what is looked for in one step."""
-_ROWS: Final = 100
-"""Rows looked into between two looks at the clock."""
-_Heads: Final = msgspec.msgpack.Decoder(Heads)
-_Bodies: Final = msgspec.msgpack.Decoder(Bodies)
+_MAX_BYTES: Final = 1024 * 1024
+_MAX_GROUPS: Final = 32
+"""Of what is looked into between two looks at the clock; one block of a conversation takes up to 2 MiB."""
+_WAYS: Final = 4
+"""Into how many parts rows are cut, again and again, until those are found that have the words."""
+_LIST: Final = b"\xdd"
+"""Begins a list of up to 2^32 values (MessagePack, array 32)."""
+
+
+class _Window(msgspec.Struct, array_like=True, gc=False):
+    """What is searched of a `storage.record.Body`; other members are passed over."""
+
+    head: bytes
+    tail: bytes
+
+
+class _Bodies(msgspec.Struct, array_like=True, gc=False):
+    """The same of `storage.relational.blocks.payloads.Bodies`."""
+
+    request_body: _Window | None
+    response_body: _Window | None
+
+
+class _Heads(msgspec.Struct, array_like=True, gc=False):
+    """The same of `storage.relational.blocks.payloads.Heads`."""
+
+    request_head: bytes
+    response_head: bytes
+
+
+_heads_decoder: Final = msgspec.msgpack.Decoder(list[_Heads])
+_bodies_decoder: Final = msgspec.msgpack.Decoder(list[_Bodies])
 
 
 def words_of(search: Expression) -> tuple[bytes, ...]:
@@ -54,26 +87,103 @@ async def can_have(session: BlockSession, where: Where, wanted: Sequence[bytes])
     if rows is None:
         return None
     rows = sorted(rows, key=itemgetter(0))
+    errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     found: list[int] = []
     blocks: dict[int, bytes] = {}
-    for start in range(0, len(rows), _ROWS):
+    for groups in _portions(rows):
         if session.is_out_of_time:
             return None
-        some = rows[start : start + _ROWS]
-        numbers = {block for row in some for block in (row[4], row[7]) if block}
+        numbers = {block for group in groups for block in _blocks_of(group[0]) if block}
         # Neighbours share blocks.
         blocks = {number: block for number, block in blocks.items() if number in numbers}
         frames = await session.blocks(sorted(numbers - blocks.keys()))
-        found += await session.aside(partial(_look, some, blocks, frames, wanted))
+        found += await session.aside(partial(_look, groups, blocks, frames, errors, wanted))
     return found
 
 
+def _portions(rows: Rows) -> Iterator[list[Rows]]:
+    """Group rows by their blocks, and cut where what is to be read of them at once becomes much."""
+    portion: list[Rows] = []
+    size = 0
+    for _, neighbours in groupby(rows, _blocks_of):
+        group = list(neighbours)
+        portion.append(group)
+        if group[-1][_BODIES]:
+            size += group[-1][_BODIES_OFFSET] + group[-1][_BODIES_LENGTH]
+        if size >= _MAX_BYTES or len(portion) >= _MAX_GROUPS:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
 def _look(
-    rows: Rows, blocks: dict[int, bytes], frames: Iterable[tuple[int, bytes]], wanted: Sequence[bytes]
+    groups: Iterable[Rows],
+    blocks: dict[int, bytes],
+    frames: Iterable[tuple[int, bytes]],
+    errors: Mapping[Any, str | None],
+    wanted: Sequence[bytes],
 ) -> list[int]:
     """Find which of some rows can have the words; blocks that were not inflated yet are added to those that were."""
     blocks.update((number, inflate(frame)) for number, frame in frames)
-    return [row[0] for row in rows if row[3] or _can_have(list(_texts(row, blocks)), wanted)]
+    found: list[int] = []
+    for group in groups:
+        texts = _Texts(group, blocks, errors)
+        found += [group[place][_SEQ] for place in _places(texts, 0, len(group), wanted)]
+    return found
+
+
+def _places(texts: "_Texts", first: int, last: int, wanted: Sequence[bytes]) -> Iterator[int]:
+    """Find which of some rows, the last one excluded, can have the words."""
+    some = texts.between(first, last)
+    if last - first == 1:
+        if _can_have(some, wanted):
+            yield first
+        return
+    whole = b"\n".join(some)
+    lower = whole.lower()
+    has_all = all(word in lower for word in wanted)
+    if has_all or not _reads_as_written(whole):
+        # What has to be read otherwise than it is written is so once, row by row.
+        width = (last - first + _WAYS - 1) // _WAYS if has_all else 1
+        for start in range(first, last, width):
+            yield from _places(texts, start, min(start + width, last), wanted)
+
+
+class _Texts:
+    """The texts of rows whose heads are in one block, and whose bodies are in one."""
+
+    def __init__(self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]) -> None:
+        _, paths, queries, error_ids, heads, heads_at, heads_lengths, bodies, bodies_at, bodies_lengths = zip(
+            *rows, strict=True
+        )
+        self._others = (paths, queries, [errors.get(number) for number in error_ids] if any(error_ids) else ())
+        self._heads = _values(_heads_decoder, blocks.get(heads[0]), heads_at, heads_lengths)
+        self._bodies = _values(_bodies_decoder, blocks.get(bodies[0]), bodies_at, bodies_lengths)
+
+    def between(self, first: int, last: int) -> list[bytes]:
+        """List the texts of some rows, the last one excluded."""
+        others = [text for texts in self._others for text in texts[first:last] if text]
+        return [
+            "\n".join(others).encode("utf-8", "replace"),
+            *[text for head in self._heads[first:last] for text in (head.request_head, head.response_head)],
+            *[
+                text
+                for both in self._bodies[first:last]
+                for body in (both.request_body, both.response_body)
+                if body is not None
+                for text in (body.head, body.tail)
+            ],
+        ]
+
+
+def _values(decoder: Any, block: bytes | None, starts: Sequence[int], lengths: Sequence[int]) -> list[Any]:
+    """Decode some values of a block at once; none of a block that is not there."""
+    if block is None:
+        return []
+    pieces = [block[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+    values: list[Any] = decoder.decode(b"".join([_LIST, len(pieces).to_bytes(4, "big"), *pieces]))
+    return values
 
 
 def _can_have(texts: Sequence[bytes], wanted: Sequence[bytes]) -> bool:
@@ -90,7 +200,8 @@ def _reads_as_written(text: bytes) -> bool:
     return (
         text.isascii()
         and (b"%" not in text or _PERCENT.search(text) is None)
-        and (b"\\u" not in text or _UNICODE.search(text) is None)
+        # One character is found ten times as quickly as two.
+        and (b"\\" not in text or _UNICODE.search(text) is None)
     )
 
 
@@ -103,20 +214,3 @@ def _can_read(texts: Iterable[bytes], missing: Sequence[bytes]) -> bool:
         if not missing:
             return True
     return False
-
-
-def _texts(row: Sequence[Any], blocks: dict[int, bytes]) -> Iterator[bytes]:
-    _, path, query, _, heads, heads_at, heads_length, bodies, bodies_at, bodies_length = row
-    for text in (path, query):
-        if isinstance(text, str):
-            yield text.encode("utf-8", "replace")
-    if heads in blocks:
-        head = _Heads.decode(memoryview(blocks[heads])[heads_at : heads_at + heads_length])
-        yield head.request_head
-        yield head.response_head
-    if bodies in blocks:
-        both = _Bodies.decode(memoryview(blocks[bodies])[bodies_at : bodies_at + bodies_length])
-        for body in (both.request_body, both.response_body):
-            if body is not None:
-                yield body.head
-                yield body.tail

@@ -1,13 +1,20 @@
 """Which texts can have words: all that have them, however they are written."""
 
+from itertools import groupby
+from operator import itemgetter
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.relational.reads.text_index.narrow import _can_have, words_of
+from storage.record import Body, Payload
+from storage.relational.blocks.payloads import NOWHERE, Packer
+from storage.relational.reads.text_index.narrow import _can_have, _look, words_of
 from storage.search.expression import And, Has, Not, Or, Text
 from storage.search.phrase import Phrase
 from storage.search.words import decoded, readings, words
 
+ERRORS = {0: None, 1: "a_b k", 2: "caf\u00e9"}
 ESCAPED = ("\\\\", "\\u0041", "\\n", "\\/", '\\"', "%41", "%5C")
 TEXTS = st.lists(
     st.sampled_from(("a", "B", "u", "0041", *ESCAPED, "\u212a", "\ufb01", "é", "京", " ", "_")), max_size=8
@@ -30,6 +37,49 @@ def test_a_word_that_is_nowhere_is_told() -> None:
     assert not _can_have(texts, [b"alpha", b"gamma"])
     assert not _can_have(["caf\u00e9 %41".encode()], [b"b"])
     assert not _can_have([], [b"alpha"])
+
+
+@given(
+    st.lists(st.tuples(TEXTS, TEXTS, TEXTS, st.booleans(), st.sampled_from((0, 1, 2))), min_size=1, max_size=40),
+    st.lists(st.sampled_from(("a", "b", "k", "fi", "a_", "u0041", "nowhere")), min_size=1, max_size=2),
+)
+def test_of_many_rows_those_are_told_that_are_told_one_by_one(
+    made: list[tuple[str, str, str, bool, int]], words_wanted: list[str]
+) -> None:
+    """However many are looked into at once, whether they have heads, bodies and errors or not, and others between."""
+    packer = Packer(0)
+    rows, alone = [], []
+    for seq, (path, head, body, has_payload, error) in enumerate(made):
+        window = Body(body.encode(), head.encode(), 1, False, None, None)
+        places = (NOWHERE, NOWHERE)
+        if has_payload:
+            places = packer.add(Payload(head.encode(), b"HTTP/1.1 200", window if error else None, None), seq, 0)
+        rows.append((seq, path or 0, None, error, *places[0], *places[1]))
+        texts = [path, ERRORS[error] or "", *([head, "HTTP/1.1 200"] if has_payload else [])]
+        alone.append([text.encode() for text in [*texts, *([body, head] if has_payload and error else [])]])
+    packer.finish()
+    frames = [(block[0], bytes(block[-1])) for block in packer.blocks]
+    wanted = [word.encode() for word in words_wanted]
+    for step in (1, 2):
+        groups = [list(group) for _, group in groupby(rows[::step], itemgetter(4, 7))]
+        assert _look(groups, {}, frames, ERRORS, wanted) == [
+            seq for seq in range(0, len(rows), step) if _can_have(alone[seq], wanted)
+        ]
+
+
+@pytest.mark.parametrize("odd", ["%7A", "\\u007a", "\uff5a"])
+def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
+    """A word that only it has, and as it is not written anywhere."""
+    packer = Packer(0)
+    rows = []
+    for seq in range(20):
+        head = f"GET /{odd if seq == 13 else 'a'} HTTP/1.1".encode()
+        rows.append((seq, "/", None, 0, *packer.add(Payload(head, b"", None, None), seq, 0)[0], *NOWHERE))
+    packer.finish()
+    frames = [(block[0], bytes(block[-1])) for block in packer.blocks]
+    assert _look([rows], {}, frames, ERRORS, [b"z"]) == [13]
+    assert _look([rows], {}, frames, ERRORS, [b"z", b"get"]) == [13]
+    assert _look([rows], {}, frames, ERRORS, [b"zz"]) == []
 
 
 def test_words_that_all_must_have() -> None:
