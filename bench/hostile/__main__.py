@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from bench.hostile.crowd import MIXED, SILENT
 from bench.hostile.kinds import kinds
-from bench.hostile.peers import crowd, hostile, upstream
+from bench.hostile.peers import Crowd, hostile, upstream
 from bench.macro.machine import machine
 from tests.support.sidelog import Sidelog
 
@@ -33,6 +33,8 @@ TIMEOUT_S: Final = 20.0
 FRESH: Final = 20
 """One request of so many opens a connection of its own: newcomers must not be kept out."""
 REQUEST: Final = b"GET /healthy HTTP/1.1\r\nHost: a\r\n\r\n"
+
+Disturbance = AbstractContextManager[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Felt:
     """Connections above a limit."""
     displaced: int
     """Connections that gave way to others."""
+    acts_per_s: float
+    """What a crowd did; 0: it was none."""
 
 
 class Healthy:
@@ -127,15 +131,15 @@ class Counts:
     open_connections: int
 
 
-def measure(
-    sidelog: Sidelog, upstream_port: int, beside: str, disturbance: AbstractContextManager[None], seconds: float
-) -> Felt:
+def measure(sidelog: Sidelog, upstream_port: int, beside: str, disturbance: Disturbance, seconds: float) -> Felt:
     """Measure beside one disturbance, from a moment after it has begun."""
     before = counted(sidelog)
     proxied, direct = Healthy(sidelog.port), Healthy(upstream_port)
     with disturbance:
-        time.sleep(WARM_S)
+        talk(Healthy(sidelog.port), Healthy(upstream_port), WARM_S)  # served, so whoever came before is accepted
+        acts, begin_s = acts_of(disturbance), time.perf_counter()
         talk(proxied, direct, seconds)
+        acts_per_s = (acts_of(disturbance) - acts) / (time.perf_counter() - begin_s)
         open_connections = counted(sidelog).open_connections
     time.sleep(WARM_S)
     after = counted(sidelog)
@@ -153,7 +157,13 @@ def measure(
         open_connections=open_connections,
         refused=after.refused - before.refused,
         displaced=after.displaced - before.displaced,
+        acts_per_s=round(acts_per_s, 1),
     )
+
+
+def acts_of(disturbance: Disturbance) -> int:
+    """Return what a crowd has done so far."""
+    return disturbance.acts if isinstance(disturbance, Crowd) else 0
 
 
 def counted(sidelog: Sidelog) -> Counts:
@@ -193,11 +203,11 @@ def run(directory: Path, seconds: float, crowd_size: int, max_connections: int, 
         return [show(measure(sidelog, quick, name, disturbance, seconds)) for name, disturbance in beside]
 
 
-def disturbances(port: int, crowd_size: int, only: str) -> list[tuple[str, AbstractContextManager[None]]]:
+def disturbances(port: int, crowd_size: int, only: str) -> list[tuple[str, Disturbance]]:
     """Return what disturbs, by name, as far as the name begins with `only`."""
-    found: list[tuple[str, AbstractContextManager[None]]] = [(kind.name, hostile(kind, port)) for kind in kinds()]
-    found.append((f"crowd, silent, {crowd_size}", crowd(crowd_size, SILENT, port)))
-    found.append((f"crowd, mixed, {crowd_size}", crowd(crowd_size, MIXED, port)))
+    found: list[tuple[str, Disturbance]] = [(kind.name, hostile(kind, port)) for kind in kinds()]
+    found.append((f"crowd, silent, {crowd_size}", Crowd(crowd_size, SILENT, port)))
+    found.append((f"crowd, mixed, {crowd_size}", Crowd(crowd_size, MIXED, port)))
     return [(name, disturbance) for name, disturbance in found if name.startswith(only)]
 
 
@@ -207,7 +217,7 @@ def show(felt: Felt) -> Felt:
         f"{felt.beside:28} p50 {felt.p50_ms:7.2f} ms  p99 {felt.p99_ms:7.2f} ms  latest {felt.latest_ms:8.2f} ms  "
         f"direct {felt.direct_p50_ms:6.2f}, p99 {felt.direct_p99_ms:6.2f}  failed {felt.failed}  "
         f"dropped {felt.dropped}  messages {felt.messages_dropped}  open {felt.open_connections}  "
-        f"refused {felt.refused}  displaced {felt.displaced}",
+        f"refused {felt.refused}  displaced {felt.displaced}  acts/s {felt.acts_per_s:.0f}",
         flush=True,
     )
     return felt

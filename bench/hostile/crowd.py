@@ -1,27 +1,29 @@
 """A crowd: many connections at once that are slow, silent or wasteful, each at its own pace, from addresses of its own.
 
 Every connection acts once in each pulse: once a second, less often in a crowd of more than 2 000. What it tries are
-numbers: it must leave the machine time, or each p99 beside it is the scheduler's. What is closed comes back with the
-next pulse, as strangers do.
+numbers: it must leave the machine time, or each p99 beside it is the scheduler's. So it is one thread that sleeps
+between two acts and needs no loop. Strangers have no common clock: the gaps are those of independent ones, of random
+length around the mean. What is closed comes back with the next pulse, as strangers do.
 """
 
-import asyncio
+import random
 import resource
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Final
-
-import uvloop
+from typing import Final, Protocol
 
 from bench.hostile.kinds import CHUNKS, LARGE, MASKED, handshake, post_in_chunks, request
 
 MAX_ACTS_PER_S: Final = 2000
 ADDRESSES: Final = 40
 """127.0.0.2 and so on: the healthy client, on 127.0.0.1, shares no cap with them."""
-_STEPS: Final = 1000
-"""Of a pulse: a crowd has no common clock, so few of it act at the same time."""
+_SEED: Final = 1
+_LATEST_S: Final = 0.005
+"""How far the crowd may lag behind its rate and catch up: a starved client would send a burst, which is none of it."""
+_CONNECT_TIMEOUT_S: Final = 10.0
 _BLOCK_UNITS: Final = 100
 _RECEIVE_BYTES: Final = 4096
 
@@ -48,12 +50,11 @@ class Member:
     pulse: int = 0
     """Since it is connected."""
 
-    async def act(self, port: int) -> None:
+    def act(self, port: int) -> None:
         """Do what its kind does in one pulse; whatever goes wrong, it begins anew with the next."""
-        loop = asyncio.get_running_loop()
         try:
             if self.connection is None:
-                await self._connect(loop, port)
+                self._connect(port)
             assert self.connection is not None
             if data := self._send():
                 self.connection.send(data)
@@ -72,15 +73,16 @@ class Member:
             self.connection.close()
             self.connection = None
 
-    async def _connect(self, loop: asyncio.AbstractEventLoop, port: int) -> None:
+    def _connect(self, port: int) -> None:
         self.connection = made = socket.socket()
-        made.setblocking(False)
+        made.settimeout(_CONNECT_TIMEOUT_S)
         made.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
         made.bind((self.address, 0))
         if self.kind == "slow readers":
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         self.pulse = 0
-        await loop.sock_connect(made, ("127.0.0.1", port))
+        made.connect(("127.0.0.1", port))
+        made.setblocking(False)
 
     def _send(self) -> bytes:
         return _first(self.kind) if self.pulse == 0 else _next(self.kind, self.pulse)
@@ -130,21 +132,28 @@ def make_members(size: int, mix: Mapping[str, int]) -> list[Member]:
     return [Member(kinds[number * step % len(kinds)], f"127.0.0.{2 + number % ADDRESSES}") for number in range(size)]
 
 
-def run_crowd(size: int, mix: Mapping[str, int], port: int, ready: Connection) -> None:
-    """Be a crowd for ever; `ready` hears when each has been connected once."""
+class Count(Protocol):
+    """A number that another process reads."""
+
+    value: int
+
+
+def run_crowd(size: int, mix: Mapping[str, int], port: int, ready: Connection, acts: Count) -> None:
+    """Be a crowd for ever; `ready` hears when each has been connected once, `acts` counts what they do from then on."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     members = make_members(size, mix)
-    step = max(1, size // _STEPS)
-
-    async def run() -> None:
+    for member in members:
+        member.act(port)
+    ready.send(True)
+    chance = random.Random(_SEED)
+    rate = min(size, MAX_ACTS_PER_S)
+    due_s = time.perf_counter()
+    while True:
         for member in members:
-            await member.act(port)
-        ready.send(True)
-        while True:
-            for start in range(0, size, step):
-                for member in members[start : start + step]:
-                    await member.act(port)
-                await asyncio.sleep(step / min(size, MAX_ACTS_PER_S))
-
-    uvloop.run(run())
+            now_s = time.perf_counter()
+            due_s = max(due_s, now_s - _LATEST_S) + chance.expovariate(rate)
+            if due_s > now_s:
+                time.sleep(due_s - now_s)
+            member.act(port)
+            acts.value += 1

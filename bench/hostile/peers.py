@@ -8,7 +8,8 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
-from typing import Final, cast
+from types import TracebackType
+from typing import Final, Self, cast
 
 import uvloop
 
@@ -123,10 +124,30 @@ def _exchange(connection: socket.socket, block: bytes) -> None:
             sent = (sent + connection.send(block[sent:])) % len(block)
 
 
-@contextlib.contextmanager
-def crowd(size: int, mix: Mapping[str, int], port: int) -> Iterator[None]:
-    """Run a crowd in a process of its own, from the moment at which all have been connected."""
-    here, there = _PROCESSES.Pipe()
-    with _running(_PROCESSES.Process(target=run_crowd, args=(size, mix, port, there), daemon=True)):
+class Crowd(contextlib.AbstractContextManager["Crowd"]):
+    """A crowd in a process of its own; entered once all have been connected."""
+
+    def __init__(self, size: int, mix: Mapping[str, int], port: int) -> None:
+        """Connect so many, of each kind so many of a hundred, to a port of 127.0.0.1."""
+        self._size, self._mix, self._port = size, mix, port
+        self._acts = _PROCESSES.Value("Q", 0, lock=False)
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        here, there = _PROCESSES.Pipe()
+        arguments = (self._size, self._mix, self._port, there, self._acts)
+        self._stack.enter_context(_running(_PROCESSES.Process(target=run_crowd, args=arguments, daemon=True)))
         here.recv()
-        yield
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it, at once."""
+        self._stack.close()
+
+    @property
+    def acts(self) -> int:
+        """What it has done since all are connected."""
+        return int(self._acts.value)

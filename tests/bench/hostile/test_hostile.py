@@ -27,6 +27,7 @@ def test_it_measures_a_kind_and_a_crowd(
     assert felt[2]["open_connections"] >= 20
     assert all(each["requests"] > 0 and each["p50_ms"] <= each["p99_ms"] <= each["latest_ms"] for each in felt)
     assert felt[1]["messages_dropped"] > 0
+    assert [each["acts_per_s"] > 0 for each in felt] == [False, False, True, True, False]
     assert "empty frames up" in capsys.readouterr().out
 
 
