@@ -30,8 +30,8 @@ class Opcode(IntEnum):
     PONG = 10
 
 
-STEP_FRAMES: Final = 400
-"""What one call reads: 0.8 ms."""
+STEP_FRAMES: Final = 64
+"""What one call reads: 0.1 ms, and 0.25 with their records."""
 _RUN_BYTES: Final = (256, 65536)
 """How far equal frames are looked for: each time twice as far, until the row ends."""
 _FRAMES_PER_STEP: Final = 64

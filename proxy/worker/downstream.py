@@ -171,7 +171,7 @@ class Downstream(PacedReader, asyncio.Protocol):
                 relay.client_stalled()
                 self._transport.abort()
             self._stalled_bytes = size
-        elif self._has_left(now_ns):
+        elif (self._eof_ns or self._paused) and self._has_left(now_ns):
             self._transport.abort()
         elif relay.exchange is not None:
             relay.check(now_ns)

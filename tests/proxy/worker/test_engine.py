@@ -256,6 +256,29 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
     segment.close()
 
 
+async def test_deadlines_that_pass_together_are_met_a_few_at_a_time(tmp_path: Path) -> None:
+    """To close a connection costs more than to look at it, and those of a crowd that came together end together."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
+    turn = 0
+    closed: list[int] = []
+
+    class Late:
+        def check(self, now_ns: int) -> None:
+            time.sleep(0.00005)
+            closed.append(turn)
+
+    engine.connections.update(Late() for _ in range(640))  # type: ignore[misc]
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        ticking = tasks.create_task(engine.tick(), name="tick")
+        while len(closed) < 640:
+            await asyncio.sleep(0)
+            turn += 1
+        ticking.cancel()
+    assert max(Counter(closed).values()) <= 16
+    segment.unlink()
+    segment.close()
+
+
 async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(tmp_path: Path) -> None:
     """One after the other they would take every turn of the loop for a while, and each request would wait for one."""
     engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
