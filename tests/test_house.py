@@ -1,6 +1,6 @@
 """The plan of the house: what CONTRIBUTING.md promises of files, functions, folders, imports and citations holds.
 
-`make check` runs this file, all but the import of each module by itself, which takes some seconds.
+`make check` runs this file, and `make test`, which begins with it, does not run it again.
 """
 
 import ast
@@ -157,7 +157,9 @@ def test_every_module_has_its_tests() -> None:
     for path, _, tree in python_files():
         if path.parts[0] == "tests":
             for folder in path.parents[:-2]:
-                tested[str(folder.relative_to("tests"))] |= _imports(ast.walk(tree)) | {path.stem.removeprefix("test_")}
+                tested[str(folder.relative_to("tests"))] |= imports_of(ast.walk(tree)) | {
+                    path.stem.removeprefix("test_")
+                }
     missing = []
     for path, _, tree in python_files():
         if path.parts[0] not in PACKAGES or path.name in ("__init__.py", "__main__.py") or not _has_code(tree):
@@ -173,7 +175,7 @@ def _is_excused(path: Path) -> bool:
     return any(str(place) in TESTED_ELSEWHERE for place in (path, *path.parents))
 
 
-def _imports(nodes: Iterable[ast.AST]) -> set[str]:
+def imports_of(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the full names of all that the statements among some nodes import."""
     found = set()
     for node in nodes:
@@ -265,31 +267,3 @@ def test_a_process_starts_without_what_it_may_never_need(process: str, strangers
     assert [
         name for name in loaded if name.startswith(tuple(f"{each}." for each in strangers)) or name in strangers
     ] == []
-
-
-def test_each_module_can_be_imported_by_itself() -> None:
-    """None relies on another one having been imported before it.
-
-    Each is imported in a process of its own, forked from one that has imported nothing of ours, or but one that it
-    imports itself.
-    """
-    trees = {name: tree for name, tree in modules().items() if not name.endswith("__main__")}
-    imported = {name: (_imports(tree.body) & trees.keys()) - {name} for name, tree in trees.items()}
-    below: dict[str, list[str]] = defaultdict(list)
-    for name, above in nearest(imported).items():
-        below[above].append(name)
-    command = [sys.executable, "-m", "tests.support.import_each"]
-    run = subprocess.run(command, cwd=ROOT, input=json.dumps(below), capture_output=True, text=True, check=False)
-    assert sorted(run.stdout.split()) == sorted(trees), run.stderr
-
-
-def nearest(imported: dict[str, set[str]]) -> dict[str, str]:
-    """Return for each module which of those it imports needs most modules itself; "" for one that imports none."""
-
-    @cache
-    def needed(module: str) -> frozenset[str]:
-        return frozenset({module}.union(*map(needed, imported[module])))
-
-    return {
-        module: max(targets, key=lambda name: len(needed(name)), default="") for module, targets in imported.items()
-    }

@@ -1,4 +1,4 @@
-"""Imports each module in a process of its own: `python -m tests.support.import_each`, for tests/test_house.py.
+"""Imports each module in a process of its own: `python -m tests.support.import_each`, for tests/test_modules.py.
 
 Reads a JSON object from stdin: module → modules that are imported after it, in forks of its process; "" is the process
 in which nothing of ours is imported. Prints the modules that could be imported, one a line, in no order.
