@@ -1,8 +1,9 @@
 """A real Chromium, driven over its DevTools protocol: open pages, type, click, wait, and hear what went wrong in them.
 
-Strategy: one headless browser per test session, one page (a target with a browser context of its own, so with cookies
-and storage of its own) per test. Commands are JSON over one WebSocket per page; events are read by a task that files
-console errors, exceptions and violations of the content security policy, which a test asserts to be none.
+Strategy: one headless browser and one page per test session, which each test gets blank, without cookies, storage and
+history: a page of its own, which is a process of its own, would cost a test as much CPU as all that it does in it.
+Commands are JSON over one WebSocket per test; events are read by a task that files console errors, exceptions and
+violations of the content security policy, which a test asserts to be none.
 Standard: Chrome DevTools Protocol, stable 1.3.
 """
 
@@ -25,11 +26,21 @@ PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chro
 FLAGS: Final = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--disable-default-apps", "--hide-scrollbars", "--remote-debugging-port=0", "--remote-debugging-address=127.0.0.1",
+    "--disable-default-apps", "--disable-features=SpareRendererForSitePerProcess", "--hide-scrollbars",
+    "--remote-debugging-port=0", "--remote-debugging-address=127.0.0.1",
 )  # fmt: skip
 TIMEOUT_S: Final = 60.0
 TIMEOUT_START_S: Final = 60.0
 POLL_S: Final = 0.02
+BLANK: Final = "about:blank"
+WAITING: Final = """(async () => {
+  for (let left = 50; ; left--) {
+    const it = EXPRESSION;
+    if (it || !left) return it instanceof Node ? true : it;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+})()"""
+"""Waits in the page, a second at most: to ask it fifty times a second would cost two more processes their share."""
 KEYS: Final = {
     "Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowDown": (40, ""), "ArrowUp": (38, ""),
     "ArrowLeft": (37, ""), "ArrowRight": (39, ""), "Backspace": (8, ""), " ": (32, " "),
@@ -48,7 +59,7 @@ def find_chromium() -> str:
 @contextmanager
 def start_chromium(profile: Path) -> Iterator[int]:
     """Start a browser with a new profile; gives its debugging port. It is stopped at the end."""
-    command = [find_chromium(), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    command = [find_chromium(), *FLAGS, f"--user-data-dir={profile}", BLANK]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield _debugging_port(profile, process)
@@ -83,26 +94,40 @@ class Browser:
 
     @asynccontextmanager
     async def page(self, *, width: int = 1400, height: int = 900) -> AsyncIterator["Page"]:
-        """Open a page with cookies and storage of its own; it is closed at the end, and must have been clean."""
+        """Give the page to a test, blank; after a test that failed, or with none left, a new one."""
         async with self._session.get(f"{self._base}/json/version") as response:
             address = (await response.json())["webSocketDebuggerUrl"]
         async with self._session.ws_connect(address, max_msg_size=0) as socket:
             root = _Wire(socket)
             async with asyncio.TaskGroup() as tasks:
                 reading = tasks.create_task(root.read(), name="devtools")
-                context = (await root.call("Target.createBrowserContext"))["browserContextId"]
-                page = await _open_page(root, context, width, height)
                 try:
-                    yield page
+                    page = await _attach(root, await _blank_target(root), width, height)
+                    try:
+                        yield page
+                    except BaseException:
+                        await page.close()
+                        raise
+                    await page.forget()
                 finally:
-                    await root.call("Target.disposeBrowserContext", browserContextId=context)
                     reading.cancel()
 
 
-async def _open_page(wire: "_Wire", context: str, width: int, height: int) -> "Page":
-    target = (await wire.call("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
+async def _blank_target(wire: "_Wire") -> str:
+    """Find the page that the test before left blank, or open one."""
+    for target in (await wire.call("Target.getTargets"))["targetInfos"]:
+        if (target["type"], target["url"]) == ("page", BLANK):
+            return str(target["targetId"])
+    return await _new_target(wire)
+
+
+async def _new_target(wire: "_Wire") -> str:
+    return str((await wire.call("Target.createTarget", url=BLANK))["targetId"])
+
+
+async def _attach(wire: "_Wire", target: str, width: int, height: int) -> "Page":
     attached = await wire.call("Target.attachToTarget", targetId=target, flatten=True)
-    page = Page(wire, attached["sessionId"], context, target)
+    page = Page(wire, attached["sessionId"], target)
     await page.prepare(width, height)
     return page
 
@@ -147,12 +172,12 @@ class _Wire:
 class Page:
     """One page."""
 
-    def __init__(self, wire: _Wire, session: str, context: str, target: str) -> None:
-        """Belong to this session of the browser, to a context that tabs share, and be this target."""
+    def __init__(self, wire: _Wire, session: str, target: str) -> None:
+        """Belong to this session of the browser, and be this target."""
         self._wire = wire
         self._session = session
-        self._context = context
         self._target = target
+        self._origins: set[str] = set()
         self.problems: list[str] = []
         """Errors of the console, exceptions, violations of the content security policy."""
         self.requests: list[str] = []
@@ -164,11 +189,24 @@ class Page:
     @asynccontextmanager
     async def sibling(self) -> AsyncIterator["Page"]:
         """Open another tab of the same browser: cookies, storage and channels are shared."""
-        other = await _open_page(self._wire, self._context, 1400, 900)
+        other = await _attach(self._wire, await _new_target(self._wire), 1400, 900)
         try:
             yield other
         finally:
-            await self._wire.call("Target.closeTarget", targetId=other._target)
+            await other.close()
+
+    async def close(self) -> None:
+        """Close it for good."""
+        await self._wire.call("Target.closeTarget", targetId=self._target)
+
+    async def forget(self) -> None:
+        """Become blank, without cookies, without what was stored for the addresses it was at, and without history."""
+        await self.open(BLANK)
+        await self.until(f"location.href === '{BLANK}' && document.readyState === 'complete'")
+        await self.call("Network.clearBrowserCookies")
+        for origin in self._origins:
+            await self.call("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
+        await self.call("Page.resetNavigationHistory")
 
     async def prepare(self, width: int, height: int) -> None:
         """Listen to everything, and take a size."""
@@ -220,6 +258,8 @@ class Page:
 
     async def open(self, url: str) -> None:
         """Go to an address."""
+        if url != BLANK:
+            self._origins.add("/".join(url.split("/")[:3]))
         await self.call("Page.navigate", url=url)
 
     async def evaluate(self, expression: str) -> Any:
@@ -237,7 +277,7 @@ class Page:
             async with asyncio.timeout(timeout_s):
                 while True:
                     try:
-                        value = await self.evaluate(f"((it) => (it instanceof Node ? true : it))({expression})")
+                        value = await self.evaluate(WAITING.replace("EXPRESSION", expression))
                     except AssertionError as error:
                         value = error  # the page may be on its way to the next one
                     if value and not isinstance(value, AssertionError):
