@@ -4,7 +4,7 @@ A *context* breaks out of where the text may stand, a *vector* starts a script o
 may be spelled so that a filter misses them. Each text that runs sets `window.__pwned`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 from itertools import product
 from typing import Final
@@ -66,5 +66,18 @@ NO_MARKUP: Final = (
 def payloads() -> list[str]:
     """Make them all; none occurs twice, and the order is always the same."""
     products = product(CONTEXTS.values(), VECTORS.values(), ENCODINGS.values())
-    made = [spell(context.format(vector)) for context, vector, spell in products]
+    return _spelt(products)
+
+
+def pairs() -> list[str]:
+    """Make a sixth of them, in which each context meets each vector, and each encoding every context and vector."""
+    spellings = tuple(ENCODINGS.values())
+    grid = product(enumerate(CONTEXTS.values()), enumerate(VECTORS.values()))
+    return _spelt(
+        (context, vector, spellings[(row + column) % len(spellings)]) for (row, context), (column, vector) in grid
+    )
+
+
+def _spelt(chosen: Iterable[tuple[str, str, Callable[[str], str]]]) -> list[str]:
+    made = [spell(context.format(vector)) for context, vector, spell in chosen]
     return list(dict.fromkeys([*made, *NO_MARKUP]))

@@ -4,13 +4,17 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 from storage.keys import ApiKey
 from storage.record import Batch, Entry, Payload, Record, Stream, ToolCall, new_id
+from tests.support.wide import wide
 from tests.ui.conftest import Site
-from tests.ui.payloads import payloads
+from tests.ui.payloads import pairs, payloads
 from tests.ui.world import payload_of, record_of
 
 PAYLOADS = payloads()
+SEVERAL = pytest.mark.parametrize("texts", [pairs(), wide(PAYLOADS)], ids=["pairs", "all"])
 TEXTS = (
     *("path", "query", "host", "route_id", "service", "project", "client", "container", "upstream", "user_agent"),
     *("request_id", "error_type", "user_id", "key_name", "auth_code", "model", "resolved_model", "provider"),
@@ -136,10 +140,10 @@ def hostile_call(record: Record, text: str) -> ToolCall:
     )
 
 
-def entries() -> list[Entry]:
+def entries(texts: list[str]) -> list[Entry]:
     """Put each text into an exchange with its bodies and a tool call, and into a WebSocket message."""
     made = []
-    for number, text in enumerate(PAYLOADS, 1):
+    for number, text in enumerate(texts, 1):
         stream = Stream(
             first_content_us=30_500, frames=3, longest_gap_us=400, finished=True, finish_reason=text, tools=[text]
         )
@@ -152,16 +156,16 @@ def entries() -> list[Entry]:
             new_id(event.started_at_us * 1000, 9, number),
             json.dumps({text: text, "reason": text}).encode(),
         )
-        group = PAYLOADS[number - 1 : number - 1 + GROUP] if number % GROUP == 1 else []
+        group = texts[number - 1 : number - 1 + GROUP] if number % GROUP == 1 else []
         payload = hostile_payload(group) if group else None
         made += [Entry(record, payload, [hostile_call(record, text)]), Entry(message), Entry(event)]
     return made
 
 
-async def fill(site: Site) -> list[Entry]:
+async def fill(site: Site, texts: list[str]) -> list[Entry]:
     """Store everything, and keys of it."""
-    storage, stored = site.world.storage, entries()
-    for number, text in enumerate(PAYLOADS):
+    storage, stored = site.world.storage, entries(texts)
+    for number, text in enumerate(texts):
         secret = number.to_bytes(32, "big")
         said: dict[str, Any] = {"scopes": (text,), "agents": (text,), "project": text, "user_id": text}
         await storage.create_key(ApiKey(id=f"k{number}", name=text[:128], last4=text[:4], secret_sha256=secret, **said))
@@ -171,8 +175,9 @@ async def fill(site: Site) -> list[Entry]:
 
 
 def test_there_are_over_five_hundred_different_ones() -> None:
-    """Contexts times vectors times encodings, none twice."""
+    """Contexts times vectors times encodings, none twice; those that run always are among them."""
     assert len(PAYLOADS) == len(set(PAYLOADS)) >= 500
+    assert set(pairs()) < set(PAYLOADS)
 
 
 async def test_the_check_would_notice(site: Site) -> None:
@@ -190,9 +195,10 @@ async def test_the_check_would_notice(site: Site) -> None:
     assert await site.page.evaluate(INERT) == ["a script ran"]
 
 
-async def test_nothing_runs_in_lists(empty_site: Site) -> None:
+@SEVERAL
+async def test_nothing_runs_in_lists(empty_site: Site, texts: list[str]) -> None:
     """Every text in every column of the log, in facets, figures, calls, keys and events; what was sent can be read."""
-    page, stored = empty_site.page, await fill(empty_site)
+    page, stored = empty_site.page, await fill(empty_site, texts)
     columns = "started,status,method,path,what,route,service,key,model,tokens,phases,size,duration"
     await empty_site.open(f"/requests?period=15m&facets=1&filter=kind:all&columns={columns}")
     await page.wait_for(".facet")
@@ -203,7 +209,7 @@ async def test_nothing_runs_in_lists(empty_site: Site) -> None:
     )
     shown = await page.evaluate(SCROLL_THROUGH)
     assert (shown["found"], shown["rows"]) == ([], len(stored))
-    assert all(any(text in path for path in shown["paths"]) for text in PAYLOADS)
+    assert all(any(text in path for path in shown["paths"]) for text in texts)
     for path, selector in (
         ("/?period=15m", ".failing tbody tr"),
         ("/keys", "#keys tr"),
@@ -214,29 +220,31 @@ async def test_nothing_runs_in_lists(empty_site: Site) -> None:
         assert await page.evaluate(INERT) == [], path
 
 
-async def test_nothing_runs_in_the_pages_of_the_dialects(empty_site: Site) -> None:
+@SEVERAL
+async def test_nothing_runs_in_the_pages_of_the_dialects(empty_site: Site, texts: list[str]) -> None:
     """All calls, and those of a page opened with arguments, result and error; all request logs with their fixes."""
     page = empty_site.page
-    await fill(empty_site)
+    await fill(empty_site, texts)
     for path in ("/mcp-logs?period=1h", "/request-logs"):
         await empty_site.open(path)
         seen = 0
-        while seen < len(PAYLOADS):
+        while seen < len(texts):
             await page.until(f"document.querySelector('.pager').innerText.startsWith('{seen + 1}–')")
             assert await page.evaluate(INERT) == [], (path, seen)
             seen += await page.evaluate("document.querySelectorAll('tbody tr:not(.inside)').length")
             await page.evaluate("document.querySelector('.pager .buttons button:last-child').click()")
     shown = await page.evaluate(SHOW_EVERY_CALL)
-    assert shown == {"found": [], "calls": len(PAYLOADS)}
+    assert shown == {"found": [], "calls": len(texts)}
 
 
-async def test_nothing_runs_in_conversations(empty_site: Site) -> None:
+@SEVERAL
+async def test_nothing_runs_in_conversations(empty_site: Site, texts: list[str]) -> None:
     """Every line of the list, and the turns of one of each page."""
     page = empty_site.page
-    await fill(empty_site)
+    await fill(empty_site, texts)
     await empty_site.open("/conversations?period=1h")
     seen = 0
-    while seen < len(PAYLOADS):
+    while seen < len(texts):
         await page.until(f"document.querySelector('.pager').innerText.startsWith('{seen + 1}–')")
         seen += await page.evaluate("document.querySelectorAll('tr.conversation').length")
         await page.evaluate("document.querySelector('tr.conversation').click()")
@@ -245,22 +253,24 @@ async def test_nothing_runs_in_conversations(empty_site: Site) -> None:
         await page.evaluate("document.querySelector('.pager .buttons button:last-child').click()")
 
 
-async def test_nothing_runs_in_the_sheet(empty_site: Site) -> None:
+@SEVERAL
+async def test_nothing_runs_in_the_sheet(empty_site: Site, texts: list[str]) -> None:
     """Every tab and every view of a body of every record: heads, trees, frames, conversation, facts, events."""
-    stored = await fill(empty_site)
+    stored = await fill(empty_site, texts)
     await empty_site.open("/keys")
     shown = await empty_site.page.evaluate(SHOW_EVERY_TAB)
     assert (shown["found"], shown["records"]) == ([], len(stored))
     assert set(shown["tabs"]) == {"chat", "tools", "request", "response", "frames", "facts", "event"}
 
 
-async def test_nothing_runs_in_live_mode(empty_site: Site) -> None:
+@SEVERAL
+async def test_nothing_runs_in_live_mode(empty_site: Site, texts: list[str]) -> None:
     """Records and messages of the stream, drawn as they come; a session's messages in its sheet."""
     page = empty_site.page
     await empty_site.open("/requests?period=15m&filter=kind:all&live=1")
     await empty_site.listened()
     session = record_of(5000, status=101, path="/ws", trace_id="ab" * 16)
-    live = [entry.record for entry in entries()]
+    live = [entry.record for entry in entries(texts)]
     for record in live:
         if record.name == "websocket_message":
             record.trace_id = session.trace_id
@@ -274,7 +284,7 @@ async def test_nothing_runs_in_live_mode(empty_site: Site) -> None:
         f"history.pushState(null, '', '?record={session.id.hex()}'); dispatchEvent(new Event('popstate'))"
     )
     more = "[...document.querySelectorAll('#sheet button')].find((one) => one.innerText === 'Load more messages')"
-    messages = f"document.querySelectorAll('#messages tr').length === {len(PAYLOADS)}"
+    messages = f"document.querySelectorAll('#messages tr').length === {len(texts)}"
     await page.until(f"{messages} || (({more})?.click(), false)")
     assert await page.evaluate(INERT) == []
 
