@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,41 @@ def test_a_ring_directory_without_room_is_an_error_at_the_start(tmp_path: Path, 
     assert str(tmp_path / "rings") in line
 
 
+@contextmanager
+def started(data_dir: Path, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """Start a sidelog whose stderr is read; it is killed if the test has not ended it."""
+    rings = data_dir.with_name("rings")
+    rings.mkdir()
+    environ = {**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), "SIDELOG_RING__DIRECTORY": str(rings)}
+    with subprocess.Popen(
+        command(data_dir, *arguments), cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def await_error(process: "subprocess.Popen[str]", text: str) -> None:
+    """Read what a sidelog says until an error has this text; a slow start may tell of others before."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if (note := json.loads(line))["level"] == "error" and text in note["message"]:
+            return
+    raise AssertionError(said)
+
+
+def end(process: "subprocess.Popen[str]") -> str:
+    """Stop a sidelog in order; return what else it said."""
+    assert process.stderr is not None
+    process.send_signal(signal.SIGTERM)
+    rest = process.stderr.read()
+    assert process.wait(60) == 0
+    return rest
+
+
 @pytest.mark.parametrize("workers", [wide("0"), "1"])
 def test_a_store_of_a_newer_layout_is_left_untouched(tmp_path: Path, workers: str) -> None:
     """What this version cannot read is told as an error, the file stays as it was, and the start goes on without it."""
@@ -125,18 +161,9 @@ def test_a_store_of_a_newer_layout_is_left_untouched(tmp_path: Path, workers: st
     store.execute("PRAGMA user_version = 999")
     store.close()
     before = (data_dir / "sidelog.db").read_bytes()
-    (tmp_path / "rings").mkdir()
-    environ = {**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), "SIDELOG_RING__DIRECTORY": str(tmp_path / "rings")}
-    with subprocess.Popen(
-        command(data_dir, "--workers", workers), cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        while (line := json.loads(process.stderr.readline()))["level"] != "error":
-            pass
-        assert "written by a newer sidelog (layout 999, " in line["message"]
-        process.send_signal(signal.SIGTERM)
-        process.stderr.read()
-        assert process.wait(60) == 0
+    with started(data_dir, "--workers", workers) as process:
+        await_error(process, "written by a newer sidelog (layout 999, ")
+        end(process)
     assert (data_dir / "sidelog.db").read_bytes() == before
 
 
@@ -145,17 +172,9 @@ def test_a_store_that_cannot_be_opened_is_waited_for(tmp_path: Path, workers: st
     """It is asked again every two seconds; a SIGTERM meanwhile ends the wait at once and in order: nothing is lost."""
     (tmp_path / "file").write_text("")
     url = f"sqlite:///{tmp_path}/file/sidelog.db"
-    (tmp_path / "rings").mkdir()
-    environ = {**os.environ, "SIDELOG_RING__BYTES": str(1 << 20), "SIDELOG_RING__DIRECTORY": str(tmp_path / "rings")}
-    started = command(tmp_path / "data", "--storage", url, "--workers", workers)
-    with subprocess.Popen(started, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        while (line := json.loads(process.stderr.readline()))["level"] != "error":
-            pass
-        assert line["message"].startswith("the store is unavailable, retrying every 2 s: sqlite: ")
-        process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read()
-        assert process.wait(60) == 0
+    with started(tmp_path / "data", "--storage", url, "--workers", workers) as process:
+        await_error(process, "the store is unavailable, retrying every 2 s: sqlite: ")
+        rest = end(process)
     assert "Traceback" not in rest
 
 
