@@ -40,6 +40,7 @@ COMPILED = (
     "proxy/http1/head_memo.py",
     "proxy/http1/header_rules.py",
     "proxy/http1/request_head.py",
+    "proxy/http1/request_heads.py",
     "proxy/http1/request_line.py",
     "proxy/http1/request_reader.py",
     "proxy/http1/response_head.py",

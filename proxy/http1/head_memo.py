@@ -14,19 +14,20 @@ MAX_MEMO_HEADS: Final = 1024
 class HeadMemo(Generic[Head]):
     """A parser of heads that remembers its results: equal bytes give the same, immutable value."""
 
-    __slots__ = ("_known", "_parse")
+    __slots__ = ("_parse", "known")
 
     def __init__(self, parse: Callable[[bytes], Head]) -> None:
         """Remember what `parse` returns; what it raises is raised each time."""
         self._parse = parse
-        self._known: dict[bytes, Head] = {}
+        self.known: dict[bytes, Head] = {}
+        """By their bytes."""
 
     def parse(self, raw: bytes) -> Head:
-        head = self._known.get(raw)
+        head = self.known.get(raw)
         if head is None:
             head = self._parse(raw)
             if len(raw) <= MAX_MEMO_BYTES:
-                if len(self._known) >= MAX_MEMO_HEADS:
-                    self._known.clear()
-                self._known[raw] = head
+                if len(self.known) >= MAX_MEMO_HEADS:
+                    self.known.clear()
+                self.known[raw] = head
         return head

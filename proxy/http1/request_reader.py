@@ -17,6 +17,7 @@ from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import has_bare_line_end
 from proxy.http1.request_head import RequestHead
+from proxy.http1.request_heads import Reading
 from proxy.http1.request_line import FAST_REQUEST_LINE, parse_request_line
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
@@ -29,16 +30,16 @@ class RequestReader:
 
     __slots__ = (
         "_framer", "_is_tls", "_max_head_bytes", "_max_line_bytes", "_parse", "authority", "body", "buffer",
-        "is_body_due", "is_http10", "method", "raw", "target",
+        "content_length", "gaps", "is_body_due", "is_http10", "method", "raw", "target",
     )  # fmt: skip
 
     _framer: BodyFramer
     """Of the body that is due."""
 
     def __init__(
-        self, parse: Callable[[bytes], RequestHead], *, max_head_bytes: int, max_line_bytes: int, is_tls: bool
+        self, parse: Callable[[bytes], Reading], *, max_head_bytes: int, max_line_bytes: int, is_tls: bool
     ) -> None:
-        """Begin before the first request; `parse` reads a block as `parse_request_head` takes it."""
+        """Begin before the first request; `parse` reads a block (`request_heads.py`)."""
         self._parse = parse
         self._max_head_bytes = max_head_bytes
         self._max_line_bytes = max_line_bytes
@@ -53,6 +54,10 @@ class RequestReader:
         self.authority: bytes | None = None
         """Of an absolute-form target."""
         self.is_http10 = False
+        self.content_length = -1
+        """Of its body, -1 if it names none."""
+        self.gaps: tuple[bytes, ...] = ()
+        """What fills the gaps in what its head is rendered to."""
         self.body = b""
         """What came of a body of known length together with its head; of a request without a body an earlier one's."""
         self.is_body_due = False
@@ -87,8 +92,8 @@ class RequestReader:
             self.method, self.target, self.authority, self.is_http10 = parse_request_line(
                 data[: line_end - 2], max_bytes=self._max_line_bytes, is_tls=self._is_tls
             )
-        head = self._parse(data[line_end - 10 : end])
-        length = head.content_length
+        head, length, self.gaps = self._parse(data[line_end - 10 : end])
+        self.content_length = length
         if length > 0:
             self.body = body = data[end : end + length]
             end += len(body)

@@ -14,7 +14,7 @@ from proxy.http1.request_head import RequestHead
 TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 """Version, trace id, parent id, flags; ids of zeros are invalid (§3.2.2)."""
 _NAME: Final = b"traceparent"
-_FIELDS: Final = frozenset((_NAME, b"tracestate"))
+TRACE_FIELDS: Final = frozenset((_NAME, b"tracestate"))
 
 
 def drop_invalid_context(head: RequestHead) -> bool:
@@ -22,7 +22,7 @@ def drop_invalid_context(head: RequestHead) -> bool:
     values = [line[len(_NAME) + 1 :].strip(b" \t") for line in head.lines if name_of(line) == _NAME]
     if len(values) == 1 and TRACEPARENT.fullmatch(values[0]):
         return False
-    head.lines = [line for line in head.lines if name_of(line) not in _FIELDS]
+    head.lines = [line for line in head.lines if name_of(line) not in TRACE_FIELDS]
     return True
 
 

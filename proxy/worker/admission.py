@@ -7,6 +7,7 @@ head. The invariant: whatever is refused here, nothing of it has been forwarded.
 from proxy.http1.errors import Refused
 from proxy.http1.forwarded import forwarded_lines
 from proxy.http1.request_head import RequestHead
+from proxy.http1.request_heads import GAP
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import traceparent_line
 from proxy.ring.exchange import Exchange
@@ -49,21 +50,23 @@ class Admission:
         exchange.is_recorded = route.is_recorded
         if engine.instance in head.hops:
             raise Refused("loop_detected", "this request has passed this proxy before")
-        if 0 < route.max_body_bytes < head.content_length:
-            raise Refused("body_too_large", f"body of {head.content_length} bytes, the limit is {route.max_body_bytes}")
+        length = request.content_length
+        if 0 < route.max_body_bytes < length:
+            raise Refused("body_too_large", f"body of {length} bytes, the limit is {route.max_body_bytes}")
         if route.access is not None:
             engine.gate.admit(exchange, route.access, head, self._peer)
         rendered = self._rendered
         if rendered[0] is not head or rendered[1] is not route or authority is not None:
-            rendered = self._rendered = self._render(head, route, authority)
+            rendered = self._rendered = self._render(head, route, authority, has_gaps=bool(request.gaps))
         exchange.client = rendered[3]
+        lines = rendered[2] % request.gaps if request.gaps else rendered[2]
         id_line = b"" if head.request_id else b"X-Request-Id: %b\r\n" % exchange.id_text
         if route.strip_bytes:
             target = route.target(target)
-        return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, rendered[2], id_line)
+        return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, lines, id_line)
 
     def _render(
-        self, head: RequestHead, route: Route, authority: bytes | None
+        self, head: RequestHead, route: Route, authority: bytes | None, *, has_gaps: bool
     ) -> tuple[RequestHead | None, Route | None, bytes, bytes]:
         """Build the field lines for the upstream, and find the client, for as long as this head repeats."""
         engine, peer = self._engine, self._peer
@@ -71,9 +74,12 @@ class Admission:
         if authority is not None:
             lines = route.render(head.with_host(authority), engine.instance, engine.via)
             lines += forwarded_lines(head, peer, self._scheme, authority, original)
+        else:
+            lines = engine.render(head, route) + forwarded_lines(head, peer, self._scheme, head.host, original)
+        if has_gaps:
+            lines = lines.replace(b"%", b"%%").replace(GAP, b"%b")
+        if authority is not None:
             return None, None, lines, original.client
-        lines = engine.render(head, route)
-        lines += forwarded_lines(head, peer, self._scheme, head.host, original)
         return head, route, lines, original.client
 
 

@@ -63,7 +63,7 @@ class Downstream(PacedReader, asyncio.Protocol):
         is_tls = transport.get_extra_info("sslcontext") is not None
         self.held_bytes = HELD_BYTES if is_tls else 0
         self._reader = RequestReader(
-            engine.heads.parse,
+            engine.heads.read,
             max_head_bytes=engine.max_head_bytes,
             max_line_bytes=engine.max_line_bytes,
             is_tls=is_tls,

@@ -13,9 +13,9 @@ from typing import Final, Protocol, TypeVar
 
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.forwarded import TrustedProxies
-from proxy.http1.head_memo import HeadMemo
 from proxy.http1.request_head import RequestHead, parse_request_head
-from proxy.http1.trace_context import drop_invalid_context
+from proxy.http1.request_heads import RequestHeads
+from proxy.http1.trace_context import TRACE_FIELDS, drop_invalid_context
 from proxy.network.giving_way import GivingWay, Waiting
 from proxy.network.turns import Turns
 from proxy.process.descriptors import max_client_connections
@@ -128,7 +128,7 @@ class Engine:
         """Whether an answer may be followed by another on its connection; not from the last days of a worker on."""
         self._max_headers = limits.max_headers or 1 << 20
         self._plain = PlainLines()
-        self.heads: Final = HeadMemo(self._parse)
+        self.heads: Final = RequestHeads(self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes))
 
     def _count_upstream(self, change: int) -> None:
         self.recorder.count_connection("upstream", change)
@@ -268,6 +268,12 @@ def _look_at_some(some: tuple[T, ...], members: Container[T], look: Callable[[T,
             return
         except Exception:
             log.exception("the engine's tick failed; the next one goes on")
+
+
+def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:
+    """Return the lower-case names of fields that mean something to the engine or to a route."""
+    traces = TRACE_FIELDS if settings.proxy.trace_context else frozenset()
+    return routes.request_names | traces | {settings.capture.opt_out_header.lower().encode()}
 
 
 def _check(connection: Connection, now_ns: int) -> None:

@@ -171,7 +171,7 @@ class Relay:
         self._head = head
         self._is_responding = False
         self.is_keep_alive = head.is_keep_alive and engine.keeps_alive
-        if head.content_length > 0 or head.is_chunked:
+        if request.content_length > 0 or head.is_chunked:
             self.is_request_complete = False
             self.is_continue_due = head.expects_continue
             exchange.flags = flags

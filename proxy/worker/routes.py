@@ -17,6 +17,7 @@ from proxy.http1.errors import Refused
 from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES
 from proxy.http1.header_rules import Rules, compile_rules
 from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
+from proxy.http1.request_heads import GAP, VARIES
 from proxy.process.tls import upstream_context
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
@@ -58,6 +59,7 @@ class Route:
         "limits",
         "max_body_bytes",
         "path",
+        "request_names",
         "request_trailers_without",
         "request_window_bytes",
         "response_rules",
@@ -89,7 +91,9 @@ class Route:
         self._rules = compile_rules(*_request_rules(route, settings))
         self.response_rules = compile_rules(*(_response_rules(owner.headers) for owner in (settings.proxy, route)))
         self.access = compile_access(route)
-        self.request_trailers_without = self._rules.without | OUR_FIELDS | self._key_fields()
+        self.request_names = self._rules.without | self._key_fields()
+        """Lower-case names of fields that it reads, removes or sets in requests."""
+        self.request_trailers_without = self.request_names | OUR_FIELDS
         """Lower-case names that do not go on in trailers either."""
         self.response_trailers_without = self.response_rules.without | {
             settings.proxy.record_id_header.lower().encode()
@@ -139,6 +143,8 @@ class Route:
             framing = b"Transfer-Encoding: chunked\r\n"
         else:
             framing = b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
+            if head.content_length == VARIES:
+                framing = b"Content-Length: %b\r\n" % GAP
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
         hops = b", ".join([*head.hops, hop]) if head.hops else hop
         fields = head.render(self._rules.without)
@@ -169,6 +175,8 @@ class RouteTable:
         only = self.routes[0] if len(self.routes) == 1 else None
         self.catch_all: Final = only if only is not None and only.path == b"/" and not only.host else None
         """The one route that takes everything, when there is nothing to decide."""
+        self.request_names: Final = frozenset().union(*(route.request_names for route in self.routes))
+        """Lower-case names of fields that one of them reads, removes or sets in requests."""
         self.is_keyed: Final = any(route.access is not None and route.access.is_keyed for route in self.routes)
         """Whether a route asks for API keys."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from proxy.http1.errors import Refused
 from proxy.http1.request_head import parse_request_head
+from proxy.http1.request_heads import RequestHeads
 from proxy.http1.request_reader import RequestReader
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -19,7 +20,8 @@ Seen = tuple[bytes, bytes, bytes | None, bool, bytes]
 def reader(*, is_tls: bool = False) -> RequestReader:
     """Make a reader with small limits."""
     parse = partial(parse_request_head, max_headers=10, max_line_bytes=200)
-    return RequestReader(parse, max_head_bytes=9500, max_line_bytes=200, is_tls=is_tls)
+    heads = RequestHeads(parse, max_line_bytes=200)
+    return RequestReader(heads.read, max_head_bytes=9500, max_line_bytes=200, is_tls=is_tls)
 
 
 def read(found: RequestReader, pieces: list[bytes]) -> list[Seen]:

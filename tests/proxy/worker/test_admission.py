@@ -21,7 +21,7 @@ WORLD = World(SETTINGS)
 def admitted(target: str, *lines: str, admission: Admission | None = None) -> tuple[bytes, Exchange]:
     """Admit a request; return the head for its upstream."""
     engine = WORLD.engine
-    reader = RequestReader(engine.heads.parse, max_head_bytes=9999, max_line_bytes=999, is_tls=False)
+    reader = RequestReader(engine.heads.read, max_head_bytes=9999, max_line_bytes=999, is_tls=False)
     fields = "".join(f"{line}\r\n" for line in lines)
     head = reader.read_head(f"GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode())
     assert head is not None

@@ -73,7 +73,7 @@ def test_without_the_setting_nothing_looks_for_it(start: Start) -> None:
     plane = start(Script(OK)).plane
     assert isinstance(plane, ProtocolPlane)
     assert plane.engine.opt_out is None
-    assert plane.engine.heads.parse(b"HTTP/1.1\r\nHost: a\r\nX-Record: none\r\n\r\n").opt_out is None
+    assert plane.engine.heads.read(b"HTTP/1.1\r\nHost: a\r\nX-Record: none\r\n\r\n")[0].opt_out is None
 
 
 @pytest.mark.parametrize("engine", ENGINES)

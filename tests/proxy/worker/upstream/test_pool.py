@@ -61,7 +61,7 @@ def test_identical_heads_are_read_once() -> None:
     assert parse(long) is not parse(long)
     for number in range(3000):
         parse(b"HTTP/1.1 200 OK\r\nA: %d\r\n\r\n" % number)
-    assert len(pool._responses._known) <= 1024
+    assert len(pool._responses.known) <= 1024
     assert pool.new_connection().handler is None
 
 
