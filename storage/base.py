@@ -179,6 +179,13 @@ class Storage(Protocol):
         """
         ...
 
+    async def erasing(self) -> int:
+        """Bring on the deletion of what was erased; returns how many erased records are left on the disk.
+
+        Nobody sees them. 0 where an erasure deletes at once; else call it now and then, from any sidecar.
+        """
+        ...
+
     async def index_text(self) -> TextStep:
         """Make one step of the index of words, of what is committed and not in it yet; call it until `is_done`.
 

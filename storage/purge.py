@@ -97,6 +97,8 @@ class Erased:
     events: int
     through_seq: int
     """Newest row looked at: later ones may match the filter again."""
+    is_finished: bool = True
+    """Nothing of any erasure is left on the disk; else the store shows none of it, and is still deleting it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,10 @@ class ScopedStorage:
     async def erase(self, filter: Filter) -> Erased:
         return await self._storage.erase(self._narrow(filter))
 
+    async def erasing(self) -> int:
+        """Return how many erased records are left, whoever erased them: a number of what nobody sees."""
+        return await self._storage.erasing()
+
     async def keys(self) -> list[ApiKey]:
         """Return the API keys of the caller's projects, and those that made records it may see."""
         keys = await self._storage.keys()

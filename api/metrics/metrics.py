@@ -80,6 +80,7 @@ class StoreStatus:
     spool_bytes: int
     spool_errors: int
     retention_lag_s: float
+    erasing_records: int
     records_purged: dict[str, int]
     """By reason: age, size."""
     replaced: dict[str, int]
@@ -315,6 +316,8 @@ def store_families(status: StoreStatus) -> Iterator[Metric]:
     yield gauge("spool_bytes", "Disk space used by the spool.", status.spool_bytes)
     lag = "Age of rows that retention has hidden and not yet deleted."
     yield gauge("retention_lag_seconds", lag, status.retention_lag_s)
+    erasing = "Erased records, shown to nobody, that the store has not deleted yet."
+    yield gauge("erasing_records", erasing, status.erasing_records)
     yield counters("spool_errors", "Failed writes and syncs of the spool.", [], {(): status.spool_errors})
     purged = "Rows deleted by retention since the start, by reason: age, size."
     yield counters("records_purged", purged, ["reason"], keyed(status.records_purged))

@@ -1,13 +1,21 @@
 """Erasure of what a filter matches, `DELETE /api/records`, and of a container, `DELETE /api/scopes/containers/{id}`."""
 
+import asyncio
+from typing import Final
+
 from aiohttp import web
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, read_filter, refuse_unknown
+from api.http.params import FILTER_PARAMETERS, read_filter, read_int, refuse_unknown
 from api.http.responses import ApiObject, json_response
 from api.services import Services, services_of
+from storage.base import Storage
 from storage.purge import Erased
 from storage.query import Filter
+
+MAX_WAIT_S: Final = 60
+"""How long an answer may wait for the store to delete what nobody sees any more."""
+_LOOK_AGAIN_S: Final = 0.25
 
 
 class Receipt(ApiObject):
@@ -18,6 +26,8 @@ class Receipt(ApiObject):
     through_seq: int
     erased_at_ms: int
     filter: dict[str, list[str]]
+    finished: bool
+    """Nothing that was erased is left in the store; else nobody sees it, and the store is still deleting it."""
 
 
 class ContainerReceipt(ApiObject):
@@ -28,20 +38,34 @@ class ContainerReceipt(ApiObject):
     events: int
     through_seq: int
     erased_at_ms: int
+    finished: bool
 
 
 async def erase_records(request: web.Request) -> web.Response:
     """Erase the records that match; a request without any filter is refused."""
     services = services_of(request)
     query = request.query
-    refuse_unknown(query, FILTER_PARAMETERS)
-    if not any(query.values()):
+    refuse_unknown(query, FILTER_PARAMETERS | {"wait_s"})
+    wait_s = read_int(query, "wait_s", 0, maximum=MAX_WAIT_S)
+    filter = {name: query.getall(name) for name in sorted(set(query) - {"wait_s"})}
+    if not any(value for values in filter.values() for value in values):
         raise BadParameter("filter", "", "at least one filter; kind=all and until=now name everything")
     at_us = services.now_us()
     erased = await services.storage.erase(read_filter(query, at_us))
     await _forget(services, erased)
-    filter = {name: query.getall(name) for name in sorted(set(query))}
-    return json_response(Receipt(erased.exchanges, erased.events, erased.through_seq, at_us // 1000, filter))
+    is_finished = erased.is_finished or await _is_finished_within(services.storage, wait_s)
+    receipt = Receipt(erased.exchanges, erased.events, erased.through_seq, at_us // 1000, filter, is_finished)
+    return json_response(receipt)
+
+
+async def _is_finished_within(storage: Storage, limit_s: float) -> bool:
+    """Wait until nothing that was erased is left in the store; False when that takes longer."""
+    ends_s = asyncio.get_running_loop().time() + limit_s
+    while asyncio.get_running_loop().time() < ends_s:
+        if not await storage.erasing():
+            return True
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    return False
 
 
 async def _forget(services: Services, erased: Erased) -> None:
@@ -60,4 +84,7 @@ async def destroy_container(request: web.Request) -> web.Response:
     services.streams.tail.destroy_container(container)
     services.add_event("scope_destroyed", {"containerId": container})
     at_ms = services.now_us() // 1000
-    return json_response(ContainerReceipt(container, erased.exchanges, erased.events, erased.through_seq, at_ms))
+    receipt = ContainerReceipt(
+        container, erased.exchanges, erased.events, erased.through_seq, at_ms, erased.is_finished
+    )
+    return json_response(receipt)

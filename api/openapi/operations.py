@@ -292,7 +292,12 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         notes="`order`, when given, must be that of the cursor. With `fields` a page may end early: what is read of "
         f"heads and bodies for it has at most {fields.MAX_PAGE_BYTES >> 20} MiB.",
     ),
-    ("DELETE", "/api/records"): Operation(FILTERS, erase.Receipt, notes="At least one filter is needed."),
+    ("DELETE", "/api/records"): Operation(
+        {**FILTERS, "wait_s": whole(erase.MAX_WAIT_S, 0)},
+        erase.Receipt,
+        notes="At least one filter is needed. Where `finished` is false, nobody sees the records any more, and the "
+        "store is still deleting them; `wait_s` waits for it, `erasing_records` of `/api/status` tells the rest.",
+    ),
     ("GET", "/api/records/stream"): Operation(
         {**FILTERS, **RESUME}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
     ),

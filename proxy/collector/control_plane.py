@@ -318,6 +318,7 @@ def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, state
         spool_bytes=0 if spool is None else spool.size_bytes,
         spool_errors=0 if spool is None else spool.errors,
         retention_lag_s=retention.lag_s,
+        erasing_records=retention.erasing,
         records_purged={"age": retention.rows_purged, "size": size_cap.total.rows},
         replaced=state.deferred.replaced,
         bodies_trimmed=size_cap.total.bodies,

@@ -8,6 +8,7 @@ words: a server that stores columns counts rows, and looks into text, by itself.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final, Self, TypeVar
 
 from storage.base import Kept
@@ -156,7 +157,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         erased = await super().erase(filter)
         if erased.exchanges or erased.events:
             await erasures.take_out(self._link)
-        return erased
+        return replace(erased, is_finished=not await self.erasing())
+
+    async def erasing(self) -> int:
+        return await erasures.finish(self._link)
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
         found, seqs = await self._read(lambda session: erasures.find_slice(session.limited(math.inf), filter, from_seq))

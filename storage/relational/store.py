@@ -160,6 +160,9 @@ class RelationalStorage(ABC, Generic[S]):
             next_seq = done.next_seq
         return Erased(exchanges, events, through_seq)
 
+    async def erasing(self) -> int:
+        return 0
+
     async def index_text(self) -> TextStep:
         return await self._indexer.step()
 

@@ -101,6 +101,8 @@ class Retention:
         """How far deletion is behind, as of the last look."""
         self.rows_purged = 0
         """Rows deleted since the start."""
+        self.erasing = 0
+        """Erased records that the store had not deleted yet then, for those that erase behind."""
         self.looked_at_us: int | None = None
         """When age was last looked at, Unix µs."""
         self.state: RetentionState | None = None
@@ -134,6 +136,7 @@ class Retention:
         if rows:
             log.info("retention deleted %d records", rows)
             self._on_purged(rows, wanted)
+        await self._finish_erasures()
         left = await self._storage.retention()
         self.lag_s, self.state, self.looked_at_us = left.lag_s, left, self._clock_us()
 
@@ -157,6 +160,11 @@ class Retention:
             self._kept_us = believed_us
             await self._storage.put_meta(CLOCK, str(believed_us), replace=True)
         return believed_us
+
+    async def _finish_erasures(self) -> None:
+        were_left, self.erasing = self.erasing, await self._storage.erasing()
+        if were_left and not self.erasing:
+            log.info("nothing of what was erased is left in the store")
 
     async def _delete(self) -> int:
         rows = 0

@@ -36,3 +36,7 @@ class NoUpkeep:
     async def keep(self, kept: Kept) -> None:
         """See `storage.base.Storage.keep`."""
         assert not kept
+
+    async def erasing(self) -> int:
+        """See `storage.base.Storage.erasing`."""
+        return 0

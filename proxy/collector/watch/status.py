@@ -192,6 +192,7 @@ def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, obj
         "oldest_ms": None if oldest_us is None else oldest_us // 1000,
         "used_bytes": None if state is None else state.used_bytes,
         "lag_s": retention.lag_s,
+        "erasing_records": retention.erasing,
         "rows_purged": retention.rows_purged,
         "rows_trimmed": size_cap.total.rows,
         "bodies_trimmed": size_cap.total.bodies,

@@ -61,17 +61,17 @@ async def take_out(link: Link) -> None:
         await delete(link, table, _AMONG.format(seq))
 
 
-async def forget_erased(link: Link) -> bool:
-    """Forget the records that were taken out; True when none is left that was not."""
-    slices = [number for (number,) in await link.fetch("SELECT DISTINCT slice FROM erased", limit_s=LIMIT_S)]
-    if not slices:
-        return True
+async def finish(link: Link) -> int:
+    """Forget the records that were taken out, and begin again what came to nothing; returns how many are left."""
+    sql = "SELECT slice, uniqExact(seq) FROM erased GROUP BY slice"
+    hidden: dict[int, int] = dict(await link.fetch(sql, limit_s=LIMIT_S))
+    if not hidden:
+        return 0
     if await is_busy(link):
-        return False
+        return sum(hidden.values())
     counts = " UNION ALL ".join(f"SELECT count() FROM {table} WHERE {_AMONG.format(seq)}" for table, seq in SEQ.items())
-    left = sum(count for (count,) in await link.fetch(counts, limit_s=LIMIT_S))
-    if left:
+    if any(count for (count,) in await link.fetch(counts, limit_s=LIMIT_S)):
         await take_out(link)
-        return False
-    await delete(link, "erased", "slice IN $1", (slices,))
-    return True
+        return sum(hidden.values())
+    await delete(link, "erased", "slice IN $1", (list(hidden),))
+    return 0

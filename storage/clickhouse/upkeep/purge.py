@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from storage.clickhouse.link import LIMIT_S, Link
-from storage.clickhouse.upkeep.erasures import forget_erased
 from storage.clickhouse.upkeep.measure import first_row
 from storage.clickhouse.upkeep.parts import Partition, await_quiet, delete, drop, listed
 from storage.clickhouse.upkeep.state import Upkeep
@@ -55,7 +54,6 @@ class Purge:
             self._untold = await self._delete(session)
             if self._untold:
                 await self._note_first(session)
-            await forget_erased(self._link)
         rows = min(self._untold, max_rows)
         self._untold -= rows
         return Purged(rows, 0, is_done=not rows)

@@ -37,6 +37,7 @@ STORE = StoreStatus(
     spool_bytes=4096,
     spool_errors=1,
     retention_lag_s=60.0,
+    erasing_records=3,
     records_purged={"age": 7, "size": 5},
     bodies_trimmed=3,
     replaced={"damaged": 1, "removed": 0},

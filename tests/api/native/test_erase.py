@@ -8,11 +8,13 @@ from dataclasses import replace
 from api.access.endpoint_names import EndpointNames
 from api.services import Services
 from api.stream.tail import Tail
+from storage.purge import Erased
 from storage.query import Filter
 from tests.api import samples
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_event
 from tests.storage.samples import make_batch, make_record
+from tests.support.memory_store import MemoryStorage
 from tests.support.sse import SseReader
 
 Start = Callable[[Services], Awaitable[Client]]
@@ -31,7 +33,35 @@ async def test_a_filter_is_erased_and_a_receipt_answered(world: World, start: St
     assert receipt["events"] == 0
     assert receipt["through_seq"] == 3
     assert receipt["filter"] == {"project": ["a"], "status": ["2xx"]}
+    assert receipt["finished"]
     assert (await world.storage.count(Filter())).exchanges == 2
+
+
+class Behind(MemoryStorage):
+    """A store that deletes behind its answers, and is asked `looks` times until it has."""
+
+    looks = 3
+
+    async def erase(self, filter: Filter) -> Erased:
+        """See `storage.base.Storage.erase`."""
+        return replace(await super().erase(filter), is_finished=False)
+
+    async def erasing(self) -> int:
+        """See `storage.base.Storage.erasing`."""
+        self.looks -= 1
+        return max(0, self.looks)
+
+
+async def test_a_receipt_says_when_the_store_has_deleted(world: World, start: Start) -> None:
+    """At once it has not; who waits is answered when it has."""
+    world.storage = storage = Behind()
+    await storage.commit(make_batch(make_record(project="a"), make_record(project="b")))
+    client = await start(world.services())
+    receipt = await (await client.delete("/api/records?project=a", headers=BEARER)).json()
+    assert (receipt["exchanges"], receipt["finished"]) == (1, False)
+    receipt = await (await client.delete("/api/records?project=b&wait_s=30", headers=BEARER)).json()
+    assert (receipt["exchanges"], receipt["finished"], receipt["filter"]) == (1, True, {"project": ["b"]})
+    assert storage.looks == 0
 
 
 async def test_names_of_endpoints_are_forgotten(world: World, start: Start) -> None:
@@ -56,6 +86,8 @@ async def test_nothing_is_erased_by_mistake(world: World, start: Start) -> None:
     assert (await client.delete("/api/records?project=", headers=BEARER)).status == 400
     assert (await client.delete("/api/records?projcet=a", headers=BEARER)).status == 400
     assert (await client.delete("/api/records?limit=1", headers=BEARER)).status == 400
+    assert (await client.delete("/api/records?wait_s=1", headers=BEARER)).status == 400
+    assert (await client.delete("/api/records?project=a&wait_s=61", headers=BEARER)).status == 400
     assert (await client.delete("/api/records?project=catalogue")).status == 401
     assert (await world.storage.count(Filter())).exchanges == 1
 
@@ -81,6 +113,7 @@ async def test_a_container_is_forgotten(world: World, start: Start) -> None:
             "events": 1,
             "through_seq": 4,
             "erased_at_ms": (START_US + 3_600_000_000) // 1000,
+            "finished": True,
         }
         async with asyncio.timeout(60):
             (event,) = SseReader().feed(await stream.content.read())

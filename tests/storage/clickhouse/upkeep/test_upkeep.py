@@ -1,5 +1,6 @@
 """What retention, erasure and the cap on size leave behind on the server, which no answer shows."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 
@@ -7,12 +8,13 @@ import pytest
 
 from storage.clickhouse.link import Link
 from storage.clickhouse.store import ClickhouseStorage
-from storage.clickhouse.upkeep import purge
-from storage.clickhouse.upkeep.erasures import forget_erased
+from storage.clickhouse.upkeep import erasures, purge
+from storage.clickhouse.upkeep.erasures import finish
 from storage.clickhouse.upkeep.floors import lowered, raised
 from storage.clickhouse.upkeep.parts import Partition, await_quiet, listed
 from storage.clickhouse.upkeep.state import Upkeep
 from storage.clickhouse.writes.journal import read_end
+from storage.purge import Erased
 from storage.query import Filter
 from storage.record import Batch, Entry
 from storage.relational.time_ranges import DAY_US, HOUR_US
@@ -102,26 +104,37 @@ async def test_a_large_day_waits_for_its_end(
 
 
 async def test_the_erased_are_taken_out(link: Link, store: ClickhouseStorage) -> None:
-    """Of all tables, in the server's time; then nobody remembers their numbers."""
+    """Of all tables, in the server's time; then nobody remembers their numbers, and the receipt of another says so."""
     await fill(store, *range(DAY, DAY + 10))
     assert (await store.erase(Filter(since_us=DAY + 4))).exchanges == 6
     assert (await store.count(Filter())).exchanges == 4
+    while left := await store.erasing():
+        assert left == 6
+        await asyncio.sleep(0.05)
     assert await await_quiet(link, LIMIT_S)
-    assert [await rows(link, table) for table in ("records", "heads", "bodies", "erased")] == [4, 4, 4, 6]
-    assert await forget_erased(link)
-    assert await await_quiet(link, LIMIT_S)
-    assert await rows(link, "erased") == 0
+    assert [await rows(link, table) for table in ("records", "heads", "bodies", "erased")] == [4, 4, 4, 0]
     assert (await store.count(Filter())).exchanges == 4
+    assert (await store.erase(Filter(since_us=DAY + 4))) == Erased(0, 0, 10, is_finished=True)
+
+
+async def test_a_receipt_says_that_rows_are_left(link: Link, store: ClickhouseStorage) -> None:
+    """Whoever has erased them, and was killed before the server was told to delete them."""
+    await fill(store, *range(DAY, DAY + 10))
+    await erasures.hide(link, [3, 4])
+    assert (await store.erase(Filter(since_us=DAY + 50))) == Erased(0, 0, 10, is_finished=False)
+    assert await await_quiet(link, LIMIT_S)
+    assert await store.erasing() == 0
+    assert await rows(link, "records") == 8
 
 
 async def test_a_mutation_that_came_to_nothing_begins_again(link: Link, store: ClickhouseStorage) -> None:
     """The numbers are not forgotten as long as a row of theirs is left."""
     await fill(store, *range(DAY, DAY + 10))
     await link.execute("INSERT INTO erased (seq, slice) VALUES (3, 1)", limit_s=LIMIT_S)
-    assert not await forget_erased(link)
+    assert await finish(link) == 1
     assert await await_quiet(link, LIMIT_S)
     assert await rows(link, "records") == 9
-    assert await forget_erased(link)
+    assert await finish(link) == 0
 
 
 async def test_space_of_what_the_cap_took_is_given_back(link: Link, store: ClickhouseStorage) -> None:
