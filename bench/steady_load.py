@@ -18,6 +18,8 @@ from bench.macro.peers import Peer, started
 from bench.macro.place import Place, free_port
 from storage.backends import open_storage
 from storage.query import Filter, RecordQuery
+from tests.support.clickhouse import Server as ClickhouseServer
+from tests.support.clickhouse import own_server as own_clickhouse
 from tests.support.postgres import Server, own_server
 from tests.support.sidelog import Sidelog
 
@@ -45,19 +47,23 @@ def own_upstream(directory: Path) -> Iterator[Peer]:
 
 @dataclass(frozen=True, slots=True)
 class OwnStore:
-    """A store that is the run's own; one of `path` and `server` is there."""
+    """A store that is the run's own; one of `path`, `server` and `clickhouse` is there."""
 
     url: str
     path: Path | None = None
     server: Server | None = None
+    clickhouse: ClickhouseServer | None = None
 
 
 @contextmanager
 def own_store(kind: str, data_dir: Path) -> Iterator[OwnStore]:
-    """Make a Postgres server of our own, or name the SQLite file of a data directory."""
+    """Make a server of our own, Postgres or Debian's ClickHouse, or name the SQLite file of a data directory."""
     if kind == "postgres":
         with own_server() as server:
             yield OwnStore(server.url("postgres"), server=server)
+    elif kind == "clickhouse":
+        with own_clickhouse("debian") as clickhouse:
+            yield OwnStore(clickhouse.url(clickhouse.database()), clickhouse=clickhouse)
     else:
         path = data_dir / "sidelog.db"
         yield OwnStore(f"sqlite:///{path}", path=path)

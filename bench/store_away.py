@@ -5,7 +5,8 @@ compared with the store, id by id, and memory is sampled over the whole time. Ex
 record is missing or there twice.
 
 Outages: `stopped` (connections are refused), `killed` (without a word, also of open transactions), `hung` (the server's
-processes are stopped, connections stay open) for Postgres; `locked` (another process holds the database) for SQLite.
+processes are stopped, connections stay open) for Postgres; `killed` and `hung` for ClickHouse; `locked` (another
+process holds the database) for SQLite.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from bench.steady_load import (
     stored_ids,
     write_result,
 )
+from tests.support.clickhouse import Server as ClickhouseServer
 from tests.support.postgres import Server
 from tests.support.sidelog import Sidelog
 
@@ -41,7 +43,9 @@ WARM_S: Final = 10.0
 AFTER_S: Final = 30.0
 """How long memory is looked at when everything is stored."""
 DRAIN_LIMIT_S: Final = 1800.0
-OUTAGES: Final = {"postgres": ("stopped", "hung", "killed"), "sqlite": ("locked",)}
+OUTAGES: Final = {
+    "clickhouse": ("killed", "hung"), "postgres": ("stopped", "hung", "killed"), "sqlite": ("locked",),
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -119,6 +123,23 @@ def postgres_away(server: Server, outage: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def clickhouse_away(server: ClickhouseServer, outage: str) -> Iterator[None]:
+    """Keep a ClickHouse server away."""
+    assert server.process is not None
+    if outage == "hung":
+        server.process.send_signal(signal.SIGSTOP)
+    else:
+        server.kill()
+    try:
+        yield
+    finally:
+        if outage == "hung":
+            server.process.send_signal(signal.SIGCONT)
+        else:
+            server.start()
+
+
+@contextlib.contextmanager
 def sqlite_away(path: Path) -> Iterator[None]:
     """Keep everybody else from writing to a SQLite file."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as other:
@@ -131,6 +152,8 @@ def away(store: OwnStore, outage: str) -> contextlib.AbstractContextManager[None
     """Keep a store away."""
     if store.server is not None:
         return postgres_away(store.server, outage)
+    if store.clickhouse is not None:
+        return clickhouse_away(store.clickhouse, outage)
     assert store.path is not None, "bug: a store without a place"
     return sqlite_away(store.path)
 
@@ -205,7 +228,9 @@ def main() -> int:
     """Measure once, print, write `bench/results/store-away-….json`."""
     parser = argparse.ArgumentParser(prog="python -m bench.store_away", description=__doc__)
     parser.add_argument("--store", choices=sorted(OUTAGES), default="postgres")
-    parser.add_argument("--outage", help="stopped, hung or killed (postgres); locked (sqlite)")
+    parser.add_argument(
+        "--outage", help="stopped, hung or killed (postgres); killed or hung (clickhouse); locked (sqlite)"
+    )
     parser.add_argument("--seconds", type=float, default=900.0, help="how long the store is away (default 900)")
     parser.add_argument("--rate", type=float, default=1000.0, help="requests a second (default 1000)")
     parser.add_argument("--workers", type=int, default=1)

@@ -49,6 +49,7 @@ _CONFIG: Final = """<yandex>
 <mark_cache_size>67108864</mark_cache_size><timezone>UTC</timezone><keep_alive_timeout>10</keep_alive_timeout>
 <users_config>{directory}/users.xml</users_config><default_profile>default</default_profile>
 <default_database>default</default_database>
+{settings}
 </yandex>
 """
 _USERS: Final = """<yandex>
@@ -66,13 +67,16 @@ _USERS: Final = """<yandex>
 class Server:
     """An engine in a directory of its own. `start` and `kill` may follow each other; `remove` ends it."""
 
-    def __init__(self, engine: str, place: Path | None = None) -> None:
+    def __init__(self, engine: str, settings: str = "", place: Path | None = None) -> None:
         """Make its directory; it is not running yet.
 
         Args:
             engine: One of `ENGINES`.
+            settings: More of Debian's configuration, as XML.
             place: Where its directory is made; None for the usual place.
         """
+        self._settings = settings
+        self._users = _USERS
         self.engine = engine
         self._command = _installed(engine)
         self.directory = Path(tempfile.mkdtemp(prefix="sidelog-ch-", dir=place))
@@ -88,8 +92,10 @@ class Server:
             assert self.port, "the front of chdb ended while it was started"
             return
         self.port = self.port or _free_port()
-        (self.directory / "config.xml").write_text(_CONFIG.format(port=self.port, directory=self.directory))
-        (self.directory / "users.xml").write_text(_USERS)
+        (self.directory / "config.xml").write_text(
+            _CONFIG.format(port=self.port, directory=self.directory, settings=self._settings)
+        )
+        (self.directory / "users.xml").write_text(self._users)
         self.process = self._run([*self._command, f"--config-file={self.directory}/config.xml"])
         deadline = time.monotonic() + _START_S
         while not self._answers():
@@ -114,6 +120,12 @@ class Server:
     def ask(self, statement: str) -> str:
         """Run a statement, as anybody could."""
         return ask(self.port, statement)
+
+    def change_users(self, old: str, new: str) -> None:
+        """Put something else into the users as they are at first; the server reads them anew within seconds."""
+        assert old in _USERS
+        self._users = _USERS.replace(old, new)
+        (self.directory / "users.xml").write_text(self._users)
 
     def kill(self) -> None:
         """Kill it without a word."""
@@ -149,7 +161,7 @@ class Server:
 @functools.cache
 def server(engine: str) -> Server:
     """Start the engine of this process; skips where it is not installed."""
-    started = Server(engine, _in_memory())
+    started = Server(engine, place=_in_memory())
     atexit.register(started.remove)
     started.start()
     return started
@@ -179,9 +191,9 @@ def ask(port: int, statement: str) -> str:
 
 
 @contextlib.contextmanager
-def own_server(engine: str) -> Iterator[Server]:
-    """An engine that nobody else uses, to be killed."""
-    own = Server(engine)
+def own_server(engine: str, settings: str = "", place: Path | None = None) -> Iterator[Server]:
+    """An engine that nobody else uses, to be killed; see `Server`."""
+    own = Server(engine, settings, place)
     try:
         own.start()
         yield own

@@ -1,0 +1,184 @@
+"""A ClickHouse under a sidecar: what goes wrong there is told, costs nothing, and is over when it is over there."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from tests.e2e.test_kill import check_accounts
+from tests.e2e.test_store_away import ENVIRON, balanced
+from tests.e2e.test_store_full import fill, small_disk
+from tests.support.clickhouse import Server, own_server
+from tests.support.kills import ROOM, kill_rounds
+from tests.support.load import PAUSE_S, Load, await_more
+from tests.support.sidelog import Sidelog, eventually
+from tests.support.upstream import running, service
+
+pytestmark = [pytest.mark.clickhouse, pytest.mark.timeout(600)]
+
+MIB: Final = 1 << 20
+FEW_PARTS: Final = """<merge_tree>
+<parts_to_delay_insert>39</parts_to_delay_insert><parts_to_throw_insert>40</parts_to_throw_insert>
+</merge_tree>"""
+STEPS_S: Final = 120.0
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+def reason(sidelog: Sidelog) -> str:
+    """Why the store is away; empty while it is not."""
+    storage = sidelog.api("/api/status")["storage"]
+    return str(storage["reason"] or "")
+
+
+def is_told(sidelog: Sidelog, words: str) -> bool:
+    """Whether the sidecar says that its store is away, and why, and goes on."""
+    ready = sidelog.ready_answer()
+    return words in reason(sidelog) and ready["ready"] and ready["degraded"] and ready["away"] == ["store"]
+
+
+class Trouble(NamedTuple):
+    """Something that goes wrong on a server."""
+
+    begin: Callable[[Server, str], object]
+    end: Callable[[Server, str], object]
+    words: str
+    """Of the reason that the sidecar gives."""
+
+
+def set_password(password: str) -> Callable[[Server, str], object]:
+    """Give the sidecar's user another password; the server reads it anew by itself."""
+    return lambda server, name: server.change_users("<password>secret</password>", f"<password>{password}</password>")
+
+
+def let_read_only(server: Server, name: str) -> None:
+    """Take the right to write from the sidecar's user."""
+    server.change_users(
+        "<password>secret</password><networks><ip>::/0</ip></networks><profile>default",
+        "<password>secret</password><networks><ip>::/0</ip></networks><profile>guest",
+    )
+
+
+def asking(*statements: str) -> Callable[[Server, str], object]:
+    """Run statements in the database."""
+
+    def ask(server: Server, name: str) -> None:
+        for statement in statements:
+            server.ask(statement.format(name=name))
+
+    return ask
+
+
+MERGED: Final = ("records", "heads", "bodies", "commits")
+TROUBLES: Final = {
+    "password": Trouble(set_password("other"), set_password("secret"), "does not let this user in"),
+    "rights": Trouble(let_read_only, set_password("secret"), "readonly"),
+    "renamed": Trouble(
+        asking("RENAME TABLE {name}.heads TO {name}.elsewhere"),
+        asking("RENAME TABLE {name}.elsewhere TO {name}.heads"),
+        "heads",
+    ),
+    "altered": Trouble(
+        asking("ALTER TABLE {name}.records DROP COLUMN marks"),
+        asking("ALTER TABLE {name}.records ADD COLUMN marks Nullable(String)"),
+        "marks",
+    ),
+    "parts": Trouble(
+        asking(*(f"SYSTEM STOP MERGES {{name}}.{table}" for table in MERGED)),
+        asking(*(f"SYSTEM START MERGES {{name}}.{table}" for table in MERGED)),
+        "Too many parts",
+    ),
+}
+
+
+@contextmanager
+def sidecar(server: Server, tmp_path: Path, upstream: str) -> Iterator[tuple[Sidelog, str]]:
+    """A sidecar over a new database of a server, and the name of that."""
+    name = server.database()
+    url = f"clickhouse://locked:secret@127.0.0.1:{server.port}/{name}"
+    environ = {**ENVIRON, "SIDELOG_STORAGE__URL": url, "SIDELOG_STORAGE__BATCH_MAX_AGE_MS": "100"}
+    with Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
+        yield sidelog, name
+
+
+def test_troubles_of_a_server_are_told_and_cost_nothing(tmp_path: Path, upstream: str) -> None:
+    """Each in turn: requests go on, the reason is told, and when it is over all is stored, once."""
+    with own_server("debian", FEW_PARTS) as server, sidecar(server, tmp_path, upstream) as (sidelog, name):
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            await_more(load.completed, 50)
+            eventually(lambda: balanced(sidelog)["stored"] > 0, STEPS_S)
+            for trouble in TROUBLES.values():
+                trouble.begin(server, name)
+                eventually(partial(is_told, sidelog, trouble.words), STEPS_S)
+                await_more(load.completed, 50)
+                trouble.end(server, name)
+                eventually(lambda: not reason(sidelog), STEPS_S)
+        eventually(lambda: balanced(sidelog)["spooled"] == 0, STEPS_S)
+        assert sidelog.log.count("the store is unavailable") >= len(TROUBLES)
+        check_accounts(sidelog, load.completed)
+
+
+def test_a_password_that_is_wrong_at_the_start(tmp_path: Path, upstream: str) -> None:
+    """The sidecar serves and spools; when the server has the password of the address, all is stored."""
+    with own_server("debian") as server:
+        set_password("other")(server, "")
+        with sidecar(server, tmp_path, upstream) as (sidelog, name), Load(sidelog.port, pause_s=PAUSE_S) as load:
+            await_more(load.completed, 50)
+            eventually(lambda: is_told(sidelog, "does not let this user in"), STEPS_S)
+            set_password("secret")(server, name)
+            eventually(lambda: not reason(sidelog), STEPS_S)
+            load.stop()
+            check_accounts(sidelog, load.completed)
+
+
+def test_a_disk_of_the_server_that_is_full(tmp_path: Path, upstream: str) -> None:
+    """Nothing is stored while there is no room; when there is, all of it is."""
+    disk = tmp_path / "disk"
+    with (
+        small_disk(disk, "200m"),
+        own_server("debian", place=disk) as server,
+        sidecar(server, tmp_path, upstream) as (sidelog, _),
+        Load(sidelog.port, pause_s=PAUSE_S) as load,
+    ):
+        await_more(load.completed, 50)
+        eventually(lambda: balanced(sidelog)["stored"] > 0, STEPS_S)
+        ballast = fill(disk, 0)
+        eventually(lambda: is_told(sidelog, "space"), STEPS_S)
+        await_more(load.completed, 50)
+        ballast.unlink()
+        eventually(lambda: not reason(sidelog), STEPS_S)
+        load.stop()
+        check_accounts(sidelog, load.completed)
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(75, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+def test_kills_of_sidecar_and_server_lose_and_double_nothing(tmp_path: Path, upstream: str, rounds: int) -> None:
+    """Worker, collector, all of the sidecar, and in every third round the server, too, at any moment under load."""
+    with own_server("debian") as server:
+
+        @contextmanager
+        def server_dies(number: int) -> Iterator[None]:
+            if number % 3 == 1:
+                server.kill()
+                yield
+                server.start()
+            else:
+                yield
+
+        url = server.url(server.database())
+        began_s = time.monotonic()
+        with Sidelog(tmp_path / "data", upstream, environ={**ROOM, "SIDELOG_STORAGE__URL": url}) as sidelog:
+            report = kill_rounds(sidelog, rounds, seed=rounds, pause_s=PAUSE_S, during=server_dies)
+            eventually(lambda: not reason(sidelog), STEPS_S)
+            check_accounts(sidelog, report.completed)
+        kills = f"{(rounds + 1) // 3} of the server, {time.monotonic() - began_s:.0f} s"
+        print(report.describe(), kills)  # noqa: T201 - the figures are what it is run for
