@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 SIDECAR = ROOT / "deploy" / "kubernetes" / "sidecar.yaml"
 UNIT = ROOT / "deploy" / "systemd" / "sidelog.service"
-FILES = (DOCKERFILE, SIDECAR, UNIT)
+COMPOSE = ROOT / "deploy" / "compose.yaml"
+FILES = (DOCKERFILE, SIDECAR, UNIT, COMPOSE)
 
 OF_COMMANDS = {"SIDELOG_CONFIG", "SIDELOG_URL", "SIDELOG_TOKEN", "SIDELOG_COMPILE"}
 """Variables of the command line and of `setup.py` that are no settings."""
@@ -89,6 +90,20 @@ def test_the_sidecars_settings_are_valid() -> None:
     assert settings.data_dir.startswith("/var/lib/sidelog/")
 
 
+def test_the_settings_of_compose_are_valid() -> None:
+    """A sidecar over SQLite or ClickHouse, and one without a data port over that: ports, user and database agree."""
+    text = COMPOSE.read_text()
+    (url,) = set(re.findall(r"clickhouse://[\w:@/]+", text))
+    (file_url,) = re.findall(r"\$\{STORAGE:-(sqlite:[^}]+)\}", text)
+    for store in (url, file_url):
+        environment = {"SIDELOG_PROXY__UPSTREAM": "http://app:3000", "SIDELOG_STORAGE__URL": store}
+        assert settings_of(environment).storage.url == store
+    made = dict(re.findall(r"CLICKHOUSE_(\w+): (\w+)", text))
+    assert url == f"clickhouse://{made['USER']}:{made['PASSWORD']}@clickhouse/{made['DB']}"
+    assert set(re.findall(r":(\d+)\"", text)) == set(last("EXPOSE").split())
+    assert set(re.findall(r"stop_grace_period: (\d+)s", text)) == {f"{LONGEST_STOP_S + 10:.0f}"}
+
+
 def test_the_sidecars_shared_memory_holds_its_ring() -> None:
     """The memory volume is larger than ring and tables of every worker, and the memory limit larger than the volume."""
     settings = settings_of(sidecar_environment())
@@ -118,7 +133,7 @@ def test_grace_periods_are_longer_than_a_stop() -> None:
 
 def test_yaml_is_indented_by_two_blanks() -> None:
     """No tab, no odd indentation: the cheapest mistakes of YAML."""
-    for number, line in enumerate(SIDECAR.read_text().splitlines(), 1):
+    for number, line in enumerate((SIDECAR.read_text() + COMPOSE.read_text()).splitlines(), 1):
         assert "\t" not in line, number
         assert (len(line) - len(line.lstrip(" "))) % 2 == 0, number
 
