@@ -1,6 +1,9 @@
 """The index of words of every backend: it hides nothing, whatever becomes of records, and keeps none of their words."""
 
+import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -8,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Entry, Payload
@@ -256,6 +260,50 @@ async def test_a_segment_that_was_not_finished_is_erased_too(indexed: Any) -> No
     assert await indexed._read(_part_count) == 2
     await indexed.erase(Filter(kind="all", seq_after=run.whole.last - 1, seq_until=run.whole.last))
     assert await indexed._read(_part_count) == 0
+
+
+INDEXER: Final = """
+import asyncio, sys
+from pathlib import Path
+from storage.backends import open_storage
+from storage.relational.reads.text_index import build, merge
+build.CELL_ROWS, build.MAX_CELLS, merge.MAX_CELLS = 7, 4, 4
+async def index():
+    async with await open_storage("sqlite:///killed.db", Path(sys.argv[1])) as store:
+        while True:
+            print((await store.index_text()).is_done, flush=True)
+asyncio.run(index())
+"""
+"""Indexes as `indexed` does, for ever, and tells of each step."""
+
+
+def kill_indexer(directory: Path, steps: int) -> None:
+    """Have a process index some steps, and kill it while it makes the next."""
+    with subprocess.Popen([sys.executable, "-c", INDEXER, str(directory)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            for _ in range(steps):
+                assert process.stdout.readline() in {b"True\n", b"False\n"}
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.long)])
+async def test_kills_of_the_indexer_hide_nothing(tmp_path: Path, kills: int) -> None:
+    """Wherever it is killed, everything is found before somebody goes on and after."""
+    chosen = random.Random(kills)
+    entries: dict[int, Entry] = {}
+    for number in range(kills):
+        first = len(entries) + 1
+        async with await open_storage("sqlite:///killed.db", tmp_path) as store:
+            entries |= await fill(store, first, first + 320 // kills - 1)
+        await asyncio.to_thread(kill_indexer, tmp_path, chosen.randrange(1, 12))
+        async with await open_storage("sqlite:///killed.db", tmp_path) as store:
+            await check_words(store, entries)
+            if number % 4 == 3:
+                await index(store)
+                await check_words(store, entries)
+                assert (await store.text_index()).waiting < 7
 
 
 async def test_the_index_goes_with_the_records(indexed: Any) -> None:
