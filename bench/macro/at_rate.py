@@ -1,8 +1,8 @@
 """Load at a rate: `python -m bench.macro.at_rate URL --rate N --seconds N`, since wrk knows no rate.
 
 Open loop: request number n is due at n / rate whatever became of those before, and its latency counts from then, so a
-proxy that stalls is charged for every request that had to wait meanwhile. The requests are those of `getvar`. Ends with
-the line of JSON that wrk's scripts end with.
+proxy that stalls is charged for every request that had to wait meanwhile. The requests are those of `getvar`, or of
+`postvar`. Ends with the line of JSON that wrk's scripts end with.
 """
 
 import argparse
@@ -10,11 +10,12 @@ import json
 import re
 import socket
 import time
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
 from bench.macro.pace import Poller
-from bench.macro.scenarios import RESULT_MARK, varying_get
+from bench.macro.scenarios import REQUESTS, RESULT_MARK, varying_get
 
 PATIENCE_S: Final = 5.0
 """After the last request was due: what is not answered by then has failed."""
@@ -55,8 +56,17 @@ class Answer:
 class Load:
     """A number of requests, each due at its time, over connections that carry one at a time."""
 
-    def __init__(self, address: tuple[str, int], *, rate: int, requests: int, connections: int) -> None:
-        """Connect."""
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        rate: int,
+        requests: int,
+        connections: int,
+        make: Callable[[int, int], bytes] = varying_get,
+    ) -> None:
+        """Connect; `make` writes a request, by its number and that of the run."""
+        self._make = make
         self._interval_ns = 1e9 / rate
         self._requests = requests
         self._poller = Poller()
@@ -84,7 +94,7 @@ class Load:
             if now_ns > end_ns or not self._sockets:
                 break
             if sent < self._requests and self._idle and now_ns >= due_ns:
-                self._send(varying_get(sent, run_number), due_ns)
+                self._send(self._make(sent, run_number), due_ns)
                 sent += 1
                 continue
             for descriptor in self._poller.wait(due_ns if self._idle else end_ns):
@@ -154,6 +164,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, required=True, help="requests a second")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--scenario", choices=sorted(REQUESTS), default="getvar")
     options = parser.parse_args()
     url = urlsplit(options.url)
     load = Load(
@@ -161,6 +172,7 @@ def main() -> None:
         rate=options.rate,
         requests=round(options.rate * options.seconds),
         connections=options.connections,
+        make=REQUESTS[options.scenario],
     )
     try:
         load.run()

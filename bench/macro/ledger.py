@@ -4,12 +4,14 @@ import json
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from bench.macro.peers import Peer
 
 TIMEOUT_DRAIN_S: Final = 60.0
 POLL_S: Final = 0.05
+STANDSTILL_S: Final = 12.0
+"""The index of words says anew how far it is every ten seconds, or when it has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +29,7 @@ class LedgerReading:
 
 def read(peer: Peer) -> LedgerReading:
     """Ask a running sidelog for its ledger."""
-    assert peer.data_directory is not None, "bug: only sidelog keeps a ledger"
-    token = (peer.data_directory / "admin-token").read_text().strip()
-    request = urllib.request.Request(peer.admin_url + "/api/ledger", headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        found = json.load(answer)
+    found = _asked(peer, "/api/ledger")
     return LedgerReading(
         received=found["received"],
         stored=found["stored"],
@@ -40,6 +38,33 @@ def read(peer: Peer) -> LedgerReading:
         dropped=sum(found["dropped"].values()),
         balanced=found["balanced"],
     )
+
+
+def wait_indexed(peer: Peer) -> tuple[int, int, float]:
+    """Wait until the index of words does not come closer to the newest record.
+
+    Returns:
+        How many records it was behind, how many it still is, those of a cell that is not full, and the seconds it took.
+    """
+    begun = changed = time.monotonic()
+    first = latest = _unindexed(peer)
+    while (now := time.monotonic()) < min(changed + STANDSTILL_S, begun + TIMEOUT_DRAIN_S):
+        time.sleep(POLL_S)
+        if (waiting := _unindexed(peer)) < latest:
+            latest, changed = waiting, now
+    return first, latest, changed - begun
+
+
+def _unindexed(peer: Peer) -> int:
+    return int(_asked(peer, "/api/status")["text_index"]["waiting_records"] or 0)
+
+
+def _asked(peer: Peer, path: str) -> Any:
+    assert peer.data_directory is not None, "bug: only sidelog keeps a ledger"
+    token = (peer.data_directory / "admin-token").read_text().strip()
+    request = urllib.request.Request(peer.admin_url + path, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
 
 
 def wait_drained(peer: Peer) -> tuple[LedgerReading, float]:

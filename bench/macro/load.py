@@ -78,13 +78,16 @@ def run(
     return _output([*command, "-s", str(script), base_url + scenario.path], core, whole_s)
 
 
-def run_at_rate(base_url: str, rate: int, *, seconds: float, connections: int, core: int) -> LoadResult:
-    """Send the requests of `getvar` at a rate.
+def run_at_rate(
+    base_url: str, rate: int, *, seconds: float, connections: int, core: int, scenario: str = "getvar"
+) -> LoadResult:
+    """Send the requests of `getvar`, or of `postvar`, at a rate.
 
     Raises:
         LoadFailed: see there.
     """
     command = [sys.executable, "-m", "bench.macro.at_rate", base_url, "--rate", str(rate)]
+    command += ["--scenario", scenario]
     return _output([*command, "--seconds", f"{seconds:g}", "--connections", str(connections)], core, seconds)
 
 

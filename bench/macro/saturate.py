@@ -1,7 +1,9 @@
 """A minute at saturation: `python -m bench.macro.saturate`, what is stored of traffic that varies, and what is dropped.
 
 Nothing is pinned: load generator, upstream, worker and collector share the cores as they would beside a busy service.
-The ledger is read when nothing waits any more; a store is only as good as what came through both.
+The ledger is read when nothing waits any more; a store is only as good as what came through both. `--rate 5000` sends
+`getvar` or `postvar` so often instead, and tells how far the index of words was behind at the end, and how long it took
+to catch up.
 """
 
 import argparse
@@ -11,15 +13,17 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from bench.macro.load import LoadFailed, run
+from bench.macro.ledger import wait_indexed
+from bench.macro.load import LoadFailed, LoadResult, run, run_at_rate
 from bench.macro.machine import machine, sidelog_build
 from bench.macro.peers import Peer, started
 from bench.macro.place import HERE, PeerUnavailable, Place, free_port
 from bench.macro.run import CONNECTIONS, Run, observed
-from bench.macro.scenarios import SCENARIOS, Scenario, chosen
+from bench.macro.scenarios import REQUESTS, SCENARIOS, Scenario, chosen
 from bench.macro.tables import table
 
 
@@ -44,6 +48,14 @@ class Saturation(msgspec.Struct, kw_only=True, frozen=True):
     """By role; the collector's per record."""
     memory_bytes: dict[str, int]
     """By role at the end, shared pages apart."""
+    rate: int = 0
+    """Requests a second that were due; 0 is as many as it takes."""
+    p99_us: int = 0
+    """At a rate, from when a request was due."""
+    unindexed: tuple[int, int] = (0, 0)
+    """Records that the index of words was behind, when all were stored and when it stood still."""
+    indexed_s: float = 0.0
+    """Between the two."""
 
 
 class Report(msgspec.Struct, kw_only=True, frozen=True):
@@ -75,8 +87,8 @@ def summed(run: Run, build: str, scenario: str, seconds: float) -> Saturation:
     )
 
 
-def saturated(tree: Path, scenario: Scenario, seconds: float) -> Saturation:
-    """Start a tree's sidelog and an upstream, load it, and take it down.
+def saturated(tree: Path, scenario: Scenario, seconds: float, rate: int = 0) -> Saturation:
+    """Start a tree's sidelog and an upstream, load it as much as it takes or at a rate, and take it down.
 
     Raises:
         PeerUnavailable: one of them cannot be started.
@@ -93,14 +105,19 @@ def saturated(tree: Path, scenario: Scenario, seconds: float) -> Saturation:
         start("upstream", port)
         peer = start("sidelog", free_port())
 
-        def drive(for_s: float) -> Run:
-            return observed(
-                peer,
-                lambda: run(scenario, peer.url, seconds=for_s, connections=CONNECTIONS, core=-1, directory=directory),
-            )
+        def load(for_s: float) -> LoadResult:
+            if rate:
+                options: Any = {"seconds": for_s, "connections": CONNECTIONS, "core": -1}
+                return run_at_rate(peer.url, rate, scenario=scenario.name, **options)
+            return run(scenario, peer.url, seconds=for_s, connections=CONNECTIONS, core=-1, directory=directory)
 
-        drive(1.0)
-        return summed(drive(seconds), sidelog_build(tree), scenario.name, seconds)
+        observed(peer, lambda: load(1.0))
+        found = observed(peer, lambda: load(seconds))
+        first, last, indexed_s = wait_indexed(peer)
+        told = summed(found, sidelog_build(tree), scenario.name, seconds)
+        return msgspec.structs.replace(
+            told, rate=rate, p99_us=found.p99_us, unindexed=(first, last), indexed_s=round(indexed_s, 1)
+        )
 
 
 def markdown(runs: Sequence[Saturation]) -> str:
@@ -120,7 +137,7 @@ def markdown(runs: Sequence[Saturation]) -> str:
         for each in runs
     ]
     header = [
-        f"{runs[0].seconds:g} s at saturation",
+        f"{runs[0].seconds:g} s at {f'{runs[0].rate:,}/s' if runs[0].rate else 'saturation'}",
         "stored/s",
         "received",
         "stored",
@@ -139,20 +156,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="whole seconds (default 60)")
     parser.add_argument("--tree", type=Path, action="append", default=[], help="a sidelog more: build/compiled")
     parser.add_argument("--json", type=Path, help="file to write (default: none)")
+    parser.add_argument("--rate", type=int, default=0, help="requests a second of getvar or postvar (default: all)")
     options = parser.parse_args(arguments)
+    if options.rate and options.scenario not in REQUESTS:
+        parser.error(f"--rate: {options.scenario} is not among {', '.join(sorted(REQUESTS))}")
     (scenario,) = chosen(options.scenario)
     load_average = os.getloadavg()
     runs = []
     try:
         for tree in (HERE, *(tree.resolve() for tree in options.tree)):
-            runs.append(saturated(tree, scenario, options.seconds))
+            runs.append(saturated(tree, scenario, options.seconds, options.rate))
             print(markdown(runs[-1:]).splitlines()[-1], file=sys.stderr)
+            first, last = runs[-1].unindexed
+            print(f"index of words: {first:,} records behind, {last:,} after {runs[-1].indexed_s} s", file=sys.stderr)
     except (PeerUnavailable, LoadFailed) as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 1
     print(markdown(runs))
     if options.json:
         command = f"python -m bench.macro.saturate --scenario {scenario.name} --seconds {options.seconds:g}"
+        command += f" --rate {options.rate}" if options.rate else ""
         report = Report(command=command, machine=machine(), load_average=load_average, runs=runs)
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
     return 0

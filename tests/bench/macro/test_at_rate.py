@@ -1,5 +1,6 @@
 """Load at a rate, over real sockets: what it counts, and from when."""
 
+import json
 import socket
 import threading
 import time
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from bench.macro.at_rate import Answer, Load, percentile, summary
-from bench.macro.scenarios import varying_get
+from bench.macro.scenarios import POST_BYTES, varying_get, varying_post
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -108,6 +109,17 @@ def test_requests_differ_in_every_varying_field() -> None:
                  for line in (first,)}  # fmt: skip
     assert differing == {b"GET", b"X-Request-Id:", b"Traceparent:"}
     assert lines[0] != lines[2]
+
+
+def test_posts_at_a_rate_are_whole_and_differ() -> None:
+    """Head and body each, and the body is as long as it says."""
+    first, second = (varying_post(number, 5).partition(b"\r\n\r\n") for number in (1, 2))
+    assert first[0].startswith(b"POST /vary/")
+    assert first[0] != second[0]
+    assert first[2] != second[2]
+    assert b"\r\nContent-Length: %d" % POST_BYTES in first[0]
+    assert len(first[2]) == len(second[2]) == POST_BYTES
+    assert json.loads(first[2])["active"] is True
 
 
 def test_percentiles_are_of_the_sorted_values() -> None:
