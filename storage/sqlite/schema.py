@@ -4,6 +4,7 @@ Invariant: `user_version` is the number of the newest migration applied. A file 
 knows is left untouched.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,6 +26,8 @@ _CHECKPOINT_PAGES: Final = 2000
 """16 MiB: pages that many batches touch are written to the file once (measured, bench/micro/sqlite_write.py)."""
 
 _SCHEMA: Final = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+_COMMENT: Final = re.compile(r"[ \t]*--[^\n]*")
+"""SQLite keeps the text of a statement with them; a file is not damaged when we say something in other words."""
 _MIN_CHECKPOINT_PAGES: Final = 16
 """Less than one batch touches: then every commit writes the journal back."""
 
@@ -118,8 +121,7 @@ def _check_schema(connection: sqlite3.Connection) -> None:
     Raises:
         StorageDamaged: It does.
     """
-    found = set(connection.execute(_SCHEMA))
-    missing = sorted(name for _, name, _ in _schema_of(tuple(migrations())) - found)
+    missing = sorted(name for _, name, _ in _schema_of(tuple(migrations())) - _schema(connection))
     if missing:
         raise StorageDamaged(f"sqlite: the file is damaged: its schema is not whole at {', '.join(missing)}")
 
@@ -128,7 +130,12 @@ def _check_schema(connection: sqlite3.Connection) -> None:
 def _schema_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str, str]]:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         _migrate(connection, list(scripts))
-        return frozenset(connection.execute(_SCHEMA))
+        return _schema(connection)
+
+
+def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
+    """Read what there is: type, name and statement, without the comments of older programs."""
+    return frozenset((kind, name, _COMMENT.sub("", str(sql))) for kind, name, sql in connection.execute(_SCHEMA))
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -145,5 +152,5 @@ def _statements(script: str) -> Iterator[str]:
     for line in script.splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
-            yield statement
+            yield _COMMENT.sub("", statement)
             statement = ""

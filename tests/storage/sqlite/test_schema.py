@@ -1,9 +1,11 @@
 """The layout is brought up to date in steps, each whole or not at all."""
 
 import sqlite3
+from contextlib import nullcontext
 
 import pytest
 
+from storage.errors import StorageDamaged
 from storage.sqlite import schema
 
 
@@ -21,6 +23,22 @@ def test_only_missing_steps_are_applied(monkeypatch: pytest.MonkeyPatch) -> None
     assert schema.prepare_writer(connection, "fast") == 2
     assert schema.prepare_writer(connection, "fast") == 2
     assert tables(connection) == {"a", "b"}
+    connection.close()
+
+
+def test_comments_are_no_part_of_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose comments are others, or are in it, is whole; one whose columns are others is not."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    monkeypatch.setattr(schema, "migrations", lambda: ["CREATE TABLE a (\n  x, -- one\n  -- two\n  y\n);"])
+    assert schema.prepare_writer(connection, "fast") == 1
+    assert "--" not in connection.execute("SELECT sql FROM sqlite_master").fetchone()[0]
+    for columns, is_whole in (("x,\n  -- other\n  y", True), ("x,  -- one\n\n  y -- z", True), ("x,\n\n  z", False)):
+        older = sqlite3.connect(":memory:", isolation_level=None)
+        older.execute(f"CREATE TABLE a (\n  {columns}\n)")
+        older.execute("PRAGMA user_version = 1")
+        with nullcontext() if is_whole else pytest.raises(StorageDamaged, match="its schema is not whole at a"):
+            schema.prepare_writer(older, "fast")
+        older.close()
     connection.close()
 
 
