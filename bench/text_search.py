@@ -2,6 +2,7 @@
 
     python -m bench.text_search --records 200000
     python -m bench.text_search --records 200000 --texts repeats --own-postgres
+    python -m bench.text_search --records 10000000 --texts repeats --directory DIR --only-ours    # of what is made
 
 Records are POSTs of 1 KB each way, with ids that never come again: `prose` is JSON with sentences of Python's own
 documentation, `repeats` the bodies of `bench.macro`. Reported are the size of each index in bytes a record, the
@@ -108,9 +109,10 @@ async def timed(search: Search, total: int) -> dict[str, Measured]:
     for kind, words in asked(total).items():
         rounds = iter(words)
         found[kind] = measured = await measure(lambda number, rounds=rounds: search(next(rounds)), len(words))  # type: ignore[misc]
-        print(
-            f"  {kind:20} first {measured.first_ms:8} ms, p50 {measured.p50_ms:8}, p95 {measured.p95_ms:8}", flush=True
+        told = (
+            f"first {measured.first_ms:8} ms, p50 {measured.p50_ms:8}, p95 {measured.p95_ms:8}, CPU {measured.cpu_ms:8}"
         )
+        print(f"  {kind:20} {told}{', not complete' if measured.complete is False else ''}", flush=True)
     return found
 
 
@@ -125,9 +127,10 @@ async def measure_ours(url: str, directory: Path, total: int, texts: str) -> dic
         cpu_s, records = time.process_time(), 0
         while not (step := await storage.index_text()).is_done:
             records += step.records
-        cpu_us = (time.process_time() - cpu_s) * 1e6 / max(records, 1)
+        cpu_us = (time.process_time() - cpu_s) * 1e6 / records if records else None
         size = (await storage.text_index()).size_bytes
-    print(f"ours, {url.partition(':')[0]}: {size / total:.1f} bytes and {cpu_us:.1f} µs a record ({records} indexed)")
+    made = "made before" if cpu_us is None else f"{cpu_us:.1f} µs a record, {records} of them"
+    print(f"ours, {url.partition(':')[0]}: {size / total:.1f} bytes a record, {made}")
     async with await open_storage(url, directory, durability="fast") as storage:
         searches = await timed(lambda words: _page(storage, words), total)
     return _shown(size / total, cpu_us, searches)
@@ -197,9 +200,10 @@ async def measure_gin(url: str, total: int, texts: str) -> dict[str, Any]:
     return _shown(index / total, took_us, searches) | {"vectors_bytes_per_record": round(table / total, 1)}
 
 
-def _shown(size: float, cost_us: float, searches: dict[str, Measured]) -> dict[str, Any]:
+def _shown(size: float, cost_us: float | None, searches: dict[str, Measured]) -> dict[str, Any]:
     shown = {kind: asdict(found) for kind, found in searches.items()}
-    return {"bytes_per_record": round(size, 1), "us_per_record": round(cost_us, 1), "searches": shown}
+    us = None if cost_us is None else round(cost_us, 1)
+    return {"bytes_per_record": round(size, 1), "us_per_record": us, "searches": shown}
 
 
 @contextlib.asynccontextmanager
@@ -218,13 +222,16 @@ async def _run(options: argparse.Namespace) -> None:
         if urls is None:
             url = f"sqlite:///text-{texts}-{total}.db"
             results["ours"] = await measure_ours(url, options.directory, total, texts)
-            results["fts5"] = await measure_fts5(options.directory, total, texts)
+            if not options.only_ours:
+                results["fts5"] = await measure_fts5(options.directory, total, texts)
         else:
             results["ours"] = await measure_ours(urls[0], options.directory, total, texts)
-            results["gin"] = await measure_gin(urls[1], total, texts)
+            if not options.only_ours:
+                results["gin"] = await measure_gin(urls[1], total, texts)
     backend = "postgres" if options.own_postgres else "sqlite"
     document = {"machine": machine(), "records": total, "texts": texts, "results": results}
-    path = Path("bench/results") / f"text-search-{backend}-{texts}-{total}.json"
+    alone = "-only-ours" if options.only_ours else ""
+    path = Path("bench/results") / f"text-search-{backend}-{texts}-{total}{alone}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
 
 
@@ -234,6 +241,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--texts", choices=("prose", "repeats"), default="prose")
     parser.add_argument("--own-postgres", action="store_true", help="in a Postgres of its own instead of SQLite")
+    parser.add_argument("--only-ours", action="store_true", help="no other index beside it")
     parser.add_argument("--directory", type=Path, default=Path("/tmp/text-search"), help="where stores are made")
     asyncio.run(_run(parser.parse_args()))
 
