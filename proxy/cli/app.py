@@ -18,6 +18,7 @@ from proxy.cli.completion import COMPLETE_VARIABLE, Shell, shell_script
 from proxy.cli.db_app import db_app
 from proxy.cli.keys_app import keys_app
 from proxy.cli.options import Config, DataDir, Json, Overrides, Url, with_settings
+from proxy.cli.plain_values import run
 from proxy.cli.records_app import records_app
 from proxy.cli.views_app import views_app
 from proxy.process.own_packages import foreign_package
@@ -209,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        app(args=arguments, prog_name="sidelog")
+        run(app, arguments, "sidelog")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except Exception as error:

@@ -134,11 +134,11 @@ def _values(admin: "Client", facet: str) -> list[str]:
 
 def _asked(ctx: typer.Context, ask: Callable[["Client"], list[str]]) -> list[str]:
     """Ask the running sidelog; nothing when there is none, or none that answers in time."""
+    from proxy.cli.commands.client import client_from_environment  # not in the time of the answer
+
     found: list[str] = []
 
     def work() -> None:
-        from proxy.cli.commands.client import client_from_environment
-
         with suppress(Exception):
             options: list[Any] = [ctx.params.get(name) for name in ("url", "token", "data_dir")]
             found.extend(ask(client_from_environment(*options)))
