@@ -3,23 +3,29 @@
 A loop that fails to write gives up without reading on. Without TLS the rest is read from the socket, which is still
 open then (`socket_queues.last_bytes`); under TLS the loop has only ciphertext, and its TLS layer throws that away. So
 a protocol of ours stands between socket and TLS layer, and hands it the last bytes before the news. It also keeps the
-end of a connection to itself while who reads it is paused: with the end uvloop drops what it holds decrypted.
+end of a connection to itself while who reads it is paused: with the end uvloop drops what it holds decrypted. What the
+kernel has of a connection that was reset stays there meanwhile, behind a second descriptor.
 """
 
 import asyncio
+import os
 import ssl
+from collections.abc import Callable
 from typing import Final, cast
 
-from proxy.network.socket_queues import last_bytes
+from proxy.network.socket_queues import MAX_LAST_BYTES
 
 _LOOK_S: Final = 0.05
 """How often it is looked whether who is paused reads again; only a connection that has ended meanwhile."""
+_PIECE_BYTES: Final = 1 << 16
+"""What is read in one turn of a connection that has failed."""
+_NONE: Final = -1
 
 
 class _LastWords(asyncio.BufferedProtocol):
     """Passes everything on to a loop's TLS layer, and what was not read when the connection failed."""
 
-    __slots__ = ("_look", "_secured", "_tls", "_transport")
+    __slots__ = ("_failure", "_look", "_secured", "_tls", "_transport", "_unread")
 
     def __init__(self, transport: asyncio.Transport, tls: asyncio.BufferedProtocol, secured: asyncio.Transport) -> None:
         """Stand between a socket's transport and its TLS layer, which `secured` reads and writes."""
@@ -27,6 +33,9 @@ class _LastWords(asyncio.BufferedProtocol):
         self._tls = tls
         self._secured = secured
         self._look: asyncio.Handle | None = None
+        self._failure: Exception | None = None
+        self._unread = _NONE
+        """Descriptor of a socket that has failed, for what the kernel has of it."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return memoryview(self._tls.get_buffer(sizehint))
@@ -38,22 +47,22 @@ class _LastWords(asyncio.BufferedProtocol):
         """The peer sends no more: said once all that came before it is read."""
         if self._secured.is_reading() or self._secured.is_closing():
             return self._tls.eof_received()
-        self._await_reading()
+        self._await_reading(self._tell_end)
         return True
 
-    def _await_reading(self) -> None:
-        self._look = asyncio.get_running_loop().call_later(_LOOK_S, self._look_again)
+    def _await_reading(self, then: Callable[[], None]) -> None:
+        self._look = asyncio.get_running_loop().call_later(_LOOK_S, self._look_again, then)
 
-    def _look_again(self) -> None:
-        if self._secured.is_reading():
+    def _look_again(self, then: Callable[[], None]) -> None:
+        if self._secured.is_reading() or self._secured.is_closing():
             # Reading on is a call in the loop's queue, maybe behind us.
-            self._look = asyncio.get_running_loop().call_soon(self._tell_end)
+            self._look = asyncio.get_running_loop().call_soon(then)
         else:
-            self._await_reading()
+            self._await_reading(then)
 
     def _tell_end(self) -> None:
-        if not self._secured.is_reading():
-            self._await_reading()
+        if not self._secured.is_reading() and not self._secured.is_closing():
+            self._await_reading(self._tell_end)
         elif not self._tls.eof_received():
             self._transport.close()
 
@@ -66,14 +75,43 @@ class _LastWords(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._look is not None:
             self._look.cancel()
-        unread = last_bytes(self._transport) if exc is not None else b""
-        while unread:
-            buffer = self.get_buffer(len(unread))
-            size = min(len(buffer), len(unread))
-            buffer[:size] = unread[:size]
+        self._failure = exc
+        if exc is not None:
+            try:
+                self._unread = os.dup(self._transport.get_extra_info("socket").fileno())
+            except OSError:
+                pass  # no descriptor is left, or none was: what came is all there is
+        self._read_rest()
+
+    def _read_rest(self) -> None:
+        """Read on as fast as it is taken; then, or once nobody wants it, the connection is lost."""
+        if self._unread != _NONE:
+            if self._secured.is_closing():  # nobody wants it; asyncio says so of all that failed, and gets what it can
+                self._feed(self._take_unread(MAX_LAST_BYTES))
+            elif not self._secured.is_reading():
+                self._await_reading(self._read_rest)
+                return
+            elif data := self._take_unread(_PIECE_BYTES):
+                self._feed(data)
+                self._look = asyncio.get_running_loop().call_soon(self._read_rest)
+                return
+            os.close(self._unread)
+            self._unread = _NONE
+        self._tls.connection_lost(self._failure)
+
+    def _take_unread(self, most_bytes: int) -> bytes:
+        try:
+            return os.read(self._unread, most_bytes)
+        except OSError:
+            return b""  # nothing more: the reset itself, or an empty queue
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            buffer = self.get_buffer(len(data))
+            size = min(len(buffer), len(data))
+            buffer[:size] = data[:size]
             self._tls.buffer_updated(size)
-            unread = unread[size:]
-        self._tls.connection_lost(exc)
+            data = data[size:]
 
 
 class _NotYet(asyncio.Protocol):

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,43 @@ async def test_a_peer_that_leaves_within_the_handshake_ends_it() -> None:
         async with asyncio.timeout(60):
             with pytest.raises(ConnectionResetError):
                 await dial(int(url.rpartition(":")[2]), ssl.create_default_context())
+
+
+@pytest.mark.parametrize("reads_on", [True, False])
+async def test_so_does_a_reset(tmp_path: Path, *, reads_on: bool) -> None:
+    """What came before it is read first, unless the reader gives up; no descriptor stays open."""
+    may_leave, has_left = threading.Event(), threading.Event()
+
+    def talk(secured: ssl.SSLSocket) -> None:
+        may_leave.wait(60)
+        secured.sendall(bytes(60_000))
+        time.sleep(0.1)  # or the reset overtakes what the kernel has not sent
+
+    def handle(connection: socket.socket, number: int) -> None:
+        with server.wrap_socket(connection.dup(), server_side=True) as secured:
+            talk(secured)
+        connection.close()  # with the greeting unread: a reset
+        has_left.set()
+
+    cert, key = self_signed(tmp_path)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(cert, key)
+    with scripted(handle) as url:
+        async with asyncio.timeout(60):
+            _, heard = await dial(int(url.rpartition(":")[2]), ssl.create_default_context(cafile=str(cert)))
+            transport = cast(asyncio.Transport, heard.transport)
+            transport.pause_reading()
+            may_leave.set()
+            await asyncio.to_thread(has_left.wait, 60)
+            transport.write(b"to nobody")  # which is how it is noticed while nothing is read
+            await asyncio.sleep(0.2)
+            assert not heard.lost.is_set()
+            if reads_on:
+                transport.resume_reading()
+            else:
+                transport.abort()
+            await heard.lost.wait()
+    assert heard.data == (bytes(60_000) if reads_on else b"")
 
 
 async def test_an_end_waits_for_who_is_paused(tmp_path: Path) -> None:
