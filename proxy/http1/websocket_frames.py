@@ -30,8 +30,8 @@ class Opcode(IntEnum):
     PONG = 10
 
 
-STEP_FRAMES: Final = 64
-"""What one call reads: 0.1 ms, and 0.25 with their records."""
+STEP_FRAMES: Final = 128
+"""What one call reads: 0.2 ms, and 0.5 with their records. In steps of 64 mixed frames cost half as much again."""
 _RUN_BYTES: Final = (256, 65536)
 """How far equal frames are looked for: each time twice as far, until the row ends."""
 _FRAMES_PER_STEP: Final = 64
