@@ -185,8 +185,8 @@ def test_a_stop_says_whom_it_waits_for_and_is_bounded(
 
     run(supervised, steps)
     said = [record.getMessage() for record in caplog.records if record.name == "proxy.supervisor.supervisor"]
-    assert said[-2] in ("waiting for worker 1 to stop", "waiting for worker 0, worker 1 to stop")
-    assert said[-1] == "worker 1 did not stop in time and is killed; its records stay in the ring"
+    assert {"waiting for worker 1 to stop", "waiting for worker 0, worker 1 to stop"} & set(said)
+    assert "worker 1 did not stop in time and is killed; its records stay in the ring" in said
     assert supervised._workers[1].exit_code == -signal.SIGKILL
 
 
