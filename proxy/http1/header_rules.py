@@ -34,9 +34,7 @@ class HeaderRules:
         if head.status < 200 or not (self.without or self.lines):
             return
         kept = [line for line in head.fields.splitlines(keepends=True) if name_of(line) not in self.without]
-        framing = head.prefix[len(head.status_line) + len(head.fields) :]
-        head.fields = b"".join(kept) + self.lines
-        head.prefix = head.status_line + head.fields + framing
+        head.prefix = head.status_line + b"".join(kept) + self.lines + head.framing
 
 
 def compile_rules(*layers: Rules) -> HeaderRules:

@@ -16,8 +16,8 @@ from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import has_bare_line_end
+from proxy.http1.memo.request_heads import Reading
 from proxy.http1.request_head import RequestHead
-from proxy.http1.request_heads import Reading
 from proxy.http1.request_line import FAST_REQUEST_LINE, parse_request_line
 
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n)*")
@@ -39,7 +39,7 @@ class RequestReader:
     def __init__(
         self, parse: Callable[[bytes], Reading], *, max_head_bytes: int, max_line_bytes: int, is_tls: bool
     ) -> None:
-        """Begin before the first request; `parse` reads a block (`request_heads.py`)."""
+        """Begin before the first request; `parse` reads a block (`memo/request_heads.py`)."""
         self._parse = parse
         self._max_head_bytes = max_head_bytes
         self._max_line_bytes = max_line_bytes

@@ -30,13 +30,18 @@ class ResponseHead:
     keep_alive_s: int = -1
     content_length: int = -1
     is_chunked: bool = False
-    fields: bytes = b""
-    """Forwarded field lines, each with its CRLF; framing is not among them."""
     prefix: bytes = b""
     """Status line, fields and framing for an HTTP/1.1 client; the final empty line is still to come."""
+    framing: bytes = b""
+    """Its last lines, those that frame the body."""
     is_event_stream: bool = False
     is_websocket: bool = False
     """A 101 that agrees to a WebSocket."""
+
+    @property
+    def fields(self) -> bytes:
+        """Forwarded field lines, each with its CRLF."""
+        return self.prefix[len(self.status_line) : len(self.prefix) - len(self.framing)]
 
     def body_length(self, method: bytes) -> int:
         """Bytes of body that follow: 0 where HTTP allows none (RFC 9112 §6.3), -1 when chunked or until close."""
@@ -72,8 +77,9 @@ def parse_response_head(head: bytes, *, max_headers: int, plain: PlainLines | No
         raise UpstreamError("upstream_bad_response", "Transfer-Encoding with Content-Length or in HTTP/1.0")
     if dropped:
         kept = [line for line in kept if name_of(line) not in dropped]
-    response.fields = b"\r\n".join(kept) + b"\r\n" if kept else b""
-    response.prefix = response.status_line + response.fields + _framing(response)
+    response.framing = _framing(response)
+    fields = b"\r\n".join(kept) + b"\r\n" if kept else b""
+    response.prefix = response.status_line + fields + response.framing
     return response
 
 

@@ -6,8 +6,8 @@ head. The invariant: whatever is refused here, nothing of it has been forwarded.
 
 from proxy.http1.errors import Refused
 from proxy.http1.forwarded import forwarded_lines
+from proxy.http1.memo.varying_fields import as_format
 from proxy.http1.request_head import RequestHead
-from proxy.http1.request_heads import GAP
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import traceparent_line
 from proxy.ring.exchange import Exchange
@@ -77,7 +77,7 @@ class Admission:
         else:
             lines = engine.render(head, route) + forwarded_lines(head, peer, self._scheme, head.host, original)
         if has_gaps:
-            lines = lines.replace(b"%", b"%%").replace(GAP, b"%b")
+            lines = as_format(lines)
         if authority is not None:
             return None, None, lines, original.client
         return head, route, lines, original.client

@@ -13,8 +13,8 @@ from typing import Final, Protocol, TypeVar
 
 from proxy.http1.field_lines import PlainLines
 from proxy.http1.forwarded import TrustedProxies
+from proxy.http1.memo.request_heads import RequestHeads
 from proxy.http1.request_head import RequestHead, parse_request_head
-from proxy.http1.request_heads import RequestHeads
 from proxy.http1.trace_context import TRACE_FIELDS, drop_invalid_context
 from proxy.network.giving_way import GivingWay, Waiting
 from proxy.network.turns import Turns

@@ -16,8 +16,8 @@ import msgspec
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES
 from proxy.http1.header_rules import Rules, compile_rules
+from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
-from proxy.http1.request_heads import GAP, VARIES
 from proxy.process.tls import upstream_context
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF

@@ -12,15 +12,13 @@ from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import has_bare_line_end
-from proxy.http1.head_memo import HeadMemo
+from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import last_bytes
 from proxy.network.turns import HELD_BYTES, TURN_BYTES, Turns
 
 _HEAD, _BODY, _TUNNEL = range(3)
-
-ResponseParser = HeadMemo[ResponseHead]
 
 
 class ResponseHandler(Protocol):
@@ -91,8 +89,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_buffer", "_framer", "_is_lost", "_max_head_bytes", "_parse", "_pool", "_state", "address_text", "handler",
-        "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
+        "_buffer", "_framer", "_is_lost", "_max_head_bytes", "_pool", "_read_response", "_state", "address_text",
+        "handler", "idle_since_ns", "is_reused", "keep_alive_ns", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -100,7 +98,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     """Of the response, once its head is read."""
 
     def __init__(
-        self, pool: ConnectionPool, responses: ResponseParser, max_head_bytes: int, address_text: bytes, turns: Turns
+        self, pool: ConnectionPool, responses: ResponseHeads, max_head_bytes: int, address_text: bytes, turns: Turns
     ) -> None:
         """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on records."""
         super().__init__(turns)
@@ -108,7 +106,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._pool = pool
         self._is_lost = False
         """Whether the connection ended while some of the body was in hand; what that means is said when it is read."""
-        self._parse = responses.parse
+        self._read_response = responses.read
         self._max_head_bytes = max_head_bytes
         self.handler: ResponseHandler | None = None
         self.is_reused = False
@@ -163,7 +161,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 return
             raw = data[:end]
             try:
-                head = self._parse(raw)
+                head = self._read_response(raw)
             except UpstreamError as error:
                 error.refused_head = raw
                 self._fail(error)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.http1.field_lines import PlainLines
-from proxy.http1.head_memo import HeadMemo
+from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead, parse_response_head
 from proxy.network.concurrency import SILENT_NS, Concurrency
 from proxy.network.turns import Turns
@@ -51,7 +51,7 @@ class Pool:
         self._plain = PlainLines()
         self._max_headers = limits.max_headers or 1 << 20
         self._max_head_bytes = limits.max_header_bytes or 1 << 24
-        self._responses = HeadMemo(self._parse)
+        self._responses = ResponseHeads(self._parse, kept=route.response_rules.without)
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30
 

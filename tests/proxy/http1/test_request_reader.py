@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 
 from proxy.http1.errors import Refused
+from proxy.http1.memo.request_heads import RequestHeads
 from proxy.http1.request_head import parse_request_head
-from proxy.http1.request_heads import RequestHeads
 from proxy.http1.request_reader import RequestReader
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -14,7 +14,6 @@ from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import ResponseHandler, UpstreamConnection
 from proxy.worker.upstream.opener import Opener
 from proxy.worker.upstream.pool import Pool
-from tests.support.script import OK
 
 
 def new_pool(url: str, opened: list[int], **limits: float) -> Pool:
@@ -50,19 +49,6 @@ async def test_a_request_that_must_not_be_repeated_takes_only_fresh_connections(
         assert pool.acquire(late_ns, is_idempotent=True) is None
         for writer in writers:
             writer.close()
-
-
-def test_identical_heads_are_read_once() -> None:
-    """The memo of heads is bounded, and long heads are not kept."""
-    pool = new_pool("http://127.0.0.1:1", [])
-    parse = pool._responses.parse
-    assert parse(OK[:-2]) is parse(OK[:-2])
-    long = b"HTTP/1.1 200 OK\r\nA: " + b"b" * 4000 + b"\r\n\r\n"
-    assert parse(long) is not parse(long)
-    for number in range(3000):
-        parse(b"HTTP/1.1 200 OK\r\nA: %d\r\n\r\n" % number)
-    assert len(pool._responses.known) <= 1024
-    assert pool.new_connection().handler is None
 
 
 async def _answered(pool: Pool, count: int) -> list[UpstreamConnection]:

@@ -8,9 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.http1.errors import Refused
-from proxy.http1.head_memo import MAX_MEMO_BYTES, MAX_MEMO_HEADS
+from proxy.http1.memo.head_memo import MAX_MEMO_BYTES, MAX_MEMO_HEADS
+from proxy.http1.memo.request_heads import RequestHeads
+from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import RequestHead, parse_request_head
-from proxy.http1.request_heads import GAP, VARIES, RequestHeads
 
 MAX_LINE_BYTES = 300
 NAMES = st.sampled_from(

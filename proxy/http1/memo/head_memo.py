@@ -8,7 +8,7 @@ Head = TypeVar("Head")
 MAX_MEMO_BYTES: Final = 2048
 """Longer heads are not remembered: they hardly ever repeat."""
 MAX_MEMO_HEADS: Final = 1024
-"""Then the memo starts anew; with the limit above it holds at most 2 MiB of keys."""
+"""Then a memo starts anew; with the limit above it holds at most 2 MiB of keys."""
 
 
 class HeadMemo(Generic[Head]):
@@ -26,8 +26,13 @@ class HeadMemo(Generic[Head]):
         head = self.known.get(raw)
         if head is None:
             head = self._parse(raw)
-            if len(raw) <= MAX_MEMO_BYTES:
-                if len(self.known) >= MAX_MEMO_HEADS:
-                    self.known.clear()
-                self.known[raw] = head
+            remember(self.known, raw, head)
         return head
+
+
+def remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
+    """Remember what some bytes were read as, within the limits."""
+    if len(raw) <= MAX_MEMO_BYTES:
+        if len(known) >= MAX_MEMO_HEADS:
+            known.clear()
+        known[raw] = head

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.http1.head_memo import MAX_MEMO_BYTES, MAX_MEMO_HEADS, HeadMemo
+from proxy.http1.memo.head_memo import MAX_MEMO_BYTES, MAX_MEMO_HEADS, HeadMemo
 
 
 def test_equal_bytes_are_parsed_once() -> None:

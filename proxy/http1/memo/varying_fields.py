@@ -1,0 +1,87 @@
+"""The values that differ in every message, cut out of its head by their names: what is left repeats. Pure.
+
+Nine of ten lines of a client's heads repeat, the tenth never does: a trace id, a request id, a cookie, a length. Only
+visible text is cut out, with spaces inside, which any field may have as its value (RFC 9110 §5.5): a head is then as
+well-formed as any other that leaves the same. The invariant: heads that leave the same, and from which as much was cut,
+differ in those values alone.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from proxy.http1.memo.head_memo import MAX_MEMO_BYTES
+
+GAP: Final = b"\0"
+"""Stands where something was cut out; no head that is well-formed has one of its own."""
+LENGTH: Final = b"content-length"
+VARIES: Final = -2
+"""Length of the body in a head with gaps, when it is one of them."""
+_FORMS: Final = {LENGTH: rb"(?=[0-9]{1,18}\r)", b"x-request-id": rb"(?=[\w.-]{1,128}\r)"}
+"""Of values that mean something here: one of the form is as good as any other."""
+
+Cut = tuple[bytes, list[bytes], list[bytes]]
+"""What is left of a head, with its gaps; before each the name, as spelled, with its colon; and what was cut out."""
+
+
+class VaryingFields:
+    """Knows the fields of one direction."""
+
+    __slots__ = ("_split",)
+
+    def __init__(
+        self, names: Sequence[bytes], *, kept: Collection[bytes], max_line_bytes: int = MAX_MEMO_BYTES
+    ) -> None:
+        """Cut out the values of `names`, in lower case, but for those `kept`, and for lines that are longer.
+
+        Names with the same first letter are one branch of the pattern: one after the other they take twice as long.
+        """
+        by_letter: dict[bytes, list[bytes]] = {}
+        for name in names:
+            if name not in kept:
+                rest = rb"%b: ?%b" % (_in_any_case(name[1:]), _FORMS.get(name, b""))
+                by_letter.setdefault(_in_any_case(name[:1]), []).append(rest)
+        branches = b"|".join(rb"%b(?:%b)" % (first, b"|".join(rests)) for first, rests in by_letter.items())
+        most = max(0, min(max_line_bytes, MAX_MEMO_BYTES) - 64)
+        self._split = re.compile(rb"(\r\n(?:%b))([!-~][ -~]{0,%d}+)(?<! )(?=\r\n)" % (branches, most)).split
+
+    def cut(self, head: bytes) -> Cut:
+        """Cut the values out; where there are none, all is left."""
+        parts = self._split(head)
+        values = parts[2::3]
+        names = parts[1::3]
+        parts[2::3] = [GAP] * len(values)
+        return b"".join(parts), names, values
+
+
+def is_name(found: bytes, name: bytes) -> bool:
+    """Whether a name as it was cut out is one in lower case."""
+    return found[len(b"\r\n") :].rstrip(b": ").lower() == name
+
+
+def with_gaps(lines: Sequence[bytes], names: Sequence[bytes], values: Sequence[bytes]) -> list[bytes] | None:
+    """Put gaps into lines that were rendered of a head; None where a value is not in its line, once and in order."""
+    gaps = {name[len(b"\r\n") :] + value: name[len(b"\r\n") :] for name, value in zip(names, values, strict=True)}
+    found = [line for line in lines if line in gaps]
+    if found != [name[len(b"\r\n") :] + value for name, value in zip(names, values, strict=True)]:
+        return None
+    return [gaps[line] + GAP if line in gaps else line for line in lines]
+
+
+def as_format(rendered: bytes) -> bytes:
+    """Return a format that takes what fills the gaps."""
+    return rendered.replace(b"%", b"%%").replace(GAP, b"%b")
+
+
+def take_only(wanted: bytes, names: list[bytes], values: list[bytes]) -> int:
+    """Take out the one value of a name and return where it was, -1 if there is none; several stay."""
+    found = [place for place, name in enumerate(names) if is_name(name, wanted)]
+    if len(found) != 1:
+        return -1
+    del names[found[0]], values[found[0]]
+    return found[0]
+
+
+def _in_any_case(name: bytes) -> bytes:
+    """Spell it out: the flag for it would keep the branches from being told apart by their first letter."""
+    return re.sub(rb"[a-z]", lambda found: b"[%b%b]" % (found[0].upper(), found[0]), name)
