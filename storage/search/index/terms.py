@@ -12,6 +12,7 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final
 from zlib import crc32
 
@@ -20,6 +21,7 @@ from storage.search.words import MAX_WORD_CHARACTERS, decoded, has_unspaced, is_
 PREFIX_CHARACTERS: Final = 4
 """The first letters of a word are a term as well, so that what begins with them is found: 16 % more terms of prose."""
 _PREFIX: Final = b"\x00"
+_start: Final = itemgetter(slice(PREFIX_CHARACTERS))
 _WORDS_ONLY: Final = bytes(
     (byte | 0x20 if 0x41 <= byte <= 0x5A else byte) if chr(byte).isalnum() or byte == 0x5F else 0x20
     for byte in range(128)
@@ -66,8 +68,8 @@ class Terms:
 
     def signature(self) -> bytes:
         """Write the hashes of all terms: sorted numbers of 32 bits, little-endian."""
-        starts = {word[:PREFIX_CHARACTERS] for word in self._terms if len(word) >= PREFIX_CHARACTERS}
-        self._terms.update([_PREFIX + start for start in starts if start.isalpha()])
+        starts = filter(bytes.isalpha, set(map(_start, self._terms)))
+        self._terms.update([_PREFIX + start for start in starts if len(start) == PREFIX_CHARACTERS])
         # Two that have the same hash, one in a thousand cells, are less than a set of all costs.
         return packed(sorted(map(crc32, self._terms)))
 

@@ -150,4 +150,5 @@ def _windows(bodies: Iterable[Bodies]) -> Iterator[bytes]:
         for body in (each.request_body, each.response_body):
             if body is not None:
                 yield body.head
-                yield body.tail
+                if body.tail:
+                    yield body.tail
