@@ -13,6 +13,7 @@ from storage.clickhouse.codec import ROW_TYPES
 from storage.clickhouse.dictionary import DICTIONARY
 from storage.clickhouse.features import Features, read_features
 from storage.clickhouse.link import LIMIT_S, Link
+from storage.clickhouse.reads.derived import DERIVED
 from storage.clickhouse.upkeep.erasures import ERASED
 from storage.clickhouse.writes.calls import CALL_TYPES, PLACE_BITS, WAITING_TYPES
 from storage.clickhouse.writes.jobs import JOB_TYPES
@@ -41,7 +42,7 @@ async def create(link: Link) -> Features:
     for statement in (
         COMMITS,
         DICTIONARY,
-        _table("records", ROW_TYPES, "seq", marks=_RECORD_MARKS),
+        _table("records", ROW_TYPES, "seq", *_derived(), marks=_RECORD_MARKS),
         _table("heads", _NUMBERS | _with_codec(HEAD_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
         _table("bodies", _NUMBERS | _with_codec(BODY_TYPES, compressed), "seq", marks=_PAYLOAD_MARKS),
         _table("tool_calls", {"attempt": "UInt64", "place": "Int64"} | CALL_TYPES, "record_seq, place", seq, place),
@@ -60,6 +61,10 @@ def _table(name: str, types: dict[str, str], key: str, *more: str, marks: int = 
         f"CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = ReplacingMergeTree(attempt) "
         f"PARTITION BY intDiv(started_at_us, {DAY_US}) ORDER BY ({key}) SETTINGS index_granularity = {marks}"
     )
+
+
+def _derived() -> list[str]:
+    return [f"{column} {type} MATERIALIZED {made_of}" for column, (type, made_of) in DERIVED.items()]
 
 
 def _with_codec(types: dict[str, str], codec: str) -> dict[str, str]:

@@ -106,21 +106,22 @@ async def rollup_rows(
         tables: Of which.
         where: The conditions on rollups, numbered from 1.
         hours: Which.
-        columns: Of the rollups; `hour`, the first of each row, is added.
+        columns: Of the rollups, `hour` among them where it is asked for.
         only_hours: Read no days: the hours are to be told apart.
     """
     dialect, state = session.dialect, await session.state()
     selects: list[str] = []
     parameters: list[int | str] = []
     if dialect.rollups is not None:
-        return counted_rows(tables["hour"][0], where, Part("hour", *hours), ("hour", *columns), dialect)
+        return counted_rows(tables["hour"][0], where, Part("hour", *hours), columns, dialect)
     for part in (Part("hour", *hours),) if only_hours else parts(hours, state.folded_until):
         table, period = tables[part.tier]
         hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
+        read = ", ".join(hour if name == "hour" else name for name in columns)
         # Marks that are numbered name the parameters of the first select in all of them.
         if not selects or dialect.placeholder(1) == dialect.placeholder(2):
             parameters += where.parameters
-        select = f"SELECT {hour}, {', '.join(columns)} FROM {dialect.schema}{table} WHERE {where.text}"
+        select = f"SELECT {read} FROM {dialect.schema}{table} WHERE {where.text}"
         selects.append(select + _within(part, dialect, parameters))
     return f"({' UNION ALL '.join(selects)}) AS rollup", tuple(parameters)
 

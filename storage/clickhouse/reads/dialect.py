@@ -5,7 +5,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from storage.clickhouse.reads.buckets import bucket_of
+from storage.clickhouse.reads.derived import bucket_column
 from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, rollups, to_counts, tool_rollups
 from storage.relational.sql import CALL_KINDS, Dialect
 from storage.relational.writes.packing import COLUMNS
@@ -46,15 +46,16 @@ def dialect(committed: str = "") -> Dialect:
         number_list=lambda numbers: numbers or [_NO_SEQ],
         divided=lambda number, by: f"intDiv({number}, {by})",
         unindexed="{}",
-        bucket=bucket_of,
+        bucket=bucket_column,
         tool_text="(length({0}) = 0 OR position(search, {0}) > 0)",
         tool_request="llm_request_id = {}",
         floating="toFloat64({})",
         record_columns=", ".join(COLUMNS),
         committed=committed,
-        # Rows are found by few columns, and only those found are read whole.
+        # Rows are found by few columns, and only those found are read whole, from the partitions that have them.
         page=lambda where, order, limit: (
-            f"PREWHERE seq IN (SELECT seq FROM records WHERE {where} {order} {limit}) WHERE 1 = 1{also} {order}"
+            "PREWHERE (started_at_us, seq) IN "
+            f"(SELECT started_at_us, seq FROM records WHERE {where} {order} {limit}) WHERE 1 = 1{also} {order}"
         ),
         scan_rows=_SCAN_ROWS,
         has_text_index=False,

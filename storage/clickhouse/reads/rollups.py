@@ -12,13 +12,12 @@ Invariant: the rows are those that rollups of the same table would have, some of
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from storage.clickhouse.reads.buckets import bucket_of
+from storage.clickhouse.reads.derived import LATENCIES, bucket_column
 from storage.relational import usage
 from storage.relational.rollup_sql import USAGE_TABLE
 from storage.relational.rollups import HISTOGRAMS, LEAST, MAX_COST_USD, MAX_TOKENS, MOST, NANO
-from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.relational.time_ranges import DAY_HOURS, HOUR_US
 
-_LATENCIES: Final = ("duration_us", "first_byte_us")
 _NONE: Final = -1
 """The bucket of what has no latency, such as an event."""
 _OWN: Final = "own_"
@@ -30,7 +29,7 @@ def _tokens(column: str) -> str:
 
 
 def _bucket(column: str) -> str:
-    return f"if(kind = 0 AND ifNull({column}, -1) >= 0, {bucket_of(column)}, {_NONE})"
+    return f"if(kind = 0 AND ifNull({column}, -1) >= 0, {bucket_column(column)}, toInt16({_NONE}))"
 
 
 _COST: Final = (
@@ -38,10 +37,10 @@ _COST: Final = (
     f"toInt64(round(ifNull(cost_usd, 0) * {NANO}))))"
 )
 _KEYS: Final = {
-    "hour": f"intDiv(started_at_us, {HOUR_US})",
-    "day": f"intDiv(started_at_us, {DAY_US})",
+    "hour": "started_hour",
+    "day": f"intDiv(started_hour, {DAY_HOURS})",
     "status": "ifNull(status, 0)",
-    "status_class": "intDiv(ifNull(status, 0), 100)",
+    "status_class": "status_digit",
 }
 """Columns of rollups that records do not have in the same form."""
 _HAS_TOKENS: Final = " OR ".join(f"{name} IS NOT NULL" for name in usage.TOKENS)
@@ -55,8 +54,8 @@ _MEASURES: Final[dict[str, str]] = {
     "calls": "toInt64(count())",
     "counted": f"toInt64(countIf({_HAS_TOKENS}))",
     "priced": "toInt64(countIf(cost_usd IS NOT NULL))",
-    **{name: f"min(if(kind = 0, {column}, NULL))" for name, column in zip(LEAST, _LATENCIES, strict=True)},
-    **{name: f"max(if(kind = 0, {column}, NULL))" for name, column in zip(MOST, _LATENCIES, strict=True)},
+    **{name: f"min(if(kind = 0, {column}, NULL))" for name, column in zip(LEAST, LATENCIES, strict=True)},
+    **{name: f"max(if(kind = 0, {column}, NULL))" for name, column in zip(MOST, LATENCIES, strict=True)},
 }
 HISTOGRAM_SUM: Final = "sumMap([{0}_bucket], [exchanges])"
 """The sum of a column of histograms: of each group all exchanges are in one bucket."""
@@ -76,7 +75,7 @@ def rollups(table: str, columns: Sequence[str], where: str) -> str:
         where: The condition on records.
     """
     keys = {name: _KEYS.get(name, name) for name in columns if name not in _MEASURES and name not in HISTOGRAMS}
-    for name, column in zip(HISTOGRAMS, _LATENCIES, strict=True):
+    for name, column in zip(HISTOGRAMS, LATENCIES, strict=True):
         if name in columns:
             keys[f"{name}_bucket"] = _bucket(column)
     measures = {name: _MEASURES[name] for name in columns if name in _MEASURES}

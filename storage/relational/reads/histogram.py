@@ -30,7 +30,7 @@ MAX_SCAN_ROWS_IN_HOURS: Final = 50_000
 """The same of ranges in which hours are fine enough: a tenth of a second."""
 _EVENT: Final = KINDS.index("event")
 _COUNTS: Final = ("exchanges", "events")
-_COLUMNS: Final = ("status_class", *_COUNTS, LEAST[0], MOST[0], HISTOGRAMS[0])
+_COLUMNS: Final = ("hour", "status_class", *_COUNTS, LEAST[0], MOST[0], HISTOGRAMS[0])
 
 
 class Steps(NamedTuple):

@@ -80,7 +80,7 @@ async def _add_hours(session: Session, tables: Tables, filter: Filter, hours: Ho
     if where is None or hours.is_empty:
         return not hours.is_empty
     dialect, grouped = session.dialect, ", ".join(cells.columns)
-    read = (*cells.columns, "exchanges")
+    read = ("hour", *cells.columns, "exchanges")
     rows, parameters = await rollup_rows(session, tables, where, hours, read, only_hours=not cells.is_in_days)
     place = dialect.divided(f"(hour - {cells.start_us // HOUR_US})", str(cells.step_us // HOUR_US))
     sql = (

@@ -1,0 +1,28 @@
+"""Columns of records that the server makes of others when rows are inserted: what figures are grouped by. Pure.
+
+Strategy: to read them takes less than half of making them anew for each question. A heat map of a million rows by hour
+costs 110 instead of 235 ms of the server's CPU, sums by service 250 instead of 560 (`bench.clickhouse_reads`).
+
+Invariant: none has the name that a shared read gives to what it is made of: an alias stands for itself in every other
+expression of its query.
+"""
+
+from typing import Final
+
+from storage.clickhouse.reads.buckets import bucket_of
+from storage.relational.time_ranges import HOUR_US
+
+LATENCIES: Final = ("duration_us", "first_byte_us")
+
+
+def bucket_column(latency: str) -> str:
+    """Name the column with the bucket of one of `LATENCIES`."""
+    return f"{latency}_bucket"
+
+
+DERIVED: Final = {
+    "started_hour": ("Int64", f"intDiv(started_at_us, {HOUR_US})"),
+    "status_digit": ("Int32", "intDiv(ifNull(status, 0), 100)"),
+    **{bucket_column(latency): ("Int16", bucket_of(latency)) for latency in LATENCIES},
+}
+"""Column → its type, and what it is made of. Status 0 is none; so is, of a latency, that of the first bucket."""
