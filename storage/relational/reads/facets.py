@@ -5,6 +5,7 @@ Where these are all rows of the filter, they count every facet exactly.
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -49,7 +50,14 @@ from storage.relational.tools.called import count_each
 
 _SAMPLE_S: Final = 0.01
 """How long rows are looked for."""
+_MAX_COMBINATIONS: Final = 20_000
+"""Of values of several facets, counted in one pass over rows; where there are more, each is counted by itself."""
 _WORDS: Final[dict[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
+
+Table = tuple[str, str]
+"""Its name, and the column that numbers its periods."""
+Pass = tuple[Table, Sequence[str], Sequence[str]]
+"""Over which table, by which columns, and the facets counted in it."""
 
 
 async def facets(session: Session, filter: Filter, names: Sequence[str]) -> dict[str, list[FacetValue]]:
@@ -98,23 +106,15 @@ async def count_values(session: Session, filter: Filter, hours: Hours, names: Se
 async def _count_ranges(
     session: Session, tables: Tables, where: Where, tier: Tier, numbers: Sequence[int], names: Sequence[str]
 ) -> dict[int, Counts]:
-    dialect = session.dialect
     counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
-    for (table, column), columns, some in _passes(dialect, tables, tier, names):
+    passes = deque(_passes(session.dialect, tables, tier, names))
+    while passes:
+        table, columns, some = passes.popleft()
+        rows = await _count_pass(session, table, where, tier, numbers, columns)
+        if rows is None:
+            passes += [(table, [FACETS[name]], [name]) for name in some]
+            continue
         wanted = [(name, columns.index(FACETS[name])) for name in some]
-        if dialect.rollups is None:
-            within = dialect.one_of(column, numbers, len(where.parameters) + 1)
-            source = f"{dialect.schema}{table} WHERE {where.text} AND {within.text}"
-            parameters = (*where.parameters, *within.parameters)
-        else:
-            part = Part(tier, min(numbers), max(numbers) + 1)
-            read = tuple(dict.fromkeys((column, *columns, "exchanges", "events")))
-            source, parameters = counted_rows(table, where, part, read, dialect)
-        rows = await session.fetch(
-            f"SELECT {column}, {', '.join(columns)}, {sums(('exchanges + events',))} FROM {source} "
-            f"{dialect.group_by(columns, column)}",
-            parameters,
-        )
         for number, *values, count in rows:
             counts = counted.get(number)
             if counts is None:
@@ -127,19 +127,40 @@ async def _count_ranges(
     return counted
 
 
-def _passes(
-    dialect: Dialect, tables: Tables, tier: Tier, names: Sequence[str]
-) -> Iterator[tuple[tuple[str, str], Sequence[str], Sequence[str]]]:
-    """Part facets into passes: over which table, by which columns, and the facets counted in it.
+async def _count_pass(
+    session: Session, table: Table, where: Where, tier: Tier, numbers: Sequence[int], columns: Sequence[str]
+) -> Rows | None:
+    """Count the records of some periods by columns; None when they have too many combinations of values."""
+    dialect, (name, column) = session.dialect, table
+    limit = ""
+    if dialect.rollups is None:
+        within = dialect.one_of(column, numbers, len(where.parameters) + 1)
+        source = f"{dialect.schema}{name} WHERE {where.text} AND {within.text}"
+        parameters = (*where.parameters, *within.parameters)
+    else:
+        part = Part(tier, min(numbers), max(numbers) + 1)
+        read = tuple(dict.fromkeys((column, *columns, "exchanges", "events")))
+        source, parameters = counted_rows(name, where, part, read, dialect)
+        limit = f" LIMIT {_MAX_COMBINATIONS + 1}" if len(columns) > 1 else ""
+    rows = await session.fetch(
+        f"SELECT {column}, {', '.join(columns)}, {sums(('exchanges + events',))} FROM {source} "
+        f"{dialect.group_by(columns, column)}{limit}",
+        parameters,
+    )
+    return None if limit and len(rows) > _MAX_COMBINATIONS else rows
+
+
+def _passes(dialect: Dialect, tables: Tables, tier: Tier, names: Sequence[str]) -> Iterator[Pass]:
+    """Part facets into passes.
 
     What the smaller tables have is counted there. Of the others, the columns that begin the key need no sorting, which
-    takes longer than reading, unless the database counts each column by itself. Where each is read by itself, it is
-    counted so, too. SQLite, 10 million records of ten days,
-    ten facets: 8 ms so, 20 in one pass.
+    takes longer than reading, unless the database counts each column by itself. SQLite, 10 million records of ten days,
+    ten facets: 8 ms so, 20 in one pass. Where rows are counted, what has few combinations is counted in one pass, too.
     """
     if dialect.rollups is not None:
-        for name in names:
-            yield TABLES[tier], [FACETS[name]], [name]
+        together = [name for name in names if FACETS[name] in STATUS_KEYS]
+        for some in ([together] if together else []) + [[name] for name in names if name not in together]:
+            yield TABLES[tier], [FACETS[name] for name in some], some
         return
     small = [name for name in names if FACETS[name] in STATUS_KEYS] if tables is STATUS_TABLES else []
     large = [name for name in names if name not in small]
