@@ -98,6 +98,8 @@ class Dialect:
     """From conditions, order and limit of records to what follows the name of their table."""
     scan_rows: int = 0
     """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more than usual."""
+    call_ids: int = 1
+    """How far apart the ids of tool calls of two records may be that follow each other."""
     has_text_index: bool = True
     """Whether rows are looked up in an index of words of ours."""
     committed: str = ""
@@ -174,11 +176,9 @@ def texts(filter: Filter) -> Texts:
     """Name the dictionary values a filter needs, by column; values that no store can hold are left out."""
     wanted: Texts = {}
     models = ((column, filter.models) for column in _MODELS)
-    for column, values in (*_scope(filter.scope), *_dimensions(filter), *models):
+    for column, values in (*_scope(filter.scope), *_dimensions(filter), *models, ("tool_name", filter.tools)):
         if values:
             wanted[column] = wanted.get(column, ()) + tuple(value for value in values if is_storable(value))
-    if filter.tools:
-        wanted["tool_name"] = tuple(value for value in filter.tools if is_storable(value))
     return wanted
 
 

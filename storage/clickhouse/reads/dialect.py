@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from storage.clickhouse.reads.derived import bucket_column
 from storage.clickhouse.reads.rollups import HISTOGRAM_SUM, rollups, to_counts, tool_rollups
+from storage.clickhouse.writes.calls import PLACE_BITS
 from storage.relational.sql import CALL_KINDS, Dialect
 from storage.relational.writes.packing import COLUMNS
 
@@ -58,6 +59,7 @@ def dialect(committed: str = "") -> Dialect:
             f"(SELECT started_at_us, seq FROM records WHERE {where} {order} {limit}) WHERE 1 = 1{also} {order}"
         ),
         scan_rows=_SCAN_ROWS,
+        call_ids=1 << PLACE_BITS,
         has_text_index=False,
         to_bytes=lambda text: text.encode("utf-8", "surrogateescape"),
         histograms=HISTOGRAM_SUM,
