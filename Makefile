@@ -37,8 +37,10 @@ USUAL := 'not long and not wide and not realworld and not clickhouse'
 test: check ## format, lint, types, layers, and the whole test suite
 	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m $(USUAL) --ignore=tests/test_house.py
 
-test-clickhouse: $(VENV)/.dev ## the storage contract over ClickHouse, Debian's server and a current engine
-	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m clickhouse tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py
+CLICKHOUSE_TESTS := tests/contract tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py
+
+test-clickhouse: $(VENV)/.dev ## the storage contract over ClickHouse: Debian's server, and a sample over a current engine
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m 'clickhouse and not wide and not long' $(CLICKHOUSE_TESTS)
 
 MAX_RETESTS := 10
 

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from storage.base import Storage
+from storage.clickhouse import link
 from storage.relational.reads import few
 from tests.contract.backends import BACKENDS, Backend
 
 
 @pytest.fixture(autouse=True)
-def patience_with_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few records are told exactly, however busy the machine is."""
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few records are told exactly, and servers are waited for, however busy the machine is."""
     monkeypatch.setattr(few, "_FIND_S", 60.0)
+    monkeypatch.setattr(link, "CONNECT_S", 60.0)
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
