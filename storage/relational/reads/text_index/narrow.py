@@ -1,10 +1,9 @@
 """Which of some rows can have words, told from what is stored of them without making records of them.
 
 Strategy: neighbours whose heads and bodies are in the same blocks, some thirty, are looked into as one text; most have
-not all of the words, and are done with. The others are cut into parts until rows are left: 0.6 of the time of a search
-that looks into each row. A word of ASCII is looked for
-as bytes in the lower-case text; only text that may read otherwise than it is written (escaped, or not of ASCII alone)
-is read.
+not all of the words, and are done with. The others are cut into parts until rows are left: two thirds of the time of a
+search that looks into each row. A word of ASCII is looked for as bytes in the lower-case text; only text that may read
+otherwise than it is written (escaped, or not of ASCII alone) is read.
 
 Invariant: no row is left out that has the words.
 """
