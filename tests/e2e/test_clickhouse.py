@@ -130,7 +130,9 @@ def test_troubles_of_a_server_are_told_and_cost_nothing(tmp_path: Path, upstream
 def test_a_password_that_is_wrong_at_the_start(tmp_path: Path, upstream: str) -> None:
     """The sidecar serves and spools; when the server has the password of the address, all is stored."""
     with own_server("debian") as server:
+        server.kill()
         set_password("other")(server, "")
+        server.start()
         with sidecar(server, tmp_path, upstream) as (sidelog, name), Load(sidelog.port, pause_s=PAUSE_S) as load:
             await_more(load.completed, 50)
             eventually(lambda: is_told(sidelog, "does not let this user in"), STEPS_S)
