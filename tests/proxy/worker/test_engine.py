@@ -195,7 +195,7 @@ async def test_heads_that_repeat_are_read_and_rendered_once(tmp_path: Path) -> N
     """Equal heads are one value."""
     settings = settings_for("http://127.0.0.1:1")
     engine, segment = _engine(settings, tmp_path)
-    assert engine.heads.read(GET[6:]) is engine.heads.read(GET[6:])
+    assert engine.heads.read(GET[6:])[0] is engine.heads.read(GET[6:])[0]
     (head, _, _), route = engine.heads.read(GET[6:]), engine.routes.routes[0]
     assert engine.render(head, route) is engine.render(head, route)
     segment.unlink()
