@@ -68,7 +68,7 @@ class RequestHeads:
         if template is not None and template.gaps == len(values):
             return template.fill(values)
         reading = self._whole.parse(block)
-        template = _template_of(reading[0], names, values)
+        template = _template_of(reading[0], left, names, values)
         if template is not None:
             remember(self._templates, left, template)
         return reading
@@ -93,18 +93,20 @@ class _Template:
 
     def fill(self, values: list[bytes]) -> Reading:
         """Return the reading with the values cut out of a head, which are used up: id and length come last."""
-        length = -1
+        length = self._head.content_length
         if self._length_at >= 0:
             length = int(values.pop(self._length_at))
         if self._id_at >= 0:
             values.append(values.pop(self._id_at))
-        if length >= 0:
+        if self._length_at >= 0:
             values.append(b"%d" % length)
         return self._head, length, tuple(values)
 
 
-def _template_of(head: RequestHead, names: list[bytes], values: list[bytes]) -> _Template | None:
+def _template_of(head: RequestHead, left: bytes, names: list[bytes], values: list[bytes]) -> _Template | None:
     """Make a template of a head with some values cut out; None where one of them is not forwarded as it is."""
+    if left.lower().count(b"\r\n%b:" % _ID) > 1:
+        return None  # one counts, and it may be one that was not cut out
     gaps = len(values)
     names, values = [*names], [*values]
     length_at = take_only(LENGTH, names, values)
@@ -112,7 +114,7 @@ def _template_of(head: RequestHead, names: list[bytes], values: list[bytes]) -> 
     lines = with_gaps(head.lines, names, values)
     if lines is None or head.is_websocket:
         return None
-    length = VARIES if length_at >= 0 else -1
+    length = VARIES if length_at >= 0 else head.content_length
     request_id = GAP if id_at >= 0 else head.request_id
     return _Template(
         replace(head, lines=lines, content_length=length, request_id=request_id, rendered={}), gaps, length_at, id_at

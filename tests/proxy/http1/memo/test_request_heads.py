@@ -101,6 +101,9 @@ def read(heads: RequestHeads, raw: bytes) -> dict[str, object] | str:
 @example([[("Cookie", b": ", b"a=1")], [("Cookie", b": ", b"50% off, 100%")]])
 @example([[("Content-Length", b": ", b"1")], [("Content-Length", b":", b"17")]])
 @example([[("Content-Length", b": ", b"0"), ("Upgrade", b": ", b"websocket"), ("Connection", b": ", b"upgrade")]] * 2)
+@example([[("X-Request-Id", b": ", value), ("X-Request-ID", b":  ", b"0")] for value in (b"0", b"1")])
+@example([[("Content-Length", b":  ", b"1"), ("Cookie", b": ", value)] for value in (b"a=b", b"z")])
+@example([[("X-Request-Id", b": ", value), ("X-Request-ID", b":", b"")] for value in (b"0", b"1")])
 def test_a_head_is_read_as_if_it_were_the_first(heads: list[list[tuple[str, bytes, bytes]]]) -> None:
     """Whatever was read before it, in any order, refused ones too."""
     together = RequestHeads(parse, max_line_bytes=MAX_LINE_BYTES)
