@@ -20,19 +20,23 @@ VARIES: Final = -2
 _FORMS: Final = {LENGTH: rb"(?=[0-9]{1,18}\r)", b"x-request-id": rb"(?=[\w.-]{1,128}\r)"}
 """Of values that mean something here: one of the form is as good as any other."""
 
-Cut = tuple[bytes, list[bytes], list[bytes]]
-"""What is left of a head, with its gaps; before each the name, as spelled, with its colon; and what was cut out."""
-
 
 class VaryingFields:
     """Knows the fields of one direction."""
 
-    __slots__ = ("_split",)
+    __slots__ = ("_split", "_unless")
 
     def __init__(
-        self, names: Sequence[bytes], *, kept: Collection[bytes], max_line_bytes: int = MAX_MEMO_BYTES
+        self,
+        names: Sequence[bytes],
+        *,
+        kept: Collection[bytes],
+        max_line_bytes: int = MAX_MEMO_BYTES,
+        unless: bytes = b"",
     ) -> None:
         """Cut out the values of `names`, in lower case, but for those `kept`, and for lines that are longer.
+
+        Nothing is cut out of a head that has the bytes `unless`.
 
         Names with the same first letter are one branch of the pattern: one after the other they take twice as long.
         """
@@ -42,28 +46,31 @@ class VaryingFields:
                 rest = rb"%b: ?%b" % (_in_any_case(name[1:]), _FORMS.get(name, b""))
                 by_letter.setdefault(_in_any_case(name[:1]), []).append(rest)
         branches = b"|".join(rb"%b(?:%b)" % (first, b"|".join(rests)) for first, rests in by_letter.items())
+        self._unless = unless
         most = max(0, min(max_line_bytes, MAX_MEMO_BYTES) - 64)
-        self._split = re.compile(rb"(\r\n(?:%b))([!-~][ -~]{0,%d}+)(?<! )(?=\r\n)" % (branches, most)).split
+        # An empty group would match before any line.
+        before = rb"(\r\n(?:%b))" % (branches or rb"(?!)")
+        self._split = re.compile(before + rb"([!-~][ -~]{0,%d}+)(?<! )(?=\r\n)" % most).split
 
-    def cut(self, head: bytes) -> Cut:
-        """Cut the values out; where there are none, all is left."""
+    def cut(self, head: bytes) -> tuple[bytes, list[bytes]]:
+        """Return what is left of a head, with its gaps, and the values that were cut out."""
+        if self._unless and self._unless in head:
+            return head, []
         parts = self._split(head)
         values = parts[2::3]
-        names = parts[1::3]
         parts[2::3] = [GAP] * len(values)
-        return b"".join(parts), names, values
+        return b"".join(parts), values
 
-
-def is_name(found: bytes, name: bytes) -> bool:
-    """Whether a name as it was cut out is one in lower case."""
-    return found[len(b"\r\n") :].rstrip(b": ").lower() == name
+    def names(self, head: bytes) -> list[bytes]:
+        """Return what stands before the values of a head: names, as spelled, with their colons."""
+        return [name[len(b"\r\n") :] for name in self._split(head)[1::3]]
 
 
 def with_gaps(lines: Sequence[bytes], names: Sequence[bytes], values: Sequence[bytes]) -> list[bytes] | None:
     """Put gaps into lines that were rendered of a head; None where a value is not in its line, once and in order."""
-    gaps = {name[len(b"\r\n") :] + value: name[len(b"\r\n") :] for name, value in zip(names, values, strict=True)}
-    found = [line for line in lines if line in gaps]
-    if found != [name[len(b"\r\n") :] + value for name, value in zip(names, values, strict=True)]:
+    cut = [name + value for name, value in zip(names, values, strict=True)]
+    gaps = dict(zip(cut, names, strict=True))
+    if [line for line in lines if line in gaps] != cut:
         return None
     return [gaps[line] + GAP if line in gaps else line for line in lines]
 
@@ -73,10 +80,13 @@ def as_format(rendered: bytes) -> bytes:
     return rendered.replace(b"%", b"%%").replace(GAP, b"%b")
 
 
-def take_only(wanted: bytes, names: list[bytes], values: list[bytes]) -> int:
-    """Take out the one value of a name and return where it was, -1 if there is none; several stay."""
-    found = [place for place, name in enumerate(names) if is_name(name, wanted)]
-    if len(found) != 1:
+def take_only(wanted: bytes, left: bytes, names: list[bytes], values: list[bytes]) -> int:
+    """Take out the one value of a name and return where it was, -1 if there is none.
+
+    Where a head has several fields of the name they stay: one counts, and it may be one that was not cut out.
+    """
+    found = [place for place, name in enumerate(names) if name.rstrip(b": ").lower() == wanted]
+    if not found or left.lower().count(b"\r\n%b:" % wanted) > 1:
         return -1
     del names[found[0]], values[found[0]]
     return found[0]
