@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from storage.record import Record, Shed
+from storage.search import meaning
 
 ORIGIN_FIELDS: Final = ("scheme", "http_version", "upstream", "key_name", "key_last4", "shed")
 """What is packed, of a record: nobody searches for any of them."""
@@ -65,13 +66,9 @@ _MAX_REMEMBERED: Final = 10_000
 
 @lru_cache(_MAX_REMEMBERED)
 def pack_address(text: str) -> bytes:
-    for family in _FAMILIES.values():
-        try:
-            packed = socket.inet_pton(family, text)
-        except (OSError, ValueError):
-            continue
-        if socket.inet_ntop(family, packed) == text:
-            return packed
+    packed = meaning.pack_address(text)
+    if packed is not None:
+        return packed
     # One byte before it, or two, so that it has the length of no address.
     marked = b"\0" + text.encode()
     return b"\1" + marked if len(marked) in _FAMILIES else marked
