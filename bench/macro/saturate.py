@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -107,8 +106,9 @@ def saturated(tree: Path, scenario: Scenario, seconds: float, rate: int = 0) -> 
 
         def load(for_s: float) -> LoadResult:
             if rate:
-                options: Any = {"seconds": for_s, "connections": CONNECTIONS, "core": -1}
-                return run_at_rate(peer.url, rate, scenario=scenario.name, **options)
+                return run_at_rate(
+                    peer.url, rate, scenario=scenario.name, seconds=for_s, connections=CONNECTIONS, core=-1
+                )
             return run(scenario, peer.url, seconds=for_s, connections=CONNECTIONS, core=-1, directory=directory)
 
         observed(peer, lambda: load(1.0))

@@ -71,16 +71,15 @@ class Admission:
         """Build the field lines for the upstream, and find the client, for as long as this head repeats."""
         engine, peer = self._engine, self._peer
         original = engine.trusted.original(peer, head)
-        if authority is not None:
-            lines = route.render(head.with_host(authority), engine.instance, engine.via)
-            lines += forwarded_lines(head, peer, self._scheme, authority, original)
+        host = head.host if authority is None else authority
+        if authority is None:
+            lines = engine.render(head, route)
         else:
-            lines = engine.render(head, route) + forwarded_lines(head, peer, self._scheme, head.host, original)
+            lines = route.render(head.with_host(authority), engine.instance, engine.via)
+        lines += forwarded_lines(head, peer, self._scheme, host, original)
         if has_gaps:
             lines = as_format(lines)
-        if authority is not None:
-            return None, None, lines, original.client
-        return head, route, lines, original.client
+        return head if authority is None else None, route, lines, original.client
 
 
 class TracingAdmission(Admission):

@@ -231,8 +231,7 @@ class Engine:
     async def _sweep(self) -> None:
         """Enforce the deadlines of all connections, again and again."""
         while True:
-            for pool in self.pools:
-                _look_at_some((pool,), self.pools, Pool.expire, time.monotonic_ns())
+            _look_at_some(self.pools, self.pools, Pool.expire, time.monotonic_ns())
             is_near = self._giving_way.is_near(len(self.connections))
             look = self._check_and_note if is_near else _check
             await self._look_at(self.connections, look, within_s=SWEEP_S)
