@@ -3,7 +3,7 @@
 from random import Random
 from typing import Final
 
-from tests.fuzz.strict import Request, read_requests
+from tests.fuzz.strict import Request, read_cut_request, read_requests
 from tests.fuzz.world import Wire
 
 _ANSWERS: Final = (
@@ -71,9 +71,17 @@ class AnsweringUpstream:
         written = bytes(self.wire.written)
         return written if self.tunnel_at < 0 else written[: self.tunnel_at]
 
+    @property
+    def has_cut_short(self) -> bool:
+        """Whether it answered its last request before that was whole, and was then sent no more of it (P16)."""
+        return self._is_early
+
     def messages(self) -> list[tuple[int, Request]]:
-        """What it read and when, without a request that must have been repeated elsewhere (P13)."""
-        found = list(zip(self._read_at, read_requests(self.forwarded, is_canonical=True).messages, strict=True))
+        """What it read and when, one cut short among it, without one that must have been repeated elsewhere (P13)."""
+        whole = read_requests(self.forwarded, is_canonical=True)
+        found = list(zip(self._read_at, whole.messages, strict=True))
+        if self.has_cut_short:
+            found.append((self.last_use, read_cut_request(whole.rest)))
         dropped = self.dropped
         if dropped is not None and dropped.method in _IDEMPOTENT and not dropped.body and not _is_chunked(dropped):
             del found[-1]

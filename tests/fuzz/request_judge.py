@@ -21,7 +21,7 @@ from tests.fuzz.parsers import Judge
 from tests.fuzz.request_grammar import RequestCase
 from tests.fuzz.routing import forwarded_target, route_of
 from tests.fuzz.strict import Broken, Incomplete, Request, Requests, read_requests, read_response
-from tests.fuzz.trailers_judge import REQUEST_ONLY, misjudged_trailers
+from tests.fuzz.trailers_judge import REQUEST_ONLY, misjudged_trailers, passed_on
 from tests.fuzz.world import Wire, World
 
 _REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
@@ -119,10 +119,12 @@ class _Verdict:
     def find(self) -> str:
         """Return the first violation."""
         forwarded = [read_requests(upstream.forwarded, is_canonical=True) for upstream in self._upstreams]
+        cuts = zip(self._upstreams, forwarded, strict=True)
+        rests = [b"" if upstream.has_cut_short else requests.rest for upstream, requests in cuts]
         return (
-            self._check_forwarded(forwarded)
+            self._check_forwarded(forwarded, rests)
             or self._check_records(self._messages())
-            or self._check_refusals(forwarded)
+            or self._check_refusals(rests)
             or self._check_parsers()
             or ("" if self._has_left else self._check_answers() or self._check_clean())
         )
@@ -132,11 +134,11 @@ class _Verdict:
         found = [(when, u.wire.route, message) for u in self._upstreams for when, message in u.messages()]
         return [(route, message) for _, route, message in sorted(found, key=lambda one: one[0])]
 
-    def _check_forwarded(self, forwarded: list[Requests]) -> str:
-        """All that went upstream is well-formed, and at most the last message is cut."""
+    def _check_forwarded(self, forwarded: list[Requests], rests: list[bytes]) -> str:
+        """All that went upstream is well-formed, and at most the last message is cut but for those answered early."""
         if any(requests.objection for requests in forwarded):
             return f"forwarded what is malformed: {[r.objection for r in forwarded]}"
-        if any(requests.rest for requests in forwarded[:-1]):
+        if any(rests[:-1]):
             return "forwarded a cut message before another"
         return ""
 
@@ -149,6 +151,8 @@ class _Verdict:
             and record.outcome != _REJECTED
             and not (record.status == _LEFT and record.sent_ns < 0)  # the client left before an upstream was there
         ]
+        if len(accepted) == len(messages) - 1 and messages[-1][1].is_cut:
+            messages.pop()  # answered, and its client sent no more of it either
         if len(accepted) != len(messages):
             return f"{len(accepted)} accepted on record, {len(messages)} forwarded"
         for number, (record, (route, message)) in enumerate(zip(accepted, messages, strict=True)):
@@ -165,11 +169,12 @@ class _Verdict:
         belongs = route_of(self._routes, _authority(sent), target)
         if not belongs == route == record.route:
             return f"{target!r} belongs to route {belongs}, was sent to {route}, recorded as {record.route}"
-        expected = sent.method, forwarded_target(self._routes[route], target), sent.body
-        if expected != message.identity:
+        body = sent.body[: len(message.body)] if message.is_cut else sent.body
+        if (sent.method, forwarded_target(self._routes[route], target), body) != message.identity:
             return f"sent {sent.identity}, forwarded {message.identity}"
         noted = record.notes.get(NOTES_REQUEST_TRAILERS[0], b"")
-        if violation := misjudged_trailers(REQUEST_ONLY, sent.fields, sent.trailers, message.trailers, noted):
+        passed = passed_on(REQUEST_ONLY, sent.fields, sent.trailers) if message.is_cut else message.trailers
+        if violation := misjudged_trailers(REQUEST_ONLY, sent.fields, sent.trailers, passed, noted):
             return violation
         method, recorded = record.request_head.split(b" ")[:2]
         if (method, _origin_form(method, recorded), record.request_window) != (sent.method, target, sent.body):
@@ -180,12 +185,12 @@ class _Verdict:
             return f"forwarded {message.values(b'x-forwarded-proto')} over {self._scheme!r}"
         return _compare_fields(sent, message)
 
-    def _check_refusals(self, forwarded: list[Requests]) -> str:
+    def _check_refusals(self, rests: list[bytes]) -> str:
         """A refusal is the end, has its status, and a head that is refused leaves nothing upstream."""
         refused = [record for record in self._records if record.outcome == _REJECTED]
         if len(refused) > 1 or (refused and refused[0] is not self._records[-1]):
             return "went on after a refusal"
-        rest = forwarded[-1].rest if forwarded else b""
+        rest = rests[-1] if rests else b""
         if refused:
             if refused[0].status not in _STATUSES:
                 return f"refused with {refused[0].status}"

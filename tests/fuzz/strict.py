@@ -5,6 +5,7 @@ be refused by the proxy too; what the proxy lets pass must be read by this reade
 """
 
 import re
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -42,6 +43,8 @@ class Request(NamedTuple):
     """Names in lower case, values without blanks around them, in order."""
     is_http10: bool
     trailers: Fields
+    is_cut: bool = False
+    """Whether more of it was to come."""
 
     @property
     def identity(self) -> tuple[bytes, bytes, bytes]:
@@ -103,7 +106,29 @@ def read_requests(data: bytes, *, is_canonical: bool = False) -> Requests:
     return Requests(messages, b"", "")
 
 
+def read_cut_request(data: bytes) -> Request:
+    """Read a request whose body ends too early: its head, and what there is of the body.
+
+    Raises:
+        Incomplete: not even its head is whole.
+        Broken: it is malformed.
+    """
+    head, length, rest = _request_head(data)
+    return head._replace(body=rest if length >= 0 else _begun_chunks(rest), is_cut=True)
+
+
 def _request(data: bytes, *, is_canonical: bool) -> tuple[Request, bytes]:
+    head, length, rest = _request_head(data)
+    if length < 0:
+        body, trailers, rest = read_chunks(rest, is_canonical=is_canonical)
+    else:
+        trailers = []
+        body, rest = _exactly(rest, length)
+    return head._replace(body=body, trailers=trailers), rest
+
+
+def _request_head(data: bytes) -> tuple[Request, int, bytes]:
+    """Read a head; return it, the length of its body (-1 when chunked), and what follows."""
     lines, rest, _ = _head(data)
     parts = lines[0].split(b" ")
     if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]) or not _TARGET.fullmatch(parts[1]):
@@ -114,12 +139,7 @@ def _request(data: bytes, *, is_canonical: bool) -> tuple[Request, bytes]:
     fields = _fields(lines[1:])
     _check_names(parts[1], fields, is_http10=is_http10)
     length = _framing(fields, is_http10=is_http10)
-    trailers: Fields = []
-    if length < 0:
-        body, trailers, rest = read_chunks(rest, is_canonical=is_canonical)
-    else:
-        body, rest = _exactly(rest, length)
-    return Request(parts[0], parts[1], body, fields, is_http10, trailers), rest
+    return Request(parts[0], parts[1], b"", fields, is_http10, []), length, rest
 
 
 def _check_names(target: bytes, fields: Fields, *, is_http10: bool) -> None:
@@ -209,6 +229,17 @@ def read_chunks(data: bytes, *, is_canonical: bool = False) -> tuple[bytes, Fiel
         data = data[2:]
 
 
+def _begun_chunks(data: bytes) -> bytes:
+    """The data of the whole chunks that a body begins with, as a proxy writes them."""
+    body = b""
+    with suppress(Incomplete):
+        while data:
+            line, data = _line(data)
+            piece, data = _exactly(data, int(line, 16) + 2)
+            body += piece[:-2]
+    return body
+
+
 def _trailers(data: bytes) -> tuple[Fields, bytes]:
     size = 0
     trailers: Fields = []
@@ -227,6 +258,8 @@ def _line(data: bytes) -> tuple[bytes, bytes]:
     if not found:
         if len(line) > MAX_CHUNK_LINE_BYTES + 1:
             raise Broken(f"line of {len(line)} bytes")
+        if b"\n" in line:  # no line end will make it right
+            raise Broken(f"bare LF in {line[:40]!r}")
         raise Incomplete
     return line, rest
 

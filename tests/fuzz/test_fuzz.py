@@ -18,6 +18,8 @@ from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream.connection import UpstreamConnection
 from tests.fuzz import runner
 from tests.fuzz.parsers import Judge
+from tests.fuzz.request_grammar import RequestCase
+from tests.fuzz.request_judge import run_request
 from tests.fuzz.runner import KINDS, Fuzzer
 from tests.fuzz.shrink import shrink
 from tests.fuzz.strict import read_requests
@@ -194,6 +196,35 @@ def test_more_than_is_read_ahead_stops_the_reading() -> None:
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
+_CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: a\r\n\r\n0\r\n\r\n"
+_ANSWERS = (527, 600, 2488, 2550)
+"""Seeds with which the upstream answers when only the head has come, and the rest comes while that is on its way."""
+
+
+@pytest.mark.parametrize("behind", [b"", b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_a_request_answered_early_is_cut_for_its_upstream_only(behind: bytes) -> None:
+    """Its client's connection goes on when the rest has come (P24), and the next request goes elsewhere."""
+    assert _violations_in_pieces(_CHUNKED + behind) == set()
+
+
+@needs_source
+def test_a_proxy_that_sends_on_to_whoever_answered_early_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was answered within a body may read the next request as the rest of it."""
+    monkeypatch.setattr(UpstreamConnection, "_finish", _keeps_anything)
+    found = _violations_in_pieces(_CHUNKED + b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert any(violation.startswith("forwarded what is malformed") for violation in found)
+
+
+def _violations_in_pieces(data: bytes) -> set[str]:
+    head = _CHUNKED.index(b"\r\n\r\n") + 4
+    cuts = [head + byte for byte in range(5)]
+    judge = Judge()
+    try:
+        return {run_request(World(), judge, RequestCase(data, cuts, False, seed)) for seed in _ANSWERS} - {""}
+    finally:
+        judge.close()
+
+
 def test_shrinking_keeps_what_matters() -> None:
     """All that can go is left out."""
     assert shrink(b"some text with a needle in it" * 3, lambda data: b"needle" in data) == b"needle"
@@ -207,6 +238,13 @@ def test_the_strict_reader_is_strict() -> None:
     assert read_requests(good, is_canonical=True).objection
     for bad in (b"Content-Length: +1", b"Content-Length: 1\r\nContent-Length: 1", b"A : b", b"A: \x00", b"Host: b"):
         assert read_requests(b"GET / HTTP/1.1\r\nHost: a\r\n" + bad + b"\r\n\r\nx").objection
+    chunked = b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert [bool(read_requests(chunked + cut).objection) for cut in (b"\n", b"1;a\n", b"0\r\na: b\n", b"1;a\r")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     assert not read_requests(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx").objection
 
 
