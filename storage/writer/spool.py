@@ -8,12 +8,15 @@ Invariant: what is on disk, damage apart, is exactly the frames from the first t
 numbers and record counts have no gaps, so damage is counted to the record by what follows it, or at the end by the file
 that says where the spool ends.
 
-Files are used from one thread at a time; the index is changed on the event loop only (`append`, `settle`).
+Files are used from one thread at a time, and a lock sees to it: who awaited a thread may have been cancelled, and
+closes while it is still at work. A descriptor closed twice would be somebody else's by then. The index is changed on
+the event loop only (`append`, `settle`).
 """
 
 import errno
 import logging
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -87,6 +90,7 @@ class Spool:
         self.segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
         self._max_segments = max_bytes // self.segment_bytes
 
+        self._files = threading.RLock()
         self._segment: _Segment | None = None
         self._paths: list[Path] = []
         self._pending: deque[FrameLocation] = deque()
@@ -187,16 +191,17 @@ class Spool:
         )
         if len(head) + len(packed) > self.segment_bytes:
             raise FrameTooLarge(f"{len(batch.entries)} records take {len(head) + len(packed)} bytes")
-        try:
-            return self._write(head, packed)
-        except OSError as error:
-            # The segment is suspect: what is in it stays to be replayed, a new one is tried once.
-            self._abandon_segment(error)
-        try:
-            return self._write(head, packed)
-        except OSError as error:
-            self._abandon_segment(error)
-            raise SpoolFull(f"the spool cannot be written: {error}") from error
+        with self._files:
+            try:
+                return self._write(head, packed)
+            except OSError as error:
+                # The segment is suspect: what is in it stays to be replayed, a new one is tried once.
+                self._abandon_segment(error)
+            try:
+                return self._write(head, packed)
+            except OSError as error:
+                self._abandon_segment(error)
+                raise SpoolFull(f"the spool cannot be written: {error}") from error
 
     def append(self, location: FrameLocation) -> None:
         self._pending.append(location)
@@ -227,16 +232,22 @@ class Spool:
 
     def synchronize(self) -> None:
         """Sync what was written. A segment that cannot be synced is suspect and is not written any more."""
-        segment = self._segment
-        if segment is None or not segment.is_dirty:
-            return
-        try:
-            self._synchronize(segment.fd)
-            segment.is_dirty = False
-        except OSError as error:
-            self._abandon_segment(error)
+        with self._files:
+            segment = self._segment
+            if segment is None or not segment.is_dirty:
+                return
+            try:
+                self._synchronize(segment.fd)
+                segment.is_dirty = False
+            except OSError as error:
+                self._abandon_segment(error)
 
     def collect(self) -> None:
+        """Delete the segments of which everything is replayed."""
+        with self._files:
+            self._collect()
+
+    def _collect(self) -> None:
         needed = {location.path for location in self._pending}
         for path in list(self._paths):
             if path in needed:
@@ -255,8 +266,9 @@ class Spool:
 
     def close(self) -> None:
         """Sync and close; the files stay."""
-        self.synchronize()
-        self._close_segment()
+        with self._files:
+            self.synchronize()
+            self._close_segment()
 
     def _write(self, head: bytes, packed: bytes) -> FrameLocation:
         size = len(head) + len(packed)

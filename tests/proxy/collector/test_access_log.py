@@ -7,6 +7,7 @@ import resource
 import threading
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import msgspec
@@ -104,28 +105,16 @@ def test_whatever_is_sent_is_one_line(text: str) -> None:
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe; both ends are closed at the end."""
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        try:
-            os.close(end)
-        except OSError:  # the test did
-            pass
+def pipe() -> Iterator[tuple[FileIO, FileIO]]:
+    """A pipe; both ends are closed at the end, if the test has not: by number they might be another's by then."""
+    read_fd, write_fd = os.pipe()
+    with FileIO(read_fd) as reader, FileIO(write_fd, "wb") as writer:
+        yield reader, writer
 
 
 def entries(count: int, **changes: object) -> list[Entry]:
     """Some exchanges."""
     return [Entry(make_record(**changes)) for _ in range(count)]
-
-
-def read_all(fd: int) -> bytes:
-    """Read to the end."""
-    found = b""
-    while data := os.read(fd, 1 << 20):
-        found += data
-    return found
 
 
 def test_off_is_nothing_at_all() -> None:
@@ -135,27 +124,27 @@ def test_off_is_nothing_at_all() -> None:
     assert threading.active_count() == before
 
 
-def test_each_exchange_is_a_line_and_events_are_none(pipe: tuple[int, int]) -> None:
+def test_each_exchange_is_a_line_and_events_are_none(pipe: tuple[FileIO, FileIO]) -> None:
     """A stop writes what waits."""
-    log = AccessLog("common", pipe[1])
+    log = AccessLog("common", pipe[1].fileno())
     log.observe([*entries(2, path="/a"), *entries(1, kind="event"), *entries(1, path="/b")])
     log.close()
-    os.close(pipe[1])
-    assert [line.split()[6] for line in read_all(pipe[0]).splitlines()] == [b"/a", b"/a", b"/b"]
+    pipe[1].close()
+    assert [line.split()[6] for line in pipe[0].readall().splitlines()] == [b"/a", b"/a", b"/b"]
     assert log.dropped == 0
 
 
-def test_lines_come_while_it_runs(pipe: tuple[int, int]) -> None:
+def test_lines_come_while_it_runs(pipe: tuple[FileIO, FileIO]) -> None:
     """Nobody has to stop it, or to send more."""
-    log = AccessLog("json", pipe[1])
+    log = AccessLog("json", pipe[1].fileno())
     log.observe(entries(1))
-    assert os.read(pipe[0], 65536).endswith(b"}\n")
+    assert pipe[0].read(65536).endswith(b"}\n")
     log.close()
 
 
-def test_a_reader_that_stands_still_costs_lines_and_nothing_else(pipe: tuple[int, int]) -> None:
+def test_a_reader_that_stands_still_costs_lines_and_nothing_else(pipe: tuple[FileIO, FileIO]) -> None:
     """What is over the bound is dropped and counted to the line; what was taken arrives in order once it reads."""
-    log = AccessLog("json", pipe[1], max_bytes=200_000)
+    log = AccessLog("json", pipe[1].fileno(), max_bytes=200_000)
     sent = 0
     while not log.dropped:
         log.observe(entries(10, path=f"/{sent}"))
@@ -163,35 +152,35 @@ def test_a_reader_that_stands_still_costs_lines_and_nothing_else(pipe: tuple[int
         assert sent < 10_000
     taken = sent - log.dropped
     found = bytearray()
-    reader = threading.Thread(target=lambda: found.extend(read_all(pipe[0])))
+    reader = threading.Thread(target=lambda: found.extend(pipe[0].readall()))
     reader.start()
     eventually(lambda: log._waiting_bytes == 0)
     log.observe(entries(1, path="/last"))
     log.close()
-    os.close(pipe[1])
+    pipe[1].close()
     reader.join()
     lines = bytes(found).splitlines()
     assert len(lines) == taken + 1
     assert b'"/last"' in lines[-1]
 
 
-def test_a_stop_does_not_wait_for_a_reader_that_stands_still(pipe: tuple[int, int]) -> None:
+def test_a_stop_does_not_wait_for_a_reader_that_stands_still(pipe: tuple[FileIO, FileIO]) -> None:
     """After its time the rest is counted."""
-    log = AccessLog("json", pipe[1])
+    log = AccessLog("json", pipe[1].fileno())
     log.observe(entries(1000))
     log.close(timeout_s=0.05)
     assert log.dropped > 500
-    os.close(pipe[0])  # lets the writing thread end
+    pipe[0].close()  # lets the writing thread end
     log._thread.join(60)
     assert not log._thread.is_alive()
 
 
 def test_a_reader_that_has_gone_is_counted_and_said_once(
-    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
+    pipe: tuple[FileIO, FileIO], caplog: pytest.LogCaptureFixture
 ) -> None:
     """EPIPE, the end of a log pipeline, is no reason to end."""
-    os.close(pipe[0])
-    log = AccessLog("common", pipe[1])
+    pipe[0].close()
+    log = AccessLog("common", pipe[1].fileno())
     for number in range(1, 4):
         log.observe(entries(1))
         eventually(lambda: log.dropped == number)  # noqa: B023 - called at once
@@ -225,15 +214,15 @@ def test_a_closed_stdout_is_counted() -> None:
     assert log.dropped == 5
 
 
-def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[int, int]) -> None:
+def test_a_descriptor_that_somebody_made_non_blocking_is_waited_for(pipe: tuple[FileIO, FileIO]) -> None:
     """It is shared with whoever started us."""
-    os.set_blocking(pipe[1], False)
-    log = AccessLog("json", pipe[1])
+    os.set_blocking(pipe[1].fileno(), False)
+    log = AccessLog("json", pipe[1].fileno())
     log.observe(entries(1000))
     found = bytearray()
-    reader = threading.Thread(target=lambda: found.extend(read_all(pipe[0])))
+    reader = threading.Thread(target=lambda: found.extend(pipe[0].readall()))
     reader.start()
     log.close(5)
-    os.close(pipe[1])
+    pipe[1].close()
     reader.join()
     assert (found.count(b"\n"), log.dropped) == (1000, 0)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,6 +230,31 @@ def test_a_full_disk_is_full_until_there_is_room(tmp_path: Path) -> None:
     put(spool, make_batch(1))
     assert spool.pending_records == 3
     spool.close()
+
+
+def test_a_close_waits_for_a_thread_that_is_at_work(tmp_path: Path) -> None:
+    """The task that awaited it may have been cancelled: no descriptor is closed under it, and none twice."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def synchronize(fd: int) -> None:
+        if not begun.is_set():
+            begun.set()
+            may_end.wait(60)
+        os.fdatasync(fd)
+
+    spool, batch = Spool(tmp_path, MAX_BYTES, synchronize=synchronize), make_batch(1)
+    put(spool, batch)
+    working = threading.Thread(target=spool.synchronize)
+    working.start()
+    assert begun.wait(60)
+    closing = threading.Thread(target=spool.close)
+    closing.start()
+    closing.join(0.1)
+    may_end.set()
+    working.join(60)
+    closing.join(60)
+    assert spool.errors == 0
+    assert contents(opened(tmp_path)) == [batch.entries]
 
 
 def test_a_segment_that_cannot_be_synced_is_left(tmp_path: Path) -> None:
