@@ -70,7 +70,7 @@ class RouteSettings(Section, frozen=True):
     ] = ()
     """With those of `openapi` after `load`."""
     openapi: Annotated[
-        str, about("OpenAPI description of the service (JSON, not YAML), whose paths are such templates too")
+        str, about("OpenAPI description of the service (JSON or YAML), whose paths are such templates too")
     ] = ""
     tool_cost_usd: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]],

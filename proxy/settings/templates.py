@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from proxy.settings.yaml_outline import outline
+
 MAX_TEMPLATES: Final = 1000
 MAX_FILE_BYTES: Final = 32 << 20
-_YAML: Final = re.compile(rb"^(openapi|swagger|paths)[ \t]*:", re.MULTILINE)
+_YAML: Final = re.compile(rb"""^(openapi|swagger|paths|"openapi"|'openapi')[ \t]*:""", re.MULTILINE)
+_YAML_LEVELS: Final = 3
+"""The document, `servers`, and the first of them; `paths` has its keys one level higher."""
 _TEMPLATE: Final = re.compile(r"/[^?#\s]{0,511}")
 
 
@@ -34,16 +38,25 @@ def read_templates(path: Path) -> tuple[str, ...]:
         raise ValueError(f"cannot be read: {error.strerror}, got {str(path)!r}") from None
     if len(text) > MAX_FILE_BYTES:
         raise ValueError(f"expected at most {MAX_FILE_BYTES} bytes, got a larger file {str(path)!r}")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        got = "YAML, to be converted first (docs/endpoints.md): " if _YAML.search(text) else ""
-        raise ValueError(f"expected an OpenAPI description as JSON, got {got}{str(path)!r}") from None
-    paths = document.get("paths") if isinstance(document, dict) else None
-    if not isinstance(paths, dict):
+    document = _document(text, path)
+    if not isinstance(document, dict) or not isinstance(paths := document.get("paths"), dict):
         raise ValueError(f"expected an OpenAPI description with `paths`, got {str(path)!r}")
     base = _base(document)
     return tuple(base + template for template in paths if template.startswith("/"))
+
+
+def _document(text: bytes, path: Path) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        if path.suffix not in (".yaml", ".yml") and not _YAML.search(text):
+            raise ValueError(f"expected an OpenAPI description as JSON or YAML, got {str(path)!r}") from None
+    try:
+        return outline(text, _YAML_LEVELS)
+    except ImportError:
+        raise ValueError(f"YAML needs a reader: pip install 'sidelog[yaml]', got {str(path)!r}") from None
+    except ValueError as error:
+        raise ValueError(f"expected an OpenAPI description as YAML, got {error}: {str(path)!r}") from None
 
 
 def _base(document: Mapping[str, Any]) -> str:
