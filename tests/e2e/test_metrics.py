@@ -1,86 +1,24 @@
 """A Prometheus that scrapes sidelog and reads its native histograms, and the page that explains what it finds."""
 
-import json
 import math
-import os
 import random
 import re
-import shutil
-import subprocess
-import urllib.parse
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pytest
-
-from tests.support.sidelog import ROOT, Sidelog, eventually, free_port
+from tests.support.prometheus import find, scraping
+from tests.support.sidelog import ROOT, Sidelog, eventually
 
 BUCKET: Final = 2 ** (1 / 8)
 """How far apart two values of one bucket can be."""
 REQUESTS: Final = 240
 
 
-def find_prometheus() -> str:
-    program = shutil.which("prometheus")
-    if program is None:
-        assert not os.environ.get("CI"), "prometheus is required in CI"
-        pytest.skip("prometheus is not installed")
-    return program
-
-
-class Prometheus:
-    def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}/api/v1"
-
-    def ask(self, path: str, **parameters: str) -> Any:
-        """Return the data of an answer; None while it cannot be asked."""
-        try:
-            with urllib.request.urlopen(f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}") as response:
-                return json.load(response)["data"]
-        except OSError:
-            return None
-
-    def value(self, query: str) -> float | None:
-        """Return the one value of a query, None while there is none."""
-        data = self.ask("query", query=query)
-        return float(data["result"][0]["value"][1]) if data and data["result"] else None
-
-
-@contextmanager
-def scraping(directory: Path, target: str) -> Iterator[Prometheus]:
-    program = find_prometheus()
-    config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{"job_name": "sidelog", "static_configs": [{"targets": [target]}]}],
-    }
-    (directory / "prometheus.yml").write_text(json.dumps(config))
-    port = free_port()
-    with (directory / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(program, f"--config.file={directory / 'prometheus.yml'}", "--enable-feature=native-histograms"),
-                *(f"--web.listen-address=127.0.0.1:{port}", f"--storage.tsdb.path={directory / 'tsdb'}"),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield Prometheus(port)
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            finally:
-                process.kill()
-
-
 def test_prometheus_tells_the_quantiles_from_native_histograms(tmp_path: Path, upstream: str) -> None:
     """The value it tells is in the bucket of the exact one; every other metric is scraped as before."""
-    find_prometheus()
+    find("prometheus")
     chance = random.Random(14)
     waits_s = [math.exp(chance.uniform(math.log(0.002), math.log(0.3))) for _ in range(REQUESTS)]
     with (

@@ -1,0 +1,195 @@
+"""The way of a record from a worker to the store, and the processes it passes."""
+
+from typing import Final
+
+from deploy.dashboards.model import RATE, Dashboard, Row, mean, panel, quantile, rate
+
+RED_ABOVE_0: Final = (("red", 1.0),)
+RECEIVED: Final = "sum(sidelog_records_received_total{SELF})"
+ACCOUNTED: Final = (
+    "sum(sidelog_records_stored_total{SELF}) + sum(sidelog_records_spooled{SELF})"
+    " + sum(sidelog_records_waiting{SELF}) + sum(sidelog_records_dropped_total{SELF})"
+)
+
+OVERVIEW: Final = Row(
+    title="Overview",
+    panels=(
+        panel(
+            "Store",
+            "min(sidelog_storage_up{SELF})",
+            kind="stat",
+            width=4,
+            names=((0.0, "away"), (1.0, "up")),
+            text="Away: the last commit of at least one sidecar did not reach it.",
+        ),
+        panel(
+            "Records dropped",
+            "sum(increase(sidelog_records_dropped_total{SELF}[$__range]))",
+            kind="stat",
+            width=4,
+            thresholds=RED_ABOVE_0,
+            text="In the time shown.",
+        ),
+        panel(
+            "Not accounted for",
+            f"{RECEIVED} - ({ACCOUNTED})",
+            kind="stat",
+            width=4,
+            thresholds=RED_ABOVE_0,
+            text="received - (stored + spooled + waiting + dropped): other than 0 is a bug of sidelog.",
+        ),
+        panel("Oldest not stored", "max(sidelog_oldest_unstored_seconds{SELF})", kind="stat", unit="s", width=4),
+        panel(
+            "Rings nobody reads",
+            "sum(sidelog_rings_unread{SELF})",
+            kind="stat",
+            width=4,
+            thresholds=RED_ABOVE_0,
+        ),
+        panel(
+            "Sidecars",
+            ("count by (version, build) (sidelog_build_info{SELF})", "{{version}} {{build}}"),
+            kind="stat",
+            width=4,
+        ),
+    ),
+)
+
+LEDGER: Final = Row(
+    title="Ledger",
+    panels=(
+        panel(
+            "Records",
+            (rate("sidelog_records_received_total"), "received"),
+            (rate("sidelog_records_stored_total"), "stored"),
+            unit="wps",
+        ),
+        panel(
+            "Records not stored yet",
+            ("sum(sidelog_records_waiting{SELF})", "waiting"),
+            ("sum(sidelog_records_spooled{SELF})", "in the spool"),
+        ),
+        panel(
+            "Dropped",
+            (rate("sidelog_records_dropped_total", "reason"), "{{reason}}"),
+            (rate("sidelog_websocket_messages_dropped_total"), "WebSocket messages"),
+            unit="wps",
+            is_stacked=True,
+        ),
+    ),
+)
+
+PIPELINE: Final = Row(
+    title="Rings, spool and store",
+    panels=(
+        panel(
+            "Rings, how full",
+            (
+                "max by (instance, worker) (sidelog_ring_bytes{SELF} "
+                "/ on (job, instance) group_left () sidelog_ring_capacity_bytes{SELF})",
+                "{{instance}} worker {{worker}}",
+            ),
+            unit="percentunit",
+            text="Above 75 % bodies are shortened, above 90 % left out; a full ring drops records.",
+        ),
+        panel("Spool", ("sum by (instance) (sidelog_spool_bytes{SELF})", "{{instance}}"), unit="bytes"),
+        panel(
+            "Oldest not stored", ("max by (instance) (sidelog_oldest_unstored_seconds{SELF})", "{{instance}}"), unit="s"
+        ),
+        panel("Batches", (rate("sidelog_batches_total", "outcome"), "{{outcome}}"), unit="wps"),
+        panel("Records in a batch", (mean("sidelog_batch_records"), "mean")),
+        panel(
+            "Duration of a commit",
+            *((quantile(q, "sidelog_flush_duration_seconds", matchers="SELF"), f"p{q * 100:g}") for q in (0.5, 0.99)),
+            unit="s",
+        ),
+    ),
+)
+
+UPKEEP: Final = Row(
+    title="Retention, index and live streams",
+    panels=(
+        panel(
+            "Reaches back", ("time() - min(sidelog_oldest_record_timestamp_seconds{SELF})", "age"), unit="s", width=6
+        ),
+        panel(
+            "Deleted",
+            (rate("sidelog_records_purged_total", "reason"), "records, for their {{reason}}"),
+            (rate("sidelog_bodies_trimmed_total"), "bodies"),
+            unit="wps",
+            width=6,
+        ),
+        panel(
+            "To be deleted",
+            ("max by (instance) (sidelog_retention_lag_seconds{SELF})", "{{instance}}"),
+            unit="s",
+            width=6,
+            text="Age of rows that retention has hidden and not yet deleted.",
+        ),
+        panel("Erased, not yet deleted", ("sum(sidelog_erasing_records{SELF})", "records"), width=6),
+        panel(
+            "Index of words",
+            (rate("sidelog_text_index_records_total"), "indexed/s"),
+            ("sum(sidelog_text_index_waiting_records{SELF})", "waiting"),
+            width=6,
+        ),
+        panel("Size of the index", ("sum(sidelog_text_index_bytes{SELF})", "bytes"), unit="bytes", width=6),
+        panel(
+            "Live streams",
+            ("sum(sidelog_tail_subscribers{SELF})", "open"),
+            (rate("sidelog_sse_events_total"), "frames/s"),
+            (rate("sidelog_tail_dropped_subscribers_total"), "dropped/s"),
+            width=6,
+        ),
+        panel(
+            "What should not happen",
+            (f"sum(increase(sidelog_spool_errors_total{{SELF}}[{RATE}]))", "errors of the spool"),
+            (f"sum(increase(sidelog_text_index_errors_total{{SELF}}[{RATE}]))", "errors of the index"),
+            (f"sum(increase(sidelog_store_replaced_total{{SELF}}[{RATE}]))", "stores replaced"),
+            (f"sum(increase(sidelog_places_removed_total{{SELF}}[{RATE}]))", "directories removed"),
+            (f"sum(increase(sidelog_metric_overflow_total{{SELF}}[{RATE}]))", "labels above their limit"),
+            width=6,
+        ),
+    ),
+)
+
+PROCESSES: Final = Row(
+    title="Processes",
+    panels=(
+        panel(
+            "CPU",
+            (f"sum by (process) (rate(process_cpu_seconds_total{{SELF}}[{RATE}]))", "{{process}}"),
+            unit="percentunit",
+            width=6,
+            text="100 % is one core.",
+        ),
+        panel(
+            "Memory",
+            ("sum by (process) (process_resident_memory_bytes{SELF})", "{{process}}"),
+            unit="bytes",
+            width=6,
+            text="Resident, rings included.",
+        ),
+        panel(
+            "Descriptors",
+            ("max by (process) (process_open_fds{SELF} / process_max_fds{SELF})", "{{process}}"),
+            unit="percentunit",
+            width=6,
+            text="Open ones, as a share of the limit.",
+        ),
+        panel(
+            "Reloads and lost lines",
+            (f"sum by (result) (increase(sidelog_reloads_total{{SELF}}[{RATE}]))", "reloads {{result}}"),
+            (f"sum by (process) (increase(sidelog_log_lines_dropped_total{{SELF}}[{RATE}]))", "lines of {{process}}"),
+            width=6,
+            text="Lines of its own log that stderr did not take.",
+        ),
+    ),
+)
+
+PIPELINE_DASHBOARD: Final = Dashboard(
+    name="pipeline",
+    title="sidelog: pipeline and ledger",
+    text="What becomes of records on their way to the store: nothing is lost without being counted here.",
+    rows=(OVERVIEW, LEDGER, PIPELINE, UPKEEP, PROCESSES),
+)

@@ -1,0 +1,149 @@
+"""What passes through: by route, by status, by endpoint, and how long it takes."""
+
+from typing import Final
+
+from deploy.dashboards.model import Choice, Dashboard, Row, heat, observations, panel, quantile, rate
+
+REQUESTS: Final = rate("sidelog_requests_total", matchers="ROUTE")
+FAILED: Final = rate("sidelog_requests_total", matchers='ROUTE, status="5xx"')
+DURATION: Final = "sidelog_request_duration_seconds"
+ENDPOINTS: Final = "sidelog_endpoint_duration_seconds"
+BY_ENDPOINT: Final = "route, method, endpoint"
+ENDPOINT: Final = "{{method}} {{endpoint}}"
+OFF: Final = "Empty unless `[admin] metrics_max_endpoints` is set."
+
+OVERVIEW: Final = Row(
+    title="Overview",
+    panels=(
+        panel("Requests", REQUESTS, kind="stat", unit="reqps", width=4),
+        panel(
+            "Failed",
+            f"({FAILED} or vector(0)) / {REQUESTS}",
+            **{"kind": "stat", "unit": "percentunit", "width": 4, "thresholds": (("orange", 0.001), ("red", 0.01))},
+            text="Share of exchanges whose status is 5xx, of the upstream or of sidelog.",
+        ),
+        panel("p50", quantile(0.5, DURATION), kind="stat", unit="s", width=4),
+        panel("p99", quantile(0.99, DURATION), kind="stat", unit="s", width=4),
+        panel("In flight", "sum(sidelog_requests_in_flight{SELF})", kind="stat", width=4),
+        panel(
+            "Sent to clients", rate("sidelog_response_bytes_total", matchers="ROUTE"), kind="stat", unit="Bps", width=4
+        ),
+    ),
+)
+
+TRAFFIC: Final = Row(
+    title="Traffic",
+    panels=(
+        panel(
+            "Requests by route",
+            (rate("sidelog_requests_total", "route", "ROUTE"), "{{route}}"),
+            unit="reqps",
+            is_stacked=True,
+        ),
+        panel(
+            "Requests by status",
+            (rate("sidelog_requests_total", "status", "ROUTE"), "{{status}}"),
+            unit="reqps",
+            is_stacked=True,
+            text="`none`: there was no response, because the client left.",
+        ),
+        panel(
+            "Requests by method",
+            (rate("sidelog_requests_total", "method", "ROUTE"), "{{method}}"),
+            unit="reqps",
+            is_stacked=True,
+        ),
+    ),
+)
+
+LATENCY: Final = Row(
+    title="Latency",
+    panels=(
+        panel("Durations", heat(DURATION), kind="heatmap", unit="s", width=12, text="Darker: more exchanges."),
+        panel(
+            "Quantiles",
+            *((quantile(q, DURATION), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)),
+            unit="s",
+            width=12,
+        ),
+        panel("p95 by route", (quantile(0.95, DURATION, "route"), "{{route}}"), unit="s"),
+        panel(
+            "p95 to the first byte",
+            (quantile(0.95, "sidelog_time_to_first_byte_seconds", "route"), "{{route}}"),
+            unit="s",
+        ),
+        panel(
+            "p95 of the upstream",
+            (quantile(0.95, "sidelog_upstream_duration_seconds", "route"), "{{route}}"),
+            unit="s",
+            text="What is above it in the panel of all routes is sidelog's own time and that of slow clients.",
+        ),
+    ),
+)
+
+BY_ENDPOINTS: Final = Row(
+    title="Endpoints",
+    panels=(
+        panel(
+            "Endpoints",
+            (f"topk(50, {observations(ENDPOINTS, BY_ENDPOINT)})", "Requests/s"),
+            (f"topk(50, {quantile(0.95, ENDPOINTS, BY_ENDPOINT)})", "p95, s"),
+            kind="table",
+            width=24,
+            text=f"The fifty with most requests, and the fifty slowest. {OFF}",
+        ),
+        panel(
+            "Most requests",
+            (f"topk(10, {observations(ENDPOINTS, BY_ENDPOINT)})", ENDPOINT),
+            unit="reqps",
+            width=12,
+            text=OFF,
+        ),
+        panel(
+            "Slowest, p95",
+            (f"topk(10, {quantile(0.95, ENDPOINTS, BY_ENDPOINT)})", ENDPOINT),
+            unit="s",
+            width=12,
+            text=OFF,
+        ),
+    ),
+)
+
+CONNECTIONS: Final = Row(
+    title="Errors and connections",
+    panels=(
+        panel(
+            "Upstream errors",
+            (rate("sidelog_upstream_errors_total", "route, reason", "ROUTE"), "{{route}}: {{reason}}"),
+            unit="reqps",
+        ),
+        panel("Refused for their key", (rate("sidelog_auth_failures_total", "code"), "{{code}}"), unit="reqps"),
+        panel(
+            "Body bytes",
+            (rate("sidelog_request_bytes_total", matchers="ROUTE"), "from clients"),
+            (rate("sidelog_response_bytes_total", matchers="ROUTE"), "to clients"),
+            unit="Bps",
+        ),
+        panel("Connections", ("sum by (side) (sidelog_connections_open{SELF})", "{{side}}")),
+        panel(
+            "Connections above a limit",
+            (rate("sidelog_connections_refused_total"), "refused"),
+            (rate("sidelog_connections_displaced_total"), "closed to make room"),
+            unit="cps",
+        ),
+        panel(
+            "Connections that never became usable",
+            (rate("sidelog_tls_failures_total", "reason"), "TLS: {{reason}}"),
+            (rate("sidelog_proxy_protocol_failures_total", "reason"), "PROXY header: {{reason}}"),
+            unit="cps",
+        ),
+    ),
+)
+
+TRAFFIC_DASHBOARD: Final = Dashboard(
+    name="traffic",
+    title="sidelog: traffic",
+    text="What passes through sidelog, by route, status and endpoint, and how long it takes.",
+    choices=(Choice(name="route", metric="sidelog_requests_total", matchers="SELF"),),
+    rows=(OVERVIEW, TRAFFIC, LATENCY, BY_ENDPOINTS, CONNECTIONS),
+)

@@ -1,0 +1,162 @@
+"""The dashboards of deploy/grafana: they are what is declared, and show what sidelog exports."""
+
+import json
+import math
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, path_of, text_of
+from deploy.dashboards.model import COLUMNS, render
+from tests.support.monitored import Monitored, monitored
+from tests.support.prometheus import Prometheus, find, scraping
+from tests.support.promql import labels_of, names_in, unknown
+from tests.support.sidelog import eventually
+
+RANGE_S: Final = 20
+VARIABLES: Final = {"$__rate_interval": f"{RANGE_S}s", "$__range": f"{RANGE_S}s"} | dict.fromkeys(
+    ("$job", "$instance", "$route", "$provider", "$model"), ".*"
+)
+"""What stands for Grafana's variables: everything, in a short time."""
+
+
+def panels() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return every panel of every file, with a name for messages."""
+    for dashboard in DASHBOARDS:
+        for panel in render(dashboard)["panels"]:
+            yield f"{dashboard.name}: {panel['title']}", panel
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Return the expressions of all panels, with variables put in."""
+    for name, panel in panels():
+        for target in panel.get("targets", ()):
+            yield name, put_in(target["expr"])
+
+
+def marks() -> Iterator[tuple[str, str]]:
+    """Return those of the marks in all panels, which are found at restarts only."""
+    for dashboard in DASHBOARDS:
+        for mark in render(dashboard)["annotations"]["list"]:
+            yield f"{dashboard.name}: {mark['name']}", put_in(mark["expr"])
+
+
+def put_in(query: str) -> str:
+    """Replace variables as Grafana does."""
+    for name, value in VARIABLES.items():
+        query = query.replace(name, value)
+    return query
+
+
+def test_the_files_are_what_is_declared() -> None:
+    """`python -m deploy.dashboards` writes them anew; nothing else lies beside them."""
+    assert {path_of(dashboard): path_of(dashboard).read_text() for dashboard in DASHBOARDS} == {
+        path_of(dashboard): text_of(dashboard) for dashboard in DASHBOARDS
+    }
+    assert {path_of(dashboard) for dashboard in DASHBOARDS} == set(FOLDER.iterdir())
+
+
+def test_panels_are_placed_without_overlap() -> None:
+    """Every cell of the grid has one panel at most, and every panel a number of its own."""
+    for dashboard in DASHBOARDS:
+        cells: set[tuple[int, int]] = set()
+        made = render(dashboard)["panels"]
+        assert [panel["id"] for panel in made] == list(range(1, len(made) + 1))
+        for panel in made:
+            at = panel["gridPos"]
+            assert at["x"] + at["w"] <= COLUMNS
+            covered = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+            assert not covered & cells, panel["title"]
+            cells |= covered
+
+
+def test_any_prometheus_can_be_chosen() -> None:
+    """No panel names a data source; what variables of Grafana a query names exist."""
+    for dashboard in DASHBOARDS:
+        made = render(dashboard)
+        variables = {each["name"] for each in made["templating"]["list"]}
+        assert made["templating"]["list"][0]["type"] == "datasource"
+        text = json.dumps(made)
+        assert set(re.findall(r'"uid": "(?!sidelog-)([^"]*)"', text)) == {"${datasource}"}
+        used = set(re.findall(r"\$\{?(\w+)", text)) - {"__rate_interval", "__range", "__all"}
+        assert used == variables
+
+
+def test_every_legend_has_its_label() -> None:
+    """What a series is called is what it was grouped by."""
+    for name, panel in panels():
+        for target in panel.get("targets", ()):
+            named = set(re.findall(r"{{(\w+)}}", target.get("legendFormat", "")))
+            assert named <= names_in(target["expr"]).grouped | {"le"}, name
+
+
+def test_names_that_do_not_exist_are_found() -> None:
+    """Metrics, with and without matchers, labels of matchers and of clauses; the test below is worth that much."""
+    known = {"sidelog_a_total": {"route"}, "sidelog_b": set[str]()}
+    good = 'sum by (route) (rate(sidelog_a_total{job="x", route=~".*"}[5m])) / on (instance) group_left () sidelog_b'
+    assert unknown(good, known) == []
+    wrong = 'sum by (method) (rate(sidelog_a_total{status="by (x)"}[5m])) / sidelog_c - sidelog_d{}'
+    assert sorted(unknown(wrong, known)) == ["by (method)", "sidelog_a_total{status}", "sidelog_c", "sidelog_d"]
+
+
+def test_every_query_is_valid(tmp_path: Path) -> None:
+    """Prometheus' own parser accepts it."""
+    rules = [
+        {"record": f"query{number}", "expr": query} for number, (_, query) in zip(count(), queries(), strict=False)
+    ]
+    assert len(rules) > 60
+    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    check = subprocess.run(
+        [find("promtool"), "check", "rules", tmp_path / "rules.json"], capture_output=True, text=True, check=False
+    )
+    assert check.returncode == 0, check.stderr + check.stdout
+
+
+def test_every_metric_and_label_exists(tmp_path: Path) -> None:
+    """A real sidelog that had traffic of all kinds exports what the panels, and the choices above them, name."""
+    with monitored(tmp_path) as pair:
+        known = labels_of(pair.exposition())
+    choices = (choice for dashboard in DASHBOARDS for choice in render(dashboard)["templating"]["list"][1:])
+    named = [query for _, query in (*queries(), *marks())]
+    named += [re.sub(r"label_values\((.*), (\w+)\)", r"sum by (\2) (\1)", choice["query"]) for choice in choices]
+    assert {query: wrong for query in named if (wrong := unknown(query, known))} == {}
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("has_native_histograms", [False, True], ids=["classic", "native"])
+def test_no_panel_is_empty(tmp_path: Path, has_native_histograms: bool) -> None:
+    """Every query finds numbers in a Prometheus that scraped a sidelog with traffic of all kinds for a while."""
+    find("prometheus")
+    with monitored(tmp_path) as pair:
+        targets = [f"127.0.0.1:{sidelog.admin_port}" for sidelog in (pair.sidelog, pair.edge)]
+        with scraping(tmp_path, *targets, has_native_histograms=has_native_histograms) as prometheus:
+            eventually(lambda: prometheus.value("sum(up)") == len(targets))
+            began_s = time.time()
+            keep_busy(pair)
+            empty = {query: name for name, query in queries() if not finds_numbers(prometheus, query, began_s)}
+    assert empty == {}
+
+
+def keep_busy(pair: Monitored) -> None:
+    """Make traffic for as long as the panels look back."""
+    deadline = time.monotonic() + RANGE_S
+    with pair.live_stream():
+        for seed in count(2):
+            pair.make_traffic(seed)
+            if time.monotonic() > deadline:
+                return
+
+
+def finds_numbers(prometheus: Prometheus, query: str, began_s: float) -> bool:
+    """Whether a query has a number at any time since; a division by a rate of zero is none."""
+    found = prometheus.ask("query_range", query=query, start=f"{began_s}", end=f"{time.time()}", step="1")
+    return any(
+        "histograms" in series or any(math.isfinite(float(value)) for _, value in series["values"])
+        for series in found["result"]
+    )
