@@ -20,10 +20,10 @@ from api.native.messages import archived_messages
 from api.native.projection import detail_json, record_json, usage_json
 from api.native.tool_calls import project_call
 from api.services import Services, services_of
+from api.stream.interest import Interest
 from api.stream.streams import serve_stream
-from api.stream.tail import Interest
 from storage.query import Filter, RecordQuery, matches
-from storage.record import Body, Entry, Record, ToolCall, format_id
+from storage.record import Body, Entry, Payload, Record, ToolCall, format_id
 from storage.tools import ToolStorage
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -88,15 +88,21 @@ def select_in_flight(filter: Filter, entries: list[Entry], limit: int) -> list[E
 async def stream(request: web.Request) -> web.StreamResponse:
     """Stream records as they are stored; a client that resumes gets those it has missed."""
     services = services_of(request)
-    refuse_unknown(request.query, FILTER_PARAMETERS | {"lastEventId"})
+    refuse_unknown(request.query, FILTER_PARAMETERS | {"lastEventId", "fields"})
     filter = read_filter(request.query, services.now_us())
-    interest = Interest(encode_record, filter, frozenset(("record",)))
+    names = read_fields(request.query)
+    encode_entry = partial(_encode_entry, names) if names else None
+    interest = Interest(encode_record, filter, frozenset(("record",)), encode_entry)
     return await serve_stream(request, services.streams, services.principal, interest)
 
 
 def encode_record(record: Record) -> list[tuple[int, str, bytes]]:
     """Write a record for the tail, under the id of its newer entry, so that both streams count alike."""
     return [(2 * record.seq, "record", _ENCODER.encode(record_json(record)))]
+
+
+def _encode_entry(names: Sequence[str], record: Record, payload: Payload | None) -> list[tuple[int, str, bytes]]:
+    return [(2 * record.seq, "record", _ENCODER.encode(_row(names, Entry(record, payload))))]
 
 
 def _in_flight(services: Services, query: RecordQuery) -> list[Entry]:

@@ -299,7 +299,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "store is still deleting them; `wait_s` waits for it, `erasing_records` of `/api/status` tells the rest.",
     ),
     ("GET", "/api/records/stream"): Operation(
-        {**FILTERS, **RESUME}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
+        {**FILTERS, **RESUME, "fields": FIELDS}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
     ),
     ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),

@@ -14,17 +14,18 @@ its interest's entries in rising id, each once; what retention has removed befor
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from api.stream.interest import EncodeEntry, Interest
 from api.stream.sse import encode_event
 from api.stream.tail_ring import Encode, Frame, TailRing, encode_frames
 from storage.base import Storage
 from storage.query import EVERYTHING, Filter, RecordQuery, matches
-from storage.record import Batch
+from storage.record import Batch, Payload, Record
 
 TICK_S: Final = 0.1
 SLICE_S: Final = 0.001
@@ -37,18 +38,10 @@ MAX_RING_BYTES: Final = 32 * 1024 * 1024
 BACKFILL_RECORDS: Final = 200
 """Records of one look into the store: 2 ms of decoding on its thread."""
 
+PAYLOAD_RECORDS: Final = 50
+"""Heads and bodies that are in memory at a time: 8 MiB at the very worst."""
+
 _EVERY_RECORD: Final = Filter(kind="all")
-
-
-@dataclass(frozen=True, slots=True)
-class Interest:
-    """What a subscriber wants. Equal interests share their buffers."""
-
-    encode: Encode
-    filter: Filter
-    """With the credential's scope in it."""
-    kinds: frozenset[str]
-    """Kinds of frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +237,7 @@ class Tail:
         if seq > self._published_seq:
             return []
         first_seq, last_seq = self._ring.first_seq, self._ring.last_seq
-        if interest.filter.needs_more_than_records:
+        if interest.reads_store:
             return await self._read_store(interest, after_id, self._published_seq)
         if first_seq is None or last_seq is None or seq > last_seq:
             return await self._read_store(interest, after_id, self._published_seq)
@@ -280,14 +273,26 @@ class Tail:
         page = await self._storage.select(RecordQuery(filter=filter, order="asc", limit=BACKFILL_RECORDS))
         chunks = []
         joined = _Joined(after_id, interest.kinds)
-        for record in page.records:
-            joined.add(record.seq, encode_frames(record, interest.encode, self.offset))
+        async for record, frames in self._frames(interest, page.records):
+            joined.add(record.seq, frames)
             if joined.is_full:
                 chunks.append(joined.chunk())
                 joined = _Joined(2 * record.seq, interest.kinds)
                 await asyncio.sleep(0)
         joined.add(until_seq if page.next_after is None else page.next_after, ())
         return [*chunks, joined.chunk()]
+
+    async def _frames(
+        self, interest: Interest, records: Sequence[Record]
+    ) -> AsyncIterator[tuple[Record, tuple[Frame, ...]]]:
+        for start in range(0, len(records), PAYLOAD_RECORDS):
+            step = records[start : start + PAYLOAD_RECORDS]
+            encode = interest.encode
+            if interest.encode_entry is not None:
+                payloads = await self._storage.payloads([record.seq for record in step])
+                encode = _encoder(interest.encode_entry, payloads)
+            for record in step:
+                yield record, encode_frames(record, encode, self.offset)
 
     def _gap(self, interest: Interest, after_id: int, last_seq: int) -> Chunk:
         """Tell what retention removed; how many records there were is not a scoped reader's business."""
@@ -325,7 +330,8 @@ class Tail:
         first_seq = self._ring.first_seq
         if first_seq is None:
             return True
-        encoders = {subscriber.interest.encode for subscriber in self.subscribers.values()}
+        interests = (subscriber.interest for subscriber in self.subscribers.values())
+        encoders = {interest.encode for interest in interests if not interest.reads_store}
         ends_s = time.perf_counter() + SLICE_S
         for slot in self._ring.since(max(self._published_seq + 1, first_seq), target_seq):
             if slot.frames.keys() >= encoders:
@@ -340,6 +346,10 @@ class Tail:
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+def _encoder(encode: EncodeEntry, payloads: Mapping[int, Payload]) -> Encode:
+    return lambda record: encode(record, payloads.get(record.seq))
 
 
 class _Joined:

@@ -1,7 +1,7 @@
 """The commands that read records: get, query, tail, stats, export. What they do is in `proxy/cli/commands/`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Option
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from proxy.cli.commands.client import Client
 
 records_app = typer.Typer()
-
-NO_CELLS: Final = "{}: new records are streamed without heads and bodies; `sidelog query --fields` shows them"
 
 Ndjson = Annotated[bool, Option("--json", metavar="", help="Print one JSON object per line.")]
 
@@ -88,9 +86,7 @@ def query(
         filters, order = views.applied(found, filters), order or found["order"]
         fields = fields or views.fields_of(found)
     view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone_of(utc))
-    parameters = with_offsets(filters, view.zone) | ({"order": order} if order else {})
-    if view.cell_fields:
-        parameters["fields"] = ",".join(view.cell_fields)
+    parameters = with_offsets(filters, view.zone) | ({"order": order} if order else {}) | view.asked
     return records.query(admin, parameters, limit, view, as_json=as_json)
 
 
@@ -115,9 +111,7 @@ def tail(
     from proxy.cli.commands.zone import with_offsets, zone_of
 
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone_of(utc))
-    if view.cell_fields:
-        raise typer.BadParameter(NO_CELLS.format(view.cell_fields[0]))
-    return command.run(admin, with_offsets(filters, view.zone), view, as_json=as_json)
+    return command.run(admin, with_offsets(filters, view.zone) | view.asked, view, as_json=as_json)
 
 
 @records_app.command()

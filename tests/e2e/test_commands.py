@@ -111,16 +111,18 @@ def test_tail_survives_a_restart_without_loss(tmp_path: Path, upstream: str) -> 
 
 
 def test_a_live_list_ends_with_its_reader(tmp_path: Path, upstream: str) -> None:
-    """`sidelog tail | head -1` is over once head is, although nothing more is recorded."""
+    """`sidelog tail | head -1` is over once head is, though nothing more is recorded; headers are among its fields."""
     with Sidelog(tmp_path / "data", upstream) as sidelog:
         command = [sys.executable, "-m", "proxy", "tail", "--data-dir", str(sidelog.data_dir)]
+        command += ["--fields", "path,request_header.connection"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             seen = threading.Event()
+            lines: list[bytes] = []
 
             def read_line(stream: IO[bytes]) -> None:
-                stream.readline()
+                lines.append(stream.readline())
                 seen.set()
 
             reader = threading.Thread(target=read_line, args=(process.stdout,))
@@ -128,6 +130,7 @@ def test_a_live_list_ends_with_its_reader(tmp_path: Path, upstream: str) -> None
             while not seen.wait(0.1):
                 fetch(sidelog, "/users/1")
             reader.join()
+            assert lines == [b"/users/1  close\n"]
             process.stdout.close()
             assert process.wait(30) == 141
             assert process.stderr.read() == b""

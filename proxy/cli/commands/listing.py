@@ -55,9 +55,10 @@ class View:
     """None: the machine's."""
 
     @property
-    def cell_fields(self) -> tuple[str, ...]:
-        """Those columns that are read of heads and bodies: the API must be asked for them."""
-        return tuple(name for name in self.fields if is_cell_field(name))
+    def asked(self) -> dict[str, str]:
+        """What the API must be asked for: columns that are read of heads and bodies."""
+        names = ",".join(filter(is_cell_field, self.fields))
+        return {"fields": names} if names else {}
 
     def columns(self, out: "Console") -> tuple[str, ...]:
         return self.fields or (WIDE if self.is_wide or out.width >= WIDE_COLUMNS else NARROW)

@@ -12,9 +12,9 @@ from aiohttp import ClientResponse
 from api.access.stream_limits import StreamLimits
 from api.services import Services
 from api.stream.tail import Tail
-from storage.record import Record
+from storage.record import Batch, Entry, Record
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_event, make_record
+from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
 from tests.support.sse import SseEvent, SseReader
 
 ENTRIES = "/api/proxy-logs/_logs/stream"
@@ -113,6 +113,30 @@ async def test_records_are_streamed_whole(world: World, client: Client) -> None:
         assert ids(events) == [2, 6]
         listed = await (await client.get("/api/records?order=asc", headers=BEARER)).json()
         assert [json.loads(event.data) for event in events] == listed["records"]
+
+
+async def test_streamed_records_have_the_fields_asked_for(world: World, client: Client) -> None:
+    """As a list has them, also behind a resume, and of more records than are read at a time."""
+    body = make_payload(make_body(b'{"user": {"id": 42}}'))
+    entries = [Entry(make_record(1), body), Entry(make_event(2)), *(Entry(make_record(n), body) for n in range(3, 120))]
+    fields = "body.user.id,request_header.x-a"
+    async with opened(client, RECORDS, fields=fields) as stream:
+        batch = Batch("side-1", entries)
+        assert world.tail is not None
+        world.tail.on_commit(batch, await world.storage.commit(batch))
+        events = await stream.next(118)
+    path = f"/api/records?order=asc&limit=1000&fields={fields}"
+    listed = (await (await client.get(path, headers=BEARER)).json())["records"]
+    assert [json.loads(event.data) for event in events] == listed
+    assert listed[0]["fields"]["body.user.id"] == {"value": "42", "state": "known", "is_cut": False}
+    async with opened(client, RECORDS, OFFSET + ids(events)[-3], fields=fields) as stream:
+        assert [json.loads(event.data) for event in await stream.next(2)] == listed[-2:]
+
+
+async def test_a_stream_refuses_what_is_no_field(client: Client) -> None:
+    response = await client.get(f"{RECORDS}?fields=status", headers=BEARER)
+    assert response.status == 400
+    assert "fields is 'status', expected names such as header.x-tenant" in (await response.json())["detail"]
 
 
 @pytest.mark.parametrize("how", ["header", "query"])

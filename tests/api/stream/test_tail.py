@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from api.dialects.entries import encode_entries
 from api.native.records import encode_record
-from api.stream.tail import Interest, Subscriber, Tail
+from api.stream.interest import Interest
+from api.stream.tail import Subscriber, Tail
 from storage.query import EVERYTHING, Filter, Page, RecordQuery, Scope, matches
 from storage.record import Record
 from tests.api.samples import make_batch, make_event, make_record
@@ -26,6 +27,7 @@ INTERESTS = [
     Interest(encode_entries, Filter(kind="all", scope=Scope(projects=("proj_b",))), ENTRY_KINDS),
     Interest(encode_record, Filter(kind="exchange", projects=("proj_a",)), frozenset(("record",))),
     Interest(encode_record, Filter(kind="all"), frozenset(("record",))),
+    Interest(encode_record, Filter(kind="all"), frozenset(("record",)), lambda record, payload: encode_record(record)),
 ]
 OFFSET = 70_000
 

@@ -214,12 +214,3 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.cli.commands.version.run", broken)
     with pytest.raises(RuntimeError, match="bug: broken"):
         app.main(["version"])
-
-
-def test_tail_says_where_headers_and_bodies_are(capsys: pytest.CaptureFixture[str]) -> None:
-    """A stream has none; the message names the field, the reason and the command that shows them."""
-    given = ("--url", "http://127.0.0.1:9", "--token", "t")
-    assert app.main(["tail", "--fields", "time,header.x-tenant", *given]) == 2
-    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert "header.x-tenant: new records are streamed without heads and bodies" in said
-    assert "`sidelog query --fields` shows them" in said

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from api.access.snapshot_cursor import SnapshotCursors, SnapshotPosition
 from api.native.records import encode_record
-from api.stream.tail import Interest, Tail
+from api.stream.interest import Interest
+from api.stream.tail import Tail
 from proxy.collector.tail_offset import (
     MARGIN,
     MARK_NAME,

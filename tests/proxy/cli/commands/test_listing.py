@@ -117,7 +117,8 @@ def test_every_member_of_the_json_is_a_field() -> None:
 def test_headers_and_places_in_bodies_are_columns() -> None:
     """With their value, or why there is none; the API is asked for those and no others."""
     view = View(fields=("status", "header.x", "body.a", "body.b"))
-    assert view.cell_fields == ("header.x", "body.a", "body.b")
+    assert view.asked == {"fields": "header.x,body.a,body.b"}
+    assert View(fields=("status",)).asked == {}
     shown = {
         "header.x": {"value": "=1", "state": "known", "is_cut": False},
         "body.a": {"value": None, "state": "not_json", "is_cut": False},

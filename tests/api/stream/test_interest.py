@@ -1,0 +1,14 @@
+"""What subscribers of the tail want."""
+
+from api.native.records import encode_record
+from api.stream.interest import Interest
+from storage.query import Filter
+
+KINDS = frozenset(("record",))
+
+
+def test_heads_and_bodies_are_read_where_they_are_asked_for() -> None:
+    """By frames that show them, or by a search of them; anything else is served from the ring."""
+    assert not Interest(encode_record, Filter(levels=("warn",)), KINDS).reads_store
+    assert Interest(encode_record, Filter(text="needle"), KINDS).reads_store
+    assert Interest(encode_record, Filter(), KINDS, lambda record, payload: encode_record(record)).reads_store
