@@ -1,8 +1,8 @@
 """Serving a stream of the tail over HTTP: resume, frames, heartbeats, and the end of clients that take nothing.
 
 A client that is slow holds a place and at most one chunk; nobody waits for it. One that takes no bytes for `stall_s` is
-closed: by the kernel, which gives up on data that is not acknowledged (TCP_USER_TIMEOUT), or here, when our own buffer
-does not shrink. A client that left is noticed by the next write, or within `CHECK_INTERVAL_S`.
+closed here, when our own buffer does not shrink, and `KERNEL_LATER_S` later by the kernel, which gives up on data that
+is not acknowledged (TCP_USER_TIMEOUT). A client that left is noticed by the next write, or within `CHECK_INTERVAL_S`.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from storage.errors import StorageUnavailable
 
 CHECK_INTERVAL_S: Final = 1.0
 """How often an idle stream checks whether its client is still there."""
+KERNEL_LATER_S: Final = 10.0
+"""How much later than we the kernel closes a stream: whom we close is counted."""
 RETRY_MS: Final = 2000
 _HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", "Content-Type": "text/event-stream"}
 
@@ -156,7 +158,7 @@ class _Stream:
         transport = self._request.transport
         sock = None if transport is None else transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self._stall_s * 1000))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round((self._stall_s + KERNEL_LATER_S) * 1000))
 
 
 class _ProgressWatch:
