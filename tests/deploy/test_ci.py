@@ -105,6 +105,14 @@ def test_sudo_is_used_by_other_users(tmp_path: Path) -> None:
     assert calls[3].endswith(" prometheus")
 
 
+def test_without_the_headless_shell_the_whole_browser_is_enough(tmp_path: Path) -> None:
+    """It only takes less CPU: where it cannot be installed, that is said, and the tests run."""
+    tools = tuple({*TOOLS} - {"chromium-headless-shell"})
+    code, said, calls = Machine(tmp_path, tools, 1000).run()
+    assert (code, calls) == (7, STEPS), said
+    assert "no headless shell" in said
+
+
 def test_without_rights_it_says_so(tmp_path: Path) -> None:
     """Neither root nor sudo, and something is missing: the first problem ends it."""
     code, said, calls = Machine(tmp_path, ("make", "git", "node", "chromium", "python3"), 1000).run()
