@@ -1,4 +1,4 @@
-"""What the processes say of themselves: lines of their logs that nobody read, reloads, rings that nobody reads."""
+"""What the processes say of themselves: lines of logs that nobody read, reloads, unread rings, connections shed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,3 +29,12 @@ def process_families(totals: ProcessTotals) -> Iterator[Metric]:
     text = "Directories and files that were removed while sidelog ran, by place."
     yield counters("places_removed", text, ["place"], keyed(totals.places_removed))
     yield gauge("rings_unread", "Workers that push into rings nobody reads.", totals.rings_unread)
+
+
+def port_families(closed: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
+    """Return how many connections the collector's own ports closed; `closed`: port → reason → connections."""
+    values: dict[tuple[str, ...], int] = {
+        (port, reason): count for port, reasons in closed.items() for reason, count in reasons.items()
+    }
+    text = "Connections of sidelog's own ports that were closed at a deadline or for want of room, by reason."
+    yield counters("admin_connections_closed", text, ["port", "reason"], values)

@@ -6,7 +6,7 @@ caller.
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from api.access.endpoint_names import EndpointNames
@@ -15,12 +15,13 @@ from api.access.principal import Credential, Credentials, Principal
 from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
+from api.metrics.process_metrics import port_families
 from api.middleware import unreadable_response
 from api.open_app import make_open_app
 from api.services import RouteInfo, Services
 from api.stream.streams import StreamServices
 from proxy.collector.admin_token import AdminToken
-from proxy.network.http_port import http_port
+from proxy.network.http_port import HttpPort, http_port
 from proxy.process.data_dir import DataDir, read_state, update_state
 from proxy.process.tls import server_context
 from proxy.process.version import VERSION
@@ -45,11 +46,16 @@ async def admin_port(
     services = _services(settings, data, plane)
     tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
     remember_server_name(tls)
-    async with (
-        http_port(make_app(services), listener, unreadable_response, tls=tls),
-        _open_port(services, metrics, has_metrics=True),
-        _open_port(services, health, has_metrics=False),
-    ):
+    ports: dict[str, HttpPort] = {}
+    plane.metrics.watch(lambda: port_families({name: port.closed for name, port in ports.items()}))
+    async with AsyncExitStack() as stack:
+        admin = http_port(make_app(services), listener, unreadable_response, tls=tls)
+        ports["admin"] = await stack.enter_async_context(admin)
+        for name, its_listener in (("metrics", metrics), ("health", health)):
+            if its_listener is not None:
+                app = make_open_app(services, has_metrics=name == "metrics")
+                port = http_port(app, its_listener, unreadable_response, shutdown_timeout_s=1.0)
+                ports[name] = await stack.enter_async_context(port)
         yield
 
 
@@ -106,13 +112,3 @@ def credentials_of(settings: Settings, admin_token: AdminToken) -> Credentials:
 
 def scope_of(source: TokenSettings | AdminHostSettings) -> Scope:
     return Scope(projects=source.projects, containers=source.containers, clients=source.clients)
-
-
-@asynccontextmanager
-async def _open_port(services: Services, listener: socket.socket | None, *, has_metrics: bool) -> AsyncIterator[None]:
-    if listener is None:
-        yield
-        return
-    app = make_open_app(services, has_metrics=has_metrics)
-    async with http_port(app, listener, unreadable_response, shutdown_timeout_s=1.0):
-        yield

@@ -34,6 +34,8 @@ BODY_S: Final = 30.0
 STALL_S: Final = 60.0
 """Without a byte taken of a response."""
 CHECK_EVERY_S: Final = 1.0
+REASONS: Final = ("displaced", "full", "head", "body", "stall")
+"""Why a connection was closed: to make room for a new one, as a new one for which there was none, at a deadline."""
 
 Refuse = Callable[[int, str], web.StreamResponse]
 """Makes the response to what is no request: status, and what is wrong."""
@@ -70,6 +72,8 @@ class HttpPort:
         self.refuse = refuse
         self.connections: dict[_Connection, None] = {}
         """Oldest first."""
+        self.closed = dict.fromkeys(REASONS, 0)
+        """By reason."""
         self._max_connections = min(MAX_CONNECTIONS, max_client_connections() // 3)  # there are two such ports
         self._server = runner.server
         self._tls = tls
@@ -84,15 +88,16 @@ class HttpPort:
             self._timer.cancel()
         for connection in list(self.connections):
             if connection.transport is None:
-                connection.end()
+                connection.opening.cancel()
 
     def _accept(self, accepted: socket.socket) -> None:
         if len(self.connections) >= self._max_connections:
             waiting = next((c for c in self.connections if c.is_waiting), None)
             if waiting is None:
+                self.closed["full"] += 1
                 accepted.close()
                 return
-            waiting.end()
+            waiting.end("displaced")
             self.connections.pop(waiting, None)
         connection = _Connection(self, self._server, self._loop)
         self.connections[connection] = None
@@ -137,7 +142,9 @@ class _Connection(web.RequestHandler):
         """Whether it is the client's turn to ask for something."""
         return self._current_request is None and not self._request_in_progress and not self._messages
 
-    def end(self) -> None:
+    def end(self, reason: str) -> None:
+        """Close it, counted by one of `REASONS`."""
+        self._port.closed[reason] += 1
         if self.transport is None:
             self.opening.cancel()
         else:
@@ -148,7 +155,7 @@ class _Connection(web.RequestHandler):
         if self.is_waiting:
             self._was_sending = False
             if self._request_count == 0 and now_s - self._since_s >= HEAD_S:
-                self.end()
+                self.end("head")
             return
         if not self._was_sending:
             self._was_sending = True
@@ -156,13 +163,13 @@ class _Connection(web.RequestHandler):
         request, transport = self._current_request, self.transport
         if request is not None and not request.content.is_eof():
             if now_s - self._since_s >= BODY_S:
-                self.end()
+                self.end("body")
         elif transport is not None:
             unsent = unsent_bytes(transport)
             if not unsent or unsent < self._unsent_bytes:
                 self._since_s = now_s
             elif now_s - self._since_s >= STALL_S:
-                self.end()
+                self.end("stall")
             self._unsent_bytes = unsent
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -1,7 +1,7 @@
 """What the processes say of themselves is in the exposition."""
 
 from api.metrics.metrics import Metrics
-from api.metrics.process_metrics import ProcessTotals, process_families
+from api.metrics.process_metrics import ProcessTotals, port_families, process_families
 from tests.api.metrics.test_metrics import samples
 
 
@@ -23,3 +23,13 @@ def test_every_process_has_its_value() -> None:
     assert read["sidelog_rings_unread",] == 1
     assert read["sidelog_places_removed_total", "data directory"] == 4
     assert read["sidelog_batch_records_count",] == 0
+
+
+def test_ports_have_every_reason_from_the_start() -> None:
+    """By port and reason."""
+    metrics = Metrics()
+    metrics.watch(lambda: port_families({"admin": {"displaced": 3, "head": 0}, "metrics": {"head": 1}}))
+    read = samples(metrics.render("", None)[0].decode())
+    name = "sidelog_admin_connections_closed_total"
+    found = {key[1:]: value for key, value in read.items() if key[0] == name}
+    assert found == {("admin", "displaced"): 3, ("admin", "head"): 0, ("metrics", "head"): 1}

@@ -77,11 +77,16 @@ async def answered(client: socket.socket) -> bytes:
     return await asyncio.get_running_loop().sock_recv(client, 65536)
 
 
+def counted(port: HttpPort) -> dict[str, int]:
+    """The reasons for which it closed connections."""
+    return {reason: count for reason, count in port.closed.items() if count}
+
+
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines of a moment."""
-    for name in ("HEAD_S", "BODY_S", "STALL_S", "IDLE_S"):
-        monkeypatch.setattr(module, name, 0.2)
+    for name, value_s in {"HEAD_S": 0.2, "BODY_S": 0.2, "STALL_S": 0.2, "IDLE_S": 0.4}.items():
+        monkeypatch.setattr(module, name, value_s)
     monkeypatch.setattr(module, "CHECK_EVERY_S", 0.02)
 
 
@@ -92,6 +97,7 @@ async def test_who_says_nothing_or_not_all_is_closed(quick: None, world: World, 
     """A head and a body have an end."""
     assert await ended(await world.connect(sent)) == b""
     assert not world.port.connections
+    assert counted(world.port) == {"body" if sent.startswith(b"POST") else "head": 1}
 
 
 async def test_an_idle_connection_is_closed(quick: None, world: World) -> None:
@@ -114,6 +120,7 @@ async def test_a_stream_lasts_as_long_as_it_is_taken(quick: None, world: World) 
     while len(world.port.connections) == 2:
         assert await answered(client)
     assert await ended(stalled)
+    assert counted(world.port) == {"stall": 1}
 
 
 async def test_the_longest_silence_gives_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +134,7 @@ async def test_the_longest_silence_gives_way(world: World, monkeypatch: pytest.M
         assert await answered(stream)
     assert await ended(await world.connect(GET)) == b""
     assert len(world.port.connections) == 3
+    assert counted(world.port) == {"displaced": 4, "full": 1}
 
 
 @pytest.mark.parametrize(
