@@ -5,12 +5,14 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
+from proxy.ring.inflight import HEAD_BYTES
+from tests.e2e.test_keys import Service, World
 from tests.support.kills import ROOM, VICTIMS, kill_rounds
 from tests.support.load import PAUSE_S, Load
 from tests.support.sidelog import Sidelog, eventually
@@ -82,6 +84,67 @@ def test_a_long_request_of_a_killed_worker_leaves_a_record(tmp_path: Path) -> No
         sidelog.kill_all()
         sidelog.start()
         assert sidelog.settled_ledger()["received"] >= 1
+
+
+OWNED = """
+[proxy]
+trusted_proxies = ["127.0.0.1"]
+[[routes]]
+id = "keyed"
+path = "/keyed/"
+upstream = "{upstream}"
+auth = "optional"
+project = "of-route"
+[[routes]]
+id = "named"
+path = "/named/"
+upstream = "{upstream}"
+project_header = "x-project"
+project = "of-route"
+"""
+
+
+def test_what_a_killed_worker_left_belongs_to_whom_it_did(tmp_path: Path) -> None:
+    """To the project of its key or of a trusted proxy, named behind all that is kept of a head, not to the route's."""
+
+    def answer(connection: socket.socket, number: int) -> None:
+        while head := read_head(connection):
+            if b"/slow" in head:
+                connection.recv(1)
+                return
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with scripted(answer) as url:
+        config = tmp_path / "sidelog.toml"
+        config.write_text(OWNED.format(upstream=url))
+        with (
+            Sidelog(tmp_path / "data", url, "--config", str(config), "--workers", "2") as sidelog,
+            ExitStack() as open_,
+        ):
+            world = World(sidelog, Service())
+            secret = world.create(project="of-key")["secret"]
+            world.becomes("/keyed/ready", secret, (200, None))
+            filler = {"X-Filler": "x" * 2 * HEAD_BYTES}
+            for path, fields in (
+                ("/keyed/slow", {"api-key": secret}),
+                ("/named/slow", {"X-Project": "of-header"}),
+                ("/named/slow-too", {}),
+            ):
+                client = open_.enter_context(closing(HTTPConnection("127.0.0.1", sidelog.port)))
+                client.request("GET", path, headers=filler | fields)
+            whose = {"/keyed/slow": "of-key", "/named/slow": "of-header", "/named/slow-too": "of-route"}
+
+            def in_flight() -> dict[str, str]:
+                rows = sidelog.api("/api/records?in_flight=true&path=slow")["records"]
+                return {row["path"]: row["project"] for row in rows if row["in_flight"]}
+
+            eventually(lambda: in_flight() == whose)
+            for pid in sidelog.pids("proxy.worker"):
+                os.kill(pid, signal.SIGKILL)
+            eventually(lambda: len(sidelog.records("outcome=worker_lost")) == 3)
+            lost = sidelog.records("outcome=worker_lost")
+            assert {row["path"]: row["project"] for row in lost} == whose
+            assert [row["path"] for row in sidelog.records("project=of-route&path=slow")] == ["/named/slow-too"]
 
 
 def test_sigterm_under_load_ends_cleanly(tmp_path: Path, upstream: str) -> None:
