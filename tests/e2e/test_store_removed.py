@@ -1,0 +1,112 @@
+"""What becomes of records when somebody removes or moves what they are kept in; each loss has its number."""
+
+import os
+import shutil
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sidelog import Sidelog, await_pids, eventually
+from tests.support.upstream import running, service
+from tests.support.wide import wide
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    """An ordinary service."""
+    with running(service()) as url:
+        yield url
+
+
+def ask(sidelog: Sidelog, count: int) -> set[str]:
+    """Make requests; return the ids of their records."""
+    ids = set()
+    for _ in range(count):
+        with urllib.request.urlopen(f"{sidelog.url}/bytes/1", timeout=60) as response:
+            ids.add(response.headers["X-Sidelog-Id"])
+    return ids
+
+
+def stored(sidelog: Sidelog) -> set[str]:
+    """The ids of all exchanges in the store."""
+    return {record["id"] for record in sidelog.records()}
+
+
+def gaps(sidelog: Sidelog) -> list[dict[str, Any]]:
+    """What the gap events say."""
+    return [event["data"] for event in sidelog.records("kind=event") if event["name"] == "gap"]
+
+
+@pytest.mark.parametrize("workers", [wide("1"), "2"])
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_a_store_removed_under_a_running_sidelog_is_told(
+    tmp_path: Path, upstream: str, what: str, workers: str
+) -> None:
+    """Log, status, metric and an event say so, and how many records were in it; what comes later is stored anew."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", workers) as sidelog:
+        asked = ask(sidelog, 20)
+        sidelog.settled_ledger()
+        if what == "file":
+            for path in sidelog.data_dir.glob("sidelog.db*"):
+                path.unlink()
+        else:
+            shutil.rmtree(sidelog.data_dir)
+
+        def is_told() -> list[dict[str, Any]]:
+            asked.update(ask(sidelog, 1))
+            try:
+                return gaps(sidelog)
+            except OSError:  # neither token nor store are there for a moment
+                return []
+
+        (gap,) = eventually(is_told)
+        ledger = sidelog.settled_ledger()
+        lost = asked - stored(sidelog)
+        assert (gap["reason"], gap["count"]) == ("store_removed", len(lost))
+        assert ledger["received"] == len(asked) + 1
+        assert sidelog.api("/api/status")["storage"]["replaced"] == {"damaged": 0, "removed": 1}
+        assert "the file of the store was removed while sidelog ran, its records are lost" in sidelog.log
+        assert sidelog.ready_answer()["ready"]
+        assert sidelog.ready_answer()["degraded"] is (what == "directory")
+    with sidelog:
+        assert asked - stored(sidelog) == lost
+        assert sidelog.settled_ledger()["dropped"] == {}
+
+
+def crash_with_full_rings(sidelog: Sidelog) -> set[str]:
+    """Kill all processes while the collector has stood still for a while; return what the rings hold."""
+    (collector,) = await_pids(sidelog, "proxy.collector")
+    sidelog.settled_ledger()
+    os.kill(collector, signal.SIGSTOP)
+    asked = ask(sidelog, 20)
+    sidelog.kill_all()
+    return asked
+
+
+def test_a_data_directory_moved_after_a_crash_finds_its_rings(tmp_path: Path, upstream: str) -> None:
+    """They are named by the directory, not by where it was."""
+    sidelog = Sidelog(tmp_path / "data", upstream, "--workers", "2")
+    with sidelog:
+        asked = ask(sidelog, 5)
+        asked |= crash_with_full_rings(sidelog)
+        moved = Sidelog(tmp_path / "moved", upstream)
+        sidelog.data_dir.rename(moved.data_dir)
+        with moved:
+            eventually(lambda: asked <= stored(moved))
+            assert moved.settled_ledger()["dropped"] == {}
+        sidelog.data_dir.mkdir()
+        sidelog.start()
+
+
+def test_a_data_directory_deleted_after_a_crash_leaves_a_count(tmp_path: Path, upstream: str) -> None:
+    """Its rings are nobody's: they are taken away, and the next start says how many records were in them."""
+    with Sidelog(tmp_path / "data", upstream, "--workers", "2") as sidelog:
+        asked = crash_with_full_rings(sidelog)
+        shutil.rmtree(sidelog.data_dir)
+        sidelog.start()
+        assert f"rings that nobody came back for are removed, and at least {len(asked)} records in them" in sidelog.log
+        assert sidelog.settled_ledger()["received"] == 0
