@@ -138,16 +138,20 @@ def test_rings_whose_directory_was_removed_are_read_on(tmp_path: Path, upstream:
         assert (ledger["received"], ledger["dropped"]) == (ledger["stored"], {})
 
 
-def test_without_a_worker_it_is_not_ready(tmp_path: Path, upstream: str) -> None:
+@pytest.mark.parametrize("workers", [wide("1"), "2"])
+def test_without_a_worker_it_is_not_ready(tmp_path: Path, upstream: str, workers: str) -> None:
     """None can be started for a while; when one can again, all is well."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
         f"if 'proxy.worker' in sys.orig_argv and os.path.exists({str(tmp_path / 'stop')!r}):\n"
         "    os._exit(1)\n"
     )
-    with Sidelog(tmp_path / "data", upstream, environ={"PYTHONPATH": str(tmp_path)}) as sidelog:
+    environ = {"PYTHONPATH": str(tmp_path)}
+    with Sidelog(tmp_path / "data", upstream, "--workers", workers, environ=environ) as sidelog:
         (tmp_path / "stop").touch()
-        kill(sidelog, "proxy.worker")
+        for pid in sidelog.pids("proxy.worker"):
+            assert sidelog.ready_answer()["ready"]
+            os.kill(pid, signal.SIGKILL)
         eventually(lambda: not sidelog.ready_answer()["ready"])
         assert health(sidelog) == (1, "not ready: no worker accepts connections\n")
         (tmp_path / "stop").unlink()
@@ -196,6 +200,30 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         # It is asked, and answers, as soon as there is something in the store that replaced the other.
         eventually(lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
         await_more(load.completed, 20)
+
+
+def test_two_in_one_place_keep_their_own(tmp_path: Path, upstream: str) -> None:
+    """One is killed with records in its rings and started again beside the other: each has what it was asked, once."""
+    with (
+        Sidelog(tmp_path / "one", upstream, "--workers", "2") as one,
+        Sidelog(tmp_path / "two", upstream, "--workers", "2") as two,
+        Load(one.port, pause_s=PAUSE_S) as load,
+        Load(two.port, pause_s=PAUSE_S) as beside,
+    ):
+        assert rings_of(one).parent == rings_of(two).parent
+        await_more(load.completed, 50)
+        (collector,) = await_pids(one, "proxy.collector")
+        os.kill(collector, signal.SIGSTOP)
+        await_more(load.completed, 50)
+        one.kill_all()
+        await_more(beside.completed, 50)
+        kill(two, "proxy.collector")
+        one.start()
+        await_more(load.completed, 50)
+        load.stop()
+        beside.stop()
+        check_accounts(one, load.completed)
+        check_accounts(two, beside.completed)
 
 
 KILLS = int(os.environ.get("SIDELOG_TEST_KILLS", "100"))
