@@ -359,7 +359,7 @@ def gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily("sidelog_" + name, text, value=value)
 
 
-def gauges(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
+def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily("sidelog_" + name, text, labels=[label])
     for key, value in values.items():
         family.add_metric([key], value)

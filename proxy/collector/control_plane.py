@@ -18,6 +18,7 @@ from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.call_metrics import conversation_families
 from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.metrics import DURATIONS, Metrics, StoreStatus
+from api.metrics.otel_metrics import ExportStatus, otel_families
 from api.metrics.process_metrics import process_families
 from api.metrics.process_usage import usage_families
 from api.metrics.text_index_metrics import text_index_families
@@ -38,6 +39,8 @@ from proxy.collector.watch.status import StatusView, process_ids, process_totals
 from proxy.collector.watch.workers import Workers
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
+from proxy.otel.export import Export
+from proxy.otel.exporter import Exporter, Progress
 from proxy.process import malloc
 from proxy.process.data_dir import DataDir
 from proxy.process.version import BUILD, VERSION
@@ -85,6 +88,7 @@ class ControlPlane:
     keys: KeyPublisher
     builder: RecordBuilder
     endpoints: LearnedEndpoints
+    export: Export
     fanout: SnapshotCursors | None
     access_log: AccessLog | None
     is_handing_over: bool = False
@@ -139,6 +143,7 @@ async def control_plane(
             "text index": plane.text_indexing.run(),
             "memory": malloc.trim_when_idle(plane.held_bytes, HIGH_BYTES),
         }
+        exporting = tasks.create_task(plane.export.run(), name="export")
         assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]
         try:
             yield plane
@@ -148,14 +153,21 @@ async def control_plane(
                 draining.cancel()
                 await asyncio.wait((draining,))
             await _settle(plane.drain, draining, plane.writer, writing)
-            if plane.access_log is not None:
-                await asyncio.to_thread(plane.access_log.close)
-            _cancel((tailing, *assisting))
+            await _finish(plane, exporting)
+            _cancel((tailing, exporting, *assisting))
             await plane.keys.flush_uses()
             await plane.endpoints.save()
             plane.sources.close()
             if state.spool is not None:
                 state.spool.close()
+
+
+async def _finish(plane: ControlPlane, exporting: asyncio.Task[None]) -> None:
+    """Write and send what is stored by now, unless another collector does."""
+    if plane.access_log is not None:
+        await asyncio.to_thread(plane.access_log.close)
+    if not plane.is_handing_over:
+        await plane.export.finish(exporting)
 
 
 def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -212,9 +224,10 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     workers = Workers(sources.attached)
     waiting = partial(_waiting_records, sources, writer)
     text_indexing = TextIndexing(storage, waiting, is_wanted=settings.storage.text_index)
+    export = _build_export(settings, data, state, committed, writer)
     status = StatusView(
         settings, data.instance, sources, writer, builder, state.deferred, retention, size_cap, text_indexing,
-        workers, keys,
+        workers, keys, export,
     )  # fmt: skip
     places = Places({DATA_DIR: data.path, RING_DIR: ring_directory}, sources.attached)
     readiness = Readiness(
@@ -227,7 +240,7 @@ def _build(settings: Settings, data: DataDir, state: StartState, ring_directory:
     _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
     plane = ControlPlane(
         storage, writer, events, committed, drain, sources, status, workers, readiness, metrics, tail, retention,
-        size_cap, text_indexing, keys, builder, endpoints, state.fanout, access_log,
+        size_cap, text_indexing, keys, builder, endpoints, export, state.fanout, access_log,
     )  # fmt: skip
     _measure(plane, state, places)
     return plane
@@ -239,10 +252,37 @@ def _measure(plane: ControlPlane, state: StartState, places: Places) -> None:
     metrics.watch_store(partial(_store_status, plane.writer, plane.retention, plane.size_cap, state))
     metrics.watch(lambda: process_families(process_totals(plane.sources, plane.workers, places)))
     metrics.watch(lambda: text_index_families(plane.text_indexing))
+    metrics.watch(lambda: otel_families({each.signal: _export_status(each) for each in plane.export.exporters}))
     metrics.watch(lambda: usage_families(process_ids(plane.workers)))
     metrics.watch(lambda: conversation_families(plane.builder.conversation_evictions))
     if plane.access_log is not None:
         metrics.watch_access_log(plane.access_log)
+
+
+def _build_export(
+    settings: Settings, data: DataDir, state: StartState, committed: CommittedPositions, writer: Writer
+) -> Export:
+    """Return the export to OpenTelemetry; one that begins now begins behind what was stored before this start."""
+
+    def stored_records() -> int:
+        return balance(committed.positions, {}, writer.spooled_records).stored
+
+    start = None
+    if state.offline_since is None:
+        start = Progress(seq=state.tail.head_id // 2, counted=stored_records())
+    return Export(settings.otel, state.storage, data.instance, stored_records, start)
+
+
+def _export_status(exporter: Exporter) -> ExportStatus:
+    counted = exporter.counters
+    return ExportStatus(
+        exported=counted.exported,
+        rejected=counted.rejected,
+        missed_records=counted.missed_records,
+        failures=counted.failures,
+        waiting_records=exporter.waiting_records,
+        lag_s=exporter.lag_s,
+    )
 
 
 def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedEndpoints) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, leads_to, parse_address, parse_upstream
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
+from proxy.settings.check_otel import check_otel
 from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
@@ -60,6 +61,7 @@ def check(settings: Settings) -> Iterator[Problem]:
         yield "proxy.data_port", "must be true with a store in memory, which nobody else writes"
     yield from _check_route_ids(settings)
     own = [address for _, address in _listeners(settings)]
+    yield from check_otel(settings, own)
     for name, route in _named_routes(settings):
         yield from _check_route(name, route)
         yield from _check_upstream(name, route.upstream, own)

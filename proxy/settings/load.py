@@ -15,6 +15,7 @@ import msgspec
 from proxy.settings.addresses import networks_of
 from proxy.settings.check import check
 from proxy.settings.model import KEEP_ALL, RouteSettings, Settings, SettingsError
+from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.sources import (
     Found,
@@ -30,7 +31,10 @@ from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
 _HEADER_VALUES = ("set_request", "add_request", "set_response", "add_response")
-_SECRET_VALUES = ("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", "tokens")
+_SECRET_VALUES = (
+    *("set_request_headers", *_HEADER_VALUES, "storage.url", "storage.listen_url", "keys.url", "tokens"),
+    *("otel.endpoint", "otel.headers"),
+)
 
 
 def load(overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None) -> Settings:
@@ -70,6 +74,7 @@ def read(
     proxy = values["proxy"]
     headers = _resolved_rules("proxy", proxy.headers, found, environ, problems)
     values["proxy"] = msgspec.structs.replace(proxy, headers=headers)
+    values["otel"] = _resolved_otel(values["otel"], found, environ, problems)
     values["routes"] = _build_routes(found, environ, problems)
     values["tokens"] = resolve_tokens(values.get("tokens", ()), environ, problems)
     settings = _effective(Settings(**values))
@@ -140,6 +145,12 @@ def _resolved_rules(
             for key in _HEADER_VALUES
         },
     )
+
+
+def _resolved_otel(otel: OtelSettings, found: Found, environ: Mapping[str, str], problems: list[str]) -> OtelSettings:
+    endpoint = _resolve("otel", {"endpoint": otel.endpoint}, found, environ, problems).get("endpoint", "")
+    headers = _resolve("otel.headers", otel.headers, found, environ, problems)
+    return msgspec.structs.replace(otel, endpoint=endpoint, headers=headers)
 
 
 def _resolve(

@@ -12,6 +12,7 @@ import msgspec
 
 from proxy.process.memfd import read_document
 from proxy.settings.flags import FLAGS
+from proxy.settings.otel_model import OtelSettings
 from proxy.settings.route_model import HeaderSettings
 from proxy.settings.route_model import RouteSettings as RouteSettings
 from proxy.settings.section import GIB, KIB, MIB, Section, about
@@ -330,6 +331,7 @@ class Settings(Section, frozen=True):
     capture: CaptureSettings = CaptureSettings()
     redact: RedactSettings = RedactSettings()
     log: LogSettings = LogSettings()
+    otel: OtelSettings = OtelSettings()
     tokens: Annotated[tuple[TokenSettings, ...], about("further credentials of the admin port")] = ()
     admin_hosts: Annotated[tuple[AdminHostSettings, ...], about("names of the admin port with a scope")] = ()
     routes: tuple[RouteSettings, ...] = ()
@@ -368,7 +370,7 @@ def read_settings(fd: int) -> Settings:
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
-    """Show settings as plain values without secrets: header values and the password of the storage URL."""
+    """Show settings as plain values without secrets: header values and passwords of URLs."""
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
         route["limits"] = {name: limit for name, limit in route["limits"].items() if limit is not None}
@@ -379,7 +381,8 @@ def redacted(settings: Settings) -> dict[str, Any]:
                 owner["headers"][name] = dict.fromkeys(rule, "[REDACTED]")
     for token in shown["tokens"]:
         token["sha256"] = "[REDACTED]"
-    for section, name in (("storage", "url"), ("storage", "listen_url"), ("keys", "url")):
+    shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
+    for section, name in (("storage", "url"), ("storage", "listen_url"), ("keys", "url"), ("otel", "endpoint")):
         shown[section][name] = without_password(shown[section][name])
     return shown
 

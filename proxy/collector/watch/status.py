@@ -16,6 +16,7 @@ from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.sources import Source, Sources
 from proxy.collector.watch.places import Places
 from proxy.collector.watch.workers import Workers, WorkerShown
+from proxy.otel.export import Export
 from proxy.process.logs import lines_dropped
 from proxy.process.version import BUILD, VERSION
 from proxy.ring.descriptor import Descriptor
@@ -62,6 +63,7 @@ class StatusView:
         text_indexing: TextIndexing,
         workers: Workers,
         keys: KeyPublisher,
+        export: Export,
     ) -> None:
         self._settings = settings
         self._instance = instance
@@ -74,6 +76,7 @@ class StatusView:
         self._text_indexing = text_indexing
         self._workers = workers
         self._keys = keys
+        self._export = export
         self._started_s = time.monotonic()
         self.is_draining = False
 
@@ -129,6 +132,7 @@ class StatusView:
             "keys": {"own_store": bool(self._settings.keys.url), "reason": self._keys.reason or None},
             "retention": describe_retention(self._retention, self._size_cap),
             "text_index": self._text_indexing.describe(),
+            "otel": self._export.describe(),
             "configuration": redacted(self._settings),
         }
 

@@ -11,7 +11,9 @@ from proxy.collector.watch.status import StatusView, process_ids, worker_totals
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.enrich.attribution import KeyIndex
 from proxy.enrich.records import RecordBuilder
+from proxy.otel.export import Export
 from proxy.ring.segment_layout import HEAD
+from proxy.settings.otel_model import OtelSettings
 from storage.base import Storage
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Limits, Retention
@@ -37,8 +39,9 @@ async def view_of(plane: Collecting) -> StatusView:
     cap = SizeCap(plane.store, 0)
     words = TextIndexing(plane.store)
     keys = KeyPublisher(plane.store, Path(), plane.sources.attached, KeyIndex())
+    export = Export(OtelSettings(), plane.store, INSTANCE, lambda: 0, None)
     return StatusView(
-        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, words, workers, keys
+        SETTINGS, INSTANCE, plane.sources, plane.writer, builder, deferred, retention, cap, words, workers, keys, export
     )
 
 

@@ -1,0 +1,142 @@
+"""What the answer to a request means: taken, to be sent again later, or refused. Pure.
+
+Standard: OTLP 1.x over HTTP. 429, 502, 503 and 504 say "later", with `Retry-After` where the receiver knows when. Two
+answers are read otherwise than the standard has it, because nothing is lost by waiting with a position of its own:
+401, 403, 404, 405 and 407 say that the address or the credentials are wrong, which no other batch would change, so they
+are later, too; 500 and other errors of the server are tried `MAX_TRIES` times before they count as a refusal.
+"""
+
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+
+import msgspec
+
+Reason = Literal["unreachable", "timeout", "throttled", "server_error", "wrong_address", "refused"]
+REASONS: Final[tuple[Reason, ...]] = ("unreachable", "timeout", "throttled", "server_error", "wrong_address", "refused")
+
+MAX_TRIES: Final = 8
+"""Of a batch that the receiver fails over, some four minutes: it may be the batch that it fails over."""
+MAX_RETRY_AFTER_S: Final = 600.0
+MAX_MESSAGE_CHARACTERS: Final = 200
+_WRONG_ADDRESS: Final = frozenset((401, 403, 404, 405, 407))
+_UNAVAILABLE: Final = frozenset((502, 503, 504))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    retry_after: str = ""
+    content_type: str = ""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The receiver has it, apart from some that it refused."""
+
+    rejected: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Nothing was taken: send it again."""
+
+    reason: Reason
+    message: str
+    after_s: float | None = None
+    """When, as the receiver says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It will never be taken as it is: in parts, perhaps."""
+
+    message: str
+
+
+Verdict = Taken | Later | Refused
+
+
+class _PartialSuccess(msgspec.Struct, rename="camel"):
+    rejected_spans: int | str = 0
+    rejected_log_records: int | str = 0
+    error_message: str = ""
+
+
+class _Response(msgspec.Struct, rename="camel"):
+    partial_success: _PartialSuccess | None = None
+
+
+class _Status(msgspec.Struct):
+    message: str = ""
+
+
+_response: Final = msgspec.json.Decoder(_Response)
+_status: Final = msgspec.json.Decoder(_Status)
+
+
+def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
+    """Return what becomes of a batch.
+
+    Args:
+        answer: To its request.
+        sent: Spans or log records in it.
+        tries: How often it was sent, this time included.
+        now_s: Unix time.
+    """
+    status = answer.status
+    if 200 <= status < 300:
+        return _taken(answer, sent)
+    message = _message(answer)
+    if status == 429:
+        return Later("throttled", message, _retry_after_s(answer.retry_after, now_s))
+    if status in _UNAVAILABLE:
+        return Later("server_error", message, _retry_after_s(answer.retry_after, now_s))
+    if status in _WRONG_ADDRESS or 300 <= status < 400:
+        return Later("wrong_address", message)
+    if status >= 500 and tries < MAX_TRIES:
+        return Later("server_error", message)
+    return Refused(message)
+
+
+def _taken(answer: Answer, sent: int) -> Taken:
+    """Read what was refused of a batch that was taken; an answer without words says that nothing was."""
+    try:
+        partial = _response.decode(answer.body).partial_success
+    except msgspec.DecodeError:
+        return Taken()
+    if partial is None:
+        return Taken()
+    rejected = max(_count(partial.rejected_spans), _count(partial.rejected_log_records))
+    return Taken(min(rejected, sent), partial.error_message[:MAX_MESSAGE_CHARACTERS])
+
+
+def _count(value: int | str) -> int:
+    """Read an int64 as JSON of protobuf has it, as a number or as text."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def _message(answer: Answer) -> str:
+    try:
+        words = _status.decode(answer.body).message
+    except msgspec.DecodeError:
+        words = "" if "protobuf" in answer.content_type else answer.body.decode("utf-8", "replace")
+    words = " ".join(words.split())[:MAX_MESSAGE_CHARACTERS]
+    return f"status {answer.status}: {words}" if words else f"status {answer.status}"
+
+
+def _retry_after_s(text: str, now_s: float) -> float | None:
+    """Read `Retry-After` (RFC 9110 §10.2.3), seconds or a date; None where it says nothing."""
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return min(float(text), MAX_RETRY_AFTER_S)
+    try:
+        after_s = parsedate_to_datetime(text).timestamp() - now_s
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(after_s, 0.0), MAX_RETRY_AFTER_S)

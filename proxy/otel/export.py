@@ -1,0 +1,75 @@
+"""The export of all signals that the settings name: its tasks, and how they are doing."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from proxy.otel.exporter import Exporter, Progress
+from proxy.otel.reading import Reader
+from proxy.otel.sender import Sender
+from proxy.settings.otel_model import OtelSettings
+from storage.base import Storage
+
+FINISH_S: Final = 5.0
+"""How long a stop waits for what is stored to be sent; the rest is sent after the next start."""
+
+
+class Export:
+    """Runs an export of each signal. Without an endpoint there is none."""
+
+    def __init__(
+        self,
+        settings: OtelSettings,
+        storage: Storage,
+        instance: str,
+        stored_records: Callable[[], int],
+        start: Progress | None,
+    ) -> None:
+        """Make exports that have not begun; see `Exporter`."""
+        self._sender = Sender(settings)
+        reader = Reader(
+            storage, instance, service_name=settings.service_name, max_records=settings.batch_max_records
+        )  # fmt: skip
+        self.exporters: Final = [
+            Exporter(
+                signal,
+                reader,
+                self._sender,
+                storage,
+                stored_records=stored_records,
+                max_bytes=settings.batch_max_bytes,
+                interval_s=settings.interval_s,
+                start=start,
+            )
+            for signal in (settings.signals if settings.endpoint else ())
+        ]
+
+    async def run(self) -> None:
+        """Export until `finish`, or until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for exporter in self.exporters:
+                    tasks.create_task(exporter.run(), name=f"export {exporter.signal}")
+        finally:
+            await self._sender.close()
+
+    async def finish(self, running: asyncio.Task[None]) -> None:
+        """Send what is stored by now, as far as that is possible in `FINISH_S`."""
+        for exporter in self.exporters:
+            exporter.stop()
+        await asyncio.wait((running,), timeout=FINISH_S)
+
+    def describe(self) -> list[dict[str, object]]:
+        return [
+            {
+                "signal": each.signal,
+                "exported": each.counters.exported,
+                "rejected": each.counters.rejected,
+                "missed_records": each.counters.missed_records,
+                "failures": dict(each.counters.failures),
+                "waiting_records": each.waiting_records,
+                "lag_s": round(each.lag_s, 1),
+                "problem": each.problem or None,
+            }
+            for each in self.exporters
+        ]

@@ -1,0 +1,283 @@
+"""The export of one signal: from where it ended last time, request by request, up to what is stored by now.
+
+Strategy: the position is a `seq`, kept in the store beside the records. It moves when the receiver has answered, and is
+saved before the next request, so what was answered is not sent again, and what was not is: the same spans with the
+same ids. Nothing that waits is held in memory: after a failure the records are read again, as they are then. Records of
+other sidecars in the same store are theirs to send.
+
+Invariant: every record of this sidecar that is stored after the start of the export is either sent, or refused by the
+receiver, or left out by its kind, or missed: gone from the store before it could be sent. `counted` is all four; it is
+compared with what the ledger says is stored each time the end is reached, and the difference is what was missed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+from proxy.otel.answers import REASONS, Answer, Later, Refused, Taken, Verdict, judge
+from proxy.otel.reading import Reader
+from proxy.otel.requests import Item, Signal, count, next_batch, write_request
+from storage.base import Storage
+from storage.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+AWAY_S: Final = 2.0
+"""Pause while the store is away."""
+FIRST_PAUSE_S: Final = 1.0
+MAX_PAUSE_S: Final = 60.0
+"""Pauses after failures double, unless the receiver names another one."""
+_ANY_NUMBER: Final = 1 << 20
+"""Of records in a request: a page bounds them. A refusal halves the number until the refused one is alone."""
+
+
+class Sender(Protocol):
+    """Sends a request; implemented by `proxy.otel.sender`."""
+
+    async def send(self, signal: Signal, body: bytes) -> Answer | Later:
+        """Return the answer, or why there is none."""
+        ...
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far an export has come, as it is kept in the store."""
+
+    seq: int
+    """Of the last record that is settled."""
+    counted: int
+    """Records of this sidecar that were stored up to there, as the ledger counts them."""
+
+
+@dataclass(slots=True)
+class ExportCounters:
+    """What an export has done since the start of the process."""
+
+    exported: int = 0
+    """Spans or log records that the receiver took."""
+    rejected: int = 0
+    """Those that it refused."""
+    missed_records: int = 0
+    """Records that were gone before they were sent."""
+    failures: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in REASONS})
+    """Requests that were not taken, by reason."""
+
+
+class Exporter:
+    """Exports one signal. `run` is the task; `stop` has it send what is there and end."""
+
+    def __init__(
+        self,
+        signal: Signal,
+        reader: Reader,
+        sender: Sender,
+        storage: Storage,
+        *,
+        stored_records: Callable[[], int],
+        max_bytes: int,
+        interval_s: float,
+        start: Progress | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Make an export that has not begun.
+
+        Args:
+            signal: What is made of records.
+            reader: Of this sidecar's records.
+            sender: Takes requests; not closed.
+            storage: Keeps the position; not closed.
+            stored_records: Tells how many records this sidecar has stored since its data directory was made.
+            max_bytes: Of a request before compression.
+            interval_s: Pause when everything is sent.
+            start: Where an export begins that has no position yet; None: behind what is stored when it is asked.
+            clock: Unix time, seconds.
+        """
+        self.signal: Final = signal
+        self.counters = ExportCounters()
+        self.problem = ""
+        """Why the last request was not taken; empty when it was."""
+        self._reader = reader
+        self._sender = sender
+        self._storage = storage
+        self._stored_records = stored_records
+        self._max_bytes = max_bytes
+        self._interval_s = interval_s
+        self._start = start
+        self._clock = clock
+        self._meta: Final = f"otel_{signal}:{reader.instance}"
+        self._progress: Progress | None = None
+        self._is_saved = True
+        self._checked = -1
+        self._tries = 0
+        self._max_items = _ANY_NUMBER
+        self._oldest_at_us: int | None = None
+        self._is_stopping = asyncio.Event()
+
+    @property
+    def waiting_records(self) -> int:
+        """Records that are stored and not settled; 0 before the position is known."""
+        return 0 if self._progress is None else max(self._stored_records() - self._progress.counted, 0)
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the oldest record that is known to wait; 0 when none is."""
+        if self._oldest_at_us is None or not self.waiting_records:
+            return 0.0
+        return max(self._clock() - self._oldest_at_us / 1e6, 0.0)
+
+    async def run(self) -> None:
+        """Export until `stop`, and then what is stored by then, once."""
+        while not self._is_stopping.is_set():
+            rest_s = await self.step()
+            try:
+                async with asyncio.timeout(rest_s):
+                    await self._is_stopping.wait()
+            except TimeoutError:
+                pass
+        await self.step()
+
+    def stop(self) -> None:
+        """Let `run` end; bound the time of it."""
+        self._is_stopping.set()
+
+    async def step(self) -> float:
+        """Send what is stored by now; returns how long to rest, in seconds."""
+        try:
+            progress = await self._load()
+            stored = self._stored_records()
+            if stored == self._checked:
+                return self._interval_s
+            return await self._export(progress, stored)
+        except StorageError as error:
+            log.debug("the export of %s waits for the store: %s", self.signal, error)
+            return AWAY_S
+
+    async def _load(self) -> Progress:
+        """Return the position, as the store has it; save one that could not be saved before."""
+        progress = self._progress
+        if progress is None:
+            kept = await self._storage.meta(self._meta)
+            progress = None if kept is None else _read(kept)
+            if progress is None:
+                stored = self._stored_records()  # before the head: what is counted is not above it
+                progress = self._start or Progress(await self._storage.last_seq(), stored)
+                self._is_saved = False
+            # A store that was restored knows of fewer records than were counted.
+            self._progress = msgspec.structs.replace(progress, counted=min(progress.counted, self._stored_records()))
+        if not self._is_saved:
+            await self._save()
+        return self._progress or progress
+
+    async def _export(self, progress: Progress, stored: int) -> float:
+        """Send everything up to the newest record, and compare with the ledger, whose count is older than that."""
+        head = await self._storage.last_seq()
+        if progress.seq > head:
+            await self._begin_again(stored)
+        while (after := self._known.seq) < head:
+            page = await self._reader.read(self.signal, after, head)
+            if (pause_s := await self._deliver_all(page.items)) is not None:
+                return pause_s
+            if page.end <= after and not page.items:
+                return AWAY_S  # the time budget ended before the first record
+            if page.end > self._known.seq:
+                await self._advance(page.end, 0)
+        if self._known.seq >= head:
+            self._oldest_at_us = None
+            await self._count_missed(stored)
+            self._checked = stored
+        return self._interval_s
+
+    @property
+    def _known(self) -> Progress:
+        assert self._progress is not None
+        return self._progress
+
+    async def _begin_again(self, stored: int) -> None:
+        """Begin at the first record of a store that took the place of the one that is exported."""
+        log.warning("the store is behind what was exported of %s: it was emptied, replaced or restored", self.signal)
+        there = await self._reader.count()
+        missed = max(stored - there - self._known.counted, 0)
+        self.counters.missed_records += missed
+        self._progress = Progress(0, max(stored - there, 0))
+        await self._save()
+
+    async def _deliver_all(self, items: Sequence[Item]) -> float | None:
+        """Send items; returns how long to rest where some have to be sent again, None where all are settled."""
+        while items:
+            batch = next_batch(items, self._max_bytes, self._max_items)
+            self._oldest_at_us = batch[0].ended_at_us
+            sent = count(batch)
+            verdict = await self._send(batch, sent) if sent else Taken()
+            if isinstance(verdict, Later):
+                return self._postpone(verdict)
+            self._tries = 0
+            if isinstance(verdict, Refused):
+                self.counters.failures["refused"] += 1
+                self._max_items = max(len(batch) // 2, 1)
+                if len(batch) > 1:
+                    continue
+                verdict = Taken(sent, verdict.message)
+            elif sent:
+                self._max_items = min(2 * self._max_items, _ANY_NUMBER)
+            self._settle(sent, verdict)
+            await self._advance(batch[-1].seq, len(batch))
+            items = items[len(batch) :]
+        return None
+
+    def _settle(self, sent: int, taken: Taken) -> None:
+        self.counters.exported += sent - taken.rejected
+        self.counters.rejected += taken.rejected
+        if taken.rejected:
+            self._report(f"{taken.rejected} of {sent} were refused and are passed over: {taken.message}")
+        elif sent:
+            self._report("")
+
+    async def _send(self, items: Sequence[Item], sent: int) -> Verdict:
+        self._tries += 1
+        answer = await self._sender.send(self.signal, write_request(self.signal, items))
+        return answer if isinstance(answer, Later) else judge(answer, sent, self._tries, self._clock())
+
+    def _postpone(self, verdict: Later) -> float:
+        self.counters.failures[verdict.reason] += 1
+        self._report(verdict.message)
+        pause_s: float = FIRST_PAUSE_S * 2.0 ** min(self._tries - 1, 10)
+        return min(pause_s, MAX_PAUSE_S) if verdict.after_s is None else max(verdict.after_s, FIRST_PAUSE_S)
+
+    def _report(self, problem: str) -> None:
+        """Log what is new."""
+        if problem == self.problem:
+            return
+        if problem:
+            log.warning("export of %s: %s", self.signal, problem)
+        else:
+            log.info("export of %s: the receiver takes it again", self.signal)
+        self.problem = problem
+
+    async def _advance(self, seq: int, records: int) -> None:
+        self._progress = Progress(seq, self._known.counted + records)
+        await self._save()
+
+    async def _save(self) -> None:
+        self._is_saved = False
+        await self._storage.put_meta(self._meta, msgspec.json.encode(self._known).decode(), replace=True)
+        self._is_saved = True
+
+    async def _count_missed(self, stored: int) -> None:
+        """Count what the ledger knows and no page had: `stored` is older than the end of the last page."""
+        missed = stored - self._known.counted
+        if missed > 0:
+            self.counters.missed_records += missed
+            log.warning("export of %s: %d records were gone before they were sent", self.signal, missed)
+            await self._advance(self._known.seq, missed)
+
+
+def _read(kept: str) -> Progress | None:
+    try:
+        return msgspec.json.decode(kept, type=Progress)
+    except msgspec.DecodeError as error:
+        log.warning("the position of an export cannot be read, it begins anew: %s", error)
+        return None

@@ -1,0 +1,97 @@
+"""The records of this sidecar in their order, as items that can be sent, and the tool calls that belong to them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.otel.requests import Call, Item, Signal, make_item
+from proxy.otel.spans import trace_id_of
+from storage.base import Storage
+from storage.query import Filter, RecordQuery
+from storage.record import Record, format_id
+from storage.search.expression import And, Has, Is
+from storage.tools import ToolStorage
+
+log = logging.getLogger(__name__)
+
+SLICE_S: Final = 0.002
+"""How long items are made before the loop may do something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPage:
+    """Items of a part of the store."""
+
+    items: list[Item]
+    end: int
+    """There is no further record of this sidecar up to this `seq`."""
+
+
+class Reader:
+    """Reads what one sidecar has stored."""
+
+    def __init__(self, storage: Storage, instance: str, *, service_name: str, max_records: int) -> None:
+        self.instance: Final = instance
+        self._storage = storage
+        self._service_name = service_name
+        self._max_records = max_records
+        self._own = Is("instance", (instance,))
+
+    async def read(self, signal: Signal, after: int, until: int) -> ItemPage:
+        """Read a page of what is behind `after`, up to `until` at most, both `seq`.
+
+        Raises:
+            StorageUnavailable: the store is away.
+        """
+        filter = Filter(kind="all", where=self._own, seq_until=until)
+        page = await self._storage.select(
+            RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after)
+        )  # fmt: skip
+        end = until if page.next_after is None and page.complete else page.next_after or after
+        calls = await self._calls(page.records) if signal == "traces" and page.records else {}
+        items: list[Item] = []
+        slice_ends_s = time.monotonic() + SLICE_S
+        for record in page.records:
+            items.append(self._make(signal, record, calls.get(record.seq, ())))
+            if time.monotonic() > slice_ends_s:
+                await asyncio.sleep(0)
+                slice_ends_s = time.monotonic() + SLICE_S
+        return ItemPage(items, end)
+
+    def _make(self, signal: Signal, record: Record, calls: Sequence[Call]) -> Item:
+        """Make an item; of a record that none can be made of, one without content: no record ends an export."""
+        try:
+            return make_item(signal, record, calls, self._service_name)
+        except Exception:
+            log.exception("bug: nothing can be exported of a record", extra={"record": format_id(record.id)})
+            return Item(record.seq, record.ended_at_us, b"{}", ())
+
+    async def count(self) -> int:
+        """Count what there is of this sidecar's records.
+
+        Raises:
+            StorageUnavailable: the store is away.
+        """
+        counted = await self._storage.count(Filter(kind="all", where=self._own))
+        return counted.exchanges + counted.events
+
+    async def _calls(self, records: Sequence[Record]) -> dict[int, list[Call]]:
+        """Read the tool calls that were stored with some records, by the `seq` of these."""
+        storage = self._storage
+        if not isinstance(storage, ToolStorage):
+            return {}
+        first, last = records[0].seq, records[-1].seq
+        having = Filter(kind="all", where=And((self._own, Has("tool"))), seq_after=first - 1, seq_until=last)
+        page = await storage.select(RecordQuery(filter=having, order="asc", limit=len(records)))
+        traces = {record.id: trace_id_of(record) for record in records}
+        found: dict[int, list[Call]] = {}
+        for record in page.records:
+            for call in await storage.tool_calls_of(record.seq):
+                if call.record_id not in traces:
+                    asking = await storage.get(call.record_id)
+                    traces[call.record_id] = call.record_id.hex() if asking is None else trace_id_of(asking)
+                found.setdefault(record.seq, []).append(Call(call, traces[call.record_id]))
+        return found

@@ -1,0 +1,103 @@
+"""Requests of OTLP: what is made of records, gathered by whose it is, in requests of bounded size. Pure.
+
+Strategy: an item is what is sent of one record, encoded once. Items are put together in the order of the records, so
+that an answer settles everything up to a place in that order.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+import msgspec
+
+from proxy.otel.attributes import encode_attributes, resource_attributes
+from proxy.otel.log_records import log_record
+from proxy.otel.spans import exchange_span, tool_span, trace_id_of
+from proxy.process.version import VERSION
+from storage.record import Record, ToolCall
+
+Signal = Literal["traces", "logs"]
+
+PATHS: Final[dict[Signal, str]] = {"traces": "/v1/traces", "logs": "/v1/logs"}
+_MEMBERS: Final = {
+    "traces": ("resourceSpans", "scopeSpans", "spans"),
+    "logs": ("resourceLogs", "scopeLogs", "logRecords"),
+}
+_SCOPE: Final = {"name": "sidelog", "version": VERSION}
+MAX_RESOURCES: Final = 256
+"""Services remembered in JSON; a configuration has tens."""
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call, with the trace of the exchange that asked for it."""
+
+    call: ToolCall
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is sent of one record."""
+
+    seq: int
+    ended_at_us: int
+    resource: bytes
+    """JSON; equal ones share their telemetry."""
+    encoded: tuple[bytes, ...]
+    """JSON of each span or log record; empty when nothing is sent of this record."""
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.resource) + sum(map(len, self.encoded))
+
+
+def make_item(signal: Signal, record: Record, calls: Iterable[Call], service_name: str) -> Item:
+    """Return what is sent of a record."""
+    told: list[dict[str, object]] = []
+    if signal == "logs":
+        told = [told for told in (log_record(record),) if told is not None]
+    elif record.kind == "exchange":
+        told = [exchange_span(record)]
+        told += [tool_span(each.call, each.trace_id or trace_id_of(record)) for each in calls]
+    resource = _resource(record.service or service_name, record.instance, record.stage)
+    return Item(record.seq, record.ended_at_us, resource, tuple(map(_encode, told)))
+
+
+@lru_cache(MAX_RESOURCES)
+def _resource(service: str, instance: str, stage: str | None) -> bytes:
+    return _encode({"attributes": encode_attributes(resource_attributes(service, instance, stage))})
+
+
+def next_batch(items: Sequence[Item], max_bytes: int, max_items: int) -> Sequence[Item]:
+    """Return the first items, at least one, as many as fit into a request."""
+    size_bytes = 0
+    for number, item in enumerate(items):
+        size_bytes += item.size_bytes
+        if number and (size_bytes > max_bytes or number >= max_items):
+            return items[:number]
+    return items
+
+
+def count(items: Iterable[Item]) -> int:
+    """Count the spans or log records of items."""
+    return sum(len(item.encoded) for item in items)
+
+
+def write_request(signal: Signal, items: Sequence[Item]) -> bytes:
+    """Write the body of a request, in JSON (OTLP 1.x, `ExportTraceServiceRequest` or `ExportLogsServiceRequest`)."""
+    by_resource: dict[bytes, list[msgspec.Raw]] = {}
+    for item in items:
+        if item.encoded:
+            by_resource.setdefault(item.resource, []).extend(map(msgspec.Raw, item.encoded))
+    resources, scopes, elements = _MEMBERS[signal]
+    return _encode(
+        {
+            resources: [
+                {"resource": msgspec.Raw(resource), scopes: [{"scope": _SCOPE, elements: told}]}
+                for resource, told in by_resource.items()
+            ]
+        }
+    )

@@ -1,0 +1,76 @@
+"""Requests to the receiver, by aiohttp: the one place of this room that knows a network.
+
+No redirect is followed, no answer is read beyond `MAX_ANSWER_BYTES`, and no request goes through a proxy of the
+environment. Bodies are compressed in a thread.
+"""
+
+import asyncio
+import gzip
+import ssl
+from typing import Final
+
+import aiohttp
+
+from proxy.otel.answers import Answer, Later
+from proxy.otel.requests import PATHS, Signal
+from proxy.process.tls import upstream_context
+from proxy.process.version import VERSION
+from proxy.settings.otel_model import OtelSettings
+
+MAX_ANSWER_BYTES: Final = 64 * 1024
+_LEVEL: Final = 1
+"""Of gzip: attributes repeat themselves so much that higher levels save little (docs/opentelemetry.md)."""
+
+
+class Sender:
+    """Sends requests, one at a time for each signal. Opens its connections when it needs them; `close` ends them."""
+
+    def __init__(self, settings: OtelSettings) -> None:
+        self._endpoint = settings.endpoint.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
+        self._is_compressed = settings.compression == "gzip"
+        self._headers = {
+            "user-agent": f"sidelog/{VERSION}",
+            **{name.lower(): value for name, value in settings.headers.items()},
+            "content-type": "application/json",
+        }
+        self._tls: ssl.SSLContext | bool = True
+        if self._endpoint.startswith("https:"):
+            self._tls = upstream_context(settings.ca_file, is_verified=True)
+        self._client: aiohttp.ClientSession | None = None
+
+    async def send(self, signal: Signal, body: bytes) -> Answer | Later:
+        """Send one request, and return the answer, or why there is none."""
+        headers = self._headers
+        if self._is_compressed:
+            body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
+            headers = headers | {"content-encoding": "gzip"}
+        if self._client is None:
+            connector = aiohttp.TCPConnector(ssl=self._tls, limit=4)
+            self._client = aiohttp.ClientSession(connector=connector, timeout=self._timeout, auto_decompress=False)
+        try:
+            async with self._client.post(
+                self._endpoint + PATHS[signal], data=body, headers=headers, allow_redirects=False
+            ) as response:
+                return Answer(
+                    response.status,
+                    response.headers.get("retry-after", ""),
+                    response.content_type,
+                    await _read(response.content),
+                )
+        except TimeoutError:
+            return Later("timeout", f"no answer within {self._timeout.total:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return Later("unreachable", str(error) or type(error).__name__)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """Read the beginning of an answer; what is beyond ends with the connection."""
+    read = bytearray()
+    while len(read) < MAX_ANSWER_BYTES and (piece := await content.read(MAX_ANSWER_BYTES - len(read))):
+        read += piece
+    return bytes(read)

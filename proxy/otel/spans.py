@@ -1,0 +1,130 @@
+"""Spans of OTLP: one of each exchange, and below it one of each MCP tool call that it asked for. Pure.
+
+Ids are made of the record's own, so that a batch that is sent twice has the same spans, and whoever has a record's id
+finds its span. An exchange with a valid `traceparent` is a child of the span that this names; with
+`[proxy] trace_context` the id that the upstream was given is that of our own span, so the upstream's are its children.
+"""
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from proxy.otel.attributes import (
+    OTHER_METHOD,
+    Attributes,
+    encode_attributes,
+    error_type,
+    exchange_attributes,
+    first_of,
+    known_method,
+    operation_of,
+    plain,
+)
+from storage.record import Outcome, Record, ToolCall, format_id
+
+Span = dict[str, object]
+
+_SERVER: Final = 2
+_CLIENT: Final = 3
+_ERROR: Final = 2
+_SAMPLED: Final = 0x101
+"""W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there is none."""
+_REMOTE_PARENT: Final = 0x200
+_BROKEN: Final = frozenset(
+    (Outcome.UPSTREAM_ERROR, Outcome.UPSTREAM_TIMEOUT, Outcome.TRUNCATED, Outcome.WORKER_LOST)
+)  # fmt: skip
+
+
+def span_id_of(record_id: bytes) -> str:
+    """Return the id of a record's span: its last eight bytes, which are never zero (`proxy/http1/trace_context.py`)."""
+    return record_id[8:].hex()
+
+
+def trace_id_of(record: Record) -> str:
+    """Return the trace of a record: that of its request's head, else one made of its id."""
+    return record.trace_id or record.id.hex()
+
+
+def exchange_span(record: Record) -> Span:
+    """Return the span of an exchange."""
+    own_id = span_id_of(record.id)
+    parent_id = record.span_id if record.trace_id and record.span_id != own_id else None
+    span: Span = {
+        "traceId": trace_id_of(record),
+        "spanId": own_id,
+        "flags": _SAMPLED | (_REMOTE_PARENT if parent_id else 0),
+        "name": plain(_name_of(record)),
+        "kind": _SERVER,
+        "startTimeUnixNano": str(record.started_at_us * 1000),
+        "endTimeUnixNano": str((record.started_at_us + record.duration_us) * 1000),
+        "attributes": encode_attributes(exchange_attributes(record)),
+    }
+    if parent_id:
+        span["parentSpanId"] = parent_id
+    if record.outcome in _BROKEN or (record.status or 0) >= 500:
+        span["status"] = {"code": _ERROR, "message": plain(error_type(record) or "")}
+    return span
+
+
+def tool_span(call: ToolCall, trace_id: str) -> Span:
+    """Return the span of a tool call, within the trace of the exchange that asked for it."""
+    failure = _members(_members(call.error_details).get("error"))
+    digest = hashlib.sha256(call.record_id + call.position.to_bytes(8, "big")).digest()
+    span: Span = {
+        "traceId": trace_id,
+        "spanId": digest[:8].hex(),
+        "parentSpanId": span_id_of(call.record_id),
+        "flags": _SAMPLED,
+        "name": plain(f"tools/call {call.tool_name}"),
+        "kind": _CLIENT,
+        "startTimeUnixNano": str(call.started_at_us * 1000),
+        "endTimeUnixNano": str((call.started_at_us + (call.latency_us or 0)) * 1000),
+        "attributes": encode_attributes(_tool_attributes(call, failure)),
+    }
+    if call.status == "error":
+        span["status"] = {"code": _ERROR, "message": plain(_text(failure, "type") or "")}
+    return span
+
+
+def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> Attributes:
+    is_error = call.status == "error"
+    return {
+        "mcp.method.name": "tools/call",
+        "mcp.session.id": call.session,
+        "mcp.protocol.version": _text(_members(call.metadata), "protocol_version"),
+        "jsonrpc.request.id": None if call.rpc_id is None else call.rpc_id.strip('"'),
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": call.tool_name,
+        "network.protocol.name": "http",
+        "network.transport": "tcp",
+        "rpc.response.status_code": _text(failure, "code"),
+        "error.type": first_of((_text(failure, "type"), "tool_error")) if is_error else None,
+        "sidelog.record.id": format_id(call.record_id),
+        "sidelog.mcp.server": call.server_label,
+        "sidelog.cost_usd": call.cost_usd or None,
+    }
+
+
+def _name_of(record: Record) -> str:
+    """Name a span by what is low in variety: operation and model, or method and template of the path."""
+    if record.provider is not None:
+        return " ".join(filter(None, (operation_of(record), record.model)))
+    method = known_method(record)
+    method = "HTTP" if method in (None, OTHER_METHOD) else method
+    return " ".join(filter(None, (method, record.endpoint)))
+
+
+def _members(value: object) -> dict[str, object]:
+    """Return the members of an object, or of a JSON document that is one; of anything else none."""
+    if isinstance(value, bytes):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(members: dict[str, object], name: str) -> str | None:
+    value = members.get(name)
+    return str(value) if isinstance(value, str | int) else None

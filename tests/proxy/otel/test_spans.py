@@ -1,0 +1,130 @@
+"""Spans of exchanges and of tool calls."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy.http1.trace_context import context_of
+from proxy.otel import spans
+from proxy.otel.spans import exchange_span, span_id_of, tool_span, trace_id_of
+from storage.record import format_id
+from tests.storage.samples import START_US, make_record
+from tests.support.otlp import Span, tool_call
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+def read(span: spans.Span) -> Span:
+    """A span as a receiver reads it."""
+    return msgspec.json.decode(msgspec.json.encode(span), type=Span)
+
+
+def test_a_span_lasts_as_long_as_its_exchange() -> None:
+    """From the start by the wall clock, by the monotonic duration."""
+    record = make_record(started_at_us=START_US, duration_us=2500, status=200, outcome="ok", error_type=None)
+    span = read(exchange_span(record))
+    assert (int(span.start_time_unix_nano), int(span.end_time_unix_nano)) == (
+        START_US * 1000,
+        START_US * 1000 + 2500000,
+    )
+    assert (span.kind, span.status) == (2, None)
+
+
+def test_a_trace_of_the_request_is_joined() -> None:
+    """The span is a child of the one that the request names, in another process."""
+    record = make_record(trace_id=TRACE, span_id=PARENT)
+    span = read(exchange_span(record))
+    assert (span.trace_id, span.parent_span_id, span.span_id) == (TRACE, PARENT, record.id[8:].hex())
+    assert span.flags == 0x301
+
+
+def test_without_a_trace_the_id_makes_one() -> None:
+    """The same one each time."""
+    record = make_record(trace_id=None, span_id=None)
+    span = read(exchange_span(record))
+    assert (span.trace_id, span.parent_span_id) == (record.id.hex(), "")
+    assert span.flags == 0x101
+    assert exchange_span(record) == exchange_span(record)
+
+
+def test_a_context_that_was_made_for_the_upstream_is_the_span_itself() -> None:
+    """So that what the upstream tells is below it."""
+    record = make_record()
+    record.trace_id, record.span_id = context_of(record.id)
+    span = read(exchange_span(record))
+    assert (span.trace_id, span.span_id, span.parent_span_id) == (*context_of(record.id), "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"method": "GET", "endpoint": "/items/{id}"}, "GET /items/{id}"),
+        ({"method": "GET", "endpoint": None}, "GET"),
+        ({"method": "BREW", "endpoint": "/pot"}, "HTTP /pot"),
+        ({"method": None, "endpoint": None}, "HTTP"),
+        ({"provider": "openai", "model": "gpt", "path": "/v1/chat/completions"}, "chat gpt"),
+        ({"provider": "openai", "model": None, "path": "/v1/embeddings"}, "embeddings"),
+    ],
+)
+def test_names_are_few(changes: dict[str, Any], name: str) -> None:
+    """Method and template, or operation and model."""
+    assert read(exchange_span(make_record(**{"provider": None, **changes}))).name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"status": 500, "outcome": "ok"}, "500"),
+        ({"status": 502, "outcome": "upstream_error", "error_type": "upstream_refused"}, "upstream_refused"),
+        ({"status": 200, "outcome": "truncated"}, "truncated"),
+        ({"status": 404, "outcome": "ok"}, None),
+        ({"status": 499, "outcome": "client_closed"}, None),
+    ],
+)
+def test_a_broken_exchange_is_an_error(changes: dict[str, Any], message: str | None) -> None:
+    """What the client did wrong is none, as the conventions of HTTP have it for servers."""
+    status = read(exchange_span(make_record(**{"error_type": None, **changes}))).status
+    assert (status and (status.code, status.message)) == (message and (2, message))
+
+
+def test_a_tool_call_is_a_span_below_its_exchange() -> None:
+    """With the names of MCP; arguments and result stay in the store."""
+    call = tool_call()
+    span = read(tool_span(call, TRACE))
+    assert (span.trace_id, span.parent_span_id, span.name) == (TRACE, span_id_of(call.record_id), "tools/call add")
+    assert int(span.end_time_unix_nano) - int(span.start_time_unix_nano) == 1_500_000
+    assert span.plain == {
+        "mcp.method.name": "tools/call", "mcp.session.id": "ab12", "mcp.protocol.version": "2025-11-25",
+        "jsonrpc.request.id": "7", "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "add",
+        "network.protocol.name": "http", "network.transport": "tcp", "sidelog.record.id": format_id(call.record_id),
+        "sidelog.mcp.server": "demo", "sidelog.cost_usd": 0.25,
+    }  # fmt: skip
+    assert span.span_id != read(tool_span(tool_call(record_id=call.record_id, position=2), TRACE)).span_id
+    assert span.span_id == read(tool_span(call, TRACE)).span_id
+
+
+@pytest.mark.parametrize(
+    ("details", "kind", "code"),
+    [
+        (b'{"error": {"type": "invalid_params", "code": "-32602", "message": "secret"}}', "invalid_params", "-32602"),
+        (b'{"error": {"type": "tool_error"}}', "tool_error", None),
+        (b"no JSON", "tool_error", None),
+        (None, "tool_error", None),
+    ],
+)
+def test_a_failed_tool_call_is_an_error(details: bytes | None, kind: str, code: str | None) -> None:
+    """Its type and the code of JSON-RPC are told, the words of the server are not."""
+    span = read(tool_span(tool_call(status="error", error_details=details, latency_us=None), TRACE))
+    assert span.status is not None
+    assert span.status.code == 2
+    assert (span.plain["error.type"], span.plain.get("rpc.response.status_code")) == (kind, code)
+    assert span.end_time_unix_nano == span.start_time_unix_nano
+    assert "secret" not in str(span)
+
+
+def test_the_trace_of_a_record_is_that_of_its_head() -> None:
+    """Else its id."""
+    assert trace_id_of(make_record(trace_id=TRACE)) == TRACE
+    record = make_record(trace_id=None)
+    assert trace_id_of(record) == record.id.hex()
