@@ -110,6 +110,29 @@ async def test_health_names_processes_gaps_and_retention(site: Site) -> None:
     assert await site.page.evaluate(label) == '"PID"'
 
 
+async def test_health_shows_the_export(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One panel a signal, with what is wrong; none without an export."""
+    await site.open("/health")
+    await site.page.wait_for(".facts", "Durability")
+    assert await site.page.evaluate("document.body.innerText.includes('OpenTelemetry')") is False
+    counts = {"exported": 1234, "rejected": 3, "missed_records": 2, "waiting_records": 56, "lag_s": 61.0}
+    otel = [
+        {"signal": "traces", **counts, "failures": {"timeout": 4, "throttled": 5}, "problem": "status 503"},
+        {"signal": "logs", **counts, "failures": {}, "problem": None},
+    ]
+    monkeypatch.setattr("tests.ui.conftest.STATUS", {**STATUS, "otel": otel})
+    await site.open("/health")
+    await site.page.wait_for("section", "OpenTelemetry traces")
+    panels = await site.page.evaluate(
+        "[...document.querySelectorAll('section')].map((e) => e.innerText).filter((t) => /^OpenTelemetry/i.test(t))"
+    )
+    assert len(panels) == 2
+    assert "status 503" in panels[0]
+    assert "1\u202f234 spans" in panels[0]
+    assert "9 sent again" in panels[0]
+    assert "no problems" in panels[1]
+
+
 async def test_an_empty_store_shows_the_recipe_and_turns_into_data(empty_site: Site) -> None:
     """The command names the data port; the first record turns the page into the overview."""
     await empty_site.open("/")

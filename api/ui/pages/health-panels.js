@@ -216,7 +216,7 @@ export function workers(status) {
   );
 }
 
-const facts = (pairs) =>
+export const facts = (pairs) =>
   el(
     "dl",
     { class: "facts" },

@@ -5,6 +5,7 @@ import { clockText, count, durationText } from "../lib/format.js";
 import { getJson, ApiError, errorText } from "../lib/api.js";
 import { partsOf } from "../lib/ledger.js";
 import { spark } from "../lib/line-chart.js";
+import { exports } from "./health-export.js";
 import {
   batches,
   binary,
@@ -132,6 +133,7 @@ export class Page {
         retention(configuration.retention, status.retention ?? {}),
         batches(status.writer),
       ),
+      ...exports(status),
       el("div", { class: "pair" }, gaps(this.gaps), events(this.events)),
     );
     this.main.scrollTop = scrolled;
