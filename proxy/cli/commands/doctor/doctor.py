@@ -136,8 +136,11 @@ def check_ring_space(settings: Settings) -> Iterator[Finding]:
         yield Finding(lesser, "ring space", f"{directory}: {error.strerror}", fix)
         return
     free = space.f_bavail * space.f_frsize
-    is_enough = free >= need and os.access(directory, os.W_OK | os.X_OK)
+    is_writable = os.access(directory, os.W_OK | os.X_OK)
+    is_enough = free >= need and is_writable
     text = f"{directory} has {free >> 20} MiB free, rings take {need >> 20} MiB"
+    if not is_writable:
+        text = f"{directory} is {_why_not_writable(space)}, rings take {need >> 20} MiB"
     yield Finding("ok", "ring space", text) if is_enough else Finding(lesser, "ring space", text, fix)
 
 
@@ -145,9 +148,14 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
     """See whether the data directory can be written, or made, and is private."""
     directory = Path(settings.data_dir)
     existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    space = os.statvfs(existing)
+    if not existing.is_dir():
+        yield Finding("fail", "data directory", f"{existing} is no directory", "choose another with --data-dir")
+    elif not os.access(existing, os.W_OK | os.X_OK):
         fix = f"chown it to uid {os.geteuid()}, or choose another with --data-dir"
-        yield Finding("fail", "data directory", f"{existing} is not a writable directory", fix)
+        if _is_read_only(space):
+            fix = f"mount a volume at {directory}, or choose a directory on one with --data-dir"
+        yield Finding("fail", "data directory", f"{existing} is {_why_not_writable(space)}", fix)
     elif existing != directory:
         yield Finding("ok", "data directory", f"{directory} will be created at the first start")
     elif directory.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -155,6 +163,14 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding("warn", "data directory", text, f"chmod 700 {directory}")
     else:
         yield Finding("ok", "data directory", f"{directory} is writable and private")
+
+
+def _is_read_only(space: os.statvfs_result) -> bool:
+    return bool(space.f_flag & os.ST_RDONLY)
+
+
+def _why_not_writable(space: os.statvfs_result) -> str:
+    return "on a read-only file system" if _is_read_only(space) else f"not writable for uid {os.geteuid()}"
 
 
 def check_clock(settings: Settings) -> Iterator[Finding]:

@@ -1,0 +1,44 @@
+"""The doctor as a process, where something it looks at never answers: it ends by itself, and names what hangs."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.sidelog import ROOT
+
+
+def test_a_database_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
+    """The command ends by itself and names the check; the driver alone would wait for longer."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {
+            **os.environ,
+            "SIDELOG_STORAGE__URL": f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/db",
+            "SIDELOG_DATA_DIR": str(tmp_path),
+            "PYTHONPATH": str(ROOT),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "proxy", "doctor", "--json", "--upstream", "http://127.0.0.1:1"],
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            timeout=120,
+        )
+    texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert texts["storage"] == "no answer within 4 s"
+
+
+def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path) -> None:
+    """In a container without a home, a volume and its resolver: the command ends, and names what hangs."""
+    hanging = "import socket, time; socket.getaddrinfo = lambda *_, **__: time.sleep(3600)"
+    (tmp_path / "sitecustomize.py").write_text(hanging)
+    command = [sys.executable, "-m", "proxy", "doctor", "--json", "--upstream", "http://app", "--data-dir", "/proc/no"]
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(command, cwd="/", env=environ, capture_output=True, timeout=120)
+    texts = {finding["name"]: finding["text"] for finding in json.loads(done.stdout)}
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert (texts["ports"], texts["upstreams"]) == ("no answer within 4 s",) * 2
+    assert {"settings", "open files", "data directory", "storage", "sqlite", "clock"} <= set(texts)
