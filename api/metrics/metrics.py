@@ -78,6 +78,8 @@ class StoreStatus:
     is_up: bool
     oldest_unstored_s: float
     spool_bytes: int
+    spool_capacity_bytes: int
+    """0: there is no spool."""
     spool_errors: int
     retention_lag_s: float
     erasing_records: int
@@ -314,6 +316,7 @@ def store_families(status: StoreStatus) -> Iterator[Metric]:
     yield gauge("storage_up", "Whether the last commit reached the store.", int(status.is_up))
     yield gauge("oldest_unstored_seconds", "Age of the oldest record not yet stored.", status.oldest_unstored_s)
     yield gauge("spool_bytes", "Disk space used by the spool.", status.spool_bytes)
+    yield gauge("spool_capacity_bytes", "What the spool may use; 0 without one.", status.spool_capacity_bytes)
     lag = "Age of rows that retention has hidden and not yet deleted."
     yield gauge("retention_lag_seconds", lag, status.retention_lag_s)
     erasing = "Erased records, shown to nobody, that the store has not deleted yet."

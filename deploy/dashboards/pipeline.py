@@ -92,7 +92,15 @@ PIPELINE: Final = Row(
             unit="percentunit",
             text="Above 75 % bodies are shortened, above 90 % left out; a full ring drops records.",
         ),
-        panel("Spool", ("sum by (instance) (sidelog_spool_bytes{SELF})", "{{instance}}"), unit="bytes"),
+        panel(
+            "Spool, how full",
+            (
+                "max by (instance) (sidelog_spool_bytes{SELF} / (sidelog_spool_capacity_bytes{SELF} > 0))",
+                "{{instance}}",
+            ),
+            unit="percentunit",
+            text="Batches that wait on disk while the store is away; `[spool] max_bytes` is 100 %.",
+        ),
         panel(
             "Oldest not stored", ("max by (instance) (sidelog_oldest_unstored_seconds{SELF})", "{{instance}}"), unit="s"
         ),

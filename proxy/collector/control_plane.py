@@ -356,6 +356,7 @@ def _store_status(writer: Writer, retention: Retention, size_cap: SizeCap, state
         is_up=writer.is_storage_up,
         oldest_unstored_s=writer.oldest_unstored_s,
         spool_bytes=0 if spool is None else spool.size_bytes,
+        spool_capacity_bytes=0 if spool is None else spool.capacity_bytes,
         spool_errors=0 if spool is None else spool.errors,
         retention_lag_s=retention.lag_s,
         erasing_records=retention.erasing,

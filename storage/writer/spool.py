@@ -115,6 +115,10 @@ class Spool:
         return len(self._paths) * self.segment_bytes
 
     @property
+    def capacity_bytes(self) -> int:
+        return self._max_segments * self.segment_bytes
+
+    @property
     def oldest(self) -> FrameLocation | None:
         return self._pending[0] if self._pending else None
 

@@ -35,6 +35,7 @@ STORE = StoreStatus(
     is_up=True,
     oldest_unstored_s=0.2,
     spool_bytes=4096,
+    spool_capacity_bytes=65536,
     spool_errors=1,
     retention_lag_s=60.0,
     erasing_records=3,
@@ -91,7 +92,7 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_flush_duration_seconds_bucket", "0.005"] == 1
     assert read["sidelog_storage_up",] == 1
     assert read["sidelog_oldest_unstored_seconds",] == 0.2
-    assert read["sidelog_spool_bytes",] == 4096
+    assert (read["sidelog_spool_bytes",], read["sidelog_spool_capacity_bytes",]) == (4096, 65536)
     assert read["sidelog_records_purged_total", "age"] == 7
     assert read["sidelog_records_purged_total", "size"] == 5
     assert read["sidelog_bodies_trimmed_total",] == 3

@@ -113,7 +113,7 @@ def test_the_budget_is_kept_to_the_segment(tmp_path: Path) -> None:
         put(spool, large_batch(2))
     sizes = [path.stat().st_size for path in tmp_path.glob("*.spool")]
     assert sizes == [1024 * 1024] * 4
-    assert spool.size_bytes == MAX_BYTES
+    assert spool.size_bytes == spool.capacity_bytes == MAX_BYTES
     taken = spool.pending_records
     assert sum(len(entries) for entries in contents(spool)) == taken == 8
     first = spool.oldest
