@@ -14,6 +14,7 @@ import pytest
 
 from deploy.dashboards.__main__ import DASHBOARDS, FOLDER, path_of, text_of
 from deploy.dashboards.model import COLUMNS, render
+from tests.deploy.test_rules import FILES as RULES
 from tests.support.monitored import Monitored, monitored
 from tests.support.prometheus import Prometheus, find, scraping
 from tests.support.promql import labels_of, names_in, unknown
@@ -131,16 +132,24 @@ def test_every_metric_and_label_exists(tmp_path: Path) -> None:
 @pytest.mark.wide
 @pytest.mark.parametrize("has_native_histograms", [False, True], ids=["classic", "native"])
 def test_no_panel_is_empty(tmp_path: Path, has_native_histograms: bool) -> None:
-    """Every query finds numbers in a Prometheus that scraped a sidelog with traffic of all kinds for a while."""
+    """Every query finds numbers in a Prometheus that scraped a sidelog with traffic of all kinds for a while.
+
+    So do the rules that record, and none of the alerts cannot be evaluated.
+    """
     find("prometheus")
     with monitored(tmp_path) as pair:
         targets = [f"127.0.0.1:{sidelog.admin_port}" for sidelog in (pair.sidelog, pair.edge)]
-        with scraping(tmp_path, *targets, has_native_histograms=has_native_histograms) as prometheus:
+        with scraping(tmp_path, *targets, rules=RULES, has_native_histograms=has_native_histograms) as prometheus:
             eventually(lambda: prometheus.value("sum(up)") == len(targets))
             began_s = time.time()
             keep_busy(pair)
             empty = {query: name for name, query in queries() if not finds_numbers(prometheus, query, began_s)}
-    assert empty == {}
+            groups = prometheus.ask("rules")["groups"]
+            failed = [rule["name"] for group in groups for rule in group["rules"] if rule["health"] != "ok"]
+            recorded = [rule["name"] for group in groups for rule in group["rules"] if rule["type"] == "recording"]
+            empty |= {name: "recorded" for name in recorded if not finds_numbers(prometheus, name, began_s)}
+    assert (empty, failed) == ({}, [])
+    assert len(recorded) > 10
 
 
 def keep_busy(pair: Monitored) -> None:

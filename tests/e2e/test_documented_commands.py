@@ -1,4 +1,4 @@
-"""Every example of `--help` and every shell line of the README, executed as written.
+"""Every example of `--help` and every shell line of README and runbook, executed as written.
 
 Only what names a place is replaced: ports and paths of the examples by those of a sidelog started for the tests, the id
 of a record by one that exists. A command that runs until it is interrupted has shown what it is for, or the test fails.
@@ -48,9 +48,9 @@ def help_examples() -> list[str]:
     return [found[1] for command in commands.values() if (found := re.search(r"Example: (.+)", command.help))]
 
 
-def readme_lines() -> list[str]:
+def shell_lines(document: str) -> list[str]:
     """The lines of each shell block, without their comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / document).read_text(), re.S)
     lines = [re.sub(r"\s+# .*", "", line).strip() for block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
 
@@ -193,7 +193,7 @@ def test_an_example_of_help_works(world: World, line: str) -> None:
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize("line", readme_lines())
+@pytest.mark.parametrize("line", shell_lines("README.md"))
 def test_a_line_of_the_readme_works(world: World, line: str) -> None:
     """The same for each line of a shell block; those that cannot run name a target that make knows."""
     if line in NOT_EXECUTED:
@@ -203,6 +203,17 @@ def test_a_line_of_the_readme_works(world: World, line: str) -> None:
     assert "Traceback" not in execute(world, line)
 
 
+@pytest.mark.parametrize("line", dict.fromkeys(shell_lines("docs/runbook.md")))
+def test_a_line_of_the_runbook_works(world: World, line: str) -> None:
+    """It ends with 0, but for `doctor`, which beside a running sidelog says at least that its ports are taken."""
+    if line.startswith("sidelog doctor"):
+        done = world.run(line)
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "data directory" in done.stdout
+        return
+    assert "Traceback" not in execute(world, line)
+
+
 def test_the_list_of_lines_that_are_not_executed_is_short_and_true() -> None:
     """Each of them is in the README."""
-    assert set(NOT_EXECUTED) <= set(readme_lines())
+    assert set(NOT_EXECUTED) <= set(shell_lines("README.md"))
