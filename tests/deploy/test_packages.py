@@ -1,0 +1,149 @@
+"""The packages: a source archive that holds what a wheel needs, and a wheel that runs where nothing else of it lies.
+
+Built by setuptools itself, without network; what it depends on is that of the environment the tests run in.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import urllib.request
+import venv
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pytest
+
+from proxy.process.version import VERSION
+from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.upstream import running, service
+
+PACKAGES: Final = ("api", "proxy", "storage")
+SOURCES: Final = (*PACKAGES, "pyproject.toml", "setup.py", "README.md", "LICENSE")
+SHIPPED: Final = frozenset({".py", ".sql", ".html", ".css", ".js", ".svg"})
+"""Suffixes of what runs, or is served."""
+
+
+def build(tree: Path, kind: str, into: Path, environ: Mapping[str, str] | None = None) -> Path:
+    """Build an `sdist` or a `wheel` of a tree; returns its path."""
+    into.mkdir(exist_ok=True)
+    code = f"from setuptools import build_meta; import sys; sys.stderr.write(build_meta.build_{kind}({str(into)!r}))"
+    built = subprocess.run(
+        [sys.executable, "-c", code], cwd=tree, env={**os.environ, **(environ or {})}, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr[-4000:]
+    return into / built.stderr.splitlines()[-1]
+
+
+def source_archive(directory: Path) -> Path:
+    """Build the source archive from a copy of this tree."""
+    tree = directory / "tree"
+    tree.mkdir()
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        else:
+            shutil.copy(ROOT / name, tree / name)
+    return build(tree, "sdist", directory / "dist")
+
+
+def install(wheel: Path, directory: Path) -> Path:
+    """Install a wheel in an environment of its own, beside what the tests depend on; returns its program."""
+    venv.create(directory, symlinks=True)
+    python = directory / "bin" / "python"
+    uv = Path(sys.executable).parent / "uv"
+    command = [str(uv), "pip", "install", "--quiet", "--offline", "--no-deps", "--no-cache", "--python", str(python)]
+    subprocess.run([*command, str(wheel)], check=True)
+    packages = next((directory / "lib").glob("python3*/site-packages"))
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    where = subprocess.run(
+        [python, "-P", "-c", "import api, proxy, storage; print(*(p.__file__ for p in (api, proxy, storage)))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert all(Path(path).is_relative_to(packages) for path in where.stdout.split())
+    return directory / "bin" / "sidelog"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source archive."""
+    return source_archive(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree that is in it: all that a package index has of sidelog."""
+    directory = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(archive) as packed:
+        packed.extractall(directory, filter="data")
+    return directory / f"sidelog-{VERSION}"
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of everybody, built from that."""
+    return build(unpacked, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_wheel_has_everything_and_nothing_else(wheel: Path) -> None:
+    """Every module, page, script and migration, for any Python; no test, no benchmark."""
+    assert wheel.name == f"sidelog-{VERSION}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as packed:
+        names = {name for name in packed.namelist() if ".dist-info/" not in name}
+        licences = [name for name in packed.namelist() if name.endswith("/LICENSE")]
+    expected = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in SHIPPED and "__pycache__" not in path.parts
+    }
+    assert names == expected
+    assert len(licences) == 1
+
+
+def test_the_installed_program_serves(wheel: Path, tmp_path: Path) -> None:
+    """From another directory, with a package of the same name in it: version, traffic, store, UI and API."""
+    program = install(wheel, tmp_path / "installed")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "storage").mkdir(parents=True)
+    (elsewhere / "storage" / "__init__.py").write_text("raise SystemExit('not this one')\n")
+    told = subprocess.run([program, "version", "--json"], cwd=elsewhere, capture_output=True, check=True)
+    shown = msgspec.json.decode(told.stdout)
+    assert (shown["version"], shown["build"]) == (VERSION, "pure")
+    sidelog = Sidelog(tmp_path / "data", "http://127.0.0.1:1")
+    sidelog.start_in(elsewhere, [str(program)])
+    with running(service()) as upstream:
+        sidelog.use_upstream(upstream)
+        with sidelog:
+            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).close()
+            (record,) = eventually(sidelog.records)
+            assert record["path"] == "/items/1"
+            for page in ("/requests", "/ui/router.js", "/openapi.json", "/metrics"):
+                with urllib.request.urlopen(sidelog.admin_url + page, timeout=60) as response:
+                    assert response.read(), page
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which(os.environ.get("CC", "cc")) is None, reason="needs a C compiler")
+def test_the_compiled_wheel_serves(unpacked: Path, tmp_path: Path) -> None:
+    """Built from the source archive too, for this Python alone; it says which build it is."""
+    wheel = build(unpacked, "wheel", tmp_path / "wheel", {"SIDELOG_COMPILE": "1"})
+    assert "none-any" not in wheel.name
+    program = install(wheel, tmp_path / "installed")
+    told = subprocess.run([program, "version", "--json"], cwd=tmp_path, capture_output=True, check=True)
+    assert msgspec.json.decode(told.stdout)["build"] == "compiled"
+    sidelog = Sidelog(tmp_path / "data", "http://127.0.0.1:1")
+    sidelog.start_in(tmp_path, [str(program)])
+    with running(service()) as upstream:
+        sidelog.use_upstream(upstream)
+        with sidelog:
+            urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).close()
+            assert eventually(sidelog.records)[0]["path"] == "/items/1"
+            with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:
+                assert 'build="compiled"' in response.read().decode()
