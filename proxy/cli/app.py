@@ -191,6 +191,21 @@ def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bas
     return 0
 
 
+@app.command("man")
+def manual(context: typer.Context) -> int:
+    """Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` keeps it where man looks.
+
+    Example: sidelog man
+    """
+    from proxy.cli.commands.manual import manual_page
+    from proxy.cli.commands.output import say
+    from proxy.process.version import VERSION
+
+    root = context.find_root()
+    say(manual_page(root.command, root, VERSION))
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; usage errors and interruption are typer's, everything else ours."""
     if problem := foreign_package():

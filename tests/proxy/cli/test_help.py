@@ -56,7 +56,7 @@ ARGUMENTS = {
     "config check": "--upstream http://a",
     "config show": "--upstream http://a",
 }
-WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "completion": 0, "doctor": 0}
+WITHOUT_SIDELOG = {"config check": 0, "config show": 0, "version": 0, "completion": 0, "doctor": 0, "man": 0}
 """What commands end with where no sidelog ever ran; the others need one and end with 1."""
 
 
@@ -95,6 +95,7 @@ def test_the_documented_commands_are_there() -> None:
                 "doctor",
                 "version",
                 "completion",
+                "man",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("view list", "view show", "view save", "view rename", "view delete"),
