@@ -43,6 +43,12 @@ def test_a_block_reads_back() -> None:
     assert [list(values) for values in zip(*rows, strict=True)] == list(_SAMPLES.values())
 
 
+def test_a_block_without_rows() -> None:
+    """Servers send some between others; it has columns of every type."""
+    whole, empty = _written(_columns(_SAMPLES)), _written(_columns({type: [] for type in _SAMPLES}))
+    assert read_blocks(whole + empty + whole)[1] == read_blocks(whole)[1] * 2
+
+
 def test_columns_of_nothing_and_of_long_text_read_back() -> None:
     """Columns that are null from end to end, or nowhere; text whose length takes one byte, two or three."""
     types = ("String", "FixedString(3)", "Int64", "UInt8", "Float64")
