@@ -1,8 +1,9 @@
 """The HTTP interface of a ClickHouse server in front of chdb, which has the engine and no server.
 
 Run by the interpreter of `.venv-clickhouse`, with a directory and a port; it prints its port.
-Strategy: one statement at a time; settings of the address become statements before it, so they hold for it and the
-next ones, which bring the same. A session that only reads would do so for ever: statements that write are refused here.
+Strategy: one statement at a time; settings of the address become statements before it where they are not those of the
+one before: a third of the time of a short statement. A session that only reads would do so for ever: statements that
+write are refused here.
 """
 
 import sys
@@ -29,6 +30,8 @@ class Front(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
         self._session = Session(directory)
         self._lock = threading.Lock()
+        self._set: dict[str, str] = {}
+        """What holds for the next statement."""
 
     def run(self, statement: str, data: bytes, options: dict[str, str]) -> tuple[int, bytes]:
         settings = _USUAL | {name: value for name, value in options.items() if name not in _OF_HTTP}
@@ -36,14 +39,20 @@ class Front(ThreadingHTTPServer):
             return 500, _READONLY
         with self._lock:
             try:
-                self._session.query(f"USE {_quoted(options.get('database', 'default'), '`')}")
+                self._hold("USE ", _quoted(options.get("database", "default"), "`"))
                 for name, value in settings.items():
-                    self._session.query(f"SET {name} = {_quoted(value, chr(39))}")
+                    self._hold(f"SET {name} = ", _quoted(value, chr(39)))
                 if data:
                     return 200, self._insert(statement, data)
                 return 200, self._session.query(statement, "TabSeparated").bytes() or b""
             except (ChdbError, RuntimeError) as error:
                 return 500, str(error).encode(errors="replace")
+
+    def _hold(self, statement: str, value: str) -> None:
+        if self._set.get(statement) != value:
+            self._set.pop(statement, None)
+            self._session.query(statement + value)
+            self._set[statement] = value
 
     def _insert(self, statement: str, data: bytes) -> bytes:
         # Within a statement its data would end at the first empty line.
